@@ -1,0 +1,54 @@
+# `make run` and `make test` are all that a newcomer needs; `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run repro report test check format lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(READY) ## environment, data, the Prefect flow, the verdict; seconds when all is up to date
+	@bakeoff fetch
+	@if dvc status --quiet; then echo "Every stage is up to date."; else python flows/pipeline.py; fi
+	@bakeoff verdict
+
+repro: $(READY) ## the same pipeline by plain DVC
+	@bakeoff fetch
+	dvc repro
+	@bakeoff verdict
+
+report: $(READY) ## open the report in a browser
+	@python -m webbrowser -t "file://$(CURDIR)/reports/index.html"
+
+test: $(READY) ## every test
+	pytest
+
+check: $(READY) ## format, lint, types
+	ruff format --check .
+	ruff check .
+	mypy
+
+format: $(READY) ## apply the format and what lint can fix
+	ruff check --fix .
+	ruff format .
+
+lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and without a registry host
+	uv pip compile --quiet --universal --generate-hashes --all-extras --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements.lock
+	grep -A100 '^uv==' requirements.lock | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > bootstrap.lock
+
+clean: ## remove the environment and everything that the pipeline made; data.dvc, dvc.lock and the DVC remote stay
+	rm -rf $(VENV) artifacts models data reports/index.html reports/data_docs .dvc/cache .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# pip installs uv with its hash, uv the rest in seconds; both refuse a file whose hash is not in the lock.
+$(READY): requirements.lock bootstrap.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "python ≥ 3.11 is needed: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python ≥ 3.11 is needed, $(PYTHON) is older: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@echo "Making the environment in $(VENV) …"
+	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock; }
+	@$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python --require-hashes requirements.lock
+	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@

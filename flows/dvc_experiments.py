@@ -1,0 +1,149 @@
+"""A DVC experiment with other parameters, run in a private clone so that the workspace is never touched.
+
+`dvc exp run --temp` is not enough: to prepare its directory it stashes the workspace's changes, writes the
+parameters into the workspace's params.yaml for a moment, and resets. A stage that starts in that moment reads
+the wrong value, and whoever interrupts it finds the changes in a stash.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dvc.exceptions import InvalidArgumentError
+from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import parse_params
+from child import Log, read_output, run_child
+from dvc_stages import DVC
+
+Differences = dict[str, tuple[float | None, float | None]]
+"""Each metric's value in the workspace and in the experiment; None where there is none."""
+
+
+_APPLIED = "Experiment results have been applied to your workspace."
+"""DVC means the clone, a reader of the log would think of another workspace."""
+
+
+def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
+    """See that params.yaml with these overrides is still valid, as DVC would apply them.
+
+    Args:
+        overrides: Such as `softmax.dim=32`, in Hydra's grammar.
+        workspace: Directory of params.yaml.
+
+    Raises:
+        BakeoffError: an override names no parameter, or gives it a value that it cannot have.
+    """
+    yaml = YAML(typ="safe")
+    path = workspace / "params.yaml"
+    if not path.exists():
+        raise BakeoffError(f"{path} does not exist: run this in the project's directory.")
+    values = yaml.load(path)
+    for override in overrides:
+        name, equals, _ = override.partition("=")
+        if not equals:
+            raise BakeoffError(f"{override!r} sets nothing: write NAME=VALUE, such as softmax.dim=32.")
+        _check_name(name, values)
+    with TemporaryDirectory() as scratch:
+        copy = Path(scratch, "params.yaml")
+        shutil.copyfile(path, copy)
+        try:
+            apply_overrides(copy, list(overrides))
+        except InvalidArgumentError as error:
+            raise BakeoffError(f"{' '.join(overrides)} cannot be read: {error.__cause__}") from None
+        parse_params(yaml.load(copy), f"params.yaml with {' '.join(overrides)}")
+
+
+def run_experiment(
+    overrides: Sequence[str],
+    name: str,
+    workspace: Path,
+    *,
+    log: Log,
+    timeout: float,
+) -> Differences:
+    """Run the workspace's pipeline, uncommitted changes to tracked files included, with other parameters.
+
+    Stages that the parameters do not touch come from the cache, which is shared. Afterwards the experiment is
+    one of the workspace's: `dvc exp show` lists it and `dvc exp apply NAME` takes it over.
+
+    Args:
+        overrides: Checked by `check_overrides`.
+        name: Of the experiment; must be new.
+        workspace: Directory of dvc.yaml, and root of a Git repository with at least one commit.
+        log: Gets every line that DVC and the stages print.
+        timeout: Seconds after which all of it is ended.
+
+    Returns:
+        Metrics that differ and metrics that do not.
+
+    Raises:
+        BakeoffError: the name is taken, or there is no commit to start from.
+        ChildError: DVC or a stage failed or took longer than `timeout`.
+    """
+    taken = read_output(["git", "for-each-ref", "--format=%(refname)", "refs/exps"], workspace).split()
+    if any(ref.endswith(f"/{name}") for ref in taken):
+        raise BakeoffError(f"An experiment {name} exists: choose another name or `dvc exp remove {name}`.")
+    sets = [argument for override in overrides for argument in ("--set-param", override)]
+    with _clone(workspace) as clone:
+        command = [*DVC, "exp", "run", *sets, f"--name={name}"]
+        run_child(command, clone, log=lambda line: None if line == _APPLIED else log(line), timeout=timeout)
+        read_output([*DVC, "--wait-for-lock", "exp", "pull", "--no-cache", str(clone), name], workspace)
+    return parse_differences(read_output([*DVC, "metrics", "diff", "--all", "--json", name], workspace))
+
+
+def parse_differences(text: str) -> Differences:
+    """Read what `dvc metrics diff --all --json EXPERIMENT` prints: `old` is the experiment's value."""
+    files: Mapping[str, Mapping[str, Mapping[str, float]]] = json.loads(text)
+    return {
+        metric: (values.get("new"), values.get("old"))
+        for metrics in files.values()
+        for metric, values in metrics.items()
+    }
+
+
+@contextmanager
+def _clone(workspace: Path) -> Iterator[Path]:
+    """A clone with the workspace's uncommitted changes, DVC settings and cache; gone afterwards."""
+    if not read_output(["git", "rev-list", "--max-count=1", "--all"], workspace):
+        raise BakeoffError("An experiment starts from a commit and there is none: commit the project first.")
+    scratch = workspace / ".dvc/tmp"  # ignored by Git, and on the cache's file system, so that links work
+    scratch.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=scratch, prefix="what-if-") as directory:
+        clone, patch = Path(directory, "clone").resolve(), Path(directory, "patch").resolve()
+        read_output(["git", "clone", "--quiet", "--local", ".", str(clone)], workspace)
+        read_output(["git", "diff", "HEAD", "--binary", f"--output={patch}"], workspace)
+        read_output(["git", "apply", "--allow-empty", str(patch)], clone)
+        for key, fallback in (("user.name", "Bakeoff"), ("user.email", "bakeoff@localhost")):
+            identity = read_output(["git", "config", "--default", fallback, key], workspace)
+            read_output(["git", "config", key, identity], clone)
+        settings = workspace / ".dvc/config.local"
+        if settings.exists():
+            shutil.copyfile(settings, clone / ".dvc/config.local")
+        cache = (workspace / read_output([*DVC, "cache", "dir"], workspace)).resolve()
+        read_output([*DVC, "cache", "dir", "--local", str(cache)], clone)
+        read_output([*DVC, "checkout", "--quiet", "--allow-missing"], clone)
+        yield clone
+
+
+def _check_name(name: str, values: object) -> None:
+    """BakeoffError, with what was probably meant, unless `name` leads to a parameter."""
+    below = values
+    for depth, part in enumerate(name.split(".")):
+        if not isinstance(below, Mapping) or part not in below:
+            siblings = [str(key) for key in below] if isinstance(below, Mapping) else []
+            prefix = "".join(f"{above}." for above in name.split(".")[:depth])
+            meant = get_close_matches(part, siblings, n=1)
+            hint = (
+                f"did you mean {prefix}{meant[0]}?"
+                if meant
+                else f"it has {', '.join(siblings) or 'nothing'} there."
+            )
+            raise BakeoffError(f"params.yaml has no parameter {name}: {hint}")
+        below = below[part]

@@ -1,0 +1,116 @@
+"""DVC's stages as an orchestrator needs them: the DAG, and one stage run through DVC."""
+
+import fcntl
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from threading import Event
+
+from child import NEVER, ChildError, Log, read_output, run_child
+
+DVC = (sys.executable, "-m", "dvc")
+Dag = Mapping[str, frozenset[str]]
+"""Each stage and the stages right before it."""
+
+_NODE = re.compile(r'^"([^"]+)";$', re.MULTILINE)
+_EDGE = re.compile(r'^"([^"]+)" -> "([^"]+)";$', re.MULTILINE)
+
+# What DVC tells someone at a keyboard after each stage: of no use in a log, six lines a stage.
+_ADVICE = re.compile(
+    r"To track the changes with git, run:|\tgit add .*|To enable auto staging, run:"
+    r"|\tdvc config core\.autostage true|Use `dvc push` to send your updates to remote storage\."
+)
+
+
+_POLL_SECONDS = 0.5
+
+
+class Outcome(StrEnum):
+    """What DVC did about a stage."""
+
+    RAN = "Ran"
+    UNCHANGED = "Unchanged"
+    CACHED = "Cached"
+    """Not run: its outputs came from the run cache."""
+
+
+@contextmanager
+def only_run(workspace: Path, log: Log) -> Iterator[None]:
+    """Wait until no other run is at work in this workspace, then keep others waiting.
+
+    DVC alone would fail the second one: `is busy, it is being blocked by`.
+    """
+    path = workspace / ".dvc/tmp/pipeline.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as lock:
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waiting:
+                    log(f"Another run is at work in {workspace.resolve()}: waiting for its end.")
+                waiting = True
+                time.sleep(_POLL_SECONDS)
+        yield
+
+
+def read_dag(workspace: Path) -> Dag:
+    """Ask DVC for the DAG of a workspace. Nodes that stand for data alone (`*.dvc`) are left out.
+
+    Raises:
+        ChildError: DVC cannot read the workspace, or there is no stage in it.
+    """
+    dag = parse_dag(read_output([*DVC, "dag", "--dot"], workspace))
+    if not dag:
+        raise ChildError(f"{workspace.resolve()} has no stages: its dvc.yaml is missing or empty")
+    return dag
+
+
+def parse_dag(dot: str) -> Dag:
+    """Read what `dvc dag --dot` prints."""
+    stages = [node for node in _NODE.findall(dot) if not node.endswith(".dvc")]
+    edges = _EDGE.findall(dot)
+    return {
+        stage: frozenset(before for before, after in edges if after == stage and before in stages)
+        for stage in stages
+    }
+
+
+def run_stage(stage: str, workspace: Path, *, log: Log, timeout: float, stop: Event = NEVER) -> Outcome:
+    """Bring one stage up to date through DVC, its upstream stages being so already.
+
+    Only with `--single-item` do two stages run side by side in one workspace; DVC's lock is held for moments
+    then, and `--wait-for-lock` waits for it.
+
+    Args:
+        stage: Its name in the DAG, such as `split` or `evaluate@mf`.
+        workspace: Directory of dvc.yaml.
+        log: Gets every line that DVC and the stage print.
+        timeout: Seconds after which DVC, the stage and all that it started are ended.
+        stop: Ends them too when set.
+
+    Raises:
+        ChildError: the stage failed, took longer than `timeout`, or was stopped.
+    """
+    signs = {
+        f"Running stage '{stage}':": Outcome.RAN,
+        f"Stage '{stage}' is cached - skipping run, checking out outputs": Outcome.CACHED,
+    }
+    outcome = Outcome.UNCHANGED
+
+    def watch(line: str) -> None:
+        nonlocal outcome
+        if outcome is Outcome.UNCHANGED:  # DVC's line comes first; a stage may then print what it likes
+            outcome = signs.get(line, outcome)
+        if not _ADVICE.fullmatch(line):
+            log(line)
+
+    command = [*DVC, "--wait-for-lock", "repro", "--single-item", stage]
+    run_child(command, workspace, log=watch, timeout=timeout, stop=stop)
+    return outcome

@@ -1,0 +1,118 @@
+"""The flow: one task per DVC stage, in the order of DVC's DAG, independent ones side by side."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from graphlib import TopologicalSorter
+from pathlib import Path
+from threading import Event
+from typing import Annotated, Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture, as_completed
+from prefect.states import Completed, Failed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from pydantic import DirectoryPath, Field
+
+from child import ChildError
+from dvc_stages import Dag, Outcome, only_run, read_dag, run_stage
+from publish import publish_comparison, publish_metrics, publish_validation
+
+Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
+Future = PrefectFuture[State[None]]
+SIDE_BY_SIDE: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=max(2, os.cpu_count() or 2))
+
+
+class PipelineError(Exception):
+    """Stages failed: which, with the last lines that each printed, and which were not run for it."""
+
+
+# DVC is the cache. There are no retries: a deterministic stage fails again.
+@task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
+def run(stage: str, workspace: Path, timeout: float, stop: Event) -> State[None]:
+    """One stage; the state's name tells whether it ran, was unchanged or came from the cache."""
+    try:
+        outcome = run_stage(stage, workspace, log=get_run_logger().info, timeout=timeout, stop=stop)
+    except ChildError as error:
+        return Failed(message=f"{stage} {error.reason}", data=error)
+    return Completed(name=outcome)
+
+
+@flow(task_runner=SIDE_BY_SIDE)
+def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 3600) -> State[None]:
+    """Bring every stage up to date and publish the comparison, the metrics and the validation verdict.
+
+    Args:
+        workspace: Directory of dvc.yaml.
+        stage_timeout_seconds: A stage that takes longer is ended, and fails.
+    """
+    try:
+        dag = read_dag(workspace)
+    except ChildError as error:
+        return Failed(message=error.reason, data=error)
+    stop = Event()
+
+    def submit(stage: str, upstream: list[Future]) -> Future:
+        return run.submit(
+            stage, workspace, stage_timeout_seconds, stop, wait_for=upstream, return_state=False
+        )
+
+    with only_run(workspace, get_run_logger().info):
+        try:
+            states = run_in_order(dag, submit)
+        finally:
+            stop.set()  # on a cancelled run, ends what still runs; otherwise nothing does
+    publish_validation(workspace)
+    if all(state.is_completed() for state in states.values()):
+        publish_comparison(workspace)
+        publish_metrics(workspace)
+    return summarise(states)
+
+
+def run_in_order(dag: Dag, submit: Callable[[str, list[Future]], Future]) -> Mapping[str, State[None]]:
+    """Submit each stage when all stages before it have ended, and wait for all.
+
+    Stages after a failed one are submitted too: Prefect sees the failure among their upstream futures, does
+    not run them and shows them as NotReady. No worker is ever blocked by a stage that only waits.
+    """
+    order = TopologicalSorter(dag)
+    order.prepare()
+    futures: dict[str, Future] = {}
+    running: dict[Future, str] = {}
+    while order.is_active():
+        for stage in sorted(order.get_ready()):
+            futures[stage] = submit(stage, [futures[before] for before in dag[stage]])
+            running[futures[stage]] = stage
+        ended = next(as_completed(list(running)))
+        ended.wait()
+        order.done(running.pop(ended))
+    return {stage: future.state for stage, future in futures.items()}
+
+
+def summarise(states: Mapping[str, State[None]]) -> State[None]:
+    """The flow's final state: Failed unless every stage is Completed; its message says which are not."""
+    broken = {
+        stage: state
+        for stage, state in states.items()
+        if not (state.is_completed() or state.is_pending())  # Pending is what NotReady stages stay
+    }
+    not_run = [stage for stage, state in states.items() if state.is_pending()]
+    if broken or not_run:
+        ending = f"Not run: {', '.join(not_run) or 'none'}."
+        short = [state.message or f"{stage}: {state.name}" for stage, state in broken.items()]
+        whole = [f"{stage} {state.result(raise_on_failure=False)}" for stage, state in broken.items()]
+        return Failed(
+            message=f"{'; '.join(short)}. {ending}", data=PipelineError("\n".join([*whole, ending]))
+        )
+    names = [state.name for state in states.values()]
+    counts = ", ".join(f"{names.count(outcome)} {outcome.lower()}" for outcome in Outcome)
+    return Completed(message=f"{len(names)} stages: {counts}.")
+
+
+if __name__ == "__main__":
+    final = pipeline(return_state=True)
+    if not final.is_completed():
+        sys.exit(f"error: {final.result(raise_on_failure=False)}")
+    print(final.message)

@@ -1,0 +1,93 @@
+"""What people see of a run in Prefect: artifacts with stable keys, made from the files that stages wrote."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+Row = dict[str, str | float | None]
+
+
+def publish_comparison(workspace: Path) -> None:
+    """The report for a pull request, as it is (`reports/comparison.md`)."""
+    path = workspace / "reports/comparison.md"
+    if path.exists():
+        create_markdown_artifact(
+            path.read_text(encoding="utf-8"), key="comparison", description="Which retriever is better"
+        )
+
+
+def publish_metrics(workspace: Path) -> None:
+    """One row per metric, one column per retriever (`reports/metrics.json`)."""
+    path = workspace / "reports/metrics.json"
+    if path.exists():
+        rows = metric_rows(json.loads(path.read_text(encoding="utf-8")))
+        create_table_artifact(rows, key="metrics", description="Test metrics, all test users")
+
+
+def publish_validation(workspace: Path) -> None:
+    """The validation verdict (`reports/validation.json`), above all when it is a bad one."""
+    path = workspace / "reports/validation.json"
+    if path.exists():
+        markdown = validation_markdown(json.loads(path.read_text(encoding="utf-8")))
+        create_markdown_artifact(markdown, key="validation", description="Whether the raw data can be used")
+
+
+def publish_experiment(rows: list[Row], name: str) -> None:
+    """What an experiment changed: one row per metric."""
+    create_table_artifact(rows, key="experiment", description=f"Experiment {name} beside the workspace")
+
+
+def difference_rows(differences: Mapping[str, tuple[float | None, float | None]]) -> list[Row]:
+    """One row per metric: the workspace's value, the experiment's, and by how much the latter is larger."""
+    return [
+        {
+            "metric": metric,
+            "workspace": before,
+            "experiment": after,
+            "difference": None if before is None or after is None else after - before,
+        }
+        for metric, (before, after) in differences.items()
+    ]
+
+
+def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+    """Turn {retriever: {metric: number}} into rows; a section that holds more than numbers is none."""
+    retrievers = {
+        name: values
+        for name, values in metrics.items()
+        if all(isinstance(value, int | float) for value in values.values())
+    }
+    names = dict.fromkeys(metric for values in retrievers.values() for metric in values)
+    return [
+        {"metric": metric, **{name: values.get(metric) for name, values in retrievers.items()}}
+        for metric in names
+    ]
+
+
+def validation_markdown(report: Mapping[str, Any]) -> str:
+    """The verdict in Markdown: tables of rows and reasons, then what was expected in vain."""
+    lines = [f"# Validation {'passed' if report['success'] else 'failed'}", ""]
+    lines += [f"- {message}" for message in report.get("messages", [])]
+    lines += ["", "| table | rows | valid | quarantined | share | reasons |", "|---|--:|--:|--:|--:|---|"]
+    for name, table in report.get("tables", {}).items():
+        reasons = "; ".join(f"{reason}: {count}" for reason, count in table.get("reasons", {}).items())
+        cells = [name, table.get("rows"), table.get("valid"), table.get("quarantined")]
+        lines.append(_row([*cells, f"{table.get('share') or 0:.2%}", reasons]))
+    unmet = [
+        (name, check)
+        for name, table in report.get("tables", {}).items()
+        for check in table.get("expectations", [])
+        if not check["success"]
+    ]
+    if unmet:
+        lines += ["", "| table | not met | severity | rows |", "|---|---|---|--:|"]
+        lines += [_row([n, c["expectation"], c["severity"], c["unexpected"]]) for n, c in unmet]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: list[Any]) -> str:
+    texts = ("–" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
+    return f"| {' | '.join(texts)} |"

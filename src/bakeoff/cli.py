@@ -1,0 +1,136 @@
+"""The command line: one subcommand per stage, plus fetch, recommend, verdict and params. No logic."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import load_params
+from bakeoff.workspace import Workspace, check_model
+
+app = typer.Typer(
+    help="Matrix factorisation or a softmax DNN? Measured on your own interaction data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+ModelName = Annotated[str, typer.Argument(help="popularity, mf or softmax")]
+
+
+# Stages are imported inside the commands: TensorFlow alone takes seconds that `--help` need not pay.
+
+
+@app.command()
+def fetch(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Directory with your own CSV or Parquet files; columns as in params.yaml."),
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Fetch again although data/ is up to date.")] = False,
+) -> None:
+    """Fill data/ with the canonical tables and record their version in data.dvc."""
+    from bakeoff.stages import fetch as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace, source=source, force=force)
+
+
+@app.command()
+def validate() -> None:
+    """Check the raw tables; bad rows go to quarantine, structural faults stop the pipeline."""
+    from bakeoff.stages import validate as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace)
+
+
+@app.command()
+def split() -> None:
+    """Divide events into train, validation, test and new users, and check what the split promises."""
+    from bakeoff.stages import split as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace)
+
+
+@app.command()
+def train(model: ModelName) -> None:
+    """Choose the epoch on validation, refit on train and validation, export the retriever."""
+    from importlib import import_module
+
+    workspace = Workspace()
+    settings = load_params(workspace.params)
+    check_model(model)
+    import_module(f"bakeoff.stages.train_{model}").run(settings, workspace)
+
+
+@app.command()
+def evaluate(model: ModelName) -> None:
+    """Rank the whole catalogue for every test user and every new user; write lists and per-user metrics."""
+    from bakeoff.stages import evaluate as stage
+
+    workspace = Workspace()
+    check_model(model)
+    stage.run(load_params(workspace.params), workspace, model)
+
+
+@app.command()
+def compare() -> None:
+    """Compare the evaluated retrievers and write the report."""
+    from bakeoff.stages import compare as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace)
+
+
+@app.command()
+def verdict() -> None:
+    """Print the verdict of the last comparison in a few lines, and where the report lies."""
+    from bakeoff.stages import verdict as stage
+
+    stage.run(Workspace())
+
+
+@app.command()
+def recommend(
+    model: Annotated[str, typer.Option(help="popularity, mf or softmax")] = "softmax",
+    user: Annotated[str | None, typer.Option(help="Id of a user that the model was trained on.")] = None,
+    history: Annotated[
+        str | None, typer.Option(help='Item ids of someone new, oldest first: "50,181". May be empty: "".')
+    ] = None,
+    feature: Annotated[
+        list[str] | None, typer.Option(help="A user feature of someone new, as name=value; repeatable.")
+    ] = None,
+    age: Annotated[str | None, typer.Option(help="Short for --feature age=…")] = None,
+    k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
+) -> None:
+    """Recommend items to a known user, or to someone new by history and features."""
+    from bakeoff.stages import recommend as stage
+
+    features = [*(feature or []), *([f"age={age}"] if age is not None else [])]
+    stage.run(Workspace(), model=model, user=user, history=history, features=features, k=k)
+
+
+@app.command()
+def params() -> None:
+    """Print every parameter with its value, limits and meaning."""
+    from bakeoff.stages import params as stage
+
+    stage.run(load_params(Workspace().params))
+
+
+def main() -> None:
+    """Entry point: a BakeoffError is printed for a person, without a trace."""
+    try:
+        app()
+    except BakeoffError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

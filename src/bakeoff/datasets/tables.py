@@ -1,0 +1,135 @@
+"""The canonical raw tables, and how they are written: everything is text, byte for byte reproducible."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+TABLES = ("interactions", "users", "items")
+"""Names of the canonical tables; each is written as <name>.csv."""
+
+_ROWS_PER_BLOCK = 1_000_000
+
+
+@dataclass(frozen=True)
+class About:
+    """What people must know of a data set before they use it."""
+
+    name: str
+    title: str
+    terms: str
+    citation: str
+    url: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The content of dataset.json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Raw data in canonical form: Arrow tables whose columns are all strings, "" where a value is missing.
+
+    Attributes:
+        interactions: user_id, item_id, then timestamp (UTC seconds), rating and split where the source has
+            them.
+        users: user_id, then the user's features.
+        items: item_id, title, then the item's features.
+    """
+
+    interactions: pa.Table
+    users: pa.Table
+    items: pa.Table
+
+    def by_name(self) -> dict[str, pa.Table]:
+        """The three tables under the names of their files, in the order of TABLES."""
+        return {name: getattr(self, name) for name in TABLES}
+
+
+def text_column(values: Any) -> pa.Array:
+    """Any string array, chunked or not, as one contiguous array with 64-bit offsets and "" for null."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    return pc.fill_null(values.cast(pa.large_string()), "")
+
+
+def text_table(columns: dict[str, Any]) -> pa.Table:
+    """A table of string columns of one type (see `text_column`)."""
+    return pa.table({name: text_column(values) for name, values in columns.items()})
+
+
+def joined(*parts: Any, separator: str = "") -> pa.Array:
+    """Strings put together row by row; a part is an array of strings or one string for all rows."""
+    same_type = [
+        pa.scalar(part, pa.large_string()) if isinstance(part, str) else text_column(part)
+        for part in (*parts, separator)
+    ]
+    return pc.binary_join_element_wise(*same_type)
+
+
+def id_order(ids: pa.Array) -> NDArray[np.int64]:
+    """Positions that sort ids as people do: whole numbers by value, then all other ids by code point.
+
+    Numbers may be of any length. Those of equal value are ordered by their text ("010" before "10"), equal
+    texts by their rows.
+
+    Args:
+        ids: [n] strings.
+
+    Returns:
+        int64 [n] positions.
+    """
+    is_other = pc.invert(pc.match_substring_regex(ids, r"^[0-9]+$"))
+    digits = pc.if_else(is_other, "", pc.ascii_ltrim(ids, "0"))
+    keys = pa.table(
+        {
+            "other": is_other,
+            "length": pc.binary_length(digits),
+            "digits": digits,
+            "text": ids,
+            "row": np.arange(len(ids)),
+        }
+    )
+    order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
+    return np.asarray(order).astype(np.int64)
+
+
+def sorted_by_id(table: pa.Table) -> pa.Table:
+    """Rows ordered by the first column, see `id_order`."""
+    return table.take(pa.array(id_order(text_column(table.column(0)))))
+
+
+def csv_blocks(table: pa.Table) -> Iterator[bytes]:
+    r"""A table as CSV: header line, UTF-8, "\n" line ends, RFC 4180 quotes around fields that need them.
+
+    Args:
+        table: string columns without nulls.
+
+    Yields:
+        consecutive pieces of the file.
+    """
+    header = {name: [name] for name in table.column_names}
+    yield _csv_lines(pa.table(header))
+    for start in range(0, table.num_rows, _ROWS_PER_BLOCK):
+        yield _csv_lines(table.slice(start, _ROWS_PER_BLOCK))
+
+
+def _csv_lines(table: pa.Table) -> bytes:
+    fields = [_quoted(text_column(column), alone=table.num_columns == 1) for column in table.columns]
+    lines = joined(*fields, separator=",")
+    every_line = pa.LargeListArray.from_arrays(pa.array([0, len(lines)], pa.int64()), lines)
+    text: str = pc.binary_join(every_line, pa.scalar("\n", pa.large_string()))[0].as_py()
+    return (text + "\n").encode()
+
+
+def _quoted(values: pa.Array, alone: bool) -> pa.Array:
+    """Quotes around fields with a comma, a quote or a line end, and around an empty one alone in its line."""
+    needs_quotes = pc.match_substring_regex(values, '^$|[,"\r\n]' if alone else '[,"\r\n]')
+    if not pc.any(needs_quotes).as_py():
+        return values
+    escaped = pc.replace_substring(values, '"', '""')
+    return pc.if_else(needs_quotes, joined('"', escaped, '"'), values)

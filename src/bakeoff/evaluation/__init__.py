@@ -1,0 +1,1 @@
+"""What is measured of a retriever, whatever model it came from."""

@@ -1,0 +1,77 @@
+"""All metrics of one set of lists, by the names under which they are written and printed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.evaluation import accuracy, popularity
+from bakeoff.evaluation.ranking import TopLists
+from bakeoff.preparation.histories import Histories
+
+_ACCURACY = {
+    "recall": accuracy.recall,
+    "ndcg": accuracy.ndcg,
+    "mrr": accuracy.mrr,
+    "hit_rate": accuracy.hit_rate,
+}
+
+HISTORY_POPULARITY = "history_arp"
+"""Mean popularity of a user's own history: what `popularity_lift@k` compares `arp@k` with."""
+
+
+def accuracy_per_user(
+    lists: TopLists, truth: Histories, cutoffs: Sequence[int]
+) -> dict[str, NDArray[np.float64]]:
+    """recall@k, ndcg@k, mrr@k and hit_rate@k of each user, float64 [n] in [0, 1]; NaN without truth."""
+    relevant = accuracy.relevance(lists, truth)
+    sizes = accuracy.num_relevant(truth)
+    return {f"{name}@{k}": metric(relevant, sizes, k) for k in cutoffs for name, metric in _ACCURACY.items()}
+
+
+def popularity_per_user(
+    lists: TopLists,
+    histories: Histories,
+    counts: NDArray[np.int64],
+    num_users: int,
+    cutoffs: Sequence[int],
+) -> dict[str, NDArray[np.float64]]:
+    """arp@k, novelty@k and long_tail_share@k of each user's list, and history_arp, float64 [n].
+
+    Args:
+        lists: lists of n users.
+        histories: n rows, what each user interacted with before.
+        counts: [num_items] train interactions of each item.
+        num_users: users whose train interactions were counted.
+        cutoffs: the k.
+    """
+    tail = popularity.long_tail(counts)
+    columns = {HISTORY_POPULARITY: popularity.history_popularity(histories, counts)}
+    for k in cutoffs:
+        columns[f"arp@{k}"] = popularity.average_popularity(lists.items, counts, k)
+        columns[f"novelty@{k}"] = popularity.novelty(lists.items, counts, num_users, k)
+        columns[f"long_tail_share@{k}"] = popularity.long_tail_share(lists.items, tail, k)
+    return columns
+
+
+def of_all_lists(
+    lists: TopLists, per_user: dict[str, NDArray[np.float64]], num_items: int, cutoffs: Sequence[int]
+) -> dict[str, float]:
+    """coverage@k, gini@k and popularity_lift@k: figures that no single user has."""
+    figures = {}
+    for k in cutoffs:
+        figures[f"coverage@{k}"] = popularity.coverage(lists.items, num_items, k)
+        figures[f"gini@{k}"] = popularity.gini(lists.items, num_items, k)
+        figures[f"popularity_lift@{k}"] = popularity.popularity_lift(
+            per_user[f"arp@{k}"], per_user[HISTORY_POPULARITY]
+        )
+    return figures
+
+
+def means(per_user: dict[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Mean of each metric over the users for whom it is defined; NaN where there is none."""
+    return {name: _mean(values[~np.isnan(values)]) for name, values in per_user.items()}
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")

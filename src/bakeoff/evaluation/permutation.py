@@ -1,0 +1,84 @@
+"""Paired permutation test by sign flips, and the correction for several of them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.evaluation.bootstrap import VALUES_PER_CHUNK, groups_by_users
+
+FloatArray = NDArray[np.float64]
+
+_ROUNDING = 1e-12
+# Sums of the same numbers in another order differ by about this share of Σ|d|: they must count as equal.
+
+
+def sign_flip_p(differences: FloatArray, rng: np.random.Generator, resamples: int = 10_000) -> FloatArray:
+    """Two-sided p value of each column: how often random signs make the mean as far from 0 as it is.
+
+    If two models are alike, each user's difference could as well have the other sign (Fisher 1935). Where n
+    users have at most `resamples` sign patterns all of them are tried and p is exact; else p = (1 + extreme)
+    / (1 + resamples) over random patterns, which never claims 0 (Phipson & Smyth 2010).
+
+    Args:
+        differences: float64 [n_users, c], model A minus model B on the same user; NaN: the user is left out.
+        rng: source of the signs.
+        resamples: number of sign patterns.
+
+    Returns:
+        float64 [c] in (0, 1]. 1 where all differences are 0 and for a single user; NaN without users.
+    """
+    p = np.full(differences.shape[1], np.nan)
+    for users, group in groups_by_users(differences):
+        complete = differences[np.ix_(users, group)]
+        num_patterns = 2 ** len(complete) if len(complete) < 63 else np.inf
+        if num_patterns <= resamples:
+            p[group] = _extreme(complete, _all_patterns(len(complete))) / num_patterns
+        else:
+            p[group] = (1 + _extreme_at_random(complete, rng, resamples)) / (1 + resamples)
+    return p
+
+
+def holm(p: FloatArray) -> FloatArray:
+    """Adjusted p values of a family of tests (Holm 1979): reject where they are below α, family-wise.
+
+    p_(i) becomes max_{j≤i} min(1, (m − j + 1) p_(j)), p ascending.
+
+    Args:
+        p: float64 [m], p values in [0, 1]; NaN is no test: it stays NaN and does not count in m.
+
+    Returns:
+        float64 [m], in the order of `p`, none smaller than it.
+    """
+    order = np.argsort(p, kind="stable")  # NaN sorts last
+    order = order[: int((~np.isnan(p)).sum())]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
+    return adjusted
+
+
+def _extreme_at_random(
+    differences: FloatArray, rng: np.random.Generator, resamples: int
+) -> NDArray[np.int64]:
+    num_users = len(differences)
+    extreme = np.zeros(differences.shape[1], np.int64)
+    size = max(1, VALUES_PER_CHUNK // num_users)
+    for start in range(0, resamples, size):
+        shape = (min(size, resamples - start), num_users)
+        bits = np.unpackbits(np.frombuffer(rng.bytes((shape[0] * shape[1] + 7) // 8), np.uint8))
+        extreme += _extreme(differences, bits[: shape[0] * shape[1]].reshape(shape))
+    return extreme
+
+
+def _extreme(differences: FloatArray, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """[c] how many patterns (bit 1: plus, 0: minus) have a sum at least as far from 0 as the observed."""
+    observed = differences.sum(axis=0)
+    sums = 2 * (bits.astype(np.float64) @ differences) - observed
+    slack = _ROUNDING * np.abs(differences).sum(axis=0)
+    counts: NDArray[np.int64] = (np.abs(sums) >= np.abs(observed) - slack).sum(axis=0)
+    return counts
+
+
+def _all_patterns(num_users: int) -> NDArray[np.uint8]:
+    """[2^num_users, num_users] every pattern of bits once."""
+    numbers = np.arange(2**num_users)[:, None]
+    return (numbers >> np.arange(num_users) & 1).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""The contenders, what they are trained against, and how they are exported."""

@@ -1,0 +1,67 @@
+"""The TensorFlow side of a retriever: what is exported, and how it is asked from NumPy."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from bakeoff.preparation.histories import Queries
+
+QUERY_SIGNATURE = (
+    tf.TensorSpec([None, None], tf.int32, name="history"),
+    tf.TensorSpec([None, None], tf.int64, name="timestamps"),
+    tf.TensorSpec([None, None], tf.float32, name="dense"),
+    tf.TensorSpec([None, None], tf.int32, name="categorical"),
+)
+"""A block of B queries: item indices [B, W] oldest first, PAD-padded; UTC seconds [B, W]; user features as encoded."""
+
+HISTORY_SIGNATURE = QUERY_SIGNATURE[:1]
+
+
+class Encoder(Protocol):
+    """A model in TensorFlow, as training leaves it and as a SavedModel gives it back."""
+
+    item_embeddings: Any
+    """float32 [num_items, dim]"""
+
+    def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
+        """Query embeddings float32 [B, dim]; arguments as in QUERY_SIGNATURE."""
+
+    def uses_fallback(self, history: Any) -> Any:
+        """bool [B], where the model has no answer of its own."""
+
+
+class EncoderRetriever:
+    """A retriever over an encoder: the same code asks a model in memory and an exported one."""
+
+    def __init__(self, encoder: Encoder, queries_per_block: int = 512) -> None:
+        """Wrap an encoder; memory grows with queries_per_block, not with the number of queries."""
+        self._encoder = encoder
+        self._queries_per_block = queries_per_block
+
+    @property
+    def item_embeddings(self) -> NDArray[np.float32]:
+        """[num_items, dim]."""
+        return np.asarray(self._encoder.item_embeddings, np.float32)
+
+    def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
+        """[len(queries), dim]."""
+        embeddings = np.zeros((len(queries), int(self._encoder.item_embeddings.shape[1])), np.float32)
+        for part, block in queries.blocks(self._queries_per_block):
+            history, timestamps = block.histories.padded(_width(block))
+            embeddings[part] = self._encoder.embed_queries(history, timestamps, block.dense, block.categorical)
+        return embeddings
+
+    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
+        """[len(queries)]."""
+        fallback = np.zeros(len(queries), np.bool_)
+        for part, block in queries.blocks(self._queries_per_block):
+            history, _ = block.histories.padded(_width(block))
+            fallback[part] = self._encoder.uses_fallback(history)
+        return fallback
+
+
+def _width(block: Queries) -> int:
+    """At least one column, so that a block of empty histories still has a shape to compute with."""
+    return max(1, int(block.histories.lengths.max(initial=0)))

@@ -1,0 +1,64 @@
+"""Trained matrix factorisation as an encoder: users are folded in from their history."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
+from bakeoff.models.mf.als import solve
+from bakeoff.params import MFParams
+
+
+class MFEncoder(tf.Module):
+    """Fold-in: the query embedding is the least-squares optimum of a history against fixed item embeddings.
+
+    ALS ends with the users' half of an epoch, so folding a trained user's history in gives exactly the embedding
+    that training gave. Without a history there is no equation to solve: the mean user embedding answers instead.
+    """
+
+    FALLBACK = "A user without history gets the mean of all users' embeddings."
+
+    def __init__(self, num_items: int, params: MFParams) -> None:
+        """Make room for what fold-in needs: item embeddings, their Gramian and the mean of the trained users."""
+        super().__init__(name="mf")
+        shapes = {"item_embeddings": (num_items, params.dim), "gramian": (params.dim,) * 2, "mean_user": (params.dim,)}
+        self.item_embeddings, self._gramian, self._mean_user = (
+            tf.Variable(tf.zeros(shape), trainable=False, name=name) for name, shape in shapes.items()
+        )
+        self._params = params
+
+    def refresh(self, item_embeddings: NDArray[np.float32], user_embeddings: NDArray[np.float32]) -> None:
+        """Follow the factors after more training."""
+        self.item_embeddings.assign(item_embeddings)
+        self._gramian.assign(item_embeddings.T @ item_embeddings)
+        self._mean_user.assign(user_embeddings.mean(axis=0))
+
+    @tf.function(input_signature=QUERY_SIGNATURE)
+    def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
+        """Query embeddings float32 [B, d]; features and times have no place in MF."""
+        p = self._params
+        embeddings = solve(
+            history,
+            self._weights(history),
+            self.item_embeddings,
+            self._gramian,
+            p.unobserved_weight,
+            p.regularization,
+            p.regularization_exponent,
+        )
+        return tf.where(self.uses_fallback(history)[:, tf.newaxis], self._mean_user, embeddings)
+
+    def _weights(self, history: Any) -> Any:
+        """Weight of each item of a history [B, W]: 1, or exp(−l/τ) for the item at lag l."""
+        known = tf.cast(history >= 0, tf.float32)
+        if self._params.recency_scale is None:
+            return known
+        lag = tf.reduce_sum(known, axis=1, keepdims=True) - 1 - tf.range(tf.cast(tf.shape(history)[1], tf.float32))
+        return known * tf.exp(-tf.maximum(lag, 0) / self._params.recency_scale)
+
+    @tf.function(input_signature=HISTORY_SIGNATURE)
+    def uses_fallback(self, history: Any) -> Any:
+        """Where the history is empty."""
+        return tf.reduce_all(history < 0, axis=1)

@@ -1,0 +1,33 @@
+"""MF in training."""
+
+from bakeoff.models.mf.als import ImplicitALS
+from bakeoff.models.mf.encoder import MFEncoder
+from bakeoff.params import MFParams
+from bakeoff.preparation.histories import Histories
+
+
+class MFTrainer:
+    """Implicit ALS over the users that have a history."""
+
+    def __init__(self, histories: Histories, num_items: int, params: MFParams, seed: int) -> None:
+        """Lay out the pairs; see ImplicitALS."""
+        self._encoder = MFEncoder(num_items, params)
+        self._als = ImplicitALS(histories, num_items, params, seed)
+
+    def run_epoch(self) -> float:
+        """Solve both sides once; loss per observed pair."""
+        return self._als.run_epoch()
+
+    def encoder(self) -> MFEncoder:
+        """Fold-in against the item embeddings as they stand."""
+        self._encoder.refresh(self._als.item_embeddings, self._als.user_embeddings)
+        return self._encoder
+
+    @property
+    def num_parameters(self) -> int:
+        """Entries of both embedding tables."""
+        return int(self._als.item_embeddings.size + self._als.user_embeddings.size)
+
+    def notes(self) -> dict[str, float]:
+        """Nothing beyond the curves."""
+        return {}

@@ -1,0 +1,37 @@
+"""In-batch negatives: what other queries of the batch have as their targets."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.models.negatives.candidates import Candidates
+from bakeoff.preparation.histories import Histories
+
+
+class InBatchSampler:
+    """The union of the batch's targets; the user's own items are masked by the loss.
+
+    The expected count of item j is the chance that any *other* user of the batch brings it: with independent
+    users, 1 − Π over the events of j (1 − (B − 1)/(N − 1) · t), where t is the chance that the event is a target
+    once its user is in the batch, B the users in a batch and N all users that train (Bengio & Senécal 2008; Yi et
+    al. 2019, eq. 4, who estimate the same chance from the stream).
+    """
+
+    def __init__(self, target_chances: NDArray[np.float64], histories: Histories, users_per_batch: int) -> None:
+        """Sum up the chances.
+
+        Args:
+            target_chances: [nnz] in [0, 1], chance of each event of `histories` to be a target, given its user.
+            histories: the events that are trained on.
+            users_per_batch: B ≥ 1.
+        """
+        num_users = int((histories.lengths > 0).sum())
+        share = min(1.0, (users_per_batch - 1) / max(num_users - 1, 1))
+        with np.errstate(divide="ignore"):
+            log_absent = np.bincount(histories.items, weights=np.log1p(-share * target_chances))
+            self._log_counts = np.log(-np.expm1(log_absent)).astype(np.float32)
+
+    def draw(self, targets: NDArray[np.int32], rng: np.random.Generator) -> Candidates:
+        """Distinct targets of the batch."""
+        ids = np.unique(targets)
+        # Only a batch of one user has no other: it sees no negatives that count, and no correction of −inf.
+        return Candidates(ids, np.where(np.isfinite(c := self._log_counts[ids]), c, 0.0).astype(np.float32))

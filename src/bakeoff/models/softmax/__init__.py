@@ -1,0 +1,1 @@
+"""Softmax DNN: a query tower over history and features, item embeddings as the output layer."""

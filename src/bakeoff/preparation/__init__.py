@@ -1,0 +1,1 @@
+"""From validated rows to train, validation and test parts, vocabulary, histories and features."""

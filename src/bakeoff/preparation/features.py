@@ -1,0 +1,213 @@
+"""How features of users and items become numbers: fitted once, then the same for training and serving."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import Frozen
+
+TAG_SEPARATOR = "|"
+"""Joins the values of a `tags` column."""
+
+
+@dataclass(frozen=True)
+class EncodedFeatures:
+    """Features of n users or n items as arrays.
+
+    Attributes:
+        dense: float32 [n, D], standardised; 0 (the mean) where missing.
+        categorical: int32 [n, C], code 0 where missing or not known, code i + 1 for the value with index i.
+        categorical_sizes: C numbers of values, the code 0 not counted: codes of column c lie in
+            [0, categorical_sizes[c]].
+        tags: for each tags column bool [n, n_tags], whether the row carries the tag; none for users.
+    """
+
+    dense: NDArray[np.float32]
+    categorical: NDArray[np.int32]
+    categorical_sizes: tuple[int, ...]
+    tags: tuple[NDArray[np.bool_], ...] = ()
+
+
+class Scale(Frozen):
+    """Standardisation of a dense feature: (value − mean) / std."""
+
+    mean: float
+    """Mean of the values that are known."""
+    std: float
+    """Their standard deviation (of the population); 1 where they do not differ."""
+
+
+class TableEncoding(Frozen):
+    """Encoding of one table's features; the order of the keys is the order of the arrays' columns."""
+
+    dense: dict[str, Scale] = Field(default_factory=dict)
+    """Scale of each dense feature."""
+    categorical: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Values of each categorical feature."""
+    tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Values of each tags feature."""
+
+    def encode(self, table: pd.DataFrame) -> EncodedFeatures:
+        """Features of every row of a table that holds the raw columns."""
+        dense = [_standardise(table[name], scale) for name, scale in self.dense.items()]
+        codes = [_codes(table[name], values) for name, values in self.categorical.items()]
+        return EncodedFeatures(
+            dense=_columns(dense, len(table), np.float32),
+            categorical=_columns(codes, len(table), np.int32),
+            categorical_sizes=tuple(len(values) for values in self.categorical.values()),
+            tags=tuple(_tag_matrix(table[name], values) for name, values in self.tags.items()),
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All features: dense, then categorical, then tags."""
+        return (*self.dense, *self.categorical, *self.tags)
+
+
+class FeatureEncoding(Frozen):
+    """`features.json`: how the features of users and items are encoded."""
+
+    user: TableEncoding = TableEncoding()
+    """Fitted on warm users."""
+    item: TableEncoding = TableEncoding()
+    """Fitted on the catalogue."""
+
+    def encode_user(self, values: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Encode what is known of one person.
+
+        Args:
+            values: raw feature values by name; text is read as a number where the feature is dense. A feature
+                that is not named, None or empty is missing; a value that no warm user has is unknown.
+
+        Returns:
+            dense float32 [D] and categorical int32 [C].
+
+        Raises:
+            BakeoffError: a name that is no feature of users, or a dense value that is not a number.
+        """
+        known = self.user.names
+        for name in values:
+            if name not in known:
+                has = f"they have {', '.join(known)}" if known else "they have none"
+                raise BakeoffError(
+                    f"{name!r} is not a feature of users: {has} (data.user_features in params.yaml)."
+                )
+        row = {name: _blank_to_none(values.get(name)) for name in known}
+        dense = {name: [_number(name, row[name])] for name in self.user.dense}
+        text = {name: [None if row[name] is None else str(row[name])] for name in self.user.categorical}
+        encoded = self.user.encode(pd.DataFrame(dense | text, index=[0]))
+        return encoded.dense[0], encoded.categorical[0]
+
+
+def fit_features(
+    users: pd.DataFrame,
+    items: pd.DataFrame,
+    user_features: Mapping[str, str],
+    item_features: Mapping[str, str],
+) -> FeatureEncoding:
+    """Learn scales and values.
+
+    Args:
+        users: raw feature columns of warm users only: nothing is learned from people who count as new.
+        items: raw feature columns of the whole catalogue.
+        user_features: feature name → `dense` or `categorical`.
+        item_features: feature name → `dense`, `categorical` or `tags`.
+
+    Raises:
+        BakeoffError: a declared feature has no column.
+    """
+    return FeatureEncoding(
+        user=_fit_table(users, user_features, "users"), item=_fit_table(items, item_features, "items")
+    )
+
+
+def _fit_table(table: pd.DataFrame, features: Mapping[str, str], name: str) -> TableEncoding:
+    missing = [feature for feature in features if feature not in table.columns]
+    if missing:
+        raise BakeoffError(
+            f"The {name} table has no column {missing[0]!r}, which data.{name[:-1]}_features in params.yaml "
+            f"declares. Its columns are {', '.join(map(str, table.columns))}: correct the name there, or "
+            "remove the feature."
+        )
+    of_kind = {
+        kind: [f for f, k in features.items() if k == kind] for kind in ("dense", "categorical", "tags")
+    }
+    return TableEncoding(
+        dense={f: _fit_scale(table[f]) for f in of_kind["dense"]},
+        categorical={f: tuple(sorted(_text(table[f]).dropna().unique())) for f in of_kind["categorical"]},
+        tags={f: tuple(sorted(_tag_rows(table[f]).unique())) for f in of_kind["tags"]},
+    )
+
+
+def _fit_scale(column: pd.Series) -> Scale:
+    values = _finite(column)
+    values = values[~np.isnan(values)]
+    if len(values) == 0:
+        return Scale(mean=0.0, std=1.0)
+    # fsum is exactly rounded: the same figures on every machine, whatever the order in which its CPU adds.
+    mean = math.fsum(values) / len(values)
+    std = math.sqrt(math.fsum((values - mean) ** 2) / len(values))
+    # Equal values leave a rounding error of the mean as their deviation, which must not be blown up to 1.
+    constant = values.min() == values.max()
+    return Scale(mean=mean, std=1.0 if constant or std == 0 else std)
+
+
+def _standardise(column: pd.Series, scale: Scale) -> NDArray[np.float32]:
+    values = (_finite(column) - scale.mean) / scale.std
+    return np.where(np.isnan(values), 0.0, values).astype(np.float32)
+
+
+def _finite(column: pd.Series) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _codes(column: pd.Series, values: tuple[str, ...]) -> NDArray[np.int32]:
+    codes: NDArray[np.integer[Any]] = pd.Index(values, dtype=object).get_indexer(_text(column))
+    return (codes + 1).astype(np.int32)
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """Values as text, None where missing or empty."""
+    text = column.astype(object)
+    return text.where(text.notna() & (text != ""), None)
+
+
+def _tag_rows(column: pd.Series) -> pd.Series:
+    """One tag a row, under the index of the row that carries it."""
+    tags = _text(column).reset_index(drop=True).dropna().str.split(TAG_SEPARATOR, regex=False).explode()
+    tags = tags.astype(object).str.strip()
+    return tags[tags.notna() & (tags != "")]
+
+
+def _tag_matrix(column: pd.Series, values: tuple[str, ...]) -> NDArray[np.bool_]:
+    matrix = np.zeros((len(column), len(values)), np.bool_)
+    tags = _tag_rows(column)
+    codes = pd.Index(values, dtype=object).get_indexer(tags)
+    known = codes >= 0
+    matrix[tags.index.to_numpy(np.int64)[known], codes[known]] = True
+    return matrix
+
+
+def _columns(columns: list[Any], num_rows: int, dtype: type) -> NDArray[Any]:
+    return np.stack(columns, axis=1) if columns else np.zeros((num_rows, 0), dtype)
+
+
+def _blank_to_none(value: object) -> object:
+    return None if value is None or value == "" else value
+
+
+def _number(name: str, value: object) -> float:
+    try:
+        return float("nan") if value is None else float(str(value))
+    except ValueError:
+        raise BakeoffError(
+            f"{name}={value!r} is not a number, but {name} is a dense feature: give a number."
+        ) from None

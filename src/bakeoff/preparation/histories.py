@@ -1,0 +1,133 @@
+"""Histories of a block of users, and the queries that are asked about them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+PAD = -1
+"""Fills a padded history where there is no item."""
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Item sequences of n users, oldest first, in compressed sparse row form.
+
+    Attributes:
+        offsets: int64 [n + 1], ascending from 0; row u holds entries offsets[u] to offsets[u + 1] (excluded).
+        items: int32 [nnz], item indices in [0, num_items).
+        timestamps: int64 [nnz], UTC seconds, ascending within a row; all 0 where the data has none.
+    """
+
+    offsets: NDArray[np.int64]
+    items: NDArray[np.int32]
+    timestamps: NDArray[np.int64]
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: NDArray[np.integer],
+        items: NDArray[np.integer],
+        timestamps: NDArray[np.integer],
+        num_rows: int,
+    ) -> Self:
+        """Group events by row, keeping their order within each row.
+
+        Args:
+            rows: [nnz], in [0, num_rows), in any order.
+            items: [nnz], item index of each event.
+            timestamps: [nnz], UTC seconds of each event.
+            num_rows: number of rows of the result; rows without an event are empty.
+        """
+        order = np.argsort(rows, kind="stable")
+        offsets = np.zeros(num_rows + 1, np.int64)
+        np.cumsum(np.bincount(rows, minlength=num_rows), out=offsets[1:])
+        return cls(offsets, items[order].astype(np.int32), timestamps[order].astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """[n] number of events of each row."""
+        return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """[nnz] row of each event."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def take(self, rows: NDArray[np.integer]) -> Self:
+        """Rows in the given order, repeats allowed."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        index = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return type(self)(offsets, self.items[index], self.timestamps[index])
+
+    def merged(self, other: Self) -> Self:
+        """Events of both in time order, row by row; at equal timestamps those of `other` come last."""
+        rows = np.concatenate([self.rows, other.rows])
+        items = np.concatenate([self.items, other.items])
+        timestamps = np.concatenate([self.timestamps, other.timestamps])
+        order = np.argsort(timestamps, kind="stable")
+        return type(self).from_rows(rows[order], items[order], timestamps[order], len(self))
+
+    def first(self, count: int) -> Self:
+        """At most the first `count` events of each row."""
+        return self._keep(self._position < count)
+
+    def last(self, count: int) -> Self:
+        """At most the last `count` events of each row."""
+        return self._keep(self._position >= np.repeat(self.lengths - count, self.lengths))
+
+    def padded(self, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The last `width` events of each row, oldest first, flush left, then PAD (items) and 0 (timestamps).
+
+        Returns:
+            items int32 [n, width] and timestamps int64 [n, width].
+        """
+        recent = self.last(width)
+        items = np.full((len(self), width), PAD, np.int32)
+        timestamps = np.zeros((len(self), width), np.int64)
+        items[recent.rows, recent._position] = recent.items
+        timestamps[recent.rows, recent._position] = recent.timestamps
+        return items, timestamps
+
+    @property
+    def _position(self) -> NDArray[np.int64]:
+        return np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
+
+    def _keep(self, mask: NDArray[np.bool_]) -> Self:
+        lengths = np.bincount(self.rows[mask], minlength=len(self))
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        return type(self)(offsets, self.items[mask], self.timestamps[mask])
+
+
+@dataclass(frozen=True)
+class Queries:
+    """A block of n queries: what is known of each user at the moment of asking.
+
+    Attributes:
+        histories: what each user interacted with so far; may be empty.
+        dense: float32 [n, num_dense], standardised user features; 0 where unknown.
+        categorical: int32 [n, num_categorical], codes of user features; 0 where unknown.
+    """
+
+    histories: Histories
+    dense: NDArray[np.float32]
+    categorical: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+    def take(self, rows: NDArray[np.integer]) -> Self:
+        """Queries in the given order, repeats allowed."""
+        return type(self)(self.histories.take(rows), self.dense[rows], self.categorical[rows])
+
+    def blocks(self, size: int) -> Iterator[tuple[slice, Self]]:
+        """Consecutive blocks of at most `size` queries, each with the slice it covers."""
+        for start in range(0, len(self), size):
+            part = slice(start, min(start + size, len(self)))
+            yield part, self.take(np.arange(part.start, part.stop))

@@ -1,0 +1,216 @@
+"""Which event goes where: train, validation, test, and whole users held out as new ones.
+
+Everything is an Ibis expression, and every choice by chance is the md5 of a text, so that any engine with
+SQL's md5 makes the same split.
+"""
+
+from fractions import Fraction
+
+import ibis
+import ibis.expr.types as ir
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import SplitParams
+
+PARTS = ("train", "valid", "test")
+"""Parts of a user's events, oldest first; the values of a predefined `split` column."""
+TEMPORAL = ("user-temporal", "global-temporal", "leave-last-out")
+"""Methods that need timestamps."""
+
+
+def positives(interactions: ir.Table, min_rating: float | None) -> ir.Table:
+    """Events that count, one per user and item: the earliest that is rated highly enough.
+
+    Args:
+        interactions: user_id, item_id, timestamp; rating if min_rating is not None; a split column is kept.
+        min_rating: lowest rating of a positive; None: every event is one. An event without a rating is none.
+
+    Raises:
+        BakeoffError: min_rating is asked for and there are no ratings.
+    """
+    events = _rated(interactions, min_rating)
+    kept = ["user_id", "item_id", "timestamp"]
+    order = [events.timestamp]
+    if "split" in events.columns:
+        # A pair that a predefined split names twice at the same time stays where it is known earliest.
+        kept.append("split")
+        ranks = [(events.split == part, rank) for rank, part in enumerate(PARTS)]
+        order.append(ibis.cases(*ranks, else_=len(PARTS)))
+    place = ibis.row_number().over(ibis.window(group_by=["user_id", "item_id"], order_by=order))
+    return events.mutate(place=place).filter(ibis._.place == 0).select(kept)
+
+
+def count_dropped(interactions: ir.Table, min_rating: float | None) -> ir.Table:
+    """One row: events `below_min_rating` or without rating, and how many others `repeated` an earlier one."""
+    rated = _rated(interactions, min_rating)
+    total = interactions.count().as_scalar()
+    pairs = rated.select("user_id", "item_id").distinct().count().as_scalar()
+    return rated.aggregate(below_min_rating=total - rated.count(), repeated=rated.count() - pairs)
+
+
+def check_fits_method(events: ir.Table, split: SplitParams) -> None:
+    """Stop where the data can't carry the method.
+
+    Args:
+        events: as `positives` gives them.
+        split: method, shares and min_rating.
+
+    Raises:
+        BakeoffError: no events; no timestamps under a temporal method; no usable split column if predefined.
+    """
+    if split.method == "predefined":
+        _check_split_column(events)
+    summary = events.aggregate(
+        rows=events.count(), earliest=events.timestamp.min(), latest=events.timestamp.max()
+    )
+    rows, earliest, latest = summary.to_pyarrow().to_pylist()[0].values()
+    if rows == 0:
+        cause = f"is rated {split.min_rating} or higher (split.min_rating)"
+        if split.min_rating is None:
+            cause = "is left after validation"
+        raise BakeoffError(f"No event {cause}, so there is nothing to split.")
+    if split.method in TEMPORAL and earliest == latest == 0:
+        raise BakeoffError(
+            f"split.method {split.method} orders events by time, but the data has no timestamps (all are 0). "
+            "Name the column that has them (data.columns.timestamp), or set split.method to random or to "
+            "predefined."
+        )
+
+
+def assign_parts(events: ir.Table, split: SplitParams, seed: int) -> ir.Table:
+    """Say of every event where it goes.
+
+    A user is new if held out – the round(new_user_share · users) users with the smallest
+    md5(seed|new|user_id), a half rounded up – or if the method leaves no train event of theirs. A predefined
+    split holds out nobody, so that a published benchmark stays whole.
+
+    Args:
+        events: user_id, item_id, timestamp (and split, if predefined); one row per user and item.
+        split: method and shares.
+        seed: of the order among equal timestamps and of every choice by chance.
+
+    Returns:
+        user_id, item_id, timestamp, position (int32, 0-based place among the user's events by timestamp,
+        equal ones by md5(seed|user_id|item_id)) and part: train, valid or test; new_history or new_test for
+        new users, whose history is what would have been train or valid. Rows in no particular order.
+    """
+    ordered = _in_time_order(events, seed)
+    divided = ordered.mutate(part=_part(ordered, split, seed))
+    share = 0.0 if split.method == "predefined" else split.new_user_share
+    joined = divided.join(_new_users(divided, share, seed), "user_id")
+    part = ibis.cases(
+        (joined.is_new & (joined.part == "test"), "new_test"),
+        (joined.is_new, "new_history"),
+        else_=joined.part,
+    )
+    position = joined.position.cast("int32")
+    return joined.select("user_id", "item_id", "timestamp", position=position, part=part)
+
+
+def _rated(interactions: ir.Table, min_rating: float | None) -> ir.Table:
+    if min_rating is None:
+        return interactions
+    if "rating" not in interactions.columns:
+        raise BakeoffError(
+            f"split.min_rating is {min_rating}, but the interactions have no rating. Set it to null, or name "
+            "the column with ratings (data.columns.rating)."
+        )
+    return interactions.filter(interactions.rating >= min_rating)
+
+
+def _in_time_order(events: ir.Table, seed: int) -> ir.Table:
+    """Adds tie, position and num_events (of the user)."""
+    # In id order, equal timestamps would leak: ids often tell when an item appeared, or how popular it is.
+    events = events.mutate(tie=_hash(seed, events.user_id, events.item_id))
+    by_time = ibis.window(group_by="user_id", order_by=["timestamp", "tie", "item_id"])
+    num_events = events.count().over(ibis.window(group_by="user_id"))
+    return events.mutate(position=ibis.row_number().over(by_time), num_events=num_events)
+
+
+def _part(events: ir.Table, split: SplitParams, seed: int) -> ir.StringValue:
+    match split.method:
+        case "user-temporal":
+            return _cut(events.position, events.num_events, split)
+        case "global-temporal":
+            by_time = ibis.window(order_by=["timestamp", "tie", "user_id", "item_id"])
+            return _cut(ibis.row_number().over(by_time), events.count().over(ibis.window()), split)
+        case "leave-last-out":
+            left = ibis.ifelse(events.num_events < len(PARTS), 0, events.num_events - events.position)
+            return ibis.cases((left == 1, "test"), (left == 2, "valid"), else_="train")
+        case "random":
+            return _cut(_place(events, seed, "random", ["user_id"]), events.num_events, split)
+        case "predefined":
+            return _predefined(events, split.valid_share, seed)
+
+
+def _predefined(events: ir.Table, valid_share: float, seed: int) -> ir.StringValue:
+    """As given; without any valid event, a share of each user's train events becomes valid by chance."""
+    has_valid = (events.split == "valid").any().over(ibis.window())
+    place = _place(events, seed, "valid", ["user_id", "split"])
+    num_train = events.count().over(ibis.window(group_by=["user_id", "split"]))
+    chosen = ~has_valid & (events.split == "train") & (place < _share_of(num_train, valid_share))
+    return ibis.cases((chosen, "valid"), else_=events.split)
+
+
+def _new_users(events: ir.Table, share: float, seed: int) -> ir.Table:
+    """user_id, is_new: one row per user."""
+    users = events.group_by("user_id").aggregate(num_train=(events.part == "train").sum())
+    users = users.mutate(chance=_hash(seed, "new", users.user_id))
+    place = ibis.row_number().over(ibis.window(order_by=["chance", "user_id"]))
+    # round(x) = ⌊(⌊2x⌋ + 1) / 2⌋, a half rounded up.
+    num_held_out = (_share_of(2 * users.count().over(ibis.window()), share) + 1) // 2
+    return users.select("user_id", is_new=(place < num_held_out) | (users.num_train == 0))
+
+
+def _cut(place: ir.IntegerValue, count: ir.IntegerValue, split: SplitParams) -> ir.StringValue:
+    """The last ⌊count · test_share⌋ places are test, the ⌊count · valid_share⌋ before them valid."""
+    first_test = count - _share_of(count, split.test_share)
+    first_valid = first_test - _share_of(count, split.valid_share)
+    return ibis.cases((place >= first_test, "test"), (place >= first_valid, "valid"), else_="train")
+
+
+def _share_of(count: ir.IntegerValue, share: float) -> ir.IntegerValue:
+    """⌊count · share⌋ for the decimal that people write.
+
+    In whole numbers, because engines differ in how they multiply by 0.29: in binary, 100 · 0.29 is below 29.
+    """
+    fraction = Fraction(str(share)).limit_denominator(1_000_000)
+    return (count * fraction.numerator) // fraction.denominator
+
+
+def _place(events: ir.Table, seed: int, purpose: str, group_by: list[str]) -> ir.IntegerColumn:
+    """0-based place within the group in an order by chance."""
+    chance = _hash(seed, purpose, events.user_id, events.item_id)
+    return ibis.row_number().over(ibis.window(group_by=group_by, order_by=[chance, events.item_id]))
+
+
+def _hash(seed: int, *parts: str | ir.StringValue) -> ir.StringValue:
+    """Lower-case hexadecimal md5 of the UTF-8 text `seed|part|part…`."""
+    text: ir.StringValue = ibis.literal(str(seed))
+    for part in parts:
+        text = text + "|" + part
+    return _md5(text)
+
+
+def _md5_signature(text: str) -> str:
+    raise NotImplementedError(f"md5({text!r}) is computed by the engine")
+
+
+# SQL's function by its name: more engines have it than have Ibis' own hexdigest.
+_md5 = ibis.udf.scalar.builtin(_md5_signature, name="md5")
+
+
+def _check_split_column(events: ir.Table) -> None:
+    if "split" not in events.columns:
+        raise BakeoffError(
+            "split.method is predefined, but the interactions have no split column. Name the column that "
+            "says train, valid or test (data.columns.split), or choose another split.method."
+        )
+    unknown = events.filter(events.split.isnull() | events.split.notin(PARTS))
+    summary = unknown.aggregate(rows=unknown.count(), example=unknown.split.max())
+    rows, example = summary.to_pyarrow().to_pylist()[0].values()
+    if rows:
+        raise BakeoffError(
+            f"The split column of {rows:,} events holds {example or ''!r}; split.method predefined knows "
+            f"only {', '.join(PARTS)}. Correct the values where the data comes from, then fetch again."
+        )

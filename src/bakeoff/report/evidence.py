@@ -1,0 +1,80 @@
+"""What the comparison rests on: everything that the earlier stages left, already read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bakeoff.errors import BakeoffError
+
+
+@dataclass(frozen=True)
+class ModelEvidence:
+    """What is known of one evaluated model.
+
+    Attributes:
+        users: one row per warm test user: user_id, num_history, num_test and one column per metric.
+        new_users: one row per new user and number of first interactions, with `fallback`.
+        lists: top-k lists of warm users: user_id, rank (1-based), item_id, score.
+        new_lists: the same for new users, with first_interactions.
+        metrics: metrics.json of the evaluation: means over users, and figures of all lists together.
+        training: training.json of the model.
+        training_cost: measured cost of training; empty where it was not measured.
+        evaluation_cost: measured cost of ranking the catalogue for all test users; empty likewise.
+    """
+
+    users: pd.DataFrame
+    new_users: pd.DataFrame
+    lists: pd.DataFrame
+    new_lists: pd.DataFrame
+    metrics: Mapping[str, Any]
+    training: Mapping[str, Any]
+    training_cost: Mapping[str, float]
+    evaluation_cost: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All inputs of the report.
+
+    Attributes:
+        models: by name, in the order in which they are shown.
+        events: train, valid and test events of warm users, with `part` and `position`.
+        new_events: all events of new users, part "history" or "test".
+        users: user_id of every user, and the features that the parameters name.
+        items: the catalogue: item_id, title, train_count, fit_count.
+        validation: verdict of the data validation.
+        split: sizes, promises and the known weakness of the split.
+        dataset: title, terms, citation, url of the data set.
+        data_hash: content hash of data/ as recorded in data.dvc; None where there is no data.dvc.
+    """
+
+    models: Mapping[str, ModelEvidence]
+    events: pd.DataFrame
+    new_events: pd.DataFrame
+    users: pd.DataFrame
+    items: pd.DataFrame
+    validation: Mapping[str, Any]
+    split: Mapping[str, Any]
+    dataset: Mapping[str, str]
+    data_hash: str | None
+
+
+def check_same_users(evidence: Evidence) -> None:
+    """Check that all models were evaluated on the same users: a paired comparison needs it.
+
+    Raises:
+        BakeoffError: two models differ in their test users or new users.
+    """
+    reference, *others = evidence.models
+    for table, keys in (("users", ["user_id"]), ("new_users", ["user_id", "first_interactions"])):
+        expected = getattr(evidence.models[reference], table)[keys]
+        for name in others:
+            found = getattr(evidence.models[name], table)[keys]
+            if not expected.reset_index(drop=True).equals(found.reset_index(drop=True)):
+                raise BakeoffError(
+                    f"{name} was evaluated on other {table.replace('_', ' ')} than {reference} "
+                    f"({len(found)} against {len(expected)} rows): their figures can't be compared. "
+                    "Run `dvc repro` so that every model is evaluated on the present split."
+                )

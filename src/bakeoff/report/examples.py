@@ -1,0 +1,224 @@
+"""A few real users: what they had, what each contender recommends, what they had next."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.formats import natural_key
+
+CONTENDERS = ("mf", "softmax")
+LIST_LENGTH = 10
+RECENT = 8
+"""Items of the history, and of what came next, that are shown."""
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """An item in a list; `hit` says whether it is among the user's test items."""
+
+    title: str
+    hit: bool
+
+
+@dataclass(frozen=True)
+class Later:
+    """A test item, and the contenders whose shown lists hold it."""
+
+    title: str
+    found_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ShownList:
+    """A contender's list for the user.
+
+    Attributes:
+        model: name of the contender.
+        value: the user's value of the metric that chose the user.
+        items: best first.
+        fallback: the model had no answer of its own.
+    """
+
+    model: str
+    value: float
+    items: tuple[Recommended, ...]
+    fallback: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """One user.
+
+    Attributes:
+        user_id: as in the data.
+        reason: why this user is shown.
+        about: the user's features in words; empty if there are none.
+        history: titles of the most recent items that the models were told, latest first.
+        num_history: how many they were told in all.
+        later: the first test items, in their order.
+        num_later: number of test items.
+        lists: one per contender.
+    """
+
+    user_id: str
+    reason: str
+    about: str
+    history: tuple[str, ...]
+    num_history: int
+    later: tuple[Later, ...]
+    num_later: int
+    lists: tuple[ShownList, ...]
+
+
+def choose_examples(evidence: Evidence, metric: str, count: int) -> list[Example]:
+    """Up to `count` users, chosen by their figures alone: the largest wins, a typical user, a new one.
+
+    Ties go to the user with most test items, then to the first id, so the choice never changes.
+    """
+    chosen: list[Example] = []
+    for user_id, reason in _warm_choices(evidence, metric, count):
+        chosen.append(_warm_example(evidence, user_id, reason, metric))
+    new = _new_user(evidence, metric)
+    if new is not None and count > len(chosen[:3]):
+        chosen = [*chosen[: min(3, count - 1)], new, *chosen[3 : count - 1]]
+    return chosen[:count]
+
+
+def _warm_choices(evidence: Evidence, metric: str, count: int) -> list[tuple[str, str]]:
+    """(user id, reason) without repeats; the first three are those that a reader needs most."""
+    values = _paired(evidence, metric)
+    gain = values.softmax - values.mf
+    away = (values.softmax - values.softmax.mean()).abs() + (values.mf - values.mf.mean()).abs()
+    rules = [
+        (-gain, "where the softmax DNN gains most on MF"),
+        (gain, "where MF gains most on the softmax DNN"),
+        (away, "a typical user: both models do about as well as on average"),
+        (-values.num_history, "the longest history"),
+        (values.num_history, "the shortest history"),
+    ]
+    chosen: dict[str, str] = {}
+    for key, reason in rules[:count]:
+        order = values.assign(key=key)[~values.index.isin(chosen)].sort_values(
+            ["key", "num_test", "place"], ascending=[True, False, True]
+        )
+        if len(order):
+            chosen[order.index[0]] = reason
+    return list(chosen.items())
+
+
+def _paired(evidence: Evidence, metric: str) -> pd.DataFrame:
+    """Indexed by user id: value per contender, num_history, num_test, place in the order of ids."""
+    users = evidence.models["mf"].users.set_index("user_id")[["num_history", "num_test"]]
+    for name in CONTENDERS:
+        users[name] = evidence.models[name].users.set_index("user_id")[metric]
+    return users.assign(place=_places(users.index)).dropna()
+
+
+def _places(user_ids: pd.Index) -> list[int]:
+    """Place of each user in the numeric-aware order of ids."""
+    places = {user_id: place for place, user_id in enumerate(sorted(user_ids, key=natural_key))}
+    return [places[user_id] for user_id in user_ids]
+
+
+def _new_user(evidence: Evidence, metric: str) -> Example | None:
+    """The new user for whom the lists after a few interactions are nearest to the average."""
+    tables = {name: evidence.models[name].new_users for name in CONTENDERS}
+    asked = sorted(int(m) for m in tables["mf"].first_interactions.unique() if m != "all" and int(m) > 0)
+    if not asked:
+        return None
+    first = str(asked[-1])
+    rows = {
+        name: table[(table.first_interactions == first) & table[metric].notna()].set_index("user_id")
+        for name, table in tables.items()
+    }
+    if rows["mf"].empty:
+        return None
+    away = sum((rows[name][metric] - rows[name][metric].mean()).abs() for name in CONTENDERS)
+    order = pd.DataFrame({"away": away, "num_test": rows["mf"].num_test})
+    order["place"] = _places(order.index)
+    user_id = order.sort_values(["away", "num_test", "place"], ascending=[True, False, True]).index[0]
+    return _new_example(
+        evidence, user_id, first, {name: frame.loc[user_id] for name, frame in rows.items()}, metric
+    )
+
+
+def _warm_example(evidence: Evidence, user_id: str, reason: str, metric: str) -> Example:
+    events = evidence.events[evidence.events.user_id == user_id].sort_values("position")
+    later = events.loc[events.part == "test", "item_id"]
+    history = events.loc[events.part != "test", "item_id"]
+    lists = []
+    for name in CONTENDERS:
+        model = evidence.models[name]
+        top = model.lists[model.lists.user_id == user_id]
+        value = float(model.users.loc[model.users.user_id == user_id, metric].iloc[0])
+        lists.append((name, value, top, False))
+    return _example(evidence, user_id, reason, history, later, lists)
+
+
+def _new_example(
+    evidence: Evidence, user_id: str, first: str, rows: dict[str, pd.Series], metric: str
+) -> Example:
+    events = evidence.new_events[evidence.new_events.user_id == user_id].sort_values("position")
+    later = events.loc[events.part == "test", "item_id"]
+    history = events.loc[events.part == "history", "item_id"].head(int(first))
+    lists = []
+    for name in CONTENDERS:
+        top = evidence.models[name].new_lists
+        top = top[(top.user_id == user_id) & (top.first_interactions == first)]
+        lists.append((name, float(rows[name][metric]), top, bool(rows[name].fallback)))
+    told = "1 interaction" if first == "1" else f"{first} interactions"
+    return _example(
+        evidence, user_id, f"a new user, of whom only the first {told} are told", history, later, lists
+    )
+
+
+def _example(
+    evidence: Evidence,
+    user_id: str,
+    reason: str,
+    history: pd.Series,
+    later: pd.Series,
+    lists: Iterable[tuple[str, float, pd.DataFrame, bool]],
+) -> Example:
+    titles = dict(zip(evidence.items.item_id, evidence.items.title, strict=True))
+    wanted = set(later)
+    shown = []
+    found: dict[str, list[str]] = {}
+    for name, value, top, fallback in lists:
+        items = list(top.sort_values("rank").item_id.head(LIST_LENGTH))
+        for item in wanted.intersection(items):
+            found.setdefault(item, []).append(name)
+        marked = tuple(Recommended(_title(titles, item), item in wanted) for item in items)
+        shown.append(ShownList(name, value, marked, fallback))
+    return Example(
+        user_id=user_id,
+        reason=reason,
+        about=_about(evidence.users, user_id),
+        history=tuple(_title(titles, item) for item in history[::-1].head(RECENT)),
+        num_history=len(history),
+        later=tuple(Later(_title(titles, item), tuple(found.get(item, ()))) for item in later.head(RECENT)),
+        num_later=len(later),
+        lists=tuple(shown),
+    )
+
+
+def _title(titles: dict[str, str], item_id: str) -> str:
+    """The item's title; its id where the title is missing."""
+    title = titles.get(item_id)
+    return title if isinstance(title, str) and title else f"item {item_id}"
+
+
+def _about(users: pd.DataFrame, user_id: str) -> str:
+    """`age 24, gender M`, from the columns of the vocabulary that are features."""
+    row = users[users.user_id == user_id].drop(columns="user_id")
+    if row.empty:
+        return ""
+    known = row.iloc[0].dropna()
+    return ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in known.items())
+
+
+def _plain(value: object) -> str:
+    """24.0 is written 24."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

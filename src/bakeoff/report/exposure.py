@@ -1,0 +1,91 @@
+"""How popular the recommended items are, and how much of the catalogue is recommended at all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.report.evidence import Evidence
+
+WATCHED = "what users had next"
+"""Name of the line that shows the test items themselves."""
+NUM_GROUPS = 10
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One model's lists of length k.
+
+    Attributes:
+        model: its name.
+        k: length of the lists.
+        arp: mean number of training interactions of the recommended items.
+        lift: ARP beside that of the users' own histories, minus 1.
+        coverage: share of the catalogue in at least one list.
+        gini: inequality of the shares of list places, in [0, 1].
+        long_tail: mean share of a list outside the head of the catalogue.
+    """
+
+    model: str
+    k: int
+    arp: float
+    lift: float
+    coverage: float
+    gini: float
+    long_tail: float
+
+
+def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> list[Exposure]:
+    """One row per cutoff and model."""
+    return [
+        Exposure(
+            model=name,
+            k=k,
+            arp=_mean(model.users, f"arp@{k}"),
+            lift=_figure(model.metrics, f"popularity_lift@{k}"),
+            coverage=_figure(model.metrics, f"coverage@{k}"),
+            gini=_figure(model.metrics, f"gini@{k}"),
+            long_tail=_mean(model.users, f"long_tail_share@{k}"),
+        )
+        for k in cutoffs
+        for name, model in evidence.models.items()
+    ]
+
+
+def popularity_profile(evidence: Evidence, k: int) -> pd.DataFrame:
+    """Where the places in the first k go, from the most popular tenth of the catalogue to the least.
+
+    Returns:
+        source (a model's name or WATCHED), group (1 = most popular tenth), share in [0, 1]; a source's shares
+        sum to 1.
+    """
+    group = _popularity_group(evidence.items)
+    sources: dict[str, pd.Series] = {
+        name: model.lists.loc[model.lists["rank"] <= k, "item_id"] for name, model in evidence.models.items()
+    }
+    sources[WATCHED] = evidence.events.loc[evidence.events.part == "test", "item_id"]
+    frames = []
+    for source, items in sources.items():
+        counts = np.bincount(items.map(group).to_numpy(np.int64), minlength=NUM_GROUPS + 1)[1:]
+        share = counts / max(counts.sum(), 1)
+        frames.append(pd.DataFrame({"source": source, "group": np.arange(1, NUM_GROUPS + 1), "share": share}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _popularity_group(items: pd.DataFrame) -> pd.Series:
+    """Item id → 1 (most popular tenth) … NUM_GROUPS, by interactions in train and validation."""
+    counts: NDArray[np.int64] = items.fit_count.to_numpy()
+    place = np.empty(len(items), np.int64)
+    place[np.argsort(-counts, kind="stable")] = np.arange(len(items))
+    return pd.Series(place * NUM_GROUPS // len(items) + 1, index=items.item_id)
+
+
+def _mean(users: pd.DataFrame, column: str) -> float:
+    return float(users[column].mean()) if column in users else float("nan")
+
+
+def _figure(metrics: Mapping[str, Mapping[str, float | None]], name: str) -> float:
+    value = metrics["test"].get(name)
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,111 @@
+"""How figures and names are written for people."""
+
+import math
+import re
+
+MODEL_LABELS = {"popularity": "Popularity", "mf": "MF", "softmax": "Softmax DNN"}
+"""Names that people read."""
+
+METRIC_LABELS = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR", "hit_rate": "Hit rate"}
+"""Accuracy metrics, in the order in which they are shown."""
+
+MINUS = "\N{MINUS SIGN}"
+NO_VALUE = "\N{EN DASH}"
+_MEGABYTE = 1e6
+
+
+def model_noun(name: str) -> str:
+    """The model within a sentence: `the softmax DNN`."""
+    return {"softmax": "the softmax DNN", "popularity": "popularity"}.get(name, model_label(name))
+
+
+def sentence(text: str) -> str:
+    """The text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
+def model_label(name: str) -> str:
+    """`softmax` → `Softmax DNN`; a name without a label stays."""
+    return MODEL_LABELS.get(name, name)
+
+
+def metric_label(metric: str) -> str:
+    """`hit_rate@10` → `Hit rate@10`."""
+    name, _, cutoff = metric.partition("@")
+    return f"{METRIC_LABELS.get(name, name)}@{cutoff}" if cutoff else METRIC_LABELS.get(name, name)
+
+
+def decimal(value: float, digits: int = 4) -> str:
+    """A figure with a fixed number of digits and a true minus; an en dash for NaN."""
+    if math.isnan(value):
+        return NO_VALUE
+    text = f"{value:.{digits}f}"
+    return (text[1:] if float(text) == 0 else text.replace("-", MINUS)) if text.startswith("-") else text
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """A difference: always with its sign, `±` for one that rounds to 0."""
+    if math.isnan(value):
+        return NO_VALUE
+    text = decimal(value, digits)
+    if float(f"{value:.{digits}f}") == 0:
+        return f"±{text}"
+    return text if value < 0 else f"+{text}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in [0, 1] as a percentage."""
+    return NO_VALUE if math.isnan(share) else f"{decimal(100 * share, digits)} %"
+
+
+def signed_percent(share: float, digits: int = 0) -> str:
+    """A relative change as a percentage with its sign."""
+    return NO_VALUE if math.isnan(share) else f"{signed(100 * share, digits)} %"
+
+
+def p_value(p: float) -> str:
+    """`p = 0.012`, or `p < 0.001`: permutation tests can't tell smaller ones apart."""
+    if math.isnan(p):
+        return f"p {NO_VALUE}"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def p_figure(p: float) -> str:
+    """The same without the letter, for a table."""
+    return p_value(p).removeprefix("p ").removeprefix("= ")
+
+
+def count(value: float) -> str:
+    """A whole number with thin spaces between thousands."""
+    return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def seconds(value: float) -> str:
+    """A duration as people say it: 0.42 s, 12.3 s, 2 min 5 s, 1 h 4 min."""
+    if value < 60:
+        return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def megabytes(num_bytes: float) -> str:
+    """A size in megabytes (10⁶ bytes), in gigabytes from 1,000 of them."""
+    size = num_bytes / _MEGABYTE
+    return f"{size:.0f} MB" if size < 1000 else f"{size / 1000:.2f} GB"
+
+
+def times(ratio: float) -> str:
+    """How many times as much."""
+    return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that puts `user 9` before `user 10`."""
+    return tuple(
+        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text)
+    )
+
+
+def level(confidence: float) -> str:
+    """`95 %`, for the level of an interval."""
+    return f"{100 * confidence:g} %"

@@ -1,0 +1,206 @@
+"""The charts of the page, each with its alternative text, its sentence and the table behind it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bakeoff.report import charts, formats, sentences, tables
+from bakeoff.report.accuracy import Difference, Estimate
+from bakeoff.report.exposure import WATCHED
+from bakeoff.report.new_users import NewUserFigure, step_label
+from bakeoff.report.summary import Summary
+from bakeoff.report.tables import Table
+from bakeoff.report.verdict import cost_sentence
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One chart.
+
+    Attributes:
+        key: unique on the page; part of element ids.
+        title: what is drawn.
+        alt: what a person who can't see it must know of its form.
+        sentence: what to see in it.
+        spec: Vega-Lite specification.
+        table: the same figures as text.
+        open: whether the table stands open below the chart.
+    """
+
+    key: str
+    title: str
+    alt: str
+    sentence: str
+    spec: dict[str, Any]
+    table: Table
+    open: bool = False
+
+
+def figures(summary: Summary) -> dict[str, Figure]:
+    """All charts that the figures allow, by key."""
+    drawn = [_accuracy(summary), _differences(summary), _user_differences(summary), _profile(summary)]
+    if summary.slices:
+        drawn.append(_slices(summary))
+    if summary.new_users:
+        drawn.append(_new_users(summary))
+    if len(summary.curves):
+        drawn.append(_learning_curves(summary))
+    if len(summary.phases):
+        drawn.append(_training_seconds(summary))
+    return {figure.key: figure for figure in drawn}
+
+
+def training_cost(summary: Summary) -> str | None:
+    """The sentence on wall seconds of training."""
+    return cost_sentence({figure.model: figure.wall_seconds for figure in summary.training})
+
+
+def _accuracy(summary: Summary) -> Figure:
+    return Figure(
+        key="accuracy",
+        title="Every metric, every model",
+        alt="Dot chart: a row per metric, a dot with its interval per model.",
+        sentence=sentences.accuracy(summary.estimates),
+        spec=charts.accuracy(_estimate_frame(summary.estimates)),
+        table=tables.metric_table(summary.estimates),
+        open=True,
+    )
+
+
+def _differences(summary: Summary) -> Figure:
+    return Figure(
+        key="differences",
+        title="Softmax DNN − MF, paired by user",
+        alt="Interval chart: a row per metric with the mean difference and its interval beside a line at "
+        "zero.",
+        sentence=sentences.differences(summary.differences),
+        spec=charts.differences(_difference_frame(summary.differences)),
+        table=tables.difference_table(summary.differences),
+        open=True,
+    )
+
+
+def _user_differences(summary: Summary) -> Figure:
+    label = formats.metric_label(summary.result.metric)
+    bins = charts.binned(summary.user_differences)
+    shown = pd.DataFrame(
+        {
+            "range": [
+                "0, no difference" if row.low < 0 < row.high else f"{row.from_:+.1f} to {row.to:+.1f}"
+                for row in bins.rename(columns={"from": "from_"}).itertuples()
+            ],
+            "users": bins.users,
+        }
+    )
+    return Figure(
+        key="users",
+        title=f"{label}: difference per user",
+        alt="Histogram: how many users see which difference, with a bar of its own for users without one.",
+        sentence=sentences.user_differences(summary.user_differences),
+        spec=charts.difference_histogram(bins, label),
+        table=tables.frame_table("Users by difference", shown, ["Difference", "Users"]),
+    )
+
+
+def _slices(summary: Summary) -> Figure:
+    metric = summary.result.metric
+    rows = [
+        (e.model, part.name, e.mean, e.low, e.high, False) for part in summary.slices for e in part.estimates
+    ]
+    table = pd.DataFrame(rows, columns=["model", "group", "mean", "low", "high", "fallback"])
+    label = formats.metric_label(metric)
+    return Figure(
+        key="slices",
+        title=f"{label} by time since the last known event",
+        alt="Dot chart: a group per span of time, a dot with its interval per model.",
+        sentence=sentences.slices(summary.slices),
+        spec=charts.groups(table, label, "time from the last event that the models knew to the test event"),
+        table=tables.slice_table(summary.slices, metric),
+        open=True,
+    )
+
+
+def _profile(summary: Summary) -> Figure:
+    profile = summary.profile
+    wide = profile.pivot_table(index="group", columns="source", values="share", sort=False)
+    shown = wide.map(lambda share: formats.percent(share)).reset_index()
+    sources = [formats.model_label(name) if name != WATCHED else "What came next" for name in wide.columns]
+    return Figure(
+        key="profile",
+        title=f"Where the places in lists of {summary.cutoff} go",
+        alt="Line chart: share of list places by tenth of the catalogue, most popular tenth first, a line "
+        "per model.",
+        sentence=sentences.popularity_profile(profile),
+        spec=charts.popularity_profile(profile),
+        table=tables.frame_table(
+            "Share of list places by tenth of the catalogue", shown, ["Tenth", *sources]
+        ),
+    )
+
+
+def _new_users(summary: Summary) -> Figure:
+    metric = summary.result.metric
+    return Figure(
+        key="new-users",
+        title=f"{formats.metric_label(metric)} on new users",
+        alt="Dot chart: a group per number of first interactions, a dot with its interval per model.",
+        sentence=sentences.new_users(summary.new_users, metric),
+        spec=charts.groups(
+            _new_user_frame(summary.new_users, metric),
+            formats.metric_label(metric),
+            "first interactions that the model is told",
+        ),
+        table=tables.new_user_table(summary.new_users, summary.new_differences, metric),
+        open=True,
+    )
+
+
+def _learning_curves(summary: Summary) -> Figure:
+    metric = "ndcg@10"
+    curve = summary.curves.rename(columns={f"valid_{metric}": "value"})
+    return Figure(
+        key="curves",
+        title="Learning curves on validation",
+        alt="Line chart: validation metric per epoch, a line per contender, a large mark at the chosen "
+        "epoch.",
+        sentence=sentences.learning_curves(summary.training, metric),
+        spec=charts.learning_curves(
+            curve[["model", "epoch", "value", "chosen"]], formats.metric_label(metric)
+        ),
+        table=tables.curve_table(summary.curves),
+    )
+
+
+def _training_seconds(summary: Summary) -> Figure:
+    return Figure(
+        key="seconds",
+        title="Wall time of training",
+        alt="Bar chart: seconds per model, stacked by what they went into.",
+        sentence=sentences.training_seconds(training_cost(summary)),
+        spec=charts.training_seconds(summary.phases),
+        table=tables.training_table(summary.training),
+        open=True,
+    )
+
+
+def _estimate_frame(estimates: Sequence[Estimate]) -> pd.DataFrame:
+    rows = [(e.model, formats.metric_label(e.metric), e.mean, e.low, e.high) for e in estimates]
+    return pd.DataFrame(rows, columns=["model", "metric", "mean", "low", "high"])
+
+
+def _difference_frame(differences: Sequence[Difference]) -> pd.DataFrame:
+    rows = [(formats.metric_label(d.metric), d.mean, d.low, d.high, d.p_holm, d.verdict) for d in differences]
+    return pd.DataFrame(rows, columns=["metric", "mean", "low", "high", "p_holm", "verdict"])
+
+
+def _new_user_frame(figures: Sequence[NewUserFigure], metric: str) -> pd.DataFrame:
+    rows = []
+    for figure in figures:
+        estimate = figure.estimate(metric)
+        fallback = figure.fallback_share > 0
+        rows.append(
+            (figure.model, step_label(figure.first), estimate.mean, estimate.low, estimate.high, fallback)
+        )
+    return pd.DataFrame(rows, columns=["model", "group", "mean", "low", "high", "fallback"])

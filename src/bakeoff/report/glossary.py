@@ -1,0 +1,102 @@
+"""Every term that the report uses, in a sentence each."""
+
+GLOSSARY: dict[str, tuple[str, str]] = {
+    "mf": (
+        "MF",
+        "Matrix factorisation: one vector per user and one per item; their dot product is the score. "
+        "Here implicit alternating least squares (Hu, Koren and Volinsky 2008).",
+    ),
+    "softmax": (
+        "Softmax DNN",
+        "A neural network turns what is known of a user (history, features) into a query embedding; the "
+        "output layer holds one embedding per item, and a softmax over items is trained to predict what "
+        "comes next.",
+    ),
+    "popularity": (
+        "Popularity",
+        "The reference that knows nobody: it recommends the items with most interactions that the user has "
+        "not had yet.",
+    ),
+    "ndcg": (
+        "NDCG@k",
+        "Normalised discounted cumulative gain: hits among the first k, each worth less the lower it ranks, "
+        "divided by the best that was possible. 0 is no hit, 1 a perfect list (Järvelin and Kekäläinen "
+        "2002).",
+    ),
+    "recall": (
+        "Recall@k",
+        "Share of the user's test items among the first k, divided by k where the user has more test items "
+        "than that.",
+    ),
+    "mrr": (
+        "MRR@k",
+        "Mean reciprocal rank: 1 divided by the rank of the first hit, 0 if there is none among the first k.",
+    ),
+    "hit-rate": ("Hit rate@k", "Share of users with at least one hit among the first k."),
+    "interval": (
+        "Interval",
+        "A bootstrap over users: were other users of the same kind drawn, the mean would lie in this range "
+        "with the stated confidence. It does not cover other seeds or other data.",
+    ),
+    "p-value": (
+        "p",
+        "How often a difference at least as large would appear if the two models were interchangeable: "
+        "signs of the differences per user are flipped at random (paired permutation test).",
+    ),
+    "holm": (
+        "Holm",
+        "Adjusts p for the number of comparisons in the table (Holm 1979), so that one in many does not "
+        "stand out by luck.",
+    ),
+    "effect": (
+        "Effect size d",
+        "Cohen's d_z: the mean difference divided by the standard deviation of the differences over users. "
+        "0.2 is called small, 0.5 medium, 0.8 large.",
+    ),
+    "detectable": (
+        "Detectable",
+        "The smallest true difference that a test set of this size would show with a probability of 80 %.",
+    ),
+    "warm-user": ("Warm user", "A user who was in training with the earlier part of the history."),
+    "new-user": (
+        "New user",
+        "A user held out of training whole, and asked about with features and the first few interactions "
+        "only.",
+    ),
+    "fold-in": (
+        "Fold-in",
+        "Solving for the vector of a user who was not in training, with the item vectors left as they are.",
+    ),
+    "arp": (
+        "ARP@k",
+        "Average recommendation popularity: how many training interactions the recommended items have on "
+        "average (Yin et al. 2012).",
+    ),
+    "lift": (
+        "Popularity lift",
+        "ARP of the lists divided by that of the users' own histories, minus 1: 0 % means that lists are as "
+        "popular as what people already like.",
+    ),
+    "coverage": ("Coverage@k", "Share of the catalogue that stands in at least one user's list."),
+    "gini": (
+        "Gini@k",
+        "How unevenly the places in the lists are shared among items: 0 if all get the same, 1 if one gets "
+        "all.",
+    ),
+    "long-tail": (
+        "Long-tail share@k",
+        "Share of a list outside the items that gather the first 80 % of all interactions.",
+    ),
+    "validation": (
+        "Validation",
+        "The events just before the test part: the epoch is chosen on them, then the model is fitted anew "
+        "with them.",
+    ),
+    "test": ("Test", "The last events of each user; looked at once, by the evaluation."),
+    "epoch": ("Epoch", "One pass over the training data."),
+    "quarantine": (
+        "Quarantine",
+        "Where rows go that can't be used, each with its reason. No model sees them.",
+    ),
+}
+"""Anchor → (term, explanation), in the order in which the report needs them."""

@@ -1,0 +1,66 @@
+"""What the figures do not show, said where they are shown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bakeoff.report import formats
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.slices import share_within_an_hour
+from bakeoff.report.summary import Summary
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit in a few words, and what follows from it."""
+
+    title: str
+    text: str
+
+
+def limits(summary: Summary, evidence: Evidence) -> Sequence[Limit]:
+    """The limits of this comparison, those that depend on the data with their figures."""
+    return [
+        Limit("The two contenders do not see the same.", _what_is_seen(summary)),
+        Limit("The future of others.", str(evidence.split["weakness"])),
+        Limit(
+            "One seed.",
+            "Both models were trained once. The intervals cover the choice of users and not the luck of a "
+            "training run: train with other seeds before acting on a small difference.",
+        ),
+        Limit(
+            "One data set.",
+            f"What is found on {evidence.dataset['title']} need not hold elsewhere; nor need it hold for "
+            "other settings: how hard each contender was tuned shows in the parameters below.",
+        ),
+        Limit(
+            "Logged behaviour.",
+            "An item counts as a hit only if the user came to it without these lists. What people would "
+            "have taken had it been shown to them, no log can say; models close to what was shown then are "
+            "favoured.",
+        ),
+        Limit(
+            "Looking twice.",
+            "The test part is fair as long as nobody tunes on it. Whoever changes settings after reading "
+            "this page should judge by validation, or by new data.",
+        ),
+        Limit(
+            "Cost is measured once.",
+            "Seconds and memory are those of one run on one machine; the trainings may have shared its "
+            "processors.",
+        ),
+    ]
+
+
+def _what_is_seen(summary: Summary) -> str:
+    text = (
+        "The softmax DNN reads the order of a history, its timing and the features of users and items; MF "
+        "sees a set of items and nothing else."
+    )
+    if not summary.slices:
+        return text
+    share = formats.percent(share_within_an_hour(summary.slices), 0)
+    return (
+        f"{text} With {share} of the test events within an hour of the last known one, part of a lead may "
+        "be the continuation of a session instead of a better idea of taste; the slices by time tell how "
+        "much."
+    )

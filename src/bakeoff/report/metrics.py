@@ -1,0 +1,42 @@
+"""The figures as numbers in nested dicts, for `dvc metrics`."""
+
+import math
+from typing import Any
+
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.summary import Summary
+
+DIGITS = 6
+"""Significant digits that are written: finer ones differ from machine to machine."""
+
+
+def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
+    """Means per model, differences, new users and the verdict's figures; what is not a number is left out."""
+    tree: dict[str, Any] = {name: dict(model.metrics["test"]) for name, model in evidence.models.items()}
+    for estimate in summary.estimates:
+        tree[estimate.model][estimate.metric] = estimate.mean
+    tree["difference"] = {
+        "softmax_vs_mf": {
+            d.metric: {"mean": d.mean, "low": d.low, "high": d.high, "p": d.p, "p_holm": d.p_holm}
+            for d in summary.differences
+        }
+    }
+    new_users: dict[str, dict[str, dict[str, float]]] = {}
+    for figure in summary.new_users:
+        means = {estimate.metric: estimate.mean for estimate in figure.estimates}
+        new_users.setdefault(figure.model, {})[figure.first] = means
+    tree["new_users"] = new_users
+    tree["verdict"] = summary.result.to_metrics()
+    return _numbers(tree)
+
+
+def _numbers(tree: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            kept[key] = _numbers(value)
+        elif isinstance(value, int):
+            kept[key] = value
+        elif value is not None and math.isfinite(value):
+            kept[key] = float(f"{value:.{DIGITS}g}")
+    return kept

@@ -1,0 +1,92 @@
+"""How the models do on users that were held out whole, by how much they are told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.report.accuracy import Difference, Estimate, Statistics
+from bakeoff.report.evidence import Evidence
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class NewUserFigure:
+    """One model, told a number of first interactions.
+
+    Attributes:
+        model: its name.
+        first: "0", "1", … or "all".
+        fallback_share: share of users for whom the model's fallback answered, in [0, 1].
+        num_users: new users with at least one test item.
+        estimates: one per metric.
+    """
+
+    model: str
+    first: str
+    fallback_share: float
+    num_users: int
+    estimates: tuple[Estimate, ...]
+
+    def estimate(self, metric: str) -> Estimate:
+        """The estimate of one metric."""
+        return next(estimate for estimate in self.estimates if estimate.metric == metric)
+
+
+def steps(evidence: Evidence) -> list[str]:
+    """Numbers of first interactions in ascending order, "all" last."""
+    first = next(iter(evidence.models.values())).new_users.first_interactions.unique()
+    return [*sorted((m for m in first if m != ALL), key=int), *([ALL] if ALL in first else [])]
+
+
+def step_label(first: str) -> str:
+    """`0` → `none`, for people."""
+    return {"0": "none"}.get(first, first)
+
+
+def new_user_figures(
+    evidence: Evidence, metrics: Sequence[str], statistics: Statistics
+) -> list[NewUserFigure]:
+    """One figure per step and model."""
+    tables = {
+        (first, name): _asked(model.new_users, first)
+        for first in steps(evidence)
+        for name, model in evidence.models.items()
+    }
+    columns = [
+        (name, metric, table[metric].to_numpy(np.float64))
+        for (_, name), table in tables.items()
+        for metric in metrics
+    ]
+    estimates = iter(statistics.estimates(columns))
+    return [
+        NewUserFigure(
+            model=name,
+            first=first,
+            fallback_share=float(table.fallback.mean()) if len(table) else 0.0,
+            num_users=len(table),
+            estimates=tuple(islice(estimates, len(metrics))),
+        )
+        for (first, name), table in tables.items()
+    ]
+
+
+def new_user_differences(evidence: Evidence, metric: str, statistics: Statistics) -> dict[str, Difference]:
+    """Step → paired difference softmax − MF on one metric; p adjusted for the number of steps."""
+    softmax, mf = (
+        [
+            _asked(evidence.models[name].new_users, first)[metric].to_numpy(np.float64)
+            for first in steps(evidence)
+        ]
+        for name in ("softmax", "mf")
+    )
+    found = statistics.differences(softmax, mf, [metric] * len(softmax))
+    return dict(zip(steps(evidence), found, strict=True))
+
+
+def _asked(table: pd.DataFrame, first: str) -> pd.DataFrame:
+    """Rows of new users with at least one test item, told `first` interactions."""
+    return table[(table.first_interactions == first) & (table.num_test > 0)]

@@ -1,0 +1,164 @@
+"""The report as one HTML file that needs nothing but itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bakeoff.evaluation.significance import Verdict
+from bakeoff.report import data_tables, formats, gallery, tables, verdict
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.glossary import GLOSSARY
+from bakeoff.report.limits import limits
+from bakeoff.report.summary import Summary
+
+SECTIONS = {
+    "verdict": "Verdict",
+    "accuracy": "Accuracy",
+    "popularity": "Popularity and coverage",
+    "new-users": "New users",
+    "training": "Training and its cost",
+    "examples": "A few users",
+    "data": "Data and split",
+    "limits": "Limits",
+    "reproduce": "Reproduce",
+    "glossary": "Glossary",
+}
+"""Anchor → title, in the order of the page."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A key figure: what it is, its value, and what stands below it."""
+
+    label: str
+    value: str
+    detail: str
+    kind: str = ""
+
+
+def render(summary: Summary, evidence: Evidence) -> str:
+    """The page.
+
+    Every text is escaped by the template; the only markup that is passed through is the page's own style,
+    script and chart library.
+    """
+    environment = Environment(
+        loader=PackageLoader("bakeoff.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        decimal=formats.decimal, percent=formats.percent, count=formats.count, model=formats.model_label
+    )
+    shown = gallery.figures(summary)
+    return environment.get_template("index.html.j2").render(
+        sections=_sections(summary),
+        summary=summary,
+        evidence=evidence,
+        figures=shown,
+        specs={key: figure.spec for key, figure in shown.items()},
+        headline=verdict.headline(summary.result),
+        statement=verdict.statement(summary.result),
+        cost=gallery.training_cost(summary),
+        caveats=verdict.caveats(summary.result),
+        outcome={Verdict.BETTER: "softmax", Verdict.WORSE: "mf", Verdict.NO_EVIDENCE: "none"}[
+            summary.result.verdict
+        ],
+        band=interval_band(summary.result),
+        tiles=tiles(summary),
+        exposure=tables.exposure_table(summary.exposures, summary.cutoff),
+        fallbacks=fallbacks(evidence),
+        validation=data_tables.validation_table(evidence.validation),
+        reasons=data_tables.reason_table(evidence.validation),
+        expectations=data_tables.expectation_table(evidence.validation),
+        params=data_tables.parameter_table(summary.provenance),
+        versions=data_tables.version_table(summary.provenance),
+        limits=limits(summary, evidence),
+        glossary=GLOSSARY,
+        metric=formats.metric_label(summary.result.metric),
+        level=formats.level(summary.result.confidence),
+        style=Markup(_resource("style.css")),  # noqa: S704
+        script=Markup(_resource("charts.js")),  # noqa: S704
+        library=Markup(_chart_library()),  # noqa: S704
+    )
+
+
+def tiles(summary: Summary) -> list[Tile]:
+    """Key figures: the means, the difference, users ahead, time to train."""
+    result = summary.result
+    metric = formats.metric_label(result.metric)
+    means = {e.model: e for e in summary.estimates if e.metric == result.metric}
+    seconds = {f.model: f for f in summary.training}
+    shown = [
+        Tile(
+            f"{formats.model_label(name)}, {metric}",
+            formats.decimal(means[name].mean),
+            f"{formats.level(result.confidence)}: {formats.decimal(means[name].low)} to "
+            f"{formats.decimal(means[name].high)}",
+            name,
+        )
+        for name in ("softmax", "mf", "popularity")
+    ]
+    row = next(d for d in summary.differences if d.metric == result.metric)
+    shown.append(
+        Tile(
+            "Users ahead: softmax / level / MF",
+            tables.win_tie_loss(row).replace(" ", "\N{NARROW NO-BREAK SPACE}"),
+            f"effect size d {formats.signed(row.effect, 2)}",
+        )
+    )
+    for name in ("softmax", "mf"):
+        cost = seconds[name]
+        if cost.wall_seconds > 0:
+            detail = f"{formats.megabytes(cost.peak_memory_bytes)} at its peak"
+            shown.append(
+                Tile(
+                    f"Training, {formats.model_label(name)}", formats.seconds(cost.wall_seconds), detail, name
+                )
+            )
+    return shown
+
+
+def interval_band(result: verdict.Result) -> Mapping[str, str]:
+    """Where 0, the mean and the interval lie on the line of the verdict's small picture, in percent."""
+    low, high = min(result.low, 0.0), max(result.high, 0.0)
+    margin = 0.12 * (high - low) or 1.0
+    start, length = low - margin, high - low + 2 * margin
+
+    def place(value: float) -> str:
+        return f"{100 * (value - start) / length:.2f}%"
+
+    width = f"{100 * (result.high - result.low) / length:.2f}%"
+    return {"zero": place(0), "mean": place(result.difference), "low": place(result.low), "width": width}
+
+
+def fallbacks(evidence: Evidence) -> Mapping[str, str]:
+    """Model → its fallback, in the model's own words."""
+    return {
+        name: model.training["fallback"]
+        for name, model in evidence.models.items()
+        if model.training["fallback"]
+    }
+
+
+def _sections(summary: Summary) -> Mapping[str, str]:
+    absent = {"new-users"} if not summary.new_users else set()
+    return {key: title for key, title in SECTIONS.items() if key not in absent}
+
+
+def _resource(name: str) -> str:
+    return files("bakeoff.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _chart_library() -> str:
+    """Vega, Vega-Lite and vega-embed as one script; a `</script` in its strings must not end the element."""
+    library: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return library.replace("</script", "<\\/script")

@@ -1,0 +1,119 @@
+"""Accuracy by the time between what a model knew and what it was asked about.
+
+What looks like knowledge of a user's taste may be the continuation of a session: the slices tell them apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.evaluation.measures import accuracy_per_user
+from bakeoff.evaluation.ranking import TopLists
+from bakeoff.preparation.histories import PAD, Histories
+from bakeoff.report.accuracy import Difference, Estimate, Statistics
+from bakeoff.report.evidence import Evidence
+
+GAPS = {"at once": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
+"""Name of a slice → seconds that end it; a gap of 0 is `at once`, None has no end."""
+HOUR = list(GAPS).index("< 1 h")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Test events whose gap to the user's last known event lies in one range.
+
+    Attributes:
+        name: the range.
+        num_users: users with such an event.
+        num_events: such events.
+        estimates: one per model.
+        difference: softmax − MF; p adjusted over all slices.
+    """
+
+    name: str
+    num_users: int
+    num_events: int
+    estimates: tuple[Estimate, ...]
+    difference: Difference
+
+
+def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> list[Slice]:
+    """One slice per range that holds events; none without time, or where a test event precedes a known one.
+
+    The lists stay whole; the truth is cut to the events of the slice. Users without one count nowhere.
+    """
+    test = _test_events(evidence)
+    if test is None:
+        return []
+    users = evidence.models["mf"].users.user_id
+    found = [(name, events) for name, events in test.groupby("slice", sort=True, observed=True)]
+    lists = {name: _top_lists(evidence, model.lists, users) for name, model in evidence.models.items()}
+    values = {
+        (slice_name, model): _values(top, events, evidence, users, metric)
+        for slice_name, events in found
+        for model, top in lists.items()
+    }
+    estimates = statistics.estimates([(model, metric, column) for (_, model), column in values.items()])
+    softmax, mf = ([values[name, model] for name, _ in found] for model in ("softmax", "mf"))
+    differences = statistics.differences(softmax, mf, [metric] * len(found))
+    width = len(lists)
+    return [
+        Slice(
+            name=str(name),
+            num_users=int(events.user_id.nunique()),
+            num_events=len(events),
+            estimates=tuple(estimates[i * width : (i + 1) * width]),
+            difference=differences[i],
+        )
+        for i, (name, events) in enumerate(found)
+    ]
+
+
+def share_within_an_hour(slices: Sequence[Slice]) -> float:
+    """Share of test events at most an hour after the last known one; NaN without slices."""
+    soon = sum(part.num_events for part in slices if list(GAPS).index(part.name) <= HOUR)
+    total = sum(part.num_events for part in slices)
+    return soon / total if total else float("nan")
+
+
+def _test_events(evidence: Evidence) -> pd.DataFrame | None:
+    """Test events with the slice that they fall into."""
+    events = evidence.events
+    known = events[events.part != "test"].groupby("user_id").timestamp.max()
+    test = events[events.part == "test"]
+    gap = (test.timestamp - test.user_id.map(known)).dropna()
+    if gap.empty or not (events.timestamp > 0).any() or (gap < 0).any():
+        return None
+    ends = [-1, *(end for end in GAPS.values() if end is not None), np.inf]
+    return test.loc[gap.index].assign(slice=pd.cut(gap, ends, labels=list(GAPS)))
+
+
+def _top_lists(evidence: Evidence, lists: pd.DataFrame, users: pd.Series) -> TopLists:
+    row, item = _codes(lists, evidence, users)
+    rank = lists["rank"].to_numpy() - 1
+    items = np.full((len(users), int(rank.max(initial=0)) + 1), PAD, np.int32)
+    scores = np.full(items.shape, -np.inf, np.float32)
+    items[row, rank] = item
+    scores[row, rank] = lists.score
+    return TopLists(items, scores)
+
+
+def _values(
+    top: TopLists, events: pd.DataFrame, evidence: Evidence, users: pd.Series, metric: str
+) -> NDArray[np.float64]:
+    """[num_users] the metric with truth cut to `events`; NaN for users without any of them."""
+    row, item = _codes(events, evidence, users)
+    truth = Histories.from_rows(row, item, events.timestamp.to_numpy(), len(users))
+    return accuracy_per_user(top, truth, [int(metric.partition("@")[2])])[metric]
+
+
+def _codes(
+    frame: pd.DataFrame, evidence: Evidence, users: pd.Series
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row of each user among `users`, and place of each item in the catalogue."""
+    row = frame.user_id.map(pd.Series(np.arange(len(users)), index=users))
+    item = frame.item_id.map(pd.Series(np.arange(len(evidence.items)), index=evidence.items.item_id))
+    return row.to_numpy(np.int64), item.to_numpy(np.int64)

@@ -1,0 +1,142 @@
+"""All figures of the report in one place, computed from the evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.significance import Verdict
+from bakeoff.params import Params
+from bakeoff.report.accuracy import Difference, Estimate, Statistics
+from bakeoff.report.evidence import Evidence, check_same_users
+from bakeoff.report.examples import Example, choose_examples
+from bakeoff.report.exposure import Exposure, exposures, popularity_profile
+from bakeoff.report.formats import METRIC_LABELS
+from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
+from bakeoff.report.provenance import Provenance, provenance
+from bakeoff.report.slices import Slice, slices_by_gap
+from bakeoff.report.training import TrainingFigure, learning_curves, training_figures, training_phases
+from bakeoff.report.verdict import Result
+
+REFERENCE = "popularity"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the report says, as numbers.
+
+    Attributes:
+        result: softmax against MF on the primary metric.
+        estimates: mean and interval per metric and model, metrics in the order of the tables.
+        differences: softmax − MF per metric, p adjusted over all of them.
+        user_differences: [num_users] softmax − MF of each user on the primary metric.
+        slices: the primary metric by time since the last known event; empty where the data has no time.
+        cutoff: k of the primary metric: the length of the lists that popularity figures are shown for.
+        exposures: popularity and coverage per cutoff and model.
+        profile: share of list places by tenth of the catalogue.
+        new_users: figures per step and model, empty without new users.
+        new_differences: step → softmax − MF on the primary metric.
+        training: per model.
+        curves: learning curves.
+        phases: wall seconds of training by phase.
+        examples: a few users.
+        provenance: what made the report.
+    """
+
+    result: Result
+    estimates: Sequence[Estimate]
+    differences: Sequence[Difference]
+    user_differences: NDArray[np.float64]
+    slices: Sequence[Slice]
+    cutoff: int
+    exposures: Sequence[Exposure]
+    profile: pd.DataFrame
+    new_users: Sequence[NewUserFigure]
+    new_differences: dict[str, Difference]
+    training: Sequence[TrainingFigure]
+    curves: pd.DataFrame
+    phases: pd.DataFrame
+    examples: Sequence[Example]
+    provenance: Provenance
+
+
+def summarize(evidence: Evidence, params: Params) -> Summary:
+    """Compute every figure of the report.
+
+    Raises:
+        BakeoffError: the models were evaluated on different users, or the primary metric was not evaluated.
+    """
+    check_same_users(evidence)
+    metrics = [f"{name}@{k}" for name in METRIC_LABELS for k in params.evaluate.cutoffs]
+    primary = params.compare.primary_metric
+    if primary not in metrics:
+        raise BakeoffError(
+            f"compare.primary_metric {primary!r} is not evaluated: choose one of {', '.join(metrics)}, "
+            "or add its cutoff to evaluate.cutoffs."
+        )
+    statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
+    values = {name: model.users for name, model in evidence.models.items()}
+    softmax, mf = ([values[name][metric].to_numpy() for metric in metrics] for name in ("softmax", "mf"))
+    estimates = statistics.estimates(
+        [(name, metric, users[metric].to_numpy()) for metric in metrics for name, users in values.items()]
+    )
+    differences = statistics.differences(softmax, mf, metrics)
+    cutoff = int(primary.partition("@")[2])
+    has_new_users = len(evidence.models[REFERENCE].new_users) > 0
+    return Summary(
+        result=_result(
+            primary, estimates, differences, _against_reference(values, primary, statistics), params
+        ),
+        estimates=estimates,
+        differences=differences,
+        user_differences=softmax[metrics.index(primary)] - mf[metrics.index(primary)],
+        slices=slices_by_gap(evidence, primary, statistics),
+        cutoff=cutoff,
+        exposures=exposures(evidence, params.evaluate.cutoffs),
+        profile=popularity_profile(evidence, cutoff),
+        new_users=new_user_figures(evidence, metrics, statistics) if has_new_users else [],
+        new_differences=new_user_differences(evidence, primary, statistics) if has_new_users else {},
+        training=training_figures(evidence),
+        curves=learning_curves(evidence),
+        phases=training_phases(evidence),
+        examples=choose_examples(evidence, primary, params.compare.example_users),
+        provenance=provenance(params, evidence.data_hash),
+    )
+
+
+def _against_reference(
+    values: dict[str, pd.DataFrame], metric: str, statistics: Statistics
+) -> list[Difference]:
+    """Softmax and MF, each − popularity, on one metric."""
+    contenders = [values[name][metric].to_numpy() for name in ("softmax", "mf")]
+    reference = values[REFERENCE][metric].to_numpy()
+    return statistics.differences(contenders, [reference, reference], [metric, metric])
+
+
+def _result(
+    metric: str,
+    estimates: Sequence[Estimate],
+    differences: Sequence[Difference],
+    against_reference: Sequence[Difference],
+    params: Params,
+) -> Result:
+    means = {estimate.model: estimate.mean for estimate in estimates if estimate.metric == metric}
+    difference = next(d for d in differences if d.metric == metric)
+    return Result(
+        metric=metric,
+        softmax=means["softmax"],
+        mf=means["mf"],
+        popularity=means[REFERENCE],
+        difference=difference.mean,
+        low=difference.low,
+        high=difference.high,
+        p=difference.p,
+        confidence=params.compare.confidence,
+        num_users=difference.num_users,
+        detectable=difference.detectable,
+        softmax_above_popularity=int(against_reference[0].verdict is Verdict.BETTER),
+        mf_above_popularity=int(against_reference[1].verdict is Verdict.BETTER),
+    )

@@ -1,0 +1,122 @@
+"""The verdict on the primary metric: its figures, and the sentences that are made from them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from bakeoff.evaluation.significance import Verdict, verdict
+from bakeoff.report import formats
+
+SAME_TIME = 1.15
+"""Training times within this ratio are called about the same."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Softmax DNN against MF on the primary metric.
+
+    Attributes:
+        metric: the primary metric, such as `ndcg@10`.
+        softmax: its mean over warm test users.
+        mf: the same for MF.
+        popularity: the same for the reference.
+        difference: mean of softmax − MF over users.
+        low: lower end of its interval.
+        high: upper end.
+        p: of the paired permutation test, not adjusted: this metric alone was chosen before.
+        confidence: level of the interval, such as 0.95.
+        num_users: warm users of the test set.
+        detectable: smallest difference that this test set would probably have shown.
+        softmax_above_popularity: 1 if softmax is shown to be better than the reference, else 0.
+        mf_above_popularity: the same for MF.
+    """
+
+    metric: str
+    softmax: float
+    mf: float
+    popularity: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    confidence: float
+    num_users: int
+    detectable: float
+    softmax_above_popularity: int
+    mf_above_popularity: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """Better, worse or no evidence, of softmax beside MF."""
+        return verdict(self.low, self.high, self.p, self.confidence)
+
+    def to_metrics(self) -> dict[str, dict[str, float]]:
+        """Numbers in nested dicts, under the name of the metric."""
+        values = asdict(self)
+        return {values.pop("metric"): values}
+
+    @classmethod
+    def from_metrics(cls, values: Mapping[str, Mapping[str, Any]]) -> Self:
+        """The inverse of `to_metrics`."""
+        [(metric, figures)] = values.items()
+        return cls(metric=metric, **figures)
+
+
+def headline(result: Result) -> str:
+    """The verdict in a few words."""
+    metric = formats.metric_label(result.metric)
+    return {
+        Verdict.BETTER: f"The softmax DNN is better than MF on {metric}",
+        Verdict.WORSE: f"The softmax DNN is worse than MF on {metric}",
+        Verdict.NO_EVIDENCE: f"No evidence of a difference between the softmax DNN and MF on {metric}",
+    }[result.verdict]
+
+
+def statement(result: Result) -> str:
+    """The figures behind the headline, as one sentence."""
+    interval = f"{formats.signed(result.low)} to {formats.signed(result.high)}"
+    relative = f", {formats.signed_percent(result.difference / result.mf)}" if result.mf > 0 else ""
+    return (
+        f"Over {formats.count(result.num_users)} warm users of the test set the softmax DNN scores "
+        f"{formats.decimal(result.softmax)} and MF {formats.decimal(result.mf)}: a difference of "
+        f"{formats.signed(result.difference)}{relative} "
+        f"({formats.level(result.confidence)} interval {interval}, {formats.p_value(result.p)})."
+    )
+
+
+def caveats(result: Result) -> list[str]:
+    """What must be said with the verdict: what could not be seen, what contradicts, and a weak contender."""
+    notes = []
+    no_evidence = result.verdict is Verdict.NO_EVIDENCE
+    if no_evidence:
+        notes.append(
+            f"A difference smaller than about {formats.decimal(result.detectable)} would probably go unseen "
+            "with this many users: no evidence of a difference is not evidence of none."
+        )
+    interval_leaves_out_0 = result.low > 0 or result.high < 0
+    if no_evidence and (interval_leaves_out_0 or result.p < 1 - result.confidence):
+        notes.append(
+            "A borderline case: the interval and the permutation test do not agree, so nothing is claimed. "
+            "Repeat with other seeds or more users before building on it."
+        )
+    above = {"the softmax DNN": result.softmax_above_popularity, "MF": result.mf_above_popularity}
+    weak = [name for name, shown in above.items() if not shown]
+    if weak:
+        who = "neither contender is" if len(weak) == 2 else f"{weak[0]} is not"
+        notes.append(
+            f"{formats.sentence(who)} shown to be better than recommending the most popular items to "
+            f"everyone ({formats.decimal(result.popularity)}): look into that before choosing."
+        )
+    return notes
+
+
+def cost_sentence(seconds: Mapping[str, float]) -> str | None:
+    """What training cost, from wall seconds by model; None where it was not measured for both contenders."""
+    softmax, mf = seconds.get("softmax", 0.0), seconds.get("mf", 0.0)
+    if not (softmax > 0 and mf > 0):
+        return None
+    ratio = max(softmax, mf) / min(softmax, mf)
+    slower = "the softmax DNN" if softmax > mf else "MF"
+    compared = "about the same" if ratio < SAME_TIME else f"{formats.times(ratio)} as long for {slower}"
+    times = f"{formats.seconds(softmax)} for the softmax DNN and {formats.seconds(mf)} for MF"
+    return f"Training took {times}, {compared}."

@@ -1,0 +1,87 @@
+"""Runs checks through Great Expectations and says which rows fail which."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.validation.checks import Check
+from bakeoff.validation.gx import gx
+
+# The query that selects bad rows lists every index as text: megabytes that nobody reads.
+RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one check.
+
+    Attributes:
+        check: the check.
+        success: whether it holds for the table.
+        rows: int64, ascending: index labels of the rows for which it does not; empty where the check
+            is of the whole table.
+    """
+
+    check: Check
+    success: bool
+    rows: NDArray[np.int64]
+
+
+class Inspector:
+    """An ephemeral GX context, without analytics and progress bars. It keeps its runs for the Data Docs."""
+
+    def __init__(self) -> None:
+        self._context = gx.get_context(mode="ephemeral")
+        self._context.enable_analytics(False)
+        self._context.variables.progress_bars = {"globally": False}
+        self._source = self._context.data_sources.add_pandas("bakeoff")
+
+    def run(self, name: str, checks: list[Check], frame: pd.DataFrame) -> list[Outcome]:
+        """Judge a table.
+
+        Args:
+            name: of the suite; unique within this inspector.
+            checks: at least one.
+            frame: [n] rows with a unique integer index.
+
+        Returns:
+            One outcome per check, in the order of the checks.
+
+        Raises:
+            RuntimeError: GX could not compute an expectation: what did not run must not pass for what held.
+        """
+        suite = self._context.suites.add(gx.ExpectationSuite(name=name))
+        for number, check in enumerate(checks):
+            check.expectation.meta = {"number": number}
+            suite.add_expectation(check.expectation)
+        rows = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("rows")
+        definition = self._context.validation_definitions.add(
+            gx.ValidationDefinition(name=name, data=rows, suite=suite)
+        )
+        result = definition.run(batch_parameters={"dataframe": frame}, result_format=RESULT_FORMAT)
+        by_number = {r.expectation_config.meta["number"]: r for r in result.results}
+        return [_outcome(check, by_number[number]) for number, check in enumerate(checks)]
+
+    def build_docs(self, directory: Path) -> None:
+        """Write the Data Docs site of all runs so far: HTML for people, different from run to run."""
+        store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(directory.resolve())}
+        self._context.add_data_docs_site(
+            "bakeoff",
+            {
+                "class_name": "SiteBuilder",
+                "show_how_to_buttons": False,
+                "store_backend": store,
+                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            },
+        )
+        self._context.build_data_docs(site_names=["bakeoff"])
+
+
+def _outcome(check: Check, result: "gx.ExpectationValidationResult") -> Outcome:
+    unexpected = result.result.get("unexpected_index_list")
+    if not result.success and unexpected is None and check.severity == "warning":
+        raise RuntimeError(f"Great Expectations could not check {check.sentence!r}: {result.exception_info}")
+    return Outcome(check, bool(result.success), np.sort(np.asarray(unexpected or [], np.int64)))

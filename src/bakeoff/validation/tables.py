@@ -1,0 +1,157 @@
+"""The three raw tables: their suites, and what becomes of each column."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bakeoff.params import DataParams, ValidationParams
+from bakeoff.validation import checks
+from bakeoff.validation.checks import Check
+from bakeoff.validation.reader import RawTable
+from bakeoff.validation.typed import blank, integers, numbers, texts, unreadable
+
+SPLIT_LABELS = ("train", "valid", "test")
+NUMBER = "a number"
+INTEGER = "a whole number of seconds"
+EVENT_COLUMNS = ("timestamp", "rating", "split")
+"""Optional columns of interactions that have a meaning."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A table that is ready to be judged.
+
+    Attributes:
+        raw: the file, [n] rows.
+        typed: [n] rows, the columns as they are handed on; null where missing or unreadable.
+        frame: [n] rows, what the checks look at: ids (null where blank), numbers (NaN where unreadable), and
+            the offending values of columns that cannot be judged by themselves (null where all is well).
+        checks: what must hold for each row by itself.
+        unique: no two rows that pass these checks are the same; the first one is kept.
+        unique_columns: what makes two rows the same.
+    """
+
+    raw: RawTable
+    typed: pa.Table
+    frame: pd.DataFrame
+    checks: list[Check]
+    unique: Check
+    unique_columns: list[str]
+
+
+def structure(raw: RawTable, required: Mapping[str, str]) -> tuple[list[Check], pd.DataFrame]:
+    """The checks without which nothing can go on, and the frame to check.
+
+    Args:
+        raw: the file.
+        required: columns that it must have, each with what to do where it is missing.
+    """
+    present = ", ".join(raw.names)
+    suite = [
+        checks.column_exists(name, f"{raw.file} has no column `{name}` (it has {present}): {remedy}")
+        for name, remedy in required.items()
+    ]
+    suite.append(checks.table_has_rows(f"{raw.file} has a header but no rows: fetch the data again."))
+    # Whether there are rows and columns shows in the first row.
+    return suite, raw.columns.slice(0, 1).to_pandas()
+
+
+def required_columns(table: str, data: DataParams) -> dict[str, str]:
+    """Columns that a raw table must have, each with what to do where it is missing."""
+    own = "rename the column, or name yours under `data.columns` in params.yaml and fetch the data again."
+    if table == "interactions":
+        return {"user_id": own, "item_id": own}
+    ids = {"users": ["user_id"], "items": ["item_id", "title"]}[table]
+    key = {"users": "user_features", "items": "item_features"}[table]
+    remedy = f"add it, or take it out of `data.{key}` in params.yaml."
+    return dict.fromkeys(ids, own) | dict.fromkeys(getattr(data, key), remedy)
+
+
+def entities(raw: RawTable, id_column: str, features: Mapping[str, str]) -> Subject:
+    """Users or items: one row each. A row with a dense feature that is no number goes to quarantine, whole.
+
+    Args:
+        raw: the file; has the id and all feature columns.
+        id_column: `user_id` or `item_id`.
+        features: kind of each feature; dense ones become float64, all others stay text.
+    """
+    typed: dict[str, pa.ChunkedArray] = {}
+    frame = {id_column: texts(raw.columns[id_column])}
+    suite = [checks.id_is_given(id_column), checks.id_is_short(id_column)]
+    for name in raw.names:
+        values = raw.columns[name]
+        if name == id_column:
+            typed[name] = values
+        elif features.get(name) == "dense":
+            typed[name] = numbers(values)
+            frame[f"unreadable {name}"] = unreadable(values, typed[name], may_be_missing=True)
+            suite.append(checks.is_readable(name, f"unreadable {name}", NUMBER))
+        else:
+            typed[name] = texts(values)
+    unique = checks.rows_are_unique(
+        [id_column], f"No {id_column} occurs twice", f"{id_column} occurred before (the first row is kept)"
+    )
+    return Subject(raw, pa.table(typed), pa.table(frame).to_pandas(), suite, unique, [id_column])
+
+
+def interactions(
+    raw: RawTable, params: ValidationParams, users: pa.ChunkedArray, items: pa.ChunkedArray
+) -> Subject:
+    """Events. Without a timestamp column all are at second 0, and a pair of user and item may occur once.
+
+    Args:
+        raw: the file; has user_id and item_id.
+        params: scale of ratings and span of timestamps.
+        users: ids of the valid users; an event of anybody else is of an unknown user.
+        items: ids of the valid items, likewise.
+    """
+    typed: dict[str, pa.ChunkedArray] = {}
+    frame: dict[str, pa.ChunkedArray] = {}
+    suite: list[Check] = []
+    for column, table, known in (("user_id", "users", users), ("item_id", "items", items)):
+        ids = raw.columns[column]
+        typed[column] = ids
+        frame[column] = texts(ids)
+        well = pc.or_(pc.is_in(ids, value_set=known.combine_chunks()), blank(ids))
+        frame[f"unknown {column}"] = pc.if_else(well, pa.scalar(None, pa.string()), ids)
+        suite += [
+            checks.id_is_given(column),
+            checks.id_is_short(column),
+            checks.id_is_known(column, f"unknown {column}", table),
+        ]
+    typed["timestamp"] = pa.chunked_array([pa.repeat(pa.scalar(0, pa.int64()), len(raw))])
+    for name in raw.names:
+        if name in EVENT_COLUMNS:
+            suite += _event_column(name, raw.columns[name], params, typed, frame)
+        elif name not in typed:
+            typed[name] = texts(raw.columns[name])
+    key = ["user_id", "item_id", "timestamp"]
+    unique = checks.rows_are_unique(
+        key,
+        "No two events share user, item and timestamp",
+        "same user, item and timestamp as an event before (the first one is kept)",
+    )
+    return Subject(raw, pa.table(typed), pa.table(frame).to_pandas(), suite, unique, key)
+
+
+def _event_column(
+    name: str,
+    values: pa.ChunkedArray,
+    params: ValidationParams,
+    typed: dict[str, pa.ChunkedArray],
+    frame: dict[str, pa.ChunkedArray],
+) -> list[Check]:
+    """Checks of one of EVENT_COLUMNS; its typed form goes to `typed`, what the checks look at to `frame`."""
+    if name == "split":
+        typed[name] = frame[name] = values
+        return [checks.split_is_named(SPLIT_LABELS)]
+    typed[name] = frame[name] = integers(values) if name == "timestamp" else numbers(values)
+    frame[f"unreadable {name}"] = unreadable(values, typed[name], may_be_missing=False)
+    readable = checks.is_readable(name, f"unreadable {name}", INTEGER if name == "timestamp" else NUMBER)
+    if name == "timestamp":
+        return [readable, checks.timestamp_is_possible(params)]
+    scaled = params.rating_min is not None or params.rating_max is not None
+    return [readable, *([checks.rating_is_on_scale(params)] if scaled else [])]

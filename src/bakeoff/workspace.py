@@ -1,0 +1,73 @@
+"""Where every file of a workspace lies: the paths of `dvc.yaml`, in one place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakeoff.errors import BakeoffError
+
+MODELS = ("popularity", "mf", "softmax")
+"""Names of the retrievers, in the order in which reports show them: the reference, then the contenders."""
+
+
+def check_model(name: str) -> None:
+    """Refuse what is not the name of a model.
+
+    Raises:
+        BakeoffError: names those that there are.
+    """
+    if name not in MODELS:
+        raise BakeoffError(f"{name!r} is not a model: it must be one of {', '.join(MODELS)}.")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths below the project's root. Only code in `stages` opens them."""
+
+    root: Path = Path()
+
+    @property
+    def params(self) -> Path:
+        """All knobs."""
+        return self.root / "params.yaml"
+
+    @property
+    def data(self) -> Path:
+        """Canonical raw tables: interactions.csv, users.csv, items.csv. Belongs to `data.dvc`."""
+        return self.root / "data"
+
+    @property
+    def validated(self) -> Path:
+        """Rows that passed, as interactions.parquet, users.parquet, items.parquet."""
+        return self.root / "artifacts/validated"
+
+    @property
+    def quarantine(self) -> Path:
+        """Rows that did not pass, each with its reason; the same three names."""
+        return self.root / "artifacts/quarantine"
+
+    @property
+    def split(self) -> Path:
+        """train, valid, test and new_users.parquet; vocabulary/ with users, items and features.json."""
+        return self.root / "artifacts/split"
+
+    @property
+    def vocabulary(self) -> Path:
+        """users.parquet, items.parquet (index, id, features) and features.json (how features are encoded)."""
+        return self.split / "vocabulary"
+
+    def model(self, name: str) -> Path:
+        """The exported retriever and its training.json."""
+        return self.root / "models" / name
+
+    def evaluation(self, name: str) -> Path:
+        """Lists and per-user metrics of one retriever."""
+        return self.root / "artifacts/evaluation" / name
+
+    def cost(self, stage: str) -> Path:
+        """Measured cost of a stage: the only file of the stage that differs from run to run."""
+        return self.root / "artifacts/cost" / f"{stage}.json"
+
+    @property
+    def reports(self) -> Path:
+        """What people read."""
+        return self.root / "reports"

@@ -1,0 +1,88 @@
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from bakeoff.evaluation.bootstrap import intervals
+
+
+def rng():
+    return np.random.default_rng(7)
+
+
+def test_interval_is_that_of_the_normal_approximation_for_many_users():
+    values = rng().normal(0.3, 2, (2000, 1))
+    found = intervals(values, rng())
+    half = NormalDist().inv_cdf(0.975) * values.std() / np.sqrt(2000)
+    assert found.mean == pytest.approx(values.mean())
+    # 10,000 resamples place an end of the interval to about 1 % of its half-length
+    assert found.low[0] == pytest.approx(values.mean() - half, abs=0.04 * half)
+    assert found.high[0] == pytest.approx(values.mean() + half, abs=0.04 * half)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    # 2,000 data sets of 150 users side by side, true mean 0: 90 % ± 1.4 % (two standard errors) hold it
+    values = rng().normal(0, 1, (150, 2000))
+    found = intervals(values, rng(), confidence=0.9, resamples=1000)
+    covered = ((found.low <= 0) & (found.high >= 0)).mean()
+    assert covered == pytest.approx(0.9, abs=0.014)
+
+
+def test_small_samples_get_their_exact_quantiles():
+    # of two users at 0 and 1 the mean of a resample is 0, 1/2 or 1 with probability 1/4, 1/2, 1/4
+    values = np.array([[0.0], [1.0]])
+    wide = intervals(values, rng(), confidence=0.6)
+    narrow = intervals(values, rng(), confidence=0.4)
+    assert (wide.low[0], wide.high[0]) == pytest.approx((0, 1))
+    assert (narrow.low[0], narrow.high[0]) == pytest.approx((0.5, 0.5))
+
+
+def test_one_user_has_an_interval_of_no_length():
+    found = intervals(np.array([[0.25]]), rng())
+    assert (found.mean[0], found.low[0], found.high[0]) == (0.25, 0.25, 0.25)
+
+
+def test_equal_values_have_an_interval_of_no_length():
+    found = intervals(np.zeros((50, 1)), rng())
+    assert (found.mean[0], found.low[0], found.high[0]) == (0, 0, 0)
+
+
+def test_users_without_a_value_count_nowhere():
+    values = rng().normal(size=(80, 1))
+    with_gaps = np.concatenate([values, np.full((20, 1), np.nan)])
+    alone, gaps = intervals(values, rng()), intervals(with_gaps, rng())
+    assert gaps.num_users.tolist() == [80]
+    assert (gaps.mean, gaps.low, gaps.high) == (alone.mean, alone.low, alone.high)
+
+
+def test_columns_with_other_gaps_do_not_disturb_each_other():
+    values = rng().normal(size=(60, 3))
+    values[:20, 1] = np.nan
+    found = intervals(values, rng())
+    assert found.num_users.tolist() == [60, 40, 60]
+    assert found.mean == pytest.approx([values[:, 0].mean(), values[20:, 1].mean(), values[:, 2].mean()])
+    assert (found.low < found.mean).all()
+    assert (found.mean < found.high).all()
+
+
+def test_a_column_without_users_is_nan():
+    found = intervals(np.array([[np.nan, 1.0], [np.nan, 2.0]]), rng())
+    assert found.num_users.tolist() == [0, 2]
+    assert np.isnan([found.mean[0], found.low[0], found.high[0]]).all()
+    assert found.mean[1] == 1.5
+
+
+@pytest.mark.parametrize("num_users", [40, 2000])
+def test_same_seed_same_interval_and_other_seed_another(num_users):
+    # 2,000 users take several chunks of resamples
+    values = rng().normal(size=(num_users, 2))
+    first, second = intervals(values, rng()), intervals(values, rng())
+    other = intervals(values, np.random.default_rng(8))
+    assert first.low.tolist() == second.low.tolist()
+    assert first.low.tolist() != other.low.tolist()
+
+
+def test_a_large_mean_costs_no_precision():
+    values = rng().normal(0, 1e-3, (200, 1))
+    near, far = intervals(values, rng()), intervals(values + 1e6, rng())
+    assert far.low - 1e6 == pytest.approx(near.low, abs=1e-8)

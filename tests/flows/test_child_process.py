@@ -1,0 +1,112 @@
+import os
+import sys
+import time
+from pathlib import Path
+from threading import Event, Timer
+
+import pytest
+
+from child import ChildError, environment, read_output, run_child
+
+
+def run(code: str, tmp_path: Path, timeout: float = 20, **options: object) -> list[str]:
+    lines: list[str] = []
+    run_child([sys.executable, "-c", code], tmp_path, log=lines.append, timeout=timeout, **options)
+    return lines
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is not a zombie that nobody has reaped yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+GRANDCHILD = """
+import signal, subprocess, sys, time
+{signal}
+child = subprocess.Popen([sys.executable, "-c", "{signal}; import time; time.sleep(60)"])
+open("pid", "w").write(str(child.pid))
+time.sleep(60)
+"""
+
+
+def test_a_line_comes_while_the_child_still_runs(tmp_path: Path) -> None:
+    times: list[float] = []
+    code = "import time; print('first'); time.sleep(1); print('second')"
+    run_child(
+        [sys.executable, "-c", code], tmp_path, log=lambda _: times.append(time.monotonic()), timeout=20
+    )
+    assert times[1] - times[0] > 0.8
+
+
+def test_stdout_and_stderr_come_in_the_order_in_which_they_were_printed(tmp_path: Path) -> None:
+    assert run("import sys; print(1); print(2, file=sys.stderr); print(3)", tmp_path) == ["1", "2", "3"]
+
+
+def test_a_last_line_without_line_end_comes_too(tmp_path: Path) -> None:
+    assert run("print('end', end='')", tmp_path) == ["end"]
+
+
+def test_colours_are_removed(tmp_path: Path) -> None:
+    assert run(r"print('\x1b[31mred\x1b[0m \x1b]8;;x\x07link')", tmp_path) == ["red link"]
+
+
+def test_a_progress_bar_leaves_its_last_state(tmp_path: Path) -> None:
+    code = r"print(*(f'\r{n} %' for n in range(0, 101, 10)), sep='', end='\n'); print('done\r')"
+    assert run(code, tmp_path) == ["100 %", "done"]
+
+
+def test_bytes_that_are_not_utf_8_do_not_stop_the_log(tmp_path: Path) -> None:
+    assert run(r"import sys; sys.stdout.buffer.write(b'\xff ok\n')", tmp_path) == ["\ufffd ok"]
+
+
+def test_a_failure_quotes_the_last_twenty_lines(tmp_path: Path) -> None:
+    with pytest.raises(ChildError, match=r"^failed\. Its last lines:") as caught:
+        run("import sys; [print(n) for n in range(30)]; sys.exit(3)", tmp_path)
+    assert caught.value.tail == tuple(str(n) for n in range(10, 30))
+
+
+def test_a_child_that_was_killed_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(ChildError, match="ended by signal 9"):
+        run("import os; os.kill(os.getpid(), 9)", tmp_path)
+
+
+def test_a_timeout_ends_what_the_child_started_too(tmp_path: Path) -> None:
+    with pytest.raises(ChildError, match=r"longer than 1\.5 s"):
+        run(GRANDCHILD.format(signal=""), tmp_path, timeout=1.5)
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+def test_processes_that_ignore_sigterm_are_killed(tmp_path: Path) -> None:
+    ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    with pytest.raises(ChildError, match=r"longer than 1\.5 s"):
+        run(GRANDCHILD.format(signal=ignore), tmp_path, timeout=1.5, grace=0.5)
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+def test_a_child_that_closes_its_output_is_still_ended_in_time(tmp_path: Path) -> None:
+    with pytest.raises(ChildError, match="longer than 1 s"):
+        run("import os, time; os.close(1); os.close(2); time.sleep(60)", tmp_path, timeout=1)
+
+
+def test_a_process_left_behind_does_not_outlive_the_child(tmp_path: Path) -> None:
+    run(GRANDCHILD.format(signal="").replace("time.sleep(60)\n", "\n"), tmp_path)
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+def test_someone_else_can_stop_the_child(tmp_path: Path) -> None:
+    stop = Event()
+    Timer(0.5, stop.set).start()
+    with pytest.raises(ChildError, match="was stopped"):
+        run("import time; time.sleep(60)", tmp_path, stop=stop)
+
+
+def test_children_find_this_pythons_commands_first() -> None:
+    assert environment()["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+def test_a_short_command_that_fails_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(ChildError, match=r"(?s)`git rev-parse HEAD` failed in .*not a git repository"):
+        read_output(["git", "rev-parse", "HEAD"], tmp_path)

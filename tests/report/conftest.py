@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+from synthetic import write_workspace
+
+from bakeoff.params import Params, parse_params
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.summary import Summary, summarize
+from bakeoff.stages import compare
+from bakeoff.workspace import Workspace
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    return parse_params(
+        {
+            "data": {"user_features": {"age": "dense", "gender": "categorical", "occupation": "categorical"}},
+            "compare": {"resamples": 500},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Workspace:
+    """A compared workspace: every input invented, every report written."""
+    workspace = Workspace(write_workspace(tmp_path_factory.mktemp("workspace")))
+    compare.run(params, workspace)
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def evidence(workspace: Workspace, params: Params) -> Evidence:
+    return compare.read_evidence(params, workspace)
+
+
+@pytest.fixture(scope="session")
+def summary(evidence: Evidence, params: Params) -> Summary:
+    return summarize(evidence, params)
+
+
+@pytest.fixture(scope="session")
+def report(workspace: Workspace) -> Path:
+    return workspace.reports / "index.html"

@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import pandas as pd
+
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.examples import choose_examples
+
+METRIC = "ndcg@10"
+
+
+def gains(evidence: Evidence) -> pd.Series:
+    softmax, mf = (evidence.models[name].users.set_index("user_id")[METRIC] for name in ("softmax", "mf"))
+    return softmax - mf
+
+
+def test_the_largest_win_of_each_contender_a_typical_user_and_a_new_one_are_shown(evidence: Evidence):
+    softmax, mf, typical, new = choose_examples(evidence, METRIC, 4)
+    gain = gains(evidence)
+    assert gain[softmax.user_id] == gain.max()
+    assert gain[mf.user_id] == gain.min()
+    assert "typical" in typical.reason
+    assert new.user_id in set(evidence.new_events.user_id)
+    assert new.num_history == 5
+
+
+def test_the_typical_user_is_nearest_to_both_means(evidence: Evidence):
+    example = choose_examples(evidence, METRIC, 4)[2]
+    away = sum(
+        (users[METRIC] - users[METRIC].mean()).abs()
+        for users in (evidence.models[name].users.set_index("user_id") for name in ("softmax", "mf"))
+    )
+    assert away[example.user_id] == away.min()
+
+
+def test_no_user_is_shown_twice(evidence: Evidence):
+    shown = [example.user_id for example in choose_examples(evidence, METRIC, 6)]
+    assert len(shown) == len(set(shown)) == 6
+
+
+def test_fewer_users_can_be_asked_for(evidence: Evidence):
+    assert len(choose_examples(evidence, METRIC, 1)) == 1
+    assert "gains most" in choose_examples(evidence, METRIC, 1)[0].reason
+
+
+def test_hits_are_the_items_that_came_next(evidence: Evidence):
+    example = choose_examples(evidence, METRIC, 4)[0]
+    items = evidence.items.set_index("item_id").title
+    events = evidence.events[evidence.events.user_id == example.user_id]
+    later = set(items[events[events.part == "test"].item_id])
+    shown = [entry for entries in example.lists for entry in entries.items]
+    assert {entry.title for entry in shown if entry.hit} == {e.title for e in shown} & later
+
+
+def test_what_came_next_names_the_contenders_that_foresaw_it(evidence: Evidence):
+    example = choose_examples(evidence, METRIC, 4)[0]
+    for later in example.later:
+        holding = {list_.model for list_ in example.lists if later.title in {i.title for i in list_.items}}
+        assert set(later.found_by) == holding
+    assert any(later.found_by for later in example.later)
+
+
+def test_the_history_is_shown_latest_first(evidence: Evidence):
+    example = choose_examples(evidence, METRIC, 4)[0]
+    events = evidence.events[(evidence.events.user_id == example.user_id) & (evidence.events.part != "test")]
+    latest = events.sort_values("position").item_id.iloc[-1]
+    assert example.history[0] == evidence.items.set_index("item_id").title[latest]
+    assert example.num_history == len(events)
+
+
+def test_features_are_said_in_words(evidence: Evidence):
+    assert choose_examples(evidence, METRIC, 1)[0].about.startswith("age ")
+
+
+def test_an_item_without_a_title_is_shown_by_its_id(evidence: Evidence):
+    nameless = replace(evidence, items=evidence.items.assign(title=None))
+    shown = choose_examples(nameless, METRIC, 1)[0].lists[0].items
+    assert all(entry.title.startswith("item ") for entry in shown)
+
+
+def test_without_new_users_the_others_are_shown(evidence: Evidence):
+    models = {
+        name: replace(model, new_users=model.new_users.iloc[:0]) for name, model in evidence.models.items()
+    }
+    shown = choose_examples(replace(evidence, models=models), METRIC, 4)
+    assert len(shown) == 4
+    assert not any("new user" in example.reason for example in shown)

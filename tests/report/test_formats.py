@@ -1,0 +1,58 @@
+from math import nan
+
+import pytest
+
+from bakeoff.report import formats
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.25, "0.2500"), (-0.25, "−0.2500"), (-0.00001, "0.0000"), (nan, "–")]
+)
+def test_figures_have_four_digits_and_a_true_minus(value: float, text: str):
+    assert formats.decimal(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.01, "+0.0100"), (-0.01, "−0.0100"), (0.0, "±0.0000"), (-0.00001, "±0.0000")]
+)
+def test_differences_always_have_a_sign(value: float, text: str):
+    assert formats.signed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0002, "p < 0.001"), (0.0123, "p = 0.012"), (1.0, "p = 1.000"), (nan, "p –")]
+)
+def test_tiny_p_values_are_only_bounded(p: float, text: str):
+    assert formats.p_value(p) == text
+
+
+def test_p_in_a_table_has_no_letter():
+    assert [formats.p_figure(p) for p in (0.0002, 0.0123, nan)] == ["< 0.001", "0.012", "–"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.423, "0.42 s"), (12.34, "12.3 s"), (125, "2 min 5 s"), (3840, "1 h 4 min")]
+)
+def test_durations_are_written_as_people_say_them(value: float, text: str):
+    assert formats.seconds(value) == text
+
+
+def test_sizes_change_to_gigabytes_at_a_thousand_megabytes():
+    assert formats.megabytes(650e6) == "650 MB"
+    assert formats.megabytes(1.234e9) == "1.23 GB"
+
+
+def test_thousands_are_set_apart_without_a_comma():
+    assert formats.count(11890) == "11\N{NARROW NO-BREAK SPACE}890"
+
+
+def test_metrics_have_the_names_that_people_know():
+    assert [formats.metric_label(m) for m in ("ndcg@10", "hit_rate@100")] == ["NDCG@10", "Hit rate@100"]
+
+
+def test_ids_sort_as_people_count():
+    assert sorted(["10", "9", "b2", "b10", "b"], key=formats.natural_key) == ["9", "10", "b", "b2", "b10"]
+
+
+def test_the_level_has_no_needless_digits():
+    assert [formats.level(c) for c in (0.95, 0.975)] == ["95 %", "97.5 %"]

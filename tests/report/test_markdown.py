@@ -1,0 +1,46 @@
+import re
+
+import pytest
+
+from bakeoff.report import markdown
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.summary import Summary
+
+
+@pytest.fixture
+def text(summary: Summary, evidence: Evidence) -> str:
+    return markdown.render(summary, evidence)
+
+
+def test_the_verdict_comes_first(text: str):
+    assert text.splitlines()[2].startswith("**The softmax DNN is better than MF on NDCG@10.**")
+
+
+def test_no_measured_seconds_stand_in_it(text: str):
+    assert not re.search(r"\d (s|min|MB|GB)\b", text)
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(text: str):
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) == 2
+    for table in tables:
+        assert len({row.count(" | ") for row in table.splitlines()}) == 1
+
+
+def test_the_fallback_is_said(text: str):
+    assert "its fallback" in text
+
+
+def test_markup_in_a_title_is_escaped(text: str):
+    assert r"Invented \<i\>shop\</i\>" in text
+
+
+def test_validation_split_and_hashes_are_named(text: str, summary: Summary):
+    assert "Validation passed; in quarantine: 3 of" in text
+    assert "2 of 2 promises kept" in text
+    assert summary.provenance.params_hash[:12] in text
+    assert "0123456789abcdef0123456789abcdef.dir" in text
+
+
+def test_it_is_short_enough_for_a_pull_request(text: str):
+    assert len(text.splitlines()) < 50

@@ -1,0 +1,96 @@
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from synthetic import HOSTILE_TITLE
+
+from bakeoff.report import page
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.glossary import GLOSSARY
+from bakeoff.report.summary import Summary
+
+
+class Ids(HTMLParser):
+    """Collects ids and the anchors that links point to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.targets: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids += [values["id"]] if values.get("id") else []
+        if tag == "a" and (values.get("href") or "").startswith("#"):
+            self.targets.add((values["href"] or "")[1:])
+
+
+@pytest.fixture(scope="module")
+def html(report: Path) -> str:
+    return report.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def ids(html: str) -> Ids:
+    parser = Ids()
+    parser.feed(html)
+    return parser
+
+
+def test_markup_in_a_title_is_escaped(html: str):
+    assert "&lt;script&gt;alert(" in html
+    assert HOSTILE_TITLE not in html
+    assert "<i>shop</i>" not in html
+
+
+def test_it_is_smaller_than_three_megabytes(report: Path):
+    assert report.stat().st_size < 3_000_000
+
+
+def test_nothing_is_loaded_from_elsewhere(html: str):
+    assert not re.search(r"""(?:src|href)\s*=\s*["']https?://[^"']+\.(?:js|css|woff2?)""", html)
+    assert "default-src 'none'" in html
+
+
+def test_every_section_is_in_the_contents(ids: Ids):
+    assert set(page.SECTIONS) <= ids.targets
+    assert set(page.SECTIONS) <= set(ids.ids)
+
+
+def test_every_link_within_the_page_has_a_target(ids: Ids):
+    assert ids.targets <= set(ids.ids)
+
+
+def test_no_id_is_given_twice(ids: Ids):
+    assert len(ids.ids) == len(set(ids.ids))
+
+
+def test_every_term_of_the_glossary_is_explained(ids: Ids):
+    assert {f"term-{key}" for key in GLOSSARY} <= set(ids.ids)
+
+
+def test_the_chart_library_is_embedded_once(html: str):
+    assert html.count("window.vegaEmbed=") == 1
+
+
+def test_the_fallback_and_the_weakness_of_the_split_are_said(html: str, evidence: Evidence):
+    assert "MF has a fallback:" in html
+    assert str(evidence.split["weakness"]) in html
+
+
+def test_the_same_evidence_gives_the_same_bytes(summary: Summary, evidence: Evidence, html: str):
+    assert page.render(summary, evidence) == html
+
+
+def test_the_interval_of_the_small_picture_stays_on_its_line(summary: Summary):
+    band = {key: float(value.rstrip("%")) for key, value in page.interval_band(summary.result).items()}
+    assert 0 < band["zero"] < band["low"] < band["mean"] < band["low"] + band["width"] < 100
+
+
+def test_making_reports_does_not_load_tensorflow():
+    code = "import sys, bakeoff.stages.compare, bakeoff.stages.verdict; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import pytest
+
+from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.significance import Verdict
+from bakeoff.params import Params, parse_params
+from bakeoff.report import charts
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.exposure import popularity_profile
+from bakeoff.report.limits import limits
+from bakeoff.report.summary import Summary, summarize
+
+
+def test_the_planted_winner_is_found(summary: Summary):
+    assert summary.result.verdict is Verdict.BETTER
+    assert summary.result.difference == pytest.approx(summary.result.softmax - summary.result.mf)
+
+
+def test_every_metric_of_every_model_has_an_interval_around_its_mean(summary: Summary, params: Params):
+    assert len(summary.estimates) == 4 * len(params.evaluate.cutoffs) * 3
+    assert all(e.low <= e.mean <= e.high for e in summary.estimates)
+
+
+def test_means_are_those_of_the_per_user_files(summary: Summary, evidence: Evidence):
+    for estimate in summary.estimates:
+        assert estimate.mean == pytest.approx(evidence.models[estimate.model].users[estimate.metric].mean())
+
+
+def test_p_is_adjusted_for_the_number_of_comparisons(summary: Summary):
+    smallest = min(summary.differences, key=lambda d: d.p)
+    assert smallest.p_holm == pytest.approx(min(1, smallest.p * len(summary.differences)))
+
+
+def test_a_model_evaluated_on_other_users_stops_the_comparison(evidence: Evidence, params: Params):
+    fewer = replace(evidence.models["mf"], users=evidence.models["mf"].users.iloc[1:])
+    with pytest.raises(BakeoffError, match="mf was evaluated on other users"):
+        summarize(replace(evidence, models={**evidence.models, "mf": fewer}), params)
+
+
+def test_a_primary_metric_that_was_not_evaluated_is_refused_with_the_choices(evidence: Evidence):
+    params = parse_params({"compare": {"primary_metric": "ndcg@7"}})
+    with pytest.raises(BakeoffError, match=r"'ndcg@7' is not evaluated: choose one of ndcg@10"):
+        summarize(evidence, params)
+
+
+def test_without_new_users_there_is_nothing_said_of_them(evidence: Evidence, params: Params):
+    models = {
+        name: replace(model, new_users=model.new_users.iloc[:0], new_lists=model.new_lists.iloc[:0])
+        for name, model in evidence.models.items()
+    }
+    summary = summarize(replace(evidence, models=models), params)
+    assert not summary.new_users
+    assert summary.new_differences == {}
+
+
+def test_a_fallback_is_counted_where_the_model_had_no_answer_of_its_own(summary: Summary):
+    shares = {(f.model, f.first): f.fallback_share for f in summary.new_users}
+    assert shares["mf", "0"] == 1
+    assert shares["mf", "1"] == 0
+    assert shares["softmax", "0"] == 0
+
+
+def test_steps_come_in_the_order_of_what_is_told(summary: Summary):
+    assert list(summary.new_differences) == ["0", "1", "5", "all"]
+
+
+def test_shares_of_list_places_sum_to_one(evidence: Evidence):
+    shares = popularity_profile(evidence, 10).groupby("source").share.sum()
+    assert shares.tolist() == pytest.approx([1, 1, 1, 1])
+
+
+def test_every_user_is_in_one_bar_of_the_histogram(summary: Summary):
+    bins = charts.binned(summary.user_differences)
+    assert bins.users.sum() == summary.result.num_users
+    assert bins.users[(bins.low < 0) & (bins.high > 0)].item() == (summary.user_differences == 0).sum()
+
+
+def test_the_limits_quote_the_weakness_of_the_split_and_the_share_of_near_events(
+    summary: Summary, evidence: Evidence
+):
+    texts = " ".join(limit.text for limit in limits(summary, evidence))
+    assert evidence.split["weakness"] in texts
+    assert "of the test events within an hour" in texts

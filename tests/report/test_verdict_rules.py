@@ -1,0 +1,117 @@
+from dataclasses import replace
+from math import nan
+
+import pytest
+
+from bakeoff.evaluation.significance import Verdict
+from bakeoff.report.verdict import Result, caveats, cost_sentence, headline, statement
+
+CLEAR = Result(
+    metric="ndcg@10",
+    softmax=0.25,
+    mf=0.2,
+    popularity=0.12,
+    difference=0.05,
+    low=0.04,
+    high=0.06,
+    p=0.0001,
+    confidence=0.95,
+    num_users=848,
+    detectable=0.012,
+    softmax_above_popularity=1,
+    mf_above_popularity=1,
+)
+MIRRORED = replace(CLEAR, softmax=0.2, mf=0.25, difference=-0.05, low=-0.06, high=-0.04)
+UNDECIDED = replace(CLEAR, softmax=0.201, difference=0.001, low=-0.004, high=0.006, p=0.7)
+
+
+@pytest.mark.parametrize(
+    ("result", "verdict", "words"),
+    [
+        (CLEAR, Verdict.BETTER, "The softmax DNN is better than MF on NDCG@10"),
+        (MIRRORED, Verdict.WORSE, "The softmax DNN is worse than MF on NDCG@10"),
+        (
+            UNDECIDED,
+            Verdict.NO_EVIDENCE,
+            "No evidence of a difference between the softmax DNN and MF on NDCG@10",
+        ),
+    ],
+)
+def test_the_headline_follows_from_the_interval_and_p(result: Result, verdict: Verdict, words: str):
+    assert result.verdict is verdict
+    assert headline(result) == words
+
+
+def test_an_interval_that_touches_zero_is_no_evidence():
+    assert replace(CLEAR, low=0.0).verdict is Verdict.NO_EVIDENCE
+    assert replace(MIRRORED, high=0.0).verdict is Verdict.NO_EVIDENCE
+
+
+def test_what_could_not_be_computed_is_no_evidence():
+    assert replace(CLEAR, low=nan, high=nan, p=nan).verdict is Verdict.NO_EVIDENCE
+
+
+def test_the_statement_holds_both_figures_the_difference_its_interval_p_and_the_users():
+    assert statement(CLEAR) == (
+        "Over 848 warm users of the test set the softmax DNN scores 0.2500 and MF 0.2000: "
+        "a difference of +0.0500, +25 % (95 % interval +0.0400 to +0.0600, p < 0.001)."
+    )
+
+
+def test_a_loss_is_written_with_a_true_minus():
+    assert "a difference of −0.0500, −20 % (95 % interval −0.0600 to −0.0400" in statement(MIRRORED)
+
+
+def test_a_clear_result_needs_no_caveat():
+    assert caveats(CLEAR) == []
+
+
+def test_no_evidence_says_what_could_have_been_seen():
+    [note] = caveats(UNDECIDED)
+    assert "0.0120" in note
+    assert "not evidence of none" in note
+
+
+def test_an_interval_and_a_p_that_disagree_are_called_borderline():
+    assert any("borderline" in note for note in caveats(replace(CLEAR, p=0.06)))
+    assert any("borderline" in note for note in caveats(replace(CLEAR, low=-0.001, p=0.04)))
+
+
+@pytest.mark.parametrize(
+    ("softmax", "mf", "words"),
+    [
+        (0, 1, "The softmax DNN is not shown to be better"),
+        (1, 0, "MF is not shown to be better"),
+        (0, 0, "Neither contender is shown to be better"),
+    ],
+)
+def test_a_contender_that_does_not_beat_popularity_is_named(softmax: int, mf: int, words: str):
+    [note] = caveats(replace(CLEAR, softmax_above_popularity=softmax, mf_above_popularity=mf))
+    assert note.startswith(words)
+    assert "0.1200" in note
+
+
+def test_a_mean_of_zero_gives_no_relative_difference():
+    assert "a difference of +0.0500 (95 %" in statement(replace(CLEAR, mf=0.0))
+
+
+def test_the_cost_names_the_slower_model_and_the_ratio():
+    assert cost_sentence({"softmax": 24.0, "mf": 6.0}) == (
+        "Training took 24.0 s for the softmax DNN and 6.00 s for MF, 4.0 times as long for the softmax DNN."
+    )
+    assert cost_sentence({"softmax": 6.0, "mf": 90.0}) == (
+        "Training took 6.00 s for the softmax DNN and 1 min 30 s for MF, 15 times as long for MF."
+    )
+
+
+def test_nearly_equal_costs_are_called_about_the_same():
+    assert (cost_sentence({"softmax": 10.0, "mf": 10.5}) or "").endswith("about the same.")
+
+
+def test_a_cost_that_was_not_measured_is_not_invented():
+    assert cost_sentence({"mf": 5.0}) is None
+    assert cost_sentence({"softmax": nan, "mf": 5.0}) is None
+
+
+def test_the_figures_survive_the_way_through_metrics():
+    assert Result.from_metrics(CLEAR.to_metrics()) == CLEAR

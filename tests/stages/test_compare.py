@@ -1,0 +1,152 @@
+import importlib.util
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import Params, parse_params
+from bakeoff.stages import compare
+from bakeoff.workspace import MODELS, Workspace
+
+OUTPUTS = ("index.html", "comparison.md", "metrics.json")
+
+
+def load_writer() -> Callable[..., Path]:
+    """The generator of invented workspaces that the tests of the report have."""
+    path = Path(__file__).parents[1] / "report/synthetic.py"
+    spec = importlib.util.spec_from_file_location("synthetic_workspace", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.write_workspace
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return parse_params({"compare": {"resamples": 200}})
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Workspace:
+    workspace = Workspace(load_writer()(tmp_path_factory.mktemp("compare")))
+    compare.run(params, workspace)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def metrics(workspace: Workspace) -> dict[str, Any]:
+    return json.loads((workspace.reports / "metrics.json").read_text(encoding="utf-8"))
+
+
+def test_three_reports_are_written_and_nothing_half_written_is_left(workspace: Workspace):
+    assert all((workspace.reports / name).stat().st_size > 0 for name in OUTPUTS)
+    assert list(workspace.reports.glob(".*")) == []
+
+
+def test_ndcg_can_be_recomputed_from_the_split_and_the_lists(workspace: Workspace, metrics: dict[str, Any]):
+    truth = pd.read_parquet(workspace.split / "test.parquet").groupby("user_id").item_id.agg(set)
+    for model in MODELS:
+        lists = pd.read_parquet(workspace.evaluation(model) / "recommendations.parquet")
+        top = lists[lists["rank"] <= 10]
+        gains = top.assign(
+            gain=[
+                (item in truth[user]) / math.log2(rank + 1)
+                for user, rank, item in zip(top.user_id, top["rank"], top.item_id, strict=True)
+            ]
+        )
+        ideal = truth.map(lambda items: sum(1 / math.log2(r + 2) for r in range(min(10, len(items)))))
+        mean = (gains.groupby("user_id").gain.sum() / ideal).mean()
+        assert metrics[model]["ndcg@10"] == pytest.approx(mean, abs=1e-6)
+
+
+def test_metrics_are_numbers_in_nested_dicts(metrics: dict[str, Any]):
+    def leaves(tree: Any) -> list[Any]:
+        return (
+            [leaf for value in tree.values() for leaf in leaves(value)] if isinstance(tree, dict) else [tree]
+        )
+
+    assert all(isinstance(leaf, int | float) and math.isfinite(leaf) for leaf in leaves(metrics))
+
+
+def test_metrics_hold_models_differences_new_users_and_the_verdict(metrics: dict[str, Any]):
+    assert metrics["difference"]["softmax_vs_mf"]["ndcg@10"].keys() == {"mean", "low", "high", "p", "p_holm"}
+    assert metrics["new_users"]["softmax"]["0"]["ndcg@10"] >= 0
+    assert metrics["softmax"]["coverage@10"] > 0
+    assert metrics["verdict"].keys() == {"ndcg@10"}
+
+
+def test_the_same_inputs_give_the_same_bytes(workspace: Workspace, params: Params):
+    before = [(workspace.reports / name).read_bytes() for name in OUTPUTS]
+    compare.run(params, workspace)
+    assert [(workspace.reports / name).read_bytes() for name in OUTPUTS] == before
+
+
+def test_another_measured_cost_changes_nothing_that_git_holds(tmp_path: Path, params: Params):
+    workspace = Workspace(load_writer()(tmp_path))
+    compare.run(params, workspace)
+    kept = ("comparison.md", "metrics.json")
+    before = [(workspace.reports / name).read_bytes() for name in kept]
+    workspace.cost("train_mf").write_text('{"wall_seconds": 99, "cpu_seconds": 99, "peak_memory_bytes": 99}')
+    compare.run(params, workspace)
+    assert [(workspace.reports / name).read_bytes() for name in kept] == before
+    assert "1 min 39 s" in (workspace.reports / "index.html").read_text(encoding="utf-8")
+
+
+def test_neither_paths_nor_the_host_are_in_the_reports(workspace: Workspace):
+    for name in OUTPUTS:
+        assert str(workspace.root) not in (workspace.reports / name).read_text(encoding="utf-8")
+
+
+def test_equal_lists_give_no_evidence_of_a_difference(tmp_path: Path, params: Params):
+    workspace = Workspace(load_writer()(tmp_path, tie=True))
+    compare.run(params, workspace)
+    text = (workspace.reports / "comparison.md").read_text(encoding="utf-8")
+    assert "No evidence of a difference" in text
+
+
+def test_costs_and_data_dvc_may_be_absent(tmp_path: Path, params: Params):
+    workspace = Workspace(load_writer()(tmp_path))
+    for path in [*tmp_path.glob("artifacts/cost/*.json"), tmp_path / "data.dvc"]:
+        path.unlink()
+    compare.run(params, workspace)
+    page = (workspace.reports / "index.html").read_text(encoding="utf-8")
+    assert "not under version control" in page
+    assert "Training took" not in page
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "artifacts/evaluation/mf/users.parquet",
+        "models/softmax/training.json",
+        "reports/split.json",
+        "artifacts/split/vocabulary/items.parquet",
+    ],
+)
+def test_a_missing_input_is_named_with_the_way_out(tmp_path: Path, params: Params, name: str):
+    workspace = Workspace(load_writer()(tmp_path))
+    (tmp_path / name).unlink()
+    with pytest.raises(BakeoffError, match=rf"{name} does not exist.*dvc repro"):
+        compare.run(params, workspace)
+
+
+@pytest.mark.parametrize("name", ["artifacts/evaluation/mf/users.parquet", "reports/split.json"])
+def test_an_unreadable_input_is_named_with_the_way_out(tmp_path: Path, params: Params, name: str):
+    workspace = Workspace(load_writer()(tmp_path))
+    (tmp_path / name).write_bytes(b"\x00{ not a table")
+    with pytest.raises(BakeoffError, match=rf"{name} can't be read.*dvc repro"):
+        compare.run(params, workspace)
+
+
+def test_a_failed_comparison_leaves_the_last_report_as_it_was(tmp_path: Path, params: Params):
+    workspace = Workspace(load_writer()(tmp_path))
+    compare.run(params, workspace)
+    before = (workspace.reports / "index.html").read_bytes()
+    (workspace.evaluation("mf") / "users.parquet").unlink()
+    with pytest.raises(BakeoffError):
+        compare.run(params, workspace)
+    assert (workspace.reports / "index.html").read_bytes() == before
