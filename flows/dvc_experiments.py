@@ -140,10 +140,6 @@ def _check_name(name: str, values: object) -> None:
             siblings = [str(key) for key in below] if isinstance(below, Mapping) else []
             prefix = "".join(f"{above}." for above in name.split(".")[:depth])
             meant = get_close_matches(part, siblings, n=1)
-            hint = (
-                f"did you mean {prefix}{meant[0]}?"
-                if meant
-                else f"it has {', '.join(siblings) or 'nothing'} there."
-            )
+            hint = f"did you mean {prefix}{meant[0]}?" if meant else f"it has {', '.join(siblings) or 'nothing'} there."
             raise BakeoffError(f"params.yaml has no parameter {name}: {hint}")
         below = below[part]

@@ -77,8 +77,7 @@ def parse_dag(dot: str) -> Dag:
     stages = [node for node in _NODE.findall(dot) if not node.endswith(".dvc")]
     edges = _EDGE.findall(dot)
     return {
-        stage: frozenset(before for before, after in edges if after == stage and before in stages)
-        for stage in stages
+        stage: frozenset(before for before, after in edges if after == stage and before in stages) for stage in stages
     }
 
 

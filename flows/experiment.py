@@ -45,9 +45,7 @@ def experiment(
     except ChildError as error:
         return Failed(message=f"DVC {error.reason}", data=error)
     publish_experiment(difference_rows(differences), name)
-    return Completed(
-        message=f"Experiment {name}: `dvc exp show` lists it, `dvc exp apply {name}` takes it over."
-    )
+    return Completed(message=f"Experiment {name}: `dvc exp show` lists it, `dvc exp apply {name}` takes it over.")
 
 
 def main() -> None:

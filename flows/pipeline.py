@@ -55,9 +55,7 @@ def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds =
     stop = Event()
 
     def submit(stage: str, upstream: list[Future]) -> Future:
-        return run.submit(
-            stage, workspace, stage_timeout_seconds, stop, wait_for=upstream, return_state=False
-        )
+        return run.submit(stage, workspace, stage_timeout_seconds, stop, wait_for=upstream, return_state=False)
 
     with only_run(workspace, get_run_logger().info):
         try:
@@ -103,9 +101,7 @@ def summarise(states: Mapping[str, State[None]]) -> State[None]:
         ending = f"Not run: {', '.join(not_run) or 'none'}."
         short = [state.message or f"{stage}: {state.name}" for stage, state in broken.items()]
         whole = [f"{stage} {state.result(raise_on_failure=False)}" for stage, state in broken.items()]
-        return Failed(
-            message=f"{'; '.join(short)}. {ending}", data=PipelineError("\n".join([*whole, ending]))
-        )
+        return Failed(message=f"{'; '.join(short)}. {ending}", data=PipelineError("\n".join([*whole, ending])))
     names = [state.name for state in states.values()]
     counts = ", ".join(f"{names.count(outcome)} {outcome.lower()}" for outcome in Outcome)
     return Completed(message=f"{len(names)} stages: {counts}.")

@@ -61,10 +61,7 @@ def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
         if all(isinstance(value, int | float) for value in values.values())
     }
     names = dict.fromkeys(metric for values in retrievers.values() for metric in values)
-    return [
-        {"metric": metric, **{name: values.get(metric) for name, values in retrievers.items()}}
-        for metric in names
-    ]
+    return [{"metric": metric, **{name: values.get(metric) for name, values in retrievers.items()}} for metric in names]
 
 
 def validation_markdown(report: Mapping[str, Any]) -> str:

@@ -17,7 +17,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from bakeoff.errors import BakeoffError
 
@@ -114,9 +115,7 @@ def _first_second(day: str) -> int:
 class SplitParams(Frozen):
     """How events are divided into train, validation and test."""
 
-    method: Literal["user-temporal", "global-temporal", "leave-last-out", "random", "predefined"] = (
-        "user-temporal"
-    )
+    method: Literal["user-temporal", "global-temporal", "leave-last-out", "random", "predefined"] = "user-temporal"
     """By time within each user; by one point in time for all; each user's last event; at random; as given."""
     test_share: Share = 0.2
     """Share of events (of each user, or of all) that are test."""
@@ -177,13 +176,13 @@ class SoftmaxParams(Frozen):
     """Embedding dimension d."""
     hidden: tuple[PositiveInt, ...] = (128,)
     """Widths of the ReLU hidden layers of the query tower."""
-    max_epochs: PositiveInt = 30
+    max_epochs: PositiveInt = 24
     """Upper limit of epochs (each user is seen once an epoch); the best on validation NDCG@10 is taken."""
     users_per_batch: PositiveInt = 32
     """Users in a batch."""
     cuts_per_user: PositiveInt = 8
     """Points in a user's history at which the future is predicted, per user and batch."""
-    target_window: PositiveInt = 10
+    target_window: PositiveInt = 5
     """The target is the user's next items after the cut, at most this many."""
     empty_history_share: Share = 0.05
     """Share of training queries that are asked with an empty history, as a new user's would be."""
@@ -193,7 +192,7 @@ class SoftmaxParams(Frozen):
     """τ of each pooling head: the item at lag l weighs exp(−l/τ) in the head's mean."""
     dropout: Share = 0.5
     """Dropout on the query tower's input."""
-    temperature: PositiveFloat = 0.1
+    temperature: PositiveFloat = 0.2
     """Initial temperature of the cosine logits; learned."""
     learning_rate: PositiveFloat = 0.003
     """Peak learning rate of Adam, after warm-up and before cosine decay."""
@@ -243,8 +242,8 @@ class CompareParams(Frozen):
     """Level of the intervals."""
     resamples: PositiveInt = 10_000
     """Bootstrap resamples of users, and sign flips of the permutation test."""
-    example_users: PositiveInt = 4
-    """Users whose history and lists the report shows."""
+    example_users: Annotated[int, Field(ge=1, le=6)] = 4
+    """Users whose history and lists the report shows, at most 6."""
 
 
 class Params(Frozen):

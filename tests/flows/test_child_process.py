@@ -35,9 +35,7 @@ time.sleep(60)
 def test_a_line_comes_while_the_child_still_runs(tmp_path: Path) -> None:
     times: list[float] = []
     code = "import time; print('first'); time.sleep(1); print('second')"
-    run_child(
-        [sys.executable, "-c", code], tmp_path, log=lambda _: times.append(time.monotonic()), timeout=20
-    )
+    run_child([sys.executable, "-c", code], tmp_path, log=lambda _: times.append(time.monotonic()), timeout=20)
     assert times[1] - times[0] > 0.8
 
 

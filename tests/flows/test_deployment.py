@@ -127,9 +127,7 @@ def test_no_path_of_the_deploying_machine_is_deployed(server: Server) -> None:
 
 def test_a_worker_runs_the_on_demand_deployment_in_a_workspace(server: Server, project: Project) -> None:
     workspace = project(STAGES, compare=COMPARE)
-    server.prefect(
-        "deployment", "run", "pipeline/on-demand", "--param", f"workspace={json.dumps(str(workspace))}"
-    )
+    server.prefect("deployment", "run", "pipeline/on-demand", "--param", f"workspace={json.dumps(str(workspace))}")
     log = server.prefect("worker", "start", "--pool", "bakeoff", "--run-once", BAKEOFF_HOME=str(REPOSITORY))
     (run,) = server.ask(
         "flow_runs/filter",

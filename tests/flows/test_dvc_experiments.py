@@ -88,9 +88,7 @@ def test_the_experiments_value_is_what_dvc_calls_old() -> None:
     assert parse_differences(text) == {"mf.a": (1, 2), "mf.b": (None, 3)}
 
 
-@pytest.mark.parametrize(
-    "override", ["mf.dim=32", "softmax.hidden=[64,32]", "validation.earliest=1991-02-03"]
-)
+@pytest.mark.parametrize("override", ["mf.dim=32", "softmax.hidden=[64,32]", "validation.earliest=1991-02-03"])
 def test_a_valid_override_is_accepted(override: str, workspace: Path) -> None:
     check_overrides([override], workspace)
 

@@ -27,7 +27,7 @@ from prefect.exceptions import ParameterTypeError
 
 from pipeline import pipeline
 
-# validate → left → left_end → compare, and validate → right@a, right@b → compare. One project's left is broken.
+# validate → left → left_end → compare, validate → right@a, right@b → compare; left may be broken.
 # The two on the right wait for each other's beginning, so they end only if they run side by side.
 STAGES = """
 stages:
@@ -105,9 +105,7 @@ class Run:
 
     def tasks(self) -> dict[str, str]:
         with get_client(sync_client=True) as client:
-            runs = client.read_task_runs(
-                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[self.flow_run.id]))
-            )
+            runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[self.flow_run.id])))
         return {run.name: run.state.name for run in runs}
 
     def logs_hold(self, text: str, patience: float = 15) -> bool:

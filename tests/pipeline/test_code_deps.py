@@ -22,9 +22,7 @@ def entry(command: str) -> str:
 def file_of(module: str, root: Path) -> Path | None:
     """The file of a module, relative to `root`; None for a name that is no module (a function, say)."""
     stem = SOURCE.joinpath(*module.split("."))
-    return next(
-        (path for path in (stem.with_suffix(".py"), stem / "__init__.py") if (root / path).is_file()), None
-    )
+    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if (root / path).is_file()), None)
 
 
 def names_imported(path: Path, module: str) -> Iterator[str]:
@@ -84,9 +82,7 @@ STAGES = stages()
 def test_a_stage_depends_on_all_code_that_it_imports(stage: str) -> None:
     module, deps = STAGES[stage]
     assert file_of(module, ROOT) is not None, f"{module}, the entry of stage {stage}, does not exist"
-    assert sorted(map(str, missing(deps, module))) == [], (
-        f"add these to the deps of stage {stage} in dvc.yaml"
-    )
+    assert sorted(map(str, missing(deps, module))) == [], f"add these to the deps of stage {stage} in dvc.yaml"
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -114,7 +110,7 @@ def small_package(tmp_path: Path) -> Path:
         "above.py": "",
         "lazy.py": "",
         "stages/__init__.py": "",
-        "stages/go.py": "from bakeoff import used\nfrom bakeoff.sub import deep\ndef f(): import bakeoff.lazy",
+        "stages/go.py": "from bakeoff import used\nfrom ..sub import deep\ndef f(): import bakeoff.lazy",
     }
     for name, text in files.items():
         path = tmp_path / "src/bakeoff" / name

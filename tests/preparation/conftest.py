@@ -32,9 +32,7 @@ def as_events(as_table) -> Callable:
     def create(rows: list[tuple]) -> ibis.Table:
         names = ["user_id", "item_id", "timestamp", "split"][: len(rows[0]) if rows else 3]
         columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
-        return as_table(
-            columns, EVENTS.append(pa.field("split", pa.string())) if "split" in names else EVENTS
-        )
+        return as_table(columns, EVENTS.append(pa.field("split", pa.string())) if "split" in names else EVENTS)
 
     return create
 

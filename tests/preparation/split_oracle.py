@@ -35,6 +35,4 @@ def in_time_order(rows, seed):
 
 def part_of(place, count, test_share, valid_share):
     num_test, num_valid = int(count * Fraction(test_share)), int(count * Fraction(valid_share))
-    return (
-        "test" if place >= count - num_test else "valid" if place >= count - num_test - num_valid else "train"
-    )
+    return "test" if place >= count - num_test else "valid" if place >= count - num_test - num_valid else "train"

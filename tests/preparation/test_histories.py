@@ -10,9 +10,7 @@ ROWS = st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), max_si
 
 def histories(rows):
     """Rows of (item, timestamp) → Histories, the rows in time order."""
-    events = [
-        (row, *event) for row, events in enumerate(rows) for event in sorted(events, key=lambda e: e[1])
-    ]
+    events = [(row, *event) for row, events in enumerate(rows) for event in sorted(events, key=lambda e: e[1])]
     columns = np.array(events, np.int64).reshape(-1, 3)
     return Histories.from_rows(columns[:, 0], columns[:, 1], columns[:, 2], len(rows))
 
@@ -70,16 +68,10 @@ def test_padded_holds_the_last_events_flush_left(rows, width):
         assert timestamps[row].tolist() == [time for _, time in kept] + [0] * rest
 
 
-@given(
-    st.lists(
-        st.tuples(*[st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), max_size=5)] * 2), max_size=5
-    )
-)
+@given(st.lists(st.tuples(*[st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), max_size=5)] * 2), max_size=5))
 def test_merged_is_a_stable_sort_by_time_of_both(pairs):
     ours, theirs = histories([a for a, _ in pairs]), histories([b for _, b in pairs])
-    expected = [
-        sorted([*a, *b], key=lambda event: event[1]) for a, b in zip(lists(ours), lists(theirs), strict=True)
-    ]
+    expected = [sorted([*a, *b], key=lambda event: event[1]) for a, b in zip(lists(ours), lists(theirs), strict=True)]
     assert lists(ours.merged(theirs)) == expected
 
 

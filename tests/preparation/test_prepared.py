@@ -27,8 +27,7 @@ def workspace(tmp_path):
         "train": events([("9", "b", 4), ("10", "a", 1)]),
         "valid": events([("9", "a", 3)]),
         "test": events([("9", "c", 9)]),
-        "new_users": events([("5", "c", 1), ("5", "a", 2), ("5", "b", 3)])
-        | {"part": ["history", "history", "test"]},
+        "new_users": events([("5", "c", 1), ("5", "a", 2), ("5", "b", 3)]) | {"part": ["history", "history", "test"]},
     }
     for name, columns in files.items():
         pd.DataFrame(columns).to_parquet(workspace.split / f"{name}.parquet")

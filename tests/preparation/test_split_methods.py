@@ -7,14 +7,11 @@ from split_oracle import FEW, SHARES, digest, events, part_of
 
 @FEW
 @given(events, st.sampled_from(SHARES), st.sampled_from(SHARES))
-def test_user_temporal_takes_the_floored_share_of_each_users_last_events(
-    assign, rows, test_share, valid_share
-):
+def test_user_temporal_takes_the_floored_share_of_each_users_last_events(assign, rows, test_share, valid_share):
     parts = assign(rows, test_share=test_share, valid_share=valid_share)
     counts = parts.groupby("user_id").item_id.transform("size")
     expected = [
-        part_of(place, count, test_share, valid_share)
-        for place, count in zip(parts.position, counts, strict=True)
+        part_of(place, count, test_share, valid_share) for place, count in zip(parts.position, counts, strict=True)
     ]
     assert list(parts.part) == expected
     assert set(parts.user_id[parts.part == "train"]) == {row[0] for row in rows}
@@ -28,9 +25,7 @@ def test_global_temporal_cuts_one_order_of_all_events(assign, rows, test_share, 
         (time, digest(f"42|{user}|{item}"), user, item)
         for user, item, time in zip(parts.user_id, parts.item_id, parts.timestamp, strict=True)
     ]
-    expected = {
-        row: part_of(place, len(key), test_share, valid_share) for place, row in enumerate(sorted(key))
-    }
+    expected = {row: part_of(place, len(key), test_share, valid_share) for place, row in enumerate(sorted(key))}
     warm = {row[2] for row, part in expected.items() if part == "train"}
     for row, got in zip(key, parts.part, strict=True):
         part = expected[row]

@@ -86,9 +86,7 @@ def test_a_single_user_is_warm(assign):
 def test_predefined_takes_validation_from_train_where_there_is_none(assign):
     rows = [("u", str(item), 0, "train") for item in range(20)] + [("u", "t", 0, "test")]
     parts = assign(rows, method="predefined", valid_share=0.1)
-    chosen = sorted((str(i) for i in range(20)), key=lambda i: md5(f"42|valid|u|{i}".encode()).hexdigest())[
-        :2
-    ]
+    chosen = sorted((str(i) for i in range(20)), key=lambda i: md5(f"42|valid|u|{i}".encode()).hexdigest())[:2]
     assert set(parts.item_id[parts.part == "valid"]) == set(chosen)
     assert list(parts.item_id[parts.part == "test"]) == ["t"]
 
@@ -135,9 +133,7 @@ def test_only_events_rated_highly_enough_are_positives(as_table):
 
 
 def test_a_low_rating_does_not_hide_a_later_high_one(as_table):
-    events = as_table(
-        {"user_id": ["u", "u"], "item_id": ["a", "a"], "timestamp": [1, 2], "rating": [1.0, 5.0]}
-    )
+    events = as_table({"user_id": ["u", "u"], "item_id": ["a", "a"], "timestamp": [1, 2], "rating": [1.0, 5.0]})
     assert positives(events, 4).to_pyarrow()["timestamp"].to_pylist() == [2]
 
 

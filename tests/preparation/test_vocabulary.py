@@ -59,9 +59,7 @@ def test_warm_users_come_first_and_users_without_events_not_at_all(parts, as_tab
 def test_a_user_whom_the_users_table_does_not_know_has_no_features(parts, as_table):
     users = as_table({"user_id": ["other"], "age": [1.0]})
     vocabulary = user_vocabulary(parts([("u", "a", "train")]), users)
-    assert rows_of(vocabulary, "user_index") == [
-        {"user_index": 0, "user_id": "u", "is_new": False, "age": None}
-    ]
+    assert rows_of(vocabulary, "user_index") == [{"user_index": 0, "user_id": "u", "is_new": False, "age": None}]
 
 
 def test_indices_and_counts_have_the_promised_types(parts, as_table):

@@ -1,12 +1,11 @@
 """A small invented workspace in the formats of the earlier stages: planted tastes, a known winner."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from synthetic_reports import write_json, write_reports, write_training
 
 GENRES = ("Comedy", "Drama", "Thriller", "Western")
 CUTOFFS = (10, 20, 100)
@@ -47,8 +46,8 @@ def write_workspace(
         amount = 1.0 if tie else noise
         scores = np.log(popularity) + (0 if model == "popularity" else 1) * (affinity + amount * noisy)
         _write_evaluation(root / "artifacts/evaluation" / model, model, events, items, scores)
-        _write_training(root, model, 50)
-    _write_reports(root, events, items)
+        write_training(root, model, 50)
+    write_reports(root, events, items)
     return root
 
 
@@ -68,9 +67,7 @@ def _events(world: World, popularity: np.ndarray, affinity: np.ndarray) -> pd.Da
     for user, length in enumerate(lengths):
         chosen = rng.permutation(np.argsort(-keys[user])[:length])
         num_test = max(1, length // 5)
-        parts = np.repeat(
-            ["train", "valid", "test"], [length - num_test - length // 10, length // 10, num_test]
-        )
+        parts = np.repeat(["train", "valid", "test"], [length - num_test - length // 10, length // 10, num_test])
         position = np.arange(length, dtype=np.int32)
         frames.append(
             pd.DataFrame(
@@ -92,11 +89,6 @@ def _events(world: World, popularity: np.ndarray, affinity: np.ndarray) -> pd.Da
 def _parquet(frame: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.reset_index(drop=True).to_parquet(path, index=False)
-
-
-def _json(values: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(values), encoding="utf-8")
 
 
 def _write_split(root: Path, world: World, events: pd.DataFrame) -> pd.DataFrame:
@@ -141,9 +133,7 @@ def _write_split(root: Path, world: World, events: pd.DataFrame) -> pd.DataFrame
     return items
 
 
-def _top(
-    scores: np.ndarray, history: pd.DataFrame, rows: np.ndarray, k: int = 100
-) -> tuple[np.ndarray, np.ndarray]:
+def _top(scores: np.ndarray, history: pd.DataFrame, rows: np.ndarray, k: int = 100) -> tuple[np.ndarray, np.ndarray]:
     """[n, k] best items of each row and their scores, without those in `history`."""
     scores = scores.copy()
     scores[history.user, history.item] = -np.inf
@@ -162,9 +152,7 @@ def _accuracy(top: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
         hit = hits[:, :k]
         first = np.where(hit.any(axis=1), hit.argmax(axis=1), np.iinfo(np.int64).max - 1)
         values[f"recall@{k}"] = hit.sum(axis=1) / np.minimum(k, num_test)
-        values[f"ndcg@{k}"] = (hit * discount[:k]).sum(axis=1) / np.cumsum(discount)[
-            np.minimum(k, num_test) - 1
-        ]
+        values[f"ndcg@{k}"] = (hit * discount[:k]).sum(axis=1) / np.cumsum(discount)[np.minimum(k, num_test) - 1]
         values[f"mrr@{k}"] = np.where(hit.any(axis=1), 1 / (first + 1), 0.0)
         values[f"hit_rate@{k}"] = hit.any(axis=1).astype(float)
     return values
@@ -183,9 +171,7 @@ def _lists(ids: list[str], top: np.ndarray, scores: np.ndarray, items: pd.DataFr
     return frame[np.isfinite(frame.score)]
 
 
-def _write_evaluation(
-    folder: Path, model: str, events: pd.DataFrame, items: pd.DataFrame, scores: np.ndarray
-) -> None:
+def _write_evaluation(folder: Path, model: str, events: pd.DataFrame, items: pd.DataFrame, scores: np.ndarray) -> None:
     truth = np.zeros(scores.shape, bool)
     test = events[events.part == "test"]
     truth[test.user, test.item] = True
@@ -230,132 +216,7 @@ def _write_evaluation(
     _parquet(pd.concat(cold_lists)[order], folder / "new_user_recommendations.parquet")
     metrics = users.drop(columns=["user_id", "num_history", "num_test"]).mean().to_dict() | summary
     new_means = pd.concat(cold).groupby("first_interactions").mean(numeric_only=True)
-    _json(
+    write_json(
         {"test": metrics | {"num_users": len(users)}, "new_users": new_means.to_dict("index")},
         folder / "metrics.json",
-    )
-
-
-def _write_training(root: Path, model: str, scale: int) -> None:
-    epochs = {"popularity": 0, "mf": 8, "softmax": 15}[model]
-    curve = [
-        {
-            "epoch": e,
-            "loss": 5 / e,
-            "valid_ndcg@10": {"mf": 0.2, "softmax": 0.25}[model] - 0.15 / e - 0.001 * e,
-            "valid_recall@20": 0.3 - 0.1 / e,
-        }
-        for e in range(1, epochs + 1)
-    ]
-    fallback = (
-        "the most popular items, since it has no vector for someone without a history"
-        if model == "mf"
-        else None
-    )
-    _json(
-        {
-            "model": model,
-            "dim": 1 if model == "popularity" else 64,
-            "selected_epoch": {"popularity": None, "mf": 6, "softmax": 12}[model],
-            "selection_metric": None if model == "popularity" else "ndcg@10",
-            "num_parameters": {"popularity": 150, "mf": 13_440, "softmax": 48_123}[model],
-            "num_train_events": 1500,
-            "fallback": fallback,
-            "curve": curve,
-            "refit_curve": [{"epoch": point["epoch"], "loss": point["loss"]} for point in curve[:6]],
-            "settings": {"dim": 64},
-            "notes": {},
-        },
-        root / "models" / model / "training.json",
-    )
-    factor = {"popularity": 0.02, "mf": 1.0, "softmax": 4.1}[model]
-    cost = {
-        "wall_seconds": 4.7 * factor,
-        "cpu_seconds": 8.1 * factor,
-        "peak_memory_bytes": 650_000_000 + scale,
-    }
-    training = {
-        "selection_seconds": 2.6 * factor,
-        "refit_seconds": 1.4 * factor,
-        "seconds_per_epoch": 0.3 * factor,
-    }
-    _json(cost | training, root / "artifacts/cost" / f"train_{model}.json")
-    _json(
-        cost | {"ranking_seconds": 0.2, "ranked_queries": 100},
-        root / "artifacts/cost" / f"evaluate_{model}.json",
-    )
-
-
-def _write_reports(root: Path, events: pd.DataFrame, items: pd.DataFrame) -> None:
-    def table(rows: int, reasons: dict[str, int]) -> dict[str, Any]:
-        bad = sum(reasons.values())
-        expectations = [
-            {
-                "expectation": f"{reason} must not occur",
-                "severity": "warning",
-                "success": False,
-                "unexpected": n,
-            }
-            for reason, n in reasons.items()
-        ]
-        return {
-            "rows": rows + bad,
-            "valid": rows,
-            "quarantined": bad,
-            "share": bad / (rows + bad),
-            "reasons": reasons,
-            "expectations": [
-                {"expectation": "ids are not empty", "severity": "warning", "success": True, "unexpected": 0},
-                *expectations,
-            ],
-        }
-
-    _json(
-        {
-            "success": True,
-            "tables": {
-                "interactions": table(len(events), {"rating off the scale": 2, "the same event twice": 1}),
-                "users": table(events.user.nunique(), {}),
-                "items": table(len(items), {}),
-            },
-            "messages": [],
-        },
-        root / "reports/validation.json",
-    )
-    warm = events[~events.is_new]
-    _json(
-        {
-            "method": "user-temporal",
-            "promises": [
-                {"promise": "train, validation and test share no event", "success": True, "unexpected": 0},
-                {
-                    "promise": "no test event is older than a train event of its user",
-                    "success": True,
-                    "unexpected": 0,
-                },
-            ],
-            "weakness": "A model may see what others did after the moment at which it is asked.",
-            "sizes": {
-                **{part: int((warm.part == part).sum()) for part in ("train", "valid", "test")},
-                "new_users": int(events[events.is_new].user.nunique()),
-                "warm_users": int(warm.user.nunique()),
-                "items": len(items),
-                "new_user_events": int(events.is_new.sum()),
-            },
-            "success": True,
-        },
-        root / "reports/split.json",
-    )
-    _json(
-        {
-            "name": "invented",
-            "title": "Invented <i>shop</i>",
-            "terms": "Made up for tests; free of any claim.",
-            "citation": "Nobody (2024). Nothing.",
-            "url": "https://example.org/invented",
-        },
-        root / "data/dataset.json",
-    )
-    (root / "data.dvc").write_text(
-        "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: 4242\n  hash: md5\n  path: data\n"
     )

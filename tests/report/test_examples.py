@@ -59,6 +59,13 @@ def test_what_came_next_names_the_contenders_that_foresaw_it(evidence: Evidence)
     assert any(later.found_by for later in example.later)
 
 
+def test_every_hit_is_among_what_is_shown_to_have_come_next(evidence: Evidence):
+    for example in choose_examples(evidence, METRIC, 4):
+        hits = {entry.title for list_ in example.lists for entry in list_.items if entry.hit}
+        assert hits == {later.title for later in example.later if later.found_by}
+        assert [later.place for later in example.later] == sorted(later.place for later in example.later)
+
+
 def test_the_history_is_shown_latest_first(evidence: Evidence):
     example = choose_examples(evidence, METRIC, 4)[0]
     events = evidence.events[(evidence.events.user_id == example.user_id) & (evidence.events.part != "test")]
@@ -78,9 +85,7 @@ def test_an_item_without_a_title_is_shown_by_its_id(evidence: Evidence):
 
 
 def test_without_new_users_the_others_are_shown(evidence: Evidence):
-    models = {
-        name: replace(model, new_users=model.new_users.iloc[:0]) for name, model in evidence.models.items()
-    }
+    models = {name: replace(model, new_users=model.new_users.iloc[:0]) for name, model in evidence.models.items()}
     shown = choose_examples(replace(evidence, models=models), METRIC, 4)
     assert len(shown) == 4
     assert not any("new user" in example.reason for example in shown)

@@ -5,9 +5,7 @@ import pytest
 from bakeoff.report import formats
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.25, "0.2500"), (-0.25, "−0.2500"), (-0.00001, "0.0000"), (nan, "–")]
-)
+@pytest.mark.parametrize(("value", "text"), [(0.25, "0.2500"), (-0.25, "−0.2500"), (-0.00001, "0.0000"), (nan, "–")])
 def test_figures_have_four_digits_and_a_true_minus(value: float, text: str):
     assert formats.decimal(value) == text
 

@@ -90,6 +90,19 @@ def test_the_interval_of_the_small_picture_stays_on_its_line(summary: Summary):
     assert 0 < band["zero"] < band["low"] < band["mean"] < band["low"] + band["width"] < 100
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("95 % of users", "95\N{NO-BREAK SPACE}% of users"),
+        ("1 min 24 s for", "1\N{NO-BREAK SPACE}min 24\N{NO-BREAK SPACE}s for"),
+        ("p < 0.001", "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}0.001"),
+        ("24 users", "24 users"),
+    ],
+)
+def test_a_number_and_its_unit_stay_on_one_line(text: str, kept: str):
+    assert page.keep_units(text) == kept
+
+
 def test_making_reports_does_not_load_tensorflow():
     code = "import sys, bakeoff.stages.compare, bakeoff.stages.verdict; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ import pytest
 
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.slices import GAPS, share_within_an_hour, slices_by_gap
+from bakeoff.report.slices import GAPS, share_within_an_hour, slices_by_gap, spans
 
 STATISTICS = Statistics(confidence=0.95, resamples=200, seed=1)
 
@@ -18,7 +18,7 @@ def at_gap(evidence: Evidence, seconds: int) -> Evidence:
 
 @pytest.mark.parametrize(
     ("seconds", "name"),
-    [(0, "at once"), (1, "< 1 min"), (60, "< 1 min"), (61, "< 1 h"), (3601, "< 1 day"), (86_401, "later")],
+    [(0, "0 s"), (1, "< 1 min"), (60, "< 1 min"), (61, "< 1 h"), (3601, "< 1 day"), (86_401, "later")],
 )
 def test_an_event_falls_into_the_span_of_its_gap(evidence: Evidence, seconds: int, name: str):
     [part] = slices_by_gap(at_gap(evidence, seconds), "ndcg@10", STATISTICS)
@@ -41,6 +41,14 @@ def test_spans_come_in_order_and_cover_all_test_events(evidence: Evidence):
 def test_the_share_within_an_hour_counts_events(evidence: Evidence):
     assert share_within_an_hour(slices_by_gap(at_gap(evidence, 3600), "ndcg@10", STATISTICS)) == 1
     assert share_within_an_hour(slices_by_gap(at_gap(evidence, 3601), "ndcg@10", STATISTICS)) == 0
+
+
+def test_spans_carry_the_figures_of_their_slice(evidence: Evidence):
+    [part] = slices_by_gap(at_gap(evidence, 5), "ndcg@10", STATISTICS)
+    [span] = spans([part])
+    assert (span.name, span.num_users) == ("< 1 min", part.num_users)
+    assert span.softmax == pytest.approx(evidence.models["softmax"].users["ndcg@10"].mean())
+    assert span.p == part.difference.p_holm
 
 
 def test_data_without_time_has_no_spans(evidence: Evidence):

@@ -4,7 +4,7 @@ from math import nan
 import pytest
 
 from bakeoff.evaluation.significance import Verdict
-from bakeoff.report.verdict import Result, caveats, cost_sentence, headline, statement
+from bakeoff.report.verdict import Result, Span, caveats, contradictions, cost_sentence, headline, statement
 
 CLEAR = Result(
     metric="ndcg@10",
@@ -89,6 +89,25 @@ def test_a_contender_that_does_not_beat_popularity_is_named(softmax: int, mf: in
     [note] = caveats(replace(CLEAR, softmax_above_popularity=softmax, mf_above_popularity=mf))
     assert note.startswith(words)
     assert "0.1200" in note
+
+
+LATER = Span(name="later", num_users=203, softmax=0.07, mf=0.13, low=-0.08, high=-0.04, p=0.001)
+
+
+def test_a_span_with_the_opposite_verdict_is_said():
+    [note] = contradictions(CLEAR, [LATER])
+    assert "more than a day after the last known one (203 users), MF is better, 0.1300 against 0.0700" in note
+
+
+def test_a_span_that_agrees_or_shows_nothing_is_not_said():
+    agrees = replace(LATER, low=0.04, high=0.08)
+    shows_nothing = replace(LATER, p=0.2)
+    assert contradictions(CLEAR, [agrees, shows_nothing]) == []
+
+
+def test_without_a_verdict_overall_a_span_with_one_is_said():
+    [note] = contradictions(UNDECIDED, [LATER])
+    assert "MF is better" in note
 
 
 def test_a_mean_of_zero_gives_no_relative_difference():

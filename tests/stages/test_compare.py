@@ -1,6 +1,7 @@
-import importlib.util
+import importlib
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ OUTPUTS = ("index.html", "comparison.md", "metrics.json")
 
 def load_writer() -> Callable[..., Path]:
     """The generator of invented workspaces that the tests of the report have."""
-    path = Path(__file__).parents[1] / "report/synthetic.py"
-    spec = importlib.util.spec_from_file_location("synthetic_workspace", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.write_workspace
+    sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+    return importlib.import_module("synthetic").write_workspace
+
+
+def read_page(workspace: Workspace) -> str:
+    return (workspace.reports / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +67,7 @@ def test_ndcg_can_be_recomputed_from_the_split_and_the_lists(workspace: Workspac
 
 def test_metrics_are_numbers_in_nested_dicts(metrics: dict[str, Any]):
     def leaves(tree: Any) -> list[Any]:
-        return (
-            [leaf for value in tree.values() for leaf in leaves(value)] if isinstance(tree, dict) else [tree]
-        )
+        return [leaf for value in tree.values() for leaf in leaves(value)] if isinstance(tree, dict) else [tree]
 
     assert all(isinstance(leaf, int | float) and math.isfinite(leaf) for leaf in leaves(metrics))
 
@@ -93,7 +93,7 @@ def test_another_measured_cost_changes_nothing_that_git_holds(tmp_path: Path, pa
     workspace.cost("train_mf").write_text('{"wall_seconds": 99, "cpu_seconds": 99, "peak_memory_bytes": 99}')
     compare.run(params, workspace)
     assert [(workspace.reports / name).read_bytes() for name in kept] == before
-    assert "1 min 39 s" in (workspace.reports / "index.html").read_text(encoding="utf-8")
+    assert "1\N{NO-BREAK SPACE}min 39\N{NO-BREAK SPACE}s" in read_page(workspace)
 
 
 def test_neither_paths_nor_the_host_are_in_the_reports(workspace: Workspace):
@@ -113,7 +113,7 @@ def test_costs_and_data_dvc_may_be_absent(tmp_path: Path, params: Params):
     for path in [*tmp_path.glob("artifacts/cost/*.json"), tmp_path / "data.dvc"]:
         path.unlink()
     compare.run(params, workspace)
-    page = (workspace.reports / "index.html").read_text(encoding="utf-8")
+    page = read_page(workspace)
     assert "not under version control" in page
     assert "Training took" not in page
 

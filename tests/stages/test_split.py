@@ -101,9 +101,7 @@ def workspace(checked_workspace, monkeypatch):
 
 @pytest.fixture
 def broken(workspace, monkeypatch):
-    promise = Promise(
-        "No pair lies in two parts", success=False, unexpected=1, examples=("user '1', item '2'",)
-    )
+    promise = Promise("No pair lies in two parts", success=False, unexpected=1, examples=("user '1', item '2'",))
     monkeypatch.setattr(split, "check_promises", lambda *_, **__: [promise])
 
 
@@ -156,9 +154,7 @@ def test_the_same_events_in_another_order_give_the_same_bytes(workspace, tmp_pat
     write(other, {name: {c: v[::-1] for c, v in table.items()} for name, table in tables().items()})
     split.run(params(), other)
     assert digests(workspace) == digests(other)
-    assert {name.removeprefix("artifacts/split/") for name in digests(workspace)} == FILES | {
-        "reports/split.json"
-    }
+    assert {name.removeprefix("artifacts/split/") for name in digests(workspace)} == FILES | {"reports/split.json"}
 
 
 def test_another_seed_gives_another_split(workspace):
@@ -235,9 +231,7 @@ def test_a_predefined_split_says_that_it_holds_nobody_out(workspace):
 
 @pytest.mark.usefixtures("broken")
 def test_a_broken_promise_is_reported_and_its_split_is_not_left(workspace):
-    with pytest.raises(
-        BakeoffError, match=r"No pair lies in two parts\. Not so 1 times, as in: user '1', item '2'"
-    ):
+    with pytest.raises(BakeoffError, match=r"No pair lies in two parts\. Not so 1 times, as in: user '1', item '2'"):
         split.run(params(), workspace)
     assert report(workspace)["success"] is False
     assert report(workspace)["promises"] == [
@@ -269,15 +263,11 @@ def test_a_split_without_any_test_event_is_refused(workspace):
 
 
 def test_a_split_without_any_warm_user_is_refused(workspace):
-    with pytest.raises(
-        BakeoffError, match=r"No user has a train event: all 20 count as new.*new_user_share 0\.98"
-    ):
+    with pytest.raises(BakeoffError, match=r"No user has a train event: all 20 count as new.*new_user_share 0\.98"):
         split.run(params(new_user_share=0.98), workspace)
 
 
 def test_a_feature_that_no_table_has_is_refused(workspace):
-    wrong = params().model_copy(
-        update={"data": params().data.model_copy(update={"user_features": {"x": "dense"}})}
-    )
+    wrong = params().model_copy(update={"data": params().data.model_copy(update={"user_features": {"x": "dense"}})})
     with pytest.raises(BakeoffError, match="users table has no column 'x'"):
         split.run(wrong, workspace)

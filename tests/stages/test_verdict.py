@@ -66,6 +66,13 @@ def test_cost_is_printed_where_it_was_measured(workspace: Workspace, capsys: pyt
     assert "Training took 20.0 s for the softmax DNN and 5.00 s for MF" in printed(workspace, capsys)
 
 
+def test_a_span_of_time_that_contradicts_is_printed(workspace: Workspace, capsys: pytest.CaptureFixture[str]):
+    span = {"num_users": 203, "softmax": 0.07, "mf": 0.13, "low": -0.08, "high": -0.04, "p": 0.001}
+    values = {"verdict": {"ndcg@10": FIGURES}, "time_since_last_event": {"later": span}}
+    write(workspace.reports / "metrics.json", values)
+    assert "Note: It depends on time: of test events that came more than a day" in printed(workspace, capsys)
+
+
 def test_without_a_report_the_error_says_how_to_make_one(tmp_path: Path):
     with pytest.raises(BakeoffError, match=r"metrics\.json does not exist.*make run"):
         verdict.run(Workspace(tmp_path))

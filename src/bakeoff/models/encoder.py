@@ -3,9 +3,9 @@
 from typing import Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
+from bakeoff.models.tensorflow import tf
 from bakeoff.preparation.histories import Queries
 
 QUERY_SIGNATURE = (
@@ -29,7 +29,7 @@ class Encoder(Protocol):
         """Query embeddings float32 [B, dim]; arguments as in QUERY_SIGNATURE."""
 
     def uses_fallback(self, history: Any) -> Any:
-        """bool [B], where the model has no answer of its own."""
+        """Bool [B], where the model has no answer of its own."""
 
 
 class EncoderRetriever:

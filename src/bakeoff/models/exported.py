@@ -13,7 +13,7 @@ def load_serving(path: Path) -> Any:
     Raises:
         BakeoffError: there is no such model, or it lacks a file.
     """
-    import tensorflow as tf
+    from bakeoff.models.tensorflow import tf
 
     saved_model = path / "saved_model"
     if not (saved_model / "saved_model.pb").exists():

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
+from bakeoff.models.tensorflow import tf
 
 
 class PopularityEncoder(tf.Module):

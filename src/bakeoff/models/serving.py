@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
+from bakeoff.models.tensorflow import tf
 from bakeoff.preparation.features import FeatureEncoding
 from bakeoff.preparation.histories import PAD, Queries
 
@@ -66,12 +66,10 @@ class ServingModule(tf.Module):
 
     @tf.function(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history: Any) -> Any:
-        """bool [B], where the model has no answer of its own."""
+        """Bool [B], where the model has no answer of its own."""
         return self._encoder.uses_fallback(history)
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([None], tf.string, "user_ids"), tf.TensorSpec([], tf.int32, "k")]
-    )
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "user_ids"), tf.TensorSpec([], tf.int32, "k")])
     def recommend_for_users(self, user_ids: Any, k: Any) -> dict[str, Any]:
         """Lists for users by id, without what they have seen.
 
@@ -130,7 +128,7 @@ class ServingModule(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "item_ids")])
     def knows_items(self, item_ids: Any) -> Any:
-        """bool [B], which ids are in the catalogue."""
+        """Bool [B], which ids are in the catalogue."""
         return self._items.lookup(item_ids) != PAD
 
     @property

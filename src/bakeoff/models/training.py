@@ -84,7 +84,7 @@ def silent(epochs: range, title: str) -> Iterable[int]:
 
 def seed_everything(seed: int) -> None:
     """Same seed, same bytes: seeds Python, NumPy and TensorFlow, and asks for deterministic kernels."""
-    import tensorflow as tf
+    from bakeoff.models.tensorflow import tf
 
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()

@@ -96,9 +96,7 @@ class FeatureEncoding(Frozen):
         for name in values:
             if name not in known:
                 has = f"they have {', '.join(known)}" if known else "they have none"
-                raise BakeoffError(
-                    f"{name!r} is not a feature of users: {has} (data.user_features in params.yaml)."
-                )
+                raise BakeoffError(f"{name!r} is not a feature of users: {has} (data.user_features in params.yaml).")
         row = {name: _blank_to_none(values.get(name)) for name in known}
         dense = {name: [_number(name, row[name])] for name in self.user.dense}
         text = {name: [None if row[name] is None else str(row[name])] for name in self.user.categorical}
@@ -136,9 +134,7 @@ def _fit_table(table: pd.DataFrame, features: Mapping[str, str], name: str) -> T
             f"declares. Its columns are {', '.join(map(str, table.columns))}: correct the name there, or "
             "remove the feature."
         )
-    of_kind = {
-        kind: [f for f, k in features.items() if k == kind] for kind in ("dense", "categorical", "tags")
-    }
+    of_kind = {kind: [f for f, k in features.items() if k == kind] for kind in ("dense", "categorical", "tags")}
     return TableEncoding(
         dense={f: _fit_scale(table[f]) for f in of_kind["dense"]},
         categorical={f: tuple(sorted(_text(table[f]).dropna().unique())) for f in of_kind["categorical"]},
@@ -208,6 +204,4 @@ def _number(name: str, value: object) -> float:
     try:
         return float("nan") if value is None else float(str(value))
     except ValueError:
-        raise BakeoffError(
-            f"{name}={value!r} is not a number, but {name} is a dense feature: give a number."
-        ) from None
+        raise BakeoffError(f"{name}={value!r} is not a number, but {name} is a dense feature: give a number.") from None

@@ -60,9 +60,7 @@ def check_fits_method(events: ir.Table, split: SplitParams) -> None:
     """
     if split.method == "predefined":
         _check_split_column(events)
-    summary = events.aggregate(
-        rows=events.count(), earliest=events.timestamp.min(), latest=events.timestamp.max()
-    )
+    summary = events.aggregate(rows=events.count(), earliest=events.timestamp.min(), latest=events.timestamp.max())
     rows, earliest, latest = summary.to_pyarrow().to_pylist()[0].values()
     if rows == 0:
         cause = f"is rated {split.min_rating} or higher (split.min_rating)"

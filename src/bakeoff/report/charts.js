@@ -18,8 +18,8 @@
   const all = Promise.all(Object.keys(specs).map(draw));
   all.then(() => { document.documentElement.dataset.charts = "drawn"; });
 
-  /* Paper has no folds: tables behind charts are printed too. */
-  const folds = [...document.querySelectorAll("details")];
+  /* Paper has no folds: what they hold is printed too, but not the tables that repeat a chart. */
+  const folds = [...document.querySelectorAll("#data details, #reproduce details")];
   let closed = [];
   addEventListener("beforeprint", () => {
     closed = folds.filter((fold) => !fold.open);

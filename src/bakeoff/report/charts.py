@@ -72,19 +72,18 @@ def differences(table: pd.DataFrame) -> Spec:
         color=alt.Color("side:N", scale=_sides(), legend=None),
         tooltip=_tooltip("metric", mean="+.4f", low="+.4f", high="+.4f", p_holm=".4f"),
     )
-    title = "← MF ahead · difference · softmax DNN ahead →"
+    title = "← MF ahead · softmax DNN ahead →"
     axis = alt.X("low:Q", title=title, axis=FEW_TICKS, scale=alt.Scale(padding=8))
     interval = base.mark_rule(strokeWidth=3).encode(x=axis, x2="high:Q")
     point = base.mark_point(filled=True, size=70, opacity=1).encode(x="mean:Q")
     return _finish(alt.layer(_zero_line(), interval, point), height=26 * len(metrics))
 
 
-def difference_histogram(bins: pd.DataFrame, metric: str) -> Spec:
+def difference_histogram(bins: pd.DataFrame) -> Spec:
     """How the difference softmax − MF on one metric is spread over users.
 
     Args:
         bins: as `binned` makes them.
-        metric: label of the metric.
     """
     reach = max(abs(bins.low[bins.users > 0]).max(), abs(bins.high[bins.users > 0]).max(), 0.1)
     bars = (
@@ -93,7 +92,7 @@ def difference_histogram(bins: pd.DataFrame, metric: str) -> Spec:
         .encode(
             x=alt.X(
                 "low:Q",
-                title=f"← MF ahead · {metric} · softmax DNN ahead →",
+                title="← MF ahead · softmax DNN ahead →",
                 scale=alt.Scale(domain=[-reach, reach]),
                 axis=alt.Axis(format=".1f"),
             ),
@@ -160,11 +159,11 @@ def groups(table: pd.DataFrame, metric: str, axis: str) -> Spec:
         color=_color(table.model),
         tooltip=_tooltip("model", "group", mean=".4f", low=".4f", high=".4f", fallback=None),
     )
-    interval = base.mark_rule(strokeWidth=2.5).encode(y=alt.Y("low:Q", title=metric), y2="high:Q")
+    interval = base.mark_rule(strokeWidth=2.5).encode(y=alt.Y("low:Q", title=metric, axis=FEW_TICKS), y2="high:Q")
     own = base.mark_point(filled=True, size=64, opacity=1).transform_filter("!datum.fallback")
-    fallback = base.mark_point(
-        filled=False, size=64, opacity=1, strokeWidth=2, fill="var(--page)"
-    ).transform_filter("datum.fallback")
+    fallback = base.mark_point(filled=False, size=64, opacity=1, strokeWidth=2, fill="var(--page)").transform_filter(
+        "datum.fallback"
+    )
     layers = [own, fallback] if table.fallback.any() else [own]
     points = [layer.encode(y="mean:Q", shape=_shape(table.model)) for layer in layers]
     return _finish(alt.layer(interval, *points), height=260)
@@ -204,7 +203,7 @@ def training_seconds(phases: pd.DataFrame) -> Spec:
         alt.Chart(_named(phases).assign(place=phases.phase.map(order.index)))
         .mark_bar(height=22)
         .encode(
-            x=alt.X("seconds:Q", title="wall seconds"),
+            x=alt.X("seconds:Q", title="wall seconds", axis=FEW_TICKS),
             y=alt.Y("model:N", sort=list(MODEL_LABELS.values()), title=None, axis=alt.Axis(ticks=False)),
             color=alt.Color("model:N", scale=_scale(phases.model, COLORS), legend=None),
             opacity=alt.Opacity(
@@ -259,8 +258,7 @@ def _zero_line() -> alt.Chart:
 def _tooltip(*names: str, **formats: str | None) -> list[alt.Tooltip]:
     plain = [alt.Tooltip(f"{name}:N") for name in names]
     return plain + [
-        alt.Tooltip(f"{name}:Q", format=form) if form else alt.Tooltip(f"{name}:N")
-        for name, form in formats.items()
+        alt.Tooltip(f"{name}:Q", format=form) if form else alt.Tooltip(f"{name}:N") for name, form in formats.items()
     ]
 
 

@@ -32,9 +32,7 @@ def reason_table(validation: Mapping[str, Any]) -> Table:
         for name, table in validation["tables"].items()
         for reason, number in sorted(table["reasons"].items(), key=lambda item: (-item[1], item[0]))
     ]
-    return Table(
-        "Rows in quarantine by reason", [Column("Table"), Column("Reason", prose=True), Column("Rows")], rows
-    )
+    return Table("Rows in quarantine by reason", [Column("Table"), Column("Reason", prose=True), Column("Rows")], rows)
 
 
 def expectation_table(validation: Mapping[str, Any]) -> Table:

@@ -11,7 +11,7 @@ from bakeoff.report.formats import natural_key
 CONTENDERS = ("mf", "softmax")
 LIST_LENGTH = 10
 RECENT = 8
-"""Items of the history, and of what came next, that are shown."""
+"""Items of the history that are shown."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class Recommended:
 
 @dataclass(frozen=True)
 class Later:
-    """A test item, and the contenders whose shown lists hold it."""
+    """A test item, its place among the user's test items (from 1), and the contenders whose shown lists hold it."""
 
     title: str
+    place: int
     found_by: tuple[str, ...]
 
 
@@ -57,7 +58,7 @@ class Example:
         about: the user's features in words; empty if there are none.
         history: titles of the most recent items that the models were told, latest first.
         num_history: how many they were told in all.
-        later: the first test items, in their order.
+        later: test items in their order: those that a list holds, and the earliest of the others.
         num_later: number of test items.
         lists: one per contender.
     """
@@ -139,9 +140,7 @@ def _new_user(evidence: Evidence, metric: str) -> Example | None:
     order = pd.DataFrame({"away": away, "num_test": rows["mf"].num_test})
     order["place"] = _places(order.index)
     user_id = order.sort_values(["away", "num_test", "place"], ascending=[True, False, True]).index[0]
-    return _new_example(
-        evidence, user_id, first, {name: frame.loc[user_id] for name, frame in rows.items()}, metric
-    )
+    return _new_example(evidence, user_id, first, {name: frame.loc[user_id] for name, frame in rows.items()}, metric)
 
 
 def _warm_example(evidence: Evidence, user_id: str, reason: str, metric: str) -> Example:
@@ -157,9 +156,7 @@ def _warm_example(evidence: Evidence, user_id: str, reason: str, metric: str) ->
     return _example(evidence, user_id, reason, history, later, lists)
 
 
-def _new_example(
-    evidence: Evidence, user_id: str, first: str, rows: dict[str, pd.Series], metric: str
-) -> Example:
+def _new_example(evidence: Evidence, user_id: str, first: str, rows: dict[str, pd.Series], metric: str) -> Example:
     events = evidence.new_events[evidence.new_events.user_id == user_id].sort_values("position")
     later = events.loc[events.part == "test", "item_id"]
     history = events.loc[events.part == "history", "item_id"].head(int(first))
@@ -169,9 +166,7 @@ def _new_example(
         top = top[(top.user_id == user_id) & (top.first_interactions == first)]
         lists.append((name, float(rows[name][metric]), top, bool(rows[name].fallback)))
     told = "1 interaction" if first == "1" else f"{first} interactions"
-    return _example(
-        evidence, user_id, f"a new user, of whom only the first {told} are told", history, later, lists
-    )
+    return _example(evidence, user_id, f"a new user, of whom only the first {told} are told", history, later, lists)
 
 
 def _example(
@@ -198,9 +193,17 @@ def _example(
         about=_about(evidence.users, user_id),
         history=tuple(_title(titles, item) for item in history[::-1].head(RECENT)),
         num_history=len(history),
-        later=tuple(Later(_title(titles, item), tuple(found.get(item, ()))) for item in later.head(RECENT)),
+        later=_later(titles, list(later), found),
         num_later=len(later),
         lists=tuple(shown),
+    )
+
+
+def _later(titles: dict[str, str], items: list[str], found: dict[str, list[str]]) -> tuple[Later, ...]:
+    """Found items before others, then the earliest; shown in the order in which they came."""
+    places = sorted(range(len(items)), key=lambda place: (items[place] not in found, place))[:LIST_LENGTH]
+    return tuple(
+        Later(_title(titles, items[place]), place + 1, tuple(found.get(items[place], ()))) for place in sorted(places)
     )
 
 

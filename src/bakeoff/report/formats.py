@@ -101,9 +101,7 @@ def times(ratio: float) -> str:
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key that puts `user 9` before `user 10`."""
-    return tuple(
-        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text)
-    )
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
 
 
 def level(confidence: float) -> str:

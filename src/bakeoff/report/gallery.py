@@ -73,8 +73,7 @@ def _differences(summary: Summary) -> Figure:
     return Figure(
         key="differences",
         title="Softmax DNN − MF, paired by user",
-        alt="Interval chart: a row per metric with the mean difference and its interval beside a line at "
-        "zero.",
+        alt="Interval chart: a row per metric with the mean difference and its interval beside a line at zero.",
         sentence=sentences.differences(summary.differences),
         spec=charts.differences(_difference_frame(summary.differences)),
         table=tables.difference_table(summary.differences),
@@ -99,16 +98,14 @@ def _user_differences(summary: Summary) -> Figure:
         title=f"{label}: difference per user",
         alt="Histogram: how many users see which difference, with a bar of its own for users without one.",
         sentence=sentences.user_differences(summary.user_differences),
-        spec=charts.difference_histogram(bins, label),
+        spec=charts.difference_histogram(bins),
         table=tables.frame_table("Users by difference", shown, ["Difference", "Users"]),
     )
 
 
 def _slices(summary: Summary) -> Figure:
     metric = summary.result.metric
-    rows = [
-        (e.model, part.name, e.mean, e.low, e.high, False) for part in summary.slices for e in part.estimates
-    ]
+    rows = [(e.model, part.name, e.mean, e.low, e.high, False) for part in summary.slices for e in part.estimates]
     table = pd.DataFrame(rows, columns=["model", "group", "mean", "low", "high", "fallback"])
     label = formats.metric_label(metric)
     return Figure(
@@ -116,7 +113,7 @@ def _slices(summary: Summary) -> Figure:
         title=f"{label} by time since the last known event",
         alt="Dot chart: a group per span of time, a dot with its interval per model.",
         sentence=sentences.slices(summary.slices),
-        spec=charts.groups(table, label, "time from the last event that the models knew to the test event"),
+        spec=charts.groups(table, label, "time since the last known event"),
         table=tables.slice_table(summary.slices, metric),
         open=True,
     )
@@ -130,13 +127,10 @@ def _profile(summary: Summary) -> Figure:
     return Figure(
         key="profile",
         title=f"Where the places in lists of {summary.cutoff} go",
-        alt="Line chart: share of list places by tenth of the catalogue, most popular tenth first, a line "
-        "per model.",
+        alt="Line chart: share of list places by tenth of the catalogue, most popular tenth first, a line per model.",
         sentence=sentences.popularity_profile(profile),
         spec=charts.popularity_profile(profile),
-        table=tables.frame_table(
-            "Share of list places by tenth of the catalogue", shown, ["Tenth", *sources]
-        ),
+        table=tables.frame_table("Share of list places by tenth of the catalogue", shown, ["Tenth", *sources]),
     )
 
 
@@ -163,12 +157,9 @@ def _learning_curves(summary: Summary) -> Figure:
     return Figure(
         key="curves",
         title="Learning curves on validation",
-        alt="Line chart: validation metric per epoch, a line per contender, a large mark at the chosen "
-        "epoch.",
+        alt="Line chart: validation metric per epoch, a line per contender, a large mark at the chosen epoch.",
         sentence=sentences.learning_curves(summary.training, metric),
-        spec=charts.learning_curves(
-            curve[["model", "epoch", "value", "chosen"]], formats.metric_label(metric)
-        ),
+        spec=charts.learning_curves(curve[["model", "epoch", "value", "chosen"]], formats.metric_label(metric)),
         table=tables.curve_table(summary.curves),
     )
 
@@ -200,7 +191,5 @@ def _new_user_frame(figures: Sequence[NewUserFigure], metric: str) -> pd.DataFra
     for figure in figures:
         estimate = figure.estimate(metric)
         fallback = figure.fallback_share > 0
-        rows.append(
-            (figure.model, step_label(figure.first), estimate.mean, estimate.low, estimate.high, fallback)
-        )
+        rows.append((figure.model, step_label(figure.first), estimate.mean, estimate.low, estimate.high, fallback))
     return pd.DataFrame(rows, columns=["model", "group", "mean", "low", "high", "fallback"])

@@ -25,8 +25,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "recall": (
         "Recall@k",
-        "Share of the user's test items among the first k, divided by k where the user has more test items "
-        "than that.",
+        "Share of the user's test items among the first k, divided by k where the user has more test items than that.",
     ),
     "mrr": (
         "MRR@k",
@@ -60,8 +59,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "warm-user": ("Warm user", "A user who was in training with the earlier part of the history."),
     "new-user": (
         "New user",
-        "A user held out of training whole, and asked about with features and the first few interactions "
-        "only.",
+        "A user held out of training whole, and asked about with features and the first few interactions only.",
     ),
     "fold-in": (
         "Fold-in",
@@ -80,8 +78,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "coverage": ("Coverage@k", "Share of the catalogue that stands in at least one user's list."),
     "gini": (
         "Gini@k",
-        "How unevenly the places in the lists are shared among items: 0 if all get the same, 1 if one gets "
-        "all.",
+        "How unevenly the places in the lists are shared among items: 0 if all get the same, 1 if one gets all.",
     ),
     "long-tail": (
         "Long-tail share@k",
@@ -89,8 +86,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "validation": (
         "Validation",
-        "The events just before the test part: the epoch is chosen on them, then the model is fitted anew "
-        "with them.",
+        "The events just before the test part: the epoch is chosen on them, then the model is fitted anew with them.",
     ),
     "test": ("Test", "The last events of each user; looked at once, by the evaluation."),
     "epoch": ("Epoch", "One pass over the training data."),

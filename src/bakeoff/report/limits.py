@@ -45,8 +45,7 @@ def limits(summary: Summary, evidence: Evidence) -> Sequence[Limit]:
         ),
         Limit(
             "Cost is measured once.",
-            "Seconds and memory are those of one run on one machine; the trainings may have shared its "
-            "processors.",
+            "Seconds and memory are those of one run on one machine; the trainings may have shared its processors.",
         ),
     ]
 

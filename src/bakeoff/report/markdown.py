@@ -14,7 +14,7 @@ def render(summary: Summary, evidence: Evidence) -> str:
     parts = [
         f"# MF or softmax DNN? {_escape(evidence.dataset['title'])}",
         f"**{verdict.headline(result)}.** {verdict.statement(result)}",
-        *(f"> {caveat}" for caveat in verdict.caveats(result)),
+        *(f"> {caveat}" for caveat in summary.caveats),
         "## Accuracy",
         f"Mean over {formats.count(result.num_users)} warm test users with its "
         f"{formats.level(result.confidence)} interval; the highest of a row is bold. p is adjusted for the "
@@ -37,11 +37,7 @@ def render(summary: Summary, evidence: Evidence) -> str:
 def _accuracy(summary: Summary) -> Table:
     """Means by model beside the paired difference."""
     means, paired = tables.metric_table(summary.estimates), tables.difference_table(summary.differences)
-    kept = [
-        index
-        for index, column in enumerate(paired.columns)
-        if column.label in {"Difference", "p, Holm", "Says"}
-    ]
+    kept = [index for index, column in enumerate(paired.columns) if column.label in {"Difference", "p, Holm", "Says"}]
     return Table(
         means.caption,
         [*means.columns, *(paired.columns[index] for index in kept)],

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.slices import spans
 from bakeoff.report.summary import Summary
 
 DIGITS = 6
@@ -26,6 +27,8 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
         means = {estimate.metric: estimate.mean for estimate in figure.estimates}
         new_users.setdefault(figure.model, {})[figure.first] = means
     tree["new_users"] = new_users
+    if summary.slices:
+        tree["time_since_last_event"] = {span.name: span.to_metrics() for span in spans(summary.slices)}
     tree["verdict"] = summary.result.to_metrics()
     return _numbers(tree)
 

@@ -47,9 +47,7 @@ def step_label(first: str) -> str:
     return {"0": "none"}.get(first, first)
 
 
-def new_user_figures(
-    evidence: Evidence, metrics: Sequence[str], statistics: Statistics
-) -> list[NewUserFigure]:
+def new_user_figures(evidence: Evidence, metrics: Sequence[str], statistics: Statistics) -> list[NewUserFigure]:
     """One figure per step and model."""
     tables = {
         (first, name): _asked(model.new_users, first)
@@ -57,9 +55,7 @@ def new_user_figures(
         for name, model in evidence.models.items()
     }
     columns = [
-        (name, metric, table[metric].to_numpy(np.float64))
-        for (_, name), table in tables.items()
-        for metric in metrics
+        (name, metric, table[metric].to_numpy(np.float64)) for (_, name), table in tables.items() for metric in metrics
     ]
     estimates = iter(statistics.estimates(columns))
     return [
@@ -77,10 +73,7 @@ def new_user_figures(
 def new_user_differences(evidence: Evidence, metric: str, statistics: Statistics) -> dict[str, Difference]:
     """Step → paired difference softmax − MF on one metric; p adjusted for the number of steps."""
     softmax, mf = (
-        [
-            _asked(evidence.models[name].new_users, first)[metric].to_numpy(np.float64)
-            for first in steps(evidence)
-        ]
+        [_asked(evidence.models[name].new_users, first)[metric].to_numpy(np.float64) for first in steps(evidence)]
         for name in ("softmax", "mf")
     )
     found = statistics.differences(softmax, mf, [metric] * len(softmax))

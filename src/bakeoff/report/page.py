@@ -1,5 +1,6 @@
 """The report as one HTML file that needs nothing but itself."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -31,6 +32,10 @@ SECTIONS = {
 """Anchor → title, in the order of the page."""
 
 
+UNIT = re.compile(r"(?<=\d) (?=%|(?:s|min|h|MB|GB)\b)|(?<=\bp) (?=[<=])|(?<=[<=]) (?=\d)")
+"""Spaces between a number and its unit, and within `p < 0.001`."""
+
+
 @dataclass(frozen=True)
 class Tile:
     """A key figure: what it is, its value, and what stands below it."""
@@ -47,47 +52,48 @@ def render(summary: Summary, evidence: Evidence) -> str:
     Every text is escaped by the template; the only markup that is passed through is the page's own style,
     script and chart library.
     """
-    environment = Environment(
-        loader=PackageLoader("bakeoff.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        decimal=formats.decimal, percent=formats.percent, count=formats.count, model=formats.model_label
-    )
     shown = gallery.figures(summary)
-    return environment.get_template("index.html.j2").render(
-        sections=_sections(summary),
-        summary=summary,
-        evidence=evidence,
-        figures=shown,
-        specs={key: figure.spec for key, figure in shown.items()},
-        headline=verdict.headline(summary.result),
-        statement=verdict.statement(summary.result),
-        cost=gallery.training_cost(summary),
-        caveats=verdict.caveats(summary.result),
-        outcome={Verdict.BETTER: "softmax", Verdict.WORSE: "mf", Verdict.NO_EVIDENCE: "none"}[
-            summary.result.verdict
-        ],
-        band=interval_band(summary.result),
-        tiles=tiles(summary),
-        exposure=tables.exposure_table(summary.exposures, summary.cutoff),
-        fallbacks=fallbacks(evidence),
-        validation=data_tables.validation_table(evidence.validation),
-        reasons=data_tables.reason_table(evidence.validation),
-        expectations=data_tables.expectation_table(evidence.validation),
-        params=data_tables.parameter_table(summary.provenance),
-        versions=data_tables.version_table(summary.provenance),
-        limits=limits(summary, evidence),
-        glossary=GLOSSARY,
-        metric=formats.metric_label(summary.result.metric),
-        level=formats.level(summary.result.confidence),
-        style=Markup(_resource("style.css")),  # noqa: S704
-        script=Markup(_resource("charts.js")),  # noqa: S704
-        library=Markup(_chart_library()),  # noqa: S704
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            sections=_sections(summary),
+            summary=summary,
+            evidence=evidence,
+            figures=shown,
+            specs={key: figure.spec for key, figure in shown.items()},
+            headline=verdict.headline(summary.result),
+            statement=verdict.statement(summary.result),
+            cost=gallery.training_cost(summary),
+            caveats=summary.caveats,
+            outcome={Verdict.BETTER: "softmax", Verdict.WORSE: "mf", Verdict.NO_EVIDENCE: "none"}[
+                summary.result.verdict
+            ],
+            band=interval_band(summary.result),
+            tiles=tiles(summary),
+            exposure=tables.exposure_table(summary.exposures, summary.cutoff),
+            fallbacks=fallbacks(evidence),
+            validation=data_tables.validation_table(evidence.validation),
+            reasons=data_tables.reason_table(evidence.validation),
+            expectations=data_tables.expectation_table(evidence.validation),
+            params=data_tables.parameter_table(summary.provenance),
+            versions=data_tables.version_table(summary.provenance),
+            limits=limits(summary, evidence),
+            glossary=GLOSSARY,
+            metric=formats.metric_label(summary.result.metric),
+            level=formats.level(summary.result.confidence),
+            style=_resource("style.css"),
+            script=_resource("charts.js"),
+            library=_chart_library(),
+        )
     )
+
+
+def keep_units(value: object) -> object:
+    """A number and its unit stay on one line: the space between them becomes one that does not break."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return UNIT.sub("\N{NO-BREAK SPACE}", value)
 
 
 def tiles(summary: Summary) -> list[Tile]:
@@ -119,9 +125,7 @@ def tiles(summary: Summary) -> list[Tile]:
         if cost.wall_seconds > 0:
             detail = f"{formats.megabytes(cost.peak_memory_bytes)} at its peak"
             shown.append(
-                Tile(
-                    f"Training, {formats.model_label(name)}", formats.seconds(cost.wall_seconds), detail, name
-                )
+                Tile(f"Training, {formats.model_label(name)}", formats.seconds(cost.wall_seconds), detail, name)
             )
     return shown
 
@@ -141,11 +145,22 @@ def interval_band(result: verdict.Result) -> Mapping[str, str]:
 
 def fallbacks(evidence: Evidence) -> Mapping[str, str]:
     """Model → its fallback, in the model's own words."""
-    return {
-        name: model.training["fallback"]
-        for name, model in evidence.models.items()
-        if model.training["fallback"]
-    }
+    return {name: model.training["fallback"] for name, model in evidence.models.items() if model.training["fallback"]}
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("bakeoff.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=keep_units,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        decimal=formats.decimal, percent=formats.percent, count=formats.count, model=formats.model_label
+    )
+    return environment
 
 
 def _sections(summary: Summary) -> Mapping[str, str]:

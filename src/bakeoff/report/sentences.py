@@ -108,9 +108,7 @@ def learning_curves(figures: Sequence[TrainingFigure], metric: str) -> str:
         if cut
         else ""
     )
-    return (
-        f"On the validation {formats.metric_label(metric)}, {' and '.join(parts)}; the large mark.{warning}"
-    )
+    return f"On the validation {formats.metric_label(metric)}, {' and '.join(parts)}; the large mark.{warning}"
 
 
 def training_seconds(cost: str | None) -> str:

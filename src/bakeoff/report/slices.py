@@ -15,9 +15,10 @@ from bakeoff.evaluation.ranking import TopLists
 from bakeoff.preparation.histories import PAD, Histories
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.verdict import Span
 
-GAPS = {"at once": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
-"""Name of a slice → seconds that end it; a gap of 0 is `at once`, None has no end."""
+GAPS = {"0 s": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
+"""Name of a slice → seconds that end it (included); None has no end."""
 HOUR = list(GAPS).index("< 1 h")
 
 
@@ -72,6 +73,26 @@ def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> li
     ]
 
 
+def spans(slices: Sequence[Slice]) -> list[Span]:
+    """The slices' figures, as the verdict needs them."""
+    found = []
+    for part in slices:
+        means = {estimate.model: estimate.mean for estimate in part.estimates}
+        difference = part.difference
+        found.append(
+            Span(
+                name=part.name,
+                num_users=part.num_users,
+                softmax=means["softmax"],
+                mf=means["mf"],
+                low=difference.low,
+                high=difference.high,
+                p=difference.p_holm,
+            )
+        )
+    return found
+
+
 def share_within_an_hour(slices: Sequence[Slice]) -> float:
     """Share of test events at most an hour after the last known one; NaN without slices."""
     soon = sum(part.num_events for part in slices if list(GAPS).index(part.name) <= HOUR)
@@ -110,9 +131,7 @@ def _values(
     return accuracy_per_user(top, truth, [int(metric.partition("@")[2])])[metric]
 
 
-def _codes(
-    frame: pd.DataFrame, evidence: Evidence, users: pd.Series
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _codes(frame: pd.DataFrame, evidence: Evidence, users: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row of each user among `users`, and place of each item in the catalogue."""
     row = frame.user_id.map(pd.Series(np.arange(len(users)), index=users))
     item = frame.item_id.map(pd.Series(np.arange(len(evidence.items)), index=evidence.items.item_id))

@@ -17,9 +17,9 @@ from bakeoff.report.exposure import Exposure, exposures, popularity_profile
 from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
 from bakeoff.report.provenance import Provenance, provenance
-from bakeoff.report.slices import Slice, slices_by_gap
+from bakeoff.report.slices import Slice, slices_by_gap, spans
 from bakeoff.report.training import TrainingFigure, learning_curves, training_figures, training_phases
-from bakeoff.report.verdict import Result
+from bakeoff.report.verdict import Result, caveats, contradictions
 
 REFERENCE = "popularity"
 
@@ -62,6 +62,11 @@ class Summary:
     examples: Sequence[Example]
     provenance: Provenance
 
+    @property
+    def caveats(self) -> list[str]:
+        """What must be said with the verdict."""
+        return [*caveats(self.result), *contradictions(self.result, spans(self.slices))]
+
 
 def summarize(evidence: Evidence, params: Params) -> Summary:
     """Compute every figure of the report.
@@ -87,9 +92,7 @@ def summarize(evidence: Evidence, params: Params) -> Summary:
     cutoff = int(primary.partition("@")[2])
     has_new_users = len(evidence.models[REFERENCE].new_users) > 0
     return Summary(
-        result=_result(
-            primary, estimates, differences, _against_reference(values, primary, statistics), params
-        ),
+        result=_result(primary, estimates, differences, _against_reference(values, primary, statistics), params),
         estimates=estimates,
         differences=differences,
         user_differences=softmax[metrics.index(primary)] - mf[metrics.index(primary)],
@@ -107,9 +110,7 @@ def summarize(evidence: Evidence, params: Params) -> Summary:
     )
 
 
-def _against_reference(
-    values: dict[str, pd.DataFrame], metric: str, statistics: Statistics
-) -> list[Difference]:
+def _against_reference(values: dict[str, pd.DataFrame], metric: str, statistics: Statistics) -> list[Difference]:
     """Softmax and MF, each − popularity, on one metric."""
     contenders = [values[name][metric].to_numpy() for name in ("softmax", "mf")]
     reference = values[REFERENCE][metric].to_numpy()

@@ -55,9 +55,7 @@ def metric_table(estimates: Sequence[Estimate]) -> Table:
         row = [estimate for estimate in estimates if estimate.metric == metric]
         best = max(estimate.mean for estimate in row)
         rows.append([Cell(formats.metric_label(metric)), *(_estimate(e, e.mean == best) for e in row)])
-    return Table(
-        "Mean over warm test users, with its interval", [Column("Metric"), *model_columns(models)], rows
-    )
+    return Table("Mean over warm test users, with its interval", [Column("Metric"), *model_columns(models)], rows)
 
 
 def difference_table(differences: Sequence[Difference]) -> Table:
@@ -133,9 +131,7 @@ def slice_table(slices: Sequence[Slice], metric: str) -> Table:
     return Table(caption, columns, rows)
 
 
-def new_user_table(
-    figures: Sequence[NewUserFigure], differences: dict[str, Difference], metric: str
-) -> Table:
+def new_user_table(figures: Sequence[NewUserFigure], differences: dict[str, Difference], metric: str) -> Table:
     """Steps × models on one metric, a fallback said as such, and the paired difference softmax − MF."""
     models = list(dict.fromkeys(figure.model for figure in figures))
     rows = []
@@ -187,9 +183,7 @@ def curve_table(curves: pd.DataFrame) -> Table:
     """Every epoch of every contender: loss and validation figures, the chosen one marked."""
     measured = [column for column in curves.columns if column.startswith("valid_")]
     columns = [Column("Model"), Column("Epoch", "epoch"), Column("Loss")]
-    columns += [
-        Column(f"{formats.metric_label(name.removeprefix('valid_'))}, validation") for name in measured
-    ]
+    columns += [Column(f"{formats.metric_label(name.removeprefix('valid_'))}, validation") for name in measured]
     rows = [
         [
             Cell(formats.model_label(point["model"])),
@@ -215,9 +209,7 @@ def win_tie_loss(difference: Difference) -> str:
 
 def says(verdict: Verdict) -> str:
     """The outcome in a word or two, for a table."""
-    return {Verdict.BETTER: "softmax better", Verdict.WORSE: "MF better", Verdict.NO_EVIDENCE: "no evidence"}[
-        verdict
-    ]
+    return {Verdict.BETTER: "softmax better", Verdict.WORSE: "MF better", Verdict.NO_EVIDENCE: "no evidence"}[verdict]
 
 
 def _estimate(estimate: Estimate, best: bool) -> Cell:
@@ -235,9 +227,7 @@ def _new_user_cell(figure: NewUserFigure, metric: str) -> Cell:
     if figure.fallback_share == 0:
         return cell
     share = (
-        "its fallback"
-        if figure.fallback_share == 1
-        else f"fallback for {formats.percent(figure.fallback_share, 0)}"
+        "its fallback" if figure.fallback_share == 1 else f"fallback for {formats.percent(figure.fallback_share, 0)}"
     )
     return Cell(cell.text, f"{cell.detail}, {share}")
 

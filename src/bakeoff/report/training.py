@@ -80,9 +80,7 @@ def learning_curves(evidence: Evidence) -> pd.DataFrame:
         for name, model in evidence.models.items()
         if model.training["curve"]
     ]
-    return (
-        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["model", "epoch", "chosen"])
-    )
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["model", "epoch", "chosen"])
 
 
 def training_phases(evidence: Evidence) -> pd.DataFrame:

@@ -1,12 +1,20 @@
 """The verdict on the primary metric: its figures, and the sentences that are made from them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from bakeoff.evaluation.significance import Verdict, verdict
 from bakeoff.report import formats
 
+GAP_WORDS = {
+    "0 s": "in the same second as the last known one",
+    "< 1 min": "within a minute of the last known one",
+    "< 1 h": "between a minute and an hour after the last known one",
+    "< 1 day": "between an hour and a day after the last known one",
+    "later": "more than a day after the last known one",
+}
+"""Distances in time, within a sentence."""
 SAME_TIME = 1.15
 """Training times within this ratio are called about the same."""
 
@@ -62,6 +70,33 @@ class Result:
         return cls(metric=metric, **figures)
 
 
+@dataclass(frozen=True)
+class Span:
+    """The primary metric on the test events at one distance in time from the last known event.
+
+    Attributes:
+        name: the distance, as in `slices.GAPS`.
+        num_users: users with such an event.
+        softmax: mean of the softmax DNN over them.
+        mf: the same for MF.
+        low: lower end of the interval of softmax − MF.
+        high: upper end.
+        p: adjusted for the number of spans.
+    """
+
+    name: str
+    num_users: int
+    softmax: float
+    mf: float
+    low: float
+    high: float
+    p: float
+
+    def to_metrics(self) -> dict[str, float]:
+        """All but the name, as numbers."""
+        return {key: value for key, value in asdict(self).items() if key != "name"}
+
+
 def headline(result: Result) -> str:
     """The verdict in a few words."""
     metric = formats.metric_label(result.metric)
@@ -106,6 +141,24 @@ def caveats(result: Result) -> list[str]:
         notes.append(
             f"{formats.sentence(who)} shown to be better than recommending the most popular items to "
             f"everyone ({formats.decimal(result.popularity)}): look into that before choosing."
+        )
+    return notes
+
+
+def contradictions(result: Result, spans: Iterable[Span]) -> list[str]:
+    """The spans of time in which the verdict is the opposite, or in which there is one where overall there is none."""
+    notes = []
+    for span in spans:
+        found = verdict(span.low, span.high, span.p, result.confidence)
+        if found in {Verdict.NO_EVIDENCE, result.verdict}:
+            continue
+        ahead = "the softmax DNN" if found is Verdict.BETTER else "MF"
+        better, other = max(span.softmax, span.mf), min(span.softmax, span.mf)
+        notes.append(
+            f"It depends on time: of test events that came {GAP_WORDS.get(span.name, span.name)} "
+            f"({formats.count(span.num_users)} users), {ahead} is better, "
+            f"{formats.decimal(better)} against {formats.decimal(other)} "
+            "(with whole lists, in which hits on events at other distances do not count)."
         )
     return notes
 

@@ -74,9 +74,7 @@ def _table(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise _missing(path) from None
     except (OSError, ValueError) as error:
-        raise BakeoffError(
-            f"{path} can't be read as Parquet: {error}. Delete it and run `dvc repro`."
-        ) from None
+        raise BakeoffError(f"{path} can't be read as Parquet: {error}. Delete it and run `dvc repro`.") from None
 
 
 def _json(path: Path) -> Any:

@@ -77,10 +77,7 @@ def load_prepared(workspace: Workspace) -> Prepared:
         users = pd.read_parquet(vocabulary / "users.parquet")
         items = pd.read_parquet(vocabulary / "items.parquet")
         encoding = FeatureEncoding.model_validate_json((vocabulary / "features.json").read_bytes())
-        events = {
-            name: pd.read_parquet(folder / f"{name}.parquet")
-            for name in ("train", "valid", "test", "new_users")
-        }
+        events = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("train", "valid", "test", "new_users")}
     except FileNotFoundError as error:
         raise BakeoffError(f"{error.filename or error} is missing: run `bakeoff split` first.") from None
 

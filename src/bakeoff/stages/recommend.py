@@ -99,9 +99,7 @@ def _check_user(known: bool, user: str, model: str) -> None:
         )
 
 
-def _raw_features(
-    workspace: Workspace, model: str, features: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
+def _raw_features(workspace: Workspace, model: str, features: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Raw values in the order in which the model takes them: float32 [1, D] and text [1, K]."""
     text = (workspace.model(model) / "features.json").read_text(encoding="utf-8")
     encoding = FeatureEncoding.model_validate_json(text)

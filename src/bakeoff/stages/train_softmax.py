@@ -22,9 +22,7 @@ def run(params: Params, workspace: Workspace) -> None:
         sizes = prepared.user_features.categorical_sizes
 
         def trainer(queries: Queries) -> SoftmaxTrainer:
-            return SoftmaxTrainer(
-                queries, prepared.num_items, prepared.item_features, sizes, settings, params.seed
-            )
+            return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, settings, params.seed)
 
         return trainer
 

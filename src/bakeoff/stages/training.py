@@ -34,7 +34,11 @@ MakeTrainer = Callable[[Queries], Trainer]
 
 
 def train_contender(
-    workspace: Workspace, name: str, max_epochs: int, settings: Mapping[str, Any], make: Callable[[Prepared], MakeTrainer]
+    workspace: Workspace,
+    name: str,
+    max_epochs: int,
+    settings: Mapping[str, Any],
+    make: Callable[[Prepared], MakeTrainer],
 ) -> None:
     """Choose the epoch on validation, refit on train and validation for that many epochs, export.
 
@@ -100,9 +104,7 @@ def warm_users(prepared: Prepared) -> NDArray[np.int64]:
     return users
 
 
-def validation_scores(
-    prepared: Prepared, users: NDArray[np.int64]
-) -> Callable[[Encoder], dict[str, float]]:
+def validation_scores(prepared: Prepared, users: NDArray[np.int64]) -> Callable[[Encoder], dict[str, float]]:
     """Metrics of an encoder on the validation part, asked with the train part as history."""
     queries = prepared.queries(prepared.train, users)
     truth: Histories = prepared.valid.take(users)

@@ -17,21 +17,24 @@ def run(workspace: Workspace) -> None:
     Raises:
         BakeoffError: there is no comparison yet, or it was written by another version.
     """
-    result = _read_result(workspace)
-    console = Console(highlight=False)
-    lines = [verdict.statement(result), *verdict.caveats(result)]
+    result, spans = _read(workspace)
+    notes = [*verdict.caveats(result), *verdict.contradictions(result, spans)]
     cost = verdict.cost_sentence(_seconds(workspace))
+    console = Console(highlight=False)
     console.print()
     console.print(Text(f"{verdict.headline(result)}.", style="bold"))
-    for line in [*lines, *([cost] if cost else [])]:
+    for line in [verdict.statement(result), *([cost] if cost else []), *(f"Note: {note}" for note in notes)]:
         console.print(Padding(Text(line), (0, 0, 0, 2)))
     console.print(Text(f"Report: {workspace.reports / 'index.html'}"), soft_wrap=True)
 
 
-def _read_result(workspace: Workspace) -> verdict.Result:
+def _read(workspace: Workspace) -> tuple[verdict.Result, list[verdict.Span]]:
     path = workspace.reports / "metrics.json"
     try:
-        return verdict.Result.from_metrics(json.loads(path.read_text(encoding="utf-8"))["verdict"])
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        result = verdict.Result.from_metrics(metrics["verdict"])
+        spans = metrics.get("time_since_last_event", {})
+        return result, [verdict.Span(name, **figures) for name, figures in spans.items()]
     except FileNotFoundError:
         raise BakeoffError(f"{path} does not exist: nothing was compared yet. Run `make run`.") from None
     except (ValueError, KeyError, TypeError):
@@ -41,7 +44,5 @@ def _read_result(workspace: Workspace) -> verdict.Result:
 def _seconds(workspace: Workspace) -> dict[str, float]:
     """Wall seconds of training by model, where they were measured."""
     paths = {name: workspace.cost(f"train_{name}") for name in MODELS}
-    costs = {
-        name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()
-    }
+    costs = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
     return {name: float(cost["wall_seconds"]) for name, cost in costs.items()}

@@ -10,9 +10,9 @@ Krichene, Zhang & Koren (2021), "Revisiting the performance of iALS on item reco
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
+from bakeoff.models.tensorflow import tf
 from bakeoff.params import MFParams
 from bakeoff.preparation.histories import PAD, Histories
 
@@ -93,9 +93,7 @@ class ImplicitALS:
         rng = np.random.default_rng(seed)
         shape = (num_items, params.dim)
         self.item_embeddings = rng.normal(0, params.init_scale / np.sqrt(params.dim), shape).astype(np.float32)
-        transposed = Histories.from_rows(
-            histories.items, histories.rows, histories.timestamps, num_items
-        )
+        transposed = Histories.from_rows(histories.items, histories.rows, histories.timestamps, num_items)
         self._user_blocks = list(padded_blocks(histories))
         self._item_blocks = list(padded_blocks(transposed))
         self._pairs = histories
@@ -129,14 +127,23 @@ class ImplicitALS:
         return float(total / max(len(score), 1))
 
     def _solve_side(
-        self, blocks: list[tuple[NDArray[np.int64], NDArray[np.int32]]], others: NDArray[np.float32], size: int
+        self,
+        blocks: list[tuple[NDArray[np.int64], NDArray[np.int32]]],
+        others: NDArray[np.float32],
+        size: int,
     ) -> NDArray[np.float32]:
         solution = np.zeros((size, self._params.dim), np.float32)
         gramian = others.T @ others
         p = self._params
         for rows, columns in blocks:
             solution[rows] = solve(
-                columns, (columns != PAD).astype(np.float32), others, gramian, p.unobserved_weight, p.regularization, p.regularization_exponent
+                columns,
+                (columns != PAD).astype(np.float32),
+                others,
+                gramian,
+                p.unobserved_weight,
+                p.regularization,
+                p.regularization_exponent,
             )
         return solution
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
 from bakeoff.models.mf.als import solve
+from bakeoff.models.tensorflow import tf
 from bakeoff.params import MFParams
 
 
@@ -23,7 +23,11 @@ class MFEncoder(tf.Module):
     def __init__(self, num_items: int, params: MFParams) -> None:
         """Make room for what fold-in needs: item embeddings, their Gramian and the mean of the trained users."""
         super().__init__(name="mf")
-        shapes = {"item_embeddings": (num_items, params.dim), "gramian": (params.dim,) * 2, "mean_user": (params.dim,)}
+        shapes = {
+            "item_embeddings": (num_items, params.dim),
+            "gramian": (params.dim,) * 2,
+            "mean_user": (params.dim,),
+        }
         self.item_embeddings, self._gramian, self._mean_user = (
             tf.Variable(tf.zeros(shape), trainable=False, name=name) for name, shape in shapes.items()
         )

@@ -105,8 +105,8 @@ class Batches:
     def _is_target(self, items: NDArray[np.int32], cuts: NDArray[np.int32]) -> NDArray[np.bool_]:
         position = np.arange(items.shape[1])
         ahead = position - cuts[:, :, None]
-        inside: NDArray[np.bool_] = ((ahead >= 0) & (ahead < self._params.target_window)).any(1)
-        return inside & (items != PAD)
+        inside = np.any((ahead >= 0) & (ahead < self._params.target_window), axis=1)
+        return np.asarray(inside & (items != PAD))
 
     def _own(self, items: NDArray[np.int32], candidates: NDArray[np.int32]) -> NDArray[np.bool_]:
         column = np.full(self._num_items, PAD, np.int32)

@@ -2,26 +2,24 @@
 
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
 from bakeoff.models.softmax.model import SoftmaxDNN
+from bakeoff.models.tensorflow import tf
 
 
 class SoftmaxEncoder(tf.Module):
     """Query tower and precomputed item embeddings: serving never touches item features."""
 
     def __init__(self, model: SoftmaxDNN, num_items: int) -> None:
-        """Compute the item embeddings of all num_items items."""
+        """Share the query tower and make room for the item embeddings of all num_items items."""
         super().__init__(name="softmax")
         self._query_tower = model.query_tower
-        self._embed_items = lambda: model.item_tower(np.arange(num_items, dtype=np.int32))
-        self.item_embeddings = tf.Variable(self._embed_items(), trainable=False, name="item_embeddings")
+        shape = (num_items, model.item_tower.dim)
+        self.item_embeddings = tf.Variable(tf.zeros(shape), trainable=False, name="item_embeddings")
 
-    def refresh(self) -> None:
-        """Follow the item tower after more training; the query tower is shared with it anyway."""
-        self.item_embeddings.assign(self._embed_items())
+    def refresh(self, model: SoftmaxDNN) -> None:
+        """Follow the item tower after more training. It is not kept: what is an attribute here is exported."""
+        self.item_embeddings.assign(model.item_tower(tf.range(self.item_embeddings.shape[0])))
 
     @tf.function(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from bakeoff.models.tensorflow import tf
 from bakeoff.preparation.features import EncodedFeatures
 
 
@@ -21,22 +21,22 @@ class ItemTower(tf.keras.layers.Layer):
         """
         super().__init__(name="item_tower")
         self._num_items = num_items
-        self._dim = dim
+        self.dim = dim
         self._inputs = None if features is None else tf.constant(feature_matrix(features))
 
     def build(self, input_shape: Any) -> None:
         """Create the weights."""
-        deviation = self._dim**-0.5
+        deviation = self.dim**-0.5
         self.id_embeddings = self.add_weight(
             name="id_embeddings",
-            shape=(self._num_items, self._dim),
+            shape=(self._num_items, self.dim),
             initializer=tf.keras.initializers.RandomNormal(stddev=deviation),
         )
         if self._inputs is not None:
             # A third of the id's scale: features tilt an embedding, they do not drown it.
             self.feature_embeddings = self.add_weight(
                 name="feature_embeddings",
-                shape=(self._inputs.shape[1], self._dim),
+                shape=(self._inputs.shape[1], self.dim),
                 initializer=tf.keras.initializers.RandomNormal(stddev=deviation / 3),
             )
         super().build(input_shape)

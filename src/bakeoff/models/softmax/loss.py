@@ -2,19 +2,20 @@
 
 from typing import Any
 
-import tensorflow as tf
 import tensorflow_recommenders as tfrs
+
+from bakeoff.models.tensorflow import tf
 
 MASKED = -1e9
 """A logit that no softmax notices; finite, so that a row of nothing else has a gradient of 0 and not NaN."""
 
 
 class MultiHotSampledSoftmax(tf.keras.layers.Layer, tfrs.tasks.Task):
-    """Softmax cross-entropy of queries that each have several positives.
+    r"""Softmax cross-entropy of queries that each have several positives.
 
     The target p of a query is its multi-hot vector of positives P, normalised to sum to 1. The loss is
 
-        L = − Σ_{j ∈ P} p_j (s_j − log Ẑ),   Ẑ = Σ_{j ∈ P} exp(s_j) + Σ_{c ∈ S \\ own} exp(s_c − log E[count_c]):
+        L = − Σ_{j ∈ P} p_j (s_j − log Ẑ),   Ẑ = Σ_{j ∈ P} exp(s_j) + Σ_{c ∈ S \ own} exp(s_c − log E[count_c]):
 
     positives enter the partition function exactly, candidates outside the user's own items with the inverse of
     their expected count, so that Ẑ is an unbiased estimate of the partition function over the positives and all

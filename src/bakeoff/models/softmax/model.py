@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from bakeoff.models.softmax.item_tower import ItemTower
 from bakeoff.models.softmax.loss import MultiHotSampledSoftmax
 from bakeoff.models.softmax.query_tower import QueryTower
+from bakeoff.models.tensorflow import tf
 from bakeoff.params import SoftmaxParams
 from bakeoff.preparation.features import EncodedFeatures
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
+from bakeoff.models.tensorflow import tf
 from bakeoff.params import SoftmaxParams
 
 NUM_ACTIVITY = 3

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from bakeoff.models.negatives import (
     CatalogueSampler,
@@ -16,6 +15,7 @@ from bakeoff.models.softmax.batches import Batches, target_chances
 from bakeoff.models.softmax.encoder import SoftmaxEncoder
 from bakeoff.models.softmax.model import SoftmaxDNN
 from bakeoff.models.softmax.query_tower import activity
+from bakeoff.models.tensorflow import tf
 from bakeoff.models.training import count_weights
 from bakeoff.params import SoftmaxParams
 from bakeoff.preparation.features import EncodedFeatures
@@ -60,9 +60,9 @@ class SoftmaxTrainer:
         )
         # Keras 2's fused kernel: its newer Adam takes several small operations per weight instead.
         self._model.compile(optimizer=tf.keras.optimizers.legacy.Adam(schedule))
-        self._dataset = tf.data.Dataset.from_generator(
-            self._batches.epoch, output_signature=signature
-        ).prefetch(PREFETCH)
+        self._dataset = tf.data.Dataset.from_generator(self._batches.epoch, output_signature=signature).prefetch(
+            PREFETCH
+        )
 
     def run_epoch(self) -> float:
         """See every user once; mean loss of the steps."""
@@ -71,7 +71,7 @@ class SoftmaxTrainer:
 
     def encoder(self) -> SoftmaxEncoder:
         """The towers as they stand."""
-        self._encoder.refresh()
+        self._encoder.refresh(self._model)
         return self._encoder
 
     @property

@@ -1,0 +1,45 @@
+from dataclasses import replace
+
+import numpy as np
+
+from bakeoff.report import sentences
+from bakeoff.report.accuracy import Estimate
+from bakeoff.report.summary import Summary
+
+
+def estimates(*best: str) -> list[Estimate]:
+    """One row per name: that model has mean 0.3, the others 0.2."""
+    models = ("popularity", "mf", "softmax")
+    means = [(f"m{row}", model, 0.3 if model == name else 0.2) for row, name in enumerate(best) for model in models]
+    return [Estimate(model, metric, mean, mean, mean) for metric, model, mean in means]
+
+
+def test_the_leader_of_most_rows_is_named():
+    assert sentences.accuracy(estimates("mf", "mf", "softmax")).startswith("MF has the highest mean in 2 of 3 rows.")
+
+
+def test_a_leader_everywhere_is_said_so():
+    assert sentences.accuracy(estimates("softmax", "softmax")).startswith(
+        "The softmax DNN has the highest mean in every row."
+    )
+
+
+def test_users_ahead_level_and_behind_are_counted():
+    text = sentences.user_differences(np.array([0.1, 0.2, 0.0, -0.1]))
+    assert "softmax DNN is ahead for 50 % of users, MF for 25 %, and for 25 % they score the same" in text
+
+
+def test_a_curve_that_ends_at_its_limit_is_warned_of(summary: Summary):
+    cut = [
+        replace(figure, selected_epoch=figure.last_epoch) if figure.model == "mf" else figure
+        for figure in summary.training
+    ]
+    assert "MF stopped at the limit of epochs" in sentences.learning_curves(cut, "ndcg@10")
+    assert "limit" not in sentences.learning_curves(summary.training, "ndcg@10")
+
+
+def test_a_fallback_is_said_where_it_answered(summary: Summary):
+    text = sentences.new_users(summary.new_users, "ndcg@10")
+    assert "Told nothing:" in text
+    assert "(MF, by its fallback)" in text
+    assert text.count("fallback)") == 1
