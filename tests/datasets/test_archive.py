@@ -41,9 +41,7 @@ def test_a_bomb_that_lies_about_its_size_is_refused(archive):
     path = archive({"x/one": b"0" * 1_000_001})
     size = (1_000_001).to_bytes(4, "little")
     path.write_bytes(path.read_bytes().replace(size, (10).to_bytes(4, "little")))
-    with pytest.raises(
-        BakeoffError, match="damaged"
-    ):  # zipfile stops at the stated size; its checksum is wrong
+    with pytest.raises(BakeoffError, match="damaged"):  # zipfile stops at the stated size; its checksum is wrong
         read_members(path, ["x/one"], max_bytes=1_000_000)
 
 

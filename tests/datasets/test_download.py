@@ -108,9 +108,7 @@ def test_a_missing_file_is_not_retried(publisher, fetch):
 
 def test_another_content_is_refused_with_both_checksums_and_leaves_nothing(publisher, fetch, tmp_path):
     publisher.script = ["another page"]
-    with pytest.raises(
-        SourceError, match=f"26 bytes.*md5 {md5(b'<html>Please log in</html>')} instead of"
-    ) as caught:
+    with pytest.raises(SourceError, match=f"26 bytes.*md5 {md5(b'<html>Please log in</html>')} instead of") as caught:
         fetch()
     assert md5(publisher.content) in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -131,9 +129,7 @@ def test_a_refused_connection_fails_at_once(tmp_path):
         taken.bind(("127.0.0.1", 0))
         started = time.monotonic()
         with pytest.raises(SourceError, match="cannot be reached"):
-            download(
-                f"http://127.0.0.1:{taken.getsockname()[1]}/a.zip", tmp_path / "a.zip", "0" * 32, Transfer()
-            )
+            download(f"http://127.0.0.1:{taken.getsockname()[1]}/a.zip", tmp_path / "a.zip", "0" * 32, Transfer())
     assert time.monotonic() - started < 2
 
 

@@ -26,8 +26,7 @@ def test_100k_interactions_keep_the_publishers_order(published_files):
 
 def test_100k_users_keep_every_feature_and_zip_codes_their_zeros(published_files):
     assert written(from_publisher_100k(published_files))["users"] == (
-        "user_id,age,gender,occupation,zip_code\n"
-        "1,24,M,technician,85711\n2,53,F,other,00943\n10,7,M,student,T8H1N\n"
+        "user_id,age,gender,occupation,zip_code\n1,24,M,technician,85711\n2,53,F,other,00943\n10,7,M,student,T8H1N\n"
     )
 
 
@@ -53,8 +52,7 @@ def test_1m_has_the_columns_of_100k_with_occupations_in_words():
     )
     assert written(tables) == {
         "interactions": "user_id,item_id,timestamp,rating\n10,2,978300760,5\n9,1,978302109,3\n",
-        "users": "user_id,age,gender,occupation,zip_code\n"
-        "9,1,F,K-12 student,48067\n10,56,M,self-employed,70072-1234\n",
+        "users": "user_id,age,gender,occupation,zip_code\n9,1,F,K-12 student,48067\n10,56,M,self-employed,70072-1234\n",
         "items": "item_id,title,year,genres\n1,Été: Love,1968,Drama|War\n2,Jumanji,1995,Children's\n",
     }
     assert len(OCCUPATIONS_1M) == 21

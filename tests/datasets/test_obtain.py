@@ -58,9 +58,7 @@ def test_the_archive_is_not_kept(dataset, publisher, tmp_path):
 
 
 @pytest.mark.parametrize("answers", [[404], [500] * 5, ["another page"], ["stall"] * 5])
-def test_when_the_publisher_fails_the_mirror_gives_the_same_bytes(
-    dataset, publisher, get_wheel, tmp_path, answers
-):
+def test_when_the_publisher_fails_the_mirror_gives_the_same_bytes(dataset, publisher, get_wheel, tmp_path, answers):
     expected, _ = obtain(dataset, publisher.url, tmp_path, QUICK)
     publisher.script = answers
     said = []
@@ -80,9 +78,7 @@ def test_an_unreachable_publisher_leads_to_the_mirror_at_once(dataset, publisher
 
 def test_when_both_fail_both_are_named(dataset, publisher, tmp_path):
     publisher.script = [404]
-    with pytest.raises(
-        BakeoffError, match=r"(?s)Publisher: .*404.*mirror: pip could not.*BAKEOFF_MOVIELENS_URL"
-    ):
+    with pytest.raises(BakeoffError, match=r"(?s)Publisher: .*404.*mirror: pip could not.*BAKEOFF_MOVIELENS_URL"):
         obtain(dataset, publisher.url, tmp_path, QUICK, get_wheel=no_wheel)
 
 

@@ -114,9 +114,7 @@ def test_whole_numbers_in_parquet_are_times_in_the_unit_of_the_params(read):
 def test_lines_of_user_and_items_become_pairs_with_a_split(read):
     files = {"train.txt": "0 5 3\n1\n\n10 5 \n", "test.txt": "1 7\n10\n", "valid.txt": "0 9\n"}
     tables = read(files, data())  # such data has no times, whatever params say
-    assert tables["interactions"] == (
-        "user_id,item_id,split\n0,5,train\n0,3,train\n10,5,train\n0,9,valid\n1,7,test\n"
-    )
+    assert tables["interactions"] == ("user_id,item_id,split\n0,5,train\n0,3,train\n10,5,train\n0,9,valid\n1,7,test\n")
     assert tables["users"] == "user_id\n0\n1\n10\n"
     assert tables["items"] == "item_id,title\n3,3\n5,5\n7,7\n9,9\n"
 

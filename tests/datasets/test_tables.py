@@ -30,9 +30,7 @@ def test_equal_ids_keep_their_rows():
 
 
 def test_only_fields_that_need_quotes_get_them():
-    table = text_table(
-        {"a,b": pa.array(["x", 'say "hi"', " y "]), "c": pa.array(["1,2", None, "two\nlines"])}
-    )
+    table = text_table({"a,b": pa.array(["x", 'say "hi"', " y "]), "c": pa.array(["1,2", None, "two\nlines"])})
     assert b"".join(csv_blocks(table)) == b'"a,b",c\nx,"1,2"\n"say ""hi""",\n y ,"two\nlines"\n'
 
 

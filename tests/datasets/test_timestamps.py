@@ -33,9 +33,7 @@ def test_missing_times_stay_empty():
     assert seconds(["", ""], "s") == ["", ""]
 
 
-@pytest.mark.parametrize(
-    ("value", "unit"), [("2024-05-31", "s"), ("2024-05-31", "ms"), ("1717171200", "iso")]
-)
+@pytest.mark.parametrize(("value", "unit"), [("2024-05-31", "s"), ("2024-05-31", "ms"), ("1717171200", "iso")])
 def test_a_column_in_another_unit_is_refused(value, unit):
     with pytest.raises(BakeoffError, match=f"column t of a.csv.*'{value}' is not a.*timestamp_unit"):
         seconds([value], unit)

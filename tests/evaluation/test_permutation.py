@@ -43,9 +43,7 @@ def test_sums_that_differ_by_rounding_alone_count_as_equal():
 def test_random_patterns_agree_with_enumeration():
     values = rng().normal(0.5, 1, 12)
     # 4,000 patterns < 2^12 are drawn at random: standard error of p at most 0.008
-    assert sign_flip_p(column(*values), rng(), resamples=4000) == pytest.approx(
-        [enumerated(values)], abs=0.03
-    )
+    assert sign_flip_p(column(*values), rng(), resamples=4000) == pytest.approx([enumerated(values)], abs=0.03)
 
 
 def test_p_is_never_zero():

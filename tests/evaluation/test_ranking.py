@@ -37,13 +37,9 @@ def histories(rows: Sequence[Sequence[int]]) -> Histories:
 def ask(items, users, exclude, truth, list_length, users_per_block=1024, on_block=None) -> TopLists:
     users = np.asarray(users, np.float32)
     n = len(users)
-    queries = Queries(
-        histories([[u] for u in range(n)]), np.zeros((n, 0), np.float32), np.zeros((n, 0), np.int32)
-    )
+    queries = Queries(histories([[u] for u in range(n)]), np.zeros((n, 0), np.float32), np.zeros((n, 0), np.int32))
     retriever = Table(np.asarray(items, np.float32), users)
-    return rank(
-        retriever, queries, histories(exclude), histories(truth), list_length, users_per_block, on_block
-    )
+    return rank(retriever, queries, histories(exclude), histories(truth), list_length, users_per_block, on_block)
 
 
 def brute_force(scores, exclude, truth, k):
@@ -169,9 +165,7 @@ def test_long_catalogues_equal_the_definition_too():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_item_embeddings_that_are_no_numbers_are_refused(bad):
-    with pytest.raises(
-        BakeoffError, match=r"1 of 2 item embeddings hold NaN or infinity.*row 1.*learning rate"
-    ):
+    with pytest.raises(BakeoffError, match=r"1 of 2 item embeddings hold NaN or infinity.*row 1.*learning rate"):
         ask([[1], [bad]], [[1]], [[]], [[]], 1)
 
 

@@ -73,9 +73,7 @@ def test_all_ties_are_no_evidence():
 
 def test_no_users_are_no_evidence():
     found = compare_paired(column(np.nan), rng())
-    assert np.isnan(
-        [found.mean[0], found.low[0], found.p[0], found.effect_size[0], found.detectable[0]]
-    ).all()
+    assert np.isnan([found.mean[0], found.low[0], found.p[0], found.effect_size[0], found.detectable[0]]).all()
     assert verdict(found.low[0], found.high[0], found.p[0]) is Verdict.NO_EVIDENCE
 
 

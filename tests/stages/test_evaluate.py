@@ -20,9 +20,7 @@ from bakeoff.workspace import Workspace
 #   3     10      –       not asked
 #   9     60, 50  40      new: 10 20 30 as long as nothing is known, else 40 30 20
 #   8     10      –       new, not asked
-PARAMS = Params(
-    evaluate=EvaluateParams(cutoffs=(1, 3), list_length=3, first_interactions=(0, 1), users_per_block=2)
-)
+PARAMS = Params(evaluate=EvaluateParams(cutoffs=(1, 3), list_length=3, first_interactions=(0, 1), users_per_block=2))
 TRAIN = [("1", "10"), ("2", "60"), ("3", "10")]
 VALID = [("1", "20")]
 TEST = [("1", "40"), ("2", "50"), ("2", "10")]
@@ -32,9 +30,7 @@ ITEMS = ["10", "20", "30", "40", "50", "60"]
 
 @dataclass
 class Contrarian:
-    item_embeddings: np.ndarray = field(
-        default_factory=lambda: np.arange(6, 0, -1, dtype=np.float32)[:, None]
-    )
+    item_embeddings: np.ndarray = field(default_factory=lambda: np.arange(6, 0, -1, dtype=np.float32)[:, None])
 
     def embed_queries(self, queries):
         return np.where(queries.histories.lengths > 0, -1, 1)[:, None].astype(np.float32)
@@ -207,9 +203,7 @@ def test_printed_figures_can_be_recomputed_from_the_files(tmp_path):
 
 def test_a_split_without_new_users_gives_empty_tables_with_all_columns(workspace):
     run(workspace)
-    columns = {
-        name: table(workspace, name).columns.tolist() for name in ("new_users", "new_user_recommendations")
-    }
+    columns = {name: table(workspace, name).columns.tolist() for name in ("new_users", "new_user_recommendations")}
     write_split(workspace, new=[])
     run(workspace)
     for name, expected in columns.items():

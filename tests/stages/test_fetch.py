@@ -53,9 +53,7 @@ def known(**changes):
         **changes,
     }
     return {
-        name: Dataset(
-            About(name, name.title(), f"Terms of {name}.", "Cite it.", "https://example.org"), **settings
-        )
+        name: Dataset(About(name, name.title(), f"Terms of {name}.", "Cite it.", "https://example.org"), **settings)
         for name in ("toy", "twin")
     }
 
@@ -158,9 +156,7 @@ def test_a_directory_without_dvc_is_said_not_to_be_versioned(run):
 
 def test_tables_other_than_expected_are_an_error_that_explains_itself(run, tmp_path):
     got = hashlib.sha256(INTERACTIONS.encode()).hexdigest()
-    with pytest.raises(
-        BakeoffError, match=r"(?s)interactions\.csv of Toy.*expected 123\n.*got .*catalogue"
-    ) as caught:
+    with pytest.raises(BakeoffError, match=r"(?s)interactions\.csv of Toy.*expected 123\n.*got .*catalogue") as caught:
         run(catalogue=known(sha256={"interactions": "123"}))
     assert got in str(caught.value)
     assert names(tmp_path) == ["artifacts"]
@@ -272,8 +268,6 @@ def test_dvc_is_found_although_it_is_not_on_the_path(recorded, run, monkeypatch)
 def test_the_command_prints_an_error_for_people(tmp_path):
     (tmp_path / "params.yaml").write_text("data: {dataset: shop}\n")
     bakeoff = Path(sys.executable).with_name("bakeoff")
-    done = subprocess.run(
-        [bakeoff, "fetch", "--from", "nowhere"], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = subprocess.run([bakeoff, "fetch", "--from", "nowhere"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert re.match("error: nowhere is not a directory", done.stderr)

@@ -243,7 +243,7 @@ def test_a_broken_promise_is_reported_and_its_split_is_not_left(workspace):
 def test_a_run_replaces_the_former_split_as_a_whole(workspace):
     workspace.vocabulary.mkdir(parents=True)
     (workspace.split / "stale.parquet").touch()
-    (workspace.split.parent / "split.partial").mkdir()
+    (workspace.split.parent / ".split.part").mkdir()
     split.run(params(), workspace)
     assert {str(p.relative_to(workspace.split)) for p in workspace.split.rglob("*") if p.is_file()} == FILES
     assert sorted(path.name for path in workspace.split.parent.iterdir()) == ["split", "validated"]

@@ -50,9 +50,7 @@ def run(workspace, **validation):
         "user_features": {"age": "dense", "gender": "categorical"},
         "item_features": {"year": "dense", "genres": "tags"},
     }
-    validate.run(
-        parse_params({"data": features, "validation": {"max_quarantine_share": 0.99} | validation}), workspace
-    )
+    validate.run(parse_params({"data": features, "validation": {"max_quarantine_share": 0.99} | validation}), workspace)
 
 
 def rows(workspace, kind, table):
@@ -124,12 +122,8 @@ BAD_EVENTS = {
     "1,1,,3": "timestamp is not a whole number of seconds",
     ",1,881250960,3": "user_id is empty",
     "1,  ,881250960,3": "item_id is empty",
-    "1" * 257 + ",1,881250960,3": (
-        "user_id is longer than 256 characters; user_id is not among the valid users"
-    ),
-    ",1,x,9": (
-        "user_id is empty; timestamp is not a whole number of seconds; rating is off the scale from 1 to 5"
-    ),
+    "1" * 257 + ",1,881250960,3": ("user_id is longer than 256 characters; user_id is not among the valid users"),
+    ",1,x,9": ("user_id is empty; timestamp is not a whole number of seconds; rating is off the scale from 1 to 5"),
 }
 
 
@@ -137,9 +131,7 @@ def test_every_bad_event_goes_to_quarantine_with_its_line_and_reason(workspace):
     put(workspace.root, "interactions", [*EVENTS, *BAD_EVENTS])
     run(workspace)
     first = len(EVENTS) + 1
-    assert quarantined(workspace) == {
-        first + place: reason for place, reason in enumerate(BAD_EVENTS.values())
-    }
+    assert quarantined(workspace) == {first + place: reason for place, reason in enumerate(BAD_EVENTS.values())}
     assert len(rows(workspace, "validated", "interactions")) == len(EVENTS) - 1
 
 
@@ -240,9 +232,7 @@ def test_the_verdict_counts_rows_reasons_and_expectations(workspace):
         ("rating is off the scale from 1 to 5", 2),
         ("same user, item and timestamp as an event before (the first one is kept)", 1),
     ]
-    scale = next(
-        e for e in table["expectations"] if e["expectation"] == "Ratings are on the scale from 1 to 5"
-    )
+    scale = next(e for e in table["expectations"] if e["expectation"] == "Ratings are on the scale from 1 to 5")
     assert scale == {
         "expectation": "Ratings are on the scale from 1 to 5",
         "severity": "warning",
@@ -308,9 +298,7 @@ STRUCTURAL = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("table", "content", "message"), STRUCTURAL, ids=[case[2][:50] for case in STRUCTURAL]
-)
+@pytest.mark.parametrize(("table", "content", "message"), STRUCTURAL, ids=[case[2][:50] for case in STRUCTURAL])
 def test_a_structural_fault_stops_the_stage_with_what_to_do(workspace, table, content, message):
     for directory in (workspace.validated, workspace.quarantine):
         directory.mkdir(parents=True)

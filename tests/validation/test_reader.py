@@ -169,11 +169,7 @@ def test_misplaced_quotes_in_the_header_are_refused(header):
 VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 
 
-@given(
-    st.integers(1, 4).flatmap(
-        lambda n: st.lists(st.lists(VALUES, min_size=n, max_size=n), min_size=1, max_size=6)
-    )
-)
+@given(st.integers(1, 4).flatmap(lambda n: st.lists(st.lists(VALUES, min_size=n, max_size=n), min_size=1, max_size=6)))
 def test_whatever_a_csv_writer_writes_is_read_back(rows):
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -187,9 +183,7 @@ def test_any_bytes_are_read_or_refused(data):
     _is_read_or_refused(data)
 
 
-PIECES = st.sampled_from(
-    [b"a", b"user_id", b",", b",", b'"', b"\n", b"\n", b"\r", b"\xe9", b" ", b";", "é".encode()]
-)
+PIECES = st.sampled_from([b"a", b"user_id", b",", b",", b'"', b"\n", b"\n", b"\r", b"\xe9", b" ", b";", "é".encode()])
 
 
 @given(st.lists(PIECES, max_size=30).map(b"".join))

@@ -31,9 +31,7 @@ def test_numbers_written_out_are_read_back_exactly(number):
     assert numbers(column(f"{number:.12f}")).to_pylist() == [number]
 
 
-@pytest.mark.parametrize(
-    ("text", "integer"), [("0", 0), ("-5", -5), ("881250949", 881250949), ("9" * 18, 10**18 - 1)]
-)
+@pytest.mark.parametrize(("text", "integer"), [("0", 0), ("-5", -5), ("881250949", 881250949), ("9" * 18, 10**18 - 1)])
 def test_a_whole_number_is_an_integer(text, integer):
     assert integers(column(text)).to_pylist() == [integer]
 
@@ -51,9 +49,7 @@ def test_texts_stay_as_they_are_unless_blank():
     assert texts(column(" a ", "", "NA")).to_pylist() == [" a ", None, "NA"]
 
 
-@pytest.mark.parametrize(
-    ("may_be_missing", "expected"), [(True, [None, None, "x"]), (False, [None, "", "x"])]
-)
+@pytest.mark.parametrize(("may_be_missing", "expected"), [(True, [None, None, "x"]), (False, [None, "", "x"])])
 def test_unreadable_values_are_kept_for_people_to_see(may_be_missing, expected):
     values = column("1", "", "x")
     assert unreadable(values, numbers(values), may_be_missing=may_be_missing).to_pylist() == expected

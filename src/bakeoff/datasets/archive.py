@@ -11,9 +11,7 @@ MAX_MEMBER_BYTES = 128 * 2**20
 """No member of a known archive is larger than a fifth of this when unpacked."""
 
 
-def read_members(
-    archive: Path, members: Sequence[str], max_bytes: int = MAX_MEMBER_BYTES
-) -> dict[str, bytes]:
+def read_members(archive: Path, members: Sequence[str], max_bytes: int = MAX_MEMBER_BYTES) -> dict[str, bytes]:
     """Read exactly the named members into memory; nothing else is looked at, nothing is unpacked to disk.
 
     Args:
@@ -31,9 +29,7 @@ def read_members(
         with zipfile.ZipFile(archive) as opened:
             return {PurePosixPath(name).name: _read(opened, name, max_bytes) for name in members}
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise BakeoffError(
-            f"{archive.name} is damaged or not a zip archive ({error}): fetch it again."
-        ) from None
+        raise BakeoffError(f"{archive.name} is damaged or not a zip archive ({error}): fetch it again.") from None
 
 
 def _read(opened: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
@@ -41,13 +37,10 @@ def _read(opened: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
         member = opened.getinfo(name)
     except KeyError:
         raise BakeoffError(
-            f"{Path(opened.filename or '').name} has no member {name}: it is not the archive that was "
-            "expected."
+            f"{Path(opened.filename or '').name} has no member {name}: it is not the archive that was expected."
         ) from None
     with opened.open(member) as stream:
         content = stream.read(max_bytes + 1)  # what the header claims is not trusted
     if len(content) > max_bytes or member.file_size > max_bytes:
-        raise BakeoffError(
-            f"{name} unpacks to more than {max_bytes:,} bytes: refused, it is not the expected file."
-        )
+        raise BakeoffError(f"{name} unpacks to more than {max_bytes:,} bytes: refused, it is not the expected file.")
     return content

@@ -64,9 +64,7 @@ ML_100K = Dataset(
     parse=movielens.from_publisher_100k,
     mirror=Mirror(
         wheel=Wheel("recbole==1.2.1", "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"),
-        members=tuple(
-            f"recbole/dataset_example/ml-100k/ml-100k.{table}" for table in ("inter", "user", "item")
-        ),
+        members=tuple(f"recbole/dataset_example/ml-100k/ml-100k.{table}" for table in ("inter", "user", "item")),
         parse=movielens.from_mirror_100k,
     ),
     sha256={

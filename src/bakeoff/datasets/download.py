@@ -38,9 +38,7 @@ class Transfer:
     """Largest file accepted."""
 
 
-def download(
-    url: str, target: Path, md5: str, transfer: Transfer, progress: Progress = lambda *_: None
-) -> None:
+def download(url: str, target: Path, md5: str, transfer: Transfer, progress: Progress = lambda *_: None) -> None:
     """Download to `target`, through `target`.part, which a later call resumes if this one is cut off.
 
     A file that was put together from several requests and does not match is downloaded once more from the
@@ -94,9 +92,7 @@ def _is(path: Path, md5: str) -> bool:
     return path.exists() and file_md5(path) == md5
 
 
-def _fill(
-    client: httpx.Client, url: str, part: Path, transfer: Transfer, deadline: float, progress: Progress
-) -> bool:
+def _fill(client: httpx.Client, url: str, part: Path, transfer: Transfer, deadline: float, progress: Progress) -> bool:
     """Complete `part`; returns whether some of it came from an earlier request."""
     resumed = False
     try:
@@ -147,9 +143,7 @@ def _request(
                 stream.write(chunk)
                 progress(done, total)
                 if time.monotonic() > deadline:
-                    raise SourceError(
-                        f"{shown(url)} is too slow: not complete after {transfer.total_seconds:.0f} s."
-                    )
+                    raise SourceError(f"{shown(url)} is too slow: not complete after {transfer.total_seconds:.0f} s.")
     return have > 0
 
 
@@ -162,6 +156,4 @@ def _answers_range(response: httpx.Response, start: int) -> bool:
 
 def _refuse_large(url: str, size: int, limit: int) -> None:
     if size > limit:
-        raise SourceError(
-            f"{shown(url)} is larger than {limit:,} bytes: refused, it is not the expected file."
-        )
+        raise SourceError(f"{shown(url)} is larger than {limit:,} bytes: refused, it is not the expected file.")

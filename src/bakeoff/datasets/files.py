@@ -47,8 +47,7 @@ def refuse_binary(path: Path) -> None:
         raise BakeoffError(f"{path} is empty.")
     if b"\0" in head or head[:2] == b"\x1f\x8b":
         raise BakeoffError(
-            f"{path} is not a text file (compressed, UTF-16 or binary): Bakeoff reads plain CSV in UTF-8, or "
-            "Parquet."
+            f"{path} is not a text file (compressed, UTF-16 or binary): Bakeoff reads plain CSV in UTF-8, or Parquet."
         )
 
 
@@ -111,6 +110,4 @@ def _text(values: Any, is_id: bool, where: str) -> Any:
             return pc.binary_join(values.cast(pa.list_(pa.string())), "|")  # tags
         return values.cast(pa.large_string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise BakeoffError(
-            f"{where} is of type {values.type}, which cannot be read as text: {error}"
-        ) from None
+        raise BakeoffError(f"{where} is of type {values.type}, which cannot be read as text: {error}") from None

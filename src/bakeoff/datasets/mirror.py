@@ -48,9 +48,7 @@ def download_wheel(wheel: Wheel, directory: Path) -> Path:
     )
     found = [path for path in wheels.glob("*.whl") if _sha256(path) == wheel.sha256]
     if not found:
-        raise SourceError(
-            f"pip downloaded something else than {wheel.requirement} with sha256 {wheel.sha256}."
-        )
+        raise SourceError(f"pip downloaded something else than {wheel.requirement} with sha256 {wheel.sha256}.")
     return found[0]
 
 
@@ -71,9 +69,7 @@ def _pip(directory: Path) -> list[str]:
 
 def _run(command: list[str], directory: Path, problem: str) -> None:
     try:
-        done = subprocess.run(
-            command, cwd=directory, capture_output=True, text=True, timeout=_PIP_SECONDS, check=False
-        )
+        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=_PIP_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         raise SourceError(f"{problem} within {_PIP_SECONDS} s.") from None
     if done.returncode:

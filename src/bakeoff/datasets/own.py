@@ -58,9 +58,7 @@ def read_directory(directory: Path, data: DataParams) -> Tables:
 def _find(directory: Path, name: str) -> Path | None:
     found = [path for suffix in _SUFFIXES if (path := directory / (name + suffix)).is_file()]
     if len(found) > 1:
-        raise BakeoffError(
-            f"{directory} holds {found[0].name} and {found[1].name}: leave the one that counts."
-        )
+        raise BakeoffError(f"{directory} holds {found[0].name} and {found[1].name}: leave the one that counts.")
     return found[0] if found else None
 
 
@@ -82,9 +80,7 @@ def _interactions(path: Path, names: ColumnParams) -> pa.Table:
     return text_table(mapped)
 
 
-def _entities(
-    directory: Path, name: str, mapping: Mapping[str, str | None], referenced: pa.ChunkedArray
-) -> pa.Table:
+def _entities(directory: Path, name: str, mapping: Mapping[str, str | None], referenced: pa.ChunkedArray) -> pa.Table:
     """The users or items table, in id order; from the interactions alone if there is no file."""
     id_column = next(iter(mapping))
     path = _find(directory, name)

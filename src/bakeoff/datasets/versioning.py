@@ -70,8 +70,7 @@ def _dvc(root: Path, *arguments: str, check: bool = True) -> subprocess.Complete
         )
     except FileNotFoundError:
         raise BakeoffError(
-            "dvc was not found: run bakeoff in the environment that `make run` makes, or install the "
-            "dependencies."
+            "dvc was not found: run bakeoff in the environment that `make run` makes, or install the dependencies."
         ) from None
     if check and done.returncode:
         raise BakeoffError(f"`{' '.join(command)}` failed:\n{done.stderr.strip() or done.stdout.strip()}")

@@ -49,9 +49,7 @@ class Asker:
     users_per_block: int
     on_block: Callable[[int], None] | None = None
 
-    def ask(
-        self, users: NDArray[np.int64], queries: Queries, exclude: Histories, truth: Histories
-    ) -> Answers:
+    def ask(self, users: NDArray[np.int64], queries: Queries, exclude: Histories, truth: Histories) -> Answers:
         """Ask about users with index `users`, [n]; queries, exclude and truth have n rows in their order.
 
         Raises:

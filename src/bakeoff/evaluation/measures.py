@@ -20,9 +20,7 @@ HISTORY_POPULARITY = "history_arp"
 """Mean popularity of a user's own history: what `popularity_lift@k` compares `arp@k` with."""
 
 
-def accuracy_per_user(
-    lists: TopLists, truth: Histories, cutoffs: Sequence[int]
-) -> dict[str, NDArray[np.float64]]:
+def accuracy_per_user(lists: TopLists, truth: Histories, cutoffs: Sequence[int]) -> dict[str, NDArray[np.float64]]:
     """recall@k, ndcg@k, mrr@k and hit_rate@k of each user, float64 [n] in [0, 1]; NaN without truth."""
     relevant = accuracy.relevance(lists, truth)
     sizes = accuracy.num_relevant(truth)
@@ -62,9 +60,7 @@ def of_all_lists(
     for k in cutoffs:
         figures[f"coverage@{k}"] = popularity.coverage(lists.items, num_items, k)
         figures[f"gini@{k}"] = popularity.gini(lists.items, num_items, k)
-        figures[f"popularity_lift@{k}"] = popularity.popularity_lift(
-            per_user[f"arp@{k}"], per_user[HISTORY_POPULARITY]
-        )
+        figures[f"popularity_lift@{k}"] = popularity.popularity_lift(per_user[f"arp@{k}"], per_user[HISTORY_POPULARITY])
     return figures
 
 

@@ -56,9 +56,7 @@ def holm(p: FloatArray) -> FloatArray:
     return adjusted
 
 
-def _extreme_at_random(
-    differences: FloatArray, rng: np.random.Generator, resamples: int
-) -> NDArray[np.int64]:
+def _extreme_at_random(differences: FloatArray, rng: np.random.Generator, resamples: int) -> NDArray[np.int64]:
     num_users = len(differences)
     extreme = np.zeros(differences.shape[1], np.int64)
     size = max(1, VALUES_PER_CHUNK // num_users)

@@ -87,9 +87,7 @@ def rank(
         products = (_fill_tile(embedded) @ tiles.T)[: len(block)]
         products[:, num_items:] = -np.inf
         rows = np.arange(part.start, part.stop)
-        items[part, :width], scores[part, :width] = _select(
-            products, exclude.take(rows), truth.take(rows), width
-        )
+        items[part, :width], scores[part, :width] = _select(products, exclude.take(rows), truth.take(rows), width)
         if on_block is not None:
             on_block(len(block))
     return TopLists(items, scores)
@@ -190,9 +188,7 @@ def _largest_norm(embeddings: NDArray[np.float32]) -> float:
     return float(np.sqrt(squares.max(initial=0)))
 
 
-def _check_product(
-    queries: NDArray[np.float32], catalogue: NDArray[np.float32], largest_score: float
-) -> None:
+def _check_product(queries: NDArray[np.float32], catalogue: NDArray[np.float32], largest_score: float) -> None:
     if queries.shape[1] != catalogue.shape[1]:
         raise BakeoffError(
             f"Query embeddings have {queries.shape[1]} dimensions and item embeddings {catalogue.shape[1]}: "

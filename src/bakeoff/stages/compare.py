@@ -13,6 +13,7 @@ from bakeoff.report.evidence import Evidence, ModelEvidence
 from bakeoff.report.metrics import metrics
 from bakeoff.report.provenance import read_data_hash
 from bakeoff.report.summary import summarize
+from bakeoff.stages.files import write_json, write_text
 from bakeoff.workspace import MODELS, Workspace
 
 
@@ -24,10 +25,9 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     evidence = read_evidence(params, workspace)
     summary = summarize(evidence, params)
-    numbers = json.dumps(metrics(summary, evidence), indent=2, ensure_ascii=False)
-    _write(workspace.reports / "metrics.json", f"{numbers}\n")
-    _write(workspace.reports / "comparison.md", markdown.render(summary, evidence))
-    _write(workspace.reports / "index.html", page.render(summary, evidence))
+    write_json(workspace.reports / "metrics.json", metrics(summary, evidence))
+    write_text(workspace.reports / "comparison.md", markdown.render(summary, evidence))
+    write_text(workspace.reports / "index.html", page.render(summary, evidence))
 
 
 def read_evidence(params: Params, workspace: Workspace) -> Evidence:
@@ -95,11 +95,3 @@ def _missing(path: Path) -> BakeoffError:
     return BakeoffError(
         f"{path} does not exist: an earlier stage has not run. Run `dvc repro`, which runs what is missing."
     )
-
-
-def _write(path: Path, text: str) -> None:
-    """Write beside, then rename: nobody ever reads half a report."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text, encoding="utf-8", newline="\n")
-    beside.replace(path)

@@ -1,6 +1,5 @@
 """What a stage costs, measured: the only outputs that differ from run to run."""
 
-import json
 import os
 import resource
 import sys
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bakeoff.stages.files import write_json
 from bakeoff.workspace import Workspace
 
 MEASURED = ("wall_seconds", "cpu_seconds", "peak_memory_bytes")
@@ -51,7 +51,7 @@ def measure(workspace: Workspace, stage: str) -> Iterator[Cost]:
         "peak_memory_bytes": _peak_memory_bytes(),
         **cost.notes,
     }
-    _write(workspace.cost(stage), figures)
+    write_json(workspace.cost(stage), figures)
 
 
 def _cpu_seconds() -> float:
@@ -74,10 +74,3 @@ def _own_peak_bytes(unit: int) -> int:
         return int(peak) * 1024
     except (OSError, ValueError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _write(path: Path, figures: dict[str, float]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)

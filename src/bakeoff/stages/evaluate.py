@@ -1,8 +1,6 @@
 """Stage `evaluate`: exported retriever + split → top-k lists, and every metric per user, of one model."""
 
-import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from bakeoff.models.retriever import Retriever
 from bakeoff.params import EvaluateParams, Params
 from bakeoff.preparation.histories import PAD
 from bakeoff.stages.cost import measure
+from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.prepared import Prepared, load_prepared
 from bakeoff.workspace import Workspace
 
@@ -30,9 +29,7 @@ ALL = "all"
 """`first_interactions` of new users who were asked about with their whole history."""
 
 
-def run(
-    params: Params, workspace: Workspace, model: str, load: Callable[[Path], Retriever] | None = None
-) -> None:
+def run(params: Params, workspace: Workspace, model: str, load: Callable[[Path], Retriever] | None = None) -> None:
     """Rank the whole catalogue for warm users with test items and for new users; write lists and metrics.
 
     Reads artifacts/split and models/<model>; writes artifacts/evaluation/<model> and
@@ -62,13 +59,9 @@ def run(
         with _progress(model, len(warm) + len(new) * len(_steps(params.evaluate))) as advance:
             asker = Asker(retriever, params.evaluate.list_length, params.evaluate.users_per_block, advance)
             test = _ask_warm(asker, prepared, warm)
-            steps = {
-                name: _ask_new(asker, prepared, new, first) for name, first in _steps(params.evaluate).items()
-            }
+            steps = {name: _ask_new(asker, prepared, new, first) for name, first in _steps(params.evaluate).items()}
         seconds = time.perf_counter() - start
-        cost.note(
-            ranking_seconds=seconds, ranked_queries=len(test) + sum(len(step) for step in steps.values())
-        )
+        cost.note(ranking_seconds=seconds, ranked_queries=len(test) + sum(len(step) for step in steps.values()))
         metrics = _write_evaluation(workspace.evaluation(model), prepared, test, steps, params.evaluate)
     _print_summary(model, metrics, prepared.num_items, seconds)
 
@@ -82,9 +75,7 @@ def _steps(params: EvaluateParams) -> dict[str, int | None]:
     return {**{str(count): count for count in params.first_interactions}, ALL: None}
 
 
-def _load(
-    workspace: Workspace, model: str, num_items: int, load: Callable[[Path], Retriever] | None
-) -> Retriever:
+def _load(workspace: Workspace, model: str, num_items: int, load: Callable[[Path], Retriever] | None) -> Retriever:
     retriever = (load or _load_exported)(workspace.model(model))
     found = len(retriever.item_embeddings)
     if found != num_items:
@@ -128,7 +119,7 @@ def _ask_new(asker: Asker, prepared: Prepared, users: NDArray[np.int64], first: 
 def _write_evaluation(
     folder: Path, prepared: Prepared, test: Answers, steps: Mapping[str, Answers], params: EvaluateParams
 ) -> dict[str, Any]:
-    """All files appear at once: a folder beside is filled, then takes the place of the old one."""
+    """All files appear at once."""
     per_user = _per_user(prepared, test, params)
     per_new_user = {
         name: measures.accuracy_per_user(answers.lists, answers.truth, params.cutoffs)
@@ -139,22 +130,17 @@ def _write_evaluation(
         | _or_none(measures.of_all_lists(test.lists, per_user, prepared.num_items, params.cutoffs)),
         "new_users": {name: _summary(answers, per_new_user[name]) for name, answers in steps.items()},
     }
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    pq.write_table(_lists_table(prepared, test), partial / "recommendations.parquet")
-    pq.write_table(_users_table(prepared, test, per_user), partial / "users.parquet")
     new_lists = [_with_step(_lists_table(prepared, answers), name) for name, answers in steps.items()]
-    pq.write_table(pa.concat_tables(new_lists), partial / "new_user_recommendations.parquet")
     new_users = [
         _with_step(_users_table(prepared, answers, per_new_user[name], with_fallback=True), name)
         for name, answers in steps.items()
     ]
-    pq.write_table(pa.concat_tables(new_users), partial / "new_users.parquet")
-    text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
-    (partial / "metrics.json").write_text(text, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with replaced(folder) as new:
+        pq.write_table(_lists_table(prepared, test), new / "recommendations.parquet")
+        pq.write_table(_users_table(prepared, test, per_user), new / "users.parquet")
+        pq.write_table(pa.concat_tables(new_lists), new / "new_user_recommendations.parquet")
+        pq.write_table(pa.concat_tables(new_users), new / "new_users.parquet")
+        write_json(new / "metrics.json", metrics)
     return metrics
 
 

@@ -190,8 +190,7 @@ def _hashes(directory: Path) -> dict[str, str]:
     """SHA-256 of each table."""
     paths = {name: directory / f"{name}.csv" for name in TABLES}
     return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-        for name, path in paths.items()
+        name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for name, path in paths.items()
     }
 
 

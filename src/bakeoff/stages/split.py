@@ -1,11 +1,7 @@
 """Stage `split`: validated tables → train, valid, test, new users, vocabulary; what the split promises."""
 
-import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -21,6 +17,7 @@ from bakeoff.params import Params
 from bakeoff.preparation.features import FeatureEncoding, fit_features
 from bakeoff.preparation.split import assign_parts, check_fits_method, count_dropped, positives
 from bakeoff.preparation.vocabulary import item_vocabulary, user_vocabulary
+from bakeoff.stages.files import replaced, write_json
 from bakeoff.validation.promises import Promise, check_promises, weakness
 from bakeoff.workspace import Workspace
 
@@ -57,7 +54,7 @@ def run(params: Params, workspace: Workspace) -> None:
         item_ids=items["item_id"].to_pandas(),
     )
     report = _report(params, promises, sizes, dropped)
-    _write_json(workspace.reports / "split.json", report)
+    write_json(workspace.reports / "split.json", report)
     _stop_if_broken(promises)
     _write_split(workspace, table, users, items, encoding)
     _print_summary(report)
@@ -176,33 +173,22 @@ def _stop_if_broken(promises: list[Promise]) -> None:
 def _write_split(
     workspace: Workspace, table: pa.Table, users: pa.Table, items: pa.Table, encoding: FeatureEncoding
 ) -> None:
-    """All files appear at once: a folder beside is filled, then takes the place of the old one."""
-    partial = workspace.split.with_name("split.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    vocabulary = partial / workspace.vocabulary.relative_to(workspace.split)
-    vocabulary.mkdir(parents=True)
-    for part in ("train", "valid", "test"):
-        events = table.filter(pc.equal(table["part"], part)).select(EVENT_COLUMNS)
-        pq.write_table(events, partial / f"{part}.parquet")
-    pq.write_table(_new_users(table), partial / "new_users.parquet")
-    pq.write_table(users, vocabulary / "users.parquet")
-    pq.write_table(items, vocabulary / "items.parquet")
-    _write_json(vocabulary / "features.json", encoding.model_dump())
-    shutil.rmtree(workspace.split, ignore_errors=True)
-    partial.rename(workspace.split)
+    with replaced(workspace.split) as folder:
+        vocabulary = folder / workspace.vocabulary.relative_to(workspace.split)
+        vocabulary.mkdir()
+        for part in ("train", "valid", "test"):
+            events = table.filter(pc.equal(table["part"], part)).select(EVENT_COLUMNS)
+            pq.write_table(events, folder / f"{part}.parquet")
+        pq.write_table(_new_users(table), folder / "new_users.parquet")
+        pq.write_table(users, vocabulary / "users.parquet")
+        pq.write_table(items, vocabulary / "items.parquet")
+        write_json(vocabulary / "features.json", encoding.model_dump())
 
 
 def _new_users(table: pa.Table) -> pa.Table:
     new = table.filter(pc.starts_with(table["part"], "new_"))
     part = pc.replace_substring(new["part"], "new_", "")
     return new.set_column(new.schema.get_field_index("part"), "part", part)
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
 
 
 def _print_summary(report: Mapping[str, Any]) -> None:

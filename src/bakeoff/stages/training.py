@@ -1,7 +1,5 @@
 """What the training stages share: the epoch is chosen on validation, the model refitted, exported, described."""
 
-import json
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +18,7 @@ from bakeoff.models.serving import Catalogue, ServingModule, export
 from bakeoff.models.training import Selection, Trainer, choose_epoch, refit
 from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.stages.cost import measure
+from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.prepared import Prepared, load_prepared
 from bakeoff.workspace import Workspace
 
@@ -129,18 +128,11 @@ def write_model(
         queries=queries,
         encoding=prepared.encoding,
     )
-    folder = workspace.model(name)
-    partial = folder.with_name(f"{name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    export(ServingModule(encoder, catalogue), str(partial / "saved_model"))
-    prepared.items[["item_id", "title"]].to_parquet(partial / "items.parquet", index=False)
-    encoding = prepared.encoding.model_dump_json(indent=2)
-    (partial / "features.json").write_text(encoding + "\n", encoding="utf-8")
-    text = json.dumps(description, indent=2, allow_nan=False)
-    (partial / "training.json").write_text(text + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with replaced(workspace.model(name)) as folder:
+        export(ServingModule(encoder, catalogue), str(folder / "saved_model"))
+        prepared.items[["item_id", "title"]].to_parquet(folder / "items.parquet", index=False)
+        write_json(folder / "features.json", prepared.encoding.model_dump())
+        write_json(folder / "training.json", description)
 
 
 def _progress(epochs: range, title: str) -> Iterable[int]:

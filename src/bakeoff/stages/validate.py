@@ -1,13 +1,10 @@
 """Stage `validate`: raw CSV → rows that passed, quarantine, the verdict and the Data Docs."""
 
-import json
 import logging
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyarrow import parquet as pq
@@ -16,6 +13,7 @@ from rich.table import Table
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
+from bakeoff.stages.files import replaced, write_json
 from bakeoff.validation.reader import RawTable, read_csv
 from bakeoff.workspace import Workspace
 
@@ -41,7 +39,7 @@ def run(params: Params, workspace: Workspace) -> None:
         inspector, verdicts = _judge(raw, params)
     except BakeoffError as error:
         _discard_older(workspace)
-        _write_json({"success": False, "tables": {}, "messages": [str(error)]}, _verdict_path(workspace))
+        write_json(_verdict_path(workspace), {"success": False, "tables": {}, "messages": [str(error)]})
         raise
     _write(params, workspace, verdicts)
     _write_docs(inspector, workspace.reports / "data_docs")
@@ -72,9 +70,7 @@ def _judge(raw: Mapping[str, RawTable], params: Params) -> tuple["Inspector", di
         tables.entities(raw["items"], "item_id", params.data.item_features),
         structure["items"],
     )
-    events = tables.interactions(
-        raw["interactions"], params.validation, users.valid["user_id"], items.valid["item_id"]
-    )
+    events = tables.interactions(raw["interactions"], params.validation, users.valid["user_id"], items.valid["item_id"])
     interactions = judge(inspector, "interactions", events, structure["interactions"])
     return inspector, {"interactions": interactions, "users": users, "items": items}
 
@@ -87,24 +83,22 @@ def _read(workspace: Workspace, name: str) -> RawTable:
     except FileNotFoundError:
         raise BakeoffError(f"{shown} does not exist: run `bakeoff fetch` (or `dvc pull`) first.") from None
     except OSError as error:
-        raise BakeoffError(
-            f"{shown} cannot be read ({error.strerror}): it must be a readable file."
-        ) from None
+        raise BakeoffError(f"{shown} cannot be read ({error.strerror}): it must be a readable file.") from None
 
 
 def _write(params: Params, workspace: Workspace, verdicts: Mapping[str, "Verdict"]) -> None:
     from bakeoff.validation.summary import as_json
 
-    with _replaced(workspace.validated) as validated, _replaced(workspace.quarantine) as quarantine:
+    with replaced(workspace.validated) as validated, replaced(workspace.quarantine) as quarantine:
         for name, verdict in verdicts.items():
             _write_parquet(verdict.valid, validated / f"{name}.parquet")
             _write_parquet(verdict.quarantined, quarantine / f"{name}.parquet")
-    _write_json(as_json(verdicts, params.validation.max_quarantine_share), _verdict_path(workspace))
+    write_json(_verdict_path(workspace), as_json(verdicts, params.validation.max_quarantine_share))
 
 
 def _write_docs(inspector: "Inspector", directory: Path) -> None:
     try:
-        with _replaced(directory) as docs:
+        with replaced(directory) as docs:
             inspector.build_docs(docs)
     except Exception:
         # Nothing depends on the site, so nothing may fail for it.
@@ -149,26 +143,5 @@ def _discard_older(workspace: Workspace) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-@contextmanager
-def _replaced(directory: Path) -> Iterator[Path]:
-    """A new directory beside `directory` that takes its place if all goes well and vanishes if not."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
-        yield new
-        new.chmod(0o755)  # mkdtemp makes it private
-        shutil.rmtree(directory, ignore_errors=True)
-        new.rename(directory)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
 def _write_parquet(table: pa.Table, path: Path) -> None:
     pq.write_table(table.combine_chunks(), path, compression="zstd")
-
-
-def _write_json(content: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    beside.replace(path)

@@ -108,9 +108,7 @@ def _require_method(method: str) -> None:
         raise ValueError(f"there is no split method {method!r}: take one of {', '.join(WEAKNESSES)}")
 
 
-def _facts(
-    events: pd.DataFrame, method: str, user_ids: Iterable[str], item_ids: Iterable[str]
-) -> pd.DataFrame:
+def _facts(events: pd.DataFrame, method: str, user_ids: Iterable[str], item_ids: Iterable[str]) -> pd.DataFrame:
     """[n] what the suite looks at. A fact about a user or a pair stands at its first event only."""
     users, num_users = _codes(events["user_id"])
     items, num_items = _codes(events["item_id"])
@@ -130,9 +128,7 @@ def _facts(
             "parts of the pair": pairs.map(num_parts).where(~pairs.duplicated()),
             "unknown user": events["user_id"].where(~events["user_id"].isin(set(user_ids))),
             "unknown item": events["item_id"].where(~events["item_id"].isin(set(item_ids))),
-            "new but not held out": events["user_id"].where(
-                (is_new & is_warm)[users] & ~pd.Series(users).duplicated()
-            ),
+            "new but not held out": events["user_id"].where((is_new & is_warm)[users] & ~pd.Series(users).duplicated()),
             "tested but not trained on": events["user_id"].where(first_test & ~in_train[users]),
             "test events of the user": pd.Series(num_tests[users], dtype="float64").where(first_test),
         }
@@ -147,9 +143,7 @@ def _codes(ids: pd.Series) -> tuple[np.ndarray, int]:
     return codes.astype(np.int64), len(uniques)
 
 
-def _latest_before(
-    values: pd.Series, has: dict[str, np.ndarray], users: np.ndarray, of_all: bool
-) -> pd.Series:
+def _latest_before(values: pd.Series, has: dict[str, np.ndarray], users: np.ndarray, of_all: bool) -> pd.Series:
     """float64 [n], for each event the largest value in the parts before its own; NaN where there is none."""
     latest = pd.Series(np.nan, index=values.index)
     for part, earlier in (EARLIER_OF_ALL if of_all else EARLIER).items():

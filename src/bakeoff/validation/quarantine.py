@@ -39,9 +39,7 @@ class Verdict:
         return len(self.quarantined) / len(self.raw)
 
 
-def require_structure(
-    inspector: Inspector, name: str, raw: RawTable, required: Mapping[str, str]
-) -> list[Outcome]:
+def require_structure(inspector: Inspector, name: str, raw: RawTable, required: Mapping[str, str]) -> list[Outcome]:
     """Check that the table has the required columns and at least one row.
 
     Raises:

@@ -108,14 +108,10 @@ def _header(data: bytes, file: str) -> list[str]:
             "Export it with commas as the delimiter."
         )
     if not header or not all(name.strip() for name in header):
-        raise BakeoffError(
-            f"{file} has a column without a name: its header (line 1) is {','.join(header)!r}."
-        )
+        raise BakeoffError(f"{file} has a column without a name: its header (line 1) is {','.join(header)!r}.")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise BakeoffError(
-            f"{file} has column `{twice[0]}` more than once: rename or remove one in the header."
-        )
+        raise BakeoffError(f"{file} has column `{twice[0]}` more than once: rename or remove one in the header.")
     return header
 
 

@@ -97,9 +97,7 @@ def entities(raw: RawTable, id_column: str, features: Mapping[str, str]) -> Subj
     return Subject(raw, pa.table(typed), pa.table(frame).to_pandas(), suite, unique, [id_column])
 
 
-def interactions(
-    raw: RawTable, params: ValidationParams, users: pa.ChunkedArray, items: pa.ChunkedArray
-) -> Subject:
+def interactions(raw: RawTable, params: ValidationParams, users: pa.ChunkedArray, items: pa.ChunkedArray) -> Subject:
     """Events. Without a timestamp column all are at second 0, and a pair of user and item may occur once.
 
     Args:

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
+import reference_als
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small import histories, random_rows
 
-import reference_als
 from bakeoff.models.mf import als
 from bakeoff.models.mf.als import ImplicitALS, padded_blocks, solve
 from bakeoff.params import MFParams
 from bakeoff.preparation.histories import PAD
-from small import histories, random_rows
 
 NUM_ITEMS = 15
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-
 import reference_als
+from small import histories, queries, random_rows
+
 from bakeoff.models.encoder import EncoderRetriever
 from bakeoff.models.mf.trainer import MFTrainer
 from bakeoff.params import MFParams
-from small import histories, queries, random_rows
 
 NUM_ITEMS = 15
 PARAMS = MFParams(dim=4, unobserved_weight=0.2, regularization=0.05)
@@ -46,7 +46,9 @@ def test_recent_items_weigh_more_where_a_recency_scale_says_so(rows):
     found = EncoderRetriever(trainer.encoder()).embed_queries(queries(asked))
     items = trainer._als.item_embeddings
     weights = np.exp([-2 / 2, -1 / 2, 0])
-    assert found[0] == pytest.approx(reference_als.solve_row([5, 1, 3], items, 0.2, 0.05, 1, weights), rel=1e-3, abs=1e-4)
+    assert found[0] == pytest.approx(
+        reference_als.solve_row([5, 1, 3], items, 0.2, 0.05, 1, weights), rel=1e-3, abs=1e-4
+    )
     assert found[1] == pytest.approx(reference_als.solve_row([2], items, 0.2, 0.05, 1), rel=1e-3, abs=1e-4)
 
 

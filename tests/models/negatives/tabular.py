@@ -1,6 +1,10 @@
-"""One logit per item of a small catalogue, trained with the project's own samplers and loss."""
+"""One logit per item of a small catalogue, trained with the project's own samplers and loss.
 
-from dataclasses import dataclass, replace
+A query has `num_positives` distinct positives, drawn one by one in proportion to P; they are its own items. The full
+softmax then ends at softmax(s) = the share of each item among all positives.
+"""
+
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,55 +14,14 @@ from bakeoff.models.tensorflow import tf
 from small import histories
 
 NUM_ITEMS = 50
-NUM_SAMPLED = 10
 ROWS = 10
-"""Queries of a batch. A query is one positive drawn from P_TRUE; its own item is masked."""
+"""Queries of a batch."""
 
 BATCHES = 40
 """Independent batches per step: the mask of own items keeps them apart."""
 
-P_TRUE = (w := 1 / np.arange(1, NUM_ITEMS + 1)) / w.sum()
-
-FREQUENCIES = np.round(2000 * P_TRUE).astype(int)
-USERS = histories([[item] for item, count in enumerate(FREQUENCIES) for _ in range(count)])
-P_USERS = FREQUENCIES / FREQUENCIES.sum()
-"""P_TRUE as the users of the batches have it."""
-
-
-def make(name):
-    match name:
-        case "uniform":
-            return UniformSampler(NUM_ITEMS, NUM_SAMPLED)
-        case "popularity":
-            return PopularitySampler(FREQUENCIES, NUM_SAMPLED, exponent=1.0)
-        case "in-batch":
-            return InBatchSampler(np.ones(len(USERS.items)), USERS, ROWS)
-        case _:
-            return CatalogueSampler(NUM_ITEMS)
-
-
-@dataclass(frozen=True)
-class Correction:
-    """What is made of a sampler's log expected counts: 1 as the project does, 0 nothing, −1 the wrong sign."""
-
-    factor: float = 1.0
-
-
-def batches(sampler, rng, correction=1.0):
-    """BATCHES independent batches side by side: positives, candidates, their log counts, and who masks what."""
-    positives, candidates = [], []
-    for _ in range(BATCHES):
-        targets = USERS.items[rng.choice(len(USERS), ROWS, replace=False)]
-        positives.append(targets)
-        candidates.append(sampler.draw(targets, rng))
-    ids = np.concatenate([c.ids for c in candidates])
-    batch_of_row = np.repeat(np.arange(BATCHES), ROWS)
-    batch_of_candidate = np.repeat(np.arange(BATCHES), [len(c.ids) for c in candidates])
-    rows = np.concatenate(positives)
-    own = (rows[:, None] == ids) | (batch_of_row[:, None] != batch_of_candidate)
-    counts = correction * np.concatenate([c.log_expected_count for c in candidates])
-    return rows, ids, counts.astype(np.float32), own
-
+NUM_USERS = 4_000
+P = (weights := 1 / np.arange(1, NUM_ITEMS + 1)) / weights.sum()
 
 _loss = MultiHotSampledSoftmax()
 
@@ -66,57 +29,87 @@ _loss = MultiHotSampledSoftmax()
 @tf.function(
     input_signature=[
         tf.TensorSpec([NUM_ITEMS], tf.float32),
-        tf.TensorSpec([None], tf.int32),
+        tf.TensorSpec([None, None], tf.int32),
         tf.TensorSpec([None], tf.int32),
         tf.TensorSpec([None], tf.float32),
         tf.TensorSpec([None, None], tf.bool),
     ]
 )
-def gradient(logits, rows, ids, counts, own):
-    """Gradient of the mean loss of the rows, [NUM_ITEMS]."""
+def gradient(logits, positives, candidates, log_counts, own):
+    """Gradient of the mean loss, [NUM_ITEMS]."""
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        target = tf.gather(logits, rows)[:, None, None]
-        candidates = tf.tile(tf.gather(logits, ids)[None, None], [tf.shape(rows)[0], 1, 1])
-        loss = _loss(target, tf.ones_like(target, tf.bool), candidates, counts, own)
+        target = tf.gather(logits, positives)[:, None]
+        negative = tf.tile(tf.gather(logits, candidates)[None, None], [tf.shape(positives)[0], 1, 1])
+        loss = _loss(target, tf.ones_like(target, tf.bool), negative, log_counts, own)
     return tf.convert_to_tensor(tape.gradient(loss, logits))
 
 
-def train(name, correction=1.0, steps=500):
-    """Logits at convergence: Adam with a rate that falls to 0."""
-    rng = np.random.default_rng(0)
-    sampler = make(name)
-    logits, m, v = np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS)
-    for step in range(steps):
-        g = gradient(logits.astype(np.float32), *batches(sampler, rng, correction)).numpy()
-        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
-        rate = 0.1 * (1 - step / steps)
-        logits -= rate * (m / (1 - 0.9 ** (step + 1))) / (np.sqrt(v / (1 - 0.99 ** (step + 1))) + 1e-8)
-    return logits
+@dataclass
+class World:
+    """Users with their positives, the sampler under test, and what is made of its log expected counts.
+
+    correction: 1 as the project does it, 0 none, −1 the wrong sign.
+    """
+
+    sampler_name: str
+    correction: float = 1.0
+    num_positives: int = 1
+    num_sampled: int = 10
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def __post_init__(self):
+        noise = np.random.default_rng(7).gumbel(size=(NUM_USERS, NUM_ITEMS))
+        self.positives = np.argsort(-(np.log(P) + noise), axis=1)[:, : self.num_positives].astype(np.int32)
+        self.frequencies = np.bincount(self.positives.ravel(), minlength=NUM_ITEMS)
+        self.p_true = self.frequencies / self.frequencies.sum()
+        self.sampler = self._make_sampler()
+
+    def _make_sampler(self):
+        match self.sampler_name:
+            case "uniform":
+                return UniformSampler(NUM_ITEMS, self.num_sampled)
+            case "popularity":
+                return PopularitySampler(self.frequencies, self.num_sampled, exponent=0.75)
+            case "in-batch":
+                users = histories(self.positives.tolist())
+                return InBatchSampler(np.ones(len(users.items)), users, ROWS)
+            case _:
+                return CatalogueSampler(NUM_ITEMS)
+
+    def step(self):
+        """Arguments of `gradient` after the logits: BATCHES batches side by side."""
+        users = np.concatenate([self.rng.choice(NUM_USERS, ROWS, replace=False) for _ in range(BATCHES)])
+        positives = self.positives[users]
+        blocks = np.split(positives, BATCHES)
+        draws = [self.sampler.draw(block.ravel(), self.rng) for block in blocks]
+        candidates = np.concatenate([draw.ids for draw in draws])
+        log_counts = self.correction * np.concatenate([draw.log_expected_count for draw in draws])
+        batch_of_row = np.repeat(np.arange(BATCHES), ROWS)
+        batch_of_candidate = np.repeat(np.arange(BATCHES), [len(draw.ids) for draw in draws])
+        own = (positives[:, :, None] == candidates).any(axis=1)
+        own |= batch_of_row[:, None] != batch_of_candidate
+        return positives, candidates, log_counts.astype(np.float32), own
+
+    def mean_gradient(self, logits, repeats=60):
+        """Estimate of E[∇L] over samples."""
+        return np.mean([gradient(logits.astype(np.float32), *self.step()).numpy() for _ in range(repeats)], axis=0)
+
+    def full_gradient(self, logits):
+        """Of the full softmax."""
+        return softmax(logits) - self.p_true
+
+    def kl_at_convergence(self, steps=300):
+        """KL(p_true ‖ softmax(s)) in nats after Adam with a rate that falls to 0."""
+        logits, m, v = np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS)
+        for step in range(1, steps + 1):
+            g = gradient(logits.astype(np.float32), *self.step()).numpy()
+            m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
+            rate = 0.15 * (1 - step / steps)
+            logits -= rate * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.99**step)) + 1e-8)
+        return float(np.sum(self.p_true * np.log(self.p_true / softmax(logits))))
 
 
 def softmax(logits):
     e = np.exp(logits - logits.max())
     return e / e.sum()
-
-
-def kl(logits):
-    """KL(p ‖ softmax(logits)) in nats."""
-    return float(np.sum(P_USERS * np.log(P_USERS / softmax(logits))))
-
-
-def mean_gradient(name, logits, correction=1.0, repeats=100):
-    rng = np.random.default_rng(1)
-    sampler = make(name)
-    return np.mean(
-        [gradient(logits.astype(np.float32), *batches(sampler, rng, correction)).numpy() for _ in range(repeats)], axis=0
-    )
-
-
-def full_gradient(logits):
-    """Of the full softmax: softmax(s) − p."""
-    return softmax(logits) - P_USERS
-
-
-def replace_correction(correction, factor):
-    return replace(correction, factor=factor)

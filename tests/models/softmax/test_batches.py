@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small import queries, random_rows
 
 from bakeoff.models.negatives import CatalogueSampler, UniformSampler
 from bakeoff.models.softmax.batches import Batches, target_chances
 from bakeoff.models.softmax.trainer import make_sampler
 from bakeoff.params import SoftmaxParams
 from bakeoff.preparation.histories import PAD
-from small import queries, random_rows
 
 NUM_ITEMS = 30
 
@@ -50,10 +50,8 @@ def same(a, b):
 @given(seed=st.integers(0, 2**32))
 def test_an_epoch_sees_every_user_with_a_history_once(seed):
     rows = rows_of(seed)
-    epoch = list(made := batches(rows).epoch()) if any(rows) else []
-    seen = [history for batch in epoch for history in histories_of(batch)]
+    seen = [history for batch in batches(rows).epoch() for history in histories_of(batch)]
     assert sorted(seen) == sorted(row for row in rows if row)
-    del made
 
 
 @settings(max_examples=30, deadline=None)
@@ -158,11 +156,12 @@ def test_the_next_epoch_is_another_one():
 def test_chances_of_targets_are_those_of_a_simulation(empty, window):
     rows = [[0, 1, 2, 3, 4], [5], [6, 7]]
     sampler, repeats = Remember(), 4_000
-    made = batches(rows, sampler, target_window=window, empty_history_share=empty, cuts_per_user=2)
+    params = {"target_window": window, "empty_history_share": empty, "cuts_per_user": 2}
+    made = batches(rows, sampler, **params)
     for _ in range(repeats):
         list(made.epoch())
     counts = np.bincount(np.concatenate(sampler.targets), minlength=8) / repeats
-    chances = target_chances(queries(rows).histories, made._params)
+    chances = target_chances(queries(rows).histories, SoftmaxParams(**params))
     tolerance = 5 * np.sqrt(chances * (1 - chances) / repeats)
     assert (np.abs(counts - chances) <= tolerance + 1e-12).all(), (counts, chances)
 
@@ -201,8 +200,8 @@ def test_expected_counts_in_a_batch_are_those_of_a_simulation():
             has = np.array([np.isin(np.arange(NUM_ITEMS), history) for history in histories_of(batch)])
             chances += (~has).sum(axis=0)
     found = drawn / chances
-    assert (expected > 0).all()
-    # 600 × 8 batches with up to 5 correlated rows each: a standard error of .007 at most; users are drawn without
-    # replacement, which the formula does not know: below .01.
-    assert np.abs(found - expected).max() < 0.03
+    assert expected[np.concatenate(rows).astype(int)].min() > 0
+    # 600 × 8 batches with up to 5 correlated rows each: a standard error of .007 at most. Users are drawn without
+    # replacement, which the formula does not know: 4 of 39 make .02.
+    assert np.abs(found - expected).max() < 0.04
     assert np.corrcoef(found, expected)[0, 1] > 0.99

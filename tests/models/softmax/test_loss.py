@@ -8,7 +8,6 @@ from bakeoff.models.softmax.loss import MultiHotSampledSoftmax
 from bakeoff.models.tensorflow import tf
 
 
-
 def loss(targets, is_target, candidates, log_counts, own):
     """Of plain lists: targets and is_target [U, C, T], candidates [U, C, S], log_counts [S], own [U, S]."""
     floats = (tf.constant(np.asarray(x, np.float32)) for x in (targets, candidates, log_counts))
@@ -46,7 +45,7 @@ def test_users_and_cuts_weigh_the_same():
 def test_own_items_never_act_as_negatives():
     candidates = tf.Variable([[[3.0, 1.0]]])
     with tf.GradientTape() as tape:
-        found = loss_of(tf.constant([[[0.0]]]), [[[True]]], candidates, [[True, False]])
+        found = loss_of(tf.constant([[[0.0]]]), [[[True]]], candidates, np.array([[True, False]]))
     assert float(found) == pytest.approx(np.log(1 + np.e), rel=1e-6)
     own, other = tape.gradient(found, candidates).numpy().ravel()
     assert own == 0
@@ -106,9 +105,7 @@ def test_tfrs_clips_the_correction_of_rare_items_where_ours_does_not():
     task = tfrs.tasks.Retrieval(loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction="sum"))
     queries = tf.constant([[1.0, 0.0]])
     candidates = tf.constant([[0.0, 1.0], [0.0, -1.0]])
-    theirs = task(
-        queries, candidates, candidate_sampling_probability=tf.constant([1.0, 1e-9]), compute_metrics=False
-    )
+    theirs = task(queries, candidates, candidate_sampling_probability=tf.constant([1.0, 1e-9]), compute_metrics=False)
     ours = loss([[[0]]], [[[1]]], [[[0]]], np.log([1e-9]), [[0]])
     assert float(theirs) == pytest.approx(np.log(1 + 1e6), rel=1e-5)
     assert float(ours) == pytest.approx(np.log(1 + 1e9), rel=1e-5)
