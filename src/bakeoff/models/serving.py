@@ -103,7 +103,7 @@ class ServingModule(tf.Module):
         Args:
             history: string [B, W], item ids, oldest first, padded at the end with ""; unknown ids are ignored.
             timestamps: int64 [B, W], UTC seconds; zeros if not known.
-            dense: float32 [B, D], raw values in the order of features.json; NaN where unknown.
+            dense: float32 [B, D], raw values in the order of features.json; NaN (or infinite) where unknown.
             categorical: string [B, K], raw values; "" where unknown.
             k: length of the lists.
 
@@ -136,6 +136,9 @@ class ServingModule(tf.Module):
         return tf.shape(self.item_embeddings)[0]
 
     def _recommend(self, history: Any, timestamps: Any, dense: Any, categorical: Any, k: Any) -> dict[str, Any]:
+        # One more column, so that empty histories alone still have a position to look at.
+        history = tf.pad(history, [[0, 0], [0, 1]], constant_values=PAD)
+        timestamps = tf.pad(timestamps, [[0, 0], [0, 1]])
         queries = self._encoder.embed_queries(history, timestamps, dense, categorical)
         scores = tf.matmul(queries, self.item_embeddings, transpose_b=True)  # (B, n)
         seen = tf.where(history != PAD)  # (number seen, 2)
@@ -159,7 +162,7 @@ class ServingModule(tf.Module):
             return tf.zeros([tf.shape(dense)[0], 0])
         mean, std = (tf.constant(values, tf.float32) for values in zip(*self._scales, strict=True))
         scaled = (dense - mean) / std
-        return tf.where(tf.math.is_nan(scaled), 0.0, scaled)
+        return tf.where(tf.math.is_finite(scaled), scaled, 0.0)
 
     def _encode(self, categorical: Any) -> Any:
         if not self._values:
@@ -187,7 +190,8 @@ def export(module: ServingModule, path: str) -> None:
 
 def _lookup(keys: Sequence[str]) -> Any:
     """Index of each key; PAD for anything else."""
-    keys_tensor = tf.constant(list(keys), tf.string)
-    values = tf.range(len(keys), dtype=tf.int32)
+    # A table must not be empty, as that of a feature which nobody states would be: "" is no one's key.
+    keys_tensor = tf.constant(["", *keys], tf.string)
+    values = tf.constant([PAD, *range(len(keys))], tf.int32)
     initializer = tf.lookup.KeyValueTensorInitializer(keys_tensor, values)
     return tf.lookup.StaticHashTable(initializer, PAD)

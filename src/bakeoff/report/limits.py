@@ -20,7 +20,7 @@ class Limit:
 def limits(summary: Summary, evidence: Evidence) -> Sequence[Limit]:
     """The limits of this comparison, those that depend on the data with their figures."""
     return [
-        Limit("The two contenders do not see the same.", _what_is_seen(summary)),
+        Limit("The two contenders do not see the same.", _what_is_seen(summary, evidence)),
         Limit("The future of others.", str(evidence.split["weakness"])),
         Limit(
             "One seed.",
@@ -50,11 +50,18 @@ def limits(summary: Summary, evidence: Evidence) -> Sequence[Limit]:
     ]
 
 
-def _what_is_seen(summary: Summary) -> str:
-    text = (
-        "The softmax DNN reads the order of a history, its timing and the features of users and items; MF "
-        "sees a set of items and nothing else."
+def _what_is_seen(summary: Summary, evidence: Evidence) -> str:
+    settings = {name: model.training["settings"] for name, model in evidence.models.items()}
+    mf_scale = settings["mf"].get("recency_scale")
+    mf = (
+        "MF sees a set of items and nothing else."
+        if mf_scale is None
+        else f"MF sees the items in their order, its fold-in weighs the item at lag l by exp(−l/{mf_scale:g}), and "
+        "has no place for features."
     )
+    tables = [table for table in ("user", "item") if settings["softmax"].get(f"use_{table}_features", True)]
+    features = f" and the features of {' and '.join(f'{table}s' for table in tables)}" if tables else ""
+    text = f"The softmax DNN reads the order of a history, its timing{features}; {mf}"
     if not summary.slices:
         return text
     share = formats.percent(share_within_an_hour(summary.slices), 0)

@@ -28,6 +28,9 @@ SELECTION_METRIC = "ndcg@10"
 SELECTION_LISTS = 20
 """Length of the lists that validation looks at."""
 
+USERS_PER_BLOCK = 1024
+"""Users that validation ranks at once; bounds memory."""
+
 MakeTrainer = Callable[[Queries], Trainer]
 """A fresh trainer on the histories of these queries."""
 
@@ -109,7 +112,7 @@ def validation_scores(prepared: Prepared, users: NDArray[np.int64]) -> Callable[
     truth: Histories = prepared.valid.take(users)
 
     def validate(encoder: Encoder) -> dict[str, float]:
-        lists = rank(EncoderRetriever(encoder), queries, queries.histories, truth, SELECTION_LISTS, len(users))
+        lists = rank(EncoderRetriever(encoder), queries, queries.histories, truth, SELECTION_LISTS, USERS_PER_BLOCK)
         scores = means(accuracy_per_user(lists, truth, (10, SELECTION_LISTS)))
         return {metric: scores[metric] for metric in (SELECTION_METRIC, "recall@20")}
 

@@ -17,7 +17,7 @@ NUM_ITEMS = 50
 ROWS = 10
 """Queries of a batch."""
 
-BATCHES = 40
+BATCHES = 25
 """Independent batches per step: the mask of own items keeps them apart."""
 
 NUM_USERS = 4_000
@@ -91,7 +91,7 @@ class World:
         own |= batch_of_row[:, None] != batch_of_candidate
         return positives, candidates, log_counts.astype(np.float32), own
 
-    def mean_gradient(self, logits, repeats=60):
+    def mean_gradient(self, logits, repeats=80):
         """Estimate of E[∇L] over samples."""
         return np.mean([gradient(logits.astype(np.float32), *self.step()).numpy() for _ in range(repeats)], axis=0)
 
@@ -99,7 +99,7 @@ class World:
         """Of the full softmax."""
         return softmax(logits) - self.p_true
 
-    def kl_at_convergence(self, steps=300):
+    def kl_at_convergence(self, steps=250):
         """KL(p_true ‖ softmax(s)) in nats after Adam with a rate that falls to 0."""
         logits, m, v = np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS)
         for step in range(1, steps + 1):

@@ -1,0 +1,93 @@
+"""Every retriever of the project, trained on a small world: what the contract suite runs on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bakeoff.models.mf.trainer import MFTrainer
+from bakeoff.models.popularity import PopularityEncoder
+from bakeoff.models.serving import Catalogue
+from bakeoff.models.softmax.trainer import SoftmaxTrainer
+from bakeoff.models.training import seed_everything
+from bakeoff.params import MFParams
+from bakeoff.preparation.features import EncodedFeatures, FeatureEncoding
+from bakeoff.preparation.histories import Queries
+from small import FAST, histories, no_features, queries
+
+NAMES = ["popularity", "mf", "softmax"]
+MF = MFParams(dim=4, unobserved_weight=0.1, regularization=0.01)
+
+ENCODING = FeatureEncoding.model_validate(
+    {"user": {"dense": {"age": {"mean": 30, "std": 10}}, "categorical": {"job": ["cook", "nurse"], "town": []}}}
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """People with a history, and a catalogue; item j is called `item j`, user u `user u`."""
+
+    people: Queries
+    num_items: int
+    item_features: EncodedFeatures
+    encoding: FeatureEncoding = FeatureEncoding()
+
+    @property
+    def item_ids(self):
+        return [f"item {j}" for j in range(self.num_items)]
+
+    @property
+    def user_ids(self):
+        return [f"user {u}" for u in range(len(self.people))]
+
+    @property
+    def catalogue(self):
+        return Catalogue(self.item_ids, self.user_ids, self.people, self.encoding)
+
+
+def train(name, world, epochs, seed=1, params=FAST):
+    """An encoder of the contender with this name."""
+    seed_everything(seed)
+    seen = world.people.histories
+    if name == "popularity":
+        return PopularityEncoder(np.bincount(seen.items, minlength=world.num_items))
+    if name == "mf":
+        trainer = MFTrainer(seen, world.num_items, MF, seed)
+    else:
+        sizes = tuple(len(values) for values in world.encoding.user.categorical.values())
+        trainer = SoftmaxTrainer(world.people, world.num_items, world.item_features, sizes, params, seed)
+    for _ in range(epochs):
+        trainer.run_epoch()
+    return trainer.encoder()
+
+
+def checkerboard(size=20):
+    """User u likes the items of u's parity, in random order; item u is withheld from user u. No features at all."""
+    rng = np.random.default_rng(0)
+    rows = [rng.permutation([j for j in range(size) if j % 2 == u % 2 and j != u]).tolist() for u in range(size)]
+    return World(queries(rows), size, no_features(size))
+
+
+NEVER_SEEN = (12, 13)
+"""Items of the shop that nobody has."""
+
+GLUTTON = 14
+"""User of the shop who has every item that anybody has."""
+
+
+def shop():
+    """15 users, of whom 0 and 1 are alike in all respects and the last has everything; 14 items, 2 without events."""
+    rng = np.random.default_rng(1)
+    rows = [rng.choice(12, rng.integers(1, 7), replace=False).tolist() for _ in range(15)]
+    rows[1], rows[GLUTTON] = rows[0], list(range(12))
+    dense = rng.normal(0, 1, (15, 1)).astype(np.float32)
+    categorical = np.stack([rng.integers(0, 3, 15), np.zeros(15)], axis=1).astype(np.int32)
+    dense[1], categorical[1] = dense[0], categorical[0]
+    features = EncodedFeatures(
+        rng.normal(0, 1, (14, 1)).astype(np.float32), rng.integers(0, 3, (14, 1)).astype(np.int32), (2,)
+    )
+    return World(Queries(histories(rows), dense, categorical), 14, features, ENCODING)
+
+
+def kiosk():
+    """One user and one item."""
+    return World(queries([[0]]), 1, no_features(1))

@@ -1,0 +1,255 @@
+"""What every retriever must do, whatever it has learned: popularity, MF and the softmax DNN alike.
+
+Popularity is exempt from one test by design: it gives everyone the same order, so it can't learn a checkerboard.
+"""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import contenders
+from bakeoff.evaluation.ranking import rank
+from bakeoff.models.encoder import EncoderRetriever
+from bakeoff.models.exported import load_retriever, load_serving
+from bakeoff.models.serving import NO_ITEM, ServingModule, export
+from bakeoff.preparation.histories import PAD
+from small import histories, queries
+
+
+@pytest.fixture(scope="module", params=contenders.NAMES)
+def name(request):
+    return request.param
+
+
+def exported(encoder, world, folder):
+    module = ServingModule(encoder, world.catalogue)
+    export(module, str(folder / "saved_model"))
+    return SimpleNamespace(world=world, encoder=encoder, folder=folder, serving=load_serving(folder))
+
+
+@pytest.fixture(scope="module")
+def shop(name, tmp_path_factory):
+    """A model of the shop in memory, on disk, and loaded again."""
+    world = contenders.shop()
+    return exported(contenders.train(name, world, epochs=4), world, tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="module")
+def kiosk(name, tmp_path_factory):
+    world = contenders.kiosk()
+    return exported(contenders.train(name, world, epochs=2), world, tmp_path_factory.mktemp(name))
+
+
+def ranked(encoder, people, k):
+    """Lists of item indices by the evaluation's code, seen items left out."""
+    nothing = histories([[]] * len(people))
+    return rank(EncoderRetriever(encoder), people, people.histories, nothing, k, users_per_block=4)
+
+
+def as_indices(item_ids):
+    """Ids of the shop as indices; PAD where a list has run out."""
+    return [[PAD if i == NO_ITEM else int(i.split()[1]) for i in row] for row in np.asarray(item_ids).astype(str)]
+
+
+def for_users(model, users, k):
+    return model.serving.recommend_for_users(np.array(users), k)
+
+
+def for_histories(model, rows, k, ages=None, jobs=None, times=None):
+    """Asks about people with these item ids; nothing else is known unless it is given."""
+    width = max(1, *map(len, rows))
+    history = np.array([[*row, *[""] * (width - len(row))] for row in rows])
+    times = np.zeros(history.shape, np.int64) if times is None else np.array(times)
+    encoding = model.world.encoding.user
+    dense = np.full((len(rows), len(encoding.dense)), np.nan, np.float32)
+    categorical = np.full((len(rows), len(encoding.categorical)), "", object)
+    if ages is not None:
+        dense[:, 0] = ages
+    if jobs is not None:
+        categorical[:, 0] = jobs
+    return model.serving.recommend_for_histories(history, times, dense, categorical.astype(str), k)
+
+
+def test_a_checkerboard_with_its_diagonal_withheld_is_completed(name):
+    world = contenders.checkerboard()
+    encoder = contenders.train(name, world, epochs=20)
+    first = ranked(encoder, world.people, 1).items[:, 0].tolist()
+    if name == "popularity":
+        # Every item has 9 events: equal scores, and the first item that a user has not seen comes first.
+        assert first == [0, *[1 if user % 2 == 0 else 0 for user in range(1, 20)]]
+    else:
+        assert first == list(range(20))
+
+
+def test_lists_from_memory_from_disk_and_inside_the_graph_are_the_same(shop):
+    people = shop.world.people
+    memory = ranked(shop.encoder, people, 14)
+    disk = rank(
+        load_retriever(shop.folder), people, people.histories, histories([[]] * 15), 14, users_per_block=15
+    )
+    graph = for_users(shop, shop.world.user_ids, 14)
+    assert disk.items.tolist() == memory.items.tolist()
+    assert as_indices(graph["item_ids"]) == memory.items.tolist()
+    assert np.asarray(graph["scores"]) == pytest.approx(memory.scores, abs=1e-5)
+
+
+def test_asking_by_history_gives_what_asking_by_user_gives(shop):
+    people = shop.world.people
+    by_user = for_users(shop, shop.world.user_ids, 5)
+    rows = [[f"item {i}" for i in row] for row in np.split(people.histories.items, people.histories.offsets[1:-1])]
+    width = max(map(len, rows))
+    _, times = people.histories.padded(width)
+    ages = 30 + 10 * people.dense[:, 0]
+    jobs = np.array(["", "cook", "nurse"])[people.categorical[:, 0]]
+    by_history = for_histories(shop, rows, 5, ages, jobs, times)
+    assert as_indices(by_history["item_ids"]) == as_indices(by_user["item_ids"])
+    assert np.asarray(by_history["scores"]) == pytest.approx(np.asarray(by_user["scores"]), abs=1e-5)
+
+
+def test_the_exported_functions_can_be_asked_as_signatures(shop):
+    import tensorflow as tf
+
+    signature = shop.serving.signatures["recommend_for_users"]
+    by_signature = signature(user_ids=tf.constant(["user 3"]), k=tf.constant(4))
+    assert as_indices(by_signature["item_ids"]) == as_indices(for_users(shop, ["user 3"], 4)["item_ids"])
+
+
+@pytest.mark.parametrize("k", [1, 3, 14, 500])
+def test_k_is_honoured_when_the_model_is_asked(shop, k):
+    found = for_users(shop, ["user 0", "user 5"], k)["item_ids"]
+    assert found.shape == (2, min(k, 14))
+    longest = as_indices(for_users(shop, ["user 0", "user 5"], 14)["item_ids"])
+    assert as_indices(found) == [row[:k] for row in longest]
+
+
+def test_what_a_user_has_seen_is_left_out(shop):
+    lists = as_indices(for_users(shop, shop.world.user_ids, 14)["item_ids"])
+    seen = np.split(shop.world.people.histories.items, shop.world.people.histories.offsets[1:-1])
+    for recommended, history in zip(lists, seen, strict=True):
+        given = [item for item in recommended if item != PAD]
+        assert sorted(given) == sorted(set(range(14)) - set(history.tolist()))
+
+
+def test_a_list_that_runs_out_of_items_is_filled_up_with_nothing(shop):
+    answer = for_users(shop, [f"user {contenders.GLUTTON}"], 5)
+    assert sorted(as_indices(answer["item_ids"])[0][:2]) == list(contenders.NEVER_SEEN)
+    assert as_indices(answer["item_ids"])[0][2:] == [PAD] * 3
+    assert np.isneginf(np.asarray(answer["scores"])[0, 2:]).all()
+
+
+def test_best_items_come_first(shop):
+    scores = np.asarray(for_users(shop, shop.world.user_ids, 8)["scores"])
+    assert (scores[:, :-1] >= scores[:, 1:]).all()
+
+
+def test_a_user_that_the_model_does_not_know_is_flagged(shop):
+    answer = for_users(shop, ["user 0", "nobody", ""], 3)
+    assert np.asarray(answer["known"]).tolist() == [True, False, False]
+    # A stranger's list is that of someone of whom nothing is known.
+    stranger = for_histories(shop, [[]], 3)
+    assert as_indices(answer["item_ids"])[1] == as_indices(stranger["item_ids"])[0]
+
+
+def test_a_stranger_may_ask_alone(shop):
+    answer = for_users(shop, ["nobody"], 3)
+    assert np.asarray(answer["known"]).tolist() == [False]
+    assert as_indices(answer["item_ids"]) == as_indices(for_histories(shop, [[]], 3)["item_ids"])
+
+
+def test_a_history_may_have_no_column(shop):
+    nothing = np.zeros((1, 0))
+    features = np.full((1, 1), np.nan, np.float32), np.full((1, 2), "")
+    answer = shop.serving.recommend_for_histories(nothing.astype(str), nothing.astype(np.int64), *features, 3)
+    assert as_indices(answer["item_ids"]) == as_indices(for_histories(shop, [[]], 3)["item_ids"])
+
+
+def test_nobody_may_ask(shop):
+    assert for_users(shop, np.zeros(0, str), 3)["item_ids"].shape == (0, 3)
+
+
+def test_items_that_the_catalogue_does_not_have_are_ignored_and_flagged(shop):
+    clean = for_histories(shop, [["item 3", "item 7", ""]], 5, times=[[50, 90, 0]])
+    dirty = for_histories(shop, [["item 3", "ghost", "item 7"]], 5, times=[[50, 60, 90]])
+    assert np.asarray(dirty["known"]).tolist() == [[True, False, True]]
+    assert as_indices(dirty["item_ids"]) == as_indices(clean["item_ids"])
+    assert np.asarray(dirty["scores"]) == pytest.approx(np.asarray(clean["scores"]), abs=1e-6)
+
+
+def test_someone_without_history_gets_a_list(shop):
+    answer = for_histories(shop, [[]], 14)
+    assert sorted(as_indices(answer["item_ids"])[0]) == list(range(14))
+    assert np.isfinite(np.asarray(answer["scores"])).all()
+
+
+def test_a_history_of_unknown_items_alone_is_an_empty_one(shop):
+    ghosts, nothing = (for_histories(shop, [row], 5) for row in (["ghost", "phantom"], []))
+    assert as_indices(ghosts["item_ids"]) == as_indices(nothing["item_ids"])
+
+
+def test_a_raw_feature_value_that_is_not_known_counts_as_missing(shop):
+    strange = for_histories(shop, [["item 3"]], 5, ages=[np.inf], jobs=["astronaut"])
+    missing = for_histories(shop, [["item 3"]], 5)
+    assert as_indices(strange["item_ids"]) == as_indices(missing["item_ids"])
+    assert np.asarray(strange["scores"]) == pytest.approx(np.asarray(missing["scores"]), abs=1e-6)
+
+
+def test_what_the_model_knows_of_a_history_can_be_asked(shop):
+    found = shop.serving.known_history(np.array(["user 2", "nobody"]))["item_ids"]
+    people = shop.world.people.histories
+    expected = people.items[people.offsets[2] : people.offsets[3]].tolist()
+    assert as_indices(found)[0][: len(expected)] == expected
+    assert set(as_indices(found)[1]) <= {PAD}
+
+
+def test_which_items_are_in_the_catalogue_can_be_asked(shop):
+    assert np.asarray(shop.serving.knows_items(np.array(["item 13", "item 14", ""]))).tolist() == [True, False, False]
+
+
+def test_users_with_the_same_history_get_the_same_list(shop):
+    answer = for_users(shop, ["user 0", "user 1"], 14)
+    assert as_indices(answer["item_ids"])[0] == as_indices(answer["item_ids"])[1]
+    # Blocks of one: no list depends on who else is asked about.
+    alone = for_users(shop, ["user 1"], 14)
+    assert np.asarray(alone["scores"])[0] == pytest.approx(np.asarray(answer["scores"])[0], abs=1e-6)
+
+
+def test_items_that_nobody_has_seen_have_finite_scores(shop):
+    retriever = load_retriever(shop.folder)
+    scores = retriever.embed_queries(shop.world.people) @ retriever.item_embeddings[list(contenders.NEVER_SEEN)].T
+    assert np.isfinite(scores).all()
+
+
+def test_only_mf_without_history_falls_back(shop, name):
+    asked = queries([[], [3]], num_dense=1, num_categorical=2)
+    expected = [name == "mf", False]
+    assert load_retriever(shop.folder).uses_fallback(asked).tolist() == expected
+    assert EncoderRetriever(shop.encoder).uses_fallback(asked).tolist() == expected
+
+
+def test_a_catalogue_of_one_item_works(kiosk):
+    seen, new = for_users(kiosk, ["user 0"], 1), for_histories(kiosk, [[]], 1)
+    assert (as_indices(seen["item_ids"]), as_indices(new["item_ids"])) == ([[PAD]], [[0]])
+    assert np.isfinite(np.asarray(new["scores"])).all()
+
+
+def test_the_same_seed_gives_the_same_model_byte_for_byte(shop, name, tmp_path):
+    again = exported(contenders.train(name, shop.world, epochs=4), shop.world, tmp_path)
+    assert variables(again.folder) == variables(shop.folder)
+    assert len(variables(shop.folder)) == 2
+
+
+def variables(folder: Path):
+    """Weights as written. The graph's file counts the functions of the process; see tests/stages/test_train.py."""
+    return {path.name: path.read_bytes() for path in (folder / "saved_model" / "variables").iterdir()}
+
+
+def test_the_export_has_no_file_that_differs_from_run_to_run(shop):
+    assert not (shop.folder / "saved_model" / "fingerprint.pb").exists()
+
+
+def test_embedding_in_blocks_gives_what_embedding_at_once_gives(shop):
+    people = shop.world.people
+    blocks, whole = (EncoderRetriever(shop.encoder, size).embed_queries(people) for size in (4, 512))
+    assert blocks == pytest.approx(whole, abs=1e-6)

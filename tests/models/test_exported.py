@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from bakeoff.errors import BakeoffError
+from bakeoff.models.exported import load_retriever, load_serving
+from bakeoff.models.popularity import PopularityEncoder
+from bakeoff.models.serving import ServingModule, export
+from contenders import kiosk
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model whose directory may be harmed."""
+    module = ServingModule(PopularityEncoder(np.array([1])), kiosk().catalogue)
+    export(module, str(tmp_path / "mf" / "saved_model"))
+    return tmp_path / "mf"
+
+
+def test_an_exported_model_is_a_retriever_again(folder):
+    retriever = load_retriever(folder)
+    assert retriever.item_embeddings.tolist() == [[1]]
+    assert retriever.embed_queries(kiosk().people).tolist() == [[1]]
+
+
+@pytest.mark.parametrize("load", [load_serving, load_retriever])
+def test_a_missing_model_says_how_to_make_it(tmp_path, load):
+    with pytest.raises(BakeoffError, match=r"holds no exported model.*dvc repro train_mf.*dvc checkout"):
+        load(tmp_path / "mf")
+
+
+def harm_graph(folder):
+    (folder / "saved_model" / "saved_model.pb").write_bytes(b"not a graph")
+
+
+def cut_graph(folder):
+    path = folder / "saved_model" / "saved_model.pb"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def empty_graph(folder):
+    (folder / "saved_model" / "saved_model.pb").write_bytes(b"")
+
+
+def drop_weights(folder):
+    for path in (folder / "saved_model" / "variables").iterdir():
+        path.unlink()
+
+
+def drop_weight_data(folder):
+    next((folder / "saved_model" / "variables").glob("*.data*")).unlink()
+
+
+def cut_weights(folder):
+    path = next((folder / "saved_model" / "variables").glob("*.data*"))
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def garble_weight_index(folder):
+    next((folder / "saved_model" / "variables").glob("*.index")).write_bytes(b"\0" * 50)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [harm_graph, cut_graph, empty_graph, drop_weights, drop_weight_data, cut_weights, garble_weight_index],
+    ids=lambda harm: harm.__name__,
+)
+def test_a_damaged_model_says_how_to_restore_it(folder, harm):
+    harm(folder)
+    with pytest.raises(BakeoffError, match=r"can't be loaded.*dvc checkout --force.*dvc repro train_mf"):
+        load_serving(folder)
