@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from small import FAST, histories, no_features, queries
 
 from bakeoff.models.mf.trainer import MFTrainer
 from bakeoff.models.popularity import PopularityEncoder
@@ -12,7 +13,6 @@ from bakeoff.models.training import seed_everything
 from bakeoff.params import MFParams
 from bakeoff.preparation.features import EncodedFeatures, FeatureEncoding
 from bakeoff.preparation.histories import Queries
-from small import FAST, histories, no_features, queries
 
 NAMES = ["popularity", "mf", "softmax"]
 MF = MFParams(dim=4, unobserved_weight=0.1, regularization=0.01)
@@ -20,6 +20,8 @@ MF = MFParams(dim=4, unobserved_weight=0.1, regularization=0.01)
 ENCODING = FeatureEncoding.model_validate(
     {"user": {"dense": {"age": {"mean": 30, "std": 10}}, "categorical": {"job": ["cook", "nurse"], "town": []}}}
 )
+
+NO_ENCODING = FeatureEncoding()
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class World:
     people: Queries
     num_items: int
     item_features: EncodedFeatures
-    encoding: FeatureEncoding = FeatureEncoding()
+    encoding: FeatureEncoding = NO_ENCODING
 
     @property
     def item_ids(self):

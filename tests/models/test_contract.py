@@ -6,16 +6,16 @@ Popularity is exempt from one test by design: it gives everyone the same order, 
 from pathlib import Path
 from types import SimpleNamespace
 
+import contenders
 import numpy as np
 import pytest
+from small import histories, queries
 
-import contenders
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.encoder import EncoderRetriever
 from bakeoff.models.exported import load_retriever, load_serving
 from bakeoff.models.serving import NO_ITEM, ServingModule, export
 from bakeoff.preparation.histories import PAD
-from small import histories, queries
 
 
 @pytest.fixture(scope="module", params=contenders.NAMES)
@@ -86,9 +86,7 @@ def test_a_checkerboard_with_its_diagonal_withheld_is_completed(name):
 def test_lists_from_memory_from_disk_and_inside_the_graph_are_the_same(shop):
     people = shop.world.people
     memory = ranked(shop.encoder, people, 14)
-    disk = rank(
-        load_retriever(shop.folder), people, people.histories, histories([[]] * 15), 14, users_per_block=15
-    )
+    disk = rank(load_retriever(shop.folder), people, people.histories, histories([[]] * 15), 14, users_per_block=15)
     graph = for_users(shop, shop.world.user_ids, 14)
     assert disk.items.tolist() == memory.items.tolist()
     assert as_indices(graph["item_ids"]) == memory.items.tolist()

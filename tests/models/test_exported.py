@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from contenders import kiosk
 
 from bakeoff.errors import BakeoffError
 from bakeoff.models.exported import load_retriever, load_serving
 from bakeoff.models.popularity import PopularityEncoder
 from bakeoff.models.serving import ServingModule, export
-from contenders import kiosk
 
 
 @pytest.fixture

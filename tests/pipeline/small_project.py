@@ -53,7 +53,14 @@ def small_params() -> dict:
         "item_features": {"year": "dense"},
     }
     params["mf"] |= {"dim": 8, "max_epochs": 3}
-    params["softmax"] |= {"dim": 8, "hidden": [8], "max_epochs": 8, "users_per_batch": 8, "learning_rate": 0.02}
+    params["softmax"] |= {
+        "dim": 8,
+        "hidden": [8],
+        "max_epochs": 8,
+        "users_per_batch": 8,
+        "learning_rate": 0.02,
+        "target_window": 5,
+    }
     params["evaluate"] |= {"cutoffs": [10, 20], "list_length": 30}
     params["compare"] |= {"resamples": 500}
     return params

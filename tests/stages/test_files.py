@@ -38,9 +38,14 @@ def test_a_directory_takes_the_place_of_the_old_one_as_a_whole(tmp_path: Path) -
 
 def test_after_an_error_the_old_directory_stays_and_the_new_one_vanishes(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(RuntimeError), replaced(tmp_path / "out") as new:
-        (new / "half").touch()
-        raise RuntimeError
+
+    def break_off() -> None:
+        with replaced(tmp_path / "out") as new:
+            (new / "half").touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
     assert names(tmp_path) == ["out"]
     assert names(tmp_path / "out") == []
 

@@ -23,7 +23,7 @@ def load_serving(path: Path) -> Any:
         )
     try:
         return tf.saved_model.load(str(saved_model))
-    except (OSError, tf.errors.OpError, ValueError) as error:
+    except (OSError, tf.errors.OpError, ValueError, LookupError) as error:
         raise BakeoffError(
             f"{saved_model} can't be loaded, a file is missing or damaged: run `dvc checkout --force {path}` "
             f"or `dvc repro train_{path.name}`. TensorFlow says: {str(error).splitlines()[0]}"

@@ -43,7 +43,7 @@ def run(
     items = _titles(workspace, model)
     if not 1 <= k <= len(items):
         raise BakeoffError(f"-k {k} is not possible: it must be between 1 and the {len(items)} items there are.")
-    new_history = [part.strip() for part in (history or "").split(",") if part.strip()]
+    new_history = _parse_history(history or "")
     _check_items(new_history, items)
     dense, categorical = _raw_features(workspace, model, features)
     serving = _load(workspace, model)
@@ -81,6 +81,12 @@ def _titles(workspace: Workspace, model: str) -> pd.Series:
     return pd.read_parquet(path).set_index("item_id")["title"]
 
 
+def _parse_history(history: str) -> list[str]:
+    """Item ids, oldest first; an id that is named twice counts once, where it stands last."""
+    named = [part.strip() for part in history.split(",") if part.strip()]
+    return list(dict.fromkeys(reversed(named)))[::-1]
+
+
 def _check_items(asked: Sequence[str], items: pd.Series) -> None:
     strangers = [item for item in asked if item not in items.index]
     if strangers:
@@ -101,8 +107,10 @@ def _check_user(known: bool, user: str, model: str) -> None:
 
 def _raw_features(workspace: Workspace, model: str, features: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Raw values in the order in which the model takes them: float32 [1, D] and text [1, K]."""
-    text = (workspace.model(model) / "features.json").read_text(encoding="utf-8")
-    encoding = FeatureEncoding.model_validate_json(text)
+    path = workspace.model(model) / "features.json"
+    if not path.exists():
+        raise BakeoffError(f"{path} is missing: run `dvc checkout --force {path.parent}`, or train {model} again.")
+    encoding = FeatureEncoding.model_validate_json(path.read_text(encoding="utf-8"))
     given: dict[str, str] = {}
     for feature in features:
         name, separator, value = feature.partition("=")
@@ -136,7 +144,8 @@ def _print(
     recommended: Sequence[str],
     scores: np.ndarray,
 ) -> None:
-    console = Console()
+    # Titles are text: "[REC]" is no style and ":star:" no emoji.
+    console = Console(markup=False, emoji=False, highlight=False)
     who = "someone new" if user is None else f"user {user}"
     left = Table(title=f"Last of {len(history)} items in the history", title_justify="left")
     left.add_column("item", justify="right")
@@ -152,7 +161,9 @@ def _print(
         right.add_row(str(rank + 1), item, items[item], f"{scores[rank]:.4g}")
     side_by_side = Table.grid(padding=(0, 2))
     side_by_side.add_row(left, right)
-    wide_enough = console.measure(side_by_side).minimum <= console.width
+    # Measured against the console's own width, the answer would always be that it fits.
+    unbounded = console.options.update(max_width=10_000)
+    wide_enough = console.measure(side_by_side, options=unbounded).minimum <= console.width
     console.print(side_by_side if wide_enough else left)
     if not wide_enough:
         console.print(right)

@@ -7,11 +7,11 @@ softmax then ends at softmax(s) = the share of each item among all positives.
 from dataclasses import dataclass, field
 
 import numpy as np
+from small import histories
 
 from bakeoff.models.negatives import CatalogueSampler, InBatchSampler, PopularitySampler, UniformSampler
 from bakeoff.models.softmax.loss import MultiHotSampledSoftmax
 from bakeoff.models.tensorflow import tf
-from small import histories
 
 NUM_ITEMS = 50
 ROWS = 10
@@ -99,13 +99,13 @@ class World:
         """Of the full softmax."""
         return softmax(logits) - self.p_true
 
-    def kl_at_convergence(self, steps=250):
+    def kl_at_convergence(self, steps=150):
         """KL(p_true ‖ softmax(s)) in nats after Adam with a rate that falls to 0."""
         logits, m, v = np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS)
         for step in range(1, steps + 1):
             g = gradient(logits.astype(np.float32), *self.step()).numpy()
             m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
-            rate = 0.15 * (1 - step / steps)
+            rate = 0.2 * (1 - step / steps)
             logits -= rate * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.99**step)) + 1e-8)
         return float(np.sum(self.p_true * np.log(self.p_true / softmax(logits))))
 

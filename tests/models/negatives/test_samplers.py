@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import histories
 
@@ -12,7 +12,7 @@ from bakeoff.params import SoftmaxParams
 
 NUM_ITEMS = 12
 FREQUENCIES = np.array([400, 200, 100, 80, 50, 40, 30, 20, 20, 10, 10, 0])
-DRAWS = 20_000
+DRAWS = 8_000
 
 EVENTS = histories([[item] for item, count in enumerate(FREQUENCIES) for _ in range(count)])
 """One user per event: each is a target whenever its user is in the batch."""
@@ -33,6 +33,7 @@ def batch_targets(rng, users_per_batch):
 
 
 @pytest.mark.parametrize("name", samplers())
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_candidates_are_distinct_items_of_the_catalogue(name, seed):
     rng = np.random.default_rng(seed)
@@ -138,6 +139,7 @@ def test_users_without_events_do_not_count_among_those_who_may_share_a_batch():
     assert np.exp(counts[1].log_expected_count).tolist() == pytest.approx([1 / 2, 3 / 4])
 
 
+@settings(deadline=None)
 @given(num_draws=st.integers(1, 1000), probability=st.floats(1e-9, 1))
 def test_log_inclusion_is_the_log_of_one_minus_the_chance_to_miss_every_time(num_draws, probability):
     # The naive formula, and where it would lose its digits the first term of the series instead.

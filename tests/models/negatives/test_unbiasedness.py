@@ -6,7 +6,6 @@ of the correction flipped, or without it, the same test fails: that is what the 
 
 import numpy as np
 import pytest
-
 from tabular import NUM_ITEMS, World
 
 SAMPLERS = ["uniform", "popularity", "in-batch"]

@@ -155,7 +155,7 @@ def test_the_next_epoch_is_another_one():
 @pytest.mark.parametrize("window", [1, 2, 9])
 def test_chances_of_targets_are_those_of_a_simulation(empty, window):
     rows = [[0, 1, 2, 3, 4], [5], [6, 7]]
-    sampler, repeats = Remember(), 4_000
+    sampler, repeats = Remember(), 1_500
     params = {"target_window": window, "empty_history_share": empty, "cuts_per_user": 2}
     made = batches(rows, sampler, **params)
     for _ in range(repeats):
@@ -192,7 +192,7 @@ def test_expected_counts_in_a_batch_are_those_of_a_simulation():
     made = Batches(people, sampler, params, NUM_ITEMS, rng)
     drawn, chances = np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS)
     expected = np.zeros(NUM_ITEMS)
-    for _ in range(600):
+    for _ in range(300):
         for batch in made.epoch():
             ids = batch["item_ids"][batch["candidates"]]
             drawn[ids] += (~batch["own"]).sum(axis=0)
@@ -201,7 +201,7 @@ def test_expected_counts_in_a_batch_are_those_of_a_simulation():
             chances += (~has).sum(axis=0)
     found = drawn / chances
     assert expected[np.concatenate(rows).astype(int)].min() > 0
-    # 600 × 8 batches with up to 5 correlated rows each: a standard error of .007 at most. Users are drawn without
+    # 300 × 8 batches with up to 5 correlated rows each: a standard error of .01 at most. Users are drawn without
     # replacement, which the formula does not know: 4 of 39 make .02.
     assert np.abs(found - expected).max() < 0.04
     assert np.corrcoef(found, expected)[0, 1] > 0.99

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from small import FAST, no_features
 
 from bakeoff.models.softmax.item_tower import ItemTower, feature_matrix
 from bakeoff.models.softmax.model import SoftmaxDNN
 from bakeoff.models.tensorflow import tf
 from bakeoff.preparation.features import EncodedFeatures
-from small import FAST, no_features
 
 FEATURES = EncodedFeatures(
     dense=np.array([[2.0], [-1.0], [0.0]], np.float32),

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from small import FAST, no_features, queries
 
 from bakeoff.models.encoder import EncoderRetriever
 from bakeoff.models.softmax.batches import Batches
@@ -7,7 +10,6 @@ from bakeoff.models.softmax.model import SoftmaxDNN
 from bakeoff.models.softmax.trainer import SoftmaxTrainer, make_sampler
 from bakeoff.models.tensorflow import tf
 from bakeoff.params import NegativesParams
-from small import FAST, no_features, queries
 
 NUM_ITEMS = 12
 PARAMS = FAST.model_copy(update={"target_window": 2, "cuts_per_user": 2, "users_per_batch": 3, "dropout": 0.0})
@@ -83,7 +85,7 @@ def test_training_lowers_the_loss_with_every_sampler(sampler):
     rng = np.random.default_rng(2)
     rows = [rng.permutation(np.arange(6) + 6 * (user % 2)).tolist() for user in range(12)]
     trained = trainer(negatives(sampler=sampler, num_sampled=8), rows)
-    losses = [trained.run_epoch() for _ in range(10)]
+    losses = [trained.run_epoch() for _ in range(6)]
     assert losses[-1] < losses[0] - 0.1
     assert np.isfinite(losses).all()
 
@@ -108,8 +110,9 @@ def test_changing_what_comes_after_a_history_changes_no_query():
     retriever = EncoderRetriever(trained.encoder())
     known = queries([[1, 2, 3]])
     cut = queries([[1, 2, 3, 8, 9]]).histories.first(3)
-    assert retriever.embed_queries(known).tolist() == retriever.embed_queries(type(known)(cut, known.dense, known.categorical)).tolist()
-    assert not np.allclose(retriever.embed_queries(queries([[1, 2, 4]])), retriever.embed_queries(known), atol=1e-4)
+    found = retriever.embed_queries(known)
+    assert retriever.embed_queries(replace(known, histories=cut)).tolist() == found.tolist()
+    assert not np.allclose(retriever.embed_queries(queries([[1, 2, 4]])), found, atol=1e-4)
 
 
 def test_serving_asks_the_tower_as_training_does():
@@ -126,7 +129,3 @@ def test_serving_asks_the_tower_as_training_does():
     served = EncoderRetriever(encoder)
     assert served.embed_queries(asked) == pytest.approx(in_training[:, 1], abs=1e-6)
     assert served.embed_queries(queries([[], []])) == pytest.approx(in_training[:, 0], abs=1e-6)
-
-
-def test_users_without_history_do_not_matter_to_training():
-    assert trainer(rows=ROWS).run_epoch() == pytest.approx(trainer(rows=[[], *ROWS, []]).run_epoch(), rel=1e-4)

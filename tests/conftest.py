@@ -1,0 +1,13 @@
+"""The order in which test files start."""
+
+import pytest
+
+SLOWEST_FIRST = ("tests/pipeline/test_end_to_end.py", "tests/flows/", "tests/stages/test_train.py", "tests/stages/")
+"""A long file that starts last would keep one core waiting for the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((i for i, start in enumerate(SLOWEST_FIRST) if item.nodeid.startswith(start)), len(SLOWEST_FIRST))
+
+    items.sort(key=place)

@@ -1,0 +1,252 @@
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+import pytest
+import small_split
+
+from bakeoff.errors import BakeoffError
+from bakeoff.models.exported import load_retriever
+from bakeoff.preparation.features import FeatureEncoding
+from bakeoff.stages import evaluate, train_mf, train_popularity, train_softmax
+from bakeoff.stages.prepared import load_prepared
+from bakeoff.workspace import MODELS, Workspace
+
+TRAIN_ALL = """
+import sys
+from importlib import import_module
+from pathlib import Path
+from bakeoff.params import Params
+from bakeoff.workspace import MODELS, Workspace
+params = Params.model_validate_json(sys.argv[1])
+for name in MODELS:
+    import_module(f"bakeoff.stages.train_{name}").run(params, Workspace(Path(sys.argv[2])))
+"""
+NUM_TRAIN, NUM_VALID = 3 * len(small_split.WARM), len(small_split.WARM)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two workspaces in which a process of its own trained every model, and what each printed."""
+    roots = [tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")]
+    for root in roots:
+        small_split.write_split(Workspace(root))
+    command = [sys.executable, "-W", "error", "-c", TRAIN_ALL, small_split.PARAMS.model_dump_json()]
+    processes = [
+        subprocess.Popen([*command, root], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for root in roots
+    ]
+    outputs = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    return [(Workspace(root), output) for root, output in zip(roots, outputs, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def trained(runs):
+    return runs[0][0]
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """A split on which nothing is trained yet."""
+    workspace = Workspace(tmp_path)
+    small_split.write_split(workspace)
+    return workspace
+
+
+def training(workspace, name):
+    return json.loads((workspace.model(name) / "training.json").read_text(encoding="utf-8"))
+
+
+def digests(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_two_processes_write_the_same_bytes(runs):
+    first, second = (digests(workspace.root / "models") for workspace, _ in runs)
+    assert first == second
+    assert {name.split("/")[0] for name in first} == set(MODELS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_directory_holds_what_serving_needs_and_nothing_else(trained, name):
+    assert set(digests(trained.model(name))) == {
+        "features.json",
+        "items.parquet",
+        "training.json",
+        "saved_model/saved_model.pb",
+        "saved_model/variables/variables.index",
+        "saved_model/variables/variables.data-00000-of-00001",
+    }
+    assert [path.name for path in sorted((trained.root / "models").iterdir())] == sorted(MODELS)
+    items = pd.read_parquet(trained.model(name) / "items.parquet")
+    assert items["item_id"].tolist() == small_split.ITEMS
+    assert items.columns.tolist() == ["item_id", "title"]
+    encoding = (trained.model(name) / "features.json").read_text(encoding="utf-8")
+    assert FeatureEncoding.model_validate_json(encoding) == load_prepared(trained).encoding
+
+
+@pytest.mark.parametrize(("name", "dim", "epochs"), [("mf", 4, 3), ("softmax", 4, 2)])
+def test_training_json_describes_a_contender(trained, name, dim, epochs):
+    found = training(trained, name)
+    assert set(found) == {
+        "model",
+        "dim",
+        "selected_epoch",
+        "selection_metric",
+        "num_parameters",
+        "num_train_events",
+        "fallback",
+        "curve",
+        "refit_curve",
+        "settings",
+        "notes",
+    }
+    assert (found["model"], found["dim"], found["selection_metric"]) == (name, dim, "ndcg@10")
+    assert found["num_train_events"] == NUM_TRAIN + NUM_VALID
+    assert [row["epoch"] for row in found["curve"]] == list(range(1, epochs + 1))
+    assert all(set(row) == {"epoch", "loss", "valid_ndcg@10", "valid_recall@20"} for row in found["curve"])
+    scores = [row["valid_ndcg@10"] for row in found["curve"]]
+    assert found["selected_epoch"] == 1 + scores.index(max(scores))
+    assert [row["epoch"] for row in found["refit_curve"]] == list(range(1, found["selected_epoch"] + 1))
+    assert found["settings"] == getattr(small_split.PARAMS, name).model_dump(mode="json")
+    assert (found["fallback"] is None) == (name == "softmax")
+
+
+def test_training_json_of_popularity_has_nothing_to_select(trained):
+    assert training(trained, "popularity") == {
+        "model": "popularity",
+        "dim": 1,
+        "selected_epoch": None,
+        "selection_metric": None,
+        "num_parameters": len(small_split.ITEMS),
+        "num_train_events": NUM_TRAIN + NUM_VALID,
+        "fallback": None,
+        "curve": [],
+        "refit_curve": [],
+        "settings": {},
+        "notes": {},
+    }
+
+
+def test_popularity_counts_train_and_validation(trained):
+    prepared = load_prepared(trained)
+    expected = np.bincount(prepared.known().items, minlength=len(small_split.ITEMS))
+    assert load_retriever(trained.model("popularity")).item_embeddings.ravel().tolist() == expected.tolist()
+
+
+def test_the_exported_contender_was_refitted_on_validation_as_well(trained, workspace):
+    # MF of train and valid together, trained for the selected number of epochs, is the exported one.
+    from bakeoff.models.mf.trainer import MFTrainer
+
+    prepared = load_prepared(trained)
+    users = np.arange(len(small_split.WARM))
+    trainer = MFTrainer(
+        prepared.known().take(users), prepared.num_items, small_split.PARAMS.mf, small_split.PARAMS.seed
+    )
+    for _ in range(training(trained, "mf")["selected_epoch"]):
+        trainer.run_epoch()
+    exported = load_retriever(trained.model("mf")).item_embeddings
+    assert exported == pytest.approx(trainer.encoder().item_embeddings.numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_trained_model_can_be_evaluated(trained, name):
+    evaluate.run(small_split.PARAMS, trained, name)
+    metrics = json.loads((trained.evaluation(name) / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["test"]["num_users"] == len(small_split.WARM)
+    assert metrics["test"]["fallback_share"] == 0
+    assert metrics["new_users"]["0"]["num_users"] == len(small_split.NEW)
+    assert metrics["new_users"]["0"]["fallback_share"] == (1 if name == "mf" else 0)
+    lists = pd.read_parquet(trained.evaluation(name) / "recommendations.parquet")
+    # Four of twelve items are known of each user: eight are left for a list of ten.
+    assert lists.groupby("user_id").size().tolist() == [8] * len(small_split.WARM)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_cost_of_training_is_measured(trained, name):
+    cost = json.loads(trained.cost(f"train_{name}").read_text(encoding="utf-8"))
+    assert {"wall_seconds", "cpu_seconds", "peak_memory_bytes"} < set(cost)
+    assert cost["selection_seconds"] + cost["refit_seconds"] <= cost["wall_seconds"]
+    assert (cost["seconds_per_epoch"] > 0) == (name != "popularity")
+
+
+def test_a_summary_is_printed_and_nothing_else(runs):
+    _, (printed, errors) = runs[0]
+    lines = printed.splitlines()
+    assert lines[0] == "popularity: 12 items counted over 56 events"
+    assert lines[1].startswith("mf: epoch ")
+    assert " of 3 (validation ndcg@10 0." in lines[1]
+    assert lines[2] == "  104 parameters, 56 events"  # (14 users + 12 items) · 4
+    assert lines[3].startswith("softmax: epoch ")
+    assert len(lines) == 5
+    assert [line for line in errors.splitlines() if "absl" not in line and "cuda" not in line] == []
+
+
+def test_without_validation_events_the_last_epoch_is_taken_and_said_to_be(tmp_path, capsys):
+    workspace = Workspace(tmp_path)
+    small_split.write_split(workspace, with_valid=False)
+    train_mf.run(small_split.PARAMS, workspace)
+    found = training(workspace, "mf")
+    assert (found["selected_epoch"], found["selection_metric"], found["curve"]) == (3, None, [])
+    assert len(found["refit_curve"]) == 3
+    assert found["num_train_events"] == NUM_TRAIN
+    assert "mf: epoch 3 of 3 (the last one: there are no validation events to choose on)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stage", [train_popularity, train_mf, train_softmax], ids=lambda stage: stage.__name__)
+def test_without_a_split_the_stage_says_what_to_run(tmp_path, stage):
+    with pytest.raises(BakeoffError, match="is missing: run `bakeoff split` first"):
+        stage.run(small_split.PARAMS, Workspace(tmp_path))
+    assert not (tmp_path / "models").exists()
+    assert not (tmp_path / "artifacts").exists()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_without_train_events_the_stage_says_what_to_change(workspace, name):
+    events = pd.read_parquet(workspace.split / "train.parquet")
+    events[:0].to_parquet(workspace.split / "train.parquet")
+    with pytest.raises(BakeoffError, match="train part has no event: lower"):
+        import_module(f"bakeoff.stages.train_{name}").run(small_split.PARAMS, workspace)
+
+
+def test_training_again_takes_the_place_of_the_former_model(workspace):
+    train_popularity.run(small_split.PARAMS, workspace)
+    (workspace.model("popularity") / "left over").write_text("x", encoding="utf-8")
+    (workspace.root / "models" / ".popularity.part").mkdir()
+    train_popularity.run(small_split.PARAMS, workspace)
+    assert "left over" not in digests(workspace.model("popularity"))
+    assert [path.name for path in (workspace.root / "models").iterdir()] == ["popularity"]
+
+
+def test_a_training_that_fails_leaves_the_former_model_as_it_was(workspace, monkeypatch):
+    train_popularity.run(small_split.PARAMS, workspace)
+    before = digests(workspace.model("popularity"))
+
+    def fail(module, path):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("bakeoff.stages.training.export", fail)
+    with pytest.raises(OSError, match="disk full"):
+        train_popularity.run(small_split.PARAMS, workspace)
+    assert digests(workspace.model("popularity")) == before
+
+
+def test_the_test_part_has_no_influence_on_a_model(workspace, tmp_path):
+    other = Workspace(tmp_path / "other")
+    shutil.copytree(workspace.split, other.split)
+    test = pd.read_parquet(other.split / "test.parquet")
+    test[:3].to_parquet(other.split / "test.parquet")
+    for each in (workspace, other):
+        train_mf.run(small_split.PARAMS, each)
+    weights = [digests(each.model("mf") / "saved_model" / "variables") for each in (workspace, other)]
+    assert weights[0] == weights[1]
+    assert training(workspace, "mf") == training(other, "mf")
