@@ -1,6 +1,11 @@
-"""The order in which test files start."""
+"""What holds for all tests: no time limits, and the order in which files start."""
 
 import pytest
+from hypothesis import settings
+
+# Machines are shared: how long an example takes says nothing about the code.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 SLOWEST_FIRST = ("tests/pipeline/test_end_to_end.py", "tests/flows/", "tests/stages/test_train.py", "tests/stages/")
 """A long file that starts last would keep one core waiting for the other."""
