@@ -22,6 +22,7 @@ repro: $(READY) ## the same pipeline by plain DVC
 	@bakeoff verdict
 
 report: $(READY) ## open the report in a browser
+	@test -f reports/index.html || { echo "There is no report yet: make run"; exit 1; }
 	@python -m webbrowser -t "file://$(CURDIR)/reports/index.html"
 
 test: $(READY) ## every test
@@ -40,13 +41,12 @@ lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and 
 	uv pip compile --quiet --universal --generate-hashes --all-extras --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements.lock
 	grep -A100 '^uv==' requirements.lock | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > bootstrap.lock
 
-clean: ## remove the environment and everything that the pipeline made; data.dvc, dvc.lock and the DVC remote stay
-	rm -rf $(VENV) artifacts models data reports/index.html reports/data_docs .dvc/cache .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## remove the environment and what the pipeline made; data/, the DVC cache and what Git keeps stay
+	rm -rf $(VENV) artifacts models reports/index.html reports/data_docs .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # pip installs uv with its hash, uv the rest in seconds; both refuse a file whose hash is not in the lock.
 $(READY): requirements.lock bootstrap.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "python ≥ 3.11 is needed: make PYTHON=/path/to/python3.11 …"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python ≥ 3.11 is needed, $(PYTHON) is older: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "Python 3.11, 3.12 or 3.13 is needed (TensorFlow has wheels for these) and $(PYTHON) is none of them: make PYTHON=/path/to/python3.11 …"; exit 1; }
 	@echo "Making the environment in $(VENV) …"
 	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock; }
 	@$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python --require-hashes requirements.lock

@@ -4,7 +4,7 @@ The settings in params.yaml come from here. Run it in a workspace whose split is
 
     python benchmarks/search.py --settings 20 > benchmarks/search.md
 
-Test data is never read: each setting is trained on the train part and judged on the validation part, at the epoch
+Test data is never opened: each setting is trained on the train part and judged on the validation part, at the epoch
 that is best there.
 """
 

@@ -51,7 +51,14 @@ def experiment(
 def main() -> None:
     """Read the command line; wrong overrides are refused before a server starts."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--set", action="append", required=True, metavar="NAME=VALUE", dest="overrides")
+    parser.add_argument(
+        "--set",
+        action="append",
+        required=True,
+        metavar="NAME=VALUE",
+        dest="overrides",
+        help="a parameter of params.yaml, such as softmax.dim=32; repeatable",
+    )
     parser.add_argument("--name", help="of the experiment; by default one is made up")
     arguments = parser.parse_args()
     try:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -107,8 +108,19 @@ def summarise(states: Mapping[str, State[None]]) -> State[None]:
     return Completed(message=f"{len(names)} stages: {counts}.")
 
 
-if __name__ == "__main__":
-    final = pipeline(return_state=True)
+def main() -> None:
+    """Read the command line and run the flow, on the server of PREFECT_API_URL or on a temporary one."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--workspace", default=".", help="directory of dvc.yaml (default: this one)")
+    parser.add_argument(
+        "--stage-timeout-seconds", type=float, default=3600, help="a stage that takes longer is ended (default: 3600)"
+    )
+    arguments = parser.parse_args()
+    final = pipeline(arguments.workspace, arguments.stage_timeout_seconds, return_state=True)
     if not final.is_completed():
         sys.exit(f"error: {final.result(raise_on_failure=False)}")
     print(final.message)
+
+
+if __name__ == "__main__":
+    main()

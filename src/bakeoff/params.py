@@ -152,8 +152,8 @@ class MFParams(Frozen):
     init_scale: PositiveFloat = 0.1
     """Standard deviation of the initial embeddings' norm: entries are N(0, init_scale/√d)."""
     recency_scale: PositiveFloat | None = None
-    """τ of fold-in: the item at lag l of a query's history weighs exp(−l/τ); null: all weigh the same. Training
-    weighs all pairs the same in either case."""
+    """τ of fold-in: the item at lag l of a query's history weighs exp(−l/τ); null: all weigh the same, as they do
+    wherever events have no time. Training weighs all pairs the same in any case."""
 
 
 class NegativesParams(Frozen):
@@ -259,6 +259,16 @@ class Params(Frozen):
     evaluate: EvaluateParams = EvaluateParams()
     compare: CompareParams = CompareParams()
 
+    @model_validator(mode="after")
+    def _primary_metric_is_measured(self) -> Self:
+        measured = [f"{name}@{k}" for name in ("ndcg", "recall", "mrr", "hit_rate") for k in self.evaluate.cutoffs]
+        if self.compare.primary_metric not in measured:
+            raise ValueError(
+                f"compare.primary_metric {self.compare.primary_metric!r} is not measured: it must be one of "
+                f"{', '.join(measured)} (evaluate.cutoffs)"
+            )
+        return self
+
 
 def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Params:
     """Check values against the models.
@@ -286,6 +296,8 @@ def load_params(path: Path) -> Params:
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BakeoffError(f"{path} does not exist: run bakeoff in the project's directory.") from None
+    except OSError as error:
+        raise BakeoffError(f"{path} can't be read ({error.strerror}): it must be a readable file.") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise BakeoffError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, Mapping):

@@ -201,10 +201,6 @@ def test_what_the_model_knows_of_a_history_can_be_asked(shop):
     assert set(as_indices(found)[1]) <= {PAD}
 
 
-def test_which_items_are_in_the_catalogue_can_be_asked(shop):
-    assert np.asarray(shop.serving.knows_items(np.array(["item 13", "item 14", ""]))).tolist() == [True, False, False]
-
-
 def test_users_with_the_same_history_get_the_same_list(shop):
     answer = for_users(shop, ["user 0", "user 1"], 14)
     assert as_indices(answer["item_ids"])[0] == as_indices(answer["item_ids"])[1]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bakeoff.errors import BakeoffError
-from bakeoff.stages.prepared import load_prepared
+from bakeoff.stages.prepared import load_held_out, load_prepared
 from bakeoff.workspace import Workspace
 
 ENCODING = {
@@ -48,9 +48,23 @@ def test_rows_of_all_histories_are_user_indices_over_all_users(workspace):
     prepared = load_prepared(workspace)
     assert by_row(prepared.train) == [[1], [0], []]
     assert by_row(prepared.valid) == [[0], [], []]
-    assert by_row(prepared.test) == [[2], [], []]
-    assert by_row(prepared.new_history) == [[], [], [2, 0]]
-    assert by_row(prepared.new_test) == [[], [], [1]]
+    held_out = load_held_out(workspace, prepared)
+    assert by_row(held_out.test) == [[2], [], []]
+    assert by_row(held_out.new_history) == [[], [], [2, 0]]
+    assert by_row(held_out.new_test) == [[], [], [1]]
+
+
+def test_training_never_opens_what_is_held_out(workspace):
+    for name in ("test", "new_users"):
+        (workspace.split / f"{name}.parquet").unlink()
+    assert by_row(load_prepared(workspace).train) == [[1], [0], []]
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "vocabulary/users.parquet", "vocabulary/features.json"])
+def test_a_damaged_file_is_named_with_the_way_out(workspace, name):
+    (workspace.split / name).write_bytes(b"damaged")
+    with pytest.raises(BakeoffError, match=rf"{name}.* can't be read .*dvc repro --force split"):
+        load_prepared(workspace)
 
 
 def test_the_numbers_of_users_and_items_are_those_of_the_vocabulary(workspace):
@@ -73,7 +87,7 @@ def test_features_are_encoded_for_all_users_and_items(workspace):
 
 def test_queries_join_the_histories_with_the_features_of_the_same_users(workspace):
     prepared = load_prepared(workspace)
-    queries = prepared.queries(prepared.new_history, np.array([2, 0]))
+    queries = prepared.queries(load_held_out(workspace, prepared).new_history, np.array([2, 0]))
     assert by_row(queries.histories) == [[2, 0], []]
     assert queries.dense.tolist() == [[-1.0], [1.0]]
     assert queries.categorical.tolist() == [[0], [2]]

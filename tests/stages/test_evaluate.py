@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bakeoff.errors import BakeoffError
-from bakeoff.params import EvaluateParams, Params
+from bakeoff.params import CompareParams, EvaluateParams, Params
 from bakeoff.stages import evaluate
 from bakeoff.workspace import Workspace
 
@@ -20,7 +20,10 @@ from bakeoff.workspace import Workspace
 #   3     10      –       not asked
 #   9     60, 50  40      new: 10 20 30 as long as nothing is known, else 40 30 20
 #   8     10      –       new, not asked
-PARAMS = Params(evaluate=EvaluateParams(cutoffs=(1, 3), list_length=3, first_interactions=(0, 1), users_per_block=2))
+PARAMS = Params(
+    evaluate=EvaluateParams(cutoffs=(1, 3), list_length=3, first_interactions=(0, 1), users_per_block=2),
+    compare=CompareParams(primary_metric="ndcg@3"),
+)
 TRAIN = [("1", "10"), ("2", "60"), ("3", "10")]
 VALID = [("1", "20")]
 TEST = [("1", "40"), ("2", "50"), ("2", "10")]

@@ -9,7 +9,7 @@ import pytest
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
 from bakeoff.stages import split
-from bakeoff.stages.prepared import load_prepared
+from bakeoff.stages.prepared import load_held_out, load_prepared
 from bakeoff.validation.promises import Promise
 from bakeoff.workspace import Workspace
 
@@ -112,10 +112,12 @@ def test_every_method_keeps_its_promises_and_loads(checked_workspace, method):
     assert {p["success"] for p in report(workspace)["promises"]} == {True}
     prepared = load_prepared(workspace)
     sizes = report(workspace)["sizes"]
-    assert {part: len(getattr(prepared, part).items) for part in ("train", "valid", "test")} == {
+    held_out = load_held_out(workspace, prepared)
+    found = {"train": prepared.train, "valid": prepared.valid, "test": held_out.test}
+    assert {part: len(events.items) for part, events in found.items()} == {
         part: sizes[part] for part in ("train", "valid", "test")
     }
-    assert len(prepared.new_history.items) + len(prepared.new_test.items) == sizes["new_user_events"]
+    assert len(held_out.new_history.items) + len(held_out.new_test.items) == sizes["new_user_events"]
     assert prepared.num_warm_users == sizes["warm_users"]
     assert prepared.num_users == sizes["warm_users"] + sizes["new_users"]
 
@@ -271,3 +273,10 @@ def test_a_feature_that_no_table_has_is_refused(workspace):
     wrong = params().model_copy(update={"data": params().data.model_copy(update={"user_features": {"x": "dense"}})})
     with pytest.raises(BakeoffError, match="users table has no column 'x'"):
         split.run(wrong, workspace)
+
+
+@pytest.mark.parametrize("name", ["interactions", "users", "items"])
+def test_a_damaged_table_is_named_with_the_way_out(workspace, name):
+    (workspace.validated / f"{name}.parquet").write_bytes(b"damaged")
+    with pytest.raises(BakeoffError, match=rf"{name}.parquet can't be read .*dvc repro --force validate"):
+        split.run(params(), workspace)

@@ -36,6 +36,11 @@ def unix_seconds(values: Any, unit: Unit, where: str) -> pa.Array:
     """
     if pa.types.is_temporal(values.type):
         return text_column(_whole_seconds(values))
+    if pa.types.is_nested(values.type):
+        raise BakeoffError(
+            f"{where} holds {values.type} values: a time must be a number, a text or a timestamp. Store it as "
+            "one, or set data.columns.timestamp: null in params.yaml."
+        )
     text = text_column(values)
     seconds = _from_iso(text) if unit == "iso" else _from_numbers(text, _PER_SECOND[unit])
     is_time = np.isfinite(seconds)

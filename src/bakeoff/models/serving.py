@@ -126,11 +126,6 @@ class ServingModule(tf.Module):
         history, _ = self._histories(rows)
         return {"item_ids": tf.gather(self._item_ids, tf.where(history == PAD, self._num_items, history))}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "item_ids")])
-    def knows_items(self, item_ids: Any) -> Any:
-        """Bool [B], which ids are in the catalogue."""
-        return self._items.lookup(item_ids) != PAD
-
     @property
     def _num_items(self) -> Any:
         return tf.shape(self.item_embeddings)[0]

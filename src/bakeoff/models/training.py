@@ -23,6 +23,9 @@ class Trainer(Protocol):
     def num_parameters(self) -> int:
         """Trained weights."""
 
+    def settings(self) -> dict[str, Any]:
+        """Parameters that were in force, as JSON values."""
+
     def notes(self) -> dict[str, float]:
         """Figures about the training that a report may show."""
 

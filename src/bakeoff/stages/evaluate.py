@@ -22,7 +22,7 @@ from bakeoff.params import EvaluateParams, Params
 from bakeoff.preparation.histories import PAD
 from bakeoff.stages.cost import measure
 from bakeoff.stages.files import replaced, write_json
-from bakeoff.stages.prepared import Prepared, load_prepared
+from bakeoff.stages.prepared import HeldOut, Prepared, load_held_out, load_prepared
 from bakeoff.workspace import Workspace
 
 ALL = "all"
@@ -47,19 +47,22 @@ def run(params: Params, workspace: Workspace, model: str, load: Callable[[Path],
     """
     with measure(workspace, f"evaluate_{model}") as cost:
         prepared = load_prepared(workspace)
-        warm = _with_events(prepared.test.lengths)
+        held_out = load_held_out(workspace, prepared)
+        warm = _with_events(held_out.test.lengths)
         if len(warm) == 0:
             raise BakeoffError(
                 "No warm user has a test item, so there is nothing to measure: raise split.test_share in "
                 "params.yaml, or bring more events per user, and split again."
             )
-        new = _with_events(prepared.new_test.lengths)
+        new = _with_events(held_out.new_test.lengths)
         retriever = _load(workspace, model, prepared.num_items, load)
         start = time.perf_counter()
         with _progress(model, len(warm) + len(new) * len(_steps(params.evaluate))) as advance:
             asker = Asker(retriever, params.evaluate.list_length, params.evaluate.users_per_block, advance)
-            test = _ask_warm(asker, prepared, warm)
-            steps = {name: _ask_new(asker, prepared, new, first) for name, first in _steps(params.evaluate).items()}
+            test = _ask_warm(asker, prepared, held_out, warm)
+            steps = {
+                name: _ask_new(asker, prepared, held_out, new, first) for name, first in _steps(params.evaluate).items()
+            }
         seconds = time.perf_counter() - start
         cost.note(ranking_seconds=seconds, ranked_queries=len(test) + sum(len(step) for step in steps.values()))
         metrics = _write_evaluation(workspace.evaluation(model), prepared, test, steps, params.evaluate)
@@ -101,19 +104,21 @@ def _progress(model: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda users: progress.advance(task, users)
 
 
-def _ask_warm(asker: Asker, prepared: Prepared, users: NDArray[np.int64]) -> Answers:
+def _ask_warm(asker: Asker, prepared: Prepared, held_out: HeldOut, users: NDArray[np.int64]) -> Answers:
     known = prepared.known()
-    return asker.ask(users, prepared.queries(known, users), known.take(users), prepared.test.take(users))
+    return asker.ask(users, prepared.queries(known, users), known.take(users), held_out.test.take(users))
 
 
-def _ask_new(asker: Asker, prepared: Prepared, users: NDArray[np.int64], first: int | None) -> Answers:
+def _ask_new(
+    asker: Asker, prepared: Prepared, held_out: HeldOut, users: NDArray[np.int64], first: int | None
+) -> Answers:
     """Tell the first events only, but leave all earlier events out of the lists.
 
     So figures for different numbers of events differ by what the model was told and nothing else.
     """
-    history = prepared.new_history
+    history = held_out.new_history
     told = history if first is None else history.first(first)
-    return asker.ask(users, prepared.queries(told, users), history.take(users), prepared.new_test.take(users))
+    return asker.ask(users, prepared.queries(told, users), history.take(users), held_out.new_test.take(users))
 
 
 def _write_evaluation(

@@ -1,6 +1,9 @@
 """What training, evaluation and reports read of a split: tables, features and histories in memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -10,6 +13,8 @@ from bakeoff.errors import BakeoffError
 from bakeoff.preparation.features import EncodedFeatures, FeatureEncoding
 from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.workspace import Workspace
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,6 @@ class Prepared:
         encoding: how raw features are encoded, for people who are not in the split.
         train: events to learn from. Rows of all Histories here are user_index over all users.
         valid: events of warm users on which settings and epochs are chosen.
-        test: events of warm users that are asked about.
-        new_history: what new users tell about themselves; rows of warm users are empty.
-        new_test: events of new users that are asked about; rows of warm users are empty.
     """
 
     users: pd.DataFrame
@@ -36,9 +38,6 @@ class Prepared:
     encoding: FeatureEncoding
     train: Histories
     valid: Histories
-    test: Histories
-    new_history: Histories
-    new_test: Histories
 
     @property
     def num_users(self) -> int:
@@ -65,40 +64,78 @@ class Prepared:
         return Queries(histories.take(rows), features.dense[rows], features.categorical[rows])
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """What no training sees; rows are user_index over all users.
+
+    Attributes:
+        test: events of warm users that are asked about.
+        new_history: what new users tell about themselves; rows of warm users are empty.
+        new_test: events of new users that are asked about; rows of warm users are empty.
+    """
+
+    test: Histories
+    new_history: Histories
+    new_test: Histories
+
+
 def load_prepared(workspace: Workspace) -> Prepared:
-    """Read `artifacts/split`.
+    """Read what training may see of `artifacts/split`: vocabulary, features, train and valid.
 
     Raises:
-        BakeoffError: a file is missing, or an event names a user or an item that is not in the vocabulary.
+        BakeoffError: a file is missing or damaged, or an event names what is not in the vocabulary.
     """
-    folder = workspace.split
-    vocabulary = workspace.vocabulary
-    try:
-        users = pd.read_parquet(vocabulary / "users.parquet")
-        items = pd.read_parquet(vocabulary / "items.parquet")
-        encoding = FeatureEncoding.model_validate_json((vocabulary / "features.json").read_bytes())
-        events = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("train", "valid", "test", "new_users")}
-    except FileNotFoundError as error:
-        raise BakeoffError(f"{error.filename or error} is missing: run `bakeoff split` first.") from None
-
-    def histories(part: pd.DataFrame) -> Histories:
-        rows = _index(part["user_id"], users["user_id"])
-        columns = _index(part["item_id"], items["item_id"])
-        return Histories.from_rows(rows, columns, part["timestamp"].to_numpy(), len(users))
-
-    new_users = events["new_users"]
+    users = _read(workspace.vocabulary / "users.parquet", pd.read_parquet)
+    items = _read(workspace.vocabulary / "items.parquet", pd.read_parquet)
+    encoding = _read(workspace.vocabulary / "features.json", _read_encoding)
     return Prepared(
         users=users,
         items=items,
         user_features=encoding.user.encode(users),
         item_features=encoding.item.encode(items),
         encoding=encoding,
-        train=histories(events["train"]),
-        valid=histories(events["valid"]),
-        test=histories(events["test"]),
-        new_history=histories(new_users[new_users["part"] == "history"]),
-        new_test=histories(new_users[new_users["part"] == "test"]),
+        train=_histories(_part(workspace, "train"), users, items),
+        valid=_histories(_part(workspace, "valid"), users, items),
     )
+
+
+def load_held_out(workspace: Workspace, prepared: Prepared) -> HeldOut:
+    """Read the test part and the new users of the same split.
+
+    Raises:
+        BakeoffError: as load_prepared.
+    """
+    users, items = prepared.users, prepared.items
+    new = _part(workspace, "new_users")
+    return HeldOut(
+        test=_histories(_part(workspace, "test"), users, items),
+        new_history=_histories(new[new["part"] == "history"], users, items),
+        new_test=_histories(new[new["part"] == "test"], users, items),
+    )
+
+
+def _part(workspace: Workspace, name: str) -> pd.DataFrame:
+    return _read(workspace.split / f"{name}.parquet", pd.read_parquet)
+
+
+def _read_encoding(path: Path) -> FeatureEncoding:
+    return FeatureEncoding.model_validate_json(path.read_bytes())
+
+
+def _read(path: Path, read: Callable[[Path], T]) -> T:
+    try:
+        return read(path)
+    except FileNotFoundError:
+        raise BakeoffError(f"{path} is missing: run `bakeoff split` first.") from None
+    except (OSError, ValueError) as error:  # Arrow's and pydantic's errors are ValueErrors
+        reason = str(error).splitlines()[0]
+        raise BakeoffError(f"{path} can't be read ({reason}): run `dvc repro --force split`.") from None
+
+
+def _histories(part: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> Histories:
+    rows = _index(part["user_id"], users["user_id"])
+    columns = _index(part["item_id"], items["item_id"])
+    return Histories.from_rows(rows, columns, part["timestamp"].to_numpy(), len(users))
 
 
 def _index(ids: pd.Series, vocabulary: pd.Series) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -75,7 +76,11 @@ def _read(connection: Backend, workspace: Workspace, name: str) -> ir.Table:
     path = workspace.validated / f"{name}.parquet"
     if not path.exists():
         raise BakeoffError(f"{path} is missing: run `bakeoff validate` first.")
-    return connection.read_parquet(path, table_name=name)
+    try:
+        return connection.read_parquet(path, table_name=name)
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0].replace(str(path.resolve()), str(path))
+        raise BakeoffError(f"{path} can't be read ({reason}): run `dvc repro --force validate`.") from None
 
 
 def _in_order(events: ir.Table, index: ir.Table) -> ir.Table:

@@ -23,4 +23,4 @@ def run(params: Params, workspace: Workspace) -> None:
 
         return trainer
 
-    train_contender(workspace, "mf", params.mf.max_epochs, params.mf.model_dump(mode="json"), make)
+    train_contender(workspace, "mf", params.mf.max_epochs, make)

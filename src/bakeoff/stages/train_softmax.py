@@ -26,4 +26,4 @@ def run(params: Params, workspace: Workspace) -> None:
 
         return trainer
 
-    train_contender(workspace, "softmax", settings.max_epochs, settings.model_dump(mode="json"), make)
+    train_contender(workspace, "softmax", settings.max_epochs, make)

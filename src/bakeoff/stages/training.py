@@ -39,7 +39,6 @@ def train_contender(
     workspace: Workspace,
     name: str,
     max_epochs: int,
-    settings: Mapping[str, Any],
     make: Callable[[Prepared], MakeTrainer],
 ) -> None:
     """Choose the epoch on validation, refit on train and validation for that many epochs, export.
@@ -50,7 +49,6 @@ def train_contender(
         workspace: where the split is read and models/<name> is written.
         name: of the model.
         max_epochs: epochs that are tried.
-        settings: written into training.json.
         make: given the split, a function that builds fresh trainers.
 
     Raises:
@@ -58,17 +56,11 @@ def train_contender(
     """
     with measure(workspace, f"train_{name}") as cost:
         prepared = load_prepared(workspace)
-        users = warm_users(prepared)
         make_trainer = make(prepared)
         start = time.perf_counter()
-        validated = np.flatnonzero(prepared.valid.lengths)
-        selection = Selection(max_epochs)
-        if len(validated):
-            trainer = make_trainer(prepared.queries(prepared.train, users))
-            validate = validation_scores(prepared, validated)
-            selection = choose_epoch(trainer, validate, SELECTION_METRIC, max_epochs, _progress)
+        selection = _select(prepared, make_trainer, max_epochs)
         chosen = time.perf_counter()
-        trainer = make_trainer(prepared.queries(prepared.known(), users))
+        trainer = make_trainer(prepared.queries(prepared.known(), warm_users(prepared)))
         refit_curve = refit(trainer, selection.epoch, _progress)
         refitted = time.perf_counter()
         cost.note(
@@ -81,17 +73,26 @@ def train_contender(
             "model": name,
             "dim": int(encoder.item_embeddings.shape[1]),
             "selected_epoch": selection.epoch,
-            "selection_metric": SELECTION_METRIC if len(validated) else None,
+            "selection_metric": SELECTION_METRIC if selection.curve else None,
             "num_parameters": trainer.num_parameters,
             "num_train_events": len(prepared.known().items),
             "fallback": getattr(encoder, "FALLBACK", None),
             "curve": selection.curve,
             "refit_curve": refit_curve,
-            "settings": settings,
+            "settings": trainer.settings(),
             "notes": trainer.notes(),
         }
         write_model(workspace, name, encoder, prepared, description)
     _print_summary(name, description, refitted - start)
+
+
+def _select(prepared: Prepared, make_trainer: MakeTrainer, max_epochs: int) -> Selection:
+    """The best epoch on validation; the last one, with no curve, where there are no validation events."""
+    users, validated = warm_users(prepared), np.flatnonzero(prepared.valid.lengths)
+    if len(validated) == 0:
+        return Selection(max_epochs)
+    trainer = make_trainer(prepared.queries(prepared.train, users))
+    return choose_epoch(trainer, validation_scores(prepared, validated), SELECTION_METRIC, max_epochs, _progress)
 
 
 def warm_users(prepared: Prepared) -> NDArray[np.int64]:

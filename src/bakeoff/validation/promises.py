@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from bakeoff.validation.checks import Check
 
 PARTS = ("train", "valid", "test", "new_history", "new_test")
-WARM_PARTS = ("train", "valid", "test")
 EXAMPLES = 3
 EARLIER = {"valid": ("train",), "test": ("train", "valid"), "new_test": ("new_history",)}
 """Within one user: the parts that lie before a part."""
@@ -171,8 +170,7 @@ def _suite(method: str) -> "list[Check]":
 
     def not_before(sentence: str, later: str, earlier: str) -> "Check":
         pair = {"column_A": later, "column_B": earlier, "ignore_row_if": "either_value_is_missing"}
-        kind = gxe.ExpectColumnPairValuesAToBeGreaterThanB
-        return promise(kind, sentence, or_equal=later == "timestamp", **pair)
+        return promise(gxe.ExpectColumnPairValuesAToBeGreaterThanB, sentence, or_equal=later == "timestamp", **pair)
 
     suite = [
         at_most_one("No pair of user and item lies in two parts", "parts of the pair"),

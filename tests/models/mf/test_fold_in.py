@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import reference_als
@@ -75,3 +77,14 @@ def test_an_encoder_follows_further_training(rows):
     after = EncoderRetriever(trainer.encoder())
     assert not np.allclose(before, after.item_embeddings, atol=1e-5)
     assert after.embed_queries(queries(rows)) == pytest.approx(trainer._als.user_embeddings, abs=1e-5)
+
+
+@pytest.mark.parametrize(("timestamp", "scale"), [(0, None), (1_600_000_000, 2.0)])
+def test_recency_plays_no_part_where_no_event_has_a_time(rows, timestamp, scale):
+    events = histories(rows)
+    events = replace(events, timestamps=np.full_like(events.timestamps, timestamp))
+    trainer = MFTrainer(events, NUM_ITEMS, PARAMS.model_copy(update={"recency_scale": 2.0}), seed=1)
+    trainer.run_epoch()
+    assert trainer.settings()["recency_scale"] == scale
+    weighs_the_same = trainer.encoder()._params.recency_scale is None
+    assert weighs_the_same == (scale is None)

@@ -100,7 +100,7 @@ class ImplicitALS:
         self.user_embeddings = self._solve_side(self._user_blocks, self.item_embeddings, len(histories))
 
     def run_epoch(self) -> float:
-        """Solve items given users, then users given items, so that users are what fold-in would give.
+        """Solve items given users, then users given items, as fold-in with equal weights would.
 
         Returns:
             loss L per observed pair.

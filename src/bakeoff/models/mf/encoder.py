@@ -14,8 +14,9 @@ from bakeoff.params import MFParams
 class MFEncoder(tf.Module):
     """Fold-in: the query embedding is the least-squares optimum of a history against fixed item embeddings.
 
-    ALS ends with the users' half of an epoch, so folding a trained user's history in gives exactly the embedding
-    that training gave. Without a history there is no equation to solve: the mean user embedding answers instead.
+    ALS ends with the users' half of an epoch, so with equal weights folding a trained user's history in gives
+    exactly the embedding that training gave; recency weights then move it towards the last items. Without a
+    history there is no equation to solve: the mean user embedding answers instead.
     """
 
     FALLBACK = "A user without history gets the mean of all users' embeddings."

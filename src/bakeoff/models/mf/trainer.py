@@ -1,5 +1,7 @@
 """MF in training."""
 
+from typing import Any
+
 from bakeoff.models.mf.als import ImplicitALS
 from bakeoff.models.mf.encoder import MFEncoder
 from bakeoff.params import MFParams
@@ -10,7 +12,13 @@ class MFTrainer:
     """Implicit ALS over the users that have a history."""
 
     def __init__(self, histories: Histories, num_items: int, params: MFParams, seed: int) -> None:
-        """Lay out the pairs; see ImplicitALS."""
+        """Lay out the pairs; see ImplicitALS.
+
+        Where no event has a time, the order of a history says nothing: recency then plays no part in fold-in.
+        """
+        if not histories.timestamps.any():
+            params = params.model_copy(update={"recency_scale": None})
+        self._params = params
         self._encoder = MFEncoder(num_items, params)
         self._als = ImplicitALS(histories, num_items, params, seed)
 
@@ -27,6 +35,10 @@ class MFTrainer:
     def num_parameters(self) -> int:
         """Entries of both embedding tables."""
         return int(self._als.item_embeddings.size + self._als.user_embeddings.size)
+
+    def settings(self) -> dict[str, Any]:
+        """Those that were given, but for a recency that the data cannot have."""
+        return self._params.model_dump(mode="json")
 
     def notes(self) -> dict[str, float]:
         """Nothing beyond the curves."""

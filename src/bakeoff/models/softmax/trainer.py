@@ -44,6 +44,7 @@ class SoftmaxTrainer:
         tf.keras.utils.set_random_seed(seed)
         rng = np.random.default_rng(seed)
         sampler = make_sampler(queries.histories, num_items, params)
+        self._params = params
         self._batches = Batches(queries, sampler, params, num_items, rng)
         self._model = SoftmaxDNN(params, num_items, item_features, categorical_sizes)
         first = next(self._batches.epoch())
@@ -78,6 +79,10 @@ class SoftmaxTrainer:
     def num_parameters(self) -> int:
         """Trained weights of both towers and the temperature."""
         return count_weights(self._model.trainable_weights)
+
+    def settings(self) -> dict[str, Any]:
+        """Those that were given."""
+        return self._params.model_dump(mode="json")
 
     def notes(self) -> dict[str, float]:
         """The learned temperature, and how many false negatives the mask of own items caught."""

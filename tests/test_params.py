@@ -1,0 +1,49 @@
+"""params.yaml: what is refused, and how that is said."""
+
+from pathlib import Path
+
+import pytest
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import Params, load_params, parse_params
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_shipped_file_states_every_parameter_that_there_is() -> None:
+    shipped = load_params(ROOT / "params.yaml")
+    assert set(shipped.model_dump(exclude_unset=True)) == set(Params.model_fields)
+    for section in ("mf", "softmax", "split", "validation", "evaluate", "compare"):
+        model = getattr(shipped, section)
+        assert model.model_fields_set == set(type(model).model_fields), section
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"softmax": {"dim": 0}}, r"softmax\.dim: .*greater than 0 \(got 0\)"),
+        ({"softmax": {"dimension": 8}}, r"softmax\.dimension: Extra inputs are not permitted"),
+        ({"split": {"test_share": 0.7, "valid_share": 0.3}}, "leave nothing to train on"),
+        ({"evaluate": {"list_length": 50}}, "list_length 50 is shorter than the largest cutoff 100"),
+        ({"compare": {"primary_metric": "ndcg@7"}}, r"'ndcg@7' is not measured: it must be one of ndcg@10, "),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_with_its_place_and_the_reason(values: dict, message: str) -> None:
+    with pytest.raises(BakeoffError, match=message):
+        parse_params(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("split: [", "is not valid YAML"), ("- 1", "must hold sections"), ("seed: 1\nseed: 2", "is not valid YAML")],
+)
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(BakeoffError, match=message):
+        load_params(path)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(BakeoffError, match="run bakeoff in the project's directory"):
+        load_params(tmp_path / "params.yaml")
