@@ -23,7 +23,8 @@ from publish import publish_comparison, publish_metrics, publish_validation
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 Future = PrefectFuture[State[None]]
-SIDE_BY_SIDE: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=max(2, os.cpu_count() or 2))
+# More stages than cores, so that none of them waits for a core's other stage to load its libraries.
+SIDE_BY_SIDE: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=2 + (os.cpu_count() or 2))
 
 
 class PipelineError(Exception):

@@ -1,5 +1,6 @@
 """The TensorFlow side of a retriever: what is exported, and how it is asked from NumPy."""
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,7 +36,7 @@ class Encoder(Protocol):
 class EncoderRetriever:
     """A retriever over an encoder: the same code asks a model in memory and an exported one."""
 
-    def __init__(self, encoder: Encoder, queries_per_block: int = 512) -> None:
+    def __init__(self, encoder: Encoder, queries_per_block: int = 128) -> None:
         """Wrap an encoder; memory grows with queries_per_block, not with the number of queries."""
         self._encoder = encoder
         self._queries_per_block = queries_per_block
@@ -48,18 +49,25 @@ class EncoderRetriever:
     def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
         """[len(queries), dim]."""
         embeddings = np.zeros((len(queries), int(self._encoder.item_embeddings.shape[1])), np.float32)
-        for part, block in queries.blocks(self._queries_per_block):
+        for rows, block in self._blocks(queries):
             history, timestamps = block.histories.padded(_width(block))
-            embeddings[part] = self._encoder.embed_queries(history, timestamps, block.dense, block.categorical)
+            embeddings[rows] = self._encoder.embed_queries(history, timestamps, block.dense, block.categorical)
         return embeddings
 
     def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
         """[len(queries)]."""
         fallback = np.zeros(len(queries), np.bool_)
-        for part, block in queries.blocks(self._queries_per_block):
+        for rows, block in self._blocks(queries):
             history, _ = block.histories.padded(_width(block))
-            fallback[part] = self._encoder.uses_fallback(history)
+            fallback[rows] = self._encoder.uses_fallback(history)
         return fallback
+
+    def _blocks(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], Queries]]:
+        """Blocks of queries with histories of like length, so that little of a block is padding, and their rows."""
+        order = np.argsort(queries.histories.lengths, kind="stable")
+        for start in range(0, len(order), self._queries_per_block):
+            rows = order[start : start + self._queries_per_block]
+            yield rows, queries.take(rows)
 
 
 def _width(block: Queries) -> int:
