@@ -39,7 +39,7 @@ def test_a_model_evaluated_on_other_users_stops_the_comparison(evidence: Evidenc
 
 
 def test_a_primary_metric_that_was_not_evaluated_is_refused_with_the_choices(evidence: Evidence):
-    params = parse_params({"compare": {"primary_metric": "ndcg@7"}})
+    params = parse_params({"compare": {"primary_metric": "ndcg@7"}, "evaluate": {"cutoffs": [7]}})
     with pytest.raises(BakeoffError, match=r"'ndcg@7' is not evaluated: choose one of ndcg@10"):
         summarize(evidence, params)
 

@@ -140,7 +140,7 @@ def _new_users(summary: Summary) -> Figure:
         key="new-users",
         title=f"{formats.metric_label(metric)} on new users",
         alt="Dot chart: a group per number of first interactions, a dot with its interval per model.",
-        sentence=sentences.new_users(summary.new_users, metric),
+        sentence=f"{sentences.new_users(summary.new_users, metric)} An open mark is a fallback.",
         spec=charts.groups(
             _new_user_frame(summary.new_users, metric),
             formats.metric_label(metric),

@@ -90,7 +90,7 @@ def new_users(figures: Sequence[NewUserFigure], metric: str) -> str:
     known = "nothing" if first == "0" else f"{first} interactions"
     return (
         f"Told {known}: {figure('softmax', first)} and {figure('mf', first)}; told {last} earlier "
-        f"interactions: {figure('softmax', last)} and {figure('mf', last)}. An open mark is a fallback."
+        f"interactions: {figure('softmax', last)} and {figure('mf', last)}."
     )
 
 
