@@ -4,7 +4,7 @@ import pytest
 
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.significance import Verdict
-from bakeoff.params import Params, parse_params
+from bakeoff.params import Params
 from bakeoff.report import charts
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import popularity_profile
@@ -36,12 +36,6 @@ def test_a_model_evaluated_on_other_users_stops_the_comparison(evidence: Evidenc
     fewer = replace(evidence.models["mf"], users=evidence.models["mf"].users.iloc[1:])
     with pytest.raises(BakeoffError, match="mf was evaluated on other users"):
         summarize(replace(evidence, models={**evidence.models, "mf": fewer}), params)
-
-
-def test_a_primary_metric_that_was_not_evaluated_is_refused_with_the_choices(evidence: Evidence):
-    params = parse_params({"compare": {"primary_metric": "ndcg@7"}, "evaluate": {"cutoffs": [7]}})
-    with pytest.raises(BakeoffError, match=r"'ndcg@7' is not evaluated: choose one of ndcg@10"):
-        summarize(evidence, params)
 
 
 def test_without_new_users_there_is_nothing_said_of_them(evidence: Evidence, params: Params):

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.significance import Verdict
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
@@ -72,16 +71,11 @@ def summarize(evidence: Evidence, params: Params) -> Summary:
     """Compute every figure of the report.
 
     Raises:
-        BakeoffError: the models were evaluated on different users, or the primary metric was not evaluated.
+        BakeoffError: the models were evaluated on different users.
     """
     check_same_users(evidence)
     metrics = [f"{name}@{k}" for name in METRIC_LABELS for k in params.evaluate.cutoffs]
     primary = params.compare.primary_metric
-    if primary not in metrics:
-        raise BakeoffError(
-            f"compare.primary_metric {primary!r} is not evaluated: choose one of {', '.join(metrics)}, "
-            "or add its cutoff to evaluate.cutoffs."
-        )
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
     values = {name: model.users for name, model in evidence.models.items()}
     softmax, mf = ([values[name][metric].to_numpy() for metric in metrics] for name in ("softmax", "mf"))
