@@ -21,7 +21,7 @@ from rich.progress import track
 from bakeoff.models.mf.trainer import MFTrainer
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
 from bakeoff.models.training import Trainer, choose_epoch, seed_everything, silent
-from bakeoff.params import MFParams, SoftmaxParams, load_params
+from bakeoff.params import MFParams, Params, SoftmaxParams, load_params
 from bakeoff.preparation.histories import Queries
 from bakeoff.stages.prepared import Prepared, load_prepared
 from bakeoff.stages.training import SELECTION_METRIC, validation_scores, warm_users
@@ -54,9 +54,10 @@ def draw(space: Mapping[str, list[Any]], rng: np.random.Generator) -> Setting:
     return {name: values[rng.integers(len(values))] for name, values in space.items()}
 
 
-def trainer_of(model: str, prepared: Prepared, queries: Queries, setting: Setting, seed: int) -> tuple[Trainer, int]:
+def trainer_of(
+    model: str, params: Params, prepared: Prepared, queries: Queries, setting: Setting, seed: int
+) -> tuple[Trainer, int]:
     """A fresh trainer with these settings and its number of epochs."""
-    params = load_params(Workspace().params)
     if model == "mf":
         mf = MFParams.model_validate({**params.mf.model_dump(), **setting})
         return MFTrainer(queries.histories, prepared.num_items, mf, seed), mf.max_epochs
@@ -66,7 +67,9 @@ def trainer_of(model: str, prepared: Prepared, queries: Queries, setting: Settin
     return trainer, softmax.max_epochs
 
 
-def search(model: str, prepared: Prepared, settings: int, seed: int) -> tuple[list[tuple[float, int, Setting]], float]:
+def search(
+    model: str, params: Params, prepared: Prepared, settings: int, seed: int
+) -> tuple[list[tuple[float, int, Setting]], float]:
     """Validation score, epoch and setting of each draw, best first, and the seconds that all took."""
     rng = np.random.default_rng(seed)
     validate: Callable[..., dict[str, float]] = validation_scores(prepared, np.flatnonzero(prepared.valid.lengths))
@@ -75,7 +78,7 @@ def search(model: str, prepared: Prepared, settings: int, seed: int) -> tuple[li
     for _ in track(range(settings), model, console=Console(stderr=True), disable=not sys.stderr.isatty()):
         setting = draw(SPACES[model], rng)
         seed_everything(seed)
-        trainer, epochs = trainer_of(model, prepared, queries, setting, seed)
+        trainer, epochs = trainer_of(model, params, prepared, queries, setting, seed)
         found = choose_epoch(trainer, validate, SELECTION_METRIC, epochs, silent)
         results.append((found.curve[found.epoch - 1][f"valid_{SELECTION_METRIC}"], found.epoch, setting))
     return sorted(results, key=lambda row: -row[0]), time.perf_counter() - start
@@ -87,11 +90,11 @@ def main() -> None:
     parser.add_argument("--settings", type=int, default=20, help="settings per contender (default: 20)")
     parser.add_argument("--seed", type=int, default=42, help="of the draws and of every training (default: 42)")
     arguments = parser.parse_args()
-    prepared = load_prepared(Workspace())
+    params, prepared = load_params(Workspace().params), load_prepared(Workspace())
     print(f"# Random search on validation, {arguments.settings} settings for each contender\n")
     print(f"Made by `python benchmarks/search.py --settings {arguments.settings} --seed {arguments.seed}`.\n")
     for model, space in SPACES.items():
-        results, seconds = search(model, prepared, arguments.settings, arguments.seed)
+        results, seconds = search(model, params, prepared, arguments.settings, arguments.seed)
         print(f"## {model}, {seconds:.0f} s\n")
         print(f"| {SELECTION_METRIC} (validation) | epoch | {' | '.join(space)} |")
         print("|" + "---|" * (len(space) + 2))

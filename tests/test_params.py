@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import BakeoffError
+from bakeoff.evaluation import measures
 from bakeoff.params import Params, load_params, parse_params
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,11 @@ def test_the_shipped_file_states_every_parameter_that_there_is() -> None:
 def test_a_value_that_cannot_be_is_refused_with_its_place_and_the_reason(values: dict, message: str) -> None:
     with pytest.raises(BakeoffError, match=message):
         parse_params(values)
+
+
+@pytest.mark.parametrize("metric", measures._ACCURACY)
+def test_every_accuracy_metric_may_be_the_primary_one(metric: str) -> None:
+    assert parse_params({"compare": {"primary_metric": f"{metric}@20"}}).compare.primary_metric == f"{metric}@20"
 
 
 @pytest.mark.parametrize(
