@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
+PEERS := .venv-peers
+PEER_LOCKS := $(addprefix benchmarks/peers/,requirements.lock torch.lock torch-cpu.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help run repro report test check format lock clean
+.PHONY: help run repro report test check format lock bench benchlock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,8 +43,17 @@ lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and 
 	uv pip compile --quiet --universal --generate-hashes --all-extras --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements.lock
 	grep -A100 '^uv==' requirements.lock | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > bootstrap.lock
 
+bench: $(READY) $(PEERS)/.ready ## this project beside its peers; `make bench BENCH=--help` lists the options
+	@python benchmarks/bench.py $(BENCH)
+
+benchlock: $(READY) ## pin the peers' environment again
+	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 benchmarks/peers/requirements.in -o $(PEERS).lock
+	awk '/^[a-z]/ {keep = !/^(torch|triton|cuda|nvidia)/} keep' $(PEERS).lock > benchmarks/peers/requirements.lock
+	awk '/^[a-z]/ {keep = /^(torch|triton|cuda|nvidia)/} keep' $(PEERS).lock > benchmarks/peers/torch.lock
+	rm $(PEERS).lock
+
 clean: ## remove the environment and what the pipeline made; data/, the DVC cache and what Git keeps stay
-	rm -rf $(VENV) artifacts models reports/index.html reports/data_docs .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) artifacts models reports/index.html reports/data_docs .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # pip installs uv with its hash, uv the rest in seconds; both refuse a file whose hash is not in the lock.
 $(READY): requirements.lock bootstrap.lock pyproject.toml
@@ -51,4 +62,14 @@ $(READY): requirements.lock bootstrap.lock pyproject.toml
 	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock; }
 	@$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python --require-hashes requirements.lock
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# PyTorch for Linux drags CUDA libraries in (3 GB) and does not load without them. Its build without CUDA is taken where
+# pip is configured with a folder that has it (PIP_FIND_LINKS).
+$(PEERS)/.ready: $(PEER_LOCKS) | $(READY)
+	@echo "Making the peers' environment in $(PEERS) …"
+	@test -x $(PEERS)/bin/python || python -m venv --without-pip $(PEERS)
+	@uv pip sync --quiet --python $(PEERS)/bin/python --require-hashes benchmarks/peers/requirements.lock
+	@uv pip install --quiet --python $(PEERS)/bin/python --no-deps --require-hashes --no-index $(addprefix --find-links ,$(PIP_FIND_LINKS)) -r benchmarks/peers/torch-cpu.lock 2> /dev/null || { echo "… with PyTorch from the package index and, on Linux, 3 GB of CUDA libraries"; uv pip install --quiet --python $(PEERS)/bin/python --no-deps --require-hashes -r benchmarks/peers/torch.lock; }
+	@$(PEERS)/bin/python -c 'import implicit, torch'
 	@touch $@

@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation import measures
-from bakeoff.params import Params, load_params, parse_params
+from bakeoff.params import Frozen, Params, load_params, parse_params
 
 ROOT = Path(__file__).parents[1]
 
@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[1]
 def test_the_shipped_file_states_every_parameter_that_there_is() -> None:
     shipped = load_params(ROOT / "params.yaml")
     assert set(shipped.model_dump(exclude_unset=True)) == set(Params.model_fields)
-    for section in ("mf", "softmax", "split", "validation", "evaluate", "compare"):
-        model = getattr(shipped, section)
-        assert model.model_fields_set == set(type(model).model_fields), section
+    sections = {name: value for name, value in shipped if isinstance(value, Frozen)}
+    assert {"recent_popularity", "ease", "mf", "softmax", "split", "evaluate"} < set(sections)
+    for name, section in sections.items():
+        assert section.model_fields_set == set(type(section).model_fields), name
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,9 @@ def test_the_shipped_file_states_every_parameter_that_there_is() -> None:
     [
         ({"softmax": {"dim": 0}}, r"softmax\.dim: .*greater than 0 \(got 0\)"),
         ({"softmax": {"dimension": 8}}, r"softmax\.dimension: Extra inputs are not permitted"),
+        ({"ease": {"regularization": 0}}, r"ease\.regularization: .*greater than 0 \(got 0\)"),
+        ({"ease": {"recency_scale": 0}}, r"ease\.recency_scale: .*greater than 0 \(got 0\)"),
+        ({"recent_popularity": {"window_days": -1}}, r"recent_popularity\.window_days: .*greater than 0 \(got -1\)"),
         ({"split": {"test_share": 0.7, "valid_share": 0.3}}, "leave nothing to train on"),
         ({"evaluate": {"list_length": 50}}, "list_length 50 is shorter than the largest cutoff 100"),
         ({"compare": {"primary_metric": "ndcg@7"}}, r"'ndcg@7' is not measured: it must be one of ndcg@10, "),

@@ -8,7 +8,7 @@ import typer
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import load_params
-from bakeoff.workspace import Workspace, check_model
+from bakeoff.workspace import MODELS, Workspace, check_model
 
 app = typer.Typer(
     help="Matrix factorisation or a softmax DNN? Measured on your own interaction data.",
@@ -18,7 +18,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-ModelName = Annotated[str, typer.Argument(help="popularity, mf or softmax")]
+_NAMES = f"{', '.join(MODELS[:-1])} or {MODELS[-1]}"
+ModelName = Annotated[str, typer.Argument(help=_NAMES)]
 
 
 # Stages are imported inside the commands: TensorFlow alone takes seconds that `--help` need not pay.
@@ -59,13 +60,29 @@ def split() -> None:
 
 @app.command()
 def train(model: ModelName) -> None:
-    """Choose the epoch on validation, refit on train and validation, export the retriever."""
+    """Train on train and validation, for as many epochs as validation says, and export the retriever."""
     from importlib import import_module
 
     workspace = Workspace()
     settings = load_params(workspace.params)
     check_model(model)
     import_module(f"bakeoff.stages.train_{model}").run(settings, workspace)
+
+
+@app.command()
+def tune(
+    model: ModelName,
+    trials: Annotated[int, typer.Option(min=1, help="Settings that are tried, in total; earlier runs count.")] = 20,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that it may take, in total.")] = 3600,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that try settings at the same time.")] = 1,
+    apply: Annotated[bool, typer.Option("--apply", help="Write the best values into params.yaml.")] = False,
+) -> None:
+    """Search for settings on validation and propose the best as a diff of params.yaml; go on if interrupted."""
+    from bakeoff.stages import tune as stage
+
+    workspace = Workspace()
+    settings = load_params(workspace.params)
+    stage.run(settings, workspace, model, trials=trials, timeout=timeout, jobs=jobs, apply=apply)
 
 
 @app.command()
@@ -97,7 +114,7 @@ def verdict() -> None:
 
 @app.command()
 def recommend(
-    model: Annotated[str, typer.Option(help="popularity, mf or softmax")] = "softmax",
+    model: Annotated[str, typer.Option(help=_NAMES)] = "softmax",
     user: Annotated[str | None, typer.Option(help="Id of a user that the model was trained on.")] = None,
     history: Annotated[
         str | None, typer.Option(help='Item ids of someone new, oldest first: "50,181". May be empty: "".')
@@ -110,9 +127,13 @@ def recommend(
 ) -> None:
     """Recommend items to a known user, or to someone new by history and features."""
     from bakeoff.stages import recommend as stage
+    from bakeoff.stages.skipped import refuse_skipped
 
+    workspace = Workspace()
+    check_model(model)
+    refuse_skipped(workspace, model)
     features = [*(feature or []), *([f"age={age}"] if age is not None else [])]
-    stage.run(Workspace(), model=model, user=user, history=history, features=features, k=k)
+    stage.run(workspace, model=model, user=user, history=history, features=features, k=k)
 
 
 @app.command()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bakeoff.errors import BakeoffError
 
-MODELS = ("popularity", "mf", "softmax")
-"""Names of the retrievers, in the order in which reports show them: the reference, then the contenders."""
+MODELS = ("popularity", "recent_popularity", "ease", "mf", "softmax", "two_tower")
+"""Names of the retrievers, in the order in which reports show them: the reference, baselines, the contenders."""
 
 
 def check_model(name: str) -> None:
@@ -62,6 +62,10 @@ class Workspace:
     def evaluation(self, name: str) -> Path:
         """Lists and per-user metrics of one retriever."""
         return self.root / "artifacts/evaluation" / name
+
+    def tuning(self, name: str) -> Path:
+        """Record of the search for a model's settings; kept in Git, pinned by DVC."""
+        return self.root / "tuning" / f"{name}.json"
 
     def cost(self, stage: str) -> Path:
         """Measured cost of a stage: the only file of the stage that differs from run to run."""

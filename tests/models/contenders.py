@@ -1,21 +1,32 @@
 """Every retriever of the project, trained on a small world: what the contract suite runs on."""
 
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
-from small import FAST, histories, no_features, queries
+from small import FAST, FAST_TWO_TOWER, histories, no_features, queries
 
-from bakeoff.models.mf.trainer import MFTrainer
-from bakeoff.models.popularity import PopularityEncoder
+from bakeoff.models import ease
+from bakeoff.models.popularity import PopularityEncoder, recent_frequencies
 from bakeoff.models.serving import Catalogue
-from bakeoff.models.softmax.trainer import SoftmaxTrainer
 from bakeoff.models.training import seed_everything
-from bakeoff.params import MFParams
+from bakeoff.params import EASEParams, MFParams, Params, RecentPopularityParams
 from bakeoff.preparation.features import EncodedFeatures, FeatureEncoding
 from bakeoff.preparation.histories import Queries
+from bakeoff.workspace import MODELS
 
-NAMES = ["popularity", "mf", "softmax"]
-MF = MFParams(dim=4, unobserved_weight=0.1, regularization=0.01)
+NAMES = list(MODELS)
+"""Whatever the pipeline trains has to pass the suite."""
+
+SMALL = Params(
+    seed=1,
+    recent_popularity=RecentPopularityParams(window_days=1),
+    ease=EASEParams(regularization=2, recency_scale=8),
+    mf=MFParams(dim=4, unobserved_weight=0.1, regularization=0.01),
+    softmax=FAST,
+    two_tower=FAST_TWO_TOWER,
+)
+"""Settings for worlds of a few users and items."""
 
 ENCODING = FeatureEncoding.model_validate(
     {"user": {"dense": {"age": {"mean": 30, "std": 10}}, "categorical": {"job": ["cook", "nurse"], "town": []}}}
@@ -46,17 +57,29 @@ class World:
         return Catalogue(self.item_ids, self.user_ids, self.people, self.encoding)
 
 
-def train(name, world, epochs, seed=1, params=FAST):
+def _popularity(world, params):
+    return PopularityEncoder(np.bincount(world.people.histories.items, minlength=world.num_items))
+
+
+def _recent_popularity(world, params):
+    days = params.recent_popularity.window_days
+    return PopularityEncoder(recent_frequencies(world.people.histories, world.num_items, days))
+
+
+def _ease(world, params):
+    return ease.fit(world.people.histories, world.num_items, params.ease)
+
+
+FITTED_ONCE = {"popularity": _popularity, "recent_popularity": _recent_popularity, "ease": _ease}
+"""Models without epochs; the others are built as their stage builds them, with a world for the split."""
+
+
+def train(name, world, epochs, params=SMALL):
     """An encoder of the contender with this name."""
-    seed_everything(seed)
-    seen = world.people.histories
-    if name == "popularity":
-        return PopularityEncoder(np.bincount(seen.items, minlength=world.num_items))
-    if name == "mf":
-        trainer = MFTrainer(seen, world.num_items, MF, seed)
-    else:
-        sizes = tuple(len(values) for values in world.encoding.user.categorical.values())
-        trainer = SoftmaxTrainer(world.people, world.num_items, world.item_features, sizes, params, seed)
+    seed_everything(params.seed)
+    if name in FITTED_ONCE:
+        return FITTED_ONCE[name](world, params)
+    trainer = import_module(f"bakeoff.stages.train_{name}").build(world, world.people, params)
     for _ in range(epochs):
         trainer.run_epoch()
     return trainer.encoder()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bakeoff.params import SoftmaxParams
+from bakeoff.params import SoftmaxParams, TwoTowerParams
 from bakeoff.preparation.features import EncodedFeatures
 from bakeoff.preparation.histories import Histories, Queries
 
@@ -20,6 +20,9 @@ FAST = SoftmaxParams(
 )
 """A softmax DNN that trains in a second."""
 
+FAST_TWO_TOWER = TwoTowerParams(**FAST.model_dump(exclude={"negatives"}), item_hidden=(8,))
+"""The same for the two-tower model."""
+
 
 def histories(rows, start=1_000):
     """Lists of item indices → Histories, a second between events."""
@@ -34,6 +37,12 @@ def queries(rows, num_dense=0, num_categorical=0, start=1_000):
     shape = (len(rows), num_dense)
     codes = np.zeros((len(rows), num_categorical), np.int32)
     return Queries(histories(rows, start), np.zeros(shape, np.float32), codes)
+
+
+def numbered(rows):
+    """Queries of people whose features tell who they are: row u has dense [u, 10 u] and the code u."""
+    number = np.arange(len(rows))[:, np.newaxis]
+    return Queries(histories(rows), (number * [1, 10]).astype(np.float32), number.astype(np.int32))
 
 
 def no_features(size):

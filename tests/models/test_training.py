@@ -20,13 +20,14 @@ class Scripted:
         return self.epochs
 
 
-def choose(scores, metric="ndcg@10", progress=silent):
+def choose(scores, metric="ndcg@10", progress=silent, **more):
     trainer = Scripted([1 / n for n in range(1, len(scores) + 1)])
+    trainer.epochs = len(more.get("before", ()))
 
     def validate(encoder):
         return {"ndcg@10": scores[encoder - 1], "recall@20": -scores[encoder - 1]}
 
-    return choose_epoch(trainer, validate, metric, len(scores), progress), trainer
+    return choose_epoch(trainer, validate, metric, len(scores), progress, **more), trainer
 
 
 def test_the_epoch_with_the_best_validation_score_is_chosen():
@@ -73,6 +74,37 @@ def test_progress_is_told_what_is_going_on():
 def test_a_refit_runs_for_as_many_epochs_as_were_chosen():
     trainer = Scripted([3.0, 2.0, 1.0])
     assert refit(trainer, 2, silent) == [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}]
+    assert trainer.epochs == 2
+
+
+def test_epochs_that_lie_behind_a_trainer_count_and_are_not_run_again():
+    whole, _ = choose([0.1, 0.3, 0.2])
+    resumed, trainer = choose([0.1, 0.3, 0.2], before=whole.curve[:2])
+    assert resumed == whole
+    assert trainer.epochs == 3
+    trainer = Scripted([3.0, 2.0])
+    trainer.epochs = 1
+    assert refit(trainer, 2, silent, before=[{"epoch": 1, "loss": 3.0}]) == [
+        {"epoch": 1, "loss": 3.0},
+        {"epoch": 2, "loss": 2.0},
+    ]
+
+
+def test_after_each_epoch_the_curve_so_far_is_told():
+    told = []
+    choose([0.1, 0.3], after_epoch=lambda curve: told.append([row["valid_ndcg@10"] for row in curve]))
+    refit(Scripted([3.0, 2.0]), 2, silent, after_epoch=lambda curve: told.append([row["loss"] for row in curve]))
+    assert told == [[0.1], [0.1, 0.3], [3.0], [3.0, 2.0]]
+
+
+def test_what_is_raised_after_an_epoch_ends_the_training():
+    def enough(curve):
+        if len(curve) == 2:
+            raise StopAsyncIteration
+
+    trainer = Scripted([1.0, 1.0, 1.0])
+    with pytest.raises(StopAsyncIteration):
+        refit(trainer, 3, silent, after_epoch=enough)
     assert trainer.epochs == 2
 
 

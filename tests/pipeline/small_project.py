@@ -52,15 +52,11 @@ def small_params() -> dict:
         "user_features": {"age": "dense", "country": "categorical"},
         "item_features": {"year": "dense"},
     }
+    params["ease"] |= {"regularization": 5}
     params["mf"] |= {"dim": 8, "max_epochs": 3}
-    params["softmax"] |= {
-        "dim": 8,
-        "hidden": [8],
-        "max_epochs": 8,
-        "users_per_batch": 8,
-        "learning_rate": 0.02,
-        "target_window": 5,
-    }
+    tower = {"dim": 8, "hidden": [8], "users_per_batch": 8, "learning_rate": 0.02, "target_window": 5}
+    params["softmax"] |= tower | {"max_epochs": 8}
+    params["two_tower"] |= tower | {"item_hidden": [8], "max_epochs": 4}
     params["evaluate"] |= {"cutoffs": [10, 20], "list_length": 30}
     params["compare"] |= {"resamples": 500}
     return params

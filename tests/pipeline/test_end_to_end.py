@@ -10,7 +10,10 @@ import pytest
 from ruamel.yaml import YAML
 from small_project import call, new_workspace
 
-MODELS = ("popularity", "mf", "softmax")
+from bakeoff.workspace import MODELS
+
+PERSONAL = [name for name in MODELS if "popularity" not in name]
+"""Models that give different people different lists."""
 
 
 def lock(root: Path) -> dict[str, dict[str, str]]:
@@ -49,7 +52,7 @@ def test_printed_figures_follow_from_the_split_and_the_lists(finished: Path, mod
 
 
 def test_contenders_find_the_half_of_the_catalogue_that_a_user_likes(finished: Path) -> None:
-    for model in ("mf", "softmax"):
+    for model in PERSONAL:
         lists = pd.read_parquet(finished / f"artifacts/evaluation/{model}/recommendations.parquet")
         first = lists[lists["rank"] == 1].astype({"user_id": int, "item_id": int})
         assert ((first["item_id"] >= 25) == (first["user_id"] % 2 == 1)).mean() > 0.9
@@ -95,6 +98,21 @@ def test_metrics_plots_and_parameters_are_there_for_dvc(finished: Path, tmp_path
 def test_models_are_registered_as_artifacts(finished: Path) -> None:
     artifacts = YAML(typ="safe").load(finished / "dvc.yaml")["artifacts"]
     assert {name: artifact["path"] for name, artifact in artifacts.items()} == {m: f"models/{m}" for m in MODELS}
+
+
+def test_a_model_that_the_data_does_not_allow_is_left_out_and_the_rest_compared(finished: Path, tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    shutil.copytree(finished, root)
+    params = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(params.replace("max_items: 10000", "max_items: 10"))
+    call("dvc", "repro", cwd=root)
+    assert [path.name for path in (root / "models/ease").iterdir()] == ["training.json"]
+    assert [path.name for path in (root / "artifacts/evaluation/ease").iterdir()] == ["metrics.json"]
+    metrics = json.loads((root / "reports/metrics.json").read_text())
+    assert "ease" not in metrics
+    assert set(MODELS) - {"ease"} < set(metrics)
+    for report in ("index.html", "comparison.md"):
+        assert "more than ease.max_items = 10 in params.yaml" in (root / "reports" / report).read_text()
 
 
 def test_markup_in_titles_is_text_in_the_report(finished: Path) -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from synthetic import write_workspace
+from synthetic import NOISE, write_workspace
 
 from bakeoff.params import Params, parse_params
 from bakeoff.report.evidence import Evidence
@@ -22,15 +22,15 @@ def params() -> Params:
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Workspace:
-    """A compared workspace: every input invented, every report written."""
-    workspace = Workspace(write_workspace(tmp_path_factory.mktemp("workspace")))
-    compare.run(params, workspace)
+    """A compared workspace with every model: every input invented, every report written."""
+    workspace = Workspace(write_workspace(tmp_path_factory.mktemp("workspace"), searched=True))
+    compare.run(params, workspace, tuple(NOISE))
     return workspace
 
 
 @pytest.fixture(scope="session")
 def evidence(workspace: Workspace, params: Params) -> Evidence:
-    return compare.read_evidence(params, workspace)
+    return compare.read_evidence(params, workspace, tuple(NOISE))
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from synthetic_reports import write_json, write_reports, write_training
+from synthetic_reports import write_json, write_reports, write_search, write_training
 
 GENRES = ("Comedy", "Drama", "Thriller", "Western")
 CUTOFFS = (10, 20, 100)
-NOISE = {"popularity": 0.0, "mf": 1.2, "softmax": 0.7}
+NOISE = {"popularity": 0.0, "recent_popularity": 0.0, "ease": 0.9, "mf": 1.2, "softmax": 0.7, "two_tower": 0.8}
+"""Every model that a report may show, and how much noise blurs its view of tastes."""
+POPULARITIES = ("popularity", "recent_popularity")
 HOSTILE_TITLE = "<script>alert('title')</script> & <b>Sons</b> (1999)"
 
 
@@ -35,8 +37,12 @@ def write_workspace(
     num_items: int = 150,
     seed: int = 7,
     tie: bool = False,
+    searched: bool = False,
 ) -> Path:
-    """Write every input of the comparison below `root`; with `tie`, both contenders make the same lists."""
+    """Write every input of the comparison below `root`; with `tie`, both contenders make the same lists.
+
+    With `searched` there are records of tuning too.
+    """
     world = World(num_warm, num_new, num_items, np.random.default_rng(seed))
     popularity, affinity = _tastes(world)
     events = _events(world, popularity, affinity)
@@ -44,9 +50,13 @@ def write_workspace(
     for model, noise in NOISE.items():
         noisy = np.random.default_rng(0 if tie else int(noise * 100)).normal(0, 1, affinity.shape)
         amount = 1.0 if tie else noise
-        scores = np.log(popularity) + (0 if model == "popularity" else 1) * (affinity + amount * noisy)
+        scores = np.log(popularity) + (0 if model in POPULARITIES else 1) * (affinity + amount * noisy)
+        if model == "recent_popularity":
+            scores = scores + np.random.default_rng(5).normal(0, 0.6, world.num_items)
         _write_evaluation(root / "artifacts/evaluation" / model, model, events, items, scores)
         write_training(root, model, 50)
+    for model in ("mf", "softmax", "two_tower") if searched else ():
+        write_search(root, model)
     write_reports(root, events, items)
     return root
 
@@ -199,8 +209,8 @@ def _write_evaluation(folder: Path, model: str, events: pd.DataFrame, items: pd.
     _parquet(users, folder / "users.parquet")
     cold, cold_lists = [], []
     for first in ("0", "1", "5", "all"):
-        fallback = model == "popularity" or (model == "mf" and first == "0")
-        known = {"0": 0.0, "1": 0.3, "5": 0.7, "all": 1.0}[first] if model != "popularity" else 0.0
+        fallback = model in POPULARITIES or (model == "mf" and first == "0")
+        known = {"0": 0.0, "1": 0.3, "5": 0.7, "all": 1.0}[first] if model not in POPULARITIES else 0.0
         base = np.log(np.maximum(counts, 0.5))
         asked = np.where(fallback, base, base + known * (scores - np.log(1 / (np.arange(len(items)) + 3.0))))
         top, values = _top(np.broadcast_to(asked, scores.shape), history, new)
@@ -208,7 +218,7 @@ def _write_evaluation(folder: Path, model: str, events: pd.DataFrame, items: pd.
         frame = pd.DataFrame({"user_id": new_ids, "first_interactions": first})
         frame["num_history"] = lengths[new] if first == "all" else np.minimum(int(first), lengths[new])
         frame["num_test"] = truth[new].sum(axis=1)
-        frame["fallback"] = fallback and model != "popularity"
+        frame["fallback"] = fallback and model not in POPULARITIES
         cold.append(frame.assign(**_accuracy(top, truth[new])))
         cold_lists.append(_lists(new_ids, top, values, items).assign(first_interactions=first))
     _parquet(pd.concat(cold), folder / "new_users.parquet")

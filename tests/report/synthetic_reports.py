@@ -12,13 +12,21 @@ def write_json(values: Any, path: Path) -> None:
     path.write_text(json.dumps(values), encoding="utf-8")
 
 
+EPOCHS = {"mf": (8, 6, 0.2), "softmax": (15, 12, 0.25), "two_tower": (12, 9, 0.23)}
+"""Epochs that were tried, the chosen one, and the height of the curve."""
+PARAMETERS = {"popularity": 150, "recent_popularity": 150, "ease": 22_500, "mf": 13_440, "softmax": 48_123}
+COST = {"popularity": 0.02, "recent_popularity": 0.03, "ease": 0.3, "mf": 1.0, "softmax": 4.1, "two_tower": 4.9}
+SAMPLED = {"softmax": 0.0123, "two_tower": 0.0345}
+"""Share of candidate pairs that the mask caught."""
+
+
 def write_training(root: Path, model: str, scale: int) -> None:
-    epochs = {"popularity": 0, "mf": 8, "softmax": 15}[model]
+    epochs, chosen, height = EPOCHS.get(model, (0, None, 0.0))
     curve = [
         {
             "epoch": e,
             "loss": 5 / e,
-            "valid_ndcg@10": {"mf": 0.2, "softmax": 0.25}[model] - 0.15 / e - 0.001 * e,
+            "valid_ndcg@10": height - 0.15 / e - 0.001 * e,
             "valid_recall@20": 0.3 - 0.1 / e,
         }
         for e in range(1, epochs + 1)
@@ -27,20 +35,20 @@ def write_training(root: Path, model: str, scale: int) -> None:
     write_json(
         {
             "model": model,
-            "dim": 1 if model == "popularity" else 64,
-            "selected_epoch": {"popularity": None, "mf": 6, "softmax": 12}[model],
-            "selection_metric": None if model == "popularity" else "ndcg@10",
-            "num_parameters": {"popularity": 150, "mf": 13_440, "softmax": 48_123}[model],
+            "dim": 64 if model in EPOCHS else 1,
+            "selected_epoch": chosen,
+            "selection_metric": "ndcg@10" if epochs else None,
+            "num_parameters": PARAMETERS.get(model, 61_000),
             "num_train_events": 1500,
             "fallback": fallback,
             "curve": curve,
             "refit_curve": [{"epoch": point["epoch"], "loss": point["loss"]} for point in curve[:6]],
-            "settings": {"dim": 64},
-            "notes": {},
+            "settings": {"recency_scale": 6.0} if model == "ease" else {"dim": 64},
+            "notes": {"masked_false_negatives_share": SAMPLED[model]} if model in SAMPLED else {},
         },
         root / "models" / model / "training.json",
     )
-    factor = {"popularity": 0.02, "mf": 1.0, "softmax": 4.1}[model]
+    factor = COST[model]
     cost = {
         "wall_seconds": 4.7 * factor,
         "cpu_seconds": 8.1 * factor,
@@ -56,6 +64,37 @@ def write_training(root: Path, model: str, scale: int) -> None:
         cost | {"ranking_seconds": 0.2, "ranked_queries": 100},
         root / "artifacts/cost" / f"evaluate_{model}.json",
     )
+
+
+def search_record(model: str, *, trials: int = 20, wall_seconds: float = 600.0, dataset: str = "invented") -> Any:
+    """A search whose values climb, with every fourth trial pruned and one failed."""
+    height = EPOCHS[model][2]
+    states = ["failed" if n == 5 else "pruned" if n % 4 == 3 else "complete" for n in range(trials)]
+    values = [
+        height - 0.1 / (n + 1) - 0.02 * (n % 3) if state == "complete" else None for n, state in enumerate(states)
+    ]
+    best = max(range(trials), key=lambda n: values[n] or 0.0)
+    params = [{"learning_rate": 0.001 * (n + 1), "dim": 32 * (1 + n % 3)} for n in range(trials)]
+    return {
+        "model": model,
+        "trials": trials,
+        "pruned": states.count("pruned"),
+        "failed": states.count("failed"),
+        "wall_seconds": wall_seconds,
+        "jobs": 2,
+        "seed": 42,
+        "dataset": dataset,
+        "metric": "ndcg@10",
+        "best": {"value": values[best], "epoch": 7, "params": params[best]},
+        "history": [
+            {"number": n, "value": values[n], "state": states[n], "seconds": 30.0, "params": params[n]}
+            for n in range(trials)
+        ],
+    }
+
+
+def write_search(root: Path, model: str) -> None:
+    write_json(search_record(model), root / "tuning" / f"{model}.json")
 
 
 def write_reports(root: Path, events: pd.DataFrame, items: pd.DataFrame) -> None:

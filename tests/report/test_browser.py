@@ -75,7 +75,7 @@ def test_every_section_is_visible(view: Opened):
 
 def test_every_chart_is_drawn_with_marks(view: Opened):
     charts = view.page.locator(".chart")
-    assert charts.count() == 8
+    assert charts.count() == 9
     for chart in charts.all():
         assert chart.get_attribute("data-drawn") == "true"
         assert chart.locator("svg .mark-symbol path, svg .mark-rect path").count() > 0

@@ -66,6 +66,16 @@ def test_every_hit_is_among_what_is_shown_to_have_come_next(evidence: Evidence):
         assert [later.place for later in example.later] == sorted(later.place for later in example.later)
 
 
+def test_models_whose_lists_are_not_shown_have_their_hits_counted(evidence: Evidence):
+    example = choose_examples(evidence, METRIC, 4)[0]
+    assert [other.model for other in example.others] == [n for n in evidence.models if n not in ("mf", "softmax")]
+    events = evidence.events[(evidence.events.user_id == example.user_id) & (evidence.events.part == "test")]
+    for other in example.others:
+        lists = evidence.models[other.model].lists
+        top = lists[(lists.user_id == example.user_id) & (lists["rank"] <= 10)].item_id
+        assert other.hits == len(set(top) & set(events.item_id))
+
+
 def test_the_history_is_shown_latest_first(evidence: Evidence):
     example = choose_examples(evidence, METRIC, 4)[0]
     events = evidence.events[(evidence.events.user_id == example.user_id) & (evidence.events.part != "test")]

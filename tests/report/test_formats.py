@@ -52,5 +52,12 @@ def test_ids_sort_as_people_count():
     assert sorted(["10", "9", "b2", "b10", "b"], key=formats.natural_key) == ["9", "10", "b", "b2", "b10"]
 
 
+@pytest.mark.parametrize(
+    ("words", "text"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c"), ([], "")]
+)
+def test_lists_are_written_as_people_say_them(words: list[str], text: str):
+    assert formats.listing(words) == text
+
+
 def test_the_level_has_no_needless_digits():
     assert [formats.level(c) for c in (0.95, 0.975)] == ["95 %", "97.5 %"]

@@ -1,15 +1,17 @@
+import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from synthetic import HOSTILE_TITLE
+from synthetic import HOSTILE_TITLE, NOISE
 
-from bakeoff.report import page
+from bakeoff.report import gallery, page
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.glossary import GLOSSARY
+from bakeoff.report.glossary import glossary
 from bakeoff.report.summary import Summary
 
 
@@ -68,8 +70,8 @@ def test_no_id_is_given_twice(ids: Ids):
     assert len(ids.ids) == len(set(ids.ids))
 
 
-def test_every_term_of_the_glossary_is_explained(ids: Ids):
-    assert {f"term-{key}" for key in GLOSSARY} <= set(ids.ids)
+def test_every_term_of_the_glossary_is_explained(ids: Ids, summary: Summary):
+    assert {f"term-{key}" for key in glossary(summary.models)} <= set(ids.ids)
 
 
 def test_the_chart_library_is_embedded_once(html: str):
@@ -79,6 +81,30 @@ def test_the_chart_library_is_embedded_once(html: str):
 def test_the_fallback_and_the_weakness_of_the_split_are_said(html: str, evidence: Evidence):
     assert "MF has a fallback:" in html
     assert str(evidence.split["weakness"]) in html
+
+
+def test_every_model_is_in_every_chart_that_compares_all(summary: Summary):
+    for key in ("accuracy", "slices", "new-users", "profile"):
+        text = json.dumps(gallery.figures(summary)[key].spec)
+        assert all(f"var(--{name})" in text for name in NOISE), key
+
+
+def test_without_records_of_a_search_there_is_no_section_on_tuning(summary: Summary, evidence: Evidence):
+    html = page.render(replace(summary, searches=[], effort=[]), evidence)
+    assert 'id="tuning"' not in html
+    assert "#tuning" not in html
+
+
+def test_a_skipped_model_is_named_once_with_its_reason(summary: Summary, evidence: Evidence):
+    html = page.render(summary, replace(evidence, skipped={"ease": "The catalogue is too large."}))
+    assert html.count("EASE was left out.") == html.count("The catalogue is too large.") == 1
+
+
+def test_what_the_mask_caught_is_said_of_the_models_with_sampled_negatives(html: str):
+    assert re.findall(r"<strong>([^<]+):</strong> the <a [^>]+>mask[^<]+</a> caught ([\d.]+)", html) == [
+        ("Softmax DNN", "1.23"),
+        ("Two-tower", "3.45"),
+    ]
 
 
 def test_the_same_evidence_gives_the_same_bytes(summary: Summary, evidence: Evidence, html: str):

@@ -1,10 +1,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from bakeoff.report import sentences
 from bakeoff.report.accuracy import Estimate
 from bakeoff.report.summary import Summary
+from bakeoff.report.verdict import Standing
 
 
 def estimates(*best: str) -> list[Estimate]:
@@ -43,3 +45,31 @@ def test_a_fallback_is_said_where_it_answered(summary: Summary):
     assert "Told nothing:" in text
     assert "(MF, by its fallback)" in text
     assert text.count("fallback)") == 1
+    assert "best baseline" in text
+
+
+def standing(model: str, difference: float, p: float) -> Standing:
+    low, high = difference - 0.01, difference + 0.01
+    return Standing(model, "ease", 0.1 + difference, 0.1, difference, low, high, p)
+
+
+def test_models_are_sorted_by_how_they_stand_beside_the_best_baseline():
+    rows = [standing("popularity", -0.05, 0.01), standing("mf", 0.0, 0.8), standing("softmax", 0.05, 0.01)]
+    assert sentences.standings(rows, 0.95) == (
+        "EASE is the best of the baselines (0.100). Beside it the softmax DNN is better; popularity is worse; "
+        "no evidence of a difference for MF."
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "words"),
+    [
+        (-0.05, 0.01, "A baseline is shown to be better than both contenders for later (EASE, order-blind, 0.100"),
+        (-0.05, 0.5, "Without evidence of a difference, a baseline has the highest mean for later (EASE"),
+        (0.05, 0.01, "No baseline has a higher mean than the better contender in any span."),
+    ],
+)
+def test_it_is_said_where_a_baseline_beats_both_contenders(summary: Summary, difference: float, p: float, words: str):
+    ahead = replace(summary.slices[0], standing=standing("mf", 0.02, 0.5))
+    parts = [ahead, replace(summary.slices[-1], standing=standing("softmax", difference, p))]
+    assert words in sentences.slices(parts, frozenset({"ease"}), 0.95)

@@ -18,7 +18,7 @@ def at_gap(evidence: Evidence, seconds: int) -> Evidence:
 
 @pytest.mark.parametrize(
     ("seconds", "name"),
-    [(0, "0 s"), (1, "< 1 min"), (60, "< 1 min"), (61, "< 1 h"), (3601, "< 1 day"), (86_401, "later")],
+    [(0, "same second"), (1, "< 1 min"), (60, "< 1 min"), (61, "< 1 h"), (3601, "< 1 day"), (86_401, "later")],
 )
 def test_an_event_falls_into_the_span_of_its_gap(evidence: Evidence, seconds: int, name: str):
     [part] = slices_by_gap(at_gap(evidence, seconds), "ndcg@10", STATISTICS)
@@ -49,6 +49,20 @@ def test_spans_carry_the_figures_of_their_slice(evidence: Evidence):
     assert (span.name, span.num_users) == ("< 1 min", part.num_users)
     assert span.softmax == pytest.approx(evidence.models["softmax"].users["ndcg@10"].mean())
     assert span.p == part.difference.p_holm
+
+
+def test_every_span_has_a_figure_of_every_model(evidence: Evidence):
+    for part in slices_by_gap(evidence, "ndcg@10", STATISTICS):
+        assert [estimate.model for estimate in part.estimates] == list(evidence.models)
+
+
+def test_the_better_contender_stands_beside_the_best_baseline(evidence: Evidence):
+    [part] = slices_by_gap(at_gap(evidence, 5), "ndcg@10", STATISTICS)
+    means = {estimate.model: estimate.mean for estimate in part.estimates}
+    assert part.standing.mean == pytest.approx(max(means["mf"], means["softmax"]))
+    assert part.standing.baseline_mean == pytest.approx(
+        max(means[name] for name in ("popularity", "recent_popularity", "ease"))
+    )
 
 
 def test_data_without_time_has_no_spans(evidence: Evidence):

@@ -4,7 +4,17 @@ from math import nan
 import pytest
 
 from bakeoff.evaluation.significance import Verdict
-from bakeoff.report.verdict import Result, Span, caveats, contradictions, cost_sentence, headline, statement
+from bakeoff.report.verdict import (
+    Result,
+    Span,
+    Standing,
+    caveats,
+    contradictions,
+    cost_sentence,
+    headline,
+    humbled,
+    statement,
+)
 
 CLEAR = Result(
     metric="ndcg@10",
@@ -89,6 +99,38 @@ def test_a_contender_that_does_not_beat_popularity_is_named(softmax: int, mf: in
     [note] = caveats(replace(CLEAR, softmax_above_popularity=softmax, mf_above_popularity=mf))
     assert note.startswith(words)
     assert "0.1200" in note
+
+
+BEATEN = Standing("softmax", "ease", 0.25, 0.26, -0.01, low=-0.02, high=-0.005, p=0.01)
+
+
+@pytest.mark.parametrize(
+    ("standing", "words"),
+    [
+        (BEATEN, "The softmax DNN is worse than EASE, the best of the baselines (0.2500 against 0.2600)"),
+        (replace(BEATEN, p=0.3), "The softmax DNN is not shown to be better than EASE"),
+        (replace(BEATEN, model="mf"), "MF is worse than EASE"),
+    ],
+)
+def test_a_contender_that_does_not_beat_the_best_baseline_is_named(standing: Standing, words: str):
+    [note] = humbled(CLEAR, [standing])
+    assert note.startswith(words)
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [
+        replace(BEATEN, low=0.01, high=0.02),
+        replace(BEATEN, model="two_tower"),
+        replace(BEATEN, baseline="popularity"),
+    ],
+)
+def test_a_better_contender_another_model_or_popularity_itself_gives_no_such_note(standing: Standing):
+    assert humbled(CLEAR, [standing]) == []
+
+
+def test_who_is_not_shown_to_beat_popularity_is_not_told_the_same_of_a_stronger_baseline():
+    assert humbled(replace(CLEAR, softmax_above_popularity=0), [replace(BEATEN, p=0.3)]) == []
 
 
 LATER = Span(name="later", num_users=203, softmax=0.07, mf=0.13, low=-0.08, high=-0.04, p=0.001)

@@ -1,6 +1,7 @@
 import importlib
 import json
 import math
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,15 @@ def test_metrics_hold_models_differences_new_users_and_the_verdict(metrics: dict
     assert metrics["verdict"].keys() == {"ndcg@10"}
 
 
+def test_metrics_hold_a_block_per_model_with_its_slices_and_its_place_beside_the_best_baseline(
+    metrics: dict[str, Any],
+):
+    [(baseline, standings)] = metrics["best_baseline"].items()
+    assert {baseline, *standings} == set(MODELS)
+    for model in MODELS:
+        assert metrics[model]["time_since_last_event"]["later"]["ndcg@10"] >= 0
+
+
 def test_the_same_inputs_give_the_same_bytes(workspace: Workspace, params: Params):
     before = [(workspace.reports / name).read_bytes() for name in OUTPUTS]
     compare.run(params, workspace)
@@ -140,6 +150,37 @@ def test_an_unreadable_input_is_named_with_the_way_out(tmp_path: Path, params: P
     (tmp_path / name).write_bytes(b"\x00{ not a table")
     with pytest.raises(BakeoffError, match=rf"{name} can't be read.*dvc repro"):
         compare.run(params, workspace)
+
+
+def skip(workspace: Workspace, model: str) -> None:
+    """Leave what a stage leaves that could not train the model."""
+    for folder in (workspace.evaluation(model), workspace.model(model)):
+        shutil.rmtree(folder)
+        folder.mkdir()
+    (workspace.model(model) / "training.json").write_text(json.dumps({"model": model, "skipped": "It is too big."}))
+    (workspace.evaluation(model) / "metrics.json").write_text(json.dumps({"skipped": "It is too big."}))
+
+
+def test_a_skipped_model_is_left_out_and_its_reason_is_said(tmp_path: Path, params: Params):
+    workspace = Workspace(load_writer()(tmp_path))
+    skip(workspace, "ease")
+    compare.run(params, workspace, ("popularity", "ease", "mf", "softmax"))
+    assert "EASE was left out. It is too big." in (workspace.reports / "comparison.md").read_text(encoding="utf-8")
+    assert "ease" not in json.loads((workspace.reports / "metrics.json").read_text(encoding="utf-8"))
+    assert read_page(workspace).count("It is too big.") == 1
+
+
+def test_there_is_no_verdict_without_a_contender(tmp_path: Path, params: Params):
+    workspace = Workspace(load_writer()(tmp_path))
+    skip(workspace, "mf")
+    with pytest.raises(BakeoffError, match=r"mf was skipped \(It is too big\.\)"):
+        compare.run(params, workspace)
+
+
+def test_records_of_a_search_are_read_where_there_are_some(tmp_path: Path, params: Params, workspace: Workspace):
+    searched = Workspace(load_writer()(tmp_path, searched=True))
+    assert compare.read_evidence(params, searched).tuning.keys() >= {"mf", "softmax"}
+    assert compare.read_evidence(params, workspace).tuning == {}
 
 
 def test_a_failed_comparison_leaves_the_last_report_as_it_was(tmp_path: Path, params: Params):

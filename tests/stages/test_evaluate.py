@@ -246,6 +246,22 @@ def test_a_model_that_was_not_trained_is_refused(workspace):
         evaluate.run(PARAMS, workspace, "mf")
 
 
+def test_a_note_on_the_training_that_can_not_be_read_says_what_to_run(workspace):
+    workspace.model("mf").mkdir(parents=True)
+    (workspace.model("mf") / "training.json").write_text("{", encoding="utf-8")
+    with pytest.raises(BakeoffError, match=r"training\.json can't be read as JSON.*dvc repro --force train_mf"):
+        run(workspace)
+
+
+def test_a_skipped_model_needs_no_split(tmp_path):
+    workspace = Workspace(tmp_path)
+    workspace.model("mf").mkdir(parents=True)
+    (workspace.model("mf") / "training.json").write_text('{"model": "mf", "skipped": "Too large."}', encoding="utf-8")
+    run(workspace)
+    assert metrics(workspace) == {"skipped": "Too large."}
+    assert len(contents(workspace.evaluation("mf"))) == 1
+
+
 def test_a_run_that_fails_leaves_the_former_evaluation_as_it_was(workspace):
     run(workspace)
     before = contents(workspace.evaluation("mf"))

@@ -125,7 +125,10 @@ def test_a_narrow_terminal_gets_one_table_above_the_other(ask, monkeypatch):
         ({"user": "u1", "features": ["age=3"]}, "--user u1 already says.*leave --history and features out"),
         ({"user": "nobody"}, r"User 'nobody' is not among those that softmax was trained on.*--history and --feature"),
         ({"user": "n1"}, "User 'n1' is not among"),
-        ({"user": "u1", "model": "ease"}, "'ease' is not a model.*popularity, mf, softmax"),
+        (
+            {"user": "u1", "model": "als"},
+            "'als' is not a model.*popularity, recent_popularity, ease, mf, softmax, two_tower",
+        ),
         ({"history": "i1,x9,y8"}, r"--history names 'x9', 'y8', which the catalogue does not have.*such as i1, i2, i3"),
         ({"user": "u1", "k": 0}, "-k 0 is not possible: it must be between 1 and the 12 items"),
         ({"user": "u1", "k": -4}, "-k -4 is not possible"),

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import small_split
 from bakeoff.errors import BakeoffError
 from bakeoff.models.exported import load_retriever
 from bakeoff.preparation.features import FeatureEncoding
-from bakeoff.stages import evaluate, train_mf, train_popularity, train_softmax
+from bakeoff.stages import evaluate, train_ease, train_mf, train_popularity, train_recent_popularity
 from bakeoff.stages.prepared import load_prepared
 from bakeoff.workspace import MODELS, Workspace
 
@@ -27,6 +28,9 @@ params = Params.model_validate_json(sys.argv[1])
 for name in MODELS:
     import_module(f"bakeoff.stages.train_{name}").run(params, Workspace(Path(sys.argv[2])))
 """
+NO_EPOCHS = ("popularity", "recent_popularity", "ease")
+"""Models that are fitted at once: there is no epoch to choose."""
+
 NUM_TRAIN, NUM_VALID = 3 * len(small_split.WARM), len(small_split.WARM)
 
 
@@ -111,9 +115,32 @@ def test_training_json_describes_a_contender(trained, name, dim, epochs):
     assert (found["fallback"] is None) == (name == "softmax")
 
 
-def test_training_json_of_popularity_has_nothing_to_select(trained):
-    assert training(trained, "popularity") == {
-        "model": "popularity",
+@pytest.mark.parametrize(
+    ("name", "different"),
+    [
+        ("popularity", {}),
+        # The events of the last 0.001 days are the last two of each user, a minute apart, of four.
+        (
+            "recent_popularity",
+            {
+                "settings": {"window_days": 0.001},
+                "notes": {"events_in_window": 2 * len(small_split.WARM), "events_without_time": 0},
+            },
+        ),
+        (
+            "ease",
+            {
+                "dim": 12,
+                "num_parameters": 12 * 11,
+                "fallback": "A user without history is asked about with the mean of all training histories.",
+                "settings": {"regularization": 2, "recency_scale": 3, "max_items": 10_000},
+            },
+        ),
+    ],
+)
+def test_training_json_of_a_baseline_has_nothing_to_select(trained, name, different):
+    same = {
+        "model": name,
         "dim": 1,
         "selected_epoch": None,
         "selection_metric": None,
@@ -125,12 +152,88 @@ def test_training_json_of_popularity_has_nothing_to_select(trained):
         "settings": {},
         "notes": {},
     }
+    assert training(trained, name) == same | different
 
 
 def test_popularity_counts_train_and_validation(trained):
     prepared = load_prepared(trained)
     expected = np.bincount(prepared.known().items, minlength=len(small_split.ITEMS))
     assert load_retriever(trained.model("popularity")).item_embeddings.ravel().tolist() == expected.tolist()
+
+
+def test_recent_popularity_counts_the_window_and_then_all_time(trained):
+    prepared = load_prepared(trained)
+    known = prepared.known()
+    ever, recent = (np.bincount(part.items, minlength=12) for part in (known, known.last(2)))
+    found = load_retriever(trained.model("recent_popularity")).item_embeddings.ravel()
+    assert found == pytest.approx(recent + ever / (ever.max() + 1))
+
+
+def test_ease_was_fitted_on_validation_as_well(trained):
+    from bakeoff.models import ease
+
+    known = load_prepared(trained).known().take(np.arange(len(small_split.WARM)))
+    expected = ease.fit(known, len(small_split.ITEMS), small_split.PARAMS.ease)
+    exported = load_retriever(trained.model("ease")).item_embeddings
+    assert exported == pytest.approx(expected.item_embeddings.numpy(), abs=1e-6)
+
+
+def without_times(workspace):
+    for part in ("train", "valid"):
+        path = workspace.split / f"{part}.parquet"
+        pd.read_parquet(path).assign(timestamp=0).to_parquet(path, index=False)
+
+
+def test_where_events_have_no_time_baselines_say_that_order_played_no_part(workspace, capsys):
+    without_times(workspace)
+    train_recent_popularity.run(small_split.PARAMS, workspace)
+    train_ease.run(small_split.PARAMS, workspace)
+    found = training(workspace, "recent_popularity")
+    assert found["settings"] == {"window_days": None}
+    assert found["notes"] == {"events_in_window": NUM_TRAIN + NUM_VALID, "events_without_time": NUM_TRAIN + NUM_VALID}
+    assert "56 events of all time, since no event has a time" in capsys.readouterr().out
+    assert training(workspace, "ease")["settings"]["recency_scale"] is None
+
+
+@pytest.fixture
+def eleven_at_most():
+    """Settings under which twelve items are too many for EASE."""
+    smaller = small_split.PARAMS.ease.model_copy(update={"max_items": 11})
+    return small_split.PARAMS.model_copy(update={"ease": smaller})
+
+
+def test_a_catalogue_too_large_for_ease_is_skipped_with_a_note(workspace, eleven_at_most, capsys):
+    train_ease.run(small_split.PARAMS, workspace)  # a former model must not be left
+    train_ease.run(eleven_at_most, workspace)
+    assert set(digests(workspace.model("ease"))) == {"training.json"}
+    found = training(workspace, "ease")
+    assert set(found) == {"model", "skipped"}
+    assert found["model"] == "ease"
+    assert re.search(r"12 items would take .* GB.*more than ease\.max_items = 11", found["skipped"])
+    assert "ease is skipped: EASE weighs every item" in capsys.readouterr().out
+    cost = json.loads(workspace.cost("train_ease").read_text(encoding="utf-8"))
+    assert (cost["selection_seconds"], cost["refit_seconds"], cost["seconds_per_epoch"]) == (0, 0, 0)
+    assert cost["wall_seconds"] > 0
+
+
+def test_a_catalogue_of_max_items_is_trained_on(workspace):
+    twelve = small_split.PARAMS.ease.model_copy(update={"max_items": 12})
+    train_ease.run(small_split.PARAMS.model_copy(update={"ease": twelve}), workspace)
+    assert "skipped" not in training(workspace, "ease")
+
+
+def test_the_evaluation_of_a_skipped_model_passes_the_reason_on(workspace, eleven_at_most, capsys):
+    train_ease.run(small_split.PARAMS, workspace)
+    evaluate.run(small_split.PARAMS, workspace, "ease")  # a former evaluation must not be left
+    train_ease.run(eleven_at_most, workspace)
+    capsys.readouterr()
+    evaluate.run(eleven_at_most, workspace, "ease")
+    assert set(digests(workspace.evaluation("ease"))) == {"metrics.json"}
+    metrics = json.loads((workspace.evaluation("ease") / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics == {"skipped": training(workspace, "ease")["skipped"]}
+    assert "ease is skipped: EASE weighs every item" in capsys.readouterr().out
+    cost = json.loads(workspace.cost("evaluate_ease").read_text(encoding="utf-8"))
+    assert (cost["ranking_seconds"], cost["ranked_queries"]) == (0, 0)
 
 
 def test_the_exported_contender_was_refitted_on_validation_as_well(trained, workspace):
@@ -155,7 +258,7 @@ def test_every_trained_model_can_be_evaluated(trained, name):
     assert metrics["test"]["num_users"] == len(small_split.WARM)
     assert metrics["test"]["fallback_share"] == 0
     assert metrics["new_users"]["0"]["num_users"] == len(small_split.NEW)
-    assert metrics["new_users"]["0"]["fallback_share"] == (1 if name == "mf" else 0)
+    assert metrics["new_users"]["0"]["fallback_share"] == (1 if name in ("ease", "mf") else 0)
     lists = pd.read_parquet(trained.evaluation(name) / "recommendations.parquet")
     # Four of twelve items are known of each user: eight are left for a list of ten.
     assert lists.groupby("user_id").size().tolist() == [8] * len(small_split.WARM)
@@ -166,18 +269,22 @@ def test_the_cost_of_training_is_measured(trained, name):
     cost = json.loads(trained.cost(f"train_{name}").read_text(encoding="utf-8"))
     assert {"wall_seconds", "cpu_seconds", "peak_memory_bytes"} < set(cost)
     assert cost["selection_seconds"] + cost["refit_seconds"] <= cost["wall_seconds"]
-    assert (cost["seconds_per_epoch"] > 0) == (name != "popularity")
+    assert (cost["seconds_per_epoch"] > 0) == (name not in NO_EPOCHS)
+    assert cost["refit_seconds"] > 0
 
 
 def test_a_summary_is_printed_and_nothing_else(run):
     printed, errors = run[1].stdout, run[1].stderr
     lines = printed.splitlines()
     assert lines[0] == "popularity: 12 items counted over 56 events"
-    assert lines[1].startswith("mf: epoch ")
-    assert " of 3 (validation ndcg@10 0." in lines[1]
-    assert lines[2] == "  104 parameters, 56 events"  # (14 users + 12 items) · 4
-    assert lines[3].startswith("softmax: epoch ")
-    assert len(lines) == 5
+    assert lines[1] == "recent_popularity: 12 items counted over 28 events of the last 0.001 days"
+    assert lines[2] == "ease: 132 weights between 12 items, of 56 events"
+    assert lines[3].startswith("mf: epoch ")
+    assert " of 3 (validation ndcg@10 0." in lines[3]
+    assert lines[4] == "  104 parameters, 56 events"  # (14 users + 12 items) · 4
+    assert lines[5].startswith("softmax: epoch ")
+    assert lines[7].startswith("two_tower: epoch ")
+    assert len(lines) == 9
     assert errors == ""
 
 
@@ -192,10 +299,10 @@ def test_without_validation_events_the_last_epoch_is_taken_and_said_to_be(tmp_pa
     assert "mf: epoch 3 of 3 (the last one: there are no validation events to choose on)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("stage", [train_popularity, train_mf, train_softmax], ids=lambda stage: stage.__name__)
-def test_without_a_split_the_stage_says_what_to_run(tmp_path, stage):
+@pytest.mark.parametrize("name", MODELS)
+def test_without_a_split_the_stage_says_what_to_run(tmp_path, name):
     with pytest.raises(BakeoffError, match="is missing: run `bakeoff split` first"):
-        stage.run(small_split.PARAMS, Workspace(tmp_path))
+        import_module(f"bakeoff.stages.train_{name}").run(small_split.PARAMS, Workspace(tmp_path))
     assert not (tmp_path / "models").exists()
     assert not (tmp_path / "artifacts").exists()
 

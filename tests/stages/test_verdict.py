@@ -73,6 +73,13 @@ def test_a_span_of_time_that_contradicts_is_printed(workspace: Workspace, capsys
     assert "Note: It depends on time: of test events that came more than a day" in printed(workspace, capsys)
 
 
+def test_a_baseline_that_is_not_beaten_is_printed(workspace: Workspace, capsys: pytest.CaptureFixture[str]):
+    figures = {"mean": 0.25, "baseline_mean": 0.26, "difference": -0.01, "low": -0.02, "high": 0.01, "p": 0.4}
+    values = {"verdict": {"ndcg@10": FIGURES}, "best_baseline": {"ease": {"softmax": figures}}}
+    write(workspace.reports / "metrics.json", values)
+    assert "Note: The softmax DNN is not shown to be better than EASE" in printed(workspace, capsys)
+
+
 def test_without_a_report_the_error_says_how_to_make_one(tmp_path: Path):
     with pytest.raises(BakeoffError, match=r"metrics\.json does not exist.*make run"):
         verdict.run(Workspace(tmp_path))

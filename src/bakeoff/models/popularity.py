@@ -1,4 +1,4 @@
-"""Popularity as an encoder: the reference that every contender must beat."""
+"""Popularity as an encoder: the reference that every contender must beat, of all time or of a recent window."""
 
 from typing import Any
 
@@ -7,13 +7,16 @@ from numpy.typing import NDArray
 
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
 from bakeoff.models.tensorflow import tf
+from bakeoff.preparation.histories import Histories
+
+_SECONDS_PER_DAY = 86_400
 
 
 class PopularityEncoder(tf.Module):
     """One dimension: item embedding φ(j), the number of events of the item; query embedding 1."""
 
-    def __init__(self, frequencies: NDArray[np.integer]) -> None:
-        """Take φ, [num_items]."""
+    def __init__(self, frequencies: NDArray[np.number]) -> None:
+        """Take φ ≥ 0, [num_items]."""
         super().__init__(name="popularity")
         self.item_embeddings = tf.Variable(
             frequencies[:, np.newaxis].astype(np.float32), trainable=False, name="item_embeddings"
@@ -28,3 +31,27 @@ class PopularityEncoder(tf.Module):
     def uses_fallback(self, history: Any) -> Any:
         """Never: everyone gets the same list."""
         return tf.zeros(tf.shape(history)[:1], tf.bool)
+
+
+def in_window(timestamps: NDArray[np.int64], window_days: float) -> NDArray[np.bool_]:
+    """[nnz] which events lie less than `window_days` before the newest; all of them where none has a time (all 0)."""
+    if not timestamps.any():
+        return np.ones(len(timestamps), np.bool_)
+    # Subtracting timestamps, not days, keeps whole seconds exact.
+    return np.asarray(timestamps.max() - timestamps < window_days * _SECONDS_PER_DAY)
+
+
+def recent_frequencies(histories: Histories, num_items: int, window_days: float) -> NDArray[np.float64]:
+    """φ [num_items]: events within the window; items with as many are ordered by their events of all time.
+
+    The second count is scaled below 1, so it decides only where the first does not: a narrow window leaves most of
+    the catalogue without an event, and lists must not end in the order of item indices.
+
+    Args:
+        histories: known events, all 0 timestamps where they have no time.
+        num_items: size of the catalogue.
+        window_days: length of the window, > 0, counted back from the newest event of anyone.
+    """
+    recent = histories.items[in_window(histories.timestamps, window_days)]
+    ever = np.bincount(histories.items, minlength=num_items)
+    return np.asarray(np.bincount(recent, minlength=num_items) + ever / (ever.max(initial=0) + 1))

@@ -1,23 +1,28 @@
 """`params.yaml` as frozen, constrained models: the only place where a knob is set."""
 
 from bakeoff.params.base import Frozen
+from bakeoff.params.baselines import EASEParams, RecentPopularityParams
 from bakeoff.params.data import ColumnParams, DataParams, SplitParams, ValidationParams
 from bakeoff.params.evaluate import CompareParams, EvaluateParams
 from bakeoff.params.mf import MFParams
 from bakeoff.params.root import Params, load_params, parse_params
 from bakeoff.params.softmax import NegativesParams, SoftmaxParams
+from bakeoff.params.two_tower import TwoTowerParams
 
 __all__ = [
     "ColumnParams",
     "CompareParams",
     "DataParams",
+    "EASEParams",
     "EvaluateParams",
     "Frozen",
     "MFParams",
     "NegativesParams",
     "Params",
+    "RecentPopularityParams",
     "SoftmaxParams",
     "SplitParams",
+    "TwoTowerParams",
     "ValidationParams",
     "load_params",
     "parse_params",

@@ -1,6 +1,7 @@
-"""What all parameter models share."""
+"""What all parameter models share, and how a parameter says which of its values are worth trying."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,3 +13,50 @@ class Frozen(BaseModel):
     """Base of all parameter models: immutable, no unknown keys, docstrings as descriptions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class Search:
+    """The values of a parameter that `bakeoff tune` tries, declared in its annotation.
+
+    Either a range, `Annotated[PositiveFloat, Search(low=1e-4, high=0.1, log=True)]`, or a list of choices,
+    `Annotated[PositiveFloat | None, Search(choices=(None, 3.0, 10.0))]`.
+
+    Attributes:
+        low: least value; the range is of whole numbers where both ends are.
+        high: greatest value, itself included.
+        log: whether values are spread evenly over magnitudes.
+        choices: values without an order, None among them where the parameter may be null.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.choices:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("a search has choices or a range, not both")
+            if len(self.choices) < 2:
+                raise ValueError(f"choices {self.choices} leave nothing to search: name two or more")
+        elif self.low is None or self.high is None or self.low >= self.high:
+            raise ValueError(f"a range needs low < high, not {self.low} and {self.high}")
+        elif self.log and self.low <= 0:
+            raise ValueError(f"low {self.low} must be above 0 on a logarithmic scale")
+
+
+def search_space(section: type[Frozen]) -> dict[str, Search]:
+    """What a section of `params.yaml` declares as worth trying, in the order of its fields.
+
+    Returns:
+        by name within the section; a field of a nested section is named with a dot, `negatives.sampler`.
+    """
+    space: dict[str, Search] = {}
+    for name, field in section.model_fields.items():
+        for each in field.metadata:
+            if isinstance(each, Search):
+                space[name] = each
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Frozen):
+            space |= {f"{name}.{inner}": each for inner, each in search_space(field.annotation).items()}
+    return space

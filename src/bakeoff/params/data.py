@@ -40,8 +40,8 @@ class DataParams(Frozen):
     """Names of the columns in a team's own files."""
     user_features: dict[str, Literal["dense", "categorical"]] = Field(default_factory=dict)
     """User columns that the softmax DNN may use; dense ones are standardised, categorical ones embedded."""
-    item_features: dict[str, Literal["dense", "categorical", "tags"]] = Field(default_factory=dict)
-    """Item columns that item embeddings may use; `tags` are values joined by `|`."""
+    item_features: dict[str, Literal["dense", "categorical", "tags", "text"]] = Field(default_factory=dict)
+    """Item columns that item embeddings may use; `tags` are values joined by `|`, of a `text` the words count."""
 
 
 class ValidationParams(Frozen):

@@ -10,10 +10,12 @@ from ruamel.yaml.error import YAMLError
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params.base import Frozen
+from bakeoff.params.baselines import EASEParams, RecentPopularityParams
 from bakeoff.params.data import DataParams, SplitParams, ValidationParams
 from bakeoff.params.evaluate import CompareParams, EvaluateParams
 from bakeoff.params.mf import MFParams
 from bakeoff.params.softmax import SoftmaxParams
+from bakeoff.params.two_tower import TwoTowerParams
 
 
 class Params(Frozen):
@@ -24,8 +26,11 @@ class Params(Frozen):
     data: DataParams = DataParams()
     validation: ValidationParams = ValidationParams()
     split: SplitParams = SplitParams()
+    recent_popularity: RecentPopularityParams = RecentPopularityParams()
+    ease: EASEParams = EASEParams()
     mf: MFParams = MFParams()
     softmax: SoftmaxParams = SoftmaxParams()
+    two_tower: TwoTowerParams = TwoTowerParams()
     evaluate: EvaluateParams = EvaluateParams()
     compare: CompareParams = CompareParams()
 

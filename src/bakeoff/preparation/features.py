@@ -12,6 +12,8 @@ from pydantic import Field
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Frozen
+from bakeoff.preparation.sets import ValueSets
+from bakeoff.preparation.words import fit_words, words_of
 
 TAG_SEPARATOR = "|"
 """Joins the values of a `tags` column."""
@@ -26,13 +28,26 @@ class EncodedFeatures:
         categorical: int32 [n, C], code 0 where missing or not known, code i + 1 for the value with index i.
         categorical_sizes: C numbers of values, the code 0 not counted: codes of column c lie in
             [0, categorical_sizes[c]].
-        tags: for each tags column bool [n, n_tags], whether the row carries the tag; none for users.
+        tag_sets: for each tags column, the tags that a row carries; none for users.
+        word_sets: for each text column, the words that stand in it; none for users.
     """
 
     dense: NDArray[np.float32]
     categorical: NDArray[np.int32]
     categorical_sizes: tuple[int, ...]
-    tags: tuple[NDArray[np.bool_], ...] = ()
+    tag_sets: tuple[ValueSets, ...] = ()
+    word_sets: tuple[ValueSets, ...] = ()
+
+    @property
+    def num_features(self) -> int:
+        """Columns of all kinds; values of categorical features, tags and words count one by one."""
+        num_in_sets = sum(each.size for each in (*self.tag_sets, *self.word_sets))
+        return int(self.dense.shape[1]) + sum(self.categorical_sizes) + num_in_sets
+
+    @property
+    def tags(self) -> tuple[NDArray[np.bool_], ...]:
+        """For each tags column dense bool [n, n_tags], whether the row carries the tag: for small tables."""
+        return tuple(each.matrix() for each in self.tag_sets)
 
 
 class Scale(Frozen):
@@ -53,6 +68,8 @@ class TableEncoding(Frozen):
     """Values of each categorical feature."""
     tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Values of each tags feature."""
+    text: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Words of each text feature."""
 
     def encode(self, table: pd.DataFrame) -> EncodedFeatures:
         """Features of every row of a table that holds the raw columns."""
@@ -62,13 +79,14 @@ class TableEncoding(Frozen):
             dense=_columns(dense, len(table), np.float32),
             categorical=_columns(codes, len(table), np.int32),
             categorical_sizes=tuple(len(values) for values in self.categorical.values()),
-            tags=tuple(_tag_matrix(table[name], values) for name, values in self.tags.items()),
+            tag_sets=tuple(_sets(_tag_rows(table[name]), tags, len(table)) for name, tags in self.tags.items()),
+            word_sets=tuple(_sets(_word_rows(table[name]), words, len(table)) for name, words in self.text.items()),
         )
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All features: dense, then categorical, then tags."""
-        return (*self.dense, *self.categorical, *self.tags)
+        """All features: dense, then categorical, then tags, then text."""
+        return (*self.dense, *self.categorical, *self.tags, *self.text)
 
 
 class FeatureEncoding(Frozen):
@@ -116,7 +134,7 @@ def fit_features(
         users: raw feature columns of warm users only: nothing is learned from people who count as new.
         items: raw feature columns of the whole catalogue.
         user_features: feature name → `dense` or `categorical`.
-        item_features: feature name → `dense`, `categorical` or `tags`.
+        item_features: feature name → `dense`, `categorical`, `tags` or `text`.
 
     Raises:
         BakeoffError: a declared feature has no column.
@@ -134,11 +152,13 @@ def _fit_table(table: pd.DataFrame, features: Mapping[str, str], name: str) -> T
             f"declares. Its columns are {', '.join(map(str, table.columns))}: correct the name there, or "
             "remove the feature."
         )
-    of_kind = {kind: [f for f, k in features.items() if k == kind] for kind in ("dense", "categorical", "tags")}
+    kinds = ("dense", "categorical", "tags", "text")
+    of_kind = {kind: [f for f, k in features.items() if k == kind] for kind in kinds}
     return TableEncoding(
         dense={f: _fit_scale(table[f]) for f in of_kind["dense"]},
         categorical={f: tuple(sorted(_text(table[f]).dropna().unique())) for f in of_kind["categorical"]},
         tags={f: tuple(sorted(_tag_rows(table[f]).unique())) for f in of_kind["tags"]},
+        text={f: fit_words(_text(table[f]).reset_index(drop=True)) for f in of_kind["text"]},
     )
 
 
@@ -183,13 +203,15 @@ def _tag_rows(column: pd.Series) -> pd.Series:
     return tags[tags.notna() & (tags != "")]
 
 
-def _tag_matrix(column: pd.Series, values: tuple[str, ...]) -> NDArray[np.bool_]:
-    matrix = np.zeros((len(column), len(values)), np.bool_)
-    tags = _tag_rows(column)
-    codes = pd.Index(values, dtype=object).get_indexer(tags)
-    known = codes >= 0
-    matrix[tags.index.to_numpy(np.int64)[known], codes[known]] = True
-    return matrix
+def _word_rows(column: pd.Series) -> pd.Series:
+    """One word a row, under the index of the row that it stands in."""
+    return words_of(_text(column).reset_index(drop=True))
+
+
+def _sets(values: pd.Series, known: tuple[str, ...], num_rows: int) -> ValueSets:
+    """Sets of the known ones among values that stand under the index of their row."""
+    codes = pd.Index(known, dtype=object).get_indexer(values)
+    return ValueSets.from_pairs(values.index.to_numpy(np.int64), codes, num_rows, len(known))
 
 
 def _columns(columns: list[Any], num_rows: int, dtype: type) -> NDArray[Any]:

@@ -1,7 +1,7 @@
-"""The report's charts as Vega-Lite specifications; colours are CSS variables that follow light and dark."""
+"""Charts of accuracy and popularity as Vega-Lite specifications.
 
-from collections.abc import Mapping
-from typing import Any
+Colours are CSS variables that follow light and dark.
+"""
 
 import altair as alt
 import numpy as np
@@ -9,55 +9,68 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.significance import Verdict
-from bakeoff.report.exposure import WATCHED
-from bakeoff.report.formats import MODEL_LABELS, model_label
+from bakeoff.report.chart_parts import (
+    FEW_TICKS,
+    SIZE,
+    WIDTH,
+    Spec,
+    color,
+    finish,
+    labels,
+    lines,
+    named,
+    present,
+    shape,
+    tooltip,
+)
+from bakeoff.report.models import MF, SOFTMAX
 
-Spec = dict[str, Any]
-
-COLORS = {
-    "popularity": "var(--popularity)",
-    "mf": "var(--mf)",
-    "softmax": "var(--softmax)",
-    WATCHED: "var(--text)",
-}
-SHAPES = {"popularity": "square", "mf": "circle", "softmax": "diamond", WATCHED: "triangle-up"}
-FONT = "system-ui, sans-serif"
-FEW_TICKS = alt.Axis(tickCount=6)
 SIDES = {
     Verdict.BETTER: "softmax DNN ahead",
     Verdict.WORSE: "MF ahead",
     Verdict.NO_EVIDENCE: "no difference",
 }
-ROW_HEIGHT = 44
-"""Pixels for one metric with a mark per model."""
+MARK_HEIGHT = 13
+"""Pixels for one mark with its interval."""
+GROUP_MARGIN = 18
+"""Pixels between two groups of marks."""
 
 
-def accuracy(estimates: pd.DataFrame) -> Spec:
-    """Mean and interval per metric and model.
+def dots(table: pd.DataFrame, axis: str, title: str | None = None) -> Spec:
+    """Mean and interval per group and model; where a fallback answered, the mark is open.
 
     Args:
-        estimates: model, metric (a label), mean, low, high.
+        table: model, group (a label, in order; a line break starts a second line), mean, low, high, fallback (bool).
+        axis: what the means are.
+        title: what the groups are, where the chart's title does not say it.
     """
-    metrics = list(dict.fromkeys(estimates.metric))
-    base = alt.Chart(_named(estimates)).encode(
+    groups = present(table.group)
+    base = alt.Chart(named(table)).encode(
         y=alt.Y(
-            "metric:N",
-            sort=metrics,
-            title=None,
-            scale=alt.Scale(paddingInner=0.25),
-            axis=alt.Axis(grid=False, ticks=False),
+            "group:N",
+            sort=groups,
+            title=title,
+            scale=alt.Scale(paddingInner=GROUP_MARGIN / _group_height(table), paddingOuter=0.1),
+            axis=alt.Axis(grid=False, ticks=False, labelExpr="split(datum.label, '\\n')"),
         ),
-        yOffset=alt.YOffset("model:N", sort=list(MODEL_LABELS.values())),
-        color=_color(estimates.model),
-        tooltip=_tooltip("model", "metric", mean=".4f", low=".4f", high=".4f"),
+        yOffset=alt.YOffset("model:N", sort=labels(table.model)),
+        color=color(table.model),
+        tooltip=tooltip("model", "group", mean=".4f", low=".4f", high=".4f", fallback=None),
     )
-    interval = base.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X("low:Q", title="mean over users", axis=FEW_TICKS), x2="high:Q"
+    interval = base.mark_rule().encode(x=alt.X("low:Q", title=axis, axis=FEW_TICKS), x2="high:Q", strokeWidth=WIDTH)
+    own = base.mark_point(filled=True, opacity=1).transform_filter("!datum.fallback")
+    fallback = base.mark_point(filled=False, opacity=1, strokeWidth=2, fill="var(--page)").transform_filter(
+        "datum.fallback"
     )
-    point = base.mark_point(filled=True, size=60, opacity=1).encode(
-        x=alt.X("mean:Q", scale=alt.Scale(zero=True), axis=FEW_TICKS), shape=_shape(estimates.model)
-    )
-    return _finish(alt.layer(interval, point), height=ROW_HEIGHT * len(metrics))
+    points = [
+        layer.encode(
+            x=alt.X("mean:Q", scale=alt.Scale(zero=True), axis=FEW_TICKS),
+            shape=shape(table.model),
+            size=SIZE,
+        )
+        for layer in ([own, fallback] if table.fallback.any() else [own])
+    ]
+    return finish(alt.layer(interval, *points), height=_group_height(table) * len(groups))
 
 
 def differences(table: pd.DataFrame) -> Spec:
@@ -66,17 +79,17 @@ def differences(table: pd.DataFrame) -> Spec:
     Args:
         table: metric (a label), mean, low, high, p_holm, verdict.
     """
-    metrics = list(dict.fromkeys(table.metric))
+    metrics = present(table.metric)
     base = alt.Chart(table.assign(side=table.verdict.map(SIDES))).encode(
         y=alt.Y("metric:N", sort=metrics, title=None, axis=alt.Axis(grid=False, ticks=False)),
         color=alt.Color("side:N", scale=_sides(), legend=None),
-        tooltip=_tooltip("metric", mean="+.4f", low="+.4f", high="+.4f", p_holm=".4f"),
+        tooltip=tooltip("metric", mean="+.4f", low="+.4f", high="+.4f", p_holm=".4f"),
     )
     title = "← MF ahead · softmax DNN ahead →"
     axis = alt.X("low:Q", title=title, axis=FEW_TICKS, scale=alt.Scale(padding=8))
     interval = base.mark_rule(strokeWidth=3).encode(x=axis, x2="high:Q")
     point = base.mark_point(filled=True, size=70, opacity=1).encode(x="mean:Q")
-    return _finish(alt.layer(_zero_line(), interval, point), height=26 * len(metrics))
+    return finish(alt.layer(_zero_line(), interval, point), height=26 * len(metrics))
 
 
 def difference_histogram(bins: pd.DataFrame) -> Spec:
@@ -100,23 +113,23 @@ def difference_histogram(bins: pd.DataFrame) -> Spec:
             y=alt.Y("users:Q", title="users"),
             y2=alt.datum(0),
             color=alt.Color("side:N", scale=_sides(), legend=None),
-            tooltip=_tooltip(**{"from": "+.1f", "to": "+.1f", "users": "d"}),
+            tooltip=tooltip(**{"from": "+.1f", "to": "+.1f", "users": "d"}),
         )
     )
-    return _finish(bars, height=190)
+    return finish(bars, height=190)
 
 
-def binned(values: NDArray[np.float64], width: float = 0.1) -> pd.DataFrame:
-    """Users by their difference in [−1, 1]: bins of `width` on both sides, one of its own for exactly 0.
+def binned(values: NDArray[np.float64], step: float = 0.1) -> pd.DataFrame:
+    """Users by their difference in [−1, 1]: bins of `step` on both sides, one of its own for exactly 0.
 
     Returns:
         low, high (drawn edges), from, to (true edges: from < difference ≤ to, mirrored below 0), users, side;
         ascending. The bar of 0 is drawn a quarter as wide as the others.
     """
-    half = width / 8
+    half = step / 8
     rows = [(-half, half, 0.0, 0.0, int((values == 0).sum()), SIDES[Verdict.NO_EVIDENCE])]
-    for step in range(round(1 / width)):
-        start, end = round(step * width, 10), round((step + 1) * width, 10)
+    for place in range(round(1 / step)):
+        start, end = round(place * step, 10), round((place + 1) * step, 10)
         edge = max(start, half)
         ahead = int(((values > start) & (values <= end)).sum())
         behind = int(((values < -start) & (values >= -end)).sum())
@@ -132,119 +145,23 @@ def popularity_profile(profile: pd.DataFrame) -> Spec:
     Args:
         profile: source (model name or WATCHED), group (1 to 10), share in [0, 1].
     """
-    table = _named(profile.rename(columns={"source": "model"}))
-    base = alt.Chart(table).encode(
+    table = profile.rename(columns={"source": "model"})
+    base = alt.Chart(named(table, enlarged=0.8)).encode(
         x=alt.X("group:O", title="tenth of the catalogue, most popular first", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("share:Q", title="share of list places", axis=alt.Axis(format="%")),
-        color=_color(profile.source).legend(title=None, columns=2),
-        tooltip=_tooltip("model", group="d", share=".1%"),
+        color=color(table.model),
+        tooltip=tooltip("model", group="d", share=".1%"),
     )
-    line = base.mark_line(strokeWidth=2).encode(strokeDash=_dash(profile.source))
-    point = base.mark_point(filled=True, size=46, opacity=1).encode(shape=_shape(profile.source))
-    return _finish(alt.layer(line, point), height=260)
+    point = base.mark_point(filled=True, opacity=1).encode(shape=shape(table.model), size=SIZE)
+    return finish(alt.layer(*lines(base, table.model), point), height=280)
 
 
-def groups(table: pd.DataFrame, metric: str, axis: str) -> Spec:
-    """A metric per group and model; where a fallback answered, the mark is open.
-
-    Args:
-        table: model, group (a label, in order), mean, low, high, fallback (bool).
-        metric: label of the metric.
-        axis: what the groups are.
-    """
-    order = list(dict.fromkeys(table.group))
-    base = alt.Chart(_named(table)).encode(
-        x=alt.X("group:N", sort=order, title=axis, axis=alt.Axis(labelAngle=0, labelOverlap=False)),
-        xOffset=alt.XOffset("model:N", sort=list(MODEL_LABELS.values())),
-        color=_color(table.model),
-        tooltip=_tooltip("model", "group", mean=".4f", low=".4f", high=".4f", fallback=None),
-    )
-    interval = base.mark_rule(strokeWidth=2.5).encode(y=alt.Y("low:Q", title=metric, axis=FEW_TICKS), y2="high:Q")
-    own = base.mark_point(filled=True, size=64, opacity=1).transform_filter("!datum.fallback")
-    fallback = base.mark_point(filled=False, size=64, opacity=1, strokeWidth=2, fill="var(--page)").transform_filter(
-        "datum.fallback"
-    )
-    layers = [own, fallback] if table.fallback.any() else [own]
-    points = [layer.encode(y="mean:Q", shape=_shape(table.model)) for layer in layers]
-    return _finish(alt.layer(interval, *points), height=260)
-
-
-def learning_curves(curve: pd.DataFrame, metric: str) -> Spec:
-    """Validation metric per epoch; a large mark at the epoch that was chosen.
-
-    Args:
-        curve: model, epoch, value, chosen (bool).
-        metric: label of the metric.
-    """
-    base = alt.Chart(_named(curve)).encode(
-        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d")),
-        y=alt.Y("value:Q", title=f"{metric}, validation", scale=alt.Scale(zero=False)),
-        color=_color(curve.model),
-        tooltip=_tooltip("model", epoch="d", value=".4f"),
-    )
-    line = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=18))
-    chosen = (
-        base.mark_point(filled=True, size=170, opacity=1, stroke="var(--surface)", strokeWidth=2)
-        .encode(shape=_shape(curve.model))
-        .transform_filter("datum.chosen")
-    )
-    return _finish(alt.layer(line, chosen), height=260)
-
-
-def training_seconds(phases: pd.DataFrame) -> Spec:
-    """Wall seconds of training, stacked by phase.
-
-    Args:
-        phases: model, phase (a label, in order), seconds.
-    """
-    order = list(dict.fromkeys(phases.phase))
-    opacity = alt.Scale(domain=order, range=[1.0, 0.6, 0.3][: len(order)])
-    chart = (
-        alt.Chart(_named(phases).assign(place=phases.phase.map(order.index)))
-        .mark_bar(height=22)
-        .encode(
-            x=alt.X("seconds:Q", title="wall seconds", axis=FEW_TICKS),
-            y=alt.Y("model:N", sort=list(MODEL_LABELS.values()), title=None, axis=alt.Axis(ticks=False)),
-            color=alt.Color("model:N", scale=_scale(phases.model, COLORS), legend=None),
-            opacity=alt.Opacity(
-                "phase:N",
-                scale=opacity,
-                sort=order,
-                legend=alt.Legend(title=None, symbolFillColor="var(--text)", symbolStrokeWidth=0),
-            ),
-            order="place:O",
-            tooltip=_tooltip("model", "phase", seconds=".2f"),
-        )
-    )
-    return _finish(chart, height=44 * phases.model.nunique())
-
-
-def _named(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(model=table.model.map(model_label))
-
-
-def _scale(names: pd.Series, values: Mapping[str, str]) -> alt.Scale:
-    present = list(dict.fromkeys(names))
-    return alt.Scale(domain=[model_label(name) for name in present], range=[values[name] for name in present])
-
-
-def _color(names: pd.Series) -> alt.Color:
-    return alt.Color("model:N", scale=_scale(names, COLORS), legend=alt.Legend(title=None))
-
-
-def _shape(names: pd.Series) -> alt.Shape:
-    return alt.Shape("model:N", scale=_scale(names, SHAPES), legend=alt.Legend(title=None))
-
-
-def _dash(names: pd.Series) -> alt.StrokeDash:
-    present = list(dict.fromkeys(names))
-    dashes = [[4, 4] if name == WATCHED else [1, 0] for name in present]
-    scale = alt.Scale(domain=[model_label(name) for name in present], range=dashes)
-    return alt.StrokeDash("model:N", scale=scale, legend=alt.Legend(title=None))
+def _group_height(table: pd.DataFrame) -> int:
+    return MARK_HEIGHT * len(present(table.model)) + GROUP_MARGIN
 
 
 def _sides() -> alt.Scale:
-    return alt.Scale(domain=list(SIDES.values()), range=[COLORS["softmax"], COLORS["mf"], "var(--muted)"])
+    return alt.Scale(domain=list(SIDES.values()), range=[f"var(--{SOFTMAX})", f"var(--{MF})", "var(--muted)"])
 
 
 def _zero_line() -> alt.Chart:
@@ -253,28 +170,3 @@ def _zero_line() -> alt.Chart:
         .mark_rule(strokeDash=[4, 3], stroke="var(--muted)", strokeWidth=1.5)
         .encode(x="zero:Q")
     )
-
-
-def _tooltip(*names: str, **formats: str | None) -> list[alt.Tooltip]:
-    plain = [alt.Tooltip(f"{name}:N") for name in names]
-    return plain + [
-        alt.Tooltip(f"{name}:Q", format=form) if form else alt.Tooltip(f"{name}:N") for name, form in formats.items()
-    ]
-
-
-def _finish(chart: Any, height: int) -> Spec:
-    """Fill the width of the page, and take text and grid colours from it."""
-    quiet = {"labelColor": "var(--text)", "titleColor": "var(--muted)", "gridColor": "var(--grid)"}
-    line = {"domainColor": "var(--grid)", "tickColor": "var(--grid)", "titleFontWeight": "normal"}
-    spec: Spec = (
-        chart.properties(width="container", height=height, background="transparent")
-        .configure(font=FONT, aria=False)
-        .configure_view(stroke=None)
-        .configure_axis(labelFontSize=12, titleFontSize=12, titlePadding=8, labelLimit=140, **quiet, **line)
-        .configure_legend(
-            orient="top", direction="horizontal", labelColor="var(--text)", labelFontSize=12, symbolSize=70
-        )
-        .to_dict()
-    )
-    spec.pop("$schema", None)
-    return spec

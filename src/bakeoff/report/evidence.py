@@ -1,7 +1,7 @@
 """What the comparison rests on: everything that the earlier stages left, already read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -48,6 +48,8 @@ class Evidence:
         split: sizes, promises and the known weakness of the split.
         dataset: title, terms, citation, url of the data set.
         data_hash: content hash of data/ as recorded in data.dvc; None where there is no data.dvc.
+        skipped: models that could not be trained on this data, with the sentence that says why; not among `models`.
+        tuning: records of the search for settings, by model; those that were searched.
     """
 
     models: Mapping[str, ModelEvidence]
@@ -59,6 +61,8 @@ class Evidence:
     split: Mapping[str, Any]
     dataset: Mapping[str, str]
     data_hash: str | None
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def check_same_users(evidence: Evidence) -> None:

@@ -1,14 +1,14 @@
 """A few real users: what they had, what each contender recommends, what they had next."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import natural_key
+from bakeoff.report.models import CONTENDERS, MF, SOFTMAX
 
-CONTENDERS = ("mf", "softmax")
 LIST_LENGTH = 10
 RECENT = 8
 """Items of the history that are shown."""
@@ -49,6 +49,14 @@ class ShownList:
 
 
 @dataclass(frozen=True)
+class Aside:
+    """A model whose list is not shown, and the number of hits in as many places of it."""
+
+    model: str
+    hits: int
+
+
+@dataclass(frozen=True)
 class Example:
     """One user.
 
@@ -61,6 +69,7 @@ class Example:
         later: test items in their order: those that a list holds, and the earliest of the others.
         num_later: number of test items.
         lists: one per contender.
+        others: the other models.
     """
 
     user_id: str
@@ -71,6 +80,7 @@ class Example:
     later: tuple[Later, ...]
     num_later: int
     lists: tuple[ShownList, ...]
+    others: tuple[Aside, ...]
 
 
 def choose_examples(evidence: Evidence, metric: str, count: int) -> list[Example]:
@@ -90,8 +100,8 @@ def choose_examples(evidence: Evidence, metric: str, count: int) -> list[Example
 def _warm_choices(evidence: Evidence, metric: str, count: int) -> list[tuple[str, str]]:
     """(user id, reason) without repeats; the first three are those that a reader needs most."""
     values = _paired(evidence, metric)
-    gain = values.softmax - values.mf
-    away = (values.softmax - values.softmax.mean()).abs() + (values.mf - values.mf.mean()).abs()
+    gain = values[SOFTMAX] - values[MF]
+    away = sum((values[name] - values[name].mean()).abs() for name in CONTENDERS)
     rules = [
         (-gain, "where the softmax DNN gains most on MF"),
         (gain, "where MF gains most on the softmax DNN"),
@@ -111,7 +121,7 @@ def _warm_choices(evidence: Evidence, metric: str, count: int) -> list[tuple[str
 
 def _paired(evidence: Evidence, metric: str) -> pd.DataFrame:
     """Indexed by user id: value per contender, num_history, num_test, place in the order of ids."""
-    users = evidence.models["mf"].users.set_index("user_id")[["num_history", "num_test"]]
+    users = evidence.models[MF].users.set_index("user_id")[["num_history", "num_test"]]
     for name in CONTENDERS:
         users[name] = evidence.models[name].users.set_index("user_id")[metric]
     return users.assign(place=_places(users.index)).dropna()
@@ -126,7 +136,7 @@ def _places(user_ids: pd.Index) -> list[int]:
 def _new_user(evidence: Evidence, metric: str) -> Example | None:
     """The new user for whom the lists after a few interactions are nearest to the average."""
     tables = {name: evidence.models[name].new_users for name in CONTENDERS}
-    asked = sorted(int(m) for m in tables["mf"].first_interactions.unique() if m != "all" and int(m) > 0)
+    asked = sorted(int(m) for m in tables[MF].first_interactions.unique() if m != "all" and int(m) > 0)
     if not asked:
         return None
     first = str(asked[-1])
@@ -134,10 +144,10 @@ def _new_user(evidence: Evidence, metric: str) -> Example | None:
         name: table[(table.first_interactions == first) & table[metric].notna()].set_index("user_id")
         for name, table in tables.items()
     }
-    if rows["mf"].empty:
+    if rows[MF].empty:
         return None
     away = sum((rows[name][metric] - rows[name][metric].mean()).abs() for name in CONTENDERS)
-    order = pd.DataFrame({"away": away, "num_test": rows["mf"].num_test})
+    order = pd.DataFrame({"away": away, "num_test": rows[MF].num_test})
     order["place"] = _places(order.index)
     user_id = order.sort_values(["away", "num_test", "place"], ascending=[True, False, True]).index[0]
     return _new_example(evidence, user_id, first, {name: frame.loc[user_id] for name, frame in rows.items()}, metric)
@@ -147,26 +157,27 @@ def _warm_example(evidence: Evidence, user_id: str, reason: str, metric: str) ->
     events = evidence.events[evidence.events.user_id == user_id].sort_values("position")
     later = events.loc[events.part == "test", "item_id"]
     history = events.loc[events.part != "test", "item_id"]
+    tops = {name: model.lists[model.lists.user_id == user_id] for name, model in evidence.models.items()}
     lists = []
     for name in CONTENDERS:
-        model = evidence.models[name]
-        top = model.lists[model.lists.user_id == user_id]
-        value = float(model.users.loc[model.users.user_id == user_id, metric].iloc[0])
-        lists.append((name, value, top, False))
-    return _example(evidence, user_id, reason, history, later, lists)
+        users = evidence.models[name].users
+        value = float(users.loc[users.user_id == user_id, metric].iloc[0])
+        lists.append((name, value, tops[name], False))
+    return _example(evidence, user_id, reason, history, later, lists, _others(tops, set(later)))
 
 
 def _new_example(evidence: Evidence, user_id: str, first: str, rows: dict[str, pd.Series], metric: str) -> Example:
     events = evidence.new_events[evidence.new_events.user_id == user_id].sort_values("position")
     later = events.loc[events.part == "test", "item_id"]
     history = events.loc[events.part == "history", "item_id"].head(int(first))
-    lists = []
-    for name in CONTENDERS:
-        top = evidence.models[name].new_lists
-        top = top[(top.user_id == user_id) & (top.first_interactions == first)]
-        lists.append((name, float(rows[name][metric]), top, bool(rows[name].fallback)))
+    tops = {
+        name: model.new_lists[(model.new_lists.user_id == user_id) & (model.new_lists.first_interactions == first)]
+        for name, model in evidence.models.items()
+    }
+    lists = [(name, float(rows[name][metric]), tops[name], bool(rows[name].fallback)) for name in CONTENDERS]
     told = "1 interaction" if first == "1" else f"{first} interactions"
-    return _example(evidence, user_id, f"a new user, of whom only the first {told} are told", history, later, lists)
+    reason = f"a new user, of whom only the first {told} are told"
+    return _example(evidence, user_id, reason, history, later, lists, _others(tops, set(later)))
 
 
 def _example(
@@ -176,6 +187,7 @@ def _example(
     history: pd.Series,
     later: pd.Series,
     lists: Iterable[tuple[str, float, pd.DataFrame, bool]],
+    others: tuple[Aside, ...],
 ) -> Example:
     titles = dict(zip(evidence.items.item_id, evidence.items.title, strict=True))
     wanted = set(later)
@@ -196,6 +208,15 @@ def _example(
         later=_later(titles, list(later), found),
         num_later=len(later),
         lists=tuple(shown),
+        others=others,
+    )
+
+
+def _others(tops: Mapping[str, pd.DataFrame], wanted: set[str]) -> tuple[Aside, ...]:
+    return tuple(
+        Aside(name, int(top.item_id[top["rank"] <= LIST_LENGTH].isin(wanted).sum()))
+        for name, top in tops.items()
+        if name not in CONTENDERS
     )
 
 

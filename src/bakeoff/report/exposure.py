@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bakeoff.report.evidence import Evidence
 
-WATCHED = "what users had next"
+WATCHED = "what came next"
 """Name of the line that shows the test items themselves."""
 NUM_GROUPS = 10
 

@@ -1,10 +1,8 @@
-"""How figures and names are written for people."""
+"""How figures and lists are written for people."""
 
 import math
 import re
-
-MODEL_LABELS = {"popularity": "Popularity", "mf": "MF", "softmax": "Softmax DNN"}
-"""Names that people read."""
+from collections.abc import Sequence
 
 METRIC_LABELS = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR", "hit_rate": "Hit rate"}
 """Accuracy metrics, in the order in which they are shown."""
@@ -14,19 +12,14 @@ NO_VALUE = "\N{EN DASH}"
 _MEGABYTE = 1e6
 
 
-def model_noun(name: str) -> str:
-    """The model within a sentence: `the softmax DNN`."""
-    return {"softmax": "the softmax DNN", "popularity": "popularity"}.get(name, model_label(name))
-
-
 def sentence(text: str) -> str:
     """The text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
-def model_label(name: str) -> str:
-    """`softmax` → `Softmax DNN`; a name without a label stays."""
-    return MODEL_LABELS.get(name, name)
+def listing(words: Sequence[str], last: str = "and") -> str:
+    """`a, b and c`."""
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def metric_label(metric: str) -> str:

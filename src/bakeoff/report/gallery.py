@@ -6,13 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.report import charts, formats, sentences, tables
+from bakeoff.report import charts, formats, sentences, tables, training_charts, training_tables, tuning
 from bakeoff.report.accuracy import Difference, Estimate
-from bakeoff.report.exposure import WATCHED
+from bakeoff.report.models import model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
 from bakeoff.report.summary import Summary
 from bakeoff.report.tables import Table
 from bakeoff.report.verdict import cost_sentence
+
+DOTS = ["model", "group", "mean", "low", "high", "fallback"]
+"""Columns that a chart of dots is made from."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ def figures(summary: Summary) -> dict[str, Figure]:
         drawn.append(_learning_curves(summary))
     if len(summary.phases):
         drawn.append(_training_seconds(summary))
+    if summary.searches:
+        drawn.append(_searches(summary))
     return {figure.key: figure for figure in drawn}
 
 
@@ -60,10 +65,10 @@ def training_cost(summary: Summary) -> str | None:
 def _accuracy(summary: Summary) -> Figure:
     return Figure(
         key="accuracy",
-        title="Every metric, every model",
-        alt="Dot chart: a row per metric, a dot with its interval per model.",
-        sentence=sentences.accuracy(summary.estimates),
-        spec=charts.accuracy(_estimate_frame(summary.estimates)),
+        title=f"Accuracy in the first {summary.cutoff}, every model",
+        alt="Dot chart: a group per metric, a mark with its interval per model.",
+        sentence=f"{sentences.accuracy(summary.estimates)} The table has the longer lists too.",
+        spec=charts.dots(_estimate_frame(summary.estimates, summary.cutoff), "mean over users"),
         table=tables.metric_table(summary.estimates),
         open=True,
     )
@@ -105,15 +110,18 @@ def _user_differences(summary: Summary) -> Figure:
 
 def _slices(summary: Summary) -> Figure:
     metric = summary.result.metric
-    rows = [(e.model, part.name, e.mean, e.low, e.high, False) for part in summary.slices for e in part.estimates]
-    table = pd.DataFrame(rows, columns=["model", "group", "mean", "low", "high", "fallback"])
+    rows = [
+        (e.model, f"{part.name}\n{formats.count(part.num_users)} users", e.mean, e.low, e.high, False)
+        for part in summary.slices
+        for e in part.estimates
+    ]
     label = formats.metric_label(metric)
     return Figure(
         key="slices",
         title=f"{label} by time since the last known event",
-        alt="Dot chart: a group per span of time, a dot with its interval per model.",
-        sentence=sentences.slices(summary.slices),
-        spec=charts.groups(table, label, "time since the last known event"),
+        alt="Dot chart: a group per span of time, a mark with its interval per model.",
+        sentence=sentences.slices(summary.slices, summary.order_blind, summary.result.confidence),
+        spec=charts.dots(pd.DataFrame(rows, columns=DOTS), f"{label}, mean over users"),
         table=tables.slice_table(summary.slices, metric),
         open=True,
     )
@@ -123,7 +131,7 @@ def _profile(summary: Summary) -> Figure:
     profile = summary.profile
     wide = profile.pivot_table(index="group", columns="source", values="share", sort=False)
     shown = wide.map(lambda share: formats.percent(share)).reset_index()
-    sources = [formats.model_label(name) if name != WATCHED else "What came next" for name in wide.columns]
+    sources = [formats.sentence(model_label(name)) for name in wide.columns]
     return Figure(
         key="profile",
         title=f"Where the places in lists of {summary.cutoff} go",
@@ -139,11 +147,11 @@ def _new_users(summary: Summary) -> Figure:
     return Figure(
         key="new-users",
         title=f"{formats.metric_label(metric)} on new users",
-        alt="Dot chart: a group per number of first interactions, a dot with its interval per model.",
-        sentence=f"{sentences.new_users(summary.new_users, metric)} An open mark is a fallback.",
-        spec=charts.groups(
+        alt="Dot chart: a group per number of first interactions, a mark with its interval per model.",
+        sentence=sentences.new_users(summary.new_users, metric),
+        spec=charts.dots(
             _new_user_frame(summary.new_users, metric),
-            formats.metric_label(metric),
+            f"{formats.metric_label(metric)}, mean over new users",
             "first interactions that the model is told",
         ),
         table=tables.new_user_table(summary.new_users, summary.new_differences, metric),
@@ -157,10 +165,12 @@ def _learning_curves(summary: Summary) -> Figure:
     return Figure(
         key="curves",
         title="Learning curves on validation",
-        alt="Line chart: validation metric per epoch, a line per contender, a large mark at the chosen epoch.",
+        alt="Line chart: validation metric per epoch, a line per model with epochs, a large mark at the chosen one.",
         sentence=sentences.learning_curves(summary.training, metric),
-        spec=charts.learning_curves(curve[["model", "epoch", "value", "chosen"]], formats.metric_label(metric)),
-        table=tables.curve_table(summary.curves),
+        spec=training_charts.learning_curves(
+            curve[["model", "epoch", "value", "chosen"]], formats.metric_label(metric)
+        ),
+        table=training_tables.curve_table(summary.curves),
     )
 
 
@@ -170,15 +180,33 @@ def _training_seconds(summary: Summary) -> Figure:
         title="Wall time of training",
         alt="Bar chart: seconds per model, stacked by what they went into.",
         sentence=sentences.training_seconds(training_cost(summary)),
-        spec=charts.training_seconds(summary.phases),
-        table=tables.training_table(summary.training),
+        spec=training_charts.training_seconds(summary.phases),
+        table=training_tables.training_table(summary.training),
         open=True,
     )
 
 
-def _estimate_frame(estimates: Sequence[Estimate]) -> pd.DataFrame:
-    rows = [(e.model, formats.metric_label(e.metric), e.mean, e.low, e.high) for e in estimates]
-    return pd.DataFrame(rows, columns=["model", "metric", "mean", "low", "high"])
+def _searches(summary: Summary) -> Figure:
+    return Figure(
+        key="searches",
+        title="Best setting so far, trial by trial",
+        alt="Step chart: the best validation metric among the trials so far, a line per model.",
+        sentence=sentences.searches(summary.searches),
+        spec=training_charts.best_so_far(
+            tuning.progress(summary.searches), formats.metric_label(summary.searches[0].metric)
+        ),
+        table=training_tables.search_table(summary.searches),
+        open=True,
+    )
+
+
+def _estimate_frame(estimates: Sequence[Estimate], cutoff: int) -> pd.DataFrame:
+    rows = [
+        (e.model, formats.metric_label(e.metric), e.mean, e.low, e.high, False)
+        for e in estimates
+        if e.metric.endswith(f"@{cutoff}")
+    ]
+    return pd.DataFrame(rows, columns=DOTS)
 
 
 def _difference_frame(differences: Sequence[Difference]) -> pd.DataFrame:
@@ -192,4 +220,4 @@ def _new_user_frame(figures: Sequence[NewUserFigure], metric: str) -> pd.DataFra
         estimate = figure.estimate(metric)
         fallback = figure.fallback_share > 0
         rows.append((figure.model, step_label(figure.first), estimate.mean, estimate.low, estimate.high, fallback))
-    return pd.DataFrame(rows, columns=["model", "group", "mean", "low", "high", "fallback"])
+    return pd.DataFrame(rows, columns=DOTS)

@@ -1,22 +1,10 @@
 """Every term that the report uses, in a sentence each."""
 
-GLOSSARY: dict[str, tuple[str, str]] = {
-    "mf": (
-        "MF",
-        "Matrix factorisation: one vector per user and one per item; their dot product is the score. "
-        "Here implicit alternating least squares (Hu, Koren and Volinsky 2008).",
-    ),
-    "softmax": (
-        "Softmax DNN",
-        "A neural network turns what is known of a user (history, features) into a query embedding; the "
-        "output layer holds one embedding per item, and a softmax over items is trained to predict what "
-        "comes next.",
-    ),
-    "popularity": (
-        "Popularity",
-        "The reference that knows nobody: it recommends the items with most interactions that the user has "
-        "not had yet.",
-    ),
+from collections.abc import Iterable
+
+from bakeoff.report.models import look
+
+TERMS: dict[str, tuple[str, str]] = {
     "ndcg": (
         "NDCG@k",
         "Normalised discounted cumulative gain: hits among the first k, each worth less the lower it ranks, "
@@ -89,10 +77,29 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "The events just before the test part: the epoch is chosen on them, then the model is fitted anew with them.",
     ),
     "test": ("Test", "The last events of each user; looked at once, by the evaluation."),
+    "order-blind": (
+        "Order-blind",
+        "A model that sees which items a user had and not in which order: it can't continue a session.",
+    ),
+    "mask": (
+        "Mask of the user's own items",
+        "Sampled negatives may be items that the user had. Where they are, they are left out of the loss; what the "
+        "mask caught are the false negatives that training would have seen without it.",
+    ),
+    "trial": (
+        "Trial",
+        "One training with one setting, judged on validation. A pruned one was stopped early because it was behind.",
+    ),
     "epoch": ("Epoch", "One pass over the training data."),
     "quarantine": (
         "Quarantine",
         "Where rows go that can't be used, each with its reason. No model sees them.",
     ),
 }
-"""Anchor → (term, explanation), in the order in which the report needs them."""
+"""Anchor → (term, explanation), in the order in which the report needs them; models have entries of their own."""
+
+
+def glossary(models: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The models that the report shows, then all other terms."""
+    explained = {name: (look(name).label, look(name).meaning) for name in models if look(name).meaning}
+    return explained | TERMS

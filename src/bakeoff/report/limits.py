@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun
 from bakeoff.report.slices import share_within_an_hour
 from bakeoff.report.summary import Summary
 
@@ -20,17 +21,18 @@ class Limit:
 def limits(summary: Summary, evidence: Evidence) -> Sequence[Limit]:
     """The limits of this comparison, those that depend on the data with their figures."""
     return [
-        Limit("The two contenders do not see the same.", _what_is_seen(summary, evidence)),
+        *(Limit(f"{model_label(name)} was left out.", reason) for name, reason in evidence.skipped.items()),
+        Limit("The models do not see the same.", _what_is_seen(summary, evidence)),
         Limit("The future of others.", str(evidence.split["weakness"])),
         Limit(
             "One seed.",
-            "Both models were trained once. The intervals cover the choice of users and not the luck of a "
+            "Every model was trained once. The intervals cover the choice of users and not the luck of a "
             "training run: train with other seeds before acting on a small difference.",
         ),
         Limit(
             "One data set.",
             f"What is found on {evidence.dataset['title']} need not hold elsewhere; nor need it hold for "
-            "other settings: how hard each contender was tuned shows in the parameters below.",
+            f"other settings: how hard each contender was tuned shows in {_where_tuning_shows(summary)}.",
         ),
         Limit(
             "Logged behaviour.",
@@ -52,16 +54,16 @@ def limits(summary: Summary, evidence: Evidence) -> Sequence[Limit]:
 
 def _what_is_seen(summary: Summary, evidence: Evidence) -> str:
     settings = {name: model.training["settings"] for name, model in evidence.models.items()}
-    mf_scale = settings["mf"].get("recency_scale")
+    mf_scale = settings[MF].get("recency_scale")
     mf = (
         "MF sees a set of items and nothing else."
         if mf_scale is None
         else f"MF sees the items in their order, its fold-in weighs the item at lag l by exp(−l/{mf_scale:g}), and "
         "has no place for features."
     )
-    tables = [table for table in ("user", "item") if settings["softmax"].get(f"use_{table}_features", True)]
+    tables = [table for table in ("user", "item") if settings[SOFTMAX].get(f"use_{table}_features", True)]
     features = f" and the features of {' and '.join(f'{table}s' for table in tables)}" if tables else ""
-    text = f"The softmax DNN reads the order of a history, its timing{features}; {mf}"
+    text = f"The softmax DNN reads the order of a history, its timing{features}; {mf}{_what_baselines_see(summary)}"
     if not summary.slices:
         return text
     share = formats.percent(share_within_an_hour(summary.slices), 0)
@@ -70,3 +72,24 @@ def _what_is_seen(summary: Summary, evidence: Evidence) -> str:
         "be the continuation of a session instead of a better idea of taste; the slices by time tell how "
         "much."
     )
+
+
+def _what_baselines_see(summary: Summary) -> str:
+    shown = baselines(summary.models)
+    blind = [model_noun(name) for name in shown if name in summary.order_blind]
+    reading = [model_noun(name) for name in shown if name not in summary.order_blind]
+    text = (
+        f" Of the baselines {formats.listing(blind)} {'is' if len(blind) == 1 else 'are'} blind to order"
+        if blind
+        else ""
+    )
+    if reading:
+        weighs = "weighs" if len(reading) == 1 else "weigh"
+        text += (
+            f"{', while' if text else ' Of the baselines'} {formats.listing(reading)} {weighs} the latest items most"
+        )
+    return f"{text}." if text else ""
+
+
+def _where_tuning_shows(summary: Summary) -> str:
+    return "the section on tuning" if summary.searches else "the parameters below"

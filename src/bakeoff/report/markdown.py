@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from bakeoff.report import formats, tables, verdict
+from bakeoff.report import formats, tables, training_tables, verdict
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.models import model_label
 from bakeoff.report.summary import Summary
 from bakeoff.report.tables import Cell, Table
 
@@ -15,11 +16,15 @@ def render(summary: Summary, evidence: Evidence) -> str:
         f"# MF or softmax DNN? {_escape(evidence.dataset['title'])}",
         f"**{verdict.headline(result)}.** {verdict.statement(result)}",
         *(f"> {caveat}" for caveat in summary.caveats),
+        *(f"> {model_label(name)} was left out. {_escape(reason)}" for name, reason in evidence.skipped.items()),
         "## Accuracy",
         f"Mean over {formats.count(result.num_users)} warm test users with its "
-        f"{formats.level(result.confidence)} interval; the highest of a row is bold. p is adjusted for the "
-        "number of rows (Holm).",
-        _table(_accuracy(summary)),
+        f"{formats.level(result.confidence)} interval; the highest of a column is bold.",
+        _table(tables.cutoff_table(summary.estimates, summary.cutoff)),
+        "The softmax DNN beside MF on the same users; p is adjusted for the number of rows (Holm), as in all tables.",
+        _table(_differences(summary)),
+        "Every model beside the best baseline, which was chosen on the same users.",
+        _table(tables.standing_table(summary.standings, result.metric, result.confidence)),
     ]
     if summary.new_users:
         num_new = max(figure.num_users for figure in summary.new_users)
@@ -27,22 +32,27 @@ def render(summary: Summary, evidence: Evidence) -> str:
         parts += [
             "## New users",
             f"{formats.metric_label(result.metric)} over {formats.count(num_new)} users held out of "
-            "training, by the first interactions that the model is told.",
+            "training, by the first interactions that the model is told; the highest of a column is bold.",
             _table(table),
         ]
-    parts += ["## Data", _data(evidence), "## Reproduce", _reproduce(summary)]
+    parts += [*_tuning(summary), "## Data", _data(evidence), "## Reproduce", _reproduce(summary)]
     return "\n\n".join(parts) + "\n"
 
 
-def _accuracy(summary: Summary) -> Table:
-    """Means by model beside the paired difference."""
-    means, paired = tables.metric_table(summary.estimates), tables.difference_table(summary.differences)
-    kept = [index for index, column in enumerate(paired.columns) if column.label in {"Difference", "p, Holm", "Says"}]
-    return Table(
-        means.caption,
-        [*means.columns, *(paired.columns[index] for index in kept)],
-        [[*a, *(b[index] for index in kept)] for a, b in zip(means.rows, paired.rows, strict=True)],
-    )
+def _differences(summary: Summary) -> Table:
+    """The paired differences in four columns."""
+    table = tables.difference_table(summary.differences)
+    wanted = {"Metric", "Difference", "p, Holm", "Says"}
+    kept = [index for index, column in enumerate(table.columns) if column.label in wanted]
+    columns = [table.columns[index] for index in kept]
+    return Table(table.caption, columns, [[row[index] for index in kept] for row in table.rows])
+
+
+def _tuning(summary: Summary) -> list[str]:
+    if not summary.searches:
+        return []
+    table = training_tables.search_table(summary.searches)
+    return ["## Tuning", *(f"> {_escape(line)}" for line in summary.effort), _table(table)]
 
 
 def _data(evidence: Evidence) -> str:

@@ -12,16 +12,22 @@ DIGITS = 6
 
 
 def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
-    """Means per model, differences, new users and the verdict's figures; what is not a number is left out."""
+    """A block per model, differences, standings, new users, the verdict's figures; what is not a number is left out."""
     tree: dict[str, Any] = {name: dict(model.metrics["test"]) for name, model in evidence.models.items()}
     for estimate in summary.estimates:
         tree[estimate.model][estimate.metric] = estimate.mean
+    for part in summary.slices:
+        for estimate in part.estimates:
+            tree[estimate.model].setdefault("time_since_last_event", {})[part.name] = {estimate.metric: estimate.mean}
     tree["difference"] = {
         "softmax_vs_mf": {
             d.metric: {"mean": d.mean, "low": d.low, "high": d.high, "p": d.p, "p_holm": d.p_holm}
             for d in summary.differences
         }
     }
+    tree["best_baseline"] = {s.baseline: {} for s in summary.standings}
+    for standing in summary.standings:
+        tree["best_baseline"][standing.baseline][standing.model] = standing.to_metrics()
     new_users: dict[str, dict[str, dict[str, float]]] = {}
     for figure in summary.new_users:
         means = {estimate.metric: estimate.mean for estimate in figure.estimates}

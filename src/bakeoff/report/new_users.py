@@ -9,6 +9,7 @@ import pandas as pd
 
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.models import MF, SOFTMAX
 
 ALL = "all"
 
@@ -74,7 +75,7 @@ def new_user_differences(evidence: Evidence, metric: str, statistics: Statistics
     """Step → paired difference softmax − MF on one metric; p adjusted for the number of steps."""
     softmax, mf = (
         [_asked(evidence.models[name].new_users, first)[metric].to_numpy(np.float64) for first in steps(evidence)]
-        for name in ("softmax", "mf")
+        for name in (SOFTMAX, MF)
     )
     found = statistics.differences(softmax, mf, [metric] * len(softmax))
     return dict(zip(steps(evidence), found, strict=True))

@@ -11,10 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bakeoff.evaluation.significance import Verdict
-from bakeoff.report import data_tables, formats, gallery, tables, verdict
+from bakeoff.report import data_tables, formats, gallery, sentences, tables, training_tables, verdict
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.glossary import GLOSSARY
+from bakeoff.report.glossary import glossary
 from bakeoff.report.limits import limits
+from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, stylesheet
 from bakeoff.report.summary import Summary
 
 SECTIONS = {
@@ -23,6 +24,7 @@ SECTIONS = {
     "popularity": "Popularity and coverage",
     "new-users": "New users",
     "training": "Training and its cost",
+    "tuning": "Tuning",
     "examples": "A few users",
     "data": "Data and split",
     "limits": "Limits",
@@ -66,27 +68,27 @@ def render(summary: Summary, evidence: Evidence) -> str:
             statement=verdict.statement(summary.result),
             cost=gallery.training_cost(summary),
             caveats=summary.caveats,
-            outcome={Verdict.BETTER: "softmax", Verdict.WORSE: "mf", Verdict.NO_EVIDENCE: "none"}[
-                summary.result.verdict
-            ],
+            outcome=outcome(summary.result),
             band=interval_band(summary.result),
             tiles=tiles(summary),
-            exposure=tables.exposure_table(summary.exposures, summary.cutoff),
+            standing=sentences.standings(summary.standings, summary.result.confidence),
+            order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
             fallbacks=fallbacks(evidence),
-            validation=data_tables.validation_table(evidence.validation),
-            reasons=data_tables.reason_table(evidence.validation),
-            expectations=data_tables.expectation_table(evidence.validation),
-            params=data_tables.parameter_table(summary.provenance),
-            versions=data_tables.version_table(summary.provenance),
+            **_tables(summary, evidence),
             limits=limits(summary, evidence),
-            glossary=GLOSSARY,
+            glossary=glossary(summary.models),
             metric=formats.metric_label(summary.result.metric),
             level=formats.level(summary.result.confidence),
-            style=_resource("style.css"),
+            style=f"{stylesheet(summary.models)}\n{_resource('style.css')}",
             script=_resource("charts.js"),
             library=_chart_library(),
         )
     )
+
+
+def outcome(result: verdict.Result) -> str:
+    """The contender that is ahead; `none` without evidence."""
+    return {Verdict.BETTER: SOFTMAX, Verdict.WORSE: MF, Verdict.NO_EVIDENCE: "none"}[result.verdict]
 
 
 def keep_units(value: object) -> object:
@@ -97,20 +99,21 @@ def keep_units(value: object) -> object:
 
 
 def tiles(summary: Summary) -> list[Tile]:
-    """Key figures: the means, the difference, users ahead, time to train."""
+    """Key figures: the means of the contenders and of the best baseline, users ahead, time to train."""
     result = summary.result
     metric = formats.metric_label(result.metric)
     means = {e.model: e for e in summary.estimates if e.metric == result.metric}
     seconds = {f.model: f for f in summary.training}
+    baseline = summary.standings[0].baseline
     shown = [
         Tile(
-            f"{formats.model_label(name)}, {metric}",
+            f"{model_label(name)}{' (best baseline)' if name == baseline else ''}, {metric}",
             formats.decimal(means[name].mean),
             f"{formats.level(result.confidence)}: {formats.decimal(means[name].low)} to "
             f"{formats.decimal(means[name].high)}",
-            name,
+            name if name in CONTENDERS else "",
         )
-        for name in ("softmax", "mf", "popularity")
+        for name in (SOFTMAX, MF, baseline)
     ]
     row = next(d for d in summary.differences if d.metric == result.metric)
     shown.append(
@@ -120,13 +123,11 @@ def tiles(summary: Summary) -> list[Tile]:
             f"effect size d {formats.signed(row.effect, 2)}",
         )
     )
-    for name in ("softmax", "mf"):
+    for name in (SOFTMAX, MF):
         cost = seconds[name]
         if cost.wall_seconds > 0:
             detail = f"{formats.megabytes(cost.peak_memory_bytes)} at its peak"
-            shown.append(
-                Tile(f"Training, {formats.model_label(name)}", formats.seconds(cost.wall_seconds), detail, name)
-            )
+            shown.append(Tile(f"Training, {model_label(name)}", formats.seconds(cost.wall_seconds), detail, name))
     return shown
 
 
@@ -148,6 +149,21 @@ def fallbacks(evidence: Evidence) -> Mapping[str, str]:
     return {name: model.training["fallback"] for name, model in evidence.models.items() if model.training["fallback"]}
 
 
+def _tables(summary: Summary, evidence: Evidence) -> dict[str, tables.Table]:
+    """Tables without a chart, by the name that the templates use."""
+    result = summary.result
+    return {
+        "standings": tables.standing_table(summary.standings, result.metric, result.confidence),
+        "exposure": tables.exposure_table(summary.exposures, summary.cutoff),
+        "settings": training_tables.setting_table(summary.searches),
+        "validation": data_tables.validation_table(evidence.validation),
+        "reasons": data_tables.reason_table(evidence.validation),
+        "expectations": data_tables.expectation_table(evidence.validation),
+        "params": data_tables.parameter_table(summary.provenance),
+        "versions": data_tables.version_table(summary.provenance),
+    }
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("bakeoff.report"),
@@ -157,15 +173,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        decimal=formats.decimal, percent=formats.percent, count=formats.count, model=formats.model_label
-    )
+    environment.filters.update(decimal=formats.decimal, percent=formats.percent, count=formats.count, model=model_label)
     return environment
 
 
 def _sections(summary: Summary) -> Mapping[str, str]:
-    absent = {"new-users"} if not summary.new_users else set()
-    return {key: title for key, title in SECTIONS.items() if key not in absent}
+    present = {"new-users": bool(summary.new_users), "tuning": bool(summary.searches)}
+    return {key: title for key, title in SECTIONS.items() if present.get(key, True)}
 
 
 def _resource(name: str) -> str:

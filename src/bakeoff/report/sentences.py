@@ -11,9 +11,12 @@ from bakeoff.evaluation.significance import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Estimate
 from bakeoff.report.exposure import WATCHED
+from bakeoff.report.models import MF, SOFTMAX, baselines, model_noun
 from bakeoff.report.new_users import NewUserFigure
 from bakeoff.report.slices import Slice, share_within_an_hour
 from bakeoff.report.training import TrainingFigure
+from bakeoff.report.tuning import Search
+from bakeoff.report.verdict import Standing
 
 
 def accuracy(estimates: Sequence[Estimate]) -> str:
@@ -24,7 +27,7 @@ def accuracy(estimates: Sequence[Estimate]) -> str:
     won = best.count(leader)
     where = "every row" if won == len(best) else f"{won} of {len(best)} rows"
     return (
-        f"{formats.sentence(formats.model_noun(leader))} has the highest mean in {where}. Whether a gap is "
+        f"{formats.sentence(model_noun(leader))} has the highest mean in {where}. Whether a gap is "
         "more than chance is seen in the paired differences below: the intervals here overlap more easily, "
         "as they ignore that the users are the same."
     )
@@ -51,69 +54,140 @@ def user_differences(values: NDArray[np.float64]) -> str:
     )
 
 
-def slices(parts: Sequence[Slice]) -> str:
-    """How much of the test lies near, and who is ahead near and far."""
+def standings(rows: Sequence[Standing], confidence: float) -> str:
+    """Which models are better than the best baseline, which are worse, and of which neither is shown."""
+    names = {
+        verdict: [model_noun(row.model) for row in rows if row.verdict(confidence) is verdict] for verdict in Verdict
+    }
+    words = [
+        (names[Verdict.BETTER], "better"),
+        (names[Verdict.WORSE], "worse"),
+        (names[Verdict.NO_EVIDENCE], "no evidence of a difference for"),
+    ]
+    parts = [
+        f"{word} {formats.listing(found)}" if "for" in word else f"{formats.listing(found)} {_be(found)} {word}"
+        for found, word in words
+        if found
+    ]
+    return (
+        f"{formats.sentence(model_noun(rows[0].baseline))} is the best of the baselines "
+        f"({formats.decimal(rows[0].baseline_mean, 3)}). Beside it {'; '.join(parts)}."
+    )
+
+
+def slices(parts: Sequence[Slice], order_blind: frozenset[str], confidence: float) -> str:
+    """How much of the test lies near, who is ahead near and far, and where a baseline beats both contenders."""
     near, far = parts[0], parts[-1]
 
     def both(part: Slice) -> str:
         means = {e.model: formats.decimal(e.mean, 3) for e in part.estimates}
-        return f"{means['softmax']} (softmax DNN) against {means['mf']} (MF)"
+        return f"{means[SOFTMAX]} (softmax DNN) against {means[MF]} (MF)"
 
     share = formats.percent(share_within_an_hour(parts), 0)
     return (
         f"{share} of test events come within an hour of the last one that the models knew. "
-        f"Nearest ({near.name}): {both(near)}; farthest ({far.name}): {both(far)}."
+        f"Nearest ({near.name}): {both(near)}; farthest ({far.name}): {both(far)}. "
+        f"{_where_baselines_win(parts, order_blind, confidence)}"
     )
+
+
+def _where_baselines_win(parts: Sequence[Slice], order_blind: frozenset[str], confidence: float) -> str:
+    def told(part: Slice) -> str:
+        standing = part.standing
+        blind = ", order-blind," if standing.baseline in order_blind else ""
+        return (
+            f"{part.name} ({model_noun(standing.baseline)}{blind} {formats.decimal(standing.baseline_mean, 3)} against "
+            f"{formats.decimal(standing.mean, 3)} for {model_noun(standing.model)})"
+        )
+
+    shown = [part for part in parts if part.standing.verdict(confidence) is Verdict.WORSE]
+    higher = [part for part in parts if part.standing.difference < 0 and part not in shown]
+    if not shown and not higher:
+        return "No baseline has a higher mean than the better contender in any span."
+    text = []
+    if shown:
+        text.append(
+            f"A baseline is shown to be better than both contenders for {formats.listing([*map(told, shown)])}."
+        )
+    if higher:
+        text.append(
+            "Without evidence of a difference, a baseline has the highest mean for "
+            f"{formats.listing([*map(told, higher)])}."
+        )
+    return " ".join(text)
 
 
 def popularity_profile(profile: pd.DataFrame) -> str:
     """What the most popular tenth takes."""
     head = profile[profile.group == 1].set_index("source").share
+    others = [f"{formats.percent(head[name], 0)} in those of {model_noun(name)}" for name in baselines(head.index)]
     return (
-        f"The most popular tenth of the catalogue takes {formats.percent(head['mf'], 0)} of the places in "
-        f"MF's lists and {formats.percent(head['softmax'], 0)} in those of the softmax DNN; of {WATCHED} it "
-        f"was {formats.percent(head[WATCHED], 0)}."
+        f"The most popular tenth of the catalogue takes {formats.percent(head[MF], 0)} of the places in "
+        f"MF's lists and {formats.percent(head[SOFTMAX], 0)} in those of the softmax DNN ({formats.listing(others)}); "
+        f"of {WATCHED} it was {formats.percent(head[WATCHED], 0)}."
     )
 
 
 def new_users(figures: Sequence[NewUserFigure], metric: str) -> str:
-    """From nothing known to all known, for both contenders; a fallback said as such."""
+    """From nothing known to all known, for both contenders, then the best baseline; a fallback said as such."""
     first, last = figures[0].first, figures[-1].first
     values = {(f.model, f.first): f for f in figures}
 
     def figure(model: str, step: str) -> str:
         found = values[model, step]
         note = ", by its fallback" if found.fallback_share > 0 else ""
-        name = formats.model_noun(model).removeprefix("the ")
+        name = model_noun(model).removeprefix("the ")
         return f"{formats.decimal(found.estimate(metric).mean, 3)} ({name}{note})"
 
     known = "nothing" if first == "0" else f"{first} interactions"
-    return (
-        f"Told {known}: {figure('softmax', first)} and {figure('mf', first)}; told {last} earlier "
-        f"interactions: {figure('softmax', last)} and {figure('mf', last)}."
-    )
+
+    def best_baseline(step: str) -> str:
+        names = baselines(model for model, of in values if of == step)
+        return figure(max(names, key=lambda name: values[name, step].estimate(metric).mean), step)
+
+    def row(step: str) -> str:
+        return f"{figure(SOFTMAX, step)} and {figure(MF, step)}, best baseline {best_baseline(step)}"
+
+    return f"Told {known}: {row(first)}; told {last} earlier interactions: {row(last)}."
 
 
 def learning_curves(figures: Sequence[TrainingFigure], metric: str) -> str:
     """Where the chosen epochs lie, and whether the limit cut a curve short."""
     chosen = [f for f in figures if f.selected_epoch is not None]
     parts = [
-        f"{formats.model_noun(f.model)} is best after epoch {f.selected_epoch} of {f.last_epoch} "
+        f"{model_noun(f.model)} is best after epoch {f.selected_epoch} of {f.last_epoch} "
         f"({formats.decimal(f.best_value, 3)})"
         for f in chosen
     ]
-    cut = [formats.model_noun(f.model) for f in chosen if f.stopped_at_limit]
+    cut = [model_noun(f.model) for f in chosen if f.stopped_at_limit]
     warning = (
-        f" {formats.sentence(' and '.join(cut))} stopped at the limit of epochs: more might have been better."
+        f" {formats.sentence(formats.listing(cut))} stopped at the limit of epochs: more might have been better."
         if cut
         else ""
     )
-    return f"On the validation {formats.metric_label(metric)}, {' and '.join(parts)}; the large mark.{warning}"
+    return f"On the validation {formats.metric_label(metric)}, {formats.listing(parts)}; the large mark.{warning}"
 
 
 def training_seconds(cost: str | None) -> str:
     """The cost sentence, or that nothing was measured."""
     return cost or "Training cost was not measured for both contenders."
+
+
+def searches(found: Sequence[Search]) -> str:
+    """How far each search came, and when it was last better than before."""
+    parts = []
+    for search in found:
+        reached = [place for place, value in enumerate(search.history, start=1) if value == search.best]
+        last = f" in trial {reached[0]} of {search.trials}" if reached else f" in {search.trials} trials"
+        parts.append(f"{model_noun(search.model)} reaches {formats.decimal(search.best, 3)}{last}")
+    return (
+        f"{formats.sentence(formats.listing(parts))}. A line that still climbs at its end may not have been searched "
+        "long enough."
+    )
+
+
+def _be(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _count(number: int) -> str:

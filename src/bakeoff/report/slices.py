@@ -15,9 +15,11 @@ from bakeoff.evaluation.ranking import TopLists
 from bakeoff.preparation.histories import PAD, Histories
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.verdict import Span
+from bakeoff.report.models import MF, SOFTMAX
+from bakeoff.report.standing import lead_of_contenders
+from bakeoff.report.verdict import Span, Standing
 
-GAPS = {"0 s": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
+GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
 """Name of a slice → seconds that end it (included); None has no end."""
 HOUR = list(GAPS).index("< 1 h")
 
@@ -32,6 +34,7 @@ class Slice:
         num_events: such events.
         estimates: one per model.
         difference: softmax − MF; p adjusted over all slices.
+        standing: the better contender beside the best baseline; p adjusted likewise.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Slice:
     num_events: int
     estimates: tuple[Estimate, ...]
     difference: Difference
+    standing: Standing
 
 
 def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> list[Slice]:
@@ -49,17 +53,16 @@ def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> li
     test = _test_events(evidence)
     if test is None:
         return []
-    users = evidence.models["mf"].users.user_id
+    users = evidence.models[MF].users.user_id
     found = [(name, events) for name, events in test.groupby("slice", sort=True, observed=True)]
     lists = {name: _top_lists(evidence, model.lists, users) for name, model in evidence.models.items()}
-    values = {
-        (slice_name, model): _values(top, events, evidence, users, metric)
-        for slice_name, events in found
-        for model, top in lists.items()
-    }
-    estimates = statistics.estimates([(model, metric, column) for (_, model), column in values.items()])
-    softmax, mf = ([values[name, model] for name, _ in found] for model in ("softmax", "mf"))
+    values = [
+        {model: _values(top, events, evidence, users, metric) for model, top in lists.items()} for _, events in found
+    ]
+    estimates = statistics.estimates([(model, metric, column) for part in values for model, column in part.items()])
+    softmax, mf = ([part[model] for part in values] for model in (SOFTMAX, MF))
     differences = statistics.differences(softmax, mf, [metric] * len(found))
+    leads = lead_of_contenders(values, metric, statistics)
     width = len(lists)
     return [
         Slice(
@@ -68,6 +71,7 @@ def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> li
             num_events=len(events),
             estimates=tuple(estimates[i * width : (i + 1) * width]),
             difference=differences[i],
+            standing=leads[i],
         )
         for i, (name, events) in enumerate(found)
     ]
@@ -83,8 +87,8 @@ def spans(slices: Sequence[Slice]) -> list[Span]:
             Span(
                 name=part.name,
                 num_users=part.num_users,
-                softmax=means["softmax"],
-                mf=means["mf"],
+                softmax=means[SOFTMAX],
+                mf=means[MF],
                 low=difference.low,
                 high=difference.high,
                 p=difference.p_holm,

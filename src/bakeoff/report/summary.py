@@ -1,6 +1,6 @@
 """All figures of the report in one place, computed from the evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +14,21 @@ from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import Exposure, exposures, popularity_profile
 from bakeoff.report.formats import METRIC_LABELS
+from bakeoff.report.models import MF, REFERENCE, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
 from bakeoff.report.provenance import Provenance, provenance
 from bakeoff.report.slices import Slice, slices_by_gap, spans
-from bakeoff.report.training import TrainingFigure, learning_curves, training_figures, training_phases
-from bakeoff.report.verdict import Result, caveats, contradictions
-
-REFERENCE = "popularity"
+from bakeoff.report.standing import standings
+from bakeoff.report.training import (
+    TrainingFigure,
+    learning_curves,
+    masked_shares,
+    order_blind,
+    training_figures,
+    training_phases,
+)
+from bakeoff.report.tuning import Search, searches, warnings
+from bakeoff.report.verdict import Result, Standing, caveats, contradictions, humbled
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,9 @@ class Summary:
         estimates: mean and interval per metric and model, metrics in the order of the tables.
         differences: softmax − MF per metric, p adjusted over all of them.
         user_differences: [num_users] softmax − MF of each user on the primary metric.
+        standings: every model beside the best baseline on the primary metric, p adjusted over all of them.
         slices: the primary metric by time since the last known event; empty where the data has no time.
+        order_blind: models that do not see the order of a history.
         cutoff: k of the primary metric: the length of the lists that popularity figures are shown for.
         exposures: popularity and coverage per cutoff and model.
         profile: share of list places by tenth of the catalogue.
@@ -41,6 +51,9 @@ class Summary:
         training: per model.
         curves: learning curves.
         phases: wall seconds of training by phase.
+        masked: model → share of candidate pairs that the mask of the user's own items caught.
+        searches: how settings were searched; empty without records.
+        effort: what must be said of the searches.
         examples: a few users.
         provenance: what made the report.
     """
@@ -49,7 +62,9 @@ class Summary:
     estimates: Sequence[Estimate]
     differences: Sequence[Difference]
     user_differences: NDArray[np.float64]
+    standings: Sequence[Standing]
     slices: Sequence[Slice]
+    order_blind: frozenset[str]
     cutoff: int
     exposures: Sequence[Exposure]
     profile: pd.DataFrame
@@ -58,39 +73,53 @@ class Summary:
     training: Sequence[TrainingFigure]
     curves: pd.DataFrame
     phases: pd.DataFrame
+    masked: Mapping[str, float]
+    searches: Sequence[Search]
+    effort: Sequence[str]
     examples: Sequence[Example]
     provenance: Provenance
 
     @property
+    def models(self) -> list[str]:
+        """Names of all that are shown, in order."""
+        return list(dict.fromkeys(estimate.model for estimate in self.estimates))
+
+    @property
     def caveats(self) -> list[str]:
         """What must be said with the verdict."""
-        return [*caveats(self.result), *contradictions(self.result, spans(self.slices))]
+        return [
+            *caveats(self.result),
+            *humbled(self.result, self.standings),
+            *contradictions(self.result, spans(self.slices)),
+        ]
 
 
 def summarize(evidence: Evidence, params: Params) -> Summary:
     """Compute every figure of the report.
 
     Raises:
-        BakeoffError: the models were evaluated on different users.
+        BakeoffError: the models were evaluated on different users, or a record of tuning can't be read.
     """
     check_same_users(evidence)
     metrics = [f"{name}@{k}" for name in METRIC_LABELS for k in params.evaluate.cutoffs]
     primary = params.compare.primary_metric
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
-    values = {name: model.users for name, model in evidence.models.items()}
-    softmax, mf = ([values[name][metric].to_numpy() for metric in metrics] for name in ("softmax", "mf"))
-    estimates = statistics.estimates(
-        [(name, metric, users[metric].to_numpy()) for metric in metrics for name, users in values.items()]
-    )
+    users = {name: model.users for name, model in evidence.models.items()}
+    values = {name: table[primary].to_numpy(np.float64) for name, table in users.items()}
+    estimates = statistics.estimates([(name, m, table[m].to_numpy()) for m in metrics for name, table in users.items()])
+    softmax, mf = ([users[name][metric].to_numpy() for metric in metrics] for name in (SOFTMAX, MF))
     differences = statistics.differences(softmax, mf, metrics)
     cutoff = int(primary.partition("@")[2])
     has_new_users = len(evidence.models[REFERENCE].new_users) > 0
+    found = searches(evidence)
     return Summary(
         result=_result(primary, estimates, differences, _against_reference(values, primary, statistics), params),
         estimates=estimates,
         differences=differences,
-        user_differences=softmax[metrics.index(primary)] - mf[metrics.index(primary)],
+        user_differences=values[SOFTMAX] - values[MF],
+        standings=standings(values, primary, statistics),
         slices=slices_by_gap(evidence, primary, statistics),
+        order_blind=order_blind(evidence),
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),
         profile=popularity_profile(evidence, cutoff),
@@ -99,16 +128,20 @@ def summarize(evidence: Evidence, params: Params) -> Summary:
         training=training_figures(evidence),
         curves=learning_curves(evidence),
         phases=training_phases(evidence),
+        masked=masked_shares(evidence),
+        searches=found,
+        effort=warnings(found, list(evidence.models), evidence.dataset["name"]),
         examples=choose_examples(evidence, primary, params.compare.example_users),
         provenance=provenance(params, evidence.data_hash),
     )
 
 
-def _against_reference(values: dict[str, pd.DataFrame], metric: str, statistics: Statistics) -> list[Difference]:
+def _against_reference(
+    values: Mapping[str, NDArray[np.float64]], metric: str, statistics: Statistics
+) -> list[Difference]:
     """Softmax and MF, each − popularity, on one metric."""
-    contenders = [values[name][metric].to_numpy() for name in ("softmax", "mf")]
-    reference = values[REFERENCE][metric].to_numpy()
-    return statistics.differences(contenders, [reference, reference], [metric, metric])
+    reference = values[REFERENCE]
+    return statistics.differences([values[SOFTMAX], values[MF]], [reference, reference], [metric, metric])
 
 
 def _result(
@@ -122,8 +155,8 @@ def _result(
     difference = next(d for d in differences if d.metric == metric)
     return Result(
         metric=metric,
-        softmax=means["softmax"],
-        mf=means["mf"],
+        softmax=means[SOFTMAX],
+        mf=means[MF],
         popularity=means[REFERENCE],
         difference=difference.mean,
         low=difference.low,

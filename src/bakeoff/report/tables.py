@@ -1,7 +1,6 @@
 """The report's figures as tables of text, shared by the page and by Markdown."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,9 +9,10 @@ from bakeoff.evaluation.significance import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Estimate
 from bakeoff.report.exposure import Exposure
+from bakeoff.report.models import look, model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
 from bakeoff.report.slices import Slice
-from bakeoff.report.training import TrainingFigure
+from bakeoff.report.verdict import Standing
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Table:
 
 
 def model_columns(models: Sequence[str]) -> list[Column]:
-    """A heading per model."""
-    return [Column(formats.model_label(name), name) for name in models]
+    """A heading per model, a term where the glossary explains it."""
+    return [Column(model_label(name), name if look(name).meaning else "") for name in models]
 
 
 def metric_table(estimates: Sequence[Estimate]) -> Table:
@@ -53,9 +53,42 @@ def metric_table(estimates: Sequence[Estimate]) -> Table:
     rows = []
     for metric in dict.fromkeys(estimate.metric for estimate in estimates):
         row = [estimate for estimate in estimates if estimate.metric == metric]
-        best = max(estimate.mean for estimate in row)
+        best = _highest(row)
         rows.append([Cell(formats.metric_label(metric)), *(_estimate(e, e.mean == best) for e in row)])
     return Table("Mean over warm test users, with its interval", [Column("Metric"), *model_columns(models)], rows)
+
+
+def cutoff_table(estimates: Sequence[Estimate], cutoff: int) -> Table:
+    """Models × metrics at one cutoff: mean with its interval, the highest mean of a column marked."""
+    shown = [estimate for estimate in estimates if estimate.metric.endswith(f"@{cutoff}")]
+    columns = {
+        metric: {e.model: e for e in shown if e.metric == metric} for metric in dict.fromkeys(e.metric for e in shown)
+    }
+    rows = _by_model(columns)
+    headings = [Column("Model"), *(Column(formats.metric_label(metric)) for metric in columns)]
+    return Table("Mean over warm test users, with its interval", headings, rows)
+
+
+def standing_table(standings: Sequence[Standing], metric: str, confidence: float) -> Table:
+    """Every model beside the best baseline, which stands in the first row."""
+    baseline, mean = standings[0].baseline, standings[0].baseline_mean
+    label = model_label(baseline)
+    rows = [[Cell(label, "the best baseline"), Cell(formats.decimal(mean)), *[Cell(formats.NO_VALUE)] * 3]]
+    rows += [
+        [
+            Cell(model_label(s.model)),
+            Cell(formats.decimal(s.mean)),
+            Cell(formats.signed(s.difference), f"{formats.signed(s.low)} to {formats.signed(s.high)}"),
+            Cell(formats.p_figure(s.p)),
+            Cell(_stands(s.verdict(confidence)), strong=s.verdict(confidence) is not Verdict.NO_EVIDENCE),
+        ]
+        for s in standings
+    ]
+    columns = [Column("Model"), Column(formats.metric_label(metric)), Column(f"− {label}")]
+    columns += [Column("p, Holm", "holm"), Column("Says")]
+    return Table(
+        f"{formats.metric_label(metric)} of each model beside that of {label}, the best baseline", columns, rows
+    )
 
 
 def difference_table(differences: Sequence[Difference]) -> Table:
@@ -98,7 +131,7 @@ def exposure_table(exposures: Sequence[Exposure], k: int) -> Table:
     ]
     rows = [
         [
-            Cell(formats.model_label(e.model)),
+            Cell(model_label(e.model)),
             Cell(formats.decimal(e.arp, 1)),
             Cell(formats.signed_percent(e.lift)),
             Cell(formats.percent(e.coverage)),
@@ -112,88 +145,29 @@ def exposure_table(exposures: Sequence[Exposure], k: int) -> Table:
 
 
 def slice_table(slices: Sequence[Slice], metric: str) -> Table:
-    """Spans of time × models on one metric, and the paired difference softmax − MF."""
-    models = [estimate.model for estimate in slices[0].estimates]
-    columns = [Column("Gap"), Column("Events"), Column("Users"), *model_columns(models)]
-    columns += [Column("Softmax DNN − MF"), Column("p, Holm", "holm")]
+    """Models × spans of time on one metric, with events and users, and the paired difference softmax − MF."""
     rows = [
-        [
-            Cell(part.name),
-            Cell(formats.count(part.num_events)),
-            Cell(formats.count(part.num_users)),
-            *(_estimate(estimate, best=False) for estimate in part.estimates),
-            _difference(part.difference),
-            Cell(formats.p_figure(part.difference.p_holm)),
-        ]
-        for part in slices
+        [Cell("Test events"), *(Cell(formats.count(part.num_events)) for part in slices)],
+        [Cell("Users"), *(Cell(formats.count(part.num_users)) for part in slices)],
+        *_by_model({part.name: {e.model: e for e in part.estimates} for part in slices}),
+        *_paired_rows([part.difference for part in slices]),
     ]
     caption = f"{formats.metric_label(metric)} on the test events of each span, with whole lists"
-    return Table(caption, columns, rows)
+    return Table(caption, [Column("Since last event"), *(Column(part.name) for part in slices)], rows)
 
 
 def new_user_table(figures: Sequence[NewUserFigure], differences: dict[str, Difference], metric: str) -> Table:
-    """Steps × models on one metric, a fallback said as such, and the paired difference softmax − MF."""
-    models = list(dict.fromkeys(figure.model for figure in figures))
-    rows = []
-    for first in dict.fromkeys(figure.first for figure in figures):
-        row = [figure for figure in figures if figure.first == first]
-        difference = differences[first]
-        rows.append(
-            [
-                Cell(step_label(first)),
-                *(_new_user_cell(figure, metric) for figure in row),
-                _difference(difference),
-                Cell(formats.p_figure(difference.p_holm)),
-            ]
-        )
-    columns = [Column("Told"), *model_columns(models), Column("Softmax DNN − MF"), Column("p, Holm", "holm")]
+    """Models × steps on one metric, a fallback said as such, and the paired difference softmax − MF."""
+    steps = list(dict.fromkeys(figure.first for figure in figures))
+    fallbacks = {(figure.first, figure.model): _fallback(figure) for figure in figures}
+    estimates = {step: {f.model: f.estimate(metric) for f in figures if f.first == step} for step in steps}
+    rows = [
+        *_by_model(estimates, fallbacks),
+        *_paired_rows([differences[step] for step in steps]),
+    ]
+    columns = [Column("Told"), *(Column(step_label(step)) for step in steps)]
     caption = f"{formats.metric_label(metric)} on new users, by the first interactions that the model is told"
     return Table(caption, columns, rows)
-
-
-def training_table(figures: Sequence[TrainingFigure]) -> Table:
-    """What training took."""
-    columns = [
-        Column("Model"),
-        Column("Wall time"),
-        Column("CPU time"),
-        Column("Peak memory"),
-        Column("Parameters"),
-        Column("Dimension"),
-        Column("Epochs", "epoch"),
-        Column("Ranking all users"),
-    ]
-    rows = [
-        [
-            Cell(formats.model_label(f.model)),
-            Cell(_or_dash(f.wall_seconds, formats.seconds)),
-            Cell(_or_dash(f.cpu_seconds, formats.seconds)),
-            Cell(_or_dash(f.peak_memory_bytes, formats.megabytes)),
-            Cell(formats.count(f.num_parameters)),
-            Cell(str(f.dim)),
-            Cell(formats.NO_VALUE if f.selected_epoch is None else f"{f.selected_epoch} of {f.last_epoch}"),
-            Cell(_or_dash(f.ranking_seconds, formats.seconds)),
-        ]
-        for f in figures
-    ]
-    return Table("Cost of training, on the machine that made this report", columns, rows)
-
-
-def curve_table(curves: pd.DataFrame) -> Table:
-    """Every epoch of every contender: loss and validation figures, the chosen one marked."""
-    measured = [column for column in curves.columns if column.startswith("valid_")]
-    columns = [Column("Model"), Column("Epoch", "epoch"), Column("Loss")]
-    columns += [Column(f"{formats.metric_label(name.removeprefix('valid_'))}, validation") for name in measured]
-    rows = [
-        [
-            Cell(formats.model_label(point["model"])),
-            Cell(f"{point['epoch']}{' (chosen)' if point['chosen'] else ''}", strong=bool(point["chosen"])),
-            Cell(formats.decimal(point["loss"])),
-            *(Cell(formats.decimal(point[name])) for name in measured),
-        ]
-        for point in curves.to_dict("records")
-    ]
-    return Table("Every epoch on validation", columns, rows)
 
 
 def frame_table(caption: str, frame: pd.DataFrame, columns: Sequence[str]) -> Table:
@@ -212,6 +186,12 @@ def says(verdict: Verdict) -> str:
     return {Verdict.BETTER: "softmax better", Verdict.WORSE: "MF better", Verdict.NO_EVIDENCE: "no evidence"}[verdict]
 
 
+def _highest(estimates: Sequence[Estimate]) -> float | None:
+    """The highest mean; None where all are the same, so that none stands out."""
+    means = [estimate.mean for estimate in estimates]
+    return max(means) if len(set(means)) > 1 else None
+
+
 def _estimate(estimate: Estimate, best: bool) -> Cell:
     interval = f"{formats.decimal(estimate.low)} to {formats.decimal(estimate.high)}"
     return Cell(formats.decimal(estimate.mean), interval, strong=best)
@@ -222,15 +202,38 @@ def _difference(difference: Difference) -> Cell:
     return Cell(formats.signed(difference.mean), interval)
 
 
-def _new_user_cell(figure: NewUserFigure, metric: str) -> Cell:
-    cell = _estimate(figure.estimate(metric), best=False)
+def _by_model(
+    columns: Mapping[str, Mapping[str, Estimate]], notes: Mapping[tuple[str, str], str] | None = None
+) -> list[list[Cell]]:
+    """A row per model with an estimate per column, the highest of a column marked; notes by (column, model)."""
+    best = {column: _highest([*models.values()]) for column, models in columns.items()}
+    rows = []
+    for model in next(iter(columns.values())):
+        row = [Cell(model_label(model))]
+        for column, models in columns.items():
+            cell = _estimate(models[model], models[model].mean == best[column])
+            note = (notes or {}).get((column, model), "")
+            row.append(Cell(cell.text, f"{cell.detail}{note}", cell.strong))
+        rows.append(row)
+    return rows
+
+
+def _paired_rows(differences: Sequence[Difference]) -> list[list[Cell]]:
+    return [
+        [Cell("Softmax DNN − MF"), *(_difference(difference) for difference in differences)],
+        [Cell("p, Holm"), *(Cell(formats.p_figure(difference.p_holm)) for difference in differences)],
+    ]
+
+
+def _stands(verdict: Verdict) -> str:
+    return {Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.NO_EVIDENCE: "no evidence"}[verdict]
+
+
+def _fallback(figure: NewUserFigure) -> str:
     if figure.fallback_share == 0:
-        return cell
-    share = (
-        "its fallback" if figure.fallback_share == 1 else f"fallback for {formats.percent(figure.fallback_share, 0)}"
+        return ""
+    return (
+        ", its fallback"
+        if figure.fallback_share == 1
+        else f", fallback for {formats.percent(figure.fallback_share, 0)}"
     )
-    return Cell(cell.text, f"{cell.detail}, {share}")
-
-
-def _or_dash(value: float, form: Callable[[float], str]) -> str:
-    return formats.NO_VALUE if math.isnan(value) else form(value)

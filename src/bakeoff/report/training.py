@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.models import is_order_blind
 
 PHASES = {"selection_seconds": "choosing the epoch", "refit_seconds": "refit"}
 REST = "other"
@@ -94,3 +95,19 @@ def training_phases(evidence: Evidence) -> pd.DataFrame:
         rest = max(float(cost["wall_seconds"]) - sum(known.values()), 0.0)
         rows += [(name, label, value) for label, value in {**known, REST: rest}.items()]
     return pd.DataFrame(rows, columns=["model", "phase", "seconds"])
+
+
+def masked_shares(evidence: Evidence) -> dict[str, float]:
+    """Model → share of candidate pairs that the mask of the user's own items caught; models with sampled negatives."""
+    notes = {name: model.training.get("notes", {}) for name, model in evidence.models.items()}
+    name_of_note = "masked_false_negatives_share"
+    return {name: float(note[name_of_note]) for name, note in notes.items() if note.get(name_of_note) is not None}
+
+
+def order_blind(evidence: Evidence) -> frozenset[str]:
+    """Models that see which items a user had and not in which order."""
+    return frozenset(
+        name
+        for name, model in evidence.models.items()
+        if is_order_blind(name, model.training.get("settings", {}).get("recency_scale"))
+    )

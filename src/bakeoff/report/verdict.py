@@ -6,9 +6,10 @@ from typing import Any, Self
 
 from bakeoff.evaluation.significance import Verdict, verdict
 from bakeoff.report import formats
+from bakeoff.report.models import CONTENDERS, MF, REFERENCE, SOFTMAX, model_noun
 
 GAP_WORDS = {
-    "0 s": "in the same second as the last known one",
+    "same second": "in the same second as the last known one",
     "< 1 min": "within a minute of the last known one",
     "< 1 h": "between a minute and an hour after the last known one",
     "< 1 day": "between an hour and a day after the last known one",
@@ -97,6 +98,39 @@ class Span:
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A model beside the best baseline, on one metric over the same users.
+
+    Attributes:
+        model: its name.
+        baseline: name of the best baseline.
+        mean: mean of the model.
+        baseline_mean: the same for the baseline.
+        difference: mean of model − baseline.
+        low: lower end of its interval.
+        high: upper end.
+        p: adjusted for all that were judged together.
+    """
+
+    model: str
+    baseline: str
+    mean: float
+    baseline_mean: float
+    difference: float
+    low: float
+    high: float
+    p: float
+
+    def verdict(self, confidence: float) -> Verdict:
+        """Better, worse or no evidence, of the model beside the baseline."""
+        return verdict(self.low, self.high, self.p, confidence)
+
+    def to_metrics(self) -> dict[str, float]:
+        """All but the names, as numbers."""
+        return {key: value for key, value in asdict(self).items() if key not in {"model", "baseline"}}
+
+
 def headline(result: Result) -> str:
     """The verdict in a few words."""
     metric = formats.metric_label(result.metric)
@@ -163,9 +197,31 @@ def contradictions(result: Result, spans: Iterable[Span]) -> list[str]:
     return notes
 
 
+def humbled(result: Result, standings: Iterable[Standing]) -> list[str]:
+    """The contenders that are worse than the best baseline or not shown to be better, where that is not popularity.
+
+    `caveats` has named those that do not even beat popularity: of these only the worse are named again.
+    """
+    above = {SOFTMAX: result.softmax_above_popularity, MF: result.mf_above_popularity}
+    notes = []
+    for standing in standings:
+        found = standing.verdict(result.confidence)
+        if standing.model not in CONTENDERS or standing.baseline == REFERENCE or found is Verdict.BETTER:
+            continue
+        if not above[standing.model] and found is Verdict.NO_EVIDENCE:
+            continue
+        is_behind = "worse" if found is Verdict.WORSE else "not shown to be better"
+        notes.append(
+            f"{formats.sentence(model_noun(standing.model))} is {is_behind} than {model_noun(standing.baseline)}, the "
+            f"best of the baselines ({formats.decimal(standing.mean)} against "
+            f"{formats.decimal(standing.baseline_mean)}): look into that before choosing."
+        )
+    return notes
+
+
 def cost_sentence(seconds: Mapping[str, float]) -> str | None:
     """What training cost, from wall seconds by model; None where it was not measured for both contenders."""
-    softmax, mf = seconds.get("softmax", 0.0), seconds.get("mf", 0.0)
+    softmax, mf = seconds.get(SOFTMAX, 0.0), seconds.get(MF, 0.0)
     if not (softmax > 0 and mf > 0):
         return None
     ratio = max(softmax, mf) / min(softmax, mf)

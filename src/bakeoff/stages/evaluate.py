@@ -23,6 +23,7 @@ from bakeoff.preparation.histories import PAD
 from bakeoff.stages.cost import measure
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.prepared import HeldOut, Prepared, load_held_out, load_prepared
+from bakeoff.stages.skipped import skip_evaluation, why_skipped
 from bakeoff.workspace import Workspace
 
 ALL = "all"
@@ -33,7 +34,8 @@ def run(params: Params, workspace: Workspace, model: str, load: Callable[[Path],
     """Rank the whole catalogue for warm users with test items and for new users; write lists and metrics.
 
     Reads artifacts/split and models/<model>; writes artifacts/evaluation/<model> and
-    artifacts/cost/evaluate_<model>.json. A split without new users gives empty tables for them.
+    artifacts/cost/evaluate_<model>.json. A split without new users gives empty tables for them; a model that
+    training skipped gives a metrics.json with the reason and nothing else.
 
     Args:
         params: only `evaluate` is used.
@@ -46,6 +48,11 @@ def run(params: Params, workspace: Workspace, model: str, load: Callable[[Path],
             item, or the embeddings can't be used.
     """
     with measure(workspace, f"evaluate_{model}") as cost:
+        reason = why_skipped(workspace, model)
+        if reason is not None:
+            cost.note(ranking_seconds=0.0, ranked_queries=0)
+            skip_evaluation(workspace, model, reason)
+            return
         prepared = load_prepared(workspace)
         held_out = load_held_out(workspace, prepared)
         warm = _with_events(held_out.test.lengths)

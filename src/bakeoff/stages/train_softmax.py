@@ -1,12 +1,17 @@
 """Stage `train_softmax`: split → models/softmax."""
 
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
-from bakeoff.models.training import seed_everything
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Queries
 from bakeoff.stages.prepared import Prepared
-from bakeoff.stages.training import MakeTrainer, train_contender
+from bakeoff.stages.training import train_contender
 from bakeoff.workspace import Workspace
+
+
+def build(prepared: Prepared, queries: Queries, params: Params) -> SoftmaxTrainer:
+    """A fresh trainer on the histories of these queries."""
+    sizes = {name: len(values) for name, values in prepared.encoding.user.categorical.items()}
+    return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, params.softmax, params.seed)
 
 
 def run(params: Params, workspace: Workspace) -> None:
@@ -15,15 +20,4 @@ def run(params: Params, workspace: Workspace) -> None:
     Raises:
         BakeoffError: see train_contender.
     """
-    seed_everything(params.seed)
-    settings = params.softmax
-
-    def make(prepared: Prepared) -> MakeTrainer:
-        sizes = prepared.user_features.categorical_sizes
-
-        def trainer(queries: Queries) -> SoftmaxTrainer:
-            return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, settings, params.seed)
-
-        return trainer
-
-    train_contender(workspace, "softmax", settings.max_epochs, make)
+    train_contender(params, workspace, "softmax", params.softmax.max_epochs, build)

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,58 +16,57 @@ from bakeoff.evaluation.measures import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.encoder import Encoder, EncoderRetriever
 from bakeoff.models.serving import Catalogue, ServingModule, export
-from bakeoff.models.training import Selection, Trainer, choose_epoch, refit
+from bakeoff.models.training import (
+    Row,
+    Selection,
+    Trainer,
+    best_epoch,
+    choose_epoch,
+    refit,
+    seed_everything,
+)
+from bakeoff.params import Params
 from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.stages.checkpoints import Checkpoints, Standing
 from bakeoff.stages.cost import measure
 from bakeoff.stages.files import replaced, write_json
+from bakeoff.stages.fingerprint import fingerprint
 from bakeoff.stages.prepared import Prepared, load_prepared
+from bakeoff.stages.selection import SELECTION_LISTS, SELECTION_METRIC
 from bakeoff.workspace import Workspace
-
-SELECTION_METRIC = "ndcg@10"
-"""Decides on the epoch."""
-
-SELECTION_LISTS = 20
-"""Length of the lists that validation looks at."""
 
 USERS_PER_BLOCK = 1024
 """Users that validation ranks at once; bounds memory."""
 
-MakeTrainer = Callable[[Queries], Trainer]
-"""A fresh trainer on the histories of these queries."""
+Build = Callable[[Prepared, Queries, Params], Trainer]
+"""Makes a fresh trainer on the histories of these queries: `build` of each contender's stage module."""
 
 
-def train_contender(
-    workspace: Workspace,
-    name: str,
-    max_epochs: int,
-    make: Callable[[Prepared], MakeTrainer],
-) -> None:
+def train_contender(params: Params, workspace: Workspace, name: str, max_epochs: int, build: Build) -> None:
     """Choose the epoch on validation, refit on train and validation for that many epochs, export.
 
-    Without validation events the last epoch is taken, and training.json says so.
+    Without validation events the last epoch is taken, and training.json says so. A training that was killed is taken
+    up at its last checkpoint, and gives the same bytes as one that ran through.
 
     Args:
+        params: of the whole project; the trainer takes its own section.
         workspace: where the split is read and models/<name> is written.
         name: of the model.
         max_epochs: epochs that are tried.
-        make: given the split, a function that builds fresh trainers.
+        build: makes a fresh trainer.
 
     Raises:
         BakeoffError: there is no split, or it has no train event.
     """
     with measure(workspace, f"train_{name}") as cost:
-        prepared = load_prepared(workspace)
-        make_trainer = make(prepared)
-        start = time.perf_counter()
-        selection = _select(prepared, make_trainer, max_epochs)
-        chosen = time.perf_counter()
-        trainer = make_trainer(prepared.queries(prepared.known(), warm_users(prepared)))
-        refit_curve = refit(trainer, selection.epoch, _progress)
-        refitted = time.perf_counter()
+        training = _Training(params, workspace, name, max_epochs, build)
+        selection = training.select()
+        trainer, refit_curve = training.refit(selection.epoch)
+        spent = training.standing
         cost.note(
-            selection_seconds=chosen - start,
-            refit_seconds=refitted - chosen,
-            seconds_per_epoch=(refitted - chosen) / selection.epoch,
+            selection_seconds=spent.selection_seconds,
+            refit_seconds=spent.refit_seconds,
+            seconds_per_epoch=spent.refit_seconds / selection.epoch,
         )
         encoder = trainer.encoder()
         description = {
@@ -75,24 +75,75 @@ def train_contender(
             "selected_epoch": selection.epoch,
             "selection_metric": SELECTION_METRIC if selection.curve else None,
             "num_parameters": trainer.num_parameters,
-            "num_train_events": len(prepared.known().items),
+            "num_train_events": len(training.prepared.known().items),
             "fallback": getattr(encoder, "FALLBACK", None),
             "curve": selection.curve,
             "refit_curve": refit_curve,
             "settings": trainer.settings(),
             "notes": trainer.notes(),
         }
-        write_model(workspace, name, encoder, prepared, description)
-    _print_summary(name, description, refitted - start)
+        write_model(workspace, name, encoder, training.prepared, description)
+        training.checkpoints.remove()
+    _print_summary(name, description, spent.selection_seconds + spent.refit_seconds)
 
 
-def _select(prepared: Prepared, make_trainer: MakeTrainer, max_epochs: int) -> Selection:
-    """The best epoch on validation; the last one, with no curve, where there are no validation events."""
-    users, validated = warm_users(prepared), np.flatnonzero(prepared.valid.lengths)
-    if len(validated) == 0:
-        return Selection(max_epochs)
-    trainer = make_trainer(prepared.queries(prepared.train, users))
-    return choose_epoch(trainer, validation_scores(prepared, validated), SELECTION_METRIC, max_epochs, _progress)
+class _Training:
+    """Both phases of a training, each taken up where a killed run left it."""
+
+    def __init__(self, params: Params, workspace: Workspace, name: str, max_epochs: int, build: Build) -> None:
+        self.prepared = load_prepared(workspace)
+        self._users = warm_users(self.prepared)
+        self._params, self._name, self._max_epochs, self._build = params, name, max_epochs, build
+        decides = fingerprint(self.prepared, build.__module__, params.model_dump(mode="json"))
+        self.checkpoints = Checkpoints(workspace, name, decides)
+        self.standing, self._state = self.checkpoints.load()
+
+    def select(self) -> Selection:
+        """The best epoch on validation; the last one, with no curve, where there are no validation events."""
+        validated = np.flatnonzero(self.prepared.valid.lengths)
+        if len(validated) == 0:
+            return Selection(self._max_epochs)
+        done, earlier = self.standing.selection, self.standing.selection_seconds
+        if len(done) == self._max_epochs:
+            return best_epoch(done, SELECTION_METRIC)
+        start = time.perf_counter() - earlier
+        trainer = self._trainer(self.prepared.train, len(done), self._max_epochs, "selection")
+
+        def after_epoch(curve: list[Row]) -> None:
+            self.standing = Standing(selection=curve, selection_seconds=time.perf_counter() - start)
+            self.checkpoints.save(self.standing, trainer)
+
+        validate = validation_scores(self.prepared, validated)
+        return choose_epoch(
+            trainer,
+            validate,
+            SELECTION_METRIC,
+            self._max_epochs,
+            _progress,
+            before=done,
+            after_epoch=after_epoch,
+        )
+
+    def refit(self, epochs: int) -> tuple[Trainer, list[Row]]:
+        """A trainer on train and validation after this many epochs, and its curve."""
+        done, start = self.standing.refit or [], time.perf_counter() - self.standing.refit_seconds
+        trainer = self._trainer(self.prepared.known(), len(done), epochs, "refit")
+
+        def after_epoch(curve: list[Row]) -> None:
+            self.standing = replace(self.standing, refit=curve, refit_seconds=time.perf_counter() - start)
+            self.checkpoints.save(self.standing, trainer)
+
+        return trainer, refit(trainer, epochs, _progress, before=done, after_epoch=after_epoch)
+
+    def _trainer(self, histories: Histories, done: int, epochs: int, phase: str) -> Trainer:
+        """A trainer on these histories, fresh or as the checkpoint has it."""
+        seed_everything(self._params.seed)
+        trainer = self._build(self.prepared, self.prepared.queries(histories, self._users), self._params)
+        if done:
+            trainer.restore(self._state)
+            print(f"{self._name}: resuming at epoch {min(done + 1, epochs)} of {epochs} ({phase})", flush=True)
+        self._state = {}
+        return trainer
 
 
 def warm_users(prepared: Prepared) -> NDArray[np.int64]:

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from bakeoff.errors import BakeoffError
 from bakeoff.report import verdict
-from bakeoff.workspace import MODELS, Workspace
+from bakeoff.report.models import CONTENDERS
+from bakeoff.workspace import Workspace
 
 
 def run(workspace: Workspace) -> None:
@@ -17,8 +18,12 @@ def run(workspace: Workspace) -> None:
     Raises:
         BakeoffError: there is no comparison yet, or it was written by another version.
     """
-    result, spans = _read(workspace)
-    notes = [*verdict.caveats(result), *verdict.contradictions(result, spans)]
+    result, standings, spans = _read(workspace)
+    notes = [
+        *verdict.caveats(result),
+        *verdict.humbled(result, standings),
+        *verdict.contradictions(result, spans),
+    ]
     cost = verdict.cost_sentence(_seconds(workspace))
     console = Console(highlight=False)
     console.print()
@@ -28,13 +33,18 @@ def run(workspace: Workspace) -> None:
     console.print(Text(f"Report: {workspace.reports / 'index.html'}"), soft_wrap=True)
 
 
-def _read(workspace: Workspace) -> tuple[verdict.Result, list[verdict.Span]]:
+def _read(workspace: Workspace) -> tuple[verdict.Result, list[verdict.Standing], list[verdict.Span]]:
     path = workspace.reports / "metrics.json"
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         result = verdict.Result.from_metrics(metrics["verdict"])
-        spans = metrics.get("time_since_last_event", {})
-        return result, [verdict.Span(name, **figures) for name, figures in spans.items()]
+        spans = [verdict.Span(name, **figures) for name, figures in metrics.get("time_since_last_event", {}).items()]
+        standings = [
+            verdict.Standing(model, baseline, **figures)
+            for baseline, rows in metrics.get("best_baseline", {}).items()
+            for model, figures in rows.items()
+        ]
+        return result, standings, spans
     except FileNotFoundError:
         raise BakeoffError(f"{path} does not exist: nothing was compared yet. Run `make run`.") from None
     except (ValueError, KeyError, TypeError):
@@ -42,7 +52,7 @@ def _read(workspace: Workspace) -> tuple[verdict.Result, list[verdict.Span]]:
 
 
 def _seconds(workspace: Workspace) -> dict[str, float]:
-    """Wall seconds of training by model, where they were measured."""
-    paths = {name: workspace.cost(f"train_{name}") for name in MODELS}
+    """Wall seconds of training by contender, where they were measured."""
+    paths = {name: workspace.cost(f"train_{name}") for name in CONTENDERS}
     costs = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
     return {name: float(cost["wall_seconds"]) for name, cost in costs.items()}

@@ -5,6 +5,7 @@ import pytest
 import reference_als
 from small import histories, queries, random_rows
 
+from bakeoff.errors import BakeoffError
 from bakeoff.models.encoder import EncoderRetriever
 from bakeoff.models.mf.trainer import MFTrainer
 from bakeoff.params import MFParams
@@ -31,6 +32,42 @@ def test_folding_a_trained_user_in_gives_the_embedding_that_training_gave(rows):
     assert retriever.embed_queries(queries(rows)) == pytest.approx(trainer._als.user_embeddings, abs=1e-5)
 
 
+@pytest.mark.parametrize("dim", [4, 16])
+@pytest.mark.parametrize("recency_scale", [None, 2.0])
+@pytest.mark.parametrize("alpha0", [0.0, 0.2])
+@pytest.mark.parametrize("nu", [0.0, 0.5, 1.0])
+def test_fold_in_is_exact_with_fewer_columns_than_dimensions_and_with_more(rows, dim, recency_scale, alpha0, nu):
+    params = MFParams(
+        dim=dim,
+        unobserved_weight=alpha0,
+        regularization=0.05,
+        regularization_exponent=nu,
+        recency_scale=recency_scale,
+    )
+    trainer = trained(rows, params)
+    asked = [[5, 1], [2], [3, 1, 4, 0, 5, 9, 2, 6]]
+    found = EncoderRetriever(trainer.encoder()).embed_queries(queries(asked))
+    for embedding, row in zip(found, asked, strict=True):
+        weights = None if recency_scale is None else np.exp(-np.arange(len(row))[::-1] / recency_scale)
+        expected = reference_als.solve_row(row, trainer._als.item_embeddings, alpha0, 0.05, nu, weights)
+        assert embedding == pytest.approx(expected, rel=5e-3, abs=5e-4)
+
+
+def test_a_padded_history_is_folded_in_as_it_is_alone(rows):
+    # alone it has a 1 × 1 system, beside a long one the d × d system
+    retriever = EncoderRetriever(trained(rows).encoder())
+    alone = retriever.embed_queries(queries([[2]]))
+    beside = retriever.embed_queries(queries([[2], [3, 1, 4, 0, 5, 9]]))
+    assert beside[0] == pytest.approx(alone[0], abs=1e-5)
+
+
+def test_few_steps_of_conjugate_gradient_end_where_fold_in_ends(rows):
+    params = MFParams(dim=24, unobserved_weight=0.2, regularization=0.05, solver="cg")
+    trainer = trained(rows, params, epochs=10)
+    folded = EncoderRetriever(trainer.encoder()).embed_queries(queries(rows))
+    assert folded == pytest.approx(trainer._als.user_embeddings, abs=2e-3)
+
+
 def test_someone_without_history_gets_the_mean_user_and_is_said_to(rows):
     trainer = trained(rows)
     retriever = EncoderRetriever(trainer.encoder())
@@ -39,6 +76,12 @@ def test_someone_without_history_gets_the_mean_user_and_is_said_to(rows):
     assert retriever.embed_queries(asked)[0] == pytest.approx(mean, abs=1e-6)
     assert retriever.uses_fallback(asked).tolist() == [True, False]
     assert "mean of all users" in trainer.encoder().FALLBACK
+
+
+def test_without_weight_on_what_was_not_observed_someone_without_history_still_gets_an_answer(rows):
+    params = PARAMS.model_copy(update={"unobserved_weight": 0.0})
+    found = EncoderRetriever(trained(rows, params).encoder()).embed_queries(queries([[], [1]]))
+    assert np.isfinite(found).all()
 
 
 def test_recent_items_weigh_more_where_a_recency_scale_says_so(rows):
@@ -88,3 +131,49 @@ def test_recency_plays_no_part_where_no_event_has_a_time(rows, timestamp, scale)
     assert trainer.settings()["recency_scale"] == scale
     weighs_the_same = trainer.encoder()._params.recency_scale is None
     assert weighs_the_same == (scale is None)
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
+def test_a_restored_training_goes_on_to_the_same_bytes(rows, solver):
+    params = MFParams(dim=6, unobserved_weight=0.2, regularization=0.05, solver=solver)
+    whole = trained(rows, params, epochs=2)
+    state = {name: value.copy() for name, value in whole.state().items()}
+    resumed = trained(rows, params, epochs=0)
+    resumed.restore(state)
+    assert embedded(resumed, rows).tobytes() == embedded(whole, rows).tobytes()
+    assert resumed.run_epoch() == whole.run_epoch()
+    assert {name: value.tobytes() for name, value in resumed.state().items()} == {
+        name: value.tobytes() for name, value in whole.state().items()
+    }
+    assert embedded(resumed, rows).tobytes() == embedded(whole, rows).tobytes()
+
+
+def embedded(trainer, rows):
+    return EncoderRetriever(trainer.encoder()).embed_queries(queries(rows))
+
+
+def test_further_training_leaves_a_state_alone(rows):
+    trainer = trained(rows)
+    state = trainer.state()
+    before = {name: value.tobytes() for name, value in state.items()}
+    trainer.run_epoch()
+    assert {name: value.tobytes() for name, value in state.items()} == before
+
+
+def test_a_restored_state_stays_as_it_was(rows):
+    state = trained(rows).state()
+    before = {name: value.tobytes() for name, value in state.items()}
+    other = trained(rows, epochs=0)
+    other.restore(state)
+    other.run_epoch()
+    assert {name: value.tobytes() for name, value in state.items()} == before
+
+
+@pytest.mark.parametrize("damage", ["shape", "missing"])
+def test_a_state_of_another_split_is_refused(rows, damage):
+    state = trained(rows).state()
+    state["item_embeddings"] = state["item_embeddings"][:-1]
+    if damage == "missing":
+        del state["item_embeddings"]
+    with pytest.raises(BakeoffError, match=r"item_embeddings.*another split or of other settings"):
+        trained(rows, epochs=0).restore(state)

@@ -4,11 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import histories
 
-from bakeoff.models.negatives import CatalogueSampler, InBatchSampler, PopularitySampler, UniformSampler
-from bakeoff.models.negatives.candidates import log_inclusion
-from bakeoff.models.softmax.batches import target_chances
-from bakeoff.models.softmax.trainer import make_sampler
-from bakeoff.params import SoftmaxParams
+from bakeoff.models.negatives import (
+    CatalogueSampler,
+    InBatchSampler,
+    LogUniformSampler,
+    MixedSampler,
+    PopularitySampler,
+    UniformSampler,
+)
+from bakeoff.models.negatives.candidates import inclusion_of_draws, log_counts
+from bakeoff.models.tensorflow import tf
 
 NUM_ITEMS = 12
 FREQUENCIES = np.array([400, 200, 100, 80, 50, 40, 30, 20, 20, 10, 10, 0])
@@ -22,9 +27,16 @@ def samplers():
     return {
         "uniform": UniformSampler(NUM_ITEMS, 5),
         "popularity": PopularitySampler(FREQUENCIES, 5, 0.75),
+        "log-uniform": LogUniformSampler(FREQUENCIES, 5),
         "full": CatalogueSampler(NUM_ITEMS),
-        "in-batch": InBatchSampler(np.ones(len(EVENTS.items)), EVENTS, users_per_batch=8),
+        "in-batch": in_batch(),
+        "mixed": MixedSampler([UniformSampler(NUM_ITEMS, 2), LogUniformSampler(FREQUENCIES, 3)]),
+        "mixed with the batch": MixedSampler([in_batch(), UniformSampler(NUM_ITEMS, 3)]),
     }
+
+
+def in_batch():
+    return InBatchSampler(np.ones(len(EVENTS.items)), EVENTS, users_per_batch=8, num_items=NUM_ITEMS)
 
 
 def batch_targets(rng, users_per_batch):
@@ -46,30 +58,36 @@ def test_candidates_are_distinct_items_of_the_catalogue(name, seed):
     assert (candidates.log_expected_count <= 0).all()
 
 
-@pytest.mark.parametrize("name", ["uniform", "popularity", "full"])
-def test_the_expected_count_is_how_often_an_item_is_drawn(name):
+@pytest.mark.parametrize("name", samplers())
+def test_the_expected_counts_of_candidates_are_the_inclusion_of_their_items(name):
     rng = np.random.default_rng(1)
     sampler = samplers()[name]
-    counts, expected = np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS)
+    candidates = sampler.draw(batch_targets(rng, 8), rng)
+    assert sampler.inclusion.shape == (NUM_ITEMS,)
+    assert np.exp(candidates.log_expected_count) == pytest.approx(sampler.inclusion[candidates.ids], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["uniform", "popularity", "log-uniform", "full", "mixed"])
+def test_the_inclusion_is_how_often_an_item_is_drawn(name):
+    rng = np.random.default_rng(1)
+    sampler = samplers()[name]
+    counts = np.zeros(NUM_ITEMS)
     for _ in range(DRAWS):
-        candidates = sampler.draw(np.zeros(0, np.int32), rng)
-        counts[candidates.ids] += 1
-        expected[candidates.ids] = np.exp(candidates.log_expected_count)
-    assert_is_frequency(counts / DRAWS, expected, DRAWS)
+        counts[sampler.draw(np.zeros(0, np.int32), rng).ids] += 1
+    assert_is_frequency(counts / DRAWS, sampler.inclusion, DRAWS)
 
 
-def test_the_in_batch_count_is_how_often_other_users_bring_an_item():
+@pytest.mark.parametrize("name", ["in-batch", "mixed with the batch"])
+def test_the_in_batch_inclusion_is_how_often_other_users_bring_an_item(name):
     rng = np.random.default_rng(2)
-    sampler = samplers()["in-batch"]
-    counts, expected = np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS)
+    sampler = samplers()[name]
+    counts = np.zeros(NUM_ITEMS)
     for _ in range(DRAWS):
         # The first user of the batch is the one who asks; the other seven bring the negatives.
-        candidates = sampler.draw(batch_targets(rng, 8)[1:], rng)
-        counts[candidates.ids] += 1
-        expected[candidates.ids] = np.exp(candidates.log_expected_count)
+        counts[sampler.draw(batch_targets(rng, 8)[1:], rng).ids] += 1
     # The formula lets every user join the batch independently; that a batch has exactly eight makes what a fifth or
     # more of all users have a little more frequent: exp(−7 · .42) = .054 of such batches miss it, (1 − .42)⁷ = .023.
-    assert_is_frequency(counts / DRAWS, expected, DRAWS, bias=np.where(FREQUENCIES > 60, 0.035, 0.003))
+    assert_is_frequency(counts / DRAWS, sampler.inclusion, DRAWS, bias=np.where(FREQUENCIES > 60, 0.035, 0.003))
 
 
 def assert_is_frequency(found, expected, num_draws, bias=0.0):
@@ -141,37 +159,72 @@ def test_users_without_events_do_not_count_among_those_who_may_share_a_batch():
 
 @settings(deadline=None)
 @given(num_draws=st.integers(1, 1000), probability=st.floats(1e-9, 1))
-def test_log_inclusion_is_the_log_of_one_minus_the_chance_to_miss_every_time(num_draws, probability):
+def test_the_inclusion_of_draws_is_one_minus_the_chance_to_miss_every_time(num_draws, probability):
     # The naive formula, and where it would lose its digits the first term of the series instead.
     missed = (1 - probability) ** num_draws
-    expected = np.log(1 - missed) if missed < 0.9 else np.log(num_draws * probability)
+    expected = 1 - missed if missed < 0.9 else num_draws * probability
     tolerance = 1e-5 if missed < 0.9 else 0.06
-    assert log_inclusion(num_draws, np.array([probability]))[0] == pytest.approx(expected, abs=tolerance)
+    assert inclusion_of_draws(num_draws, np.array([probability]))[0] == pytest.approx(expected, rel=tolerance)
 
 
-def test_what_can_not_be_drawn_has_a_log_count_of_minus_infinity():
-    assert log_inclusion(5, np.array([0.0, 1.0])).tolist() == [-np.inf, 0]
+def test_what_can_not_be_drawn_has_an_inclusion_of_zero_and_needs_no_correction():
+    inclusion = inclusion_of_draws(5, np.array([0.0, 1.0]))
+    assert inclusion.tolist() == [0, 1]
+    assert log_counts(inclusion).tolist() == [0, 0]
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("uniform", UniformSampler),
-        ("popularity", PopularitySampler),
-        ("in-batch", InBatchSampler),
-        ("full", CatalogueSampler),
-    ],
-)
-def test_the_settings_name_the_sampler(name, kind):
-    params = SoftmaxParams(negatives={"sampler": name, "num_sampled": 4}, users_per_batch=8, target_window=1)
-    assert isinstance(make_sampler(EVENTS, NUM_ITEMS, params), kind)
+def test_log_uniform_follows_the_rank_by_frequency_and_not_the_index():
+    # Ranks: item 2 (9 events), then 0 and 3 (4, tie in index order), then 1. One draw: log2/log5, log(3/2)/log5, …
+    sampler = LogUniformSampler(np.array([4, 0, 9, 4]), 1)
+    expected = np.log([3 / 2, 5 / 4, 2, 4 / 3]) / np.log(5)
+    assert sampler.inclusion == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_in_batch_sampler_of_the_settings_knows_the_chances_of_targets():
-    params = SoftmaxParams(users_per_batch=2, cuts_per_user=1, target_window=1)
-    events = histories([[0, 1, 2], [2, 1, 0], [0, 2, 1]])
-    by_hand = InBatchSampler(target_chances(events, params), events, 2)
-    made = make_sampler(events, 3, params)
-    targets, rng = np.arange(3, dtype=np.int32), np.random.default_rng(0)
-    assert made.draw(targets, rng).log_expected_count.tolist() == by_hand.draw(targets, rng).log_expected_count.tolist()
-    assert by_hand.draw(targets, rng).log_expected_count.max() < 0
+def test_log_uniform_has_the_probabilities_of_tensorflow_where_items_are_sorted_by_frequency():
+    drawn = tf.random.log_uniform_candidate_sampler(
+        tf.constant([[0]], tf.int64), num_true=1, num_sampled=5, unique=False, range_max=NUM_ITEMS, seed=3
+    )
+    # theirs is m·p for draws that are not unique
+    sampler = LogUniformSampler(np.arange(NUM_ITEMS)[::-1], 1)
+    theirs = drawn.sampled_expected_count.numpy() / 5
+    assert sampler.inclusion[drawn.sampled_candidates.numpy()] == pytest.approx(theirs, rel=1e-5)
+
+
+def test_log_uniform_works_on_a_catalogue_of_one():
+    candidates = LogUniformSampler(np.array([3]), 4).draw(np.zeros(0, np.int32), np.random.default_rng(0))
+    assert (candidates.ids.tolist(), candidates.log_expected_count.tolist()) == ([0], [0])
+
+
+class Half:
+    """A part that can only bring item 0, half of the time."""
+
+    inclusion = np.array([0.5, 0.0, 0.0, 0.0])
+
+
+def test_an_item_is_missed_by_a_mixture_where_every_part_misses_it():
+    # item 0: 1 − (1 − 1/2)(1 − 1/4) = 5/8; the others come from the second part alone
+    mixed = MixedSampler([Half(), UniformSampler(4, 1)])
+    assert mixed.inclusion == pytest.approx([5 / 8, 1 / 4, 1 / 4, 1 / 4])
+
+
+def test_no_probability_of_a_mixture_is_floored():
+    # p = 1e-12 in each of two parts that draw once
+    rare = PopularitySampler(np.array([10**12, 1]), 1, 1.0)
+    assert MixedSampler([rare, rare]).inclusion[1] == pytest.approx(2e-12, rel=1e-6)
+
+
+def test_the_catalogue_in_a_mixture_makes_everything_exact():
+    mixed = MixedSampler([in_batch(), CatalogueSampler(NUM_ITEMS)])
+    candidates = mixed.draw(np.array([3], np.int32), np.random.default_rng(0))
+    assert candidates.ids.tolist() == list(range(NUM_ITEMS))
+    assert (candidates.log_expected_count == 0).all()
+
+
+def test_the_in_batch_sampler_knows_items_without_an_event():
+    assert in_batch().inclusion[NUM_ITEMS - 1] == 0
+
+
+@pytest.mark.parametrize("name", ["uniform", "popularity", "log-uniform", "mixed"])
+def test_the_same_generator_draws_the_same_candidates(name):
+    first, again = (samplers()[name].draw(np.zeros(0, np.int32), np.random.default_rng(4)).ids for _ in range(2))
+    assert first.tolist() == again.tolist()

@@ -1,180 +1,182 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from bakeoff.models.softmax.query_tower import NUM_ACTIVITY, QueryTower, activity
+from bakeoff.models.softmax.activity import NUM_ACTIVITY
+from bakeoff.models.softmax.query_tower import QueryTower
 from bakeoff.models.tensorflow import tf
 from bakeoff.params import SoftmaxParams
 
 PARAMS = SoftmaxParams(dim=4, hidden=(6,), recency_scales=(1.0, 5.0), max_history=3, dropout=0.5)
-DAY = 86_400
+SIZES = {"job": 2}
+WITH_USERS = {"job": 2, "user_id": 5}
+UNKNOWN = [0.0, np.nan, np.nan]
 
 
-def tower(params=PARAMS, sizes=(2,)):
-    made = QueryTower(params, sizes)
+def example(params=PARAMS, sizes=SIZES, seed=0):
+    """Four queries, the last without a history: pooled, activity, dense, categorical."""
+    rng = np.random.default_rng(seed)
+    pooled = rng.normal(0, 1, (4, max(1, len(params.recency_scales)), params.dim)).astype(np.float32)
+    pooled[3] = 0
+    activity = rng.normal(0, 1, (4, NUM_ACTIVITY)).astype(np.float32)
+    activity[3] = UNKNOWN
+    return pooled, activity, np.full((4, 1), 0.5, np.float32), np.ones((4, len(sizes)), np.int32)
+
+
+def tower(params=PARAMS, sizes=SIZES, seed=0):
+    made = QueryTower(params, sizes, seed)
     ask(made, *example(params, sizes))
     return made
 
 
-def example(params=PARAMS, sizes=(2,), width=6, seed=0):
-    """One user with `width` items: embeddings, timestamps, cuts, dense, categorical."""
-    rng = np.random.default_rng(seed)
-    embeddings = rng.normal(0, 1, (1, width, params.dim)).astype(np.float32)
-    timestamps = np.cumsum(rng.integers(1, 10 * DAY, (1, width)), axis=1)
-    cuts = np.array([[0, 1, 3, width]], np.int32)
-    return embeddings, timestamps, cuts, np.full((1, 1), 0.5, np.float32), np.ones((1, len(sizes)), np.int32)
+def ask(tower, pooled, activity, dense, categorical, **options):
+    return tower(*map(tf.constant, (pooled, activity, dense, categorical)), **options).numpy()
 
 
-def ask(tower, embeddings, timestamps, cuts, dense, categorical, training=False):
-    constants = (tf.constant(x) for x in (embeddings, timestamps, cuts, dense, categorical))
-    return tower(*constants, training=training).numpy()
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 2**32), max_history=st.integers(1, 8))
-def test_each_head_is_the_exponentially_weighted_mean_of_the_last_items(seed, max_history):
-    params = PARAMS.model_copy(update={"max_history": max_history})
-    embeddings, _, cuts, _, _ = example(params, seed=seed)
-    found = QueryTower(params, ())._pool(tf.constant(embeddings), tf.constant(cuts)).numpy()
-    for place, cut in enumerate(cuts[0]):
-        read = embeddings[0, max(0, cut - max_history) : cut].astype(np.float64)
-        lags = np.arange(len(read))[::-1]
-        for head, scale in enumerate(params.recency_scales):
-            weights = np.exp(-lags / scale)
-            expected = weights @ read / weights.sum() if cut else np.zeros(params.dim)
-            assert found[0, place, head] == pytest.approx(expected, rel=1e-4, abs=1e-5)
-
-
-@pytest.mark.parametrize("scale", [0.05, 1.0, 80.0, 1e4])
-def test_weights_of_equal_items_sum_to_one_whatever_the_scale(scale):
-    # a mean of equal items is the item: the closed form of Σ exp(−l/τ) must be the sum itself
-    params = PARAMS.model_copy(update={"recency_scales": (scale,), "max_history": 256})
-    ones = tf.ones([1, 300, 4])
-    found = QueryTower(params, ())._pool(ones, tf.constant([[1, 2, 100, 300]])).numpy()
-    assert found == pytest.approx(np.ones((1, 4, 1, 4)), rel=2e-4)
+def changed(**values):
+    return PARAMS.model_copy(update=values)
 
 
 def test_queries_have_length_one():
     found = ask(tower(), *example())
-    assert found.shape == (1, 4, 4)
-    assert np.linalg.norm(found, axis=-1) == pytest.approx(np.ones((1, 4)), rel=1e-5)
+    assert found.shape == (4, 4)
+    assert np.linalg.norm(found, axis=-1) == pytest.approx(np.ones(4), rel=1e-5)
 
 
-def test_what_lies_before_the_last_max_history_items_has_no_effect():
-    made = tower()
-    embeddings, timestamps, _, dense, categorical = example()
-    cuts = np.array([[6]], np.int32)
-    other, earlier = embeddings.copy(), timestamps.copy()
-    other[:, :3] = embeddings[:, 2::-1]
-    earlier[:, :3] -= 1000 * DAY
-    first = ask(made, embeddings, timestamps, cuts, dense, categorical)
-    assert ask(made, other, timestamps, cuts, dense, categorical).tolist() == first.tolist()
-    # The last five items' time reaches beyond the three that are read: it alone may move.
-    made.activity_std.assign([1, np.inf, 1])
-    first = ask(made, embeddings, timestamps, cuts, dense, categorical)
-    assert ask(made, other, earlier, cuts, dense, categorical).tolist() == first.tolist()
+def test_without_normalisation_only_the_length_differs():
+    free, bound = tower(changed(normalize=False)), tower()
+    bound.set_weights(free.get_weights())
+    found = ask(free, *example())
+    lengths = np.linalg.norm(found, axis=-1, keepdims=True)
+    assert np.abs(lengths - 1).min() > 1e-3
+    assert found / lengths == pytest.approx(ask(bound, *example()), abs=1e-5)
 
 
-def test_the_order_of_what_is_read_matters():
-    made = tower()
-    embeddings, timestamps, _, dense, categorical = example()
-    cuts = np.array([[6]], np.int32)
-    forth, back = (ask(made, e, timestamps, cuts, dense, categorical) for e in (embeddings, embeddings[:, ::-1]))
-    assert not np.allclose(forth, back, atol=1e-3)
+def test_the_query_starts_near_the_mean_of_the_heads():
+    pooled, *rest = example()
+    mean = pooled.mean(axis=1)
+    cosine = np.sum(ask(tower(), pooled, *rest) * mean, axis=-1)[:3] / np.linalg.norm(mean[:3], axis=-1)
+    assert (cosine > 0.9).all()
 
 
-def test_nothing_after_a_cut_reaches_its_query():
-    made = tower()
-    embeddings, timestamps, _, dense, categorical = example()
-    cuts = np.array([[0, 2, 4]], np.int32)
-    other, later = embeddings.copy(), timestamps.copy()
-    other[:, 4:] = 100
-    later[:, 4:] += 100 * DAY
-    first = ask(made, embeddings, timestamps, cuts, dense, categorical)
-    assert ask(made, other, later, cuts, dense, categorical).tolist() == first.tolist()
-
-
-def test_the_item_just_before_a_cut_does():
-    made = tower()
-    embeddings, timestamps, _, dense, categorical = example()
-    cuts = np.array([[4]], np.int32)
-    other = embeddings.copy()
-    other[:, 3] *= -1
-    first = ask(made, embeddings, timestamps, cuts, dense, categorical)
-    assert not np.allclose(ask(made, other, timestamps, cuts, dense, categorical), first, atol=1e-3)
+def test_each_head_has_a_map_of_its_own():
+    made = tower(changed(hidden=()))
+    pooled, *rest = example()
+    made.head_maps.assign([2 * np.eye(4), np.zeros((4, 4))])
+    made._output.kernel.assign(tf.zeros_like(made._output.kernel))
+    expected = pooled[:3, 0] / np.linalg.norm(pooled[:3, 0], axis=-1, keepdims=True)
+    assert ask(made, pooled, *rest)[:3] == pytest.approx(expected, abs=1e-5)
 
 
 def test_user_features_tilt_the_query_unless_they_are_switched_off():
     for used in (True, False):
-        made = tower(PARAMS.model_copy(update={"use_user_features": used}))
-        embeddings, timestamps, cuts, dense, categorical = example()
-        first = ask(made, embeddings, timestamps, cuts, dense, categorical)
-        by_number = ask(made, embeddings, timestamps, cuts, dense + 5, categorical)
-        by_code = ask(made, embeddings, timestamps, cuts, dense, categorical - 1)
+        made = tower(changed(use_user_features=used))
+        pooled, activity, dense, categorical = example()
+        first = ask(made, pooled, activity, dense, categorical)
+        by_number = ask(made, pooled, activity, dense + 5, categorical)
+        by_code = ask(made, pooled, activity, dense, categorical - 1)
         assert [np.allclose(first, by_number, atol=1e-6), np.allclose(first, by_code, atol=1e-6)] == [not used] * 2
 
 
 def test_features_may_be_absent_altogether():
-    embeddings, timestamps, cuts, _, _ = example()
-    nothing = np.zeros((1, 0), np.float32)
-    made = QueryTower(PARAMS, ())
-    found = ask(made, embeddings, timestamps, cuts, nothing, nothing.astype(np.int32))
+    pooled, activity, _, _ = example()
+    nothing = np.zeros((4, 0), np.float32)
+    found = ask(QueryTower(PARAMS, {}, 0), pooled, activity, nothing, nothing.astype(np.int32))
     assert np.isfinite(found).all()
 
 
-def test_dropout_acts_in_training_alone():
-    made = tower()
-    asked = example()
-    assert ask(made, *asked).tolist() == ask(made, *asked).tolist()
-    assert not np.allclose(ask(made, *asked, training=True), ask(made, *asked), atol=1e-4)
-
-
 def test_hidden_layers_may_be_left_out():
-    made = tower(PARAMS.model_copy(update={"hidden": ()}))
-    assert np.isfinite(ask(made, *example())).all()
+    assert np.isfinite(ask(tower(changed(hidden=())), *example())).all()
 
 
-def test_the_query_starts_near_the_mean_of_the_heads():
+@pytest.mark.parametrize("used", [True, False])
+def test_a_user_id_is_known_by_a_vector_of_its_own(used):
+    made = tower(changed(use_user_features=used), WITH_USERS)
+    pooled, activity, dense, categorical = example(sizes=WITH_USERS)
+    categorical[:, 1] = [1, 2, 0, 5]
+    first = ask(made, pooled, activity, dense, categorical)
+    assert made.user_embeddings.shape == (6, 4)
+    made.user_embeddings.assign(tf.tensor_scatter_nd_update(made.user_embeddings, [[0], [2]], tf.eye(4)[:2]))
+    moved = np.abs(ask(made, pooled, activity, dense, categorical) - first).max(axis=1) > 1e-3
+    assert moved.tolist() == [False, True, False, False]
+
+
+def test_a_user_id_that_is_not_known_has_no_effect():
+    # Without a network beside it, the query of a stranger is that of the history alone.
+    made, plain = tower(changed(hidden=()), WITH_USERS), tower(changed(hidden=()))
+    for each in (made, plain):
+        each._output.kernel.assign(tf.zeros_like(each._output.kernel))
+    pooled, activity, dense, categorical = example(sizes=WITH_USERS)
+    categorical[:, 1] = 0
+    expected = ask(plain, pooled, activity, dense, categorical[:, :1])
+    assert ask(made, pooled, activity, dense, categorical) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_known_user_without_history_is_found_by_the_id_alone():
+    made = tower(changed(hidden=()), WITH_USERS)
+    made._output.kernel.assign(tf.zeros_like(made._output.kernel))
+    pooled, activity, dense, categorical = example(sizes=WITH_USERS)
+    categorical[:, 1] = 3
+    own = made.user_embeddings.numpy()[3]
+    found = ask(made, pooled, activity, dense, categorical)[3]
+    assert found == pytest.approx(own / np.linalg.norm(own), abs=1e-5)
+
+
+def test_the_column_of_the_user_id_may_stand_anywhere():
+    first, last = tower(sizes={"user_id": 5, "job": 2}), tower(sizes=WITH_USERS)
+    last.set_weights(first.get_weights())
+    pooled, activity, dense, categorical = example(sizes=WITH_USERS)
+    categorical[:] = [[2, 4]] * 4
+    found = ask(last, pooled, activity, dense, categorical)
+    assert ask(first, pooled, activity, dense, categorical[:, ::-1]) == pytest.approx(found, abs=1e-6)
+
+
+def test_dropout_acts_in_training_alone():
+    made, asked = tower(), example()
+    assert ask(made, *asked).tolist() == ask(made, *asked).tolist()
+    assert not np.allclose(ask(made, *asked, drop_at=0), ask(made, *asked), atol=1e-4)
+
+
+def test_what_is_dropped_follows_from_the_number_of_the_step_and_the_seed():
+    made, asked = tower(seed=1), example()
+    first = ask(made, *asked, drop_at=7)
+    assert ask(made, *asked, drop_at=7).tolist() == first.tolist()
+    assert not np.allclose(ask(made, *asked, drop_at=8), first, atol=1e-4)
+    other = tower(seed=2)
+    other.set_weights(made.get_weights())
+    assert not np.allclose(ask(other, *asked, drop_at=7), first, atol=1e-4)
+
+
+def test_without_dropout_training_asks_as_serving_does():
+    made, asked = tower(changed(dropout=0.0)), example()
+    assert ask(made, *asked, drop_at=3).tolist() == ask(made, *asked).tolist()
+
+
+def test_the_scale_of_activity_comes_from_what_is_known():
     made = tower()
-    made.activity_std.assign([np.inf] * NUM_ACTIVITY)  # raw activity, which nobody standardised here, is large
-    asked = example()
-    mean = made._pool(tf.constant(asked[0]), tf.constant(asked[2])).numpy().mean(axis=2)
-    cosine = np.sum(ask(made, *asked) * mean, axis=-1) / np.maximum(np.linalg.norm(mean, axis=-1), 1e-9)
-    assert (cosine[0, 1:] > 0.9).all()
+    made.standardise_activity(np.array([[0, 2, 3], [2, 4, 9], [1, np.nan, np.nan]], np.float32))
+    assert made.activity_mean.numpy().tolist() == pytest.approx([1, 3, 6])
+    assert made.activity_std.numpy().tolist() == pytest.approx([np.std([0, 2, 1]), 1, 3])
 
 
-def test_activity_by_hand():
-    times = tf.constant([[100, 110, 130, 160, 200, 250, 310]], tf.int64)
-    found = activity(times, tf.constant([[0, 1, 7]]), max_history=6).numpy()[0]
-    assert found[0, 0] == 0
-    assert np.isnan(found[0, 1:]).all()
-    assert found[1].tolist() == pytest.approx([np.log(2), 0, 0])
-    # 6 of 7 items are read; the last five took 310 − 130 seconds, those that are read 310 − 110
-    assert found[2].tolist() == pytest.approx([np.log(7), np.log(181), np.log(201)], rel=1e-6)
-
-
-def test_a_timestamp_of_zero_is_not_a_time():
-    found = activity(tf.zeros([1, 3], tf.int64), tf.constant([[3]]), max_history=6).numpy()[0, 0]
-    assert found[0] == pytest.approx(np.log(4))
-    assert np.isnan(found[1:]).all()
+def test_activity_is_read_on_that_scale():
+    plain, scaled = tower(), tower()
+    scaled.set_weights(plain.get_weights())
+    scaled.standardise_activity(np.array([[0, 2, 3], [2, 6, 9]], np.float32))  # means 1, 4, 6; deviations 1, 2, 3
+    pooled, activity, dense, categorical = example()
+    expected = ask(plain, pooled, activity, dense, categorical)
+    raw = activity * np.array([1, 2, 3], np.float32) + np.array([1, 4, 6], np.float32)
+    assert ask(scaled, pooled, raw, dense, categorical)[:3] == pytest.approx(expected[:3], abs=1e-5)
 
 
 def test_unknown_activity_counts_as_average():
     made = tower()
     made.standardise_activity(np.array([[0, 2, 3], [2, 4, 9], [1, np.nan, np.nan]], np.float32))
-    embeddings, timestamps, _, dense, categorical = example()
-    cuts = np.array([[3]], np.int32)
-    # the mean of the second and third measure, exactly: exp(3) − 1 and exp(6) − 1 seconds
-    seconds = np.array([[1, 1 + np.expm1(6) - np.expm1(3), 1 + np.expm1(6)]])
-    read_three = (np.log(4) - 1) / np.std([0, 2, 1])
-    assert made.activity_mean.numpy().tolist() == pytest.approx([1, 3, 6])
-    assert made.activity_std.numpy().tolist() == pytest.approx([np.std([0, 2, 1]), 1, 3])
-    assert read_three > 0
-    unknown = ask(made, embeddings, 0 * timestamps, cuts, dense, categorical)
-    assert np.isfinite(unknown).all()
-    made.activity_std.assign([np.std([0, 2, 1]), np.inf, np.inf])  # both times pushed onto their mean
-    assert ask(made, embeddings, seconds.astype(np.int64), cuts, dense, categorical) == pytest.approx(unknown, abs=1e-6)
+    pooled, _, dense, categorical = example()
+    average, unknown = (np.array([row] * 4, np.float32) for row in ([1, 3, 6], [1, np.nan, np.nan]))
+    found = ask(made, pooled, unknown, dense, categorical)
+    assert np.isfinite(found).all()
+    assert found == pytest.approx(ask(made, pooled, average, dense, categorical), abs=1e-6)
+    assert not np.allclose(ask(made, pooled, average + np.float32([0, 2, 0]), dense, categorical), found, atol=1e-6)
 
 
 def test_activity_that_never_differs_or_is_never_known_has_a_scale_of_one():

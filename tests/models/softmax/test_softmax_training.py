@@ -2,111 +2,88 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small import FAST, no_features, queries
+from small import FAST, histories, no_features, numbered, queries
 
 from bakeoff.models.encoder import EncoderRetriever
-from bakeoff.models.softmax.batches import Batches
-from bakeoff.models.softmax.model import SoftmaxDNN
-from bakeoff.models.softmax.trainer import SoftmaxTrainer, make_sampler
+from bakeoff.models.softmax.smoothing import smooth
+from bakeoff.models.softmax.trainer import SoftmaxTrainer
 from bakeoff.models.tensorflow import tf
 from bakeoff.params import NegativesParams
+from bakeoff.preparation.features import EncodedFeatures
 
 NUM_ITEMS = 12
-PARAMS = FAST.model_copy(update={"target_window": 2, "cuts_per_user": 2, "users_per_batch": 3, "dropout": 0.0})
+PARAMS = FAST.model_copy(
+    update={"target_window": 2, "cuts_per_user": 2, "users_per_batch": 3, "dropout": 0.0, "max_history": 4}
+)
 ROWS = [[0, 1, 2, 3, 4], [5, 6], [7], [8, 2, 9]]
+UNSEEN = [10, 11]
 
 
-def first_batch(rows=ROWS, params=PARAMS):
-    people = queries(rows)
-    sampler = make_sampler(people.histories, NUM_ITEMS, params)
-    made = Batches(people, sampler, params, NUM_ITEMS, np.random.default_rng(0))
-    return {name: tf.constant(array) for name, array in next(made.epoch()).items()}
+def settings(negatives=(), **values):
+    return PARAMS.model_copy(update={"negatives": NegativesParams(**dict(negatives)), **values})
 
 
-def negatives(**values):
-    return PARAMS.model_copy(update={"negatives": NegativesParams(**values)})
+def trainer(params=PARAMS, people=None, features=None, sizes=None, seed=1):
+    people = queries(ROWS) if people is None else people
+    return SoftmaxTrainer(people, NUM_ITEMS, features or no_features(NUM_ITEMS), sizes or {}, params, seed)
 
 
-@pytest.fixture
-def model():
-    made = SoftmaxDNN(PARAMS, NUM_ITEMS, no_features(NUM_ITEMS), ())
-    made.compute_loss(first_batch())
+@pytest.fixture(scope="module")
+def trained():
+    made = trainer()
+    made.run_epoch()
     return made
 
 
-def test_the_loss_of_a_batch_is_that_of_its_queries_one_by_one(model):
-    params = negatives(sampler="full")
-    batch = first_batch(params=params)
-    items = model.item_tower(tf.range(NUM_ITEMS)).numpy()
-    losses = []
-    for user, line in enumerate(batch["history"].numpy()):
-        history = batch["item_ids"].numpy()[line[line >= 0]]
-        for cut in batch["cuts"].numpy()[user]:
-            positives = history[cut : cut + 2]
-            query = model.query_tower(
-                tf.constant(items[history])[None],
-                batch["timestamps"][user : user + 1, : len(history)],
-                tf.constant([[cut]]),
-                batch["dense"][user : user + 1],
-                batch["categorical"][user : user + 1],
-            )
-            logits = query.numpy().ravel() @ items.T / PARAMS.temperature
-            seen = np.setdiff1d(history, positives)
-            partition = np.log(np.exp(np.delete(logits, seen)).sum())
-            losses.append(partition - logits[positives].mean())
-    assert float(model.compute_loss(batch)) == pytest.approx(np.mean(losses), rel=1e-4)
-
-
-def test_the_correction_is_made_only_where_the_settings_say_so():
-    batch = first_batch(params=negatives(sampler="uniform", num_sampled=6))
-    with_it, without = (
-        SoftmaxDNN(negatives(logq_correction=on), NUM_ITEMS, no_features(NUM_ITEMS), ()) for on in (True, False)
-    )
-    for model in (with_it, without):
-        model.compute_loss(batch)
-    without.set_weights(with_it.get_weights())
-    bare = batch | {"log_expected_count": tf.zeros_like(batch["log_expected_count"])}
-    assert float(without.compute_loss(batch)) == float(without.compute_loss(bare)) == float(with_it.compute_loss(bare))
-    assert float(with_it.compute_loss(batch)) > float(without.compute_loss(batch)) + 0.1
-
-
-def test_the_temperature_starts_as_set_and_is_learned(model):
-    assert np.exp(-model.log_scale.numpy()) == pytest.approx(PARAMS.temperature)
-    assert any(weight is model.log_scale for weight in model.trainable_weights)
-
-
-def trainer(params=PARAMS, rows=ROWS, seed=1):
-    return SoftmaxTrainer(queries(rows), NUM_ITEMS, no_features(NUM_ITEMS), (), params, seed)
-
-
-@pytest.mark.parametrize("sampler", ["uniform", "popularity", "in-batch", "full"])
-def test_training_lowers_the_loss_with_every_sampler(sampler):
+@pytest.mark.parametrize(
+    ("objective", "negatives"),
+    [
+        ("next", {"sampler": "uniform"}),
+        ("next", {"sampler": "popularity"}),
+        ("next", {"sampler": "log-uniform"}),
+        ("next", {"sampler": "in-batch"}),
+        ("next", {"sampler": "mixed"}),
+        ("next", {"sampler": "full"}),
+        ("reconstruct", {"sampler": "in-batch"}),
+        ("reconstruct", {"sampler": "full"}),
+        ("next", {"sampler": "mixed", "selection": "hard"}),
+        ("next", {"sampler": "uniform", "selection": "top-k"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value.values()),
+)
+def test_training_lowers_the_loss_with_every_sampler_selection_and_objective(objective, negatives):
     # Users of two kinds, each with the items of its kind in an order of its own.
     rng = np.random.default_rng(2)
     rows = [rng.permutation(np.arange(6) + 6 * (user % 2)).tolist() for user in range(12)]
-    trained = trainer(negatives(sampler=sampler, num_sampled=8), rows)
-    losses = [trained.run_epoch() for _ in range(6)]
+    params = settings({"num_sampled": 8, "num_selected": 4, **negatives}, objective=objective, learning_rate=0.05)
+    made = trainer(params, queries(rows))
+    losses = [made.run_epoch() for _ in range(6)]
     assert losses[-1] < losses[0] - 0.1
     assert np.isfinite(losses).all()
 
 
-def test_notes_tell_the_temperature_and_the_share_of_masked_false_negatives():
-    trained = trainer()
-    trained.run_epoch()
+def test_notes_tell_the_temperature_and_the_share_of_masked_false_negatives(trained):
     notes = trained.notes()
     assert notes["temperature"] > 0
     assert notes["temperature"] != pytest.approx(PARAMS.temperature, rel=1e-6)
     assert 0 < notes["masked_false_negatives_share"] < 1
 
 
-def test_parameters_are_the_trained_weights():
+def test_parameters_are_the_trained_weights(trained):
     # items 12·8, heads 2·8·8, hidden (2·8 + 3 activity + 0 features)·8 + 8, output 8·8 + 8, temperature 1
-    assert trainer().num_parameters == 96 + 128 + (19 * 8 + 8) + 72 + 1
+    assert trained.num_parameters == 96 + 128 + (19 * 8 + 8) + 72 + 1
 
 
-def test_changing_what_comes_after_a_history_changes_no_query():
-    trained = trainer()
-    trained.run_epoch()
+def test_parameters_of_user_features_and_ids_count():
+    # As above, and 2 dense features and 5 dimensions of one with 4 values (5 rows) in front of the hidden layer; or
+    # 5 vectors of 8 dimensions instead, which by-pass it.
+    plain = 96 + 128 + (19 * 8 + 8) + 72 + 1
+    by_feature, by_id = (trainer(people=numbered(ROWS), sizes={name: 4}) for name in ("town", "user_id"))
+    assert by_feature.num_parameters == plain + (2 + 5) * 8 + 5 * 5
+    assert by_id.num_parameters == plain + 2 * 8 + 5 * 8
+
+
+def test_changing_what_comes_after_a_history_changes_no_query(trained):
     retriever = EncoderRetriever(trained.encoder())
     known = queries([[1, 2, 3]])
     cut = queries([[1, 2, 3, 8, 9]]).histories.first(3)
@@ -115,17 +92,103 @@ def test_changing_what_comes_after_a_history_changes_no_query():
     assert not np.allclose(retriever.embed_queries(queries([[1, 2, 4]])), found, atol=1e-4)
 
 
-def test_serving_asks_the_tower_as_training_does():
-    trained = trainer()
-    trained.run_epoch()
-    model, encoder = trained._model, trained.encoder()
-    asked = queries([[4, 1, 7], [2]])
-    history, timestamps = asked.histories.padded(3)
-    items = model.item_tower(tf.range(NUM_ITEMS)).numpy()
-    cuts = tf.constant([[0, 3], [0, 1]])
-    in_training = model.query_tower(
-        tf.constant(items[np.maximum(history, 0)]), timestamps, cuts, asked.dense, asked.categorical
-    ).numpy()
-    served = EncoderRetriever(encoder)
-    assert served.embed_queries(asked) == pytest.approx(in_training[:, 1], abs=1e-6)
-    assert served.embed_queries(queries([[], []])) == pytest.approx(in_training[:, 0], abs=1e-6)
+def test_what_lies_before_the_last_max_history_items_has_no_effect(trained):
+    retriever = EncoderRetriever(trained.encoder())
+    people = queries([[9, 8, 1, 2, 3, 4]])
+    times = people.histories.timestamps - np.array([86_400] * 2 + [0] * 4)
+    earlier = replace(
+        queries([[5, 6, 1, 2, 3, 4]]), histories=replace(histories([[5, 6, 1, 2, 3, 4]]), timestamps=times)
+    )
+    found = retriever.embed_queries(people)
+    assert retriever.embed_queries(earlier).tolist() == found.tolist()
+    assert not np.allclose(retriever.embed_queries(queries([[9, 8, 7, 2, 3, 4]])), found, atol=1e-4)
+
+
+def test_the_order_of_what_is_read_matters(trained):
+    retriever = EncoderRetriever(trained.encoder())
+    forth, back = (retriever.embed_queries(queries([row])) for row in ([1, 2, 3, 4], [4, 3, 2, 1]))
+    assert not np.allclose(forth, back, atol=1e-3)
+
+
+def test_serving_asks_the_tower_as_training_does(trained):
+    # Reconstruction that drops nothing asks about whole histories: in training, what serving is asked.
+    params = settings(objective="reconstruct", history_dropout=0.0, empty_history_share=0.0)
+    people = numbered(ROWS)
+    made = trainer(params, people, sizes={"user_id": 4})
+    made.run_epoch()
+    batch = {name: tf.constant(array) for name, array in next(made._batches.epoch()).items()}
+    in_training = made._model._queries(batch, made._model.item_tower(batch["item_ids"]), None).numpy()
+    served = EncoderRetriever(made.encoder()).embed_queries(people)
+    assert in_training == pytest.approx(served[batch["categorical"].numpy().ravel()], abs=1e-5)
+
+
+def test_an_empty_history_is_answered_from_what_else_is_known(trained):
+    found = EncoderRetriever(trained.encoder()).embed_queries(queries([[], []]))
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(2), rel=1e-4)
+    assert not EncoderRetriever(trained.encoder()).uses_fallback(queries([[]])).any()
+
+
+def test_item_embeddings_are_those_of_the_item_tower(trained, monkeypatch):
+    expected = trained._model.item_tower(tf.range(NUM_ITEMS)).numpy()
+    assert EncoderRetriever(trained.encoder()).item_embeddings.tolist() == expected.tolist()
+    monkeypatch.setattr("bakeoff.models.softmax.trainer.ITEMS_PER_BLOCK", 5)
+    assert EncoderRetriever(trained.encoder()).item_embeddings == pytest.approx(expected, abs=1e-7)
+
+
+def test_items_without_a_train_event_have_no_id_part(trained):
+    ids = trained._model.item_tower.id_embeddings.numpy()
+    assert np.flatnonzero(~ids.any(axis=1)).tolist() == UNSEEN
+    assert EncoderRetriever(trained.encoder()).item_embeddings[UNSEEN].tolist() == np.zeros((2, 8)).tolist()
+
+
+def test_items_without_a_train_event_have_what_their_features_say():
+    codes = np.arange(NUM_ITEMS, dtype=np.int32)[:, np.newaxis] % 3
+    features = EncodedFeatures(np.zeros((NUM_ITEMS, 0), np.float32), codes, (2,))
+    made = trainer(features=features)
+    made.run_epoch()
+    found = EncoderRetriever(made.encoder()).item_embeddings[UNSEEN]  # codes 1 and 2
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(2), rel=1e-4)
+    assert abs(found[0] @ found[1]) < 0.999
+
+
+def untimed(rows):
+    people = queries(rows)
+    return replace(people, histories=replace(people.histories, timestamps=0 * people.histories.timestamps))
+
+
+def test_without_times_recency_is_off_and_the_settings_say_so(trained):
+    made = trainer(people=untimed(ROWS))
+    assert made.settings() == PARAMS.model_dump(mode="json") | {"recency_scales": []}
+    assert trained.settings() == PARAMS.model_dump(mode="json")
+    made.run_epoch()
+    forth, back = EncoderRetriever(made.encoder()).embed_queries(untimed([[1, 2, 3], [3, 2, 1]]))
+    assert forth == pytest.approx(back, abs=1e-5)
+
+
+def id_lengths(made):
+    return np.linalg.norm(made._model.item_tower.id_embeddings.numpy(), axis=1)
+
+
+def test_item_embeddings_are_brought_back_to_length_one_after_so_many_steps():
+    # Two steps an epoch: the fourth step is the last of the second one.
+    made = trainer(settings(renormalize_every=4))
+    made.run_epoch()
+    assert np.abs(id_lengths(made)[:10] - 1).min() > 1e-3
+    made.run_epoch()
+    assert id_lengths(made) == pytest.approx(np.repeat([1, 0], [10, 2]), abs=1e-5)
+
+
+def test_lengths_are_left_alone_unless_the_settings_say_so(trained):
+    assert np.abs(id_lengths(trained)[:10] - 1).min() > 1e-3
+
+
+def test_what_is_ranked_is_smoothed_and_what_is_read_is_not(trained):
+    made = trainer(settings(smoothing=0.5))
+    made.run_epoch()  # the same training as without
+    plain, smoothed = (EncoderRetriever(each.encoder()) for each in (trained, made))
+    people = queries(ROWS)
+    found = smoothed.embed_queries(people)
+    assert found == pytest.approx(plain.embed_queries(people), abs=1e-6)
+    expected = smooth(plain.item_embeddings, found, people.histories, 0.5)
+    assert smoothed.item_embeddings == pytest.approx(expected, abs=1e-6)
+    assert np.abs(smoothed.item_embeddings - plain.item_embeddings)[:10].max(axis=1).min() > 0.01

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
-from bakeoff.models.mf.als import solve
+from bakeoff.models.mf.fold_in import solve
 from bakeoff.models.tensorflow import tf
 from bakeoff.params import MFParams
 
@@ -14,45 +14,47 @@ from bakeoff.params import MFParams
 class MFEncoder(tf.Module):
     """Fold-in: the query embedding is the least-squares optimum of a history against fixed item embeddings.
 
-    ALS ends with the users' half of an epoch, so with equal weights folding a trained user's history in gives
-    exactly the embedding that training gave; recency weights then move it towards the last items. Without a
-    history there is no equation to solve: the mean user embedding answers instead.
+    ALS ends with the users' half of an epoch, so with equal weights folding a trained user's history in gives the
+    embedding that training gave, or the optimum that training came close to where it took a few steps of conjugate
+    gradient; recency weights then move it towards the last items. Without a history there is no equation to solve:
+    the mean user embedding answers instead.
     """
 
     FALLBACK = "A user without history gets the mean of all users' embeddings."
 
     def __init__(self, num_items: int, params: MFParams) -> None:
-        """Make room for what fold-in needs: item embeddings, their Gramian and the mean of the trained users."""
+        """Make room for what fold-in needs: item embeddings, their Gramian's diagonal and the mean trained user."""
         super().__init__(name="mf")
         shapes = {
             "item_embeddings": (num_items, params.dim),
-            "gramian": (params.dim,) * 2,
+            "spectrum": (params.dim,),
             "mean_user": (params.dim,),
         }
-        self.item_embeddings, self._gramian, self._mean_user = (
+        self.item_embeddings, self._spectrum, self._mean_user = (
             tf.Variable(tf.zeros(shape), trainable=False, name=name) for name, shape in shapes.items()
         )
         self._params = params
 
-    def refresh(self, item_embeddings: NDArray[np.float32], user_embeddings: NDArray[np.float32]) -> None:
-        """Follow the factors after more training."""
+    def refresh(
+        self,
+        item_embeddings: NDArray[np.float32],
+        item_spectrum: NDArray[np.float32],
+        user_embeddings: NDArray[np.float32],
+    ) -> None:
+        """Follow the factors after more training; see ImplicitALS for what they are."""
         self.item_embeddings.assign(item_embeddings)
-        self._gramian.assign(item_embeddings.T @ item_embeddings)
+        self._spectrum.assign(item_spectrum)
         self._mean_user.assign(user_embeddings.mean(axis=0))
 
     @tf.function(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d]; features and times have no place in MF."""
-        p = self._params
-        embeddings = solve(
-            history,
-            self._weights(history),
-            self.item_embeddings,
-            self._gramian,
-            p.unobserved_weight,
-            p.regularization,
-            p.regularization_exponent,
-        )
+        p, weights = self._params, self._weights(history)
+        base = tf.reduce_sum(weights, axis=1) + p.unobserved_weight * self.item_embeddings.shape[0]
+        ridge = p.regularization * base**p.regularization_exponent
+        # Without history and with α₀ = 0 there is no ridge either; that row's solution is not used.
+        ridge = tf.where(self.uses_fallback(history), 1.0, ridge)
+        embeddings = solve(history, weights, self.item_embeddings, p.unobserved_weight * self._spectrum, ridge)
         return tf.where(self.uses_fallback(history)[:, tf.newaxis], self._mean_user, embeddings)
 
     def _weights(self, history: Any) -> Any:

@@ -1,11 +1,19 @@
 """MF in training."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.errors import BakeoffError
 from bakeoff.models.mf.als import ImplicitALS
 from bakeoff.models.mf.encoder import MFEncoder
 from bakeoff.params import MFParams
 from bakeoff.preparation.histories import Histories
+
+STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
+"""What an epoch changes in ImplicitALS, in the order in which its `restore` takes it."""
 
 
 class MFTrainer:
@@ -28,8 +36,27 @@ class MFTrainer:
 
     def encoder(self) -> MFEncoder:
         """Fold-in against the item embeddings as they stand."""
-        self._encoder.refresh(self._als.item_embeddings, self._als.user_embeddings)
+        self._encoder.refresh(self._als.item_embeddings, self._als.item_spectrum, self._als.user_embeddings)
         return self._encoder
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that the rest of the training depends on, as copies."""
+        return {name: np.array(getattr(self._als, name)) for name in STATE}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from `state()` of a trainer of the same histories and settings, to the same bytes as it would.
+
+        Raises:
+            BakeoffError: the state is of other histories or settings.
+        """
+        for name in STATE:
+            found, expected = (None if name not in state else state[name].shape), getattr(self._als, name).shape
+            if found != expected:
+                raise BakeoffError(
+                    f"The checkpoint of mf has {name} of shape {found} where {expected} is needed: it is of another "
+                    "split or of other settings. Delete it, and train from the start."
+                )
+        self._als.restore(*(state[name] for name in STATE))
 
     @property
     def num_parameters(self) -> int:

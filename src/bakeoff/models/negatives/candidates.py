@@ -1,4 +1,4 @@
-"""What every sampler returns."""
+"""What every sampler returns, and what it can tell of every item."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +24,13 @@ class Candidates:
 class NegativeSampler(Protocol):
     """Draws the negatives of one step."""
 
+    @property
+    def inclusion(self) -> NDArray[np.float64]:
+        """[n] in [0, 1], chance that a step's candidates hold an item of somebody else: its expected count.
+
+        Of every item, drawn or not: mixtures are made of it, and a target can be corrected by it.
+        """
+
     def draw(self, targets: NDArray[np.int32], rng: np.random.Generator) -> Candidates:
         """Candidates of a step.
 
@@ -33,15 +40,28 @@ class NegativeSampler(Protocol):
         """
 
 
-def log_inclusion(num_draws: float, probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Log expected count of distinct items after draws with replacement: log(1 − (1 − p)^m).
+def inclusion_of_draws(num_draws: float, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expected count of distinct items after draws with replacement: 1 − (1 − p)^m.
 
     Args:
         num_draws: m > 0.
         probabilities: [n] in [0, 1], chance of each item in one draw.
 
     Returns:
-        float32 [n], −inf where the probability is 0.
+        [n] in [0, 1], exact to the last digits for the smallest p too.
     """
     with np.errstate(divide="ignore"):
-        return np.log(-np.expm1(num_draws * np.log1p(-probabilities))).astype(np.float32)
+        return np.asarray(-np.expm1(num_draws * np.log1p(-probabilities)))
+
+
+def log_counts(inclusion: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Log of expected counts.
+
+    Args:
+        inclusion: [n] in [0, 1].
+
+    Returns:
+        float32 [n], at most 0; 0 where the chance is 0: nobody else brings such an item, so that it stands among the
+        candidates, if at all, as an own item of the one user who is masked from it.
+    """
+    return np.log(np.where(inclusion > 0, inclusion, 1.0)).astype(np.float32)

@@ -11,6 +11,8 @@ class CatalogueSampler:
 
     def __init__(self, num_items: int) -> None:
         self._all = Candidates(np.arange(num_items, dtype=np.int32), np.zeros(num_items, np.float32))
+        self.inclusion = np.ones(num_items)
+        """[n] all 1."""
 
     def draw(self, targets: NDArray[np.int32], rng: np.random.Generator) -> Candidates:
         """All items."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.models.negatives.candidates import Candidates
+from bakeoff.models.negatives.candidates import Candidates, log_counts
 from bakeoff.preparation.histories import Histories
 
 
@@ -16,22 +16,31 @@ class InBatchSampler:
     al. 2019, eq. 4, who estimate the same chance from the stream).
     """
 
-    def __init__(self, target_chances: NDArray[np.float64], histories: Histories, users_per_batch: int) -> None:
+    def __init__(
+        self,
+        target_chances: NDArray[np.float64],
+        histories: Histories,
+        users_per_batch: int,
+        num_items: int | None = None,
+    ) -> None:
         """Sum up the chances.
 
         Args:
             target_chances: [nnz] in [0, 1], chance of each event of `histories` to be a target, given its user.
             histories: the events that are trained on.
             users_per_batch: B ≥ 1.
+            num_items: n; without it, items after the last that has an event are left out of `inclusion`.
         """
         num_users = int((histories.lengths > 0).sum())
         share = min(1.0, (users_per_batch - 1) / max(num_users - 1, 1))
         with np.errstate(divide="ignore"):
-            log_absent = np.bincount(histories.items, weights=np.log1p(-share * target_chances))
-            self._log_counts = np.log(-np.expm1(log_absent)).astype(np.float32)
+            log_missed = np.log1p(-share * target_chances)
+        log_absent = np.bincount(histories.items, weights=log_missed, minlength=num_items or 0)
+        self.inclusion = np.asarray(-np.expm1(log_absent))
+        """[n] 0 where no event of the item can be a target, or where a batch has one user only."""
+        self._log_counts = log_counts(self.inclusion)
 
     def draw(self, targets: NDArray[np.int32], rng: np.random.Generator) -> Candidates:
         """Distinct targets of the batch."""
         ids = np.unique(targets)
-        # Only a batch of one user has no other: it sees no negatives that count, and no correction of −inf.
-        return Candidates(ids, np.where(np.isfinite(c := self._log_counts[ids]), c, 0.0).astype(np.float32))
+        return Candidates(ids, self._log_counts[ids])

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.models.negatives.candidates import Candidates, log_inclusion
+from bakeoff.models.negatives.candidates import Candidates, inclusion_of_draws, log_counts
 
 
 class PopularitySampler:
@@ -16,7 +16,9 @@ class PopularitySampler:
         weights = np.where(frequencies > 0, frequencies.astype(np.float64) ** exponent, 0.0)
         self._cumulative = np.cumsum(weights / weights.sum())
         self._num_sampled = num_sampled
-        self._log_counts = log_inclusion(num_sampled, weights / weights.sum())
+        self.inclusion = inclusion_of_draws(num_sampled, weights / weights.sum())
+        """[n] 0 where an item has no train event."""
+        self._log_counts = log_counts(self.inclusion)
 
     def draw(self, targets: NDArray[np.int32], rng: np.random.Generator) -> Candidates:
         """Distinct items among the draws."""

@@ -2,31 +2,47 @@
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
+from bakeoff.models.softmax.activity import activity_of_padded
 from bakeoff.models.softmax.model import SoftmaxDNN
 from bakeoff.models.tensorflow import tf
+from bakeoff.params import SoftmaxParams
 
 
 class SoftmaxEncoder(tf.Module):
     """Query tower and precomputed item embeddings: serving never touches item features."""
 
-    def __init__(self, model: SoftmaxDNN, num_items: int) -> None:
-        """Share the query tower and make room for the item embeddings of all num_items items."""
+    def __init__(self, model: SoftmaxDNN, num_items: int, params: SoftmaxParams) -> None:
+        """Share the query tower and make room for the embeddings of all num_items items."""
         super().__init__(name="softmax")
         self._query_tower = model.query_tower
-        shape = (num_items, model.item_tower.dim)
-        self.item_embeddings = tf.Variable(tf.zeros(shape), trainable=False, name="item_embeddings")
+        self._max_history = params.max_history
+        zeros = tf.zeros((num_items, params.dim))
+        self.item_embeddings = tf.Variable(zeros, trainable=False, name="item_embeddings")
+        # What is ranked is smoothed, what is read of a history is not.
+        self._read_embeddings = (
+            tf.Variable(zeros, trainable=False, name="read_embeddings") if params.smoothing else self.item_embeddings
+        )
 
-    def refresh(self, model: SoftmaxDNN) -> None:
+    def refresh(self, item_embeddings: NDArray[np.float32]) -> None:
         """Follow the item tower after more training. It is not kept: what is an attribute here is exported."""
-        self.item_embeddings.assign(model.item_tower(tf.range(self.item_embeddings.shape[0])))
+        self._read_embeddings.assign(item_embeddings)
+
+    def rank_by(self, item_embeddings: NDArray[np.float32]) -> None:
+        """Rank by other embeddings than those that are read."""
+        self.item_embeddings.assign(item_embeddings)
 
     @tf.function(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d]."""
-        lengths = tf.reduce_sum(tf.cast(history >= 0, tf.int32), axis=1, keepdims=True)
-        items = tf.gather(self.item_embeddings, tf.maximum(history, 0))
-        return self._query_tower(items, timestamps, lengths, dense, categorical)[:, 0]
+        lengths = tf.reduce_sum(tf.cast(history >= 0, tf.int32), axis=1)
+        items = tf.gather(self._read_embeddings, tf.maximum(history, 0))
+        activity = activity_of_padded(timestamps, lengths, self._max_history)
+        pooled = self._query_tower.pooling.of_padded(items, lengths)
+        return self._query_tower(pooled, activity, dense, categorical)
 
     @tf.function(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history: Any) -> Any:

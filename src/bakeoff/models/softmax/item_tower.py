@@ -3,64 +3,121 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bakeoff.models.softmax.item_inputs import ItemInputs
 from bakeoff.models.tensorflow import tf
+from bakeoff.params import SoftmaxParams
+from bakeoff.params.two_tower import TwoTowerParams
 from bakeoff.preparation.features import EncodedFeatures
 
 
 class ItemTower(tf.keras.layers.Layer):
-    """Maps item indices to unit-length item embeddings: normalise(E_j + features_j · B)."""
+    """Maps item indices to item embeddings: E_j + f(x_j · B), of length 1 where the settings normalise.
 
-    def __init__(self, num_items: int, dim: int, features: EncodedFeatures | None) -> None:
+    E_j is the vector of the id, x_j the item's inputs (`ItemInputs`) and B their embeddings. f is the identity in the
+    softmax DNN; in the two-tower model it adds a ReLU network, f(z) = z + network(z), and E_j is dropped at random
+    in training, so that the features alone can stand for an item. Nothing scales the rest up for it: an item without
+    a train event has no E_j, which is just what training without it looks like (Volkovs et al. 2017, DropoutNet).
+    Words are dropped as well: the few that a title has tell items apart like an id, and are learned as one.
+    """
+
+    def __init__(
+        self,
+        params: SoftmaxParams,
+        features: EncodedFeatures | None,
+        is_trained: NDArray[np.bool_],
+        seed: int = 0,
+    ) -> None:
         """Take the catalogue.
 
         Args:
-            num_items: n.
-            dim: d.
+            params: settings; those of the two-tower model make the item side one.
             features: features of all n items; None: embeddings by id alone.
+            is_trained: [n], items with an event to learn from. The id of any other says nothing: its vector is 0, and
+                so is that of a tag or word that only they have.
+            seed: of the dropout.
         """
         super().__init__(name="item_tower")
-        self._num_items = num_items
-        self.dim = dim
-        self._inputs = None if features is None else tf.constant(feature_matrix(features))
+        self._params = params
+        self._is_trained = is_trained
+        self._seed = seed
+        self._inputs = None if features is None else ItemInputs(features, is_trained)
+        two_tower = params if isinstance(params, TwoTowerParams) and self._inputs is not None else None
+        self._use_id = two_tower is None or two_tower.use_item_id
+        self._id_dropout = 0.0 if two_tower is None else two_tower.item_id_dropout
+        self._text_dropout = 0.0 if two_tower is None else two_tower.item_text_dropout
+        self._hidden = [
+            tf.keras.layers.Dense(width, "relu", kernel_initializer="he_normal", name=f"item_hidden_{depth}")
+            for depth, width in enumerate(() if two_tower is None else two_tower.item_hidden)
+        ]
+        # The network starts small beside the sum of the features' embeddings, as on the query side. It has no bias:
+        # an item of which nothing is left would learn one at the slope of a normalisation at 0.
+        start = tf.keras.initializers.VarianceScaling(0.01)
+        self._output = tf.keras.layers.Dense(params.dim, use_bias=False, kernel_initializer=start, name="item_output")
 
     def build(self, input_shape: Any) -> None:
-        """Create the weights."""
-        deviation = self.dim**-0.5
-        self.id_embeddings = self.add_weight(
-            name="id_embeddings",
-            shape=(self._num_items, self.dim),
-            initializer=tf.keras.initializers.RandomNormal(stddev=deviation),
-        )
+        """Create the weights that are not layers of their own."""
+        dim = self._params.dim
+        deviation = dim**-0.5
+        if self._use_id:
+            self.id_embeddings = self._embeddings("id_embeddings", self._is_trained * deviation)
         if self._inputs is not None:
-            # A third of the id's scale: features tilt an embedding, they do not drown it.
-            self.feature_embeddings = self.add_weight(
-                name="feature_embeddings",
-                shape=(self._inputs.shape[1], self.dim),
-                initializer=tf.keras.initializers.RandomNormal(stddev=deviation / 3),
-            )
+            # A third of the id's scale: features tilt an embedding, they do not drown it. Most words are rare: what
+            # they start with stays with them.
+            deviations = self._inputs.is_trained * np.where(self._inputs.is_word, deviation / 100, deviation / 3)
+            self.feature_embeddings = self._embeddings("feature_embeddings", deviations)
         super().build(input_shape)
 
-    def call(self, item_ids: Any) -> Any:
-        """Item embeddings float32 [..., d] of item indices int32 [...]."""
-        embeddings = tf.gather(self.id_embeddings, item_ids)
+    def call(self, item_ids: Any, drop_at: Any | None = None) -> Any:
+        """Item embeddings.
+
+        Args:
+            item_ids: item indices int32 [M], which must be distinct in training.
+            drop_at: number of the training step, which decides on whose ids and words are dropped; None: none.
+
+        Returns:
+            float32 [M, d].
+        """
+        keeps_ids, keeps_words = self._draw_kept(tf.shape(item_ids)[0], drop_at)
+        parts = []
+        if self._use_id:
+            ids = tf.gather(self.id_embeddings, item_ids)
+            parts.append(ids if keeps_ids is None else ids * tf.cast(keeps_ids, tf.float32)[:, tf.newaxis])
         if self._inputs is not None:
-            embeddings += tf.matmul(tf.gather(self._inputs, item_ids), self.feature_embeddings)
-        return tf.math.l2_normalize(embeddings, axis=-1)
+            parts.append(self._transformed(self._inputs.embed(item_ids, self.feature_embeddings, keeps_words)))
+        embeddings = tf.add_n(parts)
+        return tf.math.l2_normalize(embeddings, axis=-1) if self._params.normalize else embeddings
 
+    def renormalize(self) -> None:
+        """Bring the vectors of all ids back to length 1: Adam's steps keep their size while cosines forget lengths."""
+        if self._use_id:
+            self.id_embeddings.assign(tf.math.l2_normalize(self.id_embeddings, axis=-1))
 
-def feature_matrix(features: EncodedFeatures) -> np.ndarray:
-    """Features as one matrix that a linear layer can read.
+    def _embeddings(self, name: str, deviations: NDArray[np.float64]) -> Any:
+        """A table of random embeddings, a row for each of these standard deviations."""
+        table = self.add_weight(
+            name=name,
+            shape=(len(deviations), self._params.dim),
+            initializer=tf.keras.initializers.RandomNormal(stddev=1.0),
+        )
+        table.assign(table * deviations[:, np.newaxis].astype(np.float32))
+        return table
 
-    Dense ones stand with their square, so that a preference for the middle (films of one decade) can be said;
-    categorical ones as one-hot, tags as multi-hot divided by their number.
+    def _transformed(self, sums: Any) -> Any:
+        """The map f, of the sums [M, d] of what the features say."""
+        if not self._hidden:
+            return sums
+        hidden = sums
+        for layer in self._hidden:
+            hidden = layer(hidden)
+        return sums + self._output(hidden)
 
-    Returns:
-        float32 [n, number of inputs].
-    """
-    one_hot = [
-        np.eye(size + 1, dtype=np.float32)[features.categorical[:, column], 1:]
-        for column, size in enumerate(features.categorical_sizes)
-    ]
-    tags = [tag / np.maximum(tag.sum(1, keepdims=True), 1) for tag in features.tags]
-    return np.concatenate([features.dense, features.dense**2, *one_hot, *tags], axis=1).astype(np.float32)
+    def _draw_kept(self, num_items: Any, drop_at: Any | None) -> tuple[Any | None, Any | None]:
+        """Bool [M] whether each item keeps its id, and its words; None where all do."""
+        if drop_at is None or not (self._id_dropout or self._text_dropout):
+            return None, None
+        # Not the step itself: the query tower's dropout draws with that.
+        seed = tf.stack([self._seed, -1 - tf.cast(drop_at, tf.int32)])
+        draws = tf.random.stateless_uniform([2, num_items], seed, alg="philox")
+        return draws[0] >= self._id_dropout, draws[1] >= self._text_dropout

@@ -1,11 +1,17 @@
 """The softmax DNN as a TFRS model: two towers and a task."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow_recommenders as tfrs
+from numpy.typing import NDArray
 
+from bakeoff.models.negatives import CandidateSelector, make_selector
+from bakeoff.models.negatives.selection import selected_logits
 from bakeoff.models.softmax.item_tower import ItemTower
 from bakeoff.models.softmax.loss import MultiHotSampledSoftmax
+from bakeoff.models.softmax.pooling import pool
 from bakeoff.models.softmax.query_tower import QueryTower
 from bakeoff.models.tensorflow import tf
 from bakeoff.params import SoftmaxParams
@@ -13,58 +19,76 @@ from bakeoff.preparation.features import EncodedFeatures
 
 
 class SoftmaxDNN(tfrs.models.Model):
-    """p̂ = softmax(ψ(x)Vᵀ / temperature), ψ the query tower and V the item embeddings, both of length 1."""
+    """p̂ = softmax(ψ(x)Vᵀ / temperature), ψ the query tower and V the item embeddings."""
 
     def __init__(
         self,
         params: SoftmaxParams,
-        num_items: int,
         item_features: EncodedFeatures,
-        categorical_sizes: tuple[int, ...],
+        is_trained: NDArray[np.bool_],
+        categorical_sizes: Mapping[str, int],
+        seed: int,
     ) -> None:
         """Put the towers together.
 
         Args:
             params: settings.
-            num_items: n.
             item_features: features of all n items.
-            categorical_sizes: number of values of each categorical user feature.
+            is_trained: [n], items with an event to learn from.
+            categorical_sizes: number of values of each categorical user feature, by name.
+            seed: of dropout and of hard negatives.
         """
         super().__init__()
-        has_features = params.use_item_features and item_features.dense.shape[1] + sum(
-            item_features.categorical_sizes
-        ) + sum(tag.shape[1] for tag in item_features.tags)
-        self.item_tower = ItemTower(num_items, params.dim, item_features if has_features else None)
-        self.query_tower = QueryTower(params, categorical_sizes)
-        self.task = MultiHotSampledSoftmax()
+        uses_features = params.use_item_features and item_features.num_features > 0
+        self.item_tower = ItemTower(params, item_features if uses_features else None, is_trained, seed)
+        self.query_tower = QueryTower(params, categorical_sizes, seed)
+        self.task = MultiHotSampledSoftmax(per_pair=params.loss == "per-pair")
         self._params = params
-        self.log_scale = tf.Variable(-tf.math.log(params.temperature), name="log_scale")
+        self._seed = seed
+        self._selector: CandidateSelector | None = make_selector(params.negatives)
+        self.log_scale = tf.Variable(
+            -tf.math.log(params.temperature), trainable=params.learn_temperature, name="log_scale"
+        )
 
     def compute_loss(self, inputs: dict[str, Any], training: bool = False) -> Any:
         """Loss of a batch as `Batches` makes it."""
-        embeddings = self.item_tower(inputs["item_ids"])  # (M, d)
-        history, cuts = inputs["history"], inputs["cuts"]
-        queries = self.query_tower(
-            tf.gather(embeddings, tf.maximum(history, 0)),  # (U, W, d)
-            timestamps=inputs["timestamps"],
-            cuts=cuts,
-            dense=inputs["dense"],
-            categorical=inputs["categorical"],
-            training=training,
-        )  # (U, C, d)
-        queries *= tf.exp(self.log_scale)
-        ahead = cuts[:, :, tf.newaxis] + tf.range(self._params.target_window)  # (U, C, T)
-        inside = tf.minimum(ahead, tf.shape(history)[1] - 1)
-        targets = tf.gather(history, inside, batch_dims=1)
-        is_target = (ahead == inside) & (targets >= 0)
-        target_embeddings = tf.gather(embeddings, tf.maximum(targets, 0))  # (U, C, T, d)
-        log_expected_count = inputs["log_expected_count"]
-        if not self._params.negatives.logq_correction:
-            log_expected_count = tf.zeros_like(log_expected_count)
+        step = self.optimizer.iterations if training else None
+        embeddings = self.item_tower(inputs["item_ids"], drop_at=step)  # (M, d)
+        queries = self._queries(inputs, embeddings, step) * tf.exp(self.log_scale)  # (R, d)
+        positives = tf.gather(queries, inputs["target_rows"]) * tf.gather(embeddings, inputs["targets"])  # (P, d)
+        num_users = tf.shape(inputs["dense"])[0]
+        by_user = tf.reshape(queries, [num_users, -1, self._params.dim])  # (U, C, d)
+        candidates = tf.gather(embeddings, inputs["candidates"])  # (S, d)
+        own = inputs["own"]
+        log_expected_count, target_log_expected_count = self._log_expected_counts(inputs)
+        logits = tf.einsum("ucd,sd->ucs", by_user, candidates)
+        if self._selector is not None:
+            seed = tf.stack([self._seed, tf.cast(0 if step is None else step, tf.int32)])
+            chosen = self._selector.select(tf.stop_gradient(logits), log_expected_count, own, seed)
+            logits = selected_logits(by_user, candidates, chosen.index)
+            log_expected_count, own = chosen.log_expected_count, chosen.is_own
+        else:
+            own = own[:, tf.newaxis, :]
         return self.task(
-            tf.einsum("ucd,uctd->uct", queries, target_embeddings),
-            is_target,
-            tf.einsum("ucd,sd->ucs", queries, tf.gather(embeddings, inputs["candidates"])),
+            tf.reduce_sum(positives, axis=-1),
+            inputs["target_rows"],
+            inputs["target_weights"],
+            logits,
             log_expected_count,
-            inputs["own"],
+            own,
+            target_log_expected_count,
         )
+
+    def _log_expected_counts(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        """Of the candidates [S] and of the targets [P]; zeros where the settings ask for no correction."""
+        counts = inputs["log_expected_count"], inputs["target_log_expected_count"]
+        if self._params.negatives.logq_correction:
+            return counts
+        return tf.zeros_like(counts[0]), tf.zeros_like(counts[1])
+
+    def _queries(self, inputs: dict[str, Any], embeddings: Any, step: Any) -> Any:
+        """Query embeddings [R, d]; a user's features are repeated for each of its C queries."""
+        pooled = pool(embeddings, inputs["history_offsets"], inputs["history"], inputs["history_weights"])
+        each = tf.shape(inputs["activity"])[0] // tf.shape(inputs["dense"])[0]
+        dense, categorical = (tf.repeat(inputs[name], each, axis=0) for name in ("dense", "categorical"))
+        return self.query_tower(pooled, inputs["activity"], dense, categorical, drop_at=step)

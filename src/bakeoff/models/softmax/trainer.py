@@ -1,31 +1,37 @@
 """The softmax DNN in training."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bakeoff.models.negatives import (
-    CatalogueSampler,
-    InBatchSampler,
-    NegativeSampler,
-    PopularitySampler,
-    UniformSampler,
-)
-from bakeoff.models.softmax.batches import Batches, target_chances
+from bakeoff.models.encoder import EncoderRetriever
+from bakeoff.models.negatives import make_sampler
+from bakeoff.models.softmax.batches import Batches, MaskedCount
 from bakeoff.models.softmax.encoder import SoftmaxEncoder
+from bakeoff.models.softmax.examples import target_chances
 from bakeoff.models.softmax.model import SoftmaxDNN
-from bakeoff.models.softmax.query_tower import activity
+from bakeoff.models.softmax.optimizer import LazyAdam
+from bakeoff.models.softmax.smoothing import smooth
 from bakeoff.models.tensorflow import tf
 from bakeoff.models.training import count_weights
 from bakeoff.params import SoftmaxParams
 from bakeoff.preparation.features import EncodedFeatures
-from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.preparation.histories import Queries
 
 WARM_UP_SHARE = 0.05
 """Share of all steps in which the learning rate rises to its peak."""
 
 PREFETCH = 4
 """Batches that NumPy prepares while TensorFlow works on one."""
+
+SAMPLED_BATCHES = 8
+"""Batches from which the scale of the activity measures is taken."""
+
+ITEMS_PER_BLOCK = 1 << 16
+"""Items that the item tower embeds at once."""
 
 
 class SoftmaxTrainer:
@@ -36,43 +42,51 @@ class SoftmaxTrainer:
         queries: Queries,
         num_items: int,
         item_features: EncodedFeatures,
-        categorical_sizes: tuple[int, ...],
+        categorical_sizes: Mapping[str, int],
         params: SoftmaxParams,
         seed: int,
     ) -> None:
-        """Build model, batches and optimizer; queries.histories is what is trained on."""
+        """Build model, batches and optimizer; queries.histories is what is trained on.
+
+        Where no event has a time, the order of a history says nothing: the tower then reads its plain mean.
+        """
+        if not queries.histories.timestamps.any():
+            params = params.model_copy(update={"recency_scales": ()})
+        self._params, self._queries, self._num_items = params, queries, num_items
         tf.keras.utils.set_random_seed(seed)
-        rng = np.random.default_rng(seed)
-        sampler = make_sampler(queries.histories, num_items, params)
-        self._params = params
-        self._batches = Batches(queries, sampler, params, num_items, rng)
-        self._model = SoftmaxDNN(params, num_items, item_features, categorical_sizes)
-        first = next(self._batches.epoch())
-        signature = {name: _any_length(array) for name, array in first.items()}
-        self._model.compute_loss({name: tf.constant(array) for name, array in first.items()})
-        self._encoder = SoftmaxEncoder(self._model, num_items)
-        _fit_activity_scale(self._model, queries.histories, params)
-        steps = params.max_epochs * self._batches.per_epoch
-        schedule = tf.keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0,
-            decay_steps=max(1, round(steps * (1 - WARM_UP_SHARE))),
-            warmup_target=params.learning_rate,
-            warmup_steps=max(1, round(steps * WARM_UP_SHARE)),
-        )
-        # Keras 2's fused kernel: its newer Adam takes several small operations per weight instead.
-        self._model.compile(optimizer=tf.keras.optimizers.legacy.Adam(schedule))
+        self._rng = np.random.default_rng(seed)
+        is_trained = np.bincount(queries.histories.items, minlength=num_items) > 0
+        self._model = SoftmaxDNN(params, item_features, is_trained, categorical_sizes, seed)
+        self._batches = self._make_batches(self._rng)
+        self._model.compile(optimizer=LazyAdam(_schedule(params, self._batches.per_epoch)))
+        signature = self._build(seed)
+        self._encoder = SoftmaxEncoder(self._model, num_items, params)
+        self._step = tf.function(self._model.train_step, input_signature=[signature])
         self._dataset = tf.data.Dataset.from_generator(self._batches.epoch, output_signature=signature).prefetch(
             PREFETCH
         )
 
     def run_epoch(self) -> float:
         """See every user once; mean loss of the steps."""
-        history = self._model.fit(self._dataset, verbose=0)
-        return float(history.history["loss"][0])
+        losses = []
+        every = self._params.renormalize_every
+        for batch in self._dataset:
+            losses.append(self._step(batch)["loss"])
+            # Counted over all epochs: one may have fewer steps.
+            if every and int(self._model.optimizer.iterations) % every == 0:
+                self._model.item_tower.renormalize()
+        return float(tf.reduce_mean(losses))
 
     def encoder(self) -> SoftmaxEncoder:
         """The towers as they stand."""
-        self._encoder.refresh(self._model)
+        starts = range(0, self._num_items, ITEMS_PER_BLOCK)
+        blocks = [np.arange(start, min(start + ITEMS_PER_BLOCK, self._num_items)) for start in starts]
+        embeddings = np.concatenate([self._model.item_tower(block) for block in blocks])
+        self._encoder.refresh(embeddings)
+        if self._params.smoothing:
+            queries = EncoderRetriever(self._encoder).embed_queries(self._queries)
+            smoothed = smooth(embeddings, queries, self._queries.histories, self._params.smoothing)
+            self._encoder.rank_by(smoothed)
         return self._encoder
 
     @property
@@ -81,7 +95,7 @@ class SoftmaxTrainer:
         return count_weights(self._model.trainable_weights)
 
     def settings(self) -> dict[str, Any]:
-        """Those that were given."""
+        """Those that were given, but for a recency that the data cannot have."""
         return self._params.model_dump(mode="json")
 
     def notes(self) -> dict[str, float]:
@@ -91,31 +105,56 @@ class SoftmaxTrainer:
             "masked_false_negatives_share": self._batches.masked.share,
         }
 
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Weights, moments, the generator of batches and the count of masked candidates."""
+        weights = [*self._model.weights, *self._model.optimizer.weights]
+        masked = self._batches.masked
+        generator = json.dumps(self._rng.bit_generator.state).encode()
+        return {
+            **{f"weight_{place}": weight.numpy() for place, weight in enumerate(weights)},
+            "generator": np.frombuffer(generator, np.uint8),
+            "masked": np.array([masked.masked, masked.candidates]),
+        }
 
-def make_sampler(histories: Histories, num_items: int, params: SoftmaxParams) -> NegativeSampler:
-    """The sampler that the settings name, over the events that are trained on."""
-    negatives = params.negatives
-    match negatives.sampler:
-        case "full":
-            return CatalogueSampler(num_items)
-        case "uniform":
-            return UniformSampler(num_items, negatives.num_sampled)
-        case "popularity":
-            frequencies = np.bincount(histories.items, minlength=num_items)
-            return PopularitySampler(frequencies, negatives.num_sampled, negatives.popularity_exponent)
-        case "in-batch":
-            return InBatchSampler(target_chances(histories, params), histories, params.users_per_batch)
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on where the trainer stood of which this is the state."""
+        self._rng.bit_generator.state = json.loads(state["generator"].tobytes())
+        self._batches.masked = MaskedCount(*map(int, state["masked"]))
+        for place, weight in enumerate([*self._model.weights, *self._model.optimizer.weights]):
+            weight.assign(state[f"weight_{place}"])
+
+    def _make_batches(self, rng: np.random.Generator) -> Batches:
+        histories, params = self._queries.histories, self._params
+        chances = target_chances(histories, params)
+        sampler = make_sampler(histories, self._num_items, params.negatives, chances, params.users_per_batch)
+        return Batches(self._queries, sampler, self._model.query_tower.pooling, params, self._num_items, rng)
+
+    def _build(self, seed: int) -> dict[str, Any]:
+        """Create all weights and fix the scale of the activity measures; signature of a batch."""
+        batches = self._make_batches(np.random.default_rng(seed))
+        sample = [batch for batch, _ in zip(batches.epoch(), range(SAMPLED_BATCHES), strict=False)]
+        self._model.compute_loss({name: tf.constant(array) for name, array in sample[0].items()})
+        activity = np.concatenate([batch["activity"] for batch in sample])
+        self._model.query_tower.standardise_activity(activity.astype(np.float32))
+        optimizer = self._model.optimizer
+        optimizer.iterations  # noqa: B018 - creates the counter, so that it is among the weights
+        optimizer._create_all_weights(self._model.trainable_variables)
+        return {name: _any_length(name, array) for name, array in sample[0].items()}
 
 
-def _any_length(array: np.ndarray) -> tf.TensorSpec:
-    """Same rank and type: every length varies from batch to batch."""
-    return tf.TensorSpec([None] * array.ndim, array.dtype)
+def _schedule(params: SoftmaxParams, steps_per_epoch: int) -> Any:
+    """Warm-up to the peak, then cosine decay to 0 at the end of the last epoch."""
+    steps = params.max_epochs * steps_per_epoch
+    warm_up = max(1, round(steps * WARM_UP_SHARE))
+    return tf.keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        decay_steps=max(1, steps - warm_up),
+        warmup_target=params.learning_rate,
+        warmup_steps=warm_up,
+    )
 
 
-def _fit_activity_scale(model: SoftmaxDNN, histories: Histories, params: SoftmaxParams) -> None:
-    sample = histories.take(np.flatnonzero(histories.lengths)[:1000])
-    _, timestamps = sample.padded(int(sample.lengths.max()))
-    fractions = np.linspace(0.1, 1, 10)
-    cuts = np.ceil(sample.lengths[:, np.newaxis] * fractions).astype(np.int32)
-    measures: Any = activity(tf.constant(timestamps), tf.constant(cuts), params.max_history)
-    model.query_tower.standardise_activity(measures.numpy().reshape(-1, measures.shape[-1]))
+def _any_length(name: str, array: NDArray[Any]) -> Any:
+    """Same rank and type; lengths vary from batch to batch, but for the columns of what a tower reads."""
+    columns = array.shape[1:] if name in ("history_weights", "activity", "dense", "categorical") else ()
+    return tf.TensorSpec([None, *columns] if columns else [None] * array.ndim, array.dtype)

@@ -1,0 +1,162 @@
+"""This project beside its peers, on the same splits, in one run.
+
+Without names of data sets: MovieLens 100K, by time and at random, and whatever else lies in the folder of raw data
+(ml-100k/, ml-1m/, gowalla/ as published). Pages are written to benchmarks/results.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from harness.datasets import BENCHMARKS, ROOT, Benchmark, Split, make_split, present, settings_of
+from harness.measuring import measure_all, write_data
+from harness.processes import Runner, SystemFailedError
+from harness.systems import SYSTEMS, System, by_name
+from harness.tables import markdown
+from harness.tuning import chosen_setting, grid_of, keep, tune
+from rich.console import Console
+
+from bakeoff.errors import BakeoffError
+from bakeoff.stages.files import write_text
+from bakeoff.stages.selection import SELECTION_METRIC
+
+DATA_VARIABLE = "BAKEOFF_BENCH_DATA"
+console = Console(stderr=True, highlight=False)
+
+
+def main() -> int:
+    """Run; the exit status says whether a system failed that should not have."""
+    arguments = _arguments()
+    names = arguments.benchmarks or present(arguments.data)
+    runner = Runner(arguments.threads, arguments.seed, arguments.resume, arguments.timeout)
+    status = 0
+    for name in names:
+        benchmark, scratch = BENCHMARKS[name], arguments.scratch / name
+        console.rule(benchmark.title)
+        try:
+            split = make_split(benchmark, arguments.data, scratch)
+        except BakeoffError as error:
+            console.print(f"error: {error}", markup=False)
+            status = 1
+            continue
+        act = _tune if arguments.tune else _measure
+        status |= act(benchmark, split, by_name(arguments.only), runner, scratch, arguments)
+    return status
+
+
+def _tune(
+    benchmark: Benchmark,
+    split: Split,
+    systems: tuple[System, ...],
+    runner: Runner,
+    scratch: Path,
+    arguments: argparse.Namespace,
+) -> int:
+    files, status = write_data(split, scratch), 0
+    for system in systems:
+        data = split.data["valid"]
+        if not system.tuned or system.ours or system.obstacle(data.num_items, data.has_times):
+            continue
+        settings, every = grid_of(system.name, benchmark.name)
+        console.print(f"{system.title}: {len(settings)} settings")
+        folder, metric = scratch / "tuning" / system.name, SELECTION_METRIC
+        try:
+            outcome = tune(system, settings, every, files["valid"], split.truth["valid"], metric, runner, folder, _say)
+        except SystemFailedError as error:
+            console.print(f"  failed: {error}", markup=False)
+            status = 1
+            continue
+        keep(system, benchmark.name, outcome)
+        _say(
+            f"  chosen: {dict(outcome.setting)}, {metric} {outcome.valid[metric]:.4f}; {outcome.tried} settings in "
+            f"{outcome.seconds:.0f} s"
+        )
+    return status
+
+
+def _measure(
+    benchmark: Benchmark,
+    split: Split,
+    systems: tuple[System, ...],
+    runner: Runner,
+    scratch: Path,
+    arguments: argparse.Namespace,
+) -> int:
+    values = settings_of(benchmark)
+    results = measure_all(
+        systems, split, values, lambda system: chosen_setting(system, benchmark.name), runner, scratch, _say
+    )
+    page = markdown(
+        benchmark,
+        split.facts,
+        results,
+        _command(arguments, benchmark),
+        runner.threads,
+        runner.seed,
+        arguments.resamples,
+    )
+    path = arguments.results / f"{benchmark.name}.md"
+    write_text(path, page)
+    console.print(f"Written: {path}")
+    return int(any(m.note.startswith("failed") for m in results))
+
+
+def _command(arguments: argparse.Namespace, benchmark: Benchmark) -> str:
+    """What makes this page again; a folder of raw data and a scratch folder are a reader's own."""
+    options = [benchmark.name]
+    for name in arguments.only or ():
+        options += ["--only", name]
+    if arguments.threads != 2:
+        options += ["--threads", str(arguments.threads)]
+    if benchmark.folder not in ("ml-100k",):
+        options += ["--data", "DIR"]
+    return f'make bench BENCH="{shlex.join(options)}"'
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='make bench BENCH="…"', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    raw = os.environ.get(DATA_VARIABLE)
+    add("benchmarks", nargs="*", metavar="DATA", help=f"data sets: {', '.join(BENCHMARKS)} (default: all there are)")
+    add("--data", type=Path, default=Path(raw) if raw else None, help=f"folder of raw data (default: ${DATA_VARIABLE})")
+    add("--only", action="append", metavar="SYSTEM", help=f"run only this one; may be repeated: {_names()}")
+    add("--tune", action="store_true", help="choose the peers' settings on validation instead; test is not looked at")
+    add("--resume", action="store_true", help="reuse the results of finished systems whose job is the same")
+    add("--threads", type=int, default=2, help="for every system (default: 2)")
+    add("--seed", type=int, default=42, help="for every system, and of the intervals (default: 42)")
+    add("--resamples", type=int, default=10_000, help="of the bootstrap (default: 10000)")
+    add("--timeout", type=float, default=3600, help="seconds after which a system is ended (default: 3600)")
+    add(
+        "--scratch",
+        type=Path,
+        default=ROOT / "artifacts/bench",
+        help="where splits and runs are kept (artifacts/bench)",
+    )
+    add(
+        "--results", type=Path, default=ROOT / "benchmarks/results", help="where pages go (default: benchmarks/results)"
+    )
+    arguments = parser.parse_args()
+    for name in arguments.benchmarks:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no data set {name!r}: it must be one of {', '.join(BENCHMARKS)}")
+    try:
+        by_name(arguments.only)
+    except KeyError as error:
+        parser.error(f"there is no system {error}: it must be one of {_names()}")
+    return arguments
+
+
+def _names() -> str:
+    return ", ".join(system.name for system in SYSTEMS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

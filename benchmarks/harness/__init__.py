@@ -1,0 +1,1 @@
+"""How systems are run beside each other: data, processes, tuning, scores, tables."""

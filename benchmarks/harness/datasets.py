@@ -1,0 +1,212 @@
+"""Data sets and their splits, made by this project's own stages in a scratch workspace."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from peers.data import Data
+from ruamel.yaml import YAML
+
+from bakeoff.datasets.catalogue import BUILT_IN
+from bakeoff.datasets.tables import csv_blocks
+from bakeoff.errors import BakeoffError
+from bakeoff.params import Params, parse_params
+from bakeoff.preparation.histories import Histories
+from bakeoff.stages import fetch, split, validate
+from bakeoff.stages.files import replaced
+from bakeoff.stages.prepared import Prepared, load_held_out, load_prepared
+from bakeoff.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A data set under one split.
+
+    Attributes:
+        name: on the command line, in settings and results.
+        title: in headings.
+        folder: below the folder of raw data.
+        split: what the split is, in a sentence.
+        params: what it changes in params.yaml.
+        metrics: columns of the table; differences are taken in the first one. All systems are tuned by NDCG@10.
+    """
+
+    name: str
+    title: str
+    folder: str
+    split: str
+    params: Mapping[str, Any]
+    metrics: tuple[str, ...] = ("ndcg@10", "recall@20")
+
+
+_TEMPORAL = "the last 20 % of each user's events are test, the 10 % before them validation; every rating is a positive"
+_TEMPORAL_PARAMS = {"method": "user-temporal", "test_share": 0.2, "valid_share": 0.1, "new_user_share": 0.0}
+_NO_COLUMNS = {"timestamp": None, "rating": None, "split": "split", "title": None}
+
+BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark("ml-100k", "MovieLens 100K", "ml-100k", _TEMPORAL, {"split": _TEMPORAL_PARAMS}),
+        Benchmark(
+            "ml-100k-random",
+            "MovieLens 100K, split at random",
+            "ml-100k",
+            "a tenth of the events is test, another tenth validation, both drawn at random; every rating is a positive",
+            {"split": {"method": "random", "test_share": 0.1, "valid_share": 0.1, "new_user_share": 0.0}},
+        ),
+        Benchmark(
+            "ml-1m",
+            "MovieLens 1M",
+            "ml-1m",
+            _TEMPORAL,
+            {"data": {"dataset": "ml-1m"}, "split": _TEMPORAL_PARAMS},
+        ),
+        Benchmark(
+            "gowalla",
+            "Gowalla",
+            "gowalla",
+            "test is the published one of the NGCF and LightGCN papers; a tenth of the published train is validation",
+            {
+                "data": {"dataset": "gowalla", "user_features": {}, "item_features": {}, "columns": _NO_COLUMNS},
+                "split": {"method": "predefined", "valid_share": 0.1, "new_user_share": 0.0},
+            },
+            ("recall_of_all@20", "ndcg@20"),
+        ),
+    )
+}
+DEFAULT = ("ml-100k", "ml-100k-random")
+"""What needs no folder of raw data: `bakeoff fetch` gets it."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A prepared split: what systems are given, and what they are to find.
+
+    Attributes:
+        workspace: where it lies.
+        params: of params.yaml, the data set's overrides in.
+        data: by phase (`valid`: learn from train, `test`: from train and validation) what a system is given.
+        truth: by phase the events to find; rows as in data.
+        facts: sizes and first and last day, for the reader.
+    """
+
+    workspace: Workspace
+    params: Params
+    data: Mapping[str, Data]
+    truth: Mapping[str, Histories]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def present(raw: Path | None) -> list[str]:
+    """Names of the data sets that can be run: the default ones, and those whose folder is there."""
+    there = {name for name, b in BENCHMARKS.items() if raw is not None and (raw / b.folder).is_dir()}
+    return [name for name in BENCHMARKS if name in there or name in DEFAULT]
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values, those of `overrides` instead where it has them; a mapping that is empty there replaces."""
+    merged = dict(values)
+    for key, value in overrides.items():
+        inner = merged.get(key)
+        both = isinstance(inner, Mapping) and isinstance(value, Mapping) and value
+        merged[key] = with_overrides(inner, value) if both and isinstance(inner, Mapping) else value
+    return merged
+
+
+def settings_of(benchmark: Benchmark, folder: Path | None = None) -> dict[str, Any]:
+    """All of params.yaml under the data set's overrides and those of settings/<name>.yaml."""
+    yaml = YAML(typ="safe")
+    values = with_overrides(yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8")), benchmark.params)
+    path = (folder or ROOT / "benchmarks/settings") / f"{benchmark.name}.yaml"
+    if path.exists():
+        values = with_overrides(values, yaml.load(path.read_text(encoding="utf-8")) or {})
+    return values
+
+
+def make_split(benchmark: Benchmark, raw: Path | None, scratch: Path) -> Split:
+    """Fetch, validate and split into scratch, unless that has been done.
+
+    Raises:
+        BakeoffError: the raw data is missing or can't be read, or a stage refuses it.
+    """
+    values = settings_of(benchmark)
+    params, workspace = parse_params(values, benchmark.name), Workspace(scratch / "workspace")
+    made_of = {name: values[name] for name in ("seed", "data", "validation", "split")}
+    stamp = workspace.root / "made_of.json"
+    if not stamp.exists() or json.loads(stamp.read_text(encoding="utf-8")) != json.loads(json.dumps(made_of)):
+        workspace.root.mkdir(parents=True, exist_ok=True)
+        _fetch(benchmark, params, workspace, raw)
+        validate.run(params, workspace)
+        split.run(params, workspace)
+        stamp.write_text(json.dumps(made_of, indent=2) + "\n", encoding="utf-8")
+    return load_split(workspace, params)
+
+
+def load_split(workspace: Workspace, params: Params) -> Split:
+    """A split that has been made."""
+    prepared = load_prepared(workspace)
+    test = load_held_out(workspace, prepared).test
+    return Split(
+        workspace=workspace,
+        params=params,
+        data={
+            "valid": _data(prepared, prepared.train, np.flatnonzero(prepared.valid.lengths)),
+            "test": _data(prepared, prepared.known(), np.flatnonzero(test.lengths)),
+        },
+        truth={"valid": prepared.valid, "test": test},
+        facts=_facts(prepared, test),
+    )
+
+
+def _data(prepared: Prepared, histories: Histories, rows: NDArray[np.int64]) -> Data:
+    users, items = prepared.user_features, prepared.item_features
+    tags = [tag.astype(np.float32) for tag in items.tags]
+    return Data(
+        offsets=histories.offsets,
+        items=histories.items,
+        timestamps=histories.timestamps,
+        rows=rows,
+        num_items=prepared.num_items,
+        user_dense=users.dense,
+        user_categorical=users.categorical,
+        item_dense=items.dense,
+        item_tags=np.concatenate([np.zeros((prepared.num_items, 0), np.float32), *tags], axis=1),
+    )
+
+
+def _facts(prepared: Prepared, test: Histories) -> dict[str, Any]:
+    times = np.concatenate([prepared.known().timestamps, test.timestamps])
+    days = [str(np.datetime64(int(t), "s").astype("datetime64[D]")) for t in (times.min(), times.max())]
+    return {
+        "users": prepared.num_users,
+        "items": prepared.num_items,
+        "train": len(prepared.train.items),
+        "valid": len(prepared.valid.items),
+        "test": len(test.items),
+        "days": days if times.any() else None,
+    }
+
+
+def _fetch(benchmark: Benchmark, params: Params, workspace: Workspace, raw: Path | None) -> None:
+    folder = raw / benchmark.folder if raw is not None and (raw / benchmark.folder).is_dir() else None
+    known = BUILT_IN.get(params.data.dataset)
+    if known is None and folder is None:
+        raise BakeoffError(
+            f"{benchmark.title} is in no folder {benchmark.folder}/: --data DIR says where raw data lies."
+        )
+    if known is None or folder is None:
+        fetch.run(params, workspace, folder, force=True)
+        return
+    try:
+        files = {Path(member).name: (folder / Path(member).name).read_bytes() for member in known.members}
+    except OSError as error:
+        raise BakeoffError(f"{folder} is not {known.about.title} as published: {error}") from None
+    with replaced(workspace.data) as data:
+        for name, table in known.parse(files).by_name().items():
+            (data / f"{name}.csv").write_bytes(b"".join(csv_blocks(table)))

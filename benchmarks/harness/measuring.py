@@ -1,0 +1,119 @@
+"""The measurement itself: each system once, in order, on test."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.datasets import Split
+from harness.processes import LIST_LENGTH, Runner, SystemFailedError
+from harness.score import FloatArray, per_user, read_lists
+from harness.systems import System
+
+Settings = Callable[[System], Mapping[str, Any] | None]
+"""The setting of a peer; None if it has none for this data."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One system.
+
+    Attributes:
+        system: which.
+        setting: what it ran with.
+        cost: fit_seconds, cpu_seconds, peak_memory_bytes, …; empty if it failed.
+        scores: metrics of each test user; empty if it failed.
+        note: why there is no result, or what else to know.
+    """
+
+    system: System
+    setting: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, FloatArray] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether there is a result."""
+        return bool(self.scores)
+
+
+def measure_all(
+    systems: Sequence[System],
+    split: Split,
+    values: Mapping[str, Any],
+    settings: Settings,
+    runner: Runner,
+    scratch: Path,
+    say: Callable[[str], None],
+) -> list[Measured]:
+    """Run each system in its own process. One that fails is reported as such; the others go on.
+
+    Args:
+        systems: in running order.
+        split: what they learn from.
+        values: all of params.yaml for this data set: our contenders' settings.
+        settings: the peers'.
+        runner: of the processes.
+        scratch: where results are kept.
+        say: told how it goes.
+    """
+    files = write_data(split, scratch)
+    results = []
+    for number, system in enumerate(systems, 1):
+        try:
+            measured = _measure(system, split, values, settings, runner, files, scratch / "runs" / system.name)
+        except SystemFailedError as error:
+            measured = Measured(system, note=f"failed: {error}")
+        results.append(measured)
+        say(f"[{number}/{len(systems)}] {system.title}: {_summary(measured)}")
+    return results
+
+
+def write_data(split: Split, scratch: Path) -> dict[str, Path]:
+    """By phase, the file with what systems are given."""
+    files = {phase: scratch / f"{phase}.npz" for phase in split.data}
+    for phase, path in files.items():
+        split.data[phase].save(path)
+    return files
+
+
+def _measure(
+    system: System,
+    split: Split,
+    values: Mapping[str, Any],
+    settings: Settings,
+    runner: Runner,
+    files: Mapping[str, Path],
+    folder: Path,
+) -> Measured:
+    data, truth = split.data["test"], split.truth["test"]
+    if obstacle := system.obstacle(data.num_items, data.has_times):
+        return Measured(system, note=f"left out: {obstacle}")
+    extra: dict[str, Any] = {}
+    if system.contender is not None:
+        section = {**values[system.contender], **system.overrides}
+        setting: dict[str, Any] = {
+            "workspace": str(split.workspace.root.resolve()),
+            "model": system.contender,
+            "params": {**values, system.contender: section},
+        }
+        chosen = runner.run(system, "select", files["test"], setting, folder / "epoch")
+        setting["epochs"] = chosen["epochs"]
+        shown = {**section, "epochs": chosen["epochs"]}
+        extra = {"valid": chosen["valid"]}
+    else:
+        found = settings(system)
+        if found is None:
+            raise SystemFailedError("it has not been tuned on this data set: run with --tune first")
+        setting = shown = dict(found)
+    cost = runner.run(system, "fit", files["test"], setting, folder)
+    lists = read_lists(folder / "lists.parquet", data.rows, truth, LIST_LENGTH)
+    return Measured(system, shown, {**cost, **extra}, per_user(lists, truth.take(data.rows)))
+
+
+def _summary(measured: Measured) -> str:
+    if not measured.succeeded:
+        return measured.note
+    metric, scores = next(iter(measured.scores.items()))
+    return f"{metric} {scores.mean():.4f}, {measured.cost['fit_seconds']:.2f} s"

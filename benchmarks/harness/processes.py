@@ -1,0 +1,107 @@
+"""A process for each measurement."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.systems import System
+
+FOLDER = Path(__file__).parents[1]
+PEERS_PYTHON = FOLDER.parent / ".venv-peers/bin/python"
+LIST_LENGTH = 100
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+"""What the libraries in question look at."""
+
+
+class SystemFailedError(Exception):
+    """A system did not come to an end; the message is its own last words."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs workers.
+
+    Attributes:
+        threads: given to every system.
+        seed: given to every system.
+        resume: take results of the same job from an earlier run.
+        timeout: seconds after which a process is ended.
+        pythons: interpreter of each environment.
+    """
+
+    threads: int = 2
+    seed: int = 42
+    resume: bool = False
+    timeout: float = 3600
+    pythons: Mapping[str, Path] | None = None
+
+    def run(
+        self, system: System, action: str, data: Path, setting: Mapping[str, Any], folder: Path, **more: Any
+    ) -> dict[str, Any]:
+        """What the worker measured or chose; its lists lie in `folder`.
+
+        Args:
+            system: whose module works.
+            action: `fit` or `select`.
+            data: file that Data.save wrote.
+            setting: handed to the module.
+            folder: for job.json, result.json and lists.
+            more: further keys of the job, such as checkpoints.
+
+        Raises:
+            SystemFailedError: with the last lines that the process wrote.
+        """
+        job = {
+            "module": system.module,
+            "action": action,
+            "data": str(data.resolve()),
+            "setting": dict(setting),
+            "seed": self.seed,
+            "threads": self.threads,
+            "list_length": LIST_LENGTH,
+            **more,
+        }
+        text = json.dumps(job, indent=2, sort_keys=True) + "\n"
+        path, result = folder / "job.json", folder / "result.json"
+        same = path.exists() and path.read_text(encoding="utf-8") == text
+        if not (self.resume and same and result.exists()):
+            folder.mkdir(parents=True, exist_ok=True)
+            result.unlink(missing_ok=True)
+            path.write_text(text, encoding="utf-8")
+            self._work(system, path)
+        measured: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        return measured
+
+    def _work(self, system: System, job: Path) -> None:
+        python = (self.pythons or {"main": Path(sys.executable), "peers": PEERS_PYTHON})[system.environment]
+        if not python.exists():
+            raise SystemFailedError(f"{python} is missing: `make bench` makes the peers' environment")
+        command = [str(python), "-m", "peers.worker", str(job.resolve())]
+        try:
+            done = subprocess.run(
+                command, cwd=FOLDER, env=self._environment(), capture_output=True, text=True, timeout=self.timeout
+            )
+        except subprocess.TimeoutExpired:
+            raise SystemFailedError(f"ended after {self.timeout:g} s") from None
+        (job.parent / "log.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
+        if done.returncode:
+            words = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()
+            raise SystemFailedError(words[-1].strip())
+
+    def _environment(self) -> dict[str, str]:
+        threads = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_USE_LEGACY_KERAS": "1", "PYTHONHASHSEED": "0"}
+        path = os.pathsep.join([str(FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])])
+        return {**os.environ, **threads, **quiet, "PYTHONPATH": path}

@@ -1,0 +1,76 @@
+"""Lists of any system, judged by this project's evaluation: full ranking, ties against the system."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bakeoff.evaluation import accuracy
+from bakeoff.evaluation.arrays import divide
+from bakeoff.evaluation.bootstrap import Intervals, intervals
+from bakeoff.evaluation.ranking import TopLists
+from bakeoff.preparation.histories import PAD, Histories
+
+FloatArray = NDArray[np.float64]
+
+METRICS = ("ndcg@10", "ndcg@20", "recall@20", "recall_of_all@20")
+"""recall_of_all@20 divides by |T_u|, as published for Gowalla; recall@20 by min(20, |T_u|)."""
+
+
+def read_lists(path: Path, rows: NDArray[np.int64], truth: Histories, length: int) -> TopLists:
+    """Lists of these rows, equal scores ordered against the system: hits last, then by item.
+
+    A tie that goes on beyond the end of the written list puts its hits at that end, far beyond the ranks that are
+    measured: the lists are five times as long.
+
+    Args:
+        path: as peers/lists.py writes it.
+        rows: asked users; a list for each, empty where the file has none.
+        truth: histories of all users, to be found.
+        length: of the lists.
+
+    Raises:
+        ValueError: the file has a list for somebody who was not asked, or an item twice in a list.
+    """
+    table = pq.read_table(path)
+    row, item = table["row"].to_numpy(), table["item"].to_numpy()
+    score = table["score"].to_numpy()
+    place = np.searchsorted(rows, row)
+    if not np.array_equal(rows[np.minimum(place, len(rows) - 1)], row):
+        raise ValueError(f"{path} has lists of users who were not asked")
+    stride = int(max(item.max(initial=0), truth.items.max(initial=0))) + 1
+    pairs = row.astype(np.int64) * stride + item
+    if len(np.unique(pairs)) < len(pairs):
+        raise ValueError(f"{path} names an item twice in a list")
+    hit = np.isin(pairs, truth.rows * stride + truth.items)
+    order = np.lexsort((item, hit, -score, place))
+    place, item, score = place[order], item[order], score[order]
+    rank = np.arange(len(place)) - np.searchsorted(place, place)
+    items, scores = np.full((len(rows), length), PAD, np.int32), np.full((len(rows), length), -np.inf, np.float32)
+    kept = rank < length
+    items[place[kept], rank[kept]], scores[place[kept], rank[kept]] = item[kept], score[kept]
+    return TopLists(items, scores)
+
+
+def per_user(lists: TopLists, truth: Histories) -> dict[str, FloatArray]:
+    """METRICS of each list; `truth` has a row for each."""
+    relevant, sizes = accuracy.relevance(lists, truth), accuracy.num_relevant(truth)
+    return {
+        "ndcg@10": accuracy.ndcg(relevant, sizes, 10),
+        "ndcg@20": accuracy.ndcg(relevant, sizes, 20),
+        "recall@20": accuracy.recall(relevant, sizes, 20),
+        "recall_of_all@20": divide(relevant[:, :20].sum(axis=1), sizes),
+    }
+
+
+def with_intervals(
+    columns: Mapping[str, FloatArray], seed: int, resamples: int
+) -> dict[str, tuple[float, float, float]]:
+    """Mean, and the ends of its 95 % bootstrap interval over users, of each column."""
+    if not columns:
+        return {}
+    found: Intervals = intervals(np.stack(list(columns.values()), axis=1), np.random.default_rng(seed), 0.95, resamples)
+    ends = zip(found.mean, found.low, found.high, strict=True)
+    return {name: (float(mean), float(low), float(high)) for name, (mean, low, high) in zip(columns, ends, strict=True)}

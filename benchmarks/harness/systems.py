@@ -1,0 +1,86 @@
+"""Who takes part, in the order in which they run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+OURS = ("mf", "softmax")
+"""What ratios and differences are against: this project's contenders as they are shipped."""
+
+
+@dataclass(frozen=True)
+class System:
+    """One system.
+
+    Attributes:
+        name: on the command line and in settings.
+        title: in tables.
+        module: what worker.py imports.
+        environment: `main`, or `peers`: the one of its own.
+        tuned: whether it has settings to choose.
+        stepwise: whether it gives a scorer after every epoch, so that one training serves to choose the epoch.
+        needs_times: whether it is pointless where events have no time.
+        max_items: largest catalogue that it is run on.
+        contender: its section of params.yaml, if it is this project's.
+        overrides: what this variant changes in that section.
+    """
+
+    name: str
+    title: str
+    module: str
+    environment: str = "main"
+    tuned: bool = True
+    stepwise: bool = False
+    needs_times: bool = False
+    max_items: int | None = None
+    contender: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is this project's."""
+        return self.contender is not None
+
+    def obstacle(self, num_items: int, has_times: bool) -> str | None:
+        """Why it is not run on such data; None if it is."""
+        if self.max_items is not None and num_items > self.max_items:
+            return f"a catalogue of {num_items:,} items is too large: memory grows with items², time with items³"
+        if self.needs_times and not has_times:
+            return "events have no time, so that nothing is recent"
+        return None
+
+
+SYSTEMS = (
+    System("popularity", "popularity", "peers.popularity", tuned=False),
+    System("implicit_als", "implicit ALS", "peers.implicit_als", "peers"),
+    System("implicit_bpr", "implicit BPR", "peers.implicit_bpr", "peers"),
+    System("ease", "EASE", "peers.ease", "peers", max_items=20_000),
+    System("ease_recency", "EASE, query by recency", "peers.ease", "peers", needs_times=True, max_items=20_000),
+    System("mult_vae", "Mult-VAE (PyTorch)", "peers.mult_vae", "peers", stepwise=True),
+    System("tfrs_tutorial", "TFRS tutorial", "peers.tfrs_tutorial", tuned=False),
+    System("tfrs_tuned", "TFRS, tuned", "peers.tfrs_tuned", stepwise=True),
+    System(
+        "mf_plain",
+        "bakeoff MF, query not by recency",
+        "harness.ours",
+        needs_times=True,
+        contender="mf",
+        overrides={"recency_scale": None},
+    ),
+    System("mf", "bakeoff MF", "harness.ours", contender="mf"),
+    System("softmax", "bakeoff softmax", "harness.ours", contender="softmax"),
+)
+
+
+def by_name(names: list[str] | None) -> tuple[System, ...]:
+    """These systems, in running order; all of them for None.
+
+    Raises:
+        KeyError: a name is not one of a system.
+    """
+    if names is None:
+        return SYSTEMS
+    unknown = set(names) - {system.name for system in SYSTEMS}
+    if unknown:
+        raise KeyError(sorted(unknown)[0])
+    return tuple(system for system in SYSTEMS if system.name in names)

@@ -1,0 +1,48 @@
+"""Fold-in inside the graph: the exact optimum of each history against fixed item embeddings."""
+
+from typing import Any
+
+from bakeoff.models.tensorflow import tf
+
+
+@tf.function(
+    input_signature=[
+        tf.TensorSpec([None, None], tf.int32),
+        tf.TensorSpec([None, None], tf.float32),
+        tf.TensorSpec([None, None], tf.float32),
+        tf.TensorSpec([None], tf.float32),
+        tf.TensorSpec([None], tf.float32),
+    ]
+)
+def solve(columns: Any, weights: Any, others: Any, spectrum: Any, ridge: Any) -> Any:
+    """Least-squares optimum of rows, by the smaller of two systems (see kernels.solve_cholesky).
+
+    With W ≥ d columns a Cholesky factor of the d × d system itself; with fewer, of the W × W system of the Woodbury
+    identity, which for a history of 30 items at d = 512 is a thousandth of the work.
+
+    Args:
+        columns: int32 [B, W], observed columns of each row, PAD-padded.
+        weights: float32 [B, W], weight of each observed pair, ≥ 0; 0 where padded.
+        others: float32 [n, d], embeddings of the columns in the eigenbasis of their Gramian.
+        spectrum: float32 [d], the Gramian's diagonal times α₀.
+        ridge: float32 [B], λ_u > 0.
+
+    Returns:
+        float32 [B, d]: (Σ w y yᵀ + diag(spectrum) + λ_u I)⁻¹ Σ w y; 0 for a row without weight.
+    """
+    dense = spectrum[tf.newaxis, :] + ridge[:, tf.newaxis]  # (B, d)
+    roots = tf.sqrt(weights)[:, :, tf.newaxis]
+    y = roots * tf.gather(others, tf.maximum(columns, 0))  # (B, W, d)
+
+    def by_dimensions() -> Any:
+        matrix = tf.matmul(y, y, transpose_a=True) + tf.linalg.diag(dense)  # (B, d, d)
+        target = tf.matmul(y, roots, transpose_a=True)
+        return tf.linalg.cholesky_solve(tf.linalg.cholesky(matrix), target)[:, :, 0]
+
+    def by_columns() -> Any:
+        scaled = y / tf.sqrt(dense)[:, tf.newaxis, :]
+        matrix = tf.matmul(scaled, scaled, transpose_b=True) + tf.eye(tf.shape(y)[1])  # (B, W, W)
+        found = tf.linalg.cholesky_solve(tf.linalg.cholesky(matrix), roots)
+        return tf.matmul(scaled, found, transpose_a=True)[:, :, 0] / tf.sqrt(dense)
+
+    return tf.cond(tf.shape(y)[1] < tf.shape(y)[2], by_columns, by_dimensions)

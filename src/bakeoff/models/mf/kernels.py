@@ -1,0 +1,208 @@
+"""Compiled loops of ALS: what each row needs beyond dense products. Nothing else of the project imports numba.
+
+All kernels release the GIL, and each row's arithmetic is its own: threads may share the rows in any way.
+
+Both solvers find, for each of the given rows u with columns S_u, the minimum x of
+
+    Σ_{j ∈ S_u} (x·y_j − 1)² + xᵀ (Λ + λ_u I) x,   that is  A x = b,  A = Λ + λ_u I + Σ y_j y_jᵀ,  b = Σ y_j,
+
+where Λ is diagonal: `others` stand in the eigenbasis of their Gramian. Arguments they share:
+
+    rows: int64 [m], rows to solve, each with at least one column.
+    offsets, columns: int64 [n + 1] and int32 [nnz], compressed sparse rows; a repeated column counts each time.
+    others: float32 [k, d], embeddings of the columns.
+    spectrum: float32 [d], Λ ≥ 0.
+    ridge: float32 [n], λ_u > 0.
+    solution: float32 [n, d], written for the given rows.
+    values: float64 [n], the minimum's value, written for the given rows.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+# Sums may be reordered and multiply-adds fused, which vector registers need; the order is then fixed in the
+# machine code. Compiled once, then loaded from __pycache__.
+_compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp"})
+
+_CONVERGED = 1e-13
+# Of the value at zero, |S_u|: the square of float32's precision, beyond which a step is noise.
+
+
+@_compiled
+def transpose(offsets: Any, columns: Any, num_columns: int) -> Any:
+    """Compressed sparse columns of the same pairs, rows ascending within each: int64 [num_columns + 1], int32 [nnz]."""
+    starts = np.zeros(num_columns + 1, np.int64)
+    for column in columns:
+        starts[column + 1] += 1
+    for column in range(num_columns):
+        starts[column + 1] += starts[column]
+    place = starts[:-1].copy()
+    rows = np.empty(len(columns), np.int32)
+    for row in range(len(offsets) - 1):
+        for entry in range(offsets[row], offsets[row + 1]):
+            rows[place[columns[entry]]] = row
+            place[columns[entry]] += 1
+    return starts, rows
+
+
+@_compiled
+def solve_cg(
+    rows: Any,
+    offsets: Any,
+    columns: Any,
+    others: Any,
+    spectrum: Any,
+    ridge: Any,
+    steps: int,
+    solution: Any,
+    values: Any,
+) -> None:
+    """Conjugate gradient from the solution as it stands, preconditioned by the dense part M = Λ + λ_u I.
+
+    A row with |S_u| columns is at its optimum after |S_u| + 1 steps at most: A is M plus a matrix of that rank.
+    """
+    dim = others.shape[1]
+    residual = np.empty(dim, np.float32)
+    direction = np.empty(dim, np.float32)
+    image = np.empty(dim, np.float32)  # A p
+    dense = np.empty(dim, np.float32)  # M
+    for u in rows:
+        x, mine = solution[u], columns[offsets[u] : offsets[u + 1]]
+        for k in range(dim):
+            dense[k] = spectrum[k] + ridge[u]
+            residual[k] = -dense[k] * x[k]
+        gain = np.float32(0)  # b·x
+        for column in mine:
+            score = _dot(others[column], x)
+            gain += score
+            _add(np.float32(1) - score, others[column], residual)
+        _divide(residual, dense, direction)
+        energy = _dot(residual, direction)  # rᵀ M⁻¹ r
+        for _ in range(steps):
+            if energy <= _CONVERGED * len(mine):
+                break
+            for k in range(dim):
+                image[k] = dense[k] * direction[k]
+            slope = np.float32(0)  # b·p
+            for column in mine:
+                score = _dot(others[column], direction)
+                slope += score
+                _add(score, others[column], image)
+            length = energy / _dot(direction, image)
+            gain += length * slope
+            _add(length, direction, x)
+            _add(-length, image, residual)
+            _divide(residual, dense, image)
+            energy, before = _dot(residual, image), energy
+            for k in range(dim):
+                direction[k] = image[k] + energy / before * direction[k]
+        values[u] = len(mine) - gain - _dot(x, residual)
+
+
+@_compiled
+def solve_cholesky(
+    rows: Any,
+    offsets: Any,
+    columns: Any,
+    others: Any,
+    spectrum: Any,
+    ridge: Any,
+    solution: Any,
+    values: Any,
+) -> None:
+    """Exact, by the smaller of two systems.
+
+    With at least d columns that is A itself, d × d. With fewer it is the |S_u| × |S_u| system of the Woodbury
+    identity: x = M⁻¹ Yᵀ a with (I + Y M⁻¹ Yᵀ) a = 1, where the rows of Y are the y_j.
+    """
+    size = 1
+    for u in rows:
+        size = max(size, min(others.shape[1], offsets[u + 1] - offsets[u]))
+    system = np.empty((size, size), np.float32)
+    scaled = np.empty((size, others.shape[1]), np.float32)
+    target = np.empty(size, np.float32)
+    dense = np.empty(others.shape[1], np.float32)  # M
+    for u in rows:
+        mine = columns[offsets[u] : offsets[u + 1]]
+        for k in range(len(dense)):
+            dense[k] = spectrum[k] + ridge[u]
+        if len(mine) < len(dense):
+            values[u] = _by_columns(mine, others, dense, system, scaled, target, solution[u])
+        else:
+            values[u] = _by_dimensions(mine, others, dense, system, target, solution[u])
+
+
+@_compiled
+def _by_columns(mine: Any, others: Any, dense: Any, system: Any, scaled: Any, target: Any, x: Any) -> Any:
+    """Solve one row by its |S_u| × |S_u| system; the minimum's value, |S_u| − b·x = Σ a."""
+    for k in range(len(dense)):
+        dense[k] = np.sqrt(dense[k])
+        x[k] = 0
+    for i in range(len(mine)):
+        for k in range(len(dense)):
+            scaled[i, k] = others[mine[i], k] / dense[k]  # Y M^−½
+        for j in range(i + 1):
+            system[i, j] = _dot(scaled[i], scaled[j])
+        system[i, i] += 1
+        target[i] = 1
+    _solve_in_place(system, target, len(mine))
+    value = np.float32(0)
+    for i in range(len(mine)):
+        _add(target[i], scaled[i], x)
+        value += target[i]
+    for k in range(len(dense)):
+        x[k] /= dense[k]
+    return value
+
+
+@_compiled
+def _by_dimensions(mine: Any, others: Any, dense: Any, system: Any, target: Any, x: Any) -> Any:
+    """Solve one row by its d × d system; the minimum's value, |S_u| − b·x."""
+    for i in range(len(dense)):
+        target[i] = 0
+        for j in range(i + 1):
+            system[i, j] = dense[i] if i == j else 0
+    for column in mine:
+        _add(np.float32(1), others[column], target)
+        for i in range(len(dense)):
+            _add(others[column, i], others[column, : i + 1], system[i, : i + 1])
+    for k in range(len(dense)):
+        x[k] = target[k]
+    _solve_in_place(system, x, len(dense))
+    return len(mine) - _dot(x, target)
+
+
+@_compiled
+def _solve_in_place(system: Any, target: Any, size: int) -> None:
+    """Overwrite the first `size` entries of target with the solution; of a symmetric system the lower half is read."""
+    for i in range(size):
+        for j in range(i):
+            system[i, j] = (system[i, j] - _dot(system[i, :j], system[j, :j])) / system[j, j]
+        system[i, i] = np.sqrt(system[i, i] - _dot(system[i, :i], system[i, :i]))
+    for i in range(size):
+        target[i] = (target[i] - _dot(system[i, :i], target[:i])) / system[i, i]
+    for i in range(size - 1, -1, -1):
+        target[i] /= system[i, i]
+        _add(-target[i], system[i, :i], target[:i])
+
+
+@_compiled
+def _dot(left: Any, right: Any) -> Any:
+    total = np.float32(0)
+    for k in range(len(left)):
+        total += left[k] * right[k]
+    return total
+
+
+@_compiled
+def _add(scale: Any, vector: Any, onto: Any) -> None:
+    for k in range(len(vector)):
+        onto[k] += scale * vector[k]
+
+
+@_compiled
+def _divide(vector: Any, by: Any, into: Any) -> None:
+    for k in range(len(vector)):
+        into[k] = vector[k] / by[k]

@@ -1,0 +1,26 @@
+"""The baselines: what a contender must beat to be worth its effort."""
+
+from typing import Annotated
+
+from pydantic import PositiveFloat, PositiveInt
+
+from bakeoff.params.base import Frozen, Search
+
+
+class RecentPopularityParams(Frozen):
+    """Popularity of a recent window."""
+
+    window_days: Annotated[PositiveFloat, Search(low=1.0, high=1000.0, log=True)] = 30
+    """Events of this many days before the newest known event count; all of them where events have no time."""
+
+
+class EASEParams(Frozen):
+    """EASE: a linear model of items on items, in closed form (Steck 2019)."""
+
+    regularization: Annotated[PositiveFloat, Search(low=10.0, high=10_000.0, log=True)] = 500
+    """L2 weight λ."""
+    recency_scale: Annotated[PositiveFloat | None, Search(choices=(None, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))] = None
+    """τ of the query: the item at lag l of a history weighs exp(−l/τ); null: all weigh the same, as they do wherever
+    events have no time. Training weighs all events the same in any case."""
+    max_items: PositiveInt = 10_000
+    """A larger catalogue is not trained on: memory grows with items², time with items³."""

@@ -1,0 +1,105 @@
+"""What all charts share: how models are told apart, tooltips, text and grid colours."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from bakeoff.report.exposure import WATCHED
+from bakeoff.report.models import drawing_order, look, model_label
+
+Spec = dict[str, Any]
+
+FONT = "system-ui, sans-serif"
+FEW_TICKS = alt.Axis(tickCount=6)
+NARROW = 520
+"""Below this width in pixels a legend takes several rows."""
+
+
+SIZE = alt.Size("size:Q", scale=None, legend=None)
+"""Area of the mark as `named` gives it: contenders are larger."""
+WIDTH = alt.StrokeWidth("width:Q", scale=None, legend=None)
+"""Width of the line likewise."""
+
+
+def named(table: pd.DataFrame, enlarged: float = 1.0) -> pd.DataFrame:
+    """Rows with the models' labels, contenders last, and their marks' `size` (times `enlarged`) and `width`."""
+    order = drawing_order(present(table.model))
+    return table.sort_values("model", key=lambda names: names.map(order.index), kind="stable").assign(
+        size=lambda frame: frame.model.map(lambda name: look(name).size * enlarged),
+        width=lambda frame: frame.model.map(lambda name: look(name).width),
+        model=lambda frame: frame.model.map(model_label),
+    )
+
+
+def present(names: Iterable[str]) -> list[str]:
+    """Each name once, in the order of the report."""
+    return list(dict.fromkeys(names))
+
+
+def labels(names: Iterable[str]) -> list[str]:
+    """Labels of the models, each once, in the order of the report."""
+    return [model_label(name) for name in present(names)]
+
+
+def color(names: pd.Series) -> alt.Color:
+    """Colour by model, a CSS variable, with the legend of all models."""
+    values = {name: "var(--text)" if name == WATCHED else f"var(--{name})" for name in names}
+    return alt.Color("model:N", scale=_scale(names, values), legend=_legend(names))
+
+
+def shape(names: pd.Series) -> alt.Shape:
+    """Shape of the mark by model."""
+    values = {name: "triangle-up" if name == WATCHED else look(name).shape for name in names}
+    return alt.Shape("model:N", scale=_scale(names, values), legend=_legend(names))
+
+
+def lines(base: alt.Chart, names: pd.Series, **mark: Any) -> list[alt.Chart]:
+    """A line per model, of its width and pattern, contenders on top.
+
+    A layer each: a scale of patterns would make the legend draw its symbols dashed, too.
+    """
+    return [
+        base.transform_filter(alt.datum.model == model_label(name)).mark_line(
+            strokeWidth=look(name).width, strokeDash=[4, 4] if name == WATCHED else look(name).dash, **mark
+        )
+        for name in drawing_order(present(names))
+    ]
+
+
+def tooltip(*names: str, **formats: str | None) -> list[alt.Tooltip]:
+    """Names as text, then figures by their format."""
+    plain = [alt.Tooltip(f"{name}:N") for name in names]
+    return plain + [
+        alt.Tooltip(f"{name}:Q", format=form) if form else alt.Tooltip(f"{name}:N") for name, form in formats.items()
+    ]
+
+
+def finish(chart: Any, height: int) -> Spec:
+    """Fill the width of the page, and take text and grid colours from it."""
+    quiet = {"labelColor": "var(--text)", "titleColor": "var(--muted)", "gridColor": "var(--grid)"}
+    line = {"domainColor": "var(--grid)", "tickColor": "var(--grid)", "titleFontWeight": "normal"}
+    spec: Spec = (
+        chart.properties(width="container", height=height, background="transparent")
+        .configure(font=FONT, aria=False)
+        .configure_view(stroke=None)
+        .configure_axis(labelFontSize=12, titleFontSize=12, titlePadding=8, labelLimit=140, **quiet, **line)
+        .configure_legend(
+            orient="top", direction="horizontal", labelColor="var(--text)", labelFontSize=12, symbolSize=70
+        )
+        .to_dict()
+    )
+    spec.pop("$schema", None)
+    return spec
+
+
+def _scale(names: Iterable[str], values: Mapping[str, Any]) -> alt.Scale:
+    shown = present(names)
+    return alt.Scale(domain=labels(shown), range=[values[name] for name in shown])
+
+
+def _legend(names: Iterable[str]) -> alt.Legend:
+    count = len(present(names))
+    columns = {"expr": f"width < {NARROW} ? 2 : {count}"}
+    return alt.Legend(title=None, columns=columns)

@@ -1,0 +1,40 @@
+"""Stage `train_ease`: split → models/ease, or a note that the catalogue is too large for it."""
+
+from bakeoff.models import ease
+from bakeoff.models.training import seed_everything
+from bakeoff.params import Params
+from bakeoff.preparation.histories import Histories
+from bakeoff.stages.baseline import Baseline, train_baseline
+from bakeoff.workspace import Workspace
+
+
+def run(params: Params, workspace: Workspace) -> None:
+    """Solve EASE on train and validation and export it; skip it above `ease.max_items`.
+
+    Raises:
+        BakeoffError: there is no split, it has no train event, or the regularisation is too small.
+    """
+    seed_everything(params.seed)
+    settings = params.ease
+
+    def solve(known: Histories, num_items: int) -> Baseline:
+        encoder = ease.fit(known, num_items, settings)
+        num_weights = num_items * (num_items - 1)  # an item says nothing about itself
+        print(f"ease: {num_weights:,} weights between {num_items:,} items, of {len(known.items):,} events")
+        return Baseline(
+            encoder,
+            num_parameters=num_weights,
+            num_train_events=len(known.items),
+            settings=settings.model_dump(mode="json") | {"recency_scale": encoder.recency_scale},
+        )
+
+    def too_large(num_items: int) -> str | None:
+        if num_items <= settings.max_items:
+            return None
+        gigabytes = 14 * num_items**2 / 1e9  # see ease.fit
+        return (
+            f"EASE weighs every item against every other: {num_items:,} items would take {gigabytes:,.1f} GB. "
+            f"They are more than ease.max_items = {settings.max_items:,} in params.yaml."
+        )
+
+    train_baseline(workspace, "ease", solve, too_large)

@@ -1,0 +1,83 @@
+"""A trial of `bakeoff tune`: a model trained with some settings on the train part and judged on validation."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import Params
+from bakeoff.stages.prepared import load_prepared
+from bakeoff.stages.selection import SELECTION_METRIC
+from bakeoff.tuning.space import with_values
+from bakeoff.tuning.workers import Objective, Report
+from bakeoff.workspace import Workspace
+
+if TYPE_CHECKING:  # the process that only hands out trials does without TensorFlow
+    from bakeoff.models.encoder import Encoder
+    from bakeoff.models.training import Row
+    from bakeoff.preparation.histories import Histories
+
+Validate = Callable[["Encoder"], Mapping[str, float]]
+
+
+def make_objective(workspace: Workspace, params: Params, model: str) -> Objective:
+    """A function that tries values of a model's section; it reads the split once, and never its test part.
+
+    Raises:
+        BakeoffError: there is no split, or it has no train or no validation event.
+    """
+    from bakeoff.models.training import seed_everything
+    from bakeoff.stages.training import validation_scores, warm_users
+
+    prepared = load_prepared(workspace)
+    users, validated = warm_users(prepared), np.flatnonzero(prepared.valid.lengths)
+    if len(validated) == 0:
+        raise BakeoffError("The validation part has no event to choose on: raise split.valid_share.")
+    validate = validation_scores(prepared, validated)
+    fit = _FITTED_ONCE.get(model)
+    # The first to import a model's stage are the trials: TensorFlow comes with it.
+    build: Any = None if fit else import_module(f"bakeoff.stages.train_{model}").build
+
+    def objective(values: Mapping[str, Any], report: Report) -> tuple[float, int | None]:
+        tried = with_values(params, model, values)
+        seed_everything(params.seed)
+        if fit:
+            encoder = fit(prepared.train.take(users), prepared.num_items, tried)
+            return validate(encoder)[SELECTION_METRIC], None
+        trainer = build(prepared, prepared.queries(prepared.train, users), tried)
+        return _best_epoch(trainer, validate, getattr(tried, model).max_epochs, report)
+
+    return objective
+
+
+def _best_epoch(trainer: Any, validate: Validate, max_epochs: int, report: Report) -> tuple[float, int]:
+    """Score and number of the best epoch; each is reported."""
+    from bakeoff.models.training import choose_epoch, silent
+
+    metric = f"valid_{SELECTION_METRIC}"
+
+    def after_epoch(curve: "list[Row]") -> None:
+        report(int(curve[-1]["epoch"]), curve[-1][metric])
+
+    chosen = choose_epoch(trainer, validate, SELECTION_METRIC, max_epochs, silent, after_epoch=after_epoch)
+    return chosen.curve[chosen.epoch - 1][metric], chosen.epoch
+
+
+def _fit_ease(histories: "Histories", num_items: int, params: Params) -> "Encoder":
+    from bakeoff.models import ease
+
+    if num_items > params.ease.max_items:
+        raise BakeoffError(f"{num_items:,} items are more than ease.max_items = {params.ease.max_items:,}")
+    return ease.fit(histories, num_items, params.ease)
+
+
+def _fit_recent_popularity(histories: "Histories", num_items: int, params: Params) -> "Encoder":
+    from bakeoff.models.popularity import PopularityEncoder, recent_frequencies
+
+    return PopularityEncoder(recent_frequencies(histories, num_items, params.recent_popularity.window_days))
+
+
+_FITTED_ONCE = {"ease": _fit_ease, "recent_popularity": _fit_recent_popularity}
+"""Models without epochs."""

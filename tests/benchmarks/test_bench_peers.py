@@ -1,0 +1,91 @@
+"""The peers that need no environment of their own."""
+
+import importlib
+
+import numpy as np
+import pytest
+import tiny_bench as tiny
+from harness.systems import SYSTEMS
+
+
+def train(name, data, setting):
+    return list(importlib.import_module(f"peers.{name}").train(data, setting, 1, 1))
+
+
+def blocks():
+    """Twelve users of two tastes: even ones have had three of items 0 to 3, odd ones three of items 4 to 7."""
+    rows = np.repeat(np.arange(12), 3)
+    items = [4 * (u % 2) + (u // 2 + j) % 4 for u in range(12) for j in range(3)]
+    return tiny.data(tiny.histories(rows, items, 12), rows=np.arange(12), num_items=8)
+
+
+def missing(scores):
+    """Whether each user's fourth item of the own taste is best of the items not had."""
+    had = np.zeros((12, 8), bool)
+    data = blocks()
+    had[data.users, data.items] = True
+    own = np.arange(8) // 4 == np.arange(12)[:, np.newaxis] % 2
+    return [set(np.flatnonzero(own[u] & ~had[u])) == {np.where(had[u], -np.inf, scores[u]).argmax()} for u in range(12)]
+
+
+def test_ease_equals_a_regression_for_each_item_alone():
+    # Column j of B minimises ‖X_j − X B_j‖² + λ‖B_j‖² with B_jj = 0: ridge regression on the other items.
+    rng = np.random.default_rng(5)
+    x = rng.random((30, 7)) < 0.4
+    rows, items = np.nonzero(x)
+    data = tiny.data(tiny.histories(rows, items, 30), rows=np.arange(30), num_items=7)
+    expected = np.zeros((7, 7))
+    for j in range(7):
+        others = np.delete(np.arange(7), j)
+        a = x[:, others].astype(float)
+        expected[others, j] = np.linalg.solve(a.T @ a + 2.5 * np.eye(6), a.T @ x[:, j])
+    [scorer] = train("ease", data, {"regularization": 2.5})
+    np.testing.assert_allclose(scorer(np.arange(30)), x @ expected, rtol=1e-4, atol=1e-6)
+
+
+def test_ease_with_recency_weighs_the_query_alone():
+    had = tiny.histories([0, 0, 1, 1, 2], [0, 1, 1, 2, 0], 3)
+    data = tiny.data(had, rows=[0], num_items=3)
+    [plain] = train("ease", data, {"regularization": 1.0})
+    [recent] = train("ease", data, {"regularization": 1.0, "recency_scale": 2.0})
+    alone = tiny.data(tiny.histories([0, 1], [0, 1], 2), num_items=3)
+    assert alone.weights(2.0).tolist() == [1, 1]
+    x = np.zeros((1, 3))
+    x[0, [0, 1]] = np.exp(-1 / 2), 1
+    # User 2 has item 0 alone: a row of B; user 0's plain scores less it give the row of item 1.
+    row_0 = plain(np.array([2]))[0]
+    row_1 = plain(np.array([0]))[0] - row_0
+    np.testing.assert_allclose(recent(np.array([0]))[0], x[0, 0] * row_0 + x[0, 1] * row_1, rtol=1e-5)
+
+
+def test_popularity_counts():
+    [scorer] = train("popularity", tiny.data(tiny.histories([0, 1, 2], [5, 5, 2])), {})
+    assert scorer(np.array([0])).tolist() == [[0, 0, 1, 0, 0, 2]]
+
+
+def test_tuned_tfrs_learns_two_tastes():
+    setting = {
+        "dim": 8,
+        "features": True,
+        "normalised": True,
+        "dropout": 0.1,
+        "temperature": 0.2,
+        "learning_rate": 0.05,
+        "pairs_per_batch": 36,
+        "epochs": 30,
+    }
+    scorers = train("tfrs_tuned", blocks(), setting)
+    assert len(scorers) == 30
+    assert all(missing(scorers[-1](np.arange(12))))
+
+
+def test_the_tutorial_scores_every_item_for_every_user():
+    [scorer] = train("tfrs_tutorial", blocks(), {})
+    scores = scorer(np.array([3, 0]))
+    assert scores.shape == (2, 8)
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
+def test_every_system_has_a_module(system):
+    assert importlib.util.find_spec(system.module)

@@ -1,0 +1,63 @@
+"""The page: quality with intervals, cost with ratios to ours, paired differences."""
+
+import tiny_bench as tiny
+from harness.measuring import Measured
+from harness.systems import System
+from harness.tables import markdown
+
+FACTS = {"users": 4, "items": 6, "train": 4, "valid": 6, "test": 6, "days": ["2000-01-01", "2000-02-01"]}
+OURS = tiny.measured("mf", [0.5, 0.7, 0.6], seconds=2.0, memory=2**30, title="bakeoff MF")
+PEER = tiny.measured("als", [0.4, 0.4, 0.4], seconds=6.0, memory=2**29, title="Peer")
+
+
+def page(results, facts=FACTS):
+    return markdown(tiny.BENCHMARK, facts, results, 'make bench BENCH="tiny"', 2, 1, 200)
+
+
+def row(text, heading, name):
+    section = text.split(f"## {heading}")[1].split("##")[0]
+    [line] = [line for line in section.splitlines() if line.startswith(f"| {name} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_quality_has_its_interval():
+    assert row(page([PEER]), "Quality", "Peer")[1] == "0.4000 [0.4000, 0.4000]"
+
+
+def test_cost_is_given_as_a_multiple_of_ours():
+    # time 6 s ÷ 2 s, CPU 12 s ÷ 4 s, memory 512 MiB ÷ 1,024 MiB
+    assert row(page([PEER, OURS]), "Cost", "Peer")[1:] == ["6.00", "12.00", "512", "256", "3.00", "3.00", "0.50"]
+
+
+def test_difference_is_ours_less_theirs_on_the_same_users():
+    # 0.1, 0.3, 0.2: mean 0.2; ratio of the means 0.6 ÷ 0.4
+    cells = row(page([PEER, OURS]), "NDCG@10", "Peer")
+    assert cells[1].startswith("+0.2000 [+0.1")
+    assert cells[2] == "1.50"
+
+
+def test_without_ours_there_is_no_difference_and_no_ratio():
+    text = page([PEER])
+    assert "ours less theirs" not in text
+    assert "÷" not in text.split("## Cost")[1]
+
+
+def test_the_page_names_the_command_the_dates_of_the_data_and_no_date_of_the_run():
+    text = page([PEER])
+    assert '`make bench BENCH="tiny"`' in text
+    assert "events from 2000-01-01 to 2000-02-01" in text
+    assert page([PEER]) == text
+
+
+def test_data_without_times_has_no_dates():
+    assert "events without times" in page([PEER], {**FACTS, "days": None})
+
+
+def test_settings_are_listed():
+    assert row(page([PEER]), "Settings", "Peer")[1] == "dim 3"
+
+
+def test_a_system_without_a_result_is_in_no_table_but_named():
+    text = page([PEER, Measured(System("x", "Broken", "x"), note="failed: ValueError: no")])
+    assert "| Broken" not in text
+    assert "- Broken: failed: ValueError: no." in text

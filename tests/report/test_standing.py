@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from bakeoff.evaluation.significance import Verdict
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.standing import lead_of_contenders, standings
+
+STATISTICS = Statistics(confidence=0.95, resamples=500, seed=1)
+NOISE = np.random.default_rng(3).normal(0, 0.01, 200)
+VALUES = {
+    "popularity": 0.1 + 0 * NOISE,
+    "ease": 0.2 + 0 * NOISE,
+    "mf": 0.15 + NOISE,
+    "softmax": 0.25 + NOISE,
+    "two_tower": 0.2 + NOISE - NOISE.mean(),
+}
+
+
+def test_every_other_model_stands_beside_the_best_baseline():
+    found = standings(VALUES, "ndcg@10", STATISTICS)
+    assert {row.baseline for row in found} == {"ease"}
+    assert [row.model for row in found] == ["popularity", "mf", "softmax", "two_tower"]
+
+
+def test_better_worse_and_no_evidence_are_told_apart():
+    verdicts = {row.model: row.verdict(0.95) for row in standings(VALUES, "ndcg@10", STATISTICS)}
+    assert verdicts == {
+        "popularity": Verdict.WORSE,
+        "mf": Verdict.WORSE,
+        "softmax": Verdict.BETTER,
+        "two_tower": Verdict.NO_EVIDENCE,
+    }
+
+
+def test_p_is_adjusted_for_all_rows():
+    # p of each clear row is 1/501, the least that 500 patterns allow; Holm multiplies the smallest by four rows
+    found = {row.model: row.p for row in standings(VALUES, "ndcg@10", STATISTICS)}
+    assert found["softmax"] == pytest.approx(4 / 501)
+
+
+def test_the_difference_is_that_of_the_means():
+    for row in standings(VALUES, "ndcg@10", STATISTICS):
+        assert row.difference == pytest.approx(row.mean - row.baseline_mean)
+
+
+def test_in_each_part_the_better_contender_meets_the_best_baseline_there():
+    swapped = {**VALUES, "mf": VALUES["softmax"], "softmax": VALUES["mf"], "popularity": VALUES["ease"] + 0.1}
+    first, second = lead_of_contenders([VALUES, swapped], "ndcg@10", STATISTICS)
+    assert (first.model, first.baseline) == ("softmax", "ease")
+    assert (second.model, second.baseline) == ("mf", "popularity")
+
+
+def test_a_part_in_which_nobody_has_a_value_is_no_evidence():
+    empty = {name: np.full(5, np.nan) for name in VALUES}
+    [row] = lead_of_contenders([empty], "ndcg@10", STATISTICS)
+    assert row.verdict(0.95) is Verdict.NO_EVIDENCE

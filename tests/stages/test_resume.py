@@ -1,0 +1,260 @@
+"""A training that is killed goes on where it stood, to the same bytes as one that ran through."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from importlib import import_module
+
+import numpy as np
+import pytest
+import small_split
+
+from bakeoff.models.popularity import PopularityEncoder
+from bakeoff.params import Params
+from bakeoff.stages import checkpoints, training
+from bakeoff.stages.checkpoints import Checkpoints, Standing
+from bakeoff.workspace import Workspace
+
+PARAMS = Params.model_validate(
+    {
+        **small_split.PARAMS.model_dump(),
+        "mf": {"dim": 4, "max_epochs": 4, "regularization": 0.5},
+        "softmax": {**small_split.PARAMS.softmax.model_dump(), "max_epochs": 4, "dropout": 0.3},
+    }
+)
+KILLED = """
+import os, signal, sys
+from importlib import import_module
+from pathlib import Path
+from bakeoff.params import Params
+from bakeoff.stages import checkpoints
+from bakeoff.workspace import Workspace
+
+name, phase, epochs = sys.argv[3], sys.argv[4], int(sys.argv[5])
+save = checkpoints.Checkpoints.save
+
+def save_and_die(self, standing, trainer):
+    save(self, standing, trainer)
+    if len(getattr(standing, phase) or []) == epochs:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+checkpoints.SECONDS_BETWEEN = 0
+checkpoints.Checkpoints.save = save_and_die
+params = Params.model_validate_json(sys.argv[1])
+import_module(f"bakeoff.stages.train_{name}").run(params, Workspace(Path(sys.argv[2])))
+"""
+
+
+class Walk:
+    """A trainer in NumPy: item weights that wander, so that every epoch counts and validation has a best one."""
+
+    num_parameters = 12
+
+    def __init__(self, queries, dies_at=None):
+        self.rng = np.random.default_rng(len(queries.histories.items))
+        self.weights = np.zeros(len(small_split.ITEMS))
+        self.epochs = 0
+        self.dies_at = dies_at
+
+    def run_epoch(self):
+        if self.epochs == self.dies_at:
+            raise InterruptedError
+        self.epochs += 1
+        self.weights += self.rng.normal(size=len(self.weights))
+        return float(self.weights.sum())
+
+    def encoder(self):
+        return PopularityEncoder(self.weights)
+
+    def settings(self):
+        return {}
+
+    def notes(self):
+        return {}
+
+    def state(self):
+        generator = json.dumps(self.rng.bit_generator.state).encode()
+        return {
+            "weights": self.weights,
+            "generator": np.frombuffer(generator, np.uint8),
+            "epochs": np.array(self.epochs),
+        }
+
+    def restore(self, state):
+        self.weights = state["weights"]
+        self.epochs = int(state["epochs"])
+        self.rng.bit_generator.state = json.loads(state["generator"].tobytes())
+
+
+@pytest.fixture(autouse=True)
+def checkpoint_every_epoch(monkeypatch):
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return new_workspace(tmp_path / "workspace")
+
+
+def new_workspace(root, **split):
+    workspace = Workspace(root)
+    small_split.write_split(workspace, **split)
+    return workspace
+
+
+def digests(folder):
+    """Of weights, tables and descriptions. Names in the graph itself count what the process did before."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "saved_model.pb"
+    }
+
+
+def walk(workspace, dies_in_selection_at=None, dies_in_refit_at=None, params=PARAMS):
+    """Train the walk, which dies after so many epochs of a phase."""
+    events = {"selection": 3 * len(small_split.WARM)}
+
+    def build(prepared, queries, params):
+        selecting = len(queries.histories.items) == events["selection"]
+        return Walk(queries, dies_in_selection_at if selecting else dies_in_refit_at)
+
+    training.train_contender(params, workspace, "mf", 5, build)
+
+
+def checkpoint(workspace):
+    return workspace.root / ".bakeoff/checkpoints/mf/checkpoint.npz"
+
+
+@pytest.mark.parametrize("name", ["mf", "softmax"])
+def test_a_training_killed_in_both_phases_ends_with_the_same_model(name, tmp_path, capsys):
+    through, killed = new_workspace(tmp_path / "through"), new_workspace(tmp_path / "killed")
+    stage = import_module(f"bakeoff.stages.train_{name}")
+    stage.run(PARAMS, through)
+    for phase, epochs in (("selection", 2), ("refit", 1)):
+        command = [sys.executable, "-c", KILLED, PARAMS.model_dump_json(), killed.root, name, phase, str(epochs)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == -signal.SIGKILL, done
+        assert not (killed.root / "models").exists()
+    assert f"{name}: resuming at epoch 3 of 4 (selection)" in done.stdout
+    capsys.readouterr()
+    stage.run(PARAMS, killed)
+    assert f"{name}: resuming at epoch " in capsys.readouterr().out
+    assert digests(killed.model(name)) == digests(through.model(name))
+    assert list((killed.root / ".bakeoff/checkpoints").iterdir()) == []
+
+
+@pytest.mark.parametrize("dies", [{"dies_in_selection_at": 1}, {"dies_in_selection_at": 4}, {"dies_in_refit_at": 0}])
+def test_wherever_it_dies_the_outcome_is_the_same(dies, workspace, tmp_path):
+    other = new_workspace(tmp_path / "other")
+    walk(other)
+    with pytest.raises(InterruptedError):
+        walk(workspace, **dies)
+    walk(workspace)
+    assert digests(workspace.model("mf")) == digests(other.model("mf"))
+
+
+def test_what_is_done_is_not_done_again(workspace, capsys):
+    with pytest.raises(InterruptedError):
+        walk(workspace, dies_in_selection_at=3)
+    walk(workspace)
+    assert "mf: resuming at epoch 4 of 5 (selection)\n" in capsys.readouterr().out
+
+
+def test_after_the_selection_only_the_refit_is_left(workspace, capsys):
+    with pytest.raises(InterruptedError):
+        walk(workspace, dies_in_refit_at=0)
+    walk(workspace, dies_in_selection_at=0)
+    assert "resuming" not in capsys.readouterr().out  # of the refit nothing was done
+
+
+def test_without_validation_events_the_refit_is_resumed(tmp_path, capsys):
+    workspace, other = (new_workspace(tmp_path / name, with_valid=False) for name in ("one", "other"))
+    walk(other)
+    with pytest.raises(InterruptedError):
+        walk(workspace, dies_in_selection_at=2)  # the only phase there is, on the train part alone
+    walk(workspace)
+    assert "mf: resuming at epoch 3 of 5 (refit)" in capsys.readouterr().out
+    assert digests(workspace.model("mf")) == digests(other.model("mf"))
+
+
+def test_time_spent_before_the_kill_counts(workspace, monkeypatch):
+    with pytest.raises(InterruptedError):
+        walk(workspace, dies_in_selection_at=4)
+    with np.load(checkpoint(workspace)) as stored:
+        arrays = dict(stored)
+    meta = json.loads(arrays["meta"].tobytes()) | {"selection_seconds": 5000.0}
+    np.savez(checkpoint(workspace), **arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
+    walk(workspace)
+    cost = json.loads(workspace.cost("train_mf").read_text(encoding="utf-8"))
+    assert 5000 < cost["selection_seconds"] < 5600
+
+
+@pytest.mark.parametrize("change", ["seed", "split"])
+def test_a_checkpoint_of_another_training_is_removed_and_said_to_be(change, workspace, capsys):
+    with pytest.raises(InterruptedError):
+        walk(workspace, dies_in_selection_at=3)
+    params = PARAMS
+    if change == "seed":
+        params = PARAMS.model_copy(update={"seed": 8})
+    else:
+        encoding = workspace.vocabulary / "features.json"
+        encoding.write_text(encoding.read_text(encoding="utf-8").replace("40.0", "41.0"), encoding="utf-8")
+    with pytest.raises(InterruptedError):
+        walk(workspace, dies_in_selection_at=0, params=params)
+    assert "is of other settings, data or code: it is removed and training starts over" in capsys.readouterr().out
+    assert not checkpoint(workspace).exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "no meta"])
+def test_a_damaged_checkpoint_is_removed_and_said_to_be(damage, workspace, capsys):
+    with pytest.raises(InterruptedError):
+        walk(workspace, dies_in_selection_at=3)
+    path = checkpoint(workspace)
+    content = path.read_bytes()
+    middle = content.index(b"weights") + 200
+    if damage == "no meta":
+        np.savez(path, weights=np.zeros(3))
+    else:
+        path.write_bytes(
+            {
+                "cut": content[: len(content) // 2],
+                "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+                "empty": b"",
+                "text": b"no archive",
+            }[damage]
+        )
+    walk(workspace)
+    printed = capsys.readouterr().out
+    assert "is damaged: it is removed and training starts over" in printed
+    assert "resuming" not in printed
+
+
+def test_a_training_leaves_no_checkpoint(workspace):
+    walk(workspace)
+    assert not (workspace.root / ".bakeoff/checkpoints/mf").exists()
+
+
+def test_short_trainings_write_none(workspace, monkeypatch):
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 600)
+    with pytest.raises(InterruptedError):
+        walk(workspace, dies_in_selection_at=4)
+    assert not (workspace.root / ".bakeoff").exists()
+
+
+def test_a_checkpoint_that_is_being_written_does_not_harm_the_last_one(workspace, monkeypatch):
+    kept = Checkpoints(workspace, "mf", "f")
+    trainer = Walk(training.Queries(training.Histories(*map(np.zeros, (1, 0, 0))), np.zeros((0, 0)), np.zeros((0, 0))))
+    kept.save(Standing(selection=[{"epoch": 1}]), trainer)
+
+    def disk_full(file, **arrays):
+        file.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", disk_full)
+    with pytest.raises(OSError, match="disk full"):
+        kept.save(Standing(selection=[{"epoch": 1}, {"epoch": 2}]), trainer)
+    standing, _ = Checkpoints(workspace, "mf", "f").load()
+    assert standing.selection == [{"epoch": 1}]
