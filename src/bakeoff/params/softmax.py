@@ -52,11 +52,14 @@ class SoftmaxParams(Frozen):
     """Points in a user's history at which the future is predicted, per user and batch (next)."""
     target_window: Annotated[PositiveInt, Search(choices=(3, 5, 10))] = 5
     """The target is the user's next items after the cut, at most this many (next)."""
+    long_term_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of a query's target that lies on one of all its later items, drawn at random, and not on the next ones
+    (next). What comes next continues a session; what comes any time later says more about taste."""
     history_dropout: Share = 0.5
     """Share of a user's items that the query does not see (reconstruct)."""
     empty_history_share: Share = 0.05
     """Share of training queries that are asked with an empty history, as a new user's would be."""
-    loss: Literal["multi-hot", "per-pair"] = "multi-hot"
+    loss: Annotated[Literal["multi-hot", "per-pair"], Search(choices=("multi-hot", "per-pair"))] = "multi-hot"
     """Cross-entropy against the normalised multi-hot target, or a softmax per (query, positive) pair, in which the
     user's other positives do not compete."""
     weight_pairs_equally: bool = False
