@@ -67,6 +67,7 @@ def new_workspace(root: Path) -> Path:
     root.mkdir()
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, root / name)
+    shutil.copytree(ROOT / "tuning", root / "tuning")
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     YAML().dump(small_params(), root / "params.yaml")
     call("git", "init", "--quiet", ".", cwd=root)
