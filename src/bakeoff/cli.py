@@ -1,4 +1,4 @@
-"""The command line: one subcommand per stage, plus fetch, recommend, verdict and params. No logic."""
+"""The command line: one subcommand per stage, plus fetch, tune, recommend, verdict and params. No logic."""
 
 import sys
 from pathlib import Path

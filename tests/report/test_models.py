@@ -1,6 +1,7 @@
 """Six models on one chart: tellable apart by shape, and by colour for every kind of eye."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,15 +75,16 @@ def test_a_model_that_is_not_known_is_shown_under_its_own_name():
 
 
 @pytest.mark.parametrize(
-    ("name", "recency_scale", "blind"),
+    ("name", "settings", "blind"),
     [
-        ("recent_popularity", None, True),
-        ("ease", None, True),
-        ("ease", 6.0, False),
-        ("mf", None, True),
-        ("mf", 6.0, False),
-        ("softmax", None, False),
+        ("recent_popularity", {}, True),
+        ("ease", {"recency_scale": None}, True),
+        ("ease", {"recency_scale": 6.0}, False),
+        ("mf", {"recency_scale": None}, True),
+        ("mf", {"recency_scale": 6.0}, False),
+        ("softmax", {"recency_scales": [1.0, 4.0]}, False),
+        ("softmax", {"recency_scales": []}, True),
     ],
 )
-def test_a_model_is_order_blind_unless_it_weighs_the_latest_items(name: str, recency_scale: float | None, blind: bool):
-    assert is_order_blind(name, recency_scale) is blind
+def test_a_model_is_order_blind_unless_it_weighs_the_latest_items(name: str, settings: dict[str, Any], blind: bool):
+    assert is_order_blind(name, settings) is blind

@@ -1,6 +1,5 @@
 import hashlib
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import small_split
 from bakeoff.errors import BakeoffError
 from bakeoff.models.exported import load_retriever
 from bakeoff.preparation.features import FeatureEncoding
-from bakeoff.stages import evaluate, train_ease, train_mf, train_popularity, train_recent_popularity
+from bakeoff.stages import evaluate, train_mf, train_popularity
 from bakeoff.stages.prepared import load_prepared
 from bakeoff.workspace import MODELS, Workspace
 
@@ -176,64 +175,6 @@ def test_ease_was_fitted_on_validation_as_well(trained):
     expected = ease.fit(known, len(small_split.ITEMS), small_split.PARAMS.ease)
     exported = load_retriever(trained.model("ease")).item_embeddings
     assert exported == pytest.approx(expected.item_embeddings.numpy(), abs=1e-6)
-
-
-def without_times(workspace):
-    for part in ("train", "valid"):
-        path = workspace.split / f"{part}.parquet"
-        pd.read_parquet(path).assign(timestamp=0).to_parquet(path, index=False)
-
-
-def test_where_events_have_no_time_baselines_say_that_order_played_no_part(workspace, capsys):
-    without_times(workspace)
-    train_recent_popularity.run(small_split.PARAMS, workspace)
-    train_ease.run(small_split.PARAMS, workspace)
-    found = training(workspace, "recent_popularity")
-    assert found["settings"] == {"window_days": None}
-    assert found["notes"] == {"events_in_window": NUM_TRAIN + NUM_VALID, "events_without_time": NUM_TRAIN + NUM_VALID}
-    assert "56 events of all time, since no event has a time" in capsys.readouterr().out
-    assert training(workspace, "ease")["settings"]["recency_scale"] is None
-
-
-@pytest.fixture
-def eleven_at_most():
-    """Settings under which twelve items are too many for EASE."""
-    smaller = small_split.PARAMS.ease.model_copy(update={"max_items": 11})
-    return small_split.PARAMS.model_copy(update={"ease": smaller})
-
-
-def test_a_catalogue_too_large_for_ease_is_skipped_with_a_note(workspace, eleven_at_most, capsys):
-    train_ease.run(small_split.PARAMS, workspace)  # a former model must not be left
-    train_ease.run(eleven_at_most, workspace)
-    assert set(digests(workspace.model("ease"))) == {"training.json"}
-    found = training(workspace, "ease")
-    assert set(found) == {"model", "skipped"}
-    assert found["model"] == "ease"
-    assert re.search(r"12 items would take .* GB.*more than ease\.max_items = 11", found["skipped"])
-    assert "ease is skipped: EASE weighs every item" in capsys.readouterr().out
-    cost = json.loads(workspace.cost("train_ease").read_text(encoding="utf-8"))
-    assert (cost["selection_seconds"], cost["refit_seconds"], cost["seconds_per_epoch"]) == (0, 0, 0)
-    assert cost["wall_seconds"] > 0
-
-
-def test_a_catalogue_of_max_items_is_trained_on(workspace):
-    twelve = small_split.PARAMS.ease.model_copy(update={"max_items": 12})
-    train_ease.run(small_split.PARAMS.model_copy(update={"ease": twelve}), workspace)
-    assert "skipped" not in training(workspace, "ease")
-
-
-def test_the_evaluation_of_a_skipped_model_passes_the_reason_on(workspace, eleven_at_most, capsys):
-    train_ease.run(small_split.PARAMS, workspace)
-    evaluate.run(small_split.PARAMS, workspace, "ease")  # a former evaluation must not be left
-    train_ease.run(eleven_at_most, workspace)
-    capsys.readouterr()
-    evaluate.run(eleven_at_most, workspace, "ease")
-    assert set(digests(workspace.evaluation("ease"))) == {"metrics.json"}
-    metrics = json.loads((workspace.evaluation("ease") / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics == {"skipped": training(workspace, "ease")["skipped"]}
-    assert "ease is skipped: EASE weighs every item" in capsys.readouterr().out
-    cost = json.loads(workspace.cost("evaluate_ease").read_text(encoding="utf-8"))
-    assert (cost["ranking_seconds"], cost["ranked_queries"]) == (0, 0)
 
 
 def test_the_exported_contender_was_refitted_on_validation_as_well(trained, workspace):

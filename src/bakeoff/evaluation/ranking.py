@@ -18,6 +18,9 @@ _TILE = 64
 _SCORES_PER_CHUNK = 1 << 19
 # 2 MB of float32: a chunk stays in the processor's cache while its top k are selected.
 
+_SCORES_PER_BLOCK = 1 << 26
+# 256 MiB of float32: with 10⁶ items a block of 1,024 queries would take 4 GB.
+
 _GROUPS_PER_SLOT = 5
 # Groups whose maxima bound the k-th best score. With 5 k of them some 10 % more than k items pass the bound.
 
@@ -63,7 +66,7 @@ def rank(
         exclude: n rows, items that are left out of each list.
         truth: n rows, items that count as hits. They decide about ties and nothing else.
         list_length: k, at least 1.
-        users_per_block: memory is bounded by users_per_block × num_items float32 scores.
+        users_per_block: at most; fewer where that many × num_items float32 scores would take more than 256 MiB.
         on_block: called after each block with the number of its queries.
 
     Returns:
@@ -81,6 +84,7 @@ def rank(
     items = np.full((len(queries), list_length), PAD, np.int32)
     scores = np.full((len(queries), list_length), -np.inf, np.float32)
     width = min(list_length, num_items)
+    users_per_block = max(1, min(users_per_block, _SCORES_PER_BLOCK // max(num_items, 1)))
     for part, block in queries.blocks(users_per_block):
         embedded = _embeddings(retriever.embed_queries(block), "query", len(block))
         _check_product(embedded, catalogue, _largest_norm(embedded) * longest)

@@ -85,7 +85,7 @@ class SoftmaxParams(Frozen):
     """Strength of smoothing after training: each item embedding moves towards the queries of its users; 0: none."""
     use_user_features: bool = True
     """Whether the query tower sees the user's features. A vector of each user's own is had by naming `user_id` a
-    categorical one in data.user_features."""
+    categorical one in data.user_features, whatever this says."""
     use_item_features: bool = True
     """Whether item embeddings get the sum of their features' embeddings."""
     negatives: NegativesParams = NegativesParams()

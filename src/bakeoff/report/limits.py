@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun
+from bakeoff.report.models import MF, SOFTMAX, baselines, is_order_blind, model_label, model_noun
 from bakeoff.report.slices import share_within_an_hour
 from bakeoff.report.summary import Summary
 
@@ -63,7 +63,8 @@ def _what_is_seen(summary: Summary, evidence: Evidence) -> str:
     )
     tables = [table for table in ("user", "item") if settings[SOFTMAX].get(f"use_{table}_features", True)]
     features = f" and the features of {' and '.join(f'{table}s' for table in tables)}" if tables else ""
-    text = f"The softmax DNN reads the order of a history, its timing{features}; {mf}{_what_baselines_see(summary)}"
+    order = "a history as a set" if is_order_blind(SOFTMAX, settings[SOFTMAX]) else "the order of a history, its timing"
+    text = f"The softmax DNN reads {order}{features}; {mf}{_what_baselines_see(summary)}"
     if not summary.slices:
         return text
     share = formats.percent(share_within_an_hour(summary.slices), 0)

@@ -1,8 +1,8 @@
 """How each retriever is named, explained and drawn: the one place in the report that knows them by name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 MF = "mf"
 SOFTMAX = "softmax"
@@ -158,10 +158,12 @@ def drawing_order(models: Sequence[str]) -> list[str]:
     return sorted(models, key=lambda name: (look(name).role == "contender", models.index(name)))
 
 
-def is_order_blind(name: str, recency_scale: float | None) -> bool:
-    """Whether the model sees a set of items and not their order."""
+def is_order_blind(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether the model, under these settings of its training, sees a set of items and not their order."""
     order = look(name).order
-    return order == "blind" or (order == "by recency_scale" and recency_scale is None)
+    if order == "by recency_scale":
+        return settings.get("recency_scale") is None
+    return order == "blind" or not settings.get("recency_scales", True)
 
 
 def stylesheet(models: Iterable[str]) -> str:

@@ -107,7 +107,5 @@ def masked_shares(evidence: Evidence) -> dict[str, float]:
 def order_blind(evidence: Evidence) -> frozenset[str]:
     """Models that see which items a user had and not in which order."""
     return frozenset(
-        name
-        for name, model in evidence.models.items()
-        if is_order_blind(name, model.training.get("settings", {}).get("recency_scale"))
+        name for name, model in evidence.models.items() if is_order_blind(name, model.training.get("settings", {}))
     )

@@ -46,7 +46,7 @@ def train_contender(params: Params, workspace: Workspace, name: str, max_epochs:
     """Choose the epoch on validation, refit on train and validation for that many epochs, export.
 
     Without validation events the last epoch is taken, and training.json says so. A training that was killed is taken
-    up at its last checkpoint, and gives the same bytes as one that ran through.
+    up at its last checkpoint, and ends with the same weights as one that ran through.
 
     Args:
         params: of the whole project; the trainer takes its own section.
@@ -60,6 +60,7 @@ def train_contender(params: Params, workspace: Workspace, name: str, max_epochs:
     """
     with measure(workspace, f"train_{name}") as cost:
         training = _Training(params, workspace, name, max_epochs, build)
+        cost.earlier_seconds = training.standing.selection_seconds + training.standing.refit_seconds
         selection = training.select()
         trainer, refit_curve = training.refit(selection.epoch)
         spent = training.standing

@@ -41,6 +41,14 @@ def make_objective(workspace: Workspace, params: Params, model: str) -> Objectiv
     build: Any = None if fit else import_module(f"bakeoff.stages.train_{model}").build
 
     def objective(values: Mapping[str, Any], report: Report) -> tuple[float, int | None]:
+        from bakeoff.models.tensorflow import tf
+
+        try:
+            return attempt(values, report)
+        except tf.errors.OpError as error:  # too large for the memory, singular: other values may do
+            raise BakeoffError(str(error).splitlines()[0]) from None
+
+    def attempt(values: Mapping[str, Any], report: Report) -> tuple[float, int | None]:
         tried = with_values(params, model, values)
         seed_everything(params.seed)
         if fit:

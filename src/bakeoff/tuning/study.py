@@ -1,4 +1,4 @@
-"""An Optuna study that goes on where it was left, and draws the same values whether or not it was interrupted."""
+"""An Optuna study that goes on where it was left, and draws the same values, interrupted between trials or not."""
 
 import warnings
 from collections.abc import Callable, Sequence

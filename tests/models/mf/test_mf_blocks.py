@@ -71,3 +71,9 @@ def test_blas_has_its_threads_back_afterwards():
     with Blocks.running(controller):
         assert set(counts()) == {1}
     assert counts() == before
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("1", 1), ("100000", None), ("", None), ("many", None), ("0", None)])
+def test_the_limit_on_threads_that_blas_obeys_is_obeyed_here_too(monkeypatch, limit, expected):
+    monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    assert blocks._num_cores() == (expected or blocks._available())

@@ -71,6 +71,12 @@ def _slices(size: int) -> list[slice]:
 
 
 def _num_cores() -> int:
+    """Cores that this process may use: OMP_NUM_THREADS, by which BLAS is limited too, limits them."""
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(_available(), int(limit)) if limit.isdigit() and int(limit) > 0 else _available()
+
+
+def _available() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux; elsewhere a process can't be held to some of the cores
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Compiled loops of ALS: what each row needs beyond dense products. Nothing else of the project imports numba.
+"""Compiled loops of ALS: what each row needs beyond dense products.
 
 All kernels release the GIL, and each row's arithmetic is its own: threads may share the rows in any way.
 

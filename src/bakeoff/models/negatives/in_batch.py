@@ -12,7 +12,7 @@ class InBatchSampler:
 
     The expected count of item j is the chance that any *other* user of the batch brings it: with independent
     users, 1 − Π over the events of j (1 − (B − 1)/(N − 1) · t), where t is the chance that the event is a target
-    once its user is in the batch, B the users in a batch and N all users that train (Bengio & Senécal 2008; Yi et
+    once its user is in the batch, B the users in a full batch and N all users that train (Bengio & Senécal 2008; Yi et
     al. 2019, eq. 4, who estimate the same chance from the stream).
     """
 

@@ -1,0 +1,83 @@
+import json
+import re
+
+import pandas as pd
+import pytest
+import small_split
+
+from bakeoff.stages import evaluate, train_ease, train_recent_popularity
+from bakeoff.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """A split on which nothing is trained yet."""
+    workspace = Workspace(tmp_path)
+    small_split.write_split(workspace)
+    return workspace
+
+
+def training(workspace, name="ease"):
+    return json.loads((workspace.model(name) / "training.json").read_text(encoding="utf-8"))
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+@pytest.fixture
+def eleven_at_most():
+    """Settings under which twelve items are too many for EASE."""
+    smaller = small_split.PARAMS.ease.model_copy(update={"max_items": 11})
+    return small_split.PARAMS.model_copy(update={"ease": smaller})
+
+
+def test_a_catalogue_too_large_for_ease_is_skipped_with_a_note(workspace, eleven_at_most, capsys):
+    train_ease.run(small_split.PARAMS, workspace)  # a former model must not be left
+    train_ease.run(eleven_at_most, workspace)
+    assert names(workspace.model("ease")) == ["training.json"]
+    found = training(workspace)
+    assert set(found) == {"model", "skipped"}
+    assert found["model"] == "ease"
+    assert re.search(r"12 items would take .* GB.*more than ease\.max_items = 11", found["skipped"])
+    assert "ease is skipped: EASE weighs every item" in capsys.readouterr().out
+    cost = json.loads(workspace.cost("train_ease").read_text(encoding="utf-8"))
+    assert (cost["selection_seconds"], cost["refit_seconds"], cost["seconds_per_epoch"]) == (0, 0, 0)
+    assert cost["wall_seconds"] > 0
+
+
+def test_a_catalogue_of_max_items_is_trained_on(workspace):
+    twelve = small_split.PARAMS.ease.model_copy(update={"max_items": 12})
+    train_ease.run(small_split.PARAMS.model_copy(update={"ease": twelve}), workspace)
+    assert "skipped" not in training(workspace)
+
+
+def test_the_evaluation_of_a_skipped_model_passes_the_reason_on(workspace, eleven_at_most, capsys):
+    train_ease.run(small_split.PARAMS, workspace)
+    evaluate.run(small_split.PARAMS, workspace, "ease")  # a former evaluation must not be left
+    train_ease.run(eleven_at_most, workspace)
+    capsys.readouterr()
+    evaluate.run(eleven_at_most, workspace, "ease")
+    assert names(workspace.evaluation("ease")) == ["metrics.json"]
+    metrics = json.loads((workspace.evaluation("ease") / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics == {"skipped": training(workspace)["skipped"]}
+    assert "ease is skipped: EASE weighs every item" in capsys.readouterr().out
+    cost = json.loads(workspace.cost("evaluate_ease").read_text(encoding="utf-8"))
+    assert (cost["ranking_seconds"], cost["ranked_queries"]) == (0, 0)
+
+
+def without_times(workspace):
+    for part in ("train", "valid"):
+        path = workspace.split / f"{part}.parquet"
+        pd.read_parquet(path).assign(timestamp=0).to_parquet(path, index=False)
+
+
+def test_where_events_have_no_time_baselines_say_that_order_played_no_part(workspace, capsys):
+    without_times(workspace)
+    train_recent_popularity.run(small_split.PARAMS, workspace)
+    train_ease.run(small_split.PARAMS, workspace)
+    found = training(workspace, "recent_popularity")
+    assert found["settings"] == {"window_days": None}
+    assert found["notes"] == {"events_in_window": 56, "events_without_time": 56}
+    assert "56 events of all time, since no event has a time" in capsys.readouterr().out
+    assert training(workspace)["settings"]["recency_scale"] is None
