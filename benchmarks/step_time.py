@@ -19,7 +19,6 @@ import numpy as np
 from rich.console import Console
 
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
-from bakeoff.models.tensorflow import tf
 from bakeoff.params import SoftmaxParams
 from bakeoff.preparation.features import EncodedFeatures
 from bakeoff.preparation.histories import Histories, Queries
@@ -30,7 +29,6 @@ BARS = {100_000: 0.1, 1_000_000: 0.02}
 """Largest ratio of sampled to full that is good enough, by number of items."""
 USERS_PER_BATCH, CUTS_PER_USER = 32, 8
 HISTORY_LENGTH = 50
-THREADS = 2
 STEPS = {"full": 3, "sampled": 30}
 """Steps of one turn: enough that starting an epoch does not count, few enough that full ones end."""
 
@@ -89,7 +87,7 @@ def markdown(rows: Sequence[tuple[int, dict[str, float]]], command: str) -> str:
 
 def _about() -> str:
     return (
-        f"{os.cpu_count()} cores, {THREADS} threads; {USERS_PER_BATCH * CUTS_PER_USER} queries a step, 64 dimensions, "
+        f"{os.cpu_count()} cores; {USERS_PER_BATCH * CUTS_PER_USER} queries a step, 64 dimensions, "
         "ids only, synthetic histories. Full and sampled steps take turns; medians."
     )
 
@@ -105,8 +103,6 @@ def main() -> None:
     add("--seed", type=int, default=42)
     add("--write", type=Path, help="file for the table, such as benchmarks/results/step_time.md")
     arguments = parser.parse_args()
-    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    tf.config.threading.set_inter_op_parallelism_threads(THREADS)
     rows, console = [], Console(stderr=True)
     for items in arguments.items:
         with console.status(f"{items:,} items"):
