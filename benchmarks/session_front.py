@@ -42,8 +42,8 @@ def main() -> None:
     judge = Judge(split)
     lines = [
         f"# Within the session and long after it: {benchmark.title}\n",
-        f"Made by `python benchmarks/session_front.py {benchmark.name} --data DIR`; validation, NDCG@10, {judge.num_all:,} users, "
-        f"{judge.num_late:,} of them with events more than an hour after the last one known.\n",
+        f"Made by `python benchmarks/session_front.py {benchmark.name} --data DIR`; validation, NDCG@10, "
+        f"{judge.num_all:,} users, {judge.num_late:,} with events more than an hour after the last one known.\n",
         "| model | all events | more than an hour later |",
         "|---|---|---|",
     ]
