@@ -69,12 +69,15 @@ class Checkpoints:
 
     def save(self, standing: Standing, trainer: Trainer) -> None:
         """Write beside, then rename, if the last checkpoint is old enough."""
+        # Read every time: TensorFlow counts what is read, and names in an exported graph tell the count. Trainings that
+        # differ in their pace alone must give the same bytes.
+        state = trainer.state()
         if time.monotonic() - self._written < SECONDS_BETWEEN:
             return
         meta = json.dumps(asdict(standing) | {"fingerprint": self._fingerprint})
         self._folder.mkdir(parents=True, exist_ok=True)
         beside = self._folder / "checkpoint.part.npz"
-        np.savez(beside, allow_pickle=False, **trainer.state(), **{_META: np.frombuffer(meta.encode(), np.uint8)})
+        np.savez(beside, allow_pickle=False, **state, **{_META: np.frombuffer(meta.encode(), np.uint8)})
         beside.replace(self._path)
         self._written = time.monotonic()
 
