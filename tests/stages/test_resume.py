@@ -244,6 +244,18 @@ def test_short_trainings_write_none(workspace, monkeypatch):
     assert not (workspace.root / ".bakeoff").exists()
 
 
+def test_the_state_is_read_whether_or_not_it_is_written_so_that_pace_decides_on_no_byte(workspace, monkeypatch):
+    read = []
+    monkeypatch.setattr(Walk, "state", lambda self: read.append(self) or {})
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 600)
+    kept = Checkpoints(workspace, "mf", "f")
+    trainer = Walk(training.Queries(training.Histories(*map(np.zeros, (1, 0, 0))), np.zeros((0, 0)), np.zeros((0, 0))))
+    for _ in range(3):
+        kept.save(Standing(selection=[{"epoch": 1}]), trainer)
+    assert len(read) == 3
+    assert not (workspace.root / ".bakeoff").exists()
+
+
 def test_a_checkpoint_that_is_being_written_does_not_harm_the_last_one(workspace, monkeypatch):
     kept = Checkpoints(workspace, "mf", "f")
     trainer = Walk(training.Queries(training.Histories(*map(np.zeros, (1, 0, 0))), np.zeros((0, 0)), np.zeros((0, 0))))
