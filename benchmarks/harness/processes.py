@@ -9,20 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bakeoff.tuning.workers import THREAD_VARIABLES
 from harness.systems import System
 
 FOLDER = Path(__file__).parents[1]
 PEERS_PYTHON = FOLDER.parent / ".venv-peers/bin/python"
 LIST_LENGTH = 100
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-)
-"""What the libraries in question look at."""
 
 
 class SystemFailedError(Exception):

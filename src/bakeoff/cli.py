@@ -127,13 +127,9 @@ def recommend(
 ) -> None:
     """Recommend items to a known user, or to someone new by history and features."""
     from bakeoff.stages import recommend as stage
-    from bakeoff.stages.skipped import refuse_skipped
 
-    workspace = Workspace()
-    check_model(model)
-    refuse_skipped(workspace, model)
     features = [*(feature or []), *([f"age={age}"] if age is not None else [])]
-    stage.run(workspace, model=model, user=user, history=history, features=features, k=k)
+    stage.run(Workspace(), model=model, user=user, history=history, features=features, k=k)
 
 
 @app.command()

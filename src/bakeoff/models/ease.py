@@ -16,7 +16,7 @@ from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
 from bakeoff.errors import BakeoffError
-from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
+from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, recency_weights
 from bakeoff.models.tensorflow import tf
 from bakeoff.params import EASEParams
 from bakeoff.preparation.histories import Histories
@@ -48,16 +48,8 @@ class EASEEncoder(tf.Module):
         rows = tf.broadcast_to(tf.range(tf.shape(history)[0])[:, tf.newaxis], tf.shape(history))
         places = tf.stack([rows, tf.maximum(history, 0)], axis=2)  # (B, W, 2)
         nothing = tf.zeros([tf.shape(history)[0], tf.shape(self.item_embeddings)[0]])
-        weights = tf.tensor_scatter_nd_max(nothing, places, self._weights(history))
+        weights = tf.tensor_scatter_nd_max(nothing, places, recency_weights(history, self.recency_scale))
         return tf.where(self.uses_fallback(history)[:, tf.newaxis], self._mean_history, weights)
-
-    def _weights(self, history: Any) -> Any:
-        """Weight of each event of a history [B, W]: 1, or exp(−l/τ) for the one at lag l; 0 where padded."""
-        known = tf.cast(history >= 0, tf.float32)
-        if self.recency_scale is None:
-            return known
-        lag = tf.reduce_sum(known, axis=1, keepdims=True) - 1 - tf.range(tf.cast(tf.shape(history)[1], tf.float32))
-        return known * tf.exp(-tf.maximum(lag, 0) / self.recency_scale)
 
     @tf.function(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history: Any) -> Any:

@@ -33,6 +33,23 @@ class Encoder(Protocol):
         """Bool [B], where the model has no answer of its own."""
 
 
+def recency_weights(history: Any, scale: float | None) -> Any:
+    """Weight of each event of a block of histories: 1, or exp(−l/τ) for the one at lag l; 0 where padded.
+
+    Args:
+        history: int32 [B, W], oldest first, PAD-padded.
+        scale: τ > 0; None: all weigh the same.
+
+    Returns:
+        float32 [B, W].
+    """
+    known = tf.cast(history >= 0, tf.float32)
+    if scale is None:
+        return known
+    lag = tf.reduce_sum(known, axis=1, keepdims=True) - 1 - tf.range(tf.cast(tf.shape(history)[1], tf.float32))
+    return known * tf.exp(-tf.maximum(lag, 0) / scale)
+
+
 class EncoderRetriever:
     """A retriever over an encoder: the same code asks a model in memory and an exported one."""
 

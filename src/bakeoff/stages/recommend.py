@@ -10,6 +10,7 @@ from rich.table import Table
 
 from bakeoff.errors import BakeoffError
 from bakeoff.preparation.features import FeatureEncoding
+from bakeoff.stages.skipped import refuse_skipped
 from bakeoff.workspace import Workspace, check_model
 
 HISTORY_SHOWN = 10
@@ -36,9 +37,10 @@ def run(
         k: number of items.
 
     Raises:
-        BakeoffError: the model is missing, or user, items, features or k are not known to it.
+        BakeoffError: the model is missing or was skipped, or user, items, features or k are not known to it.
     """
     check_model(model)
+    refuse_skipped(workspace, model)
     _check_question(user, history, features)
     items = _titles(workspace, model)
     if not 1 <= k <= len(items):

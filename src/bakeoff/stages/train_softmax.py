@@ -10,7 +10,7 @@ from bakeoff.workspace import Workspace
 
 def build(prepared: Prepared, queries: Queries, params: Params) -> SoftmaxTrainer:
     """A fresh trainer on the histories of these queries."""
-    sizes = {name: len(values) for name, values in prepared.encoding.user.categorical.items()}
+    sizes = prepared.user_categorical_sizes
     return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, params.softmax, params.seed)
 
 

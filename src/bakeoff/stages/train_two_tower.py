@@ -3,9 +3,7 @@
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Queries
-from bakeoff.stages.cost import measure
-from bakeoff.stages.prepared import Prepared, load_prepared
-from bakeoff.stages.skipped import skip_training
+from bakeoff.stages.prepared import Prepared
 from bakeoff.stages.training import train_contender
 from bakeoff.workspace import Workspace
 
@@ -19,8 +17,13 @@ NO_FEATURES = (
 
 def build(prepared: Prepared, queries: Queries, params: Params) -> SoftmaxTrainer:
     """A fresh trainer on the histories of these queries."""
-    sizes = {name: len(values) for name, values in prepared.encoding.user.categorical.items()}
+    sizes = prepared.user_categorical_sizes
     return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, params.two_tower, params.seed)
+
+
+def why_not(prepared: Prepared) -> str | None:
+    """Why the model can't be trained on this split, or None."""
+    return None if prepared.item_features.num_features > 0 else NO_FEATURES
 
 
 def run(params: Params, workspace: Workspace) -> None:
@@ -29,9 +32,4 @@ def run(params: Params, workspace: Workspace) -> None:
     Raises:
         BakeoffError: see train_contender.
     """
-    if load_prepared(workspace).item_features.num_features > 0:
-        train_contender(params, workspace, NAME, params.two_tower.max_epochs, build)
-        return
-    with measure(workspace, f"train_{NAME}") as cost:
-        cost.note(selection_seconds=0.0, refit_seconds=0.0, seconds_per_epoch=0.0)
-        skip_training(workspace, NAME, NO_FEATURES)
+    train_contender(params, workspace, NAME, params.two_tower.max_epochs, build, why_not)

@@ -33,6 +33,7 @@ from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.fingerprint import fingerprint
 from bakeoff.stages.prepared import Prepared, load_prepared
 from bakeoff.stages.selection import SELECTION_LISTS, SELECTION_METRIC
+from bakeoff.stages.skipped import skip_training
 from bakeoff.workspace import Workspace
 
 USERS_PER_BLOCK = 1024
@@ -42,7 +43,14 @@ Build = Callable[[Prepared, Queries, Params], Trainer]
 """Makes a fresh trainer on the histories of these queries: `build` of each contender's stage module."""
 
 
-def train_contender(params: Params, workspace: Workspace, name: str, max_epochs: int, build: Build) -> None:
+def train_contender(
+    params: Params,
+    workspace: Workspace,
+    name: str,
+    max_epochs: int,
+    build: Build,
+    why_not: Callable[[Prepared], str | None] = lambda prepared: None,
+) -> None:
     """Choose the epoch on validation, refit on train and validation for that many epochs, export.
 
     Without validation events the last epoch is taken, and training.json says so. A training that was killed is taken
@@ -54,12 +62,19 @@ def train_contender(params: Params, workspace: Workspace, name: str, max_epochs:
         name: of the model.
         max_epochs: epochs that are tried.
         build: makes a fresh trainer.
+        why_not: given the split, a sentence that says why the model can't be trained on it, or None.
 
     Raises:
         BakeoffError: there is no split, or it has no train event.
     """
     with measure(workspace, f"train_{name}") as cost:
-        training = _Training(params, workspace, name, max_epochs, build)
+        prepared = load_prepared(workspace)
+        reason = why_not(prepared)
+        if reason is not None:
+            cost.note(selection_seconds=0.0, refit_seconds=0.0, seconds_per_epoch=0.0)
+            skip_training(workspace, name, reason)
+            return
+        training = _Training(params, workspace, prepared, name, max_epochs, build)
         cost.earlier_seconds = training.standing.selection_seconds + training.standing.refit_seconds
         selection = training.select()
         trainer, refit_curve = training.refit(selection.epoch)
@@ -91,8 +106,10 @@ def train_contender(params: Params, workspace: Workspace, name: str, max_epochs:
 class _Training:
     """Both phases of a training, each taken up where a killed run left it."""
 
-    def __init__(self, params: Params, workspace: Workspace, name: str, max_epochs: int, build: Build) -> None:
-        self.prepared = load_prepared(workspace)
+    def __init__(
+        self, params: Params, workspace: Workspace, prepared: Prepared, name: str, max_epochs: int, build: Build
+    ) -> None:
+        self.prepared = prepared
         self._users = warm_users(self.prepared)
         self._params, self._name, self._max_epochs, self._build = params, name, max_epochs, build
         decides = fingerprint(self.prepared, build.__module__, params.model_dump(mode="json"))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
+from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, recency_weights
 from bakeoff.models.mf.fold_in import solve
 from bakeoff.models.tensorflow import tf
 from bakeoff.params import MFParams
@@ -49,21 +49,14 @@ class MFEncoder(tf.Module):
     @tf.function(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d]; features and times have no place in MF."""
-        p, weights = self._params, self._weights(history)
+        p = self._params
+        weights = recency_weights(history, p.recency_scale)
         base = tf.reduce_sum(weights, axis=1) + p.unobserved_weight * self.item_embeddings.shape[0]
         ridge = p.regularization * base**p.regularization_exponent
         # Without history and with α₀ = 0 there is no ridge either; that row's solution is not used.
         ridge = tf.where(self.uses_fallback(history), 1.0, ridge)
         embeddings = solve(history, weights, self.item_embeddings, p.unobserved_weight * self._spectrum, ridge)
         return tf.where(self.uses_fallback(history)[:, tf.newaxis], self._mean_user, embeddings)
-
-    def _weights(self, history: Any) -> Any:
-        """Weight of each item of a history [B, W]: 1, or exp(−l/τ) for the item at lag l."""
-        known = tf.cast(history >= 0, tf.float32)
-        if self._params.recency_scale is None:
-            return known
-        lag = tf.reduce_sum(known, axis=1, keepdims=True) - 1 - tf.range(tf.cast(tf.shape(history)[1], tf.float32))
-        return known * tf.exp(-tf.maximum(lag, 0) / self._params.recency_scale)
 
     @tf.function(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history: Any) -> Any:
