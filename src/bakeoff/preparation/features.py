@@ -78,10 +78,15 @@ class TableEncoding(Frozen):
         return EncodedFeatures(
             dense=_columns(dense, len(table), np.float32),
             categorical=_columns(codes, len(table), np.int32),
-            categorical_sizes=tuple(len(values) for values in self.categorical.values()),
+            categorical_sizes=tuple(self.categorical_sizes.values()),
             tag_sets=tuple(_sets(_tag_rows(table[name]), tags, len(table)) for name, tags in self.tags.items()),
             word_sets=tuple(_sets(_word_rows(table[name]), words, len(table)) for name, words in self.text.items()),
         )
+
+    @property
+    def categorical_sizes(self) -> dict[str, int]:
+        """Number of values of each categorical feature, in the order of the columns."""
+        return {name: len(values) for name, values in self.categorical.items()}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -54,11 +54,6 @@ class Prepared:
         """Users with train events: the rows 0 to num_warm_users − 1."""
         return int((~self.users["is_new"]).sum())
 
-    @property
-    def user_categorical_sizes(self) -> dict[str, int]:
-        """Number of values of each categorical user feature, by name, in the order of the encoded columns."""
-        return {name: len(values) for name, values in self.encoding.user.categorical.items()}
-
     def known(self) -> Histories:
         """Train and valid events in time order: what is known of a warm user when test is asked about."""
         return self.train.merged(self.valid)

@@ -10,7 +10,7 @@ from bakeoff.workspace import Workspace
 
 def build(prepared: Prepared, queries: Queries, params: Params) -> SoftmaxTrainer:
     """A fresh trainer on the histories of these queries."""
-    sizes = prepared.user_categorical_sizes
+    sizes = prepared.encoding.user.categorical_sizes
     return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, params.softmax, params.seed)
 
 
