@@ -23,6 +23,7 @@ from bakeoff.stages.files import write_text
 from bakeoff.stages.selection import SELECTION_METRIC
 
 DATA_VARIABLE = "BAKEOFF_BENCH_DATA"
+THREADS, SEED, RESAMPLES = 2, 42, 10_000
 console = Console(stderr=True, highlight=False)
 
 
@@ -108,8 +109,9 @@ def _command(arguments: argparse.Namespace, benchmark: Benchmark) -> str:
     options = [benchmark.name]
     for name in arguments.only or ():
         options += ["--only", name]
-    if arguments.threads != 2:
-        options += ["--threads", str(arguments.threads)]
+    for name, usual in (("threads", THREADS), ("seed", SEED), ("resamples", RESAMPLES)):
+        if getattr(arguments, name) != usual:
+            options += [f"--{name}", str(getattr(arguments, name))]
     if benchmark.folder not in ("ml-100k",):
         options += ["--data", "DIR"]
     return f'make bench BENCH="{shlex.join(options)}"'
@@ -130,9 +132,9 @@ def _arguments() -> argparse.Namespace:
     add("--only", action="append", metavar="SYSTEM", help=f"run only this one; may be repeated: {_names()}")
     add("--tune", action="store_true", help="choose the peers' settings on validation instead; test is not looked at")
     add("--resume", action="store_true", help="reuse the results of finished systems whose job is the same")
-    add("--threads", type=int, default=2, help="for every system (default: 2)")
-    add("--seed", type=int, default=42, help="for every system, and of the intervals (default: 42)")
-    add("--resamples", type=int, default=10_000, help="of the bootstrap (default: 10000)")
+    add("--threads", type=int, default=THREADS, help=f"for every system (default: {THREADS})")
+    add("--seed", type=int, default=SEED, help=f"for every system, and of the intervals (default: {SEED})")
+    add("--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap (default: {RESAMPLES})")
     add("--timeout", type=float, default=3600, help="seconds after which a system is ended (default: 3600)")
     add(
         "--scratch",

@@ -256,3 +256,16 @@ def test_without_validation_events_it_says_what_to_change(tmp_path):
     small_split.write_split(workspace, with_valid=False)
     with pytest.raises(BakeoffError, match=r"no event to choose on: raise split\.valid_share"):
         trials.make_objective(workspace, small_split.PARAMS, "mf")
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [("ease", "more than ease.max_items = 2"), ("two_tower", "name some under data.item_features")],
+)
+def test_a_model_that_training_would_skip_is_not_searched(workspace, model, reason):
+    features = workspace.vocabulary / "features.json"
+    features.write_text(json.dumps({**json.loads(features.read_text(encoding="utf-8")), "item": {}}), encoding="utf-8")
+    params = load_params(workspace.params)
+    params = params.model_copy(update={"ease": params.ease.model_copy(update={"max_items": 2})})
+    with pytest.raises(BakeoffError, match=reason):
+        trials.make_objective(workspace, params, model)

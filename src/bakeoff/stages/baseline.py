@@ -8,7 +8,7 @@ from typing import Any
 from bakeoff.models.encoder import Encoder
 from bakeoff.preparation.histories import Histories
 from bakeoff.stages.cost import measure
-from bakeoff.stages.prepared import load_prepared
+from bakeoff.stages.prepared import Prepared, load_prepared
 from bakeoff.stages.skipped import skip_training
 from bakeoff.stages.training import warm_users, write_model
 from bakeoff.workspace import Workspace
@@ -37,7 +37,7 @@ def train_baseline(
     workspace: Workspace,
     name: str,
     fit: Callable[[Histories, int], Baseline],
-    why_not: Callable[[int], str | None] = lambda num_items: None,
+    why_not: Callable[[Prepared], str | None] = lambda prepared: None,
 ) -> Baseline | None:
     """Fit on train and validation together, export, and note the cost; there is no epoch to choose.
 
@@ -45,7 +45,7 @@ def train_baseline(
         workspace: where the split is read and models/<name> is written.
         name: of the model.
         fit: given the known events of the warm users and the number of items, the fitted model.
-        why_not: given the number of items, a sentence that says why the model can't be trained, or None.
+        why_not: given the split, a sentence that says why the model can't be trained on it, or None.
 
     Returns:
         What was fitted; None if the model was skipped.
@@ -57,7 +57,7 @@ def train_baseline(
         prepared = load_prepared(workspace)
         known = prepared.known().take(warm_users(prepared))
         cost.note(selection_seconds=0.0, refit_seconds=0.0, seconds_per_epoch=0.0)
-        reason = why_not(prepared.num_items)
+        reason = why_not(prepared)
         if reason is not None:
             skip_training(workspace, name, reason)
             return None

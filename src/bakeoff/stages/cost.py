@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bakeoff.stages.files import write_json
 from bakeoff.workspace import Workspace
@@ -20,11 +21,11 @@ MEASURED = ("wall_seconds", "cpu_seconds", "peak_memory_bytes")
 class Cost:
     """Figures that a stage adds to what is measured anyway."""
 
-    notes: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
     earlier_seconds: float = 0.0
     """Wall time that earlier processes spent on the same work before they were killed."""
 
-    def note(self, **figures: float) -> None:
+    def note(self, **figures: Any) -> None:
         """Add figures, such as `selection_seconds=3.2`; a later value replaces an earlier one.
 
         Raises:

@@ -5,7 +5,20 @@ from bakeoff.models.training import seed_everything
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Histories
 from bakeoff.stages.baseline import Baseline, train_baseline
+from bakeoff.stages.prepared import Prepared
 from bakeoff.workspace import Workspace
+
+
+def why_not(prepared: Prepared, params: Params) -> str | None:
+    """Why the model can't be trained on this split, or None."""
+    num_items, limit = prepared.num_items, params.ease.max_items
+    if num_items <= limit:
+        return None
+    gigabytes = 14 * num_items**2 / 1e9  # see ease.fit
+    return (
+        f"EASE weighs every item against every other: {num_items:,} items would take {gigabytes:,.1f} GB. "
+        f"They are more than ease.max_items = {limit:,} in params.yaml."
+    )
 
 
 def run(params: Params, workspace: Workspace) -> None:
@@ -28,13 +41,4 @@ def run(params: Params, workspace: Workspace) -> None:
             settings=settings.model_dump(mode="json") | {"recency_scale": encoder.recency_scale},
         )
 
-    def too_large(num_items: int) -> str | None:
-        if num_items <= settings.max_items:
-            return None
-        gigabytes = 14 * num_items**2 / 1e9  # see ease.fit
-        return (
-            f"EASE weighs every item against every other: {num_items:,} items would take {gigabytes:,.1f} GB. "
-            f"They are more than ease.max_items = {settings.max_items:,} in params.yaml."
-        )
-
-    train_baseline(workspace, "ease", solve, too_large)
+    train_baseline(workspace, "ease", solve, lambda prepared: why_not(prepared, params))

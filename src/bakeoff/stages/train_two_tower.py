@@ -21,7 +21,7 @@ def build(prepared: Prepared, queries: Queries, params: Params) -> SoftmaxTraine
     return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, params.two_tower, params.seed)
 
 
-def why_not(prepared: Prepared) -> str | None:
+def why_not(prepared: Prepared, params: Params) -> str | None:
     """Why the model can't be trained on this split, or None."""
     return None if prepared.item_features.num_features > 0 else NO_FEATURES
 
@@ -32,4 +32,4 @@ def run(params: Params, workspace: Workspace) -> None:
     Raises:
         BakeoffError: see train_contender.
     """
-    train_contender(params, workspace, NAME, params.two_tower.max_epochs, build, why_not)
+    train_contender(params, workspace, NAME, params.two_tower.max_epochs, build, lambda split: why_not(split, params))

@@ -26,7 +26,7 @@ def make_objective(workspace: Workspace, params: Params, model: str) -> Objectiv
     """A function that tries values of a model's section; it reads the split once, and never its test part.
 
     Raises:
-        BakeoffError: there is no split, or it has no train or no validation event.
+        BakeoffError: there is no split, it has no train or no validation event, or the model can't be trained on it.
     """
     from bakeoff.models.training import seed_everything
     from bakeoff.stages.training import validation_scores, warm_users
@@ -38,7 +38,9 @@ def make_objective(workspace: Workspace, params: Params, model: str) -> Objectiv
     validate = validation_scores(prepared, validated)
     fit = _FITTED_ONCE.get(model)
     # The first to import a model's stage are the trials: TensorFlow comes with it.
-    build: Any = None if fit else import_module(f"bakeoff.stages.train_{model}").build
+    stage: Any = import_module(f"bakeoff.stages.train_{model}")
+    if hasattr(stage, "why_not") and (reason := stage.why_not(prepared, params)) is not None:
+        raise BakeoffError(f"{model} can't be tuned on this data: {reason}")
 
     def objective(values: Mapping[str, Any], report: Report) -> tuple[float, int | None]:
         from bakeoff.models.tensorflow import tf
@@ -54,7 +56,7 @@ def make_objective(workspace: Workspace, params: Params, model: str) -> Objectiv
         if fit:
             encoder = fit(prepared.train.take(users), prepared.num_items, tried)
             return validate(encoder)[SELECTION_METRIC], None
-        trainer = build(prepared, prepared.queries(prepared.train, users), tried)
+        trainer = stage.build(prepared, prepared.queries(prepared.train, users), tried)
         return _best_epoch(trainer, validate, getattr(tried, model).max_epochs, report)
 
     return objective
@@ -76,8 +78,6 @@ def _best_epoch(trainer: Any, validate: Validate, max_epochs: int, report: Repor
 def _fit_ease(histories: "Histories", num_items: int, params: Params) -> "Encoder":
     from bakeoff.models import ease
 
-    if num_items > params.ease.max_items:
-        raise BakeoffError(f"{num_items:,} items are more than ease.max_items = {params.ease.max_items:,}")
     return ease.fit(histories, num_items, params.ease)
 
 
