@@ -8,15 +8,20 @@ PEERS := .venv-peers
 PEER_LOCKS := $(addprefix benchmarks/peers/,requirements.lock torch.lock torch-cpu.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help run repro report test check format lock bench benchlock clean
+.PHONY: help run study repro report test check format lock bench benchlock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: $(READY) ## environment, data, the Prefect flow, the verdict; seconds when all is up to date
 	@bakeoff fetch
-	@if dvc status --quiet; then echo "Every stage is up to date."; else python flows/pipeline.py; fi
+	@if dvc status --quiet dvc.yaml; then echo "Every stage is up to date."; else python flows/pipeline.py; fi
+	@test -f reports/revisions.html || bakeoff compare --last || true
 	@bakeoff verdict
+
+study: $(READY) ## the study of negative sampling by its own Prefect flow; longer than a run
+	@bakeoff fetch
+	@python flows/study.py
 
 repro: $(READY) ## the same pipeline by plain DVC
 	@bakeoff fetch
@@ -53,7 +58,7 @@ benchlock: $(READY) ## pin the peers' environment again
 	rm $(PEERS).lock
 
 clean: ## remove the environment and what the pipeline made; data/, the DVC cache and what Git keeps stay
-	rm -rf $(VENV) $(PEERS) artifacts models reports/index.html reports/data_docs .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) artifacts models reports/index.html reports/revisions.* reports/data_docs .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # pip installs uv with its hash, uv the rest in seconds; both refuse a file whose hash is not in the lock.
 $(READY): requirements.lock bootstrap.lock pyproject.toml

@@ -61,12 +61,16 @@ def only_run(workspace: Path, log: Log) -> Iterator[None]:
 
 
 def read_dag(workspace: Path) -> Dag:
-    """Ask DVC for the DAG of a workspace. Nodes that stand for data alone (`*.dvc`) are left out.
+    """Ask DVC for the DAG of the root's dvc.yaml.
+
+    Nodes that stand for data alone (`*.dvc`) are left out, and so are the stages of other files, such as
+    studies/dvc.yaml, which have flows of their own.
 
     Raises:
         ChildError: DVC cannot read the workspace, or there is no stage in it.
     """
-    dag = parse_dag(read_output([*DVC, "dag", "--dot"], workspace))
+    target = ["dvc.yaml"] if (workspace / "dvc.yaml").exists() else []
+    dag = parse_dag(read_output([*DVC, "dag", "--dot", *target], workspace))
     if not dag:
         raise ChildError(f"{workspace.resolve()} has no stages: its dvc.yaml is missing or empty")
     return dag

@@ -19,6 +19,7 @@ from pydantic import DirectoryPath, Field
 
 from child import ChildError
 from dvc_stages import Dag, Outcome, only_run, read_dag, run_stage
+from last_version import publish_changes
 from publish import publish_comparison, publish_metrics, publish_validation
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
@@ -68,6 +69,7 @@ def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds =
     if all(state.is_completed() for state in states.values()):
         publish_comparison(workspace)
         publish_metrics(workspace)
+        publish_changes(workspace, log=get_run_logger().info)
     return summarise(states)
 
 

@@ -7,6 +7,18 @@ from typing import Any
 OURS = ("mf", "softmax")
 """What ratios and differences are against: this project's contenders as they are shipped."""
 
+ORDER_BLIND = {
+    "dim": 256,
+    "max_epochs": 12,
+    "unobserved_weight": 100,
+    "regularization": 0.000665,
+    "regularization_exponent": 0.8,
+    "init_scale": 0.03,
+    "recency_scale": None,
+}
+"""MF whose fold-in weighs all events of a history alike, tuned for that: what is best with recency is not best here.
+Chosen on validation of MovieLens 100K and 1M by time, once for both. So large an α₀ weighs all pairs nearly alike."""
+
 
 @dataclass(frozen=True)
 class System:
@@ -60,12 +72,12 @@ SYSTEMS = (
     System("tfrs_tutorial", "TFRS tutorial", "peers.tfrs_tutorial", tuned=False),
     System("tfrs_tuned", "TFRS, tuned", "peers.tfrs_tuned", stepwise=True),
     System(
-        "mf_plain",
-        "bakeoff MF, query not by recency",
+        "mf_order_blind",
+        "bakeoff MF, order-blind",
         "harness.ours",
         needs_times=True,
         contender="mf",
-        overrides={"recency_scale": None},
+        overrides=ORDER_BLIND,
     ),
     System("mf", "bakeoff MF", "harness.ours", contender="mf"),
     System("softmax", "bakeoff softmax", "harness.ours", contender="softmax"),

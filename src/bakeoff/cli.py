@@ -96,12 +96,100 @@ def evaluate(model: ModelName) -> None:
 
 
 @app.command()
-def compare() -> None:
-    """Compare the evaluated retrievers and write the report."""
-    from bakeoff.stages import compare as stage
+def variants(group: Annotated[str, typer.Argument(help="features, new-items, folding, depth or sampling")]) -> None:
+    """Train and evaluate variants of the contenders, of which each differs in one setting: what the claims rest on."""
+    from bakeoff.stages import variants as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace, group)
+
+
+@app.command()
+def planted() -> None:
+    """Measure folding on a data set with known groups."""
+    from bakeoff.stages import planted as stage
 
     workspace = Workspace()
     stage.run(load_params(workspace.params), workspace)
+
+
+@app.command()
+def growth() -> None:
+    """Measure how the cost of training grows with the data and with the catalogue."""
+    from bakeoff.stages import growth as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace)
+
+
+@app.command()
+def serving() -> None:
+    """Measure how fast the exported models answer."""
+    from bakeoff.stages import serving as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace)
+
+
+@app.command()
+def rerank() -> None:
+    """Let the softmax DNN rank the candidates of MF again."""
+    from bakeoff.stages import rerank as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace)
+
+
+@app.command()
+def items(model: ModelName) -> None:
+    """Find the nearest items of each item, and lay the item embeddings out in two dimensions."""
+    from bakeoff.stages import items as stage
+
+    workspace = Workspace()
+    check_model(model)
+    stage.run(load_params(workspace.params), workspace, model)
+
+
+@app.command()
+def compare(
+    before: Annotated[
+        str | None, typer.Argument(metavar="REV_A", help="A Git revision; none: write the report.")
+    ] = None,
+    after: Annotated[str | None, typer.Argument(metavar="REV_B", help="Another one; none: the workspace.")] = None,
+    last: Annotated[
+        bool, typer.Option("--last", help="The workspace beside the version in production, or the last commit.")
+    ] = False,
+) -> None:
+    """Compare the evaluated retrievers and write the report; or two revisions, and write what changed."""
+    workspace = Workspace()
+    settings = load_params(workspace.params)
+    if last and before is not None:
+        raise BakeoffError(f"--last finds the version itself: leave out {before!r}, or leave out --last.")
+    if last or before is not None:
+        from bakeoff.stages import revisions
+
+        revisions.run(settings, workspace, before, after)
+        return
+    from bakeoff.stages import compare as stage
+
+    stage.run(settings, workspace)
+
+
+@app.command()
+def unbiasedness() -> None:
+    """Train against each sampler on a small catalogue, and see where that ends."""
+    from bakeoff.stages import unbiasedness as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace)
+
+
+@app.command()
+def study() -> None:
+    """Write the page of the study of negative sampling."""
+    from bakeoff.stages import study as stage
+
+    stage.run(Workspace())
 
 
 @app.command()

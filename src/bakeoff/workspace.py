@@ -63,6 +63,29 @@ class Workspace:
         """Lists and per-user metrics of one retriever."""
         return self.root / "artifacts/evaluation" / name
 
+    def variants(self, group: str) -> Path:
+        """A group of variants, contenders with some settings changed: variants.json, users and new_users.parquet."""
+        return self.root / "artifacts/variants" / group
+
+    @property
+    def planted(self) -> Path:
+        """Folding on planted groups: planted.json, items.parquet."""
+        return self.root / "artifacts/planted"
+
+    @property
+    def rerank(self) -> Path:
+        """Candidates of MF ranked again by the softmax DNN: rerank.json, users.parquet."""
+        return self.root / "artifacts/rerank"
+
+    def items(self, name: str) -> Path:
+        """Nearest items and the map of one retriever's item embeddings."""
+        return self.root / "artifacts/items" / name
+
+    @property
+    def study(self) -> Path:
+        """Figures of the negative-sampling study; kept in Git."""
+        return self.root / "studies"
+
     def tuning(self, name: str) -> Path:
         """Record of the search for a model's settings; kept in Git, pinned by DVC."""
         return self.root / "tuning" / f"{name}.json"

@@ -6,7 +6,7 @@ import pytest
 import tiny_bench as tiny
 from harness.measuring import measure_all
 from harness.processes import Runner, SystemFailedError
-from harness.systems import SYSTEMS, System, by_name
+from harness.systems import ORDER_BLIND, SYSTEMS, System, by_name
 from harness.tables import markdown
 
 
@@ -95,12 +95,14 @@ def test_a_contender_is_run_with_the_epoch_of_validation_and_its_variants_settin
         raise SystemFailedError("far enough")
 
     monkeypatch.setattr(Runner, "run", work)
-    values = {"mf": {"dim": 4, "recency_scale": 6}}
-    measure_all(by_name(["mf_plain", "mf"]), tiny.split(tmp_path), values, None, Runner(), tmp_path, lambda text: None)
-    plain, shipped = {"dim": 4, "recency_scale": None}, values["mf"]
+    values = {"mf": {"solver": "cg", "dim": 4, "recency_scale": 6}}
+    measure_all(
+        by_name(["mf_order_blind", "mf"]), tiny.split(tmp_path), values, None, Runner(), tmp_path, lambda text: None
+    )
+    order_blind, shipped = {"solver": "cg", **ORDER_BLIND}, values["mf"]
     assert jobs == [
-        ("select", "mf", plain, None),
-        ("fit", "mf", plain, 3),
+        ("select", "mf", order_blind, None),
+        ("fit", "mf", order_blind, 3),
         ("select", "mf", shipped, None),
         ("fit", "mf", shipped, 3),
     ]

@@ -121,7 +121,7 @@ def test_the_nightly_deployment_is_scheduled_and_runs_one_at_a_time(server: Serv
 
 def test_no_path_of_the_deploying_machine_is_deployed(server: Server) -> None:
     deployments = server.ask("deployments/filter")
-    assert {d["name"] for d in deployments} == {"nightly", "on-demand", "what-if"}
+    assert {d["name"] for d in deployments} == {"nightly", "on-demand", "what-if", "study"}
     assert str(REPOSITORY) not in json.dumps(deployments)
 
 

@@ -57,6 +57,15 @@ def test_the_dag_is_dvcs_with_a_stage_for_each_matrix_entry(workspace: Path) -> 
     }
 
 
+def test_stages_of_another_file_are_no_part_of_the_dag(project: Project) -> None:
+    root = project("stages: {split: {cmd: python split.py, outs: [part]}}")
+    (root / "studies").mkdir()
+    (root / "studies/dvc.yaml").write_text(
+        "stages: {page: {wdir: .., cmd: python page.py, deps: [part], outs: [page]}}"
+    )
+    assert read_dag(root) == {"split": frozenset()}
+
+
 def test_a_directory_without_a_project_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ChildError, match="not inside of a DVC repository"):
         read_dag(tmp_path)

@@ -1,4 +1,4 @@
-"""Each stage of dvc.yaml depends on all code that it can run, or DVC would call a stale result current."""
+"""Each stage of every dvc.yaml depends on all code that it can run, or DVC would call a stale result current."""
 
 import ast
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
+FILES = (Path("dvc.yaml"), Path("studies/dvc.yaml"))
 SOURCE = Path("src")
 PACKAGE = "bakeoff"
 
@@ -69,9 +70,10 @@ def stages() -> dict[str, tuple[str, list[str]]]:
     """Entry module and dependencies of each stage; one for all of a matrix, which differ in arguments."""
     found: dict[str, tuple[str, list[str]]] = {}
     definition: dict[str, Any]
-    for name, definition in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].items():
-        deps = [dep if isinstance(dep, str) else next(iter(dep)) for dep in definition["deps"]]
-        found[name] = (entry(definition["cmd"]), deps)
+    for file in FILES:
+        for name, definition in YAML(typ="safe").load(ROOT / file)["stages"].items():
+            deps = [dep if isinstance(dep, str) else next(iter(dep)) for dep in definition["deps"]]
+            found[name] = (entry(definition["cmd"]), deps)
     return found
 
 

@@ -14,7 +14,10 @@ from bakeoff.workspace import Workspace
 def params() -> Params:
     return parse_params(
         {
-            "data": {"user_features": {"age": "dense", "gender": "categorical", "occupation": "categorical"}},
+            "data": {
+                "user_features": {"age": "dense", "gender": "categorical", "occupation": "categorical"},
+                "item_features": {"genres": "tags"},
+            },
             "compare": {"resamples": 500},
         }
     )

@@ -35,6 +35,17 @@ def test_durations_are_written_as_people_say_them(value: float, text: str):
     assert formats.seconds(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(83e-6, "83 µs"), (4.2e-3, "4.2 ms"), (0.0999, "99.9 ms"), (0.1, "0.10 s"), (12.34, "12.3 s")]
+)
+def test_short_durations_go_down_to_microseconds(value: float, text: str):
+    assert formats.duration(value) == text
+
+
+def test_small_sizes_keep_a_digit():
+    assert [formats.megabytes(size) for size in (1.46e6, 9.94e6, 10e6)] == ["1.5 MB", "9.9 MB", "10 MB"]
+
+
 def test_sizes_change_to_gigabytes_at_a_thousand_megabytes():
     assert formats.megabytes(650e6) == "650 MB"
     assert formats.megabytes(1.234e9) == "1.23 GB"

@@ -25,7 +25,7 @@ def test_no_measured_seconds_stand_in_it(text: str):
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(text: str):
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
-    assert len(tables) == 5
+    assert len(tables) == 6
     for table in tables:
         assert len({row.count(" | ") for row in table.splitlines()}) == 1
 
@@ -60,4 +60,4 @@ def test_validation_split_and_hashes_are_named(text: str, summary: Summary):
 
 
 def test_it_is_short_enough_for_a_pull_request(text: str):
-    assert len(text.splitlines()) < 85
+    assert len(text.splitlines()) < 90

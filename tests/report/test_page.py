@@ -10,7 +10,9 @@ import pytest
 from synthetic import HOSTILE_TITLE, NOISE
 
 from bakeoff.report import gallery, page
+from bakeoff.report.environment import keep_units
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.figure import Figure
 from bakeoff.report.glossary import glossary
 from bakeoff.report.summary import Summary
 
@@ -57,6 +59,12 @@ def test_nothing_is_loaded_from_elsewhere(html: str):
     assert "default-src 'none'" in html
 
 
+def test_sections_come_in_groups_and_each_once():
+    listed = [key for titles in page.CONTENTS.values() for key in titles]
+    assert listed == list(page.SECTIONS)
+    assert len(listed) == len(set(listed))
+
+
 def test_every_section_is_in_the_contents(ids: Ids):
     assert set(page.SECTIONS) <= ids.targets
     assert set(page.SECTIONS) <= set(ids.ids)
@@ -83,10 +91,68 @@ def test_the_fallback_and_the_weakness_of_the_split_are_said(html: str, evidence
     assert str(evidence.split["weakness"]) in html
 
 
-def test_every_model_is_in_every_chart_that_compares_all(summary: Summary):
-    for key in ("accuracy", "slices", "new-users", "profile"):
-        text = json.dumps(gallery.figures(summary)[key].spec)
+@pytest.fixture(scope="module")
+def figures(summary: Summary) -> dict[str, Figure]:
+    return gallery.figures(summary)
+
+
+def test_every_model_is_in_every_chart_that_compares_all(figures: dict[str, Figure]):
+    for key in ("accuracy", "slices", "new-users", "profile", "order", "by-item", "by-user", "sampled", "serving"):
+        text = json.dumps(figures[key].spec)
         assert all(f"var(--{name})" in text for name in NOISE), key
+
+
+def test_every_chart_has_a_sentence_an_alternative_and_a_table(figures: dict[str, Figure]):
+    for key, figure in figures.items():
+        assert figure.sentence.endswith("."), key
+        assert figure.alt.endswith("."), key
+        assert figure.table.rows, key
+        assert all(len(row) == len(figure.table.columns) for row in figure.table.rows), key
+
+
+def test_every_table_has_a_caption_of_its_own(html: str):
+    captions = re.findall(r'<caption><span id="[^"]+">([^<]+)</span>', html)
+    assert len(captions) == len(set(captions))
+
+
+def test_every_figure_of_a_section_has_a_section_to_stand_in(figures: dict[str, Figure]):
+    assert {figure.section for figure in figures.values()} - {""} <= set(page.SECTIONS)
+
+
+def test_every_specification_has_a_place_of_its_own(figures: dict[str, Figure], ids: Ids):
+    places = [place for figure in figures.values() for place in figure.specs()]
+    assert len(places) == len(set(places))
+    assert {f"chart-{place}" for place in places} <= set(ids.ids)
+
+
+def test_every_claim_and_every_part_has_a_row_with_its_outcome(html: str, summary: Summary):
+    table = html[html.index('<table class="claims">') :].partition("</table>")[0]
+    outcomes = re.findall(r'class="badge [^"]+">([^<]+)<', table)
+    expected = []
+    for claim in summary.claims:
+        expected += [str(claim.outcome), *(str(part.outcome) for part in claim.parts)]
+    assert outcomes == expected
+
+
+def test_the_map_has_its_items_its_models_and_the_nearest_items_without_script(html: str, summary: Summary):
+    found = summary.findings.explorer
+    assert found is not None
+    section = html[html.index('<section id="map"') :].partition("</section>")[0]
+    assert section.count('name="explore-model"') == 4
+    lists = section[section.index('id="explore-lists"') :]
+    assert lists.count("<li>") == 4 * 10
+    assert 'id="explore-data"' in html
+
+
+def test_data_of_the_map_can_not_end_its_element(html: str):
+    data = html[html.index('id="explore-data">') :].partition("</script>")[0]
+    assert "<" not in data.partition(">")[2]
+
+
+def test_without_embeddings_the_map_says_so(summary: Summary, evidence: Evidence):
+    html = page.render(replace(summary, findings=replace(summary.findings, explorer=None)), evidence)
+    assert "No model has item embeddings to show." in html
+    assert 'id="explore-data"' not in html
 
 
 def test_without_records_of_a_search_there_is_no_section_on_tuning(summary: Summary, evidence: Evidence):
@@ -126,7 +192,7 @@ def test_the_interval_of_the_small_picture_stays_on_its_line(summary: Summary):
     ],
 )
 def test_a_number_and_its_unit_stay_on_one_line(text: str, kept: str):
-    assert page.keep_units(text) == kept
+    assert keep_units(text) == kept
 
 
 def test_making_reports_does_not_load_tensorflow():

@@ -101,6 +101,8 @@ def test_another_measured_cost_changes_nothing_that_git_holds(tmp_path: Path, pa
     kept = ("comparison.md", "metrics.json")
     before = [(workspace.reports / name).read_bytes() for name in kept]
     workspace.cost("train_mf").write_text('{"wall_seconds": 99, "cpu_seconds": 99, "peak_memory_bytes": 99}')
+    for name in ("growth", "serving", "variants_depth"):
+        workspace.cost(name).unlink()
     compare.run(params, workspace)
     assert [(workspace.reports / name).read_bytes() for name in kept] == before
     assert "1\N{NO-BREAK SPACE}min 39\N{NO-BREAK SPACE}s" in read_page(workspace)
@@ -135,6 +137,13 @@ def test_costs_and_data_dvc_may_be_absent(tmp_path: Path, params: Params):
         "models/softmax/training.json",
         "reports/split.json",
         "artifacts/split/vocabulary/items.parquet",
+        "artifacts/variants/depth/variants.json",
+        "artifacts/variants/folding/users.parquet",
+        "artifacts/planted/items.parquet",
+        "artifacts/rerank/rerank.json",
+        "artifacts/evaluation/mf/sampled.parquet",
+        "artifacts/evaluation/softmax/shuffled_recommendations.parquet",
+        "artifacts/items/mf/map.parquet",
     ],
 )
 def test_a_missing_input_is_named_with_the_way_out(tmp_path: Path, params: Params, name: str):
@@ -168,6 +177,53 @@ def test_a_skipped_model_is_left_out_and_its_reason_is_said(tmp_path: Path, para
     assert "EASE was left out. It is too big." in (workspace.reports / "comparison.md").read_text(encoding="utf-8")
     assert "ease" not in json.loads((workspace.reports / "metrics.json").read_text(encoding="utf-8"))
     assert read_page(workspace).count("It is too big.") == 1
+
+
+EVIDENCE = (
+    "variants/features/variants.json",
+    "variants/new-items/variants.json",
+    "variants/folding/variants.json",
+    "variants/depth/variants.json",
+    "planted/planted.json",
+    "rerank/rerank.json",
+    "cost/growth.json",
+    "cost/serving.json",
+)
+
+
+def test_evidence_that_was_skipped_is_no_evidence_and_its_reason_is_said(tmp_path: Path, params: Params):
+    workspace = Workspace(load_writer()(tmp_path))
+    for place, name in enumerate(EVIDENCE):
+        path = tmp_path / "artifacts" / name
+        if path.parent.name != "cost":
+            shutil.rmtree(path.parent)
+            path.parent.mkdir()
+        path.write_text(json.dumps({"skipped": f"Reason number {place}."}))
+    compare.run(params, workspace)
+    page = read_page(workspace)
+    assert all(f"Reason number {place}." in page for place in range(len(EVIDENCE)))
+    claims = json.loads((workspace.reports / "metrics.json").read_text(encoding="utf-8"))["claims"]
+    assert {part["outcome"] for part in claims["folding"].values()} == {0}
+
+
+def test_evidence_of_another_version_is_named_with_the_way_out(tmp_path: Path, params: Params):
+    workspace = Workspace(load_writer()(tmp_path))
+    (workspace.planted / "planted.json").write_text("{}")
+    with pytest.raises(BakeoffError, match=r"planted\.json has no 'variants'.*dvc repro"):
+        compare.run(params, workspace)
+
+
+def test_metrics_hold_the_claims_without_measured_costs(metrics: dict[str, Any]):
+    assert metrics["claims"]["quality"]["vs_mf_ndcg@10"].keys() >= {"first", "second", "difference", "outcome"}
+    assert metrics["claims"]["folding"]["planted_weight"]["ratio"] == pytest.approx(30)
+    assert "serving_cost" not in metrics["claims"]
+    assert "epoch" not in metrics["claims"]["depth"]
+
+
+def test_metrics_hold_shuffled_and_sampled_figures_of_each_model(metrics: dict[str, Any]):
+    for model in MODELS:
+        assert metrics[model]["shuffled"]["ndcg@10"] >= 0
+        assert metrics[model]["sampled"]["ndcg@10"] >= 0
 
 
 def test_there_is_no_verdict_without_a_contender(tmp_path: Path, params: Params):

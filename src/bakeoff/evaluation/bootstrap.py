@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.evaluation.resampling import blocks, in_chunks
+
 FloatArray = NDArray[np.float64]
 
-VALUES_PER_CHUNK = 1 << 20
-"""Users × resamples held at once: 4 MB of float32, which stays in the cache."""
+_WORTH_COMPILED = 1 << 26
+# Users × resamples from which on loading the compiled loop (half a second) pays.
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,34 @@ def _resampled_means(deviations: FloatArray, rng: np.random.Generator, resamples
     """
     num_users = len(deviations)
     centred = deviations.astype(np.float32)
-    means = np.empty((resamples, deviations.shape[1]))
-    size = max(1, VALUES_PER_CHUNK // num_users)
-    weights = np.empty((size, num_users), np.float32)
-    for start in range(0, resamples, size):
-        chunk = weights[: min(size, resamples - start)]
-        for weight in chunk:
-            weight[:] = np.bincount(rng.integers(0, num_users, num_users), minlength=num_users)
-        means[start : start + len(chunk)] = chunk @ centred
-    return means / num_users
+    if num_users * resamples < _WORTH_COMPILED:
+        chunks = in_chunks(rng, resamples, num_users, partial(_sums, centred), users_at_once=num_users)
+    else:
+        chunks = in_chunks(rng, resamples, num_users, partial(_sums_by_blocks, centred))
+    means: FloatArray = np.concatenate(list(chunks)) / num_users
+    return means
+
+
+def _sums(values: NDArray[np.float32], rng: np.random.Generator, resamples: int) -> FloatArray:
+    """[resamples, c] sum of each resample of the rows of `values` [n, c]."""
+    num_users = len(values)
+    drawn = rng.integers(0, num_users, (resamples, num_users))
+    drawn += np.arange(0, resamples * num_users, num_users)[:, np.newaxis]
+    weights = np.bincount(drawn.ravel(), minlength=resamples * num_users).astype(np.float32)
+    return (weights.reshape(resamples, num_users) @ values).astype(np.float64)
+
+
+def _sums_by_blocks(values: NDArray[np.float32], rng: np.random.Generator, resamples: int) -> FloatArray:
+    """The same for many users: how many of the draws fall on each block of users is multinomial too."""
+    from bakeoff.evaluation.kernels import count_draws
+
+    parts = blocks(len(values))
+    sizes = np.array([part.stop - part.start for part in parts])
+    draws = rng.multinomial(len(values), sizes / sizes.sum(), size=resamples)  # (resamples, blocks)
+    sums = np.zeros((resamples, values.shape[1]))
+    for part, size, drawn in zip(parts, sizes, draws.T, strict=True):
+        words = rng.integers(0, 1 << 64, (resamples, -(-int(drawn.max()) // 4)), np.uint64).view(np.uint16)
+        weights = np.empty((resamples, size), np.float32)
+        count_draws(words, np.ascontiguousarray(drawn), weights)
+        sums += weights @ values[part]
+    return sums

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.bootstrap import VALUES_PER_CHUNK, groups_by_users
+from bakeoff.evaluation.bootstrap import groups_by_users
+from bakeoff.evaluation.resampling import USERS_PER_BLOCK, in_chunks
 
 FloatArray = NDArray[np.float64]
 
@@ -31,7 +32,7 @@ def sign_flip_p(differences: FloatArray, rng: np.random.Generator, resamples: in
         complete = differences[np.ix_(users, group)]
         num_patterns = 2 ** len(complete) if len(complete) < 63 else np.inf
         if num_patterns <= resamples:
-            p[group] = _extreme(complete, _all_patterns(len(complete))) / num_patterns
+            p[group] = _extreme(complete, _all_patterns(len(complete)) @ complete) / num_patterns
         else:
             p[group] = (1 + _extreme_at_random(complete, rng, resamples)) / (1 + resamples)
     return p
@@ -57,26 +58,34 @@ def holm(p: FloatArray) -> FloatArray:
 
 
 def _extreme_at_random(differences: FloatArray, rng: np.random.Generator, resamples: int) -> NDArray[np.int64]:
-    num_users = len(differences)
-    extreme = np.zeros(differences.shape[1], np.int64)
-    size = max(1, VALUES_PER_CHUNK // num_users)
-    for start in range(0, resamples, size):
-        shape = (min(size, resamples - start), num_users)
-        bits = np.unpackbits(np.frombuffer(rng.bytes((shape[0] * shape[1] + 7) // 8), np.uint8))
-        extreme += _extreme(differences, bits[: shape[0] * shape[1]].reshape(shape))
+    def in_chunk(own: np.random.Generator, count: int) -> NDArray[np.int64]:
+        sums = np.zeros((count, differences.shape[1]))
+        for start in range(0, len(differences), USERS_PER_BLOCK):
+            block = differences[start : start + USERS_PER_BLOCK]
+            bits = np.unpackbits(np.frombuffer(own.bytes((count * len(block) + 7) // 8), np.uint8))
+            sums += bits[: count * len(block)].reshape(count, -1).astype(np.float64) @ block
+        return _extreme(differences, sums)
+
+    counts = in_chunks(rng, resamples, len(differences), in_chunk)
+    extreme: NDArray[np.int64] = np.sum(list(counts), axis=0)
     return extreme
 
 
-def _extreme(differences: FloatArray, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """[c] how many patterns (bit 1: plus, 0: minus) have a sum at least as far from 0 as the observed."""
+def _extreme(differences: FloatArray, positive: FloatArray) -> NDArray[np.int64]:
+    """[c] how many patterns have a sum at least as far from 0 as the observed.
+
+    Args:
+        differences: float64 [n, c].
+        positive: float64 [patterns, c], sum of the differences that a pattern leaves as they are; it flips the others.
+    """
     observed = differences.sum(axis=0)
-    sums = 2 * (bits.astype(np.float64) @ differences) - observed
+    sums = 2 * positive - observed
     slack = _ROUNDING * np.abs(differences).sum(axis=0)
     counts: NDArray[np.int64] = (np.abs(sums) >= np.abs(observed) - slack).sum(axis=0)
     return counts
 
 
-def _all_patterns(num_users: int) -> NDArray[np.uint8]:
-    """[2^num_users, num_users] every pattern of bits once."""
+def _all_patterns(num_users: int) -> FloatArray:
+    """[2^num_users, num_users] every pattern of zeros (flipped) and ones once."""
     numbers = np.arange(2**num_users)[:, None]
-    return (numbers >> np.arange(num_users) & 1).astype(np.uint8)
+    return (numbers >> np.arange(num_users) & 1).astype(np.float64)

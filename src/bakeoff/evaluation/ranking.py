@@ -1,11 +1,15 @@
 """Top-k lists over the whole catalogue: exact, with ties broken against the model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
+from bakeoff.cores import own_threads
 from bakeoff.errors import BakeoffError
 from bakeoff.models.retriever import Retriever
 from bakeoff.preparation.histories import PAD, Histories, Queries
@@ -21,12 +25,18 @@ _SCORES_PER_CHUNK = 1 << 19
 _SCORES_PER_BLOCK = 1 << 26
 # 256 MiB of float32: with 10⁶ items a block of 1,024 queries would take 4 GB.
 
+_WORTH_COMPILED = 1 << 27
+# Scores from which on loading the compiled selection, half a second, pays: the one in NumPy then takes that long.
+
 _GROUPS_PER_SLOT = 5
 # Groups whose maxima bound the k-th best score. With 5 k of them some 10 % more than k items pass the bound.
 
 _NOT_TRUTH = np.int64(1) << 31
 _INDEX_MASK = _NOT_TRUTH - 1
 _NOTHING = np.iinfo(np.int64).min
+
+BestKeys = Callable[[NDArray[np.float32], Histories, Histories, int], Callable[[], NDArray[np.int64]]]
+"""Given embeddings [m, d] of m queries, what is left out and what counts as hit: waits for their k best keys [m, k]."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,7 @@ def rank(
         exclude: n rows, items that are left out of each list.
         truth: n rows, items that count as hits. They decide about ties and nothing else.
         list_length: k, at least 1.
-        users_per_block: at most; fewer where that many × num_items float32 scores would take more than 256 MiB.
+        users_per_block: queries that are embedded at once. Of their scores at most 256 MiB are held at a time.
         on_block: called after each block with the number of its queries.
 
     Returns:
@@ -78,29 +88,66 @@ def rank(
     """
     item_embeddings = retriever.item_embeddings
     catalogue = _embeddings(item_embeddings, "item", len(item_embeddings))
-    num_items = len(catalogue)
     longest = _largest_norm(catalogue)
-    tiles = _fill_tile(catalogue)
+    num_items = len(catalogue)
     items = np.full((len(queries), list_length), PAD, np.int32)
     scores = np.full((len(queries), list_length), -np.inf, np.float32)
     width = min(list_length, num_items)
-    users_per_block = max(1, min(users_per_block, _SCORES_PER_BLOCK // max(num_items, 1)))
-    for part, block in queries.blocks(users_per_block):
-        embedded = _embeddings(retriever.embed_queries(block), "query", len(block))
-        _check_product(embedded, catalogue, _largest_norm(embedded) * longest)
-        products = (_fill_tile(embedded) @ tiles.T)[: len(block)]
-        products[:, num_items:] = -np.inf
-        rows = np.arange(part.start, part.stop)
-        items[part, :width], scores[part, :width] = _select(products, exclude.take(rows), truth.take(rows), width)
+
+    def finish(part: slice, keys: Callable[[], NDArray[np.int64]]) -> None:
+        items[part, :width], scores[part, :width] = _unpack(keys())
         if on_block is not None:
-            on_block(len(block))
+            on_block(part.stop - part.start)
+
+    with _selection(catalogue, len(queries)) as best_keys:
+        begun = None
+        for part, block in queries.blocks(max(1, users_per_block)):
+            embedded = _embeddings(retriever.embed_queries(block), "query", len(block))
+            _check_product(embedded, catalogue, _largest_norm(embedded) * longest)
+            rows = np.arange(part.start, part.stop)
+            keys = best_keys(embedded, exclude.take(rows), truth.take(rows), width)
+            if begun is not None:  # while a block is ranked the next one is embedded
+                finish(*begun)
+            begun = (part, keys)
+        if begun is not None:
+            finish(*begun)
     return TopLists(items, scores)
 
 
-def _select(
-    scores: NDArray[np.float32], exclude: Histories, truth: Histories, k: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Items and scores of the k best columns of each row; sets excluded scores to −inf in place."""
+@contextmanager
+def _selection(catalogue: NDArray[np.float32], num_queries: int) -> Iterator[BestKeys]:
+    """The way to the best keys that suits so many scores; both give the same."""
+    if num_queries * len(catalogue) < _WORTH_COMPILED:
+        yield partial(_plain_best_keys, _fill_tile(catalogue), len(catalogue))
+        return
+    from bakeoff.evaluation.tiles import TopKeys
+
+    with own_threads(ThreadpoolController()) as pool:
+        yield TopKeys(catalogue, pool).find
+
+
+def _plain_best_keys(
+    tiles: NDArray[np.float32],
+    num_items: int,
+    embedded: NDArray[np.float32],
+    exclude: Histories,
+    truth: Histories,
+    k: int,
+) -> Callable[[], NDArray[np.int64]]:
+    """[num_queries, k] keys of the best items of each query, descending, by NumPy."""
+    best = np.empty((len(embedded), k), np.int64)
+    size = max(1, _SCORES_PER_BLOCK // max(num_items, 1))
+    for start in range(0, len(embedded), size):
+        block = embedded[start : start + size]
+        rows = np.arange(start, start + len(block))
+        products = (_fill_tile(block) @ tiles.T)[: len(block)]
+        products[:, num_items:] = -np.inf
+        best[rows] = _select(products, exclude.take(rows), truth.take(rows), k)
+    return lambda: best
+
+
+def _select(scores: NDArray[np.float32], exclude: Histories, truth: Histories, k: int) -> NDArray[np.int64]:
+    """[num_rows, k] keys of the best columns of each row, descending; sets excluded scores to −inf in place."""
     scores[exclude.rows, exclude.items] = -np.inf
     num_rows, num_columns = scores.shape
     size = max(1, _SCORES_PER_CHUNK // num_columns)
@@ -109,7 +156,7 @@ def _select(
         chunk = scores[start : start + size]
         rows = np.arange(start, start + len(chunk))
         best[start : start + len(chunk)] = _best_keys(chunk, truth.take(rows), k)
-    return _unpack(best)
+    return best
 
 
 def _best_keys(scores: NDArray[np.float32], truth: Histories, k: int) -> NDArray[np.int64]:

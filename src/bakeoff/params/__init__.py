@@ -4,6 +4,7 @@ from bakeoff.params.base import Frozen
 from bakeoff.params.baselines import EASEParams, RecentPopularityParams
 from bakeoff.params.data import ColumnParams, DataParams, SplitParams, ValidationParams
 from bakeoff.params.evaluate import CompareParams, EvaluateParams
+from bakeoff.params.evidence import EvidenceParams, PlantedParams
 from bakeoff.params.mf import MFParams
 from bakeoff.params.root import Params, load_params, parse_params
 from bakeoff.params.softmax import NegativesParams, SoftmaxParams
@@ -15,10 +16,12 @@ __all__ = [
     "DataParams",
     "EASEParams",
     "EvaluateParams",
+    "EvidenceParams",
     "Frozen",
     "MFParams",
     "NegativesParams",
     "Params",
+    "PlantedParams",
     "RecentPopularityParams",
     "SoftmaxParams",
     "SplitParams",

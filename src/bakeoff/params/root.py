@@ -13,6 +13,7 @@ from bakeoff.params.base import Frozen
 from bakeoff.params.baselines import EASEParams, RecentPopularityParams
 from bakeoff.params.data import DataParams, SplitParams, ValidationParams
 from bakeoff.params.evaluate import CompareParams, EvaluateParams
+from bakeoff.params.evidence import EvidenceParams
 from bakeoff.params.mf import MFParams
 from bakeoff.params.softmax import SoftmaxParams
 from bakeoff.params.two_tower import TwoTowerParams
@@ -32,6 +33,7 @@ class Params(Frozen):
     softmax: SoftmaxParams = SoftmaxParams()
     two_tower: TwoTowerParams = TwoTowerParams()
     evaluate: EvaluateParams = EvaluateParams()
+    evidence: EvidenceParams = EvidenceParams()
     compare: CompareParams = CompareParams()
 
     @model_validator(mode="after")

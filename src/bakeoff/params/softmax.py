@@ -26,6 +26,9 @@ class NegativesParams(Frozen):
     """β: the popularity sampler draws items in proportion to train frequency^β."""
     logq_correction: bool = True
     """Whether sampled logits are corrected by the log of their expected count."""
+    correct_targets: bool = True
+    """Whether the positive is corrected as the candidates are; else it stands as it is against an estimate of the
+    whole partition function. Only with logq_correction."""
     selection: Literal["none", "hard", "top-k"] = "none"
     """Which of the sampled candidates a query is trained against: all; draws that grow with the current score, with
     a correction of their own; the highest-scored, for which no correction is exact."""
@@ -80,7 +83,8 @@ class SoftmaxParams(Frozen):
     learning_rate: Annotated[PositiveFloat, Search(low=0.001, high=0.01, log=True)] = 0.003
     """Peak learning rate of Adam, after warm-up and before cosine decay."""
     renormalize_every: NonNegativeInt = 0
-    """Steps after which the item embeddings' weights are brought back to length 1; 0: never."""
+    """Steps after which the weights of item embeddings, and of users' own vectors, are brought back to length 1; 0:
+    never."""
     smoothing: Annotated[NonNegativeFloat, Search(choices=(0.0, 0.5))] = 0.0
     """Strength of smoothing after training: each item embedding moves towards the queries of its users; 0: none."""
     use_user_features: bool = True

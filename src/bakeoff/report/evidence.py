@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bakeoff.errors import BakeoffError
+from bakeoff.report.measured import Measured
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class ModelEvidence:
         training: training.json of the model.
         training_cost: measured cost of training; empty where it was not measured.
         evaluation_cost: measured cost of ranking the catalogue for all test users; empty likewise.
+        shuffled_users: as `users`, asked with the order of each history taken away.
+        shuffled_lists: as `lists`, likewise.
+        sampled: metrics of ranking each test item among a few random ones: user_id, num_test, one column per metric.
+        neighbours: nearest items by cosine: item_id, rank (1-based), neighbour_id, similarity; empty for a model
+            that has one number per item.
+        positions: item embeddings in two dimensions: item_id, x, y; empty likewise.
     """
 
     users: pd.DataFrame
@@ -32,6 +39,11 @@ class ModelEvidence:
     training: Mapping[str, Any]
     training_cost: Mapping[str, float]
     evaluation_cost: Mapping[str, float]
+    shuffled_users: pd.DataFrame
+    shuffled_lists: pd.DataFrame
+    sampled: pd.DataFrame
+    neighbours: pd.DataFrame
+    positions: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,7 @@ class Evidence:
         validation: verdict of the data validation.
         split: sizes, promises and the known weakness of the split.
         dataset: title, terms, citation, url of the data set.
+        measured: variants, planted groups, costs as they grow, the DNN as a scorer.
         data_hash: content hash of data/ as recorded in data.dvc; None where there is no data.dvc.
         skipped: models that could not be trained on this data, with the sentence that says why; not among `models`.
         tuning: records of the search for settings, by model; those that were searched.
@@ -60,6 +73,7 @@ class Evidence:
     validation: Mapping[str, Any]
     split: Mapping[str, Any]
     dataset: Mapping[str, str]
+    measured: Measured
     data_hash: str | None
     skipped: Mapping[str, str] = field(default_factory=dict)
     tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

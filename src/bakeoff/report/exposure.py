@@ -61,7 +61,7 @@ def popularity_profile(evidence: Evidence, k: int) -> pd.DataFrame:
         source (a model's name or WATCHED), group (1 = most popular tenth), share in [0, 1]; a source's shares
         sum to 1.
     """
-    group = _popularity_group(evidence.items)
+    group = popularity_group(evidence.items)
     sources: dict[str, pd.Series] = {
         name: model.lists.loc[model.lists["rank"] <= k, "item_id"] for name, model in evidence.models.items()
     }
@@ -74,7 +74,7 @@ def popularity_profile(evidence: Evidence, k: int) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _popularity_group(items: pd.DataFrame) -> pd.Series:
+def popularity_group(items: pd.DataFrame) -> pd.Series:
     """Item id → 1 (most popular tenth) … NUM_GROUPS, by interactions in train and validation."""
     counts: NDArray[np.int64] = items.fit_count.to_numpy()
     place = np.empty(len(items), np.int64)

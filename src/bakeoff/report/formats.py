@@ -81,9 +81,18 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def duration(value: float) -> str:
+    """The same down to microseconds: 83 µs, 4.2 ms, 0.42 s."""
+    if value < 1e-3:
+        return f"{value * 1e6:.0f} µs"
+    return f"{value * 1e3:.1f} ms" if value < 0.1 else seconds(value)
+
+
 def megabytes(num_bytes: float) -> str:
-    """A size in megabytes (10⁶ bytes), in gigabytes from 1,000 of them."""
+    """A size in megabytes (10⁶ bytes) with a digit below 10, in gigabytes from 1,000 of them."""
     size = num_bytes / _MEGABYTE
+    if size < 10:
+        return f"{size:.1f} MB"
     return f"{size:.0f} MB" if size < 1000 else f"{size / 1000:.2f} GB"
 
 

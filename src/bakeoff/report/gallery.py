@@ -1,44 +1,19 @@
 """The charts of the page, each with its alternative text, its sentence and the table behind it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
-from bakeoff.report import charts, formats, sentences, tables, training_charts, training_tables, tuning
+from bakeoff.report import charts, findings, formats, sentences, tables, training_charts, training_tables, tuning
 from bakeoff.report.accuracy import Difference, Estimate
+from bakeoff.report.figure import Figure
 from bakeoff.report.models import model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
 from bakeoff.report.summary import Summary
-from bakeoff.report.tables import Table
 from bakeoff.report.verdict import cost_sentence
 
 DOTS = ["model", "group", "mean", "low", "high", "fallback"]
 """Columns that a chart of dots is made from."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One chart.
-
-    Attributes:
-        key: unique on the page; part of element ids.
-        title: what is drawn.
-        alt: what a person who can't see it must know of its form.
-        sentence: what to see in it.
-        spec: Vega-Lite specification.
-        table: the same figures as text.
-        open: whether the table stands open below the chart.
-    """
-
-    key: str
-    title: str
-    alt: str
-    sentence: str
-    spec: dict[str, Any]
-    table: Table
-    open: bool = False
 
 
 def figures(summary: Summary) -> dict[str, Figure]:
@@ -54,6 +29,7 @@ def figures(summary: Summary) -> dict[str, Figure]:
         drawn.append(_training_seconds(summary))
     if summary.searches:
         drawn.append(_searches(summary))
+    drawn += findings.figures(summary.findings)
     return {figure.key: figure for figure in drawn}
 
 

@@ -86,6 +86,26 @@ TERMS: dict[str, tuple[str, str]] = {
         "Sampled negatives may be items that the user had. Where they are, they are left out of the loss; what the "
         "mask caught are the false negatives that training would have seen without it.",
     ),
+    "folding": (
+        "Folding",
+        "The mean, over pairs of users and items, of how far the model's score lies above how related the two are, "
+        "both in 0 to 1 (Xin et al. 2017): what a model likes that it has no reason to like. 0 is none.",
+    ),
+    "relatedness": (
+        "Relatedness",
+        "How much a user and an item have to do with each other, from 0 to 1. Known on planted groups: 1 within a "
+        "group, 0 across. On real data it is read from an ALS fit with a high weight on unobserved pairs.",
+    ),
+    "spurious": (
+        "Foreign items, spurious@k",
+        "Share of the first k items whose relatedness to the user lies below a stated threshold; on planted groups "
+        "those of other groups (off-group@k).",
+    ),
+    "sampled-metric": (
+        "Sampled metric",
+        "A metric of the rank that a test item takes among a few random items instead of the whole catalogue. It is "
+        "cheaper, and can order models differently.",
+    ),
     "trial": (
         "Trial",
         "One training with one setting, judged on validation. A pruned one was stopped early because it was behind.",

@@ -1,30 +1,37 @@
 """The same verdict for a pull request: short, and without measured seconds, which differ from run to run."""
 
-from collections.abc import Sequence
-
 from bakeoff.report import formats, tables, training_tables, verdict
+from bakeoff.report.claims import words
+from bakeoff.report.claims.claim import Outcome
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.markdown_tables import escape
+from bakeoff.report.markdown_tables import table as as_markdown
 from bakeoff.report.models import model_label
 from bakeoff.report.summary import Summary
-from bakeoff.report.tables import Cell, Table
+from bakeoff.report.tables import Cell, Column, Table
 
 
 def render(summary: Summary, evidence: Evidence) -> str:
     """The comparison as GitHub-flavoured Markdown."""
     result = summary.result
     parts = [
-        f"# MF or softmax DNN? {_escape(evidence.dataset['title'])}",
+        f"# MF or softmax DNN? {escape(evidence.dataset['title'])}",
         f"**{verdict.headline(result)}.** {verdict.statement(result)}",
         *(f"> {caveat}" for caveat in summary.caveats),
-        *(f"> {model_label(name)} was left out. {_escape(reason)}" for name, reason in evidence.skipped.items()),
+        *(f"> {model_label(name)} was left out. {escape(reason)}" for name, reason in evidence.skipped.items()),
+        "## Claims",
+        words.overview([words.without_costs(claim) for claim in summary.claims if not words.is_cost(claim)])
+        + " Costs differ from run to run: they are judged in the report. Held parts of all parts that are not costs:",
+        _claims(summary),
         "## Accuracy",
         f"Mean over {formats.count(result.num_users)} warm test users with its "
         f"{formats.level(result.confidence)} interval; the highest of a column is bold.",
-        _table(tables.cutoff_table(summary.estimates, summary.cutoff)),
-        "The softmax DNN beside MF on the same users; p is adjusted for the number of rows (Holm), as in all tables.",
-        _table(_differences(summary)),
+        as_markdown(tables.cutoff_table(summary.estimates, summary.cutoff)),
+        f"The softmax DNN beside MF on the same users; p is adjusted (Holm) for {len(summary.differences)} "
+        "metrics, those of longer lists among them.",
+        as_markdown(_differences(summary)),
         "Every model beside the best baseline, which was chosen on the same users.",
-        _table(tables.standing_table(summary.standings, result.metric, result.confidence)),
+        as_markdown(tables.standing_table(summary.standings, result.metric, result.confidence)),
     ]
     if summary.new_users:
         num_new = max(figure.num_users for figure in summary.new_users)
@@ -33,15 +40,29 @@ def render(summary: Summary, evidence: Evidence) -> str:
             "## New users",
             f"{formats.metric_label(result.metric)} over {formats.count(num_new)} users held out of "
             "training, by the first interactions that the model is told; the highest of a column is bold.",
-            _table(table),
+            as_markdown(table),
         ]
     parts += [*_tuning(summary), "## Data", _data(evidence), "## Reproduce", _reproduce(summary)]
     return "\n\n".join(parts) + "\n"
 
 
+def _claims(summary: Summary) -> str:
+    """A row per claim: what the textbook says, and how many of its parts held."""
+    rows = []
+    for claim in summary.claims:
+        without = words.without_costs(claim)
+        told = str(without.outcome) if without.parts else "in the report"
+        tally = words.tally(without) if without.parts else ""
+        strong = without.outcome in {Outcome.HELD, Outcome.NOT} and bool(without.parts)
+        rows.append([Cell(claim.title), Cell(claim.words), Cell(told, tally, strong=strong)])
+    columns = [Column("Claim"), Column("In the textbook's words", prose=True), Column("On this data", prose=True)]
+    return as_markdown(Table("Claims", columns, rows))
+
+
 def _differences(summary: Summary) -> Table:
-    """The paired differences in four columns."""
-    table = tables.difference_table(summary.differences)
+    """The paired differences at the cutoff of the primary metric, in four columns."""
+    shown = [difference for difference in summary.differences if difference.metric.endswith(f"@{summary.cutoff}")]
+    table = tables.difference_table(shown)
     wanted = {"Metric", "Difference", "p, Holm", "Says"}
     kept = [index for index, column in enumerate(table.columns) if column.label in wanted]
     columns = [table.columns[index] for index in kept]
@@ -52,7 +73,7 @@ def _tuning(summary: Summary) -> list[str]:
     if not summary.searches:
         return []
     table = training_tables.search_table(summary.searches)
-    return ["## Tuning", *(f"> {_escape(line)}" for line in summary.effort), _table(table)]
+    return ["## Tuning", *(f"> {escape(line)}" for line in summary.effort), as_markdown(table)]
 
 
 def _data(evidence: Evidence) -> str:
@@ -67,33 +88,10 @@ def _data(evidence: Evidence) -> str:
     return (
         f"Validation {passed}; in quarantine: {quarantined}. "
         f"Split `{evidence.split['method']}`: {kept} of {len(promises)} promises kept. "
-        f"{_escape(evidence.split['weakness'])}"
+        f"{escape(evidence.split['weakness'])}"
     )
 
 
 def _reproduce(summary: Summary) -> str:
     data = summary.provenance.data_hash or "not under version control"
     return f"`make run`, or `dvc repro`. Parameters `{summary.provenance.params_hash[:12]}`, data `{data}`."
-
-
-def _table(table: Table) -> str:
-    rows = [[_escape(column.label) for column in table.columns]]
-    rows.append(["---", *["--:"] * (len(table.columns) - 1)])
-    rows += [[_cell(cell) for cell in row] for row in table.rows]
-    return "\n".join(_row(row) for row in rows)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(cell: Cell) -> str:
-    text = f"**{_escape(cell.text)}**" if cell.strong else _escape(cell.text)
-    return f"{text} ({_escape(cell.detail)})" if cell.detail else text
-
-
-def _escape(text: str) -> str:
-    """Characters that Markdown or HTML would take for markup."""
-    for character in "\\`*_|[]<>":
-        text = text.replace(character, f"\\{character}")
-    return text

@@ -1,8 +1,10 @@
 """The figures as numbers in nested dicts, for `dvc metrics`."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from bakeoff.report.claims.claim import Claim, Outcome
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.slices import spans
 from bakeoff.report.summary import Summary
@@ -35,8 +37,36 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     tree["new_users"] = new_users
     if summary.slices:
         tree["time_since_last_event"] = {span.name: span.to_metrics() for span in spans(summary.slices)}
+    for name, model in evidence.models.items():
+        tree[name] |= {way: dict(model.metrics[way]) for way in ("shuffled", "sampled") if way in model.metrics}
+    tree["claims"] = claim_metrics(summary.claims)
     tree["verdict"] = summary.result.to_metrics()
     return _numbers(tree)
+
+
+OUTCOMES = {Outcome.HELD: 1, Outcome.NONE: 0, Outcome.IN_PART: 0, Outcome.NOT: -1}
+"""How the outcome of a part is written: held, no evidence, did not hold."""
+
+
+def claim_metrics(claims: Sequence[Claim]) -> dict[str, Any]:
+    """Claim → part → its figures and its outcome; without measured costs, which differ from run to run."""
+    return {
+        claim.key: {
+            part.words.key: {
+                "first": part.first,
+                "second": part.second,
+                ("ratio" if part.is_ratio else "difference"): part.difference,
+                "low": part.low,
+                "high": part.high,
+                "p_holm": part.p,
+                "outcome": OUTCOMES[part.outcome],
+            }
+            for part in claim.parts
+            if not part.is_cost
+        }
+        for claim in claims
+        if not all(part.is_cost for part in claim.parts)
+    }
 
 
 def _numbers(tree: dict[str, Any]) -> dict[str, Any]:

@@ -49,9 +49,9 @@ def step_label(first: str) -> str:
 
 
 def new_user_figures(evidence: Evidence, metrics: Sequence[str], statistics: Statistics) -> list[NewUserFigure]:
-    """One figure per step and model."""
+    """One figure per step and model; none without new users."""
     tables = {
-        (first, name): _asked(model.new_users, first)
+        (first, name): asked(model.new_users, first)
         for first in steps(evidence)
         for name, model in evidence.models.items()
     }
@@ -72,15 +72,17 @@ def new_user_figures(evidence: Evidence, metrics: Sequence[str], statistics: Sta
 
 
 def new_user_differences(evidence: Evidence, metric: str, statistics: Statistics) -> dict[str, Difference]:
-    """Step → paired difference softmax − MF on one metric; p adjusted for the number of steps."""
+    """Step → paired difference softmax − MF on one metric; p adjusted for the number of steps; none likewise."""
+    if not steps(evidence):
+        return {}
     softmax, mf = (
-        [_asked(evidence.models[name].new_users, first)[metric].to_numpy(np.float64) for first in steps(evidence)]
+        [asked(evidence.models[name].new_users, first)[metric].to_numpy(np.float64) for first in steps(evidence)]
         for name in (SOFTMAX, MF)
     )
     found = statistics.differences(softmax, mf, [metric] * len(softmax))
     return dict(zip(steps(evidence), found, strict=True))
 
 
-def _asked(table: pd.DataFrame, first: str) -> pd.DataFrame:
+def asked(table: pd.DataFrame, first: str) -> pd.DataFrame:
     """Rows of new users with at least one test item, told `first` interactions."""
     return table[(table.first_interactions == first) & (table.num_test > 0)]

@@ -1,41 +1,57 @@
 """The report as one HTML file that needs nothing but itself."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from bakeoff.evaluation.significance import Verdict
-from bakeoff.report import data_tables, formats, gallery, sentences, tables, training_tables, verdict
+from bakeoff.report import cards, data_tables, formats, gallery, sentences, tables, training_tables, verdict
+from bakeoff.report.claims import words
+from bakeoff.report.environment import environment
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.glossary import glossary
 from bakeoff.report.limits import limits
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, stylesheet
+from bakeoff.report.sections import explore
 from bakeoff.report.summary import Summary
 
-SECTIONS = {
-    "verdict": "Verdict",
-    "accuracy": "Accuracy",
-    "popularity": "Popularity and coverage",
-    "new-users": "New users",
-    "training": "Training and its cost",
-    "tuning": "Tuning",
-    "examples": "A few users",
-    "data": "Data and split",
-    "limits": "Limits",
-    "reproduce": "Reproduce",
-    "glossary": "Glossary",
+CONTENTS = {
+    "Answer": {"verdict": "Verdict", "claims": "The textbook's claims"},
+    "Quality": {
+        "accuracy": "Accuracy",
+        "when": "When",
+        "popularity": "Popularity and coverage",
+        "scorer": "As a scorer",
+        "sampled": "Sampled metrics",
+    },
+    "New to the models": {"new-users": "New users and features", "new-items": "New items"},
+    "What they learn": {
+        "folding": "Folding",
+        "map": "Embedding map",
+        "examples": "Where the models differ",
+        "cards": "Model cards",
+    },
+    "Cost": {
+        "training": "Training",
+        "growth": "Growth and serving",
+        "depth": "Depth and width",
+        "tuning": "Tuning",
+    },
+    "Basis": {
+        "data": "Data and split",
+        "limits": "Limits",
+        "since": "Since the last version",
+        "reproduce": "Reproduce",
+        "glossary": "Glossary",
+    },
 }
-"""Anchor → title, in the order of the page."""
-
-
-UNIT = re.compile(r"(?<=\d) (?=%|(?:s|min|h|MB|GB)\b)|(?<=\bp) (?=[<=])|(?<=[<=]) (?=\d)")
-"""Spaces between a number and its unit, and within `p < 0.001`."""
+"""Group → anchor → title, in the order of the page."""
+SECTIONS = {key: title for group in CONTENTS.values() for key, title in group.items()}
 
 
 @dataclass(frozen=True)
@@ -59,28 +75,22 @@ def render(summary: Summary, evidence: Evidence) -> str:
         _environment()
         .get_template("index.html.j2")
         .render(
-            sections=_sections(summary),
+            **_contents(summary),
+            **_verdict(summary),
+            **_tables(summary, evidence),
+            **_claims(summary),
+            **_explorer(summary),
             summary=summary,
             evidence=evidence,
             figures=shown,
-            specs={key: figure.spec for key, figure in shown.items()},
-            headline=verdict.headline(summary.result),
-            statement=verdict.statement(summary.result),
-            cost=gallery.training_cost(summary),
-            caveats=summary.caveats,
-            outcome=outcome(summary.result),
-            band=interval_band(summary.result),
-            tiles=tiles(summary),
-            standing=sentences.standings(summary.standings, summary.result.confidence),
+            specs={place: spec for figure in shown.values() for place, spec in figure.specs().items()},
             order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
             fallbacks=fallbacks(evidence),
-            **_tables(summary, evidence),
+            cards=cards.cards(summary, evidence),
             limits=limits(summary, evidence),
             glossary=glossary(summary.models),
-            metric=formats.metric_label(summary.result.metric),
-            level=formats.level(summary.result.confidence),
-            style=f"{stylesheet(summary.models)}\n{_resource('style.css')}",
-            script=_resource("charts.js"),
+            style="\n".join([stylesheet(summary.models), _resource("style.css"), _resource("claims.css")]),
+            script="\n".join([_resource("charts.js"), _resource("explore.js")]),
             library=_chart_library(),
         )
     )
@@ -89,13 +99,6 @@ def render(summary: Summary, evidence: Evidence) -> str:
 def outcome(result: verdict.Result) -> str:
     """The contender that is ahead; `none` without evidence."""
     return {Verdict.BETTER: SOFTMAX, Verdict.WORSE: MF, Verdict.NO_EVIDENCE: "none"}[result.verdict]
-
-
-def keep_units(value: object) -> object:
-    """A number and its unit stay on one line: the space between them becomes one that does not break."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return UNIT.sub("\N{NO-BREAK SPACE}", value)
 
 
 def tiles(summary: Summary) -> list[Tile]:
@@ -149,6 +152,31 @@ def fallbacks(evidence: Evidence) -> Mapping[str, str]:
     return {name: model.training["fallback"] for name, model in evidence.models.items() if model.training["fallback"]}
 
 
+def _contents(summary: Summary) -> dict[str, Any]:
+    """Sections that there is something to say in, and the groups that they stand in."""
+    present = {"new-users": bool(summary.new_users), "tuning": bool(summary.searches)}
+    sections = {key: title for key, title in SECTIONS.items() if present.get(key, True)}
+    groups = {group: [key for key in titles if key in sections] for group, titles in CONTENTS.items()}
+    return {"sections": sections, "contents": {group: keys for group, keys in groups.items() if keys}}
+
+
+def _verdict(summary: Summary) -> dict[str, Any]:
+    """What stands at the top."""
+    result = summary.result
+    return {
+        "headline": verdict.headline(result),
+        "statement": verdict.statement(result),
+        "cost": gallery.training_cost(summary),
+        "caveats": summary.caveats,
+        "outcome": outcome(result),
+        "band": interval_band(result),
+        "tiles": tiles(summary),
+        "standing": sentences.standings(summary.standings, result.confidence),
+        "metric": formats.metric_label(result.metric),
+        "level": formats.level(result.confidence),
+    }
+
+
 def _tables(summary: Summary, evidence: Evidence) -> dict[str, tables.Table]:
     """Tables without a chart, by the name that the templates use."""
     result = summary.result
@@ -164,22 +192,31 @@ def _tables(summary: Summary, evidence: Evidence) -> dict[str, tables.Table]:
     }
 
 
+def _claims(summary: Summary) -> dict[str, Any]:
+    """The claims as the template shows them, every figure as text."""
+    level = formats.level(summary.result.confidence)
+    return {
+        "claims": [words.shown(claim) for claim in summary.claims],
+        "claims_overview": words.overview(summary.claims),
+        "claim_rules": words.rules(level),
+    }
+
+
+def _explorer(summary: Summary) -> dict[str, Any]:
+    found = summary.findings.explorer
+    models = list(found.positions) if found else []
+    return {
+        "explorer": found,
+        "explore_data": explore.data(found) if found else {},
+        "explore_model": SOFTMAX if SOFTMAX in models else next(iter(models), ""),
+        "explored": explore.EXPLORED,
+    }
+
+
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("bakeoff.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=keep_units,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(decimal=formats.decimal, percent=formats.percent, count=formats.count, model=model_label)
-    return environment
-
-
-def _sections(summary: Summary) -> Mapping[str, str]:
-    present = {"new-users": bool(summary.new_users), "tuning": bool(summary.searches)}
-    return {key: title for key, title in SECTIONS.items() if present.get(key, True)}
+    made = environment()
+    made.filters.update(outcome_class=words.css_class, tag_color=explore.color_of, tag_shape=explore.path_of)
+    return made
 
 
 def _resource(name: str) -> str:

@@ -3,7 +3,7 @@
 What looks like knowledge of a user's taste may be the continuation of a session: the slices tell them apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,12 +53,9 @@ def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> li
     test = _test_events(evidence)
     if test is None:
         return []
-    users = evidence.models[MF].users.user_id
     found = [(name, events) for name, events in test.groupby("slice", sort=True, observed=True)]
-    lists = {name: _top_lists(evidence, model.lists, users) for name, model in evidence.models.items()}
-    values = [
-        {model: _values(top, events, evidence, users, metric) for model, top in lists.items()} for _, events in found
-    ]
+    lists = top_lists(evidence, {name: model.lists for name, model in evidence.models.items()})
+    values = [values_on(evidence, lists, events, metric) for _, events in found]
     estimates = statistics.estimates([(model, metric, column) for part in values for model, column in part.items()])
     softmax, mf = ([part[model] for part in values] for model in (SOFTMAX, MF))
     differences = statistics.differences(softmax, mf, [metric] * len(found))
@@ -104,8 +101,37 @@ def share_within_an_hour(slices: Sequence[Slice]) -> float:
     return soon / total if total else float("nan")
 
 
+def later_events(evidence: Evidence, seconds: float) -> pd.DataFrame | None:
+    """Test events more than `seconds` after the last known one; None where the data has no time."""
+    test = _test_events(evidence)
+    return None if test is None else test[test.gap > seconds]
+
+
+def soon_events(evidence: Evidence, seconds: float) -> pd.DataFrame | None:
+    """The other test events, at most `seconds` after the last known one; None likewise."""
+    test = _test_events(evidence)
+    return None if test is None else test[test.gap <= seconds]
+
+
+def top_lists(evidence: Evidence, frames: Mapping[str, pd.DataFrame]) -> dict[str, TopLists]:
+    """Name → lists as arrays, rows in the order of the evaluated users, items as places in the catalogue."""
+    users = evidence.models[MF].users.user_id
+    return {name: _top_lists(evidence, frame, users) for name, frame in frames.items()}
+
+
+def values_on(
+    evidence: Evidence, lists: Mapping[str, TopLists], events: pd.DataFrame, metric: str
+) -> dict[str, NDArray[np.float64]]:
+    """Name → [num_users] the metric of whole lists with truth cut to `events`; NaN for users without any of them."""
+    users = evidence.models[MF].users.user_id
+    row, item = _codes(events, evidence, users)
+    truth = Histories.from_rows(row, item, events.timestamp.to_numpy(), len(users))
+    cutoff = int(metric.partition("@")[2])
+    return {name: accuracy_per_user(top, truth, [cutoff])[metric] for name, top in lists.items()}
+
+
 def _test_events(evidence: Evidence) -> pd.DataFrame | None:
-    """Test events with the slice that they fall into."""
+    """Test events with their gap in seconds and the slice that they fall into."""
     events = evidence.events
     known = events[events.part != "test"].groupby("user_id").timestamp.max()
     test = events[events.part == "test"]
@@ -113,7 +139,7 @@ def _test_events(evidence: Evidence) -> pd.DataFrame | None:
     if gap.empty or not (events.timestamp > 0).any() or (gap < 0).any():
         return None
     ends = [-1, *(end for end in GAPS.values() if end is not None), np.inf]
-    return test.loc[gap.index].assign(slice=pd.cut(gap, ends, labels=list(GAPS)))
+    return test.loc[gap.index].assign(gap=gap, slice=pd.cut(gap, ends, labels=list(GAPS)))
 
 
 def _top_lists(evidence: Evidence, lists: pd.DataFrame, users: pd.Series) -> TopLists:
@@ -126,17 +152,8 @@ def _top_lists(evidence: Evidence, lists: pd.DataFrame, users: pd.Series) -> Top
     return TopLists(items, scores)
 
 
-def _values(
-    top: TopLists, events: pd.DataFrame, evidence: Evidence, users: pd.Series, metric: str
-) -> NDArray[np.float64]:
-    """[num_users] the metric with truth cut to `events`; NaN for users without any of them."""
-    row, item = _codes(events, evidence, users)
-    truth = Histories.from_rows(row, item, events.timestamp.to_numpy(), len(users))
-    return accuracy_per_user(top, truth, [int(metric.partition("@")[2])])[metric]
-
-
 def _codes(frame: pd.DataFrame, evidence: Evidence, users: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row of each user among `users`, and place of each item in the catalogue."""
-    row = frame.user_id.map(pd.Series(np.arange(len(users)), index=users))
-    item = frame.item_id.map(pd.Series(np.arange(len(evidence.items)), index=evidence.items.item_id))
-    return row.to_numpy(np.int64), item.to_numpy(np.int64)
+    row = pd.Index(users).get_indexer(frame.user_id)
+    item = pd.Index(evidence.items.item_id).get_indexer(frame.item_id)
+    return row.astype(np.int64), item.astype(np.int64)

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from bakeoff.evaluation.significance import Verdict
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
+from bakeoff.report.claims.asked import judge_claims
+from bakeoff.report.claims.claim import Claim
 from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import Exposure, exposures, popularity_profile
+from bakeoff.report.findings import Findings, find
 from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
@@ -55,6 +58,8 @@ class Summary:
         searches: how settings were searched; empty without records.
         effort: what must be said of the searches.
         examples: a few users.
+        claims: the textbook's claims, judged.
+        findings: the evidence behind them, section by section.
         provenance: what made the report.
     """
 
@@ -77,6 +82,8 @@ class Summary:
     searches: Sequence[Search]
     effort: Sequence[str]
     examples: Sequence[Example]
+    claims: Sequence[Claim]
+    findings: Findings
     provenance: Provenance
 
     @property
@@ -110,8 +117,6 @@ def summarize(evidence: Evidence, params: Params) -> Summary:
     softmax, mf = ([users[name][metric].to_numpy() for metric in metrics] for name in (SOFTMAX, MF))
     differences = statistics.differences(softmax, mf, metrics)
     cutoff = int(primary.partition("@")[2])
-    has_new_users = len(evidence.models[REFERENCE].new_users) > 0
-    found = searches(evidence)
     return Summary(
         result=_result(primary, estimates, differences, _against_reference(values, primary, statistics), params),
         estimates=estimates,
@@ -123,15 +128,17 @@ def summarize(evidence: Evidence, params: Params) -> Summary:
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),
         profile=popularity_profile(evidence, cutoff),
-        new_users=new_user_figures(evidence, metrics, statistics) if has_new_users else [],
-        new_differences=new_user_differences(evidence, primary, statistics) if has_new_users else {},
+        new_users=new_user_figures(evidence, metrics, statistics),
+        new_differences=new_user_differences(evidence, primary, statistics),
         training=training_figures(evidence),
         curves=learning_curves(evidence),
         phases=training_phases(evidence),
         masked=masked_shares(evidence),
-        searches=found,
+        searches=(found := searches(evidence)),
         effort=warnings(found, list(evidence.models), evidence.dataset["name"]),
         examples=choose_examples(evidence, primary, params.compare.example_users),
+        claims=judge_claims(evidence, params, statistics),
+        findings=find(evidence, params, statistics),
         provenance=provenance(params, evidence.data_hash),
     )
 

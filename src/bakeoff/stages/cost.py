@@ -16,6 +16,8 @@ from bakeoff.workspace import Workspace
 MEASURED = ("wall_seconds", "cpu_seconds", "peak_memory_bytes")
 """What is measured of every stage."""
 
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB on Linux
+
 
 @dataclass
 class Cost:
@@ -63,12 +65,12 @@ def _cpu_seconds() -> float:
 
 
 def _peak_memory_bytes() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB on Linux
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
-    return max(_own_peak_bytes(unit), children)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _MAXRSS_UNIT
+    return max(own_peak_memory_bytes(), children)
 
 
-def _own_peak_bytes(unit: int) -> int:
+def own_peak_memory_bytes() -> int:
+    """Largest resident memory of this process since it started, libraries included."""
     # On Linux ru_maxrss survives exec: a small process that a large one started would report the large one's
     # memory.
     try:
@@ -76,4 +78,4 @@ def _own_peak_bytes(unit: int) -> int:
         [peak] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
         return int(peak) * 1024
     except (OSError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT

@@ -1,28 +1,27 @@
 """Stage `evaluate`: exported retriever + split → top-k lists, and every metric per user, of one model."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation import accuracy, measures
 from bakeoff.evaluation.asking import Answers, Asker
+from bakeoff.evaluation.sampled import sampled_metrics
+from bakeoff.evaluation.shuffling import shuffled
 from bakeoff.models.retriever import Retriever
 from bakeoff.params import EvaluateParams, Params
-from bakeoff.preparation.histories import PAD
+from bakeoff.preparation.histories import Histories
 from bakeoff.stages.cost import measure
-from bakeoff.stages.files import replaced, write_json
+from bakeoff.stages.evaluation_files import Evaluated, write_evaluation
 from bakeoff.stages.prepared import HeldOut, Prepared, load_held_out, load_prepared
+from bakeoff.stages.retrievers import Load, load_fitting
 from bakeoff.stages.skipped import skip_evaluation, why_skipped
 from bakeoff.workspace import Workspace
 
@@ -30,15 +29,19 @@ ALL = "all"
 """`first_interactions` of new users who were asked about with their whole history."""
 
 
-def run(params: Params, workspace: Workspace, model: str, load: Callable[[Path], Retriever] | None = None) -> None:
+def run(params: Params, workspace: Workspace, model: str, load: Load | None = None) -> None:
     """Rank the whole catalogue for warm users with test items and for new users; write lists and metrics.
+
+    Warm users are asked about twice: with their history as it was, and with its order shuffled. Beside the ranking of
+    the whole catalogue stands that of each test item among `evidence.sampled_candidates` random ones. Users are ranked
+    `evaluate.users_per_block` at a time, which bounds memory.
 
     Reads artifacts/split and models/<model>; writes artifacts/evaluation/<model> and
     artifacts/cost/evaluate_<model>.json. A split without new users gives empty tables for them; a model that
     training skipped gives a metrics.json with the reason and nothing else.
 
     Args:
-        params: only `evaluate` is used.
+        params: `evaluate`, `seed` and `evidence.sampled_candidates` are used.
         workspace: where files lie.
         model: name of the model.
         load: reads a retriever from its directory; `models.exported.load_retriever` if None.
@@ -50,7 +53,7 @@ def run(params: Params, workspace: Workspace, model: str, load: Callable[[Path],
     with measure(workspace, f"evaluate_{model}") as cost:
         reason = why_skipped(workspace, model)
         if reason is not None:
-            cost.note(ranking_seconds=0.0, ranked_queries=0)
+            cost.note(ranking_seconds=0.0, ranked_queries=0, sampled_seconds=0.0)
             skip_evaluation(workspace, model, reason)
             return
         prepared = load_prepared(workspace)
@@ -61,19 +64,57 @@ def run(params: Params, workspace: Workspace, model: str, load: Callable[[Path],
                 "No warm user has a test item, so there is nothing to measure: raise split.test_share in "
                 "params.yaml, or bring more events per user, and split again."
             )
-        new = _with_events(held_out.new_test.lengths)
-        retriever = _load(workspace, model, prepared.num_items, load)
-        start = time.perf_counter()
-        with _progress(model, len(warm) + len(new) * len(_steps(params.evaluate))) as advance:
-            asker = Asker(retriever, params.evaluate.list_length, params.evaluate.users_per_block, advance)
-            test = _ask_warm(asker, prepared, held_out, warm)
-            steps = {
-                name: _ask_new(asker, prepared, held_out, new, first) for name, first in _steps(params.evaluate).items()
-            }
-        seconds = time.perf_counter() - start
-        cost.note(ranking_seconds=seconds, ranked_queries=len(test) + sum(len(step) for step in steps.values()))
-        metrics = _write_evaluation(workspace.evaluation(model), prepared, test, steps, params.evaluate)
-    _print_summary(model, metrics, prepared.num_items, seconds)
+        retriever = load_fitting(workspace, model, prepared.num_items, load)
+        found, figures = _evaluate(params, _Question(prepared, held_out, warm), retriever, model)
+        cost.note(**figures)
+        metrics = write_evaluation(workspace.evaluation(model), prepared, found, params.evaluate)
+    _print_summary(model, metrics, prepared.num_items, figures["ranking_seconds"])
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked: a split, and its warm users with test items."""
+
+    prepared: Prepared
+    held_out: HeldOut
+    warm: NDArray[np.int64]
+
+
+def _evaluate(
+    params: Params, question: _Question, retriever: Retriever, model: str
+) -> tuple[Evaluated, dict[str, float]]:
+    """What the model answers, and what the answers cost."""
+    prepared, held_out, warm = question.prepared, question.held_out, question.warm
+    known = prepared.known()
+    new = _with_events(held_out.new_test.lengths)
+    steps = _steps(params.evaluate)
+    start = time.perf_counter()
+    with _progress(model, 2 * len(warm) + len(new) * len(steps)) as advance:
+        asker = Asker(retriever, params.evaluate.list_length, params.evaluate.users_per_block, advance)
+        test = _ask_warm(asker, question, known)
+        without_order = _ask_warm(asker, question, shuffled(known, _draws(params, "shuffled")))
+        new_users = {name: _ask_new(asker, prepared, held_out, new, first) for name, first in steps.items()}
+    ranked = time.perf_counter()
+    sampled = sampled_metrics(
+        retriever,
+        prepared.queries(known, warm),
+        known.merged(held_out.test).take(warm),
+        held_out.test.take(warm),
+        params.evidence.sampled_candidates,
+        _draws(params, "sampled"),
+        params.evaluate.users_per_block,
+    )
+    figures = {
+        "ranking_seconds": ranked - start,
+        "ranked_queries": 2 * len(test) + sum(map(len, new_users.values())),
+        "sampled_seconds": time.perf_counter() - ranked,
+    }
+    return Evaluated(test, without_order, new_users, sampled, retriever.item_embeddings), figures
+
+
+def _draws(params: Params, purpose: Literal["shuffled", "sampled"]) -> np.random.Generator:
+    """The same draws for every model; one purpose has nothing to do with the other."""
+    return np.random.default_rng([params.seed, ("shuffled", "sampled").index(purpose)])
 
 
 def _with_events(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -85,24 +126,6 @@ def _steps(params: EvaluateParams) -> dict[str, int | None]:
     return {**{str(count): count for count in params.first_interactions}, ALL: None}
 
 
-def _load(workspace: Workspace, model: str, num_items: int, load: Callable[[Path], Retriever] | None) -> Retriever:
-    retriever = (load or _load_exported)(workspace.model(model))
-    found = len(retriever.item_embeddings)
-    if found != num_items:
-        raise BakeoffError(
-            f"{workspace.model(model)} knows {found} items and the split's catalogue has {num_items}: "
-            f"the model was trained on another split. Run `bakeoff train {model}` again."
-        )
-    return retriever
-
-
-def _load_exported(path: Path) -> Retriever:
-    # Imports TensorFlow, which takes seconds: what is wrong with the split is told before that.
-    from bakeoff.models.exported import load_retriever
-
-    return load_retriever(path)
-
-
 @contextmanager
 def _progress(model: str, total: int) -> Iterator[Callable[[int], None]]:
     console = Console(stderr=True)
@@ -111,9 +134,11 @@ def _progress(model: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda users: progress.advance(task, users)
 
 
-def _ask_warm(asker: Asker, prepared: Prepared, held_out: HeldOut, users: NDArray[np.int64]) -> Answers:
-    known = prepared.known()
-    return asker.ask(users, prepared.queries(known, users), known.take(users), held_out.test.take(users))
+def _ask_warm(asker: Asker, question: _Question, told: Histories) -> Answers:
+    """Ask about warm users, who are told as having these histories."""
+    prepared, users = question.prepared, question.warm
+    truth = question.held_out.test.take(users)
+    return asker.ask(users, prepared.queries(told, users), told.take(users), truth)
 
 
 def _ask_new(
@@ -126,94 +151,6 @@ def _ask_new(
     history = held_out.new_history
     told = history if first is None else history.first(first)
     return asker.ask(users, prepared.queries(told, users), history.take(users), held_out.new_test.take(users))
-
-
-def _write_evaluation(
-    folder: Path, prepared: Prepared, test: Answers, steps: Mapping[str, Answers], params: EvaluateParams
-) -> dict[str, Any]:
-    """All files appear at once."""
-    per_user = _per_user(prepared, test, params)
-    per_new_user = {
-        name: measures.accuracy_per_user(answers.lists, answers.truth, params.cutoffs)
-        for name, answers in steps.items()
-    }
-    metrics = {
-        "test": _summary(test, per_user)
-        | _or_none(measures.of_all_lists(test.lists, per_user, prepared.num_items, params.cutoffs)),
-        "new_users": {name: _summary(answers, per_new_user[name]) for name, answers in steps.items()},
-    }
-    new_lists = [_with_step(_lists_table(prepared, answers), name) for name, answers in steps.items()]
-    new_users = [
-        _with_step(_users_table(prepared, answers, per_new_user[name], with_fallback=True), name)
-        for name, answers in steps.items()
-    ]
-    with replaced(folder) as new:
-        pq.write_table(_lists_table(prepared, test), new / "recommendations.parquet")
-        pq.write_table(_users_table(prepared, test, per_user), new / "users.parquet")
-        pq.write_table(pa.concat_tables(new_lists), new / "new_user_recommendations.parquet")
-        pq.write_table(pa.concat_tables(new_users), new / "new_users.parquet")
-        write_json(new / "metrics.json", metrics)
-    return metrics
-
-
-def _per_user(prepared: Prepared, test: Answers, params: EvaluateParams) -> dict[str, NDArray[np.float64]]:
-    return measures.accuracy_per_user(test.lists, test.truth, params.cutoffs) | measures.popularity_per_user(
-        test.lists,
-        test.told,
-        prepared.items["train_count"].to_numpy(np.int64),
-        prepared.num_warm_users,
-        params.cutoffs,
-    )
-
-
-def _summary(answers: Answers, per_user: dict[str, NDArray[np.float64]]) -> dict[str, float | None]:
-    fallback = float(answers.fallback.mean()) if len(answers) else math.nan
-    return {"num_users": len(answers)} | _or_none({"fallback_share": fallback} | measures.means(per_user))
-
-
-def _or_none(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN: null where a figure is not defined."""
-    return {name: None if math.isnan(value) else value for name, value in figures.items()}
-
-
-def _lists_table(prepared: Prepared, answers: Answers) -> pa.Table:
-    """One row per recommended item: user_id, rank from 1, item_id, score."""
-    row, place = np.nonzero(answers.lists.items != PAD)
-    return pa.table(
-        {
-            "user_id": _ids(prepared.users["user_id"], answers.users[row]),
-            "rank": (place + 1).astype(np.int32),
-            "item_id": _ids(prepared.items["item_id"], answers.lists.items[row, place]),
-            "score": answers.lists.scores[row, place],
-        }
-    )
-
-
-def _users_table(
-    prepared: Prepared,
-    answers: Answers,
-    per_user: Mapping[str, NDArray[np.float64]],
-    with_fallback: bool = False,
-) -> pa.Table:
-    """One row per user: user_id, num_history (events told), num_test (different items), metrics."""
-    return pa.table(
-        {
-            "user_id": _ids(prepared.users["user_id"], answers.users),
-            "num_history": answers.told.lengths,
-            "num_test": accuracy.num_relevant(answers.truth),
-            **({"fallback": answers.fallback} if with_fallback else {}),
-            **per_user,
-        }
-    )
-
-
-def _ids(ids: Any, index: NDArray[np.integer]) -> pa.Array:
-    return pa.array(ids, pa.string()).take(pa.array(index))
-
-
-def _with_step(table: pa.Table, name: str) -> pa.Table:
-    column = pa.array([name] * table.num_rows, pa.string())
-    return table.add_column(1, "first_interactions", column)
 
 
 def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, seconds: float) -> None:

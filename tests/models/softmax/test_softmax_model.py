@@ -112,6 +112,16 @@ def test_the_correction_is_made_only_where_the_settings_say_so():
         assert abs(alone - float(without.compute_loss(batch))) > 0.1
 
 
+def test_targets_stand_as_they_are_where_the_settings_leave_them_uncorrected():
+    batch = first_batch(settings({"sampler": "uniform", "num_sampled": 6}))
+    with_it = model_of(settings({"correct_targets": True}))
+    without = model_of(settings({"correct_targets": False}), like=with_it)
+    name = "target_log_expected_count"
+    bare = batch | {name: tf.zeros_like(batch[name])}
+    assert float(without.compute_loss(batch)) == float(with_it.compute_loss(bare))
+    assert abs(float(with_it.compute_loss(batch)) - float(with_it.compute_loss(bare))) > 0.1
+
+
 @pytest.mark.parametrize("corrected", [True, False])
 def test_the_best_of_all_candidates_are_all_of_them(corrected):
     negatives = {"sampler": "uniform", "num_sampled": 6, "logq_correction": corrected}

@@ -178,6 +178,18 @@ def test_item_embeddings_are_brought_back_to_length_one_after_so_many_steps():
     assert id_lengths(made) == pytest.approx(np.repeat([1, 0], [10, 2]), abs=1e-5)
 
 
+def test_users_own_vectors_are_brought_back_with_them():
+    made = trainer(settings(renormalize_every=4), numbered(ROWS), sizes={"user_id": 4})
+
+    def lengths():
+        return np.linalg.norm(made._model.query_tower.user_embeddings.numpy(), axis=1)
+
+    made.run_epoch()
+    assert np.abs(lengths() - 1).min() > 1e-3
+    made.run_epoch()
+    assert lengths() == pytest.approx(np.ones(5), abs=1e-5)
+
+
 def test_lengths_are_left_alone_unless_the_settings_say_so(trained):
     assert np.abs(id_lengths(trained)[:10] - 1).min() > 1e-3
 

@@ -1,10 +1,8 @@
 """Tall matrices in blocks of rows, a block a thread; no result depends on the number of threads.
 
-BLAS is held to one thread meanwhile: on a busy machine its own threads wait for each other at every barrier
-(measured on two cores with eight processes: 8 times the CPU time for an eigendecomposition at d = 512).
+BLAS is held to one thread meanwhile; see bakeoff.cores.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +11,8 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
+
+from bakeoff.cores import own_threads
 
 ROWS_PER_BLOCK = 4096
 """2¹² × d floats are copied at once by each thread: 1 MiB at d = 64."""
@@ -35,7 +35,7 @@ class Blocks:
     @contextmanager
     def running(cls, blas: ThreadpoolController) -> Iterator[Self]:
         """One thread per core that this process may use, and BLAS held to one."""
-        with blas.limit(limits=1, user_api="blas"), ThreadPoolExecutor(_num_cores()) as pool:
+        with own_threads(blas) as pool:
             yield cls(pool)
 
     def eigenbasis(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
@@ -68,15 +68,3 @@ class Blocks:
 
 def _slices(size: int) -> list[slice]:
     return [slice(start, start + ROWS_PER_BLOCK) for start in range(0, size, ROWS_PER_BLOCK)]
-
-
-def _num_cores() -> int:
-    """Cores that this process may use: OMP_NUM_THREADS, by which BLAS is limited too, limits them."""
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(_available(), int(limit)) if limit.isdigit() and int(limit) > 0 else _available()
-
-
-def _available() -> int:
-    if hasattr(os, "sched_getaffinity"):  # Linux; elsewhere a process can't be held to some of the cores
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

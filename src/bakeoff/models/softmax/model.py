@@ -82,9 +82,12 @@ class SoftmaxDNN(tfrs.models.Model):
     def _log_expected_counts(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """Of the candidates [S] and of the targets [P]; zeros where the settings ask for no correction."""
         counts = inputs["log_expected_count"], inputs["target_log_expected_count"]
-        if self._params.negatives.logq_correction:
-            return counts
-        return tf.zeros_like(counts[0]), tf.zeros_like(counts[1])
+        negatives = self._params.negatives
+        is_corrected = negatives.logq_correction, negatives.logq_correction and negatives.correct_targets
+        candidates, targets = (
+            count if wanted else tf.zeros_like(count) for count, wanted in zip(counts, is_corrected, strict=True)
+        )
+        return candidates, targets
 
     def _queries(self, inputs: dict[str, Any], embeddings: Any, step: Any) -> Any:
         """Query embeddings [R, d]; a user's features are repeated for each of its C queries."""

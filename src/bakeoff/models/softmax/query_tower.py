@@ -104,6 +104,11 @@ class QueryTower(tf.keras.layers.Layer):
             hidden = layer(hidden)
         return self.scaled(query + self._output(hidden))
 
+    def renormalize(self) -> None:
+        """Bring the users' own vectors back to length 1, as `ItemTower.renormalize` does those of items."""
+        if self._user_column is not None:
+            self.user_embeddings.assign(tf.math.l2_normalize(self.user_embeddings, axis=-1))
+
     def scaled(self, embeddings: Any) -> Any:
         """Of length 1, where the settings normalise."""
         return tf.math.l2_normalize(embeddings, axis=-1) if self._params.normalize else embeddings

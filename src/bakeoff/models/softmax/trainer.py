@@ -75,6 +75,7 @@ class SoftmaxTrainer:
             # Counted over all epochs: one may have fewer steps.
             if every and int(self._model.optimizer.iterations) % every == 0:
                 self._model.item_tower.renormalize()
+                self._model.query_tower.renormalize()
         return float(tf.reduce_mean(losses))
 
     def encoder(self) -> SoftmaxEncoder:

@@ -1,0 +1,98 @@
+"""Peak memory of preparation and training on made data: by default 10⁷ events, 10⁶ items, 2·10⁴ users.
+
+Each step is the project's own command in a process of its own, for one epoch; items are drawn by Zipf's law. Memory
+grows with the batch and the parameters, and not with users × items: a float for each pair would take 80 GB here.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ruamel.yaml import YAML
+
+from bakeoff.params import load_params
+from bakeoff.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parent.parent
+DAY = 86_400
+
+
+def main() -> None:
+    """Print a Markdown table, a row per step."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--dim", type=int, default=64, help="of both contenders (default: 64)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder))
+        write_tables(workspace, arguments.users, arguments.items, arguments.events)
+        write_params(workspace, arguments.dim)
+        print(
+            f"{arguments.events:,} events, {arguments.items:,} items, {arguments.users:,} users, d = {arguments.dim}.\n"
+        )
+        print("| step | seconds | peak memory, GiB |\n|---|---|---|")
+        for step in ("split", "train mf", "train softmax"):
+            seconds, peak = measured(step.split(), workspace)
+            print(f"| {step} | {seconds:.0f} | {peak / 2**30:.2f} |", flush=True)
+
+
+def write_tables(workspace: Workspace, num_users: int, num_items: int, num_events: int) -> None:
+    """Validated tables: every item once, then items by Zipf's law; users alike often, seconds in order."""
+    rng = np.random.default_rng(0)
+    weights = 1 / np.arange(1, num_items + 1)
+    drawn = rng.choice(num_items, num_events - num_items, p=weights / weights.sum())
+    items = rng.permutation(np.concatenate([np.arange(num_items), drawn]))
+    users = np.arange(num_events) % num_users
+    workspace.validated.mkdir(parents=True)
+    interactions = {
+        "user_id": as_text(users),
+        "item_id": as_text(items),
+        "timestamp": 1_500_000_000 + rng.integers(0, 1000 * DAY, num_events),
+        "rating": np.full(num_events, 5.0),
+    }
+    pq.write_table(pa.table(interactions), workspace.validated / "interactions.parquet")
+    pq.write_table(pa.table({"user_id": as_text(np.arange(num_users))}), workspace.validated / "users.parquet")
+    ids = as_text(np.arange(num_items))
+    pq.write_table(pa.table({"item_id": ids, "title": ids}), workspace.validated / "items.parquet")
+
+
+def as_text(numbers: np.ndarray[Any, Any]) -> pa.Array:
+    return pa.array(numbers).cast(pa.string())
+
+
+def write_params(workspace: Workspace, dim: int) -> None:
+    """The shipped settings, for one epoch, without features; a catalogue of this size has no room for EASE."""
+    values = load_params(ROOT / "params.yaml").model_dump(mode="json")
+    values["data"] |= {"user_features": {}, "item_features": {}}
+    values["mf"] |= {"dim": dim, "max_epochs": 1}
+    values["softmax"] |= {"dim": dim, "max_epochs": 1, "users_per_batch": 256}
+    with workspace.params.open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(values, file)
+
+
+def measured(arguments: list[str], workspace: Workspace) -> tuple[float, int]:
+    """Seconds and peak resident memory, in bytes, of `bakeoff` with these arguments."""
+    code = (
+        "import resource, sys, json; from bakeoff.cli import app; app(standalone_mode=False);"
+        "print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss), file=sys.stderr)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=workspace.root, capture_output=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr.decode()[-2000:]}")
+    kibibytes: int = json.loads(done.stderr.decode().strip().splitlines()[-1])
+    return time.perf_counter() - start, kibibytes * 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""Time to rank a catalogue for all users beside the bare matrix product, and beside peers that rank.
+
+Run it in a workspace whose split is made (`make run`), with the Python of an environment that has implicit:
+
+    python benchmarks/ranking.py --workspace artifacts/bench/gowalla/workspace --peer-python .venv-peers/bin/python
+
+Embeddings are those of a few epochs of ALS. Everyone makes lists of 100 items for every user, seen items left out, from
+the same arrays and on the same cores, and takes turns with the others: whatever else the machine does meets all. What
+counts is the median over the turns. The product writes its float32 scores, 1,024 users at a time, into one array that
+stays; nothing is selected.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+# The peer's environment has no bakeoff: what is imported from it is imported where it is used.
+
+BARE, OURS, TENSORFLOW, PEER = "bare product", "bakeoff", "TensorFlow", "implicit"
+LIST_LENGTH = 100
+USERS_PER_BLOCK = 1024
+BAR = 1.5
+"""Largest ratio of our time to that of the bare product that is good enough."""
+
+Figures = dict[str, float]
+Measure = Callable[[], Figures]
+Arrays = dict[str, Any]
+
+
+def main() -> None:
+    """Print, and with --write keep, a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, default=Path(), help="its artifacts/split is read (default: here)")
+    parser.add_argument("--peer-python", help="an environment with implicit; without it the peer is left out")
+    parser.add_argument("--dims", type=int, nargs="+", default=[64, 128, 512])
+    parser.add_argument("--epochs", type=int, default=4, help="of the ALS that makes the embeddings (default: 4)")
+    parser.add_argument("--repeats", type=int, default=5, help="turns (default: 5)")
+    parser.add_argument("--users", type=int, help="that are ranked for, the first ones (default: all)")
+    parser.add_argument("--write", type=Path, help="file for the table, such as benchmarks/results/ranking.md")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        serve_peer(arguments.worker)
+        return
+    title, rows = "", []
+    with tempfile.TemporaryDirectory() as folder:
+        for dim in arguments.dims:
+            path = Path(folder) / f"{dim}.npz"
+            title = write_arrays(arguments.workspace, path, dim, arguments.epochs, arguments.users)
+            rows += rows_of(dim, take_turns(path, arguments.peer_python, arguments.repeats))
+    page = markdown(title, rows, arguments)
+    if arguments.write:
+        from bakeoff.stages.files import write_text
+
+        write_text(arguments.write, page)
+    sys.stdout.write(page)
+
+
+def take_turns(path: Path, peer_python: str | None, repeats: int) -> dict[str, list[Figures]]:
+    """Figures of every turn but the first, in which code is compiled and traced."""
+    with np.load(path) as file, ExitStack() as stack:
+        arrays = dict(file)
+        measures = {BARE: bare(arrays), OURS: ours(arrays), TENSORFLOW: tensorflow(arrays)}
+        if peer_python:
+            measures[PEER] = stack.enter_context(peer(peer_python, path))
+        found: dict[str, list[Figures]] = {name: [] for name in measures}
+        for _ in range(repeats + 1):
+            for name, measure in measures.items():
+                found[name].append(measure())
+    return {name: turns[1:] for name, turns in found.items()}
+
+
+def rows_of(dim: int, found: dict[str, list[Figures]]) -> list[str]:
+    """A row of the table per system; ratios are to the bare product of the same turn, and the median of them."""
+    rows = []
+    for name, turns in found.items():
+        wall, cpu = (median(turn[key] for turn in turns) for key in ("wall_seconds", "cpu_seconds"))
+        ratios = [
+            median(turn[key] / bare[key] for turn, bare in zip(turns, found[BARE], strict=True))
+            for key in ("wall_seconds", "cpu_seconds")
+        ]
+        rate = turns[0]["users"] / wall
+        rows.append(f"| {dim} | {name} | {wall:.2f} | {cpu:.2f} | {rate:,.0f} | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+    return rows
+
+
+def markdown(title: str, rows: list[str], arguments: argparse.Namespace) -> str:
+    """The page."""
+    command = "python benchmarks/ranking.py --workspace artifacts/bench/gowalla/workspace"
+    command += f" --dims {' '.join(map(str, arguments.dims))}"
+    command += f" --users {arguments.users}" if arguments.users else ""
+    command += " --peer-python .venv-peers/bin/python" if arguments.peer_python else ""
+    lines = [
+        "# Ranking beside the bare matrix product",
+        f"Made by `{command} --repeats {arguments.repeats}`.",
+        f"{title}; the best {LIST_LENGTH} items of every user, seen ones left out. {num_cores()} cores; medians over "
+        f"{arguments.repeats} turns that systems take one after the other. The bar is a time of at most {BAR} × that "
+        "of the bare float32 product by BLAS.",
+        "\n".join(
+            [
+                "| d | system | s | CPU s | users/s | time ÷ bare product | CPU ÷ bare product |",
+                "|---|---|---|---|---|---|---|",
+                *rows,
+            ]
+        ),
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def bare(arrays: Arrays) -> Measure:
+    """The product alone."""
+    queries, items = arrays["queries"], arrays["items"]
+    scores = np.empty((USERS_PER_BLOCK, len(items)), np.float32)
+
+    def multiply() -> None:
+        for start in range(0, len(queries), USERS_PER_BLOCK):
+            block = queries[start : start + USERS_PER_BLOCK]
+            np.matmul(block, items.T, out=scores[: len(block)])
+
+    return lambda: measured(multiply, len(queries))
+
+
+def ours(arrays: Arrays) -> Measure:
+    """`rank`, as evaluation and validation call it."""
+    from bakeoff.evaluation.ranking import rank
+    from bakeoff.preparation.histories import Histories, Queries
+
+    class Trained:
+        item_embeddings = arrays["items"]
+
+        def embed_queries(self, queries: Queries) -> Any:
+            return arrays["queries"][queries.categorical[:, 0]]
+
+        def uses_fallback(self, queries: Queries) -> Any:
+            raise NotImplementedError
+
+    def sets(name: str) -> Histories:
+        items = arrays[f"{name}_items"]
+        return Histories(arrays[f"{name}_offsets"], items, np.zeros(len(items), np.int64))
+
+    seen, truth = sets("seen"), sets("test")
+    rows = np.arange(len(seen), dtype=np.int32)
+    queries = Queries(seen, np.zeros((len(seen), 0), np.float32), rows[:, np.newaxis])
+    return lambda: measured(
+        lambda: rank(Trained(), queries, seen, truth, LIST_LENGTH, USERS_PER_BLOCK), len(arrays["queries"])
+    )
+
+
+def tensorflow(arrays: Arrays) -> Measure:
+    """Brute force in a graph: product, −∞ over what is seen, `top_k`."""
+    from bakeoff.models.tensorflow import tf
+
+    items = tf.constant(arrays["items"])
+    offsets, seen = arrays["seen_offsets"], arrays["seen_items"]
+
+    @tf.function(reduce_retracing=True)
+    def best(queries: Any, index: Any) -> Any:
+        scores = tf.matmul(queries, items, transpose_b=True)
+        scores = tf.tensor_scatter_nd_update(scores, index, tf.fill(tf.shape(index)[:1], -np.inf))
+        return tf.math.top_k(scores, k=LIST_LENGTH)
+
+    def rank_all() -> None:
+        for start in range(0, len(arrays["queries"]), USERS_PER_BLOCK):
+            block = arrays["queries"][start : start + USERS_PER_BLOCK]
+            bounds = offsets[start : start + len(block) + 1]
+            rows = np.repeat(np.arange(len(block)), np.diff(bounds))
+            best(tf.constant(block), np.stack([rows, seen[bounds[0] : bounds[-1]]], axis=1).astype(np.int32))
+
+    return lambda: measured(rank_all, len(arrays["queries"]))
+
+
+@contextmanager
+def peer(python: str, path: Path) -> Iterator[Measure]:
+    """The peer in an environment of its own: a process that ranks whenever it is told to."""
+    # BLAS threads beside its own slow implicit down.
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    command = [python, __file__, "--worker", str(path)]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        questions, answers = process.stdin, process.stdout
+
+        def measure() -> Figures:
+            print("rank", file=questions, flush=True)
+            figures: Figures = json.loads(answers.readline())
+            return figures
+
+        yield measure
+        questions.close()
+
+
+def serve_peer(path: str) -> None:
+    """Rank once per line that comes in."""
+    from implicit.als import AlternatingLeastSquares
+    from scipy.sparse import csr_matrix
+
+    with np.load(path) as file:
+        arrays = dict(file)
+    shape = (len(arrays["queries"]), len(arrays["items"]))
+    seen = csr_matrix((np.ones(len(arrays["seen_items"])), arrays["seen_items"], arrays["seen_offsets"]), shape)
+    model = AlternatingLeastSquares(arrays["items"].shape[1], num_threads=num_cores())
+    model.user_factors, model.item_factors = arrays["queries"], arrays["items"]
+    users = np.arange(shape[0])
+    for _ in sys.stdin:
+        figures = measured(
+            lambda: model.recommend(users, seen, N=LIST_LENGTH, filter_already_liked_items=True), len(users)
+        )
+        print(json.dumps(figures), flush=True)
+
+
+def measured(rank_all: Callable[[], object], users: int) -> Figures:
+    """What one turn took."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    rank_all()
+    return {
+        "wall_seconds": time.perf_counter() - wall,
+        "cpu_seconds": time.process_time() - cpu,
+        "users": users,
+    }
+
+
+def write_arrays(workspace: Path, path: Path, dim: int, epochs: int, num_users: int | None) -> str:
+    """Embeddings, what every user has seen and what is tested; a title that says how many."""
+    from bakeoff.models.mf.als import ImplicitALS
+    from bakeoff.params import MFParams
+    from bakeoff.stages.prepared import load_held_out, load_prepared
+    from bakeoff.workspace import Workspace
+
+    prepared = load_prepared(Workspace(workspace))
+    known, test = prepared.known(), load_held_out(Workspace(workspace), prepared).test
+    params = MFParams(dim=dim, unobserved_weight=0.1, regularization=0.01, regularization_exponent=0.5)
+    model = ImplicitALS(known, prepared.num_items, params, seed=0)
+    for _ in range(epochs):
+        model.run_epoch()
+    asked = np.arange(min(num_users or prepared.num_users, prepared.num_users))
+    known, test = known.take(asked), test.take(asked)
+    np.savez(
+        path,
+        queries=model.user_embeddings[asked],
+        items=model.item_embeddings,
+        seen_offsets=known.offsets,
+        seen_items=known.items,
+        test_offsets=test.offsets,
+        test_items=test.items,
+    )
+    return f"{len(asked):,} users and {prepared.num_items:,} items"
+
+
+def num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    main()

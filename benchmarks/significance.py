@@ -1,0 +1,117 @@
+"""Time of the paired bootstrap and of the sign-flip test for all metrics and pairs, beside `scipy.stats.bootstrap`.
+
+    python benchmarks/significance.py
+
+Made differences of 12 metrics and 3 pairs of models (36 columns), 10,000 resamples. SciPy draws the same kind of
+interval (percentile, of the mean); it takes as many resamples as keep it to some seconds, and its time is scaled up to
+all of them. Whoever is measured takes turns; medians.
+"""
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bakeoff.evaluation.bootstrap import intervals
+from bakeoff.evaluation.permutation import sign_flip_p
+from bakeoff.stages.files import write_text
+
+USERS = (1_000, 10_000, 100_000)
+COLUMNS = 12 * 3
+RESAMPLES = 10_000
+BOOTSTRAP, SIGN_FLIPS, PEER = "bootstrap", "sign flips", "SciPy's bootstrap"
+
+PEER_VALUES = 3 * 10**8
+"""Users × columns × resamples that SciPy is given."""
+
+PEER_BATCH_VALUES = 2 * 10**7
+"""Of which it holds this many at once: 160 MB."""
+
+
+def differences(num_users: int) -> NDArray[np.float64]:
+    """Of metrics in [0, 1]; two users in three have the same from both models."""
+    rng = np.random.default_rng(num_users)
+    values = rng.normal(0.01, 0.3, (num_users, COLUMNS)).clip(-1, 1)
+    return np.where(rng.random(values.shape) < 2 / 3, 0, values)
+
+
+def measured(task: Callable[[], object], factor: float = 1) -> tuple[float, float]:
+    """Wall and CPU seconds, times the factor."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    task()
+    return factor * (time.perf_counter() - wall), factor * (time.process_time() - cpu)
+
+
+def peer(values: NDArray[np.float64]) -> tuple[float, float]:
+    """SciPy, on as many resamples as PEER_VALUES allows."""
+    resamples = max(10, min(RESAMPLES, PEER_VALUES // values.size))
+    batch = max(1, PEER_BATCH_VALUES // values.size)
+
+    def resample() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stats.bootstrap(
+                (values,), np.mean, n_resamples=resamples, batch=batch, axis=0, vectorized=True, method="percentile"
+            )
+
+    return measured(resample, RESAMPLES / resamples)
+
+
+def times(num_users: int, repeats: int) -> dict[str, tuple[float, float]]:
+    """Median wall and CPU seconds of each, after a turn that does not count, in which code is loaded."""
+    values = differences(num_users)
+    tasks: dict[str, Callable[[], tuple[float, float]]] = {
+        BOOTSTRAP: lambda: measured(lambda: intervals(values, np.random.default_rng(0), resamples=RESAMPLES)),
+        SIGN_FLIPS: lambda: measured(lambda: sign_flip_p(values, np.random.default_rng(0), resamples=RESAMPLES)),
+        PEER: lambda: peer(values),
+    }
+    intervals(values[:, :1], np.random.default_rng(0))
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in tasks}
+    for _ in range(repeats):
+        for name, task in tasks.items():
+            found[name].append(task())
+    return {name: (median(t[0] for t in turns), median(t[1] for t in turns)) for name, turns in found.items()}
+
+
+def markdown(rows: dict[int, dict[str, tuple[float, float]]], command: str) -> str:
+    """The page."""
+    names = (BOOTSTRAP, SIGN_FLIPS, PEER)
+    lines = [
+        "| users | " + " | ".join(f"{name}, s | {name}, CPU s" for name in names) + " | SciPy ÷ bakeoff, CPU |",
+        "|" + "---|" * (2 * len(names) + 2),
+    ]
+    for users, found in rows.items():
+        cells = [f"{value:.2f}" for name in names for value in found[name]]
+        ratio = found[PEER][1] / found[BOOTSTRAP][1]
+        lines.append(f"| {users:,} | " + " | ".join(cells) + f" | {ratio:.0f} |")
+    about = (
+        f"{os.cpu_count()} cores; {COLUMNS} columns (12 metrics of 3 pairs), {RESAMPLES:,} resamples and as many "
+        "patterns of signs. Medians over turns. SciPy's time is scaled up from fewer resamples."
+    )
+    return f"# Bootstrap and sign flips\n\nMade by `{command}`. {about}\n\n" + "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Print, and with --write keep, the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, nargs="+", default=list(USERS))
+    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
+    parser.add_argument("--write", type=Path, help="file for the table, such as benchmarks/results/significance.md")
+    arguments = parser.parse_args()
+    rows = {users: times(users, arguments.repeats) for users in arguments.users}
+    page = markdown(rows, f"python benchmarks/significance.py --repeats {arguments.repeats}")
+    if arguments.write:
+        write_text(arguments.write, page)
+    sys.stdout.write(page)
+
+
+if __name__ == "__main__":
+    main()

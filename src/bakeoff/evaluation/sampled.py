@@ -1,0 +1,132 @@
+"""The ranking that many publications report: each test item among a few random ones instead of all.
+
+Krichene & Rendle (KDD 2020, "On sampled metrics for item recommendation") show that it can put models in another order
+than the full ranking. It is measured for that comparison and decides nothing.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.evaluation.arrays import divide
+from bakeoff.evaluation.scoring import score_blocks
+from bakeoff.models.retriever import Retriever
+from bakeoff.preparation.histories import PAD, Histories, Queries
+
+CUTOFF = 10
+"""k of the metrics."""
+
+METRICS = tuple(f"{name}@{CUTOFF}" for name in ("ndcg", "hit_rate", "mrr"))
+"""What is measured, per user the mean over test items."""
+
+_PAIRS_PER_CHUNK = 1 << 14
+# Candidates of so many test items are in memory at once: 13 MB of random numbers with 99 candidates.
+
+IntArray = NDArray[np.int64]
+
+
+def sampled_metrics(
+    retriever: Retriever,
+    queries: Queries,
+    seen: Histories,
+    truth: Histories,
+    num_candidates: int,
+    rng: np.random.Generator,
+    users_per_block: int,
+) -> dict[str, NDArray[np.float64]]:
+    """ndcg@10, hit_rate@10 and mrr@10 of each user, float64 [n] in [0, 1]: means over the user's test items.
+
+    A test item stands among items drawn without replacement from those that the user has never had; with one relevant
+    item the ideal DCG is 1. Candidates depend on `seen`, `truth` and `rng` and on nothing else, so that all models meet
+    the same ones, whatever the size of blocks.
+
+    Args:
+        retriever: the model.
+        queries: n queries.
+        seen: n rows, everything that the users ever interacted with, their test items included.
+        truth: n rows, test items; repeats count once.
+        num_candidates: drawn beside each test item; all there are where that is fewer.
+        rng: source of the candidates.
+        users_per_block: users scored at once.
+
+    Returns:
+        the metrics by name; NaN where a user has no test item, or no other item to rank it against.
+    """
+    total = {name: np.zeros(len(queries)) for name in METRICS}
+    count = np.zeros(len(queries))
+    for part, scores in score_blocks(retriever, queries, users_per_block):
+        rows = np.arange(part.start, part.stop)
+        user, rank = _ranks(scores, seen.take(rows), truth.take(rows), num_candidates, rng)
+        count[part] = np.bincount(user, minlength=len(rows))
+        for name, values in _of_ranks(rank).items():
+            total[name][part] = np.bincount(user, weights=values, minlength=len(rows))
+    return {name: divide(values, count) for name, values in total.items()}
+
+
+def draw_candidates(
+    rows: IntArray, seen: Histories, num_items: int, count: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Items that a user has never had, uniform without replacement.
+
+    Args:
+        rows: [p], row of `seen` for which to draw; each is drawn for anew.
+        seen: what the users have had.
+        num_items: size of the catalogue.
+        count: c, items per draw.
+        rng: source of the draw, c numbers for each row.
+
+    Returns:
+        int32 [p, c], PAD at the end where fewer are left.
+    """
+    keys = np.unique(seen.rows * np.int64(num_items) + seen.items)
+    owner, item = np.divmod(keys, max(num_items, 1))
+    num_seen = np.bincount(owner, minlength=len(seen))
+    start = np.cumsum(num_seen) - num_seen
+    place = _distinct(num_items - num_seen[rows], rng.random((len(rows), count)))
+    # The item at place p among those never had is p + the number of seen items before it. The j-th seen item has
+    # item − j others before it, so these are the seen items whose item − j is at most p.
+    before = owner * (num_items + 1) + item - (np.arange(len(item)) - start[owner])
+    skipped = np.searchsorted(before, rows[:, None] * (num_items + 1) + place, side="right") - start[rows][:, None]
+    return np.where(place == PAD, PAD, place + skipped).astype(np.int32)
+
+
+def _ranks(
+    scores: NDArray[np.float32], seen: Histories, truth: Histories, num_candidates: int, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
+    """User and rank, from 1, of each test item that there is something to rank against."""
+    num_items = scores.shape[1]
+    user, item = np.divmod(np.unique(truth.rows * np.int64(num_items) + truth.items), max(num_items, 1))
+    rank = np.zeros(len(user), np.int64)
+    for start in range(0, len(user), _PAIRS_PER_CHUNK):
+        pairs = slice(start, start + _PAIRS_PER_CHUNK)
+        asked = user[pairs]
+        others = draw_candidates(asked, seen, num_items, num_candidates, rng)
+        # A tie counts against the model.
+        better = (scores[asked[:, None], others] >= scores[asked, item[pairs]][:, None]) & (others != PAD)
+        rank[pairs] = np.where((others != PAD).any(axis=1), 1 + better.sum(axis=1), 0)
+    return user[rank > 0], rank[rank > 0]
+
+
+def _of_ranks(rank: IntArray) -> dict[str, NDArray[np.float64]]:
+    hit = (rank <= CUTOFF).astype(np.float64)
+    return dict(zip(METRICS, (hit / np.log2(rank + 1), hit, hit / rank), strict=True))
+
+
+def _distinct(size: IntArray, uniform: NDArray[np.float64]) -> IntArray:
+    """Distinct integers, row by row uniform over the subsets of range(size): Floyd's algorithm (CACM 30(9), 1987).
+
+    Args:
+        size: [p].
+        uniform: [p, c] in [0, 1).
+
+    Returns:
+        [p, c]; where size < c all of range(size), then PAD.
+    """
+    width = uniform.shape[1]
+    wanted = np.minimum(size, width)
+    chosen = np.full((width, len(size)), PAD, np.int64)
+    for step in range(width):
+        top = size - wanted + step
+        drawn = np.floor(uniform[:, step] * (top + 1)).astype(np.int64)
+        taken = (chosen[:step] == drawn).any(axis=0)
+        chosen[step] = np.where(step < wanted, np.where(taken, top, drawn), PAD)
+    return chosen.T

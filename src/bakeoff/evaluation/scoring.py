@@ -1,0 +1,42 @@
+"""Scores of the whole catalogue, a block of queries at a time."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.models.retriever import Retriever
+from bakeoff.preparation.histories import Queries
+
+SCORES_PER_BLOCK = 1 << 24
+"""64 MiB of float32: with 10⁶ items a block of 1,024 queries would take 4 GB."""
+
+_TILE = 64
+# Zeros up to a multiple of 64 keep every real row and column off the ragged edge of the matrices, where BLAS adds up in
+# another order: equal items get equal scores wherever they stand.
+
+
+def score_blocks(
+    retriever: Retriever, queries: Queries, users_per_block: int
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Consecutive blocks of queries, each with its scores.
+
+    Args:
+        retriever: the model, whose embeddings are finite.
+        queries: n queries.
+        users_per_block: at most; fewer where their scores would take more than 64 MiB.
+
+    Yields:
+        the slice that a block covers and float32 [len(block), num_items].
+    """
+    catalogue = np.ascontiguousarray(retriever.item_embeddings, np.float32)
+    num_items = len(catalogue)
+    tiles = _filled(catalogue)
+    for part, block in queries.blocks(max(1, min(users_per_block, SCORES_PER_BLOCK // max(num_items, 1)))):
+        embedded = np.ascontiguousarray(retriever.embed_queries(block), np.float32)
+        yield part, (_filled(embedded) @ tiles.T)[: len(block), :num_items]
+
+
+def _filled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    missing = -len(embeddings) % _TILE
+    return np.concatenate([embeddings, np.zeros((missing, embeddings.shape[1]), np.float32)])

@@ -1,0 +1,1 @@
+"""How the cost of training grows: with the data, and with the catalogue."""

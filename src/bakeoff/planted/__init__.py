@@ -1,0 +1,1 @@
+"""A data set with known groups, on which folding can be seen, and the contenders trained on it."""

@@ -1,0 +1,105 @@
+"""Training on the town, and what is seen of a trained contender: accuracy, folding, and a picture of its items."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.evaluation.folding import calibrate, folding, off_group_at_k
+from bakeoff.evaluation.measures import accuracy_per_user, means
+from bakeoff.evaluation.ranking import rank
+from bakeoff.models.encoder import Encoder, EncoderRetriever
+from bakeoff.models.retriever import Retriever
+from bakeoff.models.training import Row, choose_epoch, seed_everything, silent
+from bakeoff.planted.contenders import Planted
+from bakeoff.planted.generator import Town
+from bakeoff.stages.selection import SELECTION_METRIC
+from bakeoff.stages.training import USERS_PER_BLOCK, validation_scores, warm_users
+
+CUTOFF = 10
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is measured of a contender on the town.
+
+    Attributes:
+        recall: recall@10 of the test items, mean over users, in [0, 1].
+        ndcg: ndcg@10 likewise.
+        folding: over all pairs, in [0, 1].
+        off_group: share of the first ten recommended items that are of another group, in [0, 1].
+        positions: float32 [num_items, 2], see `project`.
+    """
+
+    recall: float
+    ndcg: float
+    folding: float
+    off_group: float
+    positions: NDArray[np.float32]
+
+
+def train(contender: Planted, town: Town) -> tuple[Encoder, int]:
+    """Train on the train part with the epoch chosen on validation, and give the model of that epoch and its number."""
+    prepared, users = town.prepared, warm_users(town.prepared)
+    seed_everything(contender.params.seed)
+    trainer = contender.build(prepared, prepared.queries(prepared.train, users), contender.params)
+    best: dict[str, Any] = {}
+
+    def keep(curve: list[Row]) -> None:
+        score = curve[-1][f"valid_{SELECTION_METRIC}"]
+        if not best or score > best["score"]:
+            best.update(score=score, state=trainer.state())
+
+    validate = validation_scores(prepared, users)
+    selection = choose_epoch(trainer, validate, SELECTION_METRIC, contender.max_epochs, silent, after_epoch=keep)
+    trainer.restore(best["state"])
+    return trainer.encoder(), selection.epoch
+
+
+def look(encoder: Encoder, town: Town, seed: int) -> Seen:
+    """Ask a trained contender about every user's test items; what it was told of the user is left out of lists.
+
+    Args:
+        encoder: the model.
+        town: that it was trained on.
+        seed: of the random pairs that scores are calibrated against.
+    """
+    prepared, test, known = town.prepared, town.held_out.test, town.prepared.known()
+    queries = prepared.queries(known, np.arange(prepared.num_users))
+    retriever: Retriever = EncoderRetriever(encoder)
+    lists = rank(retriever, queries, known, test, CUTOFF, USERS_PER_BLOCK)
+    accuracy = means(accuracy_per_user(lists, test, (CUTOFF,)))
+    scores = retriever.embed_queries(queries) @ retriever.item_embeddings.T
+    others = np.random.default_rng(seed).integers(0, prepared.num_items, len(known.items))
+    calibration = calibrate(scores[known.rows, known.items], scores[known.rows, others])
+    off_group = off_group_at_k(lists.items, town.user_groups, town.item_groups, CUTOFF)
+    return Seen(
+        recall=accuracy[f"recall@{CUTOFF}"],
+        ndcg=accuracy[f"ndcg@{CUTOFF}"],
+        folding=folding(calibration(scores), town.relatedness),
+        off_group=float(off_group[~np.isnan(off_group)].mean()),
+        positions=project(retriever.item_embeddings),
+    )
+
+
+def project(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Items along the two directions in which they differ most (principal components), the farthest at distance 1.
+
+    Linear, so that what falls together in the space does so in the picture, though not the other way round. Of the two
+    signs of a direction the one is taken with which its most extreme item is positive.
+
+    Args:
+        embeddings: [n, d], n > 0.
+
+    Returns:
+        float32 [n, 2], centred; zeros in directions that there are not.
+    """
+    centred = embeddings.astype(np.float64) - embeddings.mean(axis=0, dtype=np.float64)
+    left, lengths, _ = np.linalg.svd(centred, full_matrices=False)
+    found = (left * lengths)[:, :2]
+    found *= np.where(found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])] < 0, -1.0, 1.0)
+    positions = np.zeros((len(embeddings), 2))
+    positions[:, : found.shape[1]] = found
+    farthest = np.sqrt((positions**2).sum(axis=1).max())
+    return np.asarray(positions / farthest if farthest > 0 else positions, np.float32)

@@ -1,0 +1,39 @@
+"""All claims in the order of the report."""
+
+from collections.abc import Callable, Sequence
+
+from bakeoff.params import Params
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.claims import (
+    depth,
+    folding,
+    new_items,
+    new_users,
+    popularity,
+    quality,
+    scorer,
+    serving,
+    taste,
+    training,
+)
+from bakeoff.report.claims.claim import Asked, Claim
+from bakeoff.report.claims.judge import judge
+from bakeoff.report.evidence import Evidence
+
+CLAIMS: Sequence[Callable[[Evidence, Params], Asked]] = (
+    new_users.ask,
+    new_items.ask,
+    folding.ask,
+    popularity.ask,
+    training.ask,
+    serving.ask,
+    scorer.ask,
+    depth.ask,
+    taste.ask,
+    quality.ask,
+)
+
+
+def judge_claims(evidence: Evidence, params: Params, statistics: Statistics) -> list[Claim]:
+    """Every claim, judged on this evidence."""
+    return judge([ask(evidence, params) for ask in CLAIMS], statistics)

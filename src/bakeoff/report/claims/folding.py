@@ -1,0 +1,122 @@
+"""Claim 3: training on positives alone folds; MF folds less, and the weight of unobserved pairs tunes it."""
+
+from collections.abc import Sequence
+
+from bakeoff.params import Params
+from bakeoff.report.claims.claim import Asked, Expected, Form, Once, Paired, Question, Unknown, Words
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.formats import metric_label
+from bakeoff.report.measured import Planted, Skipped, Variant, VariantGroup, figure, paired
+from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.variants import extremes_by_weight, weight
+
+ZERO = "MF with weight 0"
+SHIPPED = "MF as shipped"
+DNN = f"{model_label(SOFTMAX)} as shipped"
+_PLANTED = "on planted groups"
+_OWN = "on this data"
+_FOREIGN = "foreign items among the first 10 (spurious@10)"
+FOLDING, SPURIOUS = "folding", "spurious@10"
+
+
+def ask(evidence: Evidence, params: Params) -> Asked:
+    """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
+    return Asked(
+        key="folding",
+        title="Folding",
+        words="Trained without negatives, groups of items that never meet land on top of each other. MF folds less, "
+        "and the weight of unobserved pairs tunes it; sampled negatives repair the DNN.",
+        section="folding",
+        questions=[*_planted(evidence.measured.planted), *_own(evidence, params)],
+    )
+
+
+def positives_only(variants: Sequence[Variant]) -> Variant | None:
+    """The softmax variant that sees no negatives from other groups."""
+    return next((v for v in variants if "positive" in str(v["name"]) or "own" in str(v["name"])), None)
+
+
+def _planted(planted: Planted | Skipped) -> list[Question]:
+    zero_folds = Words("planted_weight", "With weight 0 MF folds", f"folding {_PLANTED}", ZERO, SHIPPED)
+    if isinstance(planted, Skipped):
+        return [Unknown(zero_folds, planted.reason)]
+    mf, softmax = planted.of(MF), planted.of(SOFTMAX)
+    ends = extremes_by_weight([(float(v["unobserved_weight"]), v) for v in mf if v["unobserved_weight"] is not None])
+    questions: list[Question] = []
+    if ends is None:
+        questions.append(Unknown(zero_folds, "MF was not trained with weight 0."))
+    else:
+        recall = Words(
+            "planted_recall", "while its recall hardly falls", f"{metric_label('recall@10')} {_PLANTED}", ZERO, SHIPPED
+        )
+        questions += [_once(zero_folds, *ends, "folding"), _once(recall, *ends, "recall@10", Expected.NOT_LOWER)]
+    base = next((v for v in softmax if v["base"]), None)
+    folded = positives_only(softmax)
+    repaired = Words(
+        "planted_negatives",
+        "Negatives repair the DNN",
+        f"folding {_PLANTED}",
+        DNN,
+        str((folded or {}).get("label", "")),
+    )
+    if base is None or folded is None:
+        questions.append(Unknown(repaired, "The DNN was not trained without negatives of other groups."))
+    else:
+        questions.append(_once(repaired, base, folded, "folding", Expected.SMALLER))
+    shipped_mf = next((v for v in mf if v["base"]), None)
+    if base is not None and shipped_mf is not None:
+        less = Words("planted_mf", "MF folds less than the DNN", f"folding {_PLANTED}", SHIPPED, DNN)
+        questions.append(_once(less, shipped_mf, base, "folding", Expected.SMALLER))
+    return questions
+
+
+def _own(evidence: Evidence, params: Params) -> list[Question]:
+    group = evidence.measured.group("folding")
+    zero_folds = Words("own_weight", "With weight 0 MF folds", f"folding {_OWN}", ZERO, SHIPPED)
+    if isinstance(group, Skipped):
+        return [Unknown(zero_folds, group.reason)]
+    ends = extremes_by_weight([(weight(variant, params), variant) for variant in group.of(MF)])
+    questions: list[Question] = []
+    if ends is None:
+        questions.append(Unknown(zero_folds, "MF was not trained with weight 0."))
+    else:
+        shown = Words("own_weight_shown", "and shows foreign items", f"{_FOREIGN} {_OWN}", ZERO, SHIPPED)
+        questions += [
+            _own_once(zero_folds, *ends, FOLDING, Expected.LARGER),
+            _own_once(shown, *ends, SPURIOUS, Expected.LARGER),
+            _own_recall(group, *ends, params),
+        ]
+    return [*questions, *_own_dnn(group)]
+
+
+def _own_dnn(group: VariantGroup) -> list[Question]:
+    """The shipped DNN beside one that sees next to no negatives, and beside MF."""
+    mf, softmax = group.base(MF), group.base(SOFTMAX)
+    few = next((v for v in group.of(SOFTMAX) if v["settings"].get("softmax.negatives.num_sampled") == 1), None)
+    questions: list[Question] = []
+    if softmax is not None and few is not None:
+        repaired = Words("own_negatives", "Negatives repair the DNN", f"{_FOREIGN} {_OWN}", DNN, str(few["label"]))
+        questions.append(_own_once(repaired, softmax, few, SPURIOUS, Expected.SMALLER))
+    if mf is not None and softmax is not None:
+        less = Words("own_mf", "MF folds less than the DNN", f"folding {_OWN}", SHIPPED, DNN)
+        shown = Words("own_mf_shown", "and shows fewer foreign items", f"{_FOREIGN} {_OWN}", SHIPPED, DNN)
+        questions.append(_own_once(less, mf, softmax, FOLDING, Expected.SMALLER))
+        questions.append(_own_once(shown, mf, softmax, SPURIOUS, Expected.SMALLER))
+    return questions
+
+
+def _own_recall(group: VariantGroup, zero: Variant, shipped: Variant, params: Params) -> Paired:
+    metric = f"recall@{params.evaluate.cutoffs[0]}"
+    words = Words("own_recall", "while its recall hardly falls", f"{metric_label(metric)} on warm users", ZERO, SHIPPED)
+    values = paired(group.values(zero["name"], metric), group.values(shipped["name"], metric))
+    return Paired(words, *values, Expected.NOT_LOWER)
+
+
+def _own_once(words: Words, first: Variant, second: Variant, name: str, expected: Expected) -> Once:
+    one, other = (figure(variant["folding"], name) for variant in (first, second))
+    return Once(words, one, other, expected, Form.SHARE if name == SPURIOUS else Form.NUMBER)
+
+
+def _once(words: Words, first: Variant, second: Variant, name: str, expected: Expected = Expected.LARGER) -> Once:
+    form = Form.METRIC if name.startswith("recall") else Form.NUMBER
+    return Once(words, figure(first, name), figure(second, name), expected, form)

@@ -1,0 +1,67 @@
+"""Claim 2: new items can be asked about where a network reads their features."""
+
+import numpy as np
+
+from bakeoff.params import Params
+from bakeoff.report.claims.claim import Asked, Expected, Form, Once, Paired, Question, Unknown, Words
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.formats import metric_label
+from bakeoff.report.measured import Skipped, VariantGroup, figure, paired
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
+
+TWO_TOWER = "two_tower"
+
+
+def ask(evidence: Evidence, params: Params) -> Asked:
+    """The two-tower model against both contenders, among all items and among the new ones."""
+    return Asked(
+        key="new_items",
+        title="New items",
+        words="A second network over the features of items can be asked about items that nobody has had yet; MF and "
+        "the DNN with a table of items can't.",
+        section="new-items",
+        questions=_questions(evidence, max(params.evaluate.cutoffs)),
+    )
+
+
+def _questions(evidence: Evidence, cutoff: int) -> list[Question]:
+    metric = f"recall@{cutoff}"
+    group = evidence.measured.group("new-items")
+    if isinstance(group, Skipped):
+        return [Unknown(_words("whole", MF, metric), group.reason)]
+    tower = group.base(TWO_TOWER)
+    if tower is None:
+        return [Unknown(_words("whole", MF, metric), "The two-tower model was not trained without the new items.")]
+    questions: list[Question] = []
+    for name in (MF, SOFTMAX):
+        rival = group.base(name)
+        if rival is not None:
+            values = paired(group.values(tower["name"], metric), group.values(rival["name"], metric))
+            questions.append(Paired(_words("whole", name, metric), *values, Expected.LARGER))
+    return [*questions, _among_new(group)]
+
+
+def _words(key: str, name: str, metric: str) -> Words:
+    return Words(
+        key=f"{key}_{name}",
+        says=f"The two-tower model finds new items that {model_noun(name)} does not",
+        measured=f"{metric_label(metric)} of new items, in lists over the whole catalogue",
+        first=model_label(TWO_TOWER),
+        second=model_label(name),
+    )
+
+
+def _among_new(group: VariantGroup) -> Once:
+    """Against the best of all others when only new items are ranked."""
+    metric = "recall@10"
+    values = {v["model"]: figure(v.get("among_new"), metric) for v in group.variants if v["base"]}
+    others = {name: value for name, value in values.items() if name != TWO_TOWER and not np.isnan(value)}
+    rival = max(others, key=lambda name: others[name]) if others else MF
+    words = Words(
+        key="among_new",
+        says="Among new items alone it tells which ones fit",
+        measured=f"{metric_label(metric)} where new items are ranked and no others",
+        first=model_label(TWO_TOWER),
+        second=f"{model_label(rival)}, the best of the others",
+    )
+    return Once(words, values[TWO_TOWER], others.get(rival, float("nan")), Expected.LARGER, Form.METRIC)

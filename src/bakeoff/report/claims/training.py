@@ -1,0 +1,90 @@
+"""Claim 5: MF trains at larger scale; the full softmax does not scale with the catalogue."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bakeoff.params import Params
+from bakeoff.report.claims.claim import Asked, Expected, Form, Once, Question, Slope, Slopes, Unknown, Words
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.formats import count
+from bakeoff.report.measured import Skipped, figure
+from bakeoff.report.models import MF, SOFTMAX, model_label
+
+COSTS = {
+    "wall_seconds": ("wall", "MF is trained sooner", "wall time of training", Form.SECONDS),
+    "cpu_seconds": ("cpu", "It takes less of the processors", "CPU time of training", Form.SECONDS),
+    "peak_memory_bytes": ("memory", "It needs less memory", "peak memory of training", Form.BYTES),
+}
+SIDES = (model_label(MF), model_label(SOFTMAX))
+
+
+def ask(evidence: Evidence, _: Params) -> Asked:
+    """What training cost, how that grows with the data, and what the size of the catalogue does to a step."""
+    growth = evidence.measured.growth
+    return Asked(
+        key="training_cost",
+        title="Cost of training",
+        words="MF trains at larger scale than the DNN; and the full softmax costs O(n) per example, which sampled "
+        "negatives avoid.",
+        section="growth",
+        questions=[*_training(evidence), _exponents(growth), _catalogue(growth)],
+    )
+
+
+def _training(evidence: Evidence) -> list[Question]:
+    """Of the shipped models, as they were trained for this report."""
+    mf, softmax = (evidence.models[name].training_cost for name in (MF, SOFTMAX))
+    return [
+        Once(
+            Words(key, says, measured, *SIDES),
+            figure(mf, name),
+            figure(softmax, name),
+            Expected.SMALLER,
+            form,
+            repeats="measured once",
+            is_cost=True,
+        )
+        for name, (key, says, measured, form) in COSTS.items()
+    ]
+
+
+def _exponents(growth: Mapping[str, Any] | Skipped) -> Question:
+    words = Words(
+        key="exponent",
+        says="Its cost grows more slowly with the data",
+        measured="exponent of wall time over the number of events",
+        first=SIDES[0],
+        second=SIDES[1],
+    )
+    if isinstance(growth, Skipped):
+        return Unknown(words, growth.reason, is_cost=True)
+    slopes = [_slope(growth, name) for name in (MF, SOFTMAX)]
+    mf, softmax = slopes
+    if mf is None or softmax is None:
+        return Unknown(words, "An exponent needs at least three sizes of the data.", is_cost=True)
+    return Slopes(words, mf, softmax)
+
+
+def _slope(growth: Mapping[str, Any], model: str) -> Slope | None:
+    fitted = growth.get("exponents", {}).get(model, {}).get("wall")
+    return Slope(fitted["exponent"], fitted["low"], fitted["high"]) if fitted else None
+
+
+def _catalogue(growth: Mapping[str, Any] | Skipped) -> Question:
+    says = "Sampled negatives make a step cheaper than the full softmax in a large catalogue"
+    words = Words("sampled_step", says, "wall time of a training step", "sampled", "full")
+    if isinstance(growth, Skipped):
+        return Unknown(words, growth.reason, is_cost=True)
+    sizes = [row for row in growth.get("catalogues", []) if row.get("full_step_seconds")]
+    if not sizes:
+        return Unknown(words, "No step was timed.", is_cost=True)
+    largest = max(sizes, key=lambda row: int(row["items"]))
+    return Once(
+        Words(words.key, says, f"{words.measured} with {count(largest['items'])} items", "sampled", "full"),
+        figure(largest, "sampled_step_seconds"),
+        figure(largest, "full_step_seconds"),
+        Expected.SMALLER,
+        Form.SECONDS,
+        repeats="one step each" if largest["repeats"] == 1 else f"{count(largest['repeats'])} steps each",
+        is_cost=True,
+    )

@@ -1,0 +1,139 @@
+"""What was measured for the claims beside the evaluation of the shipped models, already read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+GROUPS = ("features", "new-items", "folding", "depth")
+"""Groups of variants that the report reads."""
+
+Values = NDArray[np.float64]
+Variant = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that could not be measured on this data, and the sentence that says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class VariantGroup:
+    """Contenders trained again with some settings changed.
+
+    Attributes:
+        sentence: what was done, for people.
+        variants: one entry each, with name, model, label, base, settings, metrics, new_users, folding.
+        users: variant, user_id, num_test and accuracy metrics of warm test users.
+        new_users: variant, first_interactions, user_id, fallback, num_test and metrics; without rows in most groups.
+        notes: what else the group says of itself, such as the number of new items.
+        cost: variant → training_seconds, seconds_per_epoch, seconds_per_step, queries_per_second; as measured.
+    """
+
+    sentence: str
+    variants: Sequence[Variant]
+    users: pd.DataFrame
+    new_users: pd.DataFrame
+    notes: Mapping[str, Any]
+    cost: Mapping[str, Mapping[str, float | None]]
+
+    def of(self, model: str) -> list[Variant]:
+        """The variants of one model."""
+        return [variant for variant in self.variants if variant["model"] == model]
+
+    def base(self, model: str) -> Variant | None:
+        """The variant with the shipped settings; None where the group has none of this model."""
+        return next((variant for variant in self.of(model) if variant["base"]), None)
+
+    def values(self, name: str, metric: str) -> pd.Series:
+        """The metric of one variant, by user id."""
+        return self.users[self.users.variant == name].set_index("user_id")[metric]
+
+    def new_values(self, name: str, first: str, metric: str) -> pd.Series:
+        """The same on new users with test items, who are told `first` interactions."""
+        table = self.new_users
+        asked = (table.variant == name) & (table.first_interactions == first) & (table.num_test > 0)
+        return table[asked].set_index("user_id")[metric]
+
+    def seconds(self, name: str, figure: str) -> float:
+        """A measured cost of one variant; NaN where it was not measured."""
+        value = self.cost.get(name, {}).get(figure)
+        return float("nan") if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Folding on a made data set with known groups.
+
+    Attributes:
+        notes: planted.json: groups, sizes, noise, the sentences on what was done and how scores are calibrated.
+        variants: one entry each, with name, model, label, base, unobserved_weight, folding, off_group@10, recall@10.
+        items: variant, item_id, group, x, y: item embeddings in two dimensions.
+    """
+
+    notes: Mapping[str, Any]
+    variants: Sequence[Variant]
+    items: pd.DataFrame
+
+    def of(self, model: str) -> list[Variant]:
+        """The variants of one model."""
+        return [variant for variant in self.variants if variant["model"] == model]
+
+
+@dataclass(frozen=True)
+class Rerank:
+    """Candidates of MF, ranked again by the softmax DNN.
+
+    Attributes:
+        sentence: what was done, for people.
+        systems: one entry each, with system, candidates, metrics, candidate_recall, spurious@10.
+        users: system, user_id, num_test and accuracy metrics.
+    """
+
+    sentence: str
+    systems: Sequence[Variant]
+    users: pd.DataFrame
+
+    def values(self, system: str, metric: str) -> pd.Series:
+        """The metric of one system, by user id."""
+        return self.users[self.users.system == system].set_index("user_id")[metric]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All of it; each part may be skipped.
+
+    Attributes:
+        variants: group → variants.
+        planted: folding on known groups.
+        growth: sizes, exponents and catalogues of growth.json.
+        serving: model → figures of serving.json.
+        rerank: the DNN as a scorer.
+    """
+
+    variants: Mapping[str, VariantGroup | Skipped]
+    planted: Planted | Skipped
+    growth: Mapping[str, Any] | Skipped
+    serving: Mapping[str, Any] | Skipped
+    rerank: Rerank | Skipped
+
+    def group(self, name: str) -> VariantGroup | Skipped:
+        """A group of variants."""
+        return self.variants.get(name, Skipped(f"The variants of the group {name} were not trained."))
+
+
+def paired(first: pd.Series, second: pd.Series) -> tuple[Values, Values]:
+    """Values of the users that both have, in the order of `first`: float64 [num_users] each."""
+    shared = first.index[first.index.isin(second.index)]
+    return first.loc[shared].to_numpy(np.float64), second.loc[shared].to_numpy(np.float64)
+
+
+def figure(values: Mapping[str, Any] | None, name: str) -> float:
+    """A number that may be absent or null: NaN then."""
+    value = (values or {}).get(name)
+    return float("nan") if value is None else float(value)

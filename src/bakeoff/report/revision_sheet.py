@@ -1,0 +1,175 @@
+"""What changed between two versions, for people: a page, the same in Markdown, and the sentences of both."""
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from bakeoff.evaluation.significance import Verdict
+from bakeoff.report import formats, markdown_tables, revision_tables, sheets, verdict
+from bakeoff.report.models import model_noun
+from bakeoff.report.revision_tables import label
+from bakeoff.report.revisions import Change, Revisions, Version
+
+TERMS = ("interval", "holm")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A still chart with what is said of it."""
+
+    key: str
+    title: str
+    alt: str
+    sentence: str
+    svg: Markup
+
+
+def title(revisions: Revisions) -> str:
+    """What the page is about."""
+    return f"From {label(revisions.before)} to {label(revisions.after)}"
+
+
+def headline(revisions: Revisions) -> str:
+    """Which models are better and which are worse on the primary metric, in a sentence."""
+    metric = formats.metric_label(revisions.metric)
+    better, worse = (_nouns(revisions, wanted) for wanted in (Verdict.BETTER, Verdict.WORSE))
+    if better or worse:
+        parts = [f"{formats.listing(names)} better" for names in [better] if names]
+        parts += [f"{formats.listing(worse)} worse"] if worse else []
+        return f"{formats.sentence(', '.join(parts))} on {metric}"
+    paired = [change for change in revisions.primary if change.difference]
+    if not paired:
+        return f"The means of {metric} beside each other: nothing could be paired by user"
+    if all(change.is_same for change in paired):
+        return f"Every user has the same {metric} in both"
+    return f"No evidence of a difference on {metric}"
+
+
+def statement(revisions: Revisions) -> str:
+    """What may have caused it: data, parameters, or neither."""
+    count = len(revisions.settings)
+    settings = f"{count} parameter{'s' if count > 1 else ''} differ{'' if count > 1 else 's'}"
+    if None in (revisions.before.data_hash, revisions.after.data_hash):
+        data = "Whether the data is the same is not known, since a version records none"
+    else:
+        data = "The data is the same" if revisions.same_data else "The data differs"
+    if count:
+        return f"{data}; {settings}."
+    if revisions.same_data and any(_moved(change) for change in revisions.primary):
+        return "Data and parameters are the same: what differs comes from the code or its dependencies."
+    return f"{data}; no parameter differs."
+
+
+def notes(revisions: Revisions) -> list[str]:
+    """What must be known to read the figures."""
+    found = []
+    for version in (revisions.before, revisions.after):
+        by_reason: dict[str, list[str]] = {}
+        for model, reason in version.unread.items():
+            by_reason.setdefault(reason, []).append(model_noun(model))
+        found += [
+            f"{formats.sentence(formats.listing(names))} can't be paired by user: {reason} "
+            "What stands there is the difference of the means, which says nothing about chance."
+            for reason, names in by_reason.items()
+        ]
+    partly = [change for change in revisions.primary if change.difference and _lost(revisions, change)]
+    if partly:
+        count = min(change.difference.num_users for change in partly if change.difference)
+        found.append(
+            f"Paired over the {formats.count(count)} users that both versions have; means are over all users of each."
+        )
+    if revisions.other_truth:
+        found.append(
+            "The same users were asked about other test events in the two versions: a difference may be one of "
+            "the question and not of the answer."
+        )
+    for version in (revisions.before, revisions.after):
+        without = [model_noun(change.model) for change in revisions.primary if change.model not in version.models]
+        if without:
+            was = "was" if len(without) == 1 else "were"
+            found.append(f"{formats.sentence(formats.listing(without))} {was} not compared in {label(version)}.")
+    return found
+
+
+def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
+    """Each version beside the headline of its own verdict, where it holds one that can be read."""
+    return [
+        (label(version), found)
+        for version in (revisions.before, revisions.after)
+        if (found := _verdict(version)) is not None
+    ]
+
+
+def html(revisions: Revisions) -> str:
+    """The page: no script, small."""
+    spec = revision_tables.chart(revisions)
+    picture = None
+    if spec is not None:
+        metric = formats.metric_label(revisions.metric)
+        picture = Picture(
+            key="changes",
+            title=f"{metric}: {revisions.after.name} − {revisions.before.name}",
+            alt="Interval chart: a row per model with the mean difference and its interval beside a line at zero.",
+            sentence=f"{headline(revisions)}. An interval that holds 0 is no evidence of a change.",
+            svg=sheets.still(spec, "changes"),
+        )
+    return sheets.render(
+        "revisions.html.j2",
+        [change.model for change in revisions.primary],
+        TERMS,
+        revisions=revisions,
+        title=title(revisions),
+        headline=headline(revisions),
+        statement=statement(revisions),
+        notes=notes(revisions),
+        verdicts=verdicts(revisions),
+        picture=picture,
+        level=formats.level(revisions.confidence),
+        accuracy=revision_tables.accuracy_table(revisions),
+        others=revision_tables.other_table(revisions),
+        lists=revision_tables.list_table(revisions),
+        settings=revision_tables.setting_table(revisions, in_both=True),
+        one_sided=revision_tables.setting_table(revisions, in_both=False),
+        sizes=revision_tables.size_table(revisions),
+    )
+
+
+def markdown(revisions: Revisions) -> str:
+    """The same, short: for a pull request or a log."""
+    escape, table = markdown_tables.escape, markdown_tables.table
+    parts = [
+        f"# {escape(title(revisions))}",
+        f"**{escape(headline(revisions))}.** {statement(revisions)}",
+        *(f"> {escape(note)}" for note in notes(revisions)),
+        "\n".join(f"- {escape(name)}: {escape(text)}." for name, text in verdicts(revisions)),
+        "## Accuracy",
+        table(revision_tables.accuracy_table(revisions)),
+    ]
+    settings, one_sided = (revision_tables.setting_table(revisions, in_both=both) for both in (True, False))
+    parts += ["## Parameters", table(settings)] if settings.rows else []
+    if one_sided.rows:
+        names = ", ".join(f"`{row[0].text}`" for row in one_sided.rows)
+        parts.append(f"Only one of the two versions has {names}.")
+    parts += ["## Data", table(revision_tables.size_table(revisions))] if revisions.sizes else []
+    return markdown_tables.joined([part for part in parts if part])
+
+
+def _nouns(revisions: Revisions, wanted: Verdict) -> list[str]:
+    return [model_noun(change.model) for change in revisions.primary if change.verdict(revisions.confidence) is wanted]
+
+
+def _moved(change: Change) -> bool:
+    return not change.is_same if change.difference else change.before != change.after
+
+
+def _lost(revisions: Revisions, change: Change) -> bool:
+    """Whether a version has users that the other lacks."""
+    shared = change.difference.num_users if change.difference else 0
+    return any(len(version.users[change.model]) > shared for version in (revisions.before, revisions.after))
+
+
+def _verdict(version: Version) -> str | None:
+    try:
+        return verdict.headline(verdict.Result.from_metrics(version.metrics["verdict"]))
+    except (KeyError, TypeError, ValueError):  # written by another version of this program
+        return None

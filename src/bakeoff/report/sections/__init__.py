@@ -1,0 +1,1 @@
+"""Sections of the evidence: each computes its figures from the evidence, then draws and words them."""

@@ -1,0 +1,162 @@
+"""Depth and width of the tower: what they bring and what they cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from bakeoff.params import Params
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.figure import Figure
+from bakeoff.report.measured import VariantGroup, figure
+from bakeoff.report.sections.parts import estimates, or_dash, text_table
+from bakeoff.report.series import styles
+from bakeoff.report.tables import Table
+from bakeoff.report.variants import towers
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Towers by depth and width.
+
+    Attributes:
+        sentence: what was done.
+        metric: of which the quality is.
+        frame: label, base, series (the width), x (hidden layers), y (mean), low, high, parameters, epoch (seconds),
+            training (seconds), rate (queries per second).
+        widths: labels of the widths.
+    """
+
+    sentence: str
+    metric: str
+    frame: pd.DataFrame
+    widths: Sequence[str]
+
+
+def depth(group: VariantGroup, params: Params, metric: str, statistics: Statistics) -> Depth | None:
+    """None without towers. A tower without hidden layers has no width: it starts the line of each."""
+    found = towers(group, params)
+    if not found:
+        return None
+    columns = [(t.variant["name"], "", group.values(t.variant["name"], metric).to_numpy(np.float64)) for t in found]
+    means = estimates(columns, statistics).set_index("group")
+    all_widths = sorted({tower.width for tower in found if tower.depth})
+    rows = []
+    for tower in sorted(found, key=lambda t: (t.depth, t.width)):
+        name = tower.variant["name"]
+        for width in [tower.width] if tower.depth else all_widths or [0]:
+            mean = means.loc[name]
+            rows.append(
+                {
+                    "label": str(tower.variant["label"]),
+                    "base": bool(tower.variant["base"]),
+                    "series": _width(width),
+                    "x": tower.depth,
+                    "y": float(mean["mean"]),
+                    "low": float(mean["low"]),
+                    "high": float(mean["high"]),
+                    "parameters": figure(tower.variant, "num_parameters"),
+                    "epoch": group.seconds(name, "seconds_per_epoch"),
+                    "training": group.seconds(name, "training_seconds"),
+                    "rate": group.seconds(name, "queries_per_second"),
+                }
+            )
+    return Depth(group.sentence, metric, pd.DataFrame(rows), [_width(width) for width in all_widths or [0]])
+
+
+def _width(width: int) -> str:
+    return f"{formats.count(width)} units" if width else "no hidden layer"
+
+
+def figures(found: Depth) -> list[Figure]:
+    """Quality by depth, and the time of an epoch by depth where it was measured."""
+    label = formats.metric_label(found.metric)
+    layers = {"title": "hidden layers", "axis": alt.Axis(labelAngle=0)}
+    drawn = [
+        Figure(
+            key="depth",
+            title=f"{label} by depth and width of the tower",
+            alt="Line chart: quality with its interval by number of hidden layers, a line per width.",
+            sentence=sentence(found),
+            spec=series_charts.lines(
+                found.frame[["series", "x", "y", "low", "high"]],
+                styles(found.widths),
+                alt.X("x:O", **layers),
+                alt.Y("y:Q", title=f"{label}, mean over users", scale=alt.Scale(zero=False, padding=20)),
+            ),
+            table=_quality_table(found, label),
+            section="depth",
+        )
+    ]
+    timed = found.frame[found.frame.epoch.notna()]
+    return [*drawn, _cost(found, timed, layers)] if len(timed) else drawn
+
+
+def _cost(found: Depth, timed: pd.DataFrame, layers: dict[str, Any]) -> Figure:
+    return Figure(
+        key="depth-cost",
+        title="Time of an epoch by depth and width",
+        alt="Line chart: wall seconds of an epoch by number of hidden layers, a line per width.",
+        sentence=_cost_sentence(timed),
+        spec=series_charts.lines(
+            timed.assign(y=timed.epoch)[["series", "x", "y"]],
+            styles(found.widths),
+            alt.X("x:O", **layers),
+            alt.Y("y:Q", title="wall seconds of an epoch", scale=alt.Scale(zero=True)),
+            ".3s",
+        ),
+        table=_cost_table(found),
+        section="depth",
+    )
+
+
+def sentence(found: Depth) -> str:
+    """The best tower, beside the simplest."""
+    best, simplest = found.frame.loc[found.frame.y.idxmax()], found.frame.iloc[0]
+    if best.label == simplest.label:
+        return f"The simplest tower ({simplest.label}) is not beaten: {formats.decimal(simplest.y, 3)}."
+    return (
+        f"{formats.sentence(best.label)} has the highest mean, {formats.decimal(best.y, 3)}; the simplest tower "
+        f"({simplest.label}) has {formats.decimal(simplest.y, 3)}. The axis does not start at 0."
+    )
+
+
+def _cost_sentence(timed: pd.DataFrame) -> str:
+    dearest, cheapest = timed.loc[timed.epoch.idxmax()], timed.loc[timed.epoch.idxmin()]
+    return (
+        f"An epoch takes from {formats.duration(cheapest.epoch)} ({cheapest.label}) to "
+        f"{formats.duration(dearest.epoch)} ({dearest.label}); each was timed once."
+    )
+
+
+def _quality_table(found: Depth, label: str) -> Table:
+    rows = [
+        [
+            _named(row),
+            f"{formats.decimal(row.y)} ({formats.decimal(row.low)} to {formats.decimal(row.high)})",
+            or_dash(row.parameters, formats.count),
+        ]
+        for row in found.frame.drop_duplicates("label").itertuples()
+    ]
+    return text_table("What each tower brings", ["Tower", label, "Parameters"], rows)
+
+
+def _cost_table(found: Depth) -> Table:
+    rows = [
+        [
+            _named(row),
+            or_dash(row.training, formats.duration),
+            or_dash(row.epoch, formats.duration),
+            or_dash(row.rate, lambda value: f"{formats.count(round(value))} / s"),
+        ]
+        for row in found.frame.drop_duplicates("label").itertuples()
+    ]
+    return text_table("What each tower costs", ["Tower", "Training", "Epoch", "Queries"], rows)
+
+
+def _named(row: Any) -> str:
+    return f"{row.label}{' (shipped)' if row.base else ''}"

@@ -1,0 +1,198 @@
+"""Folding beside recall: on planted groups, where it can be seen, and on the data itself."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bakeoff.params import Params
+from bakeoff.report import formats, series_charts
+from bakeoff.report.figure import Figure
+from bakeoff.report.measured import Planted, Variant, VariantGroup, figure
+from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.sections.parts import or_dash, text_table
+from bakeoff.report.series import model_styles
+from bakeoff.report.tables import Table
+from bakeoff.report.variants import weight
+
+COLORS = tuple(f"var(--tag-{number})" for number in range(1, 7))
+SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down")
+
+
+@dataclass(frozen=True)
+class Folding:
+    """Variants by how much they fold and what they recall.
+
+    Attributes:
+        sentence: what was done.
+        calibration: how scores are brought to [0, 1].
+        frame: model, label, base, folding, foreign (share of foreign items in lists), recall; MF by its weight.
+        items: of planted groups: variant (a label), name, group, x, y; empty otherwise.
+    """
+
+    sentence: str
+    calibration: str
+    frame: pd.DataFrame
+    items: pd.DataFrame
+
+
+COLUMNS = ["model", "label", "base", "folding", "foreign", "recall"]
+
+
+def planted_folding(planted: Planted) -> Folding:
+    """On known groups: items of other groups are foreign."""
+    mf = sorted(planted.of(MF), key=lambda variant: figure(variant, "unobserved_weight"))
+    variants = [*mf, *(variant for variant in planted.variants if variant["model"] != MF)]
+    rows = [
+        (v["model"], v["label"], v["base"], figure(v, "folding"), figure(v, "off_group@10"), figure(v, "recall@10"))
+        for v in variants
+    ]
+    labels = {variant["name"]: f"{model_label(variant['model'])}, {variant['label']}" for variant in variants}
+    order = {name: place for place, name in enumerate(labels)}
+    known = planted.items[planted.items.variant.isin(order)]
+    items = known.assign(place=known.variant.map(order)).sort_values("place", kind="stable")
+    return Folding(
+        sentence=str(planted.notes.get("sentence", "")),
+        calibration=str(planted.notes.get("calibration", "")),
+        frame=pd.DataFrame(rows, columns=COLUMNS),
+        items=pd.DataFrame(
+            {
+                "variant": items.variant.map(labels),
+                "name": "item " + items.item_id.astype(str),
+                "group": [f"group {int(group) + 1}" for group in items.group],
+                "x": items.x.astype(float),
+                "y": items.y.astype(float),
+            }
+        ),
+    )
+
+
+def own_folding(group: VariantGroup, params: Params) -> Folding:
+    """On the data itself: items that the ALS fit calls unrelated are foreign."""
+
+    def row(v: Variant) -> tuple[object, ...]:
+        folding = v["folding"]
+        foreign = figure(folding, "spurious@10")
+        return v["model"], v["label"], v["base"], figure(folding, "folding"), foreign, figure(v["metrics"], "recall@10")
+
+    mf = sorted(group.of(MF), key=lambda variant: weight(variant, params))
+    others = [variant for variant in group.variants if variant["model"] != MF]
+    rows = [row(variant) for variant in (*mf, *others) if variant["folding"]]
+    calibration = str(group.notes.get("calibration", ""))
+    return Folding(group.sentence, calibration, pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame())
+
+
+def figures(planted: Folding | None, own: Folding | None) -> list[Figure]:
+    """Recall against folding, twice; the planted items in two dimensions."""
+    drawn = []
+    if planted is not None and len(planted.frame):
+        drawn.append(
+            _against_recall(
+                "folding-planted", "Folding and recall on planted groups", planted, "off-group@10", "folding", "folding"
+            )
+        )
+        if len(planted.items):
+            drawn.append(_clouds(planted))
+    if own is not None and len(own.frame):
+        words = "share of foreign items among the first 10"
+        drawn.append(
+            _against_recall("folding-own", "Folding and recall on this data", own, "spurious@10", "foreign", words)
+        )
+    return drawn
+
+
+def _against_recall(key: str, title: str, found: Folding, foreign: str, x: str, words: str) -> Figure:
+    """Recall against the column `x`, which `words` names; MF's variants joined by their weight."""
+    frame = found.frame[found.frame[x].notna() & found.frame.recall.notna()].assign(
+        series=lambda rows: rows.model.map(model_label),
+        x=lambda rows: rows[x],
+        y=lambda rows: rows.recall,
+        emphasis=lambda rows: rows.base,
+        joined=lambda rows: rows.model == MF,
+    )
+    return Figure(
+        key=key,
+        title=title,
+        alt=f"Scatter: {words} to the right, recall upwards, a labelled mark per variant, the shipped settings larger.",
+        sentence=sentence(found, x, words),
+        spec=series_charts.path(
+            frame[["series", "label", "x", "y", "emphasis", "joined"]],
+            model_styles(frame.model),
+            f"{words} (less is better)",
+            "Recall@10",
+        ),
+        table=table(title, found, foreign),
+        section="folding",
+    )
+
+
+def sentence(found: Folding, x: str, words: str) -> str:
+    """Per model: the span of x beside the span of recall."""
+    parts = []
+    for model in (MF, SOFTMAX):
+        rows = found.frame[(found.frame.model == model) & found.frame[x].notna()]
+        if len(rows) < 2:
+            continue
+        most, least = rows.loc[rows[x].idxmax()], rows.loc[rows[x].idxmin()]
+        parts.append(
+            f"{look(model).noun} has {formats.decimal(most[x], 3)} with “{most.label}” at a recall of "
+            f"{formats.decimal(most.recall, 3)}, and {formats.decimal(least[x], 3)} with “{least.label}” at "
+            f"{formats.decimal(least.recall, 3)}"
+        )
+    if not parts:
+        return "Too few variants to see what moves folding."
+    return (
+        f"{formats.sentence(words)}: {'; '.join(parts)}. Where marks lie side by side at one height, recall does not "
+        "tell who folds."
+    )
+
+
+def table(caption: str, found: Folding, foreign: str) -> Table:
+    """A row per variant."""
+    rows = [
+        [
+            model_label(row.model),
+            f"{row.label}{' (shipped)' if row.base else ''}",
+            or_dash(row.folding, lambda value: formats.decimal(value, 4)),
+            or_dash(row.foreign, formats.percent),
+            or_dash(row.recall, formats.decimal),
+        ]
+        for row in found.frame.itertuples()
+    ]
+    return text_table(caption, ["Model", "Variant", "Folding", f"Foreign items ({foreign})", "Recall@10"], rows)
+
+
+def _clouds(found: Folding) -> Figure:
+    groups = sorted(found.items.group.unique(), key=formats.natural_key)
+    colors = {group: COLORS[place % len(COLORS)] for place, group in enumerate(groups)}
+    shapes = {group: SHAPES[place % len(SHAPES)] for place, group in enumerate(groups)}
+    panels = {str(label): _cloud(part, colors, shapes) for label, part in found.items.groupby("variant", sort=False)}
+    return Figure(
+        key="planted-map",
+        title="Items of the planted groups, as each variant places them",
+        alt="Small scatters, one per variant: items in two dimensions, colour and shape by group.",
+        sentence="Each colour is a group whose users never meet the others. Where colours lie on top of each other the "
+        "model has folded; where they stand apart it has learned that the groups are strangers.",
+        spec={},
+        table=_overlap_table(found.items),
+        section="folding",
+        panels=panels,
+    )
+
+
+def _cloud(part: pd.DataFrame, colors: dict[str, str], shapes: dict[str, str]) -> dict[str, object]:
+    rounded = part[["x", "y", "group", "name"]].round({"x": 3, "y": 3})
+    return series_charts.cloud(rounded, colors, shapes)
+
+
+def _overlap_table(items: pd.DataFrame) -> Table:
+    """Distance between the centres of groups beside the spread within them, in the plane that is drawn."""
+    rows = []
+    for label, part in items.groupby("variant", sort=False):
+        centres = part.groupby("group")[["x", "y"]].mean()
+        away = part[["x", "y"]].to_numpy() - centres.loc[part.group].to_numpy()
+        within = float((away**2).sum(axis=1).mean() ** 0.5)
+        between = float((centres - centres.mean()).pow(2).sum(axis=1).mean() ** 0.5)
+        apart = f"{formats.decimal(between / within, 1)}" if within > 0 else formats.NO_VALUE
+        rows.append([str(label), formats.decimal(between, 2), formats.decimal(within, 2), apart])
+    columns = ["Variant", "Spread of the groups' centres", "Spread within a group", "Ratio (above 1: apart)"]
+    return text_table("How far the groups stand apart in the plane that is drawn", columns, rows)

@@ -1,0 +1,263 @@
+"""Charts of any series: dots with intervals, lines, pairs of marks, scatters, a matrix. Colours are CSS variables."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from bakeoff.report.chart_parts import FEW_TICKS, NARROW, Spec, finish, present, tooltip
+from bakeoff.report.series import Styles
+
+MARK_HEIGHT = 14
+"""Pixels for one mark with its interval."""
+GROUP_MARGIN = 18
+"""Pixels between two groups of marks."""
+LETTER, LABEL_HEIGHT = 6.5, 15
+"""Pixels that a label takes, per letter and in height."""
+
+
+def dots(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
+    """Mean and interval per group and series.
+
+    Args:
+        table: group, series, mean, low, high; low and high equal to the mean where there is no interval.
+        styles: how the series look.
+        axis: what the means are.
+    """
+    y, height = _groups(table, len(styles))
+    base = alt.Chart(_sized(table, styles)).encode(
+        y=y,
+        yOffset=alt.YOffset("series:N", sort=list(styles)),
+        color=_color(styles),
+        tooltip=tooltip("series", "group", mean=".4f", low=".4f", high=".4f"),
+    )
+    interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=axis, axis=FEW_TICKS), x2="high:Q")
+    point = base.mark_point(filled=True, opacity=1).encode(
+        x=alt.X("mean:Q", scale=alt.Scale(zero=True)), shape=_shape(styles), size=alt.Size("size:Q", scale=None)
+    )
+    return finish(alt.layer(interval, point), height=height)
+
+
+def dumbbells(table: pd.DataFrame, styles: Styles, axis: str, words: tuple[str, str]) -> Spec:
+    """Two figures per group and series, joined: the first a filled mark, the second an open one.
+
+    Args:
+        table: group, series, first, second.
+        styles: how the series look.
+        axis: what the figures are.
+        words: what the first and the second figure are, for tooltips.
+    """
+    y, height = _groups(table, len(styles))
+    base = alt.Chart(_sized(table, styles)).encode(
+        y=y,
+        yOffset=alt.YOffset("series:N", sort=list(styles)),
+        color=_color(styles),
+        tooltip=[
+            alt.Tooltip("series:N"),
+            alt.Tooltip("group:N"),
+            alt.Tooltip("first:Q", title=words[0], format=".4f"),
+            alt.Tooltip("second:Q", title=words[1], format=".4f"),
+        ],
+    )
+    size = alt.Size("size:Q", scale=None)
+    x = alt.X("first:Q", title=axis, axis=FEW_TICKS, scale=alt.Scale(zero=True))
+    line = base.mark_rule(strokeWidth=2).encode(x=x, x2="second:Q")
+    second = base.mark_point(filled=False, strokeWidth=2, fill="var(--page)", opacity=1).encode(
+        x="second:Q", shape=_shape(styles), size=size
+    )
+    first = base.mark_point(filled=True, opacity=1).encode(x="first:Q", shape=_shape(styles), size=size)
+    return finish(alt.layer(line, second, first), height=height)
+
+
+def lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str = ".4f") -> Spec:
+    """A line with marks per series, with intervals where the table has low and high.
+
+    Args:
+        table: series, x, y, and low, high where there are intervals.
+        styles: how the series look.
+        x: encoding of the column x.
+        y: encoding of the column y.
+        digits: format of y in tooltips.
+    """
+    formats = dict.fromkeys(("y", *(name for name in ("low", "high") if name in table)), digits)
+    base = alt.Chart(_sized(table, styles)).encode(
+        x=x, color=_color(styles), tooltip=[*tooltip("series"), alt.Tooltip("x:N", title="at"), *tooltip(**formats)]
+    )
+    layers = [
+        base.transform_filter(alt.datum.series == label)
+        .mark_line(strokeWidth=style.width, strokeDash=list(style.dash))
+        .encode(y=y)
+        for label, style in styles.items()
+    ]
+    if "low" in table:
+        layers.append(base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q"))
+    point = base.mark_point(filled=True, opacity=1).encode(
+        y=y, shape=_shape(styles), size=alt.Size("size:Q", scale=None)
+    )
+    return finish(alt.layer(*layers, point), height=300)
+
+
+def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
+    """Labelled points in a plane, some joined in the order of the table; x as its root, y from 0.
+
+    Args:
+        table: series, label, x, y, both at least 0; emphasis (bool): drawn larger; joined (bool): part of a line.
+        styles: how the series look.
+        x: what x is.
+        y: what y is.
+    """
+    table = table.assign(order=range(len(table)), side=label_sides(table))
+    right, top = 1.08 * max(table.x.max(), 1e-6), 1.15 * max(table.y.max(), 1e-6)
+    base = alt.Chart(_sized(table, styles)).encode(
+        x=alt.X("x:Q", title=x, axis=FEW_TICKS, scale=alt.Scale(type="sqrt", domain=[0, right], nice=False)),
+        y=alt.Y("y:Q", title=y, axis=FEW_TICKS, scale=alt.Scale(domain=[0, top], nice=False)),
+        color=_color(styles),
+        tooltip=[
+            *tooltip("series", "label"),
+            alt.Tooltip("x:Q", title=x, format=".4f"),
+            alt.Tooltip("y:Q", title=y, format=".4f"),
+        ],
+    )
+    line = base.transform_filter("datum.joined").mark_line(strokeWidth=1.5).encode(order="order:Q", detail="series:N")
+    point = base.mark_point(filled=True, opacity=1).encode(
+        shape=_shape(styles),
+        size=alt.condition("datum.emphasis", alt.value(190), alt.value(70)),
+    )
+    texts = [
+        base.transform_filter(test)
+        .mark_text(align="center", dy=dy, fontSize=11, limit=130)
+        .encode(text="label:N", color=alt.value("var(--text)"))
+        for test, dy in (("datum.side === 'above'", -14), ("datum.side === 'below'", 18))
+    ]
+    return finish(alt.layer(line, point, *texts), height=340)
+
+
+def label_sides(table: pd.DataFrame, width: float = 760, height: float = 300) -> list[str]:
+    """Where the label of each point goes so that none covers another: above, below, or nowhere.
+
+    Larger marks choose first; a label that finds no room is left to the tooltip and the table.
+
+    Args:
+        table: label, x, y, emphasis.
+        width: of the plane in pixels, x as its root.
+        height: likewise, y from 0.
+    """
+    px = (table.x / max(table.x.max(), 1e-6)) ** 0.5 * width
+    py = table.y / max(table.y.max(), 1e-6) * height
+    taken: list[tuple[float, float, float]] = []
+    sides = [""] * len(table)
+    for place in sorted(range(len(table)), key=lambda n: not table.emphasis.iloc[n]):
+        half = LETTER * min(len(table.label.iloc[place]), 22) / 2
+        for side, dy in (("above", LABEL_HEIGHT), ("below", -LABEL_HEIGHT)):
+            x, y = px.iloc[place], py.iloc[place] + dy
+            if all(abs(x - a) > half + b or abs(y - c) > LABEL_HEIGHT for a, b, c in taken):
+                taken.append((x, half, y))
+                sides[place] = side
+                break
+    return sides
+
+
+def cloud(table: pd.DataFrame, colors: dict[str, str], shapes: dict[str, str]) -> Spec:
+    """Points in a plane without axes, coloured and shaped by group.
+
+    Args:
+        table: x, y, group (a label), name.
+        colors: group → CSS colour.
+        shapes: group → shape.
+    """
+    scale = alt.Scale(zero=False, padding=6)
+    groups = list(colors)
+    chart = (
+        alt.Chart(table)
+        .mark_point(filled=True, opacity=0.75, size=26)
+        .encode(
+            x=alt.X("x:Q", axis=None, scale=scale),
+            y=alt.Y("y:Q", axis=None, scale=scale),
+            color=alt.Color("group:N", scale=alt.Scale(domain=groups, range=list(colors.values())), legend=None),
+            shape=alt.Shape("group:N", scale=alt.Scale(domain=groups, range=[shapes[g] for g in groups]), legend=None),
+            tooltip=tooltip("name", "group"),
+        )
+    )
+    return finish(chart, height=190)
+
+
+def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
+    """Shares by row and column, as tinted cells with their figure.
+
+    Args:
+        table: row, column, share in [0, 1].
+        order: rows and columns from the first on.
+        title: what the shares are.
+    """
+    base = alt.Chart(table).encode(
+        x=alt.X(
+            "column:N", sort=order, title=None, axis=alt.Axis(orient="top", labelAngle=-30, ticks=False, domain=False)
+        ),
+        y=alt.Y("row:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
+        tooltip=[*tooltip("row", "column"), alt.Tooltip("share:Q", title=title, format=".1%")],
+    )
+    cell = base.mark_rect(color="var(--link)", stroke="var(--page)", strokeWidth=2).encode(
+        opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.45]), legend=None)
+    )
+    text = base.mark_text(fontSize=12, color="var(--text)").encode(text=alt.Text("share:Q", format=".0%"))
+    return finish(alt.layer(cell, text), height=46 * len(order))
+
+
+def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
+    """A span per group and series on a logarithmic axis, with a mark at its upper end.
+
+    Args:
+        table: group, series, low, high, both above 0.
+        styles: how the series look.
+        axis: what the ends are.
+    """
+    y, height = _groups(table, len(styles))
+    x = alt.X("low:Q", title=axis, scale=alt.Scale(type="log", nice=True), axis=alt.Axis(format="~g", tickCount=4))
+    base = alt.Chart(_sized(table, styles)).encode(
+        y=y,
+        yOffset=alt.YOffset("series:N", sort=list(styles)),
+        color=_color(styles),
+        tooltip=tooltip("series", "group", low=".3s", high=".3s"),
+    )
+    span = base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q")
+    point = base.mark_point(filled=True, opacity=1).encode(
+        x="high:Q", shape=_shape(styles), size=alt.Size("size:Q", scale=None)
+    )
+    return finish(alt.layer(span, point), height=height)
+
+
+def _groups(table: pd.DataFrame, num_series: int) -> tuple[alt.Y, int]:
+    """The axis of groups, and the height of the chart."""
+    groups = present(table.group)
+    each = MARK_HEIGHT * num_series + GROUP_MARGIN
+    y = alt.Y(
+        "group:N",
+        sort=groups,
+        title=None,
+        scale=alt.Scale(paddingInner=GROUP_MARGIN / each, paddingOuter=0.1),
+        axis=alt.Axis(grid=False, ticks=False, labelPadding=8, labelExpr="split(datum.label, '\\n')"),
+    )
+    return y, each * len(groups)
+
+
+def _sized(table: pd.DataFrame, styles: Styles) -> pd.DataFrame:
+    return table.assign(size=[styles[label].size for label in table.series])
+
+
+def _color(styles: Styles) -> alt.Color:
+    return alt.Color("series:N", scale=_scale(styles, "color"), legend=_legend(styles))
+
+
+def _shape(styles: Styles) -> alt.Shape:
+    return alt.Shape("series:N", scale=_scale(styles, "shape"), legend=_legend(styles))
+
+
+def _scale(styles: Styles, attribute: str) -> alt.Scale:
+    values: list[Any] = [getattr(style, attribute) for style in styles.values()]
+    return alt.Scale(domain=list(styles), range=values)
+
+
+def _legend(styles: Styles) -> alt.Legend:
+    longest = max(len(label) for label in styles)
+    columns = 1 if longest > 24 else 2
+    return alt.Legend(title=None, columns={"expr": f"width < {NARROW} ? {columns} : {len(styles)}"})

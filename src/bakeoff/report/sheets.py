@@ -1,0 +1,52 @@
+"""Small pages beside the report: no script, charts as still pictures, a few hundred kilobytes at most."""
+
+import json
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from typing import Any
+
+import vl_convert
+from markupsafe import Markup
+
+from bakeoff.report.environment import environment
+from bakeoff.report.glossary import glossary
+from bakeoff.report.models import stylesheet
+
+WIDTH = 760
+"""Of a chart in pixels; on a narrower page it shrinks."""
+
+
+def render(template: str, models: Iterable[str], terms: Iterable[str] = (), **values: Any) -> str:
+    """A page from its template.
+
+    Args:
+        template: its file name.
+        models: those whose colours and names the page needs.
+        terms: anchors of the glossary that the page explains, beside the models.
+        values: what the template shows; texts are escaped.
+    """
+    shown = list(models)
+    explained = glossary(shown)
+    style = files("bakeoff.report").joinpath("style.css").read_text(encoding="utf-8")
+    return (
+        environment()
+        .get_template(template)
+        .render(
+            style=f"{stylesheet(shown)}\n{style}", glossary={key: explained[key] for key in [*shown, *terms]}, **values
+        )
+    )
+
+
+def still(spec: Mapping[str, Any], key: str) -> Markup:
+    """A chart of the report as SVG. Colours stay CSS variables; ids are made unique by `key`.
+
+    The picture is hidden from assistive technology: who shows it says in words what it is.
+    """
+    # The reader's font may be wider than the one that is measured here: room for labels and between legend entries.
+    legend = {**spec.get("config", {}).get("legend", {}), "columnPadding": 40}
+    config = {**spec.get("config", {}), "legend": legend}
+    roomy = {**spec, "width": WIDTH, "config": config, "padding": {"left": 30, "right": 20, "top": 5, "bottom": 5}}
+    svg: str = vl_convert.vegalite_to_svg(json.dumps(roomy))
+    for name in ("clip", "gradient_", "symbol"):
+        svg = svg.replace(f'id="{name}', f'id="{key}-{name}').replace(f"url(#{name}", f"url(#{key}-{name}")
+    return Markup(svg.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704 - made by Vega, which escapes texts

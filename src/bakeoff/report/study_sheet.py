@@ -1,0 +1,219 @@
+"""The page of the study of negative sampling: still charts, each with its table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pandas as pd
+from markupsafe import Markup
+
+from bakeoff.report import formats, sheets, study
+from bakeoff.report.chart_parts import FEW_TICKS, Spec, finish, present, tooltip
+from bakeoff.report.models import MF, SOFTMAX
+from bakeoff.report.study import CORRECTED, NEITHER, UNCORRECTED, Converged, Study, Trained
+from bakeoff.report.tables import Cell, Column, Table
+
+TERMS = ("ndcg", "interval", "lift", "long-tail", "coverage", "mask", "validation")
+LOOKS = {
+    CORRECTED: ("var(--softmax)", "diamond"),
+    UNCORRECTED: ("var(--mf)", "circle"),
+    NEITHER: ("var(--text)", "square"),
+}
+"""Series → colour and shape."""
+LOGARITHMIC = alt.Scale(type="log")
+LINEAR = alt.Scale(zero=True)
+SMALLEST = 1e-6
+"""What the logarithmic axis shows of figures below: they are rounding errors."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A still chart with what is said of it and the figures behind it."""
+
+    key: str
+    title: str
+    alt: str
+    sentence: str
+    svg: Markup
+    table: Table
+
+
+def html(shown: Study) -> str:
+    """The page."""
+    return sheets.render(
+        "study.html.j2",
+        [MF, SOFTMAX],
+        TERMS,
+        study=shown,
+        metric=formats.metric_label(shown.metric),
+        findings=[
+            ("quality", "Quality.", study.quality(shown)),
+            ("lift", "Correction.", study.correction(shown)),
+            ("folding", "Folding.", study.folding(shown)),
+            ("steps", "Cost.", study.steps(shown)),
+            ("kl", "Unbiasedness.", study.unbiasedness(shown)),
+        ],
+        pictures=[*_of_training(shown), *_of_convergence(shown)],
+    )
+
+
+def _of_training(shown: Study) -> list[Picture]:
+    metric = formats.metric_label(shown.metric)
+    return [
+        _picture(
+            "quality",
+            f"{metric} on validation",
+            study.quality(shown),
+            _marks(_frame(shown.trained, lambda row: row.mean, True), f"{metric}, mean over users"),
+            _quality_table(shown),
+        ),
+        _picture(
+            "lift",
+            f"Popularity lift of lists of {shown.cutoff}",
+            study.correction(shown),
+            _marks(_frame(shown.trained, lambda row: row.lift), "popularity lift", form="%"),
+            _list_table(shown),
+        ),
+        _picture(
+            "folding",
+            "Folding",
+            study.folding(shown),
+            _marks(_frame(shown.trained, lambda row: row.folding), "folding"),
+            _folding_table(shown),
+        ),
+        _picture(
+            "steps",
+            "Time of a training step",
+            study.steps(shown),
+            _marks(_frame(shown.trained, lambda row: 1000 * row.step_seconds), "milliseconds"),
+            _step_table(shown),
+        ),
+    ]
+
+
+def _of_convergence(shown: Study) -> list[Picture]:
+    """Of the unbiasedness test. A logarithmic axis: what is biased is so by orders of magnitude."""
+    rows = shown.converged
+    return [
+        _picture(
+            "kl",
+            "Where training against samples ends",
+            study.unbiasedness(shown),
+            _marks(
+                _frame(rows, lambda row: max(row.kl, SMALLEST)),
+                "KL divergence from the true distribution, nats",
+                LOGARITHMIC,
+            ),
+            _convergence_table(rows),
+        )
+    ]
+
+
+def _picture(key: str, title: str, sentence: str, spec: Spec, table: Table) -> Picture:
+    words = "Dot chart: a row per pool of negatives, a mark with and one without correction."
+    return Picture(key, title, words, sentence, sheets.still(spec, key), table)
+
+
+def _frame(rows: Sequence[Any], figure: Callable[[Any], float], interval: bool = False) -> pd.DataFrame:
+    """Pool, series, value, low, high; rows without the figure are left out."""
+    table = pd.DataFrame(
+        [
+            (row.pool, row.series, figure(row), *((row.low, row.high) if interval else (figure(row), figure(row))))
+            for row in rows
+        ],
+        columns=["pool", "series", "value", "low", "high"],
+    )
+    return table.dropna(subset="value")
+
+
+def _marks(table: pd.DataFrame, axis: str, scale: alt.Scale = LINEAR, form: str | None = None) -> Spec:
+    """A row per pool, a mark per series, with its interval where there is one."""
+    pools, series = present(table.pool), [name for name in LOOKS if name in set(table.series)]
+    look = {"domain": series, "range": [LOOKS[name][0] for name in series]}
+    shapes = {"domain": series, "range": [LOOKS[name][1] for name in series]}
+    legend = alt.Legend(title=None)
+    ticks = FEW_TICKS if form is None else alt.Axis(tickCount=6, format=form)
+    base = alt.Chart(table).encode(
+        y=alt.Y("pool:N", sort=pools, title=None, axis=alt.Axis(grid=True, ticks=False, labelLimit=180)),
+        yOffset=alt.YOffset("series:N", sort=series),
+        color=alt.Color("series:N", scale=alt.Scale(**look), legend=legend),
+        tooltip=tooltip("pool", "series", value=".4f"),
+    )
+    rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=axis, axis=ticks, scale=scale), x2="high:Q")
+    point = base.mark_point(filled=True, opacity=1, size=90).encode(
+        x=alt.X("value:Q", scale=scale), shape=alt.Shape("series:N", scale=alt.Scale(**shapes), legend=legend)
+    )
+    return finish(alt.layer(rule, point), height=(10 + 13 * len(series)) * len(pools))
+
+
+def _quality_table(shown: Study) -> Table:
+    metric = formats.metric_label(shown.metric)
+    rows = [
+        [
+            *_name(row),
+            Cell(formats.decimal(row.mean), f"{formats.decimal(row.low)} to {formats.decimal(row.high)}"),
+            Cell("the shipped settings")
+            if row.base
+            else Cell(
+                formats.signed(row.difference[0]),
+                f"{formats.signed(row.difference[1])} to {formats.signed(row.difference[2])}",
+                strong=row.difference[1] > 0 or row.difference[2] < 0,
+            ),
+        ]
+        for row in shown.trained
+    ]
+    return Table(f"{metric} on validation", [*_names(), Column(metric, "ndcg"), Column("− shipped", "interval")], rows)
+
+
+def _list_table(shown: Study) -> Table:
+    rows = [
+        [
+            *_name(row),
+            Cell(formats.signed_percent(row.lift)),
+            Cell(formats.percent(row.long_tail)),
+            Cell(formats.percent(row.coverage)),
+        ]
+        for row in shown.trained
+    ]
+    columns = [*_names(), Column("Popularity lift", "lift"), Column("Long-tail share", "long-tail")]
+    return Table(f"Lists of {shown.cutoff}", [*columns, Column("Coverage", "coverage")], rows)
+
+
+def _folding_table(shown: Study) -> Table:
+    rows = [
+        [*_name(row), Cell(formats.decimal(row.folding)), Cell(formats.percent(row.spurious))] for row in shown.trained
+    ]
+    return Table("Folding", [*_names(), Column("Folding"), Column("Unrelated items in the first 10")], rows)
+
+
+def _step_table(shown: Study) -> Table:
+    rows = [
+        [*_name(row), Cell(study.milliseconds(row.step_seconds)), Cell(formats.decimal(row.false_negatives, 2))]
+        for row in shown.trained
+    ]
+    return Table("A training step", [*_names(), Column("Time"), Column("Own items per query", "mask")], rows)
+
+
+def _convergence_table(rows: Sequence[Converged]) -> Table:
+    shown = [
+        [
+            Cell(row.pool),
+            Cell(row.series),
+            Cell(formats.decimal(row.kl, 5)),
+            Cell(formats.decimal(row.gradient_error, 3)),
+            Cell(formats.decimal(row.gradient_cosine, 4)),
+            Cell(formats.decimal(row.exact, 5)),
+        ]
+        for row in rows
+    ]
+    columns = [*_names(), Column("KL, nats"), Column("Error of the gradient"), Column("Its cosine")]
+    return Table("Samplers on a small catalogue", [*columns, Column("KL, exact targets")], shown)
+
+
+def _name(row: Trained) -> list[Cell]:
+    return [Cell(row.pool), Cell(row.series)]
+
+
+def _names() -> list[Column]:
+    return [Column("Negatives"), Column("Correction", prose=True)]

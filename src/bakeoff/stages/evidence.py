@@ -1,0 +1,162 @@
+"""Reads what the comparison rests on: every file of the earlier stages, each with a way out where it is missing."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import Params
+from bakeoff.report.evidence import Evidence, ModelEvidence
+from bakeoff.report.measured import GROUPS, Measured, Planted, Rerank, Skipped, VariantGroup
+from bakeoff.report.models import CONTENDERS, REFERENCE
+from bakeoff.report.provenance import read_data_hash
+from bakeoff.workspace import MODELS, Workspace
+
+T = TypeVar("T")
+
+
+def read_evidence(params: Params, workspace: Workspace, models: Sequence[str] = MODELS) -> Evidence:
+    """Everything that the report rests on, models in the order of `models`.
+
+    Raises:
+        BakeoffError: a file is missing or can't be read, or a model was skipped that the verdict needs.
+    """
+    skipped = _skipped_models(workspace, models)
+    searches = {name: path for name in models if (path := workspace.tuning(name)).exists()}
+    split = workspace.split
+    parts = [_table(split / f"{part}.parquet").assign(part=part) for part in ("train", "valid", "test")]
+    users = _table(workspace.vocabulary / "users.parquet")
+    features = [name for name in params.data.user_features if name in users]
+    data_dvc = workspace.root / "data.dvc"
+    return Evidence(
+        models={name: _model(workspace, name) for name in models if name not in skipped},
+        events=pd.concat(parts, ignore_index=True),
+        new_events=_table(split / "new_users.parquet"),
+        users=users[["user_id", *features]],
+        items=_table(workspace.vocabulary / "items.parquet"),
+        validation=_json(workspace.reports / "validation.json"),
+        split=_json(workspace.reports / "split.json"),
+        dataset=_json(workspace.data / "dataset.json"),
+        measured=_measured(workspace),
+        data_hash=read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None,
+        skipped=skipped,
+        tuning={name: _json(path) for name, path in searches.items()},
+    )
+
+
+def _skipped_models(workspace: Workspace, models: Sequence[str]) -> dict[str, str]:
+    """Model → why it could not be trained on this data."""
+    notes = {name: _json(workspace.evaluation(name) / "metrics.json").get("skipped") for name in models}
+    reasons = {name: str(reason) for name, reason in notes.items() if reason is not None}
+    for name in (*CONTENDERS, REFERENCE):
+        if name in reasons:
+            raise BakeoffError(f"{name} was skipped ({reasons[name]}), and there is no verdict without it.")
+    return reasons
+
+
+def _model(workspace: Workspace, name: str) -> ModelEvidence:
+    folder = workspace.evaluation(name)
+    return ModelEvidence(
+        users=_table(folder / "users.parquet"),
+        new_users=_table(folder / "new_users.parquet"),
+        lists=_table(folder / "recommendations.parquet"),
+        new_lists=_table(folder / "new_user_recommendations.parquet"),
+        metrics=_json(folder / "metrics.json"),
+        training=_json(workspace.model(name) / "training.json"),
+        training_cost=_cost(workspace.cost(f"train_{name}")),
+        evaluation_cost=_cost(workspace.cost(f"evaluate_{name}")),
+        shuffled_users=_table(folder / "shuffled_users.parquet"),
+        shuffled_lists=_table(folder / "shuffled_recommendations.parquet"),
+        sampled=_table(folder / "sampled.parquet"),
+        neighbours=_table(workspace.items(name) / "neighbours.parquet"),
+        positions=_table(workspace.items(name) / "map.parquet"),
+    )
+
+
+def _measured(workspace: Workspace) -> Measured:
+    return Measured(
+        variants={name: _variants(workspace, name) for name in GROUPS},
+        planted=_or_skipped(workspace.planted / "planted.json", lambda notes: _planted(workspace, notes)),
+        growth=_measured_cost(workspace.cost("growth"), "Growth"),
+        serving=_measured_cost(workspace.cost("serving"), "Serving"),
+        rerank=_or_skipped(workspace.rerank / "rerank.json", lambda notes: _rerank(workspace, notes)),
+    )
+
+
+def _variants(workspace: Workspace, name: str) -> VariantGroup | Skipped:
+    folder = workspace.variants(name)
+
+    def read(notes: Mapping[str, Any]) -> VariantGroup:
+        return VariantGroup(
+            sentence=str(notes["sentence"]),
+            variants=notes["variants"],
+            users=_table(folder / "users.parquet"),
+            new_users=_table(folder / "new_users.parquet"),
+            notes=notes,
+            cost=_cost(workspace.cost(f"variants_{name}")).get("variants", {}),
+        )
+
+    return _or_skipped(folder / "variants.json", read)
+
+
+def _planted(workspace: Workspace, notes: Mapping[str, Any]) -> Planted:
+    return Planted(notes=notes, variants=notes["variants"], items=_table(workspace.planted / "items.parquet"))
+
+
+def _rerank(workspace: Workspace, notes: Mapping[str, Any]) -> Rerank:
+    return Rerank(
+        sentence=str(notes["sentence"]),
+        systems=notes["systems"],
+        users=_table(workspace.rerank / "users.parquet"),
+    )
+
+
+def _or_skipped(path: Path, read: Callable[[Mapping[str, Any]], T]) -> T | Skipped:
+    """What `read` makes of the JSON at `path`, unless that says that the stage was skipped."""
+    notes = _json(path)
+    if "skipped" in notes:
+        return Skipped(str(notes["skipped"]))
+    try:
+        return read(notes)
+    except KeyError as error:
+        raise BakeoffError(f"{path} has no {error}: another version wrote it. Delete it and run `dvc repro`.") from None
+
+
+def _measured_cost(path: Path, what: str) -> Mapping[str, Any] | Skipped:
+    """A report without costs is still a report."""
+    notes = _cost(path)
+    if not notes:
+        return Skipped(f"{what} was not measured.")
+    return Skipped(str(notes["skipped"])) if "skipped" in notes else notes
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (OSError, ValueError) as error:
+        raise BakeoffError(f"{path} can't be read as Parquet: {error}. Delete it and run `dvc repro`.") from None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except ValueError as error:
+        raise BakeoffError(f"{path} can't be read as JSON: {error}. Delete it and run `dvc repro`.") from None
+
+
+def _cost(path: Path) -> dict[str, Any]:
+    """Measured cost; empty where there is none: a report without it is still a report."""
+    return _json(path) if path.exists() else {}
+
+
+def _missing(path: Path) -> BakeoffError:
+    return BakeoffError(
+        f"{path} does not exist: an earlier stage has not run. Run `dvc repro`, which runs what is missing."
+    )

@@ -1,0 +1,111 @@
+"""Stage `items`: the nearest items of each item, and a map of them, in the embedding space of one model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.neighbours import directions, nearest
+from bakeoff.evaluation.projection import project
+from bakeoff.evaluation.ranking import TopLists
+from bakeoff.params import Params
+from bakeoff.preparation.histories import PAD
+from bakeoff.stages.cost import measure
+from bakeoff.stages.evaluation_files import EMBEDDINGS, chosen_ids
+from bakeoff.stages.files import replaced
+from bakeoff.workspace import Workspace
+
+NUM_NEIGHBOURS = 10
+
+
+def run(params: Params, workspace: Workspace, model: str) -> None:
+    """Write the ten nearest items of every item, by cosine, and coordinates of those with most events.
+
+    Reads the vocabulary of artifacts/split and artifacts/evaluation/<model>, which holds the item embeddings; writes
+    artifacts/items/<model> and artifacts/cost/items_<model>.json. A model of one dimension (all its items point the
+    same way) and one that was skipped give tables without rows.
+
+    Args:
+        params: `evaluate.users_per_block`, which bounds memory here too, `evidence.map_items` and `seed` are used.
+        workspace: where files lie.
+        model: name of the model.
+
+    Raises:
+        BakeoffError: the model was not evaluated, its embeddings hold NaN, or the split has another catalogue.
+    """
+    with measure(workspace, f"items_{model}") as cost:
+        items = _items(workspace)
+        embeddings = _embeddings(workspace, model, len(items))
+        if embeddings is None or embeddings.shape[1] < 2:
+            cost.note(note="no neighbours: " + ("skipped" if embeddings is None else "one dimension has no directions"))
+            unit, shown = np.zeros((len(items), 2), np.float32), np.zeros(0, np.int64)
+        else:
+            unit = directions(embeddings)
+            shown = _on_the_map(items, unit, params.evidence.map_items)
+        neighbours = nearest(unit, NUM_NEIGHBOURS, params.evaluate.users_per_block)
+        places = project(unit[shown], params.seed)
+        with replaced(workspace.items(model)) as folder:
+            pq.write_table(_neighbours_table(items, neighbours), folder / "neighbours.parquet")
+            pq.write_table(_map_table(items, shown, places), folder / "map.parquet")
+    with_neighbours = int((neighbours.items[:, :1] != PAD).sum())
+    print(f"{model}: neighbours of {with_neighbours:,} items, {len(shown):,} items on the map")
+
+
+def _items(workspace: Workspace) -> pd.DataFrame:
+    path = workspace.vocabulary / "items.parquet"
+    if not path.exists():
+        raise BakeoffError(f"{path} is missing: run `bakeoff split` first.")
+    return pd.read_parquet(path, columns=["item_id", "fit_count"])
+
+
+def _embeddings(workspace: Workspace, model: str, num_items: int) -> NDArray[np.float32] | None:
+    """[num_items, dim] of a model; None where it was skipped."""
+    folder = workspace.evaluation(model)
+    path = folder / EMBEDDINGS
+    if not path.exists():
+        if _was_skipped(folder / "metrics.json"):
+            return None
+        raise BakeoffError(f"{path} is missing: run `bakeoff evaluate {model}` first.")
+    try:
+        embeddings: NDArray[np.float32] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BakeoffError(f"{path} can't be read ({error}): run `bakeoff evaluate {model}` again.") from None
+    if embeddings.ndim != 2 or len(embeddings) != num_items:
+        raise BakeoffError(
+            f"{path} holds embeddings of shape {list(embeddings.shape)} and the split's catalogue has {num_items} "
+            f"items: {model} was evaluated on another split. Run `bakeoff evaluate {model}` again."
+        )
+    return embeddings
+
+
+def _was_skipped(metrics: Path) -> bool:
+    return metrics.exists() and "skipped" in json.loads(metrics.read_text(encoding="utf-8"))
+
+
+def _on_the_map(items: pd.DataFrame, unit: NDArray[np.float32], at_most: int) -> NDArray[np.int64]:
+    """Items with most train and validation events, by index; without those that have no event or no direction."""
+    counts = items["fit_count"].to_numpy(np.int64)
+    order = np.argsort(-counts, kind="stable")
+    usable = order[(counts[order] > 0) & unit[order].any(axis=1)]
+    return np.sort(usable[:at_most])
+
+
+def _neighbours_table(items: pd.DataFrame, neighbours: TopLists) -> pa.Table:
+    row, place = np.nonzero(neighbours.items != PAD)
+    return pa.table(
+        {
+            "item_id": chosen_ids(items["item_id"], row),
+            "rank": (place + 1).astype(np.int32),
+            "neighbour_id": chosen_ids(items["item_id"], neighbours.items[row, place]),
+            "similarity": neighbours.scores[row, place],
+        }
+    )
+
+
+def _map_table(items: pd.DataFrame, shown: NDArray[np.int64], places: NDArray[np.float32]) -> pa.Table:
+    return pa.table({"item_id": chosen_ids(items["item_id"], shown), "x": places[:, 0], "y": places[:, 1]})

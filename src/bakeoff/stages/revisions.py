@@ -1,0 +1,209 @@
+"""`bakeoff compare REV_A [REV_B]`: what changed between two Git revisions, or between one and the workspace.
+
+No DVC stage: what it says depends on the history in Git, which is no dependency that DVC could watch.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import Params
+from bakeoff.report import revision_sheet, revisions
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.provenance import read_data_hash
+from bakeoff.report.revisions import Version
+from bakeoff.stages.files import write_text
+from bakeoff.workspace import MODELS, Workspace
+
+WORKSPACE = "workspace"
+IN_PRODUCTION = re.compile(r"(?:.+:)?(?P<model>[^:#@]+)#prod(?:uction)?(?P<left>!?)(?:#(?P<number>\d+))?")
+"""A tag of GTO that puts a model into production, or takes it out (`!`): `softmax#prod#3`."""
+METRICS = "reports/metrics.json"
+
+Read = Callable[[str], str | None]
+"""Text of a file of one version by its path in the workspace; None where there is none."""
+
+
+def run(params: Params, workspace: Workspace, before: str | None = None, after: str | None = None) -> None:
+    """Compare two versions and write reports/revisions.html and reports/revisions.md; nothing else is touched.
+
+    Args:
+        params: of the workspace: which metric, and how intervals are made.
+        workspace: inside a Git repository.
+        before: a Git revision; None: the version in production, or the last commit where no tag names one.
+        after: a Git revision; None: the workspace as it is.
+
+    Raises:
+        BakeoffError: no Git repository, no such revision, or a version without figures.
+    """
+    check_repository(workspace.root)
+    first = at_revision(workspace.root, last_version(workspace.root) if before is None else before)
+    second = in_workspace(workspace) if after is None else at_revision(workspace.root, after)
+    statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
+    found = revisions.compare(first, second, params.compare.primary_metric, statistics)
+    write_text(workspace.reports / "revisions.md", revision_sheet.markdown(found))
+    write_text(workspace.reports / "revisions.html", revision_sheet.html(found))
+    print(f"{revision_sheet.title(found)}: {revision_sheet.headline(found)}. {revision_sheet.statement(found)}")
+    print(f"Report: {workspace.reports / 'revisions.html'}")
+
+
+def check_repository(root: Path) -> None:
+    """See that there is a history to compare with.
+
+    Raises:
+        BakeoffError: the directory is in no Git repository, or in one without a commit.
+    """
+    if _git(root, "rev-parse", "--git-dir") is None:
+        raise BakeoffError(f"{root.resolve()} is in no Git repository: there are no revisions to compare.")
+    if _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
+        raise BakeoffError(f"{root.resolve()} has no commit yet: commit {METRICS}, then there is something to compare.")
+
+
+def last_version(root: Path) -> str:
+    """The tag of the model that went into production last, if one is still there; otherwise HEAD."""
+    listed = _git(root, "for-each-ref", "--sort=creatordate", "--format=%(refname:strip=2)", "refs/tags") or ""
+    tags = [(tag, match) for tag in listed.splitlines() if (match := IN_PRODUCTION.fullmatch(tag))]
+    # Tags of the same second have no order in time; the number of the assignment has.
+    tags.sort(key=lambda pair: int(pair[1]["number"] or 0))
+    tags.sort(key=lambda pair: _created(root, pair[0]))
+    latest = {match["model"]: (tag, bool(match["left"])) for tag, match in tags}
+    standing = [tag for tag, _ in tags if (tag, False) in latest.values()]
+    return standing[-1] if standing else "HEAD"
+
+
+def at_revision(root: Path, revision: str) -> Version:
+    """What a revision left: small files from Git, per-user metrics through DVC (its cache, then its remote).
+
+    Raises:
+        BakeoffError: there is no such revision, or it has no figures.
+    """
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None:
+        raise BakeoffError(
+            f"{revision!r} is no revision of this repository: name a commit, a branch or a tag; `git log` lists them."
+        )
+
+    def read(path: str) -> str | None:
+        return _git(root, "show", f"{commit}:./{path}")
+
+    if read(METRICS) is None:
+        raise BakeoffError(
+            f"There is no {METRICS} at {revision}: nothing had been compared there, or the figures were not committed. "
+            f"`git log --oneline -- {METRICS}` lists the revisions that have them."
+        )
+    users, unread = _users_at(root, commit, revision)
+    return _version(read, revision, commit[:7], users, unread)
+
+
+def in_workspace(workspace: Workspace) -> Version:
+    """What lies in the workspace.
+
+    Raises:
+        BakeoffError: nothing was compared yet, or a file can't be read.
+    """
+
+    def read(path: str) -> str | None:
+        file = workspace.root / path
+        return file.read_text(encoding="utf-8") if file.exists() else None
+
+    if read(METRICS) is None:
+        raise BakeoffError(f"{workspace.root / METRICS} does not exist: nothing was compared yet. Run `make run`.")
+    users = {name: workspace.evaluation(name) / "users.parquet" for name in MODELS}
+    found = {name: _parquet(path) for name, path in users.items() if path.exists()}
+    reason = "its per-user metrics are not in the workspace. Run `dvc checkout` or `dvc repro`."
+    return _version(read, WORKSPACE, "", found, {name: reason for name in MODELS if name not in found})
+
+
+def _version(
+    read: Read, name: str, commit: str, users: Mapping[str, pd.DataFrame], unread: Mapping[str, str]
+) -> Version:
+    metrics = _json(read(METRICS), METRICS, name)
+    data_dvc = read("data.dvc")
+    return Version(
+        name=name,
+        commit=commit,
+        metrics=metrics,
+        params=_yaml(read("params.yaml"), name),
+        data_hash=None if data_dvc is None else read_data_hash(data_dvc),
+        split=_json(read("reports/split.json") or "{}", "reports/split.json", name),
+        validation=_json(read("reports/validation.json") or "{}", "reports/validation.json", name),
+        users={model: table for model, table in users.items() if model in metrics},
+        unread={model: reason for model, reason in unread.items() if model in metrics},
+    )
+
+
+def _users_at(root: Path, commit: str, revision: str) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """Per-user metrics by model, and why those of others can't be had."""
+    from dvc.api import DVCFileSystem  # takes seconds to load
+    from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexDirError
+
+    found: dict[str, pd.DataFrame] = {}
+    unread: dict[str, str] = {}
+    advice = f"neither DVC's cache nor its remote holds its per-user metrics of {revision}. `dvc fetch` may bring them."
+    try:
+        files = DVCFileSystem(str(root), rev=commit)
+    except (DvcException, OSError) as error:
+        reason = f"DVC can't read {revision} ({_first_line(error)})."
+        return {}, dict.fromkeys(MODELS, reason)
+    for name in MODELS:
+        try:
+            with files.open(f"artifacts/evaluation/{name}/users.parquet") as file:
+                found[name] = pd.read_parquet(file)
+        except (DvcException, DataIndexDirError, OSError, ValueError):
+            unread[name] = advice
+    return found, unread
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What a Git command prints; None where it fails.
+
+    Raises:
+        BakeoffError: Git is not installed.
+    """
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise BakeoffError("Revisions are read through Git, and there is no `git` command: install Git.") from None
+    return done.stdout if arguments[0] == "show" and not done.returncode else _stripped(done)
+
+
+def _stripped(done: subprocess.CompletedProcess[str]) -> str | None:
+    return None if done.returncode else done.stdout.strip()
+
+
+def _created(root: Path, tag: str) -> int:
+    return int(_git(root, "for-each-ref", "--format=%(creatordate:unix)", f"refs/tags/{tag}") or 0)
+
+
+def _json(text: str | None, path: str, version: str) -> Any:
+    try:
+        return json.loads(text or "")
+    except ValueError as error:
+        raise BakeoffError(f"{path} of {version} can't be read as JSON: {error}.") from None
+
+
+def _yaml(text: str | None, version: str) -> Mapping[str, Any]:
+    try:
+        return YAML(typ="safe").load(text or "{}") or {}
+    except YAMLError as error:
+        raise BakeoffError(f"params.yaml of {version} can't be read as YAML: {_first_line(error)}.") from None
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise BakeoffError(f"{path} can't be read as Parquet: {error}. Delete it and run `dvc repro`.") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

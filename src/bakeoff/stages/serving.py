@@ -1,0 +1,212 @@
+"""Stage `serving`: how fast the exported models answer, and what of an answer was computed beforehand."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import Params
+from bakeoff.stages.cost import measure
+from bakeoff.stages.prepared import Prepared, load_prepared
+from bakeoff.stages.skipped import why_skipped
+from bakeoff.workspace import MODELS, Workspace
+
+LIST_LENGTH = 10
+BATCHES = (1, 256)
+"""Queries that are asked together."""
+
+CALLS = {1: 300, 256: 40}
+"""At most, by size of the batch."""
+
+WARM_UP_CALLS = 3
+"""Which do not count: code is traced and memory taken."""
+
+SECONDS_PER_MODEL = 0.8
+"""After which no further call of a kind begins, times the number of models; twenty calls of each always count."""
+
+FEWEST_CALLS = 20
+
+_ALL_SCORES = (
+    "The score of every item is stored; nothing is computed of a query, which gets the same list as all others."
+)
+_STORED_ITEMS = "Item embeddings are stored, and a query is embedded when it is asked:"
+PRECOMPUTED = {
+    "popularity": _ALL_SCORES,
+    "recent_popularity": _ALL_SCORES,
+    "ease": "The weights of items on items are stored, n × n; a query adds up those of its history.",
+    "mf": f"{_STORED_ITEMS} its history is folded in, a least-squares problem of its own, which needs their Gramian.",
+    "softmax": f"{_STORED_ITEMS} its history and features go through the query tower.",
+    "two_tower": f"{_STORED_ITEMS} its history and features go through the query tower; "
+    "the item tower has run beforehand.",
+}
+"""What an exported model holds and what it computes when it is asked."""
+
+Ask = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Served:
+    """An exported model, loaded."""
+
+    module: Any
+    num_bytes: int
+
+    @property
+    def num_items(self) -> int:
+        """In its catalogue."""
+        return int(self.module.item_embeddings.shape[0])
+
+    @property
+    def dim(self) -> int:
+        """Of its embeddings."""
+        return int(self.module.item_embeddings.shape[1])
+
+    @property
+    def list_length(self) -> int:
+        """Items that are asked for."""
+        return min(LIST_LENGTH, self.num_items)
+
+
+def run(params: Params, workspace: Workspace) -> None:
+    """Ask every exported model for lists of 10 items, by user id and by history; write serving.json.
+
+    The models take turns, so that whatever else the machine does meets all. A model that was skipped is left out.
+    Reads artifacts/split and models/; writes artifacts/cost/serving.json.
+
+    Raises:
+        BakeoffError: there is no split, it has no train event, or a model is missing or does not fit the split.
+    """
+    with measure(workspace, "serving") as cost:
+        prepared = load_prepared(workspace)
+        users = np.flatnonzero(prepared.train.lengths)
+        if len(users) == 0:
+            raise BakeoffError("The train part has no event: lower split.test_share or split.new_user_share.")
+        served = _load(workspace, prepared.num_items)
+        questions = Questions(prepared, np.random.default_rng(params.seed).permutation(users))
+        batches: dict[str, dict[str, Any]] = {name: {} for name in served}
+        for size in BATCHES:
+            for name, seconds in take_turns(questions.by_id(served, size), CALLS[size]).items():
+                batches[name][str(size)] = _percentiles(seconds)
+        history = take_turns(questions.by_history(served), CALLS[1])
+        models = {
+            name: {
+                "batches": batches[name],
+                "history": {"1": _percentiles(history[name])},
+                "model_bytes": model.num_bytes,
+                "num_items": model.num_items,
+                "dim": model.dim,
+                "precomputed": PRECOMPUTED[name],
+            }
+            for name, model in served.items()
+        }
+        cost.note(models=models)
+    _print(models)
+
+
+class Questions:
+    """Queries in a fixed order, cut to the size that is asked for; they start over at the end."""
+
+    def __init__(self, prepared: Prepared, users: NDArray[np.int64]) -> None:
+        """Ask about these users, at least one."""
+        self._prepared, self._users, self._known = prepared, users, prepared.known()
+        self._ids = prepared.users["user_id"].to_numpy(np.str_)
+        self._item_ids = prepared.items["item_id"].to_numpy(np.str_)
+        encoding, table = prepared.encoding.user, prepared.users.iloc[users]
+        nothing = np.zeros((len(users), 0))
+        dense = [table[name].to_numpy(np.float32) for name in encoding.dense]
+        text = [
+            table[name].astype("str").where(table[name].notna(), "").to_numpy(np.str_) for name in encoding.categorical
+        ]
+        self._dense = np.stack(dense, axis=1) if dense else nothing.astype(np.float32)
+        self._text = np.stack(text, axis=1) if text else nothing.astype(np.str_)
+
+    def by_id(self, served: Mapping[str, Served], size: int) -> dict[str, list[Ask]]:
+        """For each model its questions about `size` users each, whom it knows; the same for all."""
+        ids = [self._ids[self._users[self._rows(call, size)]] for call in range(WARM_UP_CALLS + CALLS[size])]
+        return {
+            name: [partial(each.module.recommend_for_users, asked, each.list_length) for asked in ids]
+            for name, each in served.items()
+        }
+
+    def by_history(self, served: Mapping[str, Served]) -> dict[str, list[Ask]]:
+        """For each model its questions about one person each, told as someone new: by history and raw features."""
+        told = [self._told(call % len(self._users)) for call in range(WARM_UP_CALLS + CALLS[1])]
+        return {
+            name: [partial(each.module.recommend_for_histories, *asked, each.list_length) for asked in told]
+            for name, each in served.items()
+        }
+
+    def _rows(self, call: int, size: int) -> NDArray[np.int64]:
+        return np.arange(call * size, (call + 1) * size) % len(self._users)
+
+    def _told(self, row: int) -> tuple[NDArray[Any], ...]:
+        history = self._known.take(self._users[[row]])
+        return (
+            self._item_ids[history.items][np.newaxis],
+            history.timestamps[np.newaxis],
+            self._dense[[row]],
+            self._text[[row]],
+        )
+
+
+def take_turns(questions: Mapping[str, Sequence[Ask]], calls: int) -> dict[str, list[float]]:
+    """Seconds of each call that counts; a round asks every model once.
+
+    Args:
+        questions: model → WARM_UP_CALLS + calls of them.
+        calls: at most; fewer where they take too long, but FEWEST_CALLS.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in questions}
+    begun = time.perf_counter()
+    for call in range(WARM_UP_CALLS + calls):
+        late = time.perf_counter() - begun > SECONDS_PER_MODEL * len(questions)
+        if late and call >= WARM_UP_CALLS + FEWEST_CALLS:
+            break
+        for name, asked in questions.items():
+            start = time.perf_counter()
+            asked[call]()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: values[WARM_UP_CALLS:] for name, values in seconds.items()}
+
+
+def _load(workspace: Workspace, num_items: int) -> dict[str, Served]:
+    """Every model that was not skipped."""
+    from bakeoff.models.exported import load_serving  # imports TensorFlow: what is wrong with the split is told first
+
+    served = {}
+    for name in MODELS:
+        if why_skipped(workspace, name) is not None:
+            continue
+        folder = workspace.model(name)
+        model = Served(load_serving(folder), _num_bytes(folder / "saved_model"))
+        if model.num_items != num_items:
+            raise BakeoffError(
+                f"{folder} knows {model.num_items} items and the split's catalogue has {num_items}: "
+                f"the model was trained on another split. Run `bakeoff train {name}` again."
+            )
+        served[name] = model
+    return served
+
+
+def _num_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _percentiles(seconds: Sequence[float]) -> dict[str, Any]:
+    p50, p95 = np.percentile(seconds, [50, 95])
+    return {"p50_seconds": float(p50), "p95_seconds": float(p95), "calls": len(seconds)}
+
+
+def _print(models: Mapping[str, Any]) -> None:
+    for name, figures in models.items():
+        one, many = (figures["batches"][str(size)]["p50_seconds"] for size in BATCHES)
+        print(
+            f"{name}: one query {1000 * one:.2f} ms, {BATCHES[1]} together {1000 * many:.1f} ms (medians), "
+            f"{figures['model_bytes'] / 2**20:.1f} MiB"
+        )

@@ -1,0 +1,150 @@
+"""One variant in training: on the train part, its best epoch on validation, and no refit."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.models import ease
+from bakeoff.models.encoder import Encoder, EncoderRetriever
+from bakeoff.models.popularity import PopularityEncoder
+from bakeoff.models.retriever import Retriever
+from bakeoff.models.training import Progress, Trainer, seed_everything, silent
+from bakeoff.params import Params, SoftmaxParams
+from bakeoff.planted.own_group import PositivesOnlyTrainer
+from bakeoff.preparation.histories import Queries
+from bakeoff.stages import train_mf, train_softmax, train_two_tower
+from bakeoff.stages.prepared import Prepared
+from bakeoff.stages.selection import SELECTION_METRIC
+from bakeoff.stages.training import Build, validation_scores, warm_users
+from bakeoff.variants.variant import Variant
+
+LOOKS = 4
+"""Times that a variant is looked at on validation, evenly spread over its epochs: each look costs a third of one."""
+
+BUILDS: dict[str, Build] = {"mf": train_mf.build, "softmax": train_softmax.build, "two_tower": train_two_tower.build}
+"""The contenders' own trainers."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained variant.
+
+    Attributes:
+        retriever: the model at its best epoch.
+        selected_epoch: that epoch, counted from 1; None for a model without epochs.
+        num_parameters: trained weights.
+        false_negatives_per_query: candidates that the mask of own items caught, per query; None without a mask.
+        training_seconds: wall time, validation included.
+        seconds_per_epoch: of an epoch that is not the first, validation left out; None for a model without epochs.
+        seconds_per_step: the same, per batch; None for a model without batches.
+    """
+
+    retriever: Retriever
+    selected_epoch: int | None
+    num_parameters: int
+    false_negatives_per_query: float | None
+    training_seconds: float
+    seconds_per_epoch: float | None
+    seconds_per_step: float | None
+
+
+def train(variant: Variant, params: Params, prepared: Prepared, progress: Progress = silent) -> Trained:
+    """Train a variant with the settings that `params` have, and keep it as it was at its best epoch.
+
+    Nothing but the train and validation parts is seen. Without validation events the last epoch is kept.
+
+    Args:
+        variant: of `mf`, `softmax`, `two_tower`, `ease` or `popularity`.
+        params: with its settings.
+        prepared: the split.
+        progress: shows the epochs passing.
+
+    Raises:
+        BakeoffError: there is no train event, or the settings don't lead to a model that can be asked.
+    """
+    seed_everything(params.seed)
+    start = time.perf_counter()
+    users = warm_users(prepared)
+    if variant.model not in BUILDS:
+        return _fit_once(variant.model, params, prepared, users, start)
+    section = getattr(params, variant.model)
+    build = _positives_only if variant.positives_only else BUILDS[variant.model]
+    trainer = build(prepared, prepared.queries(prepared.train, users), params)
+    epoch, seconds = _keep_best(trainer, _validate(prepared), section.max_epochs, progress)
+    per_epoch = median(seconds[1:] or seconds)  # the first one compiles
+    steps = math.ceil(len(users) / section.users_per_batch) if isinstance(section, SoftmaxParams) else None
+    return Trained(
+        retriever=EncoderRetriever(trainer.encoder()),
+        selected_epoch=epoch,
+        num_parameters=trainer.num_parameters,
+        false_negatives_per_query=(
+            None if variant.positives_only else _false_negatives(trainer.state(), epoch * len(users))
+        ),
+        training_seconds=time.perf_counter() - start,
+        seconds_per_epoch=per_epoch,
+        seconds_per_step=per_epoch / steps if steps else None,
+    )
+
+
+def _positives_only(prepared: Prepared, queries: Queries, params: Params) -> Trainer:
+    sizes = prepared.encoding.user.categorical_sizes
+    return PositivesOnlyTrainer(queries, prepared.num_items, prepared.item_features, sizes, params.softmax, params.seed)
+
+
+def _validate(prepared: Prepared) -> Callable[[Encoder], float] | None:
+    validated = np.flatnonzero(prepared.valid.lengths)
+    if len(validated) == 0:
+        return None
+    scores = validation_scores(prepared, validated)
+    return lambda encoder: scores(encoder)[SELECTION_METRIC]
+
+
+def _keep_best(
+    trainer: Trainer, validate: Callable[[Encoder], float] | None, epochs: int, progress: Progress
+) -> tuple[int, list[float]]:
+    """Train through and bring the first best of the epochs that were looked at back; it, and seconds per epoch."""
+    pace = math.ceil(epochs / LOOKS)
+    best, best_score, seconds = epochs, -math.inf, []
+    state: dict[str, NDArray[Any]] = {}
+    for epoch in progress(range(1, epochs + 1), "training"):
+        start = time.perf_counter()
+        trainer.run_epoch()
+        seconds.append(time.perf_counter() - start)
+        if validate is None or (epoch % pace and epoch != epochs):
+            continue
+        score = validate(trainer.encoder())
+        if score > best_score:
+            best, best_score, state = epoch, score, trainer.state()
+    if best != epochs:
+        trainer.restore(state)
+    return best, seconds
+
+
+def _false_negatives(state: Mapping[str, NDArray[Any]], num_users: int) -> float | None:
+    """Masked candidates per user and batch, whose queries share them; every epoch sees every user once."""
+    return float(state["masked"][0]) / num_users if "masked" in state else None
+
+
+def _fit_once(model: str, params: Params, prepared: Prepared, users: NDArray[np.int64], start: float) -> Trained:
+    """A model without epochs; like the others it never learns from validation."""
+    histories, num_items = prepared.train.take(users), prepared.num_items
+    encoder: Encoder
+    if model == "ease":
+        encoder, num_parameters = ease.fit(histories, num_items, params.ease), num_items * (num_items - 1)
+    else:
+        encoder, num_parameters = PopularityEncoder(np.bincount(histories.items, minlength=num_items)), num_items
+    return Trained(
+        retriever=EncoderRetriever(encoder),
+        selected_epoch=None,
+        num_parameters=num_parameters,
+        false_negatives_per_query=None,
+        training_seconds=time.perf_counter() - start,
+        seconds_per_epoch=None,
+        seconds_per_step=None,
+    )

@@ -1,0 +1,102 @@
+"""The selection that is compiled for large catalogues gives what the one in NumPy gives."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bakeoff.evaluation import ranking
+from bakeoff.evaluation.ranking import TopLists, rank
+from bakeoff.evaluation.tiles import ITEMS_PER_TILE, QUERIES_PER_TILE
+from bakeoff.preparation.histories import PAD, Histories, Queries
+
+
+class Table:
+    """Query u has the history [u]; its embedding is row u."""
+
+    def __init__(self, items: NDArray[np.float32], users: NDArray[np.float32]) -> None:
+        self.item_embeddings, self._users = items, users
+
+    def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
+        return self._users[queries.histories.items]
+
+    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
+        raise NotImplementedError
+
+
+def sets(rows: Sequence[Sequence[int]]) -> Histories:
+    items = np.asarray([item for row in rows for item in row], np.int64)
+    index = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    return Histories.from_rows(index, items, np.zeros(len(items), np.int64), len(rows))
+
+
+def ask(compiled: bool, items, users, exclude, truth, k: int, users_per_block: int = 1024) -> TopLists:
+    items, users = np.asarray(items, np.float32), np.asarray(users, np.float32)
+    n = len(users)
+    queries = Queries(sets([[u] for u in range(n)]), np.zeros((n, 0), np.float32), np.zeros((n, 0), np.int32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "_WORTH_COMPILED", 0 if compiled else 1 << 62)
+        return rank(Table(items, users), queries, sets(exclude), sets(truth), k, users_per_block)
+
+
+def same(left: TopLists, right: TopLists) -> None:
+    np.testing.assert_array_equal(left.items, right.items)
+    np.testing.assert_array_equal(left.scores, right.scores)
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=st.data())
+def test_both_selections_give_the_same_lists(data):
+    # Few distinct scores of either sign: most ranks are decided by ties. Products are exact in one dimension.
+    num_items = data.draw(st.integers(1, 90))
+    k, n = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 5))
+    scores = data.draw(st.lists(st.integers(-3, 3), min_size=num_items, max_size=num_items))
+    signs = data.draw(st.lists(st.sampled_from([-1, 0, 1]), min_size=n, max_size=n))
+    rows = st.lists(st.lists(st.integers(0, num_items - 1), max_size=num_items), min_size=n, max_size=n)
+    asked = (np.asarray(scores)[:, None], np.asarray(signs)[:, None], data.draw(rows), data.draw(rows), k)
+    same(ask(True, *asked), ask(False, *asked))
+
+
+@pytest.mark.parametrize("k", [1, 100, 700])
+def test_both_give_the_same_over_many_tiles_of_items_and_queries(k):
+    # small integers as embeddings: products are exact in whatever order they are added up
+    rng = np.random.default_rng(k)
+    num_items, n = 3 * ITEMS_PER_TILE + 17, QUERIES_PER_TILE + 5
+    items, users = rng.integers(-4, 5, (num_items, 8)), rng.integers(-4, 5, (n, 8))
+    exclude = [rng.integers(0, num_items, 200).tolist() for _ in range(n)]
+    truth = [rng.integers(0, num_items, 60).tolist() for _ in range(n)]
+    same(ask(True, items, users, exclude, truth, k), ask(False, items, users, exclude, truth, k))
+
+
+def test_negative_zero_ties_with_zero_beyond_the_first_tile():
+    # −1 · 0 is −0.0; item 0, the truth, scores 0.0 as all others do, and comes last
+    items = np.zeros((2 * ITEMS_PER_TILE, 1))
+    items[::2] = -0.0
+    lists = ask(True, items, [[1]], [[]], [[0]], 2 * ITEMS_PER_TILE)
+    assert lists.items[0, -1] == 0
+    assert lists.items[0, :-1].tolist() == list(range(1, 2 * ITEMS_PER_TILE))
+
+
+def test_items_that_rise_to_the_end_of_the_catalogue_are_found():
+    # embeddings of equal length, so that the catalogue is looked at in its own order: every item displaces another
+    angles = np.linspace(np.pi, 0, 2000)
+    lists = ask(True, np.stack([np.cos(angles), np.sin(angles)], axis=1), [[1, 0]], [[1999]], [[]], 5)
+    assert lists.items.tolist() == [[1998, 1997, 1996, 1995, 1994]]
+
+
+def test_compiled_lists_do_not_depend_on_the_size_of_blocks():
+    rng = np.random.default_rng(1)
+    items, users = rng.standard_normal((1500, 33)), rng.standard_normal((300, 33))
+    exclude, truth = ([rng.integers(0, 1500, 30).tolist() for _ in range(300)] for _ in range(2))
+    whole = ask(True, items, users, exclude, truth, 20)
+    for users_per_block in (1, 7, 300):
+        same(ask(True, items, users, exclude, truth, 20, users_per_block), whole)
+
+
+def test_compiled_lists_are_padded_where_everything_is_excluded():
+    lists = ask(True, [[1], [2]], [[1]], [[0, 1]], [[]], 2)
+    assert lists.items.tolist() == [[PAD, PAD]]
+    assert np.isneginf(lists.scores).all()

@@ -1,0 +1,150 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import FLOWS, Project, call, dvc
+from prefect import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from ruamel.yaml import YAML
+
+from child import ChildError
+from last_version import publish_changes
+from study import read_study, study, variant_rows
+
+ROOT = """
+stages:
+  split:
+    cmd: python split.py
+    deps: [split.py]
+    outs: [part]
+  compare:
+    cmd: python compare.py
+    deps: [part, compare.py]
+    outs: [reports/index.html: {cache: false}]
+"""
+STUDY = """
+stages:
+  sampling:
+    wdir: ..
+    cmd: python sampling.py
+    deps: [part, sampling.py]
+    outs:
+      - studies/sampling.json: {cache: false}
+      - studies/sampling_cost.json: {cache: false}
+  page:
+    wdir: ..
+    cmd: python page.py
+    deps: [studies/sampling.json, page.py]
+    outs: [reports/sampling.html: {cache: false}]
+"""
+SPLIT = "open('part', 'w').write('part')"
+COMPARE = """
+from pathlib import Path
+Path("reports").mkdir(exist_ok=True)
+Path("reports/index.html").write_text("report")
+"""
+VARIANT = {
+    "label": "uniform, corrected",
+    "metrics": {"ndcg@10": 0.25, "popularity_lift@10": 0.5},
+    "folding": {"folding": 0.125},
+}
+SAMPLING = f"""
+import json
+json.dump({{"variants": [{VARIANT!r}]}}, open("studies/sampling.json", "w"))
+open("studies/sampling_cost.json", "w").write("{{}}")
+"""
+PAGE = """
+from pathlib import Path
+Path("reports").mkdir(exist_ok=True)
+Path("reports/sampling.html").write_text("page")
+"""
+SCRIPTS = {"split": SPLIT, "compare": COMPARE, "sampling": SAMPLING, "page": PAGE}
+ADDRESS = "studies/dvc.yaml:"
+
+
+@pytest.fixture
+def workspace(project: Project) -> Path:
+    root = project(ROOT, **SCRIPTS)
+    (root / "studies").mkdir()
+    (root / "studies/dvc.yaml").write_text(STUDY)
+    return root
+
+
+def test_the_dag_of_the_study_holds_what_it_rests_on_and_no_report(workspace: Path) -> None:
+    assert read_study(workspace) == {
+        "split": frozenset(),
+        f"{ADDRESS}sampling": frozenset({"split"}),
+        f"{ADDRESS}page": frozenset({f"{ADDRESS}sampling"}),
+    }
+
+
+def test_a_project_without_a_study_is_refused(project: Project) -> None:
+    with pytest.raises(ChildError, match=r"studies/dvc\.yaml' does not exist"):
+        read_study(project(ROOT))
+
+
+def test_the_study_is_no_part_of_a_plain_reproduction(workspace: Path) -> None:
+    dvc("repro", "--quiet", cwd=workspace)
+    assert (workspace / "reports/index.html").exists()
+    assert not (workspace / "studies/sampling.json").exists()
+    dvc("status", "--quiet", "dvc.yaml", cwd=workspace)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_the_flow_runs_the_study_and_publishes_its_figures(workspace: Path) -> None:
+    state = study(workspace, return_state=True)
+    assert state.message == "3 stages: 3 ran, 0 unchanged, 0 cached."
+    assert (workspace / "reports/sampling.html").read_text() == "page"
+    assert not (workspace / "reports/index.html").exists()
+    wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        published = {artifact.key: artifact.data for artifact in client.read_artifacts(artifact_filter=wanted)}
+    assert json.loads(published["sampling"]) == [
+        {
+            "variant": "uniform, corrected",
+            "ndcg@10": 0.25,
+            "popularity_lift@10": 0.5,
+            "coverage@10": None,
+            "folding": 0.125,
+        }
+    ]
+
+
+def test_a_clone_has_the_study_without_running_it(workspace: Path, tmp_path: Path) -> None:
+    dvc("repro", "--quiet", "dvc.yaml", f"{ADDRESS}page", cwd=workspace)
+    call("git", "add", "--all", cwd=workspace)
+    call("git", "commit", "--quiet", "--message", "all", cwd=workspace)
+    clone = tmp_path / "clone"
+    call("git", "clone", "--quiet", str(workspace), str(clone), cwd=tmp_path)
+    dvc("repro", "--quiet", cwd=clone)
+    assert (clone / "reports/sampling.html").read_text() == "page"
+    dvc("status", "--quiet", cwd=clone)
+
+
+def test_a_variant_without_a_measure_of_folding_has_none_in_its_row() -> None:
+    [row] = variant_rows({"variants": [VARIANT | {"folding": None}]})
+    assert row["folding"] is None
+
+
+def test_all_that_the_study_makes_lies_in_git() -> None:
+    definition = YAML(typ="safe").load(FLOWS.parent / "studies/dvc.yaml")
+    outs = [out for stage in definition["stages"].values() for out in stage["outs"]]
+    assert all(isinstance(out, dict) and [*out.values()] == [{"cache": False}] for out in outs)
+    git = shutil.which("git") or "git"
+    for out in outs:
+        [path] = out
+        ignored = call(git, "status", "--porcelain", "--ignored", "--", path, cwd=FLOWS.parent)
+        assert not ignored.startswith("!!"), path
+
+
+def test_a_run_without_a_version_to_compare_with_is_no_failure(project: Project) -> None:
+    workspace = project(ROOT)
+    said: list[str] = []
+    publish_changes(workspace, log=said.append)
+    assert said == []
+    (workspace / "reports").mkdir()
+    (workspace / "reports/metrics.json").write_text('{"mf": {"ndcg@10": 0.5}}')
+    publish_changes(workspace, log=said.append)
+    assert said[-1].startswith("Not compared with the last version: ")
+    assert not (workspace / "reports/revisions.md").exists()

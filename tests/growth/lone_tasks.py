@@ -1,0 +1,25 @@
+"""Tasks that a process of its own can import."""
+
+import os
+import time
+from pathlib import Path
+
+from bakeoff.errors import BakeoffError
+
+
+def pid():
+    return os.getpid()
+
+
+def refuse():
+    raise BakeoffError("Too large.")
+
+
+def die():
+    os._exit(3)
+
+
+def sleep():
+    """Say who sleeps, for a minute."""
+    Path(os.environ["SLEEPER"]).write_text(str(os.getpid()), encoding="utf-8")
+    time.sleep(60)

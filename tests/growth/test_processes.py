@@ -1,0 +1,50 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lone_tasks
+import pytest
+
+from bakeoff.errors import BakeoffError
+from bakeoff.growth.processes import run_alone
+
+PARENT = "import lone_tasks; from bakeoff.growth.processes import run_alone; run_alone([lone_tasks.sleep])"
+
+
+def runs(pid):
+    """Whether the process is there and no zombie, which waits for nothing but to be noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_tasks_share_one_process_that_is_not_this_one_and_is_gone_afterwards():
+    first, second = run_alone([lone_tasks.pid, lone_tasks.pid])
+    assert first == second != os.getpid()
+    assert not runs(first)
+
+
+def test_an_error_in_a_task_is_raised_here():
+    with pytest.raises(BakeoffError, match="Too large"):
+        run_alone([lone_tasks.pid, lone_tasks.refuse, lone_tasks.pid])
+
+
+def test_a_process_that_dies_is_told_with_its_status():
+    with pytest.raises(BakeoffError, match="ended with status 3"):
+        run_alone([lone_tasks.die])
+
+
+def test_the_process_ends_with_a_parent_that_is_killed(tmp_path):
+    said = tmp_path / "pid"
+    environment = os.environ | {"SLEEPER": str(said), "PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen([sys.executable, "-c", PARENT], env=environment) as parent:
+        while parent.poll() is None and not (said.exists() and said.read_text()):
+            time.sleep(0.05)
+        child = int(said.read_text())
+        assert runs(child)
+        parent.kill()
+    while runs(child):  # hangs if it does not end
+        time.sleep(0.05)

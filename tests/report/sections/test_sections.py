@@ -1,0 +1,203 @@
+"""The figures of each section, on invented evidence."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import NOISE
+
+from bakeoff.params import Params
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.findings import notes
+from bakeoff.report.measured import Planted, Skipped, VariantGroup
+from bakeoff.report.sections import depth, features, folding, growth, overlap, sampled, scorer, serving, strata, when
+from bakeoff.report.series_charts import label_sides
+from bakeoff.report.summary import Summary
+
+STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
+
+
+def test_the_whole_test_with_order_is_what_the_evaluation_says(summary: Summary, evidence: Evidence):
+    frame = summary.findings.order.frame
+    means = frame[frame.group == when.ALL].set_index("model")
+    for name in NOISE:
+        assert means["first"][name] == pytest.approx(evidence.models[name].users["ndcg@10"].mean())
+        assert means["second"][name] == pytest.approx(evidence.models[name].shuffled_users["ndcg@10"].mean())
+
+
+def test_lists_give_the_same_figures_as_the_tables_per_user(evidence: Evidence):
+    """Shuffled lists on all test events are the shuffled table: what is cut by time is cut from the right lists."""
+    one_second = replace(
+        evidence, events=evidence.events.assign(timestamp=np.where(evidence.events.part == "test", 9, 8))
+    )
+    frame = when.order(one_second, "ndcg@10", STATISTICS).frame
+    soon = frame[frame.group == when.SOON].set_index("model")
+    for name in NOISE:
+        assert soon["second"][name] == pytest.approx(evidence.models[name].shuffled_users["ndcg@10"].mean())
+
+
+def test_what_does_not_read_order_loses_nothing_without_it(summary: Summary):
+    difference = summary.findings.order.differences[when.ALL, "popularity"]
+    assert (difference.low, difference.high) == (0, 0)
+
+
+def test_without_time_order_is_shown_for_the_whole_test_alone(evidence: Evidence):
+    timeless = replace(evidence, events=evidence.events.assign(timestamp=0))
+    assert set(when.order(timeless, "ndcg@10", STATISTICS).frame.group) == {when.ALL}
+
+
+def test_recall_by_tenth_of_the_catalogue_counts_the_hits_there(summary: Summary, evidence: Evidence):
+    """Popularity recommends the most popular items alone: it finds nothing of the least popular tenth."""
+    by_item = summary.findings.strata.by_item
+    last = by_item[(by_item.series == "Popularity") & (by_item.group == "10")]
+    first = by_item[(by_item.series == "Popularity") & (by_item.group == "1")]
+    assert last["mean"].item() == 0
+    assert first["mean"].item() > 0.5
+
+
+def test_every_user_is_in_one_bucket_of_activity(summary: Summary):
+    labels = set(summary.findings.strata.by_user.group)
+    assert sum(int(label.split("\n")[1].split()[0]) for label in labels) == summary.result.num_users
+
+
+@pytest.mark.parametrize(("known", "bucket"), [(1, "1–5"), (5, "1–5"), (6, "6–20"), (20, "6–20"), (101, "> 100")])
+def test_a_user_falls_into_the_bucket_of_what_is_known(evidence: Evidence, known: int, bucket: str):
+    models = {
+        name: replace(model, users=model.users.assign(num_history=known)) for name, model in evidence.models.items()
+    }
+    found = strata.strata(replace(evidence, models=models), "ndcg@10", 20, STATISTICS)
+    assert {label.split("\n")[0] for label in found.by_user.group} == {bucket}
+
+
+def test_features_are_shown_per_step_and_for_warm_users(summary: Summary):
+    found = summary.findings.features
+    assert found is not None
+    assert list(dict.fromkeys(found.frame.group)) == ["told none", "told 1", "told 5", "told all", features.WARM]
+    assert found.labels[0] == "as shipped"
+
+
+def test_planted_variants_keep_groups_and_order_mf_by_weight(evidence: Evidence):
+    planted = evidence.measured.planted
+    assert isinstance(planted, Planted)
+    found = folding.planted_folding(planted)
+    assert found.frame.label.tolist()[:2] == ["α₀ = 0", "α₀ = 1.03"]
+    assert set(found.items.group) == {"group 1", "group 2", "group 3", "group 4"}
+    assert len(folding.figures(found, None)[1].panels) == len(planted.variants)
+
+
+def test_groups_that_stand_apart_have_a_ratio_above_one(evidence: Evidence):
+    planted = evidence.measured.planted
+    assert isinstance(planted, Planted)
+    table = folding.figures(folding.planted_folding(planted), None)[1].table
+    ratios = {row[0].text: float(row[3].text) for row in table.rows}
+    assert ratios["MF, α₀ = 0"] < 1 < ratios["MF, α₀ = 1.03"]
+
+
+def test_own_folding_leaves_out_what_was_not_measured(evidence: Evidence, params: Params):
+    group = evidence.measured.group("folding")
+    assert isinstance(group, VariantGroup)
+    without = replace(group, variants=[{**group.variants[0], "folding": None}, *group.variants[1:]])
+    assert len(folding.own_folding(without, params).frame) == len(group.variants) - 1
+
+
+def test_a_tower_without_hidden_layers_starts_the_line_of_every_width(summary: Summary):
+    found = summary.findings.depth
+    assert found is not None
+    start = found.frame[found.frame.x == 0]
+    assert start.series.tolist() == list(found.widths)
+    assert len(depth.figures(found)[0].table.rows) == 7
+
+
+def test_unmeasured_costs_of_towers_leave_no_chart_of_them(summary: Summary):
+    found = summary.findings.depth
+    assert found is not None
+    unmeasured = replace(found, frame=found.frame.assign(epoch=np.nan))
+    assert [figure.key for figure in depth.figures(unmeasured)] == ["depth"]
+
+
+def test_systems_are_named_by_what_they_do(summary: Summary):
+    found = summary.findings.scorer
+    assert found is not None
+    assert list(found.systems) == [
+        "MF alone",
+        "Softmax DNN alone",
+        "MF's first 100, re-ranked",
+        "MF's first 500, re-ranked",
+    ]
+    assert len(scorer.table(found).rows) == 4
+
+
+def test_growth_names_the_exponent_and_the_factor(summary: Summary):
+    found = summary.findings.growth
+    assert found is not None
+    by_size, by_catalogue = growth.figures(found)
+    assert "to the power of 0.70 (0.60 to 0.78)" in by_size.sentence
+    assert "333 times as long" in by_catalogue.sentence
+
+
+def test_growth_without_exponents_or_catalogues_still_says_what_was_measured(summary: Summary):
+    found = summary.findings.growth
+    assert found is not None
+    [figure] = growth.figures(replace(found, exponents={}, catalogues=found.catalogues.head(0)))
+    assert "to the power of" not in figure.sentence
+
+
+def test_serving_shows_users_batches_and_histories(summary: Summary):
+    found = summary.findings.serving
+    assert found is not None
+    assert list(dict.fromkeys(found.frame.group)) == ["1 known user", "256 known users", "1 history"]
+    [figure] = serving.figures(found)
+    assert "1.1 ms against 2.8 ms for 1 known user" in figure.sentence
+
+
+def test_flips_are_pairs_that_both_ways_order_strictly_and_differently():
+    frame = pd.DataFrame(
+        {"model": list("abc"), "full": [0.3, 0.2, 0.1], "sampled": [0.5, 0.6, 0.5], "full_rank": [1, 2, 3]}
+    )
+    # b passes a among samples; a and c are level there, which is no flip
+    assert sampled.flips(frame) == [sampled.Flip("a", "b")]
+
+
+def test_no_flip_is_said_so(summary: Summary):
+    found = summary.findings.sampled
+    assert found is not None
+    assert sampled.sentence(replace(found, flips=[])).startswith("Both ways give the same order")
+
+
+def test_overlap_is_the_share_of_a_list_that_another_holds(evidence: Evidence):
+    found = overlap.overlap(evidence, 10)
+    assert np.diag(found.shares) == pytest.approx(np.ones(len(NOISE)))
+    first = evidence.models["mf"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)
+    second = evidence.models["softmax"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)
+    expected = np.mean([len(first[user] & second[user]) / 10 for user in first.index])
+    names = list(found.models)
+    assert found.shares[names.index("mf"), names.index("softmax")] == pytest.approx(expected)
+
+
+def test_sections_say_why_they_have_nothing(evidence: Evidence, params: Params):
+    groups = dict.fromkeys(("features", "new-items", "folding", "depth"), Skipped("No features."))
+    measured = replace(evidence.measured, variants=groups, growth=Skipped("Growth was not measured."))
+    assert notes(measured)["depth"] == ["No features."]
+    assert notes(measured)["growth"] == ["Growth was not measured."]
+
+
+def test_models_that_were_not_asked_about_new_items_are_named(evidence: Evidence):
+    group = evidence.measured.group("new-items")
+    assert isinstance(group, VariantGroup)
+    left_out = replace(group, notes={**group.notes, "left_out": {"ease": "Too many items."}})
+    measured = replace(evidence.measured, variants={**evidence.measured.variants, "new-items": left_out})
+    assert notes(measured)["new-items"][-1] == "Not asked: EASE. Too many items."
+
+
+def test_labels_never_cover_one_another_and_large_marks_choose_first():
+    crowd = pd.DataFrame(
+        {"label": ["a", "b", "c", "d"], "x": [0.1] * 4, "y": [0.5] * 4, "emphasis": [False] * 3 + [True]}
+    )
+    assert label_sides(crowd) == ["below", "", "", "above"]
+
+
+def test_labels_with_room_all_stand_above():
+    apart = pd.DataFrame({"label": ["a", "b"], "x": [0.01, 0.9], "y": [0.5, 0.5], "emphasis": [False, False]})
+    assert label_sides(apart) == ["above", "above"]

@@ -1,0 +1,61 @@
+"""Invented costs: training as the data grows, steps as the catalogue grows, answers of exported models."""
+
+from pathlib import Path
+
+from synthetic_reports import write_json
+
+
+def write_growth(root: Path) -> None:
+    sizes = [
+        {
+            "model": model,
+            "share": share,
+            "users": int(800 * share),
+            "items": 1600,
+            "events": int(70_000 * share),
+            "fit_seconds": start + slope * share**power,
+            "seconds_per_epoch": 0.1,
+            "cpu_seconds": 1.1 * (start + slope * share**power),
+            "peak_memory_bytes": 6e8,
+        }
+        for model, start, slope, power in (("mf", 0.05, 0.5, 0.8), ("softmax", 0.5, 20.0, 1.0))
+        for share in (0.125, 0.25, 0.5, 1.0)
+    ]
+    slopes = {"mf": (0.7, 0.6, 0.78), "softmax": (0.95, 0.88, 1.02)}
+    exponents = {
+        model: {
+            "wall": {"exponent": slope, "low": low, "high": high},
+            "cpu": {"exponent": slope, "low": low, "high": high},
+            "memory": None,
+        }
+        for model, (slope, low, high) in slopes.items()
+    }
+    catalogues = [
+        {"items": n, "full_step_seconds": n * 1e-6, "sampled_step_seconds": 2e-3 + n * 1e-9, "repeats": 20}
+        for n in (10_000, 100_000, 1_000_000)
+    ]
+    measured = {"wall_seconds": 9.0, "cpu_seconds": 9.0, "peak_memory_bytes": 5e8}
+    write_json(
+        {**measured, "sizes": sizes, "exponents": exponents, "catalogues": catalogues},
+        root / "artifacts/cost/growth.json",
+    )
+
+
+def write_serving(root: Path) -> None:
+    factor = {"popularity": 0.3, "recent_popularity": 0.3, "ease": 2.0, "mf": 1.0, "softmax": 2.5, "two_tower": 2.6}
+    models = {
+        model: {
+            "batches": {
+                "1": {"p50_seconds": 8e-4 * f, "p95_seconds": 1.1e-3 * f, "calls": 200},
+                "256": {"p50_seconds": 7e-3 * f, "p95_seconds": 9e-3 * f, "calls": 50},
+            },
+            "history": {"1": {"p50_seconds": 9e-4 * f, "p95_seconds": 1.2e-3 * f, "calls": 200}},
+            "model_bytes": int(1e6 * f),
+            "num_items": 1600,
+            "dim": 64,
+            "precomputed": f"Vectors of known users, for {model}.",
+        }
+        for model, f in factor.items()
+    }
+    measured = {"wall_seconds": 9.0, "cpu_seconds": 9.0, "peak_memory_bytes": 5e8}
+    write_json({**measured, "models": models}, root / "artifacts/cost/serving.json")

@@ -1,0 +1,90 @@
+import ast
+from dataclasses import replace
+
+import pytest
+from synthetic import NOISE
+
+from bakeoff.report import formats
+from bakeoff.report.card_sheet import render_cards
+from bakeoff.report.cards import Card, cards
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.summary import Summary
+
+
+@pytest.fixture(scope="module")
+def made(summary: Summary, evidence: Evidence) -> dict[str, Card]:
+    return {card.model: card for card in cards(summary, evidence)}
+
+
+@pytest.fixture(scope="module")
+def texts(summary: Summary, evidence: Evidence) -> dict[str, str]:
+    return render_cards(summary, evidence)
+
+
+def test_every_model_that_was_compared_has_a_card(texts: dict[str, str]):
+    assert list(texts) == list(NOISE)
+
+
+def test_quality_on_the_card_is_that_of_the_report(made: dict[str, Card], summary: Summary):
+    [estimate] = [e for e in summary.estimates if e.model == "mf" and e.metric == "recall@20"]
+    card = made["mf"].quality
+    [row] = [row for row in card.rows if row[0].text == "Recall"]
+    place = [column.label for column in card.columns].index("first 20")
+    assert row[place].text == formats.decimal(estimate.mean)
+    assert row[place].detail == f"{formats.decimal(estimate.low)} to {formats.decimal(estimate.high)}"
+
+
+def test_a_fallback_is_told_among_limits_and_beside_its_figures(made: dict[str, Card]):
+    assert any(limit.startswith("Its fallback: the most popular items") for limit in made["mf"].limits)
+    assert [row[-1].text for row in made["mf"].new_users.rows] == ["100 %", "no", "no", "no"]
+    assert not any("fallback" in limit for limit in made["softmax"].limits)
+
+
+def test_who_sees_order_is_told(made: dict[str, Card], summary: Summary):
+    blind = {name for name, card in made.items() if any("not in which order" in limit for limit in card.limits)}
+    assert blind == set(summary.order_blind)
+
+
+def test_the_weakness_of_the_split_is_on_every_card(texts: dict[str, str], evidence: Evidence):
+    assert all(evidence.split["weakness"] in text for text in texts.values())
+
+
+def test_without_new_users_and_time_the_card_has_no_such_tables(summary: Summary, evidence: Evidence):
+    card = cards(replace(summary, new_users=[], slices=[]), evidence)[0]
+    assert card.new_users is None
+    assert card.slices is None
+
+
+def test_measured_cost_is_on_the_card_of_the_page_and_not_in_git(made: dict[str, Card], texts: dict[str, str]):
+    assert [fact.value for fact in made["mf"].cost][:2] == ["4.70 s", "8.10 s"]
+    assert not any(fact.value in texts["mf"] for fact in made["mf"].cost)
+
+
+def test_a_model_without_measured_cost_has_none_on_its_card(summary: Summary, evidence: Evidence):
+    nothing = dict.fromkeys(
+        ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "ranking_seconds", "seconds_per_epoch"), float("nan")
+    )
+    unmeasured = replace(summary, training=[replace(figure, **nothing) for figure in summary.training])
+    assert all(card.cost == [] for card in cards(unmeasured, evidence))
+
+
+def test_the_code_that_loads_a_model_is_python_and_names_its_features(made: dict[str, Card]):
+    for name, card in made.items():
+        ast.parse(card.load)
+        assert f'"models/{name}/saved_model"' in card.load
+        assert "# age; NaN: not known" in card.load
+        assert "# gender, occupation" in card.load
+
+
+def test_an_id_can_not_end_the_block_of_code(summary: Summary, evidence: Evidence):
+    hostile = evidence.items.assign(item_id="```\n# free")
+    text = render_cards(summary, replace(evidence, items=hostile))["mf"]
+    assert text.count("```") == 2
+
+
+def test_markup_in_the_title_of_the_data_is_text(texts: dict[str, str]):
+    assert r"Invented \<i\>shop\</i\>" in texts["mf"]
+
+
+def test_the_same_evidence_gives_the_same_cards(texts: dict[str, str], summary: Summary, evidence: Evidence):
+    assert render_cards(summary, evidence) == texts

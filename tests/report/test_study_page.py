@@ -1,0 +1,101 @@
+import pytest
+from study_files import BASE, DATASET, cost, sampling, unbiasedness
+
+from bakeoff.report import study_sheet
+from bakeoff.report.study import CORRECTED, NEITHER, UNCORRECTED, Study, correction, folding, quality, steps, study
+from bakeoff.report.study import unbiasedness as said_of_unbiasedness
+
+
+@pytest.fixture(scope="module")
+def shown() -> Study:
+    return study(sampling(), cost(), unbiasedness(), DATASET)
+
+
+@pytest.fixture(scope="module")
+def html(shown: Study) -> str:
+    return study_sheet.html(shown)
+
+
+def test_each_variant_is_in_the_series_of_its_correction(shown: Study):
+    assert {(row.pool, row.series) for row in shown.trained} >= {
+        ("uniform", CORRECTED),
+        ("uniform", UNCORRECTED),
+        ("full softmax", NEITHER),
+    }
+
+
+def test_a_selection_is_part_of_the_name_of_the_pool():
+    hard = sampling()
+    hard["variants"][0]["settings"]["softmax.negatives.selection"] = "hard"
+    assert study(hard, cost(), unbiasedness(), DATASET).trained[0].pool == "hard among uniform"
+
+
+def test_the_best_variant_and_the_differences_to_the_shipped_one_are_counted(shown: Study):
+    assert BASE == ("in-batch", True)
+    assert quality(shown).startswith(
+        "In-batch, with logQ correction, has the highest mean (0.2200; these are the shipped"
+    )
+    # every other variant lies below the shipped one, with an interval that leaves out 0
+    assert "0 of 6 variants are better and 6 worse" in quality(shown)
+
+
+def test_what_the_correction_gains_is_told_of_the_pools_tried_both_ways(shown: Study):
+    # popularity +0.09, in-batch +0.07, uniform 0
+    assert correction(shown).startswith(
+        "The correction raises the mean for 2 of 3 pools; it matters most for popularity"
+    )
+    assert "(+0.0900)" in correction(shown)
+
+
+def test_who_folds_most_and_least_is_told_with_their_accuracy(shown: Study):
+    assert "folds most, 0.300, and uniform (with logQ correction) least, 0.100" in folding(shown)
+
+
+def test_the_time_of_a_step_is_compared(shown: Study):
+    assert steps(shown).startswith("A step takes from 2.0 ms (uniform) to 8.0 ms (full softmax), 4.0 times as long")
+
+
+def test_without_measured_cost_there_is_still_a_page():
+    unmeasured = study(sampling(), {}, unbiasedness(), DATASET)
+    assert steps(unmeasured) == "The time of a step was not measured."
+    assert "<h1>" in study_sheet.html(unmeasured)
+
+
+def test_without_folding_there_is_still_a_page():
+    unmeasured = sampling()
+    for variant in unmeasured["variants"]:
+        variant["folding"] = None
+    found = study(unmeasured, cost(), unbiasedness(), DATASET)
+    assert folding(found) == "Folding was not measured."
+    assert "<h1>" in study_sheet.html(found)
+
+
+def test_the_worst_bias_is_told_with_and_without_correction(shown: Study):
+    text = said_of_unbiasedness(shown)
+    assert "with logQ correction at most 0.0050 nats (in-batch)" in text
+    assert "without correction at most 0.8000 nats (in-batch)" in text
+    assert "the full softmax ends at 0.0001" in text
+
+
+def test_the_full_softmax_stands_among_the_samplers_with_nothing_to_correct(shown: Study, html: str):
+    full = shown.converged[0]
+    assert (full.pool, full.series, full.kl) == ("full softmax", NEITHER, 0.0)
+    assert "0.00005" in html  # a tenth of the uniform sampler's 0.0005: with exact targets
+
+
+def test_the_page_runs_no_script_and_is_smaller_than_300_kilobytes(html: str):
+    assert "<script" not in html
+    assert len(html.encode()) < 300_000
+
+
+def test_every_chart_is_a_picture_with_its_words(html: str):
+    assert html.count("<svg ") == html.count('role="img" aria-label') == 5
+
+
+def test_markup_in_the_files_is_text(html: str):
+    assert "Invented &lt;i&gt;shop&lt;/i&gt;" in html
+    assert "&lt;b&gt;all&lt;/b&gt;" in html
+
+
+def test_the_same_files_give_the_same_bytes(html: str, shown: Study):
+    assert study_sheet.html(shown) == html

@@ -1,0 +1,83 @@
+import json
+
+import pandas as pd
+import pytest
+
+from bakeoff.params import EvidenceParams, Params, PlantedParams
+from bakeoff.planted.contenders import planted_contenders
+from bakeoff.stages import planted
+from bakeoff.workspace import Workspace
+
+SHOWN = ("mf-0", "mf-1", "softmax-own-group", "softmax-in-batch")
+TOWN = PlantedParams(groups=4, users_per_group=100, items_per_group=80, events_per_user=20)
+TINY = PlantedParams(groups=2, users_per_group=12, items_per_group=10, events_per_user=6)
+
+
+def params(town):
+    mf = Params().mf.model_copy(update={"unobserved_weight": 1.0})
+    return Params(evidence=EvidenceParams(planted=town, unobserved_weights=(0.0,)), mf=mf)
+
+
+def run(folder, monkeypatch, town, names):
+    def some(given, built):
+        return [each for each in planted_contenders(given, built) if each.name in names]
+
+    monkeypatch.setattr(planted, "planted_contenders", some)
+    planted.run(params(town), Workspace(folder))
+    return folder / "artifacts/planted"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return run(tmp_path_factory.mktemp("planted"), monkeypatch, TOWN, SHOWN)
+
+
+@pytest.fixture(scope="module")
+def rows(written):
+    found = json.loads((written / "planted.json").read_text(encoding="utf-8"))["variants"]
+    return {row["name"]: row for row in found}
+
+
+def test_mf_that_ignores_what_was_not_observed_folds_while_its_recall_hardly_falls(rows):
+    # found: folding .09 and .00, recall@10 .54 and .54
+    blind, shipped = rows["mf-0"], rows["mf-1"]
+    assert blind["folding"] > shipped["folding"] + 0.03
+    assert blind["recall@10"] > 0.9 * shipped["recall@10"]
+
+
+def test_a_softmax_that_never_sees_strangers_recommends_them(rows):
+    # Three items of four are of other groups; found: .93 and .00
+    assert rows["softmax-own-group"]["off_group@10"] > 0.5
+    assert rows["softmax-own-group"]["folding"] > 0.2
+
+
+def test_negatives_of_other_groups_repair_it(rows):
+    assert rows["softmax-in-batch"]["off_group@10"] < 0.05
+    assert rows["softmax-in-batch"]["folding"] < 0.1
+    assert rows["softmax-in-batch"]["recall@10"] > 0.8 * rows["mf-1"]["recall@10"]
+
+
+def test_the_summary_says_what_was_built_and_which_setting_is_the_shipped_one(written, rows):
+    summary = json.loads((written / "planted.json").read_text(encoding="utf-8"))
+    assert (summary["groups"], summary["users"], summary["items"], summary["noise"]) == (4, 400, 320, 0.0)
+    assert summary["sentence"]
+    assert summary["calibration"]
+    assert [name for name, row in rows.items() if row["base"]] == ["mf-1", "softmax-in-batch"]
+    assert [row["unobserved_weight"] for row in rows.values()] == [0.0, 1.0, None, None]
+
+
+def test_every_item_has_a_place_in_the_picture_of_every_variant(written):
+    items = pd.read_parquet(written / "items.parquet")
+    assert items.columns.tolist() == ["variant", "item_id", "group", "x", "y"]
+    assert items.dtypes[["group", "x", "y"]].astype(str).tolist() == ["int32", "float32", "float32"]
+    assert items.groupby("variant", sort=False).size().to_dict() == dict.fromkeys(SHOWN, 320)
+    assert items.groupby("variant")["group"].nunique().eq(4).all()
+
+
+def test_the_same_params_write_the_same_bytes(tmp_path, monkeypatch):
+    folders = [run(tmp_path / name, monkeypatch, TINY, ("mf-0", "softmax-own-group")) for name in ("one", "other")]
+    for name in ("planted.json", "items.parquet"):
+        one, other = ((folder / name).read_bytes() for folder in folders)
+        assert one == other
+    assert (tmp_path / "one/artifacts/cost/planted.json").exists()

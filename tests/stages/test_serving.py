@@ -1,0 +1,116 @@
+import json
+import shutil
+from importlib import import_module
+
+import numpy as np
+import pytest
+import small_split
+
+from bakeoff.errors import BakeoffError
+from bakeoff.stages import serving
+from bakeoff.stages.prepared import load_prepared
+from bakeoff.workspace import MODELS, Workspace
+
+TRAINED = ("popularity", "mf", "softmax")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A split with three trained models; the others are skipped."""
+    workspace = Workspace(tmp_path_factory.mktemp("served"))
+    small_split.write_split(workspace)
+    for name in MODELS:
+        if name in TRAINED:
+            import_module(f"bakeoff.stages.train_{name}").run(small_split.PARAMS, workspace)
+        else:
+            workspace.model(name).mkdir(parents=True)
+            note = json.dumps({"model": name, "skipped": "Too large."})
+            (workspace.model(name) / "training.json").write_text(note, encoding="utf-8")
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def found(trained):
+    serving.run(small_split.PARAMS, trained)
+    return json.loads(trained.cost("serving").read_text(encoding="utf-8"))["models"]
+
+
+def test_every_model_that_was_not_skipped_is_asked(found):
+    assert tuple(found) == TRAINED
+    for figures in found.values():
+        for asked in (figures["batches"]["1"], figures["batches"]["256"], figures["history"]["1"]):
+            assert 0 < asked["p50_seconds"] <= asked["p95_seconds"]
+            assert asked["calls"] >= serving.FEWEST_CALLS
+
+
+def test_what_a_model_is_and_holds_is_said(found, trained):
+    mf = found["mf"]
+    assert (mf["num_items"], mf["dim"]) == (12, 4)
+    assert found["popularity"]["dim"] == 1
+    files = (trained.model("mf") / "saved_model").rglob("*")
+    assert mf["model_bytes"] == sum(file.stat().st_size for file in files if file.is_file())
+    assert "folded in" in mf["precomputed"]
+    assert "query tower" in found["softmax"]["precomputed"]
+
+
+def test_every_model_has_a_sentence_on_what_is_precomputed():
+    assert set(serving.PRECOMPUTED) == set(MODELS)
+
+
+def test_questions_by_history_are_told_as_by_id(trained):
+    # the model knows the users' histories and features: whoever brings the same gets the same list
+    questions = serving.Questions(load_prepared(trained), np.arange(14))
+    served = serving._load(trained, 12)
+    for name in TRAINED:
+        by_id = questions.by_id({name: served[name]}, 1)[name]
+        by_history = questions.by_history({name: served[name]})[name]
+        for known, told in zip(by_id[:14], by_history[:14], strict=True):
+            np.testing.assert_array_equal(known()["item_ids"], told()["item_ids"])
+
+
+def test_batches_of_more_users_than_there_are_start_over(trained):
+    asked = []
+
+    class Module:
+        item_embeddings = np.zeros((12, 1))
+
+        def recommend_for_users(self, ids, k):
+            asked.append((ids.tolist(), k))
+
+    questions = serving.Questions(load_prepared(trained), np.array([2, 5, 1]))
+    questions.by_id({"mf": serving.Served(Module(), 0)}, 256)["mf"][0]()
+    [(ids, k)] = asked
+    assert (len(ids), k) == (256, 10)
+    assert ids[:4] == ["u3", "u6", "u2", "u3"]
+
+
+def test_the_first_calls_do_not_count_and_models_take_turns():
+    order = []
+    questions = {name: [lambda name=name: order.append(name)] * 8 for name in ("a", "b")}
+    seconds = serving.take_turns(questions, 5)
+    assert order == ["a", "b"] * 8
+    assert [len(values) for values in seconds.values()] == [5, 5]
+
+
+def test_calls_that_take_too_long_are_cut_to_the_fewest_that_count(monkeypatch):
+    monkeypatch.setattr(serving, "SECONDS_PER_MODEL", 0)
+    seconds = serving.take_turns({"a": [lambda: None] * 103}, 100)
+    assert len(seconds["a"]) == serving.FEWEST_CALLS
+
+
+def test_a_model_of_another_catalogue_is_refused(trained, tmp_path):
+    shutil.copytree(trained.root, tmp_path, dirs_exist_ok=True)
+    workspace = Workspace(tmp_path)
+    items = load_prepared(workspace).items
+    longer = items.iloc[[*range(12), 11]].assign(item_index=np.arange(13, dtype=np.int32))
+    longer["item_id"] = [*items["item_id"], "i13"]
+    longer.to_parquet(workspace.vocabulary / "items.parquet", index=False)
+    with pytest.raises(BakeoffError, match=r"knows 12 items and the split's catalogue has 13"):
+        serving.run(small_split.PARAMS, workspace)
+
+
+def test_a_model_that_lacks_a_file_is_refused(trained, tmp_path):
+    shutil.copytree(trained.root, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "models/mf/saved_model")
+    with pytest.raises(BakeoffError, match="holds no exported model"):
+        serving.run(small_split.PARAMS, Workspace(tmp_path))
