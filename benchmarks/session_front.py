@@ -210,21 +210,25 @@ def _with(params: Params, **values: Any) -> Params:
 
 
 def section(title: str, judge: Judge, curve: Mapping[str, Scores]) -> str:
-    """What is found on a data set: the models, their combinations and what follows."""
-    late, limits = judge.has_late, dict(choices(judge, *ends(curve)))
-    return "\n".join(
-        [
-            f"\n## {title}\n",
-            f"{len(late):,} users, {late.sum():,} of them ({_share(late)}) with late events to find.\n",
-            *_table(curve),
-            "\nTwo of these combined, a list for each user: A is best over all events; B is best over all events of "
-            f"those that are as good as {ORDER_BLIND} on late ones.\n",
-            *_table(limits),
-            "",
-            *verdict(judge, curve, limits),
-            "",
-        ]
-    )
+    """What is found on a data set: the models, their combinations where no model has both, and what follows."""
+    late, (name, session, other, later) = judge.has_late, ends(curve)
+    parts = [
+        f"\n## {title}\n",
+        f"{len(late):,} users, {late.sum():,} of them ({_share(late)}) with late events to find.\n",
+        *_table(curve),
+    ]
+    if name == other:
+        parts += [f"\n- One model is best over all events and as good as EASE later: {name}."]
+        return "\n".join([*parts, ""])
+    limits = dict(choices(judge, name, session, other, later))
+    parts += [
+        "\nTwo of these combined, a list for each user: A is best over all events; B is best over all events of "
+        f"those that are as good as {ORDER_BLIND} on late ones.\n",
+        *_table(limits),
+        "",
+        *verdict(judge, curve, limits),
+    ]
+    return "\n".join([*parts, ""])
 
 
 def verdict(judge: Judge, curve: Mapping[str, Scores], limits: Mapping[str, Scores]) -> Iterator[str]:
@@ -234,7 +238,8 @@ def verdict(judge: Judge, curve: Mapping[str, Scores], limits: Mapping[str, Scor
     served = {name: means for name, means in rows.items() if not name.startswith(TOLD)}
     both = [name for name, means in served.items() if means[0] >= everything and means[1] >= late]
     if both:
-        yield f"- A model that can be served has both ({everything:.4f} and {late:.4f}): {both[0]}."
+        best = max(both, key=lambda name: rows[name][0])
+        yield f"- A model that can be served has both ({everything:.4f} and {late:.4f}): {best}."
     else:
         most = max(means[0] for means in served.values() if means[1] >= late)
         latest = max(means[1] for means in served.values() if means[0] >= everything)

@@ -119,3 +119,10 @@ def test_a_section_has_models_combinations_and_sentences(judge):
     assert "| EASE | 0.2250 | 0.4000 |" in text
     assert "| told who comes back: B for them (50 %) | 0.4750 | 0.4000 |" in text
     assert text.endswith("50 % of those that come back.\n")
+
+
+def test_where_one_model_has_both_nothing_is_combined(judge):
+    both = Scores(np.full(4, 0.9), np.array([np.nan, np.nan, 0.9, 0.9]))
+    text = session_front.section("Tiny", judge, {session_front.SESSION: SESSION, "EASE": ORDER_BLIND, "both": both})
+    assert text.endswith("- One model is best over all events and as good as EASE later: both.\n")
+    assert "told" not in text

@@ -58,6 +58,16 @@ def small_params() -> dict:
     params["softmax"] |= tower | {"max_epochs": 8}
     params["two_tower"] |= tower | {"item_hidden": [8], "max_epochs": 4}
     params["evaluate"] |= {"cutoffs": [10, 20], "list_length": 30}
+    params["evidence"] |= {
+        "depths": [0],
+        "widths": [8],
+        "unobserved_weights": [0.0],
+        "new_item_share": 0.2,
+        "growth_shares": [1.0],
+        "growth_catalogues": [1000],
+        "rerank_candidates": [20, 40],
+        "planted": {"groups": 2, "users_per_group": 20, "items_per_group": 20, "events_per_user": 6, "noise": 0.0},
+    }
     params["compare"] |= {"resamples": 500}
     return params
 

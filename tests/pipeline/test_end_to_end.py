@@ -64,11 +64,11 @@ def test_nothing_is_left_to_do_after_a_run(finished: Path) -> None:
 
 
 def test_a_second_workspace_gives_the_same_lock_but_for_measured_costs(finished: Path, tmp_path: Path) -> None:
-    # Each kind of training and evaluation once: the other models go through the same code.
+    # Each kind of training once, and an evaluation: the other models go through the same code.
     second = new_workspace(tmp_path / "workspace")
-    call("dvc", "repro", "train_ease", "evaluate@mf", "evaluate@two_tower", cwd=second)
+    call("dvc", "repro", "train_ease", "evaluate@mf", "train_softmax", cwd=second)
     again = lock(second)
-    assert len(again) == 7
+    assert len(again) == 6
     assert again == {name: stage for name, stage in lock(finished).items() if name in again}
 
 
@@ -108,7 +108,9 @@ def test_a_model_that_the_data_does_not_allow_is_left_out_and_the_rest_compared(
     shutil.copytree(finished, root)
     params = (root / "params.yaml").read_text()
     (root / "params.yaml").write_text(params.replace("max_items: 10000", "max_items: 10"))
-    call("dvc", "repro", cwd=root)
+    # What else depends on this parameter, variants of other models, would come out as it is.
+    for stage in ("train_ease", "evaluate@ease", "items@ease", "compare"):
+        call("dvc", "repro", "--single-item", stage, cwd=root)
     assert [path.name for path in (root / "models/ease").iterdir()] == ["training.json"]
     assert [path.name for path in (root / "artifacts/evaluation/ease").iterdir()] == ["metrics.json"]
     metrics = json.loads((root / "reports/metrics.json").read_text())

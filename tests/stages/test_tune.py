@@ -137,7 +137,7 @@ def test_the_same_command_goes_on_to_the_total(workspace, faked, capsys):
 
 
 def test_the_diff_is_printed_and_nothing_is_written(workspace, faked, capsys):
-    run(workspace)
+    run(workspace, trials=12)
     printed = capsys.readouterr().out
     best = record(workspace)["best"]["params"]["regularization"]
     assert best > 0.02

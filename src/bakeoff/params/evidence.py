@@ -13,8 +13,11 @@ class PlantedParams(Frozen):
     groups: Annotated[int, Field(ge=2)] = 4
     """Groups of users and items that share no item."""
     users_per_group: PositiveInt = 100
+    """Users of each group."""
     items_per_group: PositiveInt = 80
+    """Items of each group."""
     events_per_user: PositiveInt = 20
+    """Events of each user."""
     noise: Share = 0.0
     """Share of a user's events that fall on items of other groups."""
 
