@@ -141,7 +141,8 @@ def test_the_diff_is_printed_and_nothing_is_written(workspace, faked, capsys):
     printed = capsys.readouterr().out
     best = record(workspace)["best"]["params"]["regularization"]
     assert best > 0.02
-    assert f"-  regularization: 0.02 # L2\n+  regularization: {best} # L2\n" in printed
+    assert "\n-  regularization: 0.02 # L2\n" in printed
+    assert f"\n+  regularization: {best} # L2\n" in printed
     assert "--apply writes this" in printed
     assert workspace.params.read_text(encoding="utf-8") == PARAMS_TEXT
 
