@@ -1,12 +1,13 @@
 import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 from synthetic import NOISE
 
 from bakeoff.report import markdown
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import model_label
+from bakeoff.report.models import look, model_label
 from bakeoff.report.summary import Summary
 
 
@@ -61,3 +62,13 @@ def test_validation_split_and_hashes_are_named(text: str, summary: Summary):
 
 def test_it_is_short_enough_for_a_pull_request(text: str):
     assert len(text.splitlines()) < 90
+
+
+def test_it_shows_a_picture_that_needs_no_page_around_it(summary: Summary, text: str):
+    assert f"]({markdown.PICTURE})" in text
+    picture = ElementTree.fromstring(markdown.picture(summary))
+    drawn = ElementTree.tostring(picture, encoding="unicode")
+    assert "var(" not in drawn
+    for name in summary.models:
+        assert model_label(name) in drawn
+        assert look(name).light in drawn

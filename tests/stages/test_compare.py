@@ -15,7 +15,7 @@ from bakeoff.params import Params, parse_params
 from bakeoff.stages import compare
 from bakeoff.workspace import MODELS, Workspace
 
-OUTPUTS = ("index.html", "comparison.md", "metrics.json")
+OUTPUTS = ("index.html", "comparison.md", "comparison.svg", "metrics.json")
 
 
 def load_writer() -> Callable[..., Path]:

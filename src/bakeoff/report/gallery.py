@@ -18,7 +18,7 @@ DOTS = ["model", "group", "mean", "low", "high", "fallback"]
 
 def figures(summary: Summary) -> dict[str, Figure]:
     """All charts that the figures allow, by key."""
-    drawn = [_accuracy(summary), _differences(summary), _user_differences(summary), _profile(summary)]
+    drawn = [accuracy(summary), _differences(summary), _user_differences(summary), _profile(summary)]
     if summary.slices:
         drawn.append(_slices(summary))
     if summary.new_users:
@@ -38,7 +38,8 @@ def training_cost(summary: Summary) -> str | None:
     return cost_sentence({figure.model: figure.wall_seconds for figure in summary.training})
 
 
-def _accuracy(summary: Summary) -> Figure:
+def accuracy(summary: Summary) -> Figure:
+    """Every model on every metric, in the first places of its lists."""
     return Figure(
         key="accuracy",
         title=f"Accuracy in the first {summary.cutoff}, every model",

@@ -1,6 +1,6 @@
 """The same verdict for a pull request: short, and without measured seconds, which differ from run to run."""
 
-from bakeoff.report import formats, tables, training_tables, verdict
+from bakeoff.report import formats, gallery, sheets, tables, training_tables, verdict
 from bakeoff.report.claims import words
 from bakeoff.report.claims.claim import Outcome
 from bakeoff.report.evidence import Evidence
@@ -10,10 +10,18 @@ from bakeoff.report.models import model_label
 from bakeoff.report.summary import Summary
 from bakeoff.report.tables import Cell, Column, Table
 
+PICTURE = "comparison.svg"
+"""File beside the Markdown that it shows."""
+
+
+def picture(summary: Summary) -> str:
+    """The chart that the Markdown shows, as SVG."""
+    return sheets.picture(gallery.accuracy(summary).spec, summary.models)
+
 
 def render(summary: Summary, evidence: Evidence) -> str:
     """The comparison as GitHub-flavoured Markdown."""
-    result = summary.result
+    result, accuracy = summary.result, gallery.accuracy(summary)
     parts = [
         f"# MF or softmax DNN? {escape(evidence.dataset['title'])}",
         f"**{verdict.headline(result)}.** {verdict.statement(result)}",
@@ -24,6 +32,7 @@ def render(summary: Summary, evidence: Evidence) -> str:
         + " Costs differ from run to run: they are judged in the report. Held parts of all parts that are not costs:",
         _claims(summary),
         "## Accuracy",
+        f"![{accuracy.title}. {accuracy.alt}]({PICTURE})",
         f"Mean over {formats.count(result.num_users)} warm test users with its "
         f"{formats.level(result.confidence)} interval; the highest of a column is bold.",
         as_markdown(tables.cutoff_table(summary.estimates, summary.cutoff)),

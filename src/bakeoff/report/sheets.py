@@ -1,6 +1,7 @@
 """Small pages beside the report: no script, charts as still pictures, a few hundred kilobytes at most."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
@@ -42,11 +43,27 @@ def still(spec: Mapping[str, Any], key: str) -> Markup:
 
     The picture is hidden from assistive technology: who shows it says in words what it is.
     """
+    svg = _drawn(spec)
+    for name in ("clip", "gradient_", "symbol"):
+        svg = svg.replace(f'id="{name}', f'id="{key}-{name}').replace(f"url(#{name}", f"url(#{key}-{name}")
+    return Markup(svg.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704 - made by Vega, which escapes texts
+
+
+def picture(spec: Mapping[str, Any], models: Iterable[str]) -> str:
+    """A chart of the report as an SVG file of its own, in the colours of the light scheme: no page lends it its own."""
+    style = files("bakeoff.report").joinpath("style.css").read_text(encoding="utf-8")
+    # The light scheme comes first in both.
+    colours: dict[str, str] = {}
+    for name, colour in re.findall(r"--([\w-]+): (#\w+);", f"{style}\n{stylesheet(models)}"):
+        colours.setdefault(name, colour)
+    svg = _drawn({**spec, "background": "var(--surface)"})
+    return re.sub(r"var\(--([\w-]+)\)", lambda found: colours[found[1]], svg)
+
+
+def _drawn(spec: Mapping[str, Any]) -> str:
     # The reader's font may be wider than the one that is measured here: room for labels and between legend entries.
     legend = {**spec.get("config", {}).get("legend", {}), "columnPadding": 40}
     config = {**spec.get("config", {}), "legend": legend}
     roomy = {**spec, "width": WIDTH, "config": config, "padding": {"left": 30, "right": 20, "top": 5, "bottom": 5}}
     svg: str = vl_convert.vegalite_to_svg(json.dumps(roomy))
-    for name in ("clip", "gradient_", "symbol"):
-        svg = svg.replace(f'id="{name}', f'id="{key}-{name}').replace(f"url(#{name}", f"url(#{key}-{name}")
-    return Markup(svg.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704 - made by Vega, which escapes texts
+    return svg

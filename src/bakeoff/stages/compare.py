@@ -22,6 +22,7 @@ def run(params: Params, workspace: Workspace, models: Sequence[str] = MODELS) ->
     summary = summarize(evidence, params)
     write_json(workspace.reports / "metrics.json", metrics(summary, evidence))
     write_text(workspace.reports / "comparison.md", markdown.render(summary, evidence))
+    write_text(workspace.reports / markdown.PICTURE, markdown.picture(summary))
     write_text(workspace.reports / "index.html", page.render(summary, evidence))
     with replaced(workspace.reports / "cards") as folder:
         for name, card in render_cards(summary, evidence).items():
