@@ -51,7 +51,7 @@ def render(summary: Summary, evidence: Evidence) -> str:
             "training, by the first interactions that the model is told; the highest of a column is bold.",
             as_markdown(table),
         ]
-    parts += [*_tuning(summary), "## Data", _data(evidence), "## Reproduce", _reproduce(summary)]
+    parts += [*_tuning(summary), "## Data", _data(evidence), _reproduce(summary)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -103,4 +103,4 @@ def _data(evidence: Evidence) -> str:
 
 def _reproduce(summary: Summary) -> str:
     data = summary.provenance.data_hash or "not under version control"
-    return f"`make run`, or `dvc repro`. Parameters `{summary.provenance.params_hash[:12]}`, data `{data}`."
+    return f"Made by `make run`, or `dvc repro`, from parameters `{summary.provenance.params_hash[:12]}`, data `{data}`."
