@@ -103,4 +103,6 @@ def _data(evidence: Evidence) -> str:
 
 def _reproduce(summary: Summary) -> str:
     data = summary.provenance.data_hash or "not under version control"
-    return f"Made by `make run`, or `dvc repro`, from parameters `{summary.provenance.params_hash[:12]}`, data `{data}`."
+    return (
+        f"Made by `make run`, or `dvc repro`, from parameters `{summary.provenance.params_hash[:12]}`, data `{data}`."
+    )
