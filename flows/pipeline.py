@@ -55,22 +55,27 @@ def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds =
         dag = read_dag(workspace)
     except ChildError as error:
         return Failed(message=error.reason, data=error)
-    stop = Event()
-
-    def submit(stage: str, upstream: list[Future]) -> Future:
-        return run.submit(stage, workspace, stage_timeout_seconds, stop, wait_for=upstream, return_state=False)
-
-    with only_run(workspace, get_run_logger().info):
-        try:
-            states = run_in_order(dag, submit)
-        finally:
-            stop.set()  # on a cancelled run, ends what still runs; otherwise nothing does
+    states = run_dag(dag, workspace, stage_timeout_seconds)
     publish_validation(workspace)
     if all(state.is_completed() for state in states.values()):
         publish_comparison(workspace)
         publish_metrics(workspace)
         publish_changes(workspace, log=get_run_logger().info)
     return summarise(states)
+
+
+def run_dag(dag: Dag, workspace: Path, timeout: float) -> Mapping[str, State[None]]:
+    """Bring every stage up to date, as the only run in this workspace; how each ended. Called within a flow."""
+    stop = Event()
+
+    def submit(stage: str, upstream: list[Future]) -> Future:
+        return run.submit(stage, workspace, timeout, stop, wait_for=upstream, return_state=False)
+
+    with only_run(workspace, get_run_logger().info):
+        try:
+            return run_in_order(dag, submit)
+        finally:
+            stop.set()  # on a cancelled run, ends what still runs; otherwise nothing does
 
 
 def run_in_order(dag: Dag, submit: Callable[[str, list[Future]], Future]) -> Mapping[str, State[None]]:

@@ -5,18 +5,17 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Event
 from typing import Any
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 from pydantic import DirectoryPath
 
 from child import ChildError, read_output
-from dvc_stages import DVC, Dag, only_run, parse_dag
-from pipeline import SIDE_BY_SIDE, Future, Seconds, run, run_in_order, summarise
+from dvc_stages import DVC, Dag, parse_dag
+from pipeline import SIDE_BY_SIDE, Seconds, run_dag, summarise
 from publish import Row
 
 STUDY = "studies/dvc.yaml"
@@ -48,16 +47,7 @@ def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 
         dag = read_study(workspace)
     except ChildError as error:
         return Failed(message=error.reason, data=error)
-    stop = Event()
-
-    def submit(stage: str, upstream: list[Future]) -> Future:
-        return run.submit(stage, workspace, stage_timeout_seconds, stop, wait_for=upstream, return_state=False)
-
-    with only_run(workspace, get_run_logger().info):
-        try:
-            states = run_in_order(dag, submit)
-        finally:
-            stop.set()  # on a cancelled run, ends what still runs; otherwise nothing does
+    states = run_dag(dag, workspace, stage_timeout_seconds)
     if all(state.is_completed() for state in states.values()):
         publish_sampling(workspace)
     return summarise(states)
