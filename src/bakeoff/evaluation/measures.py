@@ -1,6 +1,7 @@
 """All metrics of one set of lists, by the names under which they are written and printed."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,11 @@ def of_all_lists(
 def means(per_user: dict[str, NDArray[np.float64]]) -> dict[str, float]:
     """Mean of each metric over the users for whom it is defined; NaN where there is none."""
     return {name: _mean(values[~np.isnan(values)]) for name, values in per_user.items()}
+
+
+def or_none(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN: null where a figure is not defined."""
+    return {name: None if math.isnan(value) else value for name, value in figures.items()}
 
 
 def _mean(values: NDArray[np.float64]) -> float:

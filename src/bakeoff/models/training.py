@@ -1,5 +1,7 @@
 """One way to train every contender: choose the epoch on validation, then refit on everything known."""
 
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -121,6 +123,38 @@ def refit(
         curve.append({"epoch": epoch, "loss": trainer.run_epoch()})
         after_epoch(curve)
     return curve
+
+
+def keep_best(
+    trainer: Trainer, validate: Callable[[Encoder], float] | None, epochs: int, looks: int, progress: Progress
+) -> tuple[int, list[float]]:
+    """Train through, and bring the first best of the epochs that were looked at back: no refit, no curve.
+
+    Args:
+        trainer: fresh.
+        validate: metric of an encoder on the validation part, higher is better; None: the last epoch is kept.
+        epochs: all are trained.
+        looks: times that it is looked at, at most, evenly spread; the last epoch is among them.
+        progress: shows the epochs passing.
+
+    Returns:
+        the epoch, counted from 1, and the seconds of each epoch without the looks.
+    """
+    pace = math.ceil(epochs / looks)
+    best, best_score, seconds = epochs, -math.inf, []
+    state: dict[str, NDArray[Any]] = {}
+    for epoch in progress(range(1, epochs + 1), "training"):
+        start = time.perf_counter()
+        trainer.run_epoch()
+        seconds.append(time.perf_counter() - start)
+        if validate is None or (epoch % pace and epoch != epochs):
+            continue
+        score = validate(trainer.encoder())
+        if score > best_score:
+            best, best_score, state = epoch, score, trainer.state()
+    if best != epochs:
+        trainer.restore(state)
+    return best, seconds
 
 
 def silent(epochs: range, title: str) -> Iterable[int]:

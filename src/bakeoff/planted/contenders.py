@@ -6,7 +6,7 @@ from typing import Any
 from bakeoff.models.training import Trainer
 from bakeoff.params import MFParams, Params, PlantedParams, SoftmaxParams
 from bakeoff.planted.generator import Town
-from bakeoff.planted.own_group import OwnGroupTrainer, PositivesOnlyTrainer
+from bakeoff.planted.own_group import OwnGroupTrainer, positives_only
 from bakeoff.preparation.histories import Queries
 from bakeoff.stages import train_mf, train_softmax
 from bakeoff.stages.prepared import Prepared
@@ -116,7 +116,7 @@ def _softmax(params: Params, town: Town) -> list[Planted]:
         return Planted(f"softmax-{name}", "softmax", label, base, params.model_copy(update={"softmax": softmax}), build)
 
     return [
-        variant("positives", "positives only", {"logq_correction": False}, _positives_only, loss="multi-hot"),
+        variant("positives", "positives only", {"logq_correction": False}, positives_only, loss="multi-hot"),
         variant("own-group", "negatives of the own group only", {}, own_group),
         variant("uniform", "uniform", {"sampler": "uniform"}),
         variant("popularity", "popularity", {"sampler": "popularity"}),
@@ -130,10 +130,4 @@ def softmax_settings(softmax: SoftmaxParams, planted: PlantedParams) -> SoftmaxP
     """Those with twice as many dimensions as groups, and a schedule for few steps."""
     return softmax.model_copy(
         update={"dim": 2 * planted.groups, "max_epochs": SOFTMAX_EPOCHS, "learning_rate": LEARNING_RATE}
-    )
-
-
-def _positives_only(prepared: Prepared, queries: Queries, settings: Params) -> Trainer:
-    return PositivesOnlyTrainer(
-        queries, prepared.num_items, prepared.item_features, {}, settings.softmax, settings.seed
     )

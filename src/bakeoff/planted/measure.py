@@ -1,7 +1,6 @@
 """Training on the town, and what is seen of a trained contender: accuracy, folding, and a picture of its items."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from bakeoff.evaluation.measures import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.encoder import Encoder, EncoderRetriever
 from bakeoff.models.retriever import Retriever
-from bakeoff.models.training import Row, choose_epoch, seed_everything, silent
+from bakeoff.models.training import keep_best, seed_everything, silent
 from bakeoff.planted.contenders import Planted
 from bakeoff.planted.generator import Town
 from bakeoff.stages.selection import SELECTION_METRIC
@@ -44,17 +43,11 @@ def train(contender: Planted, town: Town) -> tuple[Encoder, int]:
     prepared, users = town.prepared, warm_users(town.prepared)
     seed_everything(contender.params.seed)
     trainer = contender.build(prepared, prepared.queries(prepared.train, users), contender.params)
-    best: dict[str, Any] = {}
-
-    def keep(curve: list[Row]) -> None:
-        score = curve[-1][f"valid_{SELECTION_METRIC}"]
-        if not best or score > best["score"]:
-            best.update(score=score, state=trainer.state())
-
     validate = validation_scores(prepared, users)
-    selection = choose_epoch(trainer, validate, SELECTION_METRIC, contender.max_epochs, silent, after_epoch=keep)
-    trainer.restore(best["state"])
-    return trainer.encoder(), selection.epoch
+    epoch, _ = keep_best(
+        trainer, lambda encoder: validate(encoder)[SELECTION_METRIC], contender.max_epochs, contender.max_epochs, silent
+    )
+    return trainer.encoder(), epoch
 
 
 def look(encoder: Encoder, town: Town, seed: int) -> Seen:

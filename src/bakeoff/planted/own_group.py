@@ -10,9 +10,11 @@ from bakeoff.models.negatives.candidates import log_counts
 from bakeoff.models.softmax.batches import Batch, Batches
 from bakeoff.models.softmax.examples import target_chances
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
-from bakeoff.params import SoftmaxParams
+from bakeoff.models.training import Trainer
+from bakeoff.params import Params, SoftmaxParams
 from bakeoff.preparation.features import EncodedFeatures
 from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.stages.prepared import Prepared
 
 
 class OwnGroupSampler:
@@ -100,3 +102,9 @@ class PositivesOnlyTrainer(SoftmaxTrainer):
         )
         pooling = self._model.query_tower.pooling
         return PositivesOnlyBatches(self._queries, sampler, pooling, params, self._num_items, rng)
+
+
+def positives_only(prepared: Prepared, queries: Queries, params: Params) -> Trainer:
+    """A fresh one with the settings of `softmax`."""
+    sizes = prepared.encoding.user.categorical_sizes
+    return PositivesOnlyTrainer(queries, prepared.num_items, prepared.item_features, sizes, params.softmax, params.seed)

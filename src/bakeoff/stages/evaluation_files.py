@@ -59,7 +59,7 @@ def write_evaluation(folder: Path, prepared: Prepared, found: Evaluated, params:
         "new_users": {name: _summary(answers, per_new_user[name]) for name, answers in found.new_users.items()},
         "shuffled": _summary(found.shuffled, per_user["shuffled"])
         | _together(prepared, found.shuffled, per_user["shuffled"], params),
-        "sampled": {"num_users": len(found.test), **or_none(measures.means(dict(found.sampled)))},
+        "sampled": {"num_users": len(found.test), **measures.or_none(measures.means(dict(found.sampled)))},
     }
     with replaced(folder) as new:
         _write_warm(new, "", prepared, found.test, per_user["test"])
@@ -69,11 +69,6 @@ def write_evaluation(folder: Path, prepared: Prepared, found: Evaluated, params:
         np.save(new / EMBEDDINGS, np.ascontiguousarray(found.item_embeddings, np.float32), allow_pickle=False)
         write_json(new / "metrics.json", metrics)
     return metrics
-
-
-def or_none(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN: null where a figure is not defined."""
-    return {name: None if math.isnan(value) else value for name, value in figures.items()}
 
 
 def chosen_ids(ids: Any, index: NDArray[np.integer]) -> pa.Array:
@@ -93,13 +88,13 @@ def _per_user(prepared: Prepared, answers: Answers, params: EvaluateParams) -> d
 
 def _summary(answers: Answers, per_user: dict[str, NDArray[np.float64]]) -> dict[str, float | None]:
     fallback = float(answers.fallback.mean()) if len(answers) else math.nan
-    return {"num_users": len(answers)} | or_none({"fallback_share": fallback} | measures.means(per_user))
+    return {"num_users": len(answers)} | measures.or_none({"fallback_share": fallback} | measures.means(per_user))
 
 
 def _together(
     prepared: Prepared, answers: Answers, per_user: dict[str, NDArray[np.float64]], params: EvaluateParams
 ) -> dict[str, float | None]:
-    return or_none(measures.of_all_lists(answers.lists, per_user, prepared.num_items, params.cutoffs))
+    return measures.or_none(measures.of_all_lists(answers.lists, per_user, prepared.num_items, params.cutoffs))
 
 
 def _write_warm(folder: Path, prefix: str, prepared: Prepared, answers: Answers, per_user: PerUser) -> None:

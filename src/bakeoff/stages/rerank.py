@@ -18,7 +18,7 @@ from bakeoff.models.retriever import Retriever
 from bakeoff.params import EvaluateParams, Params
 from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.stages.cost import measure
-from bakeoff.stages.evaluation_files import chosen_ids, or_none
+from bakeoff.stages.evaluation_files import chosen_ids
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.prepared import Prepared, load_held_out, load_prepared
 from bakeoff.stages.retrievers import Load, load_fitting
@@ -191,7 +191,7 @@ def _write(
 
 
 def _figures(system: _System, per_user: PerUser) -> dict[str, Any]:
-    means = or_none(measures.means(dict(per_user)))
+    means = measures.or_none(measures.means(dict(per_user)))
     spurious = means.pop(SPURIOUS)
     return {
         "system": system.name,

@@ -1,7 +1,6 @@
 """What a variant is asked, and what its answers are worth: by the evaluation's own code."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,12 +75,7 @@ def means_of(
     counts = prepared.items["train_count"].to_numpy(np.int64)
     popular = measures.popularity_per_user(answers.lists, answers.told, counts, prepared.num_warm_users, params.cutoffs)
     together = measures.of_all_lists(answers.lists, popular, prepared.num_items, params.cutoffs)
-    return or_none(measures.means(accuracy | popular) | together)
-
-
-def or_none(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN: null where a figure is not defined."""
-    return {name: None if math.isnan(value) else value for name, value in figures.items()}
+    return measures.or_none(measures.means(accuracy | popular) | together)
 
 
 def intervals_of(columns: Sequence[NDArray[np.float64]], seed: int, params: CompareParams) -> list[dict[str, float]]:

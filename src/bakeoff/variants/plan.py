@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.asking import Answers
-from bakeoff.evaluation.measures import means
+from bakeoff.evaluation.measures import means, or_none
 from bakeoff.models.retriever import Retriever
 from bakeoff.stages.prepared import HeldOut, Prepared
 from bakeoff.variants.groups import NEW_ITEMS, Group, Skipped
@@ -22,7 +22,6 @@ from bakeoff.variants.measuring import (
     about_warm_users,
     accuracy_of,
     means_of,
-    or_none,
 )
 from bakeoff.variants.new_items import MIN_EVENTS, AmongItems, draw_new_items, only_items, withhold
 from bakeoff.variants.relatedness import Relatedness, fit_relatedness

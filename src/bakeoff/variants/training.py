@@ -14,10 +14,9 @@ from bakeoff.models import ease
 from bakeoff.models.encoder import Encoder, EncoderRetriever
 from bakeoff.models.popularity import PopularityEncoder
 from bakeoff.models.retriever import Retriever
-from bakeoff.models.training import Progress, Trainer, seed_everything, silent
+from bakeoff.models.training import Progress, keep_best, seed_everything, silent
 from bakeoff.params import Params, SoftmaxParams
-from bakeoff.planted.own_group import PositivesOnlyTrainer
-from bakeoff.preparation.histories import Queries
+from bakeoff.planted.own_group import positives_only
 from bakeoff.stages import train_mf, train_softmax, train_two_tower
 from bakeoff.stages.prepared import Prepared
 from bakeoff.stages.selection import SELECTION_METRIC
@@ -74,9 +73,9 @@ def train(variant: Variant, params: Params, prepared: Prepared, progress: Progre
     if variant.model not in BUILDS:
         return _fit_once(variant.model, params, prepared, users, start)
     section = getattr(params, variant.model)
-    build = _positives_only if variant.positives_only else BUILDS[variant.model]
+    build = positives_only if variant.positives_only else BUILDS[variant.model]
     trainer = build(prepared, prepared.queries(prepared.train, users), params)
-    epoch, seconds = _keep_best(trainer, _validate(prepared), section.max_epochs, progress)
+    epoch, seconds = keep_best(trainer, _validate(prepared), section.max_epochs, LOOKS, progress)
     per_epoch = median(seconds[1:] or seconds)  # the first one compiles
     steps = math.ceil(len(users) / section.users_per_batch) if isinstance(section, SoftmaxParams) else None
     return Trained(
@@ -92,38 +91,12 @@ def train(variant: Variant, params: Params, prepared: Prepared, progress: Progre
     )
 
 
-def _positives_only(prepared: Prepared, queries: Queries, params: Params) -> Trainer:
-    sizes = prepared.encoding.user.categorical_sizes
-    return PositivesOnlyTrainer(queries, prepared.num_items, prepared.item_features, sizes, params.softmax, params.seed)
-
-
 def _validate(prepared: Prepared) -> Callable[[Encoder], float] | None:
     validated = np.flatnonzero(prepared.valid.lengths)
     if len(validated) == 0:
         return None
     scores = validation_scores(prepared, validated)
     return lambda encoder: scores(encoder)[SELECTION_METRIC]
-
-
-def _keep_best(
-    trainer: Trainer, validate: Callable[[Encoder], float] | None, epochs: int, progress: Progress
-) -> tuple[int, list[float]]:
-    """Train through and bring the first best of the epochs that were looked at back; it, and seconds per epoch."""
-    pace = math.ceil(epochs / LOOKS)
-    best, best_score, seconds = epochs, -math.inf, []
-    state: dict[str, NDArray[Any]] = {}
-    for epoch in progress(range(1, epochs + 1), "training"):
-        start = time.perf_counter()
-        trainer.run_epoch()
-        seconds.append(time.perf_counter() - start)
-        if validate is None or (epoch % pace and epoch != epochs):
-            continue
-        score = validate(trainer.encoder())
-        if score > best_score:
-            best, best_score, state = epoch, score, trainer.state()
-    if best != epochs:
-        trainer.restore(state)
-    return best, seconds
 
 
 def _false_negatives(state: Mapping[str, NDArray[Any]], num_users: int) -> float | None:
