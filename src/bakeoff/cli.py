@@ -1,13 +1,19 @@
-"""The command line: one subcommand per stage, plus fetch, tune, recommend, verdict and params. No logic."""
+"""The command line: one subcommand per stage, plus fetch, tune, recommend, verdict and params. No logic.
 
+Those who run it every night find their commands in cli_operations.
+"""
+
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from bakeoff.cli_operations import app as operations
 from bakeoff.errors import BakeoffError
 from bakeoff.params import load_params
+from bakeoff.validation.visible import visible
 from bakeoff.workspace import MODELS, Workspace, check_model
 
 app = typer.Typer(
@@ -29,15 +35,60 @@ ModelName = Annotated[str, typer.Argument(help=_NAMES)]
 def fetch(
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Directory with your own CSV or Parquet files; columns as in params.yaml."),
+        typer.Option("--from", metavar="DIR", help="Your own CSV or Parquet files; columns as in params.yaml."),
     ] = None,
-    force: Annotated[bool, typer.Option(help="Fetch again although data/ is up to date.")] = False,
+    query: Annotated[
+        Path | None,
+        typer.Option(
+            "--query",
+            metavar="DIR",
+            help="interactions.sql and, if you like, users.sql and items.sql: a SELECT each, for the PostgreSQL whose "
+            "connection string is in BAKEOFF_DATABASE_URL.",
+        ),
+    ] = None,
+    inbox: Annotated[
+        Path | None,
+        typer.Option(
+            "--inbox",
+            metavar="DIR",
+            help="Add the deliveries that were not taken yet: subdirectories with files as for --from and, once they "
+            "are complete, a file _SUCCESS. Nothing in DIR is changed.",
+        ),
+    ] = None,
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append",
+            help="Add what --from or --query brings: events that are not there yet; users and items replace those of "
+            "the same id.",
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Fetch although data/ is up to date or not what DVC records.")
+    ] = False,
 ) -> None:
-    """Fill data/ with the canonical tables and record their version in data.dvc."""
+    """Fill data/ with the canonical tables and record their version in data.dvc.
+
+    Without options: the data set that params.yaml names, from its publisher. Times without a zone are UTC. If anything
+    fails, data/ and data.dvc are as they were. Exit status 75: the database can't be reached now; try again later.
+    """
+    from bakeoff.datasets.database import UnreachableError
     from bakeoff.stages import fetch as stage
 
     workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace, source=source, force=force)
+    try:
+        stage.run(
+            load_params(workspace.params),
+            workspace,
+            source=source,
+            force=force,
+            query=query,
+            inbox=inbox,
+            append=append,
+        )
+    except UnreachableError as error:
+        print(f"error: {_shown(str(error))}", file=sys.stderr)
+        raise typer.Exit(os.EX_TEMPFAIL) from None
 
 
 @app.command()
@@ -228,13 +279,32 @@ def params() -> None:
     stage.run(load_params(Workspace().params))
 
 
+app.add_typer(operations)
+
+
+def _shown(text: str) -> str:
+    """A message without characters that a terminal would obey: it may quote a file."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
 def main() -> None:
-    """Entry point: a BakeoffError is printed for a person, without a trace."""
+    """Entry point: a BakeoffError is printed for a person, without a trace, and so is a full disk."""
     try:
         app()
     except BakeoffError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _end(error)
+    except OSError as error:
+        from bakeoff.stages.files import full_disk
+
+        told = full_disk(error, Path())
+        if told is None:
+            raise
+        _end(told)
+
+
+def _end(error: BakeoffError) -> NoReturn:
+    print(f"error: {_shown(str(error))}", file=sys.stderr)
+    raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

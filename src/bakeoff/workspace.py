@@ -98,3 +98,13 @@ class Workspace:
     def reports(self) -> Path:
         """What people read."""
         return self.root / "reports"
+
+    @property
+    def drift(self) -> Path:
+        """How the data differ from those of the version in production: drift.json, drift.html."""
+        return self.root / "reports/drift"
+
+    @property
+    def decision(self) -> Path:
+        """Whether the challenger goes into production, and why: decision.json, decision.md, decision.html."""
+        return self.root / "reports/decision"

@@ -128,7 +128,7 @@ def test_the_last_version_is_the_tag_of_the_model_in_production(root: Path):
 
 def test_a_model_that_was_taken_out_of_production_is_no_last_version(root: Path):
     git("tag", "softmax#prod#1", "old", cwd=root)
-    git("tag", "softmax#prod!#2", "new", cwd=root)
+    git("tag", "softmax#prod!#2", "old", cwd=root)
     assert revisions.last_version(root) == "HEAD"
 
 

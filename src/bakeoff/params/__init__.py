@@ -6,6 +6,7 @@ from bakeoff.params.data import ColumnParams, DataParams, SplitParams, Validatio
 from bakeoff.params.evaluate import CompareParams, EvaluateParams
 from bakeoff.params.evidence import EvidenceParams, PlantedParams
 from bakeoff.params.mf import MFParams
+from bakeoff.params.operations import DriftParams, GuardrailParams, PromotionParams
 from bakeoff.params.root import Params, load_params, parse_params
 from bakeoff.params.softmax import NegativesParams, SoftmaxParams
 from bakeoff.params.two_tower import TwoTowerParams
@@ -14,14 +15,17 @@ __all__ = [
     "ColumnParams",
     "CompareParams",
     "DataParams",
+    "DriftParams",
     "EASEParams",
     "EvaluateParams",
     "EvidenceParams",
     "Frozen",
+    "GuardrailParams",
     "MFParams",
     "NegativesParams",
     "Params",
     "PlantedParams",
+    "PromotionParams",
     "RecentPopularityParams",
     "SoftmaxParams",
     "SplitParams",

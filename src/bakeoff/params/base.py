@@ -10,9 +10,9 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Frozen(BaseModel):
-    """Base of all parameter models: immutable, no unknown keys, docstrings as descriptions."""
+    """Base of all parameter models: immutable, no unknown keys, no infinity, docstrings as descriptions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True)

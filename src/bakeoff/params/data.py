@@ -1,7 +1,7 @@
 """Raw data: where it comes from, what a row must look like, how it is split."""
 
 from datetime import UTC, date, datetime, time
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -9,7 +9,7 @@ from bakeoff.params.base import Frozen, Share
 
 
 class ColumnParams(Frozen):
-    """How the columns of a team's own files are named (`bakeoff fetch --from DIR`).
+    """How the columns of a team's own files are named (`bakeoff fetch --from`, `--query`, `--inbox`).
 
     Other columns of the users and items files are kept under their names, others of the interactions left out.
     """
@@ -34,8 +34,8 @@ class ColumnParams(Frozen):
 class DataParams(Frozen):
     """Where raw data comes from and which of its columns are features."""
 
-    dataset: str = "ml-100k"
-    """`ml-100k` or `ml-1m` (fetched), or a name of your own for data fetched with `--from DIR`."""
+    dataset: Annotated[str, Field(pattern=r"\S")] = "ml-100k"
+    """`ml-100k` or `ml-1m` (fetched), or a name of your own for data of your own."""
     columns: ColumnParams = ColumnParams()
     """Names of the columns in a team's own files."""
     user_features: dict[str, Literal["dense", "categorical"]] = Field(default_factory=dict)

@@ -10,7 +10,7 @@ from bakeoff.params.base import Frozen
 class EvaluateParams(Frozen):
     """What is measured."""
 
-    cutoffs: tuple[PositiveInt, ...] = (10, 20, 100)
+    cutoffs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10, 20, 100)
     """k of recall@k, ndcg@k, mrr@k, hit_rate@k."""
     list_length: PositiveInt = 100
     """Length of the lists that are written."""

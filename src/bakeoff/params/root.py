@@ -1,12 +1,11 @@
 """All of `params.yaml`, read and checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from reprlib import Repr
+from typing import Annotated, Any, Self
 
-from pydantic import NonNegativeInt, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import Field, ValidationError, model_validator
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params.base import Frozen
@@ -15,14 +14,20 @@ from bakeoff.params.data import DataParams, SplitParams, ValidationParams
 from bakeoff.params.evaluate import CompareParams, EvaluateParams
 from bakeoff.params.evidence import EvidenceParams
 from bakeoff.params.mf import MFParams
+from bakeoff.params.operations import DriftParams, PromotionParams
+from bakeoff.params.plain import changes, refusals
 from bakeoff.params.softmax import SoftmaxParams
+from bakeoff.params.text import MAX_BYTES, read_yaml
 from bakeoff.params.two_tower import TwoTowerParams
+
+MAX_MESSAGES = 20
+"""Faults that a message lists; it counts the others."""
 
 
 class Params(Frozen):
     """All of `params.yaml`."""
 
-    seed: NonNegativeInt = 42
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Seed of the split and of every model."""
     data: DataParams = DataParams()
     validation: ValidationParams = ValidationParams()
@@ -35,6 +40,8 @@ class Params(Frozen):
     evaluate: EvaluateParams = EvaluateParams()
     evidence: EvidenceParams = EvidenceParams()
     compare: CompareParams = CompareParams()
+    drift: DriftParams = DriftParams()
+    promotion: PromotionParams = PromotionParams()
 
     @model_validator(mode="after")
     def _primary_metric_is_measured(self) -> Self:
@@ -53,14 +60,19 @@ def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Para
     Raises:
         BakeoffError: names each offending key, its value and what it must be.
     """
+    if refused := list(refusals(values)):
+        raise _not_valid(source, refused)
     try:
-        return Params.model_validate(values)
+        params = Params.model_validate(values)
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(str(part) for part in e['loc']) or 'values'}: {e['msg']} (got {e['input']!r})"
+            f"{'.'.join(str(part) for part in e['loc']) or 'values'}: {e['msg']} (got {_SHORT.repr(e['input'])})"
             for e in error.errors()
         ]
-        raise BakeoffError(f"{source} is not valid:\n" + "\n".join(lines)) from None
+        raise _not_valid(source, lines) from None
+    if changed := [*changes(values, params), *refusals(params.model_dump())]:
+        raise _not_valid(source, changed)
+    return params
 
 
 def load_params(path: Path) -> Params:
@@ -70,13 +82,25 @@ def load_params(path: Path) -> Params:
         BakeoffError: the file is missing, is not YAML, or holds a value that is not valid.
     """
     try:
-        values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():
+            raise BakeoffError(f"{path} is not a regular file: it must be a file with sections such as `split:`.")
+        with path.open("rb") as stream:
+            values = read_yaml(stream.read(MAX_BYTES + 1), str(path))
     except FileNotFoundError:
         raise BakeoffError(f"{path} does not exist: run bakeoff in the project's directory.") from None
     except OSError as error:
         raise BakeoffError(f"{path} can't be read ({error.strerror}): it must be a readable file.") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise BakeoffError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, Mapping):
         raise BakeoffError(f"{path} must hold sections such as `split:`, not {type(values).__name__}.")
     return parse_params(values, str(path))
+
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
+
+def _not_valid(source: str, faults: Sequence[str]) -> BakeoffError:
+    """One line per fault, not more than can be read."""
+    lines = [f"  {fault}" for fault in faults[:MAX_MESSAGES]]
+    more = len(faults) - len(lines)
+    return BakeoffError("\n".join([f"{source} is not valid:", *lines, *([f"  and {more:,} more"] if more else [])]))

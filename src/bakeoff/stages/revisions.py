@@ -4,18 +4,18 @@ No DVC stage: what it says depends on the history in Git, which is no dependency
 """
 
 import json
-import re
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
+from bakeoff.params.text import read_yaml
+from bakeoff.registry.events import read_events
+from bakeoff.registry.git import ask, check_repository
+from bakeoff.registry.history import production
 from bakeoff.report import revision_sheet, revisions
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.provenance import read_data_hash
@@ -24,8 +24,6 @@ from bakeoff.stages.files import write_text
 from bakeoff.workspace import MODELS, Workspace
 
 WORKSPACE = "workspace"
-IN_PRODUCTION = re.compile(r"(?:.+:)?(?P<model>[^:#@]+)#prod(?:uction)?(?P<left>!?)(?:#(?P<number>\d+))?")
-"""A tag of GTO that puts a model into production, or takes it out (`!`): `softmax#prod#3`."""
 METRICS = "reports/metrics.json"
 
 Read = Callable[[str], str | None]
@@ -55,28 +53,10 @@ def run(params: Params, workspace: Workspace, before: str | None = None, after: 
     print(f"Report: {workspace.reports / 'revisions.html'}")
 
 
-def check_repository(root: Path) -> None:
-    """See that there is a history to compare with.
-
-    Raises:
-        BakeoffError: the directory is in no Git repository, or in one without a commit.
-    """
-    if _git(root, "rev-parse", "--git-dir") is None:
-        raise BakeoffError(f"{root.resolve()} is in no Git repository: there are no revisions to compare.")
-    if _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
-        raise BakeoffError(f"{root.resolve()} has no commit yet: commit {METRICS}, then there is something to compare.")
-
-
 def last_version(root: Path) -> str:
-    """The tag of the model that went into production last, if one is still there; otherwise HEAD."""
-    listed = _git(root, "for-each-ref", "--sort=creatordate", "--format=%(refname:strip=2)", "refs/tags") or ""
-    tags = [(tag, match) for tag in listed.splitlines() if (match := IN_PRODUCTION.fullmatch(tag))]
-    # Tags of the same second have no order in time; the number of the assignment has.
-    tags.sort(key=lambda pair: int(pair[1]["number"] or 0))
-    tags.sort(key=lambda pair: _created(root, pair[0]))
-    latest = {match["model"]: (tag, bool(match["left"])) for tag, match in tags}
-    standing = [tag for tag, _ in tags if (tag, False) in latest.values()]
-    return standing[-1] if standing else "HEAD"
+    """The tag that put in production what is there; HEAD where nothing is."""
+    standing = production(read_events(root))
+    return "HEAD" if standing is None else standing.event.tag
 
 
 def at_revision(root: Path, revision: str) -> Version:
@@ -85,14 +65,16 @@ def at_revision(root: Path, revision: str) -> Version:
     Raises:
         BakeoffError: there is no such revision, or it has no figures.
     """
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if commit is None:
+    found = ask(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if found is None:
         raise BakeoffError(
             f"{revision!r} is no revision of this repository: name a commit, a branch or a tag; `git log` lists them."
         )
 
+    commit = found.strip()
+
     def read(path: str) -> str | None:
-        return _git(root, "show", f"{commit}:./{path}")
+        return ask(root, "show", f"{commit}:./{path}")
 
     if read(METRICS) is None:
         raise BakeoffError(
@@ -163,27 +145,6 @@ def _users_at(root: Path, commit: str, revision: str) -> tuple[dict[str, pd.Data
     return found, unread
 
 
-def _git(root: Path, *arguments: str) -> str | None:
-    """What a Git command prints; None where it fails.
-
-    Raises:
-        BakeoffError: Git is not installed.
-    """
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise BakeoffError("Revisions are read through Git, and there is no `git` command: install Git.") from None
-    return done.stdout if arguments[0] == "show" and not done.returncode else _stripped(done)
-
-
-def _stripped(done: subprocess.CompletedProcess[str]) -> str | None:
-    return None if done.returncode else done.stdout.strip()
-
-
-def _created(root: Path, tag: str) -> int:
-    return int(_git(root, "for-each-ref", "--format=%(creatordate:unix)", f"refs/tags/{tag}") or 0)
-
-
 def _json(text: str | None, path: str, version: str) -> Any:
     try:
         return json.loads(text or "")
@@ -192,10 +153,8 @@ def _json(text: str | None, path: str, version: str) -> Any:
 
 
 def _yaml(text: str | None, version: str) -> Mapping[str, Any]:
-    try:
-        return YAML(typ="safe").load(text or "{}") or {}
-    except YAMLError as error:
-        raise BakeoffError(f"params.yaml of {version} can't be read as YAML: {_first_line(error)}.") from None
+    values = read_yaml((text or "{}").encode("utf-8", "replace"), f"params.yaml of {version}")
+    return values if isinstance(values, Mapping) else {}
 
 
 def _parquet(path: Path) -> pd.DataFrame:
