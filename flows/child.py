@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
@@ -28,12 +28,19 @@ _GRACE_SECONDS = 10.0
 
 
 class ChildError(Exception):
-    """A child process that did not succeed: why, and the last lines of what it printed."""
+    """A child process that did not succeed: why, the last lines that it printed, and its exit status if it has one."""
 
-    def __init__(self, reason: str, tail: Sequence[str] = ()) -> None:
-        super().__init__(reason, tuple(tail))  # both, so that it can be pickled
+    def __init__(self, reason: str, tail: Sequence[str] = (), status: int | None = None) -> None:
+        super().__init__(reason, tuple(tail), status)  # all, so that it can be pickled
         self.reason = reason
         self.tail = tuple(tail)
+        self.status = status
+
+    @property
+    def told(self) -> str:
+        """The sentence for people that the command ended with, `error: …`; the reason where there is none."""
+        found = [line.partition(": ")[2] for line in self.tail if line.lower().startswith("error: ")]
+        return found[-1] if found else self.reason
 
     def __str__(self) -> str:
         """The reason, then the last lines, indented."""
@@ -58,6 +65,7 @@ def run_child(
     timeout: float,
     stop: Event = NEVER,
     grace: float = _GRACE_SECONDS,
+    secrets: Mapping[str, str] | None = None,
 ) -> None:
     """Run a command to its end, passing each line that it prints to `log` as it comes.
 
@@ -70,6 +78,7 @@ def run_child(
         timeout: Seconds after which the group is ended.
         stop: Ends the group when someone sets it.
         grace: Seconds between SIGTERM and SIGKILL.
+        secrets: Further variables of the child's environment.
 
     Raises:
         ChildError: the command failed, took longer than `timeout`, or was stopped.
@@ -79,7 +88,7 @@ def run_child(
     process = subprocess.Popen(
         command,
         cwd=directory,
-        env=environment(),
+        env={**environment(), **(secrets or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -97,7 +106,7 @@ def run_child(
     finally:
         _end_group(process, grace)
     if status:
-        raise ChildError("failed" if status > 0 else f"was ended by signal {-status}", tail)
+        raise ChildError("failed" if status > 0 else f"was ended by signal {-status}", tail, status)
 
 
 def read_output(command: Sequence[str], directory: Path) -> str:

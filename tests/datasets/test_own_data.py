@@ -126,7 +126,7 @@ FAULTS = {
         "interactions.csv and interactions.parquet",
     ),
     "empty": ({"interactions.csv": ""}, r"interactions\.csv is empty"),
-    "header only": ({"interactions.csv": "user_id,item_id\n"}, "header but no rows"),
+    "header only": ({"interactions.csv": "user_id,item_id\n"}, "holds no event"),
     "semicolons": (
         {"interactions.csv": "user_id;item_id\nu;i\n"},
         "'user_id;item_id'.*separated by semicolons",
@@ -152,6 +152,14 @@ FAULTS = {
     "repeated column": (
         {"interactions.csv": "user_id,item_id,item_id\nu,i,j\n"},
         "more than one column 'item_id'",
+    ),
+    "columns that differ in case": (
+        {"interactions.csv": PAIRS, "users.csv": "user_id,age,Age\nu,1,2\n"},
+        "columns 'age' and 'Age', which differ in nothing but case",
+    ),
+    "column without a name": (
+        {"interactions.csv": PAIRS, "users.csv": "user_id, \nu,1\n"},
+        "a column without a name",
     ),
     "not Parquet": ({"interactions.parquet": PAIRS}, "not a Parquet file"),
     "fractional ids": (

@@ -56,6 +56,8 @@ def download(url: str, target: Path, md5: str, transfer: Transfer, progress: Pro
             one.
     """
     part = target.with_name(target.name + ".part")
+    if part.is_symlink() or (part.exists() and not part.is_file()):
+        part.unlink()  # neither written through nor waited for
     deadline = time.monotonic() + transfer.total_seconds
     with httpx.Client(
         timeout=httpx.Timeout(transfer.read_seconds, connect=transfer.connect_seconds),
@@ -137,7 +139,7 @@ def _request(
         _refuse_large(url, total or 0, transfer.max_bytes)
         with part.open("ab" if have else "wb") as stream:
             done = have
-            for chunk in response.iter_raw(2**16):
+            for chunk in response.iter_raw():  # as they come: waiting for a full one would put off the deadline
                 done += len(chunk)
                 _refuse_large(url, done, transfer.max_bytes)
                 stream.write(chunk)

@@ -72,7 +72,9 @@ def _read_csv(path: Path) -> list[tuple[str, Any]]:
     in_order = pacsv.ReadOptions(use_threads=False)  # else a message cannot name the row
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            names = next(csv.reader(stream))
+            names = next(csv.reader(stream), None)
+        if names is None:
+            raise BakeoffError(f"{path} is empty.")
         table = pacsv.read_csv(
             path,
             read_options=in_order,
@@ -94,7 +96,8 @@ def _read_csv(path: Path) -> list[tuple[str, Any]]:
 def _read_parquet(path: Path, ids: Sequence[str | None], raw: Sequence[str | None]) -> list[tuple[str, Any]]:
     try:
         table = pq.ParquetFile(path).read()
-    except (pa.ArrowInvalid, OSError) as error:
+        table.validate(full=True)  # texts that are not UTF-8
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise BakeoffError(f"{path} is not a Parquet file that can be read: {error}") from None
     return [
         (name, values if name in raw else _text(values, name in ids, f"column {name!r} of {path}"))

@@ -43,13 +43,24 @@ def data_state(root: Path) -> State:
     return "changed"
 
 
-def restore_data(root: Path) -> bool:
-    """Bring back the recorded data/ from DVC's cache or remote; whether one of them had it."""
+def restore_data(root: Path, beside: str) -> bool:
+    """Bring back the recorded data/ from DVC's cache or remote, whole or not at all; whether one of them had it.
+
+    Args:
+        root: the workspace; it has no data/.
+        beside: name of a directory below it that is not there; data/ is made under it, then renamed.
+    """
     record = root / "data.dvc"
     if not is_versioned(root) or not record.exists() or "md5:" not in record.read_text(encoding="utf-8"):
         return False
-    done = _dvc(root, "pull", "--quiet", "data.dvc", check=False)
-    return done.returncode == 0 and (root / "data").exists()
+    # `dvc pull` would make the files one by one where they belong: cut off, it leaves half of them there. `dvc get`
+    # alone would not fill the cache.
+    _dvc(root, "--wait-for-lock", "fetch", "--quiet", "data.dvc", check=False)
+    done = _dvc(root, "get", "--quiet", "--force", ".", "data", "--out", beside, check=False)
+    if done.returncode or not (root / beside).is_dir():
+        return False
+    (root / beside).rename(root / "data")
+    return True
 
 
 def add_data(root: Path) -> None:
@@ -58,7 +69,7 @@ def add_data(root: Path) -> None:
     Raises:
         BakeoffError: DVC refuses.
     """
-    _dvc(root, "add", "--quiet", "data")
+    _dvc(root, "--wait-for-lock", "add", "--quiet", "data")
 
 
 def _dvc(root: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

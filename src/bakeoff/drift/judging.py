@@ -1,0 +1,174 @@
+"""New data against a reference, judged by Great Expectations."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from bakeoff.drift.distributions import Feature, features
+from bakeoff.drift.findings import Drift, Finding, Severity, moved_most
+from bakeoff.drift.snapshot import Snapshot, days
+from bakeoff.params import DataParams, DriftParams
+from bakeoff.validation.gx import gx, gxe
+
+RECENT_DAYS = 28
+"""Newest days of the reference, beside which the new ones are set."""
+DIGITS = 6
+"""Of figures in files."""
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """An expectation before it is judged; what it observes is divided by `unit`, so that it is a share."""
+
+    finding: Finding
+    expectation: Any
+    unit: float = 1.0
+
+
+def judge(before: Snapshot, now: Snapshot, data: DataParams, limits: DriftParams, since: str, commit: str) -> Drift:
+    """Compare volume and features of two versions.
+
+    Args:
+        before: the reference: the data of the version in production.
+        now: the new data.
+        data: which columns are features.
+        limits: how far they may differ.
+        since: name of the reference.
+        commit: its abbreviated hash.
+
+    Raises:
+        RuntimeError: Great Expectations could not compute an expectation.
+    """
+    context = _Context()
+    volume: dict[str, Any] = {}
+    findings: list[Finding] = []
+    for name, table in now.tables().items():
+        rows = len(before.tables()[name]), len(table)
+        volume[name] = {"before": rows[0], "now": rows[1], "ratio": round(rows[1] / max(rows[0], 1), DIGITS)}
+        findings += context.run(name, _of_rows(name, *rows, limits), table)
+    volume["days"], expected, frame = _of_days(before, now, limits)
+    findings += context.run("days", expected, frame)
+    found, notes = features(before, now, data, limits.bins)
+    judged = []
+    for number, feature in enumerate(found):
+        column = pd.DataFrame({feature.label: feature.codes})
+        judged.append((feature, context.run(f"feature {number}", [_of_feature(feature, limits)], column)[0]))
+    return Drift(since, commit, [*findings, *(finding for _, finding in judged)], volume, judged, notes)
+
+
+def _of_rows(name: str, before: int, now: int, limits: DriftParams) -> list[_Expected]:
+    low = math.ceil(limits.min_volume * before - _TINY)
+    high = math.floor(limits.max_volume * before + _TINY)
+    at_least = f"{name.capitalize()}: at least {limits.min_volume:g} times as many as before"
+    at_most = f"{name.capitalize()}: at most {limits.max_volume:g} times as many as before"
+    kind, unit, detail = gxe.ExpectTableRowCountToBeBetween, max(before, 1), f"{before:,} → {now:,}"
+    return [
+        _expected(kind, (name, None), at_least, "critical", limits.min_volume, detail, unit, min_value=low),
+        _expected(kind, (name, None), at_most, "warning", limits.max_volume, detail, unit, max_value=high),
+    ]
+
+
+def _of_days(
+    before: Snapshot, now: Snapshot, limits: DriftParams
+) -> tuple[dict[str, Any] | None, list[_Expected], pd.DataFrame]:
+    """Events of whole days after the reference beside its newest ones; nothing where there are no such days."""
+    old, new = days(before), days(now)
+    nothing: tuple[None, list[_Expected], pd.DataFrame] = (None, [], pd.DataFrame())
+    if old.empty or new.empty:
+        return nothing
+    last = int(old.index.max())
+    # The last day of either side may not be over yet.
+    fresh = new.reindex(range(last + 1, int(new.index.max())), fill_value=0)
+    median = float(old.reindex(range(last - RECENT_DAYS, last), fill_value=0).median())
+    if fresh.empty or not median:
+        return nothing
+    found = float(fresh.median())
+    ratio = found / median
+    limit = limits.min_volume if ratio < 1 else limits.max_volume
+    sentence = f"Events per new day: {limits.min_volume:g} to {limits.max_volume:g} times as many as before"
+    detail = f"median of {len(fresh):,} new days {found:,g}, of the {RECENT_DAYS} days before {median:,g}"
+    low, high = limits.min_volume * median - _TINY, limits.max_volume * median + _TINY
+    expected = _expected(
+        gxe.ExpectColumnMedianToBeBetween,
+        ("interactions", None),
+        sentence,
+        "warning",
+        limit,
+        detail,
+        median,
+        column="events",
+        min_value=low,
+        max_value=high,
+    )
+    figures = {"new_days": len(fresh), "median_before": median, "median_now": found}
+    return figures, [expected], pd.DataFrame({"events": fresh.to_numpy()})
+
+
+def _of_feature(feature: Feature, limits: DriftParams) -> _Expected:
+    limit = round(limits.max_divergence + feature.chance, DIGITS)  # few rows differ by chance alone
+    return _expected(
+        gxe.ExpectColumnKLDivergenceToBeLessThan,
+        (feature.table, feature.column),
+        f"{feature.label[:1].upper()}{feature.label[1:]}: distributed as before",
+        "warning",
+        limit,
+        moved_most(feature),
+        column=feature.label,
+        partition_object={"values": list(range(len(feature.bins))), "weights": feature.weights.tolist()},
+        threshold=limit,
+    )
+
+
+def _expected(
+    kind: Any,
+    place: tuple[str, str | None],
+    sentence: str,
+    severity: Severity,
+    limit: float,
+    detail: str,
+    unit: float = 1.0,
+    **settings: Any,
+) -> _Expected:
+    """`place`: table and column of the finding; `settings` are the expectation's own."""
+    finding = Finding(*place, sentence, severity, success=True, value=None, limit=limit, detail=detail)
+    return _Expected(finding, kind(description=sentence, severity=severity, **settings), unit)
+
+
+class _Context:
+    """An ephemeral GX context, without analytics and progress bars."""
+
+    def __init__(self) -> None:
+        self._context = gx.get_context(mode="ephemeral")
+        self._context.enable_analytics(False)
+        self._context.variables.progress_bars = {"globally": False}
+        self._source = self._context.data_sources.add_pandas("drift")
+
+    def run(self, name: str, expected: Sequence[_Expected], frame: pd.DataFrame) -> list[Finding]:
+        """Judge a table; the findings in the order of what was expected, with what was observed."""
+        if not expected:
+            return []
+        suite = self._context.suites.add(gx.ExpectationSuite(name=name))
+        for number, each in enumerate(expected):
+            each.expectation.meta = {"number": number}
+            suite.add_expectation(each.expectation)
+        rows = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("rows")
+        definition = self._context.validation_definitions.add(
+            gx.ValidationDefinition(name=name, data=rows, suite=suite)
+        )
+        result = definition.run(batch_parameters={"dataframe": frame})
+        by_number = {each.expectation_config.meta["number"]: each for each in result.results}
+        return [_found(each, by_number[number]) for number, each in enumerate(expected)]
+
+
+def _found(expected: _Expected, result: Any) -> Finding:
+    observed = result.result.get("observed_value")
+    if observed is None:
+        # What did not run must not pass for what held.
+        sentence = expected.finding.expectation
+        raise RuntimeError(f"Great Expectations could not check {sentence!r}: {result.exception_info}")
+    value = round(float(observed) / expected.unit, DIGITS)
+    return replace(expected.finding, success=bool(result.success), value=value)
