@@ -15,16 +15,19 @@ from tempfile import TemporaryDirectory
 
 from dvc.exceptions import InvalidArgumentError
 from dvc.utils.hydra import apply_overrides
-from ruamel.yaml import YAML
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import parse_params
+from bakeoff.params.text import read_yaml
 from child import Log, read_output, run_child
 from dvc_stages import DVC
 
 Differences = dict[str, tuple[float | None, float | None]]
 """Each metric's value in the workspace and in the experiment; None where there is none."""
 
+
+MAX_OVERRIDE = 1_000
+"""Characters of an override: Hydra's grammar takes its time over more, and Python reads no number of 5,000 digits."""
 
 _APPLIED = "Experiment results have been applied to your workspace."
 """DVC means the clone, a reader of the log would think of another workspace."""
@@ -40,12 +43,15 @@ def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
     Raises:
         BakeoffError: an override names no parameter, or gives it a value that it cannot have.
     """
-    yaml = YAML(typ="safe")
     path = workspace / "params.yaml"
     if not path.exists():
         raise BakeoffError(f"{path} does not exist: run this in the project's directory.")
-    values = yaml.load(path)
+    values = read_yaml(path.read_bytes(), str(path))
     for override in overrides:
+        if "${" in override:  # OmegaConf would put the value of an environment variable there
+            raise BakeoffError(f"{override!r} holds `${{`, which would be replaced: write the value itself.")
+        if len(override) > MAX_OVERRIDE:
+            raise BakeoffError(f"{override[:40]!r}… has more than {MAX_OVERRIDE:,} characters: edit params.yaml.")
         name, equals, _ = override.partition("=")
         if not equals:
             raise BakeoffError(f"{override!r} sets nothing: write NAME=VALUE, such as softmax.dim=32.")
@@ -57,7 +63,7 @@ def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
             apply_overrides(copy, list(overrides))
         except InvalidArgumentError as error:
             raise BakeoffError(f"{' '.join(overrides)} cannot be read: {error.__cause__}") from None
-        parse_params(yaml.load(copy), f"params.yaml with {' '.join(overrides)}")
+        parse_params(read_yaml(copy.read_bytes(), "params.yaml"), f"params.yaml with {' '.join(overrides)}")
 
 
 def run_experiment(

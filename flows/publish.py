@@ -12,11 +12,7 @@ Row = dict[str, str | float | None]
 
 def publish_comparison(workspace: Path) -> None:
     """The report for a pull request, as it is (`reports/comparison.md`)."""
-    path = workspace / "reports/comparison.md"
-    if path.exists():
-        create_markdown_artifact(
-            path.read_text(encoding="utf-8"), key="comparison", description="Which retriever is better"
-        )
+    _publish_text(workspace / "reports/comparison.md", "comparison", "Which retriever is better")
 
 
 def publish_metrics(workspace: Path) -> None:
@@ -33,6 +29,21 @@ def publish_validation(workspace: Path) -> None:
     if path.exists():
         markdown = validation_markdown(json.loads(path.read_text(encoding="utf-8")))
         create_markdown_artifact(markdown, key="validation", description="Whether the raw data can be used")
+
+
+def publish_drift(workspace: Path) -> None:
+    """How far the data have drifted (`reports/drift/drift.md`), above all when they have."""
+    _publish_text(workspace / "reports/drift/drift.md", "drift", "The data beside those in production")
+
+
+def publish_decision(workspace: Path) -> None:
+    """Whether the challenger goes into production, and why (`reports/decision/decision.md`)."""
+    _publish_text(workspace / "reports/decision/decision.md", "decision", "Challenger and champion")
+
+
+def publish_timings(rows: list[Row]) -> None:
+    """How each stage ended and how long it took; the key's earlier versions are the history."""
+    create_table_artifact(rows, key="timings", description="Seconds of each stage")
 
 
 def publish_experiment(rows: list[Row], name: str) -> None:
@@ -67,7 +78,7 @@ def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
 def validation_markdown(report: Mapping[str, Any]) -> str:
     """The verdict in Markdown: tables of rows and reasons, then what was expected in vain."""
     lines = [f"# Validation {'passed' if report['success'] else 'failed'}", ""]
-    lines += [f"- {message}" for message in report.get("messages", [])]
+    lines += [f"- {_text(message)}" for message in report.get("messages", [])]
     lines += ["", "| table | rows | valid | quarantined | share | reasons |", "|---|--:|--:|--:|--:|---|"]
     for name, table in report.get("tables", {}).items():
         reasons = "; ".join(f"{reason}: {count}" for reason, count in table.get("reasons", {}).items())
@@ -85,6 +96,18 @@ def validation_markdown(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _publish_text(path: Path, key: str, description: str) -> None:
+    if path.exists():
+        create_markdown_artifact(path.read_text(encoding="utf-8"), key=key, description=description)
+
+
 def _row(cells: list[Any]) -> str:
-    texts = ("–" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
-    return f"| {' | '.join(texts)} |"
+    return f"| {' | '.join('–' if cell is None else _text(cell) for cell in cells)} |"
+
+
+def _text(value: Any) -> str:
+    """Text in one line, without what Markdown or HTML would take for markup: files may hold anything."""
+    text = " ".join(str(value).splitlines())
+    for character in "\\`*|[]<>":
+        text = text.replace(character, f"\\{character}")
+    return text

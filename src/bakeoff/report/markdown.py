@@ -4,7 +4,7 @@ from bakeoff.report import formats, gallery, sheets, tables, training_tables, ve
 from bakeoff.report.claims import words
 from bakeoff.report.claims.claim import Outcome
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.markdown_tables import escape
+from bakeoff.report.markdown_tables import code, escape
 from bakeoff.report.markdown_tables import table as as_markdown
 from bakeoff.report.models import model_label
 from bakeoff.report.summary import Summary
@@ -96,13 +96,11 @@ def _data(evidence: Evidence) -> str:
     passed = "passed" if evidence.validation["success"] else "did **not** pass"
     return (
         f"Validation {passed}; in quarantine: {quarantined}. "
-        f"Split `{evidence.split['method']}`: {kept} of {len(promises)} promises kept. "
+        f"Split {code(str(evidence.split['method']))}: {kept} of {len(promises)} promises kept. "
         f"{escape(evidence.split['weakness'])}"
     )
 
 
 def _reproduce(summary: Summary) -> str:
-    data = summary.provenance.data_hash or "not under version control"
-    return (
-        f"Made by `make run`, or `dvc repro`, from parameters `{summary.provenance.params_hash[:12]}`, data `{data}`."
-    )
+    data = code(summary.provenance.data_hash or "not under version control")
+    return f"Made by `make run`, or `dvc repro`, from parameters `{summary.provenance.params_hash[:12]}`, data {data}."

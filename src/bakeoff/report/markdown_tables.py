@@ -14,10 +14,16 @@ def table(shown: Table) -> str:
 
 
 def escape(text: str) -> str:
-    """Characters that Markdown or HTML would take for markup."""
+    """Text in one line, without what Markdown or HTML would take for markup."""
+    text = " ".join(text.splitlines())
     for character in "\\`*_|[]<>":
         text = text.replace(character, f"\\{character}")
     return text
+
+
+def code(text: str) -> str:
+    """Text as a span of code, which nothing in it ends."""
+    return f"`{' '.join(text.splitlines()).replace('`', chr(39))}`"
 
 
 def _cell(cell: Cell) -> str:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from bakeoff.params import Params
+from bakeoff.params.text import read_yaml
 
 PACKAGES = (
     "bakeoff",
@@ -69,10 +68,15 @@ def package_versions() -> dict[str, str]:
 
 
 def read_data_hash(data_dvc: str) -> str | None:
-    """Hash of data/ from the text of `data.dvc`; None where it holds none (nothing fetched yet)."""
-    content = YAML(typ="safe").load(data_dvc)
-    outs = content.get("outs", []) if isinstance(content, Mapping) else []
-    return next((str(out["md5"]) for out in outs if "md5" in out), None)
+    """Hash of data/ from the text of `data.dvc`; None where it holds none (nothing fetched yet).
+
+    Raises:
+        BakeoffError: it is not YAML.
+    """
+    content = read_yaml(data_dvc.encode("utf-8", "replace"), "data.dvc")
+    outs = content.get("outs") if isinstance(content, Mapping) else None
+    hashes = [out["md5"] for out in outs if isinstance(out, Mapping) and "md5" in out] if isinstance(outs, list) else []
+    return str(hashes[0]) if hashes else None
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

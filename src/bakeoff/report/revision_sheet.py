@@ -148,7 +148,7 @@ def markdown(revisions: Revisions) -> str:
     settings, one_sided = (revision_tables.setting_table(revisions, in_both=both) for both in (True, False))
     parts += ["## Parameters", table(settings)] if settings.rows else []
     if one_sided.rows:
-        names = ", ".join(f"`{row[0].text}`" for row in one_sided.rows)
+        names = ", ".join(markdown_tables.code(row[0].text) for row in one_sided.rows)
         parts.append(f"Only one of the two versions has {names}.")
     parts += ["## Data", table(revision_tables.size_table(revisions))] if revisions.sizes else []
     return markdown_tables.joined([part for part in parts if part])

@@ -57,7 +57,7 @@ def picture(spec: Mapping[str, Any], models: Iterable[str]) -> str:
     for name, colour in re.findall(r"--([\w-]+): (#\w+);", f"{style}\n{stylesheet(models)}"):
         colours.setdefault(name, colour)
     svg = _drawn({**spec, "background": "var(--surface)"})
-    return re.sub(r"var\(--([\w-]+)\)", lambda found: colours[found[1]], svg)
+    return re.sub(r"var\(--([\w-]+)\)", lambda found: colours.get(found[1], found[0]), svg)
 
 
 def _drawn(spec: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.training import Row, Trainer
+from bakeoff.stages.files import full_disk
 from bakeoff.workspace import Workspace
 
 SECONDS_BETWEEN = 10.0
@@ -68,17 +69,27 @@ class Checkpoints:
         return Standing(), {}
 
     def save(self, standing: Standing, trainer: Trainer) -> None:
-        """Write beside, then rename, if the last checkpoint is old enough."""
+        """Write beside, then rename, if the last checkpoint is old enough.
+
+        Training goes on where the disk is full: it may not be when the model is written. A line says so.
+        """
         # Read every time: TensorFlow counts what is read, and names in an exported graph tell the count. Trainings that
         # differ in their pace alone must give the same bytes.
         state = trainer.state()
         if time.monotonic() - self._written < SECONDS_BETWEEN:
             return
         meta = json.dumps(asdict(standing) | {"fingerprint": self._fingerprint})
-        self._folder.mkdir(parents=True, exist_ok=True)
         beside = self._folder / "checkpoint.part.npz"
-        np.savez(beside, allow_pickle=False, **state, **{_META: np.frombuffer(meta.encode(), np.uint8)})
-        beside.replace(self._path)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            np.savez(beside, allow_pickle=False, **state, **{_META: np.frombuffer(meta.encode(), np.uint8)})
+            beside.replace(self._path)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            told = full_disk(error, self._path)
+            if told is None:
+                raise
+            print(f"{self._model}: without a checkpoint, a training that is killed starts over. {told}", flush=True)
         self._written = time.monotonic()
 
     def remove(self) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bakeoff.params import Frozen, Params
 
-_PLAIN_WIDTH = 160  # where the output is no terminal, lines may be long
+_PLAIN_WIDTH = 200  # where the output is no terminal, lines may be long
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 from bakeoff.errors import BakeoffError
 from bakeoff.preparation.features import FeatureEncoding
 from bakeoff.stages.skipped import refuse_skipped
+from bakeoff.validation.visible import visible
 from bakeoff.workspace import Workspace, check_model
 
 HISTORY_SHOWN = 10
@@ -153,14 +154,14 @@ def _print(
     left.add_column("item", justify="right")
     left.add_column("title")
     for item in reversed(history[-HISTORY_SHOWN:]):
-        left.add_row(item, items[item])
+        left.add_row(visible(item), visible(str(items[item])))
     right = Table(title=f"{model} recommends to {who}", title_justify="left")
     right.add_column("rank", justify="right")
     right.add_column("item", justify="right")
     right.add_column("title")
     right.add_column("score", justify="right")
     for rank, item in enumerate(recommended):
-        right.add_row(str(rank + 1), item, items[item], f"{scores[rank]:.4g}")
+        right.add_row(str(rank + 1), visible(item), visible(str(items[item])), f"{scores[rank]:.4g}")
     side_by_side = Table.grid(padding=(0, 2))
     side_by_side.add_row(left, right)
     # Measured against the console's own width, the answer would always be that it fits.

@@ -1,7 +1,6 @@
 """Stage `validate`: raw CSV → rows that passed, quarantine, the verdict and the Data Docs."""
 
 import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from rich.table import Table
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
-from bakeoff.stages.files import replaced, write_json
+from bakeoff.stages.files import discard, replaced, write_json
 from bakeoff.validation.reader import RawTable, read_csv
 from bakeoff.workspace import Workspace
 
@@ -78,6 +77,8 @@ def _judge(raw: Mapping[str, RawTable], params: Params) -> tuple["Inspector", di
 def _read(workspace: Workspace, name: str) -> RawTable:
     path = workspace.data / f"{name}.csv"
     shown = path.relative_to(workspace.root).as_posix()
+    if path.exists() and not path.is_file():
+        raise BakeoffError(f"{shown} is not a regular file: it must be one, not a directory, a pipe or a device.")
     try:
         return read_csv(path.read_bytes(), shown)
     except FileNotFoundError:
@@ -140,7 +141,7 @@ def _verdict_path(workspace: Workspace) -> Path:
 def _discard_older(workspace: Workspace) -> None:
     # Rows that passed an earlier run must not be taken for rows of the data that has just been refused.
     for directory in (workspace.validated, workspace.quarantine):
-        shutil.rmtree(directory, ignore_errors=True)
+        discard(directory)
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:

@@ -94,8 +94,11 @@ def _reasons(outcomes: list[Outcome], bad: NDArray[np.int64]) -> pd.Series:
 
 def _quarantined(raw: RawTable, bad: NDArray[np.int64], reasons: pd.Series) -> pa.Table:
     taken = raw.columns.take(pa.array(bad))
-    added = {"reason", "row"}
-    names = [f"{name}_in_file" if name in added else name for name in raw.names]
+    taken_names = {*raw.names, "reason", "row"}
+    names = list(raw.names)
+    for place, name in enumerate(names):
+        while names[place] in {"reason", "row"} or (names[place] != name and names[place] in taken_names):
+            names[place] += "_in_file"
     return (
         taken.rename_columns(names)
         .append_column("reason", pa.array(reasons.tolist(), pa.string()))

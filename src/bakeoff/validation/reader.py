@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from bakeoff.errors import BakeoffError
+from bakeoff.validation.visible import visible
 
 OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 BINARY_FORMATS = {b"PK\x03\x04": "a zip or Excel file", b"\x1f\x8b": "a gzip file", b"PAR1": "a Parquet file"}
@@ -111,7 +112,9 @@ def _header(data: bytes, file: str) -> list[str]:
         raise BakeoffError(f"{file} has a column without a name: its header (line 1) is {','.join(header)!r}.")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise BakeoffError(f"{file} has column `{twice[0]}` more than once: rename or remove one in the header.")
+        raise BakeoffError(
+            f"{file} has column `{visible(twice[0])}` more than once: rename or remove one in the header."
+        )
     return header
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bakeoff.validation.quarantine import Verdict
+from bakeoff.validation.visible import visible
 
 EXAMPLES = 2
 TOP_REASONS = 3
@@ -75,5 +76,5 @@ def _reason_lines(verdict: Verdict) -> list[str]:
 def _example(row: dict[str, Any]) -> str:
     line = row.pop("row")
     del row["reason"]
-    text = ", ".join(f"{name}={value}" for name, value in row.items())
+    text = visible(", ".join(f"{name}={value}" for name, value in row.items()))
     return f"{line}: {text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + '…'}"

@@ -12,6 +12,7 @@ from bakeoff.validation import checks
 from bakeoff.validation.checks import Check
 from bakeoff.validation.reader import RawTable
 from bakeoff.validation.typed import blank, integers, numbers, texts, unreadable
+from bakeoff.validation.visible import visible
 
 SPLIT_LABELS = ("train", "valid", "test")
 NUMBER = "a number"
@@ -49,7 +50,7 @@ def structure(raw: RawTable, required: Mapping[str, str]) -> tuple[list[Check], 
         raw: the file.
         required: columns that it must have, each with what to do where it is missing.
     """
-    present = ", ".join(raw.names)
+    present = visible(", ".join(raw.names))
     suite = [
         checks.column_exists(name, f"{raw.file} has no column `{name}` (it has {present}): {remedy}")
         for name, remedy in required.items()

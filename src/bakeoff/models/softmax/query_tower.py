@@ -1,5 +1,6 @@
 """Query embeddings: the history pooled at several recency scales, features, ReLU hidden layers."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,8 +42,8 @@ class QueryTower(tf.keras.layers.Layer):
         self.pooling = RecencyPooling(params.recency_scales, params.max_history)
         # Code 0 stands for unknown, so a feature with n values has n + 1 rows.
         self._embeddings = [
-            tf.keras.layers.Embedding(size + 1, min(8, size + 1), name=name)
-            for name, size in categorical_sizes.items()
+            tf.keras.layers.Embedding(size + 1, min(8, size + 1), name=_scope(name, place))
+            for place, (name, size) in enumerate(categorical_sizes.items())
             if name != USER_ID
         ]
         self._hidden = [
@@ -126,3 +127,8 @@ class QueryTower(tf.keras.layers.Layer):
             codes = [categorical[:, column] for column in self._columns]
             inputs += [dense, *(embed(code) for embed, code in zip(self._embeddings, codes, strict=True))]
         return tf.concat(inputs, axis=-1)
+
+
+def _scope(feature: str, place: int) -> str:
+    """A feature's name, where TensorFlow can name variables by it."""
+    return feature if re.fullmatch(r"[A-Za-z0-9_.\/>-]+", feature) else f"feature_{place}"

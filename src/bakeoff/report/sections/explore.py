@@ -191,7 +191,10 @@ def map_spec(tags: Sequence[str], feature: str) -> Spec:
             },
             "opacity": {"field": "o", "type": "quantitative", "scale": None},
             "size": {"field": "s", "type": "quantitative", "scale": None},
-            "tooltip": [{"field": "title", "type": "nominal"}, {"field": "tag", "type": "nominal", "title": feature}],
+            "tooltip": [
+                {"field": "title", "type": "nominal"},
+                {"field": "tag", "type": "nominal", "title": _tooltip_name(feature)},
+            ],
         },
     }
     rings, label = _marks(place)
@@ -203,6 +206,14 @@ def map_spec(tags: Sequence[str], feature: str) -> Spec:
         "layer": [points, rings, label],
         "config": {"font": FONT, "aria": False, "view": {"stroke": None}},
     }
+
+
+def _tooltip_name(feature: str) -> str:
+    """The name of a feature as Vega-Lite may write it into an expression, where it escapes quotes but no backslash.
+
+    Vega's tooltip shows what is called `image` as one, fetched from the address that is its value.
+    """
+    return f"column {feature}" if feature in ("title", "image") else feature.replace("\\", "\\\\")
 
 
 def _marks(place: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -218,7 +229,8 @@ def _marks(place: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     label = {
         "transform": [{"filter": "datum.mark === 'chosen'"}],
-        "mark": {"type": "text", "dy": -14, "fontSize": 13, "fontWeight": "bold", "color": "var(--text)"},
+        # A title as long as a page would push the map out of it.
+        "mark": {"type": "text", "dy": -14, "fontSize": 13, "fontWeight": "bold", "color": "var(--text)", "limit": 600},
         "encoding": {**place, "text": {"field": "title", "type": "nominal"}},
     }
     return rings, label
