@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 
 from child import NEVER, ChildError, Log, read_output, run_child
+from recovery import keep_lock_files, recover
 
 DVC = (sys.executable, "-m", "dvc")
 Dag = Mapping[str, frozenset[str]]
@@ -26,6 +27,8 @@ _ADVICE = re.compile(
 )
 
 
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|The disk is full")
+_KILLED = re.compile(r"exited with -9$", re.MULTILINE)
 _POLL_SECONDS = 0.5
 
 
@@ -42,7 +45,8 @@ class Outcome(StrEnum):
 def only_run(workspace: Path, log: Log) -> Iterator[None]:
     """Wait until no other run is at work in this workspace, then keep others waiting.
 
-    DVC alone would fail the second one: `is busy, it is being blocked by`.
+    DVC alone would fail the second one: `is busy, it is being blocked by`. The lock is the system's and goes with the
+    process; what else a killed run left behind is cleared away first.
     """
     path = workspace / ".dvc/tmp/pipeline.lock"
     path.parent.mkdir(exist_ok=True)
@@ -57,6 +61,7 @@ def only_run(workspace: Path, log: Log) -> Iterator[None]:
                     log(f"Another run is at work in {workspace.resolve()}: waiting for its end.")
                 waiting = True
                 time.sleep(_POLL_SECONDS)
+        recover(workspace, log)
         yield
 
 
@@ -115,5 +120,25 @@ def run_stage(stage: str, workspace: Path, *, log: Log, timeout: float, stop: Ev
             log(line)
 
     command = [*DVC, "--wait-for-lock", "repro", "--single-item", stage]
-    run_child(command, workspace, log=watch, timeout=timeout, stop=stop)
+    try:
+        run_child(command, workspace, log=watch, timeout=timeout, stop=stop)
+    except ChildError as error:
+        raise ChildError(_explained(error, workspace), error.tail, error.status) from None
+    keep_lock_files(workspace)
     return outcome
+
+
+def _explained(error: ChildError, workspace: Path) -> str:
+    """The reason of a failure, with what a person can do where DVC does not say it."""
+    said = "\n".join(error.tail)
+    if _FULL.search(said):
+        return (
+            f"{error.reason}: the disk is full. Make room for {workspace.resolve()} and DVC's cache (`dvc cache dir` "
+            "says where that is) and run again: stages that are done are not repeated"
+        )
+    if _KILLED.search(said):
+        return (
+            f"{error.reason}: its process was killed from outside, by the system if memory ran out (`dmesg` says so), "
+            "or by a person. Nothing half-written was left; run again"
+        )
+    return error.reason

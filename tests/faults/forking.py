@@ -1,0 +1,86 @@
+"""Commands in forked children of one process that has loaded their libraries: neither start nor kill costs much."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Server:
+    """A program beside this file that calls `serve`, as seen by the tests."""
+
+    def __init__(self, program: str) -> None:
+        """Start it, and wait until it has loaded everything."""
+        path = Path(__file__).with_name(program)
+        self._process = subprocess.Popen([sys.executable, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._answer()
+
+    def attempt(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Run a command: its `status`, negative where a signal ended it, and what it `printed`."""
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self._process.stdout.readline()
+        if not line:
+            self.close()
+            raise RuntimeError("the server of commands has ended: what it printed stands above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def serve(load: Callable[[], None], run: Callable[[dict[str, Any]], None]) -> None:
+    """Read commands from stdin, one JSON object a line, and answer each on stdout; does not return.
+
+    Args:
+        load: imports what commands need.
+        run: is a command, in a child whose working directory is its `workspace`.
+    """
+    with os.fdopen(os.dup(1), "w") as out:
+        os.dup2(2, 1)  # whatever a library prints is no answer
+        load()
+        print("{}", file=out, flush=True)
+        for line in sys.stdin:
+            print(json.dumps(_forked(json.loads(line), run)), file=out, flush=True)
+        os._exit(0)  # there is nothing to put in order, and TensorFlow takes seconds for it
+
+
+def _forked(command: dict[str, Any], run: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    with tempfile.TemporaryFile() as printed:
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(printed.fileno(), 1)
+            os.dup2(printed.fileno(), 2)
+            _run(command, run)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        printed.seek(0)
+        return {"status": status, "printed": printed.read().decode(errors="replace")}
+
+
+def _run(command: dict[str, Any], run: Callable[[dict[str, Any]], None]) -> None:
+    """The child; does not return."""
+    status = 70
+    try:
+        os.setsid()
+        os.chdir(command["workspace"])
+        run(command)
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(bool(end.code))
+    except BaseException:  # noqa: BLE001 - it must not get back into the server
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)

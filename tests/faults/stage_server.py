@@ -1,0 +1,80 @@
+"""The project's stages, without the start of TensorFlow and Great Expectations."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from forking import serve
+
+STAGES = "fetch validate split train_mf train_softmax evaluate variants planted serving rerank items compare study"
+MODULES = (
+    "great_expectations sklearn.manifold bakeoff.cli bakeoff.validation.inspector bakeoff.validation.tables "
+    "bakeoff.models.exported bakeoff.variants.training bakeoff.stages.growth bakeoff.stages.unbiasedness "
+    "bakeoff.stages.train_ease bakeoff.stages.train_popularity bakeoff.stages.train_recent_popularity "
+    "bakeoff.stages.train_two_tower"
+)
+
+
+def load() -> None:
+    """Import what stages import, and run nothing of TensorFlow: its threads would not be there in a child."""
+    importlib.import_module("bakeoff")  # its settings must stand before TensorFlow is imported
+    numba, tensorflow = map(importlib.import_module, ("numba", "tensorflow"))
+    # Nothing here is written with Python's ifs and loops over tensors, and looking for them is most of the tracing.
+    tensorflow.function = partial(tensorflow.function, autograph=False)
+    devices = tensorflow.config.list_logical_devices
+    tensorflow.config.list_logical_devices = list
+    for name in (*MODULES.split(), *(f"bakeoff.stages.{stage}" for stage in STAGES.split())):
+        importlib.import_module(name)
+    tensorflow.config.list_logical_devices = devices
+    numba.njit(lambda: 0)()  # fills its tables of types, which takes longer than to load all of our kernels
+
+
+def run(command: dict[str, Any]) -> None:
+    """`bakeoff` with these arguments, perhaps sabotaged."""
+    import saboteur
+
+    from bakeoff import cli
+    from bakeoff.stages import checkpoints
+
+    sys.argv = ["bakeoff", *command["arguments"]]
+    do_less()
+    checkpoints.SECONDS_BETWEEN = command.get("checkpoint_seconds", checkpoints.SECONDS_BETWEEN)
+    saboteur.install(command)
+    cli.main()
+
+
+def do_less() -> None:
+    """Less of the same: the base of each group of variants alone, few measurements, and none in a new process."""
+    import tensorflow
+
+    from bakeoff.report import page
+    from bakeoff.stages import growth, growth_child, planted, serving, unbiasedness, variants
+
+    variants.make_group = bases_of(variants.make_group)
+    contenders = planted.planted_contenders
+    planted.planted_contenders = lambda *arguments: contenders(*arguments)[:1]
+    growth.run_alone = lambda tasks: [task() for task in tasks]
+    growth_child.SECONDS_PER_FIT = growth_child.SECONDS_PER_CATALOGUE = 0.0
+    serving.CALLS = {1: 2, 256: 2}
+    serving.WARM_UP_CALLS = 1
+    page._chart_library = str
+    unbiasedness.run.__defaults__ = (3, 2)
+    unbiasedness.CASES = unbiasedness.CASES[:1]
+    tensorflow.config.run_functions_eagerly(sys.argv[1] not in ("planted", "unbiasedness"))
+
+
+def bases_of(make: Callable[..., Any]) -> Callable[..., Any]:
+    """What makes a group, but for variants that differ from what is shipped."""
+
+    def made(*arguments: Any) -> Any:
+        group = make(*arguments)
+        return replace(group, variants=tuple(each for each in group.variants if each.base))
+
+    return made
+
+
+if __name__ == "__main__":
+    serve(load, run)

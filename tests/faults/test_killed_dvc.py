@@ -1,0 +1,176 @@
+"""DVC is killed: what it leaves blocks nobody, nothing half-written counts, and the next run completes."""
+
+import json
+import os
+import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tiny_project import attempt_dvc, begin, dvc, git, new_project, until
+
+from child import ChildError
+from dvc_stages import Outcome, only_run, run_stage
+from recovery import is_whole, keep_lock_files, recover
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after its first run."""
+    root = new_project(tmp_path_factory.mktemp("done") / "project")
+    dvc("repro", cwd=root)
+    return root
+
+
+@pytest.fixture
+def project(done: Path, tmp_path: Path) -> Path:
+    shutil.copytree(done, tmp_path / "project")
+    return tmp_path / "project"
+
+
+def run(stage: str, project: Path) -> tuple[Outcome, list[str]]:
+    """What a flow does about a stage; what it says."""
+    said: list[str] = []
+    with only_run(project, said.append):
+        return run_stage(stage, project, log=said.append, timeout=60), said
+
+
+def status(project: Path) -> dict[str, object]:
+    return json.loads(dvc("status", "--json", cwd=project).splitlines()[-1])  # after what DVC says of dead processes
+
+
+def test_a_repro_that_is_killed_with_all_its_processes_is_as_if_it_had_not_been(project: Path) -> None:
+    (project / "raw").write_text("new" * 9000)
+    (project / "wait").touch()
+    before = (project / "dvc.lock").read_bytes()
+    killed = begin("--wait-for-lock", "repro", "--single-item", "first", cwd=project)
+    until((project / "begun").exists)
+    os.killpg(killed.pid, signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    (project / "wait").unlink()
+    assert (project / "first").stat().st_size == 13500  # half of it, which is what DVC must not take
+    assert (project / "dvc.lock").read_bytes() == before
+    assert "first" in status(project)
+
+    assert run("first", project)[0] is Outcome.RAN
+    assert (project / "first").read_text() == "new" * 9000
+    run("second", project)
+    assert status(project) == {}
+
+
+def test_a_stage_that_the_system_kills_is_told_from_one_that_fails(project: Path) -> None:
+    (project / "raw").write_text("newer" * 4000)
+    (project / "die").touch()
+    with pytest.raises(ChildError) as caught:
+        run("first", project)
+    assert caught.value.reason == (
+        "failed: its process was killed from outside, by the system if memory ran out (`dmesg` says so), or by a "
+        "person. Nothing half-written was left; run again"
+    )
+    (project / "die").unlink()
+    assert run("first", project)[0] is Outcome.RAN
+
+
+def test_a_lock_of_dvc_whose_number_another_program_has_now_blocks_nobody(project: Path) -> None:
+    (project / "raw").write_text("newest" * 4000)
+    entry = {"pid": os.getpid(), "cmd": "dvc repro"}
+    lists = {"write": {str(project / "first"): entry}, "read": {str(project / "raw"): [entry]}}
+    (project / ".dvc/tmp/rwlock").write_text(json.dumps(lists))
+    assert "is busy" in attempt_dvc("repro", "first", cwd=project)["printed"]
+    outcome, said = run("first", project)
+    assert outcome is Outcome.RAN
+    assert "A DVC command was killed: its locks are removed." in said
+
+
+def test_a_list_of_locks_that_was_cut_off_is_removed(project: Path) -> None:
+    (project / ".dvc/tmp/rwlock").write_text('{"write": {"/somewhere/fir')
+    said: list[str] = []
+    recover(project, said.append)
+    assert said == ["A DVC command was killed while it wrote the list of paths that it locks: the list is removed."]
+    assert not (project / ".dvc/tmp/rwlock").exists()
+
+
+def test_a_list_of_no_locks_is_no_news(project: Path) -> None:
+    (project / ".dvc/tmp/rwlock").write_text('{"write": {}, "read": {}}')
+    said: list[str] = []
+    recover(project, said.append)
+    assert said == []
+
+
+def test_what_a_killed_run_left_working_is_waited_for(project: Path) -> None:
+    (project / "raw").write_text("slow" * 9000)
+    (project / "wait").touch()
+    orphan = begin("repro", "--single-item", "first", cwd=project)
+    until((project / "begun").exists)
+    said: list[str] = []
+    with ThreadPoolExecutor() as pool:
+
+        def second() -> bytes:
+            with only_run(project, said.append):
+                return (project / "dvc.lock").read_bytes()
+
+        before = (project / "dvc.lock").read_bytes()
+        found = pool.submit(second)
+        until(lambda: said)
+        (project / "wait").unlink()
+        assert found.result() != before  # DVC had recorded the stage before the second run began
+    assert orphan.wait() == 0
+    assert said == [
+        f"`repro --single-item first` (PID {orphan.pid}) is at work in {project}: waiting for the end. `kill` ends it."
+    ]
+
+
+@pytest.mark.parametrize("size", [0, 1, 13, 200, 263, 400, 600])
+def test_a_cut_off_dvc_lock_is_not_taken_for_a_whole_one(done: Path, size: int) -> None:
+    whole = (done / "dvc.lock").read_bytes()
+    assert is_whole(whole)
+    assert size < len(whole)
+    assert not is_whole(whole[:size])
+
+
+def test_a_dvc_lock_that_was_cut_off_comes_back_as_the_last_stage_left_it(project: Path) -> None:
+    keep_lock_files(project)
+    whole = (project / "dvc.lock").read_bytes()
+    (project / "dvc.lock").write_bytes(whole[: len(whole) // 2])
+    assert attempt_dvc("status", cwd=project)["status"] != 0
+    said: list[str] = []
+    recover(project, said.append)
+    assert said == ["A DVC command was killed while it wrote dvc.lock: it is as it was before the last stage."]
+    assert status(project) == {}
+
+
+def test_without_a_copy_a_dvc_lock_comes_from_the_last_commit(project: Path) -> None:
+    git("add", "--all", cwd=project)
+    git("commit", "--quiet", "--message", "results", cwd=project)
+    whole = (project / "dvc.lock").read_bytes()
+    (project / "dvc.lock").write_bytes(b"")
+    said: list[str] = []
+    recover(project, said.append)
+    assert said == ["A DVC command was killed while it wrote dvc.lock: it is as the last commit has it."]
+    assert (project / "dvc.lock").read_bytes() == whole
+
+
+def test_without_either_dvc_writes_its_lock_anew_and_repeats_nothing(project: Path) -> None:
+    (project / "dvc.lock").write_text("schema: '2.0'\nsta")
+    outcome, said = run("first", project)
+    assert said[0] == "A DVC command was killed while it wrote dvc.lock: it is gone: DVC writes it anew."
+    assert outcome is Outcome.CACHED
+
+
+def test_a_push_that_is_killed_leaves_nothing_half_at_the_remote_and_the_next_completes(project: Path) -> None:
+    remote = project.parent / "remote"
+    [stage] = [line for line in (project / "dvc.lock").read_text().splitlines() if "md5: " in line][-1:]
+    oid = stage.split()[-1]
+    target = remote / "files/md5" / oid[:2] / oid[2:]
+    assert attempt_dvc("push", cwd=project, kill_at=str(target))["status"] == -signal.SIGKILL
+    beside = [path for path in remote.rglob("*") if path.is_file()]
+    assert beside != []
+    assert not target.exists()
+    assert all(path.name.startswith(".") for path in beside)  # hidden, under no name that anybody asks for
+    dvc("push", cwd=project)
+    assert target.read_bytes() == (project / "second").read_bytes()
+    shutil.rmtree(project / ".dvc/cache")
+    (project / "second").unlink()
+    dvc("pull", "second", cwd=project)
+    assert (project / "second").read_bytes() == (project / "raw").read_bytes()
