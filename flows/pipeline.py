@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from graphlib import TopologicalSorter
@@ -13,17 +14,19 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import DirectoryPath, Field
 
-from child import ChildError
+from child import ChildError, Log
 from dvc_stages import Dag, Outcome, only_run, read_dag, run_stage
 from last_version import publish_changes
-from publish import publish_comparison, publish_metrics, publish_validation
+from logs import structured_log
+from publish import Row, publish_comparison, publish_metrics, publish_timings, publish_validation
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
-Future = PrefectFuture[State[None]]
+Future = PrefectFuture[State[float]]
 # More stages than cores, so that none of them waits for a core's other stage to load its libraries.
 SIDE_BY_SIDE: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=2 + (os.cpu_count() or 2))
 
@@ -34,13 +37,14 @@ class PipelineError(Exception):
 
 # DVC is the cache. There are no retries: a deterministic stage fails again.
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
-def run(stage: str, workspace: Path, timeout: float, stop: Event) -> State[None]:
-    """One stage; the state's name tells whether it ran, was unchanged or came from the cache."""
+def run(stage: str, workspace: Path, timeout: float, stop: Event) -> State[float]:
+    """One stage; the state's name tells whether it ran, was unchanged or came from the cache, its data the seconds."""
+    begun = time.monotonic()
     try:
         outcome = run_stage(stage, workspace, log=get_run_logger().info, timeout=timeout, stop=stop)
     except ChildError as error:
         return Failed(message=f"{stage} {error.reason}", data=error)
-    return Completed(name=outcome)
+    return Completed(name=outcome, data=time.monotonic() - begun)
 
 
 @flow(task_runner=SIDE_BY_SIDE)
@@ -55,30 +59,50 @@ def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds =
         dag = read_dag(workspace)
     except ChildError as error:
         return Failed(message=error.reason, data=error)
-    states = run_dag(dag, workspace, stage_timeout_seconds)
-    publish_validation(workspace)
-    if all(state.is_completed() for state in states.values()):
-        publish_comparison(workspace)
-        publish_metrics(workspace)
-        publish_changes(workspace, log=get_run_logger().info)
+    log = get_run_logger().info
+    with structured_log(workspace, str(flow_run.name)), only_run(workspace, log):
+        states = run_dag(dag, workspace, stage_timeout_seconds)
+        publish_run(workspace, states, log)
     return summarise(states)
 
 
-def run_dag(dag: Dag, workspace: Path, timeout: float) -> Mapping[str, State[None]]:
-    """Bring every stage up to date, as the only run in this workspace; how each ended. Called within a flow."""
+def publish_run(workspace: Path, states: Mapping[str, State[float]], log: Log) -> None:
+    """What people see of a run: the verdict on the data always, the comparison where every stage is up to date."""
+    publish_validation(workspace)
+    publish_timings(timings(states))
+    if all(state.is_completed() for state in states.values()):
+        publish_comparison(workspace)
+        publish_metrics(workspace)
+        publish_changes(workspace, log=log)
+
+
+def timings(states: Mapping[str, State[float]]) -> list[Row]:
+    """One row per stage: how it ended, and its seconds where it did."""
+    return [
+        {
+            "stage": stage,
+            "outcome": state.name,
+            "seconds": round(seconds, 1) if isinstance(seconds, float) else None,
+        }
+        for stage, state in states.items()
+        for seconds in [state.result(raise_on_failure=False) if state.is_completed() else None]
+    ]
+
+
+def run_dag(dag: Dag, workspace: Path, timeout: float) -> Mapping[str, State[float]]:
+    """Bring these stages up to date; how each ended. Called within a flow that holds `only_run`."""
     stop = Event()
 
     def submit(stage: str, upstream: list[Future]) -> Future:
         return run.submit(stage, workspace, timeout, stop, wait_for=upstream, return_state=False)
 
-    with only_run(workspace, get_run_logger().info):
-        try:
-            return run_in_order(dag, submit)
-        finally:
-            stop.set()  # on a cancelled run, ends what still runs; otherwise nothing does
+    try:
+        return run_in_order(dag, submit)
+    finally:
+        stop.set()  # on a cancelled run, ends what still runs; otherwise nothing does
 
 
-def run_in_order(dag: Dag, submit: Callable[[str, list[Future]], Future]) -> Mapping[str, State[None]]:
+def run_in_order(dag: Dag, submit: Callable[[str, list[Future]], Future]) -> Mapping[str, State[float]]:
     """Submit each stage when all stages before it have ended, and wait for all.
 
     Stages after a failed one are submitted too: Prefect sees the failure among their upstream futures, does
@@ -98,7 +122,7 @@ def run_in_order(dag: Dag, submit: Callable[[str, list[Future]], Future]) -> Map
     return {stage: future.state for stage, future in futures.items()}
 
 
-def summarise(states: Mapping[str, State[None]]) -> State[None]:
+def summarise(states: Mapping[str, State[float]]) -> State[None]:
     """The flow's final state: Failed unless every stage is Completed; its message says which are not."""
     broken = {
         stage: state

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Failed
 from pydantic import DirectoryPath
 
 from child import ChildError, read_output
-from dvc_stages import DVC, Dag, parse_dag
+from dvc_stages import DVC, Dag, only_run, parse_dag
+from logs import structured_log
 from pipeline import SIDE_BY_SIDE, Seconds, run_dag, summarise
 from publish import Row
 
@@ -47,7 +49,8 @@ def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 
         dag = read_study(workspace)
     except ChildError as error:
         return Failed(message=error.reason, data=error)
-    states = run_dag(dag, workspace, stage_timeout_seconds)
+    with structured_log(workspace, str(flow_run.name)), only_run(workspace, get_run_logger().info):
+        states = run_dag(dag, workspace, stage_timeout_seconds)
     if all(state.is_completed() for state in states.values()):
         publish_sampling(workspace)
     return summarise(states)

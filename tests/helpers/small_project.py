@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[2]
 NUM_USERS, NUM_ITEMS, EVENTS_PER_USER = 60, 50, 20
 
 
-def call(*command: str, cwd: Path) -> str:
-    """Run a command of the environment that must succeed; what it prints."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def call(*command: str, cwd: Path, commands: str | None = None) -> str:
+    """Run a command of the environment that must succeed, with those in `commands` before all; what it prints."""
+    places = [*filter(None, [commands]), str(Path(sys.executable).parent), os.environ["PATH"]]
+    path = os.pathsep.join(places)
     done = subprocess.run(command, cwd=cwd, text=True, capture_output=True, env={**os.environ, "PATH": path})
     assert done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 from small_project import call, new_workspace
+from warm_stages import warm_stages
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace after `dvc repro` and a commit."""
     root = new_workspace(tmp_path_factory.mktemp("first") / "workspace")
-    call("dvc", "repro", cwd=root)
+    with warm_stages(tmp_path_factory.mktemp("warm")) as commands:
+        call("dvc", "repro", cwd=root, commands=commands)
     call("git", "add", "-A", cwd=root)
     call("git", "commit", "--quiet", "-m", "first run", cwd=root)
     return root

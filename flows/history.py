@@ -1,0 +1,78 @@
+"""How the runs went, one after another: rows, quarantine, figures and seconds of the last nights, beside each other."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import get_client
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
+from prefect.runtime import flow_run
+
+from logs import data_version
+from publish import Row
+
+SHOWN = 30
+"""Runs in the table of the last ones."""
+
+
+def publish_history(workspace: Path) -> None:
+    """Publish this run's figures as `night`, and those of the last runs as `history`, the newest first."""
+    create_table_artifact([figures(workspace)], key="night", description="Figures of one run")
+    create_markdown_artifact(as_markdown(last_nights()), key="history", description=f"The last {SHOWN} runs")
+
+
+def figures(workspace: Path) -> Row:
+    """What one run found: from the files that its stages wrote; None where there is none."""
+    validation = _json(workspace / "reports/validation.json").get("tables", {}).get("interactions", {})
+    metrics = _json(workspace / "reports/metrics.json")
+    decision = _json(workspace / "reports/decision/decision.json")
+    primary = decision.get("primary") or {}
+    started = flow_run.scheduled_start_time
+    return {
+        "run": flow_run.name,
+        "started": None if started is None else f"{started:%Y-%m-%d %H:%M}",
+        "data": (data_version(workspace) or "")[:7] or None,
+        "rows": validation.get("rows"),
+        "quarantine share": validation.get("share"),
+        **{name: metrics.get(name, {}).get("ndcg@10") for name in ("mf", "softmax", "two_tower")},
+        "challenger": (decision.get("challenger") or {}).get("model"),
+        "difference": primary.get("difference"),
+        "decision": decision.get("outcome"),
+        "minutes": None if started is None else round((datetime.now(started.tzinfo) - started).total_seconds() / 60, 1),
+    }
+
+
+def last_nights() -> list[Row]:
+    """Figures of the last runs, as they were published, the newest first."""
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["night"]))
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=SHOWN)
+    return [row for artifact in found for row in json.loads(str(artifact.data))]
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """A table with a column per figure that any of the runs has."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    lines += [f"| {' | '.join(_cell(name, row.get(name)) for name in names)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(name: str, value: str | float | None) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.2%}" if name.endswith("share") else f"{value:.4g}"
+    return str(value).replace("|", "\\|")
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return found

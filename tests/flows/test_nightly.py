@@ -1,0 +1,154 @@
+"""Nights of a team: a bare repository, a DVC remote, deliveries in an inbox, the stages that a decision needs."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from prefect.client.schemas.objects import State
+from ruamel.yaml import YAML
+from small_project import call, new_workspace
+from warm_stages import warm_stages
+
+import child
+import nightly
+import notify
+from child import ChildError
+from deliver import DeliveryError
+
+STAGES = ("validate", "split", "train_popularity", "train_mf")
+"""Of the project's DAG: what a decision about MF rests on."""
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+def shorten(workspace: Path) -> None:
+    """Leave only STAGES in dvc.yaml, and let MF be the challenger."""
+    yaml = YAML()
+    dag = yaml.load(workspace / "dvc.yaml")
+    dag["stages"] = {name: dag["stages"][name] for name in STAGES}
+    del dag["plots"]
+    yaml.dump(dag, workspace / "dvc.yaml")
+    params = yaml.load(workspace / "params.yaml")
+    params["promotion"]["challenger"] = "mf"
+    params["drift"]["max_divergence"] = 10.0
+    yaml.dump(params, workspace / "params.yaml")
+
+
+class Team:
+    """The clone in which the nights happen, and everything around it."""
+
+    def __init__(self, root: Path) -> None:
+        self.remote, self.inbox = root / "remote.git", root / "inbox"
+        self.workspace = new_workspace(root / "workspace")
+        self.inbox.mkdir()
+        shorten(self.workspace)
+        call("git", "init", "--quiet", "--bare", str(self.remote), cwd=root)
+        call("git", "remote", "add", "origin", str(self.remote), cwd=self.workspace)
+        call("git", "add", "--all", cwd=self.workspace)
+        call("git", "commit", "--quiet", "--message", "the project", cwd=self.workspace)
+
+    def night(self, **parameters: Any) -> State[Any]:
+        return nightly.nightly(self.workspace, inbox=self.inbox, return_state=True, **parameters)
+
+    def deliver(self, name: str, events: pd.DataFrame) -> None:
+        folder = self.inbox / name
+        folder.mkdir()
+        events.to_csv(folder / "interactions.csv", index=False)
+        (folder / "_SUCCESS").touch()
+
+    def at_remote(self, *arguments: str) -> str:
+        return call("git", *arguments, cwd=self.remote).strip()
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    with warm_stages(tmp_path_factory.mktemp("warm")) as commands, pytest.MonkeyPatch.context() as patch:
+        usual = child.environment
+
+        def warm() -> dict[str, str]:
+            return {**usual(), "PATH": os.pathsep.join([commands, usual()["PATH"]])}
+
+        patch.setattr(child, "environment", warm)
+        yield Team(tmp_path_factory.mktemp("team"))
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What the people on call were told."""
+    messages: list[tuple[str, str]] = []
+    monkeypatch.setattr(notify, "send", lambda title, body: messages.append((title, body)) or True)
+    return messages
+
+
+# The order of these tests is that of the nights.
+
+
+def test_the_first_night_puts_a_model_into_production_and_delivers_everything(team: Team, told: list) -> None:
+    state = team.night()
+    assert state.is_completed(), state.message
+    assert "mf goes into production" in state.message
+    assert team.at_remote("tag").split() == ["mf#prod#1", "mf@v1.0.0"]
+    assert team.at_remote("log", "-1", "--format=%s").startswith("Nightly run: mf goes into production")
+    assert "reports/decision/decision.md" in team.at_remote("ls-tree", "-r", "--name-only", "HEAD")
+    assert call("git", "status", "--porcelain", cwd=team.workspace) == ""
+    assert told[0][1].startswith("mf goes into production")
+
+
+def test_somebody_elsewhere_gets_what_is_in_production(team: Team, tmp_path: Path) -> None:
+    clone = tmp_path / "elsewhere"
+    call("git", "clone", "--quiet", str(team.remote), str(clone), cwd=tmp_path)
+    store = team.workspace.parent / "bakeoff-dvc-remote"
+    call("dvc", "remote", "modify", "--local", "local", "url", str(store), cwd=clone)
+    call("dvc", "pull", "models/mf", cwd=clone)
+    assert (clone / "models/mf/saved_model/saved_model.pb").exists()
+
+
+def test_a_night_without_anything_new_says_so_and_does_nothing(team: Team, told: list) -> None:
+    before = team.at_remote("rev-parse", "HEAD")
+    state = team.night()
+    assert (state.type, state.name) == ("COMPLETED", "Unchanged")
+    assert team.at_remote("rev-parse", "HEAD") == before
+    assert told == []
+
+
+def test_new_deliveries_become_a_version_of_the_data_and_a_challenger(team: Team, told: list) -> None:
+    raw = pd.read_csv(team.workspace / "data/interactions.csv")
+    last = raw.groupby("user_id").tail(2)
+    new = pd.DataFrame({"who": last.user_id, "what": (last.item_id + 1) % 50, "when": last.timestamp + 7, "stars": 4})
+    team.deliver("2020-10-01", new)
+    state = team.night()
+    assert state.is_completed(), state.message
+    decision = json.loads((team.workspace / "reports/decision/decision.json").read_text())
+    assert decision["champion"]["model"] == "mf"
+    assert decision["outcome"] in ("promote", "hold")
+    tags = team.at_remote("tag").split()
+    assert ("mf@v2.0.0" in tags) == (decision["outcome"] == "promote")
+    assert "data.dvc" in team.at_remote("show", "--name-only", "--format=", "HEAD").split()
+    assert json.loads((team.workspace / "reports/drift/drift.json").read_text())["outcome"] == "no drift"
+
+
+DECISION = {"outcome": "promote", "challenger": {"model": "mf", "md5": "abc"}, "reasons": ["better"]}
+
+
+@pytest.mark.parametrize(
+    ("decision", "go", "words"),
+    [
+        (DECISION, True, "mf goes into production."),
+        (DECISION, False, "mf may go into production, and was not approved."),
+        (DECISION | {"outcome": "unchanged"}, False, "mf is in production already."),
+        (DECISION | {"outcome": "hold"}, False, "mf does not go into production: better"),
+    ],
+)
+def test_the_decision_is_told_in_a_sentence(decision: dict, go: bool, words: str) -> None:
+    assert nightly.in_words(decision, go) == words
+
+
+def test_what_a_person_must_mend_is_not_tried_again() -> None:
+    from prefect.states import Failed
+
+    assert nightly.may_help(None, None, Failed(data=ChildError("the network is gone")))
+    assert not nightly.may_help(None, None, Failed(data=DeliveryError("somebody's work")))

@@ -1,0 +1,167 @@
+"""The order of a night's steps, what a cut between them leaves, and who is asked: on a project of one small stage."""
+
+import json
+import shutil
+from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import Any
+
+import pytest
+from conftest import Project, call
+from prefect import get_client, task
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.objects import State
+from prefect.flow_runs import resume_flow_run
+
+import nightly
+from child import ChildError
+from deliver import DeliveryError
+
+STAGES = """
+stages:
+  validate:
+    cmd: python validate.py
+    deps: [validate.py]
+    outs: [valid]
+  compare:
+    cmd: python compare.py
+    deps: [compare.py, valid]
+    outs: [reports/result.json: {cache: false}]
+"""
+VALIDATE = "open('valid', 'w').write('1')"
+COMPARE = """
+from pathlib import Path
+Path("reports").mkdir(exist_ok=True)
+Path("reports/result.json").write_text("{}")
+"""
+CHALLENGER = {"model": "mf", "md5": "0b37"}
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+class Team:
+    """A clone in which nights happen; `decide` and `promote` answer as they are told to."""
+
+    def __init__(self, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.workspace, self.monkeypatch, self.outcome = workspace, monkeypatch, "promote"
+        self.remote = workspace.parent / "remote.git"
+        call("git", "init", "--quiet", "--bare", str(self.remote), cwd=workspace.parent)
+        call("git", "remote", "add", "origin", str(self.remote), cwd=workspace)
+        call("git", "add", "--all", cwd=workspace)
+        call("git", "commit", "--quiet", "--message", "the project", cwd=workspace)
+        monkeypatch.setattr(nightly, "drift", lambda _: None)
+        monkeypatch.setattr(nightly, "take_in", lambda *_: None)
+        monkeypatch.setattr(nightly, "decide", task(self.decide))
+        monkeypatch.setattr(nightly, "promote", task(self.promote))
+        monkeypatch.setattr(nightly, "POLL_SECONDS", 1)
+
+    def decide(self, workspace: Path) -> dict[str, Any]:
+        decision = {"outcome": self.outcome, "challenger": CHALLENGER, "reasons": ["not better"], "primary": None}
+        (workspace / "reports/decision").mkdir(parents=True, exist_ok=True)
+        (workspace / "reports/decision/decision.json").write_text(json.dumps(decision))
+        return decision
+
+    def promote(self, workspace: Path) -> None:
+        call("git", "tag", "--force", "mf#prod#1", cwd=workspace)
+
+    def night(self, **parameters: Any) -> State[Any]:
+        return nightly.nightly(self.workspace, return_state=True, **parameters)
+
+    @property
+    def sent(self) -> list[str]:
+        """Tags at the remote, and the message of its newest commit."""
+        tags = call("git", "tag", cwd=self.remote).split()
+        return [*tags, call("git", "log", "-1", "--all", "--format=%s", cwd=self.remote).strip()]
+
+
+@pytest.fixture
+def team(project: Project, monkeypatch: pytest.MonkeyPatch) -> Team:
+    monkeypatch.delenv("BAKEOFF_NOTIFY", raising=False)
+    return Team(project(STAGES, validate=VALIDATE, compare=COMPARE), monkeypatch)
+
+
+@pytest.mark.parametrize("cut", ["push_data", "promote", "push_history"])
+def test_a_night_that_is_cut_off_is_resumed_by_the_next(team: Team, monkeypatch: pytest.MonkeyPatch, cut: str) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise DeliveryError("the power failed")
+
+    with monkeypatch.context() as first:
+        first.setattr(nightly, cut, gone)
+        state = team.night()
+    assert state.is_failed()
+    assert state.message == "the power failed"
+    assert "mf#prod#1" not in team.sent
+    assert nightly.has_work(team.workspace)
+    assert team.night().is_completed()
+    assert team.sent == ["mf#prod#1", "Nightly run: mf goes into production."]
+    assert not nightly.has_work(team.workspace)
+
+
+def test_a_model_that_is_not_better_changes_nothing_in_production(team: Team) -> None:
+    team.outcome = "hold"
+    state = team.night()
+    assert state.message.startswith(
+        "2 stages: 2 ran, 0 unchanged, 0 cached. mf does not go into production: not better"
+    )
+    assert team.sent == ["Nightly run: mf does not go into production: not better"]
+    assert team.night().name == "Unchanged"
+
+
+def test_a_failed_stage_ends_the_night_and_nothing_is_delivered(team: Team) -> None:
+    (team.workspace / "compare.py").write_text("raise SystemExit('the disk is full')")
+    call("git", "commit", "--quiet", "--all", "--message", "breaks it", cwd=team.workspace)
+    state = team.night()
+    assert state.is_failed()
+    assert "compare failed" in state.message
+    assert team.sent == [""]
+
+
+def test_data_that_have_drifted_too_far_end_the_night_before_anything_is_trained(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_few(_: Path) -> None:
+        raise ChildError("failed", ["Drift …", "error: Stop: far too few events."])
+
+    monkeypatch.setattr(nightly, "drift", too_few)
+    state = team.night()
+    assert state.is_failed()
+    assert state.message == "Stop: far too few events."
+    assert (team.workspace / "valid").exists()
+    assert not (team.workspace / "reports").exists()
+    assert team.sent == [""]
+
+
+def test_a_project_that_is_no_clone_says_so(project: Project) -> None:
+    workspace = project(STAGES, validate=VALIDATE, compare=COMPARE)
+    shutil.rmtree(workspace / ".git")
+    state = nightly.nightly(workspace, return_state=True)
+    assert state.is_failed()
+    assert "no Git repository" in state.message
+
+
+@pytest.mark.parametrize(("agrees", "tags"), [(True, ["mf#prod#1"]), (False, [])])
+def test_a_person_is_asked_and_the_answer_holds(team: Team, agrees: bool, tags: list[str]) -> None:
+    ended: list[State[Any]] = []
+    run = nightly.nightly.with_options(flow_run_name=f"asked-{agrees}")
+    thread = Thread(target=lambda: ended.append(run(team.workspace, approval=True, return_state=True)))
+    thread.start()
+    with get_client(sync_client=True) as client:
+        wanted = FlowRunFilter(name=FlowRunFilterName(any_=[f"asked-{agrees}"]))
+        while True:
+            (found, *_) = client.read_flow_runs(flow_run_filter=wanted) or [None]
+            if found is not None and found.state is not None and found.state.is_paused():
+                break
+            assert thread.is_alive(), ended
+            sleep(0.2)
+    resume_flow_run(found.id, run_input={"approve": agrees, "by": "Ada"})
+    thread.join()
+    assert ended[0].is_completed(), ended[0].message
+    assert team.sent[:-1] == tags
+    assert ("was not approved" in ended[0].message) == (not agrees)
+
+
+def test_nobody_answers_and_production_stays_as_it_is(team: Team) -> None:
+    state = team.night(approval=True, approval_timeout_seconds=1)
+    assert "was not approved" in state.message
+    assert team.sent == ["Nightly run: mf may go into production, and was not approved."]
