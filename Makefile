@@ -8,7 +8,7 @@ PEERS := .venv-peers
 PEER_LOCKS := $(addprefix benchmarks/peers/,requirements.lock torch.lock torch-cpu.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help run study repro report test check format lock bench benchlock clean
+.PHONY: help run study repro report up down status test check format lock bench benchlock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,15 @@ repro: $(READY) ## the same pipeline by plain DVC
 report: $(READY) ## open the report in a browser
 	@test -f reports/index.html || { echo "There is no report yet: make run"; exit 1; }
 	@python -m webbrowser -t "file://$(CURDIR)/reports/index.html"
+
+up: $(READY) ## a Prefect server with its database and a worker, on this machine alone; deploys the flows
+	@python -m stack up
+
+down: $(READY) ## end them; data and history stay
+	@python -m stack down
+
+status: $(READY) ## what of them runs, and where the logs are
+	@python -m stack status
 
 test: $(READY) ## every test
 	pytest

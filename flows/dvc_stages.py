@@ -1,12 +1,14 @@
 """DVC's stages as an orchestrator needs them: the DAG, and one stage run through DVC."""
 
 import fcntl
+import json
 import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from graphlib import TopologicalSorter
 from pathlib import Path
 from threading import Event
 
@@ -88,6 +90,21 @@ def parse_dag(dot: str) -> Dag:
     return {
         stage: frozenset(before for before, after in edges if after == stage and before in stages) for stage in stages
     }
+
+
+def unchanged_stages(dag: Dag, workspace: Path) -> frozenset[str]:
+    """Stages that DVC would not run, nor any stage before them: one question instead of a DVC per stage.
+
+    Raises:
+        ChildError: DVC cannot read the workspace.
+    """
+    if not dag:
+        return frozenset()
+    stale = set(json.loads(read_output([*DVC, "status", "--json", *dag], workspace) or "{}"))
+    for stage in TopologicalSorter(dag).static_order():
+        if stale & dag[stage]:
+            stale.add(stage)
+    return frozenset(dag) - stale
 
 
 def run_stage(stage: str, workspace: Path, *, log: Log, timeout: float, stop: Event = NEVER) -> Outcome:

@@ -20,7 +20,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import DirectoryPath, Field
 
 from child import ChildError, Log
-from dvc_stages import Dag, Outcome, only_run, read_dag, run_stage
+from dvc_stages import Dag, Outcome, only_run, read_dag, run_stage, unchanged_stages
 from last_version import publish_changes
 from logs import structured_log
 from publish import Row, publish_comparison, publish_metrics, publish_timings, publish_validation
@@ -37,8 +37,10 @@ class PipelineError(Exception):
 
 # DVC is the cache. There are no retries: a deterministic stage fails again.
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
-def run(stage: str, workspace: Path, timeout: float, stop: Event) -> State[float]:
+def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: bool) -> State[float]:
     """One stage; the state's name tells whether it ran, was unchanged or came from the cache, its data the seconds."""
+    if unchanged:
+        return Completed(name=Outcome.UNCHANGED, data=0.0)
     begun = time.monotonic()
     try:
         outcome = run_stage(stage, workspace, log=get_run_logger().info, timeout=timeout, stop=stop)
@@ -92,9 +94,14 @@ def timings(states: Mapping[str, State[float]]) -> list[Row]:
 def run_dag(dag: Dag, workspace: Path, timeout: float) -> Mapping[str, State[float]]:
     """Bring these stages up to date; how each ended. Called within a flow that holds `only_run`."""
     stop = Event()
+    try:
+        unchanged = unchanged_stages(dag, workspace)
+    except ChildError:  # whatever it is, the stage that it concerns will say so
+        unchanged = frozenset()
 
     def submit(stage: str, upstream: list[Future]) -> Future:
-        return run.submit(stage, workspace, timeout, stop, wait_for=upstream, return_state=False)
+        settings = (stage, workspace, timeout, stop, stage in unchanged)
+        return run.submit(*settings, wait_for=upstream, return_state=False)
 
     try:
         return run_in_order(dag, submit)

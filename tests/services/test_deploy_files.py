@@ -1,0 +1,150 @@
+"""What is given to those who have Docker or Kubernetes, and the commands of docs/operations.md, without either."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.cli.parser import get_main_parser
+from ruamel.yaml import YAML
+from services.local_stack import REPOSITORY
+
+DEPLOY = REPOSITORY / "deploy"
+TEXTS = ["docs/operations.md", *(str(p.relative_to(REPOSITORY)) for p in sorted(DEPLOY.rglob("*")) if p.is_file())]
+SERVICE_KEYS = {
+    "build", "command", "depends_on", "env_file", "environment", "healthcheck", "image", "init", "ports", "restart",
+    "stop_grace_period", "stop_signal", "volumes",
+}  # fmt: skip
+IMAGE = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?:[0-9][a-z0-9.-]*")
+"""A plain name and a version: no host, and no `latest`."""
+
+
+def read(path: Path) -> list[Any]:
+    return list(YAML(typ="safe").load_all(path))
+
+
+def compose() -> dict[str, Any]:
+    (content,) = read(DEPLOY / "docker-compose.yml")
+    return content
+
+
+def locked(package: str) -> str:
+    found = re.search(rf"^{package}==(\S+)", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.y*ml")), ids=lambda path: path.name)
+def test_every_file_is_yaml(path: Path) -> None:
+    assert all(read(path))
+
+
+@pytest.mark.parametrize("name", compose()["services"])
+def test_a_service_has_keys_that_compose_knows_and_a_pinned_image(name: str) -> None:
+    service = compose()["services"][name]
+    assert set(service) <= SERVICE_KEYS
+    assert IMAGE.fullmatch(service["image"])
+
+
+def test_services_wait_for_services_that_can_be_waited_for() -> None:
+    services = compose()["services"]
+    for service in services.values():
+        for other, how in service.get("depends_on", {}).items():
+            needs = {"service_healthy": "healthcheck", "service_completed_successfully": "command"}
+            assert needs[how["condition"]] in services[other]
+
+
+def test_volumes_are_declared_and_ports_are_this_machines_alone() -> None:
+    content = compose()
+    used = [volume for service in content["services"].values() for volume in service.get("volumes", [])]
+    assert {volume.split(":")[0] for volume in used if not volume.startswith(".")} == set(content["volumes"])
+    ports = [port for service in content["services"].values() for port in service.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_secrets_come_from_a_file_that_git_does_not_take() -> None:
+    text = (DEPLOY / "docker-compose.yml").read_text()
+    names = re.findall(r"^#? ?([A-Z_]+)=", (DEPLOY / "secrets.env.example").read_text(), re.MULTILINE)
+    assert {"POSTGRES_PASSWORD", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "BAKEOFF_DATABASE_URL"} <= set(names)
+    assert not re.search(rf"({'|'.join(names)})\s*[:=]", text)
+    assert "secrets.env" in (DEPLOY / ".gitignore").read_text().split()
+    assert "deploy/secrets.env" in (DEPLOY / "Dockerfile.dockerignore").read_text().split()
+
+
+def test_versions_are_those_of_the_lock() -> None:
+    assert compose()["services"]["server"]["image"] == f"prefecthq/prefect:{locked('prefect')}-python3.11"
+    (kubernetes,) = read(DEPLOY / "kubernetes/prefect.yaml")
+    (local,) = read(REPOSITORY / "prefect.yaml")
+    assert kubernetes["prefect-version"] == local["prefect-version"] == locked("prefect")
+    version = re.search(r'^version = "(.+)"', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    for path in (DEPLOY / "docker-compose.yml", *(DEPLOY / "kubernetes").iterdir()):
+        assert set(re.findall(r"\bbakeoff:([\w.]+)", path.read_text())) <= {version[1]}
+
+
+def test_the_template_of_a_job_fills_in_variables_that_it_has() -> None:
+    (template,) = read(DEPLOY / "kubernetes/work-pool.yaml")
+    used = set(re.findall(r"{{ (\w+) }}", json.dumps(template["job_configuration"])))
+    assert used == set(template["variables"]["properties"])
+    job = template["job_configuration"]["job_manifest"]
+    claims = [
+        volume["persistentVolumeClaim"]["claimName"] for volume in volumes(job) if "persistentVolumeClaim" in volume
+    ]
+    made = [r["metadata"]["name"] for r in read(DEPLOY / "kubernetes/resources.yaml") if r["kind"] != "Job"]
+    assert claims == made
+
+
+def volumes(job: dict[str, Any]) -> list[dict[str, Any]]:
+    return job["spec"]["template"]["spec"]["volumes"]
+
+
+def test_what_is_deployed_to_the_cluster_is_there_and_has_variables_of_the_template() -> None:
+    (template,) = read(DEPLOY / "kubernetes/work-pool.yaml")
+    (content,) = read(DEPLOY / "kubernetes/prefect.yaml")
+    for deployment in content["deployments"]:
+        file, function = deployment["entrypoint"].split(":")
+        assert f"def {function}(" in (REPOSITORY / file).read_text()
+        assert set(deployment["work_pool"]["job_variables"]) <= set(template["variables"]["properties"])
+
+
+def test_files_that_the_image_is_built_from_are_there() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    copied = [name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]]
+    assert all((REPOSITORY / name).exists() for name in copied)
+    assert IMAGE.fullmatch(next(line for line in lines if line.startswith("FROM")).split()[1])
+
+
+def commands(program: str) -> set[tuple[str, ...]]:
+    """The first two words after a program's name, wherever it is called; compose lists its words."""
+    found = set()
+    for name in TEXTS:
+        text = (REPOSITORY / name).read_text().replace(", ", " ").replace("--no-prompt ", "")
+        for call in re.findall(rf"(?:^[#\s]*|[`\[|&;] ?){program} ([a-z][a-z -]*)", text, re.MULTILINE):
+            found.add(tuple(word for word in shlex.split(call)[:2] if not word.startswith("-")))
+    return found
+
+
+def test_every_command_of_prefect_exists() -> None:
+    from prefect.cli._app import _app
+
+    called = commands("prefect")
+    assert ("worker", "start") in called
+    for first, *rest in called:
+        below = _app[first]  # KeyError: there is no such command
+        assert not rest or rest[0] in list(below) or not list(below), (first, *rest)
+
+
+def test_every_command_of_dvc_exists() -> None:
+    (known,) = (action.choices for action in get_main_parser()._actions if action.dest == "cmd")
+    assert {call[0] for call in commands("dvc")} <= set(known)
+
+
+def test_every_target_of_make_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    called = set(
+        re.findall(r"(?:^|[`=]|&& |; )make ([a-z]+)", (REPOSITORY / "docs/operations.md").read_text(), re.MULTILINE)
+    )
+    assert {"up", "down", "status"} <= called <= targets

@@ -1,0 +1,192 @@
+"""`make up` as people have it: PostgreSQL, the Prefect server and a worker, killed one by one under a run.
+
+One stack serves all tests; each run of a flow is a process of its own and costs seconds, so tests share runs too.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from services.local_stack import REPOSITORY, SECRET, LocalStack, local_stack, until
+from services.postgres import require_postgres
+from services.projects import Held, call, dvc
+from services.sshd import Sshd, running_sshd
+
+WAITING = "Another run is at work"
+PROGRAMS = ("postgresql", "server", "worker-1")
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[LocalStack]:
+    require_postgres()
+    with local_stack() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def storage() -> Iterator[Sshd]:
+    with running_sshd() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stormy(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A run under which PostgreSQL, then server and worker were killed, and one from a terminal that waits for it."""
+    project = Held(tmp_path_factory.mktemp("stormy") / "workspace")
+    id = stack.submit(project.root)
+    until(lambda: project.holding, "the stage does not start")
+    log = project.root.parent / "log"
+    with log.open("w") as output:
+        other = subprocess.Popen(
+            [sys.executable, REPOSITORY / "flows/pipeline.py"],
+            cwd=project.root,
+            env=stack.client,
+            stdout=output,
+            stderr=output,
+        )
+    before = {name: stack.program(name).pid for name in PROGRAMS}
+    for names in (("postgresql",), ("server", "worker-1")):
+        for name in names:
+            os.kill(before[name], signal.SIGKILL)
+        for name in names:
+            until(lambda name=name: restarted(stack, name, before[name]), f"{name} is not started again")
+    until(lambda: WAITING in log.read_text() or other.poll() is not None, "the other run does not come to its lock")
+    project.let_go()
+    run, status = stack.ended(id), other.wait()
+    return SimpleNamespace(project=project, run=run, before=before, other=status, printed=log.read_text())
+
+
+def restarted(stack: LocalStack, name: str, before: int) -> bool:
+    try:
+        return stack.program(name).pid != before and stack.is_healthy()
+    except (psutil.Error, ValueError):
+        return False
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def listens(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
+
+
+def test_all_of_it_is_up_and_says_where(stack: LocalStack) -> None:
+    status = stack.call("status")
+    assert status.returncode == 0, status.stdout
+    assert f"http://127.0.0.1:{stack.port}" in status.stdout
+    assert all(name in status.stdout for name in PROGRAMS)
+
+
+def test_nothing_listens_beyond_loopback(stack: LocalStack) -> None:
+    listeners = stack.listeners()
+    assert {address for address, _ in listeners} == {"127.0.0.1"}
+    assert ("127.0.0.1", stack.port) in listeners
+
+
+def test_a_second_up_changes_nothing(stack: LocalStack) -> None:
+    before = {name: stack.program(name).pid for name in PROGRAMS}
+    assert "runs already" in stack.up()
+    assert {name: stack.program(name).pid for name in PROGRAMS} == before
+
+
+def test_a_run_outlives_database_server_and_worker(stormy: SimpleNamespace) -> None:
+    assert (stormy.run["state"]["type"], stormy.run["state"]["message"]) == (
+        "COMPLETED",
+        "2 stages: 2 ran, 0 unchanged, 0 cached.",
+    )
+    assert (stormy.project.root / "second").read_text() == "first and second"
+
+
+def test_whatever_dies_is_started_again(stack: LocalStack, stormy: SimpleNamespace) -> None:
+    assert all(stack.program(name).pid != stormy.before[name] for name in PROGRAMS)
+    assert stack.call("status").returncode == 0
+
+
+def test_results_reach_another_machine_over_ssh(stormy: SimpleNamespace, storage: Sshd, tmp_path: Path) -> None:
+    workspace = stormy.project.root
+    storage.remote(dvc, workspace)
+    dvc("push", "--quiet", cwd=workspace)
+    call("git", "add", "--all", cwd=workspace)
+    call("git", "commit", "--quiet", "--message", "all", cwd=workspace)
+    assert str(storage.keyfile) not in call("git", "grep", "--cached", "", cwd=workspace)
+    clone = tmp_path / "clone"
+    call("git", "clone", "--quiet", str(workspace), str(clone), cwd=tmp_path)
+    (clone / ".dvc/config.local").write_text((workspace / ".dvc/config.local").read_text())
+    dvc("pull", "--quiet", cwd=clone)
+    assert (clone / "second").read_text() == "first and second"
+
+
+def test_two_runs_at_once_in_one_workspace_both_end_well(stormy: SimpleNamespace) -> None:
+    assert stormy.other == 0, stormy.printed
+    assert WAITING in stormy.printed
+    assert stormy.printed.strip().splitlines()[-1] == "2 stages: 0 ran, 2 unchanged, 0 cached."
+
+
+def test_the_next_run_goes_on_after_one_was_killed_with_its_worker(stack: LocalStack, stormy: SimpleNamespace) -> None:
+    project = stormy.project
+    project.change()
+    first = stack.submit(project.root)
+    stage = until(lambda: project.holding, "the stage does not start")
+    second = stack.submit(project.root)
+    worker = stack.program("worker-1")
+    (engine,) = (child for child in worker.children() if "prefect.engine" in child.cmdline())
+    worker.kill()
+    engine.kill()
+    state = stack.ended(first)["state"]
+    assert state["type"] == "CRASHED"
+    assert "Start it again" in state["message"]
+    assert not lives(stage)  # it would have written beside the next run
+    project.let_go()
+    assert stack.ended(second)["state"]["message"] == "2 stages: 1 ran, 1 unchanged, 0 cached."
+    assert all(limit["active_slots"] == 0 for limit in stack.ask("v2/concurrency_limits/filter"))
+
+
+def test_runs_that_went_silent_are_watched_for(stack: LocalStack) -> None:
+    (automation,) = stack.ask("automations/filter")
+    assert automation["enabled"]
+    assert automation["trigger"]["posture"] == "Proactive"
+    assert automation["trigger"]["within"] == 90
+    assert automation["actions"][0]["state"] == "CRASHED"
+
+
+def test_secrets_are_nowhere_but_in_their_file(stack: LocalStack, stormy: SimpleNamespace) -> None:
+    password = stack.home / "secrets/postgresql-password"
+    assert password.stat().st_mode & 0o777 == 0o600
+    secrets = [password.read_text(), SECRET]
+    assert all(len(secret) > 10 for secret in secrets)
+    commands = "\n".join(" ".join(process.cmdline()) for process in stack.processes())
+    answers = str(
+        [stack.ask(path) for path in ("flow_runs/filter", "artifacts/filter", "logs/filter", "variables/filter")]
+    )
+    files = [path for path in (*stack.home.rglob("*"), *stormy.project.root.rglob("*")) if path.is_file()]
+    kept = {path for path in files for secret in secrets if secret.encode() in path.read_bytes()}
+    assert "stages: " in answers
+    assert [secret for secret in secrets if secret in commands + answers] == []
+    assert kept == {password}
+
+
+def test_down_leaves_no_process_and_no_listener_and_up_brings_the_history_back(stack: LocalStack) -> None:
+    runs = stack.ask("flow_runs/count")
+    listeners = stack.listeners()
+    # As after a power cut: nobody is left to end the others, and a pid file names a process that is none of ours.
+    os.kill(int((stack.home / "supervisord.pid").read_text()), signal.SIGKILL)
+    assert stack.call("status").returncode == 1
+    stack.down()
+    assert stack.processes() == []
+    assert stack.call("status").returncode == 3
+    assert not [port for port in listeners if listens(*port)]
+    (stack.home / "postgresql/data/postmaster.pid").write_text(f"{os.getpid()}\n")
+    stack.up()
+    assert stack.ask("flow_runs/count") == runs
