@@ -69,12 +69,13 @@ benchlock: $(READY) ## pin the peers' environment again
 clean: ## remove the environment and what the pipeline made; data/, the DVC cache and what Git keeps stay
 	rm -rf $(VENV) $(PEERS) artifacts models reports/index.html reports/revisions.* reports/data_docs .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# pip installs uv with its hash, uv the rest in seconds; both refuse a file whose hash is not in the lock.
+# pip installs uv with its hash, uv the rest in seconds; both refuse a file whose hash is not in the lock. Bytecode is compiled
+# here, once: where Python may not write it (PYTHONDONTWRITEBYTECODE), each start of TensorFlow would take twice as long.
 $(READY): requirements.lock bootstrap.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "Python 3.11, 3.12 or 3.13 is needed (TensorFlow has wheels for these) and $(PYTHON) is none of them: make PYTHON=/path/to/python3.11 …"; exit 1; }
 	@echo "Making the environment in $(VENV) …"
 	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock; }
-	@$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python --require-hashes requirements.lock
+	@$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(VENV)/bin/python --require-hashes requirements.lock
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 

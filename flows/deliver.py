@@ -54,6 +54,11 @@ def update(workspace: Path, log: Log) -> None:
         ChildError: the remote can't be reached.
         DeliveryError: work that is not committed would be mixed into the results, or the histories can't be joined.
     """
+    if not has_history(workspace):
+        raise DeliveryError(
+            f"{workspace.resolve()} is no Git repository with a commit, and results would have no history: `git init`, "
+            "commit the project, run again"
+        )
     if (workspace / git(workspace, "rev-parse", "--git-path", "rebase-merge")).exists():
         git(workspace, "rebase", "--abort")  # a run was killed while it joined histories
     _refuse_changes(workspace)
@@ -245,9 +250,7 @@ def _author(workspace: Path) -> list[str]:
 
 def _git_lines(workspace: Path, *arguments: str) -> list[str]:
     """Lines as they are: `status --porcelain` begins lines with blanks."""
-    done = subprocess.run(["git", *arguments], cwd=workspace, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise DeliveryError(f"{workspace.resolve()} is no Git repository, and results would have no history", [])
+    done = subprocess.run(["git", *arguments], cwd=workspace, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 

@@ -22,6 +22,7 @@ WHOLE = Path(".dvc/tmp/whole")
 """Where dvc.lock files are kept as they were when DVC had last written them to the end."""
 
 _POLL_SECONDS = 0.5
+_LOOKS, _LOOK_SECONDS = 5, 0.1
 
 
 def recover(workspace: Path, log: Log) -> None:
@@ -127,18 +128,20 @@ def at_work(workspace: Path, programs: tuple[str, ...] = HOLDERS, *, unknown: bo
         unknown: Whether those count of whom, being somebody else's, the system does not tell where they work.
     """
     root = workspace.resolve()
-    found = []
-    for process in psutil.process_iter():
+    others = (process for process in psutil.process_iter() if process.pid != os.getpid())
+    return [process for process in others if _works_there(process, programs, root, unknown)]
+
+
+def _works_there(process: psutil.Process, programs: tuple[str, ...], root: Path, unknown: bool) -> bool:
+    # Of a process that is about to end, the system does not tell either: it is asked again.
+    for _ in range(_LOOKS):
         try:
-            idle = process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE
-            if not idle and _is(process, programs) and _is_in(process, root):
-                found.append(process)
+            return process.status() != psutil.STATUS_ZOMBIE and _is(process, programs) and _is_in(process, root)
         except psutil.NoSuchProcess:
-            continue
+            return False
         except psutil.AccessDenied:
-            if unknown:
-                found.append(process)
-    return found
+            time.sleep(_LOOK_SECONDS)
+    return unknown
 
 
 def _is_in(process: psutil.Process, root: Path) -> bool:

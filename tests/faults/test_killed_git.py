@@ -79,11 +79,10 @@ def test_a_lock_of_a_git_that_is_at_work_stays(project: Path) -> None:
 
 
 def test_locks_of_another_repository_do_not_matter(project: Path, tmp_path: Path) -> None:
-    elsewhere = subprocess.Popen(["git", "hash-object", "--stdin"], stdin=subprocess.PIPE, cwd=tmp_path)
-    (project / ".git/index.lock").touch()
-    clear_dead_locks(project, lambda line: None)
-    assert git_locks(project) == []
-    elsewhere.communicate(b"")
+    with subprocess.Popen(["git", "hash-object", "--stdin"], stdin=subprocess.PIPE, cwd=tmp_path):
+        (project / ".git/index.lock").touch()
+        clear_dead_locks(project, lambda line: None)
+        assert git_locks(project) == []
 
 
 def test_without_a_repository_there_is_nothing_to_clear(tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 import atexit
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flow_project import Project, call, dvc
 
 # Prefect reads these when it is first imported, which fixtures would be too late for.
 for _name in [name for name in os.environ if name.startswith("PREFECT_")]:
@@ -18,18 +17,6 @@ os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-home-")
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["PREFECT_LOGGING_TO_API_BATCH_INTERVAL"] = "0.2"
 atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
-
-FLOWS = Path(__file__).parents[2] / "flows"
-Project = Callable[..., Path]
-
-
-def call(*command: str, cwd: Path) -> str:
-    """Run a command that must succeed and return what it prints."""
-    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout
-
-
-def dvc(*arguments: str, cwd: Path) -> str:
-    return call(sys.executable, "-m", "dvc", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import call, dvc
+from flow_project import call, dvc
 
 import deliver
 from child import ChildError

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FLOWS, Project
+from flow_project import FLOWS, Project
 
 STAGES = """
 stages:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Project, call, dvc
+from flow_project import Project, call, dvc
 
 from bakeoff.errors import BakeoffError
 from child import ChildError

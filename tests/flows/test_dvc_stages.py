@@ -4,7 +4,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from conftest import Project, dvc
+from flow_project import Project, dvc
 
 from child import ChildError
 from dvc_stages import Outcome, only_run, parse_dag, read_dag, run_stage

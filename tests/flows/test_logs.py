@@ -3,7 +3,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from flow_project import Project
 from prefect import flow, get_run_logger, task
 
 from logs import KEPT, data_version, structured_log

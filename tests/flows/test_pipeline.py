@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from conftest import FLOWS, Project, dvc
+from flow_project import FLOWS, Project, dvc
 from prefect import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,

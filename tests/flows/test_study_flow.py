@@ -3,7 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import FLOWS, Project, call, dvc
+from flow_project import FLOWS, Project, call, dvc
 from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from ruamel.yaml import YAML

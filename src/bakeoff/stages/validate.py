@@ -78,7 +78,7 @@ def _read(workspace: Workspace, name: str) -> RawTable:
     path = workspace.data / f"{name}.csv"
     shown = path.relative_to(workspace.root).as_posix()
     if path.exists() and not path.is_file():
-        raise BakeoffError(f"{shown} is not a regular file: it must be one, not a directory, a pipe or a device.")
+        raise BakeoffError(f"{shown} cannot be read: it is not a regular file but a directory, a pipe or a device.")
     try:
         return read_csv(path.read_bytes(), shown)
     except FileNotFoundError:

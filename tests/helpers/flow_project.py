@@ -1,0 +1,19 @@
+"""What tests of flows share: commands, and the type of the fixture that makes small DVC projects."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+FLOWS = Path(__file__).parents[2] / "flows"
+Project = Callable[..., Path]
+
+
+def call(*command: str, cwd: Path) -> str:
+    """Run a command that must succeed and return what it prints."""
+    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout
+
+
+def dvc(*arguments: str, cwd: Path) -> str:
+    """The same with DVC."""
+    return call(sys.executable, "-m", "dvc", *arguments, cwd=cwd)
