@@ -147,7 +147,8 @@ def answered(runs: list[FlowRun], agrees: bool) -> bool:
     try:
         resume_flow_run(runs[0].id, run_input={"approve": agrees, "by": "Ada"})
     except RuntimeError as refusal:
-        assert "schema" in str(refusal), refusal
+        if "schema not found" not in str(refusal):
+            raise
         return False
     return True
 
