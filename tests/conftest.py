@@ -10,7 +10,14 @@ from services.postgres import Postgres, running_postgres
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
-SLOWEST_FIRST = ("tests/pipeline/test_end_to_end.py", "tests/flows/", "tests/stages/test_train.py", "tests/stages/")
+SLOWEST_FIRST = (
+    "tests/pipeline/test_end_to_end.py",
+    "tests/faults/test_stages_under_fault.py",
+    "tests/services/test_local_stack.py",
+    "tests/flows/",
+    "tests/stages/test_train.py",
+    "tests/stages/",
+)
 """A long file that starts last would keep one core waiting for the other."""
 
 
