@@ -1,4 +1,7 @@
-"""Every stage is killed, of those with the same code one, and some are on a full disk: each output is the old one, the new one or not there.
+"""Every stage is killed, one of those with the same code; each output is the old one, the new one or not there.
+
+Some are on a full disk.
+
 
 One module, since all of it shares the process that has loaded TensorFlow and the stages.
 """
