@@ -14,6 +14,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_runs import resume_flow_run
 
+import deliver
 import nightly
 from child import ChildError
 from deliver import DeliveryError
@@ -96,6 +97,21 @@ def test_a_night_that_is_cut_off_anywhere_is_resumed_by_the_next(team: Team, mon
     assert team.night().is_completed()
     assert team.sent == ["mf#prod#1", "Nightly run: mf goes into production."]
     assert not nightly.has_work(team.workspace)
+
+
+def test_a_remote_that_is_gone_for_a_while_is_tried_again(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def gone_twice(*_: object) -> None:
+        tries.append(len(tries))
+        if len(tries) < 3:
+            raise ChildError("failed", ["ERROR: unable to connect"])
+
+    monkeypatch.setattr(deliver, "push_data", gone_twice)
+    monkeypatch.setattr(nightly, "push_data", nightly.push_data.with_options(retry_delay_seconds=0))
+    assert team.night().is_completed()
+    assert len(tries) == 3
+    assert team.sent == ["mf#prod#1", "Nightly run: mf goes into production."]
 
 
 def test_a_model_that_is_not_better_changes_nothing_in_production(team: Team) -> None:
