@@ -31,6 +31,7 @@ def figures(workspace: Path) -> Row:
     metrics = _json(workspace / "reports/metrics.json")
     decision = _json(workspace / "reports/decision/decision.json")
     primary = decision.get("primary") or {}
+    metric = primary.get("metric", "ndcg@10")
     started = flow_run.scheduled_start_time
     return {
         "run": flow_run.name,
@@ -38,7 +39,8 @@ def figures(workspace: Path) -> Row:
         "data": (data_version(workspace) or "")[:7] or None,
         "rows": validation.get("rows"),
         "quarantine share": validation.get("share"),
-        **{name: metrics.get(name, {}).get("ndcg@10") for name in ("mf", "softmax", "two_tower")},
+        "metric": metric,
+        **{name: metrics.get(name, {}).get(metric) for name in ("mf", "softmax", "two_tower")},
         "challenger": (decision.get("challenger") or {}).get("model"),
         "difference": primary.get("difference"),
         "decision": decision.get("outcome"),
