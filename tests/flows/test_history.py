@@ -25,7 +25,11 @@ def test_each_night_adds_a_row_and_the_newest_comes_first(tmp_path: Path) -> Non
     one_night.with_options(flow_run_name="without-any-file")(tmp_path)
     write(tmp_path, "reports/validation.json", {"tables": {"interactions": {"rows": 1234, "share": 0.0125}}})
     write(tmp_path, "reports/metrics.json", {"mf": {"recall@20": 0.25}, "softmax": {"recall@20": 0.28}})
-    decision = {"outcome": "hold", "challenger": {"model": "mf"}, "primary": {"metric": "recall@20", "difference": -0.03}}
+    decision = {
+        "outcome": "hold",
+        "challenger": {"model": "mf"},
+        "primary": {"metric": "recall@20", "difference": -0.03},
+    }
     write(tmp_path, "reports/decision/decision.json", decision)
     one_night.with_options(flow_run_name="with-all")(tmp_path)
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["history"]))
