@@ -193,10 +193,13 @@ def _set_up(layout: Layout, options: Options) -> None:
 
 
 def _prefect(layout: Layout, options: Options, *arguments: str) -> None:
+    # Where Prefect finds the variable it writes this path into the deployments: the worker is to fill it in.
+    told = {**supervision.environment(layout, options), "NO_COLOR": "1"}
+    told.pop("BAKEOFF_HOME", None)
     done = subprocess.run(
         ["prefect", *arguments],
         cwd=PROJECT,
-        env={**supervision.environment(layout, options), "NO_COLOR": "1"},
+        env=told,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

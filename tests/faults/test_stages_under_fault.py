@@ -18,9 +18,11 @@ from stage_walk import StageWalk, hidden
 from tiny_project import dvc, new_project
 
 STAGES = stages()
-ALIKE = ("evaluate@", "items@")
+ALIKE = ("evaluate@", "items@", "variants@")
 """Stages that run the same code for every model: one of each is killed."""
-KILLED = [stage for stage in STAGES if not stage.name.startswith(ALIKE) or stage.name.endswith("@softmax")]
+KILLED = [
+    stage for stage in STAGES if not stage.name.startswith(ALIKE) or stage.name.endswith(("@softmax", "@new-items"))
+]
 KILLED_AT = {
     "validate": "reports/validation.json",
     "split": "artifacts/split",

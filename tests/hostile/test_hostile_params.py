@@ -199,13 +199,13 @@ GARBAGE = st.recursive(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(list(Params.model_fields)) | NAMES, GARBAGE, max_size=4))
 def test_any_values_are_parameters_or_refused(values):
     _are_parameters_or_refused(lambda: parse_params(values))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.sampled_from(list(LEAVES)), GARBAGE)
 def test_any_value_of_a_parameter_is_taken_or_refused(keys, value):
     _are_parameters_or_refused(lambda: parse_params(nested(keys, value)))
@@ -240,7 +240,7 @@ def mutated(draw) -> bytes:
     return text
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(text=mutated())
 def test_any_change_of_the_shipped_file_gives_parameters_or_a_refusal(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "mutated.yaml"

@@ -65,11 +65,11 @@ def test_nothing_is_left_to_do_after_a_run(finished: Path) -> None:
 
 
 def test_a_second_workspace_gives_the_same_lock_but_for_measured_costs(finished: Path, tmp_path: Path) -> None:
-    # Each kind of training once, and an evaluation: the other models go through the same code.
+    # By the command as it is, each stage a process of its own: the first one ran in forks.
     second = new_workspace(tmp_path / "workspace")
-    call("dvc", "repro", "train_ease", "evaluate@mf", "train_softmax", cwd=second)
+    call("dvc", "repro", "train_softmax", cwd=second)
     again = lock(second)
-    assert len(again) == 6
+    assert len(again) == 3
     assert again == {name: stage for name, stage in lock(finished).items() if name in again}
 
 

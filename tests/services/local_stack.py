@@ -49,6 +49,7 @@ class LocalStack:
             **kept,
             "BAKEOFF_DATABASE_URL": f"postgresql://reader:{SECRET}@127.0.0.1/shop",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_CLIENT_MAX_RETRIES": "6",
             "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.2",
         }
 

@@ -3,6 +3,7 @@
 One stack serves all tests; each run of a flow is a process of its own and costs seconds, so tests share runs too.
 """
 
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.error import HTTPError
 
 import psutil
 import pytest
@@ -51,13 +53,13 @@ def stormy(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Simpl
             stdout=output,
             stderr=output,
         )
+    until(lambda: WAITING in log.read_text() or other.poll() is not None, "the other run does not come to its lock")
     before = {name: stack.program(name).pid for name in PROGRAMS}
     for names in (("postgresql",), ("server", "worker-1")):
         for name in names:
             os.kill(before[name], signal.SIGKILL)
         for name in names:
             until(lambda name=name: restarted(stack, name, before[name]), f"{name} is not started again")
-    until(lambda: WAITING in log.read_text() or other.poll() is not None, "the other run does not come to its lock")
     project.let_go()
     run, status = stack.ended(id), other.wait()
     return SimpleNamespace(project=project, run=run, before=before, other=status, printed=log.read_text())
@@ -99,6 +101,30 @@ def test_a_second_up_changes_nothing(stack: LocalStack) -> None:
     before = {name: stack.program(name).pid for name in PROGRAMS}
     assert "runs already" in stack.up()
     assert {name: stack.program(name).pid for name in PROGRAMS} == before
+
+
+def test_the_nightly_deployment_is_scheduled_and_runs_one_at_a_time(stack: LocalStack) -> None:
+    (nightly,) = [each for each in stack.ask("deployments/filter") if each["name"] == "nightly"]
+    (schedule,) = nightly["schedules"]
+    assert schedule["active"]
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 3 * * *", "UTC")
+    assert nightly["entrypoint"] == "flows/nightly.py:nightly"
+    assert nightly["global_concurrency_limit"]["limit"] == 1
+
+
+def test_no_path_of_the_deploying_machine_is_deployed(stack: LocalStack) -> None:
+    deployments = stack.ask("deployments/filter")
+    assert {each["name"] for each in deployments} == {"nightly", "on-demand", "what-if", "study"}
+    told = json.dumps(deployments)
+    place = told.find(str(REPOSITORY))
+    assert place < 0, told[place - 200 : place + 80]
+
+
+def test_a_wrong_parameter_is_refused_before_there_is_a_run(stack: LocalStack) -> None:
+    (on_demand,) = [each for each in stack.ask("deployments/filter") if each["name"] == "on-demand"]
+    body = {"parameters": {"stage_timeout_seconds": -1}}
+    with pytest.raises(HTTPError, match=r"409|422"):
+        stack.ask(f"deployments/{on_demand['id']}/create_flow_run", body)
 
 
 def test_a_run_outlives_database_server_and_worker(stormy: SimpleNamespace) -> None:
