@@ -90,7 +90,7 @@ def test_a_large_archive_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.
 SOUND = zipped(("x/one", b"hello world " * 20), ("x/two", b"abc"))
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     changes=st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.binary(max_size=4), st.integers(0, 4)), max_size=3),
     method=st.sampled_from([0, 8, 12, 14, 99]),

@@ -205,7 +205,7 @@ def test_any_values_are_parameters_or_refused(values):
     _are_parameters_or_refused(lambda: parse_params(values))
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(st.sampled_from(list(LEAVES)), GARBAGE)
 def test_any_value_of_a_parameter_is_taken_or_refused(keys, value):
     _are_parameters_or_refused(lambda: parse_params(nested(keys, value)))
@@ -240,7 +240,7 @@ def mutated(draw) -> bytes:
     return text
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(text=mutated())
 def test_any_change_of_the_shipped_file_gives_parameters_or_a_refusal(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "mutated.yaml"

@@ -50,7 +50,7 @@ def written(rows: list[list[str]], end: str, quoting: int = csv.QUOTE_MINIMAL) -
     return stream.getvalue().encode()
 
 
-@settings(max_examples=90)
+@settings(max_examples=50)
 @given(TABLES, ENDS, DAMAGE)
 def test_what_is_read_is_what_a_strict_reader_of_csv_reads(rows, end, damage) -> None:
     width = len(rows[0]) if rows else 2
