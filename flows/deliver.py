@@ -4,13 +4,13 @@ In this order: whoever sees the commit finds what it names. Every step looks at 
 was killed between two of them is resumed by the next.
 """
 
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bakeoff.errors import BakeoffError
 from bakeoff.registry.events import read_events
+from bakeoff.registry.git import ask, check_repository, order
 from child import ChildError, Log, read_output, run_child
 from dvc_stages import DVC
 
@@ -37,11 +37,6 @@ def git(workspace: Path, *arguments: str) -> str:
     return read_output(["env", "GIT_TERMINAL_PROMPT=0", "git", *arguments], workspace)
 
 
-def has_history(workspace: Path) -> bool:
-    """Whether the workspace lies in a Git repository that has a commit."""
-    return _succeeds(workspace, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-
-
 def has_remote(workspace: Path) -> bool:
     """Whether there is anybody to deliver to."""
     return _succeeds(workspace, "remote", "get-url", REMOTE)
@@ -54,11 +49,10 @@ def update(workspace: Path, log: Log) -> None:
         ChildError: the remote can't be reached.
         DeliveryError: work that is not committed would be mixed into the results, or the histories can't be joined.
     """
-    if not has_history(workspace):
-        raise DeliveryError(
-            f"{workspace.resolve()} is no Git repository with a commit, and results would have no history: `git init`, "
-            "commit the project, run again"
-        )
+    try:
+        check_repository(workspace)
+    except BakeoffError as error:
+        raise DeliveryError(str(error)) from None
     if (workspace / git(workspace, "rev-parse", "--git-path", "rebase-merge")).exists():
         git(workspace, "rebase", "--abort")  # a run was killed while it joined histories
     _refuse_changes(workspace)
@@ -66,12 +60,13 @@ def update(workspace: Path, log: Log) -> None:
         log(f"No remote `{REMOTE}`: nothing to take in, and results will stay here.")
         return
     git(workspace, "fetch", "--quiet", "--tags", REMOTE)
-    branch = current_branch(workspace)
-    theirs = f"{REMOTE}/{branch}"
+    theirs = f"{REMOTE}/{current_branch(workspace)}"
     if not _succeeds(workspace, "rev-parse", "--verify", "--quiet", f"refs/remotes/{theirs}"):
-        log(f"{REMOTE} has no branch {branch} yet.")
+        log(f"There is no {theirs} yet.")
         return
-    behind, ahead = (int(_count(workspace, span)) for span in (f"HEAD..{theirs}", f"{theirs}..HEAD"))
+    behind, ahead = (
+        int(git(workspace, "rev-list", "--count", span)) for span in (f"HEAD..{theirs}", f"{theirs}..HEAD")
+    )
     if not behind:
         return
     with _set_aside(workspace, theirs):
@@ -128,7 +123,6 @@ def push_history(workspace: Path, log: Log) -> bool:
     """
     if not has_remote(workspace):
         return False
-    branch = current_branch(workspace)
     new = unsent(workspace)
     if not new:
         return False
@@ -138,7 +132,7 @@ def push_history(workspace: Path, log: Log) -> bool:
         if any("rejected" in line for line in error.tail):
             raise DeliveryError(
                 f"{REMOTE} has taken in something else since this run began, and nothing of this run. Run it again: it "
-                f"takes that in first. `git log HEAD..{REMOTE}/{branch}` shows it",
+                f"takes that in first. `git log HEAD..{REMOTE}/{current_branch(workspace)}` shows it",
                 error.tail,
             ) from None
         raise
@@ -178,9 +172,10 @@ def current_branch(workspace: Path) -> str:
 
 
 def _refuse_changes(workspace: Path) -> None:
-    changed = [line[3:] for line in _git_lines(workspace, "status", "--porcelain", "--untracked-files=no")]
+    # As it is, not stripped: lines may begin with blanks.
+    changed = order(workspace, "status", "--porcelain", "--untracked-files=no").splitlines()
     # A name with unusual characters comes in quotation marks, and of a rename the new name counts.
-    names = [name.rpartition(" -> ")[2].strip('"') for name in changed]
+    names = [line[3:].rpartition(" -> ")[2].strip('"') for line in changed]
     own = [name for name in names if Path(name).parts[0] not in RESULTS]
     if own:
         raise DeliveryError(
@@ -191,10 +186,9 @@ def _refuse_changes(workspace: Path) -> None:
 
 def _join(workspace: Path, theirs: str, log: Log) -> None:
     """Put the commits of runs that did not get out on top of what others pushed meanwhile."""
-    messages = git(workspace, "log", f"{theirs}..HEAD", f"--format=%h %(trailers:key={TRAILER},valueonly)%n").split(
-        "\n"
-    )
-    others = [line.split()[0] for line in messages if len(line.split()) == 1]
+    by_run = f"--format=%h %(trailers:key={TRAILER},valueonly,separator=%x20)"
+    commits = [line.split() for line in git(workspace, "log", f"{theirs}..HEAD", by_run).splitlines()]
+    others = [words[0] for words in commits if len(words) == 1]
     if others:
         raise DeliveryError(
             f"This clone has commits that {theirs} lacks and no run made ({', '.join(others)}), and lacks commits that "
@@ -238,23 +232,11 @@ def _set_aside(workspace: Path, theirs: str) -> Iterator[None]:
             data.write_bytes(ours)
 
 
-def _count(workspace: Path, span: str) -> str:
-    return git(workspace, "rev-list", "--count", span)
-
-
 def _author(workspace: Path) -> list[str]:
     """Git refuses to commit as nobody: where it is not told who, it is Bakeoff."""
     missing = [name for name in _AUTHOR if not _succeeds(workspace, "config", name)]
     return [option for name in missing for option in ("-c", f"{name}={_AUTHOR[name]}")]
 
 
-def _git_lines(workspace: Path, *arguments: str) -> list[str]:
-    """Lines as they are: `status --porcelain` begins lines with blanks."""
-    done = subprocess.run(["git", *arguments], cwd=workspace, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()
-
-
 def _succeeds(workspace: Path, *arguments: str) -> bool:
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-    done = subprocess.run(["git", *arguments], cwd=workspace, env=environment, capture_output=True, check=False)
-    return done.returncode == 0
+    return ask(workspace, *arguments) is not None

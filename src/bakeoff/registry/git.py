@@ -1,4 +1,4 @@
-"""Git, as the registry asks it."""
+"""Git, as the registry and all that tell versions by its history ask it."""
 
 import os
 import subprocess
