@@ -7,28 +7,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from forking import serve
-
-STAGES = "fetch validate split train_mf train_softmax evaluate variants planted serving rerank items compare study"
-MODULES = (
-    "great_expectations sklearn.manifold bakeoff.cli bakeoff.validation.inspector bakeoff.validation.tables "
-    "bakeoff.models.exported bakeoff.variants.training bakeoff.stages.growth bakeoff.stages.unbiasedness "
-    "bakeoff.stages.train_ease bakeoff.stages.train_popularity bakeoff.stages.train_recent_popularity "
-    "bakeoff.stages.train_two_tower"
-)
+from forking import load_stages, serve
 
 
 def load() -> None:
-    """Import what stages import, and run nothing of TensorFlow: its threads would not be there in a child."""
+    """What stages import, with less to trace and to compile."""
     importlib.import_module("bakeoff")  # its settings must stand before TensorFlow is imported
     numba, tensorflow = map(importlib.import_module, ("numba", "tensorflow"))
     # Nothing here is written with Python's ifs and loops over tensors, and looking for them is most of the tracing.
     tensorflow.function = partial(tensorflow.function, autograph=False)
-    devices = tensorflow.config.list_logical_devices
-    tensorflow.config.list_logical_devices = list
-    for name in (*MODULES.split(), *(f"bakeoff.stages.{stage}" for stage in STAGES.split())):
-        importlib.import_module(name)
-    tensorflow.config.list_logical_devices = devices
+    load_stages()
     numba.njit(lambda: 0)()  # fills its tables of types, which takes longer than to load all of our kernels
 
 

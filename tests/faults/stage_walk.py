@@ -42,7 +42,7 @@ class StageWalk:
         YAML().dump(params, self.root / "params.yaml")
         self.files = folder / "files"
         small_project.own_files(self.files)
-        self._server = Server("stage_server.py")
+        self._server = Server(Path(__file__).with_name("stage_server.py"))
         self.run(["fetch", "--from", str(self.files)])
 
     def close(self) -> None:

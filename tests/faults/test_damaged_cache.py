@@ -25,12 +25,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def project(done: Path, tmp_path: Path) -> Path:
-    shutil.copytree(done, tmp_path / "project")
-    return tmp_path / "project"
-
-
 def damage(path: Path) -> None:
     """Flip bits where they lie, as a disk does: the file keeps its size and its mode."""
     mode = path.stat().st_mode

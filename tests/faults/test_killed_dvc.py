@@ -23,12 +23,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def project(done: Path, tmp_path: Path) -> Path:
-    shutil.copytree(done, tmp_path / "project")
-    return tmp_path / "project"
-
-
 def run(stage: str, project: Path) -> tuple[Outcome, list[str]]:
     """What a flow does about a stage; what it says."""
     said: list[str] = []

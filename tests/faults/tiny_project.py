@@ -64,7 +64,7 @@ def attempt(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @cache
 def _dvc_server() -> Server:
-    server = Server("dvc_server.py")
+    server = Server(Path(__file__).with_name("dvc_server.py"))
     atexit.register(server.close)
     return server
 

@@ -1,9 +1,13 @@
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from flow_project import call
 from prefect.client.schemas.objects import State
+from ruamel.yaml import YAML
+from small_project import small_params
 
 import ingest as module
 from child import ChildError
@@ -115,3 +119,32 @@ def test_only_a_database_that_cannot_be_reached_is_asked_again(
 def test_the_waits_between_attempts_double() -> None:
     assert take_in.retries == 3
     assert take_in.retry_delay_seconds == [15, 30, 60]
+
+
+EVENTS = """SELECT who, what, to_timestamp(at) AS "when", stars FROM (VALUES
+    ('u1', 'i1', 1600000000, 4), ('u1', 'i2', 1600000060, 5), ('u2', 'i1', 1600000120, 3)
+) AS events (who, what, at, stars){more}"""
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_rows_of_a_database_become_a_version_of_the_data(
+    empty_project: Path, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAKEOFF_DATABASE_URL", database)
+    root, queries = tmp_path / "project", tmp_path / "queries"
+    shutil.copytree(empty_project, root)
+    params = small_params()
+    params["data"] |= {"user_features": {}, "item_features": {}}
+    YAML().dump(params, root / "params.yaml")
+    queries.mkdir()
+    ended = []
+    for more in ("", "", " UNION ALL SELECT 'u2', 'i3', to_timestamp(1600000180), 1"):
+        (queries / "interactions.sql").write_text(EVENTS.format(more=more))
+        ended.append(ingest(root, queries=queries, return_state=True))
+    assert [state.name for state in ended] == ["New data", "Unchanged", "New data"], ended
+    rows = (root / "data/interactions.csv").read_text().splitlines()
+    assert rows[:2] == ["user_id,item_id,timestamp,rating", "u1,i1,1600000000,4"]
+    assert rows[-1] == "u2,i3,1600000180,1"
+    assert call(sys.executable, "-m", "dvc", "status", cwd=root) == "Data and pipelines are up to date.\n"
+    kept = [path for path in root.rglob("*") if path.is_file() and database in path.read_text(errors="ignore")]
+    assert kept == []

@@ -10,17 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-MODULES = (
-    "numba great_expectations sklearn.manifold dvc.api bakeoff.cli "
-    "bakeoff.validation.inspector bakeoff.validation.tables "
-    "bakeoff.models.exported bakeoff.stages.unbiasedness bakeoff.stages.train_ease bakeoff.stages.train_popularity "
-    "bakeoff.stages.train_recent_popularity bakeoff.stages.train_two_tower bakeoff.stages.validate "
-    "bakeoff.stages.split bakeoff.stages.evaluate bakeoff.stages.variants bakeoff.stages.planted "
-    "bakeoff.stages.serving bakeoff.stages.rerank bakeoff.stages.items bakeoff.stages.compare bakeoff.stages.growth "
-    "bakeoff.stages.fetch bakeoff.drift.judging bakeoff.stages.drift bakeoff.stages.decide bakeoff.stages.promote"
-)
+from forking import become, load_stages
+
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
@@ -54,21 +48,6 @@ def warm_stages(folder: Path) -> Iterator[str]:
         server.stdout.close()
 
 
-def load() -> None:
-    """Import what stages import, and run nothing of TensorFlow: its threads would not be there in a child."""
-    import importlib
-
-    import tensorflow
-
-    import bakeoff  # noqa: F401 - settings of TensorFlow, which must stand before it is imported
-
-    devices = tensorflow.config.list_logical_devices
-    tensorflow.config.list_logical_devices = list
-    for name in MODULES.split():
-        importlib.import_module(name)
-    tensorflow.config.list_logical_devices = devices
-
-
 def serve(listener: socket.socket) -> None:
     """Answer one command after the other, each in a child of its own."""
     while True:
@@ -80,41 +59,30 @@ def serve(listener: socket.socket) -> None:
                 told += connection.recv(65536)
             pid = os.fork()
             if pid == 0:
-                become(files, *json.loads(told))
+                become(partial(run, files, *json.loads(told)))
             for file in files:
                 os.close(file)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             connection.sendall((status if status >= 0 else 1).to_bytes(1, "big"))
 
 
-def become(files: list[int], arguments: list[str], directory: str, environment: dict[str, str]) -> None:
-    """Be the command. Does not return."""
+def run(files: list[int], arguments: list[str], directory: str, environment: dict[str, str]) -> None:
+    """Be the command of whoever asked."""
     for number, file in enumerate(files):
         os.dup2(file, number)
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["bakeoff", *arguments]
-    status = 70
-    try:
-        from bakeoff import cli
+    from bakeoff import cli
 
-        cli.main()
-        status = 0
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 - the server must not go on as a second one
-        sys.excepthook(*sys.exc_info())
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    cli.main()
 
 
 if __name__ == "__main__":
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind(sys.argv[1])
         unix.listen()
-        load()
+        load_stages()
         print("ready", flush=True)
         serve(unix)

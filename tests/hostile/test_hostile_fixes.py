@@ -19,7 +19,6 @@ from bakeoff.datasets.own import read_directory
 from bakeoff.errors import BakeoffError
 from bakeoff.params import ColumnParams, DataParams, SoftmaxParams, load_params, parse_params
 from bakeoff.stages import recommend, validate
-from bakeoff.stages.files import write_text
 from bakeoff.workspace import Workspace
 from dvc_experiments import check_overrides
 
@@ -43,15 +42,6 @@ def test_a_pipe_in_the_place_of_a_table_is_not_waited_for(tmp_path: Path) -> Non
     finally:
         os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
         writer.join()
-
-
-def test_a_link_in_the_place_of_what_is_half_written_is_not_written_through(tmp_path: Path) -> None:
-    victim = tmp_path / "victim"
-    victim.write_text("kept")
-    (tmp_path / ".report.md.part").symlink_to(victim)
-    write_text(tmp_path / "report.md", "new")
-    assert victim.read_text() == "kept"
-    assert (tmp_path / "report.md").read_text() == "new"
 
 
 def test_a_file_that_is_but_a_byte_order_mark_is_empty(tmp_path: Path) -> None:

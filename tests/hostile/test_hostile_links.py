@@ -74,10 +74,11 @@ def test_a_file_that_a_link_leads_to_is_read_and_never_written(
     assert elsewhere.read_text() == "user_id\nu\nv\n"
 
 
-def test_a_link_in_the_place_of_a_report_is_replaced_and_not_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["report.md", ".report.md.part"])
+def test_a_link_in_the_place_of_a_report_or_of_its_half_is_not_followed(tmp_path: Path, name: str) -> None:
     victim = tmp_path / "victim"
     victim.write_text("kept")
-    (tmp_path / "report.md").symlink_to(victim)
+    (tmp_path / name).symlink_to(victim)
     write_text(tmp_path / "report.md", "new")
     assert victim.read_text() == "kept"
     assert (tmp_path / "report.md").read_text() == "new"

@@ -3,17 +3,16 @@
 import csv
 import io
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from chromium import chromium
 from hostile_texts import FEATURE, MARKUP, SHELL
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import sync_playwright
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import parse_params
@@ -178,11 +177,7 @@ def test_hostile_values_in_the_data_docs_are_shown_and_do_not_run(docs: Path) ->
 
 def opened(pages: list[Path]) -> Iterator[str]:
     """Text of each page in a browser, after nothing ran."""
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("Debian's chromium is not installed: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+    with chromium() as browser:
         for file in pages:
             page = browser.new_page()
             asked: list[str] = []
@@ -195,7 +190,6 @@ def opened(pages: list[Path]) -> Iterator[str]:
             assert not [url for url in asked if "evil" in url]
             assert page.locator("[onerror], [onclick*=hacked], [onmouseover], img[src*=evil]").count() == 0
             yield page.locator("body").text_content() or ""
-        browser.close()
 
 
 def test_the_verdict_is_json_whatever_the_files_hold(validated: Workspace) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.evaluation.ranking import TopLists
+from bakeoff.models.raw_features import raw_features
 from bakeoff.preparation.features import Scale, TableEncoding
 from bakeoff.preparation.histories import PAD, Histories
-from bakeoff.promotion.asking import Asker, Question, Served, pessimistic, raw_features
+from bakeoff.promotion.asking import Asker, Question, Served, pessimistic
 from bakeoff.promotion.leaks import knows_answers
 
 FEATURES = TableEncoding(dense={"age": Scale(mean=30, std=10), "gone": Scale(mean=0, std=1)}, categorical={"job": ()})

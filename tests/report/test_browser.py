@@ -1,14 +1,14 @@
 """The pages in Debian's chromium: what sections, charts and links do is asked of whatever the page has."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
+from chromium import chromium
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from study_files import DATASET, cost, sampling, unbiasedness
 from versions import compared, version
 
@@ -43,13 +43,8 @@ class Opened:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("Debian's chromium is not installed: apt-get install chromium")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 def open_file(browser: Browser, file: Path, width: int = 1280, scheme: str = "light") -> Opened:

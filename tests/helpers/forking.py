@@ -1,5 +1,6 @@
 """Commands in forked children of one process that has loaded their libraries: neither start nor kill costs much."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -7,16 +8,31 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+MODULES = (
+    "numba great_expectations sklearn.manifold dvc.api bakeoff.cli "
+    "bakeoff.validation.inspector bakeoff.validation.tables "
+    "bakeoff.models.exported bakeoff.stages.unbiasedness bakeoff.stages.train_ease bakeoff.stages.train_popularity "
+    "bakeoff.stages.train_recent_popularity bakeoff.stages.train_two_tower bakeoff.stages.validate "
+    "bakeoff.stages.split bakeoff.stages.evaluate bakeoff.stages.variants bakeoff.stages.planted "
+    "bakeoff.stages.serving bakeoff.stages.rerank bakeoff.stages.items bakeoff.stages.compare bakeoff.stages.growth "
+    "bakeoff.stages.fetch bakeoff.drift.judging bakeoff.stages.drift bakeoff.stages.decide bakeoff.stages.promote"
+)
+"""Of stages and of what they import inside their functions."""
 
 
 class Server:
-    """A program beside this file that calls `serve`, as seen by the tests."""
+    """A program that calls `serve`, as seen by the tests."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: Path) -> None:
         """Start it, and wait until it has loaded everything."""
-        path = Path(__file__).with_name(program)
-        self._process = subprocess.Popen([sys.executable, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            [sys.executable, program],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         self._answer()
 
     def attempt(self, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,19 +78,19 @@ def _forked(command: dict[str, Any], run: Callable[[dict[str, Any]], None]) -> d
         if pid == 0:
             os.dup2(printed.fileno(), 1)
             os.dup2(printed.fileno(), 2)
-            _run(command, run)
+            os.setsid()
+            os.chdir(command["workspace"])
+            become(lambda: run(command))
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         printed.seek(0)
         return {"status": status, "printed": printed.read().decode(errors="replace")}
 
 
-def _run(command: dict[str, Any], run: Callable[[dict[str, Any]], None]) -> None:
-    """The child; does not return."""
+def become(command: Callable[[], None]) -> NoReturn:
+    """Run a command in a forked child, and end as its process would."""
     status = 70
     try:
-        os.setsid()
-        os.chdir(command["workspace"])
-        run(command)
+        command()
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(bool(end.code))
@@ -84,3 +100,14 @@ def _run(command: dict[str, Any], run: Callable[[dict[str, Any]], None]) -> None
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def load_stages() -> None:
+    """Import what stages import, and run nothing of TensorFlow: its threads would not be there in a child."""
+    importlib.import_module("bakeoff")  # its settings must stand before TensorFlow is imported
+    tensorflow = importlib.import_module("tensorflow")
+    devices = tensorflow.config.list_logical_devices
+    tensorflow.config.list_logical_devices = list
+    for name in MODULES.split():
+        importlib.import_module(name)
+    tensorflow.config.list_logical_devices = devices
