@@ -77,18 +77,10 @@ def fetch(
 
     workspace = Workspace()
     try:
-        stage.run(
-            load_params(workspace.params),
-            workspace,
-            source=source,
-            force=force,
-            query=query,
-            inbox=inbox,
-            append=append,
-        )
+        settings = load_params(workspace.params)
+        stage.run(settings, workspace, source=source, force=force, query=query, inbox=inbox, append=append)
     except UnreachableError as error:
-        print(f"error: {_shown(str(error))}", file=sys.stderr)
-        raise typer.Exit(os.EX_TEMPFAIL) from None
+        _end(error, os.EX_TEMPFAIL)
 
 
 @app.command()
@@ -282,11 +274,6 @@ def params() -> None:
 app.add_typer(operations)
 
 
-def _shown(text: str) -> str:
-    """A message without characters that a terminal would obey: it may quote a file."""
-    return "\n".join(visible(line) for line in text.split("\n"))
-
-
 def main() -> None:
     """Entry point: a BakeoffError is printed for a person, without a trace, and so is a full disk."""
     try:
@@ -302,9 +289,10 @@ def main() -> None:
         _end(told)
 
 
-def _end(error: BakeoffError) -> NoReturn:
-    print(f"error: {_shown(str(error))}", file=sys.stderr)
-    raise SystemExit(1) from None
+def _end(error: BakeoffError, status: int = 1) -> NoReturn:
+    told = "\n".join(map(visible, str(error).split("\n")))  # it may quote a file
+    print(f"error: {told}", file=sys.stderr)
+    raise SystemExit(status) from None
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from bakeoff.drift.distributions import Feature, features
 from bakeoff.drift.findings import Drift, Finding, Severity, moved_most
 from bakeoff.drift.snapshot import Snapshot, days
 from bakeoff.params import DataParams, DriftParams
-from bakeoff.validation.gx import gx, gxe
+from bakeoff.validation.gx import Runner, gxe
 
 RECENT_DAYS = 28
 """Newest days of the reference, beside which the new ones are set."""
@@ -43,20 +43,20 @@ def judge(before: Snapshot, now: Snapshot, data: DataParams, limits: DriftParams
     Raises:
         RuntimeError: Great Expectations could not compute an expectation.
     """
-    context = _Context()
+    runner = Runner()
     volume: dict[str, Any] = {}
     findings: list[Finding] = []
     for name, table in now.tables().items():
         rows = len(before.tables()[name]), len(table)
         volume[name] = {"before": rows[0], "now": rows[1], "ratio": round(rows[1] / max(rows[0], 1), DIGITS)}
-        findings += context.run(name, _of_rows(name, *rows, limits), table)
+        findings += _run(runner, name, _of_rows(name, *rows, limits), table)
     volume["days"], expected, frame = _of_days(before, now, limits)
-    findings += context.run("days", expected, frame)
+    findings += _run(runner, "days", expected, frame)
     found, notes = features(before, now, data, limits.bins)
     judged = []
     for number, feature in enumerate(found):
         column = pd.DataFrame({feature.label: feature.codes})
-        judged.append((feature, context.run(f"feature {number}", [_of_feature(feature, limits)], column)[0]))
+        judged.append((feature, _run(runner, f"feature {number}", [_of_feature(feature, limits)], column)[0]))
     return Drift(since, commit, [*findings, *(finding for _, finding in judged)], volume, judged, notes)
 
 
@@ -138,30 +138,12 @@ def _expected(
     return _Expected(finding, kind(description=sentence, severity=severity, **settings), unit)
 
 
-class _Context:
-    """An ephemeral GX context, without analytics and progress bars."""
-
-    def __init__(self) -> None:
-        self._context = gx.get_context(mode="ephemeral")
-        self._context.enable_analytics(False)
-        self._context.variables.progress_bars = {"globally": False}
-        self._source = self._context.data_sources.add_pandas("drift")
-
-    def run(self, name: str, expected: Sequence[_Expected], frame: pd.DataFrame) -> list[Finding]:
-        """Judge a table; the findings in the order of what was expected, with what was observed."""
-        if not expected:
-            return []
-        suite = self._context.suites.add(gx.ExpectationSuite(name=name))
-        for number, each in enumerate(expected):
-            each.expectation.meta = {"number": number}
-            suite.add_expectation(each.expectation)
-        rows = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("rows")
-        definition = self._context.validation_definitions.add(
-            gx.ValidationDefinition(name=name, data=rows, suite=suite)
-        )
-        result = definition.run(batch_parameters={"dataframe": frame})
-        by_number = {each.expectation_config.meta["number"]: each for each in result.results}
-        return [_found(each, by_number[number]) for number, each in enumerate(expected)]
+def _run(runner: Runner, name: str, expected: Sequence[_Expected], frame: pd.DataFrame) -> list[Finding]:
+    """Judge a table; the findings in the order of what was expected, with what was observed."""
+    if not expected:
+        return []
+    results = runner.run(name, [each.expectation for each in expected], frame)
+    return [_found(each, result) for each, result in zip(expected, results, strict=True)]
 
 
 def _found(expected: _Expected, result: Any) -> Finding:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluation import accuracy
 from bakeoff.evaluation.ranking import TopLists
+from bakeoff.models.raw_features import raw_features
 from bakeoff.preparation.features import TableEncoding
 from bakeoff.preparation.histories import PAD, Histories
 
@@ -116,21 +117,6 @@ class Asker:
         """Place of each id in the current vocabulary, PAD for none."""
         found = np.asarray(ids)
         return np.asarray(self._index.get_indexer(found.ravel()).reshape(found.shape), np.int32)
-
-
-def raw_features(encoding: TableEncoding, users: pd.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Raw values in the order in which a model takes them: dense [n, D], NaN where unknown, and text [n, K], "".
-
-    A column that the current data no longer have is unknown for everyone.
-    """
-    nothing = np.zeros((len(users), 0))
-    there = users.reindex(columns=[*encoding.dense, *encoding.categorical])
-    dense = [pd.to_numeric(there[name], errors="coerce").to_numpy(np.float32) for name in encoding.dense]
-    text = [there[name].astype("str").where(there[name].notna(), "").to_numpy(np.str_) for name in encoding.categorical]
-    return (
-        np.stack(dense, axis=1) if dense else nothing.astype(np.float32),
-        np.stack(text, axis=1) if text else nothing.astype(np.str_),
-    )
 
 
 def pessimistic(lists: TopLists, truth: Histories) -> TopLists:

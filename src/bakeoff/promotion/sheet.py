@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import altair as alt
 import pandas as pd
-from markupsafe import Markup
 
 from bakeoff.promotion.decision import Decision, Outcome, Side
 from bakeoff.promotion.gate import Guardrail, Primary
@@ -23,17 +22,6 @@ LABELS = {
     "model_bytes": "Exported model",
 }
 """Guardrails, for people."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A still chart with what is said of it."""
-
-    key: str
-    title: str
-    alt: str
-    sentence: str
-    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -180,7 +168,7 @@ def chart(primary: Primary, names: tuple[str, str]) -> Spec:
     return finish(alt.layer(rules, text, interval, point), height=90)
 
 
-def _picture(decision: Decision) -> Picture | None:
+def _picture(decision: Decision) -> sheets.Picture | None:
     primary = decision.primary
     if primary is None or math.isnan(primary.low):
         return None
@@ -188,7 +176,7 @@ def _picture(decision: Decision) -> Picture | None:
     names = (challenger, opponent) if challenger != opponent else ("challenger", "production")
     where = "above" if primary.success else "below" if primary.high < -primary.margin else "not wholly above"
     bound = "0" if primary.margin == 0 else f"{formats.signed(-primary.margin, 3)}, the margin"
-    return Picture(
+    return sheets.Picture(
         key="difference",
         title=f"{formats.metric_label(primary.metric)}: {names[0]} − {names[1]}",
         alt=f"The mean difference {formats.signed(primary.difference)} with its interval from "

@@ -1,9 +1,6 @@
 """Drift for people: a page, the same in Markdown, a picture, and the sentences of all of them."""
 
-from dataclasses import dataclass
-
 import pandas as pd
-from markupsafe import Markup
 
 from bakeoff.drift.findings import Drift, Finding, Outcome
 from bakeoff.report import drift_charts, formats, markdown_tables, sheets
@@ -12,17 +9,6 @@ from bakeoff.report.tables import Cell, Column, Table
 Events = tuple["pd.Series[int]", "pd.Series[int]"]
 """Events by day, of the reference and of the new data."""
 _EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A still chart with what is said of it."""
-
-    key: str
-    title: str
-    alt: str
-    sentence: str
-    svg: Markup
 
 
 def headline(drift: Drift) -> str:
@@ -68,7 +54,7 @@ def finding_table(drift: Drift) -> Table:
 def html(drift: Drift, events: Events) -> str:
     """The page: no script."""
     pictures = [
-        Picture(
+        sheets.Picture(
             key="volume",
             title="Events over time",
             alt="Line chart: the number of events over time, in production and now.",
@@ -78,7 +64,7 @@ def html(drift: Drift, events: Events) -> str:
         for spec in [drift_charts.volume(*events)]
         if spec is not None
     ] + [
-        Picture(
+        sheets.Picture(
             key="features",
             title="Each feature",
             alt="Small bar charts, one per feature: a bar is the share of a bin now, the mark on it the share before.",

@@ -1,9 +1,5 @@
 """What changed between two versions, for people: a page, the same in Markdown, and the sentences of both."""
 
-from dataclasses import dataclass
-
-from markupsafe import Markup
-
 from bakeoff.evaluation.significance import Verdict
 from bakeoff.report import formats, markdown_tables, revision_tables, sheets, verdict
 from bakeoff.report.models import model_noun
@@ -11,17 +7,6 @@ from bakeoff.report.revision_tables import label
 from bakeoff.report.revisions import Change, Revisions, Version
 
 TERMS = ("interval", "holm")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A still chart with what is said of it."""
-
-    key: str
-    title: str
-    alt: str
-    sentence: str
-    svg: Markup
 
 
 def title(revisions: Revisions) -> str:
@@ -106,7 +91,7 @@ def html(revisions: Revisions) -> str:
     picture = None
     if spec is not None:
         metric = formats.metric_label(revisions.metric)
-        picture = Picture(
+        picture = sheets.Picture(
             key="changes",
             title=f"{metric}: {revisions.after.name} − {revisions.before.name}",
             alt="Interval chart: a row per model with the mean difference and its interval beside a line at zero.",

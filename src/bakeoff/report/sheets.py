@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +16,25 @@ from bakeoff.report.models import stylesheet
 
 WIDTH = 760
 """Of a chart in pixels; on a narrower page it shrinks."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A still chart with what is said of it.
+
+    Attributes:
+        key: unique on its page.
+        title: above it.
+        alt: what it is, for those who can't see it.
+        sentence: below it.
+        svg: the chart.
+    """
+
+    key: str
+    title: str
+    alt: str
+    sentence: str
+    svg: Markup
 
 
 def render(template: str, models: Iterable[str], terms: Iterable[str] = (), **values: Any) -> str:

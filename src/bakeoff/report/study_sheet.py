@@ -6,7 +6,6 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
-from markupsafe import Markup
 
 from bakeoff.report import formats, sheets, study
 from bakeoff.report.chart_parts import FEW_TICKS, Spec, finish, present, tooltip
@@ -28,14 +27,9 @@ SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)
-class Picture:
+class Picture(sheets.Picture):
     """A still chart with what is said of it and the figures behind it."""
 
-    key: str
-    title: str
-    alt: str
-    sentence: str
-    svg: Markup
     table: Table
 
 

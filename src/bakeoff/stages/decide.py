@@ -40,7 +40,7 @@ from bakeoff.report.models import REFERENCE, model_noun
 from bakeoff.report.provenance import read_data_hash
 from bakeoff.stages.files import replaced, write_json, write_text
 from bakeoff.stages.prepared import HeldOut, Prepared, load_held_out, load_prepared
-from bakeoff.stages.serving import CALLS, LIST_LENGTH, WARM_UP_CALLS, take_turns
+from bakeoff.stages.serving import CALLS, LIST_LENGTH, WARM_UP_CALLS, num_bytes, take_turns
 from bakeoff.stages.skipped import refuse_skipped, why_skipped
 from bakeoff.variants.relatedness import fit_relatedness
 from bakeoff.workspace import MODELS, Workspace, check_model
@@ -206,8 +206,7 @@ def _load(folder: Path) -> Served:
 
     encoding = FeatureEncoding.model_validate_json((folder / "features.json").read_bytes())
     module = load_serving(folder)
-    files = [file for file in (folder / "saved_model").rglob("*") if file.is_file()]
-    return Served(module, encoding.user, sum(file.stat().st_size for file in files))
+    return Served(module, encoding.user, num_bytes(folder / "saved_model"))
 
 
 def _p95(asker: Asker, served: dict[str, Served], audience: Audience, seed: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
+from bakeoff.models.raw_features import raw_features
 from bakeoff.params import Params
 from bakeoff.stages.cost import measure
 from bakeoff.stages.prepared import Prepared, load_prepared
@@ -117,14 +118,7 @@ class Questions:
         self._prepared, self._users, self._known = prepared, users, prepared.known()
         self._ids = prepared.users["user_id"].to_numpy(np.str_)
         self._item_ids = prepared.items["item_id"].to_numpy(np.str_)
-        encoding, table = prepared.encoding.user, prepared.users.iloc[users]
-        nothing = np.zeros((len(users), 0))
-        dense = [table[name].to_numpy(np.float32) for name in encoding.dense]
-        text = [
-            table[name].astype("str").where(table[name].notna(), "").to_numpy(np.str_) for name in encoding.categorical
-        ]
-        self._dense = np.stack(dense, axis=1) if dense else nothing.astype(np.float32)
-        self._text = np.stack(text, axis=1) if text else nothing.astype(np.str_)
+        self._dense, self._text = raw_features(prepared.encoding.user, prepared.users.iloc[users])
 
     def by_id(self, served: Mapping[str, Served], size: int) -> dict[str, list[Ask]]:
         """For each model its questions about `size` users each, whom it knows; the same for all."""
@@ -184,7 +178,7 @@ def _load(workspace: Workspace, num_items: int) -> dict[str, Served]:
         if why_skipped(workspace, name) is not None:
             continue
         folder = workspace.model(name)
-        model = Served(load_serving(folder), _num_bytes(folder / "saved_model"))
+        model = Served(load_serving(folder), num_bytes(folder / "saved_model"))
         if model.num_items != num_items:
             raise BakeoffError(
                 f"{folder} knows {model.num_items} items and the split's catalogue has {num_items}: "
@@ -194,7 +188,8 @@ def _load(workspace: Workspace, num_items: int) -> dict[str, Served]:
     return served
 
 
-def _num_bytes(folder: Path) -> int:
+def num_bytes(folder: Path) -> int:
+    """Size of all files in it."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 

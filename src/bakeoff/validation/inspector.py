@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.validation.checks import Check
-from bakeoff.validation.gx import gx
+from bakeoff.validation.gx import Runner, gx
 
 # The query that selects bad rows lists every index as text: megabytes that nobody reads.
 RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
@@ -34,13 +34,10 @@ class Outcome:
 
 
 class Inspector:
-    """An ephemeral GX context, without analytics and progress bars. It keeps its runs for the Data Docs."""
+    """Keeps its runs for the Data Docs."""
 
     def __init__(self) -> None:
-        self._context = gx.get_context(mode="ephemeral")
-        self._context.enable_analytics(False)
-        self._context.variables.progress_bars = {"globally": False}
-        self._source = self._context.data_sources.add_pandas("bakeoff")
+        self._runner = Runner()
 
     def run(self, name: str, checks: list[Check], frame: pd.DataFrame) -> list[Outcome]:
         """Judge a table.
@@ -56,31 +53,24 @@ class Inspector:
         Raises:
             RuntimeError: GX could not compute an expectation: what did not run must not pass for what held.
         """
-        suite = self._context.suites.add(gx.ExpectationSuite(name=name))
-        for number, check in enumerate(checks):
-            check.expectation.meta = {"number": number}
-            suite.add_expectation(check.expectation)
-        rows = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("rows")
-        definition = self._context.validation_definitions.add(
-            gx.ValidationDefinition(name=name, data=rows, suite=suite)
-        )
-        result = definition.run(batch_parameters={"dataframe": frame}, result_format=RESULT_FORMAT)
-        by_number = {r.expectation_config.meta["number"]: r for r in result.results}
-        return [_outcome(check, by_number[number]) for number, check in enumerate(checks)]
+        expectations = [check.expectation for check in checks]
+        results = self._runner.run(name, expectations, frame, result_format=RESULT_FORMAT)
+        return [_outcome(check, result) for check, result in zip(checks, results, strict=True)]
 
     def build_docs(self, directory: Path) -> None:
         """Write the Data Docs site of all runs so far: HTML for people, different from run to run.
 
         GX 1.24 escapes nothing: ids with markup in them would be markup of the site. So its stores are escaped.
         """
-        for kept in (self._context.validation_results_store, self._context.expectations_store):
+        context = self._runner.context
+        for kept in (context.validation_results_store, context.expectations_store):
             backend = kept.store_backend
             for key in backend.list_keys():
                 content = backend.get(key)
                 if content.startswith("{"):  # and not the id of the store itself
                     backend.set(key, json.dumps(_escaped(json.loads(content))))
         store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(directory.resolve())}
-        self._context.add_data_docs_site(
+        context.add_data_docs_site(
             "bakeoff",
             {
                 "class_name": "SiteBuilder",
@@ -89,7 +79,7 @@ class Inspector:
                 "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
             },
         )
-        self._context.build_data_docs(site_names=["bakeoff"])
+        context.build_data_docs(site_names=["bakeoff"])
 
 
 def _escaped(value: Any) -> Any:
