@@ -1,7 +1,6 @@
 """New raw data: deliveries dropped into an inbox, or queries against a database, become a new version of data/."""
 
 import os
-import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pydantic import DirectoryPath
 
 from child import ChildError, Log, run_child
 from dvc_stages import only_run
+from pipeline import end_command
 from secret import read_secret
 
 URL_VARIABLE = "BAKEOFF_DATABASE_URL"
@@ -155,9 +155,7 @@ def main() -> None:
     parser.add_argument("--append", action="store_true", help="the queries bring new rows only")
     parser.add_argument("--database", default=BLOCK, help=f"Secret block to look into where {URL_VARIABLE} is not set")
     final = ingest(**vars(parser.parse_args()), return_state=True)
-    if not final.is_completed():
-        sys.exit(f"error: {final.result(raise_on_failure=False)}")
-    print(final.message)
+    end_command(final)
 
 
 if __name__ == "__main__":

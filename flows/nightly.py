@@ -5,7 +5,6 @@ finds nothing new says so within seconds.
 """
 
 import json
-import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from ingest import Source, take_in
 from integrity import mend_cache
 from logs import structured_log
 from notify import tell
-from pipeline import SIDE_BY_SIDE, PipelineError, Seconds, publish_run, run_dag, summarise
+from pipeline import SIDE_BY_SIDE, PipelineError, Seconds, end_command, publish_run, run_dag, summarise
 from publish import publish_decision, publish_drift
 
 STEP_SECONDS = 3600.0
@@ -268,9 +267,7 @@ def main() -> None:
     parser.add_argument("--approval", action="store_true", help="a person must agree before a promotion")
     arguments = parser.parse_args()
     final = nightly(**vars(arguments), return_state=True)
-    if not final.is_completed():
-        sys.exit(f"error: {final.result(raise_on_failure=False)}")
-    print(final.message)
+    end_command(final)
 
 
 if __name__ == "__main__":

@@ -147,6 +147,13 @@ def summarise(states: Mapping[str, State[float]]) -> State[None]:
     return Completed(message=f"{len(names)} stages: {counts}.")
 
 
+def end_command(final: State[Any]) -> None:
+    """End a flow's command: the message, or status 1 and what went wrong."""
+    if not final.is_completed():
+        sys.exit(f"error: {final.result(raise_on_failure=False)}")
+    print(final.message)
+
+
 def main() -> None:
     """Read the command line and run the flow, on the server of PREFECT_API_URL or on a temporary one."""
     parser = ArgumentParser(description=__doc__)
@@ -156,9 +163,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     final = pipeline(arguments.workspace, arguments.stage_timeout_seconds, return_state=True)
-    if not final.is_completed():
-        sys.exit(f"error: {final.result(raise_on_failure=False)}")
-    print(final.message)
+    end_command(final)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The flow of the study of negative sampling: a DAG of its own, beside the nightly one and run through DVC alike."""
 
 import json
-import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from pydantic import DirectoryPath
 from child import ChildError, read_output
 from dvc_stages import DVC, Dag, only_run, parse_dag
 from logs import structured_log
-from pipeline import SIDE_BY_SIDE, Seconds, run_dag, summarise
+from pipeline import SIDE_BY_SIDE, Seconds, end_command, run_dag, summarise
 from publish import Row
 
 STUDY = "studies/dvc.yaml"
@@ -85,9 +84,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     final = study(arguments.workspace, arguments.stage_timeout_seconds, return_state=True)
-    if not final.is_completed():
-        sys.exit(f"error: {final.result(raise_on_failure=False)}")
-    print(final.message)
+    end_command(final)
     print(f"Page: {Path(arguments.workspace) / 'reports/sampling.html'}")
 
 

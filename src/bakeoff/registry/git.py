@@ -44,6 +44,20 @@ def check_repository(root: Path) -> None:
         raise BakeoffError(f"{root.resolve()} has no commit yet: run `git add --all`, then `git commit`.")
 
 
+def commit_of(root: Path, revision: str) -> str:
+    """The hash of the commit that a revision names.
+
+    Raises:
+        BakeoffError: it names none.
+    """
+    found = ask(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if found is None:
+        raise BakeoffError(
+            f"{revision!r} is no revision of this repository: name a commit, a branch or a tag; `git log` lists them."
+        )
+    return found.strip()
+
+
 def head(root: Path) -> str:
     """The hash of the commit that is checked out.
 

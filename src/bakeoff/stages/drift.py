@@ -11,7 +11,7 @@ from bakeoff.drift.findings import Drift, Outcome
 from bakeoff.drift.snapshot import Snapshot, days
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
-from bakeoff.registry.git import ask, check_repository
+from bakeoff.registry.git import check_repository, commit_of
 from bakeoff.report import drift_sheet
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.revisions import last_version
@@ -78,12 +78,7 @@ def _revision(root: Path, since: str | None) -> tuple[str, str]:
             raise
         raise _NoReferenceError("There is no commit yet, and so no version to compare with.") from None
     name = last_version(root) if since is None else since
-    commit = ask(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if commit is None:
-        raise BakeoffError(
-            f"{name!r} is no revision of this repository: name a commit, a branch or a tag; `git log` lists them."
-        )
-    return name, commit.strip()
+    return name, commit_of(root, name)
 
 
 def _at_revision(root: Path, name: str, commit: str) -> Snapshot:

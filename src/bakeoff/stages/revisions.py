@@ -5,6 +5,7 @@ No DVC stage: what it says depends on the history in Git, which is no dependency
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
 from bakeoff.params.text import read_yaml
 from bakeoff.registry.events import read_events
-from bakeoff.registry.git import ask, check_repository
+from bakeoff.registry.files import text_at
+from bakeoff.registry.git import check_repository, commit_of
 from bakeoff.registry.history import production
 from bakeoff.report import revision_sheet, revisions
 from bakeoff.report.accuracy import Statistics
@@ -65,17 +67,8 @@ def at_revision(root: Path, revision: str) -> Version:
     Raises:
         BakeoffError: there is no such revision, or it has no figures.
     """
-    found = ask(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if found is None:
-        raise BakeoffError(
-            f"{revision!r} is no revision of this repository: name a commit, a branch or a tag; `git log` lists them."
-        )
-
-    commit = found.strip()
-
-    def read(path: str) -> str | None:
-        return ask(root, "show", f"{commit}:./{path}")
-
+    commit = commit_of(root, revision)
+    read = partial(text_at, root, commit)
     if read(METRICS) is None:
         raise BakeoffError(
             f"There is no {METRICS} at {revision}: nothing had been compared there, or the figures were not committed. "
