@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
+SPARK := $(VENV)/.spark-ready
 PEERS := .venv-peers
 PEER_LOCKS := $(addprefix benchmarks/peers/,requirements.lock torch.lock torch-cpu.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help run study repro report up down status test check format lock bench benchlock clean
+.PHONY: help run study repro report up down status spark test check format lock bench benchlock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,7 +42,9 @@ down: $(READY) ## end them; data and history stay
 status: $(READY) ## what of them runs, and where the logs are
 	@python -m stack status
 
-test: $(READY) ## every test
+spark: $(SPARK) ## Spark in the same environment, for `engine.name: spark` (Java 17 or 21 comes from the system)
+
+test: $(SPARK) ## every test
 	pytest
 
 check: $(READY) ## format, lint, types
@@ -54,7 +57,9 @@ format: $(READY) ## apply the format and what lint can fix
 	ruff format .
 
 lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and without a registry host
-	uv pip compile --quiet --universal --generate-hashes --all-extras --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --all-extras --no-annotate --no-header --python-version 3.11 pyproject.toml -o $(VENV)/all.lock
+	awk '/^[a-z]/ {keep = !/^(pyspark|py4j)==/} keep' $(VENV)/all.lock > requirements.lock
+	awk '/^[a-z]/ {keep = /^(pyspark|py4j)==/} keep' $(VENV)/all.lock > spark.lock
 	grep -A100 '^uv==' requirements.lock | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > bootstrap.lock
 
 bench: $(READY) $(PEERS)/.ready ## this project beside its peers; `make bench BENCH=--help` lists the options
@@ -77,6 +82,12 @@ $(READY): requirements.lock bootstrap.lock pyproject.toml
 	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock; }
 	@$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(VENV)/bin/python --require-hashes requirements.lock
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Spark is published as source only: it is packed with the setuptools of the environment, and nothing else is downloaded.
+$(SPARK): spark.lock $(READY)
+	@echo "Adding Spark to $(VENV) (400 MB, once) …"
+	@uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --require-hashes -r spark.lock
 	@touch $@
 
 # PyTorch for Linux drags CUDA libraries in (3 GB) and does not load without them. Its build without CUDA is taken where
