@@ -1,5 +1,6 @@
 """Commands in forked children of one process that has loaded their libraries: neither start nor kill costs much."""
 
+import faulthandler
 import importlib
 import json
 import os
@@ -20,6 +21,10 @@ MODULES = (
     "bakeoff.stages.fetch bakeoff.drift.judging bakeoff.stages.drift bakeoff.stages.decide bakeoff.stages.promote"
 )
 """Of stages and of what they import inside their functions."""
+
+HANGS = 600
+"""Seconds after which a command is taken for one that hangs, and ended with the stacks of its threads: whoever waits
+for it would wait for ever. The longest take some ten seconds."""
 
 
 class Server:
@@ -88,6 +93,7 @@ def _forked(command: dict[str, Any], run: Callable[[dict[str, Any]], None]) -> d
 
 def become(command: Callable[[], None]) -> NoReturn:
     """Run a command in a forked child, and end as its process would."""
+    faulthandler.dump_traceback_later(HANGS, exit=True)
     status = 70
     try:
         command()

@@ -3,7 +3,6 @@
 import io
 import os
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,18 +29,16 @@ def test_a_pipe_in_the_place_of_a_table_is_not_waited_for(tmp_path: Path) -> Non
     pipe = tmp_path / "data/interactions.csv"
     os.mkfifo(pipe)
 
-    def write() -> None:
-        with suppress(BrokenPipeError):  # nobody reads
-            pipe.write_bytes(b"user_id,item_id\n1,2\n")
-
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"user_id,item_id\n1,2\n",))
     writer.start()  # without it a reader that waits would wait for ever
     try:
         with pytest.raises(BakeoffError, match="is not a regular file"):
             validate.run(parse_params({}), Workspace(tmp_path))
     finally:
-        os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+        # Open until the writer is done: one that opens the pipe after its last reader has gone would wait for the next.
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         writer.join()
+        os.close(reader)
 
 
 def test_a_file_that_is_but_a_byte_order_mark_is_empty(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 """A fetch that is killed, by SIGKILL to its process, and the one after it."""
 
-import os
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 from fake_dvc import fake_dvc, recorded_hash
+from forking import Server
 
-from bakeoff.datasets import versioning
 from bakeoff.errors import BakeoffError
 from bakeoff.params import ColumnParams, DataParams, Params
 from bakeoff.stages import data_directory, fetch
@@ -34,23 +34,24 @@ def fetch_from(root):
     fetch.run(params, Workspace(root), root.parent / "source")
 
 
-def killed(root, module, name, before=True):
-    """Fetch in a child that kills itself before or after its first call of a function."""
-    original = getattr(module, name)
+@pytest.fixture(scope="module")
+def server():
+    """What runs fetches that are killed: a fork of this process, which has threads, might never get as far."""
+    server = Server(Path(__file__).with_name("fetch_server.py"))
+    yield server
+    server.close()
 
-    def deadly(*arguments, **options):
-        if not before:
-            original(*arguments, **options)
-        os.kill(os.getpid(), signal.SIGKILL)
 
-    pid = os.fork()
-    if pid == 0:
-        setattr(module, name, deadly)
-        try:
-            fetch_from(root)
-        finally:
-            os._exit(1)
-    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+@pytest.fixture
+def killed(server, root):
+    """Fetch in a child that kills itself before or after its first call of a function; or restore, and be cut off."""
+
+    def killed(module=None, name="", before=True, **options):
+        where = {} if module is None else {"module": module.__name__, "name": name, "before": before}
+        answer = server.attempt({"workspace": str(root), **where, **options})
+        assert answer["status"] == -signal.SIGKILL, answer["printed"]
+
+    return killed
 
 
 def content(root):
@@ -70,9 +71,9 @@ POINTS = {
 
 @pytest.mark.parametrize(("module", "name", "before", "there"), POINTS.values(), ids=POINTS)
 def test_a_killed_fetch_leaves_all_of_the_old_or_of_the_new_data_and_the_next_one_completes_it(
-    root, module, name, before, there
+    root, killed, module, name, before, there
 ):
-    killed(root, module, name, before)
+    killed(module, name, before)
     assert content(root) == there
     fetch_from(root)
     assert content(root) == NEW
@@ -81,8 +82,8 @@ def test_a_killed_fetch_leaves_all_of_the_old_or_of_the_new_data_and_the_next_on
     assert list((root / ".dvc/tmp").iterdir()) == []
 
 
-def test_killed_between_the_two_renames_the_old_data_come_back(root):
-    killed(root, data_directory, "_swap")
+def test_killed_between_the_two_renames_the_old_data_come_back(root, killed):
+    killed(data_directory, "_swap")
     (root / "data").rename(root / ".data-old")
     (root.parent / "source/interactions.csv").unlink()
     with pytest.raises(BakeoffError, match="holds neither"):
@@ -91,15 +92,15 @@ def test_killed_between_the_two_renames_the_old_data_come_back(root):
     assert recorded_hash(root) == "current"
 
 
-def test_a_record_that_was_emptied_and_not_written_is_mended(root):
-    killed(root, data_directory, "add_data")
+def test_a_record_that_was_emptied_and_not_written_is_mended(root, killed):
+    killed(data_directory, "add_data")
     (root / "data.dvc").write_text("")
     fetch_from(root)
     assert recorded_hash(root) == "current"
 
 
-def test_a_change_of_ones_own_after_a_killed_fetch_is_not_taken_for_its_result(root):
-    killed(root, data_directory, "add_data")
+def test_a_change_of_ones_own_after_a_killed_fetch_is_not_taken_for_its_result(root, killed):
+    killed(data_directory, "add_data")
     (root / "data/users.csv").write_text("user_id\n1\nmine\n")
     with pytest.raises(BakeoffError, match=r"not what data\.dvc records"):
         fetch_from(root)
@@ -125,21 +126,9 @@ def test_where_dvc_refuses_data_and_record_are_as_they_were(root, monkeypatch, h
     assert not [path for path in root.iterdir() if path.name.startswith(".data")]
 
 
-def test_a_restore_that_is_cut_off_leaves_nothing_that_could_be_taken_for_data(root, monkeypatch):
+def test_a_restore_that_is_cut_off_leaves_nothing_that_could_be_taken_for_data(root, killed):
     shutil.rmtree(root / "data")
-
-    def cut(place, *arguments, check=True):
-        (place / arguments[-1]).mkdir()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    pid = os.fork()
-    if pid == 0:
-        try:
-            versioning._dvc = cut
-            versioning.restore_data(root, data_directory.NEW)
-        finally:
-            os._exit(1)
-    os.waitpid(pid, 0)
+    killed(restore=True)
     assert not (root / "data").exists()
     fetch_from(root)
     assert content(root) == NEW

@@ -1,0 +1,57 @@
+"""`bakeoff fetch` and the return of what it moved away, in forked children that may kill themselves."""
+
+import importlib
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from forking import serve
+
+
+def load() -> None:
+    """Import what a fetch imports."""
+    for name in ("bakeoff.stages.fetch", "bakeoff.datasets.versioning", "fake_dvc"):
+        importlib.import_module(name)
+
+
+def run(command: dict[str, Any]) -> None:
+    """Fetch from `source` beside the workspace, or restore; killed at the call of `kill_at`: `module` and `name`.
+
+    With `before`, in place of that call; else after it.
+    """
+    import fake_dvc
+
+    from bakeoff.datasets import versioning
+    from bakeoff.params import ColumnParams, DataParams, Params
+    from bakeoff.stages import data_directory, fetch
+    from bakeoff.workspace import Workspace
+
+    versioning._dvc = fake_dvc._dvc  # type: ignore[assignment]
+    root = Path(command["workspace"])
+    if command.get("restore"):
+        versioning._dvc = cut  # type: ignore[assignment]
+        versioning.restore_data(root, data_directory.NEW)
+        return
+    module = importlib.import_module(command["module"])
+    original = getattr(module, command["name"])
+
+    def deadly(*arguments: Any, **options: Any) -> None:
+        if not command["before"]:
+            original(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(module, command["name"], deadly)
+    params = Params(data=DataParams(dataset="shop", columns=ColumnParams(rating=None)))
+    fetch.run(params, Workspace(root), root.parent / "source")
+
+
+def cut(place: Path, *arguments: str, check: bool = True) -> None:
+    """What `dvc get` leaves when it is killed in the middle of its work."""
+    if "get" in arguments:
+        (place / arguments[-1]).mkdir()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    serve(load, run)
