@@ -1,4 +1,4 @@
-"""Commands of those who run Bakeoff every night: drift, decide, promote, rollback, status. No logic."""
+"""Commands of those who run Bakeoff every night: drift, decide, promote, rollback, status, serve. No logic."""
 
 from typing import Annotated
 
@@ -78,3 +78,30 @@ def status(
     from bakeoff.stages import status as stage
 
     stage.run(Workspace(), as_json=as_json)
+
+
+@app.command()
+def serve(
+    model: Annotated[
+        str | None, typer.Option(help="One of models/ of this workspace; none: what is in production, followed.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    approximate: Annotated[
+        str, typer.Option(help="auto, on or off: approximate search; auto: where the catalogue is large.")
+    ] = "auto",
+    max_batch: Annotated[int, typer.Option(min=1, max=1024, help="Queries computed together, at most.")] = 64,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the registry.")] = 5.0,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch Git's tags from `origin` before each look.")] = False,
+    drain: Annotated[
+        float, typer.Option(min=0, help="Seconds for which requests are still taken after SIGTERM; /ready is 503.")
+    ] = 0.0,
+) -> None:
+    """Answer HTTP with the model in production: lists by user, history or features. docs/serving.md tells more.
+
+    A new promotion is taken up while requests go on; one that can't be loaded is reported, and the old model stays.
+    """
+    from bakeoff.stages import serve as stage
+
+    options = stage.Options(model, host, port, stage.approximate(approximate), max_batch, interval, fetch, drain)
+    stage.run(Workspace(), options)

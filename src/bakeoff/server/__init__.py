@@ -1,0 +1,1 @@
+"""`bakeoff serve`: a model that answers HTTP, and follows what is promoted."""

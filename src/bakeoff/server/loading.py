@@ -1,0 +1,87 @@
+"""From an exported model to one that answers: read, checked against itself, measured, warm."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.errors import BakeoffError
+from bakeoff.models.encoder import EncoderRetriever
+from bakeoff.preparation.features import TableEncoding
+from bakeoff.server.known_users import read_known_users
+from bakeoff.server.questions import Vocabulary
+from bakeoff.server.schemas import Query
+from bakeoff.server.search import Approximate, ExactSearch
+from bakeoff.server.served import Origin, ServedModel
+
+ASKED_AT_LOAD = 8
+"""Users whose lists are compared with those of the SavedModel itself."""
+
+CLOSE = 1e-3
+"""Relative difference of scores that rounding explains: products are added up in another order."""
+
+
+def build(
+    module: Any, items: pd.DataFrame, encoding: TableEncoding, origin: Origin, approximate: Approximate
+) -> ServedModel:
+    """A model that has answered already, and as its SavedModel does.
+
+    Args:
+        module: as `load_serving` gives it.
+        items: item_id and title, in the order of the item indices.
+        encoding: of user features.
+        origin: where it comes from.
+        approximate: whether search is approximate.
+
+    Raises:
+        BakeoffError: its parts don't fit each other, or its embeddings hold NaN.
+    """
+    retriever = EncoderRetriever(_Encoder(module))
+    embeddings = np.array(retriever.item_embeddings)
+    if len(embeddings) != len(items) or len(items) == 0 or not np.isfinite(embeddings).all():
+        raise BakeoffError(
+            f"{origin.model} has embeddings of shape {list(embeddings.shape)} for {len(items)} items, or they hold NaN "
+            "or infinity: train it again."
+        )
+    ids = items["item_id"].astype(str).tolist()
+    codes = {
+        name: {value: code + 1 for code, value in enumerate(values)} for name, values in encoding.categorical.items()
+    }
+    users = read_known_users(module, len(ids))
+    vocabulary = Vocabulary(origin.model, {item: index for index, item in enumerate(ids)}, users, encoding, codes)
+    search = ExactSearch(embeddings)
+    loaded = datetime.now(UTC).isoformat(timespec="seconds")
+    model = ServedModel(origin, ids, items["title"].astype(str).tolist(), vocabulary, retriever, search, search, loaded)
+    _check(model, module)
+    return model
+
+
+class _Encoder:
+    """The functions of a loaded module, called without looking for the right overload: there is only one."""
+
+    def __init__(self, module: Any) -> None:
+        self.item_embeddings = module.item_embeddings
+        self.embed_queries = module.embed_queries.concrete_functions[0]
+        self.uses_fallback = module.uses_fallback.concrete_functions[0]
+
+
+def _check(model: ServedModel, module: Any) -> None:
+    """Ask about a few users as clients will, and see that the lists are those of the SavedModel."""
+    users = list(model.vocabulary.users.rows)[:ASKED_AT_LOAD]
+    k = min(10, len(model.item_ids))
+    questions = [model.vocabulary.question(Query(user_id=user, k=k)) for user in users]
+    someone_new = model.vocabulary.question(Query(history=[], k=k))
+    answers = model.answer([*questions, someone_new])
+    _ = model.falls_back
+    if not users:
+        return
+    scores = np.asarray(module.recommend_for_users(np.array(users), k)["scores"])
+    for expected, answer in zip(scores, answers, strict=False):
+        found = np.array([item.score for item in answer.items], np.float32)
+        expected = expected[np.isfinite(expected)]
+        if len(found) != len(expected) or not np.allclose(found, expected, rtol=CLOSE, atol=CLOSE):
+            raise BakeoffError(
+                f"{model.name} gives other lists here than its SavedModel does: it was exported by another version of "
+                "Bakeoff. Train it again."
+            )

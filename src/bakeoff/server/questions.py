@@ -1,0 +1,182 @@
+"""From what a client sent to what a model is asked, with the refusals that `bakeoff recommend` has."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.preparation.features import TableEncoding
+from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.server.known_users import KnownUsers
+from bakeoff.server.schemas import Query
+
+NAMED = 10
+"""Unknown items that a refusal names."""
+
+
+class RefusedError(Exception):
+    """A query that can't be answered: an HTTP status, and words that say what to do."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """404 for what is not known, 422 for what can't be asked."""
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query as a model takes it.
+
+    Attributes:
+        query: one encoded query.
+        exclude: int64, item indices that are left out, ascending, without repeats.
+        k: length of the list.
+        ignored: items of the history that were passed over.
+    """
+
+    query: Queries
+    exclude: NDArray[np.int64]
+    k: int
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a model knows by name.
+
+    Attributes:
+        model: its name, for messages.
+        items: item id → index.
+        users: who can be asked about by id.
+        encoding: of user features.
+        codes: categorical feature → value → code.
+    """
+
+    model: str
+    items: Mapping[str, int]
+    users: KnownUsers
+    encoding: TableEncoding
+    codes: Mapping[str, Mapping[str, int]]
+
+    def question(self, query: Query) -> Question:
+        """Encode a query.
+
+        Raises:
+            RefusedError: 404 where the model does not know the user or an item, 422 where the query makes no sense.
+        """
+        _check(query, len(self.items))
+        ignored: tuple[str, ...] = ()
+        if query.user_id is not None:
+            asked = self._known(query.user_id)
+        else:
+            asked, ignored = self._someone_new(query)
+        known = [self.items[item] for item in query.exclude if item in self.items]
+        seen = asked.histories.items if query.exclude_seen else np.zeros(0, np.int32)
+        return Question(asked, np.unique(np.concatenate([seen, np.array(known, np.int64)])), query.k, ignored)
+
+    def _known(self, user: str) -> Queries:
+        row = self.users.rows.get(user)
+        if row is None:
+            raise RefusedError(
+                404,
+                f"User {user!r} is not among those that {self.model} was trained on: for someone new or held out, send "
+                "history and features instead of user_id.",
+            )
+        all_of_them = self.users.queries
+        histories, part = all_of_them.histories, slice(row, row + 1)
+        events = slice(histories.offsets[row], histories.offsets[row + 1])
+        offsets = histories.offsets[row : row + 2] - histories.offsets[row]
+        mine = Histories(offsets, histories.items[events], histories.timestamps[events])
+        return Queries(mine, all_of_them.dense[part], all_of_them.categorical[part])
+
+    def _someone_new(self, query: Query) -> tuple[Queries, tuple[str, ...]]:
+        history = query.history or []
+        times = query.timestamps if query.timestamps is not None else [0] * len(history)
+        # An item that is named twice counts once, where it stands last.
+        last = dict(zip(reversed(history), reversed(times), strict=True))
+        strangers = tuple(item for item in reversed(last) if item not in self.items)
+        if strangers and not query.ignore_unknown:
+            shown = ", ".join(map(repr, strangers[:NAMED])) + (", …" if len(strangers) > NAMED else "")
+            raise RefusedError(
+                404,
+                f"history names {shown}, which the catalogue of {self.model} does not have: leave it out, or send "
+                "ignore_unknown: true.",
+            )
+        known = [(self.items[item], time) for item, time in reversed(last.items()) if item in self.items]
+        items, timestamps = (np.array([pair[column] for pair in known], np.int64) for column in (0, 1))
+        dense, categorical = self._features(query.features or {})
+        histories = Histories(np.array([0, len(known)]), items.astype(np.int32), timestamps)
+        return Queries(histories, dense, categorical), strangers
+
+    def _features(self, given: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Encoded as the exported model encodes them: float32 [1, D] and int32 [1, C]."""
+        names = self.encoding.names
+        for name in given:
+            if name not in names:
+                has = f"they have {', '.join(names)}" if names else "they have none"
+                raise RefusedError(422, f"{name!r} is not a feature of users of {self.model}: {has}.")
+        scales = self.encoding.dense
+        dense = [(_number(name, given.get(name)) - scale.mean) / scale.std for name, scale in scales.items()]
+        codes = [_code(name, given.get(name), values) for name, values in self.codes.items()]
+        scaled = np.array([dense], np.float32).reshape(1, len(dense))
+        return np.where(np.isfinite(scaled), scaled, np.float32(0)), np.array([codes], np.int32).reshape(1, len(codes))
+
+
+def joined(questions: Sequence[Question]) -> Queries:
+    """The queries of several questions as one block."""
+    histories = [question.query.histories for question in questions]
+    offsets = np.zeros(len(questions) + 1, np.int64)
+    np.cumsum([len(each.items) for each in histories], out=offsets[1:])
+    return Queries(
+        Histories(
+            offsets,
+            np.concatenate([each.items for each in histories]),
+            np.concatenate([each.timestamps for each in histories]),
+        ),
+        np.concatenate([question.query.dense for question in questions]),
+        np.concatenate([question.query.categorical for question in questions]),
+    )
+
+
+def _check(query: Query, num_items: int) -> None:
+    told = {"history": query.history, "features": query.features, "timestamps": query.timestamps}
+    if query.user_id is not None and any(value is not None for value in told.values()):
+        names = ", ".join(name for name, value in told.items() if value is not None)
+        raise RefusedError(
+            422,
+            f"user_id {query.user_id!r} already says what the model knows of this user: leave {names} out, or leave "
+            "user_id out to ask for someone new.",
+        )
+    if query.user_id is None and query.history is None and query.features is None:
+        raise RefusedError(
+            422, "Who asks? Send user_id for a known user, or history and features for someone new (history may be [])."
+        )
+    if query.timestamps is not None and len(query.timestamps) != len(query.history or []):
+        raise RefusedError(
+            422,
+            f"timestamps has {len(query.timestamps)} entries and history {len(query.history or [])}: send one for "
+            "each, or none.",
+        )
+    if query.k > num_items:
+        raise RefusedError(
+            422, f"k {query.k} is not possible: it must be between 1 and the {num_items} items there are."
+        )
+
+
+def _number(name: str, value: object) -> float:
+    if value is None or value == "":
+        return float("nan")
+    try:
+        return float(str(value))
+    except ValueError:
+        raise RefusedError(422, f"{name}={value!r} is not a number, but {name} is a dense feature.") from None
+
+
+def _code(name: str, value: object, codes: Mapping[str, int]) -> int:
+    if value is None or value == "":
+        return 0
+    code = codes.get(str(value))
+    if code is None:
+        raise RefusedError(422, f"{name}={value!r} is not known: it must be one of {', '.join(codes)}.")
+    return code

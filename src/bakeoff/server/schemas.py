@@ -1,0 +1,122 @@
+"""What clients send and get: the types behind the OpenAPI page."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LONGEST_LIST = 10_000
+"""Entries of a history or of an exclusion list."""
+
+MOST_QUERIES = 256
+"""Of one batch request."""
+
+ItemIds = Annotated[list[str], Field(max_length=LONGEST_LIST)]
+
+
+class Query(BaseModel):
+    """Who asks: a known user by `user_id`, or someone new by `history`, `features` or both."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        coerce_numbers_to_str=True,
+        json_schema_extra={"examples": [{"history": ["50", "181"], "features": {"age": 30}, "k": 5}]},
+    )
+
+    user_id: str | None = Field(None, description="Id of a user that the model was trained on.")
+    history: ItemIds | None = Field(None, description="Item ids of someone new, oldest first; may be empty.")
+    timestamps: Annotated[list[int], Field(max_length=LONGEST_LIST)] | None = Field(
+        None, description="UTC seconds of the history's events; without them, times are unknown."
+    )
+    features: dict[str, str | int | float | None] | None = Field(
+        None, description="Raw features of someone new, by name; what is not named, null or empty is unknown."
+    )
+    k: int = Field(10, ge=1, description="Length of the list, at most the size of the catalogue.")
+    exclude: ItemIds = Field([], description="Item ids that must not be in the list; unknown ones are passed over.")
+    exclude_seen: bool = Field(True, description="Leave out what is in the history, sent or known to the model.")
+    ignore_unknown: bool = Field(
+        False, description="Pass over items of the history that the catalogue does not have, instead of refusing."
+    )
+
+
+class Item(BaseModel):
+    """An entry of a list."""
+
+    item_id: str
+    score: float = Field(description="Dot product of query and item embedding; comparable within one list.")
+
+
+class Answer(BaseModel):
+    """A list, best first."""
+
+    items: list[Item] = Field(description="Shorter than k only where nothing else is left to recommend.")
+    model: str
+    version: str
+    fallback: bool = Field(description="Whether the model had no answer of its own, and its fallback answered.")
+    ignored: list[str] = Field(description="Items of the history that were passed over: see ignore_unknown.")
+
+
+class Refusal(BaseModel):
+    """Why there is no answer."""
+
+    error: str
+    status: int = Field(description="The HTTP status that it has, or would have if it were asked alone.")
+
+
+class BatchRequest(BaseModel):
+    """Several queries in one request."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    queries: Annotated[list[Query], Field(min_length=1, max_length=MOST_QUERIES)]
+
+
+class BatchAnswer(BaseModel):
+    """One answer per query, in their order; what can't be answered is refused alone."""
+
+    answers: list[Answer | Refusal]
+
+
+class ItemInfo(BaseModel):
+    """An item of the catalogue."""
+
+    item_id: str
+    title: str
+
+
+class Neighbour(ItemInfo):
+    """An item close to another."""
+
+    similarity: float = Field(description="Cosine of the item embeddings, in [-1, 1].")
+
+
+class Neighbours(BaseModel):
+    """The nearest items of an item, nearest first; none where it has no direction."""
+
+    item_id: str
+    neighbours: list[Neighbour]
+    model: str
+    version: str
+
+
+class ModelInfo(BaseModel):
+    """What answers."""
+
+    model: str
+    version: str = Field(description="Of the registry; `workspace` where no version was asked for.")
+    commit: str | None = Field(description="Git revision that holds it.")
+    promoted: str | None = Field(description="When it went into production, UTC.")
+    loaded: str = Field(description="When this process began to answer with it, UTC.")
+    items: int
+    users: int = Field(description="That can be asked about by id.")
+    dim: int
+    search: str = Field(description="`exact`, or `approximate` with what was measured at load.")
+    recall: float | None = Field(description="Of approximate search beside brute force; null where search is exact.")
+    user_features: list[str] = Field(description="That someone new may bring.")
+    failed: str | None = Field(description="A newer promotion that could not be loaded, and why.")
+
+
+class State(BaseModel):
+    """Whether it lives, or takes requests."""
+
+    status: str
