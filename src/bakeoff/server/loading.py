@@ -8,8 +8,11 @@ import pandas as pd
 
 from bakeoff.errors import BakeoffError
 from bakeoff.models.encoder import EncoderRetriever
+from bakeoff.models.retriever import Retriever
 from bakeoff.preparation.features import TableEncoding
-from bakeoff.server.known_users import read_known_users
+from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.server.embedding import Embedder
+from bakeoff.server.known_users import KnownUsers, read_known_users
 from bakeoff.server.questions import Vocabulary
 from bakeoff.server.schemas import Query
 from bakeoff.server.search import Approximate, ExactSearch
@@ -51,10 +54,27 @@ def build(
     users = read_known_users(module, len(ids))
     vocabulary = Vocabulary(origin.model, {item: index for index, item in enumerate(ids)}, users, encoding, codes)
     search = ExactSearch(embeddings)
-    loaded = datetime.now(UTC).isoformat(timespec="seconds")
-    model = ServedModel(origin, ids, items["title"].astype(str).tolist(), vocabulary, retriever, search, search, loaded)
+    model = ServedModel(
+        origin=origin,
+        item_ids=ids,
+        titles=items["title"].astype(str).tolist(),
+        vocabulary=vocabulary,
+        embedder=Embedder(retriever, embeddings.shape[1], len(users.rows)),
+        falls_back=_falls_back(retriever, users),
+        exact=search,
+        search=search,
+        loaded=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
     _check(model, module)
     return model
+
+
+def _falls_back(retriever: Retriever, users: KnownUsers) -> bool:
+    """Whether someone of whom nothing is known gets the model's fallback."""
+    nothing = Histories(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64))
+    dense = np.zeros((1, users.queries.dense.shape[1]), np.float32)
+    categorical = np.zeros((1, users.queries.categorical.shape[1]), np.int32)
+    return bool(retriever.uses_fallback(Queries(nothing, dense, categorical))[0])
 
 
 class _Encoder:
@@ -73,7 +93,6 @@ def _check(model: ServedModel, module: Any) -> None:
     questions = [model.vocabulary.question(Query(user_id=user, k=k)) for user in users]
     someone_new = model.vocabulary.question(Query(history=[], k=k))
     answers = model.answer([*questions, someone_new])
-    _ = model.falls_back
     if not users:
         return
     scores = np.asarray(module.recommend_for_users(np.array(users), k)["scores"])

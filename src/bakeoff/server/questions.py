@@ -33,12 +33,14 @@ class Question:
         exclude: int64, item indices that are left out, ascending, without repeats.
         k: length of the list.
         ignored: items of the history that were passed over.
+        user: row of the known user who asks; None for someone new.
     """
 
     query: Queries
     exclude: NDArray[np.int64]
     k: int
     ignored: tuple[str, ...] = ()
+    user: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,18 @@ class Vocabulary:
         """
         _check(query, len(self.items))
         ignored: tuple[str, ...] = ()
+        user = None
         if query.user_id is not None:
-            asked = self._known(query.user_id)
+            user = self._row(query.user_id)
+            asked = self._known(user)
         else:
             asked, ignored = self._someone_new(query)
         known = [self.items[item] for item in query.exclude if item in self.items]
         seen = asked.histories.items if query.exclude_seen else np.zeros(0, np.int32)
-        return Question(asked, np.unique(np.concatenate([seen, np.array(known, np.int64)])), query.k, ignored)
+        exclude = np.unique(np.concatenate([seen, np.array(known, np.int64)]))
+        return Question(asked, exclude, query.k, ignored, user)
 
-    def _known(self, user: str) -> Queries:
+    def _row(self, user: str) -> int:
         row = self.users.rows.get(user)
         if row is None:
             raise RefusedError(
@@ -83,6 +88,9 @@ class Vocabulary:
                 f"User {user!r} is not among those that {self.model} was trained on: for someone new or held out, send "
                 "history and features instead of user_id.",
             )
+        return row
+
+    def _known(self, row: int) -> Queries:
         all_of_them = self.users.queries
         histories, part = all_of_them.histories, slice(row, row + 1)
         events = slice(histories.offsets[row], histories.offsets[row + 1])

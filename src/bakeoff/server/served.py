@@ -2,13 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-import numpy as np
-
-from bakeoff.models.retriever import Retriever
-from bakeoff.preparation.histories import Histories, Queries
-from bakeoff.server.questions import Question, RefusedError, Vocabulary, joined
+from bakeoff.server.embedding import Embedder
+from bakeoff.server.questions import Question, RefusedError, Vocabulary
 from bakeoff.server.schemas import Answer, Item, Neighbour, Neighbours
 from bakeoff.server.search import ExactSearch, Search
 
@@ -39,7 +35,8 @@ class ServedModel:
         item_ids: n ids, in the order of the item indices.
         titles: n titles.
         vocabulary: what it knows by name.
-        retriever: embeds queries.
+        embedder: embeds queries.
+        falls_back: whether its fallback answers for someone without history; no model has another case.
         exact: finds items by brute force.
         search: finds items for lists; the same, or an approximate one.
         loaded: when it was ready, in ISO 8601.
@@ -50,7 +47,8 @@ class ServedModel:
     item_ids: Sequence[str]
     titles: Sequence[str]
     vocabulary: Vocabulary
-    retriever: Retriever
+    embedder: Embedder
+    falls_back: bool
     exact: ExactSearch
     search: Search
     loaded: str
@@ -58,32 +56,21 @@ class ServedModel:
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Lists for a block of at least one question, each of its own length."""
-        queries = joined(questions)
-        embedded = self.retriever.embed_queries(queries)
+        embedded = self.embedder.embed(questions)
         found = self.search.find(embedded, [each.exclude for each in questions], max(each.k for each in questions))
-        empty = queries.histories.lengths == 0
         answers = []
-        for question, lists, is_empty in zip(questions, found, empty.tolist(), strict=True):
+        for question, lists in zip(questions, found, strict=True):
             best = zip(lists.items[: question.k].tolist(), lists.scores[: question.k].tolist(), strict=True)
             answers.append(
                 Answer.model_construct(
                     items=[Item.model_construct(item_id=self.item_ids[item], score=score) for item, score in best],
                     model=self.origin.model,
                     version=self.origin.version,
-                    fallback=is_empty and self.falls_back,
+                    fallback=self.falls_back and len(question.query.histories.items) == 0,
                     ignored=list(question.ignored),
                 )
             )
         return answers
-
-    @cached_property
-    def falls_back(self) -> bool:
-        """Whether the fallback answers for someone without history; no model has another case."""
-        nothing = Histories(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64))
-        known = self.vocabulary.users.queries
-        dense = np.zeros((1, known.dense.shape[1]), np.float32)
-        categorical = np.zeros((1, known.categorical.shape[1]), np.int32)
-        return bool(self.retriever.uses_fallback(Queries(nothing, dense, categorical))[0])
 
     @property
     def name(self) -> str:

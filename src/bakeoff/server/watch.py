@@ -8,7 +8,7 @@ from collections.abc import Callable
 from bakeoff.errors import BakeoffError
 from bakeoff.registry.history import Assignment, Place
 from bakeoff.server.served import ServedModel
-from bakeoff.server.service import Service
+from bakeoff.server.service import Service, settle
 
 log = logging.getLogger("bakeoff.serve")
 
@@ -72,3 +72,4 @@ class Watcher:
         self._service.swap(model)
         self._place, self._since = key
         self._pauses.clear()
+        await asyncio.to_thread(settle)

@@ -85,11 +85,13 @@ def run(workspace: Workspace, options: Options) -> None:
     with listen(options.host, options.port) as bound, threadpool_limits(1, "blas"):
         service, follow = prepare(workspace, options)
         from bakeoff.server.app import create_app
+        from bakeoff.server.service import settle
 
         def on_end() -> None:
             service.draining = True
 
         app = create_app(service, version("bakeoff"), follow)
+        settle()
         print(f"{service.model.name} answers on {url(bound)}; {url(bound)}/docs says what can be asked.", flush=True)
         Listening(app, options.drain, on_end).run(sockets=[bound])
 
