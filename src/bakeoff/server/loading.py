@@ -1,10 +1,13 @@
 """From an exported model to one that answers: read, checked against itself, measured, warm."""
 
+import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
 from bakeoff.models.encoder import EncoderRetriever
@@ -18,8 +21,16 @@ from bakeoff.server.schemas import Query
 from bakeoff.server.search import Approximate, ExactSearch
 from bakeoff.server.served import Origin, ServedModel
 
+log = logging.getLogger("bakeoff.serve")
+
 ASKED_AT_LOAD = 8
 """Users whose lists are compared with those of the SavedModel itself."""
+
+MEASURED_QUERIES = 256
+"""On which the recall of approximate search is measured."""
+
+LARGE = 200_000
+"""Items from which `auto` searches approximately: brute force then takes a query some 3 ms (docs/serving.md)."""
 
 CLOSE = 1e-3
 """Relative difference of scores that rounding explains: products are added up in another order."""
@@ -53,7 +64,6 @@ def build(
     }
     users = read_known_users(module, len(ids))
     vocabulary = Vocabulary(origin.model, {item: index for index, item in enumerate(ids)}, users, encoding, codes)
-    search = ExactSearch(embeddings)
     model = ServedModel(
         origin=origin,
         item_ids=ids,
@@ -61,12 +71,40 @@ def build(
         vocabulary=vocabulary,
         embedder=Embedder(retriever, embeddings.shape[1], len(users.rows)),
         falls_back=_falls_back(retriever, users),
-        exact=search,
-        search=search,
+        exact=(exact := ExactSearch(embeddings)),
+        search=exact,
         loaded=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     _check(model, module)
-    return model
+    if approximate is Approximate.OFF or (approximate is Approximate.AUTO and len(ids) < LARGE):
+        return model
+    return _approximate(model, embeddings, whatever=approximate is Approximate.ON)
+
+
+def _approximate(model: ServedModel, embeddings: NDArray[np.float32], *, whatever: bool) -> ServedModel:
+    """The same model with approximate search; with brute force where that is no worse, unless it is to be `whatever`.
+
+    Recall is measured on the queries of known users, with what they have seen left out; on item embeddings where the
+    model knows nobody.
+    """
+    from bakeoff.server.approximate import MOST_PROBED, ApproximateSearch  # loads faiss
+
+    rng = np.random.default_rng(0)
+    users = list(model.vocabulary.users.rows)
+    chosen = rng.permutation(len(users))[:MEASURED_QUERIES]
+    asked = [model.vocabulary.question(Query(user_id=users[row], k=1)) for row in chosen]
+    if asked:
+        queries, exclude = model.embedder.embed(asked), [question.exclude for question in asked]
+    else:
+        queries = embeddings[np.sort(rng.permutation(len(embeddings))[:MEASURED_QUERIES])]
+        exclude = [np.zeros(0, np.int64)] * len(queries)
+    search = ApproximateSearch(model.exact, embeddings)
+    found = search.tune(queries, exclude)
+    log.info("%s, %s", model.name, search.description)
+    if not whatever and found.probes > MOST_PROBED * found.lists:
+        log.info("%s: so many lists take as long as brute force, which is used instead", model.name)
+        return model
+    return replace(model, search=search, recall=found.recall)
 
 
 def _falls_back(retriever: Retriever, users: KnownUsers) -> bool:

@@ -35,13 +35,11 @@ class Approximate(StrEnum):
 
 
 class Search(Protocol):
-    """Finds the best items of queries.
+    """Finds the best items of queries."""
 
-    Attributes:
-        description: in words, for people.
-    """
-
-    description: str
+    @property
+    def description(self) -> str:
+        """In words, for people."""
 
     def find(self, queries: NDArray[np.float32], exclude: Sequence[Ids], k: int) -> list[Found]:
         """Lists of at most k items each; fewer only where the catalogue has no more that are not excluded.

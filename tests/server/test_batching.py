@@ -1,0 +1,73 @@
+import asyncio
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from bakeoff.server import batching
+from bakeoff.server.batching import Batcher
+from bakeoff.server.questions import RefusedError
+
+
+@dataclass(eq=False)
+class Slow:
+    """Answers with its name, once it is let."""
+
+    name: str
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, questions):
+        assert self.gate.wait(10)
+        if "poison" in questions:
+            raise ValueError("poison")
+        return [f"{self.name} {question}" for question in questions]
+
+
+def ask(questions, max_batch=64):
+    """Answers to (model, question) pairs, asked at once behind a first one, and the sizes of the blocks."""
+    sizes = []
+
+    async def run():
+        batcher = Batcher(max_batch, sizes.append)
+        try:
+            first = batcher.ask(questions[0][0], questions[0][1])
+            await asyncio.sleep(0)  # the first one is taken
+            others = [batcher.ask(model, question) for model, question in questions[1:]]
+            for model, _ in questions:
+                model.gate.set()
+            return await asyncio.gather(first, *others, return_exceptions=True)
+        finally:
+            for model, _ in questions:
+                model.gate.set()
+            batcher.close()
+
+    return asyncio.run(run()), sizes
+
+
+def test_what_arrives_meanwhile_is_asked_together():
+    model = Slow("a")
+    answers, sizes = ask([(model, number) for number in range(6)], max_batch=3)
+    assert answers == [f"a {number}" for number in range(6)]
+    assert sizes == [1, 3, 2]
+
+
+def test_what_was_asked_of_the_old_model_is_answered_by_it():
+    old, new = Slow("old"), Slow("new")
+    answers, sizes = ask([(old, 0), (old, 1), (old, 2), (new, 3)])
+    assert answers == ["old 0", "old 1", "old 2", "new 3"]
+    assert sizes == [1, 2, 1]
+
+
+def test_a_question_that_fails_does_not_spoil_the_others():
+    model = Slow("a")
+    answers, _ = ask([(model, 0), (model, 1), (model, "poison"), (model, 2)])
+    assert answers[:2] == ["a 0", "a 1"]
+    assert isinstance(answers[2], ValueError)
+    assert answers[3] == "a 2"
+
+
+def test_too_many_are_told_to_come_back(monkeypatch):
+    monkeypatch.setattr(batching, "MOST_WAITING", 2)
+    with pytest.raises(RefusedError, match="2 queries are waiting already") as refused:
+        ask([(Slow("a"), number) for number in range(4)])
+    assert refused.value.status == 503
