@@ -102,7 +102,9 @@ class Vocabulary:
         history = query.history or []
         times = query.timestamps if query.timestamps is not None else [0] * len(history)
         # An item that is named twice counts once, where it stands last.
-        last = dict(zip(reversed(history), reversed(times), strict=True))
+        last: dict[str, int] = {}
+        for item, time in zip(reversed(history), reversed(times), strict=True):
+            last.setdefault(item, time)
         strangers = tuple(item for item in reversed(last) if item not in self.items)
         if strangers and not query.ignore_unknown:
             shown = ", ".join(map(repr, strangers[:NAMED])) + (", …" if len(strangers) > NAMED else "")

@@ -1,0 +1,273 @@
+"""Load test of `bakeoff serve` on loopback, by wrk (`apt-get install wrk`), with a promotion in the middle of it.
+
+    python benchmarks/serving_load.py --data DIR --write benchmarks/results/serving_load.md
+
+Trains two models on a data set in a Git and DVC repository of its own, promotes the first and asks for lists of ten at
+1, 8 and 64 clients, each of which asks again as soon as it has its answer: by user id, and by history as someone new
+would. Then the second is promoted while 8 clients ask. Trained for few epochs: what a model has learned does not change
+what it costs to ask it. Clients, load generator and server share the cores, as does whatever else the machine does.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+from harness.datasets import BENCHMARKS, make_split, settings_of
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import parse_params
+from bakeoff.registry.events import read_events
+from bakeoff.registry.transition import enter
+from bakeoff.stages.files import write_text
+from bakeoff.stages.prepared import load_prepared
+from bakeoff.workspace import Workspace
+
+ASKED = 20_000
+"""Different queries of a kind, at most; they start over at the end."""
+
+PATIENCE = 300
+"""Seconds after which a server that does not come up counts as dead."""
+
+PROMOTED_AT = 8
+"""Clients that ask while a model is promoted."""
+
+BAR = "The bar is a p95 of at most 10 ms for single queries at 8 clients, and no failed request during a promotion."
+
+WRK = """
+local bodies, place = {}, 0
+function init(args)
+  for line in io.lines(args[1]) do bodies[#bodies + 1] = line end
+end
+function request()
+  place = place % #bodies + 1
+  return wrk.format("POST", "/recommend", {["Content-Type"] = "application/json"}, bodies[place])
+end
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '\\n{"requests": %d, "seconds": %f, "p50": %f, "p95": %f, "p99": %f, "failed": %d}\\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(95) / 1e3,
+    latency:percentile(99) / 1e3, errors.status + errors.connect + errors.read + errors.write + errors.timeout))
+end
+"""
+
+Figures = dict[str, float]
+
+
+def main() -> None:
+    """Print, and with --write keep, a Markdown page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of raw data sets (default: $BAKEOFF_BENCH_DATA)")
+    parser.add_argument("--dataset", choices=list(BENCHMARKS), default="gowalla")
+    parser.add_argument("--models", nargs=2, default=["softmax", "mf"], help="the second is promoted under load")
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--seconds", type=int, default=10, help="of each measurement (default: 10)")
+    parser.add_argument("--scratch", type=Path, default=Path("artifacts/bench/serving"))
+    parser.add_argument("--write", type=Path, help="file for the page, such as benchmarks/results/serving_load.md")
+    arguments = parser.parse_args()
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk, which makes the load, is not installed: apt-get install wrk")
+    workspace, commit = make_repository(arguments)
+    page = measure(arguments, workspace, commit)
+    if arguments.write:
+        write_text(arguments.write, page)
+    sys.stdout.write(page)
+
+
+def make_repository(arguments: argparse.Namespace) -> tuple[Workspace, str]:
+    """A repository with both models in one commit, trained unless they are there; its hash."""
+    raw = arguments.data or os.environ.get("BAKEOFF_BENCH_DATA")
+    benchmark = BENCHMARKS[arguments.dataset]
+    workspace = make_split(benchmark, Path(raw) if raw else None, arguments.scratch.resolve()).workspace
+    values = settings_of(benchmark)
+    for name in arguments.models:
+        values[name] |= {"dim": arguments.dim, "max_epochs": arguments.epochs}
+    made_of, stamp = json.dumps([values, arguments.models]), workspace.root / "models/made_of.json"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != made_of:
+        params = parse_params(values, benchmark.name)
+        for name in arguments.models:
+            import_module(f"bakeoff.stages.train_{name}").run(params, workspace)
+        write_text(stamp, made_of)
+    return workspace, keep(workspace.root, arguments.models)
+
+
+def keep(root: Path, models: list[str]) -> str:
+    """Commit the models, with their files in DVC's cache; nothing is in production any more."""
+    for made in (".git", ".dvc", "dvc.lock"):
+        path = root / made
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    stages = "".join(f"  train_{name}:\n    cmd: train\n    outs: [models/{name}]\n" for name in models)
+    write_text(root / "dvc.yaml", f"stages:\n{stages}")
+    write_text(root / ".gitignore", "/*\n!/dvc.*\n!/.dvc\n!/.gitignore\n")
+    who = ("-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost")
+    commands = (
+        ("git", "init", "--quiet", "."),
+        ("dvc", "init", "--quiet"),
+        ("dvc", "commit", "--quiet", "--force"),
+        ("git", "add", "--all"),
+        ("git", *who, "commit", "--quiet", "--message", "two models"),
+    )
+    for command in commands:
+        call(root, *command)
+    for name, value in (("user.name", "benchmark"), ("user.email", "benchmark@localhost")):
+        call(root, "git", "config", name, value)
+    return call(root, "git", "rev-parse", "HEAD")
+
+
+def measure(arguments: argparse.Namespace, workspace: Workspace, commit: str) -> str:
+    """The page."""
+    first, second = arguments.models
+    promote(workspace, first, commit)
+    with tempfile.TemporaryDirectory() as folder, serving(workspace, Path(folder) / "log") as (server, url):
+        queries = write_queries(workspace, Path(folder))
+        rows = []
+        for kind, file in queries.items():
+            load(url, file, 8, 2)  # code is traced, and memory taken
+            for clients in arguments.clients:
+                found = loaded(server, url, file, clients, arguments.seconds)
+                rows.append(f"| by {kind} | {clients} | {figures(found)} |")
+        under = promoted_under_load(arguments, workspace, (second, commit), url, queries["user id"])
+        about = httpx.get(f"{url}/model", timeout=PATIENCE).json()
+    return markdown(arguments, about, rows, under)
+
+
+def promoted_under_load(
+    arguments: argparse.Namespace, workspace: Workspace, place: tuple[str, str], url: str, queries: Path
+) -> Figures:
+    """Figures of a load in the middle of which a model is promoted, with how long it took until it answered."""
+    found: Figures = {}
+    seconds = 3 * arguments.seconds
+    asking = threading.Thread(target=lambda: found.update(load(url, queries, PROMOTED_AT, seconds)))
+    asking.start()
+    time.sleep(arguments.seconds / 2)
+    begun = time.perf_counter()
+    promote(workspace, *place)
+    while httpx.get(f"{url}/model", timeout=PATIENCE).json()["model"] != place[0]:
+        if time.perf_counter() - begun > PATIENCE:
+            raise BakeoffError(f"{place[0]} was promoted and did not answer within {PATIENCE} s.")
+        time.sleep(0.1)
+    took = time.perf_counter() - begun
+    asked_on = asking.is_alive()
+    asking.join()
+    if not asked_on:
+        raise BakeoffError(f"The load of {seconds} s ended before the promotion was taken up: raise --seconds.")
+    return found | {"swap": took}
+
+
+def loaded(server: psutil.Process, url: str, queries: Path, clients: int, seconds: int) -> Figures:
+    """Figures of one load, with what a request costs the server."""
+    before = sum(server.cpu_times()[:2])
+    found = load(url, queries, clients, seconds)
+    return found | {"cpu": 1000 * (sum(server.cpu_times()[:2]) - before) / max(found["requests"], 1)}
+
+
+def load(url: str, queries: Path, clients: int, seconds: int) -> Figures:
+    """What wrk measured; milliseconds."""
+    script = queries.with_name("load.lua")
+    script.write_text(WRK, encoding="utf-8")
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script), url]
+    told = call(queries.parent, *command, "--", str(queries))
+    found: Figures = json.loads(told.splitlines()[-1])
+    return found
+
+
+def write_queries(workspace: Workspace, folder: Path) -> Mapping[str, Path]:
+    """Files with a query a line, by kind."""
+    prepared = load_prepared(workspace)
+    known = prepared.known()
+    asked = np.random.default_rng(0).permutation(np.flatnonzero(known.lengths))[:ASKED]
+    users = prepared.users["user_id"].to_numpy()
+    items = prepared.items["item_id"].to_numpy()
+    chosen = known.take(asked)
+    lists = np.split(items[chosen.items], chosen.offsets[1:-1])
+    kinds = {
+        "user id": [{"user_id": user, "k": 10} for user in users[asked]],
+        "history": [{"history": each.tolist(), "k": 10} for each in lists],
+    }
+    files = {}
+    for kind, queries in kinds.items():
+        files[kind] = folder / f"{kind.replace(' ', '_')}.jsonl"
+        files[kind].write_text("".join(f"{json.dumps(query)}\n" for query in queries), encoding="utf-8")
+    return files
+
+
+@contextmanager
+def serving(workspace: Workspace, log: Path) -> Iterator[tuple[psutil.Process, str]]:
+    """A server over what is in production, and its address."""
+    command = [sys.executable, "-m", "bakeoff.cli", "serve", "--port", "0", "--interval", "1"]
+    with (
+        log.open("w") as told,
+        subprocess.Popen(command, cwd=workspace.root, stdout=subprocess.PIPE, stderr=told, text=True) as process,
+    ):
+        assert process.stdout is not None
+        watchdog = threading.Timer(PATIENCE, process.kill)
+        watchdog.start()
+        try:
+            line = process.stdout.readline()
+            watchdog.cancel()
+            if " answers on " not in line:
+                raise BakeoffError(f"The server did not start: {log.read_text()}")
+            yield psutil.Process(process.pid), line.split(" answers on ")[1].split(";")[0]
+        finally:
+            watchdog.cancel()
+            process.kill()
+
+
+def promote(workspace: Workspace, model: str, commit: str) -> None:
+    enter(workspace.root, read_events(workspace.root), (model, commit), "Action: promote", push=False)
+
+
+def call(folder: Path, *command: str) -> str:
+    """What a command prints."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise BakeoffError(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout.strip()
+
+
+def figures(found: Figures) -> str:
+    rate = found["requests"] / found["seconds"]
+    cells = [f"{rate:,.0f}", *(f"{found[name]:.1f}" for name in ("p50", "p95", "p99")), f"{found['failed']:.0f}"]
+    return " | ".join([*cells, f"{found['cpu']:.2f}"])
+
+
+def markdown(arguments: argparse.Namespace, about: Mapping[str, Any], rows: list[str], under: Figures) -> str:
+    first, second = arguments.models
+    command = f"python benchmarks/serving_load.py --data DIR --models {first} {second} --dim {arguments.dim}"
+    title, cores = BENCHMARKS[arguments.dataset].title, len(os.sched_getaffinity(0))
+    served = f"{about['items']:,} items, {about['users']:,} users; lists of 10 by `{first}`, d = {arguments.dim}"
+    rate = under["requests"] / under["seconds"]
+    paragraphs = [
+        "# Serving under load",
+        f"Made by `{command} --seconds {arguments.seconds}`.",
+        f"{title}: {served}, search {about['search']}. One server process and wrk on {cores} cores, loopback, "
+        f"connections kept; {arguments.seconds} s each. Load average of the machine meanwhile, all included: "
+        f"{os.getloadavg()[1]:.1f}. {BAR}",
+        "| queries | clients | requests/s | p50, ms | p95, ms | p99, ms | failed | server's CPU per request, ms |\n"
+        "|---|---|---|---|---|---|---|---|\n" + "\n".join(rows),
+        f"`{second}` promoted while {PROMOTED_AT} clients asked by user id for {under['seconds']:.0f} s: "
+        f"{under['requests']:,.0f} requests ({rate:,.0f}/s), **{under['failed']:.0f} failed**; the new model answered "
+        f"{under['swap']:.1f} s after the tag was made. p50 {under['p50']:.1f} ms, p95 {under['p95']:.1f} ms, p99 "
+        f"{under['p99']:.1f} ms: the new model is loaded by the same process, on the same cores.",
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+if __name__ == "__main__":
+    main()
