@@ -308,6 +308,17 @@ def test_a_model_of_the_workspace_can_be_searched_approximately(workspace):
     assert json.loads(service.info().model_dump_json())["recall"] == 1
 
 
+def test_tags_of_others_are_seen_once_they_are_fetched(tmp_path):
+    theirs, ours = new_repo(tmp_path / "theirs"), tmp_path / "ours"
+    git(theirs.root, "commit", "--quiet", "--allow-empty", "--message", "a run")
+    git(tmp_path, "clone", "--quiet", str(theirs.root), str(ours))
+    promote(theirs, "mf", git(theirs.root, "rev-parse", "HEAD"))
+    assert serve.in_production(ours, fetch=False) is None
+    found = serve.in_production(ours, fetch=True)
+    assert found is not None
+    assert found.version.name == "mf@v1.0.0"
+
+
 def test_an_address_that_is_taken_is_told(server):
     from bakeoff.server.listening import listen
 

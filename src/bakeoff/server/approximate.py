@@ -5,7 +5,6 @@ k-means puts the items into lists, and a query scores those of the nearest lists
 through is not guessed: it is doubled until the recall beside brute force, measured on real queries, is high enough.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,7 +12,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.server.search import ExactSearch, Found, Ids
+from bakeoff.server.search import ExactSearch, Excluded, Found, Ids
 
 MOST_PROBED = 0.25
 """Share of the lists beyond which brute force is no slower."""
@@ -79,7 +78,7 @@ class ApproximateSearch:
             f"queries, {found.probes} of {found.lists} lists looked through"
         )
 
-    def tune(self, queries: NDArray[np.float32], exclude: Sequence[Ids], target: float = RECALL) -> Measured:
+    def tune(self, queries: NDArray[np.float32], exclude: Excluded, target: float = RECALL) -> Measured:
         """Look through as few lists as reach the recall on these queries, [m, d], with what they exclude; m ≥ 1."""
         k = min(RECALL_AT, self._num_items)
         truth = [found.items for found in self._exact.find(queries, exclude, k)]
@@ -94,23 +93,23 @@ class ApproximateSearch:
                 return self.measured
             probes = min(2 * probes, lists)
 
-    def find(self, queries: NDArray[np.float32], exclude: Sequence[Ids], k: int) -> list[Found]:
+    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[Found]:
         """See Search."""
         faiss.omp_set_num_threads(1)  # it counts for the calling thread alone
-        many = np.array([len(each) > LONGEST_OVERFETCH for each in exclude])
         found: dict[int, Found] = {}
-        few = np.flatnonzero(~many)
+        few = np.flatnonzero(exclude.lengths <= LONGEST_OVERFETCH)
         if len(few):
             # As many more as may be excluded: what is left is then as long as was asked for.
-            wanted = min(k + max(len(exclude[row]) for row in few.tolist()), self._num_items)
+            wanted = min(k + int(exclude.lengths[few].max()), self._num_items)
             scores, items = self._index.search(np.ascontiguousarray(queries[few]), wanted)
             for row, mine, best in zip(few.tolist(), items, scores, strict=True):
-                kept = (mine >= 0) & ~_within(mine, exclude[row])
-                if np.count_nonzero(kept) >= min(k, self._num_items - len(exclude[row])):
+                out = exclude.row(row)
+                kept = (mine >= 0) & ~_within(mine, out)
+                if np.count_nonzero(kept) >= min(k, self._num_items - len(out)):
                     found[row] = Found(mine[kept][:k], best[kept][:k])
         rest = [row for row in range(len(queries)) if row not in found]
         if rest:
-            by_force = self._exact.find(np.ascontiguousarray(queries[rest]), [exclude[row] for row in rest], k)
+            by_force = self._exact.find(np.ascontiguousarray(queries[rest]), exclude.take(rest), k)
             found.update(zip(rest, by_force, strict=True))
         return [found[row] for row in range(len(queries))]
 

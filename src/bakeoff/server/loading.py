@@ -18,7 +18,7 @@ from bakeoff.server.embedding import Embedder
 from bakeoff.server.known_users import KnownUsers, read_known_users
 from bakeoff.server.questions import Vocabulary
 from bakeoff.server.schemas import Query
-from bakeoff.server.search import Approximate, ExactSearch
+from bakeoff.server.search import Approximate, ExactSearch, Excluded
 from bakeoff.server.served import Origin, ServedModel
 
 log = logging.getLogger("bakeoff.serve")
@@ -94,10 +94,10 @@ def _approximate(model: ServedModel, embeddings: NDArray[np.float32], *, whateve
     chosen = rng.permutation(len(users))[:MEASURED_QUERIES]
     asked = [model.vocabulary.question(Query(user_id=users[row], k=1)) for row in chosen]
     if asked:
-        queries, exclude = model.embedder.embed(asked), [question.exclude for question in asked]
+        queries, exclude = model.embedder.embed(asked), Excluded.of([question.exclude for question in asked])
     else:
         queries = embeddings[np.sort(rng.permutation(len(embeddings))[:MEASURED_QUERIES])]
-        exclude = [np.zeros(0, np.int64)] * len(queries)
+        exclude = Excluded.of([np.zeros(0, np.int64)] * len(queries))
     search = ApproximateSearch(model.exact, embeddings)
     found = search.tune(queries, exclude)
     log.info("%s, %s", model.name, search.description)

@@ -30,14 +30,14 @@ class Question:
 
     Attributes:
         query: one encoded query.
-        exclude: int64, item indices that are left out, ascending, without repeats.
+        exclude: item indices that are left out.
         k: length of the list.
         ignored: items of the history that were passed over.
         user: row of the known user who asks; None for someone new.
     """
 
     query: Queries
-    exclude: NDArray[np.int64]
+    exclude: NDArray[np.integer]
     k: int
     ignored: tuple[str, ...] = ()
     user: int | None = None
@@ -75,9 +75,9 @@ class Vocabulary:
             asked = self._known(user)
         else:
             asked, ignored = self._someone_new(query)
-        known = [self.items[item] for item in query.exclude if item in self.items]
         seen = asked.histories.items if query.exclude_seen else np.zeros(0, np.int32)
-        exclude = np.unique(np.concatenate([seen, np.array(known, np.int64)]))
+        named = [self.items[item] for item in query.exclude if item in self.items]
+        exclude = np.concatenate([seen, np.array(named, np.int64)]) if named else seen
         return Question(asked, exclude, query.k, ignored, user)
 
     def _row(self, user: str) -> int:

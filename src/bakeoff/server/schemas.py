@@ -32,7 +32,9 @@ class Query(BaseModel):
         None, description="Raw features of someone new, by name; what is not named, null or empty is unknown."
     )
     k: int = Field(10, ge=1, description="Length of the list, at most the size of the catalogue.")
-    exclude: ItemIds = Field([], description="Item ids that must not be in the list; unknown ones are passed over.")
+    exclude: ItemIds = Field(
+        default_factory=list, description="Item ids that must not be in the list; unknown ones are passed over."
+    )
     exclude_seen: bool = Field(True, description="Leave out what is in the history, sent or known to the model.")
     ignore_unknown: bool = Field(
         False, description="Pass over items of the history that the catalogue does not have, instead of refusing."

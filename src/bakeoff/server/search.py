@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,41 @@ Ids = NDArray[np.int64]
 _INDEX_MASK = (1 << 31) - 1
 _ROOM = 3
 # Keys kept per slot of a list; see evaluation.tiles.
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """What each of B queries leaves out, in compressed sparse rows.
+
+    Attributes:
+        offsets: int64 [B + 1], as in Histories.
+        items: int64, item indices, ascending and without repeats in each row.
+    """
+
+    offsets: Ids
+    items: Ids
+
+    @classmethod
+    def of(cls, rows: Sequence[NDArray[np.integer]]) -> Self:
+        """From the items of each query, in any order."""
+        lengths = [len(row) for row in rows]
+        query = np.repeat(np.arange(len(rows)), lengths)
+        together = np.unique((query << 32) | np.concatenate([np.zeros(0, np.int64), *rows]))
+        counts = np.bincount(together >> 32, minlength=len(rows))
+        return cls(np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), together & 0xFFFFFFFF)
+
+    @property
+    def lengths(self) -> Ids:
+        """[B] how many."""
+        return np.diff(self.offsets)
+
+    def row(self, query: int) -> Ids:
+        """Of one query."""
+        return self.items[self.offsets[query] : self.offsets[query + 1]]
+
+    def take(self, queries: Sequence[int]) -> Self:
+        """Those of some queries."""
+        return type(self).of([self.row(query) for query in queries])
 
 
 @dataclass(frozen=True)
@@ -41,12 +76,12 @@ class Search(Protocol):
     def description(self) -> str:
         """In words, for people."""
 
-    def find(self, queries: NDArray[np.float32], exclude: Sequence[Ids], k: int) -> list[Found]:
+    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[Found]:
         """Lists of at most k items each; fewer only where the catalogue has no more that are not excluded.
 
         Args:
             queries: float32 [B, d].
-            exclude: for each query the item indices that are left out, ascending, without repeats.
+            exclude: for each query the items that are left out.
             k: at least 1 and at most the size of the catalogue.
         """
 
@@ -63,18 +98,15 @@ class ExactSearch:
         self._index = np.arange(len(items))
         self._own = threading.local()
 
-    def find(self, queries: NDArray[np.float32], exclude: Sequence[Ids], k: int) -> list[Found]:
+    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[Found]:
         """See Search. Equal scores are ordered by item index."""
         scores = self._scores(len(queries))
         np.matmul(queries, self._transposed, out=scores)
-        offsets = np.zeros(len(queries) + 1, np.int64)
-        np.cumsum([len(each) for each in exclude], out=offsets[1:])
-        places = np.concatenate([*exclude, np.zeros(0, np.int64)])
         nobody = np.zeros(len(queries) + 1, np.int64)
         keys = np.empty((len(queries), _ROOM * k), np.int64)
         filled, worst = np.zeros(len(queries), np.int64), np.full(len(queries), NOTHING)
         hit = np.zeros(len(self._index), np.bool_)
-        sets = (offsets, places, nobody, np.zeros(0, np.int64))
+        sets = (exclude.offsets, exclude.items, nobody, np.zeros(0, np.int64))
         look_through(scores.view(np.int32), 0, self._index, 0, *sets, k, hit, keys, filled, worst)
         cut(keys, filled, k)
         best = np.sort(keys[:, :k], axis=1)[:, ::-1]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bakeoff.server.embedding import Embedder
 from bakeoff.server.questions import Question, RefusedError, Vocabulary
 from bakeoff.server.schemas import Answer, Item, Neighbour, Neighbours
-from bakeoff.server.search import ExactSearch, Search
+from bakeoff.server.search import ExactSearch, Excluded, Search
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class ServedModel:
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Lists for a block of at least one question, each of its own length."""
         embedded = self.embedder.embed(questions)
-        found = self.search.find(embedded, [each.exclude for each in questions], max(each.k for each in questions))
+        exclude = Excluded.of([each.exclude for each in questions])
+        found = self.search.find(embedded, exclude, max(each.k for each in questions))
         answers = []
         for question, lists in zip(questions, found, strict=True):
             best = zip(lists.items[: question.k].tolist(), lists.scores[: question.k].tolist(), strict=True)

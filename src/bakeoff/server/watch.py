@@ -38,6 +38,7 @@ class Watcher:
         """
         self._service, self._look, self._load, self._interval = service, look, load, interval
         self._place, self._since = standing.version.place, standing.event.tag
+        self._told = ""
         self._pauses: dict[tuple[Place, str], tuple[float, float]] = {}
 
     async def follow(self) -> None:
@@ -52,8 +53,11 @@ class Watcher:
             found = await asyncio.to_thread(self._look)
         except Exception as error:  # noqa: BLE001 - whatever it is, what answers goes on answering
             self._service.metrics.on_registry_failure()
-            log.warning("the registry can't be read: %s", error)
+            if str(error) != self._told:  # said once, not every few seconds
+                log.warning("the registry can't be read, %s goes on answering: %s", self._service.model.name, error)
+            self._told = str(error)
             return
+        self._told = ""
         if found is None or (found.version.place, found.event.tag) == (self._place, self._since):
             self._service.failed = None  # what could not be loaded was taken back
             return
