@@ -181,10 +181,27 @@ def test_what_can_not_be_answered_says_what_to_do(client, query, status, said):
     assert said in response.json()["error"]
 
 
-def test_what_is_no_json_is_refused(client):
-    response = client.post("/recommend", content=b"{", headers={"content-type": "application/json"})
-    assert response.status_code == 422
-    assert "JSON decode error" in response.json()["error"]
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"{", 422, "JSON decode error"),
+        (b"\xff", 400, "parsing the body"),
+        (
+            b'{"history": ["i1"], "timestamps": [1000000000000000000000]}',
+            422,
+            "body.timestamps.0: Input should be less",
+        ),
+        (rb'{"user_id": "\ud800"}', 404, r"User '\ud800' is not among"),
+        (rb'{"history": ["\ud800"], "ignore_unknown": true}', 200, ""),
+        (b'{"features": {"age": 1e300}}', 200, ""),
+        (b'{"features": {"age": NaN}}', 200, ""),
+    ],
+    ids=str,
+)
+def test_hostile_bodies_are_refused_or_answered(client, body, status, said):
+    response = client.post("/recommend", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == status
+    assert said in response.json().get("error", "")
 
 
 def test_unknown_items_are_passed_over_where_that_is_asked_for(client):

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi import Query as Parameter
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from bakeoff.server.measured import Measured
 from bakeoff.server.page import page
@@ -65,6 +66,8 @@ def create_app(service: Service, version: str, follow: Follow | None = None) -> 
     app.add_middleware(Measured, metrics=service.metrics)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _failed)
     _add_questions(app, service)
     _add_items(app, service)
     _add_operations(app, service)
@@ -150,3 +153,14 @@ async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered
     told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
     return _json(Refusal(error=f"{'; '.join(told)}. GET /docs shows what can be sent.", status=422), 422)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as registered
+    return _json(
+        Refusal(error=f"{error.detail}. GET /docs shows what can be sent.", status=error.status_code), error.status_code
+    )
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    return _json(Refusal(error="The server failed; its log says why.", status=500), 500)

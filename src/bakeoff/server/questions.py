@@ -117,7 +117,9 @@ class Vocabulary:
         items, timestamps = (np.array([pair[column] for pair in known], np.int64) for column in (0, 1))
         dense, categorical = self._features(query.features or {})
         histories = Histories(np.array([0, len(known)]), items.astype(np.int32), timestamps)
-        return Queries(histories, dense, categorical), strangers
+        # Half of a surrogate pair, which JSON can spell, can't be written in an answer.
+        told = tuple(item.encode("utf-8", "backslashreplace").decode() for item in strangers)
+        return Queries(histories, dense, categorical), told
 
     def _features(self, given: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Encoded as the exported model encodes them: float32 [1, D] and int32 [1, C]."""
@@ -129,7 +131,8 @@ class Vocabulary:
         scales = self.encoding.dense
         dense = [(_number(name, given.get(name)) - scale.mean) / scale.std for name, scale in scales.items()]
         codes = [_code(name, given.get(name), values) for name, values in self.codes.items()]
-        scaled = np.array([dense], np.float32).reshape(1, len(dense))
+        with np.errstate(over="ignore"):  # what float32 can't hold is unknown, as infinity is
+            scaled = np.array([dense], np.float64).reshape(1, len(dense)).astype(np.float32)
         return np.where(np.isfinite(scaled), scaled, np.float32(0)), np.array([codes], np.int32).reshape(1, len(codes))
 
 

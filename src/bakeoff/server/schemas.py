@@ -10,6 +10,7 @@ LONGEST_LIST = 10_000
 MOST_QUERIES = 256
 """Of one batch request."""
 
+Seconds = Annotated[int, Field(ge=-(2**62), le=2**62)]
 ItemIds = Annotated[list[str], Field(max_length=LONGEST_LIST)]
 
 
@@ -25,7 +26,7 @@ class Query(BaseModel):
 
     user_id: str | None = Field(None, description="Id of a user that the model was trained on.")
     history: ItemIds | None = Field(None, description="Item ids of someone new, oldest first; may be empty.")
-    timestamps: Annotated[list[int], Field(max_length=LONGEST_LIST)] | None = Field(
+    timestamps: Annotated[list[Seconds], Field(max_length=LONGEST_LIST)] | None = Field(
         None, description="UTC seconds of the history's events; without them, times are unknown."
     )
     features: dict[str, str | int | float | None] | None = Field(
