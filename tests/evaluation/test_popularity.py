@@ -74,25 +74,25 @@ def test_long_tail_share_is_per_list():
 
 def test_coverage_is_the_share_of_items_in_any_list():
     # items 0, 1 and 3 within the first two ranks, of five
-    assert popularity.coverage(LISTS, 5, 2) == pytest.approx(3 / 5)
+    assert popularity.coverage(popularity.slots(LISTS, 5, 2)) == pytest.approx(3 / 5)
 
 
 def test_equal_slots_have_gini_zero():
-    assert popularity.gini(np.array([[0, 1], [2, 3]], np.int32), 4, 2) == 0
+    assert popularity.gini(popularity.slots(np.array([[0, 1], [2, 3]], np.int32), 4, 2)) == 0
 
 
 def test_one_item_in_all_slots_has_gini_one():
-    assert popularity.gini(np.array([[2], [2]], np.int32), 4, 1) == pytest.approx(1)
+    assert popularity.gini(popularity.slots(np.array([[2], [2]], np.int32), 4, 1)) == pytest.approx(1)
 
 
 def test_gini_by_hand():
     # slots 0, 1, 3 of 4: Σ (2j − 4) p_j / 2 = (−2·0 + 0·1/4 + 2·3/4) / 2 = 3/4
-    assert popularity.gini(np.array([[1], [2], [2], [2]], np.int32), 3, 1) == pytest.approx(0.75)
+    assert popularity.gini(popularity.slots(np.array([[1], [2], [2], [2]], np.int32), 3, 1)) == pytest.approx(0.75)
 
 
 def test_gini_of_a_single_item_is_zero_and_of_no_slot_nan():
-    assert popularity.gini(np.array([[0]], np.int32), 1, 1) == 0
-    assert np.isnan(popularity.gini(np.array([[PAD]], np.int32), 3, 1))
+    assert popularity.gini(popularity.slots(np.array([[0]], np.int32), 1, 1)) == 0
+    assert np.isnan(popularity.gini(popularity.slots(np.array([[PAD]], np.int32), 3, 1)))
 
 
 @settings(deadline=None)
@@ -105,4 +105,4 @@ def test_list_figures_equal_their_definitions(rows):
     miuf = [-np.mean([log2(counts[i] / 10) for i in top]) if top else np.nan for top in tops]
     np.testing.assert_allclose(popularity.average_popularity(lists, counts, 4), arp)
     np.testing.assert_allclose(popularity.novelty(lists, counts, 10, 4), miuf, atol=1e-12)
-    assert popularity.coverage(lists, 10, 4) == len({i for top in tops for i in top}) / 10
+    assert popularity.coverage(popularity.slots(lists, 10, 4)) == len({i for top in tops for i in top}) / 10

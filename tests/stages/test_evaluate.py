@@ -113,6 +113,14 @@ def test_same_input_same_bytes_whatever_the_size_of_blocks(workspace):
     assert contents(workspace.evaluation("mf")) == first
 
 
+def test_same_bytes_in_however_many_portions_users_are_asked_about(workspace, monkeypatch):
+    run(workspace)
+    whole = contents(workspace.evaluation("mf"))
+    monkeypatch.setattr(evaluate, "USERS_PER_PORTION", 1)
+    run(workspace)
+    assert contents(workspace.evaluation("mf")) == whole
+
+
 def test_printed_figures_can_be_recomputed_from_the_files(tmp_path):
     rng = np.random.default_rng(0)
     ids = [str(i) for i in range(1, 41)]

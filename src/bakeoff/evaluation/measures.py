@@ -53,16 +53,36 @@ def popularity_per_user(
     return columns
 
 
+class AllLists:
+    """coverage@k, gini@k and popularity_lift@k: figures that no single user has, of lists that come in parts."""
+
+    def __init__(self, num_items: int, cutoffs: Sequence[int]) -> None:
+        """Begin without a list."""
+        self._slots = {k: np.zeros(num_items, np.int64) for k in cutoffs}
+
+    def add(self, lists: TopLists) -> None:
+        """Count the lists of some more users."""
+        for k, filled in self._slots.items():
+            filled += popularity.slots(lists.items, len(filled), k)
+
+    def figures(self, per_user: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+        """All of them; `per_user` holds `arp@k` and `history_arp` of all users whose lists were counted."""
+        figures = {}
+        for k, filled in self._slots.items():
+            lift = popularity.popularity_lift(per_user[f"arp@{k}"], per_user[HISTORY_POPULARITY])
+            figures[f"coverage@{k}"] = popularity.coverage(filled)
+            figures[f"gini@{k}"] = popularity.gini(filled)
+            figures[f"popularity_lift@{k}"] = lift
+        return figures
+
+
 def of_all_lists(
-    lists: TopLists, per_user: dict[str, NDArray[np.float64]], num_items: int, cutoffs: Sequence[int]
+    lists: TopLists, per_user: Mapping[str, NDArray[np.float64]], num_items: int, cutoffs: Sequence[int]
 ) -> dict[str, float]:
-    """coverage@k, gini@k and popularity_lift@k: figures that no single user has."""
-    figures = {}
-    for k in cutoffs:
-        figures[f"coverage@{k}"] = popularity.coverage(lists.items, num_items, k)
-        figures[f"gini@{k}"] = popularity.gini(lists.items, num_items, k)
-        figures[f"popularity_lift@{k}"] = popularity.popularity_lift(per_user[f"arp@{k}"], per_user[HISTORY_POPULARITY])
-    return figures
+    """The figures of AllLists where all lists are there at once."""
+    together = AllLists(num_items, cutoffs)
+    together.add(lists)
+    return together.figures(per_user)
 
 
 def means(per_user: dict[str, NDArray[np.float64]]) -> dict[str, float]:

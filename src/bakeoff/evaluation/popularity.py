@@ -69,30 +69,37 @@ def long_tail_share(items: ItemLists, tail: NDArray[np.bool_], k: int) -> FloatA
     return _mean_over_list(items[:, :k], tail)
 
 
-def coverage(items: ItemLists, num_items: int, k: int) -> float:
-    """|∪_u L_u| / num_items, in [0, 1]: share of the catalogue that is recommended to anyone."""
-    return float((_slots(items, num_items, k) > 0).mean())
+def slots(items: ItemLists, num_items: int, k: int) -> NDArray[np.int64]:
+    """[num_items] number of list slots that each item fills; those of parts of the users add up to those of all."""
+    shown = items[:, :k]
+    return np.bincount(shown[shown != PAD], minlength=num_items)
 
 
-def gini(items: ItemLists, num_items: int, k: int) -> float:
+def coverage(filled: NDArray[np.int64]) -> float:
+    """|∪_u L_u| / num_items, in [0, 1]: share of the catalogue that is recommended to anyone.
+
+    Args:
+        filled: [num_items], of `slots`.
+    """
+    return float((filled > 0).mean())
+
+
+def gini(filled: NDArray[np.int64]) -> float:
     """Σ_j (2j − n − 1) p_(j) / (n − 1), in [0, 1]; p_(j) the ascending shares of list slots, n = num_items.
 
     0: all items are recommended equally often; 1: one item has all slots. 0 for a catalogue of one item, NaN
     without any slot.
+
+    Args:
+        filled: [num_items], of `slots`.
     """
-    slots = np.sort(_slots(items, num_items, k))
-    if slots.sum() == 0:
+    ascending, num_items = np.sort(filled), len(filled)
+    if ascending.sum() == 0:
         return float("nan")
     if num_items == 1:
         return 0.0
     j = np.arange(1, num_items + 1)
-    return float(((2 * j - num_items - 1) * slots).sum() / slots.sum() / (num_items - 1))
-
-
-def _slots(items: ItemLists, num_items: int, k: int) -> NDArray[np.int64]:
-    """[num_items] number of list slots that each item fills."""
-    shown = items[:, :k]
-    return np.bincount(shown[shown != PAD], minlength=num_items)
+    return float(((2 * j - num_items - 1) * ascending).sum() / ascending.sum() / (num_items - 1))
 
 
 def _mean_over_list(items: ItemLists, values: NDArray[Any]) -> FloatArray:

@@ -17,7 +17,7 @@ class ModelEvidence:
     Attributes:
         users: one row per warm test user: user_id, num_history, num_test and one column per metric.
         new_users: one row per new user and number of first interactions, with `fallback`.
-        lists: top-k lists of warm users: user_id, rank (1-based), item_id, score.
+        lists: the first places of the lists of warm users: user_id, rank (1-based), item_id.
         new_lists: the same for new users, with first_interactions.
         metrics: metrics.json of the evaluation: means over users, and figures of all lists together.
         training: training.json of the model.

@@ -114,7 +114,10 @@ def soon_events(evidence: Evidence, seconds: float) -> pd.DataFrame | None:
 
 
 def top_lists(evidence: Evidence, frames: Mapping[str, pd.DataFrame]) -> dict[str, TopLists]:
-    """Name → lists as arrays, rows in the order of the evaluated users, items as places in the catalogue."""
+    """Name → lists as arrays, rows in the order of the evaluated users, items as places in the catalogue.
+
+    Nothing is said of their scores, which stand as 0.
+    """
     users = evidence.models[MF].users.user_id
     return {name: _top_lists(evidence, frame, users) for name, frame in frames.items()}
 
@@ -135,7 +138,7 @@ def _test_events(evidence: Evidence) -> pd.DataFrame | None:
     events = evidence.events
     known = events[events.part != "test"].groupby("user_id").timestamp.max()
     test = events[events.part == "test"]
-    gap = (test.timestamp - test.user_id.map(known)).dropna()
+    gap = (test.timestamp - known.reindex(pd.Index(test.user_id)).to_numpy()).dropna()
     if gap.empty or not (events.timestamp > 0).any() or (gap < 0).any():
         return None
     ends = [-1, *(end for end in GAPS.values() if end is not None), np.inf]
@@ -146,10 +149,8 @@ def _top_lists(evidence: Evidence, lists: pd.DataFrame, users: pd.Series) -> Top
     row, item = _codes(lists, evidence, users)
     rank = lists["rank"].to_numpy() - 1
     items = np.full((len(users), int(rank.max(initial=0)) + 1), PAD, np.int32)
-    scores = np.full(items.shape, -np.inf, np.float32)
     items[row, rank] = item
-    scores[row, rank] = lists.score
-    return TopLists(items, scores)
+    return TopLists(items, np.where(items == PAD, -np.inf, 0).astype(np.float32))
 
 
 def _codes(frame: pd.DataFrame, evidence: Evidence, users: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

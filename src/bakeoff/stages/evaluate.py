@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from bakeoff.models.retriever import Retriever
 from bakeoff.params import EvaluateParams, Params
 from bakeoff.preparation.histories import Histories
 from bakeoff.stages.cost import measure
-from bakeoff.stages.evaluation_files import Evaluated, write_evaluation
+from bakeoff.stages.evaluation_files import Evaluated, PerUser, write_evaluation
 from bakeoff.stages.prepared import HeldOut, Prepared, load_held_out, load_prepared
 from bakeoff.stages.retrievers import Load, load_fitting
 from bakeoff.stages.skipped import skip_evaluation, why_skipped
@@ -28,13 +28,18 @@ from bakeoff.workspace import Workspace
 ALL = "all"
 """`first_interactions` of new users who were asked about with their whole history."""
 
+USERS_PER_PORTION = 1 << 16
+"""Users whose lists are in memory at once, as lists, metrics and rows of a file: about 400 MB with lists of 100."""
+
+T = TypeVar("T")
+
 
 def run(params: Params, workspace: Workspace, model: str, load: Load | None = None) -> None:
     """Rank the whole catalogue for warm users with test items and for new users; write lists and metrics.
 
     Warm users are asked about twice: with their history as it was, and with its order shuffled. Beside the ranking of
     the whole catalogue stands that of each test item among `evidence.sampled_candidates` random ones. Users are ranked
-    `evaluate.users_per_block` at a time, which bounds memory.
+    `evaluate.users_per_block` at a time, and their lists written USERS_PER_PORTION at a time, which bounds memory.
 
     Reads artifacts/split and models/<model>; writes artifacts/evaluation/<model> and
     artifacts/cost/evaluate_<model>.json. A split without new users gives empty tables for them; a model that
@@ -65,9 +70,8 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
                 "params.yaml, or bring more events per user, and split again."
             )
         retriever = load_fitting(workspace, model, prepared.num_items, load)
-        found, figures = _evaluate(params, _Question(prepared, held_out, warm), retriever, model)
+        metrics, figures = _evaluate(params, _Question(prepared, held_out, warm), retriever, workspace, model)
         cost.note(**figures)
-        metrics = write_evaluation(workspace.evaluation(model), prepared, found, params.evaluate)
     _print_summary(model, metrics, prepared.num_items, figures["ranking_seconds"])
 
 
@@ -81,35 +85,64 @@ class _Question:
 
 
 def _evaluate(
-    params: Params, question: _Question, retriever: Retriever, model: str
-) -> tuple[Evaluated, dict[str, float]]:
-    """What the model answers, and what the answers cost."""
-    prepared, held_out, warm = question.prepared, question.held_out, question.warm
+    params: Params, question: _Question, retriever: Retriever, workspace: Workspace, model: str
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Figures of metrics.json, whose files are written while the model answers, and what the answers cost."""
+    prepared, warm = question.prepared, question.warm
     known = prepared.known()
-    new = _with_events(held_out.new_test.lengths)
+    new = _with_events(question.held_out.new_test.lengths)
     steps = _steps(params.evaluate)
-    start = time.perf_counter()
+    clock = _Clock()
     with _progress(model, 2 * len(warm) + len(new) * len(steps)) as advance:
         asker = Asker(retriever, params.evaluate.list_length, params.evaluate.users_per_block, advance)
-        test = _ask_warm(asker, question, known)
-        without_order = _ask_warm(asker, question, shuffled(known, _draws(params, "shuffled")))
-        new_users = {name: _ask_new(asker, prepared, held_out, new, first) for name, first in steps.items()}
-    ranked = time.perf_counter()
-    sampled = sampled_metrics(
+        found = Evaluated(
+            test=clock.timed("ranking", _ask_warm(asker, question, known)),
+            shuffled=clock.timed("ranking", _ask_shuffled(asker, question, known, _draws(params, "shuffled"))),
+            new_users={
+                name: clock.timed("ranking", _ask_new(asker, question, new, first)) for name, first in steps.items()
+            },
+            sampled=lambda: clock.time("sampled", lambda: _sampled(params, question, retriever, known)),
+            item_embeddings=retriever.item_embeddings,
+        )
+        metrics = write_evaluation(workspace.evaluation(model), prepared, found, params.evaluate)
+    figures = {
+        "ranking_seconds": clock.seconds["ranking"],
+        "ranked_queries": 2 * len(warm) + len(new) * len(steps),
+        "sampled_seconds": clock.seconds["sampled"],
+    }
+    return metrics, figures
+
+
+class _Clock:
+    """Seconds by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds = {"ranking": 0.0, "sampled": 0.0}
+
+    def time(self, what: str, work: Callable[[], T]) -> T:
+        """What `work` returns."""
+        start = time.perf_counter()
+        done = work()
+        self.seconds[what] += time.perf_counter() - start
+        return done
+
+    def timed(self, what: str, portions: Iterator[Answers]) -> Iterator[Answers]:
+        """The portions; what is done with them meanwhile does not count."""
+        while (portion := self.time(what, lambda: next(portions, None))) is not None:
+            yield portion
+
+
+def _sampled(params: Params, question: _Question, retriever: Retriever, known: Histories) -> PerUser:
+    warm, test = question.warm, question.held_out.test
+    return sampled_metrics(
         retriever,
-        prepared.queries(known, warm),
-        known.merged(held_out.test).take(warm),
-        held_out.test.take(warm),
+        question.prepared.queries(known, warm),
+        known.merged(test).take(warm),
+        test.take(warm),
         params.evidence.sampled_candidates,
         _draws(params, "sampled"),
         params.evaluate.users_per_block,
     )
-    figures = {
-        "ranking_seconds": ranked - start,
-        "ranked_queries": 2 * len(test) + sum(map(len, new_users.values())),
-        "sampled_seconds": time.perf_counter() - ranked,
-    }
-    return Evaluated(test, without_order, new_users, sampled, retriever.item_embeddings), figures
 
 
 def _draws(params: Params, purpose: Literal["shuffled", "sampled"]) -> np.random.Generator:
@@ -134,23 +167,33 @@ def _progress(model: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda users: progress.advance(task, users)
 
 
-def _ask_warm(asker: Asker, question: _Question, told: Histories) -> Answers:
+def _portions(users: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Users in portions; a single one without users where there are none."""
+    for start in range(0, max(len(users), 1), USERS_PER_PORTION):
+        yield users[start : start + USERS_PER_PORTION]
+
+
+def _ask_warm(asker: Asker, question: _Question, told: Histories) -> Iterator[Answers]:
     """Ask about warm users, who are told as having these histories."""
-    prepared, users = question.prepared, question.warm
-    truth = question.held_out.test.take(users)
-    return asker.ask(users, prepared.queries(told, users), told.take(users), truth)
+    for users in _portions(question.warm):
+        truth = question.held_out.test.take(users)
+        yield asker.ask(users, question.prepared.queries(told, users), told.take(users), truth)
 
 
-def _ask_new(
-    asker: Asker, prepared: Prepared, held_out: HeldOut, users: NDArray[np.int64], first: int | None
-) -> Answers:
+def _ask_shuffled(asker: Asker, question: _Question, known: Histories, rng: np.random.Generator) -> Iterator[Answers]:
+    """The same with the order of their histories taken away."""
+    yield from _ask_warm(asker, question, shuffled(known, rng))
+
+
+def _ask_new(asker: Asker, question: _Question, new: NDArray[np.int64], first: int | None) -> Iterator[Answers]:
     """Tell the first events only, but leave all earlier events out of the lists.
 
     So figures for different numbers of events differ by what the model was told and nothing else.
     """
-    history = held_out.new_history
+    history, truth = question.held_out.new_history, question.held_out.new_test
     told = history if first is None else history.first(first)
-    return asker.ask(users, prepared.queries(told, users), history.take(users), held_out.new_test.take(users))
+    for users in _portions(new):
+        yield asker.ask(users, question.prepared.queries(told, users), history.take(users), truth.take(users))
 
 
 def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, seconds: float) -> None:
