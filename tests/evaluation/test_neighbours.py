@@ -7,7 +7,7 @@ from bakeoff.preparation.histories import PAD
 
 
 def neighbours(embeddings, count=2, items_per_block=100):
-    return nearest(directions(np.asarray(embeddings, np.float32)), count, items_per_block)
+    return nearest(directions(np.asarray(embeddings, np.float32)), np.arange(len(embeddings)), count, items_per_block)
 
 
 def test_items_that_point_the_same_way_are_nearest_whatever_their_length():
@@ -30,6 +30,14 @@ def test_an_item_without_a_direction_has_no_neighbours_and_is_none():
 
 def test_equal_similarities_are_ordered_by_index():
     assert neighbours([[1, 1]] * 4, count=3).items.tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
+
+
+def test_items_that_are_asked_about_find_the_same_neighbours_among_all_of_them():
+    unit = directions(np.random.default_rng(3).standard_normal((30, 4)).astype(np.float32))
+    unit[7] = 0
+    everyone, some = nearest(unit, np.arange(30), 3, 100), nearest(unit, np.array([2, 7, 21]), 3, 100)
+    assert some.items[[2, 21]].tolist() == everyone.items[[2, 21]].tolist()
+    assert (np.delete(some.items, [2, 21], axis=0) == PAD).all()
 
 
 def test_a_single_item_has_no_neighbours():

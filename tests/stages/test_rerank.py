@@ -38,11 +38,11 @@ def workspace(tmp_path):
     return workspace
 
 
-def run(workspace, mf=UP, softmax=-UP, sizes=(3, 6), **evaluate):
+def run(workspace, mf=UP, softmax=-UP, sizes=(3, 6), max_users=100, **evaluate):
     params = small_split.PARAMS
     params = params.model_copy(
         update={
-            "evidence": params.evidence.model_copy(update={"rerank_candidates": sizes}),
+            "evidence": params.evidence.model_copy(update={"rerank_candidates": sizes, "max_users": max_users}),
             "evaluate": params.evaluate.model_copy(update=evaluate),
         }
     )
@@ -184,3 +184,16 @@ def test_one_single_user_can_be_measured(workspace):
     run(workspace)
     assert users(workspace)["user_id"].nunique() == 1
     assert all(system["metrics"]["ndcg@10"] is not None for system in notes(workspace)["systems"])
+
+
+def test_a_sample_of_users_is_asked_about_where_there_are_more_than_the_bound(workspace):
+    run(workspace)
+    everyone = users(workspace)
+    assert "sample" not in notes(workspace)["sentence"]
+    run(workspace, max_users=2)
+    sample = users(workspace)
+    assert sample["user_id"].nunique() == 2
+    assert f"2 of {everyone['user_id'].nunique()} users" in notes(workspace)["sentence"]
+    keys = ["system", "user_id"]
+    beside = sample[keys].merge(everyone, on=keys)
+    pd.testing.assert_frame_equal(sample, beside)

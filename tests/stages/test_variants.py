@@ -85,6 +85,15 @@ def test_settings_of_the_variants_reach_training(workspace, trainings):
     assert [params.softmax.max_epochs for _, params, _ in trainings] == [1] * 3
 
 
+def test_a_sample_of_users_is_trained_on_and_asked_about_where_there_are_more_than_the_bound(workspace, trainings):
+    params = with_params(evidence={"max_users": 4})
+    variants.run(params, workspace, "features")
+    assert f"4 of {NUM_WARM + NUM_NEW} users" in read(workspace, "features")["sentence"]
+    assert [len(prepared.users) for _, _, prepared in trainings] == [4] * 3
+    ids = set(trainings[0][2].users["user_id"])
+    assert set(pd.read_parquet(workspace.variants("features") / "users.parquet")["user_id"]) <= ids
+
+
 def test_an_entry_says_what_was_changed_and_what_came_of_it(workspace, trainings):
     variants.run(small_split.PARAMS, workspace, "features")
     found = read(workspace, "features")

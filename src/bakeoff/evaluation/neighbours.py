@@ -46,25 +46,27 @@ def directions(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     return unit
 
 
-def nearest(unit: NDArray[np.float32], count: int, items_per_block: int) -> TopLists:
+def nearest(unit: NDArray[np.float32], asked: NDArray[np.int64], count: int, items_per_block: int) -> TopLists:
     """The items with the largest cosine, the item itself and items without a direction left out.
 
     Equal ones are ordered by index. At most `items_per_block` rows of similarities are in memory at once.
 
     Args:
         unit: [num_items, dim], from `directions`.
+        asked: items whose neighbours are sought, each among all items.
         count: k, neighbours of each item.
         items_per_block: items that are asked about at once.
 
     Returns:
         Lists of all items, [num_items, k], scores in [−1, 1]; padded where there are fewer other items, and wholly so
-        where an item has no direction.
+        where an item has no direction or was not asked about.
     """
     pointing = np.flatnonzero(unit.any(axis=1))
-    themselves = _one_each(len(pointing))
+    asked = asked[unit[asked].any(axis=1)]
+    themselves = _one_each(np.searchsorted(pointing, asked))
     found = rank(
         _Directions(unit[pointing]),
-        Queries(themselves, np.zeros((len(pointing), 0), np.float32), np.zeros((len(pointing), 0), np.int32)),
+        Queries(themselves, np.zeros((len(asked), 0), np.float32), np.zeros((len(asked), 0), np.int32)),
         exclude=themselves,
         truth=themselves.first(0),
         list_length=count,
@@ -73,14 +75,14 @@ def nearest(unit: NDArray[np.float32], count: int, items_per_block: int) -> TopL
     items = np.full((len(unit), count), PAD, np.int32)
     scores = np.full((len(unit), count), -np.inf, np.float32)
     there = found.items != PAD
-    items[pointing] = np.where(there, pointing[found.items] if len(pointing) else PAD, PAD)
-    scores[pointing] = np.where(there, np.clip(found.scores, -1, 1).round(SIMILARITY_DECIMALS), -np.inf)
+    items[asked] = np.where(there, pointing[found.items] if len(pointing) else PAD, PAD)
+    scores[asked] = np.where(there, np.clip(found.scores, -1, 1).round(SIMILARITY_DECIMALS), -np.inf)
     return TopLists(items, scores)
 
 
-def _one_each(count: int) -> Histories:
-    """Row i holds item i and nothing else."""
-    return Histories(np.arange(count + 1), np.arange(count, dtype=np.int32), np.zeros(count, np.int64))
+def _one_each(items: NDArray[np.int64]) -> Histories:
+    """Row i holds the item at place i and nothing else."""
+    return Histories(np.arange(len(items) + 1), items.astype(np.int32), np.zeros(len(items), np.int64))
 
 
 def _or_one(values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -28,6 +28,9 @@ class EvidenceParams(Frozen):
     epoch_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of their epochs for which variants of the networks are trained, with a learning rate that decays by then.
     On MovieLens 100K a half costs the softmax DNN 0.01 of NDCG@10, all variants of a group alike."""
+    max_users: PositiveInt = 100_000
+    """Users that variants are trained on and asked about, and whose candidates are ranked again; a seeded sample where
+    there are more, which the report says."""
     depths: tuple[NonNegativeInt, ...] = (0, 1, 2, 3)
     """Numbers of hidden layers of the softmax DNN that are compared."""
     widths: tuple[PositiveInt, ...] = (64, 128)
@@ -48,4 +51,6 @@ class EvidenceParams(Frozen):
     """Candidates of MF that the softmax DNN ranks again."""
     map_items: PositiveInt = 3_000
     """Items on the embedding map: those with the most events."""
+    neighbour_items: PositiveInt = 100_000
+    """Items whose nearest items are sought, each among all of them: those with the most events."""
     planted: PlantedParams = PlantedParams()

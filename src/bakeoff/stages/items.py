@@ -26,12 +26,15 @@ NUM_NEIGHBOURS = 10
 def run(params: Params, workspace: Workspace, model: str) -> None:
     """Write the ten nearest items of every item, by cosine, and coordinates of those with most events.
 
+    Where there are more than `evidence.neighbour_items`, only those with most events are asked about, each among all.
+
     Reads the vocabulary of artifacts/split and artifacts/evaluation/<model>, which holds the item embeddings; writes
     artifacts/items/<model> and artifacts/cost/items_<model>.json. A model of one dimension (all its items point the
     same way) and one that was skipped give tables without rows.
 
     Args:
-        params: `evaluate.users_per_block`, which bounds memory here too, `evidence.map_items` and `seed` are used.
+        params: `evaluate.users_per_block`, which bounds memory here too, `evidence.map_items`,
+            `evidence.neighbour_items` and `seed` are used.
         workspace: where files lie.
         model: name of the model.
 
@@ -47,7 +50,8 @@ def run(params: Params, workspace: Workspace, model: str) -> None:
         else:
             unit = directions(embeddings)
             shown = _on_the_map(items, unit, params.evidence.map_items)
-        neighbours = nearest(unit, NUM_NEIGHBOURS, params.evaluate.users_per_block)
+        asked = _most_popular(items, params.evidence.neighbour_items)
+        neighbours = nearest(unit, asked, NUM_NEIGHBOURS, params.evaluate.users_per_block)
         places = project(unit[shown], params.seed)
         with replaced(workspace.items(model)) as folder:
             pq.write_table(_neighbours_table(items, neighbours), folder / "neighbours.parquet")
@@ -85,6 +89,12 @@ def _embeddings(workspace: Workspace, model: str, num_items: int) -> NDArray[np.
 
 def _was_skipped(metrics: Path) -> bool:
     return metrics.exists() and "skipped" in json.loads(metrics.read_text(encoding="utf-8"))
+
+
+def _most_popular(items: pd.DataFrame, at_most: int) -> NDArray[np.int64]:
+    """Items with most train and validation events, by index; equal ones by index."""
+    counts = items["fit_count"].to_numpy(np.int64)
+    return np.sort(np.argsort(-counts, kind="stable")[:at_most])
 
 
 def _on_the_map(items: pd.DataFrame, unit: NDArray[np.float32], at_most: int) -> NDArray[np.int64]:

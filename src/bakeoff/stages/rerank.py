@@ -14,6 +14,7 @@ from bakeoff.evaluation import accuracy, measures
 from bakeoff.evaluation.folding import spurious_at_k
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.evaluation.reranking import rerank
+from bakeoff.evaluation.scoring import SCORES_PER_BLOCK
 from bakeoff.models.retriever import Retriever
 from bakeoff.params import EvaluateParams, Params
 from bakeoff.preparation.histories import Histories, Queries
@@ -24,6 +25,7 @@ from bakeoff.stages.prepared import Prepared, load_held_out, load_prepared
 from bakeoff.stages.retrievers import Load, load_fitting
 from bakeoff.stages.skipped import why_skipped
 from bakeoff.variants.relatedness import Relatedness, fit_relatedness
+from bakeoff.variants.sample import draw_users, of_how_many
 from bakeoff.workspace import Workspace
 
 RETRIEVER, SCORER = "mf", "softmax"
@@ -39,11 +41,14 @@ PerUser = Mapping[str, NDArray[np.float64]]
 def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
     """Rank MF's candidates by the softmax DNN's scores, beside MF's own order and the softmax DNN alone.
 
+    Of more than `evidence.max_users` users with test items a seeded sample is asked about.
+
     Reads artifacts/split and both models; writes artifacts/rerank and artifacts/cost/rerank.json. Where training
     skipped one of the two, rerank.json says why and is all there is.
 
     Args:
-        params: `evaluate`, `evidence.rerank_candidates`, `evidence.relatedness_weight`, `mf` and `seed` are used.
+        params: `evaluate`, `evidence.max_users`, `evidence.rerank_candidates`, `evidence.relatedness_weight`, `mf` and
+            `seed` are used.
         workspace: where files lie.
         load: reads a retriever from its directory; `models.exported.load_retriever` if None.
 
@@ -58,7 +63,7 @@ def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
             _write_skipped(workspace, " ".join(skipped))
             return
         prepared = load_prepared(workspace)
-        question = _question(workspace, prepared)
+        question = _question(workspace, prepared, params)
         retriever, scorer = (load_fitting(workspace, model, prepared.num_items, load) for model in reasons)
         systems = _systems(params, question, retriever, scorer, prepared.num_items)
         relatedness = fit_relatedness(
@@ -72,9 +77,13 @@ def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
 
 @dataclass(frozen=True)
 class _Question:
-    """Warm users with test items: `known` has a row for every user of the split, all else one for each asked."""
+    """Warm users with test items: `known` has a row for every user of the split, all else one for each asked.
+
+    `sampled` says of how many they are a sample.
+    """
 
     users: NDArray[np.int64]
+    sampled: str
     known: Histories
     queries: Queries
     exclude: Histories
@@ -91,16 +100,18 @@ class _System:
     recall: float | None = None
 
 
-def _question(workspace: Workspace, prepared: Prepared) -> _Question:
+def _question(workspace: Workspace, prepared: Prepared, params: Params) -> _Question:
     test = load_held_out(workspace, prepared).test
-    users = np.flatnonzero(test.lengths)
-    if len(users) == 0:
+    with_items = np.flatnonzero(test.lengths)
+    if len(with_items) == 0:
         raise BakeoffError(
             "No warm user has a test item, so there is nothing to rank again: raise split.test_share in params.yaml, "
             "or bring more events per user, and split again."
         )
+    users = with_items[draw_users(len(with_items), params.evidence.max_users, params.seed)]
+    sampled = of_how_many(len(users), len(with_items))
     known = prepared.known()
-    return _Question(users, known, prepared.queries(known, users), known.take(users), test.take(users))
+    return _Question(users, sampled, known, prepared.queries(known, users), known.take(users), test.take(users))
 
 
 def _sizes(params: Params, num_items: int) -> list[int]:
@@ -134,8 +145,9 @@ def _measure(
 ) -> dict[str, PerUser]:
     """By system, accuracy metrics and spurious@10 of each user."""
     spurious = {system.name: np.full(len(question.users), np.nan) for system in systems}
-    for start in range(0, len(question.users), settings.users_per_block):
-        part = slice(start, start + settings.users_per_block)
+    size = max(1, min(settings.users_per_block, SCORES_PER_BLOCK // max(len(relatedness.item_embeddings), 1)))
+    for start in range(0, len(question.users), size):
+        part = slice(start, start + size)
         related = relatedness.of(question.users[part])
         for system in systems:
             listed = system.lists.items[part]
@@ -156,6 +168,8 @@ def _sentence(params: Params, question: _Question, num_items: int, threshold: fl
         f"relatedness to the user, read off an ALS fit with weight {params.evidence.relatedness_weight:g} on "
         f"unobserved pairs, is below {threshold:g}."
     )
+    if question.sampled:
+        sentence += f" {question.sampled}"
     capped = [size for size in params.evidence.rerank_candidates if size > num_items]
     if capped:
         asked = " and ".join(f"{size:,}" for size in capped)

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from bakeoff.stages.prepared import Prepared, load_held_out, load_prepared
 from bakeoff.variants.groups import STUDY, Data, Group, Skipped, check_group, make_group
 from bakeoff.variants.measuring import PerUser, intervals_of
 from bakeoff.variants.plan import Answered, Plan, plan_on_test, plan_on_validation
+from bakeoff.variants.sample import draw_users, held_out_of_users, of_how_many, of_users
 from bakeoff.variants.variant import Variant
 from bakeoff.workspace import Workspace
 
@@ -36,6 +37,8 @@ class _Result:
 
 def run(params: Params, workspace: Workspace, group: str) -> None:
     """Train the variants of a group and ask them; write what they answered.
+
+    Of more than `evidence.max_users` users a seeded sample is trained on and asked about.
 
     Reads artifacts/split; writes artifacts/variants/<group> and artifacts/cost/variants_<group>.json, or for the
     study studies/<group>.json and studies/<group>_cost.json. A group with nothing to compare gives a variants.json
@@ -60,7 +63,10 @@ def run(params: Params, workspace: Workspace, group: str) -> None:
 
 
 def _plan(params: Params, workspace: Workspace, name: str) -> Plan | Skipped:
-    prepared = load_prepared(workspace)
+    whole = load_prepared(workspace)
+    users = draw_users(whole.num_users, params.evidence.max_users, params.seed)
+    sampled = len(users) < whole.num_users
+    prepared = of_users(whole, users) if sampled else whole
     lengths = prepared.train.lengths
     data = Data(
         user_features=prepared.user_features.num_features > 0,
@@ -71,9 +77,12 @@ def _plan(params: Params, workspace: Workspace, name: str) -> Plan | Skipped:
     group = make_group(name, params, data)
     if isinstance(group, Skipped):
         return group
+    if sampled:
+        group = replace(group, sentence=f"{group.sentence} {of_how_many(len(users), whole.num_users)}")
     if group.judged_on == "valid":
         return plan_on_validation(group, prepared)
-    return plan_on_test(group, prepared, load_held_out(workspace, prepared))
+    held_out = load_held_out(workspace, whole)
+    return plan_on_test(group, prepared, held_out_of_users(held_out, users) if sampled else held_out)
 
 
 def _results(plan: Plan) -> list[_Result]:

@@ -1,0 +1,48 @@
+"""A split cut down to a part of its users: what is trained dozens of times need not learn from millions."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.stages.prepared import HeldOut, Prepared
+
+
+def draw_users(num_users: int, count: int, seed: int) -> NDArray[np.int64]:
+    """At most `count` of the numbers below `num_users`, ascending; all of them if they are no more."""
+    if num_users <= count:
+        return np.arange(num_users)
+    return np.sort(np.random.default_rng(seed).choice(num_users, count, replace=False))
+
+
+def of_users(prepared: Prepared, users: NDArray[np.int64]) -> Prepared:
+    """The split of these users, warm ones first as before; the catalogue stays, with the counts of their events.
+
+    Args:
+        prepared: the split.
+        users: user_index of each, ascending.
+    """
+    train, valid = prepared.train.take(users), prepared.valid.take(users)
+    train_count = np.bincount(train.items, minlength=prepared.num_items)
+    fit_count = train_count + np.bincount(valid.items, minlength=prepared.num_items)
+    features = prepared.user_features
+    return replace(
+        prepared,
+        users=prepared.users.iloc[users].reset_index(drop=True),
+        items=prepared.items.assign(train_count=train_count, fit_count=fit_count),
+        user_features=replace(features, dense=features.dense[users], categorical=features.categorical[users]),
+        train=train,
+        valid=valid,
+    )
+
+
+def held_out_of_users(held_out: HeldOut, users: NDArray[np.int64]) -> HeldOut:
+    """What is held out of the same users."""
+    return HeldOut(held_out.test.take(users), held_out.new_history.take(users), held_out.new_test.take(users))
+
+
+def of_how_many(count: int, total: int) -> str:
+    """What a report says of it; empty where all users are there."""
+    if count == total:
+        return ""
+    return f"To bound the cost this was done on a seeded sample of {count:,} of {total:,} users (evidence.max_users)."
