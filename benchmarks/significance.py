@@ -1,10 +1,12 @@
 """Time of the paired bootstrap and of the sign-flip test for all metrics and pairs, beside `scipy.stats.bootstrap`.
 
     python benchmarks/significance.py
+    python benchmarks/significance.py --portions 10000000
 
 Made differences of 12 metrics and 3 pairs of models (36 columns), 10,000 resamples. SciPy draws the same kind of
 interval (percentile, of the mean); it takes as many resamples as keep it to some seconds, and its time is scaled up to
-all of them. Whoever is measured takes turns; medians.
+all of them. Whoever is measured takes turns; medians. With --portions so many users come in portions instead, as from a file:
+one column, and what is printed is time and peak memory.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -20,11 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bakeoff.evaluation.bootstrap import intervals
-from bakeoff.evaluation.permutation import sign_flip_p
+from bakeoff.evaluation.bootstrap import intervals, intervals_of_portions
+from bakeoff.evaluation.permutation import sign_flip_p, sign_flip_p_of_portions
+from bakeoff.stages.cost import own_peak_memory_bytes
 from bakeoff.stages.files import write_text
 
 USERS = (1_000, 10_000, 100_000)
+PORTION = 1 << 16
 COLUMNS = 12 * 3
 RESAMPLES = 10_000
 BOOTSTRAP, SIGN_FLIPS, PEER = "bootstrap", "sign flips", "SciPy's bootstrap"
@@ -81,6 +85,26 @@ def times(num_users: int, repeats: int) -> dict[str, tuple[float, float]]:
     return {name: (median(t[0] for t in turns), median(t[1] for t in turns)) for name, turns in found.items()}
 
 
+def in_portions(num_users: int, columns: int, resamples: int) -> str:
+    """What bootstrap and sign flips take where users are made, and never held, 65,536 at a time."""
+
+    def portions() -> Iterator[NDArray[np.float64]]:
+        rng = np.random.default_rng(0)
+        for start in range(0, num_users, PORTION):
+            yield rng.normal(0.001, 0.3, (min(PORTION, num_users - start), columns))
+
+    before = own_peak_memory_bytes()
+    wall, cpu = measured(lambda: intervals_of_portions(portions, np.random.default_rng(0), resamples=resamples))
+    flips = measured(lambda: sign_flip_p_of_portions(portions, np.random.default_rng(0), resamples))
+    peak = own_peak_memory_bytes()
+    return (
+        f"{num_users:,} users in portions of {PORTION:,}, {columns} columns, {resamples:,} resamples: intervals in "
+        f"{wall:.0f} s ({cpu:.0f} s of CPU), sign flips in {flips[0]:.0f} s ({flips[1]:.0f} s of CPU); peak memory "
+        f"{peak / 2**30:.2f} GiB, of which {before / 2**30:.2f} GiB for libraries. All values at once would take "
+        f"{8 * num_users * columns / 2**30:.2f} GiB.\n"
+    )
+
+
 def markdown(rows: dict[int, dict[str, tuple[float, float]]], command: str) -> str:
     """The page."""
     names = (BOOTSTRAP, SIGN_FLIPS, PEER)
@@ -105,7 +129,13 @@ def main() -> None:
     parser.add_argument("--users", type=int, nargs="+", default=list(USERS))
     parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
     parser.add_argument("--write", type=Path, help="file for the table, such as benchmarks/results/significance.md")
+    parser.add_argument("--portions", type=int, metavar="USERS", help="users that come in portions, and nothing else")
+    parser.add_argument("--columns", type=int, default=COLUMNS, help=f"of the portions (default: {COLUMNS})")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help=f"of the portions (default: {RESAMPLES:,})")
     arguments = parser.parse_args()
+    if arguments.portions:
+        sys.stdout.write(in_portions(arguments.portions, arguments.columns, arguments.resamples))
+        return
     rows = {users: times(users, arguments.repeats) for users in arguments.users}
     page = markdown(rows, f"python benchmarks/significance.py --repeats {arguments.repeats}")
     if arguments.write:

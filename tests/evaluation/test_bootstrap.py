@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bakeoff.evaluation import bootstrap
-from bakeoff.evaluation.bootstrap import intervals
+from bakeoff.evaluation.bootstrap import intervals, intervals_of_portions
+from bakeoff.evaluation.portions import means_of_portions
 
 
 def rng():
@@ -93,10 +94,9 @@ def test_a_large_mean_costs_no_precision():
 def test_many_users_are_resampled_by_multinomial_weights():
     # Users are the unit vectors: the sums of a resample are its weights. Of 7 users, in blocks of 4, 2 and 1, each is
     # drawn 7 times in all, with mean 1, variance 6/7 and covariance −1/7, whichever blocks two of them are in.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bootstrap, "_WORTH_COMPILED", 0)
-        weights = bootstrap._resampled_means(np.eye(7), rng(), 40_000) * 7
-    assert (weights.sum(axis=1) == 7).all()
+    mean, deviations = means_of_portions(lambda: [np.eye(7)], rng(), 40_000)[1:]
+    weights = (mean + deviations) * 7
+    assert weights.sum(axis=1) == pytest.approx(7)
     assert weights.mean(axis=0) == pytest.approx(np.ones(7), abs=0.02)
     expected = np.full((7, 7), -1 / 7) + np.eye(7)
     assert np.cov(weights.T) == pytest.approx(expected, abs=0.03)
@@ -112,3 +112,14 @@ def test_both_ways_to_resample_give_the_same_interval():
     half = (plain.high - plain.low) / 2
     assert (np.abs(compiled.low - plain.low) < 0.05 * half).all()
     assert (np.abs(compiled.high - plain.high) < 0.05 * half).all()
+
+
+def test_users_in_portions_have_the_intervals_of_all_at_once():
+    values = rng().normal(0.1, 1, (10_001, 2))
+    whole = intervals(values, rng())
+    for sizes in ([10_001], [1, 4096, 0, 5904], [333] * 30 + [11]):
+        ends = np.cumsum(sizes)[:-1]
+        found = intervals_of_portions(lambda ends=ends: np.split(values, ends), rng())
+        assert found.num_users.tolist() == [10_001] * 2
+        for name in ("mean", "low", "high"):
+            assert getattr(found, name).tolist() == getattr(whole, name).tolist()

@@ -2,9 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
+from bakeoff.cores import own_threads
 from bakeoff.evaluation.bootstrap import groups_by_users
-from bakeoff.evaluation.resampling import USERS_PER_BLOCK, in_chunks
+from bakeoff.evaluation.portions import Portions, in_blocks
+from bakeoff.evaluation.resampling import USERS_PER_BLOCK, chunks, in_chunks
 
 FloatArray = NDArray[np.float64]
 
@@ -32,9 +35,30 @@ def sign_flip_p(differences: FloatArray, rng: np.random.Generator, resamples: in
         complete = differences[np.ix_(users, group)]
         num_patterns = 2 ** len(complete) if len(complete) < 63 else np.inf
         if num_patterns <= resamples:
-            p[group] = _extreme(complete, _all_patterns(len(complete)) @ complete) / num_patterns
+            observed, absolute = complete.sum(axis=0), np.abs(complete).sum(axis=0)
+            p[group] = _extreme(observed, absolute, _all_patterns(len(complete)) @ complete) / num_patterns
         else:
             p[group] = (1 + _extreme_at_random(complete, rng, resamples)) / (1 + resamples)
+    return p
+
+
+def sign_flip_p_of_portions(portions: Portions, rng: np.random.Generator, resamples: int = 10_000) -> FloatArray:
+    """The p values of `sign_flip_p`, of users who come in portions; a portion and the sums are in memory.
+
+    Args:
+        portions: finite differences of more users than `resamples` has binary digits, read once.
+        rng: source of the signs.
+        resamples: number of sign patterns.
+    """
+    parts = [(own, np.zeros((count, 1))) for own, count in chunks(rng, resamples, USERS_PER_BLOCK)]
+    observed = absolute = np.zeros(1)
+    with own_threads(ThreadpoolController()) as pool:
+        for block in in_blocks(portions(), USERS_PER_BLOCK):
+            added = pool.map(lambda part, block=block: part[1] + _kept(part[0], len(part[1]), block), parts)
+            parts = [(own, sums) for (own, _), sums in zip(parts, added, strict=True)]
+            observed, absolute = observed + block.sum(axis=0), absolute + np.abs(block).sum(axis=0)
+    counts = [_extreme(observed, absolute, sums) for _, sums in parts]
+    p: FloatArray = (1 + np.sum(counts, axis=0)) / (1 + resamples)
     return p
 
 
@@ -58,29 +82,36 @@ def holm(p: FloatArray) -> FloatArray:
 
 
 def _extreme_at_random(differences: FloatArray, rng: np.random.Generator, resamples: int) -> NDArray[np.int64]:
+    observed, absolute = differences.sum(axis=0), np.abs(differences).sum(axis=0)
+
     def in_chunk(own: np.random.Generator, count: int) -> NDArray[np.int64]:
         sums = np.zeros((count, differences.shape[1]))
         for start in range(0, len(differences), USERS_PER_BLOCK):
-            block = differences[start : start + USERS_PER_BLOCK]
-            bits = np.unpackbits(np.frombuffer(own.bytes((count * len(block) + 7) // 8), np.uint8))
-            sums += bits[: count * len(block)].reshape(count, -1).astype(np.float64) @ block
-        return _extreme(differences, sums)
+            sums += _kept(own, count, differences[start : start + USERS_PER_BLOCK])
+        return _extreme(observed, absolute, sums)
 
     counts = in_chunks(rng, resamples, len(differences), in_chunk)
     extreme: NDArray[np.int64] = np.sum(list(counts), axis=0)
     return extreme
 
 
-def _extreme(differences: FloatArray, positive: FloatArray) -> NDArray[np.int64]:
+def _kept(rng: np.random.Generator, count: int, block: FloatArray) -> FloatArray:
+    """[count, c] sum of the differences [m, c] that each of so many random patterns leaves as they are."""
+    bits = np.unpackbits(np.frombuffer(rng.bytes((count * len(block) + 7) // 8), np.uint8))
+    kept: FloatArray = bits[: count * len(block)].reshape(count, -1).astype(np.float64) @ block
+    return kept
+
+
+def _extreme(observed: FloatArray, absolute: FloatArray, positive: FloatArray) -> NDArray[np.int64]:
     """[c] how many patterns have a sum at least as far from 0 as the observed.
 
     Args:
-        differences: float64 [n, c].
+        observed: float64 [c], sum of the differences.
+        absolute: float64 [c], sum of their absolute values.
         positive: float64 [patterns, c], sum of the differences that a pattern leaves as they are; it flips the others.
     """
-    observed = differences.sum(axis=0)
     sums = 2 * positive - observed
-    slack = _ROUNDING * np.abs(differences).sum(axis=0)
+    slack = _ROUNDING * absolute
     counts: NDArray[np.int64] = (np.abs(sums) >= np.abs(observed) - slack).sum(axis=0)
     return counts
 

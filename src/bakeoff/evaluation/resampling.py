@@ -35,14 +35,19 @@ def in_chunks(
         task: given the chunk's own generator and its number of resamples.
         users_at_once: users of each of its resamples that the task holds at a time, at most.
     """
-    size = max(1, VALUES_PER_CHUNK // min(num_users, users_at_once))
-    counts = [min(size, resamples - start) for start in range(0, resamples, size)]
-    generators = rng.spawn(len(counts))
+    generators, counts = zip(*chunks(rng, resamples, min(num_users, users_at_once)), strict=True)
     if num_users * resamples < _WORTH_THREADS:
         yield from map(task, generators, counts)
         return
     with own_threads(ThreadpoolController()) as pool:
         yield from pool.map(task, generators, counts)
+
+
+def chunks(rng: np.random.Generator, resamples: int, users_at_once: int) -> list[tuple[np.random.Generator, int]]:
+    """A generator and a number of resamples for each chunk, so many that VALUES_PER_CHUNK values hold them."""
+    size = max(1, VALUES_PER_CHUNK // users_at_once)
+    counts = [min(size, resamples - start) for start in range(0, resamples, size)]
+    return list(zip(rng.spawn(len(counts)), counts, strict=True))
 
 
 def blocks(num_users: int) -> list[slice]:
