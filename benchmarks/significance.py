@@ -5,8 +5,8 @@
 
 Made differences of 12 metrics and 3 pairs of models (36 columns), 10,000 resamples. SciPy draws the same kind of
 interval (percentile, of the mean); it takes as many resamples as keep it to some seconds, and its time is scaled up to
-all of them. Whoever is measured takes turns; medians. With --portions so many users come in portions instead, as from a file:
-one column, and what is printed is time and peak memory.
+all of them. Whoever is measured takes turns; medians. With --portions so many users come in portions instead, as from
+a file, and what is printed is time and peak memory.
 """
 
 import argparse

@@ -1,0 +1,178 @@
+"""Every stage of the pipeline on made data of growing size: what it costs, how that grows, and where it would end.
+
+Data with planted structure are made at each size, each stage of dvc.yaml runs by its own command in a process of its
+own, and the page says how time and memory grow. The workspace is kept: what was measured is not measured again, so
+that a run that was killed goes on where it was.
+"""
+
+import argparse
+import json
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from scaling.data import Size, size_of, write_tables
+from scaling.measuring import Limits, Measured, run_stage
+from scaling.page import page, picture
+from scaling.pipeline import Stage, read_stages
+
+from bakeoff.growth.processes import run_alone
+from bakeoff.params import load_params, parse_params
+from bakeoff.stages.files import write_json, write_text, written
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = ROOT / "benchmarks/settings/scale.yaml"
+SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+SMALLEST = 2_000
+"""Interactions of a data set that costs what starting costs, and little else."""
+
+SEED = 42
+THREADS, MEMORY_GIB, HOURS = 2, 8.0, 3.0
+MEASURED = "measured.json"
+
+
+class Sources:
+    """What a run is made of: the stages, and the parameters with the settings for large data."""
+
+    def __init__(self, dvc: Path = ROOT / "dvc.yaml", settings: Path = SETTINGS) -> None:
+        """Read them."""
+        self.stages = read_stages(dvc)
+        standing = load_params(ROOT / "params.yaml").model_dump(mode="json")
+        changed = _merged(standing, YAML(typ="safe").load(settings))
+        self.params = parse_params(changed, str(settings)).model_dump(mode="json")
+
+
+def main() -> int:
+    """Run; the exit status says whether a stage failed."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the stage too
+    limits = Limits(int(arguments.memory * 2**30), arguments.hours * 3600, arguments.threads)
+    sources = Sources(settings=arguments.settings)
+    smallest = measure_size(size_of(SMALLEST), sources, arguments.workspace, limits, arguments.retry)
+    runs: dict[Size, Mapping[str, Measured]] = {}
+    for interactions in sorted(set(arguments.sizes)):
+        size = size_of(interactions)
+        runs[size] = measure_size(size, sources, arguments.workspace, limits, arguments.retry)
+    drawn = arguments.page.with_suffix(".svg")
+    write_text(drawn, picture(runs, smallest))
+    write_text(arguments.page, page(runs, smallest, limits, _command(arguments), drawn.name))
+    print(f"Written: {arguments.page}, {drawn}")
+    return int(any(run.failed for stages in runs.values() for run in stages.values()))
+
+
+def measure_size(size: Size, sources: Sources, workspace: Path, limits: Limits, retry: bool) -> dict[str, Measured]:
+    """Stage → what it cost at this size; what an earlier run has measured is taken from it.
+
+    A run with other settings or limits than the one that was kept starts anew.
+    """
+    folder = workspace / str(size.interactions)
+    about = {"params": sources.params, "limits": [limits.memory, limits.seconds, limits.threads], "seed": SEED}
+    kept = _kept(folder, about)
+    if retry:
+        kept = {name: run for name, run in kept.items() if not run.failed}
+    print(f"{size.interactions:,} interactions, {size.users:,} users, {size.items:,} items", flush=True)
+    if not kept:
+        _make(folder, size, sources)
+    found: dict[str, Measured] = {}
+    for stage in sources.stages:
+        found[stage.name] = kept.get(stage.name) or _measure(stage, found, folder, limits)
+        _say(stage, found[stage.name], stage.name in kept)
+        if stage.name not in kept:
+            runs = {name: run.as_json() for name, run in (kept | found).items()}
+            write_json(folder / MEASURED, {"about": about, "runs": runs})
+    return found
+
+
+def _measure(stage: Stage, found: Mapping[str, Measured], folder: Path, limits: Limits) -> Measured:
+    lacking = [name for name in stage.after if found[name].failed]
+    if lacking:
+        return Measured(0.0, 0.0, 0, f"not run: {lacking[0]} has no result", failed=True)
+    return run_stage(stage, folder, limits)
+
+
+def _kept(folder: Path, about: Mapping[str, Any]) -> dict[str, Measured]:
+    path = folder / MEASURED
+    if not path.exists():
+        return {}
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if kept["about"] != json.loads(json.dumps(about)):
+        return {}
+    return {name: Measured(**values) for name, values in kept["runs"].items()}
+
+
+def _make(folder: Path, size: Size, sources: Sources) -> None:
+    """A workspace with data and parameters, and nothing else; the data in a process of its own, for its memory."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    (folder / "data").mkdir(parents=True)
+    shutil.copytree(ROOT / "tuning", folder / "tuning")
+    with written(folder / "params.yaml") as beside, beside.open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(sources.params, file)
+    run_alone([_Tables(folder / "data", size)])
+
+
+class _Tables:
+    """A task that writes the tables of a size."""
+
+    def __init__(self, folder: Path, size: Size) -> None:
+        self.folder, self.size = folder, size
+
+    def __call__(self) -> None:
+        write_tables(self.folder, self.size, SEED)
+
+
+def _merged(standing: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The standing values with the changes in their place; features are replaced whole."""
+    merged = dict(standing)
+    for key, value in changes.items():
+        section = merged.get(key)
+        whole = key in ("user_features", "item_features") or not isinstance(value, Mapping)
+        merged[key] = value if whole or not isinstance(section, Mapping) else _merged(section, value)
+    return merged
+
+
+def _say(stage: Stage, run: Measured, kept: bool) -> None:
+    what = f"{run.wall:8.1f} s {run.cpu:8.1f} s of CPU {run.memory / 2**30:6.2f} GiB"
+    print(f"  {stage.name:<28}{what}{'  (kept)' if kept else ''}  {run.note}".rstrip(), flush=True)
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What makes this page again; the workspace is a reader's own."""
+    options: list[str] = []
+    if tuple(arguments.sizes) != SIZES:
+        options += ["--sizes", *map(str, arguments.sizes)]
+    for name, usual in (("threads", THREADS), ("memory", MEMORY_GIB), ("hours", HOURS)):
+        if getattr(arguments, name) != usual:
+            options += [f"--{name}", f"{getattr(arguments, name):g}"]
+    return f'make scale SCALE="{shlex.join(options)}"' if options else "make scale"
+
+
+def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='make scale SCALE="…"', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--sizes", type=int, nargs="+", default=list(SIZES), metavar="N", help=f"interactions (default: {SIZES})")
+    add("--workspace", type=Path, default=ROOT / "artifacts/scale", help="kept between runs (artifacts/scale)")
+    add("--settings", type=Path, default=SETTINGS, help="what differs from params.yaml (settings/scale.yaml)")
+    add("--threads", type=int, default=THREADS, help=f"of every stage (default: {THREADS})")
+    add("--memory", type=float, default=MEMORY_GIB, help=f"GiB, beyond which a stage is ended ({MEMORY_GIB:g})")
+    add("--hours", type=float, default=HOURS, help=f"after which a stage is ended (default: {HOURS:g})")
+    add("--retry", action="store_true", help="run stages again that failed before")
+    add("--page", type=Path, default=ROOT / "benchmarks/results/scale.md", help="where the page goes")
+    arguments = parser.parse_args(given)
+    for interactions in arguments.sizes:
+        try:
+            size_of(interactions)
+        except ValueError as error:
+            parser.error(str(error))
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

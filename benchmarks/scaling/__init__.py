@@ -1,0 +1,1 @@
+"""The pipeline at sizes that grow: made data, every stage measured, exponents, a page."""

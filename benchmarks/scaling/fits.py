@@ -1,0 +1,99 @@
+"""How a stage's cost grows, and what it would be at sizes that were not run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bakeoff.growth.exponents import Exponent, fit_exponent
+from scaling.data import Size
+from scaling.measuring import Measured
+
+RANKING = ("evaluate", "items", "rerank")
+"""Stages that score a catalogue for each user or item: their cost is fitted to users × items."""
+
+WORTH_FITTING = 1.25
+"""Times its fixed cost that a stage must cost for what is above it to be told from noise."""
+
+BAR, RANKING_BAR = 1.05, 1.0
+"""Largest exponents that are meant to be: in interactions, and of ranking in users × items."""
+
+Cost = Callable[[Measured], float]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One cost of one stage.
+
+    Attributes:
+        whole: exponent of the cost as measured, None with fewer than three sizes.
+        above: exponent of what the cost exceeds that of the smallest data set by, over sizes where that is no noise.
+        fixed: the cost on the smallest data set, which is start-up and little else; 0 where it was not measured.
+        last: size and cost of the largest run.
+    """
+
+    whole: Exponent | None
+    above: Exponent | None
+    fixed: float
+    last: tuple[Size, float] | None
+
+    @property
+    def told(self) -> Exponent | None:
+        """The exponent that says most: above the fixed cost where there is one."""
+        return self.above or self.whole
+
+    def at(self, size: Size, by: Callable[[Size], float]) -> float | None:
+        """Cost at another size: the largest run's part above the fixed cost, grown by the exponent; None without.
+
+        Where no exponent was to be had, cost is taken to grow in proportion.
+        """
+        if self.last is None:
+            return None
+        measured, cost = self.last
+        exponent = self.told.exponent if self.told else 1.0
+        return self.fixed + max(cost - self.fixed, 0.0) * (by(size) / by(measured)) ** max(exponent, 0.0)
+
+
+def family(stage: str) -> str:
+    """The stage without its entry of a matrix."""
+    return stage.partition("@")[0]
+
+
+def is_ranking(stage: str) -> bool:
+    """Whether its cost is fitted to users × items."""
+    return family(stage) in RANKING
+
+
+def size_measure(stage: str) -> Callable[[Size], float]:
+    """What the cost of a stage is fitted to."""
+    return (lambda size: float(size.pairs)) if is_ranking(stage) else (lambda size: float(size.interactions))
+
+
+def growth(runs: Mapping[Size, Measured], smallest: Measured | None, cost: Cost, by: Callable[[Size], float]) -> Growth:
+    """Fit one cost of one stage.
+
+    Args:
+        runs: size → what was measured; failed runs and those that left their work out are not fitted.
+        smallest: the same stage on next to no data.
+        cost: which figure.
+        by: which size.
+    """
+    there = sorted((by(size), size, cost(run)) for size, run in runs.items() if counts(run))
+    fixed = cost(smallest) if smallest is not None and counts(smallest) else 0.0
+    above = [(x, value - fixed) for x, _, value in there if fixed and value > WORTH_FITTING * fixed]
+    return Growth(
+        whole=_fit([(x, value) for x, _, value in there]),
+        above=_fit(above),
+        fixed=fixed,
+        last=there[-1][1:] if there else None,
+    )
+
+
+def counts(run: Measured) -> bool:
+    """Whether a stage did its work."""
+    return not run.failed and not run.note
+
+
+def _fit(points: Sequence[tuple[float, float]]) -> Exponent | None:
+    x, y = np.array(points, np.float64).reshape(-1, 2).T
+    return fit_exponent(x, y)

@@ -1,0 +1,309 @@
+"""The page on how the pipeline grows, and its picture."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import vl_convert
+
+from bakeoff.growth.exponents import Exponent
+from scaling.data import EVENTS_PER_ITEM, EVENTS_PER_USER, MOST_ITEMS, Size, size_of
+from scaling.fits import BAR, RANKING_BAR, Growth, counts, family, growth, is_ranking, size_measure
+from scaling.measuring import Limits, Measured
+
+Runs = Mapping[Size, Mapping[str, Measured]]
+"""Size → stage → what was measured, stages in the order in which they ran."""
+
+FORETOLD = (10**8, 10**9)
+NIGHT_HOURS = 8
+WORKER_GIB = 64
+SPREAD = ("validate", "split", "train_mf", "train_softmax", "train_two_tower", "evaluate", "rerank")
+"""Stages whose work lies in partitions of users or events: Spark's, or workers'."""
+
+NO_VALUE = "–"
+HOUR, GIB = 3600, 2**30
+
+
+def page(runs: Runs, smallest: Mapping[str, Measured], limits: Limits, command: str, picture: str) -> str:
+    """The page as Markdown.
+
+    Args:
+        runs: what was measured.
+        smallest: the stages on next to no data.
+        limits: that every stage had.
+        command: what makes the page.
+        picture: file name of the picture.
+    """
+    stages = _stages(runs)
+    grown = {stage: (_time(runs, smallest, stage), _memory(runs, smallest, stage)) for stage in stages}
+    parts = [
+        "# The pipeline at sizes that grow",
+        _opening(limits, command),
+        "## Sizes",
+        _sizes(runs),
+        f"![Seconds and memory of every stage by size, on logarithmic axes]({picture})",
+        "## Exponents",
+        _EXPONENTS,
+        _exponents(runs, grown),
+        _judged(grown),
+        "## Skipped or failed",
+        _notes(runs),
+        "## At 10⁸ and 10⁹ interactions",
+        _FORETOLD,
+        _foretold(runs, smallest, grown),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_EXPONENTS = (
+    "Cost ∝ size^b, by least squares on logarithms, with the 95 % interval of Student's t. A stage starts Python and "
+    "its libraries, which costs the same at every size and would make each exponent look better than it is: *above "
+    "start* is fitted to what a run costs beyond the same stage on the smallest data set, over the sizes where that is "
+    "at least 25 % more. CPU time is fitted rather than wall time, since it depends less on what else the machine "
+    "does. Stages that score a catalogue for every user or item (†) are fitted to users × items. A dash: fewer than "
+    "three sizes tell."
+)
+
+_FORETOLD = (
+    "The part of the largest run's cost that is above start grows by the stage's exponent (by 1 where none could be "
+    f"fitted), up to {MOST_ITEMS:,} items. One machine: the stages one after the other on two cores like those "
+    "measured, and memory that no machine may have, which says where partitions begin to be needed. Spark and workers: "
+    f"the same CPU time, that of {', '.join(f'`{name}`' for name in SPREAD)} spread over cores without loss (the "
+    "ideal: shuffles, stragglers and gradient exchange come on top), over as many as finish within "
+    f"{NIGHT_HOURS} hours beside the stages that stay on one machine, on workers of {WORKER_GIB} GiB that share the "
+    "data."
+)
+
+
+def _opening(limits: Limits, command: str) -> str:
+    return (
+        f"Made by `{command}`: data with {EVENTS_PER_USER} interactions per user and {EVENTS_PER_ITEM} per item in "
+        "planted groups, every stage of `dvc.yaml` in a process of its own by its own command, with the settings of "
+        "[settings/scale.yaml](../settings/scale.yaml) and else `params.yaml`. A stage had "
+        f"{limits.threads} cores, {limits.memory / GIB:g} GiB and {limits.seconds / HOUR:g} h, and was ended beyond. "
+        "Memory is the largest resident memory of all its processes together. How to read it: "
+        "[docs/scale.md](../../docs/scale.md)."
+    )
+
+
+def _sizes(runs: Runs) -> str:
+    rows = []
+    for size, stages in runs.items():
+        peak = max(stages, key=lambda name: stages[name].memory, default="")
+        failed = sum(run.failed for run in stages.values())
+        rows.append(
+            [
+                f"{size.interactions:,}",
+                f"{size.users:,}",
+                f"{size.items:,}",
+                f"{len(stages) - failed} of {len(stages)}",
+                _seconds(sum(run.wall for run in stages.values())),
+                _seconds(sum(run.cpu for run in stages.values())),
+                f"{_gib(stages[peak].memory)} (`{peak}`)" if peak else NO_VALUE,
+            ]
+        )
+    return _table(["interactions", "users", "items", "stages run", "seconds", "CPU seconds", "peak memory, GiB"], rows)
+
+
+def _exponents(runs: Runs, grown: Mapping[str, tuple[Growth, Growth]]) -> str:
+    sizes = list(runs)
+    rows = []
+    for stage, (time, memory) in grown.items():
+        measured = [runs[size].get(stage) for size in sizes]
+        rows.append(
+            [
+                f"`{stage}`{' †' if is_ranking(stage) else ''}",
+                *(_seconds(run.wall) if run and counts(run) else NO_VALUE for run in measured),
+                _interval(time.whole),
+                _interval(time.above),
+                _gib(memory.last[1]) if memory.last else NO_VALUE,
+                _interval(memory.whole),
+                _interval(memory.above),
+            ]
+        )
+    heads = ["stage", *(f"s, {_short(size.interactions)}" for size in sizes)]
+    heads += ["time", "time above start", "GiB, last", "memory", "memory above start"]
+    return _table(heads, rows)
+
+
+def _judged(grown: Mapping[str, tuple[Growth, Growth]]) -> str:
+    over, told = [], 0
+    for stage, (time, _) in grown.items():
+        exponent, bar = time.told, RANKING_BAR if is_ranking(stage) else BAR
+        told += exponent is not None
+        if exponent is not None and exponent.exponent > bar:
+            shown = "" if exponent.low > bar else ", within the uncertainty"
+            over.append(f"`{stage}` ({exponent.exponent:.2f}{shown})")
+    bars = f"{BAR:g} in interactions and {RANKING_BAR:g} in users × items"
+    if not told:
+        return "No exponent could be fitted: it takes three sizes."
+    if not over:
+        return f"No stage's time has an exponent above {bars}, of {told} that could be fitted."
+    return f"Above {bars}, of {told} stages that could be fitted: {', '.join(over)}."
+
+
+def _notes(runs: Runs) -> str:
+    rows = [
+        [f"{size.interactions:,}", f"`{stage}`", "failed" if run.failed else "skipped by itself", _cell(run.note)]
+        for size, stages in runs.items()
+        for stage, run in stages.items()
+        if run.note
+    ]
+    return _table(["interactions", "stage", "what", "why"], rows) if rows else "None."
+
+
+def _foretold(runs: Runs, smallest: Mapping[str, Measured], grown: Mapping[str, tuple[Growth, Growth]]) -> str:
+    rows = []
+    for interactions in FORETOLD:
+        size = size_of(interactions)
+        wall, spread, alone = 0.0, 0.0, 0.0
+        memory: dict[str, float] = {}
+        for stage, (time, resident) in grown.items():
+            by = size_measure(stage)
+            cpu, peak = time.at(size, by), resident.at(size, by)
+            if cpu is None or peak is None or time.last is None:
+                continue
+            last = runs[time.last[0]][stage]
+            seconds = cpu * last.wall / max(last.cpu, 1e-9)
+            wall, memory[stage] = wall + seconds, peak
+            if family(stage) in SPREAD:
+                spread += cpu
+            else:
+                alone += seconds
+        if not memory:
+            return "Nothing was measured to start from."
+        left = NIGHT_HOURS * HOUR - alone
+        cores = (
+            f"{max(1.0, spread / left):,.0f}" if left > 0 else f"{NO_VALUE} (what stays on one machine takes longer)"
+        )
+        peak_stage = max(memory, key=lambda name: memory[name])
+        shared = max((value for name, value in memory.items() if family(name) in SPREAD), default=0.0)
+        rows.append(
+            [
+                f"{interactions:,}",
+                f"{size.users:,} × {size.items:,}",
+                f"{wall / HOUR:,.0f}",
+                f"{memory[peak_stage] / GIB:,.0f} (`{peak_stage}`)",
+                f"{spread / HOUR:,.0f}",
+                f"{alone / HOUR:,.1f}",
+                cores,
+                f"{max(1, -(-int(shared) // (WORKER_GIB * GIB))):,}",
+            ]
+        )
+    heads = ["interactions", "users × items", "hours on 2 cores", "GiB on one machine", "CPU hours that spread"]
+    heads += ["hours that stay", f"cores for {NIGHT_HOURS} hours", f"workers of {WORKER_GIB} GiB, for memory"]
+    return _table(heads, rows)
+
+
+def picture(runs: Runs, smallest: Mapping[str, Measured]) -> str:
+    """SVG: seconds and GiB of every stage by interactions, logarithmic, one panel per family of stages."""
+    rows = [
+        {
+            "interactions": size.interactions,
+            "cost": cost,
+            "what": what,
+            "stage": stage.partition("@")[2] or stage,
+            "family": _panel(stage),
+        }
+        for size, stages in runs.items()
+        for stage, run in stages.items()
+        if counts(run)
+        for what, cost in (("CPU seconds", run.cpu), ("peak memory, GiB", run.memory / GIB))
+    ]
+    svg: str = vl_convert.vegalite_to_svg(json.dumps(_spec(rows)))
+    return svg
+
+
+def _panel(stage: str) -> str:
+    named = family(stage)
+    return {"validate": "tables", "split": "tables"}.get(named, "train" if named.startswith("train_") else named)
+
+
+def _spec(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Lines from size to size; a line as steep as the dashed one grows in proportion."""
+    axis = {"type": "quantitative", "scale": {"type": "log"}}
+    encoding = {
+        "x": {"field": "interactions", "title": "interactions", **axis, "axis": {"format": "~e", "tickCount": 3}},
+        "y": {"field": "cost", "title": None, **axis, "axis": {"tickCount": 4}},
+        "detail": {"field": "stage"},
+        "color": {"field": "stage", "type": "nominal", "legend": None, "scale": {"scheme": "tableau10"}},
+    }
+    return {
+        "data": {"values": list(rows)},
+        "facet": {
+            "row": {"field": "what", "type": "nominal", "title": None},
+            "column": {
+                "field": "family",
+                "type": "nominal",
+                "title": None,
+                "sort": list(dict.fromkeys(str(row["family"]) for row in rows)),
+            },
+        },
+        "spec": {
+            "width": 120,
+            "height": 150,
+            "layer": [
+                {"mark": {"type": "line", "point": True}, "encoding": encoding},
+                {
+                    "transform": [
+                        {
+                            "window": [{"op": "rank", "as": "place"}],
+                            "sort": [{"field": "interactions", "order": "descending"}],
+                            "groupby": ["stage", "what", "family"],
+                        },
+                        {"filter": "datum.place === 1"},
+                    ],
+                    "mark": {"type": "text", "align": "right", "dx": -4, "dy": -7, "fontSize": 9},
+                    "encoding": {**encoding, "text": {"field": "stage"}},
+                },
+            ],
+        },
+        "resolve": {"scale": {"color": "independent"}},
+        "background": "white",
+        "config": {"font": "sans-serif"},
+    }
+
+
+def _stages(runs: Runs) -> list[str]:
+    return list(dict.fromkeys(stage for stages in runs.values() for stage in stages))
+
+
+def _time(runs: Runs, smallest: Mapping[str, Measured], stage: str) -> Growth:
+    return growth(_of(runs, stage), smallest.get(stage), lambda run: run.cpu, size_measure(stage))
+
+
+def _memory(runs: Runs, smallest: Mapping[str, Measured], stage: str) -> Growth:
+    return growth(_of(runs, stage), smallest.get(stage), lambda run: float(run.memory), size_measure(stage))
+
+
+def _of(runs: Runs, stage: str) -> dict[Size, Measured]:
+    return {size: stages[stage] for size, stages in runs.items() if stage in stages}
+
+
+def _interval(found: Exponent | None) -> str:
+    return NO_VALUE if found is None else f"{found.exponent:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def _gib(value: float) -> str:
+    return f"{value / GIB:.2f}"
+
+
+def _short(number: int) -> str:
+    """100000 → 10⁵, 300000 → 3·10⁵."""
+    digits = len(str(number)) - 1
+    power = "10" + "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(digits))
+    factor = number / 10**digits
+    return power if factor == 1 else f"{factor:g}·{power}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])

@@ -1,0 +1,215 @@
+"""The pipeline at sizes that grow: the data, the stages, what is measured, what is made of it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DAG = """
+stages:
+  last:
+    cmd: python step.py last
+    deps: [out/middle/x]
+  middle:
+    matrix: {kind: [x, y]}
+    cmd: python step.py ${item.kind}
+    deps: [out/first]
+    outs:
+      - out/middle/${item.kind}:
+          cache: false
+  first:
+    cmd: python step.py first
+    outs: [out/first]
+"""
+# The stage x waits for a file `go`, and ends by itself where that never comes.
+STEP = """
+import os, sys, time
+from pathlib import Path
+name = sys.argv[1]
+with open("ran.txt", "a") as ran:
+    ran.write(f"{name} {os.getpid()}\\n")
+end = time.monotonic() + 60
+while name == "x" and not Path("go").exists() and time.monotonic() < end:
+    time.sleep(0.02)
+"""
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {benchmarks!r})
+import scale
+from scaling.data import size_of
+from scaling.measuring import Limits
+folder = Path({folder!r})
+sources = scale.Sources(folder / "dvc.yaml")
+scale.measure_size(size_of(200), sources, folder, Limits(2**30, 60.0, 1), retry=False)
+"""
+
+
+def runs(costs, **others):
+    """Stage → Measured: `costs` are seconds, as many GiB of memory."""
+    from scaling.measuring import Measured
+
+    return {name: Measured(cost, cost, int(cost * 2**30)) for name, cost in costs.items()} | others
+
+
+def sizes(*interactions):
+    from scaling.data import Size
+
+    return [Size(count, count // 40, count // 100) for count in interactions]
+
+
+def test_a_data_set_has_as_many_events_as_asked_for_and_nobody_meets_an_item_twice():
+    from scaling.data import make, size_of
+
+    size = size_of(20_000)
+    made = make(size, seed=1)
+    assert len(made.users) == 20_000
+    assert len(set(zip(made.users, made.items, strict=True))) == 20_000
+    lengths = np.bincount(made.users, minlength=size.users)
+    assert (lengths.min() >= 10, lengths.max() <= 160, lengths.mean()) == (True, True, 40)
+    assert (np.diff(made.timestamps) >= 0).all()
+
+
+def test_most_events_lie_within_the_group_and_the_popular_items_gather_them():
+    from scaling.data import make, size_of
+
+    made = make(size_of(100_000), seed=1)
+    # 90 % of the draws are of the own group, and a quarter of the others by chance
+    assert (made.user_groups[made.users] == made.item_groups[made.items]).mean() == pytest.approx(0.925, abs=0.05)
+    counts = np.sort(np.bincount(made.items, minlength=1000))[::-1]
+    assert counts[:100].sum() > counts[-500:].sum()
+
+
+def test_the_same_seed_writes_the_same_bytes_and_another_one_others(tmp_path):
+    from scaling.data import size_of, write_tables
+
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        (tmp_path / folder).mkdir()
+        write_tables(tmp_path / folder, size_of(2_000), seed)
+    one, same, other = ({file.name: file.read_bytes() for file in (tmp_path / f).iterdir()} for f in "abc")
+    assert one == same
+    assert one["interactions.csv"] != other["interactions.csv"]
+    assert one["users.csv"].splitlines()[0] == b'"user_id","age","segment"'
+
+
+def test_stages_come_after_those_whose_outputs_they_need(tmp_path):
+    from scaling.pipeline import read_stages
+
+    (tmp_path / "dvc.yaml").write_text(DAG)
+    found = {stage.name: stage for stage in read_stages(tmp_path / "dvc.yaml")}
+    assert list(found) == ["first", "middle@x", "last", "middle@y"]
+    assert found["middle@y"].command == ("python", "step.py", "y")
+    assert found["last"].after == ("middle@x",)
+    stages = read_stages(ROOT / "dvc.yaml")
+    place = {stage.name: number for number, stage in enumerate(stages)}
+    assert all(place[before] < place[stage.name] for stage in stages for before in stage.after)
+    assert stages[0].name == "validate"
+    assert {"evaluate@mf", "train_mf"} <= set(place)
+
+
+def test_a_stage_that_takes_too_much_is_ended_and_says_so(tmp_path):
+    from scaling.measuring import Limits, run_stage
+    from scaling.pipeline import Stage
+
+    hungry = Stage("hungry", ("python", "-c", "import time; kept = bytearray(2**28); time.sleep(60)"), ())
+    measured = run_stage(hungry, tmp_path, Limits(2**27, 60.0, 1))
+    assert measured.failed
+    assert measured.note == "ended: more than 0.125 GiB of memory"
+    broken = Stage("broken", ("python", "-c", "raise SystemExit('no room')"), ())
+    broken = run_stage(broken, tmp_path, Limits(2**30, 60, 1))
+    assert broken.note == "failed with status 1: no room"
+
+
+def test_a_killed_run_ends_its_stage_and_goes_on_where_it_was(tmp_path):
+    (tmp_path / "dvc.yaml").write_text(DAG)
+    driver = [sys.executable, "-c", DRIVER.format(benchmarks=str(ROOT / "benchmarks"), folder=str(tmp_path))]
+    folder = tmp_path / "200"
+    with subprocess.Popen(driver, stdout=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(lambda: (folder / "params.yaml").exists())
+            (folder / "step.py").write_text(STEP)
+            _wait_for(lambda: "x" in _ran(folder))
+        finally:
+            process.send_signal(signal.SIGKILL)
+    _wait_for(lambda: not psutil.pid_exists(_ran(folder)["x"]))
+    (folder / "go").touch()
+    again = subprocess.run(driver, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    started = [line.split()[0] for line in (folder / "ran.txt").read_text().splitlines()]
+    assert started == ["first", "x", "x", "last", "y"]
+    measured = json.loads((folder / "measured.json").read_text())["runs"]
+    assert not any(run["failed"] for run in measured.values())
+
+
+def _ran(folder):
+    path = folder / "ran.txt"
+    return {line.split()[0]: int(line.split()[1]) for line in path.read_text().splitlines()} if path.exists() else {}
+
+
+def _wait_for(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "nothing happened within a minute"
+        time.sleep(0.02)
+
+
+def test_exponents_are_those_of_the_cost_above_start():
+    from scaling.fits import growth, size_measure
+
+    # 5 s of start, then a second for 10⁵ interactions: above start in proportion, as a whole far less
+    of_split = {size: runs({"split": 5 + size.interactions / 1e5})["split"] for size in sizes(10**6, 10**7, 10**8)}
+    smallest = runs({"split": 5})["split"]
+    fitted = growth(of_split, smallest, lambda run: run.cpu, size_measure("split"))
+    assert fitted.above.exponent == pytest.approx(1)
+    assert fitted.whole.exponent < 0.95
+    [further] = sizes(10**9)
+    assert fitted.at(further, size_measure("split")) == pytest.approx(5 + 1e4)
+    # ranking: in proportion to users × items, which grow with the square of interactions
+    ranked = {size: runs({"r": size.pairs / 1e9})["r"] for size in sizes(10**6, 10**7, 10**8)}
+    assert growth(ranked, None, lambda run: run.cpu, size_measure("evaluate@mf")).whole.exponent == pytest.approx(1)
+
+
+def test_what_failed_or_was_left_out_is_not_fitted():
+    from scaling.fits import growth, size_measure
+    from scaling.measuring import Measured
+
+    found = {size: runs({"split": size.interactions / 1e5})["split"] for size in sizes(10**5, 10**6)}
+    left, lost = Measured(1, 1, 1, "skipped: x"), Measured(1, 1, 1, "y", failed=True)
+    found |= dict(zip(sizes(10**7, 10**8), (left, lost), strict=True))
+    fitted = growth(found, None, lambda run: run.cpu, size_measure("split"))
+    assert fitted.whole is None
+    assert fitted.last == (sizes(10**6)[0], 10)
+
+
+def test_the_page_says_what_was_measured_what_failed_and_where_it_would_end():
+    from scaling.measuring import Limits, Measured
+    from scaling.page import page, picture
+
+    left = Measured(1, 1, 2**20, "skipped: too | many items")
+    lost = Measured(9, 9, 8 * 2**30, "ended: more than 8 GiB of memory", failed=True)
+    measured = {
+        size: runs(
+            {"validate": size.interactions / 1e5, "evaluate@mf": size.pairs / 2.5e6, "compare": 1.0},
+            train_ease=left,
+            **({"growth": lost} if size.interactions == 10**7 else {}),
+        )
+        for size in sizes(10**5, 10**6, 10**7)
+    }
+    text = page(measured, {}, Limits(8 * 2**30, 3600, 2), "make scale", "scale.svg")
+    assert "| `validate` | 1.0 | 10 | 100 | 1.00 (1.00 to 1.00) | – | 100.00 |" in text
+    assert "| `evaluate@mf` † | 1.0 | 100 | 10,000 | 1.00 (1.00 to 1.00) |" in text
+    assert "| 10,000,000 | `growth` | failed | ended: more than 8 GiB of memory |" in text
+    assert "too \\| many items" in text
+    assert "No stage's time has an exponent above 1.05 in interactions and 1 in users × items, of 3" in text
+    # at 10⁹: 10⁴ s of validation; 10,000 s × 100 users × 10 items (the catalogue ends at 10⁶) of ranking, 2,778 h
+    assert "| 1,000,000,000 | 25,000,000 × 1,000,000 | 2,781 |" in text
+    drawn = picture(measured, {})
+    assert drawn.startswith("<svg")
+    assert "validate" in drawn
