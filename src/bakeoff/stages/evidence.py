@@ -74,7 +74,9 @@ def _events(split: Path) -> pd.DataFrame:
     parts = ("train", "valid", "test")
     tables = [_coded(split / f"{part}.parquet", IDS) for part in parts]
     codes = pa.array(np.repeat(np.arange(len(parts), dtype=np.int8), [table.num_rows for table in tables]))
-    together = pa.concat_tables(tables).append_column("part", pa.DictionaryArray.from_arrays(codes, list(parts)))
+    together = pa.concat_tables(tables, promote_options="default").append_column(
+        "part", pa.DictionaryArray.from_arrays(codes, list(parts))
+    )
     return together.unify_dictionaries().to_pandas()
 
 
