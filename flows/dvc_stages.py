@@ -3,14 +3,16 @@
 import fcntl
 import json
 import re
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from graphlib import TopologicalSorter
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from child import NEVER, ChildError, Log, read_output, run_child
 from recovery import keep_lock_files, recover
@@ -32,6 +34,7 @@ _ADVICE = re.compile(
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|The disk is full")
 _KILLED = re.compile(r"exited with -9$", re.MULTILINE)
 _POLL_SECONDS = 0.5
+_RUNNING = "Running stage '{}':"
 
 
 class Outcome(StrEnum):
@@ -41,6 +44,8 @@ class Outcome(StrEnum):
     UNCHANGED = "Unchanged"
     CACHED = "Cached"
     """Not run: its outputs came from the run cache."""
+    PLACED = "Placed"
+    """Run on another machine: its outputs came from DVC's remote."""
 
 
 @contextmanager
@@ -107,7 +112,16 @@ def unchanged_stages(dag: Dag, workspace: Path) -> frozenset[str]:
     return frozenset(dag) - stale
 
 
-def run_stage(stage: str, workspace: Path, *, log: Log, timeout: float, stop: Event = NEVER) -> Outcome:
+def run_stage(
+    stage: str,
+    workspace: Path,
+    *,
+    log: Log,
+    timeout: float,
+    stop: Event = NEVER,
+    options: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+) -> Outcome:
     """Bring one stage up to date through DVC, its upstream stages being so already.
 
     Only with `--single-item` do two stages run side by side in one workspace; DVC's lock is held for moments
@@ -119,12 +133,14 @@ def run_stage(stage: str, workspace: Path, *, log: Log, timeout: float, stop: Ev
         log: Gets every line that DVC and the stage print.
         timeout: Seconds after which DVC, the stage and all that it started are ended.
         stop: Ends them too when set.
+        options: Further ones of `dvc repro`.
+        variables: Further ones of its environment.
 
     Raises:
         ChildError: the stage failed, took longer than `timeout`, or was stopped.
     """
     signs = {
-        f"Running stage '{stage}':": Outcome.RAN,
+        _RUNNING.format(stage): Outcome.RAN,
         f"Stage '{stage}' is cached - skipping run, checking out outputs": Outcome.CACHED,
     }
     outcome = Outcome.UNCHANGED
@@ -136,12 +152,43 @@ def run_stage(stage: str, workspace: Path, *, log: Log, timeout: float, stop: Ev
         if not _ADVICE.fullmatch(line):
             log(line)
 
-    command = [*DVC, "--wait-for-lock", "repro", "--single-item", stage]
+    command = [*DVC, "--wait-for-lock", "repro", "--single-item", *options, stage]
     try:
-        run_child(command, workspace, log=watch, timeout=timeout, stop=stop)
+        run_child(command, workspace, log=watch, timeout=timeout, stop=stop, secrets=variables)
     except ChildError as error:
         raise ChildError(_explained(error, workspace), error.tail, error.status) from None
     keep_lock_files(workspace)
+    return outcome
+
+
+def take_from_cache(stage: str, workspace: Path, *, log: Log, timeout: float, stop: Event = NEVER) -> Outcome | None:
+    """Bring a stage up to date by what it, or this very stage elsewhere, has given: its command is never run.
+
+    Args:
+        stage: Its name in the DAG; its upstream stages are up to date.
+        workspace: Directory of dvc.yaml; runs in the cache of DVC's default remote count as well.
+        log: Gets what DVC says, where the stage is up to date then.
+        timeout: As for `run_stage`.
+        stop: As for `run_stage`.
+
+    Returns:
+        Unchanged or Cached; None where nothing is known of it, and only a run could tell.
+
+    Raises:
+        ChildError: DVC can't read the workspace, or not reach the remote.
+    """
+    said: list[str] = []
+    # DVC has no option for this. It runs commands by the shell that SHELL names, and this one runs none.
+    refusing = {"SHELL": shutil.which("false") or "/bin/false"}
+    settings: dict[str, Any] = {"timeout": timeout, "stop": stop, "options": ["--pull"], "variables": refusing}
+    try:
+        outcome = run_stage(stage, workspace, log=said.append, **settings)
+    except ChildError:
+        if _RUNNING.format(stage) in said:
+            return None
+        raise
+    for line in said:
+        log(line)
     return outcome
 
 

@@ -29,6 +29,7 @@ from integrity import mend_cache
 from logs import structured_log
 from notify import tell
 from pipeline import SIDE_BY_SIDE, PipelineError, Seconds, end_command, publish_run, run_dag, summarise
+from placement import read_placement
 from publish import publish_decision, publish_drift
 
 STEP_SECONDS = 3600.0
@@ -189,13 +190,14 @@ def is_up_to_date(workspace: Path) -> bool:
 def run_stages(workspace: Path, timeout: float) -> dict[str, State[float]]:
     """The pipeline, with a look at the data before anything is trained on them."""
     dag = read_dag(workspace)
+    placement = read_placement(workspace, dag)
     first = {CHECKED_FIRST: frozenset[str]()} if CHECKED_FIRST in dag else {}
-    states = dict(run_dag(first, workspace, timeout))
+    states = dict(run_dag(first, workspace, timeout, placement))
     if all(state.is_completed() for state in states.values()):
         if first:
             drift(workspace)
         rest: Dag = {stage: before - first.keys() for stage, before in dag.items() if stage not in first}
-        states |= run_dag(rest, workspace, timeout)
+        states |= run_dag(rest, workspace, timeout, placement)
     publish_run(workspace, states, get_run_logger().info)
     return states
 

@@ -23,6 +23,7 @@ from child import ChildError, Log
 from dvc_stages import Dag, Outcome, only_run, read_dag, run_stage, unchanged_stages
 from last_version import publish_changes
 from logs import structured_log
+from placement import Placement, read_placement, run_placed
 from publish import Row, publish_comparison, publish_metrics, publish_timings, publish_validation
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
@@ -37,13 +38,19 @@ class PipelineError(Exception):
 
 # DVC is the cache. There are no retries: a deterministic stage fails again.
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
-def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: bool) -> State[float]:
+def run(
+    stage: str, workspace: Path, timeout: float, stop: Event, unchanged: bool, placement: Placement | None
+) -> State[float]:
     """One stage; the state's name tells whether it ran, was unchanged or came from the cache, its data the seconds."""
     if unchanged:
         return Completed(name=Outcome.UNCHANGED, data=0.0)
     begun = time.monotonic()
+    limits: dict[str, Any] = {"log": get_run_logger().info, "timeout": timeout, "stop": stop}
     try:
-        outcome = run_stage(stage, workspace, log=get_run_logger().info, timeout=timeout, stop=stop)
+        if placement is not None and stage in placement.pools:
+            outcome = run_placed(stage, workspace, placement, **limits)
+        else:
+            outcome = run_stage(stage, workspace, **limits)
     except ChildError as error:
         return Failed(message=f"{stage} {error.reason}", data=error)
     return Completed(name=outcome, data=time.monotonic() - begun)
@@ -59,11 +66,12 @@ def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds =
     """
     try:
         dag = read_dag(workspace)
+        placement = read_placement(workspace, dag)
     except ChildError as error:
         return Failed(message=error.reason, data=error)
     log = get_run_logger().info
     with structured_log(workspace, str(flow_run.name)), only_run(workspace, log):
-        states = run_dag(dag, workspace, stage_timeout_seconds)
+        states = run_dag(dag, workspace, stage_timeout_seconds, placement)
         publish_run(workspace, states, log)
     return summarise(states)
 
@@ -91,8 +99,13 @@ def timings(states: Mapping[str, State[float]]) -> list[Row]:
     ]
 
 
-def run_dag(dag: Dag, workspace: Path, timeout: float) -> Mapping[str, State[float]]:
-    """Bring these stages up to date; how each ended. Called within a flow that holds `only_run`."""
+def run_dag(
+    dag: Dag, workspace: Path, timeout: float, placement: Placement | None = None
+) -> Mapping[str, State[float]]:
+    """Bring these stages up to date, here or where they are placed; how each ended.
+
+    Called within a flow that holds `only_run`.
+    """
     stop = Event()
     try:
         unchanged = unchanged_stages(dag, workspace)
@@ -100,7 +113,7 @@ def run_dag(dag: Dag, workspace: Path, timeout: float) -> Mapping[str, State[flo
         unchanged = frozenset()
 
     def submit(stage: str, upstream: list[Future]) -> Future:
-        settings = (stage, workspace, timeout, stop, stage in unchanged)
+        settings = (stage, workspace, timeout, stop, stage in unchanged, placement)
         return run.submit(*settings, wait_for=upstream, return_state=False)
 
     try:
@@ -143,7 +156,8 @@ def summarise(states: Mapping[str, State[float]]) -> State[None]:
         whole = [f"{stage} {state.result(raise_on_failure=False)}" for stage, state in broken.items()]
         return Failed(message=f"{'; '.join(short)}. {ending}", data=PipelineError("\n".join([*whole, ending])))
     names = [state.name for state in states.values()]
-    counts = ", ".join(f"{names.count(outcome)} {outcome.lower()}" for outcome in Outcome)
+    told = [outcome for outcome in Outcome if outcome is not Outcome.PLACED or outcome in names]
+    counts = ", ".join(f"{names.count(outcome)} {outcome.lower()}" for outcome in told)
     return Completed(message=f"{len(names)} stages: {counts}.")
 
 
