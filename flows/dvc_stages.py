@@ -18,6 +18,8 @@ from child import NEVER, ChildError, Log, read_output, run_child
 from recovery import keep_lock_files, recover
 
 DVC = (sys.executable, "-m", "dvc")
+RUNNING = "Running stage '{}':"
+"""What DVC says before it runs a stage's command."""
 Dag = Mapping[str, frozenset[str]]
 """Each stage and the stages right before it."""
 
@@ -34,7 +36,6 @@ _ADVICE = re.compile(
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|The disk is full")
 _KILLED = re.compile(r"exited with -9$", re.MULTILINE)
 _POLL_SECONDS = 0.5
-_RUNNING = "Running stage '{}':"
 
 
 class Outcome(StrEnum):
@@ -140,7 +141,7 @@ def run_stage(
         ChildError: the stage failed, took longer than `timeout`, or was stopped.
     """
     signs = {
-        _RUNNING.format(stage): Outcome.RAN,
+        RUNNING.format(stage): Outcome.RAN,
         f"Stage '{stage}' is cached - skipping run, checking out outputs": Outcome.CACHED,
     }
     outcome = Outcome.UNCHANGED
@@ -184,7 +185,7 @@ def take_from_cache(stage: str, workspace: Path, *, log: Log, timeout: float, st
     try:
         outcome = run_stage(stage, workspace, log=said.append, **settings)
     except ChildError:
-        if _RUNNING.format(stage) in said:
+        if RUNNING.format(stage) in said:
             return None
         raise
     for line in said:

@@ -9,6 +9,7 @@ import sys
 from argparse import ArgumentParser
 from importlib.metadata import distributions
 from pathlib import Path
+from platform import node
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -23,8 +24,8 @@ from prefect.utilities.callables import parameter_schema
 
 from child import ChildError, Log, run_child
 from clones import clone
-from dvc_stages import DVC, run_stage
-from placed_run import FLOW, HEARTBEAT_SECONDS
+from dvc_stages import DVC, RUNNING, run_stage
+from placed_run import FLOW, HEARTBEAT_SECONDS, START, greeting
 from shipment import explained
 
 LOCK = "requirements.lock"
@@ -52,6 +53,7 @@ def placed(
         timeout_seconds: A stage that takes longer is ended, and fails.
     """
     log = get_run_logger().info
+    log(f"{greeting(stage, revision)}{node()}.")
     try:
         with clone(Path(), str(flow_run.id), repository, ref, revision, files, log) as root:
             check_environment(root / LOCK)
@@ -72,7 +74,18 @@ def run_here(stage: str, root: Path, log: Log, timeout: float) -> None:
     }
     # Whoever asks has looked in the run cache; without it, inputs alone are fetched.
     options = ["--pull", "--no-run-cache"]
-    run_stage(stage, root, log=log, timeout=timeout, options=options, variables=variables)
+    said: list[str] = []
+
+    def watch(line: str) -> None:
+        said.append(line)
+        log(line)
+
+    try:
+        run_stage(stage, root, log=watch, timeout=timeout, options=options, variables=variables)
+    except ChildError as error:
+        if RUNNING.format(stage) in said:
+            raise
+        raise explained(error, "the inputs could not be fetched by the worker from DVC's remote") from None
     push = [*DVC, "push", "--run-cache", stage]
     try:
         run_child(push, root, log=log, timeout=timeout, secrets=variables)
@@ -151,9 +164,7 @@ def main() -> None:
         deploy(pool)
     except ChildError as error:
         sys.exit(f"error: {error}")
-    print(
-        f"{FLOW}/{pool} is deployed. Workers: BAKEOFF_HOME=DIRECTORY OF THE PROJECT prefect worker start --pool {pool}"
-    )
+    print(f"{FLOW}/{pool} is deployed. Workers: {START.format(pool)}")
 
 
 if __name__ == "__main__":

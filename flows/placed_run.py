@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from logging import INFO
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -30,9 +31,12 @@ HEARTBEAT_SECONDS = 30
 SILENT_SECONDS = 4.0 * HEARTBEAT_SECONDS
 """Without a sign of life, after which a run is taken for dead."""
 AGAIN = "Run it again: stages that are done are not repeated"
+START = "BAKEOFF_HOME=DIRECTORY OF THE PROJECT prefect worker start --pool {}"
 
 _POLL_SECONDS = 2.0
 _GRACE_SECONDS = 60.0
+_TRACE = "Engine execution exited with unexpected exception"
+"""Prefect's last words in a run that failed in good order."""
 _OVERLAP = timedelta(seconds=10)
 """Lines of several processes may come out of order by as much."""
 
@@ -59,6 +63,11 @@ class _Sign:
         return time.monotonic() - self._since
 
 
+def greeting(stage: str, revision: str) -> str:
+    """How a placed run's own log begins; what Prefect logs before that is no part of the stage's last lines."""
+    return f"{stage} of the revision {revision[:12]} on "
+
+
 def run_on(pool: str, stage: str, shipment: Shipment, patience: Patience, *, log: Log, stop: Event) -> None:
     """Run one stage by a worker of a pool, and wait for its end. Called within a task.
 
@@ -83,16 +92,26 @@ def run_on(pool: str, stage: str, shipment: Shipment, patience: Patience, *, log
     }
     name = f"{stage} of {flow_run.name}"
     begun: Any = run_deployment(f"{FLOW}/{pool}", parameters=parameters, flow_run_name=name, timeout=0)
-    tail: deque[str] = deque(maxlen=TAIL_LINES)
     with get_client(sync_client=True) as client, _cancelled_at_last(client, begun.id):
-        state = _Watch(client, begun.id, pool, patience, log, tail).to_the_end(stop)
+        watch = _Watch(client, begun.id, pool, patience, log, greeting(stage, shipment.revision))
+        state = watch.to_the_end(stop)
     if state.is_completed():
         return
-    reason = {
-        "CRASHED": f"was lost on {pool}: its process or its machine ended ({state.message}). {AGAIN}",
-        "CANCELLED": f"was cancelled on {pool} ({state.message}). {AGAIN}",
-    }.get(state.type.value, f"failed on {pool}: {state.message}")
-    raise ChildError(reason, tail)
+    raise ChildError(_reason(state, pool, watch.begun), watch.tail)
+
+
+def _reason(state: State[Any], pool: str, begun: bool) -> str:
+    """Why a run that has ended is of no use."""
+    if state.is_cancelled():
+        return f"was cancelled on {pool} ({state.message}). {AGAIN}"
+    if not begun:
+        return (
+            f"could not begin on {pool} ({state.message}): a worker of it is started in the project's environment, as "
+            f"`{START.format(pool)}`, and its own log has more. {AGAIN}"
+        )
+    if state.is_crashed():
+        return f"was lost on {pool}: its process or its machine ended ({state.message}). {AGAIN}"
+    return f"failed on {pool}" if state.message == "failed" else f"failed on {pool}: {state.message}"
 
 
 @contextmanager
@@ -110,10 +129,12 @@ class _Watch:
     """Looks at a run again and again."""
 
     def __init__(
-        self, client: SyncPrefectClient, id: UUID, pool: str, patience: Patience, log: Log, tail: deque[str]
+        self, client: SyncPrefectClient, id: UUID, pool: str, patience: Patience, log: Log, greeting: str
     ) -> None:
+        self.begun = False
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._client, self._id, self._pool, self._patience = client, id, pool, patience
-        self._log, self._tail = log, tail
+        self._log, self._greeting = log, greeting
         self._seen: set[UUID] = set()
         self._newest: datetime | None = None
         self._worker, self._life = _Sign(), _Sign()
@@ -134,7 +155,7 @@ class _Watch:
             else:
                 self._check_worker(time.monotonic() - begun)
             if stop.wait(_POLL_SECONDS):
-                raise ChildError("was stopped", self._tail)
+                raise ChildError("was stopped", self.tail)
 
     def _check_worker(self, waited: float) -> None:
         queues = self._client.read_work_queues(work_pool_name=self._pool)
@@ -143,8 +164,8 @@ class _Watch:
         if self._worker.silence(told) > self._patience.worker_seconds:
             raise ChildError(
                 f"found no worker: none of the pool {self._pool} has asked for work for "
-                f"{self._patience.worker_seconds:g} s (placed.worker_seconds). On its machine: `BAKEOFF_HOME=DIRECTORY "
-                f"OF THE PROJECT prefect worker start --pool {self._pool}`. {AGAIN}"
+                f"{self._patience.worker_seconds:g} s (placed.worker_seconds). On its machine: "
+                f"`{START.format(self._pool)}`. {AGAIN}"
             )
         if waited > self._patience.timeout:
             raise ChildError(
@@ -157,7 +178,7 @@ class _Watch:
             message = f"Nothing was heard of it for {SILENT_SECONDS:g} s."
             self._client.set_flow_run_state(self._id, Crashed(message=message), force=True)
         elif running > self._patience.timeout + _GRACE_SECONDS:
-            raise ChildError(f"took longer than {self._patience.timeout:g} s on {self._pool} and was ended", self._tail)
+            raise ChildError(f"took longer than {self._patience.timeout:g} s on {self._pool} and was ended", self.tail)
 
     def _heartbeat(self) -> datetime | None:
         """When the run last said that it lives, by the server's clock."""
@@ -172,7 +193,7 @@ class _Watch:
         """Log what the run has logged since."""
         since = None if self._newest is None else LogFilterTimestamp(after_=self._newest - _OVERLAP)
         wanted = LogFilter(
-            flow_run_id=LogFilterFlowRunId(any_=[self._id]), level=LogFilterLevel(ge_=20), timestamp=since
+            flow_run_id=LogFilterFlowRunId(any_=[self._id]), level=LogFilterLevel(ge_=INFO), timestamp=since
         )
         offset = 0
         while lines := self._client.read_logs(wanted, limit=200, offset=offset, sort=LogSort.TIMESTAMP_ASC):
@@ -182,7 +203,13 @@ class _Watch:
                     continue
                 self._seen.add(line.id)
                 self._newest = max(self._newest or line.timestamp, line.timestamp)
-                self._tail.append(line.message)
+                if line.message.startswith(_TRACE):
+                    continue
+                if line.message.startswith(self._greeting):
+                    self.begun = True
+                    self.tail.clear()
+                if line.level == INFO:  # the stage's; what failed besides is in the state's message
+                    self.tail.append(line.message)
                 self._log(f"{self._pool}: {line.message}")
             if len(lines) < 200:
                 break
