@@ -147,4 +147,4 @@ def _known(stage: str, workspace: Path, *, log: Log, timeout: float, stop: Event
     try:
         return take_from_cache(stage, workspace, log=log, timeout=timeout, stop=stop)
     except ChildError as error:
-        raise explained(error, "DVC's remote could not be asked whether the result is there") from None
+        raise explained(error, "could not ask DVC's remote for its result") from None

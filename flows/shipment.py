@@ -100,7 +100,7 @@ def shipped(
         try:
             run_child([*DVC, "--wait-for-lock", "push", *parts.kept], workspace, **limits)
         except ChildError as error:
-            raise explained(error, "the inputs could not be sent to DVC's remote") from None
+            raise explained(error, "can't be placed: the inputs could not be sent to DVC's remote") from None
     _push(workspace, repository, f"{revision}:{ref}", stop)
     try:
         yield Shipment(repository, ref, revision, files)
@@ -127,8 +127,8 @@ def check_tree(workspace: Path, parts: Parts) -> None:
             lacking.append(path)
     if lacking:
         raise ChildError(
-            f"its worker would not see what is not committed ({', '.join(lacking[:5])}): a worker takes the revision "
-            "from Git. Commit it, or `git stash` it, and run again"
+            f"can't be placed: its worker would not see what is not committed ({', '.join(lacking[:5])}), since it "
+            "takes the revision from Git. Commit it, or `git stash` it, and run again"
         )
 
 
@@ -147,12 +147,14 @@ def read_files(workspace: Path, parts: Parts) -> dict[str, str]:
             try:
                 files[path.relative_to(workspace).as_posix()] = path.read_text(encoding="utf-8")
             except (UnicodeDecodeError, OSError) as error:
-                raise ChildError(f"{name}, an input that is not in DVC's cache, can't be sent ({error})") from None
+                raise ChildError(
+                    f"can't be placed: {name}, an input that is not in DVC's cache, can't be sent ({error})"
+                ) from None
     size = sum(len(text.encode()) for text in files.values())
     if size > MAX_BYTES:
         raise ChildError(
-            f"inputs that are not in DVC's cache ({', '.join(parts.loose)}) have {size:,} bytes, more than the "
-            f"{MAX_BYTES:,} that can be sent. Let DVC's cache have them (without `cache: false`). {_FIX}"
+            f"can't be placed: inputs that are not in DVC's cache ({', '.join(parts.loose)}) have {size:,} bytes, more "
+            f"than the {MAX_BYTES:,} that can be sent. Let DVC's cache have them (without `cache: false`). {_FIX}"
         )
     return files
 
@@ -203,8 +205,9 @@ def _push(workspace: Path, repository: str, what: str, stop: Event) -> None:
         if error.reason == "was stopped":
             raise
         raise ChildError(
-            f"the revision could not be sent to {repository}, from where a worker fetches it: see that it can be "
-            "reached and that `git push` to it is allowed, and run again: stages that are done are not repeated",
+            f"can't be placed: the revision could not be sent to {repository}, from where a worker fetches it: see "
+            "that it can be reached and that `git push` to it is allowed, and run again: stages that are done are not "
+            "repeated",
             error.tail,
         ) from None
 

@@ -1,15 +1,9 @@
 """Stages on other machines: two workers in directories of their own, and nothing shared but Git's and DVC's remotes."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from hashlib import md5
 from pathlib import Path
 from threading import Event, Thread, Timer
 from types import SimpleNamespace
@@ -17,8 +11,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from flow_project import FLOWS, Project, call, dvc
+from placed_project import DVC_CONFIG, PLACEMENT, RAW, Worker, commit, new_pool, new_project, until
 from prefect import flow, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from ruamel.yaml import YAML
 
@@ -32,114 +26,16 @@ from placed_run import Patience, run_on
 from placement import read_placement
 from shipment import Parts, Shipment, check_tree, read_files, read_parts, repository_url, shipped
 
-# `first` is placed on the pool `near`, `second` runs here, and `third` is on `near` too, where it is held.
-STAGES = """
-stages:
-  first: {cmd: python hand_on.py raw first, deps: [raw, hand_on.py], outs: [first]}
-  second: {cmd: python hand_on.py first second, deps: [first, hand_on.py], outs: [second, loose: {cache: false}]}
-  third: {cmd: python held.py second third, deps: [second, loose, held.py], outs: [third]}
-"""
-HAND_ON = """
-import os, shutil, sys
-source, target = sys.argv[1:]
-print("handed on in", os.getcwd())
-shutil.copy(source, target)
-if target == "second":
-    open("loose", "w").write("loose")
-"""
-HELD = """
-import os, shutil, sys, time
-if hold := os.environ.get("HOLD"):
-    open(f"{hold}.new", "w").write(str(os.getpid()))
-    os.replace(f"{hold}.new", hold)  # whoever sees it can read it
-    time.sleep(600)
-shutil.copy(*sys.argv[1:])
-"""
-PLACEMENT = "placement: {first: near, third: POOL}\nplaced: {worker_seconds: 600}\n"
-RAW = "raw"
-RAW_MD5 = md5(RAW.encode(), usedforsecurity=False).hexdigest()
-RAW_DVC = f"outs:\n- md5: {RAW_MD5}\n  size: {len(RAW)}\n  hash: md5\n  path: raw\n"
-DVC_CONFIG = "[core]\n    analytics = false\n    remote = store\n['remote \"store\"']\n    url = "
-HANGING = 600.0
-
-
-class Worker:
-    """A process that takes runs from a pool, in a directory that has the flows and nothing else of the project."""
-
-    def __init__(self, root: Path, pool: str, server: str, **variables: str) -> None:
-        self.home = root
-        if not root.exists():
-            shutil.copytree(FLOWS, root / "flows", ignore=shutil.ignore_patterns("__pycache__"))
-        environment = {
-            **os.environ,
-            **variables,
-            "PREFECT_API_URL": server,
-            "PREFECT_HOME": str(root / "prefect"),
-            "PREFECT_WORKER_QUERY_SECONDS": "2",
-            "BAKEOFF_HOME": str(root),
-        }
-        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
-        with (root / "log").open("a") as log:
-            self.process = subprocess.Popen(
-                command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    @property
-    def clones(self) -> Path:
-        return self.home / ".dvc/tmp/placed"
-
-    def kill(self) -> None:
-        """As a crash of its machine does it, but for the stage, which goes on."""
-        worker = psutil.Process(self.process.pid)
-        for process in (worker, *worker.children()):
-            process.send_signal(signal.SIGKILL)
-        self.process.wait(HANGING)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            for process in psutil.Process(self.process.pid).children(recursive=True):
-                process.kill()
-            self.process.kill()
-            self.process.wait(HANGING)
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + HANGING
-    while not condition():
-        assert time.monotonic() < deadline, "this never came"
-        time.sleep(0.05)
-
 
 def last_log(workspace: Path) -> list[str]:
     path = max((workspace / "artifacts/logs").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
     return [json.loads(line)["message"] for line in path.read_text().splitlines()]
 
 
-def new_pool(name: str) -> None:
-    with get_client(sync_client=True) as client:
-        client.create_work_pool(WorkPoolCreate(name=name, type="process"))
-
-
-def commit(root: Path) -> None:
-    call("git", "add", "--all", cwd=root)
-    call("git", "commit", "--quiet", "--message", "all", cwd=root)
-
-
 @pytest.fixture(scope="module")
 def workspace(project: Project, tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Path:
-    """A committed project with remotes, and pools that know how a stage is run."""
-    remotes = tmp_path_factory.mktemp("remotes")
-    root = project(STAGES, hand_on=HAND_ON, held=HELD)
-    cached = root / ".dvc/cache/files/md5" / RAW_MD5[:2] / RAW_MD5[2:]
-    cached.parent.mkdir(parents=True)
-    for path, text in ((root / "raw", RAW), (cached, RAW), (root / "raw.dvc", RAW_DVC)):
-        path.write_text(text)
-    (root / "params.yaml").write_text(PLACEMENT.replace("POOL", "near"))
-    (root / ".dvc/config").write_text(f"{DVC_CONFIG}{remotes / 'dvc'}\n")
-    (root / ".gitignore").write_text("/raw\n/first\n/second\n/third\n/artifacts\n")
-    call("git", "init", "--quiet", "--bare", str(remotes / "git"), cwd=root)
-    call("git", "remote", "add", "origin", str(remotes / "git"), cwd=root)
-    commit(root)
+    """The project, and pools that know how a stage is run."""
+    root = new_project(project, tmp_path_factory.mktemp("remotes"))
     for pool in ("near", "far", "idle"):
         new_pool(pool)
         deploy(pool)
