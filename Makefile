@@ -9,7 +9,7 @@ PEERS := .venv-peers
 PEER_LOCKS := $(addprefix benchmarks/peers/,requirements.lock torch.lock torch-cpu.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help run study repro report up down status spark test check format lock bench benchlock clean
+.PHONY: help run study repro report up down status spark test check format lock bench scale benchlock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -57,6 +57,7 @@ format: $(READY) ## apply the format and what lint can fix
 	ruff format .
 
 lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and without a registry host
+	cat requirements.lock spark.lock > $(VENV)/all.lock # what is pinned stays so, where it still fits
 	uv pip compile --quiet --universal --generate-hashes --all-extras --no-annotate --no-header --python-version 3.11 pyproject.toml -o $(VENV)/all.lock
 	awk '/^[a-z]/ {keep = !/^(pyspark|py4j)==/} keep' $(VENV)/all.lock > requirements.lock
 	awk '/^[a-z]/ {keep = /^(pyspark|py4j)==/} keep' $(VENV)/all.lock > spark.lock
@@ -64,6 +65,9 @@ lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and 
 
 bench: $(READY) $(PEERS)/.ready ## this project beside its peers; `make bench BENCH=--help` lists the options
 	@python benchmarks/bench.py $(BENCH)
+
+scale: $(READY) ## every stage on made data of growing size, and where it leads (docs/scale.md); hours
+	@python benchmarks/scale.py $(SCALE)
 
 benchlock: $(READY) ## pin the peers' environment again
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 benchmarks/peers/requirements.in -o $(PEERS).lock
