@@ -26,6 +26,9 @@ log = logging.getLogger("bakeoff.serve")
 ASKED_AT_LOAD = 8
 """Users whose lists are compared with those of the SavedModel itself."""
 
+EMBEDDING_SECONDS = 2.0
+"""In which known users are embedded at load; the others are when they ask."""
+
 MEASURED_QUERIES = 256
 """On which the recall of approximate search is measured."""
 
@@ -76,6 +79,7 @@ def build(
         loaded=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     _check(model, module)
+    model.embedder.remember(users.queries, EMBEDDING_SECONDS)
     if approximate is Approximate.OFF or (approximate is Approximate.AUTO and len(ids) < LARGE):
         return model
     return _approximate(model, embeddings, whatever=approximate is Approximate.ON)
