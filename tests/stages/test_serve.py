@@ -2,29 +2,19 @@
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 import small_split
 from promotion_repo import commit, git, new_repo, write_models
+from running_server import PATIENCE, listed, metric, model, promote, running, until
 
-from bakeoff.errors import BakeoffError
 from bakeoff.models.exported import load_serving
-from bakeoff.registry.events import read_events
-from bakeoff.registry.transition import enter
 from bakeoff.stages import serve, train_popularity, train_softmax
 from bakeoff.stages.serve import Options
-from bakeoff.workspace import Workspace
-
-PATIENCE = 60
-"""Seconds after which a server that does not answer counts as dead."""
 
 
 @pytest.fixture(scope="module")
@@ -38,35 +28,6 @@ def workspace(tmp_path_factory):
         stage.run(params, workspace)
     promote(workspace, "softmax", commit(workspace))
     return workspace
-
-
-def promote(workspace, model, at):
-    enter(workspace.root, read_events(workspace.root), (model, at), "Action: promote", push=False)
-
-
-@contextmanager
-def running(workspace, log: Path, *arguments):
-    """A server, and a client of it; the server is told to end."""
-    with log.open("w") as told:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "bakeoff.cli", "serve", "--port", "0", "--interval", "0.1", *arguments],
-            cwd=workspace.root,
-            stdout=subprocess.PIPE,
-            stderr=told,
-            text=True,
-        )
-    try:
-        watchdog = threading.Timer(PATIENCE, server.kill)
-        watchdog.start()
-        line = server.stdout.readline()
-        watchdog.cancel()
-        assert " answers on " in line, log.read_text()
-        with httpx.Client(base_url=line.split(" answers on ")[1].split(";")[0], timeout=PATIENCE) as client:
-            yield server, client
-    finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -87,29 +48,6 @@ def exported(workspace):
 
 def ids(answer):
     return [item.decode() for item in np.asarray(answer["item_ids"])[0] if item]
-
-
-def listed(client, **query):
-    response = client.post("/recommend", json=query)
-    assert response.status_code == 200, response.text
-    return [item["item_id"] for item in response.json()["items"]]
-
-
-def model(client):
-    return client.get("/model").json()
-
-
-def until(holds):
-    """Wait for what must come to hold."""
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end, "it never came to hold"
-        time.sleep(0.05)
-
-
-def metric(client, name):
-    lines = client.get("/metrics").text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
 def test_what_is_in_production_answers(client, workspace):
@@ -303,44 +241,8 @@ def test_told_to_end_it_first_turns_requests_away_and_then_ends_without_an_error
     assert process.wait(PATIENCE) == 0
 
 
-def test_where_nothing_is_promoted_it_says_what_to_do(tmp_path):
-    workspace = new_repo(tmp_path / "repo")
-    git(workspace.root, "commit", "--quiet", "--allow-empty", "--message", "nothing yet")
-    with pytest.raises(BakeoffError, match=r"Nothing is in production.*bakeoff promote.*--model"):
-        serve.prepare(workspace, Options())
-    with pytest.raises(BakeoffError, match="is in no Git repository"):
-        serve.prepare(Workspace(tmp_path), Options())
-    with pytest.raises(BakeoffError, match="'als' is not a model"):
-        serve.prepare(workspace, Options(model="als"))
-    with pytest.raises(BakeoffError, match="models/mf is no exported model, or damaged"):
-        serve.prepare(workspace, Options(model="mf"))
-    with pytest.raises(BakeoffError, match="'maybe' is not possible: it must be auto, on or off"):
-        serve.approximate("maybe")
-
-
 def test_a_model_of_the_workspace_can_be_searched_approximately(workspace):
     service, follow = serve.prepare(workspace, Options(model="popularity", approximate=serve.approximate("on")))
     assert follow is None
     assert service.info().search.startswith("approximate: recall 1.000 of the best 50")
     assert json.loads(service.info().model_dump_json())["recall"] == 1
-
-
-def test_tags_of_others_are_seen_once_they_are_fetched(tmp_path):
-    theirs, ours = new_repo(tmp_path / "theirs"), tmp_path / "ours"
-    git(theirs.root, "commit", "--quiet", "--allow-empty", "--message", "a run")
-    git(tmp_path, "clone", "--quiet", str(theirs.root), str(ours))
-    promote(theirs, "mf", git(theirs.root, "rev-parse", "HEAD"))
-    assert serve.in_production(ours, fetch=False) is None
-    found = serve.in_production(ours, fetch=True)
-    assert found is not None
-    assert found.version.name == "mf@v1.0.0"
-
-
-def test_an_address_that_is_taken_is_told(server):
-    from bakeoff.server.listening import listen
-
-    with listen("127.0.0.1", 0) as taken:
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(BakeoffError, match=f"127.0.0.1:{port} can't be listened on: .*another --host or --port"):
-            listen("127.0.0.1", port)

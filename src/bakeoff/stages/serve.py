@@ -1,14 +1,13 @@
 """`bakeoff serve`: answer HTTP with the model in production, and follow what is promoted."""
 
 import logging
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -24,6 +23,10 @@ from bakeoff.server.search import Approximate
 from bakeoff.server.served import Origin, ServedModel
 from bakeoff.stages.skipped import refuse_skipped
 from bakeoff.workspace import Workspace, check_model
+
+if TYPE_CHECKING:
+    from bakeoff.server.app import Follow
+    from bakeoff.server.service import Service
 
 log = logging.getLogger("bakeoff.serve")
 
@@ -96,7 +99,7 @@ def run(workspace: Workspace, options: Options) -> None:
         Listening(app, options.drain, on_end).run(sockets=[bound])
 
 
-def prepare(workspace: Workspace, options: Options) -> tuple[Any, Callable[[], Coroutine[Any, Any, None]] | None]:
+def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | None]":
     """The service with its model loaded, and what follows the registry (None where a model was named).
 
     Raises:
