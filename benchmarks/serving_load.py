@@ -43,9 +43,10 @@ PATIENCE = 300
 """Seconds after which a server that does not come up counts as dead."""
 
 PROMOTED_AT = 8
-"""Clients that ask while a model is promoted."""
+"""Clients that ask while a model is promoted, and for whom the bar holds."""
 
-BAR = "The bar is a p95 of at most 10 ms for single queries at 8 clients, and no failed request during a promotion."
+BAR_MS = 10
+BAR = f"The bar is a p95 of at most {BAR_MS} ms for single queries at 8 clients, and no failure during a promotion."
 
 WRK = """
 local bodies, place = {}, 0
@@ -136,15 +137,16 @@ def measure(arguments: argparse.Namespace, workspace: Workspace, commit: str) ->
     promote(workspace, first, commit)
     with tempfile.TemporaryDirectory() as folder, serving(workspace, Path(folder) / "log") as (server, url):
         queries = write_queries(workspace, Path(folder))
-        rows = []
+        rows, slowest = [], 0.0
         for kind, file in queries.items():
             load(url, file, 8, 2)  # code is traced, and memory taken
             for clients in arguments.clients:
                 found = loaded(server, url, file, clients, arguments.seconds)
+                slowest = max(slowest, found["p95"] if clients == PROMOTED_AT else 0.0)
                 rows.append(f"| by {kind} | {clients} | {figures(found)} |")
         under = promoted_under_load(arguments, workspace, (second, commit), url, queries["user id"])
         about = httpx.get(f"{url}/model", timeout=PATIENCE).json()
-    return markdown(arguments, about, rows, under)
+    return markdown(arguments, about, rows, under | {"slowest": slowest})
 
 
 def promoted_under_load(
@@ -258,7 +260,8 @@ def markdown(arguments: argparse.Namespace, about: Mapping[str, Any], rows: list
         f"Made by `{command} --seconds {arguments.seconds}`.",
         f"{title}: {served}, search {about['search']}. One server process and wrk on {cores} cores, loopback, "
         f"connections kept; {arguments.seconds} s each. Load average of the machine meanwhile, all included: "
-        f"{os.getloadavg()[1]:.1f}. {BAR}",
+        f"{os.getloadavg()[1]:.1f}. {BAR} This run's largest p95 at {PROMOTED_AT} clients is "
+        f"{under['slowest']:.1f} ms: {'met' if under['slowest'] <= BAR_MS else 'not met'}, on a machine this busy.",
         "| queries | clients | requests/s | p50, ms | p95, ms | p99, ms | failed | server's CPU per request, ms |\n"
         "|---|---|---|---|---|---|---|---|\n" + "\n".join(rows),
         f"`{second}` promoted while {PROMOTED_AT} clients asked by user id for {under['seconds']:.0f} s: "
