@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from fitted import fit_features
 
 from bakeoff.errors import BakeoffError
-from bakeoff.preparation.features import FeatureEncoding, fit_features
+from bakeoff.preparation.features import FeatureEncoding
 
 USERS = pd.DataFrame(
     {

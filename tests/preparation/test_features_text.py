@@ -3,10 +3,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from fitted import fit_features
 
 from bakeoff.params import DataParams
 from bakeoff.preparation import words
-from bakeoff.preparation.features import EncodedFeatures, FeatureEncoding, fit_features
+from bakeoff.preparation.features import EncodedFeatures, FeatureEncoding
 from bakeoff.preparation.sets import ValueSets
 
 TITLES = ["The Dog, the Cat", "A DOG'S life", None, "", "cat & dog", "Life of Brian (1979)"]
@@ -21,7 +22,7 @@ def fitted(items=ITEMS):
 
 
 def vocabulary(*titles):
-    return words.fit_words(pd.Series(titles, dtype=object))
+    return words.most_common(words.count_words(pd.Series(titles, dtype=object)))
 
 
 def test_words_of_two_or_more_rows_are_kept_in_alphabetical_order():

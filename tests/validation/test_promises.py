@@ -1,8 +1,11 @@
+import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from bakeoff.validation.promises import WEAKNESSES, check_promises, weakness
+import bakeoff.validation.promises
+from bakeoff.validation.promises import WEAKNESSES, weakness
 
 # Three users, items a to e in the order of time; v is held out.
 KEPT = [
@@ -29,6 +32,25 @@ ORDER = "In every user's history train comes first, then validation, then test"
 def frame(rows):
     columns = ["user_id", "item_id", "timestamp", "position", "part"]
     return pd.DataFrame(rows, columns=columns).astype({"timestamp": "int64", "position": "int32"})
+
+
+def check_promises(events, *, method, user_ids, item_ids):
+    """Of a data frame in memory, in its order."""
+    tables = (
+        events.reset_index(drop=True),
+        pd.DataFrame({"user_id": [*user_ids]}),
+        pd.DataFrame({"item_id": [*item_ids]}),
+    )
+    rows, users, items = (ibis.memtable(pa.Table.from_pandas(table, preserve_index=False)) for table in tables)
+    rows = ibis.memtable(rows.to_pyarrow().append_column("key", pa.array(range(len(events)), pa.int64())))
+    text = dict.fromkeys(("user_id", "item_id", "part"), "string")
+    return bakeoff.validation.promises.check_promises(
+        rows.cast(text),
+        method=method,
+        users=users,
+        items=items,
+        frames=lambda facts, key: iter([facts.to_pyarrow().to_pandas().set_index(key).rename_axis(None)]),
+    )
 
 
 def broken(rows, method="random", users="uvw", items="abcde"):

@@ -3,6 +3,7 @@
 from bakeoff.params.base import Frozen
 from bakeoff.params.baselines import EASEParams, RecentPopularityParams
 from bakeoff.params.data import ColumnParams, DataParams, SplitParams, ValidationParams
+from bakeoff.params.engine import EngineParams
 from bakeoff.params.evaluate import CompareParams, EvaluateParams
 from bakeoff.params.evidence import EvidenceParams, PlantedParams
 from bakeoff.params.mf import MFParams
@@ -17,6 +18,7 @@ __all__ = [
     "DataParams",
     "DriftParams",
     "EASEParams",
+    "EngineParams",
     "EvaluateParams",
     "EvidenceParams",
     "Frozen",

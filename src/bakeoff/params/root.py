@@ -11,6 +11,7 @@ from bakeoff.errors import BakeoffError
 from bakeoff.params.base import Frozen
 from bakeoff.params.baselines import EASEParams, RecentPopularityParams
 from bakeoff.params.data import DataParams, SplitParams, ValidationParams
+from bakeoff.params.engine import EngineParams
 from bakeoff.params.evaluate import CompareParams, EvaluateParams
 from bakeoff.params.evidence import EvidenceParams
 from bakeoff.params.mf import MFParams
@@ -46,6 +47,7 @@ class Params(Frozen):
     placement: Placement = Field(default_factory=dict)
     """Stages that run on another machine: the name of each, and the Prefect work pool whose workers run it."""
     placed: PlacedParams = PlacedParams()
+    engine: EngineParams = EngineParams()
 
     @model_validator(mode="after")
     def _primary_metric_is_measured(self) -> Self:

@@ -1,6 +1,5 @@
 """How features of users and items become numbers: fitted once, then the same for training and serving."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from pydantic import Field
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Frozen
 from bakeoff.preparation.sets import ValueSets
-from bakeoff.preparation.words import fit_words, words_of
+from bakeoff.preparation.words import words_of
 
 TAG_SEPARATOR = "|"
 """Joins the values of a `tags` column."""
@@ -125,59 +124,6 @@ class FeatureEncoding(Frozen):
         text = {name: [None if row[name] is None else str(row[name])] for name in self.user.categorical}
         encoded = self.user.encode(pd.DataFrame(dense | text, index=[0]))
         return encoded.dense[0], encoded.categorical[0]
-
-
-def fit_features(
-    users: pd.DataFrame,
-    items: pd.DataFrame,
-    user_features: Mapping[str, str],
-    item_features: Mapping[str, str],
-) -> FeatureEncoding:
-    """Learn scales and values.
-
-    Args:
-        users: raw feature columns of warm users only: nothing is learned from people who count as new.
-        items: raw feature columns of the whole catalogue.
-        user_features: feature name → `dense` or `categorical`.
-        item_features: feature name → `dense`, `categorical`, `tags` or `text`.
-
-    Raises:
-        BakeoffError: a declared feature has no column.
-    """
-    return FeatureEncoding(
-        user=_fit_table(users, user_features, "users"), item=_fit_table(items, item_features, "items")
-    )
-
-
-def _fit_table(table: pd.DataFrame, features: Mapping[str, str], name: str) -> TableEncoding:
-    missing = [feature for feature in features if feature not in table.columns]
-    if missing:
-        raise BakeoffError(
-            f"The {name} table has no column {missing[0]!r}, which data.{name[:-1]}_features in params.yaml "
-            f"declares. Its columns are {', '.join(map(str, table.columns))}: correct the name there, or "
-            "remove the feature."
-        )
-    kinds = ("dense", "categorical", "tags", "text")
-    of_kind = {kind: [f for f, k in features.items() if k == kind] for kind in kinds}
-    return TableEncoding(
-        dense={f: _fit_scale(table[f]) for f in of_kind["dense"]},
-        categorical={f: tuple(sorted(_text(table[f]).dropna().unique())) for f in of_kind["categorical"]},
-        tags={f: tuple(sorted(_tag_rows(table[f]).unique())) for f in of_kind["tags"]},
-        text={f: fit_words(_text(table[f]).reset_index(drop=True)) for f in of_kind["text"]},
-    )
-
-
-def _fit_scale(column: pd.Series) -> Scale:
-    values = _finite(column)
-    values = values[~np.isnan(values)]
-    if len(values) == 0:
-        return Scale(mean=0.0, std=1.0)
-    # fsum is exactly rounded: the same figures on every machine, whatever the order in which its CPU adds.
-    mean = math.fsum(values) / len(values)
-    std = math.sqrt(math.fsum((values - mean) ** 2) / len(values))
-    # Equal values leave a rounding error of the mean as their deviation, which must not be blown up to 1.
-    constant = values.min() == values.max()
-    return Scale(mean=mean, std=1.0 if constant or std == 0 else std)
 
 
 def _standardise(column: pd.Series, scale: Scale) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import SplitParams
+from bakeoff.preparation.places import placed
 
 PARTS = ("train", "valid", "test")
 """Parts of a user's events, oldest first; the values of a predefined `split` column."""
@@ -93,9 +94,9 @@ def assign_parts(events: ir.Table, split: SplitParams, seed: int) -> ir.Table:
         new users, whose history is what would have been train or valid. Rows in no particular order.
     """
     ordered = _in_time_order(events, seed)
-    divided = ordered.mutate(part=_part(ordered, split, seed))
+    divided = _divided(ordered, events, split, seed)
     share = 0.0 if split.method == "predefined" else split.new_user_share
-    joined = divided.join(_new_users(divided, share, seed), "user_id")
+    joined = divided.join(_new_users(divided, events, share, seed), "user_id")
     part = ibis.cases(
         (joined.is_new & (joined.part == "test"), "new_test"),
         (joined.is_new, "new_history"),
@@ -125,39 +126,53 @@ def _in_time_order(events: ir.Table, seed: int) -> ir.Table:
     return events.mutate(position=ibis.row_number().over(by_time), num_events=num_events)
 
 
-def _part(events: ir.Table, split: SplitParams, seed: int) -> ir.StringValue:
-    match split.method:
-        case "user-temporal":
-            return _cut(events.position, events.num_events, split)
-        case "global-temporal":
-            by_time = ibis.window(order_by=["timestamp", "tie", "user_id", "item_id"])
-            return _cut(ibis.row_number().over(by_time), events.count().over(ibis.window()), split)
-        case "leave-last-out":
-            left = ibis.ifelse(events.num_events < len(PARTS), 0, events.num_events - events.position)
-            return ibis.cases((left == 1, "test"), (left == 2, "valid"), else_="train")
-        case "random":
-            return _cut(_place(events, seed, "random", ["user_id"]), events.num_events, split)
-        case "predefined":
-            return _predefined(events, split.valid_share, seed)
+def _divided(ordered: ir.Table, events: ir.Table, split: SplitParams, seed: int) -> ir.Table:
+    """Adds part, as if there were no new users. What is said of all events is asked of `events`, which cost less."""
+    if split.method == "global-temporal":
+        order = [ordered[name] for name in ("timestamp", "tie", "user_id", "item_id")]
+        by_time = placed(ordered, _hour(ordered), order, events.select(bucket=_hour(events)))
+        return by_time.mutate(part=_cut(by_time.place, events.count().as_scalar(), split))
+    return ordered.mutate(part=_part_of_user(ordered, events, split, seed))
 
 
-def _predefined(events: ir.Table, valid_share: float, seed: int) -> ir.StringValue:
+def _hour(events: ir.Table) -> ir.IntegerColumn:
+    return events.timestamp // 3600
+
+
+def _part_of_user(ordered: ir.Table, events: ir.Table, split: SplitParams, seed: int) -> ir.StringValue:
+    if split.method == "leave-last-out":
+        left = ibis.ifelse(ordered.num_events < len(PARTS), 0, ordered.num_events - ordered.position)
+        return ibis.cases((left == 1, "test"), (left == 2, "valid"), else_="train")
+    if split.method == "predefined":
+        has_valid = (events.split == "valid").any().as_scalar()
+        return _predefined(ordered, has_valid, split.valid_share, seed)
+    place = ordered.position if split.method == "user-temporal" else _place(ordered, seed, "random", ["user_id"])
+    return _cut(place, ordered.num_events, split)
+
+
+def _predefined(events: ir.Table, has_valid: ir.BooleanValue, valid_share: float, seed: int) -> ir.StringValue:
     """As given; without any valid event, a share of each user's train events becomes valid by chance."""
-    has_valid = (events.split == "valid").any().over(ibis.window())
     place = _place(events, seed, "valid", ["user_id", "split"])
     num_train = events.count().over(ibis.window(group_by=["user_id", "split"]))
     chosen = ~has_valid & (events.split == "train") & (place < _share_of(num_train, valid_share))
     return ibis.cases((chosen, "valid"), else_=events.split)
 
 
-def _new_users(events: ir.Table, share: float, seed: int) -> ir.Table:
+def _new_users(divided: ir.Table, events: ir.Table, share: float, seed: int) -> ir.Table:
     """user_id, is_new: one row per user."""
-    users = events.group_by("user_id").aggregate(num_train=(events.part == "train").sum())
+    users = divided.group_by("user_id").aggregate(num_train=divided.count(where=divided.part == "train"))
     users = users.mutate(chance=_hash(seed, "new", users.user_id))
-    place = ibis.row_number().over(ibis.window(order_by=["chance", "user_id"]))
+    everyone = events.select("user_id").distinct()
+    buckets = everyone.select(bucket=_prefix(_hash(seed, "new", everyone.user_id)))
+    users = placed(users, _prefix(users.chance), [users.chance, users.user_id], buckets)
     # round(x) = ⌊(⌊2x⌋ + 1) / 2⌋, a half rounded up.
-    num_held_out = (_share_of(2 * users.count().over(ibis.window()), share) + 1) // 2
-    return users.select("user_id", is_new=(place < num_held_out) | (users.num_train == 0))
+    num_held_out = (_share_of(2 * everyone.count(), share) + 1) // 2
+    return users.select("user_id", is_new=(users.place < num_held_out.as_scalar()) | (users.num_train == 0))
+
+
+def _prefix(chance: ir.StringValue) -> ir.StringValue:
+    """4,096 buckets of about the same size."""
+    return chance.substr(0, 3)
 
 
 def _cut(place: ir.IntegerValue, count: ir.IntegerValue, split: SplitParams) -> ir.StringValue:

@@ -1,9 +1,17 @@
 """Who is a user and what is an item, each with an index: the rows and columns of every array downstream."""
 
+from itertools import takewhile
+
 import ibis
 import ibis.expr.types as ir
 
 from bakeoff.errors import BakeoffError
+from bakeoff.preparation.places import placed
+
+LENGTH_DIGITS = 6
+"""Digits of the length of an id of digits."""
+BUCKET_CHARACTERS = 4
+"""Leading digits by which ids of digits of one length are told apart in buckets."""
 
 
 def user_vocabulary(events: ir.Table, users: ir.Table) -> ir.Table:
@@ -24,7 +32,7 @@ def user_vocabulary(events: ir.Table, users: ir.Table) -> ir.Table:
     known = events.group_by("user_id").aggregate(is_new=events.part.startswith("new_").any())
     features = [name for name in users.columns if name != "user_id"]
     joined = known.left_join(users, "user_id").select("user_id", "is_new", *features)
-    return _indexed(joined, "user_index", "user_id", first=["is_new"])
+    return _indexed(joined, "user_index", "user_id", first="is_new")
 
 
 def item_vocabulary(events: ir.Table, items: ir.Table) -> ir.Table:
@@ -44,20 +52,37 @@ def item_vocabulary(events: ir.Table, items: ir.Table) -> ir.Table:
     _check_names(items, "items", ("item_index", "train_count", "fit_count"))
     is_train = events.part == "train"
     is_fit = is_train | (events.part == "valid")
-    counts = events.group_by("item_id").aggregate(train_count=is_train.sum(), fit_count=is_fit.sum())
+    counts = events.group_by("item_id").aggregate(
+        train_count=events.count(where=is_train), fit_count=events.count(where=is_fit)
+    )
     joined = items.left_join(counts, "item_id")
     filled = {name: joined[name].fill_null(0).cast("int64") for name in ("train_count", "fit_count")}
-    return _indexed(joined.select(*items.columns, **filled), "item_index", "item_id", first=[])
+    return _indexed(joined.select(*items.columns, **filled), "item_index", "item_id", first=None)
 
 
-def _indexed(table: ir.Table, index: str, key: str, first: list[str]) -> ir.Table:
+def _indexed(table: ir.Table, index: str, key: str, first: str | None) -> ir.Table:
     """Natural order: ids of digits only by their number (7 before 07), then the others by code point."""
     text = table[key]
-    digits = text.re_search("^[0-9]+$")
+    # Without an anchor, since `$` is the end of the text to one engine and of a line to another.
+    digits = (text != "") & (text.re_replace("[0-9]+", "") == "")
     number = ibis.ifelse(digits, text.re_replace("^0+", ""), "")
-    order = [*first, ~digits, number.length(), number, ibis.ifelse(digits, text.length(), 0), text]
-    place = ibis.row_number().over(ibis.window(order_by=order)).cast("int32")
-    return table.select(place.name(index), key, *[name for name in table.columns if name != key])
+    order = [number, ibis.ifelse(digits, text.length(), 0), text]
+    # Rows of a lower bucket come first, and rows of one bucket have numbers of the same length, or none.
+    flags = ibis.ifelse(table[first], "1", "0") if first else ibis.literal("0")
+    size = number.length().cast("string").lpad(LENGTH_DIGITS, "0")
+    shared = _num_shared(table.filter(~digits)[key])
+    start = ibis.ifelse(digits, number.substr(0, BUCKET_CHARACTERS), text.substr(shared, 2))
+    bucket = flags + ibis.ifelse(digits, "0", "1") + size + start
+    rows = placed(table, bucket, order)
+    place = rows.place.cast("int32").name(index)
+    return rows.select(place, key, *[name for name in table.columns if name != key])
+
+
+def _num_shared(ids: ir.StringColumn) -> int:
+    """Characters that all of these begin with: what the first and the last of them share."""
+    ends = ids.as_table().aggregate(first=ids.min(), last=ids.max()).to_pyarrow().to_pylist()[0]
+    pairs = zip(ends["first"] or "", ends["last"] or "", strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _check_names(table: ir.Table, name: str, taken: tuple[str, ...]) -> None:

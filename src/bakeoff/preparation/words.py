@@ -1,5 +1,8 @@
 """Words of a text feature."""
 
+from collections import Counter
+from collections.abc import Mapping
+
 import pandas as pd
 
 MIN_ROWS = 2
@@ -22,13 +25,25 @@ def words_of(text: pd.Series) -> pd.Series:
     return lower.str.findall(_WORD).explode().dropna()
 
 
-def fit_words(text: pd.Series) -> tuple[str, ...]:
+def count_words(text: pd.Series) -> Counter[str]:
+    """In how many rows each word stands.
+
+    Args:
+        text: strings, None where missing.
+    """
+    words = words_of(text.reset_index(drop=True))
+    each_row_once = words[~pd.MultiIndex.from_arrays([words.index, words]).duplicated()]
+    return Counter(each_row_once.value_counts().to_dict())
+
+
+def most_common(counts: Mapping[str, int]) -> tuple[str, ...]:
     """The MAX_WORDS words that most rows have, ties in alphabetical order; none of fewer than MIN_ROWS rows.
+
+    Args:
+        counts: as `count_words` gives them, of all rows.
 
     Returns:
         in alphabetical order.
     """
-    words = words_of(text)
-    each_row_once = words[~pd.MultiIndex.from_arrays([words.index, words]).duplicated()]
-    counts = each_row_once.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    return tuple(sorted(counts[counts >= MIN_ROWS].index[:MAX_WORDS]))
+    often = [(-count, word) for word, count in counts.items() if count >= MIN_ROWS]
+    return tuple(sorted(word for _, word in sorted(often)[:MAX_WORDS]))

@@ -1,108 +1,86 @@
 """Stage `split`: validated tables → train, valid, test, new users, vocabulary; what the split promises."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from tempfile import TemporaryDirectory
+from collections.abc import Mapping
 from typing import Any
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from ibis.backends.duckdb import Backend
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
-from bakeoff.preparation.features import FeatureEncoding, fit_features
+from bakeoff.preparation.features import FeatureEncoding
+from bakeoff.preparation.fitting import fit_features
 from bakeoff.preparation.split import assign_parts, check_fits_method, count_dropped, positives
 from bakeoff.preparation.vocabulary import item_vocabulary, user_vocabulary
+from bakeoff.stages.engine import Engine, opened, rows_of
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.validation.promises import Promise, check_promises, weakness
 from bakeoff.workspace import Workspace
 
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "position")
+ORDER = ("user_index", "position")
+"""By which events are sorted, over all files of a part."""
 
 
 def run(params: Params, workspace: Workspace) -> None:
     """Split the validated events and check the split.
 
     Reads artifacts/validated; writes artifacts/split and reports/split.json. Same input and params, same
-    bytes.
+    bytes; the same rows on each engine.
 
     Raises:
         BakeoffError: the data can't carry the method, a part that later stages need is empty, or the split
             breaks a promise (reports/split.json is written then, artifacts/split is not).
     """
-    with _engine() as connection:
-        raw = {name: _read(connection, workspace, name) for name in ("interactions", "users", "items")}
-        chosen = connection.create_table("positives", positives(raw["interactions"], params.split.min_rating))
+    with opened(params.engine) as engine:
+        raw = {name: _read(engine, workspace, name) for name in ("interactions", "users", "items")}
+        chosen = engine.kept("positives", positives(raw["interactions"], params.split.min_rating))
         check_fits_method(chosen, params.split)
-        events = connection.create_table("events", assign_parts(chosen, params.split, params.seed))
-        index = connection.create_table("user_vocabulary", user_vocabulary(events, raw["users"]))
-        users = index.order_by("user_index").to_pyarrow()
-        items = item_vocabulary(events, raw["items"]).order_by("item_index").to_pyarrow()
-        table = _in_order(events, index).to_pyarrow()
-        dropped = _dropped(raw, events, params)
-    sizes = _sizes(table, users, items)
-    _check_sizes(sizes, params)
-    encoding = _encoding(params, users, items)
-    promises = check_promises(
-        table.to_pandas(),
-        method=params.split.method,
-        user_ids=users["user_id"].to_pandas(),
-        item_ids=items["item_id"].to_pandas(),
-    )
-    report = _report(params, promises, sizes, dropped)
-    write_json(workspace.reports / "split.json", report)
-    _stop_if_broken(promises)
-    _write_split(workspace, table, users, items, encoding)
+        parts = engine.kept("parts", assign_parts(chosen, params.split, params.seed))
+        users = engine.kept("user_vocabulary", user_vocabulary(parts, raw["users"]))
+        items = engine.kept("item_vocabulary", item_vocabulary(parts, raw["items"]))
+        events = engine.kept("events", _indexed(parts, users))
+        sizes = _sizes(events, users, items)
+        _check_sizes(sizes, params)
+        encoding = _encoding(params, users, items, engine)
+        promises = check_promises(events, method=params.split.method, users=users, items=items, frames=engine.frames)
+        report = _report(params, promises, sizes, _dropped(raw, parts, params))
+        write_json(workspace.reports / "split.json", report)
+        _stop_if_broken(promises)
+        _write_split(engine, workspace, events, users, items, encoding)
     _print_summary(report)
 
 
-@contextmanager
-def _engine() -> Iterator[Backend]:
-    """The embedded engine. What does not fit in memory spills to a folder that goes when it goes."""
-    with TemporaryDirectory() as spill:
-        connection = ibis.duckdb.connect(temp_directory=spill)
-        try:
-            yield connection
-        finally:
-            connection.disconnect()
-
-
-def _read(connection: Backend, workspace: Workspace, name: str) -> ir.Table:
+def _read(engine: Engine, workspace: Workspace, name: str) -> ir.Table:
     path = workspace.validated / f"{name}.parquet"
     if not path.exists():
         raise BakeoffError(f"{path} is missing: run `bakeoff validate` first.")
     try:
-        return connection.read_parquet(path, table_name=name)
-    except duckdb.Error as error:
-        reason = str(error).splitlines()[0].replace(str(path.resolve()), str(path))
-        raise BakeoffError(f"{path} can't be read ({reason}): run `dvc repro --force validate`.") from None
+        return engine.read(path)
+    except BakeoffError as error:
+        raise BakeoffError(f"{error}: run `dvc repro --force validate`.") from None
 
 
-def _in_order(events: ir.Table, index: ir.Table) -> ir.Table:
-    """Events sorted by (user_index, position)."""
-    joined = events.inner_join(index.select("user_id", "user_index"), "user_id")
-    return joined.order_by("user_index", "position").select(*EVENT_COLUMNS, "part")
+def _indexed(parts: ir.Table, users: ir.Table) -> ir.Table:
+    """Events with user_index, and a key that sorts them by user_index and position."""
+    joined = parts.inner_join(users.select("user_id", "user_index"), "user_id")
+    return joined.mutate(key=joined.user_index.cast("int64") * 2**31 + joined.position)
 
 
 def _dropped(raw: Mapping[str, ir.Table], events: ir.Table, params: Params) -> dict[str, int]:
     idle = raw["users"].anti_join(events, "user_id").count().to_pyarrow().as_py()
-    counts = count_dropped(raw["interactions"], params.split.min_rating).to_pyarrow().to_pylist()[0]
+    (counts,) = rows_of(count_dropped(raw["interactions"], params.split.min_rating))
     return {**counts, "users_without_events": idle}
 
 
-def _sizes(table: pa.Table, users: pa.Table, items: pa.Table) -> dict[str, int]:
-    counts = {row["values"]: row["counts"] for row in table["part"].value_counts().to_pylist()}
-    num_new = pc.sum(users["is_new"]).as_py()
+def _sizes(events: ir.Table, users: ir.Table, items: ir.Table) -> dict[str, int]:
+    counts = {row["part"]: row["rows"] for row in rows_of(events.group_by("part").aggregate(rows=ibis._.count()))}
+    (num,) = rows_of(users.aggregate(all=ibis._.count(), new=ibis._.count(where=ibis._.is_new)))
     return {
         **{part: counts.get(part, 0) for part in ("train", "valid", "test")},
-        "new_users": num_new,
-        "warm_users": users.num_rows - num_new,
-        "items": items.num_rows,
+        "new_users": num["new"],
+        "warm_users": num["all"] - num["new"],
+        "items": items.count().to_pyarrow().as_py(),
         "new_user_events": counts.get("new_history", 0) + counts.get("new_test", 0),
     }
 
@@ -123,10 +101,10 @@ def _check_sizes(sizes: Mapping[str, int], params: Params) -> None:
         )
 
 
-def _encoding(params: Params, users: pa.Table, items: pa.Table) -> FeatureEncoding:
-    warm = users.filter(pc.invert(users["is_new"]))
+def _encoding(params: Params, users: ir.Table, items: ir.Table, engine: Engine) -> FeatureEncoding:
+    warm = users.filter(~users.is_new)
     data = params.data
-    return fit_features(warm.to_pandas(), items.to_pandas(), data.user_features, data.item_features)
+    return fit_features(warm, items, data.user_features, data.item_features, engine.blocks)
 
 
 def _report(
@@ -176,24 +154,24 @@ def _stop_if_broken(promises: list[Promise]) -> None:
 
 
 def _write_split(
-    workspace: Workspace, table: pa.Table, users: pa.Table, items: pa.Table, encoding: FeatureEncoding
+    engine: Engine,
+    workspace: Workspace,
+    events: ir.Table,
+    users: ir.Table,
+    items: ir.Table,
+    encoding: FeatureEncoding,
 ) -> None:
     with replaced(workspace.split) as folder:
         vocabulary = folder / workspace.vocabulary.relative_to(workspace.split)
         vocabulary.mkdir()
         for part in ("train", "valid", "test"):
-            events = table.filter(pc.equal(table["part"], part)).select(EVENT_COLUMNS)
-            pq.write_table(events, folder / f"{part}.parquet")
-        pq.write_table(_new_users(table), folder / "new_users.parquet")
-        pq.write_table(users, vocabulary / "users.parquet")
-        pq.write_table(items, vocabulary / "items.parquet")
+            of_part = events.filter(events.part == part)
+            engine.write(of_part, folder / f"{part}.parquet", ORDER, EVENT_COLUMNS, "snappy")
+        new = events.filter(events.part.startswith("new_")).mutate(part=ibis._.part.replace("new_", ""))
+        engine.write(new, folder / "new_users.parquet", ORDER, (*EVENT_COLUMNS, "part"), "snappy")
+        for name, table, index in (("users", users, "user_index"), ("items", items, "item_index")):
+            engine.write(table, vocabulary / f"{name}.parquet", (index,), table.columns, "snappy")
         write_json(vocabulary / "features.json", encoding.model_dump())
-
-
-def _new_users(table: pa.Table) -> pa.Table:
-    new = table.filter(pc.starts_with(table["part"], "new_"))
-    part = pc.replace_substring(new["part"], "new_", "")
-    return new.set_column(new.schema.get_field_index("part"), "part", part)
 
 
 def _print_summary(report: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -26,22 +27,28 @@ class Runner:
         self.context = gx.get_context(mode="ephemeral")
         self.context.enable_analytics(False)
         self.context.variables.progress_bars = {"globally": False}
-        self._source = self.context.data_sources.add_pandas("bakeoff")
+        self._pandas = self.context.data_sources.add_pandas("bakeoff")
 
-    def run(self, name: str, expectations: Sequence[Any], frame: pd.DataFrame, **settings: Any) -> list[Any]:
+    @cached_property
+    def _spark(self) -> Any:
+        # The frames are kept by whoever makes them: to be kept in memory, too, they may be too large.
+        return self.context.data_sources.add_spark("bakeoff-spark", persist=False)
+
+    def run(self, name: str, expectations: Sequence[Any], frame: Any, **settings: Any) -> list[Any]:
         """GX's result of each expectation, in their order, which is not GX's own.
 
         Args:
             name: of the suite; unique within this runner.
             expectations: at least one.
-            frame: what they are about.
+            frame: what they are about: of pandas, or of Spark.
             settings: such as `result_format`.
         """
         suite = self.context.suites.add(gx.ExpectationSuite(name=name))
         for number, expectation in enumerate(expectations):
             expectation.meta = {"number": number}
             suite.add_expectation(expectation)
-        rows = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("rows")
+        source = self._pandas if isinstance(frame, pd.DataFrame) else self._spark
+        rows = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("rows")
         definition = self.context.validation_definitions.add(gx.ValidationDefinition(name=name, data=rows, suite=suite))
         result = definition.run(batch_parameters={"dataframe": frame}, **settings)
         by_number = {each.expectation_config.meta["number"]: each for each in result.results}

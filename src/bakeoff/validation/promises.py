@@ -1,22 +1,21 @@
 """What each way of splitting promises, whether it was kept, and what is weak about it even if it was."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import ibis.expr.types as ir
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.validation.facts import PARTS, facts_of
 
 if TYPE_CHECKING:
     from bakeoff.validation.checks import Check
 
-PARTS = ("train", "valid", "test", "new_history", "new_test")
+Frames = Callable[[ir.Table, str], Iterator[Any]]
+"""Rows as data frames that Great Expectations takes, known by a column."""
 EXAMPLES = 3
-EARLIER = {"valid": ("train",), "test": ("train", "valid"), "new_test": ("new_history",)}
-"""Within one user: the parts that lie before a part."""
-EARLIER_OF_ALL = EARLIER | {"new_test": ("train", "valid", "new_history")}
-"""Under one point in time for all: likewise, over all users. Histories of new users do not bound the tests of
-warm ones, since nothing is trained on them."""
 
 WEAKNESSES = {
     "user-temporal": (
@@ -69,17 +68,16 @@ def weakness(method: str) -> str:
     return WEAKNESSES[method]
 
 
-def check_promises(
-    events: pd.DataFrame, *, method: str, user_ids: Iterable[str], item_ids: Iterable[str]
-) -> list[Promise]:
+def check_promises(events: ir.Table, *, method: str, users: ir.Table, items: ir.Table, frames: Frames) -> list[Promise]:
     """Check what the split promises.
 
     Args:
-        events: [n] every event of the split: user_id and item_id (str), timestamp (int64, UTC seconds),
-            position (int, place in the user's whole history) and part, one of PARTS.
+        events: every event of the split: key (int64, unique; examples are the lowest), user_id, item_id (string),
+            timestamp (int64, UTC seconds), position (int, place in the user's whole history) and part, one of PARTS.
         method: `split.method`.
-        user_ids: the users of the vocabulary.
-        item_ids: the items of the vocabulary.
+        users: user_id of the vocabulary.
+        items: item_id of the vocabulary.
+        frames: how the engine hands rows to Great Expectations.
 
     Returns:
         One promise per rule, always in the same order; an empty split keeps all.
@@ -88,71 +86,21 @@ def check_promises(
         ValueError: there is no such method, or an event belongs to no part.
     """
     _require_method(method)
-    strangers = sorted(set(events["part"].unique()) - set(PARTS))
+    found = events.select("part").distinct().to_pyarrow()["part"].to_pylist()
+    strangers = sorted({str(part) for part in found} - set(PARTS))
     if strangers:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, not {strangers[0]!r}")
     # Great Expectations takes seconds to import, which whoever only asks for a weakness need not pay.
     from bakeoff.validation.inspector import Inspector
 
-    events = events.reset_index(drop=True)
-    outcomes = Inspector().run("split-promises", _suite(method), _facts(events, method, user_ids, item_ids))
-    return [
-        Promise(o.check.sentence, o.success, len(o.rows), tuple(_described(events.iloc[o.rows[:EXAMPLES]])))
-        for o in outcomes
-    ]
+    facts = facts_of(events, method, users, items)
+    outcomes = Inspector().judge("split-promises", _suite(method), frames(facts, "key"))
+    return [Promise(o.check.sentence, o.success, len(o.rows), _examples(events, o.rows[:EXAMPLES])) for o in outcomes]
 
 
 def _require_method(method: str) -> None:
     if method not in WEAKNESSES:
         raise ValueError(f"there is no split method {method!r}: take one of {', '.join(WEAKNESSES)}")
-
-
-def _facts(events: pd.DataFrame, method: str, user_ids: Iterable[str], item_ids: Iterable[str]) -> pd.DataFrame:
-    """[n] what the suite looks at. A fact about a user or a pair stands at its first event only."""
-    users, num_users = _codes(events["user_id"])
-    items, num_items = _codes(events["item_id"])
-    has = {part: (events["part"] == part).to_numpy() for part in PARTS}
-    pairs = pd.Series(users * max(num_items, 1) + items)
-    placed = pd.DataFrame({"pair": pairs, "part": pd.Categorical(events["part"], PARTS).codes})
-    num_parts = placed.drop_duplicates()["pair"].value_counts()
-    first_test = has["test"] & ~pd.Series(users).where(has["test"]).duplicated().to_numpy()
-    num_tests = np.bincount(users[has["test"]], minlength=num_users)
-    in_train = np.bincount(users[has["train"]], minlength=num_users) > 0
-    is_warm = np.bincount(users[has["train"] | has["valid"] | has["test"]], minlength=num_users) > 0
-    is_new = np.bincount(users[has["new_history"] | has["new_test"]], minlength=num_users) > 0
-    facts = pd.DataFrame(
-        {
-            "timestamp": events["timestamp"],
-            "position": events["position"],
-            "parts of the pair": pairs.map(num_parts).where(~pairs.duplicated()),
-            "unknown user": events["user_id"].where(~events["user_id"].isin(set(user_ids))),
-            "unknown item": events["item_id"].where(~events["item_id"].isin(set(item_ids))),
-            "new but not held out": events["user_id"].where((is_new & is_warm)[users] & ~pd.Series(users).duplicated()),
-            "tested but not trained on": events["user_id"].where(first_test & ~in_train[users]),
-            "test events of the user": pd.Series(num_tests[users], dtype="float64").where(first_test),
-        }
-    )
-    facts["latest before"] = _latest_before(events["timestamp"], has, users, method == "global-temporal")
-    facts["last position before"] = _latest_before(events["position"], has, users, False)
-    return facts
-
-
-def _codes(ids: pd.Series) -> tuple[np.ndarray, int]:
-    codes, uniques = pd.factorize(ids)
-    return codes.astype(np.int64), len(uniques)
-
-
-def _latest_before(values: pd.Series, has: dict[str, np.ndarray], users: np.ndarray, of_all: bool) -> pd.Series:
-    """float64 [n], for each event the largest value in the parts before its own; NaN where there is none."""
-    latest = pd.Series(np.nan, index=values.index)
-    for part, earlier in (EARLIER_OF_ALL if of_all else EARLIER).items():
-        before = np.logical_or.reduce([has[name] for name in earlier])
-        if of_all:
-            latest[has[part]] = values[before].max()
-        else:
-            largest = values[before].groupby(users[before]).max()
-            latest[has[part]] = pd.Series(users[has[part]]).map(largest).to_numpy(dtype=np.float64)
-    return latest
 
 
 def _suite(method: str) -> "list[Check]":
@@ -198,8 +146,8 @@ def _suite(method: str) -> "list[Check]":
     return suite
 
 
-def _described(events: pd.DataFrame) -> list[str]:
-    return [
-        f"user {event.user_id!r}, item {event.item_id!r}, timestamp {event.timestamp}, in {event.part}"
-        for event in events.itertuples()
-    ]
+def _examples(events: ir.Table, keys: NDArray[np.int64]) -> tuple[str, ...]:
+    if not len(keys):
+        return ()
+    rows = events.filter(events.key.isin(keys.tolist())).order_by("key").to_pyarrow().to_pylist()
+    return tuple("user {user_id!r}, item {item_id!r}, timestamp {timestamp}, in {part}".format_map(row) for row in rows)

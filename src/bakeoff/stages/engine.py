@@ -1,0 +1,129 @@
+"""The engine that the tables are prepared on: opened by its name, closed with all that it kept in between.
+
+Every table is an Ibis expression, written once. What an engine adds is how tables come in, go out and are looked at
+without ever being in this process as a whole.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import EngineParams
+
+BLOCK_ROWS = 1024 * 1024
+"""Rows that this process holds at a time, and of a row group or a part of what is written."""
+
+
+class Engine(Protocol):
+    """Where tables are prepared."""
+
+    @property
+    def scratch(self) -> Path:
+        """Directory for what is in between; goes when the engine goes."""
+
+    def read(self, path: Path) -> ir.Table:
+        """A Parquet file, or a directory of such parts.
+
+        Raises:
+            BakeoffError: it can't be read; the message says why and names no remedy.
+        """
+
+    def kept(self, name: str, table: ir.Table) -> ir.Table:
+        """The table computed once, in scratch, for all who read it; `name` is unique within this engine."""
+
+    def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
+        """The rows in pieces of BLOCK_ROWS, in the order of the table if it has one; an empty table is one piece."""
+
+    def frames(self, table: ir.Table, key: str) -> Iterator[Any]:
+        """The rows as Great Expectations takes them: data frames of pandas with the index `key`, or one of Spark."""
+
+    def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[Any]:
+        """As `frames`, but rows that agree in all the columns are in one frame; `key` and these columns only."""
+
+    def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Sequence[str], codec: str) -> None:
+        """Write columns to Parquet.
+
+        Args:
+            table: has `columns` and `order`.
+            path: of the file or, on Spark, of the directory of its parts, which sort as the rows do.
+            order: what rows are sorted by, unique; the first column is a whole number from 0.
+            columns: what is written.
+            codec: `snappy` or `zstd`.
+        """
+
+
+@contextmanager
+def opened(params: EngineParams) -> Iterator[Engine]:
+    """The engine that the parameters name.
+
+    Raises:
+        BakeoffError: Spark is asked for and it, Java or the cluster is not there; scratch can't be written.
+    """
+    try:
+        scratch = TemporaryDirectory(dir=params.scratch, prefix="bakeoff-")
+    except OSError as error:
+        raise BakeoffError(
+            f"engine.scratch {params.scratch} can't be written ({error.strerror}): name a directory that exists, or "
+            "null for the system's."
+        ) from None
+    # Each engine is imported where it is asked for: few have Spark.
+    with scratch as folder:
+        if params.name == "spark":
+            from bakeoff.stages.engine_spark import spark_engine
+
+            with spark_engine(params, Path(folder)) as spark:
+                yield spark
+        else:
+            from bakeoff.stages.engine_duckdb import duckdb_engine
+
+            with duckdb_engine(params, Path(folder)) as duckdb:
+                yield duckdb
+
+
+def loaded(engine: Engine, name: str, table: pa.Table) -> ir.Table:
+    """A small table of this process as one of the engine."""
+    path = engine.scratch / f"{name}.parquet"
+    pq.write_table(table, path)
+    return engine.read(path)
+
+
+def rows_of(table: ir.Table) -> list[dict[str, Any]]:
+    """The rows of a small table, such as an aggregate."""
+    rows: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
+    return rows
+
+
+def in_blocks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Batches of any length as contiguous tables of BLOCK_ROWS rows, the last one shorter; one at least."""
+    held: list[pa.RecordBatch] = []
+    count, empty = 0, True
+    for batch in batches:
+        while batch.num_rows:
+            piece = batch.slice(0, BLOCK_ROWS - count)
+            batch = batch.slice(piece.num_rows)
+            held.append(piece)
+            count += piece.num_rows
+            if count == BLOCK_ROWS:
+                yield _together(held, schema)
+                held, count, empty = [], 0, False
+    if held or empty:
+        yield _together(held, schema)
+
+
+def num_blocks(num_rows: int) -> int:
+    """How many blocks so many rows take; one at least."""
+    return max(1, math.ceil(num_rows / BLOCK_ROWS))
+
+
+def _together(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    if not batches:
+        return schema.empty_table()
+    return pa.Table.from_batches(batches).cast(schema).combine_chunks()

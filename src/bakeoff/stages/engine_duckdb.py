@@ -1,0 +1,96 @@
+"""DuckDB as the engine: within the process, larger than memory, one file per table."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.duckdb import Backend
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import EngineParams
+from bakeoff.stages.engine import in_blocks, num_blocks
+
+BATCH_ROWS = 100_000
+
+
+@contextmanager
+def duckdb_engine(params: EngineParams, scratch: Path) -> Iterator["DuckDBEngine"]:
+    """The embedded engine. What does not fit in memory spills to scratch.
+
+    Raises:
+        BakeoffError: the memory that it was given is too small for what it is asked to do.
+    """
+    settings = {"memory_limit": params.memory_limit, "threads": params.threads}
+    connection = ibis.duckdb.connect(
+        temp_directory=str(scratch / "spill"), **{name: value for name, value in settings.items() if value is not None}
+    )
+    try:
+        yield DuckDBEngine(connection, scratch)
+    except duckdb.OutOfMemoryException as error:
+        raise BakeoffError(
+            f"DuckDB can't do with engine.memory_limit {params.memory_limit or 'null'} "
+            f"({str(error).splitlines()[0]}): raise it, or lower engine.threads, each of which takes a part of it."
+        ) from None
+    finally:
+        connection.disconnect()
+
+
+@dataclass(frozen=True)
+class DuckDBEngine:
+    """See `Engine`."""
+
+    connection: Backend
+    scratch: Path
+
+    def read(self, path: Path) -> ir.Table:
+        """See `Engine`."""
+        source = path / "*.parquet" if path.is_dir() else path
+        try:
+            return self.connection.read_parquet(source)
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0].replace(str(source.resolve()), str(path))
+            raise BakeoffError(f"{path} can't be read ({reason})") from None
+
+    def kept(self, name: str, table: ir.Table) -> ir.Table:
+        """See `Engine`."""
+        path = self.scratch / f"{name}.parquet"
+        self.connection.to_parquet(table, path)
+        return self.connection.read_parquet(path)
+
+    def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
+        """See `Engine`."""
+        # Ibis 12 has a method for this that asks DuckDB 2 for a name that it no longer has.
+        with self.connection.con.sql(self.connection.compile(table)).to_arrow_reader(BATCH_ROWS) as batches:
+            yield from in_blocks(batches, table.schema().to_pyarrow())
+
+    def frames(self, table: ir.Table, key: str) -> Iterator[pd.DataFrame]:
+        """See `Engine`."""
+        for block in self.blocks(table):
+            yield block.to_pandas().set_index(key).rename_axis(None)
+
+    def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """See `Engine`."""
+        table = table.select(key, *columns)
+        # The rows of one key fall into one of as many groups as make frames of the usual size.
+        count = num_blocks(table.count().to_pyarrow().as_py())
+        if count == 1:
+            yield table.order_by(key).to_pyarrow().to_pandas().set_index(key).rename_axis(None)
+            return
+        mixed: Any = sum((table[name].hash() % count for name in columns[1:]), table[columns[0]].hash() % count)
+        for number in range(count):
+            yield table.filter(mixed.abs() % count == number).to_pyarrow().to_pandas().set_index(key).rename_axis(None)
+
+    def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Sequence[str], codec: str) -> None:
+        """See `Engine`."""
+        rows = table.order_by(*order).select(*columns)
+        with pq.ParquetWriter(path, rows.schema().to_pyarrow(), compression=codec) as writer:
+            for block in self.blocks(rows):
+                writer.write_table(block)

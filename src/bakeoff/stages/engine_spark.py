@@ -1,0 +1,160 @@
+"""Spark as the engine: tables larger than one machine, a directory of parts per table."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import EngineParams
+from bakeoff.stages.engine import in_blocks, num_blocks
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+PART = "bakeoff part"
+ORDER = "bakeoff order "
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    # Columns of a team's file may differ in case alone.
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+}
+"""What `engine.conf` may say otherwise."""
+
+
+@contextmanager
+def spark_engine(params: EngineParams, scratch: Path) -> Iterator["SparkEngine"]:
+    """A session of its own, or the one that this process has already, which is then left running.
+
+    Raises:
+        BakeoffError: Spark or Java is missing, or the cluster does not answer.
+    """
+    session, is_own = _session(params, scratch)
+    try:
+        yield SparkEngine(ibis.pyspark.connect(session), session, scratch)
+    finally:
+        if is_own:
+            session.stop()
+
+
+def _session(params: EngineParams, scratch: Path) -> tuple["SparkSession", bool]:
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise BakeoffError(
+            "engine.name is spark, but Spark is not installed: run `make spark`, or set engine.name to duckdb."
+        ) from None
+    if (running := SparkSession.getActiveSession()) is not None:
+        return running, False
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        raise BakeoffError(
+            "engine.name is spark, but there is no Java: install a runtime of version 17 or 21 (on Debian "
+            "`openjdk-17-jre-headless`) or set JAVA_HOME; or set engine.name to duckdb."
+        )
+    builder = SparkSession.builder.master(params.master).appName("bakeoff")
+    for name, value in ({"spark.local.dir": str(scratch), **SETTINGS} | params.conf).items():
+        builder = builder.config(name, _text(value))
+    try:
+        return builder.getOrCreate(), True
+    except Exception as error:  # noqa: BLE001  # of the JVM, of sockets, of Spark: all mean that it does not run
+        raise BakeoffError(
+            f"Spark can't be started at engine.master {params.master} ({str(error).splitlines()[0]}): is the cluster "
+            "up, and are Java 17 or 21 and the settings of engine.conf right?"
+        ) from None
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True)
+class SparkEngine:
+    """See `Engine`. This process sees aggregates, and rows only in blocks that it reads from the parts."""
+
+    connection: Any
+    session: "SparkSession"
+    scratch: Path
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def read(self, path: Path) -> ir.Table:
+        """See `Engine`."""
+        from pyspark.errors import PySparkException
+
+        try:
+            return self.connection.read_parquet(_url(path))
+        except PySparkException as error:
+            raise BakeoffError(f"{path} can't be read ({str(error).splitlines()[0]})") from None
+
+    def kept(self, name: str, table: ir.Table) -> ir.Table:
+        """See `Engine`."""
+        path = self.scratch / f"{name}.parquet"
+        self._frame(table).write.parquet(_url(path))
+        return self.connection.read_parquet(_url(path))
+
+    def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
+        """See `Engine`. They go by way of scratch, since Spark would bring all rows to this process at once."""
+        path = self.scratch / "blocks.parquet"
+        try:
+            self._frame(table).write.parquet(_url(path))
+            schema = table.schema().to_pyarrow()
+            yield from in_blocks(ds.dataset(path, schema, format="parquet").to_batches(), schema)
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def frames(self, table: ir.Table, key: str) -> Iterator["DataFrame"]:
+        """See `Engine`. Kept, since each expectation asks anew."""
+        yield self._frame(self.kept(f"frame-{next(self.numbers)}", table))
+
+    def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator["DataFrame"]:
+        """See `Engine`."""
+        yield from self.frames(table.select(key, *columns), key)
+
+    def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Sequence[str], codec: str) -> None:
+        """See `Engine`. Parts are ranges of the first column of `order`, so that they are the same in every run."""
+        first = table[order[0]]
+        sizes = table.aggregate(rows=table.count(), last=first.max()).to_pyarrow().to_pylist()[0]
+        path.mkdir()
+        if not sizes["rows"]:
+            empty = table.select(*columns).schema().to_pyarrow().empty_table()
+            pq.write_table(empty, path / _part_name(0), compression=codec)
+            return
+        num_parts = num_blocks(sizes["rows"])
+        width = ceil((sizes["last"] + 1) / num_parts)
+        keys = {f"{ORDER}{place}": table[name] for place, name in enumerate(order)}
+        rows = self._frame(table.select(*columns, **{PART: (first // width).cast("int32")}, **keys))
+        sorted_rows = rows.repartition(num_parts, PART).sortWithinPartitions(PART, *keys).drop(*keys)
+        beside = path / "_beside"
+        # One file per part: Spark would begin another one after this many rows.
+        writer = sorted_rows.write.option("maxRecordsPerFile", 0).option("compression", codec)
+        writer.partitionBy(PART).parquet(_url(beside))
+        for folder in beside.glob(f"{PART}=*".replace(" ", "*")):
+            (file,) = folder.glob("*.parquet")
+            file.rename(path / _part_name(int(folder.name.rpartition("=")[2])))
+        shutil.rmtree(beside)
+
+    def _frame(self, table: ir.Table) -> "DataFrame":
+        return self.session.sql(self.connection.compile(table))
+
+
+def _part_name(number: int) -> str:
+    return f"part-{number:05d}.parquet"
+
+
+def _url(path: Path) -> str:
+    """With its scheme, since a cluster's default may be another file system."""
+    return path.resolve().as_uri()
