@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.errors import BakeoffError
-from bakeoff.params import parse_params
+from bakeoff.params import EngineParams, parse_params
+from bakeoff.stages import engine as engines
 from bakeoff.stages import validate
+from bakeoff.stages.raw_tables import stored
 from bakeoff.validation import checks
 from bakeoff.validation.inspector import Inspector
 from bakeoff.validation.quarantine import judge
@@ -85,14 +88,21 @@ NUMBER = iter(range(10**9))
 @given(rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=6))
 def test_every_row_is_valid_or_in_quarantine_with_its_reason(inspector, rows) -> None:
     raw = read_csv(written([["user_id", "age", "reason"], *rows], "\n", csv.QUOTE_ALL), "data/users.csv")
-    verdict = judge(inspector, f"t{next(NUMBER)}", entities(raw, "user_id", {"age": "dense"}), [])
-    assert len(verdict.valid) + len(verdict.quarantined) == len(raw)
+    with engines.opened(EngineParams()) as engine:
+        name = f"t{next(NUMBER)}"
+        table = stored(engine, name, [raw], lambda block: entities(block, "user_id", {"age": "dense"}))
+        verdict = judge(inspector, name, table, [], engine, partial(engines.loaded, engine), {})
+        quarantined = verdict.examples(verdict.reason_of.index.tolist())
+        valid = (
+            verdict.valid.order_by("row").select(verdict.valid_columns["user_id"]).to_pyarrow().column(0).to_pylist()
+        )
+    assert len(valid) + len(quarantined) == len(raw)
     lines = dict(zip(raw.lines.tolist(), raw.columns.to_pylist(), strict=True))
-    for bad in verdict.quarantined.to_pylist():
+    for bad in quarantined:
         assert bad["reason"]
         kept = lines.pop(bad["row"])
         assert (kept["user_id"], kept["age"], kept["reason"]) == (bad["user_id"], bad["age"], bad["reason_in_file"])
-    assert [row["user_id"] for row in lines.values()] == verdict.valid["user_id"].to_pylist()
+    assert [row["user_id"] for row in lines.values()] == valid
 
 
 NAMES = ["reason", "reason_in_file", "row", "Reason", "index", FEATURE]

@@ -70,8 +70,9 @@ def _distinct(column: ir.Column) -> list[str | None]:
 
 
 def _tags(column: ir.StringColumn) -> tuple[str, ...]:
-    # White space is taken off here: engines differ in what they call so.
-    tags = {tag.strip() for tag in _distinct(column.split(TAG_SEPARATOR).unnest()) if tag is not None}
+    # To Spark a separator is a pattern anyway. White space is taken off here: engines differ in what they call so.
+    parts = column.re_split(f"[{TAG_SEPARATOR}]").unnest()
+    tags = {tag.strip() for tag in _distinct(parts) if tag is not None}
     return tuple(sorted(tags - {""}))
 
 

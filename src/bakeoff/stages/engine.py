@@ -5,7 +5,7 @@ without ever being in this process as a whole.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,14 +48,15 @@ class Engine(Protocol):
     def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[Any]:
         """As `frames`, but rows that agree in all the columns are in one frame; `key` and these columns only."""
 
-    def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Sequence[str], codec: str) -> None:
+    def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
         """Write columns to Parquet.
 
         Args:
-            table: has `columns` and `order`.
+            table: has `order` and the values of `columns`.
             path: of the file or, on Spark, of the directory of its parts, which sort as the rows do.
             order: what rows are sorted by, unique; the first column is a whole number from 0.
-            columns: what is written.
+            columns: how each column that is written is called in the file (a name that SQL may not tell from
+                another one) and in the table.
             codec: `snappy` or `zstd`.
         """
 
@@ -93,6 +94,11 @@ def loaded(engine: Engine, name: str, table: pa.Table) -> ir.Table:
     path = engine.scratch / f"{name}.parquet"
     pq.write_table(table, path)
     return engine.read(path)
+
+
+def same(columns: Iterable[str]) -> dict[str, str]:
+    """Columns that are called in the file as they are in the table."""
+    return {name: name for name in columns}
 
 
 def rows_of(table: ir.Table) -> list[dict[str, Any]]:

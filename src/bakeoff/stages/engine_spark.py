@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -46,7 +47,11 @@ def spark_engine(params: EngineParams, scratch: Path) -> Iterator["SparkEngine"]
     """
     session, is_own = _session(params, scratch)
     try:
-        yield SparkEngine(ibis.pyspark.connect(session), session, scratch)
+        with warnings.catch_warnings():
+            # Of PySpark 4 with pandas 3, and of what Ibis calls of it; nobody who runs a pipeline can act on that.
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            warnings.filterwarnings("ignore", "The 'future.infer_string' option")
+            yield SparkEngine(ibis.pyspark.connect(session), session, scratch)
     finally:
         if is_own:
             session.stop()
@@ -124,20 +129,21 @@ class SparkEngine:
         """See `Engine`."""
         yield from self.frames(table.select(key, *columns), key)
 
-    def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Sequence[str], codec: str) -> None:
+    def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
         """See `Engine`. Parts are ranges of the first column of `order`, so that they are the same in every run."""
         first = table[order[0]]
         sizes = table.aggregate(rows=table.count(), last=first.max()).to_pyarrow().to_pylist()[0]
         path.mkdir()
         if not sizes["rows"]:
-            empty = table.select(*columns).schema().to_pyarrow().empty_table()
-            pq.write_table(empty, path / _part_name(0), compression=codec)
+            empty = table.select(*columns.values()).schema().to_pyarrow().empty_table()
+            pq.write_table(empty.rename_columns(list(columns)), path / _part_name(0), compression=codec)
             return
         num_parts = num_blocks(sizes["rows"])
         width = ceil((sizes["last"] + 1) / num_parts)
         keys = {f"{ORDER}{place}": table[name] for place, name in enumerate(order)}
-        rows = self._frame(table.select(*columns, **{PART: (first // width).cast("int32")}, **keys))
+        rows = self._frame(table.select(*columns.values(), **{PART: (first // width).cast("int32")}, **keys))
         sorted_rows = rows.repartition(num_parts, PART).sortWithinPartitions(PART, *keys).drop(*keys)
+        sorted_rows = sorted_rows.toDF(*columns, PART)
         beside = path / "_beside"
         # One file per part: Spark would begin another one after this many rows.
         writer = sorted_rows.write.option("maxRecordsPerFile", 0).option("compression", codec)

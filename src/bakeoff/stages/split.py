@@ -12,7 +12,7 @@ from bakeoff.preparation.features import FeatureEncoding
 from bakeoff.preparation.fitting import fit_features
 from bakeoff.preparation.split import assign_parts, check_fits_method, count_dropped, positives
 from bakeoff.preparation.vocabulary import item_vocabulary, user_vocabulary
-from bakeoff.stages.engine import Engine, opened, rows_of
+from bakeoff.stages.engine import Engine, opened, rows_of, same
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.validation.promises import Promise, check_promises, weakness
 from bakeoff.workspace import Workspace
@@ -166,11 +166,11 @@ def _write_split(
         vocabulary.mkdir()
         for part in ("train", "valid", "test"):
             of_part = events.filter(events.part == part)
-            engine.write(of_part, folder / f"{part}.parquet", ORDER, EVENT_COLUMNS, "snappy")
+            engine.write(of_part, folder / f"{part}.parquet", ORDER, same(EVENT_COLUMNS), "snappy")
         new = events.filter(events.part.startswith("new_")).mutate(part=ibis._.part.replace("new_", ""))
-        engine.write(new, folder / "new_users.parquet", ORDER, (*EVENT_COLUMNS, "part"), "snappy")
+        engine.write(new, folder / "new_users.parquet", ORDER, same((*EVENT_COLUMNS, "part")), "snappy")
         for name, table, index in (("users", users, "user_index"), ("items", items, "item_index")):
-            engine.write(table, vocabulary / f"{name}.parquet", (index,), table.columns, "snappy")
+            engine.write(table, vocabulary / f"{name}.parquet", (index,), same(table.columns), "snappy")
         write_json(vocabulary / "features.json", encoding.model_dump())
 
 

@@ -1,24 +1,29 @@
 """Stage `validate`: raw CSV → rows that passed, quarantine, the verdict and the Data Docs."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-from pyarrow import parquet as pq
+import ibis.expr.types as ir
 from rich.console import Console
 from rich.table import Table
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
+from bakeoff.stages.engine import Engine, loaded, opened
 from bakeoff.stages.files import discard, replaced, write_json
-from bakeoff.validation.reader import RawTable, read_csv
+from bakeoff.stages.raw_tables import stored
+from bakeoff.validation.blocks import read_blocks
+from bakeoff.validation.reader import RawTable
 from bakeoff.workspace import Workspace
 
 if TYPE_CHECKING:
     from bakeoff.validation.inspector import Inspector
     from bakeoff.validation.quarantine import Verdict
+    from bakeoff.validation.tables import Subject
 
 TABLES = ("interactions", "users", "items")
 
@@ -33,67 +38,71 @@ def run(params: Params, workspace: Workspace) -> None:
             than `validation.max_quarantine_share` went to quarantine (all outputs are written first, to be
             looked at).
     """
-    try:
-        raw = {name: _read(workspace, name) for name in TABLES}
-        inspector, verdicts = _judge(raw, params)
-    except BakeoffError as error:
-        _discard_older(workspace)
-        write_json(_verdict_path(workspace), {"success": False, "tables": {}, "messages": [str(error)]})
-        raise
-    _write(params, workspace, verdicts)
-    _write_docs(inspector, workspace.reports / "data_docs")
-    _show(verdicts)
-    _stop_if_too_many(params, workspace, verdicts)
+    with opened(params.engine) as engine:
+        try:
+            blocks = {name: _read(workspace, name) for name in TABLES}
+            inspector, verdicts = _judge(blocks, params, engine)
+        except BakeoffError as error:
+            _discard_older(workspace)
+            write_json(_verdict_path(workspace), {"success": False, "tables": {}, "messages": [str(error)]})
+            raise
+        _write(params, workspace, verdicts, engine)
+        _write_docs(inspector, workspace.reports / "data_docs")
+        _show(verdicts)
+        _stop_if_too_many(params, workspace, verdicts)
 
 
-def _judge(raw: Mapping[str, RawTable], params: Params) -> tuple["Inspector", dict[str, "Verdict"]]:
+def _judge(
+    blocks: Mapping[str, Iterator[RawTable]], params: Params, engine: Engine
+) -> tuple["Inspector", dict[str, "Verdict"]]:
     # Great Expectations takes seconds to import: an unreadable file is reported before that.
     from bakeoff.validation import tables
     from bakeoff.validation.inspector import Inspector
     from bakeoff.validation.quarantine import judge, require_structure
 
     inspector = Inspector()
+    firsts = {name: next(blocks[name]) for name in TABLES}
     structure = {
-        name: require_structure(inspector, name, raw[name], tables.required_columns(name, params.data))
+        name: require_structure(inspector, name, firsts[name], tables.required_columns(name, params.data))
         for name in TABLES
     }
-    users = judge(
-        inspector,
-        "users",
-        tables.entities(raw["users"], "user_id", params.data.user_features),
-        structure["users"],
-    )
-    items = judge(
-        inspector,
-        "items",
-        tables.entities(raw["items"], "item_id", params.data.item_features),
-        structure["items"],
-    )
-    events = tables.interactions(raw["interactions"], params.validation, users.valid["user_id"], items.valid["item_id"])
-    interactions = judge(inspector, "interactions", events, structure["interactions"])
-    return inspector, {"interactions": interactions, "users": users, "items": items}
+    subjects: dict[str, Callable[[RawTable], Subject]] = {
+        "users": lambda raw: tables.entities(raw, "user_id", params.data.user_features),
+        "items": lambda raw: tables.entities(raw, "item_id", params.data.item_features),
+        "interactions": lambda raw: tables.interactions(raw, params.validation),
+    }
+    verdicts: dict[str, Verdict] = {}
+    known: dict[str, ir.Table] = {}
+    for name, subject in subjects.items():
+        table = stored(engine, name, chain([firsts.pop(name)], blocks[name]), subject)
+        verdicts[name] = judge(inspector, name, table, structure[name], engine, partial(loaded, engine), known)
+        if name != "interactions":
+            known[table.unique_columns[0]] = verdicts[name].ids(table.unique_columns[0])
+    return inspector, {name: verdicts[name] for name in TABLES}
 
 
-def _read(workspace: Workspace, name: str) -> RawTable:
+def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
     path = workspace.data / f"{name}.csv"
     shown = path.relative_to(workspace.root).as_posix()
     if path.exists() and not path.is_file():
         raise BakeoffError(f"{shown} cannot be read: it is not a regular file but a directory, a pipe or a device.")
     try:
-        return read_csv(path.read_bytes(), shown)
+        blocks = read_blocks(path, shown)
+        return chain([next(blocks)], blocks)
     except FileNotFoundError:
         raise BakeoffError(f"{shown} does not exist: run `bakeoff fetch` (or `dvc pull`) first.") from None
     except OSError as error:
         raise BakeoffError(f"{shown} cannot be read ({error.strerror}): it must be a readable file.") from None
 
 
-def _write(params: Params, workspace: Workspace, verdicts: Mapping[str, "Verdict"]) -> None:
+def _write(params: Params, workspace: Workspace, verdicts: Mapping[str, "Verdict"], engine: Engine) -> None:
     from bakeoff.validation.summary import as_json
 
     with replaced(workspace.validated) as validated, replaced(workspace.quarantine) as quarantine:
         for name, verdict in verdicts.items():
-            _write_parquet(verdict.valid, validated / f"{name}.parquet")
-            _write_parquet(verdict.quarantined, quarantine / f"{name}.parquet")
+            file = f"{name}.parquet"
+            engine.write(verdict.valid, validated / file, ("row",), verdict.valid_columns, "zstd")
+            engine.write(verdict.quarantined, quarantine / file, ("row",), verdict.quarantine_columns, "zstd")
     write_json(_verdict_path(workspace), as_json(verdicts, params.validation.max_quarantine_share))
 
 
@@ -129,8 +138,8 @@ def _show(verdicts: Mapping[str, "Verdict"]) -> None:
     for heading in ("rows", "valid", "quarantined", "share"):
         table.add_column(heading, justify="right")
     for name, verdict in verdicts.items():
-        rows, valid, bad = len(verdict.raw), len(verdict.valid), len(verdict.quarantined)
-        table.add_row(name, f"{rows:,}", f"{valid:,}", f"{bad:,}", f"{verdict.share:.2%}")
+        rows, bad = verdict.num_rows, verdict.num_quarantined
+        table.add_row(name, f"{rows:,}", f"{rows - bad:,}", f"{bad:,}", f"{verdict.share:.2%}")
     Console().print(table)
 
 
@@ -142,7 +151,3 @@ def _discard_older(workspace: Workspace) -> None:
     # Rows that passed an earlier run must not be taken for rows of the data that has just been refused.
     for directory in (workspace.validated, workspace.quarantine):
         discard(directory)
-
-
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    pq.write_table(table.combine_chunks(), path, compression="zstd")

@@ -68,7 +68,8 @@ class Inspector:
         """
         found: list[list[Outcome]] = []
         for number, frame in enumerate(frames, start=1):
-            expectations = [check.expectation for check in checks]
+            # GX binds an expectation to the suite that it is in, so each piece has copies that belong to none.
+            expectations = [check.expectation.copy(update={"id": None}) for check in checks]
             shown = name if number == 1 else f"{name}-{number}"
             results = self._runner.run(shown, expectations, frame, result_format=_result_format(frame))
             found.append([_outcome(check, result) for check, result in zip(checks, results, strict=True)])

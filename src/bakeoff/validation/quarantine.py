@@ -1,17 +1,61 @@
 """Which rows of a table may be used, and why the others may not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
+import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
+from bakeoff.validation.checks import Check
 from bakeoff.validation.inspector import Inspector, Outcome
 from bakeoff.validation.reader import RawTable
-from bakeoff.validation.tables import Subject, structure
+from bakeoff.validation.tables import structure
+
+RAW, TYPED, FACT = "raw ", "typed ", "fact "
+"""Columns of a stored table are numbered: SQL may not tell the names of a file apart."""
+
+
+class Hands(Protocol):
+    """How an engine hands rows to Great Expectations, see `stages.engine.Engine`."""
+
+    def frames(self, table: ir.Table, key: str) -> Iterator[Any]:
+        """All rows."""
+
+    def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[Any]:
+        """All rows, those that agree in the columns together."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A table with all that is known of each row by itself, where the engine reads it.
+
+    Attributes:
+        file: how messages call it.
+        rows: row (int64, from 0, the file's order), line (int64, on which the row starts), then by number the columns
+            of the file as they are, of the table as it is handed on, and what the checks look at.
+        num_rows: how many rows.
+        raw: names of the columns of the file.
+        typed: names of the columns that are handed on.
+        facts: names of what the checks look at.
+        known: see `Subject`; likewise the others.
+    """
+
+    file: str
+    rows: ir.Table
+    num_rows: int
+    raw: list[str]
+    typed: list[str]
+    facts: list[str]
+    known: dict[str, str]
+    checks: list[Check]
+    unique: Check
+    unique_columns: list[str]
 
 
 @dataclass(frozen=True)
@@ -19,24 +63,59 @@ class Verdict:
     """What became of a table.
 
     Attributes:
-        raw: the file, [n] rows.
-        valid: typed rows that passed, in the file's order.
-        quarantined: the rows that did not, in the file's order: raw columns as string, then `reason` (several
-            joined by "; ") and `row`, the line of the file on which the row starts.
+        stored: the table.
+        valid: rows of it that passed.
+        quarantined: rows of it that did not, and `reason`, several joined by "; ".
+        reason_of: the reasons by row.
         outcomes: of every check, structure first.
         reasons: rows per reason, most frequent first.
     """
 
-    raw: RawTable
-    valid: pa.Table
-    quarantined: pa.Table
+    stored: Stored
+    valid: ir.Table
+    quarantined: ir.Table
+    reason_of: pd.Series
     outcomes: list[Outcome]
     reasons: dict[str, int]
 
     @property
+    def num_rows(self) -> int:
+        """Rows of the file."""
+        return self.stored.num_rows
+
+    @property
+    def num_quarantined(self) -> int:
+        """Rows in quarantine."""
+        return len(self.reason_of)
+
+    @property
     def share(self) -> float:
         """Share of rows in quarantine, in [0, 1]."""
-        return len(self.quarantined) / len(self.raw)
+        return self.num_quarantined / self.num_rows
+
+    @property
+    def valid_columns(self) -> dict[str, str]:
+        """Columns of the file of valid rows, by name the column of `valid`."""
+        return {name: f"{TYPED}{place}" for place, name in enumerate(self.stored.typed)}
+
+    @property
+    def quarantine_columns(self) -> dict[str, str]:
+        """Likewise of quarantine: raw columns as string, then `reason` and `row`, the line of the raw file."""
+        names = _beside_ours(self.stored.raw)
+        raw = {name: f"{RAW}{place}" for place, name in enumerate(names)}
+        return raw | {"reason": "reason", "row": "line"}
+
+    def ids(self, column: str) -> ir.Table:
+        """One column, known_id: an id of the valid rows."""
+        return self.valid.select(known_id=self.valid_columns[column])
+
+    def examples(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """A few rows of quarantine as they are written."""
+        taken = self.quarantined.filter(self.quarantined.row.isin(list(rows))).order_by("row")
+        columns = self.quarantine_columns
+        table = taken.select(*columns.values()).to_pyarrow().rename_columns(list(columns))
+        lines: list[dict[str, Any]] = table.to_pylist()
+        return lines
 
 
 def require_structure(inspector: Inspector, name: str, raw: RawTable, required: Mapping[str, str]) -> list[Outcome]:
@@ -53,35 +132,74 @@ def require_structure(inspector: Inspector, name: str, raw: RawTable, required: 
     return outcomes
 
 
-def judge(inspector: Inspector, name: str, subject: Subject, structural: list[Outcome]) -> Verdict:
+def judge(
+    inspector: Inspector,
+    name: str,
+    stored: Stored,
+    structural: list[Outcome],
+    hands: Hands,
+    load: Callable[[str, pa.Table], ir.Table],
+    known: Mapping[str, ir.Table],
+) -> Verdict:
     """Sort the rows of a table into valid ones and quarantine.
 
     Rows are compared with each other only after those that fail by themselves are out, so that a broken row
-    never takes a sound copy of itself along.
+    never takes a sound copy of itself along. What comes to this process are the numbers of bad rows.
+
+    Args:
+        inspector: keeps the runs.
+        name: of the table, unique within the inspector.
+        stored: the table.
+        structural: outcomes of the checks of structure.
+        hands: how rows come to Great Expectations.
+        load: makes a small table one of the engine, under a name.
+        known: known_id of the valid rows of other tables, by the column of this one that names them.
     """
-    outcomes = inspector.run(f"{name}-rows", subject.checks, subject.frame)
-    passed = np.ones(len(subject.raw), np.bool_)
-    for outcome in outcomes:
-        passed[outcome.rows] = False
-    copies = _copies(inspector, name, subject, passed)
-    passed[copies.rows] = False
-    outcomes.append(copies)
-    bad = np.flatnonzero(~passed)
-    return Verdict(
-        subject.raw,
-        subject.typed.filter(pa.array(passed)),
-        _quarantined(subject.raw, bad, _reasons(outcomes, bad)),
-        structural + outcomes,
-        _counts(outcomes),
-    )
+    facts = _facts(stored, known)
+    outcomes = inspector.judge(f"{name}-rows", stored.checks, hands.frames(facts, "row"))
+    rejected = load(f"{name}-rejected", _numbers(outcomes))
+    sound = stored.rows.anti_join(rejected, "row")
+    outcomes.append(_copies(inspector, name, stored, sound, hands, load))
+    bad = np.unique(np.concatenate([outcome.rows for outcome in outcomes]))
+    reasons = _reasons(outcomes, bad)
+    table = pa.table({"row": pa.array(bad), "reason": pa.array(reasons.tolist(), pa.string())})
+    out = load(f"{name}-reasons", table)
+    valid = stored.rows.anti_join(out, "row")
+    return Verdict(stored, valid, stored.rows.inner_join(out, "row"), reasons, structural + outcomes, _counts(outcomes))
 
 
-def _copies(inspector: Inspector, name: str, subject: Subject, passed: NDArray[np.bool_]) -> Outcome:
-    key = subject.typed.select(subject.unique_columns).filter(pa.array(passed)).to_pandas()
-    key.index = pd.Index(np.flatnonzero(passed))
-    (outcome,) = inspector.run(f"{name}-uniqueness", [subject.unique], key)
-    again = key.loc[outcome.rows].duplicated(keep="first").to_numpy()
-    return Outcome(outcome.check, outcome.success, outcome.rows[again])
+def _facts(stored: Stored, known: Mapping[str, ir.Table]) -> ir.Table:
+    facts = stored.rows.select("row", **{name: f"{FACT}{place}" for place, name in enumerate(stored.facts)})
+    for fact, column in stored.known.items():
+        others = known[column]
+        joined = facts.left_join(others, facts[column] == others.known_id)
+        unknown = ibis.ifelse(joined.known_id.isnull(), joined[column], ibis.null())
+        facts = joined.select(*facts.columns, **{fact: unknown})
+    return facts
+
+
+def _copies(
+    inspector: Inspector,
+    name: str,
+    stored: Stored,
+    sound: ir.Table,
+    hands: Hands,
+    load: Callable[[str, pa.Table], ir.Table],
+) -> Outcome:
+    columns = {column: f"{TYPED}{stored.typed.index(column)}" for column in stored.unique_columns}
+    keys = sound.select("row", **columns)
+    groups = hands.groups(keys, "row", stored.unique_columns)
+    (outcome,) = inspector.judge(f"{name}-uniqueness", [stored.unique], groups)
+    if not len(outcome.rows):
+        return outcome
+    named = keys.semi_join(load(f"{name}-copies", _numbers([outcome])), "row")
+    place = ibis.row_number().over(ibis.window(group_by=stored.unique_columns, order_by="row"))
+    again = named.mutate(place=place).filter(ibis._.place > 0).select("row").to_pyarrow()["row"]
+    return Outcome(outcome.check, outcome.success, np.sort(again.to_numpy().astype(np.int64)))
+
+
+def _numbers(outcomes: list[Outcome]) -> pa.Table:
+    return pa.table({"row": pa.array(np.unique(np.concatenate([outcome.rows for outcome in outcomes])))})
 
 
 def _reasons(outcomes: list[Outcome], bad: NDArray[np.int64]) -> pd.Series:
@@ -92,18 +210,14 @@ def _reasons(outcomes: list[Outcome], bad: NDArray[np.int64]) -> pd.Series:
     return reasons
 
 
-def _quarantined(raw: RawTable, bad: NDArray[np.int64], reasons: pd.Series) -> pa.Table:
-    taken = raw.columns.take(pa.array(bad))
-    taken_names = {*raw.names, "reason", "row"}
-    names = list(raw.names)
+def _beside_ours(raw: list[str]) -> list[str]:
+    """Names of the columns of a file beside `reason` and `row`."""
+    taken = {*raw, "reason", "row"}
+    names = list(raw)
     for place, name in enumerate(names):
-        while names[place] in {"reason", "row"} or (names[place] != name and names[place] in taken_names):
+        while names[place] in {"reason", "row"} or (names[place] != name and names[place] in taken):
             names[place] += "_in_file"
-    return (
-        taken.rename_columns(names)
-        .append_column("reason", pa.array(reasons.tolist(), pa.string()))
-        .append_column("row", pa.array(raw.lines[bad], pa.int64()))
-    )
+    return names
 
 
 def _counts(outcomes: list[Outcome]) -> dict[str, int]:

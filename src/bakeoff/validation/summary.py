@@ -36,9 +36,9 @@ def excesses(verdicts: Mapping[str, Verdict], max_share: float) -> list[str]:
 
 def _table(verdict: Verdict) -> dict[str, Any]:
     return {
-        "rows": len(verdict.raw),
-        "valid": len(verdict.valid),
-        "quarantined": len(verdict.quarantined),
+        "rows": verdict.num_rows,
+        "valid": verdict.num_rows - verdict.num_quarantined,
+        "quarantined": verdict.num_quarantined,
         "share": verdict.share,
         "reasons": verdict.reasons,
         "expectations": [
@@ -54,7 +54,7 @@ def _table(verdict: Verdict) -> dict[str, Any]:
 
 
 def _sentence(name: str, verdict: Verdict, max_share: float) -> str:
-    rows, bad = len(verdict.raw), len(verdict.quarantined)
+    rows, bad = verdict.num_rows, verdict.num_quarantined
     if not bad:
         return f"{name}: all {rows:,} rows are valid."
     text = f"{name}: {bad:,} of {rows:,} rows ({verdict.share:.2%}) went to quarantine"
@@ -62,13 +62,12 @@ def _sentence(name: str, verdict: Verdict, max_share: float) -> str:
 
 
 def _reason_lines(verdict: Verdict) -> list[str]:
-    quarantined = verdict.quarantined
-    reasons = quarantined["reason"].to_pandas()
+    reasons = verdict.reason_of
     lines = []
     for reason, count in list(verdict.reasons.items())[:TOP_REASONS]:
         lines.append(f"\n  {count:,} × {reason}, such as")
         of_reason = reasons.index[reasons.str.contains(reason, regex=False)][:EXAMPLES]
-        lines += [f"\n    line {_example(quarantined.slice(row, 1).to_pylist()[0])}" for row in of_reason]
+        lines += [f"\n    line {_example(row)}" for row in verdict.examples(of_reason.tolist())]
     others = len(verdict.reasons) - TOP_REASONS
     return lines + ([f"\n  and {others} more reasons"] if others > 0 else [])
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bakeoff.params import DataParams, ValidationParams
 from bakeoff.validation import checks
 from bakeoff.validation.checks import Check
 from bakeoff.validation.reader import RawTable
-from bakeoff.validation.typed import blank, integers, numbers, texts, unreadable
+from bakeoff.validation.typed import integers, numbers, texts, unreadable
 from bakeoff.validation.visible import visible
 
 SPLIT_LABELS = ("train", "valid", "test")
@@ -23,21 +22,22 @@ EVENT_COLUMNS = ("timestamp", "rating", "split")
 
 @dataclass(frozen=True)
 class Subject:
-    """A table that is ready to be judged.
+    """Rows of a table, ready to be judged. What the rows of other tables or blocks must say is not here.
 
     Attributes:
-        raw: the file, [n] rows.
         typed: [n] rows, the columns as they are handed on; null where missing or unreadable.
-        frame: [n] rows, what the checks look at: ids (null where blank), numbers (NaN where unreadable), and
+        facts: [n] rows, what the checks look at: ids (null where blank), numbers (null where unreadable), and
             the offending values of columns that cannot be judged by themselves (null where all is well).
+        known: facts that come from another table: `unknown user_id` is the user_id (of `facts`) that no valid row of
+            it has; by the name of the fact the column.
         checks: what must hold for each row by itself.
         unique: no two rows that pass these checks are the same; the first one is kept.
         unique_columns: what makes two rows the same.
     """
 
-    raw: RawTable
     typed: pa.Table
-    frame: pd.DataFrame
+    facts: pa.Table
+    known: dict[str, str]
     checks: list[Check]
     unique: Check
     unique_columns: list[str]
@@ -80,7 +80,7 @@ def entities(raw: RawTable, id_column: str, features: Mapping[str, str]) -> Subj
         features: kind of each feature; dense ones become float64, all others stay text.
     """
     typed: dict[str, pa.ChunkedArray] = {}
-    frame = {id_column: texts(raw.columns[id_column])}
+    facts = {id_column: texts(raw.columns[id_column])}
     suite = [checks.id_is_given(id_column), checks.id_is_short(id_column)]
     for name in raw.names:
         values = raw.columns[name]
@@ -88,34 +88,38 @@ def entities(raw: RawTable, id_column: str, features: Mapping[str, str]) -> Subj
             typed[name] = values
         elif features.get(name) == "dense":
             typed[name] = numbers(values)
-            frame[f"unreadable {name}"] = unreadable(values, typed[name], may_be_missing=True)
-            suite.append(checks.is_readable(name, f"unreadable {name}", NUMBER))
+            fact = _fact_name(name, facts)
+            facts[fact] = unreadable(values, typed[name], may_be_missing=True)
+            suite.append(checks.is_readable(name, fact, NUMBER))
         else:
             typed[name] = texts(values)
     unique = checks.rows_are_unique(
         [id_column], f"No {id_column} occurs twice", f"{id_column} occurred before (the first row is kept)"
     )
-    return Subject(raw, pa.table(typed), pa.table(frame).to_pandas(), suite, unique, [id_column])
+    return Subject(pa.table(typed), pa.table(facts), {}, suite, unique, [id_column])
 
 
-def interactions(raw: RawTable, params: ValidationParams, users: pa.ChunkedArray, items: pa.ChunkedArray) -> Subject:
+def _fact_name(feature: str, taken: Mapping[str, object]) -> str:
+    """A name that SQL and Spark take: dots would be paths, and capitals make no difference."""
+    name = f"unreadable {feature.replace('.', ' ').replace('`', ' ')}"
+    while name.lower() in {other.lower() for other in taken}:
+        name += "_"
+    return name
+
+
+def interactions(raw: RawTable, params: ValidationParams) -> Subject:
     """Events. Without a timestamp column all are at second 0, and a pair of user and item may occur once.
 
     Args:
         raw: the file; has user_id and item_id.
         params: scale of ratings and span of timestamps.
-        users: ids of the valid users; an event of anybody else is of an unknown user.
-        items: ids of the valid items, likewise.
     """
     typed: dict[str, pa.ChunkedArray] = {}
     frame: dict[str, pa.ChunkedArray] = {}
     suite: list[Check] = []
-    for column, table, known in (("user_id", "users", users), ("item_id", "items", items)):
-        ids = raw.columns[column]
-        typed[column] = ids
-        frame[column] = texts(ids)
-        well = pc.or_(pc.is_in(ids, value_set=known.combine_chunks()), blank(ids))
-        frame[f"unknown {column}"] = pc.if_else(well, pa.scalar(None, pa.string()), ids)
+    for column, table in (("user_id", "users"), ("item_id", "items")):
+        typed[column] = raw.columns[column]
+        frame[column] = texts(raw.columns[column])
         suite += [
             checks.id_is_given(column),
             checks.id_is_short(column),
@@ -133,7 +137,8 @@ def interactions(raw: RawTable, params: ValidationParams, users: pa.ChunkedArray
         "No two events share user, item and timestamp",
         "same user, item and timestamp as an event before (the first one is kept)",
     )
-    return Subject(raw, pa.table(typed), pa.table(frame).to_pandas(), suite, unique, key)
+    known = {f"unknown {column}": column for column in ("user_id", "item_id")}
+    return Subject(pa.table(typed), pa.table(frame), known, suite, unique, key)
 
 
 def _event_column(

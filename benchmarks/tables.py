@@ -1,0 +1,143 @@
+"""Validation and split on made data: by default 10⁶ and 10⁷ events of 10⁶ users and 10⁵ items, DuckDB within 4 GB.
+
+Each stage is the project's own command in a process of its own, with two threads. Spark runs beside it at the smallest
+size, as `local-cluster` of two executors. Writes benchmarks/results/tables.md.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+from memory import DAY, ROOT, as_text, measured
+from pyarrow import csv
+from ruamel.yaml import YAML
+
+from bakeoff.params import load_params
+from bakeoff.workspace import Workspace
+
+RESULTS = ROOT / "benchmarks/results/tables.md"
+SPARK = {"name": "spark", "master": "local-cluster[2,1,2048]", "conf": {"spark.driver.memory": "2g"}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--users", type=int, default=1_000_000)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--memory-limit", default="4GB", help="of DuckDB (default: 4GB)")
+    parser.add_argument("--no-spark", action="store_true", help="DuckDB alone")
+    arguments = parser.parse_args()
+    duckdb = {"name": "duckdb", "memory_limit": arguments.memory_limit, "threads": 2}
+    rows = []
+    for events in arguments.events:
+        with tempfile.TemporaryDirectory() as folder:
+            workspace = Workspace(Path(folder))
+            write_tables(workspace, arguments.users, arguments.items, events)
+            is_smallest = events == min(arguments.events)
+            for engine in (duckdb, *([SPARK] if is_smallest and not arguments.no_spark else [])):
+                write_params(workspace, engine)
+                for stage in ("validate", "split"):
+                    seconds, peak = (measured if engine is duckdb else measured_tree)([stage], workspace)
+                    rows.append(f"| {engine['name']} | {events:,} | {stage} | {seconds:.0f} | {peak / 2**30:.2f} |")
+                    print(rows[-1], flush=True)
+    RESULTS.write_text(page(arguments, rows), encoding="utf-8")
+
+
+def page(arguments: argparse.Namespace, rows: list[str]) -> str:
+    return "\n".join(
+        [
+            "# Validation and split, larger than memory",
+            "",
+            f"`python benchmarks/tables.py --events {' '.join(map(str, arguments.events))}`: {arguments.users:,} users "
+            f"and {arguments.items:,} items, two threads; DuckDB with `engine.memory_limit: {arguments.memory_limit}`, "
+            f"Spark as `{SPARK['master']}`. Peak memory is that of the process, and of Spark the largest sum of the "
+            "process, its driver and its executors.",
+            "",
+            f"{os.cpu_count()} cores; the load of the machine by other work was {os.getloadavg()[2]:.1f} (mean of the "
+            "last 15 minutes, this work included).",
+            "",
+            "| engine | events | stage | seconds | peak memory, GiB |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def write_tables(workspace: Workspace, num_users: int, num_items: int, num_events: int) -> None:
+    """Raw CSV: every user as often, items by Zipf's law, seconds by chance."""
+    rng = np.random.default_rng(0)
+    weights = 1 / np.arange(1, num_items + 1)
+    workspace.data.mkdir(parents=True)
+    interactions = {
+        "user_id": as_text(rng.permutation(np.arange(num_events) % num_users)),
+        "item_id": as_text(rng.choice(num_items, num_events, p=weights / weights.sum())),
+        "timestamp": 1_500_000_000 + rng.integers(0, 1000 * DAY, num_events),
+        "rating": rng.integers(1, 6, num_events),
+    }
+    ages = {"user_id": as_text(np.arange(num_users)), "age": rng.integers(18, 90, num_users)}
+    ids = as_text(np.arange(num_items))
+    titles = {"item_id": ids, "title": pa.array([f"Item {number % 999}" for number in range(num_items)])}
+    for name, table in (("interactions", interactions), ("users", ages), ("items", titles)):
+        csv.write_csv(pa.table(table), workspace.data / f"{name}.csv", csv.WriteOptions(quoting_style="none"))
+
+
+def write_params(workspace: Workspace, engine: dict[str, Any]) -> None:
+    """The shipped settings; repeated events are no fault of data that are drawn."""
+    values = load_params(ROOT / "params.yaml").model_dump(mode="json")
+    values["data"] |= {"user_features": {"age": "dense"}, "item_features": {"title": "text"}}
+    values["validation"] |= {"max_quarantine_share": 0.5}
+    values["engine"] |= engine
+    with workspace.params.open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(values, file)
+
+
+def measured_tree(arguments: list[str], workspace: Workspace) -> tuple[float, int]:
+    """Seconds of `bakeoff` with these arguments and the largest sum of resident memory of its processes, in bytes."""
+    start = time.perf_counter()
+    with (workspace.root / "log").open("w") as log:
+        child = subprocess.Popen([Path(sys.executable).parent / "bakeoff", *arguments], cwd=workspace.root, stderr=log)
+        peak = 0
+        ended = threading.Event()
+
+        def watch() -> None:
+            nonlocal peak
+            while not ended.wait(0.5):
+                peak = max(peak, resident(child.pid))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        code = child.wait()
+        ended.set()
+        watcher.join()
+    if code:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{(workspace.root / 'log').read_text()[-2000:]}")
+    return time.perf_counter() - start, peak
+
+
+def resident(pid: int) -> int:
+    total = 0
+    try:
+        top = psutil.Process(pid)
+        processes = [top, *top.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for process in processes:
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+if __name__ == "__main__":
+    main()

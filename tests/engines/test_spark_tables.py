@@ -1,0 +1,172 @@
+"""Every table that Spark makes is DuckDB's, row for row: on a cluster of two executors in processes of their own."""
+
+import gc
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bakeoff.params import EngineParams, Params, SplitParams, parse_params
+from bakeoff.preparation.split import assign_parts, positives
+from bakeoff.preparation.vocabulary import user_vocabulary
+from bakeoff.stages import split, validate
+from bakeoff.stages.engine import Engine, opened
+from bakeoff.stages.prepared import load_prepared
+from bakeoff.workspace import Workspace
+
+# Py4J leaves its sockets to the collector of garbage.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+# Queries of a few rows: what is compiled for speed, on either side, costs more than it saves.
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+SPARK = EngineParams(
+    name="spark",
+    master="local-cluster[2,1,1024]",
+    conf={
+        "spark.driver.extraJavaOptions": QUICK,
+        "spark.executor.extraJavaOptions": QUICK,
+        "spark.executor.memory": "512m",
+        "spark.sql.shuffle.partitions": 2,
+        "spark.sql.adaptive.enabled": False,
+        "spark.sql.codegen.wholeStage": False,
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    },
+)
+DATA = {
+    "user_features": {"age": "dense", "job": "categorical"},
+    "item_features": {"year": "dense", "genres": "tags", "title": "text"},
+}
+METHODS = ["user-temporal", "global-temporal", "leave-last-out", "random", "predefined"]
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory) -> Iterator[Engine]:
+    scratch = str(tmp_path_factory.mktemp("scratch"))
+    with opened(SPARK.model_copy(update={"scratch": scratch})) as engine:
+        yield engine
+    gc.collect()
+    assert os.listdir(scratch) == []
+
+
+@pytest.fixture(scope="module")
+def validated(tmp_path_factory) -> Workspace:
+    """Validated tables: ids of digits, with zeros before them and of letters; few timestamps; repeated pairs."""
+    workspace = Workspace(tmp_path_factory.mktemp("duckdb"))
+    rng = np.random.default_rng(1)
+    users = [*map(str, range(1, 14)), "007", "é 中", "user-1", "user-12", 'a "b"']
+    items = [*map(str, range(95, 120)), "0100", "x", "xy", "日本", "rest"]
+    picked = rng.integers(0, len(users), 400)
+    tables = {
+        "interactions": {
+            "user_id": np.array(users)[picked],
+            "item_id": np.array(items)[rng.integers(0, len(items) - 1, 400)],
+            "timestamp": 1_000_000_000 + rng.integers(0, 40, 400) * 1000,
+            "rating": rng.integers(1, 6, 400).astype(float),
+            "split": rng.choice(["train", "train", "test"], 400),
+        },
+        "users": {
+            "user_id": [*users, "idle"],
+            "age": [None, *rng.normal(40, 9, len(users)).tolist()],
+            "job": ["nurse", None, ""] * 6 + ["baker"],
+        },
+        "items": {
+            "item_id": items,
+            "title": [f"The story of {'cats' if n % 3 else 'dogs'} {n}" for n in range(len(items))],
+            "year": [1990.0 + n % 7 for n in range(len(items))],
+            "genres": ["Drama| Comedy", None, "Comedy"] * 10,
+        },
+    }
+    workspace.validated.mkdir(parents=True)
+    for name, table in tables.items():
+        pq.write_table(pa.table(table), workspace.validated / f"{name}.parquet")
+    return workspace
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_way_of_splitting_gives_the_same_parts_and_indices(spark, validated, method):
+    settings = SplitParams(method=method, new_user_share=0.25)
+    tables = []
+    with opened(EngineParams()) as duckdb:
+        for engine in (duckdb, spark):
+            raw, users = (engine.read(validated.validated / f"{name}.parquet") for name in ("interactions", "users"))
+            parts = engine.kept(f"parts-{method}", assign_parts(positives(raw, 2), settings, 42))
+            vocabulary = user_vocabulary(parts, users).select("user_id", "user_index", "is_new")
+            tables.append(
+                parts.inner_join(vocabulary, "user_id")
+                .to_pyarrow()
+                .sort_by([("user_id", "ascending"), ("position", "ascending")])
+            )
+    assert tables[0].num_rows > 200
+    assert tables[0].equals(tables[1])
+
+
+def files(folder: Path) -> dict[str, pa.Table]:
+    """Tables by name, be they files or directories of parts."""
+    return {path.relative_to(folder).as_posix(): pq.read_table(path) for path in sorted(folder.rglob("[!p]*.parquet"))}
+
+
+@pytest.mark.usefixtures("spark")
+def test_the_split_stage_writes_the_same_tables_features_and_report(validated, tmp_path, monkeypatch):
+    other = Workspace(tmp_path)
+    other.validated.parent.mkdir()
+    other.validated.symlink_to(validated.validated)
+    params = Params(data=DATA, split={"method": "global-temporal", "new_user_share": 0.25})
+    split.run(params, validated)
+    monkeypatch.setattr("bakeoff.stages.engine.BLOCK_ROWS", 100)  # parts of a table
+    split.run(params.model_copy(update={"engine": SPARK}), other)
+    assert len(list((other.split / "train.parquet").iterdir())) > 1
+    assert files(other.split) == files(validated.split)
+    for name in ("artifacts/split/vocabulary/features.json", "reports/split.json"):
+        assert (other.root / name).read_bytes() == (validated.root / name).read_bytes()
+    assert len(load_prepared(other).train.items) == len(load_prepared(validated).train.items)
+
+
+DIRTY = {
+    "users": ["user_id,age,job", "1,24,M", "2,,F", "007,53,", 'a"b,23,M', ",30,M", "9,young,M", "1,30,M"],
+    "items": [
+        "item_id,title,year,genres",
+        "1,Toy,1995,A|B",
+        "02,,,",
+        "x y,Eye,1995,A",
+        "3,Soon,next year,",
+        "1,Twice,,",
+    ],
+    "interactions": [
+        "user_id,item_id,timestamp,rating",
+        *(f"{user},{item},88125094{second},3" for second, user in enumerate(["1", "2", "007"]) for item in ("1", "02")),
+        "1,1,881250940,3",
+        "1,1,881250940,9",
+        "2,x y,881250961,good",
+        ",1,x,9",
+        "7,1,881250960,3",
+        " 1,1,881250960,3",
+        "1,  ,881250960,3",
+        "9,3,881250960,3",
+        "1" * 257 + ",1,881250960,3",
+        "1,1,1998-01-01,3",
+        "1,1,4102444800,",
+    ],
+}
+
+
+@pytest.mark.usefixtures("spark")
+def test_validation_gives_the_same_rows_quarantine_and_verdict(tmp_path):
+    for engine in (EngineParams(), SPARK):
+        workspace = Workspace(tmp_path / engine.name)
+        workspace.data.mkdir(parents=True)
+        for name, lines in DIRTY.items():
+            (workspace.data / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        params = parse_params({"data": DATA, "validation": {"max_quarantine_share": 0.9}})
+        validate.run(params.model_copy(update={"engine": engine}), workspace)
+    ours, theirs = (Workspace(tmp_path / name) for name in ("duckdb", "spark"))
+    assert files(theirs.validated) == files(ours.validated)
+    assert files(theirs.quarantine) == files(ours.quarantine)
+    verdicts = [(workspace.reports / "validation.json").read_bytes() for workspace in (ours, theirs)]
+    assert verdicts[0] == verdicts[1]
+    assert len(files(ours.quarantine)["interactions.parquet"]) == 12 - 1

@@ -1,0 +1,104 @@
+"""What engines do with what they are given, and what they leave."""
+
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bakeoff.errors import BakeoffError
+from bakeoff.params import EngineParams, parse_params
+from bakeoff.stages import engine as engines
+from bakeoff.stages import validate
+from bakeoff.stages.engine import opened
+from bakeoff.validation import blocks
+from bakeoff.validation.reader import read_csv
+from bakeoff.workspace import Workspace
+
+
+def test_what_does_not_fit_in_memory_spills_to_scratch_which_is_gone_afterwards(tmp_path):
+    table = pa.table({"key": range(200_000), "text": [f"{n * 7919 % 1_000_003:0100d}" for n in range(200_000)]})
+    pq.write_table(table, tmp_path / "table.parquet")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with opened(EngineParams(memory_limit="24MB", threads=1, scratch=str(scratch))) as engine:
+        rows = engine.read(tmp_path / "table.parquet")
+        engine.write(rows, tmp_path / "sorted.parquet", ("text",), {"Key": "key", "key": "text"}, "snappy")
+        assert any((engine.scratch / "spill").iterdir())
+    assert os.listdir(scratch) == []
+    written = pq.read_table(tmp_path / "sorted.parquet")
+    assert written.column_names == ["Key", "key"]
+    assert written["key"].to_pylist() == sorted(table["text"].to_pylist())
+
+
+def test_too_little_memory_says_which_setting_to_raise(tmp_path):
+    pq.write_table(pa.table({"text": ["x" * 1000] * 100_000}), tmp_path / "table.parquet")
+    with pytest.raises(BakeoffError, match=r"engine\.memory_limit 1MB"), opened(EngineParams(memory_limit="1MB")) as e:
+        e.kept("all", e.read(tmp_path / "table.parquet").distinct())
+
+
+def test_a_scratch_that_is_not_there_is_named():
+    with (
+        pytest.raises(BakeoffError, match=r"engine\.scratch /nowhere"),
+        opened(EngineParams(scratch="/nowhere/at/all")),
+    ):
+        pass
+
+
+def test_spark_without_java_says_what_to_install(monkeypatch, tmp_path):
+    pytest.importorskip("pyspark")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(BakeoffError, match=r"no Java.*17 or 21"), opened(EngineParams(name="spark")):
+        pass
+
+
+ROWS = [*(f'{n},"v{n}\n""q"" ,"' for n in range(30)), "30,", ",", "32,é 中"]
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_blocks_are_the_rows_and_lines_of_the_whole_file(tmp_path, monkeypatch, start, end):
+    content = start + ("\n".join(["a,b", *ROWS]) + end).encode()
+    (tmp_path / "x.csv").write_bytes(content)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 64)
+    whole, pieces = read_csv(content, "x.csv"), list(blocks.read_blocks(tmp_path / "x.csv", "x.csv"))
+    assert len(pieces) > 3
+    assert [line for piece in pieces for line in piece.lines] == whole.lines.tolist()
+    assert pa.concat_tables(piece.columns for piece in pieces).to_pylist() == whole.columns.to_pylist()
+
+
+@pytest.mark.parametrize("odd", [b'9,"open\n', b"1,2,3\n", b"1,\xff\n", b"1,\0\n", b'1,"' + b"x" * 200 + b'"\n'])
+def test_an_odd_file_is_read_whole_with_the_same_end(tmp_path, monkeypatch, odd):
+    content = "\n".join(["a,b", *ROWS, ""]).encode() + odd
+    (tmp_path / "x.csv").write_bytes(content)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 64)
+
+    def end_of(read):
+        try:
+            return [piece.columns.to_pylist() for piece in read()]
+        except BakeoffError as error:
+            return str(error)
+
+    read = end_of(lambda: [read_csv(content, "x.csv")])
+    assert end_of(lambda: blocks.read_blocks(tmp_path / "x.csv", "x.csv")) == read
+
+
+def test_rows_that_are_judged_in_pieces_have_the_same_verdict(tmp_path, monkeypatch):
+    data = {
+        "users": ["user_id,age", "1,24", "2,", "3,old", ",5", "1,9", *(f"{n},30" for n in range(10, 20))],
+        "items": ["item_id,title", "a,A", "b,B", "a,C"],
+        "interactions": ["user_id,item_id,timestamp", *(f"{n % 21},{'abc'[n % 3]},{n % 5 + 10**9}" for n in range(90))],
+    }
+    found = []
+    for rows in (engines.BLOCK_ROWS, 40):
+        monkeypatch.setattr(engines, "BLOCK_ROWS", rows)
+        workspace = Workspace(tmp_path / str(rows))
+        workspace.data.mkdir(parents=True)
+        for name, lines in data.items():
+            (workspace.data / f"{name}.csv").write_text("\n".join(lines) + "\n")
+        features = {"user_features": {"age": "dense"}}
+        validate.run(parse_params({"data": features, "validation": {"max_quarantine_share": 0.9}}), workspace)
+        tables = sorted(workspace.root.rglob("*.parquet"))
+        found.append([(workspace.reports / "validation.json").read_bytes(), *map(pq.read_table, tables)])
+    assert found[0] == found[1]
