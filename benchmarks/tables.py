@@ -1,4 +1,4 @@
-"""Validation and split on made data: by default 10⁶ and 10⁷ events of 10⁶ users and 10⁵ items, DuckDB within 4 GB.
+"""Validation and split on made data: 10⁶ and 10⁷ events of a tenth as many users and 10⁵ items, DuckDB within 4 GB.
 
 Each stage is the project's own command in a process of its own, with two threads. Spark runs beside it at the smallest
 size, as `local-cluster` of two executors. Writes benchmarks/results/tables.md.
@@ -41,7 +41,8 @@ def main() -> None:
     for events in arguments.events:
         with tempfile.TemporaryDirectory() as folder:
             workspace = Workspace(Path(folder))
-            write_tables(workspace, arguments.users, arguments.items, events)
+            # With fewer events than ten each, users have none that could be tested.
+            write_tables(workspace, min(arguments.users, events // 10), arguments.items, events)
             is_smallest = events == min(arguments.events)
             for engine in (duckdb, *([SPARK] if is_smallest and not arguments.no_spark else [])):
                 write_params(workspace, engine)
@@ -58,6 +59,7 @@ def page(arguments: argparse.Namespace, rows: list[str]) -> str:
             "# Validation and split, larger than memory",
             "",
             f"`python benchmarks/tables.py --events {' '.join(map(str, arguments.events))}`: {arguments.users:,} users "
+            "(a tenth of the events, where that is less) "
             f"and {arguments.items:,} items, two threads; DuckDB with `engine.memory_limit: {arguments.memory_limit}`, "
             f"Spark as `{SPARK['master']}`. Peak memory is that of the process, and of Spark the largest sum of the "
             "process, its driver and its executors.",

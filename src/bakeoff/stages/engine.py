@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EngineParams
+from bakeoff.stages.files import full_disk
 
 BLOCK_ROWS = 1024 * 1024
 """Rows that this process holds at a time, and of a row group or a part of what is written."""
@@ -76,7 +77,7 @@ def opened(params: EngineParams) -> Iterator[Engine]:
             "null for the system's."
         ) from None
     # Each engine is imported where it is asked for: few have Spark.
-    with scratch as folder:
+    with scratch as folder, _told_of_a_full_disk(Path(folder)):
         if params.name == "spark":
             from bakeoff.stages.engine_spark import spark_engine
 
@@ -87,6 +88,17 @@ def opened(params: EngineParams) -> Iterator[Engine]:
 
             with duckdb_engine(params, Path(folder)) as duckdb:
                 yield duckdb
+
+
+@contextmanager
+def _told_of_a_full_disk(scratch: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        told = full_disk(error, scratch)
+        if told is None or isinstance(error, BakeoffError):
+            raise
+        raise told from error
 
 
 def loaded(engine: Engine, name: str, table: pa.Table) -> ir.Table:
