@@ -18,13 +18,15 @@ from bakeoff.stages.engine import Engine, opened
 from bakeoff.stages.prepared import load_prepared
 from bakeoff.workspace import Workspace
 
-# Py4J leaves its sockets to the collector of garbage.
+# Py4J leaves its sockets to the collector of garbage. An engine ignores the rest, but only in the test that opens it.
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:The 'future.infer_string' option"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 # Queries of a few rows: what is compiled for speed, on either side, costs more than it saves.
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-BytecodeVerificationRemote"
 SPARK = EngineParams(
     name="spark",
     master="local-cluster[2,1,1024]",
