@@ -18,7 +18,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from scaling.data import Size, size_of, write_tables
 from scaling.measuring import Limits, Measured, run_stage
-from scaling.page import page, picture
+from scaling.page import page
+from scaling.picture import picture
 from scaling.pipeline import Stage, read_stages
 
 from bakeoff.growth.processes import run_alone
@@ -59,7 +60,7 @@ def main() -> int:
         size = size_of(interactions)
         runs[size] = measure_size(size, sources, arguments.workspace, limits, arguments.retry)
     drawn = arguments.page.with_suffix(".svg")
-    write_text(drawn, picture(runs, smallest))
+    write_text(drawn, picture(runs))
     write_text(arguments.page, page(runs, smallest, limits, _command(arguments), drawn.name))
     print(f"Written: {arguments.page}, {drawn}")
     return int(any(run.failed for stages in runs.values() for run in stages.values()))

@@ -39,8 +39,8 @@ class Growth:
 
     @property
     def told(self) -> Exponent | None:
-        """The exponent that says most: above the fixed cost where there is one."""
-        return self.above or self.whole
+        """The exponent to judge by: above the fixed cost, which would hide growth, wherever that was measured."""
+        return self.above if self.fixed else self.whole
 
     def at(self, size: Size, by: Callable[[Size], float]) -> float | None:
         """Cost at another size: the largest run's part above the fixed cost, grown by the exponent; None without.

@@ -1,10 +1,6 @@
-"""The page on how the pipeline grows, and its picture."""
+"""The page on how the pipeline grows."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import vl_convert
 
 from bakeoff.growth.exponents import Exponent
 from scaling.data import EVENTS_PER_ITEM, EVENTS_PER_USER, MOST_ITEMS, Size, size_of
@@ -60,14 +56,16 @@ _EXPONENTS = (
     "its libraries, which costs the same at every size and would make each exponent look better than it is: *above "
     "start* is fitted to what a run costs beyond the same stage on the smallest data set, over the sizes where that is "
     "at least 25 % more. CPU time is fitted rather than wall time, since it depends less on what else the machine "
-    "does. Stages that score a catalogue for every user or item (†) are fitted to users × items. A dash: fewer than "
+    "does. Stages that score a catalogue for every user or item (†) are fitted to users × items, their memory "
+    "to interactions like all memory. A dash: fewer than "
     "three sizes tell."
 )
 
 _FORETOLD = (
     "The part of the largest run's cost that is above start grows by the stage's exponent (by 1 where none could be "
-    f"fitted), up to {MOST_ITEMS:,} items. One machine: the stages one after the other on two cores like those "
-    "measured, and memory that no machine may have, which says where partitions begin to be needed. Spark and workers: "
+    f"told), up to {MOST_ITEMS:,} items; a stage that skips itself at the largest size is left out. One machine: the "
+    "stages one after the other on two cores like those measured, and memory that no machine may have, which says "
+    "where partitions begin to be needed. Spark and workers: "
     f"the same CPU time, that of {', '.join(f'`{name}`' for name in SPREAD)} spread over cores without loss (the "
     "ideal: shuffles, stragglers and gradient exchange come on top), over as many as finish within "
     f"{NIGHT_HOURS} hours beside the stages that stay on one machine, on workers of {WORKER_GIB} GiB that share the "
@@ -134,17 +132,24 @@ def _judged(grown: Mapping[str, tuple[Growth, Growth]]) -> str:
         if exponent is not None and exponent.exponent > bar:
             shown = "" if exponent.low > bar else ", within the uncertainty"
             over.append(f"`{stage}` ({exponent.exponent:.2f}{shown})")
+    unknown = [f"`{stage}`" for stage, (time, _) in grown.items() if time.told is None]
+    rest = f" Too little above start, or at too few sizes, to tell: {', '.join(unknown)}." if unknown else ""
     bars = f"{BAR:g} in interactions and {RANKING_BAR:g} in users × items"
     if not told:
-        return "No exponent could be fitted: it takes three sizes."
+        return "No exponent could be told: it takes three sizes at which a stage costs more than its start."
     if not over:
-        return f"No stage's time has an exponent above {bars}, of {told} that could be fitted."
-    return f"Above {bars}, of {told} stages that could be fitted: {', '.join(over)}."
+        return f"No stage's time has an exponent above {bars}, of {told} that could be told.{rest}"
+    return f"Above {bars}, of {told} stages that could be told: {', '.join(over)}.{rest}"
 
 
 def _notes(runs: Runs) -> str:
     rows = [
-        [f"{size.interactions:,}", f"`{stage}`", "failed" if run.failed else "skipped by itself", _cell(run.note)]
+        [
+            f"{size.interactions:,}",
+            f"`{stage}`",
+            "failed" if run.failed else "skipped by itself",
+            _cell(run.note.removeprefix("skipped: ")),
+        ]
         for size, stages in runs.items()
         for stage, run in stages.items()
         if run.note
@@ -160,8 +165,8 @@ def _foretold(runs: Runs, smallest: Mapping[str, Measured], grown: Mapping[str, 
         memory: dict[str, float] = {}
         for stage, (time, resident) in grown.items():
             by = size_measure(stage)
-            cpu, peak = time.at(size, by), resident.at(size, by)
-            if cpu is None or peak is None or time.last is None:
+            cpu, peak = time.at(size, by), resident.at(size, _interactions)
+            if cpu is None or peak is None or time.last is None or not _goes_on(runs, stage):
                 continue
             last = runs[time.last[0]][stage]
             seconds = cpu * last.wall / max(last.cpu, 1e-9)
@@ -195,73 +200,10 @@ def _foretold(runs: Runs, smallest: Mapping[str, Measured], grown: Mapping[str, 
     return _table(heads, rows)
 
 
-def picture(runs: Runs, smallest: Mapping[str, Measured]) -> str:
-    """SVG: seconds and GiB of every stage by interactions, logarithmic, one panel per family of stages."""
-    rows = [
-        {
-            "interactions": size.interactions,
-            "cost": cost,
-            "what": what,
-            "stage": stage.partition("@")[2] or stage,
-            "family": _panel(stage),
-        }
-        for size, stages in runs.items()
-        for stage, run in stages.items()
-        if counts(run)
-        for what, cost in (("CPU seconds", run.cpu), ("peak memory, GiB", run.memory / GIB))
-    ]
-    svg: str = vl_convert.vegalite_to_svg(json.dumps(_spec(rows)))
-    return svg
-
-
-def _panel(stage: str) -> str:
-    named = family(stage)
-    return {"validate": "tables", "split": "tables"}.get(named, "train" if named.startswith("train_") else named)
-
-
-def _spec(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Lines from size to size; a line as steep as the dashed one grows in proportion."""
-    axis = {"type": "quantitative", "scale": {"type": "log"}}
-    encoding = {
-        "x": {"field": "interactions", "title": "interactions", **axis, "axis": {"format": "~e", "tickCount": 3}},
-        "y": {"field": "cost", "title": None, **axis, "axis": {"tickCount": 4}},
-        "detail": {"field": "stage"},
-        "color": {"field": "stage", "type": "nominal", "legend": None, "scale": {"scheme": "tableau10"}},
-    }
-    return {
-        "data": {"values": list(rows)},
-        "facet": {
-            "row": {"field": "what", "type": "nominal", "title": None},
-            "column": {
-                "field": "family",
-                "type": "nominal",
-                "title": None,
-                "sort": list(dict.fromkeys(str(row["family"]) for row in rows)),
-            },
-        },
-        "spec": {
-            "width": 120,
-            "height": 150,
-            "layer": [
-                {"mark": {"type": "line", "point": True}, "encoding": encoding},
-                {
-                    "transform": [
-                        {
-                            "window": [{"op": "rank", "as": "place"}],
-                            "sort": [{"field": "interactions", "order": "descending"}],
-                            "groupby": ["stage", "what", "family"],
-                        },
-                        {"filter": "datum.place === 1"},
-                    ],
-                    "mark": {"type": "text", "align": "right", "dx": -4, "dy": -7, "fontSize": 9},
-                    "encoding": {**encoding, "text": {"field": "stage"}},
-                },
-            ],
-        },
-        "resolve": {"scale": {"color": "independent"}},
-        "background": "white",
-        "config": {"font": "sans-serif"},
-    }
+def _goes_on(runs: Runs, stage: str) -> bool:
+    """Whether the stage still works at the largest size; one that skips itself there does so beyond."""
+    largest = [stages[stage] for size, stages in sorted(runs.items(), key=lambda run: run[0].pairs) if stage in stages]
+    return bool(largest) and (largest[-1].failed or not largest[-1].note)
 
 
 def _stages(runs: Runs) -> list[str]:
@@ -272,8 +214,13 @@ def _time(runs: Runs, smallest: Mapping[str, Measured], stage: str) -> Growth:
     return growth(_of(runs, stage), smallest.get(stage), lambda run: run.cpu, size_measure(stage))
 
 
+def _interactions(size: Size) -> float:
+    """What memory is fitted to, of every stage: none holds users × items."""
+    return float(size.interactions)
+
+
 def _memory(runs: Runs, smallest: Mapping[str, Measured], stage: str) -> Growth:
-    return growth(_of(runs, stage), smallest.get(stage), lambda run: float(run.memory), size_measure(stage))
+    return growth(_of(runs, stage), smallest.get(stage), lambda run: float(run.memory), _interactions)
 
 
 def _of(runs: Runs, stage: str) -> dict[Size, Measured]:

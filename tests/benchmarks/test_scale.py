@@ -190,7 +190,8 @@ def test_what_failed_or_was_left_out_is_not_fitted():
 
 def test_the_page_says_what_was_measured_what_failed_and_where_it_would_end():
     from scaling.measuring import Limits, Measured
-    from scaling.page import page, picture
+    from scaling.page import page
+    from scaling.picture import picture
 
     left = Measured(1, 1, 2**20, "skipped: too | many items")
     lost = Measured(9, 9, 8 * 2**30, "ended: more than 8 GiB of memory", failed=True)
@@ -207,9 +208,12 @@ def test_the_page_says_what_was_measured_what_failed_and_where_it_would_end():
     assert "| `evaluate@mf` † | 1.0 | 100 | 10,000 | 1.00 (1.00 to 1.00) |" in text
     assert "| 10,000,000 | `growth` | failed | ended: more than 8 GiB of memory |" in text
     assert "too \\| many items" in text
-    assert "No stage's time has an exponent above 1.05 in interactions and 1 in users × items, of 3" in text
+    assert (
+        "No stage's time has an exponent above 1.05 in interactions and 1 in users × items, of 3 that could be told."
+        in text
+    )
     # at 10⁹: 10⁴ s of validation; 10,000 s × 100 users × 10 items (the catalogue ends at 10⁶) of ranking, 2,778 h
     assert "| 1,000,000,000 | 25,000,000 × 1,000,000 | 2,781 |" in text
-    drawn = picture(measured, {})
+    drawn = picture(measured)
     assert drawn.startswith("<svg")
     assert "validate" in drawn
