@@ -4,11 +4,14 @@ Krichene & Rendle (KDD 2020, "On sampled metrics for item recommendation") show 
 than the full ranking. It is measured for that comparison and decides nothing.
 """
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.arrays import divide
-from bakeoff.evaluation.scoring import score_blocks
+from bakeoff.evaluation.scoring import pair_scores, score_blocks
 from bakeoff.models.retriever import Retriever
 from bakeoff.preparation.histories import PAD, Histories, Queries
 
@@ -21,7 +24,13 @@ METRICS = tuple(f"{name}@{CUTOFF}" for name in ("ndcg", "hit_rate", "mrr"))
 _PAIRS_PER_CHUNK = 1 << 14
 # Candidates of so many test items are in memory at once: 13 MB of random numbers with 99 candidates.
 
+WHOLE_CATALOGUE = 1 << 14
+"""Items up to which all scores of a block of 1,024 users fit into 64 MiB; of more items those that are drawn are scored
+alone: a hundred of 10⁵ for each test item."""
+
 IntArray = NDArray[np.int64]
+Score = Callable[[IntArray, NDArray[np.integer]], NDArray[np.float32]]
+"""Given rows [p] of a block and items [p, c] for each, their scores [p, c]; PAD may have any."""
 
 
 def sampled_metrics(
@@ -53,9 +62,10 @@ def sampled_metrics(
     """
     total = {name: np.zeros(len(queries)) for name in METRICS}
     count = np.zeros(len(queries))
-    for part, scores in score_blocks(retriever, queries, users_per_block):
+    num_items = len(retriever.item_embeddings)
+    for part, score in _scorers(retriever, queries, users_per_block):
         rows = np.arange(part.start, part.stop)
-        user, rank = _ranks(scores, seen.take(rows), truth.take(rows), num_candidates, rng)
+        user, rank = _ranks(score, num_items, seen.take(rows), truth.take(rows), num_candidates, rng)
         count[part] = np.bincount(user, minlength=len(rows))
         for name, values in _of_ranks(rank).items():
             total[name][part] = np.bincount(user, weights=values, minlength=len(rows))
@@ -89,19 +99,35 @@ def draw_candidates(
     return np.where(place == PAD, PAD, place + skipped).astype(np.int32)
 
 
+def _scorers(retriever: Retriever, queries: Queries, users_per_block: int) -> Iterator[tuple[slice, Score]]:
+    """Consecutive blocks of queries, each with what scores items for its rows."""
+    catalogue = np.ascontiguousarray(retriever.item_embeddings, np.float32)
+    if len(catalogue) <= WHOLE_CATALOGUE:
+        for part, scores in score_blocks(retriever, queries, users_per_block):
+            yield part, partial(_looked_up, scores)
+        return
+    for part, block in queries.blocks(max(1, users_per_block)):
+        yield part, partial(pair_scores, np.asarray(retriever.embed_queries(block), np.float32), catalogue)
+
+
+def _looked_up(scores: NDArray[np.float32], rows: IntArray, items: NDArray[np.integer]) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = scores[rows[:, None], items]
+    return found
+
+
 def _ranks(
-    scores: NDArray[np.float32], seen: Histories, truth: Histories, num_candidates: int, rng: np.random.Generator
+    score: Score, num_items: int, seen: Histories, truth: Histories, num_candidates: int, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
     """User and rank, from 1, of each test item that there is something to rank against."""
-    num_items = scores.shape[1]
     user, item = np.divmod(np.unique(truth.rows * np.int64(num_items) + truth.items), max(num_items, 1))
     rank = np.zeros(len(user), np.int64)
     for start in range(0, len(user), _PAIRS_PER_CHUNK):
         pairs = slice(start, start + _PAIRS_PER_CHUNK)
         asked = user[pairs]
         others = draw_candidates(asked, seen, num_items, num_candidates, rng)
+        scores = score(asked, np.column_stack([item[pairs], others]))
         # A tie counts against the model.
-        better = (scores[asked[:, None], others] >= scores[asked, item[pairs]][:, None]) & (others != PAD)
+        better = (scores[:, 1:] >= scores[:, :1]) & (others != PAD)
         rank[pairs] = np.where((others != PAD).any(axis=1), 1 + better.sum(axis=1), 0)
     return user[rank > 0], rank[rank > 0]
 

@@ -37,6 +37,31 @@ def score_blocks(
         yield part, (_filled(embedded) @ tiles.T)[: len(block), :num_items]
 
 
+def pair_scores(
+    queries: NDArray[np.float32], catalogue: NDArray[np.float32], rows: NDArray[np.integer], items: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """Scores of a few items for each of p queries, without those of the rest of the catalogue.
+
+    Each is added up by itself, in the same order, so that equal embeddings get equal scores. At most 64 MiB of item
+    embeddings are gathered at a time.
+
+    Args:
+        queries: float32 [m, d].
+        catalogue: float32 [n, d].
+        rows: [p] in [0, m).
+        items: [p, c] in [0, n).
+
+    Returns:
+        float32 [p, c].
+    """
+    found = np.empty(items.shape, np.float32)
+    size = max(1, SCORES_PER_BLOCK // max(items.shape[1] * catalogue.shape[1], 1))
+    for start in range(0, len(rows), size):
+        part = slice(start, start + size)
+        np.einsum("pcd,pd->pc", catalogue[items[part]], queries[rows[part]], out=found[part])
+    return found
+
+
 def _filled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     missing = -len(embeddings) % _TILE
     return np.concatenate([embeddings, np.zeros((missing, embeddings.shape[1]), np.float32)])
