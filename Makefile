@@ -47,7 +47,7 @@ spark: $(SPARK) ## Spark in the same environment, for `engine.name: spark` (Java
 test: $(SPARK) ## every test
 	pytest
 
-check: $(READY) ## format, lint, types
+check: $(SPARK) ## format, lint, types
 	ruff format --check .
 	ruff check .
 	mypy

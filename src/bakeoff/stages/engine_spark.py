@@ -1,8 +1,6 @@
 """Spark as the engine: tables larger than one machine, a directory of parts per table."""
 
-import os
 import shutil
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ import pyarrow.parquet as pq
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EngineParams
+from bakeoff.spark import spark_session
 from bakeoff.stages.engine import in_blocks, num_blocks
 
 if TYPE_CHECKING:
@@ -26,16 +25,6 @@ if TYPE_CHECKING:
 
 PART = "bakeoff part"
 ORDER = "bakeoff order "
-SETTINGS = {
-    "spark.sql.session.timeZone": "UTC",
-    # Columns of a team's file may differ in case alone.
-    "spark.sql.caseSensitive": "true",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.log.level": "ERROR",
-}
-"""What `engine.conf` may say otherwise."""
 
 
 @contextmanager
@@ -45,46 +34,8 @@ def spark_engine(params: EngineParams, scratch: Path) -> Iterator["SparkEngine"]
     Raises:
         BakeoffError: Spark or Java is missing, or the cluster does not answer.
     """
-    session, is_own = _session(params, scratch)
-    try:
-        with warnings.catch_warnings():
-            # Of PySpark 4 with pandas 3, and of what Ibis calls of it; nobody who runs a pipeline can act on that.
-            warnings.filterwarnings("ignore", category=DeprecationWarning)
-            warnings.filterwarnings("ignore", "The 'future.infer_string' option")
-            yield SparkEngine(ibis.pyspark.connect(session), session, scratch)
-    finally:
-        if is_own:
-            session.stop()
-
-
-def _session(params: EngineParams, scratch: Path) -> tuple["SparkSession", bool]:
-    try:
-        from pyspark.sql import SparkSession
-    except ImportError:
-        raise BakeoffError(
-            "engine.name is spark, but Spark is not installed: run `make spark`, or set engine.name to duckdb."
-        ) from None
-    if (running := SparkSession.getActiveSession()) is not None:
-        return running, False
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        raise BakeoffError(
-            "engine.name is spark, but there is no Java: install a runtime of version 17 or 21 (on Debian "
-            "`openjdk-17-jre-headless`) or set JAVA_HOME; or set engine.name to duckdb."
-        )
-    builder = SparkSession.builder.master(params.master).appName("bakeoff")
-    for name, value in ({"spark.local.dir": str(scratch), **SETTINGS} | params.conf).items():
-        builder = builder.config(name, _text(value))
-    try:
-        return builder.getOrCreate(), True
-    except Exception as error:  # noqa: BLE001  # of the JVM, of sockets, of Spark: all mean that it does not run
-        raise BakeoffError(
-            f"Spark can't be started at engine.master {params.master} ({str(error).splitlines()[0]}): is the cluster "
-            "up, and are Java 17 or 21 and the settings of engine.conf right?"
-        ) from None
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    with spark_session(params, scratch, "engine.name", "duckdb") as session:
+        yield SparkEngine(ibis.pyspark.connect(session), session, scratch)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,21 @@
 """Stage `train_mf`: split → models/mf."""
 
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.trainer import MFTrainer
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Queries
+from bakeoff.spark import spark_session
 from bakeoff.stages.prepared import Prepared
 from bakeoff.stages.training import train_contender
 from bakeoff.workspace import Workspace
 
 
 def build(prepared: Prepared, queries: Queries, params: Params) -> MFTrainer:
-    """A fresh trainer on the histories of these queries."""
+    """A fresh trainer on the histories of these queries, in this process whatever `mf.solver` says."""
     return MFTrainer(queries.histories, prepared.num_items, params.mf, params.seed)
 
 
@@ -17,6 +23,25 @@ def run(params: Params, workspace: Workspace) -> None:
     """Train matrix factorisation.
 
     Raises:
-        BakeoffError: see train_contender.
+        BakeoffError: see train_contender; with `mf.solver: mllib`, Spark can't be had.
     """
-    train_contender(params, workspace, "mf", params.mf.max_epochs, build)
+    if params.mf.solver == "mllib":
+        _run_on_spark(params, workspace)
+    else:
+        train_contender(params, workspace, "mf", params.mf.max_epochs, build)
+
+
+def _run_on_spark(params: Params, workspace: Workspace) -> None:
+    """All iterations count as one epoch, so that validation still measures what is kept."""
+    with (
+        TemporaryDirectory(dir=params.engine.scratch, prefix="bakeoff-") as scratch,
+        spark_session(params.engine, Path(scratch), "mf.solver", "auto") as session,
+    ):
+        # Each iteration rests on those before it: without a place to cut this chain, some tens overflow the stack.
+        session.sparkContext.setCheckpointDir(Path(scratch).resolve().as_uri())
+
+        def build_there(prepared: Prepared, queries: Queries, params: Params) -> MFTrainer:
+            factorise = partial(MLlibALS, session=session)
+            return MFTrainer(queries.histories, prepared.num_items, params.mf, params.seed, factorise)
+
+        train_contender(params, workspace, "mf", 1, build_there)

@@ -52,13 +52,17 @@ class Side:
     def of(cls, offsets: NDArray[np.int64], columns: NDArray[np.int32], other_size: int, params: MFParams) -> Self:
         """Lay out rows that are observed with columns of a side of this size."""
         lengths = np.diff(offsets)
-        base = lengths + params.unobserved_weight * other_size
-        ridge = params.regularization * base**params.regularization_exponent
-        widest = {"cholesky": np.iinfo(np.int64).max, "cg": 0, "auto": EXACT_SIZE}[params.solver]
+        widest = {"cholesky": np.iinfo(np.int64).max, "cg": 0}.get(params.solver, EXACT_SIZE)
         order = np.argsort(-lengths, kind="stable")
         order = order[: np.count_nonzero(lengths)]
         exact = np.minimum(lengths[order], params.dim) <= widest
-        return cls(offsets, columns, ridge.astype(np.float32), order[exact], order[~exact])
+        return cls(offsets, columns, ridge(lengths, other_size, params), order[exact], order[~exact])
+
+
+def ridge(frequencies: NDArray[np.integer], other_size: int, params: MFParams) -> NDArray[np.float32]:
+    """λ_u = λ (|S_u| + α₀ |I|)^ν, float32 [n], of rows with these numbers of pairs and a side of that size across."""
+    base = frequencies + params.unobserved_weight * other_size
+    return (params.regularization * base**params.regularization_exponent).astype(np.float32)
 
 
 class ImplicitALS:

@@ -1,6 +1,6 @@
 """MF in training."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,18 +9,24 @@ from numpy.typing import NDArray
 from bakeoff.errors import BakeoffError
 from bakeoff.models.mf.als import ImplicitALS
 from bakeoff.models.mf.encoder import MFEncoder
+from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.params import MFParams
 from bakeoff.preparation.histories import Histories
 
 STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
 """What an epoch changes in ImplicitALS, in the order in which its `restore` takes it."""
 
+Factorise = Callable[[Histories, int, MFParams, int], "ImplicitALS | MLlibALS"]
+"""Histories, number of items, settings and seed → factors in training."""
+
 
 class MFTrainer:
     """Implicit ALS over the users that have a history."""
 
-    def __init__(self, histories: Histories, num_items: int, params: MFParams, seed: int) -> None:
-        """Lay out the pairs; see ImplicitALS.
+    def __init__(
+        self, histories: Histories, num_items: int, params: MFParams, seed: int, factorise: Factorise = ImplicitALS
+    ) -> None:
+        """Lay out the pairs; see ImplicitALS, in whose place `factorise` may put another implementation.
 
         Where no event has a time, the order of a history says nothing: recency then plays no part in fold-in.
         """
@@ -28,7 +34,7 @@ class MFTrainer:
             params = params.model_copy(update={"recency_scale": None})
         self._params = params
         self._encoder = MFEncoder(num_items, params)
-        self._als = ImplicitALS(histories, num_items, params, seed)
+        self._als = factorise(histories, num_items, params, seed)
 
     def run_epoch(self) -> float:
         """Solve both sides once; loss per observed pair."""

@@ -1,4 +1,7 @@
-"""Every table that Spark makes is DuckDB's, row for row: on a cluster of two executors in processes of their own."""
+"""What Spark makes on a cluster of two executors: every table as DuckDB, row for row; embeddings as our ALS.
+
+One module, since all of it shares the cluster.
+"""
 
 import gc
 import os
@@ -10,7 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bakeoff.params import EngineParams, Params, SplitParams, parse_params
+from bakeoff.errors import BakeoffError
+from bakeoff.models.mf.als import ImplicitALS
+from bakeoff.models.mf.mllib import MLlibALS
+from bakeoff.params import EngineParams, MFParams, Params, SplitParams, parse_params
+from bakeoff.preparation.histories import Histories
 from bakeoff.preparation.split import assign_parts, positives
 from bakeoff.preparation.vocabulary import user_vocabulary
 from bakeoff.stages import split, validate
@@ -26,7 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 # Queries of a few rows: what is compiled for speed, on either side, costs more than it saves.
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-BytecodeVerificationRemote"
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 SPARK = EngineParams(
     name="spark",
     master="local-cluster[2,1,1024]",
@@ -172,3 +179,32 @@ def test_validation_gives_the_same_rows_quarantine_and_verdict(tmp_path):
     verdicts = [(workspace.reports / "validation.json").read_bytes() for workspace in (ours, theirs)]
     assert verdicts[0] == verdicts[1]
     assert len(files(ours.quarantine)["interactions.parquet"]) == 12 - 1
+
+
+def test_mllib_minimises_what_our_als_does(spark):
+    """λ_u is a multiple of |S_u| (ν = 1, α₀ small), as in MLlib, so that both have the same optimum."""
+    rng = np.random.default_rng(0)
+    likes = rng.random((60, 40)) < np.where(np.arange(60)[:, None] % 4 == np.arange(40) % 4, 0.7, 0.05)
+    likes[:, 39] = False  # an item that nobody has met
+    histories = Histories.from_rows(*np.nonzero(likes), np.zeros(likes.sum(), np.int64), 60)
+    params = MFParams(
+        dim=4, max_epochs=10, unobserved_weight=0.005, regularization=0.02, regularization_exponent=1, init_scale=1.0
+    )
+    ours, theirs = ImplicitALS(histories, 40, params, 1), MLlibALS(histories, 40, params, 1, spark.session)
+    for _ in range(40):
+        loss = ours.run_epoch()
+    spark.session.sparkContext.setCheckpointDir((spark.scratch / "checkpoints").as_uri())
+    assert theirs.run_epoch() == pytest.approx(loss, rel=0.02)
+    found, expected = (als.user_embeddings @ als.item_embeddings.T for als in (theirs, ours))
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
+    # Fold-in rests on this: the items' embeddings are as long as ours, in the eigenbasis of their Gramian.
+    np.testing.assert_allclose(np.linalg.norm(theirs.item_embeddings), np.linalg.norm(ours.item_embeddings), rtol=0.05)
+    gramian = theirs.item_embeddings.T @ theirs.item_embeddings
+    np.testing.assert_allclose(gramian, np.diag(theirs.item_spectrum), atol=1e-4)
+    assert not theirs.item_embeddings[39].any()
+
+
+def test_mllib_always_weighs_unobserved_pairs(spark):
+    histories = Histories.from_rows(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64), 1)
+    with pytest.raises(BakeoffError, match=r"mf\.unobserved_weight is 0, .*: set it above 0"):
+        MLlibALS(histories, 1, MFParams(unobserved_weight=0), 1, spark.session)
