@@ -4,10 +4,12 @@ from typing import Annotated
 
 import typer
 
+from bakeoff.cli_workers import app as workers
 from bakeoff.params import load_params
 from bakeoff.workspace import Workspace
 
 app = typer.Typer()
+app.add_typer(workers)
 
 
 @app.command()

@@ -34,8 +34,9 @@ def quiet_native_stderr() -> Iterator[None]:
 with quiet_native_stderr():
     import tensorflow
 
-    # The first look for devices prints as well.
-    tensorflow.config.list_logical_devices()
+    # The first look for devices prints as well. One of several workers joins the others first (`models/team.py`).
+    if "TF_CONFIG" not in os.environ:
+        tensorflow.config.list_logical_devices()
 
 tf: Any = tensorflow
 

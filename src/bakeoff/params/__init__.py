@@ -11,6 +11,7 @@ from bakeoff.params.operations import DriftParams, GuardrailParams, PromotionPar
 from bakeoff.params.root import Params, load_params, parse_params
 from bakeoff.params.softmax import NegativesParams, SoftmaxParams
 from bakeoff.params.two_tower import TwoTowerParams
+from bakeoff.params.workers import WorkersParams
 
 __all__ = [
     "ColumnParams",
@@ -33,6 +34,7 @@ __all__ = [
     "SplitParams",
     "TwoTowerParams",
     "ValidationParams",
+    "WorkersParams",
     "load_params",
     "parse_params",
 ]

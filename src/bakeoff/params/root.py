@@ -21,6 +21,7 @@ from bakeoff.params.plain import changes, refusals
 from bakeoff.params.softmax import SoftmaxParams
 from bakeoff.params.text import MAX_BYTES, read_yaml
 from bakeoff.params.two_tower import TwoTowerParams
+from bakeoff.params.workers import WorkersParams
 
 MAX_MESSAGES = 20
 """Faults that a message lists; it counts the others."""
@@ -48,6 +49,7 @@ class Params(Frozen):
     """Stages that run on another machine: the name of each, and the Prefect work pool whose workers run it."""
     placed: PlacedParams = PlacedParams()
     engine: EngineParams = EngineParams()
+    workers: WorkersParams = WorkersParams()
 
     @model_validator(mode="after")
     def _primary_metric_is_measured(self) -> Self:

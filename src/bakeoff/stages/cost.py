@@ -48,18 +48,19 @@ def measure(workspace: Workspace, stage: str) -> Iterator[Cost]:
     included, or of its largest child if that is more) and what was noted.
     """
     cost = Cost()
-    wall, cpu = time.perf_counter(), _cpu_seconds()
+    wall, cpu = time.perf_counter(), cpu_seconds()
     yield cost
     figures = {
         "wall_seconds": time.perf_counter() - wall + cost.earlier_seconds,
-        "cpu_seconds": _cpu_seconds() - cpu,
+        "cpu_seconds": cpu_seconds() - cpu,
         "peak_memory_bytes": _peak_memory_bytes(),
         **cost.notes,
     }
     write_json(workspace.cost(stage), figures)
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
+    """User and system time of this process and of children that it has waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 

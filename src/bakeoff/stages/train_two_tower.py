@@ -1,10 +1,13 @@
 """Stage `train_two_tower`: split → models/two_tower, or a note that items have no features to be told by."""
 
+from functools import partial
+
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
+from bakeoff.models.team import Team
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Queries
 from bakeoff.stages.prepared import Prepared
-from bakeoff.stages.training import train_contender
+from bakeoff.stages.training import of_team, train_contender
 from bakeoff.workspace import Workspace
 
 NAME = "two_tower"
@@ -15,10 +18,12 @@ NO_FEATURES = (
 )
 
 
-def build(prepared: Prepared, queries: Queries, params: Params) -> SoftmaxTrainer:
-    """A fresh trainer on the histories of these queries."""
+def build(prepared: Prepared, queries: Queries, params: Params, team: Team | None = None) -> SoftmaxTrainer:
+    """A fresh trainer on the histories of these queries; with a team, one of its workers."""
     sizes = prepared.encoding.user.categorical_sizes
-    return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, params.two_tower, params.seed)
+    return SoftmaxTrainer(
+        queries, prepared.num_items, prepared.item_features, sizes, params.two_tower, params.seed, team
+    )
 
 
 def why_not(prepared: Prepared, params: Params) -> str | None:
@@ -26,10 +31,12 @@ def why_not(prepared: Prepared, params: Params) -> str | None:
     return None if prepared.item_features.num_features > 0 else NO_FEATURES
 
 
-def run(params: Params, workspace: Workspace) -> None:
-    """Train the two-tower model; skip it where items have no features.
+def run(params: Params, workspace: Workspace, team: Team | None = None) -> None:
+    """Train the two-tower model, with a team as one of its workers; skip it where items have no features.
 
     Raises:
         BakeoffError: see train_contender.
     """
-    train_contender(params, workspace, NAME, params.two_tower.max_epochs, build, lambda split: why_not(split, params))
+    epochs = params.two_tower.max_epochs
+    reason = partial(why_not, params=params)
+    train_contender(params, workspace, NAME, epochs, of_team(build, team), reason, team)

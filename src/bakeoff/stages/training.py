@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial, update_wrapper
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from bakeoff.evaluation.measures import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.encoder import Encoder, EncoderRetriever
 from bakeoff.models.serving import Catalogue, ServingModule, export
+from bakeoff.models.team import Team
 from bakeoff.models.training import (
     Row,
     Selection,
@@ -25,10 +27,11 @@ from bakeoff.models.training import (
     refit,
     seed_everything,
 )
+from bakeoff.models.waiting import Waiting, share_of
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.stages.checkpoints import Checkpoints, Standing
-from bakeoff.stages.cost import measure
+from bakeoff.stages.cost import cpu_seconds, measure
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.fingerprint import fingerprint
 from bakeoff.stages.prepared import Prepared, load_prepared
@@ -50,11 +53,13 @@ def train_contender(
     max_epochs: int,
     build: Build,
     why_not: Callable[[Prepared], str | None] = lambda prepared: None,
+    team: Team | None = None,
 ) -> None:
     """Choose the epoch on validation, refit on train and validation for that many epochs, export.
 
     Without validation events the last epoch is taken, and training.json says so. A training that was killed is taken
-    up at its last checkpoint, and ends with the same weights as one that ran through.
+    up at its last checkpoint, and ends with the same weights as one that ran through. Of a team, one worker does all
+    that is not epochs.
 
     Args:
         params: of the whole project; the trainer takes its own section.
@@ -63,10 +68,16 @@ def train_contender(
         max_epochs: epochs that are tried.
         build: makes a fresh trainer.
         why_not: given the split, a sentence that says why the model can't be trained on it, or None.
+        team: of which this process is a worker; see `of_team`.
 
     Raises:
-        BakeoffError: there is no split, or it has no train event.
+        BakeoffError: there is no split, or it has no train event, or the team's workers have different ones.
     """
+    if team is not None and not team.is_chief:
+        prepared = load_prepared(workspace)
+        if why_not(prepared) is None:
+            _Training(params, workspace, prepared, name, max_epochs, build, team).follow(team)
+        return
     with measure(workspace, f"train_{name}") as cost:
         prepared = load_prepared(workspace)
         reason = why_not(prepared)
@@ -74,7 +85,7 @@ def train_contender(
             cost.note(selection_seconds=0.0, refit_seconds=0.0, seconds_per_epoch=0.0)
             skip_training(workspace, name, reason)
             return
-        training = _Training(params, workspace, prepared, name, max_epochs, build)
+        training = _Training(params, workspace, prepared, name, max_epochs, build, team)
         cost.earlier_seconds = training.standing.selection_seconds + training.standing.refit_seconds
         selection = training.select()
         trainer, refit_curve = training.refit(selection.epoch)
@@ -100,21 +111,43 @@ def train_contender(
         }
         write_model(workspace, name, encoder, training.prepared, description)
         training.checkpoints.remove()
+        cost.note(**training.measured())
     _print_summary(name, description, spent.selection_seconds + spent.refit_seconds)
+    _print_waiting(cost.notes)
+
+
+def of_team(build: Callable[..., Trainer], team: Team | None) -> Build:
+    """The same, but that it makes trainers which are workers of this team."""
+    return build if team is None else update_wrapper(partial(build, team=team), build)
 
 
 class _Training:
     """Both phases of a training, each taken up where a killed run left it."""
 
     def __init__(
-        self, params: Params, workspace: Workspace, prepared: Prepared, name: str, max_epochs: int, build: Build
+        self,
+        params: Params,
+        workspace: Workspace,
+        prepared: Prepared,
+        name: str,
+        max_epochs: int,
+        build: Build,
+        team: Team | None,
     ) -> None:
-        self.prepared = prepared
+        self.prepared, self._team = prepared, team
+        self._waits: list[Waiting] = []
         self._users = warm_users(self.prepared)
         self._params, self._name, self._max_epochs, self._build = params, name, max_epochs, build
-        decides = fingerprint(self.prepared, build.__module__, params.model_dump(mode="json"))
+        # Who computes does not decide: another number of workers may go on where this one stood.
+        decides = fingerprint(self.prepared, build.__module__, params.model_dump(mode="json", exclude={"workers"}))
+        if team is not None and not team.agree(decides):
+            raise BakeoffError(
+                "The workers differ in code, params.yaml or split: bring each to the same Git commit, then "
+                "`dvc pull artifacts/split`."
+            )
         self.checkpoints = Checkpoints(workspace, name, decides)
-        self.standing, self._state = self.checkpoints.load()
+        alone = team is None or team.is_chief
+        self.standing, self._state = self.checkpoints.load() if alone else (Standing(), {})
 
     def select(self) -> Selection:
         """The best epoch on validation; the last one, with no curve, where there are no validation events."""
@@ -154,14 +187,40 @@ class _Training:
         return trainer, refit(trainer, epochs, _progress, before=done, after_epoch=after_epoch)
 
     def _trainer(self, histories: Histories, done: int, epochs: int, phase: str) -> Trainer:
-        """A trainer on these histories, fresh or as the checkpoint has it."""
-        seed_everything(self._params.seed)
-        trainer = self._build(self.prepared, self.prepared.queries(histories, self._users), self._params)
+        """A trainer on these histories, fresh or as the checkpoint has it; the team gets the same."""
+        trainer = self._fresh(histories)
         if done:
             trainer.restore(self._state)
             print(f"{self._name}: resuming at epoch {min(done + 1, epochs)} of {epochs} ({phase})", flush=True)
         self._state = {}
+        if self._team is not None:
+            self._team.tell({"phase": phase, "epochs": epochs - done})
+            self._team.share(trainer.state())
         return trainer
+
+    def _fresh(self, histories: Histories) -> Trainer:
+        seed_everything(self._params.seed)
+        trainer = self._build(self.prepared, self.prepared.queries(histories, self._users), self._params)
+        self._waits += [trainer.waiting] if hasattr(trainer, "waiting") else []
+        return trainer
+
+    def follow(self, team: Team) -> None:
+        """Train the epochs that the chief asks for, from where it stands, until it is done."""
+        while (order := team.tell()) is not None:
+            trainer = self._fresh(self.prepared.train if order["phase"] == "selection" else self.prepared.known())
+            trainer.restore(team.share())
+            for _ in range(order["epochs"]):
+                trainer.run_epoch()
+        team.sum(cpu_seconds())
+
+    def measured(self) -> dict[str, float]:
+        """Figures of the whole team, which is dismissed; the share of epochs that was spent waiting for batches."""
+        waited = share_of(self._waits)
+        figures = {} if waited is None else {"input_wait_share": waited}
+        if self._team is None:
+            return figures
+        self._team.tell(None)
+        return {**figures, "workers": self._team.count, "workers_cpu_seconds": self._team.sum(cpu_seconds())}
 
 
 def warm_users(prepared: Prepared) -> NDArray[np.int64]:
@@ -222,3 +281,8 @@ def _print_summary(name: str, description: Mapping[str, Any], seconds: float) ->
         reason = "the last one: there are no validation events to choose on"
     print(f"{name}: epoch {epoch} of {max(epoch, len(description['curve']))} ({reason}), in {seconds:.1f} s")
     print(f"  {description['num_parameters']:,} parameters, {description['num_train_events']:,} events")
+
+
+def _print_waiting(measured: Mapping[str, Any]) -> None:
+    if "input_wait_share" in measured:
+        print(f"  {measured['input_wait_share']:.1%} of the epochs' time spent waiting for input")

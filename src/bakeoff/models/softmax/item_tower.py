@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.softmax.item_inputs import ItemInputs
+from bakeoff.models.softmax.part_step import number_and_part
 from bakeoff.models.tensorflow import tf
 from bakeoff.params import SoftmaxParams
 from bakeoff.params.two_tower import TwoTowerParams
@@ -74,7 +75,8 @@ class ItemTower(tf.keras.layers.Layer):
 
         Args:
             item_ids: item indices int32 [M], which must be distinct in training.
-            drop_at: number of the training step, which decides on whose ids and words are dropped; None: none.
+            drop_at: number of the training step, or a `PartStep`, which decides on whose ids and words are dropped;
+                None: none.
 
         Returns:
             float32 [M, d].
@@ -118,6 +120,9 @@ class ItemTower(tf.keras.layers.Layer):
         if drop_at is None or not (self._id_dropout or self._text_dropout):
             return None, None
         # Not the step itself: the query tower's dropout draws with that.
-        seed = tf.stack([self._seed, -1 - tf.cast(drop_at, tf.int32)])
-        draws = tf.random.stateless_uniform([2, num_items], seed, alg="philox")
+        number, part = number_and_part(drop_at)
+        seed = tf.stack([self._seed, -1 - tf.cast(number, tf.int32)])
+        draws = tf.random.stateless_uniform([2, num_items if part is None else part.total], seed, alg="philox")
+        if part is not None:
+            draws = tf.gather(draws, part.places, axis=1)
         return draws[0] >= self._id_dropout, draws[1] >= self._text_dropout

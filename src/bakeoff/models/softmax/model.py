@@ -11,6 +11,7 @@ from bakeoff.models.negatives import CandidateSelector, make_selector
 from bakeoff.models.negatives.selection import selected_logits
 from bakeoff.models.softmax.item_tower import ItemTower
 from bakeoff.models.softmax.loss import MultiHotSampledSoftmax
+from bakeoff.models.softmax.part_step import PartStep
 from bakeoff.models.softmax.pooling import pool
 from bakeoff.models.softmax.query_tower import QueryTower
 from bakeoff.models.tensorflow import tf
@@ -51,10 +52,13 @@ class SoftmaxDNN(tfrs.models.Model):
         )
 
     def compute_loss(self, inputs: dict[str, Any], training: bool = False) -> Any:
-        """Loss of a batch as `Batches` makes it."""
+        """Loss of a batch as `Batches` makes it; of a worker's part of it (`part_of`), what it adds to the whole's."""
         step = self.optimizer.iterations if training else None
-        embeddings = self.item_tower(inputs["item_ids"], drop_at=step)  # (M, d)
-        queries = self._queries(inputs, embeddings, step) * tf.exp(self.log_scale)  # (R, d)
+        is_part = "share" in inputs
+        item_step = PartStep(step, inputs["item_places"], inputs["num_items"]) if training and is_part else step
+        embeddings = self.item_tower(inputs["item_ids"], drop_at=item_step)  # (M, d)
+        query_step = PartStep(step, inputs["row_places"], inputs["num_rows"]) if training and is_part else step
+        queries = self._queries(inputs, embeddings, query_step) * tf.exp(self.log_scale)  # (R, d)
         positives = tf.gather(queries, inputs["target_rows"]) * tf.gather(embeddings, inputs["targets"])  # (P, d)
         num_users = tf.shape(inputs["dense"])[0]
         by_user = tf.reshape(queries, [num_users, -1, self._params.dim])  # (U, C, d)
@@ -64,12 +68,14 @@ class SoftmaxDNN(tfrs.models.Model):
         logits = tf.einsum("ucd,sd->ucs", by_user, candidates)
         if self._selector is not None:
             seed = tf.stack([self._seed, tf.cast(0 if step is None else step, tf.int32)])
+            if is_part:  # no two parts may draw alike
+                seed += tf.stack([inputs["row_places"][0], 0])
             chosen = self._selector.select(tf.stop_gradient(logits), log_expected_count, own, seed)
             logits = selected_logits(by_user, candidates, chosen.index)
             log_expected_count, own = chosen.log_expected_count, chosen.is_own
         else:
             own = own[:, tf.newaxis, :]
-        return self.task(
+        loss = self.task(
             tf.reduce_sum(positives, axis=-1),
             inputs["target_rows"],
             inputs["target_weights"],
@@ -78,6 +84,7 @@ class SoftmaxDNN(tfrs.models.Model):
             own,
             target_log_expected_count,
         )
+        return loss * inputs["share"] if is_part else loss
 
     def _log_expected_counts(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """Of the candidates [S] and of the targets [P]; zeros where the settings ask for no correction."""

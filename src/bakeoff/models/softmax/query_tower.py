@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.softmax.activity import NUM_ACTIVITY
+from bakeoff.models.softmax.part_step import number_and_part
 from bakeoff.models.softmax.pooling import RecencyPooling
 from bakeoff.models.tensorflow import tf
 from bakeoff.params import SoftmaxParams
@@ -88,14 +90,13 @@ class QueryTower(tf.keras.layers.Layer):
             activity: [R, NUM_ACTIVITY], NaN where unknown.
             dense: [R, D] standardised user features.
             categorical: int32 [R, K] codes of user features.
-            drop_at: number of the training step, which decides on what is dropped; None: nothing is.
+            drop_at: number of the training step, or a `PartStep`, which decides on what is dropped; None: nothing is.
 
         Returns:
             float32 [R, d], of length 1 where the settings normalise.
         """
         if drop_at is not None and self._params.dropout > 0:
-            seed = tf.stack([self._seed, tf.cast(drop_at, tf.int32)])
-            pooled = tf.nn.experimental.stateless_dropout(pooled, self._params.dropout, seed, rng_alg="philox")
+            pooled = self._dropped(pooled, drop_at)
         flat = tf.reshape(pooled, [tf.shape(pooled)[0], self.pooling.num_heads * self._params.dim])
         query = tf.matmul(flat, tf.reshape(self.head_maps, [-1, self._params.dim]))
         if self._user_column is not None:
@@ -113,6 +114,16 @@ class QueryTower(tf.keras.layers.Layer):
     def scaled(self, embeddings: Any) -> Any:
         """Of length 1, where the settings normalise."""
         return tf.math.l2_normalize(embeddings, axis=-1) if self._params.normalize else embeddings
+
+    def _dropped(self, pooled: Any, drop_at: Any) -> Any:
+        """Dropout on [R, H, d]."""
+        number, part = number_and_part(drop_at)
+        seed = tf.stack([self._seed, tf.cast(number, tf.int32)])
+        drop = partial(tf.nn.experimental.stateless_dropout, rate=self._params.dropout, seed=seed, rng_alg="philox")
+        if part is None:
+            return drop(pooled)
+        whole = drop(tf.ones(tf.concat([[part.total], tf.shape(pooled)[1:]], axis=0)))
+        return pooled * tf.gather(whole, part.places)
 
     def _with_user(self, query: Any, users: Any) -> Any:
         """The mean of what the history and the user's own embedding say; the history alone without one."""

@@ -1,7 +1,7 @@
 """The softmax DNN in training."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 
 from bakeoff.models.encoder import EncoderRetriever
 from bakeoff.models.negatives import make_sampler
-from bakeoff.models.softmax.batches import Batches, MaskedCount
+from bakeoff.models.softmax.batches import Batch, Batches, MaskedCount
 from bakeoff.models.softmax.encoder import SoftmaxEncoder
 from bakeoff.models.softmax.examples import target_chances
 from bakeoff.models.softmax.model import SoftmaxDNN
 from bakeoff.models.softmax.optimizer import LazyAdam
+from bakeoff.models.softmax.parts import Part, part_of, shared_step
 from bakeoff.models.softmax.smoothing import smooth
+from bakeoff.models.team import Team
 from bakeoff.models.tensorflow import tf
 from bakeoff.models.training import count_weights
+from bakeoff.models.waiting import Waiting
 from bakeoff.params import SoftmaxParams
 from bakeoff.preparation.features import EncodedFeatures
 from bakeoff.preparation.histories import Queries
@@ -45,14 +48,17 @@ class SoftmaxTrainer:
         categorical_sizes: Mapping[str, int],
         params: SoftmaxParams,
         seed: int,
+        team: Team | None = None,
     ) -> None:
         """Build model, batches and optimizer; queries.histories is what is trained on.
 
-        Where no event has a time, the order of a history says nothing: the tower then reads its plain mean.
+        Where no event has a time, the order of a history says nothing: the tower then reads its plain mean. With a
+        team, each worker draws the same batches, computes its part of them and sums the gradients with the others: the
+        weights are the same everywhere after every step.
         """
         if not queries.histories.timestamps.any():
             params = params.model_copy(update={"recency_scales": ()})
-        self._params, self._queries, self._num_items = params, queries, num_items
+        self._params, self._queries, self._num_items, self._team = params, queries, num_items, team
         tf.keras.utils.set_random_seed(seed)
         self._rng = np.random.default_rng(seed)
         is_trained = np.bincount(queries.histories.items, minlength=num_items) > 0
@@ -61,22 +67,24 @@ class SoftmaxTrainer:
         self._model.compile(optimizer=LazyAdam(_schedule(params, self._batches.per_epoch)))
         signature = self._build(seed)
         self._encoder = SoftmaxEncoder(self._model, num_items, params)
-        self._step = tf.function(self._model.train_step, input_signature=[signature])
-        self._dataset = tf.data.Dataset.from_generator(self._batches.epoch, output_signature=signature).prefetch(
-            PREFETCH
-        )
+        step = self._model.train_step if team is None else shared_step(self._model, team)
+        self._step = tf.function(step, input_signature=[signature])
+        self._dataset = tf.data.Dataset.from_generator(self._epoch, output_signature=signature).prefetch(PREFETCH)
+        self.waiting = Waiting()
+        """How long the epochs waited for batches."""
 
     def run_epoch(self) -> float:
         """See every user once; mean loss of the steps."""
         losses = []
         every = self._params.renormalize_every
-        for batch in self._dataset:
+        for batch in self.waiting.over(self._dataset):
             losses.append(self._step(batch)["loss"])
             # Counted over all epochs: one may have fewer steps.
             if every and int(self._model.optimizer.iterations) % every == 0:
                 self._model.item_tower.renormalize()
                 self._model.query_tower.renormalize()
-        return float(tf.reduce_mean(losses))
+        mean = float(tf.reduce_mean(losses))
+        return mean if self._team is None else self._team.sum(mean)
 
     def encoder(self) -> SoftmaxEncoder:
         """The towers as they stand."""
@@ -124,6 +132,16 @@ class SoftmaxTrainer:
         for place, weight in enumerate([*self._model.weights, *self._model.optimizer.weights]):
             weight.assign(state[f"weight_{place}"])
 
+    def _epoch(self) -> Iterator[Batch]:
+        """What this process computes of the batches of an epoch."""
+        return self._parts(self._batches.epoch())
+
+    def _parts(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        if self._team is None:
+            return iter(batches)
+        part = Part(self._team.index, self._team.count)
+        return (part_of(batch, part) for batch in batches)
+
     def _make_batches(self, rng: np.random.Generator) -> Batches:
         histories, params = self._queries.histories, self._params
         chances = target_chances(histories, params)
@@ -134,13 +152,14 @@ class SoftmaxTrainer:
         """Create all weights and fix the scale of the activity measures; signature of a batch."""
         batches = self._make_batches(np.random.default_rng(seed))
         sample = [batch for batch, _ in zip(batches.epoch(), range(SAMPLED_BATCHES), strict=False)]
-        self._model.compute_loss({name: tf.constant(array) for name, array in sample[0].items()})
+        first = next(self._parts(sample))
+        self._model.compute_loss({name: tf.constant(array) for name, array in first.items()})
         activity = np.concatenate([batch["activity"] for batch in sample])
         self._model.query_tower.standardise_activity(activity.astype(np.float32))
         optimizer = self._model.optimizer
         optimizer.iterations  # noqa: B018 - creates the counter, so that it is among the weights
         optimizer._create_all_weights(self._model.trainable_variables)
-        return {name: _any_length(name, array) for name, array in sample[0].items()}
+        return {name: _any_length(name, array) for name, array in first.items()}
 
 
 def _schedule(params: SoftmaxParams, steps_per_epoch: int) -> Any:

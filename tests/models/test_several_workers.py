@@ -1,0 +1,120 @@
+"""Two real processes on loopback learn what one does; one that is killed ends both, and the next run goes on."""
+
+import json
+from types import SimpleNamespace
+
+import dying_worker
+import numpy as np
+import pytest
+import town_split
+
+from bakeoff.errors import BakeoffError
+from bakeoff.models.tensorflow import tf
+from bakeoff.params import Params
+from bakeoff.stages import workers
+from bakeoff.workspace import Workspace
+
+WORKERS = {"processes": 2, "start_seconds": 120}
+TWO = Params.model_validate({**town_split.PARAMS.model_dump(), "workers": WORKERS})
+
+
+def read(workspace):
+    """What a training left."""
+    folder = workspace.model("softmax")
+    checkpoint = str(folder / "saved_model/variables/variables")
+    names = [name for name, _ in tf.train.list_variables(checkpoint)]
+    arrays = {name: np.asarray(tf.train.load_variable(checkpoint, name)) for name in names}
+    return SimpleNamespace(
+        training=json.loads((folder / "training.json").read_text()),
+        cost=json.loads(workspace.cost("train_softmax").read_text()),
+        weights={name: array for name, array in arrays.items() if array.dtype == np.float32},
+    )
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """What one process learns."""
+    workspace = Workspace(tmp_path_factory.mktemp("one"))
+    town_split.write(workspace)
+    workers.run(town_split.PARAMS, workspace, "softmax")
+    return read(workspace)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """What two learn, of which one was killed; what was said then."""
+    workspace = Workspace(tmp_path_factory.mktemp("two"))
+    town_split.write(workspace)
+    with pytest.raises(BakeoffError) as caught:
+        workers.run_here(TWO, workspace, "softmax", dying_worker.serve_and_die)
+    [checkpoint] = (workspace.root / ".bakeoff/checkpoints/softmax").iterdir()
+    with np.load(checkpoint) as stored:
+        standing = json.loads(stored["meta"].tobytes())
+    left = (workspace.root / "models").exists()
+    workers.run(TWO, workspace, "softmax")
+    return SimpleNamespace(**vars(read(workspace)), said=str(caught.value), standing=standing, left_a_model=left)
+
+
+def test_a_worker_that_is_killed_ends_the_others_with_an_error_that_names_it(two):
+    assert two.said == (
+        "worker 1 of 2 was ended by signal 9 (SIGKILL: by the system where memory ran out, or by a person) while it "
+        "trained softmax. Run the same again: training goes on at its last checkpoint."
+    )
+    assert not two.left_a_model
+
+
+def test_the_next_run_goes_on_where_the_last_checkpoint_stands(two):
+    done = dying_worker.DIES_IN_EPOCH - 1
+    assert len(two.standing["selection"]) == done
+    assert two.training["curve"][:done] == two.standing["selection"]
+
+
+def test_two_workers_have_the_losses_of_one_process(one, two):
+    for part in ("curve", "refit_curve"):
+        losses = [[row["loss"] for row in each.training[part]] for each in (one, two)]
+        assert losses[1] == pytest.approx(losses[0], abs=1e-4), part
+    assert len(one.training["curve"]) == town_split.PARAMS.softmax.max_epochs
+    assert one.training["selected_epoch"] == two.training["selected_epoch"]
+
+
+def test_two_workers_end_with_the_weights_of_one_process(one, two):
+    assert list(one.weights) == list(two.weights)
+    assert sum(array.size for array in one.weights.values()) > 1000
+    for name, array in one.weights.items():
+        np.testing.assert_allclose(two.weights[name], array, atol=1e-4, err_msg=name)
+
+
+def test_notes_and_settings_are_those_of_one_process(one, two):
+    assert two.training["settings"] == one.training["settings"]
+    assert two.training["notes"] == pytest.approx(one.training["notes"], abs=1e-4)
+
+
+def test_the_cost_tells_who_worked_and_how_long_input_was_waited_for(one, two):
+    assert two.cost["workers"] == 2
+    assert two.cost["workers_cpu_seconds"] > two.cost["cpu_seconds"]
+    assert "workers" not in one.cost
+    assert 0 < one.cost["input_wait_share"] < 1
+    assert 0 < two.cost["input_wait_share"] < 1
+
+
+def test_a_worker_that_waits_for_others_in_vain_says_for_whom(tmp_path):
+    params = Params.model_validate({"workers": {"start_seconds": 0.1}})
+    with pytest.raises(BakeoffError, match=r"worker 0 of 2 waited 0\.1 s for the others \(far:2222\): start `bakeoff"):
+        workers.run_one(params, Workspace(tmp_path), "softmax", 0, ["127.0.0.1:2222", "far:2222"])
+
+
+@pytest.mark.parametrize(
+    ("model", "index", "hosts", "message"),
+    [
+        ("mf", 0, ["a:1", "b:1"], "'mf' is trained by one process: several train softmax or two_tower"),
+        ("softmax", 2, ["a:1", "b:1"], "There is no worker 2: .* names 2, counted from 0"),
+        ("softmax", 0, [], "There is no worker 0: .* names 0"),
+        ("softmax", 0, ["a:1"], "hosts names a:1 alone"),
+        ("softmax", 0, ["a:1", "a:1"], "hosts names a:1 twice"),
+        ("softmax", 0, ["a:1", "b"], "must be host:port"),
+        ("softmax", 0, ["a:1", "b:65536"], "must be host:port"),
+    ],
+)
+def test_what_cannot_be_a_team_is_refused(model, index, hosts, message, tmp_path):
+    with pytest.raises(BakeoffError, match=message):
+        workers.run_one(Params(), Workspace(tmp_path), model, index, hosts)
