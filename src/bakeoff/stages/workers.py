@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import sys
@@ -26,6 +27,9 @@ TOGETHER = ("softmax", "two_tower")
 
 CAUSE_SECONDS = 5.0
 """How long to wait for the cause, where a worker tells of nothing but the loss of another."""
+
+_GONE = re.compile(r"^/job:worker/replica:0/task:(\d+)$", re.MULTILINE)
+"""How TensorFlow names those that no longer answer."""
 
 GO_ON = "Run the same again: training goes on at its last checkpoint"
 
@@ -103,6 +107,8 @@ def run_one(params: Params, workspace: Workspace, model: str, index: int, hosts:
             f"There is no worker {index}: workers.hosts in params.yaml, or --hosts, names {len(hosts)}, counted from 0."
         )
     _watch([Task(model, params, workspace.root, hosts, index, num_cores())], serve)
+    if index > 0:
+        print(f"{model}: trained; the model is with worker 0, at {hosts[0]}")
 
 
 def run_here(params: Params, workspace: Workspace, model: str, serve: Serve | None = None) -> None:
@@ -112,7 +118,7 @@ def run_here(params: Params, workspace: Workspace, model: str, serve: Serve | No
         BakeoffError: a worker raised it, or died; the others are ended then.
     """
     count = params.workers.processes
-    hosts = [f"127.0.0.1:{port}" for port in _free_ports(count)]
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(count)]
     threads = max(1, num_cores() // count)
     _watch([Task(model, params, workspace.root, hosts, index, threads) for index in range(count)], serve)
 
@@ -214,8 +220,9 @@ def _train(connection: Connection, task: Task) -> None:
         timer.cancel()
         import_module(f"bakeoff.stages.train_{task.model}").run(task.params, Workspace(task.root), team)
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-        said = str(error.message).strip().splitlines()[-1:] or [type(error).__name__]
-        raise LostError(f"{task.name} lost another one while it trained {task.model} ({said[0]}). {GO_ON}.") from None
+        gone = sorted(set(_GONE.findall(error.message)))
+        who = f"worker {', '.join(gone)}" if gone else "another worker"
+        raise LostError(f"{task.name} lost {who} while it trained {task.model}. {GO_ON}.") from None
 
 
 def _tell(connection: Connection, answer: BakeoffError | None) -> None:
@@ -234,7 +241,7 @@ def _end_with_parent(connection: Connection) -> None:
     os._exit(1)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports of the loopback that nobody listens on."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
