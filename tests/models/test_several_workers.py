@@ -112,7 +112,7 @@ def test_a_worker_that_waits_for_others_in_vain_says_for_whom(tmp_path):
         ("softmax", 0, ["a:1"], "hosts names a:1 alone"),
         ("softmax", 0, ["a:1", "a:1"], "hosts names a:1 twice"),
         ("softmax", 0, ["a:1", "b"], "must be host:port"),
-        ("softmax", 0, ["a:1", "b:65536"], "must be host:port"),
+        ("softmax", 0, ["a:1", "b:65535"], "must be host:port"),
     ],
 )
 def test_what_cannot_be_a_team_is_refused(model, index, hosts, message, tmp_path):

@@ -12,7 +12,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]
 
 def _host(value: str) -> str:
     found = _HOST.fullmatch(value)
-    if not found or not 0 < int(found[1]) < 2**16:
+    if not found or not 0 < int(found[1]) < 2**16 - 1:  # the next port is taken as well
         raise ValueError("a worker's address must be host:port, such as 10.0.0.5:2222")
     return value
 
@@ -24,7 +24,7 @@ class WorkersParams(Frozen):
     """Processes on this machine, which share its cores."""
     hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = ()
     """Addresses of workers on several machines, host:port, instead; the first is the one that runs the pipeline, the
-    others run `bakeoff worker`."""
+    others run `bakeoff worker`. The two-tower model takes the next port."""
     start_seconds: PositiveFloat = 600.0
     """How long a worker waits for the others to be there."""
 

@@ -285,4 +285,4 @@ def _print_summary(name: str, description: Mapping[str, Any], seconds: float) ->
 
 def _print_waiting(measured: Mapping[str, Any]) -> None:
     if "input_wait_share" in measured:
-        print(f"  {measured['input_wait_share']:.1%} of the epochs' time spent waiting for input")
+        print(f"  {100 * measured['input_wait_share']:.1f} % of the epochs' time spent waiting for input")

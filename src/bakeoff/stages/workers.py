@@ -23,7 +23,7 @@ from bakeoff.stages.files import full_disk
 from bakeoff.workspace import Workspace
 
 TOGETHER = ("softmax", "two_tower")
-"""Models that several workers can train."""
+"""Models that several workers can train; on several machines the second takes the next port, as both may be at work."""
 
 CAUSE_SECONDS = 5.0
 """How long to wait for the cause, where a worker tells of nothing but the loss of another."""
@@ -106,6 +106,9 @@ def run_one(params: Params, workspace: Workspace, model: str, index: int, hosts:
         raise BakeoffError(
             f"There is no worker {index}: workers.hosts in params.yaml, or --hosts, names {len(hosts)}, counted from 0."
         )
+    hosts = [
+        f"{name}:{int(port) + TOGETHER.index(model)}" for name, _, port in (host.rpartition(":") for host in hosts)
+    ]
     _watch([Task(model, params, workspace.root, hosts, index, num_cores())], serve)
     if index > 0:
         print(f"{model}: trained; the model is with worker 0, at {hosts[0]}")
