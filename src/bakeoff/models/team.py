@@ -4,6 +4,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,6 @@ from bakeoff.models.tensorflow import quiet_native_stderr, tf
 
 CLUSTER = "TF_CONFIG"
 """The environment variable that tells TensorFlow who the workers are and which of them this process is."""
-
-
-def cluster_variable(hosts: Sequence[str], index: int) -> str:
-    """The value of CLUSTER, which has to stand before TensorFlow is imported.
-
-    Args:
-        hosts: address of each worker, host:port; the first is the chief's.
-        index: of this one.
-    """
-    return json.dumps({"cluster": {"worker": list(hosts)}, "task": {"type": "worker", "index": index}})
 
 
 class Team:
@@ -103,8 +94,19 @@ class Team:
         return json.loads(self.share({"json": np.frombuffer(text, np.uint8)})["json"].tobytes())
 
     def agree(self, digest: str) -> bool:
-        """Whether every worker gives the chief's text."""
-        return self.sum(float(self.tell(digest) == digest)) == self.count
+        """Whether every worker gives the chief's text; where not, the team has parted."""
+        if self.sum(float(self.tell(digest) == digest)) == self.count:
+            return True
+        self.part()
+        return False
+
+    def part(self) -> None:
+        """Leave together: the last meeting, which alone may fail, begins when each has got all it was owed before.
+
+        Who leaves right after a meeting may be gone before the others have fetched their sums from it.
+        """
+        with suppress(tf.errors.OpError):
+            self.sum(0.0)
 
     def _add(self, values: Any) -> Any:
         # Made anew within `run`: what is to be reduced must lie on the worker's own device.

@@ -212,6 +212,7 @@ class _Training:
             for _ in range(order["epochs"]):
                 trainer.run_epoch()
         team.sum(cpu_seconds())
+        team.part()
 
     def measured(self) -> dict[str, float]:
         """Figures of the whole team, which is dismissed; the share of epochs that was spent waiting for batches."""
@@ -220,7 +221,9 @@ class _Training:
         if self._team is None:
             return figures
         self._team.tell(None)
-        return {**figures, "workers": self._team.count, "workers_cpu_seconds": self._team.sum(cpu_seconds())}
+        figures |= {"workers": self._team.count, "workers_cpu_seconds": self._team.sum(cpu_seconds())}
+        self._team.part()
+        return figures
 
 
 def warm_users(prepared: Prepared) -> NDArray[np.int64]:
