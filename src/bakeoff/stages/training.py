@@ -35,7 +35,7 @@ from bakeoff.stages.cost import cpu_seconds, measure
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.fingerprint import fingerprint
 from bakeoff.stages.prepared import Prepared, load_prepared
-from bakeoff.stages.selection import SELECTION_LISTS, SELECTION_METRIC
+from bakeoff.stages.selection import SELECTION_LISTS, SELECTION_METRIC, validated_users
 from bakeoff.stages.skipped import skip_training
 from bakeoff.workspace import Workspace
 
@@ -151,7 +151,7 @@ class _Training:
 
     def select(self) -> Selection:
         """The best epoch on validation; the last one, with no curve, where there are no validation events."""
-        validated = np.flatnonzero(self.prepared.valid.lengths)
+        validated = validated_users(self.prepared.valid.lengths, self._params.seed)
         if len(validated) == 0:
             return Selection(self._max_epochs)
         done, earlier = self.standing.selection, self.standing.selection_seconds

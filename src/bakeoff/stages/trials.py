@@ -4,12 +4,10 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
 from bakeoff.stages.prepared import load_prepared
-from bakeoff.stages.selection import SELECTION_METRIC
+from bakeoff.stages.selection import SELECTION_METRIC, validated_users
 from bakeoff.tuning.space import with_values
 from bakeoff.tuning.workers import Objective, Report
 from bakeoff.workspace import Workspace
@@ -32,7 +30,7 @@ def make_objective(workspace: Workspace, params: Params, model: str) -> Objectiv
     from bakeoff.stages.training import validation_scores, warm_users
 
     prepared = load_prepared(workspace)
-    users, validated = warm_users(prepared), np.flatnonzero(prepared.valid.lengths)
+    users, validated = warm_users(prepared), validated_users(prepared.valid.lengths, params.seed)
     if len(validated) == 0:
         raise BakeoffError("The validation part has no event to choose on: raise split.valid_share.")
     validate = validation_scores(prepared, validated)
