@@ -5,6 +5,7 @@ One module, since all of it shares the cluster.
 
 import gc
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from bakeoff.workspace import Workspace
 
 # Py4J leaves its sockets to the collector of garbage. An engine ignores the rest, but only in the test that opens it.
 pytestmark = [
+    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17 or 21"),
     pytest.mark.filterwarnings("ignore:The 'future.infer_string' option"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
