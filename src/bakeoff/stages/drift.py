@@ -91,8 +91,14 @@ def _at_revision(root: Path, name: str, commit: str) -> Snapshot:
     try:
         files = DVCFileSystem(str(root), rev=commit)
         for table in TABLES:
-            with files.open(f"artifacts/validated/{table}.parquet") as file:
-                tables[table] = pd.read_parquet(file)
+            path = f"artifacts/validated/{table}.parquet"
+            # Spark leaves a directory of parts, which sort as the rows do.
+            parts = sorted(files.find(path)) if files.isdir(path) else [path]
+            frames = []
+            for part in parts:
+                with files.open(part) as file:
+                    frames.append(pd.read_parquet(file))
+            tables[table] = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     except (DvcException, DataIndexDirError, OSError, ValueError):  # their words hold paths, which no output does
         raise _NoReferenceError(
             f"The validated data of {name} can't be read: nothing was run there, or neither DVC's cache nor its remote "
