@@ -14,6 +14,8 @@ SLOWEST_FIRST = (
     "tests/pipeline/test_end_to_end.py",
     "tests/faults/test_stages_under_fault.py",
     "tests/services/test_local_stack.py",
+    "tests/engines/",
+    "tests/models/test_several_workers.py",
     "tests/flows/",
     "tests/stages/test_train.py",
     "tests/stages/",

@@ -33,14 +33,18 @@ def install(command: Mapping[str, Any]) -> None:
     Args:
         command: `watch`, paths that are looked at; `seen`, a file for what is seen of them; `kill_at`, the path that
             is never renamed to; `kill_before`, a word of a command that is never started; `largest_file`, in bytes:
-            whoever writes on is killed in the middle of it.
+            whoever writes on is killed in the middle of it, once the directory `within` is made, if one is named.
     """
-    if "largest_file" in command:
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (command["largest_file"],) * 2)
-    if {"watch", "kill_at", "kill_before"} & set(command):
+    if "largest_file" in command and "within" not in command:
+        _limit(command["largest_file"])
+    if {"watch", "kill_at", "kill_before", "within"} & set(command):
         sys.addaudithook(Watch(command))
+
+
+def _limit(largest_file: int) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file,) * 2)
 
 
 def _stamp(path: Path) -> list[tuple[str, int, int]]:
@@ -56,6 +60,8 @@ class Watch:
         self._paths = {name: Path(name).absolute() for name in command.get("watch", [])}
         self._kill_at = os.path.abspath(command["kill_at"]) if "kill_at" in command else None
         self._kill_before = command.get("kill_before")
+        self._within = os.path.abspath(command["within"]) if "within" in command else None
+        self._largest_file = command.get("largest_file", 0)
         self._seen = open(command["seen"], "a", buffering=1) if "seen" in command else None  # noqa: SIM115
         self._last: dict[str, object] = {}
         self._looking = False
@@ -67,6 +73,8 @@ class Watch:
         if event not in CHANGES or self._looking or not self._is_change(event, arguments):
             return
         self._looking = True
+        if event == "os.mkdir" and os.path.abspath(os.fsdecode(arguments[0])) == self._within:
+            _limit(self._largest_file)
         self._look()
         if event == "os.rename" and os.path.abspath(os.fsdecode(arguments[1])) == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -72,7 +72,8 @@ def test_a_stage_that_is_killed_within_a_file_leaves_no_half_output(walk: StageW
     walk.reach(stage)
     walk.age(stage)
     old = {out: walk.state(out) for out in stage.outputs}
-    killed = walk.attempt(stage.arguments, largest_file=1000)
+    first = Path(stage.outputs[0])
+    killed = walk.attempt(stage.arguments, largest_file=1000, within=f"{first.parent}/.{first.name}.part")
     assert killed["status"] == -signal.SIGXFSZ, killed["printed"]
     halves = [path for left in walk.root.rglob(".*.part") for path in (left, *left.rglob("*")) if path.is_file()]
     assert max(path.stat().st_size for path in halves) == 1000

@@ -1,6 +1,9 @@
 """What engines do with what they are given, and what they leave."""
 
 import os
+import socket
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -102,3 +105,14 @@ def test_rows_that_are_judged_in_pieces_have_the_same_verdict(tmp_path, monkeypa
         tables = sorted(workspace.root.rglob("*.parquet"))
         found.append([(workspace.reports / "validation.json").read_bytes(), *map(pq.read_table, tables)])
     assert found[0] == found[1]
+
+
+def test_what_a_killed_run_left_in_scratch_goes_and_what_a_running_one_has_stays(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = {number: f"{engines.NAME}{socket.gethostname()}-{number}-x" for number in (dead.pid, os.getpid())}
+    for name in names.values():
+        (tmp_path / name).mkdir()
+    with engines.opened(EngineParams(scratch=str(tmp_path))):
+        assert not (tmp_path / names[dead.pid]).exists()
+    assert [path.name for path in tmp_path.iterdir()] == [names[os.getpid()]]

@@ -45,11 +45,12 @@ def url(bound: socket.socket) -> str:
 class Listening(uvicorn.Server):
     """A uvicorn server that stays for a while after it was told to end, and then ends without an error."""
 
-    def __init__(self, app: FastAPI, drain: float, on_end: Callable[[], None]) -> None:
+    def __init__(self, app: FastAPI, drain: float, on_start: Callable[[], None], on_end: Callable[[], None]) -> None:
         """Serve an application.
 
         Args:
             app: the application.
+            on_start: called once connections are taken.
             drain: seconds for which requests are still taken after SIGTERM, so that load balancers can turn away.
             on_end: called when it is told to end, before that.
         """
@@ -61,7 +62,13 @@ class Listening(uvicorn.Server):
             timeout_graceful_shutdown=LONGEST_END,
         )
         super().__init__(config)
-        self._drain, self._on_end = drain, on_end
+        self._drain, self._on_start, self._on_end = drain, on_start, on_end
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM or SIGINT: leave slowly; a second one at once."""

@@ -5,19 +5,26 @@ without ever being in this process as a whole.
 """
 
 import math
+import os
+import shutil
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Protocol
 
 import ibis.expr.types as ir
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EngineParams
 from bakeoff.stages.files import full_disk
+
+NAME = "bakeoff-"
+"""What directories for what is in between are called, then by machine and process."""
 
 BLOCK_ROWS = 1024 * 1024
 """Rows that this process holds at a time, and of a row group or a part of what is written."""
@@ -69,8 +76,10 @@ def opened(params: EngineParams) -> Iterator[Engine]:
     Raises:
         BakeoffError: Spark is asked for and it, Java or the cluster is not there; scratch can't be written.
     """
+    own = f"{NAME}{socket.gethostname()}-"
+    _clear(Path(params.scratch or gettempdir()), own)
     try:
-        scratch = TemporaryDirectory(dir=params.scratch, prefix="bakeoff-")
+        scratch = TemporaryDirectory(dir=params.scratch, prefix=f"{own}{os.getpid()}-")
     except OSError as error:
         raise BakeoffError(
             f"engine.scratch {params.scratch} can't be written ({error.strerror}): name a directory that exists, or "
@@ -99,6 +108,14 @@ def _told_of_a_full_disk(scratch: Path) -> Iterator[None]:
         if told is None or isinstance(error, BakeoffError):
             raise
         raise told from error
+
+
+def _clear(folder: Path, own: str) -> None:
+    """Remove what killed runs of this machine left: as large as the tables, and of use to nobody."""
+    for left in folder.glob(f"{own}*-*"):
+        number = left.name.removeprefix(own).partition("-")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def loaded(engine: Engine, name: str, table: pa.Table) -> ir.Table:

@@ -93,10 +93,14 @@ def run(workspace: Workspace, options: Options) -> None:
         def on_end() -> None:
             service.draining = True
 
+        def on_start() -> None:
+            print(
+                f"{service.model.name} answers on {url(bound)}; {url(bound)}/docs says what can be asked.", flush=True
+            )
+
         app = create_app(service, version("bakeoff"), follow)
         settle()
-        print(f"{service.model.name} answers on {url(bound)}; {url(bound)}/docs says what can be asked.", flush=True)
-        Listening(app, options.drain, on_end).run(sockets=[bound])
+        Listening(app, options.drain, on_start, on_end).run(sockets=[bound])
 
 
 def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | None]":
