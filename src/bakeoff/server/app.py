@@ -81,7 +81,9 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         model = service.model
         return _json(await service.batcher.ask(model, model.vocabulary.question(query)))
 
-    @app.post("/recommend/batch", response_model=BatchAnswer, summary="Lists for several queries")
+    refused: dict[int | str, dict[str, Any]] = {422: _REFUSALS[422]}
+
+    @app.post("/recommend/batch", response_model=BatchAnswer, responses=refused, summary="Lists for several queries")
     async def recommend_batch(request: BatchRequest) -> Response:
         """One answer per query, in their order; a query that can't be answered is refused alone."""
         model = service.model
@@ -96,7 +98,7 @@ def _add_questions(app: FastAPI, service: Service) -> None:
 
 
 def _add_items(app: FastAPI, service: Service) -> None:
-    not_found: dict[int | str, dict[str, Any]] = {404: _REFUSALS[404]}
+    not_found: dict[int | str, dict[str, Any]] = {status: _REFUSALS[status] for status in (404, 422)}
 
     @app.get("/items/{item_id}", response_model=ItemInfo, responses=not_found, summary="An item")
     async def item(item_id: str) -> Response:
