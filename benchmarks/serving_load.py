@@ -261,7 +261,7 @@ def markdown(arguments: argparse.Namespace, about: Mapping[str, Any], rows: list
         f"{title}: {served}, search {about['search']}. One server process and wrk on {cores} cores, loopback, "
         f"connections kept; {arguments.seconds} s each. Load average of the machine meanwhile, all included: "
         f"{os.getloadavg()[1]:.1f}. {BAR} This run's largest p95 at {PROMOTED_AT} clients is "
-        f"{under['slowest']:.1f} ms: {'met' if under['slowest'] <= BAR_MS else 'not met'}, on a machine this busy.",
+        f"{under['slowest']:.1f} ms: {'met' if under['slowest'] <= BAR_MS else 'not met'}.",
         "| queries | clients | requests/s | p50, ms | p95, ms | p99, ms | failed | server's CPU per request, ms |\n"
         "|---|---|---|---|---|---|---|---|\n" + "\n".join(rows),
         f"`{second}` promoted while {PROMOTED_AT} clients asked by user id for {under['seconds']:.0f} s: "
