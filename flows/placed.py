@@ -21,6 +21,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.utilities.callables import parameter_schema
+from ruamel.yaml import YAML
 
 from child import ChildError, Log, run_child
 from clones import clone
@@ -29,13 +30,8 @@ from placed_run import FLOW, HEARTBEAT_SECONDS, START, greeting
 from shipment import explained
 
 LOCK = "requirements.lock"
-
-# As in prefect.yaml: Prefect fills in BAKEOFF_HOME on the worker, so that the server knows no path.
-_CHECK = 'test -d "$BAKEOFF_HOME" || { echo "start the worker with BAKEOFF_HOME=DIRECTORY OF THE PROJECT"; exit 1; }'
-_PULL: list[dict[str, Any]] = [
-    {"prefect.deployments.steps.run_shell_script": {"script": f"sh -c '{_CHECK}'"}},
-    {"prefect.deployments.steps.set_working_directory": {"directory": "{{ $BAKEOFF_HOME }}"}},
-]
+DEPLOYMENTS = Path(__file__).resolve().parents[1] / "prefect.yaml"
+"""Whose `pull` says where a worker finds the project."""
 
 
 @flow(name=FLOW)
@@ -142,7 +138,7 @@ def deploy(pool: str) -> None:
             description="One stage of the pipeline, when a run elsewhere asks for it.",
             entrypoint=f"flows/placed.py:{placed.fn.__name__}",
             work_pool_name=pool,
-            pull_steps=_PULL,
+            pull_steps=YAML(typ="safe").load(DEPLOYMENTS)["pull"],
             job_variables=variables,
             parameter_openapi_schema=parameter_schema(placed).model_dump_for_openapi(),
             enforce_parameter_schema=True,
