@@ -5,21 +5,20 @@ size, as `local-cluster` of two executors. Writes benchmarks/results/tables.md.
 """
 
 import argparse
+import math
 import os
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 from memory import DAY, ROOT, as_text, measured
 from pyarrow import csv
 from ruamel.yaml import YAML
+from scaling.measuring import Limits, run_stage
+from scaling.pipeline import Stage
 
 from bakeoff.params import load_params
 from bakeoff.workspace import Workspace
@@ -47,7 +46,9 @@ def main() -> None:
             for engine in (duckdb, *([SPARK] if is_smallest and not arguments.no_spark else [])):
                 write_params(workspace, engine)
                 for stage in ("validate", "split"):
-                    seconds, peak = (measured if engine is duckdb else measured_tree)([stage], workspace)
+                    seconds, peak = (
+                        measured([stage], workspace) if engine is duckdb else measured_tree(stage, workspace)
+                    )
                     rows.append(f"| {engine['name']} | {events:,} | {stage} | {seconds:.0f} | {peak / 2**30:.2f} |")
                     print(rows[-1], flush=True)
     RESULTS.write_text(page(arguments, rows), encoding="utf-8")
@@ -103,42 +104,13 @@ def write_params(workspace: Workspace, engine: dict[str, Any]) -> None:
         YAML(typ="safe").dump(values, file)
 
 
-def measured_tree(arguments: list[str], workspace: Workspace) -> tuple[float, int]:
-    """Seconds of `bakeoff` with these arguments and the largest sum of resident memory of its processes, in bytes."""
-    start = time.perf_counter()
-    with (workspace.root / "log").open("w") as log:
-        child = subprocess.Popen([Path(sys.executable).parent / "bakeoff", *arguments], cwd=workspace.root, stderr=log)
-        peak = 0
-        ended = threading.Event()
-
-        def watch() -> None:
-            nonlocal peak
-            while not ended.wait(0.5):
-                peak = max(peak, resident(child.pid))
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        code = child.wait()
-        ended.set()
-        watcher.join()
-    if code:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{(workspace.root / 'log').read_text()[-2000:]}")
-    return time.perf_counter() - start, peak
-
-
-def resident(pid: int) -> int:
-    total = 0
-    try:
-        top = psutil.Process(pid)
-        processes = [top, *top.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0
-    for process in processes:
-        try:
-            total += process.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return total
+def measured_tree(stage: str, workspace: Workspace) -> tuple[float, int]:
+    """Seconds of a stage and the largest sum of resident memory of its processes, in bytes."""
+    limits = Limits(memory=sys.maxsize, seconds=math.inf, threads=2)
+    found = run_stage(Stage(stage, ("bakeoff", stage), ()), workspace.root, limits)
+    if found.failed:
+        raise SystemExit(f"{stage} {found.note}")
+    return found.wall, found.memory
 
 
 if __name__ == "__main__":
