@@ -14,6 +14,7 @@ from bakeoff.params import EngineParams, parse_params
 from bakeoff.stages import engine as engines
 from bakeoff.stages import validate
 from bakeoff.stages.engine import opened
+from bakeoff.stages.scratch import NAME
 from bakeoff.validation import blocks
 from bakeoff.validation.reader import read_csv
 from bakeoff.workspace import Workspace
@@ -110,7 +111,7 @@ def test_rows_that_are_judged_in_pieces_have_the_same_verdict(tmp_path, monkeypa
 def test_what_a_killed_run_left_in_scratch_goes_and_what_a_running_one_has_stays(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    names = {number: f"{engines.NAME}{socket.gethostname()}-{number}-x" for number in (dead.pid, os.getpid())}
+    names = {number: f"{NAME}{socket.gethostname()}-{number}-x" for number in (dead.pid, os.getpid())}
     for name in names.values():
         (tmp_path / name).mkdir()
     with engines.opened(EngineParams(scratch=str(tmp_path))):

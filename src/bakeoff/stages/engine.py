@@ -5,26 +5,17 @@ without ever being in this process as a whole.
 """
 
 import math
-import os
-import shutil
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Protocol
 
 import ibis.expr.types as ir
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bakeoff.errors import BakeoffError
 from bakeoff.params import EngineParams
-from bakeoff.stages.files import full_disk
-
-NAME = "bakeoff-"
-"""What directories for what is in between are called, then by machine and process."""
+from bakeoff.stages.scratch import scratch_directory
 
 BLOCK_ROWS = 1024 * 1024
 """Rows that this process holds at a time, and of a row group or a part of what is written."""
@@ -76,46 +67,18 @@ def opened(params: EngineParams) -> Iterator[Engine]:
     Raises:
         BakeoffError: Spark is asked for and it, Java or the cluster is not there; scratch can't be written.
     """
-    own = f"{NAME}{socket.gethostname()}-"
-    _clear(Path(params.scratch or gettempdir()), own)
-    try:
-        scratch = TemporaryDirectory(dir=params.scratch, prefix=f"{own}{os.getpid()}-")
-    except OSError as error:
-        raise BakeoffError(
-            f"engine.scratch {params.scratch} can't be written ({error.strerror}): name a directory that exists, or "
-            "null for the system's."
-        ) from None
     # Each engine is imported where it is asked for: few have Spark.
-    with scratch as folder, _told_of_a_full_disk(Path(folder)):
+    with scratch_directory(params) as scratch:
         if params.name == "spark":
             from bakeoff.stages.engine_spark import spark_engine
 
-            with spark_engine(params, Path(folder)) as spark:
+            with spark_engine(params, scratch) as spark:
                 yield spark
         else:
             from bakeoff.stages.engine_duckdb import duckdb_engine
 
-            with duckdb_engine(params, Path(folder)) as duckdb:
+            with duckdb_engine(params, scratch) as duckdb:
                 yield duckdb
-
-
-@contextmanager
-def _told_of_a_full_disk(scratch: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        told = full_disk(error, scratch)
-        if told is None or isinstance(error, BakeoffError):
-            raise
-        raise told from error
-
-
-def _clear(folder: Path, own: str) -> None:
-    """Remove what killed runs of this machine left: as large as the tables, and of use to nobody."""
-    for left in folder.glob(f"{own}*-*"):
-        number = left.name.removeprefix(own).partition("-")[0]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def loaded(engine: Engine, name: str, table: pa.Table) -> ir.Table:
@@ -151,6 +114,11 @@ def in_blocks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[
                 held, count, empty = [], 0, False
     if held or empty:
         yield _together(held, schema)
+
+
+def part_name(number: int) -> str:
+    """Of a file in a directory of parts, which sort by their numbers."""
+    return f"part-{number:05d}.parquet"
 
 
 def num_blocks(num_rows: int) -> int:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EngineParams
 from bakeoff.spark import spark_session
-from bakeoff.stages.engine import in_blocks, num_blocks
+from bakeoff.stages.engine import in_blocks, num_blocks, part_name, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -83,11 +83,11 @@ class SparkEngine:
     def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
         """See `Engine`. Parts are ranges of the first column of `order`, so that they are the same in every run."""
         first = table[order[0]]
-        sizes = table.aggregate(rows=table.count(), last=first.max()).to_pyarrow().to_pylist()[0]
+        (sizes,) = rows_of(table.aggregate(rows=table.count(), last=first.max()))
         path.mkdir()
         if not sizes["rows"]:
             empty = table.select(*columns.values()).schema().to_pyarrow().empty_table()
-            pq.write_table(empty.rename_columns(list(columns)), path / _part_name(0), compression=codec)
+            pq.write_table(empty.rename_columns(list(columns)), path / part_name(0), compression=codec)
             return
         num_parts = num_blocks(sizes["rows"])
         width = ceil((sizes["last"] + 1) / num_parts)
@@ -101,15 +101,11 @@ class SparkEngine:
         writer.partitionBy(PART).parquet(_url(beside))
         for folder in beside.glob(f"{PART}=*".replace(" ", "*")):
             (file,) = folder.glob("*.parquet")
-            file.rename(path / _part_name(int(folder.name.rpartition("=")[2])))
+            file.rename(path / part_name(int(folder.name.rpartition("=")[2])))
         shutil.rmtree(beside)
 
     def _frame(self, table: ir.Table) -> "DataFrame":
         return self.session.sql(self.connection.compile(table))
-
-
-def _part_name(number: int) -> str:
-    return f"part-{number:05d}.parquet"
 
 
 def _url(path: Path) -> str:

@@ -47,7 +47,7 @@ def written(path: Path) -> Iterator[Path]:
         BakeoffError: the disk is full; the old file stays.
     """
     beside = path.with_name(f".{path.name}.part")
-    with _told_of_a_full_disk(path):
+    with told_of_a_full_disk(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _remove(beside)  # what a killed run left, or a link, through which nothing is written
@@ -68,7 +68,7 @@ def replaced(directory: Path) -> Iterator[Path]:
         BakeoffError: the disk is full; the old directory stays.
     """
     new = directory.with_name(f".{directory.name}.part")
-    with _told_of_a_full_disk(directory):
+    with told_of_a_full_disk(directory):
         try:
             _remove(new)
             new.mkdir(parents=True)
@@ -109,7 +109,15 @@ def full_disk(error: BaseException, path: Path) -> BakeoffError | None:
 
 
 @contextmanager
-def _told_of_a_full_disk(path: Path) -> Iterator[None]:
+def told_of_a_full_disk(path: Path) -> Iterator[None]:
+    """Whatever goes wrong within because the disk is full is told in words for people; all else as it was.
+
+    Args:
+        path: what is being written.
+
+    Raises:
+        BakeoffError: the disk is full.
+    """
     try:
         yield
     except Exception as error:

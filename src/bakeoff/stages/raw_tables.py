@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bakeoff.stages.engine import BLOCK_ROWS, Engine
+from bakeoff.stages.engine import BLOCK_ROWS, Engine, part_name
 from bakeoff.validation.reader import RawTable
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def stored(
         columns = {"row": pa.array(rows), "line": pa.array(raw.lines)}
         for prefix, table in ((RAW, raw.columns), (TYPED, subject.typed), (FACT, subject.facts)):
             columns |= _numbered(prefix, table)
-        pq.write_table(pa.table(columns), folder / f"part-{number:05d}.parquet", row_group_size=BLOCK_ROWS)
+        pq.write_table(pa.table(columns), folder / part_name(number), row_group_size=BLOCK_ROWS)
         num_rows += len(raw)
     return Stored(
         raw.file,

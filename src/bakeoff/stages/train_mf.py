@@ -1,8 +1,6 @@
 """Stage `train_mf`: split → models/mf."""
 
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.trainer import MFTrainer
@@ -10,6 +8,7 @@ from bakeoff.params import Params
 from bakeoff.preparation.histories import Queries
 from bakeoff.spark import spark_session
 from bakeoff.stages.prepared import Prepared
+from bakeoff.stages.scratch import scratch_directory
 from bakeoff.stages.training import train_contender
 from bakeoff.workspace import Workspace
 
@@ -34,11 +33,11 @@ def run(params: Params, workspace: Workspace) -> None:
 def _run_on_spark(params: Params, workspace: Workspace) -> None:
     """All iterations count as one epoch, so that validation still measures what is kept."""
     with (
-        TemporaryDirectory(dir=params.engine.scratch, prefix="bakeoff-") as scratch,
-        spark_session(params.engine, Path(scratch), "mf.solver", "auto") as session,
+        scratch_directory(params.engine) as scratch,
+        spark_session(params.engine, scratch, "mf.solver", "auto") as session,
     ):
         # Each iteration rests on those before it: without a place to cut this chain, some tens overflow the stack.
-        session.sparkContext.setCheckpointDir(Path(scratch).resolve().as_uri())
+        session.sparkContext.setCheckpointDir(scratch.resolve().as_uri())
 
         def build_there(prepared: Prepared, queries: Queries, params: Params) -> MFTrainer:
             factorise = partial(MLlibALS, session=session)
