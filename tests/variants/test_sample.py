@@ -1,7 +1,8 @@
 import numpy as np
 from small_prepared import world
 
-from bakeoff.variants.sample import draw_users, held_out_of_users, of_how_many, of_users
+from bakeoff.preparation.sampling import draw_users
+from bakeoff.variants.sample import held_out_of_users, of_how_many, of_users
 
 
 def test_all_users_are_drawn_where_there_are_no_more_than_asked_for():

@@ -32,9 +32,14 @@ def score_blocks(
     catalogue = np.ascontiguousarray(retriever.item_embeddings, np.float32)
     num_items = len(catalogue)
     tiles = _filled(catalogue)
-    for part, block in queries.blocks(max(1, min(users_per_block, SCORES_PER_BLOCK // max(num_items, 1)))):
+    for part, block in queries.blocks(users_at_once(users_per_block, num_items)):
         embedded = np.ascontiguousarray(retriever.embed_queries(block), np.float32)
         yield part, (_filled(embedded) @ tiles.T)[: len(block), :num_items]
+
+
+def users_at_once(at_most: int, num_items: int) -> int:
+    """Users, one at least, whose scores of a catalogue of this size take no more than 64 MiB."""
+    return max(1, min(at_most, SCORES_PER_BLOCK // max(num_items, 1)))
 
 
 def pair_scores(

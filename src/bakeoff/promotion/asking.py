@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluation import accuracy
 from bakeoff.evaluation.ranking import TopLists
+from bakeoff.evaluation.scoring import users_at_once
 from bakeoff.models.raw_features import raw_features
 from bakeoff.preparation.features import TableEncoding
 from bakeoff.preparation.histories import PAD, Histories
-
-SCORES_PER_BLOCK = 1 << 24
-"""64 MiB of float32: users are asked about in blocks of that many scores."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class Asker:
     def _blocks(self, served: Served, told: Histories) -> list[NDArray[np.int64]]:
         """Rows to ask about together: those with histories of a length, which then need little padding."""
         num_items = int(served.module.item_embeddings.shape[0])
-        size = max(1, min(self._users_per_block, SCORES_PER_BLOCK // max(num_items, 1)))
+        size = users_at_once(self._users_per_block, num_items)
         order = np.argsort(told.lengths, kind="stable")
         return [order[start : start + size] for start in range(0, len(order), size)]
 

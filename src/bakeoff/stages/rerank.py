@@ -14,10 +14,11 @@ from bakeoff.evaluation import accuracy, measures
 from bakeoff.evaluation.folding import spurious_at_k
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.evaluation.reranking import rerank
-from bakeoff.evaluation.scoring import SCORES_PER_BLOCK
+from bakeoff.evaluation.scoring import users_at_once
 from bakeoff.models.retriever import Retriever
 from bakeoff.params import EvaluateParams, Params
 from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.preparation.sampling import draw_users
 from bakeoff.stages.cost import measure
 from bakeoff.stages.evaluation_files import chosen_ids
 from bakeoff.stages.files import replaced, write_json
@@ -25,7 +26,7 @@ from bakeoff.stages.prepared import Prepared, load_held_out, load_prepared
 from bakeoff.stages.retrievers import Load, load_fitting
 from bakeoff.stages.skipped import why_skipped
 from bakeoff.variants.relatedness import Relatedness, fit_relatedness
-from bakeoff.variants.sample import draw_users, of_how_many
+from bakeoff.variants.sample import of_how_many
 from bakeoff.workspace import Workspace
 
 RETRIEVER, SCORER = "mf", "softmax"
@@ -145,7 +146,7 @@ def _measure(
 ) -> dict[str, PerUser]:
     """By system, accuracy metrics and spurious@10 of each user."""
     spurious = {system.name: np.full(len(question.users), np.nan) for system in systems}
-    size = max(1, min(settings.users_per_block, SCORES_PER_BLOCK // max(len(relatedness.item_embeddings), 1)))
+    size = users_at_once(settings.users_per_block, len(relatedness.item_embeddings))
     for start in range(0, len(question.users), size):
         part = slice(start, start + size)
         related = relatedness.of(question.users[part])

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.preparation.sampling import draw_users
+
 SELECTION_METRIC = "ndcg@10"
 """On validation; higher is better."""
 
@@ -22,6 +24,4 @@ def validated_users(lengths: NDArray[np.integer], seed: int) -> NDArray[np.int64
         seed: of the sample.
     """
     users = np.flatnonzero(lengths)
-    if len(users) <= MOST_VALIDATED:
-        return users
-    return np.sort(np.random.default_rng(seed).choice(users, MOST_VALIDATED, replace=False))
+    return users[draw_users(len(users), MOST_VALIDATED, seed)]

@@ -14,13 +14,14 @@ from rich.progress import track
 from bakeoff.evaluation.accuracy import num_relevant
 from bakeoff.evaluation.asking import Answers
 from bakeoff.params import Params
+from bakeoff.preparation.sampling import draw_users
 from bakeoff.stages.cost import measure
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.prepared import Prepared, load_held_out, load_prepared
 from bakeoff.variants.groups import STUDY, Data, Group, Skipped, check_group, make_group
 from bakeoff.variants.measuring import PerUser, intervals_of
 from bakeoff.variants.plan import Answered, Plan, plan_on_test, plan_on_validation
-from bakeoff.variants.sample import draw_users, held_out_of_users, of_how_many, of_users
+from bakeoff.variants.sample import held_out_of_users, of_how_many, of_users
 from bakeoff.variants.variant import Variant
 from bakeoff.workspace import Workspace
 

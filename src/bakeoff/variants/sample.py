@@ -8,13 +8,6 @@ from numpy.typing import NDArray
 from bakeoff.stages.prepared import HeldOut, Prepared
 
 
-def draw_users(num_users: int, count: int, seed: int) -> NDArray[np.int64]:
-    """At most `count` of the numbers below `num_users`, ascending; all of them if they are no more."""
-    if num_users <= count:
-        return np.arange(num_users)
-    return np.sort(np.random.default_rng(seed).choice(num_users, count, replace=False))
-
-
 def of_users(prepared: Prepared, users: NDArray[np.int64]) -> Prepared:
     """The split of these users, warm ones first as before; the catalogue stays, with the counts of their events.
 
