@@ -48,7 +48,7 @@ def _receive(connection: Connection) -> Any:
 
 
 def _serve(connection: Connection, tasks: list[Callable[[], Any]]) -> None:
-    threading.Thread(target=_end_with_parent, args=(connection,), daemon=True).start()
+    end_with_parent(connection)
     for task in tasks:
         try:
             connection.send(task())
@@ -57,9 +57,17 @@ def _serve(connection: Connection, tasks: list[Callable[[], Any]]) -> None:
             return
 
 
-def _end_with_parent(connection: Connection) -> None:
-    """Nothing is ever said on the line: it ends when the other side does, whatever killed it."""
-    try:
-        connection.recv()
-    except (EOFError, OSError):
-        os._exit(1)
+def end_with_parent(connection: Connection) -> None:
+    """From now on this process ends when the one at the other side of the line does, whatever killed it.
+
+    Args:
+        connection: on which the other side never says anything.
+    """
+
+    def wait() -> None:
+        try:
+            connection.recv()
+        except (EOFError, OSError):
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -18,6 +18,7 @@ from typing import cast
 
 from bakeoff.cores import num_cores
 from bakeoff.errors import BakeoffError
+from bakeoff.growth.processes import end_with_parent
 from bakeoff.params import Params, parse_params
 from bakeoff.stages.files import full_disk
 from bakeoff.workspace import Workspace
@@ -178,7 +179,7 @@ class _Worker:
 
 def serve(connection: Connection, task: Task) -> None:
     """Be a worker: join the others, train, tell how it ended. The process ends here."""
-    threading.Thread(target=_end_with_parent, args=(connection,), daemon=True).start()
+    end_with_parent(connection)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it hears it, and ends it
     os.environ.update(environment(task))
     answer: BakeoffError | None = None
@@ -235,13 +236,6 @@ def _tell(connection: Connection, answer: BakeoffError | None) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0 if answer is None else 1)
-
-
-def _end_with_parent(connection: Connection) -> None:
-    """Nothing is ever said on the line: it ends when the other side does, whatever killed it."""
-    with suppress(EOFError, OSError):
-        connection.recv()
-    os._exit(1)
 
 
 def free_ports(count: int) -> list[int]:
