@@ -91,18 +91,16 @@ def _was_skipped(metrics: Path) -> bool:
     return metrics.exists() and "skipped" in json.loads(metrics.read_text(encoding="utf-8"))
 
 
-def _most_popular(items: pd.DataFrame, at_most: int) -> NDArray[np.int64]:
-    """Items with most train and validation events, by index; equal ones by index."""
-    counts = items["fit_count"].to_numpy(np.int64)
-    return np.sort(np.argsort(-counts, kind="stable")[:at_most])
+def _most_popular(items: pd.DataFrame, at_most: int, usable: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    """Items, or usable ones, with most train and validation events, by index; equal ones by index."""
+    order = np.argsort(-items["fit_count"].to_numpy(np.int64), kind="stable")
+    return np.sort(order[:at_most] if usable is None else order[usable[order]][:at_most])
 
 
 def _on_the_map(items: pd.DataFrame, unit: NDArray[np.float32], at_most: int) -> NDArray[np.int64]:
     """Items with most train and validation events, by index; without those that have no event or no direction."""
-    counts = items["fit_count"].to_numpy(np.int64)
-    order = np.argsort(-counts, kind="stable")
-    usable = order[(counts[order] > 0) & unit[order].any(axis=1)]
-    return np.sort(usable[:at_most])
+    usable = (items["fit_count"].to_numpy(np.int64) > 0) & unit.any(axis=1)
+    return _most_popular(items, at_most, usable)
 
 
 def _neighbours_table(items: pd.DataFrame, neighbours: TopLists) -> pa.Table:

@@ -98,12 +98,6 @@ class ImplicitALS:
         self._solve_items()
         return self._solve_users()
 
-    def restore(self, user_embeddings: Matrix, item_embeddings: Matrix, item_spectrum: Matrix) -> None:
-        """Stand where training stood when its attributes were these; they are copied."""
-        self.user_embeddings = np.array(user_embeddings)
-        self.item_embeddings = np.array(item_embeddings)
-        self.item_spectrum = np.array(item_spectrum)
-
     def _solve_users(self) -> float:
         self.item_spectrum, loss = self._solve(self._users, self.user_embeddings, self._items, self.item_embeddings)
         return loss

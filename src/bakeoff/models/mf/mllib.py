@@ -125,12 +125,6 @@ class MLlibALS:
             blocks.rotate(self.user_embeddings, basis)
         return self._loss()
 
-    def restore(self, user_embeddings: Matrix, item_embeddings: Matrix, item_spectrum: Matrix) -> None:
-        """Stand where training stood when its attributes were these; they are copied."""
-        self.user_embeddings = np.array(user_embeddings)
-        self.item_embeddings = np.array(item_embeddings)
-        self.item_spectrum = np.array(item_spectrum)
-
     @staticmethod
     def _fill(embeddings: Matrix, factors: Any, scale: float) -> None:
         """Take MLlib's factors, `id` and `features`, in any order; rows without events stay 0."""

@@ -14,7 +14,7 @@ from bakeoff.params import MFParams
 from bakeoff.preparation.histories import Histories
 
 STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
-"""What an epoch changes in ImplicitALS, in the order in which its `restore` takes it."""
+"""What an epoch changes in ImplicitALS."""
 
 Factorise = Callable[[Histories, int, MFParams, int], "ImplicitALS | MLlibALS"]
 """Histories, number of items, settings and seed → factors in training."""
@@ -62,7 +62,8 @@ class MFTrainer:
                     f"The checkpoint of mf has {name} of shape {found} where {expected} is needed: it is of another "
                     "split or of other settings. Delete it, and train from the start."
                 )
-        self._als.restore(*(state[name] for name in STATE))
+        for name in STATE:
+            setattr(self._als, name, np.array(state[name]))
 
     @property
     def num_parameters(self) -> int:
