@@ -29,6 +29,9 @@ from bakeoff.stages.files import write_json, write_text, written
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = ROOT / "benchmarks/settings/scale.yaml"
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+CATALOGUES = (1_000, 100_000, 1_000_000)
+"""Items on which the stages run beside, with INTERACTIONS each."""
+INTERACTIONS = 1_000_000
 SMALLEST = 2_000
 """Interactions of a data set that costs what starting costs, and little else."""
 
@@ -55,15 +58,15 @@ def main() -> int:
     limits = Limits(int(arguments.memory * 2**30), arguments.hours * 3600, arguments.threads)
     sources = Sources(settings=arguments.settings)
     smallest = measure_size(size_of(SMALLEST), sources, arguments.workspace, limits, arguments.retry)
-    runs: dict[Size, Mapping[str, Measured]] = {}
-    for interactions in sorted(set(arguments.sizes)):
-        size = size_of(interactions)
-        runs[size] = measure_size(size, sources, arguments.workspace, limits, arguments.retry)
+    runs, catalogues = (
+        {size: measure_size(size, sources, arguments.workspace, limits, arguments.retry) for size in sizes}
+        for sizes in _sizes(arguments)
+    )
     drawn = arguments.page.with_suffix(".svg")
     write_text(drawn, picture(runs))
-    write_text(arguments.page, page(runs, smallest, limits, _command(arguments), drawn.name))
+    write_text(arguments.page, page(runs, catalogues, smallest, limits, _command(arguments), drawn.name))
     print(f"Written: {arguments.page}, {drawn}")
-    return int(any(run.failed for stages in runs.values() for run in stages.values()))
+    return int(any(run.failed for stages in (runs | catalogues).values() for run in stages.values()))
 
 
 def measure_size(size: Size, sources: Sources, workspace: Path, limits: Limits, retry: bool) -> dict[str, Measured]:
@@ -71,7 +74,7 @@ def measure_size(size: Size, sources: Sources, workspace: Path, limits: Limits, 
 
     A run with other settings or limits than the one that was kept starts anew.
     """
-    folder = workspace / str(size.interactions)
+    folder = workspace / _name(size)
     about = {"params": sources.params, "limits": [limits.memory, limits.seconds, limits.threads], "seed": SEED}
     kept = _kept(folder, about)
     if retry:
@@ -87,6 +90,11 @@ def measure_size(size: Size, sources: Sources, workspace: Path, limits: Limits, 
             runs = {name: run.as_json() for name, run in (kept | found).items()}
             write_json(folder / MEASURED, {"about": about, "runs": runs})
     return found
+
+
+def _name(size: Size) -> str:
+    usual = size == size_of(size.interactions)
+    return str(size.interactions) if usual else f"{size.interactions}-{size.items}"
 
 
 def _measure(stage: Stage, found: Mapping[str, Measured], folder: Path, limits: Limits) -> Measured:
@@ -145,12 +153,23 @@ def _say(stage: Stage, run: Measured, kept: bool) -> None:
 def _command(arguments: argparse.Namespace) -> str:
     """What makes this page again; the workspace is a reader's own."""
     options: list[str] = []
-    if tuple(arguments.sizes) != SIZES:
-        options += ["--sizes", *map(str, arguments.sizes)]
+    for name, usual in (("sizes", SIZES), ("catalogues", CATALOGUES)):
+        given = getattr(arguments, name)
+        if tuple(given) != usual:
+            options += [f"--{name}", *map(str, given)]
     for name, usual in (("threads", THREADS), ("memory", MEMORY_GIB), ("hours", HOURS)):
         if getattr(arguments, name) != usual:
             options += [f"--{name}", f"{getattr(arguments, name):g}"]
     return f'make scale SCALE="{shlex.join(options)}"' if options else "make scale"
+
+
+def _sizes(arguments: argparse.Namespace) -> tuple[list[Size], list[Size]]:
+    """Data sets that grow in everything, and those that grow in items alone, the common one among both."""
+    sizes = [size_of(interactions) for interactions in sorted(set(arguments.sizes))]
+    catalogues = {size_of(INTERACTIONS, items) for items in arguments.catalogues}
+    if catalogues:
+        catalogues |= {size for size in sizes if size.interactions == INTERACTIONS}
+    return sizes, sorted(catalogues, key=lambda size: size.items)
 
 
 def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -158,7 +177,9 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         prog='make scale SCALE="…"', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--sizes", type=int, nargs="+", default=list(SIZES), metavar="N", help=f"interactions (default: {SIZES})")
+    add("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help=f"interactions (default: {SIZES})")
+    text = f"items, with {INTERACTIONS:,} interactions each; nothing: none (default: {CATALOGUES})"
+    add("--catalogues", type=int, nargs="*", default=CATALOGUES, metavar="N", help=text)
     add("--workspace", type=Path, default=ROOT / "artifacts/scale", help="kept between runs (artifacts/scale)")
     add("--settings", type=Path, default=SETTINGS, help="what differs from params.yaml (settings/scale.yaml)")
     add("--threads", type=int, default=THREADS, help=f"of every stage (default: {THREADS})")
@@ -167,11 +188,10 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--retry", action="store_true", help="run stages again that failed before")
     add("--page", type=Path, default=ROOT / "benchmarks/results/scale.md", help="where the page goes")
     arguments = parser.parse_args(given)
-    for interactions in arguments.sizes:
-        try:
-            size_of(interactions)
-        except ValueError as error:
-            parser.error(str(error))
+    try:
+        _sizes(arguments)
+    except ValueError as error:
+        parser.error(str(error))
     return arguments
 
 

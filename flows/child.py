@@ -143,14 +143,15 @@ def _lines(process: subprocess.Popen[bytes], deadline: float, stop: Event) -> It
                 raise InterruptedError
             if time.monotonic() > deadline:
                 raise TimeoutError
-            if selector.select(_POLL_SECONDS):
+            ended = process.poll() is not None  # asked before the pipe is: then all that it printed is in there
+            if selector.select(0 if ended else _POLL_SECONDS):
                 chunk = os.read(process.stdout.fileno(), 65536)
                 if not chunk:
                     break
                 *lines, rest = (rest + decoder.decode(chunk)).split("\n")
                 yield from filter(None, map(_clean, lines))
                 rest = rest[rest.rfind("\r", 0, -1) + 1 :]  # only a progress bar's last state is kept
-            elif process.poll() is not None:
+            elif ended:
                 break  # a process that left the group still holds the pipe: not waited for
     yield from filter(None, [_clean(rest)])
 

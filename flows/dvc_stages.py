@@ -4,7 +4,6 @@ import fcntl
 import json
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import Any
 from child import NEVER, ChildError, Log, read_output, run_child
 from recovery import keep_lock_files, recover
 
-DVC = (sys.executable, "-m", "dvc")
+DVC = ("dvc",)
 RUNNING = "Running stage '{}':"
 """What DVC says before it runs a stage's command."""
 Dag = Mapping[str, frozenset[str]]
@@ -34,7 +33,7 @@ _ADVICE = re.compile(
 
 
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|The disk is full")
-_KILLED = re.compile(r"exited with -9$", re.MULTILINE)
+_KILLED = re.compile(r"exited with (?:-9|137)$", re.MULTILINE)  # 137 by a shell that waits for what it runs
 _POLL_SECONDS = 0.5
 
 

@@ -1,10 +1,13 @@
 """What holds for all tests: no time limits, the order in which files start, and a PostgreSQL for those that ask."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from services.postgres import Postgres, running_postgres
+from warm_commands import warm_commands
+from xdist.scheduler import LoadScopeScheduling
 
 # Machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("project", deadline=None)
@@ -12,15 +15,29 @@ settings.load_profile("project")
 
 SLOWEST_FIRST = (
     "tests/pipeline/test_end_to_end.py",
-    "tests/faults/test_stages_under_fault.py",
+    "tests/flows/",
     "tests/services/test_local_stack.py",
+    "tests/faults/test_stages_under_fault.py",
     "tests/engines/",
     "tests/models/test_several_workers.py",
-    "tests/flows/",
     "tests/stages/test_train.py",
     "tests/stages/",
 )
 """A long file that starts last would keep one core waiting for the other."""
+
+TOGETHER = ("tests/flows/",)
+"""Tests of these directories run in one process: a Prefect server for each would cost more than the tests do."""
+
+
+class ByFile(LoadScopeScheduling):
+    """A file's tests run in one process, and so do those of a directory in TOGETHER."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((start for start in TOGETHER if nodeid.startswith(start)), nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,6 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, start in enumerate(SLOWEST_FIRST) if item.nodeid.startswith(start)), len(SLOWEST_FIRST))
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A directory of commands that start at once; see `warm_commands`."""
+    with warm_commands(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

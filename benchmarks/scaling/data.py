@@ -18,6 +18,8 @@ EVENTS_PER_ITEM = 100
 """On average, up to MOST_ITEMS items."""
 
 MOST_ITEMS = 1_000_000
+FEWEST_ITEMS = 5 * EVENTS_PER_USER
+"""The longest history has 4 × EVENTS_PER_USER events, which must find as many items, and some to spare."""
 
 ZIPF = 0.9
 """The item of rank r in its group is drawn as often as r^−0.9."""
@@ -71,16 +73,17 @@ class Made:
     item_groups: IntArray
 
 
-def size_of(interactions: int) -> Size:
-    """Users and items in proportion to the interactions.
+def size_of(interactions: int, items: int | None = None) -> Size:
+    """Users, and items unless they are given, in proportion to the interactions.
 
     Raises:
         ValueError: there are too few for every user to have its events.
     """
-    users, items = interactions // EVENTS_PER_USER, min(MOST_ITEMS, interactions // EVENTS_PER_ITEM)
-    # The longest history has 4 × EVENTS_PER_USER events, which must find as many items, and some to spare.
-    if items < 5 * EVENTS_PER_USER:
-        items = 5 * EVENTS_PER_USER
+    users = interactions // EVENTS_PER_USER
+    if items is None:
+        items = max(FEWEST_ITEMS, min(MOST_ITEMS, interactions // EVENTS_PER_ITEM))
+    if items < FEWEST_ITEMS:
+        raise ValueError(f"{items} items are too few for histories without repetition: it takes {FEWEST_ITEMS} or more")
     if users < GROUPS:
         raise ValueError(f"{interactions} interactions are too few: it takes {GROUPS * EVENTS_PER_USER} or more")
     return Size(interactions, users, items)

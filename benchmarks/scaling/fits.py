@@ -20,6 +20,9 @@ BAR, RANKING_BAR = 1.05, 1.0
 
 Cost = Callable[[Measured], float]
 
+Runs = Mapping[Size, Mapping[str, Measured]]
+"""Size → stage → what was measured, stages in the order in which they ran."""
+
 
 @dataclass(frozen=True)
 class Growth:
@@ -87,6 +90,16 @@ def growth(runs: Mapping[Size, Measured], smallest: Measured | None, cost: Cost,
         fixed=fixed,
         last=there[-1][1:] if there else None,
     )
+
+
+def stages_of(runs: Runs) -> list[str]:
+    """Those that ran at any size, in their order."""
+    return list(dict.fromkeys(stage for stages in runs.values() for stage in stages))
+
+
+def of_stage(runs: Runs, stage: str) -> dict[Size, Measured]:
+    """What a stage cost at each size at which it ran."""
+    return {size: stages[stage] for size, stages in runs.items() if stage in stages}
 
 
 def counts(run: Measured) -> bool:

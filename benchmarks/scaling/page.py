@@ -1,14 +1,24 @@
 """The page on how the pipeline grows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
-from bakeoff.growth.exponents import Exponent
+from scaling.catalogues import section as catalogues_section
 from scaling.data import EVENTS_PER_ITEM, EVENTS_PER_USER, MOST_ITEMS, Size, size_of
-from scaling.fits import BAR, RANKING_BAR, Growth, counts, family, growth, is_ranking, size_measure
+from scaling.fits import (
+    BAR,
+    RANKING_BAR,
+    Growth,
+    Runs,
+    counts,
+    family,
+    growth,
+    is_ranking,
+    of_stage,
+    size_measure,
+    stages_of,
+)
+from scaling.markdown import GIB, HOUR, NO_VALUE, cell, gib, interval, seconds, short, table
 from scaling.measuring import Limits, Measured
-
-Runs = Mapping[Size, Mapping[str, Measured]]
-"""Size → stage → what was measured, stages in the order in which they ran."""
 
 FORETOLD = (10**8, 10**9)
 NIGHT_HOURS = 8
@@ -16,21 +26,21 @@ WORKER_GIB = 64
 SPREAD = ("validate", "split", "train_mf", "train_softmax", "train_two_tower", "evaluate", "rerank")
 """Stages whose work lies in partitions of users or events: Spark's, or workers'."""
 
-NO_VALUE = "–"
-HOUR, GIB = 3600, 2**30
 
-
-def page(runs: Runs, smallest: Mapping[str, Measured], limits: Limits, command: str, picture: str) -> str:
+def page(
+    runs: Runs, catalogues: Runs, smallest: Mapping[str, Measured], limits: Limits, command: str, picture: str
+) -> str:
     """The page as Markdown.
 
     Args:
-        runs: what was measured.
+        runs: what was measured as everything grows.
+        catalogues: what was measured as items alone grow; of one size or none, nothing is told of them.
         smallest: the stages on next to no data.
         limits: that every stage had.
         command: what makes the page.
         picture: file name of the picture.
     """
-    stages = _stages(runs)
+    stages = stages_of(runs)
     grown = {stage: (_time(runs, smallest, stage), _memory(runs, smallest, stage)) for stage in stages}
     parts = [
         "# The pipeline at sizes that grow",
@@ -42,8 +52,9 @@ def page(runs: Runs, smallest: Mapping[str, Measured], limits: Limits, command: 
         _EXPONENTS,
         _exponents(runs, grown),
         _judged(grown),
+        catalogues_section(catalogues, smallest),
         "## Skipped or failed",
-        _notes(runs),
+        _notes({**runs, **catalogues}),
         "## At 10⁸ and 10⁹ interactions",
         _FORETOLD,
         _foretold(runs, smallest, grown),
@@ -95,12 +106,12 @@ def _sizes(runs: Runs) -> str:
                 f"{size.users:,}",
                 f"{size.items:,}",
                 f"{len(stages) - failed} of {len(stages)}",
-                _seconds(sum(run.wall for run in stages.values())),
-                _seconds(sum(run.cpu for run in stages.values())),
-                f"{_gib(stages[peak].memory)} (`{peak}`)" if peak else NO_VALUE,
+                seconds(sum(run.wall for run in stages.values())),
+                seconds(sum(run.cpu for run in stages.values())),
+                f"{gib(stages[peak].memory)} (`{peak}`)" if peak else NO_VALUE,
             ]
         )
-    return _table(["interactions", "users", "items", "stages run", "seconds", "CPU seconds", "peak memory, GiB"], rows)
+    return table(["interactions", "users", "items", "stages run", "seconds", "CPU seconds", "peak memory, GiB"], rows)
 
 
 def _exponents(runs: Runs, grown: Mapping[str, tuple[Growth, Growth]]) -> str:
@@ -111,17 +122,17 @@ def _exponents(runs: Runs, grown: Mapping[str, tuple[Growth, Growth]]) -> str:
         rows.append(
             [
                 f"`{stage}`{' †' if is_ranking(stage) else ''}",
-                *(_seconds(run.wall) if run and counts(run) else NO_VALUE for run in measured),
-                _interval(time.whole),
-                _interval(time.above),
-                _gib(memory.last[1]) if memory.last else NO_VALUE,
-                _interval(memory.whole),
-                _interval(memory.above),
+                *(seconds(run.cpu) if run and counts(run) else NO_VALUE for run in measured),
+                interval(time.whole),
+                interval(time.above),
+                gib(memory.last[1]) if memory.last else NO_VALUE,
+                interval(memory.whole),
+                interval(memory.above),
             ]
         )
-    heads = ["stage", *(f"s, {_short(size.interactions)}" for size in sizes)]
+    heads = ["stage", *(f"CPU s, {short(size.interactions)}" for size in sizes)]
     heads += ["time", "time above start", "GiB, last", "memory", "memory above start"]
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _judged(grown: Mapping[str, tuple[Growth, Growth]]) -> str:
@@ -146,15 +157,16 @@ def _notes(runs: Runs) -> str:
     rows = [
         [
             f"{size.interactions:,}",
+            f"{size.items:,}",
             f"`{stage}`",
             "failed" if run.failed else "skipped by itself",
-            _cell(run.note.removeprefix("skipped: ")),
+            cell(run.note.removeprefix("skipped: ")),
         ]
         for size, stages in runs.items()
         for stage, run in stages.items()
         if run.note
     ]
-    return _table(["interactions", "stage", "what", "why"], rows) if rows else "None."
+    return table(["interactions", "items", "stage", "what", "why"], rows) if rows else "None."
 
 
 def _foretold(runs: Runs, smallest: Mapping[str, Measured], grown: Mapping[str, tuple[Growth, Growth]]) -> str:
@@ -169,12 +181,12 @@ def _foretold(runs: Runs, smallest: Mapping[str, Measured], grown: Mapping[str, 
             if cpu is None or peak is None or time.last is None or not _goes_on(runs, stage):
                 continue
             last = runs[time.last[0]][stage]
-            seconds = cpu * last.wall / max(last.cpu, 1e-9)
-            wall, memory[stage] = wall + seconds, peak
+            took = cpu * last.wall / max(last.cpu, 1e-9)
+            wall, memory[stage] = wall + took, peak
             if family(stage) in SPREAD:
                 spread += cpu
             else:
-                alone += seconds
+                alone += took
         if not memory:
             return "Nothing was measured to start from."
         left = NIGHT_HOURS * HOUR - alone
@@ -197,7 +209,7 @@ def _foretold(runs: Runs, smallest: Mapping[str, Measured], grown: Mapping[str, 
         )
     heads = ["interactions", "users × items", "hours on 2 cores", "GiB on one machine", "CPU hours that spread"]
     heads += ["hours that stay", f"cores for {NIGHT_HOURS} hours", f"workers of {WORKER_GIB} GiB, for memory"]
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _goes_on(runs: Runs, stage: str) -> bool:
@@ -211,7 +223,7 @@ def _stages(runs: Runs) -> list[str]:
 
 
 def _time(runs: Runs, smallest: Mapping[str, Measured], stage: str) -> Growth:
-    return growth(_of(runs, stage), smallest.get(stage), lambda run: run.cpu, size_measure(stage))
+    return growth(of_stage(runs, stage), smallest.get(stage), lambda run: run.cpu, size_measure(stage))
 
 
 def _interactions(size: Size) -> float:
@@ -220,37 +232,4 @@ def _interactions(size: Size) -> float:
 
 
 def _memory(runs: Runs, smallest: Mapping[str, Measured], stage: str) -> Growth:
-    return growth(_of(runs, stage), smallest.get(stage), lambda run: float(run.memory), _interactions)
-
-
-def _of(runs: Runs, stage: str) -> dict[Size, Measured]:
-    return {size: stages[stage] for size, stages in runs.items() if stage in stages}
-
-
-def _interval(found: Exponent | None) -> str:
-    return NO_VALUE if found is None else f"{found.exponent:.2f} ({found.low:.2f} to {found.high:.2f})"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
-
-
-def _gib(value: float) -> str:
-    return f"{value / GIB:.2f}"
-
-
-def _short(number: int) -> str:
-    """100000 → 10⁵, 300000 → 3·10⁵."""
-    digits = len(str(number)) - 1
-    power = "10" + "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(digits))
-    factor = number / 10**digits
-    return power if factor == 1 else f"{factor:g}·{power}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+    return growth(of_stage(runs, stage), smallest.get(stage), lambda run: float(run.memory), _interactions)

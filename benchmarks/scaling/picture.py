@@ -6,8 +6,8 @@ from typing import Any
 
 import vl_convert
 
-from scaling.fits import counts, family
-from scaling.page import GIB, Runs
+from scaling.fits import Runs, counts, family
+from scaling.markdown import GIB
 
 
 def picture(runs: Runs) -> str:

@@ -203,10 +203,10 @@ def test_the_page_says_what_was_measured_what_failed_and_where_it_would_end():
         )
         for size in sizes(10**5, 10**6, 10**7)
     }
-    text = page(measured, {}, Limits(8 * 2**30, 3600, 2), "make scale", "scale.svg")
+    text = page(measured, {}, {}, Limits(8 * 2**30, 3600, 2), "make scale", "scale.svg")
     assert "| `validate` | 1.0 | 10 | 100 | 1.00 (1.00 to 1.00) | – | 100.00 |" in text
     assert "| `evaluate@mf` † | 1.0 | 100 | 10,000 | 1.00 (1.00 to 1.00) |" in text
-    assert "| 10,000,000 | `growth` | failed | ended: more than 8 GiB of memory |" in text
+    assert "| 10,000,000 | 100,000 | `growth` | failed | ended: more than 8 GiB of memory |" in text
     assert "too \\| many items" in text
     assert (
         "No stage's time has an exponent above 1.05 in interactions and 1 in users × items, of 3 that could be told."
@@ -214,6 +214,42 @@ def test_the_page_says_what_was_measured_what_failed_and_where_it_would_end():
     )
     # at 10⁹: 10⁴ s of validation; 10,000 s × 100 users × 10 items (the catalogue ends at 10⁶) of ranking, 2,778 h
     assert "| 1,000,000,000 | 25,000,000 × 1,000,000 | 2,781 |" in text
+    assert "## Catalogues" not in text
     drawn = picture(measured)
     assert drawn.startswith("<svg")
     assert "validate" in drawn
+
+
+def test_catalogues_that_grow_alone_have_exponents_of_their_own():
+    from scaling.catalogues import section
+    from scaling.data import size_of
+
+    found = {
+        size_of(10**6, items): runs({"evaluate@mf": 1 + items / 1e3, "split": 2.0}) for items in (10**3, 10**4, 10**5)
+    }
+    text = section(found, runs({"evaluate@mf": 1, "split": 1}))
+    assert "1,000,000 interactions of 25,000 users" in text
+    row = "| `evaluate@mf` † | 2.0 | 11 | 101 | 1.00 (1.00 to 1.00) | 2.00 | 11.00 | 101.00 | 1.00 (1.00 to 1.00) |"
+    assert row in text
+    assert "| `split` | 2.0 | 2.0 | 2.0 | 0.00 (0.00 to 0.00) |" in text
+    assert section(dict(list(found.items())[:1]), {}) == ""
+
+
+def test_what_is_measured_once_is_part_of_both_series():
+    import scale
+
+    sizes, catalogues = scale._sizes(scale._arguments(["--sizes", "1000000", "100000"]))
+    assert [size.interactions for size in sizes] == [100_000, 1_000_000]
+    assert [size.items for size in catalogues] == [1_000, 10_000, 100_000, 1_000_000]
+    assert {size.users for size in catalogues} == {25_000}
+    assert [scale._name(size) for size in catalogues[:2]] == ["1000000-1000", "1000000"]
+    assert scale._sizes(scale._arguments(["--sizes", "1000000", "--catalogues"]))[1] == []
+
+
+@pytest.mark.parametrize(("option", "words"), [("--catalogues=199", "199 items"), ("--sizes=100", "100 interactions")])
+def test_a_size_that_cannot_be_made_is_refused(option, words, capsys):
+    import scale
+
+    with pytest.raises(SystemExit):
+        scale._arguments([option])
+    assert f"{words} are too few" in capsys.readouterr().err

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from flow_project import Project, call, dvc
 
+import child
+
 # Prefect reads these when it is first imported, which fixtures would be too late for.
 for _name in [name for name in os.environ if name.startswith("PREFECT_")]:
     del os.environ[_name]
@@ -17,6 +19,19 @@ os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-home-")
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["PREFECT_LOGGING_TO_API_BATCH_INTERVAL"] = "0.2"
 atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_children(warm: str) -> Iterator[None]:
+    """What flows start starts at once."""
+    usual = child.environment
+
+    def environment() -> dict[str, str]:
+        return {**usual(), "PATH": os.pathsep.join([warm, usual()["PATH"]])}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(child, "environment", environment)
+        yield
 
 
 @pytest.fixture(scope="session")

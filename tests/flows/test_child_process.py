@@ -1,4 +1,5 @@
 import os
+import selectors
 import sys
 import time
 from pathlib import Path
@@ -45,6 +46,22 @@ def test_stdout_and_stderr_come_in_the_order_in_which_they_were_printed(tmp_path
 
 def test_a_last_line_without_line_end_comes_too(tmp_path: Path) -> None:
     assert run("print('end', end='')", tmp_path) == ["end"]
+
+
+def test_what_a_child_prints_while_nobody_looks_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(selectors.DefaultSelector):
+        """Returns with nothing when the child has printed its last line and has ended, as on a busy machine."""
+
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            if (tmp_path / "go").exists():
+                return super().select(timeout)
+            (tmp_path / "go").touch()
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+            return []
+
+    monkeypatch.setattr(selectors, "DefaultSelector", Late)
+    code = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('last')"
+    assert run(code, tmp_path) == ["last"]
 
 
 def test_colours_are_removed(tmp_path: Path) -> None:

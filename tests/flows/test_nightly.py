@@ -1,8 +1,6 @@
 """Nights of a team: a bare repository, a DVC remote, deliveries in an inbox, the stages that a decision needs."""
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,7 @@ import pytest
 from prefect.client.schemas.objects import State
 from ruamel.yaml import YAML
 from small_project import call, new_workspace
-from warm_stages import warm_stages
 
-import child
 import nightly
 import notify
 from child import ChildError
@@ -65,15 +61,8 @@ class Team:
 
 
 @pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    with warm_stages(tmp_path_factory.mktemp("warm")) as commands, pytest.MonkeyPatch.context() as patch:
-        usual = child.environment
-
-        def warm() -> dict[str, str]:
-            return {**usual(), "PATH": os.pathsep.join([commands, usual()["PATH"]])}
-
-        patch.setattr(child, "environment", warm)
-        yield Team(tmp_path_factory.mktemp("team"))
+def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    return Team(tmp_path_factory.mktemp("team"))
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """What tests of flows share: commands, and the type of the fixture that makes small DVC projects."""
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import child
 
 FLOWS = Path(__file__).parents[2] / "flows"
 Project = Callable[..., Path]
@@ -11,9 +12,10 @@ Project = Callable[..., Path]
 
 def call(*command: str, cwd: Path) -> str:
     """Run a command that must succeed and return what it prints."""
-    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout
+    environment = child.environment()  # asked each time: tests put commands of their own before all others
+    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def dvc(*arguments: str, cwd: Path) -> str:
     """The same with DVC."""
-    return call(sys.executable, "-m", "dvc", *arguments, cwd=cwd)
+    return call("dvc", *arguments, cwd=cwd)

@@ -22,6 +22,13 @@ MODULES = (
 )
 """Of stages and of what they import inside their functions."""
 
+DVC_MODULES = (
+    "dvc.cli dvc.repo dvc.repo.reproduce dvc.repo.checkout dvc.repo.status dvc.repo.add dvc.repo.push dvc.repo.pull "
+    "dvc.commands.repro dvc.commands.checkout dvc.commands.status dvc.commands.data_sync dvc.stage.run dvc.output "
+    "dvc_data.index dvc_data.hashfile.db dvc.cachemgr dvc.data_cloud dvc.scm dvc.ignore dvc.lock dvc.rwlock"
+)
+"""Of DVC's commands, likewise."""
+
 HANGS = 600
 """Seconds after which a command is taken for one that hangs, and ended with the stacks of its threads: whoever waits
 for it would wait for ever. The longest take some ten seconds."""
@@ -91,8 +98,8 @@ def _forked(command: dict[str, Any], run: Callable[[dict[str, Any]], None]) -> d
         return {"status": status, "printed": printed.read().decode(errors="replace")}
 
 
-def become(command: Callable[[], None]) -> NoReturn:
-    """Run a command in a forked child, and end as its process would."""
+def become(command: Callable[[], None], tell: Callable[[int], object] = int) -> NoReturn:
+    """Run a command in a forked child, and end as its process would; `tell` is told its status first."""
     faulthandler.dump_traceback_later(HANGS, exit=True)
     status = 70
     try:
@@ -105,7 +112,14 @@ def become(command: Callable[[], None]) -> NoReturn:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        tell(status)
         os._exit(status)
+
+
+def load_dvc() -> None:
+    """Import what DVC's commands import."""
+    for name in DVC_MODULES.split():
+        importlib.import_module(name)
 
 
 def load_stages() -> None:

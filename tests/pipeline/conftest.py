@@ -4,15 +4,13 @@ from pathlib import Path
 
 import pytest
 from small_project import call, new_workspace
-from warm_stages import warm_stages
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(warm: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace after `dvc repro` and a commit."""
     root = new_workspace(tmp_path_factory.mktemp("first") / "workspace")
-    with warm_stages(tmp_path_factory.mktemp("warm")) as commands:
-        call("dvc", "repro", cwd=root, commands=commands)
+    call("dvc", "repro", cwd=root, commands=warm)
     call("git", "add", "-A", cwd=root)
     call("git", "commit", "--quiet", "-m", "first run", cwd=root)
     return root

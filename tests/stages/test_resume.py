@@ -4,7 +4,6 @@ import hashlib
 import json
 import signal
 import subprocess
-import sys
 from importlib import import_module
 
 import numpy as np
@@ -129,12 +128,12 @@ def checkpoint(workspace):
 
 
 @pytest.mark.parametrize("name", ["mf", "softmax"])
-def test_a_training_killed_in_both_phases_ends_with_the_same_model(name, tmp_path, capsys):
+def test_a_training_killed_in_both_phases_ends_with_the_same_model(name, tmp_path, capsys, warm):
     through, killed = new_workspace(tmp_path / "through"), new_workspace(tmp_path / "killed")
     stage = import_module(f"bakeoff.stages.train_{name}")
     stage.run(PARAMS, through)
     for phase, epochs in (("selection", 2), ("refit", 1)):
-        command = [sys.executable, "-c", KILLED, PARAMS.model_dump_json(), killed.root, name, phase, str(epochs)]
+        command = [f"{warm}/warm-python", "-c", KILLED, PARAMS.model_dump_json(), killed.root, name, phase, str(epochs)]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == -signal.SIGKILL, done
         assert not (killed.root / "models").exists()

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from bakeoff.errors import BakeoffError
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, recency_weights
-from bakeoff.models.tensorflow import tf
+from bakeoff.models.tensorflow import graph, tf
 from bakeoff.params import EASEParams
 from bakeoff.preparation.histories import Histories
 
@@ -42,7 +42,7 @@ class EASEEncoder(tf.Module):
         self._mean_history = tf.Variable(mean_history, trainable=False, name="mean_history")
         self.recency_scale = recency_scale
 
-    @tf.function(input_signature=QUERY_SIGNATURE)
+    @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, n]; features and times have no place in EASE."""
         rows = tf.broadcast_to(tf.range(tf.shape(history)[0])[:, tf.newaxis], tf.shape(history))
@@ -51,7 +51,7 @@ class EASEEncoder(tf.Module):
         weights = tf.tensor_scatter_nd_max(nothing, places, recency_weights(history, self.recency_scale))
         return tf.where(self.uses_fallback(history)[:, tf.newaxis], self._mean_history, weights)
 
-    @tf.function(input_signature=HISTORY_SIGNATURE)
+    @graph(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history: Any) -> Any:
         """Where the history is empty."""
         return tf.reduce_all(history < 0, axis=1)

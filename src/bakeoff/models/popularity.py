@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
-from bakeoff.models.tensorflow import tf
+from bakeoff.models.tensorflow import graph, tf
 from bakeoff.preparation.histories import Histories
 
 _SECONDS_PER_DAY = 86_400
@@ -22,12 +22,12 @@ class PopularityEncoder(tf.Module):
             frequencies[:, np.newaxis].astype(np.float32), trainable=False, name="item_embeddings"
         )
 
-    @tf.function(input_signature=QUERY_SIGNATURE)
+    @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Ones, float32 [B, 1]."""
         return tf.ones([tf.shape(history)[0], 1])
 
-    @tf.function(input_signature=HISTORY_SIGNATURE)
+    @graph(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history: Any) -> Any:
         """Never: everyone gets the same list."""
         return tf.zeros(tf.shape(history)[:1], tf.bool)

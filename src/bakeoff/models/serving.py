@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
-from bakeoff.models.tensorflow import tf
+from bakeoff.models.tensorflow import graph, tf
 from bakeoff.preparation.features import FeatureEncoding
 from bakeoff.preparation.histories import PAD, Queries
 
@@ -59,17 +59,17 @@ class ServingModule(tf.Module):
         self._scales = [(scale.mean, scale.std) for scale in encoding.dense.values()]
         self._values = [_lookup(values) for values in encoding.categorical.values()]
 
-    @tf.function(input_signature=QUERY_SIGNATURE)
+    @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d] of encoded queries."""
         return self._encoder.embed_queries(history, timestamps, dense, categorical)
 
-    @tf.function(input_signature=HISTORY_SIGNATURE)
+    @graph(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history: Any) -> Any:
         """Bool [B], where the model has no answer of its own."""
         return self._encoder.uses_fallback(history)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "user_ids"), tf.TensorSpec([], tf.int32, "k")])
+    @graph(input_signature=[tf.TensorSpec([None], tf.string, "user_ids"), tf.TensorSpec([], tf.int32, "k")])
     def recommend_for_users(self, user_ids: Any, k: Any) -> dict[str, Any]:
         """Lists for users by id, without what they have seen.
 
@@ -86,7 +86,7 @@ class ServingModule(tf.Module):
         )
         return {**result, "known": known}
 
-    @tf.function(
+    @graph(
         input_signature=[
             tf.TensorSpec([None, None], tf.string, "history"),
             tf.TensorSpec([None, None], tf.int64, "timestamps"),
@@ -118,7 +118,7 @@ class ServingModule(tf.Module):
         result = self._recommend(items, timestamps, self._standardise(dense), self._encode(categorical), k)
         return {**result, "known": known}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "user_ids")])
+    @graph(input_signature=[tf.TensorSpec([None], tf.string, "user_ids")])
     def known_history(self, user_ids: Any) -> dict[str, Any]:
         """What the model knows that users have seen: item_ids string [B, W], oldest first, padded with NO_ITEM."""
         users = self._users.lookup(user_ids)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.models.tensorflow import quiet_native_stderr, tf
+from bakeoff.models.tensorflow import graph, quiet_native_stderr, tf
 
 CLUSTER = "TF_CONFIG"
 """The environment variable that tells TensorFlow who the workers are and which of them this process is."""
@@ -36,8 +36,8 @@ class Team:
         with quiet_native_stderr():
             self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
         integers, floats = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float64)
-        self._add_integers = tf.function(self._add, input_signature=[integers])
-        self._add_floats = tf.function(self._add, input_signature=[floats])
+        self._add_integers = graph(self._add, input_signature=[integers])
+        self._add_floats = graph(self._add, input_signature=[floats])
 
     @property
     def is_chief(self) -> bool:

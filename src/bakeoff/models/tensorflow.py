@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import bakeoff  # noqa: F401 - sets TF_USE_LEGACY_KERAS, which must stand before TensorFlow is imported
@@ -40,4 +41,8 @@ with quiet_native_stderr():
 
 tf: Any = tensorflow
 
-__all__ = ["quiet_native_stderr", "tf"]
+graph: Any = partial(tensorflow.function, autograph=False)
+"""`tf.function` for code without Python's `if` and `while` over tensors: none of ours has them, and translating source
+code in search of them is a third of what building a model costs."""
+
+__all__ = ["graph", "quiet_native_stderr", "tf"]

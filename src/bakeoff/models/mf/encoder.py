@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, recency_weights
 from bakeoff.models.mf.fold_in import solve
-from bakeoff.models.tensorflow import tf
+from bakeoff.models.tensorflow import graph, tf
 from bakeoff.params import MFParams
 
 
@@ -46,7 +46,7 @@ class MFEncoder(tf.Module):
         self._spectrum.assign(item_spectrum)
         self._mean_user.assign(user_embeddings.mean(axis=0))
 
-    @tf.function(input_signature=QUERY_SIGNATURE)
+    @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d]; features and times have no place in MF."""
         p = self._params
@@ -58,7 +58,7 @@ class MFEncoder(tf.Module):
         embeddings = solve(history, weights, self.item_embeddings, p.unobserved_weight * self._spectrum, ridge)
         return tf.where(self.uses_fallback(history)[:, tf.newaxis], self._mean_user, embeddings)
 
-    @tf.function(input_signature=HISTORY_SIGNATURE)
+    @graph(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history: Any) -> Any:
         """Where the history is empty."""
         return tf.reduce_all(history < 0, axis=1)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from bakeoff.models.tensorflow import tf
+from bakeoff.models.tensorflow import graph, tf
 
 
-@tf.function(
+@graph(
     input_signature=[
         tf.TensorSpec([None, None], tf.int32),
         tf.TensorSpec([None, None], tf.float32),

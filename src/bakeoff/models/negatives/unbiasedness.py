@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bakeoff.models.negatives.candidates import NegativeSampler, log_counts
 from bakeoff.models.negatives.selection import CandidateSelector
 from bakeoff.models.softmax.loss import MultiHotSampledSoftmax
-from bakeoff.models.tensorflow import tf
+from bakeoff.models.tensorflow import graph, tf
 from bakeoff.preparation.histories import Histories
 
 NUM_ITEMS = 50
@@ -86,7 +86,7 @@ class TabularWorld:
             tf.TensorSpec([None, None], tf.bool),
             tf.TensorSpec([2], tf.int32),
         ]
-        self._gradient = tf.function(self._gradient_of, input_signature=signature)
+        self._gradient = graph(self._gradient_of, input_signature=signature).get_concrete_function()
 
     def figures(self, correction: float = 1.0, steps: int = 150, repeats: int = 80) -> Figures:
         """All three; see `Figures`.
@@ -131,9 +131,16 @@ class TabularWorld:
         batch_of_candidate = np.repeat(np.arange(BATCHES), [len(draw.ids) for draw in draws])
         own |= np.repeat(np.arange(BATCHES), QUERIES)[:, np.newaxis] != batch_of_candidate
         seed = rng.integers(0, 2**31, 2).astype(np.int32)
-        gradient = self._gradient(
-            logits.astype(np.float32), np.float32(correction), positives, candidates, log_expected_count, own, seed
+        given = (
+            logits.astype(np.float32),
+            np.float32(correction),
+            positives,
+            candidates,
+            log_expected_count,
+            own,
+            seed,
         )
+        gradient = self._gradient(*map(tf.constant, given))
         return np.asarray(gradient.numpy(), np.float64)
 
     def _gradient_of(

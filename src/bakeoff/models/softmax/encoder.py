@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
 from bakeoff.models.softmax.activity import activity_of_padded
 from bakeoff.models.softmax.model import SoftmaxDNN
-from bakeoff.models.tensorflow import tf
+from bakeoff.models.tensorflow import graph, tf
 from bakeoff.params import SoftmaxParams
 
 
@@ -35,7 +35,7 @@ class SoftmaxEncoder(tf.Module):
         """Rank by other embeddings than those that are read."""
         self.item_embeddings.assign(item_embeddings)
 
-    @tf.function(input_signature=QUERY_SIGNATURE)
+    @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d]."""
         lengths = tf.reduce_sum(tf.cast(history >= 0, tf.int32), axis=1)
@@ -44,7 +44,7 @@ class SoftmaxEncoder(tf.Module):
         pooled = self._query_tower.pooling.of_padded(items, lengths)
         return self._query_tower(pooled, activity, dense, categorical)
 
-    @tf.function(input_signature=HISTORY_SIGNATURE)
+    @graph(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history: Any) -> Any:
         """Never: features and activity alone make a query."""
         return tf.zeros(tf.shape(history)[:1], tf.bool)

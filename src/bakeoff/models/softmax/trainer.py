@@ -17,7 +17,7 @@ from bakeoff.models.softmax.optimizer import LazyAdam
 from bakeoff.models.softmax.parts import Part, part_of, shared_step
 from bakeoff.models.softmax.smoothing import smooth
 from bakeoff.models.team import Team
-from bakeoff.models.tensorflow import tf
+from bakeoff.models.tensorflow import graph, tf
 from bakeoff.models.training import count_weights
 from bakeoff.models.waiting import Waiting
 from bakeoff.params import SoftmaxParams
@@ -68,7 +68,7 @@ class SoftmaxTrainer:
         signature = self._build(seed)
         self._encoder = SoftmaxEncoder(self._model, num_items, params)
         step = self._model.train_step if team is None else shared_step(self._model, team)
-        self._step = tf.function(step, input_signature=[signature])
+        self._step = graph(step, input_signature=[signature])
         self._dataset = tf.data.Dataset.from_generator(self._epoch, output_signature=signature).prefetch(PREFETCH)
         self.waiting = Waiting()
         """How long the epochs waited for batches."""
