@@ -31,7 +31,7 @@ SETTINGS = ROOT / "benchmarks/settings/scale.yaml"
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 CATALOGUES = (1_000, 100_000, 1_000_000)
 """Items on which the stages run beside, with INTERACTIONS each."""
-INTERACTIONS = 1_000_000
+INTERACTIONS = 300_000
 SMALLEST = 2_000
 """Interactions of a data set that costs what starting costs, and little else."""
 

@@ -1,13 +1,20 @@
 """What holds for all tests: no time limits, the order in which files start, and a PostgreSQL for those that ask."""
 
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from absl.logging import get_absl_handler
 from hypothesis import settings
 from services.postgres import Postgres, running_postgres
 from warm_commands import warm_commands
 from xdist.scheduler import LoadScopeScheduling
+
+# Whoever sets up logging anew (gto, Prefect) closes the handler of TensorFlow's logger, which closes what it writes to
+# if that isn't the standard error of that moment: it must not be what pytest captures with.
+get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 # Machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("project", deadline=None)
@@ -48,10 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A directory of commands that start at once; see `warm_commands`."""
-    with warm_commands(tmp_path_factory.mktemp("warm")) as folder:
-        yield folder
+def warm(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
+    """A directory of commands that start at once; see `warm_commands`. All processes of the suite share it."""
+    base = tmp_path_factory.getbasetemp()
+    if worker_id == "master":
+        return warm_commands(base / "warm", os.getpid())
+    return warm_commands(base.parent / "warm", os.getppid())
 
 
 @pytest.fixture(scope="session")

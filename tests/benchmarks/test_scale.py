@@ -238,12 +238,12 @@ def test_catalogues_that_grow_alone_have_exponents_of_their_own():
 def test_what_is_measured_once_is_part_of_both_series():
     import scale
 
-    sizes, catalogues = scale._sizes(scale._arguments(["--sizes", "1000000", "100000"]))
-    assert [size.interactions for size in sizes] == [100_000, 1_000_000]
-    assert [size.items for size in catalogues] == [1_000, 10_000, 100_000, 1_000_000]
-    assert {size.users for size in catalogues} == {25_000}
-    assert [scale._name(size) for size in catalogues[:2]] == ["1000000-1000", "1000000"]
-    assert scale._sizes(scale._arguments(["--sizes", "1000000", "--catalogues"]))[1] == []
+    sizes, catalogues = scale._sizes(scale._arguments(["--sizes", "300000", "100000"]))
+    assert [size.interactions for size in sizes] == [100_000, 300_000]
+    assert [size.items for size in catalogues] == [1_000, 3_000, 100_000, 1_000_000]
+    assert {size.users for size in catalogues} == {7_500}
+    assert [scale._name(size) for size in catalogues[:2]] == ["300000-1000", "300000"]
+    assert scale._sizes(scale._arguments(["--sizes", "300000", "--catalogues"]))[1] == []
 
 
 @pytest.mark.parametrize(("option", "words"), [("--catalogues=199", "199 items"), ("--sizes=100", "100 interactions")])

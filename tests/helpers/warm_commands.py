@@ -1,8 +1,9 @@
 """`bakeoff` and `dvc` as forks of a process that has loaded all libraries: the same commands, without their starts.
 
-A program too: the server, given the path of its socket.
+A program too: the server, given the path of its socket and the id of the process that it serves.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -10,11 +11,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+import psutil
 from forking import become, load_dvc, load_stages
 
 NAMES = ("bakeoff", "dvc", "warm-python")
@@ -34,33 +34,43 @@ with socket.socket(socket.AF_UNIX) as server:
 """
 
 
-@contextmanager
-def warm_commands(folder: Path) -> Iterator[str]:
-    """A directory for PATH, in which these commands lie; they work as long as this context.
+def warm_commands(folder: Path, owner: int) -> str:
+    """A directory for PATH, in which these commands lie; they work as long as the owner lives.
 
     Args:
-        folder: an empty one, with a short name: a socket lies in it.
+        folder: made where it is not there, with a short name, since a socket lies in it; whoever comes first starts
+            the server.
+        owner: id of a process.
     """
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "bakeoff").exists():
+            _start(folder, owner)
+    return str(folder)
+
+
+def _start(folder: Path, owner: int) -> None:
     path = folder / "socket"
-    for name in NAMES:
+    command = [sys.executable, __file__, str(path), str(owner)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n", "the server of warm commands did not start"
+        server.returncode = 0  # nobody waits for it: it ends by itself
+    for name in reversed(NAMES):
         (folder / name).write_text(CLIENT.format(python=sys.executable, path=str(path), name=name))
         (folder / name).chmod(0o755)
-    server = subprocess.Popen([sys.executable, __file__, str(path)], stdout=subprocess.PIPE)
-    assert server.stdout is not None
-    try:
-        assert server.stdout.readline() == b"ready\n", "the server of warm commands did not start"
-        yield str(folder)
-    finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
 
 
-def serve(listener: socket.socket) -> None:
-    """Answer each command in a child of its own, side by side: DVC's call ours."""
+def serve(listener: socket.socket, owner: int) -> None:
+    """Answer each command in a child of its own, side by side (DVC's call ours), as long as the owner lives."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
-    while True:
-        connection, _ = listener.accept()
+    listener.settimeout(1)
+    while psutil.pid_exists(owner):
+        try:
+            connection, _ = listener.accept()
+        except TimeoutError:
+            continue
         if os.fork() == 0:
             listener.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -71,6 +81,7 @@ def serve(listener: socket.socket) -> None:
 
 def answer(connection: socket.socket) -> None:
     """Be the command of whoever asked; does not return."""
+    connection.setblocking(True)
     head, files, *_ = socket.recv_fds(connection, 4, 3)
     told = b""
     while len(told) < int.from_bytes(head, "big"):
@@ -112,4 +123,5 @@ if __name__ == "__main__":
         load_stages()
         load_dvc()
         print("ready", flush=True)
-        serve(unix)
+        os.dup2(2, 1)  # whoever waited for this goes on
+        serve(unix, int(sys.argv[2]))

@@ -40,6 +40,12 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Works
     return workspace
 
 
+@pytest.fixture
+def copy(workspace: Workspace, tmp_path: Path) -> Workspace:
+    """The same, with its reports, for a test to change."""
+    return Workspace(shutil.copytree(workspace.root, tmp_path / "copy"))
+
+
 @pytest.fixture(scope="module")
 def metrics(workspace: Workspace) -> dict[str, Any]:
     return json.loads((workspace.reports / "metrics.json").read_text(encoding="utf-8"))
@@ -95,17 +101,15 @@ def test_the_same_inputs_give_the_same_bytes(workspace: Workspace, params: Param
     assert [(workspace.reports / name).read_bytes() for name in OUTPUTS] == before
 
 
-def test_another_measured_cost_changes_nothing_that_git_holds(tmp_path: Path, params: Params):
-    workspace = Workspace(load_writer()(tmp_path))
-    compare.run(params, workspace)
+def test_another_measured_cost_changes_nothing_that_git_holds(copy: Workspace, params: Params):
     kept = ("comparison.md", "metrics.json")
-    before = [(workspace.reports / name).read_bytes() for name in kept]
-    workspace.cost("train_mf").write_text('{"wall_seconds": 99, "cpu_seconds": 99, "peak_memory_bytes": 99}')
+    before = [(copy.reports / name).read_bytes() for name in kept]
+    copy.cost("train_mf").write_text('{"wall_seconds": 99, "cpu_seconds": 99, "peak_memory_bytes": 99}')
     for name in ("growth", "serving", "variants_depth"):
-        workspace.cost(name).unlink()
-    compare.run(params, workspace)
-    assert [(workspace.reports / name).read_bytes() for name in kept] == before
-    assert "1\N{NO-BREAK SPACE}min 39\N{NO-BREAK SPACE}s" in read_page(workspace)
+        copy.cost(name).unlink()
+    compare.run(params, copy)
+    assert [(copy.reports / name).read_bytes() for name in kept] == before
+    assert "1\N{NO-BREAK SPACE}min 39\N{NO-BREAK SPACE}s" in read_page(copy)
 
 
 def test_neither_paths_nor_the_host_are_in_the_reports(workspace: Workspace):
@@ -120,12 +124,11 @@ def test_equal_lists_give_no_evidence_of_a_difference(tmp_path: Path, params: Pa
     assert "No evidence of a difference" in text
 
 
-def test_costs_and_data_dvc_may_be_absent(tmp_path: Path, params: Params):
-    workspace = Workspace(load_writer()(tmp_path))
-    for path in [*tmp_path.glob("artifacts/cost/*.json"), tmp_path / "data.dvc"]:
+def test_costs_and_data_dvc_may_be_absent(copy: Workspace, params: Params):
+    for path in [*copy.root.glob("artifacts/cost/*.json"), copy.root / "data.dvc"]:
         path.unlink()
-    compare.run(params, workspace)
-    page = read_page(workspace)
+    compare.run(params, copy)
+    page = read_page(copy)
     assert "not under version control" in page
     assert "Training took" not in page
 
@@ -146,19 +149,17 @@ def test_costs_and_data_dvc_may_be_absent(tmp_path: Path, params: Params):
         "artifacts/items/mf/map.parquet",
     ],
 )
-def test_a_missing_input_is_named_with_the_way_out(tmp_path: Path, params: Params, name: str):
-    workspace = Workspace(load_writer()(tmp_path))
-    (tmp_path / name).unlink()
+def test_a_missing_input_is_named_with_the_way_out(copy: Workspace, params: Params, name: str):
+    (copy.root / name).unlink()
     with pytest.raises(BakeoffError, match=rf"{name} does not exist.*dvc repro"):
-        compare.run(params, workspace)
+        compare.run(params, copy)
 
 
 @pytest.mark.parametrize("name", ["artifacts/evaluation/mf/users.parquet", "reports/split.json"])
-def test_an_unreadable_input_is_named_with_the_way_out(tmp_path: Path, params: Params, name: str):
-    workspace = Workspace(load_writer()(tmp_path))
-    (tmp_path / name).write_bytes(b"\x00{ not a table")
+def test_an_unreadable_input_is_named_with_the_way_out(copy: Workspace, params: Params, name: str):
+    (copy.root / name).write_bytes(b"\x00{ not a table")
     with pytest.raises(BakeoffError, match=rf"{name} can't be read.*dvc repro"):
-        compare.run(params, workspace)
+        compare.run(params, copy)
 
 
 def skip(workspace: Workspace, model: str) -> None:
@@ -170,13 +171,12 @@ def skip(workspace: Workspace, model: str) -> None:
     (workspace.evaluation(model) / "metrics.json").write_text(json.dumps({"skipped": "It is too big."}))
 
 
-def test_a_skipped_model_is_left_out_and_its_reason_is_said(tmp_path: Path, params: Params):
-    workspace = Workspace(load_writer()(tmp_path))
-    skip(workspace, "ease")
-    compare.run(params, workspace, ("popularity", "ease", "mf", "softmax"))
-    assert "EASE was left out. It is too big." in (workspace.reports / "comparison.md").read_text(encoding="utf-8")
-    assert "ease" not in json.loads((workspace.reports / "metrics.json").read_text(encoding="utf-8"))
-    assert read_page(workspace).count("It is too big.") == 1
+def test_a_skipped_model_is_left_out_and_its_reason_is_said(copy: Workspace, params: Params):
+    skip(copy, "ease")
+    compare.run(params, copy, ("popularity", "ease", "mf", "softmax"))
+    assert "EASE was left out. It is too big." in (copy.reports / "comparison.md").read_text(encoding="utf-8")
+    assert "ease" not in json.loads((copy.reports / "metrics.json").read_text(encoding="utf-8"))
+    assert read_page(copy).count("It is too big.") == 1
 
 
 EVIDENCE = (
@@ -191,26 +191,24 @@ EVIDENCE = (
 )
 
 
-def test_evidence_that_was_skipped_is_no_evidence_and_its_reason_is_said(tmp_path: Path, params: Params):
-    workspace = Workspace(load_writer()(tmp_path))
+def test_evidence_that_was_skipped_is_no_evidence_and_its_reason_is_said(copy: Workspace, params: Params):
     for place, name in enumerate(EVIDENCE):
-        path = tmp_path / "artifacts" / name
+        path = copy.root / "artifacts" / name
         if path.parent.name != "cost":
             shutil.rmtree(path.parent)
             path.parent.mkdir()
         path.write_text(json.dumps({"skipped": f"Reason number {place}."}))
-    compare.run(params, workspace)
-    page = read_page(workspace)
+    compare.run(params, copy)
+    page = read_page(copy)
     assert all(f"Reason number {place}." in page for place in range(len(EVIDENCE)))
-    claims = json.loads((workspace.reports / "metrics.json").read_text(encoding="utf-8"))["claims"]
+    claims = json.loads((copy.reports / "metrics.json").read_text(encoding="utf-8"))["claims"]
     assert {part["outcome"] for part in claims["folding"].values()} == {0}
 
 
-def test_evidence_of_another_version_is_named_with_the_way_out(tmp_path: Path, params: Params):
-    workspace = Workspace(load_writer()(tmp_path))
-    (workspace.planted / "planted.json").write_text("{}")
+def test_evidence_of_another_version_is_named_with_the_way_out(copy: Workspace, params: Params):
+    (copy.planted / "planted.json").write_text("{}")
     with pytest.raises(BakeoffError, match=r"planted\.json has no 'variants'.*dvc repro"):
-        compare.run(params, workspace)
+        compare.run(params, copy)
 
 
 def test_metrics_hold_the_claims_without_measured_costs(metrics: dict[str, Any]):
@@ -226,11 +224,10 @@ def test_metrics_hold_shuffled_and_sampled_figures_of_each_model(metrics: dict[s
         assert metrics[model]["sampled"]["ndcg@10"] >= 0
 
 
-def test_there_is_no_verdict_without_a_contender(tmp_path: Path, params: Params):
-    workspace = Workspace(load_writer()(tmp_path))
-    skip(workspace, "mf")
+def test_there_is_no_verdict_without_a_contender(copy: Workspace, params: Params):
+    skip(copy, "mf")
     with pytest.raises(BakeoffError, match=r"mf was skipped \(It is too big\.\)"):
-        compare.run(params, workspace)
+        compare.run(params, copy)
 
 
 def test_records_of_a_search_are_read_where_there_are_some(tmp_path: Path, params: Params, workspace: Workspace):
@@ -239,11 +236,9 @@ def test_records_of_a_search_are_read_where_there_are_some(tmp_path: Path, param
     assert compare.read_evidence(params, workspace).tuning == {}
 
 
-def test_a_failed_comparison_leaves_the_last_report_as_it_was(tmp_path: Path, params: Params):
-    workspace = Workspace(load_writer()(tmp_path))
-    compare.run(params, workspace)
-    before = (workspace.reports / "index.html").read_bytes()
-    (workspace.evaluation("mf") / "users.parquet").unlink()
+def test_a_failed_comparison_leaves_the_last_report_as_it_was(copy: Workspace, params: Params):
+    before = (copy.reports / "index.html").read_bytes()
+    (copy.evaluation("mf") / "users.parquet").unlink()
     with pytest.raises(BakeoffError):
-        compare.run(params, workspace)
-    assert (workspace.reports / "index.html").read_bytes() == before
+        compare.run(params, copy)
+    assert (copy.reports / "index.html").read_bytes() == before

@@ -80,16 +80,19 @@ def finish(chart: Any, height: int) -> Spec:
     """Fill the width of the page, and take text and grid colours from it."""
     quiet = {"labelColor": "var(--text)", "titleColor": "var(--muted)", "gridColor": "var(--grid)"}
     line = {"domainColor": "var(--grid)", "tickColor": "var(--grid)", "titleFontWeight": "normal"}
-    spec: Spec = (
-        chart.properties(width="container", height=height, background="transparent")
-        .configure(font=FONT, aria=False)
-        .configure_view(stroke=None)
-        .configure_axis(labelFontSize=12, titleFontSize=12, titlePadding=8, labelLimit=140, **quiet, **line)
-        .configure_legend(
+    config = alt.Config(
+        font=FONT,
+        aria=False,
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(labelFontSize=12, titleFontSize=12, titlePadding=8, labelLimit=140, **quiet, **line),
+        legend=alt.LegendConfig(
             orient="top", direction="horizontal", labelColor="var(--text)", labelFontSize=12, symbolSize=70
-        )
-        .to_dict(validate=False)  # it doubles the time of the report; tests draw every chart in a browser
+        ),
     )
+    # At once: Altair copies the whole chart for each of its methods. Validation doubles the time of the report; tests
+    # draw every chart in a browser.
+    whole = chart.properties(width="container", height=height, background="transparent", config=config)
+    spec: Spec = whole.to_dict(validate=False)
     spec.pop("$schema", None)
     return spec
 
