@@ -33,12 +33,14 @@ class Growth:
         above: exponent of what the cost exceeds that of the smallest data set by, over sizes where that is no noise.
         fixed: the cost on the smallest data set, which is start-up and little else; 0 where it was not measured.
         last: size and cost of the largest run.
+        slope: exponent between the two largest runs, of the part above the fixed cost; None with fewer.
     """
 
     whole: Exponent | None
     above: Exponent | None
     fixed: float
     last: tuple[Size, float] | None
+    slope: float | None
 
     @property
     def told(self) -> Exponent | None:
@@ -48,13 +50,16 @@ class Growth:
     def at(self, size: Size, by: Callable[[Size], float]) -> float | None:
         """Cost at another size: the largest run's part above the fixed cost, grown by the exponent; None without.
 
-        Where no exponent was to be had, cost is taken to grow in proportion.
+        Or by the slope between the two largest runs, where that is larger: what grows fastest shows last. Where there
+        is neither, cost is taken to grow in proportion.
         """
         if self.last is None:
             return None
         measured, cost = self.last
-        exponent = self.told.exponent if self.told else 1.0
-        return self.fixed + max(cost - self.fixed, 0.0) * (by(size) / by(measured)) ** max(exponent, 0.0)
+        known = [each for each in (self.told and self.told.exponent, self.slope) if each is not None]
+        return self.fixed + max(cost - self.fixed, 0.0) * (by(size) / by(measured)) ** max(
+            [0.0, *known] if known else [1.0]
+        )
 
 
 def family(stage: str) -> str:
@@ -89,6 +94,7 @@ def growth(runs: Mapping[Size, Measured], smallest: Measured | None, cost: Cost,
         above=_fit(above),
         fixed=fixed,
         last=there[-1][1:] if there else None,
+        slope=_slope(above),
     )
 
 
@@ -100,6 +106,13 @@ def stages_of(runs: Runs) -> list[str]:
 def of_stage(runs: Runs, stage: str) -> dict[Size, Measured]:
     """What a stage cost at each size at which it ran."""
     return {size: stages[stage] for size, stages in runs.items() if stage in stages}
+
+
+def _slope(points: Sequence[tuple[float, float]]) -> float | None:
+    if len(points) < 2:
+        return None
+    (x, y), (further, higher) = points[-2:]
+    return float(np.log(higher / y) / np.log(further / x))
 
 
 def counts(run: Measured) -> bool:

@@ -73,8 +73,9 @@ _EXPONENTS = (
 )
 
 _FORETOLD = (
-    "The part of the largest run's cost that is above start grows by the stage's exponent (by 1 where none could be "
-    f"told), up to {MOST_ITEMS:,} items; a stage that skips itself at the largest size is left out. One machine: the "
+    "The part of the largest run's cost that is above start grows by the stage's exponent, or by the slope between its "
+    "two largest runs where that is steeper (by 1 where neither could be told), up to "
+    f"{MOST_ITEMS:,} items; a stage that skips itself at the largest size is left out. One machine: the "
     "stages one after the other on two cores like those measured, and memory that no machine may have, which says "
     "where partitions begin to be needed. Spark and workers: "
     f"the same CPU time, that of {', '.join(f'`{name}`' for name in SPREAD)} spread over cores without loss (the "

@@ -176,6 +176,17 @@ def test_exponents_are_those_of_the_cost_above_start():
     assert growth(ranked, None, lambda run: run.cpu, size_measure("evaluate@mf")).whole.exponent == pytest.approx(1)
 
 
+def test_what_is_foretold_goes_on_as_steeply_as_the_largest_sizes_do():
+    from scaling.fits import growth, size_measure
+
+    costs = dict(zip(sizes(10**6, 10**7, 10**8), (2.0, 3.0, 30.0), strict=True))  # of the last ten times, ten times
+    found = {size: runs({"split": 1 + cost})["split"] for size, cost in costs.items()}
+    fitted = growth(found, runs({"split": 1})["split"], lambda run: run.cpu, size_measure("split"))
+    assert fitted.told.exponent == pytest.approx(np.log10(15) / 2)
+    [further] = sizes(10**9)
+    assert fitted.at(further, size_measure("split")) == pytest.approx(301)
+
+
 def test_what_failed_or_was_left_out_is_not_fitted():
     from scaling.fits import growth, size_measure
     from scaling.measuring import Measured
