@@ -1,5 +1,6 @@
 """What holds for all tests: no time limits, the order in which files start, and a PostgreSQL for those that ask."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from xdist.scheduler import LoadScopeScheduling
 get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 # Machines are shared: how long an example takes says nothing about the code.
-settings.register_profile("project", deadline=None)
-settings.load_profile("project")
+settings.register_profile("project", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("EXAMPLES", "project"))
 
 SLOWEST_FIRST = (
     "tests/pipeline/test_end_to_end.py",
@@ -45,6 +47,12 @@ class ByFile(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Everything is imported: collections of garbage need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,7 @@
 """Commands in forked children of one process that has loaded their libraries: neither start nor kill costs much."""
 
 import faulthandler
+import gc
 import importlib
 import json
 import os
@@ -78,6 +79,7 @@ def serve(load: Callable[[], None], run: Callable[[dict[str, Any]], None]) -> No
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)  # whatever a library prints is no answer
         load()
+        keep()
         print("{}", file=out, flush=True)
         for line in sys.stdin:
             print(json.dumps(_forked(json.loads(line), run)), file=out, flush=True)
@@ -114,6 +116,12 @@ def become(command: Callable[[], None], tell: Callable[[int], object] = int) -> 
         sys.stderr.flush()
         tell(status)
         os._exit(status)
+
+
+def keep() -> None:
+    """What is loaded stays: a collection in a child would otherwise look at all of it, and so copy its pages."""
+    gc.collect()
+    gc.freeze()
 
 
 def load_dvc() -> None:

@@ -58,42 +58,47 @@ def test_contenders_find_the_half_of_the_catalogue_that_a_user_likes(finished: P
         assert ((first["item_id"] >= 25) == (first["user_id"] % 2 == 1)).mean() > 0.9
 
 
-def test_nothing_is_left_to_do_after_a_run(finished: Path) -> None:
-    assert "up to date" in call("dvc", "status", cwd=finished)
+def test_nothing_is_left_to_do_after_a_run(finished: Path, warm: str) -> None:
+    assert "up to date" in call("dvc", "status", cwd=finished, commands=warm)
     assert call("git", "status", "--porcelain", cwd=finished) == ""
 
 
-def test_a_second_workspace_gives_the_same_lock_but_for_measured_costs(finished: Path, tmp_path: Path) -> None:
-    # By the command as it is, each stage a process of its own: the first one ran in forks.
+def test_a_second_workspace_gives_the_same_lock_but_for_measured_costs(
+    finished: Path, tmp_path: Path, warm: str
+) -> None:
+    # Tables by the command as it is, each stage a process of its own: the first one ran in forks.
     second = new_workspace(tmp_path / "workspace")
-    call("dvc", "repro", "train_softmax", cwd=second)
+    call("dvc", "repro", "split", cwd=second)
+    call("dvc", "repro", "train_softmax", cwd=second, commands=warm)
     again = lock(second)
     assert len(again) == 3
     assert again == {name: stage for name, stage in lock(finished).items() if name in again}
 
 
-def test_data_and_models_come_back_from_the_remote_after_the_cache_is_wiped(finished: Path, tmp_path: Path) -> None:
+def test_data_and_models_come_back_from_the_remote_after_the_cache_is_wiped(
+    finished: Path, tmp_path: Path, warm: str
+) -> None:
     root = tmp_path / "project" / "workspace"
     shutil.copytree(finished, root)
-    call("dvc", "push", cwd=root)
+    call("dvc", "push", cwd=root, commands=warm)
     for folder in (".dvc/cache", "data", "artifacts", "models"):
         shutil.rmtree(root / folder)
-    call("dvc", "pull", cwd=root)
+    call("dvc", "pull", cwd=root, commands=warm)
     assert (root / "models/softmax/saved_model/saved_model.pb").exists()
-    assert "up to date" in call("dvc", "status", cwd=root)
+    assert "up to date" in call("dvc", "status", cwd=root, commands=warm)
 
 
-def test_metrics_plots_and_parameters_are_there_for_dvc(finished: Path, tmp_path: Path) -> None:
-    assert json.loads(call("dvc", "metrics", "show", "--json", cwd=finished))
+def test_metrics_plots_and_parameters_are_there_for_dvc(finished: Path, tmp_path: Path, warm: str) -> None:
+    assert json.loads(call("dvc", "metrics", "show", "--json", cwd=finished, commands=warm))
     root = tmp_path / "workspace"
     shutil.copytree(finished, root)
-    call("dvc", "plots", "show", "--out", str(tmp_path / "plots"), cwd=root)
+    call("dvc", "plots", "show", "--out", str(tmp_path / "plots"), cwd=root, commands=warm)
     assert "valid_ndcg@10" in (tmp_path / "plots/index.html").read_text()
     params = (root / "params.yaml").read_text()
     (root / "params.yaml").write_text(params.replace("target_window: 5", "target_window: 6"))
-    changed = json.loads(call("dvc", "params", "diff", "--json", cwd=root))
+    changed = json.loads(call("dvc", "params", "diff", "--json", cwd=root, commands=warm))
     assert changed["params.yaml"]["softmax.target_window"] == {"old": 5, "new": 6, "diff": 1}
-    stale = json.loads(call("dvc", "status", "--json", cwd=root))
+    stale = json.loads(call("dvc", "status", "--json", cwd=root, commands=warm))
     assert "train_softmax" in stale
     assert "train_mf" not in stale
 
@@ -129,6 +134,6 @@ def test_markup_in_titles_is_text_in_the_report(finished: Path) -> None:
     assert "<i>Item</i>" not in page
 
 
-def test_the_exported_model_recommends(finished: Path) -> None:
-    printed = call("bakeoff", "recommend", "--model", "mf", "--history", "1,3", "-k", "3", cwd=finished)
+def test_the_exported_model_recommends(finished: Path, warm: str) -> None:
+    printed = call("bakeoff", "recommend", "--model", "mf", "--history", "1,3", "-k", "3", cwd=finished, commands=warm)
     assert printed.count("<i>Item</i>") == 5

@@ -5,6 +5,8 @@ Divergences are in nats; 50 items, 10 candidates (as many queries a batch for in
 that is what the second and third figures show.
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,9 @@ SAMPLERS = {
 }
 
 
+@cache
 def world(sampler, num_positives=1, selector=None):
+    """Its users and samplers are drawn at random; its figures are the same each time."""
     negatives = NegativesParams(**{"num_sampled": 10} | SAMPLERS[sampler])
     return TabularWorld(
         lambda events: make_sampler(events, NUM_ITEMS, negatives, np.ones(len(events.items)), QUERIES),
