@@ -1,6 +1,5 @@
 """What holds for all tests: no time limits, the order in which files start, and a PostgreSQL for those that ask."""
 
-import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from typing import Any
 
 import pytest
 from absl.logging import get_absl_handler
+from forking import keep
 from hypothesis import settings
 from services.postgres import Postgres, running_postgres
 from warm_commands import warm_commands
@@ -50,9 +50,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 
 def pytest_collection_finish() -> None:
-    """Everything is imported: collections of garbage need not look at it again."""
-    gc.collect()
-    gc.freeze()
+    """Everything is imported."""
+    keep()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

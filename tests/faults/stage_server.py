@@ -4,18 +4,15 @@ import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from forking import load_stages, serve
 
 
 def load() -> None:
-    """What stages import, with less to trace and to compile."""
+    """What stages import, with less to compile."""
     importlib.import_module("bakeoff")  # its settings must stand before TensorFlow is imported
-    numba, tensorflow = map(importlib.import_module, ("numba", "tensorflow"))
-    # Nothing here is written with Python's ifs and loops over tensors, and looking for them is most of the tracing.
-    tensorflow.function = partial(tensorflow.function, autograph=False)
+    numba = importlib.import_module("numba")
     load_stages()
     numba.njit(lambda: 0)()  # fills its tables of types, which takes longer than to load all of our kernels
 
