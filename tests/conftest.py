@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from absl.logging import get_absl_handler
-from forking import keep
+from forking import graphs_as_traced, keep
 from hypothesis import settings
 from services.postgres import Postgres, running_postgres
 from warm_commands import warm_commands
@@ -21,6 +21,8 @@ get_absl_handler().python_handler.setStream(sys.__stderr__)
 settings.register_profile("project", deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("EXAMPLES", "project"))
+
+graphs_as_traced()
 
 SLOWEST_FIRST = (
     "tests/pipeline/test_end_to_end.py",

@@ -4,6 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import tiny_project
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs(warm: str) -> None:
+    tiny_project.set_up(warm)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import small_project
 from dag import Stage
-from forking import Server
+from forking import Program
 from ruamel.yaml import YAML
 from saboteur import digest, seen
 
@@ -26,10 +26,10 @@ def hidden(root: Path) -> set[str]:
 
 
 class StageWalk:
-    """A server that runs stages, and the workspace in which it does."""
+    """What runs stages, and the workspace in which it does."""
 
-    def __init__(self, folder: Path, stages: list[Stage]) -> None:
-        """Start the server and fetch the small data set."""
+    def __init__(self, folder: Path, stages: list[Stage], warm: str) -> None:
+        """Fetch the small data set; `warm` is a directory of commands that start at once."""
         self.root = folder / "workspace"
         self.root.mkdir()
         self.stages = stages
@@ -42,17 +42,13 @@ class StageWalk:
         YAML().dump(params, self.root / "params.yaml")
         self.files = folder / "files"
         small_project.own_files(self.files)
-        self._server = Server(Path(__file__).with_name("stage_server.py"))
+        self._program = Program(Path(__file__).with_name("stage_program.py"), warm)
         self.run(["fetch", "--from", str(self.files)])
-
-    def close(self) -> None:
-        """End the server."""
-        self._server.close()
 
     def attempt(self, arguments: list[str], **options: Any) -> dict[str, Any]:
         """Run `bakeoff` with these arguments; its status, negative where a signal ended it, and what it printed."""
         command: dict[str, Any] = {"workspace": str(self.root), "arguments": arguments, **options}
-        answer = self._server.attempt(command)
+        answer = self._program.attempt(command)
         if command["workspace"] == str(self.root):
             (self._done.discard if answer["status"] else self._done.add)(tuple(arguments))
         return answer

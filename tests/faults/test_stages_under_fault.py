@@ -1,9 +1,6 @@
 """Every stage is killed, one of those with the same code; each output is the old one, the new one or not there.
 
-Some are on a full disk.
-
-
-One module, since all of it shares the process that has loaded TensorFlow and the stages.
+Some are on a full disk. One module, since all of it shares what the stages before have made.
 """
 
 import signal
@@ -32,10 +29,8 @@ KILLED_AT = {
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StageWalk]:
-    walked = StageWalk(tmp_path_factory.mktemp("walk"), STAGES)
-    yield walked
-    walked.close()
+def walk(tmp_path_factory: pytest.TempPathFactory, warm: str) -> StageWalk:
+    return StageWalk(tmp_path_factory.mktemp("walk"), STAGES, warm)
 
 
 def kill_at(stage: Stage) -> str:

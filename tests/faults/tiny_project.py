@@ -1,16 +1,14 @@
 """Projects of one or two stages in Git and DVC, and what a person would type in them."""
 
-import atexit
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from forking import Server
+from forking import Program
 
 SLOW = """
 import os, shutil, sys, time
@@ -46,6 +44,14 @@ CONFIG = """
 """
 
 
+_dvc: list[Program] = []
+
+
+def set_up(warm: str) -> None:
+    """Have DVC's commands start at once; `warm` is the directory of such commands."""
+    _dvc[:] = [Program(Path(__file__).with_name("dvc_program.py"), warm)]
+
+
 def call(*command: str, cwd: Path) -> str:
     """What a command prints that must succeed."""
     done = attempt(*command, cwd=cwd)
@@ -62,16 +68,9 @@ def attempt(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@cache
-def _dvc_server() -> Server:
-    server = Server(Path(__file__).with_name("dvc_server.py"))
-    atexit.register(server.close)
-    return server
-
-
 def attempt_dvc(*arguments: str, cwd: Path, **sabotage: object) -> dict[str, Any]:
     """DVC's command, which may fail or be killed: `status` and what it `printed`."""
-    return _dvc_server().attempt({"workspace": str(cwd), "arguments": arguments, **sabotage})
+    return _dvc[0].attempt({"workspace": str(cwd), "arguments": arguments, **sabotage})
 
 
 def dvc(*arguments: str, cwd: Path) -> str:

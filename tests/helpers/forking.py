@@ -35,55 +35,28 @@ HANGS = 600
 for it would wait for ever. The longest take some ten seconds."""
 
 
-class Server:
-    """A program that calls `serve`, as seen by the tests."""
+class Program:
+    """A module with a function `run(command)`, whose commands are forked children of what has loaded all libraries."""
 
-    def __init__(self, program: Path) -> None:
-        """Start it, and wait until it has loaded everything."""
-        self._process = subprocess.Popen(
-            [sys.executable, program],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._answer()
+    def __init__(self, module: Path, warm: str) -> None:
+        """A module, and the directory of the commands that start at once."""
+        self._module = module
+        self._warm = warm
 
     def attempt(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Run a command: its `status`, negative where a signal ended it, and what it `printed`."""
-        self._process.stdin.write(json.dumps(command).encode() + b"\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def close(self) -> None:
-        """End it."""
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-    def _answer(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()
-        if not line:
-            self.close()
-            raise RuntimeError("the server of commands has ended: what it printed stands above")
-        answer: dict[str, Any] = json.loads(line)
+        """Run a command in its `workspace`: its `status`, negative where a signal ended it, and what it `printed`."""
+        code = "import sys, forking; forking.told(*sys.argv[1:])"
+        told = [f"{self._warm}/warm-python", "-c", code, str(self._module), json.dumps(command)]
+        answer: dict[str, Any] = json.loads(subprocess.run(told, check=True, stdout=subprocess.PIPE).stdout)
         return answer
 
 
-def serve(load: Callable[[], None], run: Callable[[dict[str, Any]], None]) -> None:
-    """Read commands from stdin, one JSON object a line, and answer each on stdout; does not return.
-
-    Args:
-        load: imports what commands need.
-        run: is a command, in a child whose working directory is its `workspace`.
-    """
-    with os.fdopen(os.dup(1), "w") as out:
-        os.dup2(2, 1)  # whatever a library prints is no answer
-        load()
-        keep()
-        print("{}", file=out, flush=True)
-        for line in sys.stdin:
-            print(json.dumps(_forked(json.loads(line), run)), file=out, flush=True)
-        os._exit(0)  # there is nothing to put in order, and TensorFlow takes seconds for it
+def told(module: str, command: str) -> None:
+    """Be a program that is given a command, as JSON; prints what became of it, likewise."""
+    faulthandler.cancel_dump_traceback_later()  # its thread would not be there in a child, which would wait for it
+    sys.path.insert(0, str(Path(module).parent))
+    program = importlib.import_module(Path(module).stem)
+    print(json.dumps(_forked(json.loads(command), program.run)))
 
 
 def _forked(command: dict[str, Any], run: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -139,3 +112,28 @@ def load_stages() -> None:
     for name in MODULES.split():
         importlib.import_module(name)
     tensorflow.config.list_logical_devices = devices
+    graphs_as_traced()
+    numba = importlib.import_module("numba")
+    numba.njit(lambda: 0)()  # fills its tables of types, which takes longer than to load all of our kernels
+
+
+def load_chart_library() -> None:
+    """Have the report's chart library at hand: what bundles it starts threads, and so does it in a child."""
+    page = importlib.import_module("bakeoff.report.page")
+    with tempfile.TemporaryFile() as file:
+        pid = os.fork()
+        if pid == 0:
+            file.write(page._chart_library().encode())
+            file.flush()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0, "the chart library could not be bundled"
+        file.seek(0)
+        library = file.read().decode()
+    page._chart_library = lambda: library
+
+
+def graphs_as_traced() -> None:
+    """Have TensorFlow run graphs as they are: to optimise one takes longer than a test lets it run."""
+    importlib.import_module("bakeoff")  # its settings must stand before TensorFlow is imported
+    tensorflow = importlib.import_module("tensorflow")
+    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

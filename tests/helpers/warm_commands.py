@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 import psutil
-from forking import become, keep, load_dvc, load_stages
+from forking import become, keep, load_chart_library, load_dvc, load_stages
 
 NAMES = ("bakeoff", "dvc", "warm-python")
 """What there is: the last one is Python, which is given code by `-c`."""
@@ -122,6 +122,7 @@ if __name__ == "__main__":
         unix.listen()
         load_stages()
         load_dvc()
+        load_chart_library()
         keep()
         print("ready", flush=True)
         os.dup2(2, 1)  # whoever waited for this goes on

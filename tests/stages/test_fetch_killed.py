@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fake_dvc import fake_dvc, recorded_hash
-from forking import Server
+from forking import Program
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import ColumnParams, DataParams, Params
@@ -34,21 +34,14 @@ def fetch_from(root):
     fetch.run(params, Workspace(root), root.parent / "source")
 
 
-@pytest.fixture(scope="module")
-def server():
-    """What runs fetches that are killed: a fork of this process, which has threads, might never get as far."""
-    server = Server(Path(__file__).with_name("fetch_server.py"))
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def killed(server, root):
+def killed(warm, root):
     """Fetch in a child that kills itself before or after its first call of a function; or restore, and be cut off."""
+    program = Program(Path(__file__).with_name("fetch_program.py"), warm)
 
     def killed(module=None, name="", before=True, **options):
         where = {} if module is None else {"module": module.__name__, "name": name, "before": before}
-        answer = server.attempt({"workspace": str(root), **where, **options})
+        answer = program.attempt({"workspace": str(root), **where, **options})
         assert answer["status"] == -signal.SIGKILL, answer["printed"]
 
     return killed

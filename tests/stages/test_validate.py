@@ -32,6 +32,17 @@ EVENTS = [
 
 
 @pytest.fixture
+def docs():
+    """For tests that look at the Data Docs; it takes half a second to build them."""
+
+
+@pytest.fixture(autouse=True)
+def _without_docs(request, monkeypatch):
+    if "docs" not in request.fixturenames:
+        monkeypatch.setattr(validate, "_write_docs", lambda *_: None)
+
+
+@pytest.fixture
 def workspace(tmp_path):
     put(tmp_path, "users", USERS)
     put(tmp_path, "items", ITEMS)
@@ -336,7 +347,7 @@ def test_two_runs_write_the_same_bytes(workspace):
     assert outputs() == first
 
 
-def test_nothing_but_the_outputs_is_left_behind(workspace):
+def test_nothing_but_the_outputs_is_left_behind(workspace, docs):
     run(workspace)
     found = {path.relative_to(workspace.root).as_posix() for path in workspace.root.glob("*/*")}
     assert found == {
@@ -348,13 +359,13 @@ def test_nothing_but_the_outputs_is_left_behind(workspace):
     }
 
 
-def test_the_data_docs_name_the_suites(workspace):
+def test_the_data_docs_name_the_suites(workspace, docs):
     run(workspace)
     index = (workspace.reports / "data_docs/index.html").read_text(encoding="utf-8")
     assert "interactions-rows" in index
 
 
-def test_docs_that_cannot_be_built_do_not_fail_the_stage(workspace, monkeypatch, caplog):
+def test_docs_that_cannot_be_built_do_not_fail_the_stage(workspace, monkeypatch, caplog, docs):
     from bakeoff.validation.inspector import Inspector
 
     def fail(self, directory):
@@ -367,7 +378,7 @@ def test_docs_that_cannot_be_built_do_not_fail_the_stage(workspace, monkeypatch,
     assert [path.name for path in workspace.reports.iterdir()] == ["validation.json"]
 
 
-def test_a_summary_is_printed_and_nothing_else(workspace, capsys):
+def test_a_summary_is_printed_and_nothing_else(workspace, capsys, docs):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run(workspace)

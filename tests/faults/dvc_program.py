@@ -1,9 +1,7 @@
-"""DVC's commands, without its start of a second each."""
+"""DVC's commands, perhaps sabotaged: a program of `forking`."""
 
 import sys
 from typing import Any
-
-from forking import load_dvc, serve
 
 
 def run(command: dict[str, Any]) -> None:
@@ -14,7 +12,3 @@ def run(command: dict[str, Any]) -> None:
     sys.argv = ["dvc", *command["arguments"]]
     saboteur.install(command)
     sys.exit(dvc.cli.main(command["arguments"]))
-
-
-if __name__ == "__main__":
-    serve(load_dvc, run)

@@ -1,20 +1,9 @@
-"""The project's stages, without the start of TensorFlow and Great Expectations."""
+"""The project's stages, perhaps sabotaged: a program of `forking`."""
 
-import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-
-from forking import load_stages, serve
-
-
-def load() -> None:
-    """What stages import, with less to compile."""
-    importlib.import_module("bakeoff")  # its settings must stand before TensorFlow is imported
-    numba = importlib.import_module("numba")
-    load_stages()
-    numba.njit(lambda: 0)()  # fills its tables of types, which takes longer than to load all of our kernels
 
 
 def run(command: dict[str, Any]) -> None:
@@ -59,7 +48,3 @@ def bases_of(make: Callable[..., Any]) -> Callable[..., Any]:
         return replace(group, variants=tuple(each for each in group.variants if each.base))
 
     return made
-
-
-if __name__ == "__main__":
-    serve(load, run)

@@ -1,18 +1,10 @@
-"""`bakeoff fetch` and the return of what it moved away, in forked children that may kill themselves."""
+"""`bakeoff fetch` and the return of what it moved away, which may kill themselves: a program of `forking`."""
 
 import importlib
 import os
 import signal
 from pathlib import Path
 from typing import Any
-
-from forking import serve
-
-
-def load() -> None:
-    """Import what a fetch imports."""
-    for name in ("bakeoff.stages.fetch", "bakeoff.datasets.versioning", "fake_dvc"):
-        importlib.import_module(name)
 
 
 def run(command: dict[str, Any]) -> None:
@@ -51,7 +43,3 @@ def cut(place: Path, *arguments: str, check: bool = True) -> None:
     if "get" in arguments:
         (place / arguments[-1]).mkdir()
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    serve(load, run)
