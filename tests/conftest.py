@@ -22,8 +22,6 @@ settings.register_profile("project", deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("EXAMPLES", "project"))
 
-graphs_as_traced()
-
 SLOWEST_FIRST = (
     "tests/pipeline/test_end_to_end.py",
     "tests/flows/",
@@ -47,12 +45,21 @@ class ByFile(LoadScopeScheduling):
         return next((start for start in TOGETHER if nodeid.startswith(start)), nodeid.partition("::")[0])
 
 
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """The suite's processes are forks of the one that has loaded all libraries, which takes each ten seconds else."""
+    base = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    commands = warm_commands(base / "warm", os.getpid())
+    for spec in specs:
+        spec.python = f"{commands}/warm-python"
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
 
 def pytest_collection_finish() -> None:
     """Everything is imported."""
+    graphs_as_traced()
     keep()
 
 

@@ -18,7 +18,7 @@ import psutil
 from forking import become, keep, load_chart_library, load_dvc, load_stages
 
 NAMES = ("bakeoff", "dvc", "warm-python")
-"""What there is: the last one is Python, which is given code by `-c`."""
+"""What there is: the last one is Python, which is given code by `-c`; it may run for as long as the suite does."""
 
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
@@ -51,11 +51,14 @@ def warm_commands(folder: Path, owner: int) -> str:
 
 
 def _start(folder: Path, owner: int) -> None:
-    path = folder / "socket"
+    path, log = folder / "socket", folder / "log"
     command = [sys.executable, __file__, str(path), str(owner)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as server:
+    with (
+        log.open("w") as said,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, start_new_session=True) as server,
+    ):
         assert server.stdout is not None
-        assert server.stdout.readline() == b"ready\n", "the server of warm commands did not start"
+        assert server.stdout.readline() == b"ready\n", f"the server of warm commands did not start:\n{log.read_text()}"
         server.returncode = 0  # nobody waits for it: it ends by itself
     for name in reversed(NAMES):
         (folder / name).write_text(CLIENT.format(python=sys.executable, path=str(path), name=name))
@@ -107,8 +110,8 @@ def run(name: str, arguments: list[str]) -> None:
     """One of NAMES."""
     sys.argv = [name, *arguments]
     if name == "warm-python":
-        _, code, *rest = arguments
-        sys.argv = ["-c", *rest]
+        start = arguments.index("-c") + 1  # options before it are of no use to a process that runs
+        code, sys.argv = arguments[start], ["-c", *arguments[start + 1 :]]
         exec(compile(code, "-c", "exec"), {"__name__": "__main__"})
     elif name == "dvc":
         sys.exit(import_module("dvc.cli").main(arguments))

@@ -13,6 +13,7 @@ from threading import Thread
 import pyarrow as pa
 import pytest
 
+from bakeoff.datasets import versioning
 from bakeoff.datasets.catalogue import Dataset
 from bakeoff.datasets.tables import About, Tables, text_table
 from bakeoff.errors import BakeoffError
@@ -56,6 +57,13 @@ def known(**changes):
         name: Dataset(About(name, name.title(), f"Terms of {name}.", "Cite it.", "https://example.org"), **settings)
         for name in ("toy", "twin")
     }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm_dvc(warm):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(versioning, "DVC", f"{warm}/dvc")
+        yield
 
 
 @pytest.fixture(scope="module")

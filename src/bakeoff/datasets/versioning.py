@@ -9,6 +9,9 @@ from typing import Literal
 
 from bakeoff.errors import BakeoffError
 
+DVC = "dvc"
+"""The command; tests give the path of one that starts at once."""
+
 State = Literal["absent", "clean", "changed", "unversioned"]
 """data/ is not there; is what data.dvc records; is something else; or no data.dvc says what it should be."""
 
@@ -74,7 +77,7 @@ def add_data(root: Path) -> None:
 
 def _dvc(root: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    command = ["dvc", *arguments]
+    command = [DVC, *arguments]
     try:
         done = subprocess.run(
             command, cwd=root, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
