@@ -101,8 +101,12 @@ class Asker:
     def singles(self, served: Served, question: Question, length: int) -> list[Callable[[], object]]:
         """A call per user that asks about this user alone."""
         ask = served.module.recommend_for_histories
-        each = (question.take(np.array([row])) for row in range(len(question)))
-        return [partial(ask, *self.told(served, one), length) for one in each]
+        history, timestamps, dense, text = self.told(served, question)
+        return [
+            partial(ask, history[one, :width], timestamps[one, :width], dense[one], text[one], length)
+            for row, width in enumerate(question.told.lengths.tolist())
+            for one in [slice(row, row + 1)]
+        ]
 
     def _blocks(self, served: Served, told: Histories) -> list[NDArray[np.int64]]:
         """Rows to ask about together: those with histories of a length, which then need little padding."""
