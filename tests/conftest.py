@@ -59,7 +59,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 def pytest_collection_finish() -> None:
     """Everything is imported."""
-    graphs_as_traced()
+    if "tensorflow" in sys.modules:
+        graphs_as_traced()
     keep()
 
 

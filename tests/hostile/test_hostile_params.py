@@ -199,13 +199,11 @@ GARBAGE = st.recursive(
 )
 
 
-@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(list(Params.model_fields)) | NAMES, GARBAGE, max_size=4))
 def test_any_values_are_parameters_or_refused(values):
     _are_parameters_or_refused(lambda: parse_params(values))
 
 
-@settings(max_examples=40)
 @given(st.sampled_from(list(LEAVES)), GARBAGE)
 def test_any_value_of_a_parameter_is_taken_or_refused(keys, value):
     _are_parameters_or_refused(lambda: parse_params(nested(keys, value)))
