@@ -77,7 +77,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
     base = tmp_path_factory.getbasetemp()
     if worker_id == "master":
         return warm_commands(base / "warm", os.getpid())
-    return warm_commands(base.parent / "warm", os.getppid())
+    return str(base.parent / "warm")  # of which this process is a fork
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,6 @@ def do_less() -> None:
     """Less of the same: the base of each group of variants alone, few measurements, and none in a new process."""
     import tensorflow
 
-    from bakeoff.report import page
     from bakeoff.stages import growth, growth_child, planted, serving, unbiasedness, variants
 
     variants.make_group = bases_of(variants.make_group)
@@ -34,7 +33,6 @@ def do_less() -> None:
     growth_child.SECONDS_PER_FIT = growth_child.SECONDS_PER_CATALOGUE = 0.0
     serving.CALLS = {1: 2, 256: 2}
     serving.WARM_UP_CALLS = 1
-    page._chart_library = str
     unbiasedness.run.__defaults__ = (3, 2)
     unbiasedness.CASES = unbiasedness.CASES[:1]
     tensorflow.config.run_functions_eagerly(sys.argv[1] not in ("planted", "unbiasedness"))

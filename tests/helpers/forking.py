@@ -134,6 +134,5 @@ def load_chart_library() -> None:
 
 def graphs_as_traced() -> None:
     """Have TensorFlow run graphs as they are: to optimise one takes longer than a test lets it run."""
-    importlib.import_module("bakeoff")  # its settings must stand before TensorFlow is imported
     tensorflow = importlib.import_module("tensorflow")
     tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

@@ -3,7 +3,6 @@
 A program too: the server, given the path of its socket and the id of the process that it serves.
 """
 
-import fcntl
 import json
 import os
 import signal
@@ -38,19 +37,10 @@ def warm_commands(folder: Path, owner: int) -> str:
     """A directory for PATH, in which these commands lie; they work as long as the owner lives.
 
     Args:
-        folder: made where it is not there, with a short name, since a socket lies in it; whoever comes first starts
-            the server.
+        folder: made here, with a short name, since a socket lies in it.
         owner: id of a process.
     """
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "bakeoff").exists():
-            _start(folder, owner)
-    return str(folder)
-
-
-def _start(folder: Path, owner: int) -> None:
+    folder.mkdir()
     path, log = folder / "socket", folder / "log"
     command = [sys.executable, __file__, str(path), str(owner)]
     with (
@@ -60,9 +50,10 @@ def _start(folder: Path, owner: int) -> None:
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n", f"the server of warm commands did not start:\n{log.read_text()}"
         server.returncode = 0  # nobody waits for it: it ends by itself
-    for name in reversed(NAMES):
+    for name in NAMES:
         (folder / name).write_text(CLIENT.format(python=sys.executable, path=str(path), name=name))
         (folder / name).chmod(0o755)
+    return str(folder)
 
 
 def serve(listener: socket.socket, owner: int) -> None:
