@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.ranking import TopLists, _pack, rank
+from bakeoff.evaluation.ranking import TopLists, rank
+from bakeoff.evaluation.selection import pack
 from bakeoff.preparation.histories import PAD, Histories, Queries
 
 
@@ -53,10 +54,10 @@ def brute_force(scores, exclude, truth, k):
 
 
 def test_best_scores_come_first():
-    # user (1, 0) scores the items 0.1, 0.3, 0.2
-    lists = ask([[0.1, 9], [0.3, 9], [0.2, 9]], [[1, 0]], [[]], [[]], 3)
+    # user (1, 0) scores the items 1/8, 3/8, 2/8
+    lists = ask([[0.125, 9], [0.375, 9], [0.25, 9]], [[1, 0]], [[]], [[]], 3)
     assert lists.items.tolist() == [[1, 2, 0]]
-    assert lists.scores.tolist() == [np.float32([0.3, 0.2, 0.1]).tolist()]
+    assert lists.scores.tolist() == [[0.375, 0.25, 0.125]]
 
 
 def test_negative_scores_are_in_order_too():
@@ -88,7 +89,7 @@ def test_a_positive_that_is_better_by_one_bit_is_not_tied():
 def test_negative_zero_ties_with_zero():
     # −0.0 sorts below 0.0 by its bits, but they are equal: the truth must not win by it. Whether a product
     # can be −0.0 depends on the BLAS, hence the test of the keys themselves.
-    negative, positive = _pack(np.float32([-0.0, 0.0]), np.array([0, 1]), np.array([False, True]))
+    negative, positive = pack(np.float32([-0.0, 0.0]), np.array([0, 1]), np.array([False, True]))
     assert negative > positive
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bakeoff.evaluation import ranking
+from bakeoff.evaluation import ranking, tiles
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.evaluation.tiles import ITEMS_PER_TILE, QUERIES_PER_TILE
 from bakeoff.preparation.histories import PAD, Histories, Queries
@@ -100,3 +100,22 @@ def test_compiled_lists_are_padded_where_everything_is_excluded():
     lists = ask(True, [[1], [2]], [[1]], [[0, 1]], [[]], 2)
     assert lists.items.tolist() == [[PAD, PAD]]
     assert np.isneginf(lists.scores).all()
+
+
+@pytest.mark.parametrize("spread", [0, 1e-7, 1e-6, 1e-5])
+def test_items_closer_than_blas_can_tell_are_in_the_order_of_their_exact_scores(spread):
+    # 2,000 items around one point: more of them lie within the error of a float32 product than are kept as candidates
+    rng = np.random.default_rng(2)
+    items = rng.standard_normal(64) + spread * rng.standard_normal((2000, 64))
+    users = rng.standard_normal((40, 64))
+    exclude, truth = ([rng.integers(0, 2000, 30).tolist() for _ in range(40)] for _ in range(2))
+    same(ask(True, items, users, exclude, truth, 20), ask(False, items, users, exclude, truth, 20))
+
+
+def test_scores_are_far_enough_apart_that_few_queries_are_told_by_exact_scores_alone(monkeypatch):
+    told = []
+    plain = tiles.best_keys
+    monkeypatch.setattr(tiles, "best_keys", lambda queries, *rest: told.append(len(queries)) or plain(queries, *rest))
+    rng = np.random.default_rng(3)
+    ask(True, rng.standard_normal((5000, 64)), rng.standard_normal((1000, 64)), [[]] * 1000, [[]] * 1000, 100)
+    assert sum(told) < 10

@@ -114,9 +114,32 @@ def cut(keys: Any, filled: Any, k: int) -> None:
             keys[query, place] = NOTHING
 
 
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def score_candidates(queries: Any, catalogue: Any, items: Any, found: Any) -> None:
+    """Exact scores of a few items for each query, in whatever order the compiler adds up: see exact.
+
+    Args:
+        queries: float32 [m, d].
+        catalogue: float32 [n, d].
+        items: int32 [m, c]; negative where there is none.
+        found: float32 [m, c], overwritten; −inf where there is no item.
+    """
+    for query in range(len(items)):
+        asked = queries[query]
+        for place in range(items.shape[1]):
+            if items[query, place] < 0:
+                found[query, place] = -np.inf
+                continue
+            embedding = catalogue[items[query, place]]
+            total = 0.0
+            for column in range(len(asked)):
+                total += np.float64(asked[column]) * np.float64(embedding[column])
+            found[query, place] = np.float32(total)
+
+
 @_compiled
 def _in_order(bits: Any) -> Any:
-    """Bits of a float32 as an integer of the same order; its own inverse. See ranking._order_preserving."""
+    """Bits of a float32 as an integer of the same order; its own inverse. See selection.in_order."""
     return np.int32(bits ^ ((bits >> _SIGN) & _MAGNITUDE))
 
 
@@ -131,7 +154,7 @@ def _largest(row: Any) -> Any:
 
 @_compiled
 def _key(bits: Any, item: Any, is_hit: Any) -> Any:
-    """As ranking._pack."""
+    """As selection.pack."""
     order = np.int64(0) if bits == _NEGATIVE_ZERO else np.int64(_in_order(bits))
     return (order << 32) | (np.int64(0) if is_hit else np.int64(_NOT_TRUTH)) | (np.int64(_INDEX_MASK) - item)
 

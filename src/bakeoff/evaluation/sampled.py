@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.evaluation import exact
 from bakeoff.evaluation.arrays import divide
 from bakeoff.evaluation.scoring import pair_scores, score_blocks
 from bakeoff.models.retriever import Retriever
@@ -106,8 +107,10 @@ def _scorers(retriever: Retriever, queries: Queries, users_per_block: int) -> It
         for part, scores in score_blocks(retriever, queries, users_per_block):
             yield part, partial(_looked_up, scores)
         return
+    catalogue = exact.rounded(catalogue)
     for part, block in queries.blocks(max(1, users_per_block)):
-        yield part, partial(pair_scores, np.asarray(retriever.embed_queries(block), np.float32), catalogue)
+        embedded = exact.rounded(np.asarray(retriever.embed_queries(block), np.float32))
+        yield part, partial(pair_scores, embedded, catalogue)
 
 
 def _looked_up(scores: NDArray[np.float32], rows: IntArray, items: NDArray[np.integer]) -> NDArray[np.float32]:

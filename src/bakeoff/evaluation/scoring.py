@@ -5,15 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.evaluation import exact
 from bakeoff.models.retriever import Retriever
 from bakeoff.preparation.histories import Queries
 
 SCORES_PER_BLOCK = 1 << 24
 """64 MiB of float32: with 10⁶ items a block of 1,024 queries would take 4 GB."""
-
-_TILE = 64
-# Zeros up to a multiple of 64 keep every real row and column off the ragged edge of the matrices, where BLAS adds up in
-# another order: equal items get equal scores wherever they stand.
 
 
 def score_blocks(
@@ -29,12 +26,10 @@ def score_blocks(
     Yields:
         the slice that a block covers and float32 [len(block), num_items].
     """
-    catalogue = np.ascontiguousarray(retriever.item_embeddings, np.float32)
-    num_items = len(catalogue)
-    tiles = _filled(catalogue)
-    for part, block in queries.blocks(users_at_once(users_per_block, num_items)):
+    catalogue = exact.rounded(np.ascontiguousarray(retriever.item_embeddings, np.float32))
+    for part, block in queries.blocks(users_at_once(users_per_block, len(catalogue))):
         embedded = np.ascontiguousarray(retriever.embed_queries(block), np.float32)
-        yield part, (_filled(embedded) @ tiles.T)[: len(block), :num_items]
+        yield part, exact.scores(exact.rounded(embedded), catalogue)
 
 
 def users_at_once(at_most: int, num_items: int) -> int:
@@ -47,12 +42,11 @@ def pair_scores(
 ) -> NDArray[np.float32]:
     """Scores of a few items for each of p queries, without those of the rest of the catalogue.
 
-    Each is added up by itself, in the same order, so that equal embeddings get equal scores. At most 64 MiB of item
-    embeddings are gathered at a time.
+    They are the same bits as those of the whole catalogue. At most 64 MiB of item embeddings are gathered at a time.
 
     Args:
-        queries: float32 [m, d].
-        catalogue: float32 [n, d].
+        queries: float32 [m, d], of `exact.rounded`.
+        catalogue: float32 [n, d], of the same.
         rows: [p] in [0, m).
         items: [p, c] in [0, n).
 
@@ -60,13 +54,9 @@ def pair_scores(
         float32 [p, c].
     """
     found = np.empty(items.shape, np.float32)
-    size = max(1, SCORES_PER_BLOCK // max(items.shape[1] * catalogue.shape[1], 1))
+    size = max(1, SCORES_PER_BLOCK // 2 // max(items.shape[1] * catalogue.shape[1], 1))
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
-        np.einsum("pcd,pd->pc", catalogue[items[part]], queries[rows[part]], out=found[part])
+        gathered, asked = catalogue[items[part]].astype(np.float64), queries[rows[part]].astype(np.float64)
+        found[part] = np.matmul(gathered, asked[:, :, np.newaxis])[:, :, 0]
     return found
-
-
-def _filled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    missing = -len(embeddings) % _TILE
-    return np.concatenate([embeddings, np.zeros((missing, embeddings.shape[1]), np.float32)])

@@ -2,6 +2,8 @@
 
 A tile of scores, some queries times some items, is made by BLAS and looked through at once by a compiled loop, which
 keeps what may still belong to the best k of each query. The queries are dealt to as many threads as there are cores.
+The products are those of BLAS in float32, whose last bits depend on the processor: they choose candidates, a few more
+than k, and exact scores put those in order. Where BLAS may have missed an item the query is told by exact scores alone.
 """
 
 import threading
@@ -11,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.kernels import NOTHING, cut, look_through
+from bakeoff.evaluation.kernels import NOTHING, cut, look_through, score_candidates
+from bakeoff.evaluation.selection import best_keys, rescored, unpack
 from bakeoff.preparation.histories import Histories
 
 QUERIES_PER_TILE = 512
@@ -19,23 +22,32 @@ ITEMS_PER_TILE = 256
 """512 KiB of float32 scores, which stay in a core's second-level cache. BLAS lays the items out anew for every tile of
 queries: with 128 of them its product takes half as long again."""
 
-ROWS_OFF_THE_EDGE = 64
-"""Queries come in multiples of this; see ranking._TILE."""
+_SPARE = 16
+# Candidates beyond k. As good as never do so many scores lie within the error of a float32 product of the k-th best,
+# unless they are equal.
+
+_UNIT = 2.0**-24
+# Largest relative error of one rounding to float32.
+
+_SMALLEST = 2.0**-149
+# Largest absolute error where a product is too small for a float32's full precision.
 
 _ROOM = 3
 # Keys kept per slot of a list. Whenever they are full the best third is kept, and its worst is the new bound.
 
 
 class TopKeys:
-    """Best keys of queries over a catalogue; see ranking._pack for what a key is.
+    """Best keys of queries over a catalogue; see selection.pack for what a key is.
 
     Items with long embeddings, which have the largest scores more often than others, are looked at first: what comes
     after is then dismissed sooner.
     """
 
     def __init__(self, catalogue: NDArray[np.float32], pool: ThreadPoolExecutor) -> None:
-        """Use these item embeddings, float32 [n, d], and threads; BLAS is held to one meanwhile."""
-        self._items = np.argsort(-np.einsum("nd,nd->n", catalogue, catalogue), kind="stable")
+        """Use these item embeddings, float32 [n, d] of `exact.rounded`, and threads; BLAS is held to one meanwhile."""
+        squares = np.einsum("nd,nd->n", catalogue, catalogue, dtype=np.float64)
+        self._catalogue, self._longest = catalogue, float(np.sqrt(squares.max(initial=0)))
+        self._items = np.argsort(-squares, kind="stable")
         self._place = np.empty_like(self._items)
         self._place[self._items] = np.arange(len(catalogue))
         num_tiles = -(-len(catalogue) // ITEMS_PER_TILE)
@@ -48,23 +60,17 @@ class TopKeys:
     def find(
         self, queries: NDArray[np.float32], exclude: Histories, truth: Histories, k: int
     ) -> Callable[[], NDArray[np.int64]]:
-        """Begin to find the keys of the k best items of each query that are not excluded, descending.
-
-        Args:
-            queries: float32 [m, d].
-            exclude: m rows, items that are left out.
-            truth: m rows, items that come last among equals.
-            k: at most n.
-
-        Returns:
-            what waits for them: int64 [m, k]; the smallest integer where fewer than k items are left.
-        """
+        """Begin to find what `selection.best_keys` of the catalogue does, and return what waits for it."""
         best = np.empty((len(queries), k), np.int64)
         sets = (*self._places(exclude), *self._places(truth))
 
         def fill(start: int) -> None:
-            rows = slice(start, start + QUERIES_PER_TILE)
-            best[rows] = self._best_of_tile(queries[rows], start, sets, k)
+            rows = np.arange(start, min(start + QUERIES_PER_TILE, len(queries)))
+            found, is_sure = self._best_of_tile(queries[rows], start, sets, k)
+            best[rows] = found
+            if not is_sure.all():
+                unsure = rows[~is_sure]
+                best[unsure] = best_keys(queries[unsure], self._catalogue, exclude.take(unsure), truth.take(unsure), k)
 
         filled = self._pool.map(fill, range(0, len(queries), QUERIES_PER_TILE))
 
@@ -82,20 +88,46 @@ class TopKeys:
 
     def _best_of_tile(
         self, queries: NDArray[np.float32], first: int, sets: tuple[NDArray[np.int64], ...], k: int
-    ) -> NDArray[np.int64]:
-        """Keys [len(queries), k] of the queries that start at row `first` of the sets."""
-        full = _with_zeros(queries, -(-len(queries) // ROWS_OFF_THE_EDGE) * ROWS_OFF_THE_EDGE)
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Keys [len(queries), k] of queries, the first of which is row `first` of the sets; which of them are sure."""
         scores, hit = self._workspace()
-        scores = scores[: len(full)]
-        keys = np.empty((len(queries), _ROOM * k), np.int64)
+        scores = scores[: len(queries)]
+        width = min(k + _SPARE, len(self._items))
+        keys = np.empty((len(queries), _ROOM * width), np.int64)
         filled, worst = np.zeros(len(queries), np.int64), np.full(len(queries), NOTHING)
         for number, tile in enumerate(self._tiles):
-            np.matmul(full, tile, out=scores)
+            np.matmul(queries, tile, out=scores)
             start = number * ITEMS_PER_TILE
             items = self._items[start : start + ITEMS_PER_TILE]
-            look_through(scores.view(np.int32), start, items, first, *sets, k, hit, keys, filled, worst)
-        cut(keys, filled, k)
-        return np.sort(keys[:, :k], axis=1)[:, ::-1]
+            look_through(scores.view(np.int32), start, items, first, *sets, width, hit, keys, filled, worst)
+        cut(keys, filled, width)
+        return self._in_order(queries, np.ascontiguousarray(keys[:, :width]), k)
+
+    def _in_order(
+        self, queries: NDArray[np.float32], candidates: NDArray[np.int64], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The best k candidates by exact scores, and for which queries no other item can belong to them."""
+        items, approximate = unpack(candidates)
+        exact = np.empty(items.shape, np.float32)
+        score_candidates(queries, self._catalogue, items, exact)
+        best = np.sort(rescored(candidates, exact), axis=1)[:, ::-1][:, :k]
+        error = self._error(queries)
+        # By BLAS, an item that is no candidate is at most as good as the worst of them; −inf: there is no such item.
+        missed_at_most = approximate.min(axis=1).astype(np.float64) + error
+        is_all = np.isneginf(missed_at_most) | (candidates.shape[1] == len(self._items))
+        return best, is_all | (error == 0) | (missed_at_most < unpack(best)[1][:, -1])
+
+    def _error(self, queries: NDArray[np.float32]) -> NDArray[np.float64]:
+        """By how much a score by BLAS may differ from the exact one, at most, [m].
+
+        A sum of m products has an error of at most m u / (1 − m u) Σ |q_k v_k|, in whatever order (Higham, "Accuracy
+        and stability of numerical algorithms", 2002, eq. 3.5), and Σ |q_k v_k| ≤ |q| |v|. Zeros add nothing, and a
+        single product is rounded as the exact one is. One u more is for the rounding of the exact score.
+        """
+        products = np.count_nonzero(queries, axis=1)
+        norms = np.sqrt(np.einsum("md,md->m", queries, queries, dtype=np.float64)) * self._longest
+        error = 1.01 * (products + 1) * _UNIT * norms + products * _SMALLEST
+        return np.where(products > 1, error, 0.0)
 
     def _workspace(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """This thread's own scores and flags."""

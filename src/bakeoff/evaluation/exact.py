@@ -1,0 +1,63 @@
+"""Scores that do not depend on who adds them up: not on the processor and its BLAS, on blocks or the place in them.
+
+A matrix product adds up in an order that differs between processors and between the edge and the middle of a matrix, so
+that its last bits differ, equal items get unequal scores, and a tie is broken by chance. Embeddings are therefore
+rounded to as many bits as let every sum of products be exact in float64. An exact sum is the same in whatever order.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MANTISSA, _SINGLE = 53, 24
+# Bits of a float64 and of a float32.
+
+_ROWS_PER_CHUNK = 1 << 14
+# Rows that are in memory as float64 at once: 8 MiB with 64 dimensions.
+
+_PRODUCTS_PER_CHUNK = 1 << 22
+# Scores that are in memory as float64 at once: 32 MiB.
+
+
+def rounded(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Embeddings of which `scores` are exact.
+
+    With 2^e the power of two above the largest value of a row, each of its values becomes the nearest multiple of
+    2^(e − b), b = ⌊(53 − ⌈log2 d⌉) / 2⌋ but no more than the 24 bits of a float32. Products are then multiples of the
+    product of the two rows' units, at most 2^(2b) times it, and the sum of d of them takes no more than 53 bits.
+
+    Args:
+        embeddings: float32 [n, d], finite.
+
+    Returns:
+        float32 [n, d]; equal rows stay equal.
+    """
+    found = np.empty_like(embeddings)
+    for start in range(0, len(embeddings), _ROWS_PER_CHUNK):
+        chunk = embeddings[start : start + _ROWS_PER_CHUNK].astype(np.float64)
+        _, exponent = np.frexp(np.abs(chunk).max(axis=1, initial=0.0, keepdims=True))
+        unit = np.ldexp(1.0, exponent - bits(embeddings.shape[1]))
+        found[start : start + _ROWS_PER_CHUNK] = np.rint(chunk / unit) * unit
+    return found
+
+
+def bits(dim: int) -> int:
+    """b: bits of each value beside embeddings of this dimension."""
+    return min(_SINGLE, (_MANTISSA - max(dim - 1, 0).bit_length()) // 2)
+
+
+def scores(queries: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Dot products: exact, then rounded to float32 once.
+
+    Args:
+        queries: float32 [m, d], rounded.
+        items: float32 [n, d], rounded.
+
+    Returns:
+        float32 [m, n].
+    """
+    found = np.empty((len(queries), len(items)), np.float32)
+    wide = queries.astype(np.float64)
+    size = max(1, min(_ROWS_PER_CHUNK, _PRODUCTS_PER_CHUNK // max(len(queries), 1)))
+    for start in range(0, len(items), size):
+        found[:, start : start + size] = wide @ items[start : start + size].T.astype(np.float64)
+    return found
