@@ -97,3 +97,45 @@ def test_blocks_cover_all_queries_once_in_order(queries, size, ends):
     assert [part.stop for part, _ in blocks] == ends
     assert [h for _, block in blocks for h in lists(block.histories)] == EXAMPLE
     assert np.concatenate([block.dense for _, block in blocks]).tolist() == queries.dense.tolist()
+
+
+def random_histories(seed):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, 6, 40)
+    items = rng.integers(0, 9, lengths.sum())
+    return Histories.from_rows(np.repeat(np.arange(40), lengths), items, rng.integers(0, 50, len(items)), 40)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_blocks_are_all_rows_one_after_the_other(size):
+    whole = random_histories(0)
+    blocks = list(whole.blocks(size))
+    assert [part.start for part, _ in blocks] == [0, *(part.stop for part, _ in blocks[:-1])]
+    assert blocks[-1][0].stop == len(whole)
+    assert all(len(block.items) <= size or len(block) == 1 for _, block in blocks)
+    joined = Histories.joined(block for _, block in blocks)
+    for name in ("offsets", "items", "timestamps"):
+        np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
+
+
+def test_no_rows_are_one_empty_block():
+    empty = random_histories(0).part(0, 0)
+    ((part, block),) = empty.blocks()
+    assert (part, len(block), len(block.items)) == (slice(0, 0), 0, 0)
+
+
+def test_rows_that_follow_each_other_are_taken_without_a_copy():
+    whole = random_histories(1)
+    taken = whole.take(np.arange(3, 20))
+    assert np.shares_memory(taken.items, whole.items)
+    for row in range(17):
+        assert taken.take(np.array([row])).items.tolist() == whole.take(np.array([row + 3])).items.tolist()
+
+
+def test_items_are_counted_and_histories_merged_block_by_block_as_at_once(monkeypatch):
+    first, second = random_histories(2), random_histories(3)
+    counts, merged = np.bincount(first.items, minlength=11), first.merged(second)
+    monkeypatch.setattr("bakeoff.preparation.histories.EVENTS_PER_BLOCK", 4)
+    assert first.item_counts(11).tolist() == counts.tolist()
+    np.testing.assert_array_equal(first.merged(second).items, merged.items)
+    np.testing.assert_array_equal(first.merged(second).timestamps, merged.timestamps)

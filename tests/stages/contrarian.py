@@ -42,7 +42,8 @@ class Contrarian:
 
 def events(rows, columns=("user_id", "item_id")):
     table = pd.DataFrame(rows, columns=list(columns), dtype=str)
-    return table.assign(timestamp=np.arange(len(rows)), position=np.arange(len(rows), dtype=np.int32))
+    in_time = table.assign(timestamp=np.arange(len(rows)), position=np.arange(len(rows), dtype=np.int32))
+    return in_time.sort_values("user_id", kind="stable")
 
 
 def write_split(workspace, train=TRAIN, valid=VALID, test=TEST, new=NEW, items=ITEMS):

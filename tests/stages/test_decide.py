@@ -136,7 +136,7 @@ def test_users_whose_answers_the_champion_was_trained_on_are_left_out(workspace)
     valid, test = (pd.read_parquet(workspace.split / f"{part}.parquet") for part in ("valid", "test"))
     moved = ["u3", "u9"]
     swapped = [
-        pd.concat([table[~table["user_id"].isin(moved)], other[other["user_id"].isin(moved)]])
+        pd.concat([table[~table["user_id"].isin(moved)], other[other["user_id"].isin(moved)]]).sort_index()
         for table, other in ((valid, test), (test, valid))
     ]
     for part, table in zip(("valid", "test"), swapped, strict=True):

@@ -13,7 +13,7 @@ def shuffled(histories: Histories, rng: np.random.Generator) -> Histories:
 
     Args:
         histories: n rows.
-        rng: source of the order; it is drawn for all rows at once.
+        rng: source of the order. Rows that are shuffled in blocks, one after the other, have the order of all at once.
     """
     order = np.lexsort((rng.random(len(histories.items)), histories.rows))
     return Histories(histories.offsets, histories.items[order], histories.timestamps)

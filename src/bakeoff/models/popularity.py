@@ -33,12 +33,16 @@ class PopularityEncoder(tf.Module):
         return tf.zeros(tf.shape(history)[:1], tf.bool)
 
 
-def in_window(timestamps: NDArray[np.int64], window_days: float) -> NDArray[np.bool_]:
-    """[nnz] which events lie less than `window_days` before the newest; all of them where none has a time (all 0)."""
-    if not timestamps.any():
-        return np.ones(len(timestamps), np.bool_)
+def in_window(timestamps: NDArray[np.int64], window_days: float, newest: np.integer | None = None) -> NDArray[np.bool_]:
+    """[nnz] which events lie less than `window_days` before the newest of all; of these, if None.
+
+    Where no event has a time all are 0, and all lie in the window.
+    """
+    if len(timestamps) == 0:
+        return np.zeros(0, np.bool_)
+    newest = timestamps.max() if newest is None else newest
     # Subtracting timestamps, not days, keeps whole seconds exact.
-    return np.asarray(timestamps.max() - timestamps < window_days * _SECONDS_PER_DAY)
+    return np.asarray(newest - timestamps < window_days * _SECONDS_PER_DAY)
 
 
 def recent_frequencies(histories: Histories, num_items: int, window_days: float) -> NDArray[np.float64]:
@@ -52,6 +56,9 @@ def recent_frequencies(histories: Histories, num_items: int, window_days: float)
         num_items: size of the catalogue.
         window_days: length of the window, > 0, counted back from the newest event of anyone.
     """
-    recent = histories.items[in_window(histories.timestamps, window_days)]
-    ever = np.bincount(histories.items, minlength=num_items)
-    return np.asarray(np.bincount(recent, minlength=num_items) + ever / (ever.max(initial=0) + 1))
+    newest = histories.timestamps.max() if len(histories.timestamps) else None
+    recent, ever = np.zeros(num_items, np.int64), histories.item_counts(num_items)
+    for _, block in histories.blocks():
+        is_recent = in_window(block.timestamps, window_days, newest)
+        recent += np.bincount(block.items[is_recent], minlength=num_items)
+    return np.asarray(recent + ever / (ever.max(initial=0) + 1))

@@ -1,6 +1,7 @@
 """Softmax DNNs that never meet a negative of another group: the cases in which they fold."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class OwnGroupSampler:
         """Count within each group; an item that users of several groups meet, as noise has it, by the most likely."""
         parts = [histories.take(np.flatnonzero(user_groups == group)) for group in np.unique(user_groups)]
         chances = [
-            InBatchSampler(target_chances(part, params), part, params.users_per_batch, num_items).inclusion
+            InBatchSampler(partial(target_chances, params=params), part, params.users_per_batch, num_items).inclusion
             for part in parts
         ]
         self.inclusion = np.asarray(np.max(chances, axis=0))
@@ -98,7 +99,7 @@ class PositivesOnlyTrainer(SoftmaxTrainer):
     def _make_batches(self, rng: np.random.Generator) -> Batches:
         histories, params = self._queries.histories, self._params
         sampler: NegativeSampler = InBatchSampler(
-            target_chances(histories, params), histories, params.users_per_batch, self._num_items
+            partial(target_chances, params=params), histories, params.users_per_batch, self._num_items
         )
         pooling = self._model.query_tower.pooling
         return PositivesOnlyBatches(self._queries, sampler, pooling, params, self._num_items, rng)

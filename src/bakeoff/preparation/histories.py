@@ -1,6 +1,6 @@
 """Histories of a block of users, and the queries that are asked about them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 PAD = -1
 """Fills a padded history where there is no item."""
 
+EVENTS_PER_BLOCK = 1 << 22
+"""Events that are looked at at once where all are: what is computed of each takes tens of bytes."""
+
 
 @dataclass(frozen=True)
 class Histories:
     """Item sequences of n users, oldest first, in compressed sparse row form.
+
+    The arrays may be mapped from a file that is larger than memory; what looks at all events does so in `blocks`.
 
     Attributes:
         offsets: int64 [n + 1], ascending from 0; row u holds entries offsets[u] to offsets[u + 1] (excluded).
@@ -59,20 +64,66 @@ class Histories:
         """[nnz] row of each event."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    @classmethod
+    def joined(cls, blocks: Iterable[Self]) -> Self:
+        """The rows of all blocks, one block after the other; at least one block."""
+        held = list(blocks)
+        if len(held) == 1:
+            return held[0]
+        return cls(
+            np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([block.lengths for block in held]))]),
+            np.concatenate([block.items for block in held]),
+            np.concatenate([block.timestamps for block in held]),
+        )
+
     def take(self, rows: NDArray[np.integer]) -> Self:
-        """Rows in the given order, repeats allowed."""
+        """Rows in the given order, repeats allowed; of rows that follow each other nothing is copied."""
+        if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
+            return self.part(int(rows[0]), int(rows[-1]) + 1)
         lengths = self.lengths[rows]
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         index = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
         return type(self)(offsets, self.items[index], self.timestamps[index])
 
+    def part(self, start: int, stop: int) -> Self:
+        """Rows from `start` to `stop` (excluded); events are not copied."""
+        offsets = self.offsets[start : stop + 1]
+        events = slice(int(offsets[0]), int(offsets[-1]))
+        return type(self)(offsets - offsets[0], self.items[events], self.timestamps[events])
+
+    def blocks(self, events: int | None = None) -> Iterator[tuple[slice, Self]]:
+        """All rows in parts that follow each other, each with the slice it covers; one, if empty, where there are none.
+
+        Args:
+            events: of a part, at most, unless a single row has more; EVENTS_PER_BLOCK if None.
+        """
+        start, size = 0, EVENTS_PER_BLOCK if events is None else events
+        while start < len(self) or start == 0:
+            reached = int(np.searchsorted(self.offsets, self.offsets[start] + size, side="right")) - 1
+            stop = min(max(reached, start + 1), len(self))
+            yield slice(start, stop), self.part(start, stop)
+            start = max(stop, 1)
+
+    def item_counts(self, num_items: int) -> NDArray[np.int64]:
+        """[num_items] number of events of each item."""
+        counts = np.zeros(num_items, np.int64)
+        for _, block in self.blocks():
+            counts += np.bincount(block.items, minlength=num_items)
+        return counts
+
     def merged(self, other: Self) -> Self:
         """Events of both in time order, row by row; at equal timestamps those of `other` come last."""
-        rows = np.concatenate([self.rows, other.rows])
-        items = np.concatenate([self.items, other.items])
-        timestamps = np.concatenate([self.timestamps, other.timestamps])
-        order = np.argsort(timestamps, kind="stable")
-        return type(self).from_rows(rows[order], items[order], timestamps[order], len(self))
+        return self.joined(self.merged_blocks(other))
+
+    def merged_blocks(self, other: Self) -> Iterator[Self]:
+        """The same in parts that follow each other."""
+        for part, block in self.blocks():
+            beside = other.part(part.start, part.stop)
+            rows = np.concatenate([block.rows, beside.rows])
+            items = np.concatenate([block.items, beside.items])
+            timestamps = np.concatenate([block.timestamps, beside.timestamps])
+            order = np.argsort(timestamps, kind="stable")
+            yield self.from_rows(rows[order], items[order], timestamps[order], len(block))
 
     def first(self, count: int) -> Self:
         """At most the first `count` events of each row."""

@@ -133,16 +133,15 @@ class _Clock:
 
 
 def _sampled(params: Params, question: _Question, retriever: Retriever, known: Histories) -> PerUser:
-    warm, test = question.warm, question.held_out.test
-    return sampled_metrics(
-        retriever,
-        question.prepared.queries(known, warm),
-        known.merged(test).take(warm),
-        test.take(warm),
-        params.evidence.sampled_candidates,
-        _draws(params, "sampled"),
-        params.evaluate.users_per_block,
-    )
+    rng = _draws(params, "sampled")
+    parts = []
+    for users in _portions(question.warm):
+        truth = question.held_out.test.take(users)
+        queries = question.prepared.queries(known, users)
+        seen = queries.histories.merged(truth)
+        count, at_once = params.evidence.sampled_candidates, params.evaluate.users_per_block
+        parts.append(sampled_metrics(retriever, queries, seen, truth, count, rng, at_once))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _draws(params: Params, purpose: Literal["shuffled", "sampled"]) -> np.random.Generator:
@@ -182,7 +181,8 @@ def _ask_warm(asker: Asker, question: _Question, told: Histories) -> Iterator[An
 
 def _ask_shuffled(asker: Asker, question: _Question, known: Histories, rng: np.random.Generator) -> Iterator[Answers]:
     """The same with the order of their histories taken away."""
-    yield from _ask_warm(asker, question, shuffled(known, rng))
+    told = question.prepared.keep(shuffled(block, rng) for _, block in known.blocks())
+    yield from _ask_warm(asker, question, told)
 
 
 def _ask_new(asker: Asker, question: _Question, new: NDArray[np.int64], first: int | None) -> Iterator[Answers]:

@@ -37,7 +37,7 @@ def fingerprint(prepared: Prepared, stage: str, decisive: Mapping[str, Any]) -> 
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     for histories in (prepared.train, prepared.valid):
         for array in (histories.offsets, histories.items, histories.timestamps):
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -1,7 +1,8 @@
-"""What training, evaluation and reports read of a split: tables, features and histories in memory."""
+"""What training, evaluation and reports read of a split: vocabulary and features in memory, histories in files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from bakeoff.errors import BakeoffError
 from bakeoff.preparation.features import EncodedFeatures, FeatureEncoding
 from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.stages.event_files import kept, read_histories
 from bakeoff.workspace import Workspace
 
 T = TypeVar("T")
@@ -29,6 +31,7 @@ class Prepared:
         encoding: how raw features are encoded, for people who are not in the split.
         train: events to learn from. Rows of all Histories here are user_index over all users.
         valid: events of warm users on which settings and epochs are chosen.
+        keep: puts histories that are made of these, given in blocks, to where they stay.
     """
 
     users: pd.DataFrame
@@ -38,6 +41,7 @@ class Prepared:
     encoding: FeatureEncoding
     train: Histories
     valid: Histories
+    keep: Callable[[Iterable[Histories]], Histories] = Histories.joined
 
     @property
     def num_users(self) -> int:
@@ -56,7 +60,11 @@ class Prepared:
 
     def known(self) -> Histories:
         """Train and valid events in time order: what is known of a warm user when test is asked about."""
-        return self.train.merged(self.valid)
+        return self._known
+
+    @cached_property
+    def _known(self) -> Histories:
+        return self.keep(self.train.merged_blocks(self.valid))
 
     def queries(self, histories: Histories, rows: NDArray[np.integer]) -> Queries:
         """Queries of the users with index `rows`, in that order, who have these histories (of all users)."""
@@ -88,14 +96,16 @@ def load_prepared(workspace: Workspace) -> Prepared:
     users = _read(workspace.vocabulary / "users.parquet", pd.read_parquet)
     items = _read(workspace.vocabulary / "items.parquet", pd.read_parquet)
     encoding = _read(workspace.vocabulary / "features.json", _read_encoding)
+    events = _Events(workspace, users, items)
     return Prepared(
         users=users,
         items=items,
         user_features=encoding.user.encode(users),
         item_features=encoding.item.encode(items),
         encoding=encoding,
-        train=_histories(_part(workspace, "train"), users, items),
-        valid=_histories(_part(workspace, "valid"), users, items),
+        train=events.of("train"),
+        valid=events.of("valid"),
+        keep=partial(kept, directory=workspace.split.parent),
     )
 
 
@@ -105,17 +115,28 @@ def load_held_out(workspace: Workspace, prepared: Prepared) -> HeldOut:
     Raises:
         BakeoffError: as load_prepared.
     """
-    users, items = prepared.users, prepared.items
-    new = _part(workspace, "new_users")
+    events = _Events(workspace, prepared.users, prepared.items)
     return HeldOut(
-        test=_histories(_part(workspace, "test"), users, items),
-        new_history=_histories(new[new["part"] == "history"], users, items),
-        new_test=_histories(new[new["part"] == "test"], users, items),
+        test=events.of("test"),
+        new_history=events.of("new_users", "history"),
+        new_test=events.of("new_users", "test"),
     )
 
 
-def _part(workspace: Workspace, name: str) -> pd.DataFrame:
-    return _read(workspace.split / f"{name}.parquet", pd.read_parquet)
+class _Events:
+    """Reads the events of one split."""
+
+    def __init__(self, workspace: Workspace, users: pd.DataFrame, items: pd.DataFrame) -> None:
+        self._split = workspace.split
+        self._users, self._items = pd.Index(users["user_id"]), pd.Index(items["item_id"])
+
+    def of(self, name: str, part: str | None = None) -> Histories:
+        """Histories of a file; of a part of its events, if one is named."""
+
+        def read(path: Path) -> Histories:
+            return read_histories(path, self._users, self._items, self._split.parent, part)
+
+        return _read(self._split / f"{name}.parquet", read)
 
 
 def _read_encoding(path: Path) -> FeatureEncoding:
@@ -130,20 +151,3 @@ def _read(path: Path, read: Callable[[Path], T]) -> T:
     except (OSError, ValueError) as error:  # Arrow's and pydantic's errors are ValueErrors
         reason = str(error).splitlines()[0]
         raise BakeoffError(f"{path} can't be read ({reason}): run `dvc repro --force split`.") from None
-
-
-def _histories(part: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> Histories:
-    rows = _index(part["user_id"], users["user_id"])
-    columns = _index(part["item_id"], items["item_id"])
-    return Histories.from_rows(rows, columns, part["timestamp"].to_numpy(), len(users))
-
-
-def _index(ids: pd.Series, vocabulary: pd.Series) -> NDArray[np.int64]:
-    index: NDArray[np.int64] = pd.Index(vocabulary).get_indexer(ids)
-    if (index < 0).any():
-        stranger = ids[index < 0].iloc[0]
-        raise BakeoffError(
-            f"{ids.name} {stranger!r} has events but is not in the vocabulary: the files of artifacts/split "
-            "are of different runs. Run `dvc repro split`."
-        )
-    return index

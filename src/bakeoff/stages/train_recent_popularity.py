@@ -1,6 +1,8 @@
 """Stage `train_recent_popularity`: split → models/recent_popularity, the popularity of a window before now."""
 
-from bakeoff.models.popularity import PopularityEncoder, in_window, recent_frequencies
+import numpy as np
+
+from bakeoff.models.popularity import PopularityEncoder, recent_frequencies
 from bakeoff.models.training import seed_everything
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Histories
@@ -19,11 +21,12 @@ def run(params: Params, workspace: Workspace) -> None:
 
     def count(known: Histories, num_items: int) -> Baseline:
         has_times = bool(known.timestamps.any())
-        counted = int(in_window(known.timestamps, days).sum())
+        frequencies = recent_frequencies(known, num_items, days)
+        counted = int(np.floor(frequencies).sum())
         window = f"the last {days:g} days" if has_times else "all time, since no event has a time"
         print(f"recent_popularity: {num_items:,} items counted over {counted:,} events of {window}")
         return Baseline(
-            PopularityEncoder(recent_frequencies(known, num_items, days)),
+            PopularityEncoder(frequencies),
             num_parameters=num_items,
             num_train_events=len(known.items),
             settings={"window_days": days if has_times else None},

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from bakeoff.models.negatives import (
     CandidateSelector,
     HardSelector,
     NegativeSampler,
     TopKSelector,
+    all_targets,
     make_sampler,
 )
 from bakeoff.models.negatives.unbiasedness import (
@@ -71,7 +70,7 @@ class Case:
         negatives = NegativesParams.model_validate({"sampler": self.sampler, "num_sampled": NUM_SAMPLED})
 
         def make(events: Histories) -> NegativeSampler:
-            return make_sampler(events, NUM_ITEMS, negatives, np.ones(len(events.items)), QUERIES)
+            return make_sampler(events, NUM_ITEMS, negatives, all_targets, QUERIES)
 
         selector = None if self.selector is None else self.selector(corrected)
         return TabularWorld(make, selector, NUM_POSITIVES, loss)

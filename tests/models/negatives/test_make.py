@@ -18,12 +18,15 @@ from bakeoff.params import NegativesParams
 
 NUM_ITEMS = 6
 EVENTS = histories([[0, 1, 2], [2, 1, 0], [0, 2], [0, 3]])
-CHANCES = np.linspace(0.1, 1, len(EVENTS.items))
 FREQUENCIES = np.array([4, 2, 3, 1, 0, 0])
 
 
+def chances(events):
+    return np.linspace(0.1, 1, len(events.items))
+
+
 def made(**values):
-    return make_sampler(EVENTS, NUM_ITEMS, NegativesParams(num_sampled=4, **values), CHANCES, users_per_batch=3)
+    return make_sampler(EVENTS, NUM_ITEMS, NegativesParams(num_sampled=4, **values), chances, users_per_batch=3)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +35,7 @@ def made(**values):
         ("uniform", UniformSampler(NUM_ITEMS, 4)),
         ("popularity", PopularitySampler(FREQUENCIES, 4, 0.5)),
         ("log-uniform", LogUniformSampler(FREQUENCIES, 4)),
-        ("in-batch", InBatchSampler(CHANCES, EVENTS, 3, NUM_ITEMS)),
+        ("in-batch", InBatchSampler(chances, EVENTS, 3, NUM_ITEMS)),
         ("full", CatalogueSampler(NUM_ITEMS)),
     ],
 )

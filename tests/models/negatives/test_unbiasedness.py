@@ -7,10 +7,9 @@ that is what the second and third figures show.
 
 from functools import cache
 
-import numpy as np
 import pytest
 
-from bakeoff.models.negatives import HardSelector, TopKSelector, make_sampler
+from bakeoff.models.negatives import HardSelector, TopKSelector, all_targets, make_sampler
 from bakeoff.models.negatives.unbiasedness import NUM_ITEMS, QUERIES, TabularWorld
 from bakeoff.params import NegativesParams
 
@@ -31,7 +30,7 @@ def world(sampler, num_positives=1, selector=None):
     """Its users and samplers are drawn at random; its figures are the same each time."""
     negatives = NegativesParams(**{"num_sampled": 10} | SAMPLERS[sampler])
     return TabularWorld(
-        lambda events: make_sampler(events, NUM_ITEMS, negatives, np.ones(len(events.items)), QUERIES),
+        lambda events: make_sampler(events, NUM_ITEMS, negatives, all_targets, QUERIES),
         selector,
         num_positives,
     )
@@ -110,7 +109,7 @@ def test_uniform_candidates_with_one_positive_are_biased_when_few_and_not_when_m
     few = world("uniform").kl_at_convergence()
     many = TabularWorld(
         lambda events: make_sampler(
-            events, NUM_ITEMS, NegativesParams(sampler="uniform", num_sampled=30), np.ones(len(events.items)), QUERIES
+            events, NUM_ITEMS, NegativesParams(sampler="uniform", num_sampled=30), all_targets, QUERIES
         )
     ).kl_at_convergence()
     assert many < 0.009 < few < 0.2

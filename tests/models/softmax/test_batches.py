@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -202,7 +204,7 @@ def test_expected_counts_in_a_batch_are_those_of_a_simulation():
     has = np.array([np.isin(np.arange(NUM_ITEMS), row) for row in rows])
     params = SoftmaxParams(users_per_batch=5, cuts_per_user=2, target_window=2)
     people = queries(rows, 0, 0)
-    chances = target_chances(people.histories, params)
+    chances = partial(target_chances, params=params)
     sampler = make_sampler(people.histories, NUM_ITEMS, params.negatives, chances, params.users_per_batch)
     made = batches_of(numbered(rows), sampler, params, rng)
     drawn, asked, expected = np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def settings(negatives=(), **values):
 
 
 def sampler_of(params, people):
-    chances = target_chances(people.histories, params)
+    chances = partial(target_chances, params=params)
     return make_sampler(people.histories, NUM_ITEMS, params.negatives, chances, params.users_per_batch)
 
 

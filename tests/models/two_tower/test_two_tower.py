@@ -3,7 +3,7 @@ import pytest
 from small import FAST, no_features, queries
 
 from bakeoff.models.encoder import EncoderRetriever
-from bakeoff.models.negatives import make_sampler
+from bakeoff.models.negatives import all_targets, make_sampler
 from bakeoff.models.softmax.item_tower import ItemTower
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
 from bakeoff.models.tensorflow import tf
@@ -201,7 +201,7 @@ def test_samplers_that_draw_new_items_are_not_offered(negatives):
 def test_samplers_that_are_offered_never_draw_a_new_item(sampler, exponent):
     events = people().histories
     negatives = TwoTowerNegativesParams(sampler=sampler, popularity_exponent=exponent)
-    made = make_sampler(events, NUM_ITEMS, negatives, np.ones(len(events.items)), users_per_batch=4)
+    made = make_sampler(events, NUM_ITEMS, negatives, all_targets, users_per_batch=4)
     assert ((made.inclusion > 0) == IS_SEEN).all()
 
 

@@ -3,7 +3,7 @@
 from bakeoff.models.negatives.candidates import Candidates, NegativeSampler
 from bakeoff.models.negatives.catalogue import CatalogueSampler
 from bakeoff.models.negatives.hard import HardSelector
-from bakeoff.models.negatives.in_batch import InBatchSampler
+from bakeoff.models.negatives.in_batch import InBatchSampler, TargetChances, all_targets
 from bakeoff.models.negatives.log_uniform import LogUniformSampler
 from bakeoff.models.negatives.make import make_sampler, make_selector
 from bakeoff.models.negatives.mixed import MixedSampler
@@ -23,8 +23,10 @@ __all__ = [
     "NegativeSampler",
     "PopularitySampler",
     "Selection",
+    "TargetChances",
     "TopKSelector",
     "UniformSampler",
+    "all_targets",
     "make_sampler",
     "make_selector",
     "selected_logits",

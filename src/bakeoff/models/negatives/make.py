@@ -1,12 +1,9 @@
 """The sampler and the selector that the settings name."""
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bakeoff.models.negatives.candidates import NegativeSampler
 from bakeoff.models.negatives.catalogue import CatalogueSampler
 from bakeoff.models.negatives.hard import HardSelector
-from bakeoff.models.negatives.in_batch import InBatchSampler
+from bakeoff.models.negatives.in_batch import InBatchSampler, TargetChances
 from bakeoff.models.negatives.log_uniform import LogUniformSampler
 from bakeoff.models.negatives.mixed import MixedSampler
 from bakeoff.models.negatives.popularity import PopularitySampler
@@ -22,7 +19,7 @@ def make_sampler(
     histories: Histories,
     num_items: int,
     negatives: NegativesParams,
-    target_chances: NDArray[np.float64],
+    target_chances: TargetChances,
     users_per_batch: int,
 ) -> NegativeSampler:
     """The sampler that the settings name, over the events that are trained on.
@@ -31,7 +28,7 @@ def make_sampler(
         histories: the events that are trained on.
         num_items: n.
         negatives: settings; every sampled part of a mixture draws `num_sampled`.
-        target_chances: [nnz] in [0, 1], chance of each event to be a target once its user is in the batch.
+        target_chances: of events to be a target once their user is in the batch.
         users_per_batch: B ≥ 1.
     """
 
@@ -48,7 +45,7 @@ def make_sampler(
             case "in-batch":
                 return InBatchSampler(target_chances, histories, users_per_batch, num_items)
 
-    frequencies = np.bincount(histories.items, minlength=num_items)
+    frequencies = histories.item_counts(num_items)
     if negatives.sampler == "mixed":
         return MixedSampler([part(name) for name in negatives.mixture])
     return part(negatives.sampler)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.models.negatives import all_targets
 from bakeoff.params import SoftmaxParams
 from bakeoff.preparation.histories import Histories
 
@@ -123,7 +124,7 @@ def target_chances(histories: Histories, params: SoftmaxParams) -> NDArray[np.fl
         [nnz] in [0, 1], aligned with histories.items.
     """
     if params.objective == "reconstruct":
-        return np.ones(len(histories.items))
+        return all_targets(histories)
     lengths = np.repeat(histories.lengths, histories.lengths)
     position = np.arange(len(histories.items)) - np.repeat(histories.offsets[:-1], histories.lengths)
     empty = np.where(lengths == 1, 1.0, params.empty_history_share)

@@ -27,8 +27,11 @@ def smooth(
     Returns:
         float32 [n, d].
     """
-    by_item = Histories.from_rows(histories.items, histories.rows, histories.timestamps, len(item_embeddings))
-    shares = (1 / np.maximum(histories.lengths, 1)).astype(np.float32)[by_item.items, np.newaxis]
-    sums = weighted_sums(query_embeddings, by_item.offsets, by_item.items, shares)[:, 0]
-    frequencies = np.maximum(by_item.lengths, 1)[:, np.newaxis]
+    sums, counts = np.zeros(item_embeddings.shape, np.float32), np.zeros(len(item_embeddings), np.int64)
+    for part, block in histories.blocks():
+        by_item = Histories.from_rows(block.items, block.rows, block.timestamps, len(item_embeddings))
+        shares = (1 / np.maximum(block.lengths, 1)).astype(np.float32)[by_item.items, np.newaxis]
+        sums += weighted_sums(query_embeddings[part], by_item.offsets, by_item.items, shares)[:, 0]
+        counts += by_item.lengths
+    frequencies = np.maximum(counts, 1)[:, np.newaxis]
     return np.asarray(item_embeddings + strength * sums / np.sqrt(frequencies), np.float32)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ class SoftmaxTrainer:
         self._params, self._queries, self._num_items, self._team = params, queries, num_items, team
         tf.keras.utils.set_random_seed(seed)
         self._rng = np.random.default_rng(seed)
-        is_trained = np.bincount(queries.histories.items, minlength=num_items) > 0
+        is_trained = queries.histories.item_counts(num_items) > 0
         self._model = SoftmaxDNN(params, item_features, is_trained, categorical_sizes, seed)
         self._batches = self._make_batches(self._rng)
         self._model.compile(optimizer=LazyAdam(_schedule(params, self._batches.per_epoch)))
@@ -144,7 +145,7 @@ class SoftmaxTrainer:
 
     def _make_batches(self, rng: np.random.Generator) -> Batches:
         histories, params = self._queries.histories, self._params
-        chances = target_chances(histories, params)
+        chances = partial(target_chances, params=params)
         sampler = make_sampler(histories, self._num_items, params.negatives, chances, params.users_per_batch)
         return Batches(self._queries, sampler, self._model.query_tower.pooling, params, self._num_items, rng)
 
