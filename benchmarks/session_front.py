@@ -21,7 +21,7 @@ from harness.datasets import BENCHMARKS, ROOT, Benchmark, Split, make_split
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bakeoff.evaluation.measures import accuracy_per_user
+from bakeoff.evaluation.metrics.measures import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.models import ease
 from bakeoff.models.encoder import Encoder, EncoderRetriever

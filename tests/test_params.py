@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation import measures
+from bakeoff.evaluation.metrics import measures
 from bakeoff.params import Frozen, Params, load_params, parse_params
 
 ROOT = Path(__file__).parents[1]

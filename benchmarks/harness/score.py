@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.evaluation import accuracy
-from bakeoff.evaluation.arrays import divide
 from bakeoff.evaluation.bootstrap import Intervals, intervals
+from bakeoff.evaluation.metrics import accuracy
+from bakeoff.evaluation.metrics.arrays import divide
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.preparation.histories import PAD, Histories
 

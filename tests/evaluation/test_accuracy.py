@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.evaluation import accuracy
+from bakeoff.evaluation.metrics import accuracy
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.preparation.histories import PAD, Histories
 

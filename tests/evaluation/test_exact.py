@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bakeoff.evaluation import exact
+from bakeoff.evaluation.ranking import exact
 
 VALUES = st.floats(-(2.0**40), 2.0**40, width=32)
 

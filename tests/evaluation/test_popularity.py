@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.evaluation import popularity
+from bakeoff.evaluation.metrics import popularity
 from bakeoff.preparation.histories import PAD, Histories
 
 COUNTS = np.array([8, 4, 2, 1, 0])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.ranking import TopLists, rank
-from bakeoff.evaluation.selection import pack
+from bakeoff.evaluation.ranking.selection import pack
 from bakeoff.preparation.histories import PAD, Histories, Queries
 
 

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bakeoff.evaluation import ranking, tiles
-from bakeoff.evaluation.ranking import TopLists, rank
-from bakeoff.evaluation.tiles import ITEMS_PER_TILE, QUERIES_PER_TILE
+from bakeoff.evaluation.ranking import TopLists, lists, rank, tiles
+from bakeoff.evaluation.ranking.tiles import ITEMS_PER_TILE, QUERIES_PER_TILE
 from bakeoff.preparation.histories import PAD, Histories, Queries
 
 
@@ -38,7 +37,7 @@ def ask(compiled: bool, items, users, exclude, truth, k: int, users_per_block: i
     n = len(users)
     queries = Queries(sets([[u] for u in range(n)]), np.zeros((n, 0), np.float32), np.zeros((n, 0), np.int32))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "_WORTH_COMPILED", 0 if compiled else 1 << 62)
+        patch.setattr(lists, "_WORTH_COMPILED", 0 if compiled else 1 << 62)
         return rank(Table(items, users), queries, sets(exclude), sets(truth), k, users_per_block)
 
 

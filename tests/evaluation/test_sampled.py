@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.evaluation import accuracy, sampled
+from bakeoff.evaluation import sampled
+from bakeoff.evaluation.metrics import accuracy
 from bakeoff.evaluation.ranking import rank
 from bakeoff.evaluation.sampled import draw_candidates, sampled_metrics
 from bakeoff.preparation.histories import PAD, Histories, Queries

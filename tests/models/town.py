@@ -8,7 +8,7 @@ import numpy as np
 from contenders import World
 from small import FAST, FAST_TWO_TOWER, no_features
 
-from bakeoff.evaluation.measures import accuracy_per_user, means
+from bakeoff.evaluation.metrics.measures import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.encoder import EncoderRetriever
 from bakeoff.params import EASEParams, MFParams, Params, RecentPopularityParams

@@ -7,8 +7,8 @@ import pytest
 from bakeoff.errors import BakeoffError
 from bakeoff.preparation import histories
 from bakeoff.preparation.histories import Histories
-from bakeoff.stages import event_files
-from bakeoff.stages.event_files import kept, read_histories
+from bakeoff.stages.prepared import event_files
+from bakeoff.stages.prepared.event_files import kept, read_histories
 
 USERS, ITEMS = pd.Index([f"u{n}" for n in range(6)], name="user_id"), pd.Index(list("abcde"), name="item_id")
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from bakeoff.evaluation.arrays import divide
+from bakeoff.evaluation.metrics.arrays import divide
 from bakeoff.preparation.histories import PAD
 
 FloatArray = NDArray[np.float64]

@@ -56,7 +56,7 @@ class _Chunk:
 
     def add(self, number: int, values: NDArray[np.float32]) -> None:
         """Draw from a block of users, whose values are [size, c]; blocks come in order."""
-        from bakeoff.evaluation.kernels import count_draws
+        from bakeoff.evaluation.ranking.kernels import count_draws
 
         drawn = self._draws[number].astype(np.int64)
         words = self._rng.integers(0, 1 << 64, (len(drawn), -(-int(drawn.max()) // 4)), np.uint64).view(np.uint16)

@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation import exact
-from bakeoff.evaluation.arrays import divide
+from bakeoff.evaluation.metrics.arrays import divide
+from bakeoff.evaluation.ranking import exact
 from bakeoff.evaluation.scoring import pair_scores, score_blocks
 from bakeoff.models.retriever import Retriever
 from bakeoff.preparation.histories import PAD, Histories, Queries

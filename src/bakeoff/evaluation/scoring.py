@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation import exact
+from bakeoff.evaluation.ranking import exact
 from bakeoff.models.retriever import Retriever
 from bakeoff.preparation.histories import Queries
 

@@ -7,8 +7,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.arrays import divide
 from bakeoff.evaluation.bootstrap import intervals
+from bakeoff.evaluation.metrics.arrays import divide
 from bakeoff.evaluation.permutation import sign_flip_p
 
 FloatArray = NDArray[np.float64]

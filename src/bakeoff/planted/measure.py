@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.folding import calibrate, folding, off_group_at_k
-from bakeoff.evaluation.measures import accuracy_per_user, means
+from bakeoff.evaluation.metrics.measures import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.encoder import Encoder, EncoderRetriever
 from bakeoff.models.retriever import Retriever

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.evaluation import accuracy
+from bakeoff.evaluation.metrics import accuracy
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.scoring import users_at_once
 from bakeoff.models.raw_features import raw_features

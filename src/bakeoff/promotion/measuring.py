@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation import measures
 from bakeoff.evaluation.folding import spurious_at_k
+from bakeoff.evaluation.metrics import measures
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.preparation.histories import PAD
 from bakeoff.promotion.asking import Asker, Question, Served

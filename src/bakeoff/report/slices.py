@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.measures import accuracy_per_user
+from bakeoff.evaluation.metrics.measures import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.preparation.histories import PAD, Histories
 from bakeoff.report.accuracy import Difference, Estimate, Statistics

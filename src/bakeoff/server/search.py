@@ -9,13 +9,13 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.kernels import NOTHING, cut, look_through
+from bakeoff.evaluation.ranking.kernels import NOTHING, cut, look_through
 
 Ids = NDArray[np.int64]
 
 _INDEX_MASK = (1 << 31) - 1
 _ROOM = 3
-# Keys kept per slot of a list; see evaluation.tiles.
+# Keys kept per slot of a list; see evaluation.ranking.tiles.
 
 
 @dataclass(frozen=True)

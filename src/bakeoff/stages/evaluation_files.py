@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.evaluation import accuracy, measures
 from bakeoff.evaluation.asking import Answers
+from bakeoff.evaluation.metrics import accuracy, measures
 from bakeoff.params import EvaluateParams
 from bakeoff.preparation.histories import PAD
 from bakeoff.stages.files import replaced, write_json

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation import accuracy, measures
 from bakeoff.evaluation.folding import spurious_at_k
+from bakeoff.evaluation.metrics import accuracy, measures
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.evaluation.reranking import rerank
 from bakeoff.evaluation.scoring import users_at_once

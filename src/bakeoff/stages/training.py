@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.measures import accuracy_per_user, means
+from bakeoff.evaluation.metrics.measures import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.encoder import Encoder, EncoderRetriever
 from bakeoff.models.serving import Catalogue, ServingModule, export

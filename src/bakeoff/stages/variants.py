@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
 
-from bakeoff.evaluation.accuracy import num_relevant
 from bakeoff.evaluation.asking import Answers
+from bakeoff.evaluation.metrics.accuracy import num_relevant
 from bakeoff.params import Params
 from bakeoff.preparation.sampling import draw_users
 from bakeoff.stages.cost import measure

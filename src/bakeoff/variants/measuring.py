@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation import measures
 from bakeoff.evaluation.asking import Answers, Asker
 from bakeoff.evaluation.bootstrap import intervals
+from bakeoff.evaluation.metrics import measures
 from bakeoff.models.retriever import Retriever
 from bakeoff.params import CompareParams, EvaluateParams
 from bakeoff.preparation.histories import Histories, Queries

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.asking import Answers
-from bakeoff.evaluation.measures import means, or_none
+from bakeoff.evaluation.metrics.measures import means, or_none
 from bakeoff.models.retriever import Retriever
 from bakeoff.stages.prepared import HeldOut, Prepared
 from bakeoff.variants.groups import NEW_ITEMS, Group, Skipped

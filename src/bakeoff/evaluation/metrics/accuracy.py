@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.arrays import divide
+from bakeoff.evaluation.metrics.arrays import divide
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.preparation.histories import Histories
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation import exact
+from bakeoff.evaluation.ranking import exact
 from bakeoff.preparation.histories import PAD, Histories
 
 _SCORES_PER_CHUNK = 1 << 19

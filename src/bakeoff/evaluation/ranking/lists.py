@@ -11,8 +11,8 @@ from threadpoolctl import ThreadpoolController
 
 from bakeoff.cores import own_threads
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation import exact
-from bakeoff.evaluation.selection import best_keys, unpack
+from bakeoff.evaluation.ranking import exact
+from bakeoff.evaluation.ranking.selection import best_keys, unpack
 from bakeoff.models.retriever import Retriever
 from bakeoff.preparation.histories import PAD, Histories, Queries
 
@@ -110,7 +110,7 @@ def _selection(catalogue: NDArray[np.float32], num_queries: int) -> Iterator[Bes
 
         yield find
         return
-    from bakeoff.evaluation.tiles import TopKeys
+    from bakeoff.evaluation.ranking.tiles import TopKeys
 
     with own_threads(ThreadpoolController()) as pool:
         yield TopKeys(catalogue, pool).find

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation import accuracy, popularity
+from bakeoff.evaluation.metrics import accuracy, popularity
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.preparation.histories import Histories
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.arrays import divide
+from bakeoff.evaluation.metrics.arrays import divide
 from bakeoff.preparation.histories import PAD, Histories
 
 ItemLists = NDArray[np.int32]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bakeoff.errors import BakeoffError
 from bakeoff.preparation.features import EncodedFeatures, FeatureEncoding
 from bakeoff.preparation.histories import Histories, Queries
-from bakeoff.stages.event_files import kept, read_histories
+from bakeoff.stages.prepared.event_files import kept, read_histories
 from bakeoff.workspace import Workspace
 
 T = TypeVar("T")

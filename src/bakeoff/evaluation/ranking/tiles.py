@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.kernels import NOTHING, cut, look_through, score_candidates
-from bakeoff.evaluation.selection import best_keys, rescored, unpack
+from bakeoff.evaluation.ranking.kernels import NOTHING, cut, look_through, score_candidates
+from bakeoff.evaluation.ranking.selection import best_keys, rescored, unpack
 from bakeoff.preparation.histories import Histories
 
 QUERIES_PER_TILE = 512

@@ -1,0 +1,1 @@
+"""What lists are worth: accuracy and popularity, per user and over all."""
