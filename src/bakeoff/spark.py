@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +65,8 @@ def _started(params: EngineParams, scratch: Path) -> "SparkSession":
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master(params.master).appName("bakeoff")
-    for name, value in ({"spark.local.dir": str(scratch), **SETTINGS} | params.conf).items():
+    own = {"spark.local.dir": str(scratch), "spark.pyspark.python": sys.executable}
+    for name, value in ({**own, **SETTINGS} | params.conf).items():
         builder = builder.config(name, _text(value))
     try:
         return builder.getOrCreate()

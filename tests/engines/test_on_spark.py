@@ -14,13 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bakeoff.errors import BakeoffError
+from bakeoff.models.exported import load_retriever
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.params import EngineParams, MFParams, Params, SplitParams, parse_params
 from bakeoff.preparation.histories import Histories
 from bakeoff.preparation.split import assign_parts, positives
 from bakeoff.preparation.vocabulary import user_vocabulary
-from bakeoff.stages import split, validate
+from bakeoff.stages import evaluate, split, train_mf, validate
 from bakeoff.stages.engine import Engine, opened
 from bakeoff.stages.prepared import load_prepared
 from bakeoff.workspace import Workspace
@@ -136,6 +138,60 @@ def test_the_split_stage_writes_the_same_tables_features_and_report(validated, t
     for name in ("artifacts/split/vocabulary/features.json", "reports/split.json"):
         assert (other.root / name).read_bytes() == (validated.root / name).read_bytes()
     assert len(load_prepared(other).train.items) == len(load_prepared(validated).train.items)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Workspace, Params]:
+    """Popularity of a small split, with ties, and new users; lists of five."""
+    workspace = Workspace(tmp_path_factory.mktemp("trained"))
+    rng = np.random.default_rng(2)
+    users, items = np.repeat(np.arange(40), 12), rng.integers(0, 30, 480)
+    events = {"user_id": users.astype(str), "item_id": items.astype(str), "timestamp": 1_000 + np.arange(480)}
+    workspace.validated.mkdir(parents=True)
+    for name, table in {
+        "interactions": events | {"rating": np.full(480, 5.0)},
+        "users": {"user_id": np.arange(40).astype(str)},
+        "items": {"item_id": np.arange(30).astype(str), "title": [f"Item {item}" for item in range(30)]},
+    }.items():
+        pq.write_table(pa.table(table), workspace.validated / f"{name}.parquet")
+    params = parse_params(
+        {
+            "data": {"user_features": {}, "item_features": {}},
+            "split": {"method": "user-temporal", "new_user_share": 0.2},
+            "mf": {"dim": 4, "max_epochs": 2},
+            "compare": {"primary_metric": "ndcg@5"},
+            "evaluate": {"cutoffs": [5], "list_length": 5, "first_interactions": [0, 2]},
+        }
+    )
+    split.run(params, workspace)
+    train_mf.run(params, workspace)
+    return workspace, params
+
+
+@pytest.mark.usefixtures("spark")
+def test_executors_rank_as_this_process_does(trained, tmp_path):
+    workspace, params = trained
+    evaluate.run(params, workspace, "mf")
+    folder = workspace.evaluation("mf")
+    ours = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shutil.rmtree(folder)
+    scratch = str(tmp_path)
+    evaluate.run(params.model_copy(update={"engine": SPARK.model_copy(update={"scratch": scratch})}), workspace, "mf")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == ours
+    assert pq.read_metadata(folder / "recommendations.parquet").num_rows > 100
+    assert os.listdir(scratch) == []
+
+
+@pytest.mark.usefixtures("spark")
+def test_what_is_wrong_with_a_model_is_told_as_it_is_on_an_executor(trained, tmp_path):
+    workspace, params = trained
+    broken = Workspace(tmp_path / "broken")
+    shutil.copytree(workspace.root, broken.root, ignore=shutil.ignore_patterns("evaluation", "saved_model"))
+    loaded = load_retriever(workspace.model("mf"))
+    on_spark = params.model_copy(update={"engine": SPARK})
+    with pytest.raises(BakeoffError, match="holds no exported model"):
+        evaluate.run(on_spark, broken, "mf", load=lambda _: loaded)
+    assert not broken.evaluation("mf").exists()
 
 
 DIRTY = {

@@ -7,7 +7,7 @@ from contrarian import NEW, PARAMS, Contrarian, contents, events, metrics, run, 
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EvaluateParams, Params
-from bakeoff.stages import evaluate
+from bakeoff.stages import evaluate, questions
 from bakeoff.workspace import Workspace
 
 
@@ -116,7 +116,7 @@ def test_same_input_same_bytes_whatever_the_size_of_blocks(workspace):
 def test_same_bytes_in_however_many_portions_users_are_asked_about(workspace, monkeypatch):
     run(workspace)
     whole = contents(workspace.evaluation("mf"))
-    monkeypatch.setattr(evaluate, "USERS_PER_PORTION", 1)
+    monkeypatch.setattr(questions, "USERS_PER_PORTION", 1)
     run(workspace)
     assert contents(workspace.evaluation("mf")) == whole
 

@@ -3,33 +3,25 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.asking import Answers, Asker
+from bakeoff.evaluation.asking import Answers
 from bakeoff.evaluation.sampled import sampled_metrics
-from bakeoff.evaluation.shuffling import shuffled
 from bakeoff.models.retriever import Retriever
-from bakeoff.params import EvaluateParams, Params
-from bakeoff.preparation.histories import Histories
+from bakeoff.params import Params
+from bakeoff.stages.answers import answering
 from bakeoff.stages.cost import measure
 from bakeoff.stages.evaluation_files import Evaluated, PerUser, write_evaluation
-from bakeoff.stages.prepared import HeldOut, Prepared, load_held_out, load_prepared
+from bakeoff.stages.prepared import load_held_out, load_prepared
+from bakeoff.stages.questions import ALL, SHUFFLED, TEST, Questions
 from bakeoff.stages.retrievers import Load, load_fitting
 from bakeoff.stages.skipped import skip_evaluation, why_skipped
 from bakeoff.workspace import Workspace
-
-ALL = "all"
-"""`first_interactions` of new users who were asked about with their whole history."""
-
-USERS_PER_PORTION = 1 << 16
-"""Users whose lists are in memory at once, as lists, metrics and rows of a file: about 400 MB with lists of 100."""
 
 T = TypeVar("T")
 
@@ -39,14 +31,15 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
 
     Warm users are asked about twice: with their history as it was, and with its order shuffled. Beside the ranking of
     the whole catalogue stands that of each test item among `evidence.sampled_candidates` random ones. Users are ranked
-    `evaluate.users_per_block` at a time, and their lists written USERS_PER_PORTION at a time, which bounds memory.
+    `evaluate.users_per_block` at a time, and their lists written portion by portion, which bounds memory. Where Spark
+    is the engine its executors rank; the lists are the same.
 
     Reads artifacts/split and models/<model>; writes artifacts/evaluation/<model> and
     artifacts/cost/evaluate_<model>.json. A split without new users gives empty tables for them; a model that
     training skipped gives a metrics.json with the reason and nothing else.
 
     Args:
-        params: `evaluate`, `seed` and `evidence.sampled_candidates` are used.
+        params: `evaluate`, `seed`, `evidence.sampled_candidates` and `engine` are used.
         workspace: where files lie.
         model: name of the model.
         load: reads a retriever from its directory; `models.exported.load_retriever` if None.
@@ -62,52 +55,40 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
             skip_evaluation(workspace, model, reason)
             return
         prepared = load_prepared(workspace)
-        held_out = load_held_out(workspace, prepared)
-        warm = _with_events(held_out.test.lengths)
-        if len(warm) == 0:
+        questions = Questions(prepared, load_held_out(workspace, prepared), params)
+        if len(questions.warm) == 0:
             raise BakeoffError(
                 "No warm user has a test item, so there is nothing to measure: raise split.test_share in "
                 "params.yaml, or bring more events per user, and split again."
             )
         retriever = load_fitting(workspace, model, prepared.num_items, load)
-        metrics, figures = _evaluate(params, _Question(prepared, held_out, warm), retriever, workspace, model)
+        metrics, figures = _evaluate(questions, retriever, workspace, model)
         cost.note(**figures)
     _print_summary(model, metrics, prepared.num_items, figures["ranking_seconds"])
 
 
-@dataclass(frozen=True)
-class _Question:
-    """What is asked: a split, and its warm users with test items."""
-
-    prepared: Prepared
-    held_out: HeldOut
-    warm: NDArray[np.int64]
-
-
 def _evaluate(
-    params: Params, question: _Question, retriever: Retriever, workspace: Workspace, model: str
+    questions: Questions, retriever: Retriever, workspace: Workspace, model: str
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Figures of metrics.json, whose files are written while the model answers, and what the answers cost."""
-    prepared, warm = question.prepared, question.warm
-    known = prepared.known()
-    new = _with_events(question.held_out.new_test.lengths)
-    steps = _steps(params.evaluate)
+    prepared, params = questions.prepared, questions.params
+    ranked = 2 * len(questions.warm) + len(questions.new) * len(questions.steps)
     clock = _Clock()
-    with _progress(model, 2 * len(warm) + len(new) * len(steps)) as advance:
-        asker = Asker(retriever, params.evaluate.list_length, params.evaluate.users_per_block, advance)
+    with (
+        _progress(model, ranked) as advance,
+        answering(questions, workspace, model, retriever, advance) as answers,
+    ):
         found = Evaluated(
-            test=clock.timed("ranking", _ask_warm(asker, question, known)),
-            shuffled=clock.timed("ranking", _ask_shuffled(asker, question, known, _draws(params, "shuffled"))),
-            new_users={
-                name: clock.timed("ranking", _ask_new(asker, question, new, first)) for name, first in steps.items()
-            },
-            sampled=lambda: clock.time("sampled", lambda: _sampled(params, question, retriever, known)),
+            test=clock.timed("ranking", answers(TEST)),
+            shuffled=clock.timed("ranking", answers(SHUFFLED)),
+            new_users={name: clock.timed("ranking", answers(name)) for name in questions.steps},
+            sampled=lambda: clock.time("sampled", lambda: _sampled(questions, retriever)),
             item_embeddings=retriever.item_embeddings,
         )
         metrics = write_evaluation(workspace.evaluation(model), prepared, found, params.evaluate)
     figures = {
         "ranking_seconds": clock.seconds["ranking"],
-        "ranked_queries": 2 * len(warm) + len(new) * len(steps),
+        "ranked_queries": ranked,
         "sampled_seconds": clock.seconds["sampled"],
     }
     return metrics, figures
@@ -132,30 +113,16 @@ class _Clock:
             yield portion
 
 
-def _sampled(params: Params, question: _Question, retriever: Retriever, known: Histories) -> PerUser:
-    rng = _draws(params, "sampled")
+def _sampled(questions: Questions, retriever: Retriever) -> PerUser:
+    rng, params = questions.draws("sampled"), questions.params
     parts = []
-    for users in _portions(question.warm):
-        truth = question.held_out.test.take(users)
-        queries = question.prepared.queries(known, users)
+    for users in questions.portions(TEST):
+        truth = questions.held_out.test.take(users)
+        queries = questions.prepared.queries(questions.known, users)
         seen = queries.histories.merged(truth)
         count, at_once = params.evidence.sampled_candidates, params.evaluate.users_per_block
         parts.append(sampled_metrics(retriever, queries, seen, truth, count, rng, at_once))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _draws(params: Params, purpose: Literal["shuffled", "sampled"]) -> np.random.Generator:
-    """The same draws for every model; one purpose has nothing to do with the other."""
-    return np.random.default_rng([params.seed, ("shuffled", "sampled").index(purpose)])
-
-
-def _with_events(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.flatnonzero(lengths > 0)
-
-
-def _steps(params: EvaluateParams) -> dict[str, int | None]:
-    """Name → how many of their first events the model is told of new users; None: all."""
-    return {**{str(count): count for count in params.first_interactions}, ALL: None}
 
 
 @contextmanager
@@ -164,36 +131,6 @@ def _progress(model: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"ranking with {model}", total=total)
         yield lambda users: progress.advance(task, users)
-
-
-def _portions(users: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Users in portions; a single one without users where there are none."""
-    for start in range(0, max(len(users), 1), USERS_PER_PORTION):
-        yield users[start : start + USERS_PER_PORTION]
-
-
-def _ask_warm(asker: Asker, question: _Question, told: Histories) -> Iterator[Answers]:
-    """Ask about warm users, who are told as having these histories."""
-    for users in _portions(question.warm):
-        truth = question.held_out.test.take(users)
-        yield asker.ask(users, question.prepared.queries(told, users), told.take(users), truth)
-
-
-def _ask_shuffled(asker: Asker, question: _Question, known: Histories, rng: np.random.Generator) -> Iterator[Answers]:
-    """The same with the order of their histories taken away."""
-    told = question.prepared.keep(shuffled(block, rng) for _, block in known.blocks())
-    yield from _ask_warm(asker, question, told)
-
-
-def _ask_new(asker: Asker, question: _Question, new: NDArray[np.int64], first: int | None) -> Iterator[Answers]:
-    """Tell the first events only, but leave all earlier events out of the lists.
-
-    So figures for different numbers of events differ by what the model was told and nothing else.
-    """
-    history, truth = question.held_out.new_history, question.held_out.new_test
-    told = history if first is None else history.first(first)
-    for users in _portions(new):
-        yield asker.ask(users, question.prepared.queries(told, users), history.take(users), truth.take(users))
 
 
 def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, seconds: float) -> None:
