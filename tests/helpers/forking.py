@@ -30,6 +30,10 @@ DVC_MODULES = (
 )
 """Of DVC's commands, likewise."""
 
+os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"))
+# Processes share the cores already: threads that wait for each other, spinning, would take a tenth of their time. This
+# module is imported before NumPy is.
+
 HANGS = 600
 """Seconds after which a command is taken for one that hangs, and ended with the stacks of its threads: whoever waits
 for it would wait for ever. The longest take some ten seconds."""
