@@ -7,6 +7,7 @@ Every measurement is a process, or a pair of them, of its own. Workers meet on t
 
 import argparse
 import os
+import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -35,12 +36,14 @@ class Job:
         workers: processes.
         threads: of each.
         ahead: batches that are prepared ahead.
+        divided: whether each worker has its share of the items' vectors only.
     """
 
     name: str
     workers: int
     threads: int
     ahead: int
+    divided: bool = False
 
 
 JOBS = (
@@ -49,6 +52,7 @@ JOBS = (
     Job("two processes, 1 thread each", 2, 1, 4),
     Job("two processes, 2 threads each", 2, 2, 4),
     Job("one process, 2 threads, nothing prepared ahead", 1, 2, 0),
+    Job("two processes, 1 thread each, items divided", 2, 1, 4, divided=True),
 )
 
 
@@ -56,7 +60,8 @@ JOBS = (
 class Measured:
     """Of the chief: its fastest epoch, since other work only slows one down; losses, bytes that it gives in a step.
 
-    CPU is that of all workers, over all epochs but the first.
+    CPU is that of all workers, over all epochs but the first; memory the peak in MiB of the chief, who makes the item
+    embeddings once, as validation has him do, and of another worker.
     """
 
     seconds_per_step: float
@@ -65,6 +70,7 @@ class Measured:
     losses: list[float]
     dense_bytes: int
     sparse_bytes: float
+    memory: tuple[float, float]
 
 
 def train(connection: Connection, job: Job, task: Task, items: int, users_per_batch: int, turns: int) -> None:
@@ -84,7 +90,12 @@ def train(connection: Connection, job: Job, task: Task, items: int, users_per_ba
     best = min(range(1, turns + 1), key=seconds.__getitem__)
     cpu = (time.process_time() - used) / (turns * STEPS)
     cpu = cpu if team is None else team.sum(cpu)
-    connection.send(Measured(seconds[best], cpu, waited[best], losses, *exchanged(trainer)))
+    bytes_exchanged = exchanged(trainer)
+    if job.divided or team is None or team.is_chief:
+        trainer.encoder()
+    mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    others = 0.0 if team is None else team.sum(0.0 if team.is_chief else mine)
+    connection.send(Measured(seconds[best], cpu, waited[best], losses, *bytes_exchanged, (mine, others)))
     if team is not None:
         team.part()
     sys.stdout.flush()
@@ -95,7 +106,7 @@ def make_trainer(job: Job, items: int, users_per_batch: int, turns: int) -> tupl
     """A softmax DNN of 64 dimensions with ids only, as `benchmarks/step_time.py` has it, and its team."""
     import numpy as np
 
-    from bakeoff.models.team import Team
+    from bakeoff.models.training.team import Team
 
     team = Team() if job.workers > 1 else None
     from bakeoff.growth.steps import made_queries
@@ -109,7 +120,7 @@ def make_trainer(job: Job, items: int, users_per_batch: int, turns: int) -> tupl
     params = SoftmaxParams(dim=64, hidden=(64,), max_epochs=turns + 1, users_per_batch=users_per_batch)
     nothing = EncodedFeatures(np.zeros((items, 0), np.float32), np.zeros((items, 0), np.int32), ())
     queries = made_queries(items, users_per_batch * STEPS, 42)
-    return trainer.SoftmaxTrainer(queries, items, nothing, {}, params, 42, team), team
+    return trainer.SoftmaxTrainer(queries, items, nothing, {}, params, 42, team, job.divided), team
 
 
 def exchanged(trainer: Any) -> tuple[int, float]:
@@ -141,13 +152,19 @@ def run(job: Job, items: int, users_per_batch: int, turns: int) -> Measured:
 def markdown(found: Mapping[str, Measured], about: str, command: str) -> str:
     """The page."""
     base = found[JOBS[0].name]
-    lines = ["| | step, ms | ÷ one process | CPU of a step, ms | waiting for input |", "|---|--:|--:|--:|--:|"]
+    lines = [
+        "| | step, ms | ÷ one process | CPU of a step, ms | waiting for input | peak memory, MiB | second, MiB |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
     for name, each in found.items():
         ratio = each.seconds_per_step / base.seconds_per_step
         step, cpu = 1000 * each.seconds_per_step, 1000 * each.cpu_per_step
-        lines.append(f"| {name} | {step:.1f} | {ratio:.2f} | {cpu:.1f} | {each.waited:.1%} |")
-    pair = found[JOBS[2].name]
-    apart = max(abs(one - other) for one, other in zip(base.losses, pair.losses, strict=True))
+        chief, other = (f"{size:,.0f}" if size else "–" for size in each.memory)
+        lines.append(f"| {name} | {step:.1f} | {ratio:.2f} | {cpu:.1f} | {each.waited:.1%} | {chief} | {other} |")
+    pair, divided = found[JOBS[2].name], found[JOBS[5].name]
+    apart, divided_apart = (
+        max(abs(one - other) for one, other in zip(base.losses, each.losses, strict=True)) for each in (pair, divided)
+    )
     bare = found[JOBS[4].name]
     gain = bare.seconds_per_step / base.seconds_per_step
     same = "are the same bit for bit" if bare.losses == base.losses else "DIFFER"
@@ -161,7 +178,8 @@ def markdown(found: Mapping[str, Measured], about: str, command: str) -> str:
             "that of all workers and all they do, batches included; what else the machine does touches it less than "
             "the wall time.",
             "",
-            f"- The losses of {len(base.losses)} epochs differ by {apart:.1e} at most between one process and two.",
+            f"- Losses of {len(base.losses)} epochs differ by {apart:.1e} at most between one process and two, "
+            f"by {divided_apart:.1e} where items are divided.",
             f"- In a step each of the two gives the other {pair.dense_bytes / 2**10:,.0f} KiB of dense gradients and "
             f"{pair.sparse_bytes / 2**10:,.0f} KiB of rows of item embeddings (mean of four batches, computed from "
             "their shapes).",

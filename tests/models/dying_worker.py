@@ -28,6 +28,8 @@ def _make_mortal(trainer):
 
     def run_or_die(self):
         epochs.append(self)
+        tower = self._model.item_tower
+        assert tower.id_embeddings.shape[0] == tower.division.num_own < tower.division.num_rows
         if len(epochs) == DIES_IN_EPOCH:
             step = self._step
             # After the first step, which the other took too: its checkpoint of the last epoch is written.

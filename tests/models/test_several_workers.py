@@ -14,8 +14,14 @@ from bakeoff.params import Params
 from bakeoff.stages import workers
 from bakeoff.workspace import Workspace
 
-WORKERS = {"processes": 2, "start_seconds": 120}
-TWO = Params.model_validate({**town_split.PARAMS.model_dump(), "workers": WORKERS})
+
+def settings(**values):
+    workers = {"processes": 2, "start_seconds": 120} | values
+    return Params.model_validate({**town_split.PARAMS.model_dump(), "workers": workers})
+
+
+TWO = settings(divide_items_from=1)
+"""Each has half of the items' vectors."""
 
 
 def read(workspace):
@@ -55,6 +61,15 @@ def two(tmp_path_factory):
     return SimpleNamespace(**vars(read(workspace)), said=str(caught.value), standing=standing, left_a_model=left)
 
 
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory):
+    """What two learn of which each has all items."""
+    workspace = Workspace(tmp_path_factory.mktemp("alike"))
+    town_split.write(workspace)
+    workers.run(settings(), workspace, "softmax")
+    return read(workspace)
+
+
 def test_a_worker_that_is_killed_ends_the_others_with_an_error_that_names_it(two):
     assert two.said == (
         "worker 1 of 2 was ended by signal 9 (SIGKILL: by the system where memory ran out, or by a person) while it "
@@ -69,7 +84,9 @@ def test_the_next_run_goes_on_where_the_last_checkpoint_stands(two):
     assert two.training["curve"][:done] == two.standing["selection"]
 
 
-def test_two_workers_have_the_losses_of_one_process(one, two):
+@pytest.mark.parametrize("items", ["divided", "whole"])
+def test_two_workers_have_the_losses_of_one_process(one, two, alike, items):
+    two = two if items == "divided" else alike
     for part in ("curve", "refit_curve"):
         losses = [[row["loss"] for row in each.training[part]] for each in (one, two)]
         assert losses[1] == pytest.approx(losses[0], abs=1e-4), part
@@ -77,14 +94,17 @@ def test_two_workers_have_the_losses_of_one_process(one, two):
     assert one.training["selected_epoch"] == two.training["selected_epoch"]
 
 
-def test_two_workers_end_with_the_weights_of_one_process(one, two):
+@pytest.mark.parametrize("items", ["divided", "whole"])
+def test_two_workers_end_with_the_weights_of_one_process(one, two, alike, items):
+    two = two if items == "divided" else alike
     assert list(one.weights) == list(two.weights)
     assert sum(array.size for array in one.weights.values()) > 1000
     for name, array in one.weights.items():
         np.testing.assert_allclose(two.weights[name], array, atol=1e-4, err_msg=name)
 
 
-def test_notes_and_settings_are_those_of_one_process(one, two):
+def test_notes_settings_and_size_are_those_of_one_process(one, two):
+    assert two.training["num_parameters"] == one.training["num_parameters"]
     assert two.training["settings"] == one.training["settings"]
     assert two.training["notes"] == pytest.approx(one.training["notes"], abs=1e-4)
 

@@ -25,6 +25,8 @@ class WorkersParams(Frozen):
     hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = ()
     """Addresses of workers on several machines, host:port, instead; the first is the one that runs the pipeline, the
     others run `bakeoff worker`. The two-tower model takes the next port."""
+    divide_items_from: PositiveInt = 1_000_000
+    """Items from which on each worker has its share of the items' vectors and of Adam's moments; below all have all."""
     start_seconds: PositiveFloat = 600.0
     """How long a worker waits for the others to be there."""
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
-from bakeoff.models.team import Team
+from bakeoff.models.training.team import Team
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Queries
 from bakeoff.stages.prepared import Prepared
@@ -21,8 +21,9 @@ NO_FEATURES = (
 def build(prepared: Prepared, queries: Queries, params: Params, team: Team | None = None) -> SoftmaxTrainer:
     """A fresh trainer on the histories of these queries; with a team, one of its workers."""
     sizes = prepared.encoding.user.categorical_sizes
+    divide = prepared.num_items >= params.workers.divide_items_from
     return SoftmaxTrainer(
-        queries, prepared.num_items, prepared.item_features, sizes, params.two_tower, params.seed, team
+        queries, prepared.num_items, prepared.item_features, sizes, params.two_tower, params.seed, team, divide
     )
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial, update_wrapper
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from bakeoff.evaluation.metrics.measures import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.encoder import Encoder, EncoderRetriever
 from bakeoff.models.serving import Catalogue, ServingModule, export
-from bakeoff.models.team import Team
 from bakeoff.models.training import (
     Row,
     Selection,
@@ -27,7 +26,9 @@ from bakeoff.models.training import (
     refit,
     seed_everything,
 )
-from bakeoff.models.waiting import Waiting, share_of
+from bakeoff.models.training.leading import Leading, TeamTrainer, follow
+from bakeoff.models.training.team import Team
+from bakeoff.models.training.waiting import Waiting, share_of
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.stages.checkpoints import Checkpoints, Standing
@@ -189,13 +190,15 @@ class _Training:
     def _trainer(self, histories: Histories, done: int, epochs: int, phase: str) -> Trainer:
         """A trainer on these histories, fresh or as the checkpoint has it; the team gets the same."""
         trainer = self._fresh(histories)
+        state, self._state = self._state if done else None, {}
         if done:
-            trainer.restore(self._state)
             print(f"{self._name}: resuming at epoch {min(done + 1, epochs)} of {epochs} ({phase})", flush=True)
-        self._state = {}
         if self._team is not None:
-            self._team.tell({"phase": phase, "epochs": epochs - done})
-            self._team.share(trainer.state())
+            self._team.tell({"phase": phase})
+            cast("TeamTrainer", trainer).share(state)
+            return Leading(cast("TeamTrainer", trainer), self._team)
+        if state is not None:
+            trainer.restore(state)
         return trainer
 
     def _fresh(self, histories: Histories) -> Trainer:
@@ -205,12 +208,14 @@ class _Training:
         return trainer
 
     def follow(self, team: Team) -> None:
-        """Train the epochs that the chief asks for, from where it stands, until it is done."""
+        """Do what the chief does that takes all workers, from where it stands, until it is done."""
         while (order := team.tell()) is not None:
-            trainer = self._fresh(self.prepared.train if order["phase"] == "selection" else self.prepared.known())
-            trainer.restore(team.share())
-            for _ in range(order["epochs"]):
-                trainer.run_epoch()
+            if "phase" in order:
+                histories = self.prepared.train if order["phase"] == "selection" else self.prepared.known()
+                trainer = cast("TeamTrainer", self._fresh(histories))
+                trainer.share()
+            else:
+                follow(trainer, order)
         team.sum(cpu_seconds())
         team.part()
 

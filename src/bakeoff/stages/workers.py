@@ -216,8 +216,8 @@ def _train(connection: Connection, task: Task) -> None:
     timer = threading.Timer(task.params.workers.start_seconds, _tell, (connection, late))
     timer.daemon = True
     timer.start()
-    from bakeoff.models.team import Team
     from bakeoff.models.tensorflow import tf
+    from bakeoff.models.training.team import Team
 
     try:
         team = Team()

@@ -7,7 +7,7 @@ from small import FAST_TWO_TOWER, no_features, numbered, random_rows
 from bakeoff.models.softmax.parts import Part, part_of
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
 from bakeoff.models.tensorflow import tf
-from bakeoff.models.waiting import Waiting, share_of
+from bakeoff.models.training.waiting import Waiting, share_of
 from bakeoff.params import TwoTowerParams
 from bakeoff.preparation.features import EncodedFeatures
 

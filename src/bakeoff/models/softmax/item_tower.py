@@ -5,12 +5,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.models.softmax.division import Division
 from bakeoff.models.softmax.item_inputs import ItemInputs
 from bakeoff.models.softmax.part_step import number_and_part
 from bakeoff.models.tensorflow import tf
 from bakeoff.params import SoftmaxParams
 from bakeoff.params.two_tower import TwoTowerParams
 from bakeoff.preparation.features import EncodedFeatures
+
+ROWS_PER_DRAW = 1 << 18
+"""Random embeddings that are made at once: 64 MiB of 64 dimensions."""
 
 
 class ItemTower(tf.keras.layers.Layer):
@@ -29,6 +33,7 @@ class ItemTower(tf.keras.layers.Layer):
         features: EncodedFeatures | None,
         is_trained: NDArray[np.bool_],
         seed: int = 0,
+        division: Division | None = None,
     ) -> None:
         """Take the catalogue.
 
@@ -38,6 +43,7 @@ class ItemTower(tf.keras.layers.Layer):
             is_trained: [n], items with an event to learn from. The id of any other says nothing: its vector is 0, and
                 so is that of a tag or word that only they have.
             seed: of the dropout.
+            division: of the vectors by id among workers; None: this process has all of them.
         """
         super().__init__(name="item_tower")
         self._params = params
@@ -46,6 +52,7 @@ class ItemTower(tf.keras.layers.Layer):
         self._inputs = None if features is None else ItemInputs(features, is_trained)
         two_tower = params if isinstance(params, TwoTowerParams) and self._inputs is not None else None
         self._use_id = two_tower is None or two_tower.use_item_id
+        self.division = division if self._use_id else None
         self._id_dropout = 0.0 if two_tower is None else two_tower.item_id_dropout
         self._text_dropout = 0.0 if two_tower is None else two_tower.item_text_dropout
         self._hidden = [
@@ -62,7 +69,7 @@ class ItemTower(tf.keras.layers.Layer):
         dim = self._params.dim
         deviation = dim**-0.5
         if self._use_id:
-            self.id_embeddings = self._embeddings("id_embeddings", self._is_trained * deviation)
+            self.id_embeddings = self._embeddings("id_embeddings", self._is_trained * deviation, self.division)
         if self._inputs is not None:
             # A third of the id's scale: features tilt an embedding, they do not drown it. Most words are rare: what
             # they start with stays with them.
@@ -70,13 +77,14 @@ class ItemTower(tf.keras.layers.Layer):
             self.feature_embeddings = self._embeddings("feature_embeddings", deviations)
         super().build(input_shape)
 
-    def call(self, item_ids: Any, drop_at: Any | None = None) -> Any:
+    def call(self, item_ids: Any, drop_at: Any | None = None, id_vectors: Any | None = None) -> Any:
         """Item embeddings.
 
         Args:
             item_ids: item indices int32 [M], which must be distinct in training.
             drop_at: number of the training step, or a `PartStep`, which decides on whose ids and words are dropped;
                 None: none.
+            id_vectors: float32 [M, d], the vectors of their ids where those are divided among workers.
 
         Returns:
             float32 [M, d].
@@ -84,7 +92,7 @@ class ItemTower(tf.keras.layers.Layer):
         keeps_ids, keeps_words = self._draw_kept(tf.shape(item_ids)[0], drop_at)
         parts = []
         if self._use_id:
-            ids = tf.gather(self.id_embeddings, item_ids)
+            ids = tf.gather(self.id_embeddings, item_ids) if id_vectors is None else id_vectors
             parts.append(ids if keeps_ids is None else ids * tf.cast(keeps_ids, tf.float32)[:, tf.newaxis])
         if self._inputs is not None:
             parts.append(self._transformed(self._inputs.embed(item_ids, self.feature_embeddings, keeps_words)))
@@ -96,14 +104,20 @@ class ItemTower(tf.keras.layers.Layer):
         if self._use_id:
             self.id_embeddings.assign(tf.math.l2_normalize(self.id_embeddings, axis=-1))
 
-    def _embeddings(self, name: str, deviations: NDArray[np.float64]) -> Any:
-        """A table of random embeddings, a row for each of these standard deviations."""
-        table = self.add_weight(
-            name=name,
-            shape=(len(deviations), self._params.dim),
-            initializer=tf.keras.initializers.RandomNormal(stddev=1.0),
-        )
-        table.assign(table * deviations[:, np.newaxis].astype(np.float32))
+    def _embeddings(self, name: str, deviations: NDArray[np.float64], division: Division | None = None) -> Any:
+        """A table of random embeddings, a row for each of these standard deviations; a worker's own rows of it."""
+        num_rows, dim = len(deviations), self._params.dim
+        num_own = num_rows if division is None else division.num_own
+        table = self.add_weight(name=name, shape=(num_own, dim), initializer="zeros")
+        filled = 0
+        for start in range(0, num_rows, ROWS_PER_DRAW):
+            scales = deviations[start : start + ROWS_PER_DRAW, np.newaxis].astype(np.float32)
+            # Every worker draws what one process does, and takes its own.
+            drawn = tf.keras.initializers.RandomNormal(stddev=1.0)((len(scales), dim)) * scales
+            if division is not None:
+                drawn = drawn[division.own_of(start) :: division.step]
+            table[filled : filled + len(drawn)].assign(drawn)
+            filled += len(drawn)
         return table
 
     def _transformed(self, sums: Any) -> Any:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bakeoff.models.negatives import CandidateSelector, make_selector
 from bakeoff.models.negatives.selection import selected_logits
+from bakeoff.models.softmax.division import Division
 from bakeoff.models.softmax.item_tower import ItemTower
 from bakeoff.models.softmax.loss import MultiHotSampledSoftmax
 from bakeoff.models.softmax.part_step import PartStep
@@ -29,6 +30,7 @@ class SoftmaxDNN(tfrs.models.Model):
         is_trained: NDArray[np.bool_],
         categorical_sizes: Mapping[str, int],
         seed: int,
+        division: Division | None = None,
     ) -> None:
         """Put the towers together.
 
@@ -38,10 +40,11 @@ class SoftmaxDNN(tfrs.models.Model):
             is_trained: [n], items with an event to learn from.
             categorical_sizes: number of values of each categorical user feature, by name.
             seed: of dropout and of hard negatives.
+            division: of the items' vectors among workers, if they are divided.
         """
         super().__init__()
         uses_features = params.use_item_features and item_features.num_features > 0
-        self.item_tower = ItemTower(params, item_features if uses_features else None, is_trained, seed)
+        self.item_tower = ItemTower(params, item_features if uses_features else None, is_trained, seed, division)
         self.query_tower = QueryTower(params, categorical_sizes, seed)
         self.task = MultiHotSampledSoftmax(per_pair=params.loss == "per-pair")
         self._params = params
@@ -52,11 +55,15 @@ class SoftmaxDNN(tfrs.models.Model):
         )
 
     def compute_loss(self, inputs: dict[str, Any], training: bool = False) -> Any:
-        """Loss of a batch as `Batches` makes it; of a worker's part of it (`part_of`), what it adds to the whole's."""
+        """Loss of a batch as `Batches` makes it; of a worker's part of it (`part_of`), what it adds to the whole's.
+
+        Where items' vectors are divided among workers, the inputs have those of `item_ids` as `id_vectors` [M, d].
+        """
         step = self.optimizer.iterations if training else None
         is_part = "share" in inputs
         item_step = PartStep(step, inputs["item_places"], inputs["num_items"]) if training and is_part else step
-        embeddings = self.item_tower(inputs["item_ids"], drop_at=item_step)  # (M, d)
+        id_vectors = inputs.get("id_vectors")
+        embeddings = self.item_tower(inputs["item_ids"], drop_at=item_step, id_vectors=id_vectors)  # (M, d)
         query_step = PartStep(step, inputs["row_places"], inputs["num_rows"]) if training and is_part else step
         queries = self._queries(inputs, embeddings, query_step) * tf.exp(self.log_scale)  # (R, d)
         positives = tf.gather(queries, inputs["target_rows"]) * tf.gather(embeddings, inputs["targets"])  # (P, d)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.softmax.batches import Batch
+from bakeoff.models.softmax.division import Division
 from bakeoff.models.softmax.model import SoftmaxDNN
-from bakeoff.models.team import Team
 from bakeoff.models.tensorflow import tf
+from bakeoff.models.training.team import Team
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ def part_of(batch: Batch, part: Part) -> Batch:
 
     Returns:
         the same arrays for the part's users, and
-        item_places int32 [M'], place of each of its items among those of the batch, and num_items int32, M;
+        item_places int32 [M'], place of each of its items among those of the batch, batch_item_ids int32 [M], and
+        num_items int32, M;
         row_places int32 [R'] and num_rows int32: the same for its queries;
         share float32: weight of its pairs, as a share of those of the batch.
     """
@@ -66,6 +68,7 @@ def part_of(batch: Batch, part: Part) -> Batch:
         "log_expected_count": batch["log_expected_count"],
         "own": batch["own"][users],
         "item_places": places.astype(np.int32),
+        "batch_item_ids": batch["item_ids"],
         "num_items": np.array(len(batch["item_ids"]), np.int32),
         "row_places": np.arange(rows.start, rows.stop, dtype=np.int32),
         "num_rows": np.array(num_rows, np.int32),
@@ -91,8 +94,11 @@ def _renumbered(num_items: int, arrays: list[NDArray[np.generic]]) -> tuple[NDAr
 def shared_step(model: SoftmaxDNN, team: Team) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """A training step on one worker's part of a batch: as `model.train_step`, the gradients summed over the team.
 
-    The optimizer is not the strategy's: every worker takes the same step with its own weights.
+    The optimizer is not the strategy's: every worker takes the same step with its own weights. Items' vectors that are
+    divided among the workers are asked for before the step, each from the one who has it, who alone changes it.
     """
+    if (division := model.item_tower.division) is not None:
+        return _divided_step(model, team, division)
 
     def gradients_of(part: dict[str, Any]) -> tuple[Any, list[Any]]:
         with tf.GradientTape() as tape:
@@ -105,3 +111,29 @@ def shared_step(model: SoftmaxDNN, team: Team) -> Callable[[dict[str, Any]], dic
         return {"loss": loss}
 
     return step
+
+
+def _divided_step(model: SoftmaxDNN, team: Team, division: Division) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def gradients_of(part: dict[str, Any]) -> tuple[Any, list[Any]]:
+        table = model.item_tower.id_embeddings
+        [vectors] = team.all_reduce([division.share_of(table, part["batch_item_ids"])])
+        with tf.GradientTape() as tape:
+            tape.watch(vectors)
+            own = {"id_vectors": tf.gather(vectors, part["item_places"])}
+            loss = model.compute_loss(part | own, training=True)
+        *gradients, of_vectors = tape.gradient(loss, [*_undivided(model), vectors])
+        return loss, team.all_reduce([*gradients, tf.convert_to_tensor(of_vectors)])
+
+    def step(part: dict[str, Any]) -> dict[str, Any]:
+        loss, (*gradients, of_vectors) = team.run(gradients_of, part)
+        own = division.own_gradient(of_vectors, part["batch_item_ids"])
+        variables = [*_undivided(model), model.item_tower.id_embeddings]
+        model.optimizer.apply_gradients(zip([*gradients, own], variables, strict=True))
+        return {"loss": loss}
+
+    return step
+
+
+def _undivided(model: SoftmaxDNN) -> list[Any]:
+    """Trained weights that every worker has."""
+    return [weight for weight in model.trainable_variables if weight is not model.item_tower.id_embeddings]

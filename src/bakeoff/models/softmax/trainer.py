@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from bakeoff.models.encoder import EncoderRetriever
 from bakeoff.models.negatives import make_sampler
 from bakeoff.models.softmax.batches import Batch, Batches, MaskedCount
+from bakeoff.models.softmax.division import Division
 from bakeoff.models.softmax.encoder import SoftmaxEncoder
 from bakeoff.models.softmax.examples import target_chances
 from bakeoff.models.softmax.model import SoftmaxDNN
 from bakeoff.models.softmax.optimizer import LazyAdam
 from bakeoff.models.softmax.parts import Part, part_of, shared_step
 from bakeoff.models.softmax.smoothing import smooth
-from bakeoff.models.team import Team
 from bakeoff.models.tensorflow import graph, tf
 from bakeoff.models.training import count_weights
-from bakeoff.models.waiting import Waiting
+from bakeoff.models.training.team import Team
+from bakeoff.models.training.waiting import Waiting
 from bakeoff.params import SoftmaxParams
 from bakeoff.preparation.features import EncodedFeatures
 from bakeoff.preparation.histories import Queries
@@ -50,12 +51,14 @@ class SoftmaxTrainer:
         params: SoftmaxParams,
         seed: int,
         team: Team | None = None,
+        divide_items: bool = False,
     ) -> None:
         """Build model, batches and optimizer; queries.histories is what is trained on.
 
         Where no event has a time, the order of a history says nothing: the tower then reads its plain mean. With a
         team, each worker draws the same batches, computes its part of them and sums the gradients with the others: the
-        weights are the same everywhere after every step.
+        weights are the same everywhere after every step, but for the items' vectors where `divide_items` has each
+        worker keep its share of them.
         """
         if not queries.histories.timestamps.any():
             params = params.model_copy(update={"recency_scales": ()})
@@ -63,11 +66,12 @@ class SoftmaxTrainer:
         tf.keras.utils.set_random_seed(seed)
         self._rng = np.random.default_rng(seed)
         is_trained = queries.histories.item_counts(num_items) > 0
-        self._model = SoftmaxDNN(params, item_features, is_trained, categorical_sizes, seed)
+        division = Division(team, num_items) if team is not None and divide_items else None
+        self._model = SoftmaxDNN(params, item_features, is_trained, categorical_sizes, seed, division)
         self._batches = self._make_batches(self._rng)
         self._model.compile(optimizer=LazyAdam(_schedule(params, self._batches.per_epoch)))
         signature = self._build(seed)
-        self._encoder = SoftmaxEncoder(self._model, num_items, params)
+        self._encoder = SoftmaxEncoder(self._model, num_items if self._is_alone_or_chief else 0, params)
         step = self._model.train_step if team is None else shared_step(self._model, team)
         self._step = graph(step, input_signature=[signature])
         self._dataset = tf.data.Dataset.from_generator(self._epoch, output_signature=signature).prefetch(PREFETCH)
@@ -88,10 +92,10 @@ class SoftmaxTrainer:
         return mean if self._team is None else self._team.sum(mean)
 
     def encoder(self) -> SoftmaxEncoder:
-        """The towers as they stand."""
-        starts = range(0, self._num_items, ITEMS_PER_BLOCK)
-        blocks = [np.arange(start, min(start + ITEMS_PER_BLOCK, self._num_items)) for start in starts]
-        embeddings = np.concatenate([self._model.item_tower(block) for block in blocks])
+        """The towers as they stand; where items are divided, those of the chief alone."""
+        embeddings = self._item_embeddings()
+        if not self._is_alone_or_chief:
+            return self._encoder
         self._encoder.refresh(embeddings)
         if self._params.smoothing:
             queries = EncoderRetriever(self._encoder).embed_queries(self._queries)
@@ -99,10 +103,22 @@ class SoftmaxTrainer:
             self._encoder.rank_by(smoothed)
         return self._encoder
 
+    def _item_embeddings(self) -> NDArray[np.float32]:
+        """[num_items, d] as they stand; no rows where this worker is not the chief."""
+        tower, is_mine = self._model.item_tower, self._is_alone_or_chief
+        found = np.empty((self._num_items if is_mine else 0, self._params.dim), np.float32)
+        for start in range(0, self._num_items, ITEMS_PER_BLOCK):
+            block = np.arange(start, min(start + ITEMS_PER_BLOCK, self._num_items))
+            vectors = None if tower.division is None else tower.division.whole(tower.id_embeddings, block)
+            if is_mine:
+                found[block] = tower(block, id_vectors=vectors)
+        return found
+
     @property
     def num_parameters(self) -> int:
         """Trained weights of both towers and the temperature."""
-        return count_weights(self._model.trainable_weights)
+        weights, division = count_weights(self._model.trainable_weights), self._model.item_tower.division
+        return weights if division is None else weights + (division.num_rows - division.num_own) * self._params.dim
 
     def settings(self) -> dict[str, Any]:
         """Those that were given, but for a recency that the data cannot have."""
@@ -117,21 +133,66 @@ class SoftmaxTrainer:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Weights, moments, the generator of batches and the count of masked candidates."""
-        weights = [*self._model.weights, *self._model.optimizer.weights]
-        masked = self._batches.masked
-        generator = json.dumps(self._rng.bit_generator.state).encode()
-        return {
-            **{f"weight_{place}": weight.numpy() for place, weight in enumerate(weights)},
-            "generator": np.frombuffer(generator, np.uint8),
-            "masked": np.array([masked.masked, masked.candidates]),
-        }
+        if (division := self._model.item_tower.division) is None:
+            return self._undivided_state()
+        return self._undivided_state() | division.gathered(self._divided())
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on where the trainer stood of which this is the state."""
         self._rng.bit_generator.state = json.loads(state["generator"].tobytes())
         self._batches.masked = MaskedCount(*map(int, state["masked"]))
-        for place, weight in enumerate([*self._model.weights, *self._model.optimizer.weights]):
-            weight.assign(state[f"weight_{place}"])
+        divided = self._divided()
+        for name, weight in self._weights().items():
+            if name not in divided:
+                weight.assign(state[name])
+
+    def share(self, state: Mapping[str, NDArray[Any]] | None = None) -> None:
+        """Meet the team before the first epoch: all go on where the chief stands.
+
+        Args:
+            state: the chief's, where it resumes a training; what others give is not looked at. Without one, what is
+                divided among the workers stays as each of them has drawn it.
+        """
+        if self._team is None:
+            raise ValueError("a trainer without a team has nobody to share with")
+        is_resumed = self._team.tell(bool(state))
+        if self._team.is_chief and state:
+            self.restore(state)
+        self.restore(self._team.share(self._undivided_state()))
+        if is_resumed and (division := self._model.item_tower.division) is not None:
+            division.scatter(self._divided(), state or {})
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether this worker has some of the items' vectors only."""
+        return self._model.item_tower.division is not None
+
+    @property
+    def _is_alone_or_chief(self) -> bool:
+        return self._team is None or self._team.is_chief
+
+    def _weights(self) -> dict[str, Any]:
+        """All variables, by their names in `state`."""
+        weights = [*self._model.weights, *self._model.optimizer.weights]
+        return {f"weight_{place}": weight for place, weight in enumerate(weights)}
+
+    def _divided(self) -> dict[str, Any]:
+        """Those of which this worker has some rows."""
+        tower = self._model.item_tower
+        if tower.division is None:
+            return {}
+        moments = [self._model.optimizer.get_slot(tower.id_embeddings, name) for name in ("m", "v")]
+        tables = [tower.id_embeddings, *moments]
+        return {name: weight for name, weight in self._weights().items() if any(weight is table for table in tables)}
+
+    def _undivided_state(self) -> dict[str, NDArray[Any]]:
+        masked, divided = self._batches.masked, self._divided()
+        generator = json.dumps(self._rng.bit_generator.state).encode()
+        return {
+            **{name: weight.numpy() for name, weight in self._weights().items() if name not in divided},
+            "generator": np.frombuffer(generator, np.uint8),
+            "masked": np.array([masked.masked, masked.candidates]),
+        }
 
     def _epoch(self) -> Iterator[Batch]:
         """What this process computes of the batches of an epoch."""
@@ -154,7 +215,10 @@ class SoftmaxTrainer:
         batches = self._make_batches(np.random.default_rng(seed))
         sample = [batch for batch, _ in zip(batches.epoch(), range(SAMPLED_BATCHES), strict=False)]
         first = next(self._parts(sample))
-        self._model.compute_loss({name: tf.constant(array) for name, array in first.items()})
+        inputs = {name: tf.constant(array) for name, array in first.items()}
+        if self._model.item_tower.division is not None:  # what they are is no matter here
+            inputs["id_vectors"] = tf.zeros([len(first["item_ids"]), self._params.dim])
+        self._model.compute_loss(inputs)
         activity = np.concatenate([batch["activity"] for batch in sample])
         self._model.query_tower.standardise_activity(activity.astype(np.float32))
         optimizer = self._model.optimizer

@@ -38,6 +38,7 @@ class Team:
         integers, floats = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float64)
         self._add_integers = graph(self._add, input_signature=[integers])
         self._add_floats = graph(self._add, input_signature=[floats])
+        self._add_singles = graph(self._add, input_signature=[tf.TensorSpec([None], tf.float32)])
 
     @property
     def is_chief(self) -> bool:
@@ -70,6 +71,11 @@ class Team:
     def sum(self, value: float) -> float:
         """The sum of every worker's value."""
         return float(self._add_floats(tf.constant([value], tf.float64))[0])
+
+    def total(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The sum of every worker's array, all of one shape."""
+        total: NDArray[np.float32] = self._add_singles(tf.constant(values.ravel())).numpy()
+        return total.reshape(values.shape)
 
     def share(self, arrays: Mapping[str, NDArray[Any]] | None = None) -> dict[str, NDArray[Any]]:
         """What the chief gives, on every worker, bit for bit.
