@@ -81,6 +81,9 @@ class EncoderRetriever:
 
     def _blocks(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], Queries]]:
         """Blocks of queries with histories of like length, so that little of a block is padding, and their rows."""
+        if len(queries) == 1:  # what a server is asked most: there is nothing to sort
+            yield np.zeros(1, np.int64), queries
+            return
         order = np.argsort(queries.histories.lengths, kind="stable")
         for start in range(0, len(order), self._queries_per_block):
             rows = order[start : start + self._queries_per_block]

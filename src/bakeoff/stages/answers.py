@@ -4,9 +4,10 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 
@@ -120,14 +121,14 @@ def _answer(job: _Job, name: str, size: int, start: int) -> str | None:
     except BakeoffError as error:
         return str(error)
     path = job.path(name, start)
-    beside = path.with_suffix(".part")
-    with beside.open("wb") as file:  # a task that Spark runs twice must not write where the other reads
+    beside = path.with_suffix(f".{uuid4().hex}")  # Spark may have two do the same
+    with beside.open("wb") as file:
         np.savez(file, items=found.lists.items, scores=found.lists.scores, fallback=found.fallback)
     beside.replace(path)
     return None
 
 
-@cache
+@lru_cache(maxsize=1)
 def _loaded(job: _Job) -> tuple[Questions, Asker]:
     """Split and model, once in each process of an executor."""
     workspace, params = Workspace(job.root), Params.model_validate_json(job.params)

@@ -1,11 +1,12 @@
 """Stage `train_softmax`: split → models/softmax."""
 
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
+from bakeoff.models.training.leading import of_team
 from bakeoff.models.training.team import Team
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Queries
 from bakeoff.stages.prepared import Prepared
-from bakeoff.stages.training import of_team, train_contender
+from bakeoff.stages.training import train_contender
 from bakeoff.workspace import Workspace
 
 

@@ -3,11 +3,12 @@
 from functools import partial
 
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
+from bakeoff.models.training.leading import of_team
 from bakeoff.models.training.team import Team
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Queries
 from bakeoff.stages.prepared import Prepared
-from bakeoff.stages.training import of_team, train_contender
+from bakeoff.stages.training import train_contender
 from bakeoff.workspace import Workspace
 
 NAME = "two_tower"

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial, update_wrapper
 from typing import Any, cast
 
 import numpy as np
@@ -69,7 +68,7 @@ def train_contender(
         max_epochs: epochs that are tried.
         build: makes a fresh trainer.
         why_not: given the split, a sentence that says why the model can't be trained on it, or None.
-        team: of which this process is a worker; see `of_team`.
+        team: of which this process is a worker; see `leading.of_team`.
 
     Raises:
         BakeoffError: there is no split, or it has no train event, or the team's workers have different ones.
@@ -97,19 +96,8 @@ def train_contender(
             seconds_per_epoch=spent.refit_seconds / selection.epoch,
         )
         encoder = trainer.encoder()
-        description = {
-            "model": name,
-            "dim": int(encoder.item_embeddings.shape[1]),
-            "selected_epoch": selection.epoch,
-            "selection_metric": SELECTION_METRIC if selection.curve else None,
-            "num_parameters": trainer.num_parameters,
-            "num_train_events": len(training.prepared.known().items),
-            "fallback": getattr(encoder, "FALLBACK", None),
-            "curve": selection.curve,
-            "refit_curve": refit_curve,
-            "settings": trainer.settings(),
-            "notes": trainer.notes(),
-        }
+        num_events = len(training.prepared.known().items)
+        description = _description(name, selection, refit_curve, trainer, encoder, num_events)
         write_model(workspace, name, encoder, training.prepared, description)
         training.checkpoints.remove()
         cost.note(**training.measured())
@@ -117,9 +105,23 @@ def train_contender(
     _print_waiting(cost.notes)
 
 
-def of_team(build: Callable[..., Trainer], team: Team | None) -> Build:
-    """The same, but that it makes trainers which are workers of this team."""
-    return build if team is None else update_wrapper(partial(build, team=team), build)
+def _description(
+    name: str, selection: Selection, refit_curve: list[Row], trainer: Trainer, encoder: Encoder, num_events: int
+) -> dict[str, Any]:
+    """What training.json says."""
+    return {
+        "model": name,
+        "dim": int(encoder.item_embeddings.shape[1]),
+        "selected_epoch": selection.epoch,
+        "selection_metric": SELECTION_METRIC if selection.curve else None,
+        "num_parameters": trainer.num_parameters,
+        "num_train_events": num_events,
+        "fallback": getattr(encoder, "FALLBACK", None),
+        "curve": selection.curve,
+        "refit_curve": refit_curve,
+        "settings": trainer.settings(),
+        "notes": trainer.notes(),
+    }
 
 
 class _Training:

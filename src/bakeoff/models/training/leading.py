@@ -1,6 +1,7 @@
 """The chief's trainer: what takes all workers of a team, it has the others do too."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial, update_wrapper
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -69,3 +70,8 @@ class Leading:
 def follow(trainer: TeamTrainer, order: Mapping[str, Any]) -> None:
     """Do what the chief does, by what `Leading` told."""
     getattr(trainer, order["call"])()
+
+
+def of_team(build: Callable[..., Trainer], team: Team | None) -> Callable[..., Trainer]:
+    """What makes the same trainers, but that they are workers of this team."""
+    return build if team is None else update_wrapper(partial(build, team=team), build)
