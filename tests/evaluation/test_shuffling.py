@@ -35,3 +35,10 @@ def test_every_order_is_as_likely_as_any_other():
 def test_the_seed_decides():
     first, again, other = (shuffled(HISTORIES, np.random.default_rng(seed)).items.tolist() for seed in (3, 3, 4))
     assert first == again != other
+
+
+def test_rows_that_are_shuffled_in_blocks_have_the_order_of_all_at_once():
+    rng = np.random.default_rng(2)
+    blocks = [shuffled(block, rng).items for _, block in HISTORIES.blocks(4)]
+    assert len(blocks) > 1
+    np.testing.assert_array_equal(np.concatenate(blocks), shuffled(HISTORIES, np.random.default_rng(2)).items)

@@ -62,3 +62,11 @@ def test_a_window_that_holds_everything_orders_as_all_time_does():
     items = rng.integers(0, 20, 200)
     found = recent_frequencies(events(items, rng.random(200)), 20, 10)
     assert np.argsort(-found, kind="stable").tolist() == np.argsort(-np.bincount(items), kind="stable").tolist()
+
+
+def test_events_are_counted_block_by_block_as_at_once_whichever_block_has_the_newest(monkeypatch):
+    many = events([0, 1, 2, 0, 1, 1], [9, 8, 7, 0, 3, 400])
+    whole = recent_frequencies(many, 3, 7)
+    monkeypatch.setattr("bakeoff.preparation.histories.EVENTS_PER_BLOCK", 2)
+    assert recent_frequencies(many, 3, 7).tolist() == whole.tolist()
+    assert np.floor(whole).tolist() == [1, 1, 0]

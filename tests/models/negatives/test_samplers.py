@@ -229,3 +229,11 @@ def test_the_in_batch_sampler_knows_items_without_an_event():
 def test_the_same_generator_draws_the_same_candidates(name):
     first, again = (samplers()[name].draw(np.zeros(0, np.int32), np.random.default_rng(4)).ids for _ in range(2))
     assert first.tolist() == again.tolist()
+
+
+def test_expected_counts_are_added_up_block_by_block_as_at_once(monkeypatch):
+    whole = samplers()
+    monkeypatch.setattr("bakeoff.preparation.histories.EVENTS_PER_BLOCK", 100)
+    assert len(list(EVENTS.blocks())) > 1
+    for name, sampler in samplers().items():
+        np.testing.assert_allclose(sampler.inclusion, whole[name].inclusion, rtol=1e-12, err_msg=name)

@@ -45,3 +45,10 @@ def test_an_item_without_events_stays_where_it_is():
     found = smooth(items, queries, histories(rows), 2.0)
     assert found[-1].tolist() == items[-1].tolist()
     assert not np.allclose(found[:-1], items[:-1])
+
+
+def test_blocks_of_histories_move_items_as_all_at_once(monkeypatch):
+    items, queries, rows = case(1)
+    whole = smooth(items, queries, histories(rows), 0.7)
+    monkeypatch.setattr("bakeoff.preparation.histories.EVENTS_PER_BLOCK", 3)
+    np.testing.assert_allclose(smooth(items, queries, histories(rows), 0.7), whole, rtol=1e-6)
