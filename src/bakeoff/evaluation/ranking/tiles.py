@@ -22,7 +22,7 @@ ITEMS_PER_TILE = 256
 """512 KiB of float32 scores, which stay in a core's second-level cache. BLAS lays the items out anew for every tile of
 queries: with 128 of them its product takes half as long again."""
 
-_SPARE = 16
+_SPARE = 8
 # Candidates beyond k. As good as never do so many scores lie within the error of a float32 product of the k-th best,
 # unless they are equal.
 
@@ -115,7 +115,7 @@ class TopKeys:
         # By BLAS, an item that is no candidate is at most as good as the worst of them; −inf: there is no such item.
         missed_at_most = approximate.min(axis=1).astype(np.float64) + error
         is_all = np.isneginf(missed_at_most) | (candidates.shape[1] == len(self._items))
-        return best, is_all | (error == 0) | (missed_at_most < unpack(best)[1][:, -1])
+        return best, is_all | (error == 0) | (missed_at_most < unpack(best[:, -1:])[1][:, 0])
 
     def _error(self, queries: NDArray[np.float32]) -> NDArray[np.float64]:
         """By how much a score by BLAS may differ from the exact one, at most, [m].
