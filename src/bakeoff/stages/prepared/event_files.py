@@ -1,7 +1,7 @@
 """Events that are read in batches and kept in files: a history is in memory while somebody looks at it."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -20,19 +20,20 @@ from bakeoff.stages.files import told_of_a_full_disk
 ROWS_PER_BATCH = 1 << 18
 """Events that are read at once: about 10 MB."""
 
+MOST_IN_MEMORY = 1 << 26
+"""Bytes, of 5 million events: fewer need no file, and can be read where the disk is full."""
+
 COLUMNS = ("user_id", "item_id", "timestamp")
 
 
 def kept(blocks: Iterable[Histories], directory: Path) -> Histories:
-    """The rows of all blocks, one block after the other, at 12 bytes per event in files of this directory.
-
-    The files have no name: they are gone with the process, however it ends.
+    """The rows of all blocks, one block after the other, at 12 bytes per event: of many, in files of this directory.
 
     Raises:
         BakeoffError: the disk is full.
     """
     lengths = [np.zeros(0, np.int64)]
-    with _nameless(directory) as events:
+    with _events(directory) as events:
         for block in blocks:
             lengths.append(block.lengths)
             events.append(block.items, block.timestamps)
@@ -46,7 +47,7 @@ def read_histories(path: Path, users: pd.Index, items: pd.Index, directory: Path
         path: Parquet with the columns of COLUMNS.
         users: ids; the place of an id is the row of its history.
         items: ids; the place of an id is the index of the item.
-        directory: where the events are kept.
+        directory: where many events are kept.
         part: only events with this value in the column `part`.
 
     Raises:
@@ -54,7 +55,7 @@ def read_histories(path: Path, users: pd.Index, items: pd.Index, directory: Path
         OSError, ValueError: the file can't be read.
     """
     lengths, last = np.zeros(len(users), np.int64), 0
-    with _nameless(directory) as events:
+    with _events(directory) as events:
         for batch in _batches(path, part):
             rows = _places(batch["user_id"], users)
             if (np.diff(rows, prepend=last) < 0).any():
@@ -94,31 +95,60 @@ def _places(column: pa.ChunkedArray, vocabulary: pd.Index) -> NDArray[np.int64]:
 
 
 class _Events:
-    """Items and timestamps that are written one after the other, then mapped."""
+    """Items and timestamps one after the other: in memory as long as they are few, then in files that are mapped."""
 
-    def __init__(self, items: IO[bytes], timestamps: IO[bytes]) -> None:
-        self._items, self._timestamps = items, timestamps
+    def __init__(self, new_file: Callable[[], IO[bytes]]) -> None:
+        self._new_file = new_file
+        self._columns = (_Column(np.int32), _Column(np.int64))
 
     def append(self, items: NDArray[np.integer], timestamps: NDArray[np.integer]) -> None:
-        self._items.write(np.ascontiguousarray(items, np.int32).data)
-        self._timestamps.write(np.ascontiguousarray(timestamps, np.int64).data)
+        for column, values in zip(self._columns, (items, timestamps), strict=True):
+            column.append(values)
+        if self._columns[0].file is None and sum(column.bytes for column in self._columns) > MOST_IN_MEMORY:
+            for column in self._columns:
+                column.move_to(self._new_file())
 
     def histories(self, lengths: NDArray[np.int64]) -> Histories:
         """Of rows of these lengths, which hold what was appended."""
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        return Histories(offsets, _mapped(self._items, np.int32), _mapped(self._timestamps, np.int64))
+        return Histories(offsets, *(column.values() for column in self._columns))
+
+
+class _Column:
+    """Numbers of one type."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.file: IO[bytes] | None = None
+        self.bytes = 0
+        self._dtype = dtype
+        self._held = [np.zeros(0, dtype)]
+
+    def append(self, values: NDArray[np.integer]) -> None:
+        added = np.ascontiguousarray(values, self._dtype)
+        self.bytes += added.nbytes
+        if self.file is None:
+            self._held.append(added)
+        else:
+            self.file.write(added.data)
+
+    def move_to(self, file: IO[bytes]) -> None:
+        """Go on in a file."""
+        self.file = file
+        for held in self._held:
+            file.write(held.data)
+        self._held = []
+
+    def values(self) -> NDArray[Any]:
+        """All of them; the file may be closed then."""
+        if self.file is None:
+            return np.concatenate(self._held)
+        self.file.flush()
+        # A plain array of the mapping: np.memmap costs with each slice.
+        return np.asarray(np.memmap(self.file, self._dtype, mode="r"))
 
 
 @contextmanager
-def _nameless(directory: Path) -> Iterator[_Events]:
-    with told_of_a_full_disk(directory), TemporaryFile(dir=directory) as items, TemporaryFile(dir=directory) as times:
-        yield _Events(items, times)
-
-
-def _mapped(file: IO[bytes], dtype: Any) -> NDArray[Any]:
-    """What is in a file, which may be closed then."""
-    file.flush()
-    if file.tell() == 0:  # nothing can't be mapped
-        return np.zeros(0, dtype)
-    # A plain array of the mapping: np.memmap costs with each slice.
-    return np.asarray(np.memmap(file, dtype, mode="r"))
+def _events(directory: Path) -> Iterator[_Events]:
+    """The files have no name: they are gone with the process, however it ends."""
+    with told_of_a_full_disk(directory), ExitStack() as files:
+        yield _Events(lambda: files.enter_context(TemporaryFile(dir=directory)))
