@@ -191,7 +191,7 @@ def _share(chosen: Choice) -> str:
 
 def _models(split: Split, prepared: Prepared, shares: list[float]) -> Iterator[tuple[str, Encoder]]:
     params = split.params
-    yield POPULARITY, PopularityEncoder(np.bincount(prepared.train.items, minlength=prepared.num_items))
+    yield POPULARITY, PopularityEncoder(prepared.train.item_counts(prepared.num_items))
     for scale in (None, params.ease.recency_scale):
         settings = params.ease.model_copy(update={"recency_scale": scale})
         name = ORDER_BLIND if scale is None else f"EASE, recency scale {scale:g}"

@@ -43,15 +43,7 @@ def prepared(train, valid, num_items=NUM_ITEMS):
     encoding = FeatureEncoding.model_validate(
         {"user": {"dense": {"age": {"mean": 40, "std": 10}}}, "item": {"dense": {"year": {"mean": 2007, "std": 4}}}}
     )
-    return Prepared(
-        users=users,
-        items=items,
-        user_features=encoding.user.encode(users),
-        item_features=encoding.item.encode(items),
-        encoding=encoding,
-        train=histories(train),
-        valid=histories(valid, start=2_000),
-    )
+    return Prepared.encoded(users, items, encoding, histories(train), histories(valid, start=2_000))
 
 
 def world():

@@ -102,15 +102,14 @@ def draw_candidates(
 
 def _scorers(retriever: Retriever, queries: Queries, users_per_block: int) -> Iterator[tuple[slice, Score]]:
     """Consecutive blocks of queries, each with what scores items for its rows."""
-    catalogue = np.ascontiguousarray(retriever.item_embeddings, np.float32)
-    if len(catalogue) <= WHOLE_CATALOGUE:
+    item_embeddings = retriever.item_embeddings
+    if len(item_embeddings) <= WHOLE_CATALOGUE:
         for part, scores in score_blocks(retriever, queries, users_per_block):
             yield part, partial(_looked_up, scores)
         return
-    catalogue = exact.rounded(catalogue)
+    catalogue = exact.rounded(item_embeddings)
     for part, block in queries.blocks(max(1, users_per_block)):
-        embedded = exact.rounded(np.asarray(retriever.embed_queries(block), np.float32))
-        yield part, partial(pair_scores, embedded, catalogue)
+        yield part, partial(pair_scores, exact.rounded(retriever.embed_queries(block)), catalogue)
 
 
 def _looked_up(scores: NDArray[np.float32], rows: IntArray, items: NDArray[np.integer]) -> NDArray[np.float32]:

@@ -26,10 +26,9 @@ def score_blocks(
     Yields:
         the slice that a block covers and float32 [len(block), num_items].
     """
-    catalogue = exact.rounded(np.ascontiguousarray(retriever.item_embeddings, np.float32))
+    catalogue = exact.rounded(retriever.item_embeddings)
     for part, block in queries.blocks(users_at_once(users_per_block, len(catalogue))):
-        embedded = np.ascontiguousarray(retriever.embed_queries(block), np.float32)
-        yield part, exact.scores(exact.rounded(embedded), catalogue)
+        yield part, exact.scores(exact.rounded(retriever.embed_queries(block)), catalogue)
 
 
 def users_at_once(at_most: int, num_items: int) -> int:

@@ -108,16 +108,7 @@ def _prepared(user_groups: Groups, item_groups: Groups, train: NDArray[np.int64]
             "fit_count": train_count + np.bincount(valid.ravel(), minlength=len(item_groups)),
         }
     )
-    encoding = FeatureEncoding()
-    return Prepared(
-        users=users,
-        items=items,
-        user_features=encoding.user.encode(users),
-        item_features=encoding.item.encode(items),
-        encoding=encoding,
-        train=_histories(train),
-        valid=_histories(valid),
-    )
+    return Prepared.encoded(users, items, FeatureEncoding(), _histories(train), _histories(valid))
 
 
 def _ids(groups: Groups) -> list[str]:

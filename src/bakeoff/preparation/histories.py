@@ -14,6 +14,11 @@ EVENTS_PER_BLOCK = 1 << 22
 """Events that are looked at at once where all are: what is computed of each takes tens of bytes."""
 
 
+def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    """int64 [n + 1]: where each of n rows of these lengths begins, and where the last one ends."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+
 @dataclass(frozen=True)
 class Histories:
     """Item sequences of n users, oldest first, in compressed sparse row form.
@@ -47,8 +52,7 @@ class Histories:
             num_rows: number of rows of the result; rows without an event are empty.
         """
         order = np.argsort(rows, kind="stable")
-        offsets = np.zeros(num_rows + 1, np.int64)
-        np.cumsum(np.bincount(rows, minlength=num_rows), out=offsets[1:])
+        offsets = offsets_of(np.bincount(rows, minlength=num_rows))
         return cls(offsets, items[order].astype(np.int32), timestamps[order].astype(np.int64))
 
     def __len__(self) -> int:
@@ -71,7 +75,7 @@ class Histories:
         if len(held) == 1:
             return held[0]
         return cls(
-            np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([block.lengths for block in held]))]),
+            offsets_of(np.concatenate([block.lengths for block in held])),
             np.concatenate([block.items for block in held]),
             np.concatenate([block.timestamps for block in held]),
         )
@@ -81,7 +85,7 @@ class Histories:
         if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
             return self.part(int(rows[0]), int(rows[-1]) + 1)
         lengths = self.lengths[rows]
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        offsets = offsets_of(lengths)
         index = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
         return type(self)(offsets, self.items[index], self.timestamps[index])
 
@@ -152,7 +156,7 @@ class Histories:
 
     def _keep(self, mask: NDArray[np.bool_]) -> Self:
         lengths = np.bincount(self.rows[mask], minlength=len(self))
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        offsets = offsets_of(lengths)
         return type(self)(offsets, self.items[mask], self.timestamps[mask])
 
 

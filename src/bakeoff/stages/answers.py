@@ -81,21 +81,22 @@ class _Job:
     params: str
     scratch: Path
 
-    def path(self, name: str, start: int) -> Path:
+    def path(self, name: str, number: int) -> Path:
         """Where the answers about a portion lie until they are read."""
-        return self.scratch / f"{name}-{start}.npz"
+        return self.scratch / f"{name}-{number}.npz"
 
 
 def _there(
     session: "SparkSession", questions: Questions, job: _Job, on_block: Callable[[int], None], name: str
 ) -> Iterator[Answers]:
     """Executors write their lists to scratch, since Spark would bring those of all users to this process at once."""
-    users, context = questions.about(name), session.sparkContext
-    at_most = math.ceil(len(users) / (PORTIONS_PER_CORE * context.defaultParallelism))
+    context = session.sparkContext
+    at_most = math.ceil(len(questions.about(name)) / (PORTIONS_PER_CORE * context.defaultParallelism))
     size = max(1, min(at_most, USERS_PER_PORTION))
-    starts = list(range(0, max(len(users), 1), size))
+    portions = questions.portions(name, size)
+    tasks = context.parallelize(range(len(portions)), len(portions))
     try:
-        complaints = context.parallelize(starts, len(starts)).map(partial(_answer, job, name, size)).collect()
+        complaints = tasks.map(partial(_answer, job, name, size)).collect()
     except Exception as error:  # noqa: BLE001  # of the JVM, of executors: all mean that nothing was answered
         raise BakeoffError(
             f"Spark could not rank with {job.model} ({str(error).splitlines()[0]}). Executors must see {job.root} and "
@@ -103,9 +104,8 @@ def _there(
         ) from None
     for complaint in filter(None, complaints):
         raise BakeoffError(complaint)
-    for start in starts:
-        portion = users[start : start + size]
-        path = job.path(name, start)
+    for number, portion in enumerate(portions):
+        path = job.path(name, number)
         with np.load(path) as found:
             lists = TopLists(found["items"], found["scores"])
             yield questions.answered(name, portion, lists, found["fallback"])
@@ -113,14 +113,14 @@ def _there(
         on_block(len(portion))
 
 
-def _answer(job: _Job, name: str, size: int, start: int) -> str | None:
-    """Answer about the users from `start` on, on an executor; a complaint, if there is one."""
+def _answer(job: _Job, name: str, size: int, number: int) -> str | None:
+    """Answer about a portion of this size, on an executor; a complaint, if there is one."""
     try:
         questions, asker = _loaded(job)
-        found = questions.ask(asker, name, questions.about(name)[start : start + size])
+        found = questions.ask(asker, name, questions.portions(name, size)[number])
     except BakeoffError as error:
         return str(error)
-    path = job.path(name, start)
+    path = job.path(name, number)
     beside = path.with_suffix(f".{uuid4().hex}")  # Spark may have two do the same
     with beside.open("wb") as file:
         np.savez(file, items=found.lists.items, scores=found.lists.scores, fallback=found.fallback)

@@ -1,6 +1,6 @@
 """What evaluation asks a model, in portions of users: the same questions whoever answers them, and wherever."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -12,13 +12,14 @@ from bakeoff.evaluation.asking import Answers, Asker
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.shuffling import shuffled
 from bakeoff.params import Params
-from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.preparation.histories import Histories
 from bakeoff.stages.prepared import HeldOut, Prepared
 
 ALL = "all"
 """`first_interactions` of new users who were asked about with their whole history."""
 
-TEST, SHUFFLED = "test", "shuffled"
+OF_WARM = TEST, SHUFFLED = "test", "shuffled"
+"""Names of the questions about warm users."""
 
 USERS_PER_PORTION = 1 << 16
 """Users whose lists are in memory at once, as lists, metrics and rows of a file: about 400 MB with lists of 100."""
@@ -60,13 +61,12 @@ class Questions:
 
     def about(self, name: str) -> Users:
         """[n] users who are asked about."""
-        return self.warm if name in (TEST, SHUFFLED) else self.new
+        return self.warm if name in OF_WARM else self.new
 
-    def portions(self, name: str) -> Iterator[Users]:
-        """These users in portions; a single one without users where there are none."""
-        users = self.about(name)
-        for start in range(0, max(len(users), 1), USERS_PER_PORTION):
-            yield users[start : start + USERS_PER_PORTION]
+    def portions(self, name: str, at_most: int | None = None) -> list[Users]:
+        """These users in portions, of USERS_PER_PORTION if not told; a single one without users if there are none."""
+        users, size = self.about(name), USERS_PER_PORTION if at_most is None else at_most
+        return [users[start : start + size] for start in range(0, max(len(users), 1), size)]
 
     def ask(self, asker: Asker, name: str, users: Users) -> Answers:
         """Put a question about some of its users.
@@ -74,7 +74,7 @@ class Questions:
         Raises:
             BakeoffError: the model's embeddings can't be used.
         """
-        queries = self._queries(name, users)
+        queries = self.prepared.queries(self._told(name), users)
         return asker.ask(users, queries, self._exclude(name).take(users), self._truth(name).take(users))
 
     def answered(self, name: str, users: Users, lists: TopLists, fallback: NDArray[np.bool_]) -> Answers:
@@ -84,9 +84,6 @@ class Questions:
     def draws(self, purpose: Literal["shuffled", "sampled"]) -> np.random.Generator:
         """The same draws for every model; one purpose has nothing to do with the other."""
         return np.random.default_rng([self.params.seed, ("shuffled", "sampled").index(purpose)])
-
-    def _queries(self, name: str, users: Users) -> Queries:
-        return self.prepared.queries(self._told(name), users)
 
     def _told(self, name: str) -> Histories:
         if name == TEST:
@@ -101,10 +98,10 @@ class Questions:
 
         So figures for different numbers of events differ by what the model was told and nothing else.
         """
-        return self._told(name) if name in (TEST, SHUFFLED) else self.held_out.new_history
+        return self._told(name) if name in OF_WARM else self.held_out.new_history
 
     def _truth(self, name: str) -> Histories:
-        return self.held_out.test if name in (TEST, SHUFFLED) else self.held_out.new_test
+        return self.held_out.test if name in OF_WARM else self.held_out.new_test
 
     @cached_property
     def _shuffled(self) -> Histories:

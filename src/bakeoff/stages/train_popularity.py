@@ -1,7 +1,5 @@
 """Stage `train_popularity`: split → models/popularity, the reference."""
 
-import numpy as np
-
 from bakeoff.models.popularity import PopularityEncoder
 from bakeoff.models.training import seed_everything
 from bakeoff.params import Params
@@ -19,7 +17,7 @@ def run(params: Params, workspace: Workspace) -> None:
     seed_everything(params.seed)
 
     def count(known: Histories, num_items: int) -> Baseline:
-        frequencies = np.bincount(known.items, minlength=num_items)
+        frequencies = known.item_counts(num_items)
         print(f"popularity: {num_items:,} items counted over {len(known.items):,} events")
         return Baseline(PopularityEncoder(frequencies), num_items, len(known.items))
 

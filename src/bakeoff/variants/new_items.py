@@ -21,7 +21,7 @@ def draw_new_items(prepared: Prepared, share: float, seed: int) -> NDArray[np.in
         share: in [0, 1), of the items that have MIN_EVENTS; rounded, but at least one of them if it is above 0.
         seed: of the draw.
     """
-    counts = np.bincount(prepared.known().items, minlength=prepared.num_items)
+    counts = prepared.known().item_counts(prepared.num_items)
     eligible = np.flatnonzero(counts >= MIN_EVENTS)
     size = min(len(eligible), max(1, round(share * len(eligible)))) if share > 0 else 0
     return np.sort(np.random.default_rng(seed).choice(eligible, size, replace=False))

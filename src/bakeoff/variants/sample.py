@@ -16,8 +16,8 @@ def of_users(prepared: Prepared, users: NDArray[np.int64]) -> Prepared:
         users: user_index of each, ascending.
     """
     train, valid = prepared.train.take(users), prepared.valid.take(users)
-    train_count = np.bincount(train.items, minlength=prepared.num_items)
-    fit_count = train_count + np.bincount(valid.items, minlength=prepared.num_items)
+    train_count = train.item_counts(prepared.num_items)
+    fit_count = train_count + valid.item_counts(prepared.num_items)
     features = prepared.user_features
     return replace(
         prepared,

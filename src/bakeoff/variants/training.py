@@ -111,7 +111,7 @@ def _fit_once(model: str, params: Params, prepared: Prepared, users: NDArray[np.
     if model == "ease":
         encoder, num_parameters = ease.fit(histories, num_items, params.ease), num_items * (num_items - 1)
     else:
-        encoder, num_parameters = PopularityEncoder(np.bincount(histories.items, minlength=num_items)), num_items
+        encoder, num_parameters = PopularityEncoder(histories.item_counts(num_items)), num_items
     return Trained(
         retriever=EncoderRetriever(encoder),
         selected_epoch=None,

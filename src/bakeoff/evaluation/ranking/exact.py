@@ -26,18 +26,25 @@ def rounded(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     product of the two rows' units, at most 2^(2b) times it, and the sum of d of them takes no more than 53 bits.
 
     Args:
-        embeddings: float32 [n, d], finite.
+        embeddings: float32 [n, d], finite; in any layout.
 
     Returns:
-        float32 [n, d]; equal rows stay equal.
+        float32 [n, d], row by row in memory; equal rows stay equal.
     """
-    found = np.empty_like(embeddings)
+    embeddings = np.asarray(embeddings, np.float32)
+    found = np.empty(embeddings.shape, np.float32)
     for start in range(0, len(embeddings), _ROWS_PER_CHUNK):
         chunk = embeddings[start : start + _ROWS_PER_CHUNK].astype(np.float64)
         _, exponent = np.frexp(np.abs(chunk).max(axis=1, initial=0.0, keepdims=True))
         unit = np.ldexp(1.0, exponent - bits(embeddings.shape[1]))
         found[start : start + _ROWS_PER_CHUNK] = np.rint(chunk / unit) * unit
     return found
+
+
+def norms(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+    """[n] length of each row."""
+    lengths: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
+    return lengths
 
 
 def bits(dim: int) -> int:

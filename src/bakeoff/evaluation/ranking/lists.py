@@ -72,7 +72,7 @@ def rank(
     """
     item_embeddings = retriever.item_embeddings
     catalogue = exact.rounded(_embeddings(item_embeddings, "item", len(item_embeddings)))
-    longest = _largest_norm(catalogue)
+    longest = exact.norms(catalogue).max(initial=0)
     num_items = len(catalogue)
     items = np.full((len(queries), list_length), PAD, np.int32)
     scores = np.full((len(queries), list_length), -np.inf, np.float32)
@@ -83,13 +83,13 @@ def rank(
         if on_block is not None:
             on_block(part.stop - part.start)
 
-    with _selection(catalogue, len(queries)) as best_keys:
+    with _selection(catalogue, len(queries)) as find:
         begun = None
         for part, block in queries.blocks(max(1, users_per_block)):
             embedded = exact.rounded(_embeddings(retriever.embed_queries(block), "query", len(block)))
-            _check_product(embedded, catalogue, _largest_norm(embedded) * longest)
+            _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
             rows = np.arange(part.start, part.stop)
-            keys = best_keys(embedded, exclude.take(rows), truth.take(rows), width)
+            keys = find(embedded, exclude.take(rows), truth.take(rows), width)
             if begun is not None:  # while a block is ranked the next one is embedded
                 finish(*begun)
             begun = (part, keys)
@@ -132,11 +132,6 @@ def _embeddings(values: NDArray[np.float32], what: str, num_rows: int) -> NDArra
             "params.yaml, and train again."
         )
     return embeddings
-
-
-def _largest_norm(embeddings: NDArray[np.float32]) -> float:
-    squares = np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)
-    return float(np.sqrt(squares.max(initial=0)))
 
 
 def _check_product(queries: NDArray[np.float32], catalogue: NDArray[np.float32], largest_score: float) -> None:

@@ -40,11 +40,11 @@ def best_keys(
     for start in range(0, len(queries), size):
         rows = np.arange(start, min(start + size, len(queries)))
         scores = exact.scores(queries[rows], catalogue)
-        best[rows] = best_of_scores(scores, exclude.take(rows), truth.take(rows), k)
+        best[rows] = _best_of_block(scores, exclude.take(rows), truth.take(rows), k)
     return best
 
 
-def best_of_scores(scores: NDArray[np.float32], exclude: Histories, truth: Histories, k: int) -> NDArray[np.int64]:
+def _best_of_block(scores: NDArray[np.float32], exclude: Histories, truth: Histories, k: int) -> NDArray[np.int64]:
     """[num_rows, k] keys of the best columns of each row, descending; sets excluded scores to −inf in place."""
     scores[exclude.rows, exclude.items] = -np.inf
     num_rows, num_columns = scores.shape
@@ -95,8 +95,7 @@ def pack(scores: NDArray[np.float32], items: NDArray[np.int64], hit: NDArray[np.
     Bits 63 to 32 hold the score, bit 31 whether the item is no hit, bits 30 to 0 the index, complemented.
     Excluded items (−inf) become the smallest integer.
     """
-    # −0.0 and 0.0 are equal, but their bits are not: adding 0.0 makes both 0.0.
-    keys = in_order((scores + np.float32(0)).view(np.int32)).astype(np.int64) << 32
+    keys = _high_bits(scores)
     keys |= np.where(hit, 0, _NOT_TRUTH) | (_INDEX_MASK - items)
     keys[np.isneginf(scores)] = _NOTHING
     return keys
@@ -112,8 +111,13 @@ def unpack(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.float
 
 def rescored(keys: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
     """The same items' keys with these scores, of the same shape; what is no item stays so."""
-    order = in_order((scores + np.float32(0)).view(np.int32)).astype(np.int64) << 32
-    return np.where(keys == _NOTHING, _NOTHING, order | (keys & 0xFFFFFFFF))
+    return np.where(keys == _NOTHING, _NOTHING, _high_bits(scores) | (keys & 0xFFFFFFFF))
+
+
+def _high_bits(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The part of keys that scores decide."""
+    # −0.0 and 0.0 are equal, but their bits are not: adding 0.0 makes both 0.0.
+    return in_order((scores + np.float32(0)).view(np.int32)).astype(np.int64) << 32
 
 
 def in_order(bits: NDArray[np.int32]) -> NDArray[np.int32]:

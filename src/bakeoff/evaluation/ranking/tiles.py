@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.evaluation.ranking import exact
 from bakeoff.evaluation.ranking.kernels import NOTHING, cut, look_through, score_candidates
 from bakeoff.evaluation.ranking.selection import best_keys, rescored, unpack
 from bakeoff.preparation.histories import Histories
@@ -45,9 +46,9 @@ class TopKeys:
 
     def __init__(self, catalogue: NDArray[np.float32], pool: ThreadPoolExecutor) -> None:
         """Use these item embeddings, float32 [n, d] of `exact.rounded`, and threads; BLAS is held to one meanwhile."""
-        squares = np.einsum("nd,nd->n", catalogue, catalogue, dtype=np.float64)
-        self._catalogue, self._longest = catalogue, float(np.sqrt(squares.max(initial=0)))
-        self._items = np.argsort(-squares, kind="stable")
+        norms = exact.norms(catalogue)
+        self._catalogue, self._longest = catalogue, norms.max(initial=0)
+        self._items = np.argsort(-norms, kind="stable")
         self._place = np.empty_like(self._items)
         self._place[self._items] = np.arange(len(catalogue))
         num_tiles = -(-len(catalogue) // ITEMS_PER_TILE)
@@ -108,9 +109,9 @@ class TopKeys:
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The best k candidates by exact scores, and for which queries no other item can belong to them."""
         items, approximate = unpack(candidates)
-        exact = np.empty(items.shape, np.float32)
-        score_candidates(queries, self._catalogue, items, exact)
-        best = np.sort(rescored(candidates, exact), axis=1)[:, ::-1][:, :k]
+        scores = np.empty(items.shape, np.float32)
+        score_candidates(queries, self._catalogue, items, scores)
+        best = np.sort(rescored(candidates, scores), axis=1)[:, ::-1][:, :k]
         error = self._error(queries)
         # By BLAS, an item that is no candidate is at most as good as the worst of them; −inf: there is no such item.
         missed_at_most = approximate.min(axis=1).astype(np.float64) + error
@@ -125,8 +126,8 @@ class TopKeys:
         single product is rounded as the exact one is. One u more is for the rounding of the exact score.
         """
         products = np.count_nonzero(queries, axis=1)
-        norms = np.sqrt(np.einsum("md,md->m", queries, queries, dtype=np.float64)) * self._longest
-        error = 1.01 * (products + 1) * _UNIT * norms + products * _SMALLEST
+        largest = exact.norms(queries) * self._longest
+        error = 1.01 * (products + 1) * _UNIT * largest + products * _SMALLEST
         return np.where(products > 1, error, 0.0)
 
     def _workspace(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

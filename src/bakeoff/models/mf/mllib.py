@@ -68,7 +68,7 @@ class Mapping:
                 "another mf.solver than mllib."
             )
         users = _multiple(histories.lengths, num_items, params)
-        items = _multiple(np.bincount(histories.items, minlength=num_items), len(histories), params)
+        items = _multiple(histories.item_counts(num_items), len(histories), params)
         shorter = 1 / np.sqrt(1 + weight)
         moved = (users / items) ** 0.25
         return cls(
@@ -144,7 +144,7 @@ class MLlibALS:
             observed += float(((scores - 1) ** 2).sum(dtype=np.float64))
         everywhere = float(((x.T @ x) * np.diag(self.item_spectrum)).sum())
         norms = ridge(self._histories.lengths, len(y), params) @ np.einsum("nd,nd->n", x, x)
-        norms += ridge(np.bincount(items, minlength=len(y)), len(x), params) @ np.einsum("nd,nd->n", y, y)
+        norms += ridge(self._histories.item_counts(len(y)), len(x), params) @ np.einsum("nd,nd->n", y, y)
         return float((observed + params.unobserved_weight * everywhere + norms) / max(len(items), 1))
 
 

@@ -26,16 +26,11 @@ class Division:
     @property
     def own(self) -> slice:
         """Rows of this worker."""
-        return slice(self._team.index, None, self._team.count)
+        return self.own_from(0)
 
-    @property
-    def step(self) -> int:
-        """From one own row to the next."""
-        return self._team.count
-
-    def own_of(self, start: int) -> int:
-        """How many rows after `start` the first own one comes."""
-        return (self._team.index - start) % self._team.count
+    def own_from(self, start: int) -> slice:
+        """Those of this worker among the rows from `start` on."""
+        return slice((self._team.index - start) % self._team.count, None, self._team.count)
 
     @property
     def num_own(self) -> int:
@@ -91,7 +86,7 @@ class Division:
             for rows in self._meetings():
                 sent = np.zeros((len(rows), table.shape[1]), np.float32)
                 received = self._team.total(values[name][rows] if self._team.is_chief else sent)
-                own.append(received[rows % self._team.count == self._team.index])
+                own.append(received[self.own_from(int(rows[0]))])
             table.assign(np.concatenate(own))
 
     def _meetings(self) -> Iterator[NDArray[np.int64]]:

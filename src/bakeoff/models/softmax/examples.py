@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bakeoff.models.negatives import all_targets
 from bakeoff.params import SoftmaxParams
-from bakeoff.preparation.histories import Histories
+from bakeoff.preparation.histories import Histories, offsets_of
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def target_chances(histories: Histories, params: SoftmaxParams) -> NDArray[np.fl
 
 def _expand(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Offsets [R + 1], the row of each entry and its place in the row."""
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    offsets = offsets_of(counts)
     rows = np.repeat(np.arange(len(counts)), counts)
     return offsets, rows, np.arange(offsets[-1]) - offsets[rows]
 

@@ -115,7 +115,7 @@ class ItemTower(tf.keras.layers.Layer):
             # Every worker draws what one process does, and takes its own.
             drawn = tf.keras.initializers.RandomNormal(stddev=1.0)((len(scales), dim)) * scales
             if division is not None:
-                drawn = drawn[division.own_of(start) :: division.step]
+                drawn = drawn[division.own_from(start)]
             table[filled : filled + len(drawn)].assign(drawn)
             filled += len(drawn)
         return table

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
-from bakeoff.preparation.histories import Histories
+from bakeoff.preparation.histories import Histories, offsets_of
 from bakeoff.stages.files import told_of_a_full_disk
 
 ROWS_PER_BATCH = 1 << 18
@@ -110,8 +110,7 @@ class _Events:
 
     def histories(self, lengths: NDArray[np.int64]) -> Histories:
         """Of rows of these lengths, which hold what was appended."""
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        return Histories(offsets, *(column.values() for column in self._columns))
+        return Histories(offsets_of(lengths), *(column.values() for column in self._columns))
 
 
 class _Column:

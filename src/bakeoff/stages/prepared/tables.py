@@ -1,10 +1,10 @@
 """What training, evaluation and reports read of a split: vocabulary and features in memory, histories in files."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,13 @@ class Prepared:
     train: Histories
     valid: Histories
     keep: Callable[[Iterable[Histories]], Histories] = Histories.joined
+
+    @classmethod
+    def encoded(
+        cls, users: pd.DataFrame, items: pd.DataFrame, encoding: FeatureEncoding, train: Histories, valid: Histories
+    ) -> Self:
+        """Of these tables and events, with the features that the encoding makes of the tables."""
+        return cls(users, items, encoding.user.encode(users), encoding.item.encode(items), encoding, train, valid)
 
     @property
     def num_users(self) -> int:
@@ -97,16 +104,8 @@ def load_prepared(workspace: Workspace) -> Prepared:
     items = _read(workspace.vocabulary / "items.parquet", pd.read_parquet)
     encoding = _read(workspace.vocabulary / "features.json", _read_encoding)
     events = _Events(workspace, users, items)
-    return Prepared(
-        users=users,
-        items=items,
-        user_features=encoding.user.encode(users),
-        item_features=encoding.item.encode(items),
-        encoding=encoding,
-        train=events.of("train"),
-        valid=events.of("valid"),
-        keep=partial(kept, directory=workspace.split.parent),
-    )
+    prepared = Prepared.encoded(users, items, encoding, events.of("train"), events.of("valid"))
+    return replace(prepared, keep=partial(kept, directory=workspace.split.parent))
 
 
 def load_held_out(workspace: Workspace, prepared: Prepared) -> HeldOut:
