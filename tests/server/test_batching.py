@@ -31,7 +31,8 @@ def ask(questions, max_batch=64):
         batcher = Batcher(max_batch, sizes.append)
         try:
             first = batcher.ask(questions[0][0], questions[0][1])
-            await asyncio.sleep(0)  # the first one is taken
+            while not sizes:  # the first one is taken
+                await asyncio.sleep(0)
             others = [batcher.ask(model, question) for model, question in questions[1:]]
             for model, _ in questions:
                 model.gate.set()
@@ -49,6 +50,81 @@ def test_what_arrives_meanwhile_is_asked_together():
     answers, sizes = ask([(model, number) for number in range(6)], max_batch=3)
     assert answers == [f"a {number}" for number in range(6)]
     assert sizes == [1, 3, 2]
+
+
+@dataclass(eq=False)
+class Quick:
+    """Answers at once, and remembers in which thread."""
+
+    threads: list = field(default_factory=list)
+
+    def answer(self, questions):
+        self.threads.append(threading.current_thread())
+        return questions
+
+
+def one_after_the_other(model, count):
+    async def run():
+        batcher = Batcher(64, lambda size: None)
+        try:
+            return [await batcher.ask(model, number) for number in range(count)]
+        finally:
+            batcher.close()
+
+    return asyncio.run(run())
+
+
+def test_what_arrives_in_the_same_turn_is_asked_together():
+    sizes = []
+
+    async def run():
+        batcher = Batcher(64, sizes.append)
+        model = Quick()
+        try:
+            return await asyncio.gather(*(batcher.ask(model, number) for number in range(5)))
+        finally:
+            batcher.close()
+
+    assert asyncio.run(run()) == [0, 1, 2, 3, 4]
+    assert sizes == [5]
+
+
+def test_blocks_are_computed_in_the_event_loop_once_one_was_quick(monkeypatch):
+    monkeypatch.setattr(batching, "SECONDS_HERE", float("inf"))
+    model = Quick()
+    assert one_after_the_other(model, 3) == [0, 1, 2]
+    assert [thread is threading.main_thread() for thread in model.threads] == [False, True, True]
+
+
+def test_blocks_that_take_long_leave_the_event_loop_free(monkeypatch):
+    monkeypatch.setattr(batching, "SECONDS_HERE", 0)
+    model = Quick()
+    assert one_after_the_other(model, 3) == [0, 1, 2]
+    assert threading.main_thread() not in model.threads
+
+
+def test_answers_are_handed_out_before_the_next_block_however_many_wait(monkeypatch):
+    monkeypatch.setattr(batching, "SECONDS_HERE", float("inf"))
+    order = []
+
+    class Telling(Quick):
+        def answer(self, questions):
+            order.append("block")
+            return questions
+
+    async def ask_one(batcher, model, number):
+        await batcher.ask(model, number)
+        order.append("handed out")
+
+    async def run():
+        batcher, model = Batcher(1, lambda size: None), Telling()
+        try:
+            await asyncio.gather(*(ask_one(batcher, model, number) for number in range(4)))
+        finally:
+            batcher.close()
+
+    asyncio.run(run())
+    assert order == ["block", "handed out"] * 4
 
 
 def test_what_was_asked_of_the_old_model_is_answered_by_it():

@@ -142,10 +142,31 @@ def test_hostile_bodies_are_refused_or_answered(client, body, status, said):
     assert said in response.json().get("error", "")
 
 
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
+def test_json_is_read_however_its_type_is_spelled(client, kind):
+    query = {"history": ["i3", "i5"], "k": 5}
+    answer = client.post("/recommend", content=json.dumps(query), headers={"content-type": kind})
+    assert [item["item_id"] for item in answer.json()["items"]] == listed(client, **query)
+
+
+def test_what_is_not_sent_as_json_is_refused(client):
+    answer = client.post("/recommend", content=b'{"user_id": "u1"}', headers={"content-type": "text/plain"})
+    assert answer.status_code == 422
+    assert "GET /docs shows what can be sent" in answer.json()["error"]
+
+
 def test_unknown_items_are_passed_over_where_that_is_asked_for(client):
     answer = client.post("/recommend", json={"history": ["x9", "i1"], "ignore_unknown": True, "k": 12}).json()
     assert answer["ignored"] == ["x9"]
     assert len(answer["items"]) == 11
+
+
+def test_unknown_items_that_are_named_twice_are_told_once_and_leave_the_order_alone(client):
+    query = {"history": ["x", "i5", "y", "i3", "x", "i5"], "timestamps": [1, 2, 3, 1000, 4, 2000], "k": 10}
+    answer = client.post("/recommend", json=query | {"ignore_unknown": True}).json()
+    assert answer["ignored"] == ["y", "x"]
+    same = {"history": ["i3", "i5"], "timestamps": [1000, 2000], "k": 10}
+    assert [item["item_id"] for item in answer["items"]] == listed(client, **same)
 
 
 def test_a_batch_has_an_answer_or_a_refusal_for_each(client):

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from bakeoff.server.body_route import BodyRoute
 from bakeoff.server.measured import Measured
 from bakeoff.server.page import page
 from bakeoff.server.questions import RefusedError
@@ -75,15 +76,11 @@ def create_app(service: Service, version: str, follow: Follow | None = None) -> 
 
 
 def _add_questions(app: FastAPI, service: Service) -> None:
-    @app.post("/recommend", response_model=Answer, responses=_REFUSALS, summary="A list for one query")
     async def recommend(query: Query) -> Response:
         """Top k for a known user, or for someone new by history and features."""
         model = service.model
         return _json(await service.batcher.ask(model, model.vocabulary.question(query)))
 
-    refused: dict[int | str, dict[str, Any]] = {422: _REFUSALS[422]}
-
-    @app.post("/recommend/batch", response_model=BatchAnswer, responses=refused, summary="Lists for several queries")
     async def recommend_batch(request: BatchRequest) -> Response:
         """One answer per query, in their order; a query that can't be answered is refused alone."""
         model = service.model
@@ -95,6 +92,14 @@ def _add_questions(app: FastAPI, service: Service) -> None:
                 asked.append(Refusal(error=str(error), status=error.status))
         answers = [each if isinstance(each, Refusal) else await each for each in asked]
         return _json(BatchAnswer.model_construct(answers=answers))
+
+    def add(path: str, endpoint: Callable[..., Any], **about: Any) -> None:
+        app.router.add_api_route(path, endpoint, methods=["POST"], route_class_override=BodyRoute, **about)
+
+    add("/recommend", recommend, response_model=Answer, responses=_REFUSALS, summary="A list for one query")
+    refused: dict[int | str, dict[str, Any]] = {422: _REFUSALS[422]}
+    summary = "Lists for several queries"
+    add("/recommend/batch", recommend_batch, response_model=BatchAnswer, responses=refused, summary=summary)
 
 
 def _add_items(app: FastAPI, service: Service) -> None:

@@ -1,6 +1,7 @@
-"""Requests that arrive while a block is computed are asked together as the next one. Nobody waits for company."""
+"""Requests that have arrived when a block begins are asked together. Nobody waits for company that is not there yet."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,14 @@ MOST_WAITING = 8192
 """Questions beyond which more are refused: an answer that comes after minutes helps nobody."""
 
 
+QUIET_TURNS = 3
+"""Turns of the event loop without a new question, after which all that had arrived are there: of a request one turn
+reads the bytes, and the next one asks."""
+
+SECONDS_HERE = 0.05
+"""Longest block that the event loop computes itself, which does nothing else meanwhile."""
+
+
 @dataclass(frozen=True)
 class _Waiting:
     model: ServedModel
@@ -22,13 +31,19 @@ class _Waiting:
 
 
 class Batcher:
-    """One thread that computes, fed from the event loop."""
+    """Computes blocks one after the other: in the event loop where that is quick, else in a thread of its own.
+
+    A thread shares the interpreter with the event loop and each waits for the other: for blocks of milliseconds that
+    costs as much again as the block (docs/serving.md). Blocks that take longer would keep the server from taking
+    requests and saying that it lives.
+    """
 
     def __init__(self, max_batch: int, on_batch: Callable[[int], None]) -> None:
         """Ask blocks of at most `max_batch`; `on_batch` is told the size of each."""
         self._max_batch, self._on_batch = max_batch, on_batch
         self._waiting: deque[_Waiting] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
+        self._is_slow = True  # the first block, in which code may be traced
         self._working: asyncio.Task[None] | None = None
 
     def ask(self, model: ServedModel, question: Question) -> "asyncio.Future[Answer]":
@@ -52,11 +67,22 @@ class Batcher:
     async def _work(self) -> None:
         try:
             while self._waiting:
+                await self._gather()
                 block = self._next()
                 if block:
                     await self._answer(block)
         finally:
             self._working = None
+
+    async def _gather(self) -> None:
+        """Let the event loop hand out what was answered, and ask what has arrived; a turn of it at least."""
+        quiet = 0
+        while quiet < QUIET_TURNS:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
+            if len(self._waiting) >= self._max_batch:
+                return
+            quiet = 0 if len(self._waiting) > before else quiet + 1
 
     def _next(self) -> list[_Waiting]:
         """The next questions, all of one model: those to an old one come before those to the new one."""
@@ -73,7 +99,7 @@ class Batcher:
         self._on_batch(len(block))
         questions = [entry.question for entry in block]
         try:
-            answers = await asyncio.get_running_loop().run_in_executor(self._thread, block[0].model.answer, questions)
+            answers = await self._computed(block[0].model, questions)
         except Exception as error:  # noqa: BLE001 - it is handed to whoever asked, and the others go on
             if len(block) > 1:  # one question must not spoil the answers of others
                 for entry in block:
@@ -84,3 +110,12 @@ class Batcher:
         for entry, answer in zip(block, answers, strict=True):
             if not entry.answer.cancelled():
                 entry.answer.set_result(answer)
+
+    async def _computed(self, model: ServedModel, questions: list[Question]) -> list[Answer]:
+        begun = time.perf_counter()
+        if self._is_slow:
+            answers = await asyncio.get_running_loop().run_in_executor(self._thread, model.answer, questions)
+        else:
+            answers = model.answer(questions)
+        self._is_slow = time.perf_counter() - begun > SECONDS_HERE
+        return answers

@@ -58,6 +58,7 @@ class Listening(uvicorn.Server):
             app,
             log_level="warning",
             access_log=False,
+            proxy_headers=False,  # nobody is told who asked
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=LONGEST_END,
         )

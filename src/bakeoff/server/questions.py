@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,11 +102,12 @@ class Vocabulary:
     def _someone_new(self, query: Query) -> tuple[Queries, tuple[str, ...]]:
         history = query.history or []
         times = query.timestamps if query.timestamps is not None else [0] * len(history)
-        # An item that is named twice counts once, where it stands last.
-        last: dict[str, int] = {}
-        for item, time in zip(reversed(history), reversed(times), strict=True):
-            last.setdefault(item, time)
-        strangers = tuple(item for item in reversed(last) if item not in self.items)
+        if len(set(history)) < len(history):  # an item that is named twice counts once, where it stands last
+            last = {item: place for place, item in enumerate(history)}
+            kept = sorted(last.values())
+            history, times = [history[place] for place in kept], [times[place] for place in kept]
+        rows = [self.items.get(item, -1) for item in history]
+        strangers = tuple(item for item, row in zip(history, rows, strict=True) if row < 0) if -1 in rows else ()
         if strangers and not query.ignore_unknown:
             shown = ", ".join(map(repr, strangers[:NAMED])) + (", …" if len(strangers) > NAMED else "")
             raise RefusedError(
@@ -113,13 +115,19 @@ class Vocabulary:
                 f"history names {shown}, which the catalogue of {self.model} does not have: leave it out, or send "
                 "ignore_unknown: true.",
             )
-        known = [(self.items[item], time) for item, time in reversed(last.items()) if item in self.items]
-        items, timestamps = (np.array([pair[column] for pair in known], np.int64) for column in (0, 1))
-        dense, categorical = self._features(query.features or {})
-        histories = Histories(np.array([0, len(known)]), items.astype(np.int32), timestamps)
+        items, timestamps = np.array(rows, np.int32), np.array(times, np.int64)
+        if strangers:
+            items, timestamps = items[items >= 0], timestamps[items >= 0]
+        dense, categorical = self._features(query.features) if query.features else self._nothing
+        histories = Histories(np.array([0, len(items)]), items, timestamps)
         # Half of a surrogate pair, which JSON can spell, can't be written in an answer.
         told = tuple(item.encode("utf-8", "backslashreplace").decode() for item in strangers)
         return Queries(histories, dense, categorical), told
+
+    @cached_property
+    def _nothing(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Features of someone who names none."""
+        return self._features({})
 
     def _features(self, given: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Encoded as the exported model encodes them: float32 [1, D] and int32 [1, C]."""
@@ -138,17 +146,13 @@ class Vocabulary:
 
 def joined(questions: Sequence[Question]) -> Queries:
     """The queries of several questions as one block."""
-    histories = [question.query.histories for question in questions]
-    offsets = np.zeros(len(questions) + 1, np.int64)
-    np.cumsum([len(each.items) for each in histories], out=offsets[1:])
+    queries = [question.query for question in questions]
+    if len(queries) == 1:
+        return queries[0]
     return Queries(
-        Histories(
-            offsets,
-            np.concatenate([each.items for each in histories]),
-            np.concatenate([each.timestamps for each in histories]),
-        ),
-        np.concatenate([question.query.dense for question in questions]),
-        np.concatenate([question.query.categorical for question in questions]),
+        Histories.joined(each.histories for each in queries),
+        np.concatenate([each.dense for each in queries]),
+        np.concatenate([each.categorical for each in queries]),
     )
 
 

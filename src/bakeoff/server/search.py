@@ -35,7 +35,8 @@ class Excluded:
         """From the items of each query, in any order."""
         lengths = [len(row) for row in rows]
         query = np.repeat(np.arange(len(rows)), lengths)
-        together = np.unique((query << 32) | np.concatenate([np.zeros(0, np.int64), *rows]))
+        together = np.sort((query << 32) | np.concatenate([np.zeros(0, np.int64), *rows]))
+        together = together[np.diff(together, prepend=-1) > 0]
         counts = np.bincount(together >> 32, minlength=len(rows))
         return cls(np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), together & 0xFFFFFFFF)
 
