@@ -82,9 +82,9 @@ def view(request: pytest.FixtureRequest, browser: Browser, report: Path) -> Iter
     opened.page.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def desk(browser: Browser, report: Path) -> Iterator[Page]:
-    """The report on a wide screen, for tests that use it."""
+    """The report on a wide screen, for tests that use it and leave nothing open: to draw all charts takes seconds."""
     opened = drawn(open_file(browser, report))
     yield opened.page
     opened.page.close()
@@ -222,11 +222,13 @@ def test_a_term_explains_itself_to_the_keyboard_and_to_a_screen_reader(desk: Pag
     expect(tip).to_be_hidden()
 
 
-def test_the_first_stop_of_the_keyboard_skips_the_contents_and_is_seen(desk: Page):
-    desk.keyboard.press("Tab")
-    skip = desk.locator(":focus")
+def test_the_first_stop_of_the_keyboard_skips_the_contents_and_is_seen(browser: Browser, report: Path):
+    page = open_file(browser, report).page
+    page.keyboard.press("Tab")
+    skip = page.locator(":focus")
     assert "skip" in (skip.get_attribute("class") or "")
     expect(skip).to_be_in_viewport()
+    page.close()
 
 
 def test_the_page_has_its_landmarks(desk: Page):
