@@ -1,7 +1,7 @@
 """Every stage of the pipeline on made data of growing size: what it costs, how that grows, and where it would end.
 
 Data with planted structure are made at each size, each stage of dvc.yaml runs by its own command in a process of its
-own, and the page says how time and memory grow. The workspace is kept: what was measured is not measured again, so
+own, and two pages say how time and memory grow. The workspace is kept: what was measured is not measured again, so
 that a run that was killed goes on where it was.
 """
 
@@ -11,12 +11,14 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from scaling.catalogues import page as catalogues_page
 from scaling.data import Size, size_of, write_tables
+from scaling.fits import Runs
 from scaling.measuring import Limits, Measured, run_stage
 from scaling.page import page
 from scaling.picture import picture
@@ -62,11 +64,23 @@ def main() -> int:
         {size: measure_size(size, sources, arguments.workspace, limits, arguments.retry) for size in sizes}
         for sizes in _sizes(arguments)
     )
-    drawn = arguments.page.with_suffix(".svg")
-    write_text(drawn, picture(runs))
-    write_text(arguments.page, page(runs, catalogues, smallest, limits, _command(arguments), drawn.name))
-    print(f"Written: {arguments.page}, {drawn}")
+    for path, text in _pages(arguments, runs, catalogues, smallest, limits):
+        write_text(path, text)
+        print(f"Written: {path}")
     return int(any(run.failed for stages in (runs | catalogues).values() for run in stages.values()))
+
+
+def _pages(
+    arguments: argparse.Namespace, runs: Runs, catalogues: Runs, smallest: Mapping[str, Measured], limits: Limits
+) -> Iterator[tuple[Path, str]]:
+    """Files and what they hold: those of the series that was asked for."""
+    command, drawn = _command(arguments), arguments.page.with_suffix(".svg")
+    if runs:
+        yield drawn, picture(runs)
+        yield arguments.page, page(runs, smallest, limits, command, drawn.name)
+    if catalogues:
+        beside = arguments.page.with_stem(f"{arguments.page.stem}_catalogues")
+        yield beside, catalogues_page(catalogues, smallest, limits, command)
 
 
 def measure_size(size: Size, sources: Sources, workspace: Path, limits: Limits, retry: bool) -> dict[str, Measured]:
@@ -164,11 +178,11 @@ def _command(arguments: argparse.Namespace) -> str:
 
 
 def _sizes(arguments: argparse.Namespace) -> tuple[list[Size], list[Size]]:
-    """Data sets that grow in everything, and those that grow in items alone, the common one among both."""
+    """Data sets that grow in everything, and those that grow in items alone, the usual one of so many among them."""
     sizes = [size_of(interactions) for interactions in sorted(set(arguments.sizes))]
     catalogues = {size_of(INTERACTIONS, items) for items in arguments.catalogues}
     if catalogues:
-        catalogues |= {size for size in sizes if size.interactions == INTERACTIONS}
+        catalogues.add(size_of(INTERACTIONS))
     return sizes, sorted(catalogues, key=lambda size: size.items)
 
 
@@ -177,7 +191,8 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         prog='make scale SCALE="…"', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help=f"interactions (default: {SIZES})")
+    text = f"interactions; nothing: none (default: {SIZES})"
+    add("--sizes", type=int, nargs="*", default=SIZES, metavar="N", help=text)
     text = f"items, with {INTERACTIONS:,} interactions each; nothing: none (default: {CATALOGUES})"
     add("--catalogues", type=int, nargs="*", default=CATALOGUES, metavar="N", help=text)
     add("--workspace", type=Path, default=ROOT / "artifacts/scale", help="kept between runs (artifacts/scale)")
@@ -186,7 +201,12 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--memory", type=float, default=MEMORY_GIB, help=f"GiB, beyond which a stage is ended ({MEMORY_GIB:g})")
     add("--hours", type=float, default=HOURS, help=f"after which a stage is ended (default: {HOURS:g})")
     add("--retry", action="store_true", help="run stages again that failed before")
-    add("--page", type=Path, default=ROOT / "benchmarks/results/scale.md", help="where the page goes")
+    add(
+        "--page",
+        type=Path,
+        default=ROOT / "benchmarks/results/scale.md",
+        help="where the page on sizes goes, the one on catalogues beside it",
+    )
     arguments = parser.parse_args(given)
     try:
         _sizes(arguments)

@@ -1,35 +1,43 @@
-"""The part of the page on catalogues that grow while interactions and users stay as they are."""
+"""The page on catalogues that grow while interactions and users stay as they are."""
 
 from collections.abc import Mapping
 
 from scaling.data import Size
 from scaling.fits import Runs, counts, growth, is_ranking, of_stage, stages_of
-from scaling.markdown import NO_VALUE, gib, interval, seconds, short, table
-from scaling.measuring import Measured
+from scaling.markdown import NO_VALUE, gib, interval, notes, opening, seconds, short, table
+from scaling.measuring import Limits, Measured
 
 _EXPLAINED = (
-    "{interactions:,} interactions of {users:,} users, and items alone grow. Exponents are of items, and of the part "
-    "above start: for stages that score a catalogue for every user (†) they are those of users × items too; one near 0 "
-    "says that a catalogue costs nothing beside the interactions."
+    "Exponents are of items, by least squares on logarithms with the 95 % interval of Student's t, and of the part "
+    "above start, which is what a run costs beyond the same stage on the smallest data set, where that is at least "
+    "25 % more. For stages that score a catalogue for every user (†) they are those of users × items too; one near 0 "
+    "says that a catalogue costs nothing beside the interactions. A dash: fewer than three catalogues tell."
 )
 
 
-def section(catalogues: Runs, smallest: Mapping[str, Measured]) -> str:
-    """Markdown with a row for each stage; nothing where there are not two catalogues to compare.
+def page(catalogues: Runs, smallest: Mapping[str, Measured], limits: Limits, command: str) -> str:
+    """The page as Markdown.
 
     Args:
-        catalogues: what was measured, all with the same interactions and users.
+        catalogues: what was measured, all with the same interactions and users; at least one.
         smallest: the stages on next to no data.
+        limits: that every stage had.
+        command: what makes the page.
     """
-    if len(catalogues) < 2:
-        return ""
     catalogues = dict(sorted(catalogues.items(), key=lambda run: run[0].items))
     any_size = next(iter(catalogues))
+    data = f"{any_size.interactions:,} interactions of {any_size.users:,} users in planted groups, and items alone grow"
     heads = ["stage", *(f"CPU s, {short(size.items)} items" for size in catalogues), "time"]
     heads += [*(f"GiB, {short(size.items)}" for size in catalogues), "memory"]
-    rows = [_row(stage, catalogues, smallest) for stage in stages_of(catalogues)]
-    told = _EXPLAINED.format(interactions=any_size.interactions, users=any_size.users)
-    return "\n\n".join(["## Catalogues", told, table(heads, rows)])
+    parts = [
+        "# The pipeline as the catalogue grows",
+        opening(command, data, limits),
+        _EXPLAINED,
+        table(heads, [_row(stage, catalogues, smallest) for stage in stages_of(catalogues)]),
+        "## Skipped or failed",
+        notes(catalogues),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _row(stage: str, catalogues: Runs, smallest: Mapping[str, Measured]) -> list[str]:

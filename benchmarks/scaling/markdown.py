@@ -1,8 +1,10 @@
-"""Figures and tables of the page."""
+"""Figures, tables and what else the pages share."""
 
 from collections.abc import Iterable, Sequence
 
 from bakeoff.growth.exponents import Exponent
+from scaling.fits import Runs
+from scaling.measuring import Limits
 
 NO_VALUE = "–"
 HOUR, GIB = 3600, 2**30
@@ -35,3 +37,31 @@ def cell(text: str) -> str:
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def opening(command: str, data: str, limits: Limits) -> str:
+    """How a page was made, and on what."""
+    return (
+        f"Made by `{command}`: {data}, every stage of `dvc.yaml` in a process of its own by its own command, with the "
+        "settings of [settings/scale.yaml](../settings/scale.yaml) and else `params.yaml`. A stage had "
+        f"{limits.threads} cores, {limits.memory / GIB:g} GiB and {limits.seconds / HOUR:g} h, and was ended beyond. "
+        "Memory is the largest resident memory of all its processes together. How to read it: "
+        "[docs/scale.md](../../docs/scale.md)."
+    )
+
+
+def notes(runs: Runs) -> str:
+    """A row for each stage that failed or found nothing to do, with why."""
+    rows = [
+        [
+            f"{size.interactions:,}",
+            f"{size.items:,}",
+            f"`{stage}`",
+            "failed" if run.failed else "skipped by itself",
+            cell(run.note.removeprefix("skipped: ")),
+        ]
+        for size, stages in runs.items()
+        for stage, run in stages.items()
+        if run.note
+    ]
+    return table(["interactions", "items", "stage", "what", "why"], rows) if rows else "None."

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from scaling.catalogues import section as catalogues_section
 from scaling.data import EVENTS_PER_ITEM, EVENTS_PER_USER, MOST_ITEMS, Size, size_of
 from scaling.fits import (
     BAR,
@@ -17,7 +16,7 @@ from scaling.fits import (
     size_measure,
     stages_of,
 )
-from scaling.markdown import GIB, HOUR, NO_VALUE, cell, gib, interval, seconds, short, table
+from scaling.markdown import GIB, HOUR, NO_VALUE, gib, interval, notes, opening, seconds, short, table
 from scaling.measuring import Limits, Measured
 
 FORETOLD = (10**8, 10**9)
@@ -27,14 +26,11 @@ SPREAD = ("validate", "split", "train_mf", "train_softmax", "train_two_tower", "
 """Stages whose work lies in partitions of users or events: Spark's, or workers'."""
 
 
-def page(
-    runs: Runs, catalogues: Runs, smallest: Mapping[str, Measured], limits: Limits, command: str, picture: str
-) -> str:
+def page(runs: Runs, smallest: Mapping[str, Measured], limits: Limits, command: str, picture: str) -> str:
     """The page as Markdown.
 
     Args:
         runs: what was measured as everything grows.
-        catalogues: what was measured as items alone grow; of one size or none, nothing is told of them.
         smallest: the stages on next to no data.
         limits: that every stage had.
         command: what makes the page.
@@ -44,7 +40,7 @@ def page(
     grown = {stage: (_time(runs, smallest, stage), _memory(runs, smallest, stage)) for stage in stages}
     parts = [
         "# The pipeline at sizes that grow",
-        _opening(limits, command),
+        opening(command, _DATA, limits),
         "## Sizes",
         _sizes(runs),
         f"![Seconds and memory of every stage by size, on logarithmic axes]({picture})",
@@ -52,15 +48,16 @@ def page(
         _EXPONENTS,
         _exponents(runs, grown),
         _judged(grown),
-        catalogues_section(catalogues, smallest),
         "## Skipped or failed",
-        _notes({**runs, **catalogues}),
+        notes(runs),
         "## At 10⁸ and 10⁹ interactions",
         _FORETOLD,
         _foretold(runs, smallest, grown),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(parts) + "\n"
 
+
+_DATA = f"data with {EVENTS_PER_USER} interactions per user and {EVENTS_PER_ITEM} per item in planted groups"
 
 _EXPONENTS = (
     "Cost ∝ size^b, by least squares on logarithms, with the 95 % interval of Student's t. A stage starts Python and "
@@ -83,17 +80,6 @@ _FORETOLD = (
     f"{NIGHT_HOURS} hours beside the stages that stay on one machine, on workers of {WORKER_GIB} GiB that share the "
     "data."
 )
-
-
-def _opening(limits: Limits, command: str) -> str:
-    return (
-        f"Made by `{command}`: data with {EVENTS_PER_USER} interactions per user and {EVENTS_PER_ITEM} per item in "
-        "planted groups, every stage of `dvc.yaml` in a process of its own by its own command, with the settings of "
-        "[settings/scale.yaml](../settings/scale.yaml) and else `params.yaml`. A stage had "
-        f"{limits.threads} cores, {limits.memory / GIB:g} GiB and {limits.seconds / HOUR:g} h, and was ended beyond. "
-        "Memory is the largest resident memory of all its processes together. How to read it: "
-        "[docs/scale.md](../../docs/scale.md)."
-    )
 
 
 def _sizes(runs: Runs) -> str:
@@ -152,22 +138,6 @@ def _judged(grown: Mapping[str, tuple[Growth, Growth]]) -> str:
     if not over:
         return f"No stage's time has an exponent above {bars}, of {told} that could be told.{rest}"
     return f"Above {bars}, of {told} stages that could be told: {', '.join(over)}.{rest}"
-
-
-def _notes(runs: Runs) -> str:
-    rows = [
-        [
-            f"{size.interactions:,}",
-            f"{size.items:,}",
-            f"`{stage}`",
-            "failed" if run.failed else "skipped by itself",
-            cell(run.note.removeprefix("skipped: ")),
-        ]
-        for size, stages in runs.items()
-        for stage, run in stages.items()
-        if run.note
-    ]
-    return table(["interactions", "items", "stage", "what", "why"], rows) if rows else "None."
 
 
 def _foretold(runs: Runs, smallest: Mapping[str, Measured], grown: Mapping[str, tuple[Growth, Growth]]) -> str:

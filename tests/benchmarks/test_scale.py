@@ -214,7 +214,7 @@ def test_the_page_says_what_was_measured_what_failed_and_where_it_would_end():
         )
         for size in sizes(10**5, 10**6, 10**7)
     }
-    text = page(measured, {}, {}, Limits(8 * 2**30, 3600, 2), "make scale", "scale.svg")
+    text = page(measured, {}, Limits(8 * 2**30, 3600, 2), "make scale", "scale.svg")
     assert "| `validate` | 1.0 | 10 | 100 | 1.00 (1.00 to 1.00) | – | 100.00 |" in text
     assert "| `evaluate@mf` † | 1.0 | 100 | 10,000 | 1.00 (1.00 to 1.00) |" in text
     assert "| 10,000,000 | 100,000 | `growth` | failed | ended: more than 8 GiB of memory |" in text
@@ -225,36 +225,56 @@ def test_the_page_says_what_was_measured_what_failed_and_where_it_would_end():
     )
     # at 10⁹: 10⁴ s of validation; 10,000 s × 100 users × 10 items (the catalogue ends at 10⁶) of ranking, 2,778 h
     assert "| 1,000,000,000 | 25,000,000 × 1,000,000 | 2,781 |" in text
-    assert "## Catalogues" not in text
     drawn = picture(measured)
     assert drawn.startswith("<svg")
     assert "validate" in drawn
 
 
-def test_catalogues_that_grow_alone_have_exponents_of_their_own():
-    from scaling.catalogues import section
+def test_catalogues_that_grow_alone_have_exponents_and_a_page_of_their_own():
+    from scaling.catalogues import page
     from scaling.data import size_of
+    from scaling.measuring import Limits, Measured
 
     found = {
-        size_of(10**6, items): runs({"evaluate@mf": 1 + items / 1e3, "split": 2.0}) for items in (10**3, 10**4, 10**5)
+        size_of(10**6, items): runs({"evaluate@mf": 1 + items / 1e3, "split": 2.0}) for items in (10**5, 10**4, 10**3)
     }
-    text = section(found, runs({"evaluate@mf": 1, "split": 1}))
-    assert "1,000,000 interactions of 25,000 users" in text
+    found[size_of(10**6, 10**5)]["train_ease"] = Measured(1, 1, 2**20, "skipped: too many items")
+    text = page(found, runs({"evaluate@mf": 1, "split": 1}), Limits(8 * 2**30, 3600, 2), "make scale")
+    assert "Made by `make scale`: 1,000,000 interactions of 25,000 users in planted groups, and items alone" in text
     row = "| `evaluate@mf` † | 2.0 | 11 | 101 | 1.00 (1.00 to 1.00) | 2.00 | 11.00 | 101.00 | 1.00 (1.00 to 1.00) |"
     assert row in text
     assert "| `split` | 2.0 | 2.0 | 2.0 | 0.00 (0.00 to 0.00) |" in text
-    assert section(dict(list(found.items())[:1]), {}) == ""
+    assert "| 1,000,000 | 100,000 | `train_ease` | skipped by itself | too many items |" in text
 
 
-def test_what_is_measured_once_is_part_of_both_series():
+def test_either_series_can_be_left_out():
     import scale
 
-    sizes, catalogues = scale._sizes(scale._arguments(["--sizes", "300000", "100000"]))
-    assert [size.interactions for size in sizes] == [100_000, 300_000]
-    assert [size.items for size in catalogues] == [1_000, 3_000, 100_000, 1_000_000]
-    assert {size.users for size in catalogues} == {7_500}
-    assert [scale._name(size) for size in catalogues[:2]] == ["300000-1000", "300000"]
-    assert scale._sizes(scale._arguments(["--sizes", "300000", "--catalogues"]))[1] == []
+    both, sizes, catalogues = (scale._arguments(options) for options in ([], ["--catalogues"], ["--sizes"]))
+    assert [size.items for size in scale._sizes(both)[1]] == [1_000, 3_000, 100_000, 1_000_000]
+    assert {size.users for size in scale._sizes(both)[1]} == {7_500}
+    assert [scale._name(size) for size in scale._sizes(both)[1][:2]] == ["300000-1000", "300000"]
+    assert scale._sizes(sizes) == (scale._sizes(both)[0], [])
+    assert scale._sizes(catalogues) == ([], scale._sizes(both)[1])
+    assert [scale._command(each) for each in (both, sizes, catalogues)] == [
+        "make scale",
+        'make scale SCALE="--catalogues"',
+        'make scale SCALE="--sizes"',
+    ]
+
+
+def test_a_page_is_written_for_each_series_that_was_measured(monkeypatch, tmp_path, capsys):
+    import scale
+
+    cost = runs({"validate": 1.0})
+    monkeypatch.setattr(scale, "measure_size", lambda size, *_: cost)
+    monkeypatch.setattr(sys, "argv", ["scale", "--sizes", "--page", str(tmp_path / "scale.md")])
+    assert scale.main() == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["scale_catalogues.md"]
+    monkeypatch.setattr(sys, "argv", ["scale", "--catalogues", "--page", str(tmp_path / "scale.md")])
+    assert scale.main() == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"scale_catalogues.md", "scale.md", "scale.svg"}
+    assert "scale_catalogues.md" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("option", "words"), [("--catalogues=199", "199 items"), ("--sizes=100", "100 interactions")])

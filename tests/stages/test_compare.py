@@ -224,6 +224,46 @@ def test_metrics_hold_shuffled_and_sampled_figures_of_each_model(metrics: dict[s
         assert metrics[model]["sampled"]["ndcg@10"] >= 0
 
 
+def read(workspace: Workspace, max_users: int):
+    return compare.read_evidence(parse_params({"compare": {"max_users": max_users}}), workspace)
+
+
+def test_of_too_many_users_a_sample_is_looked_at_the_same_of_every_model(workspace: Workspace):
+    whole, part = read(workspace, 60), read(workspace, 9)
+    users = part.models["mf"].users.user_id
+    assert len(users) == users.nunique() == 9
+    new = set(part.models["mf"].new_users.user_id)
+    assert len(new) == 9
+    for name, model in part.models.items():
+        everyone = whole.models[name]
+        for table in ("users", "shuffled_users", "sampled", "lists", "shuffled_lists"):
+            expected = getattr(everyone, table)[lambda rows: rows.user_id.isin(users)].reset_index(drop=True)
+            pd.testing.assert_frame_equal(getattr(model, table), expected, check_categorical=False)
+        assert set(model.new_lists.user_id) <= new
+    assert set(part.events.user_id) == set(users)
+    assert set(part.new_events.user_id) == new
+    assert set(part.users.user_id) == new | set(users)
+    assert read(workspace, 9).models["mf"].users.user_id.equals(users)
+
+
+def test_all_users_are_looked_at_where_there_are_few(workspace: Workspace):
+    whole = read(workspace, 60)
+    assert len(whole.models["mf"].users) == 60
+    assert whole.models["mf"].new_users.user_id.nunique() == 12
+    assert whole.users.user_id.nunique() == 72
+
+
+def test_the_report_says_that_it_looks_at_a_sample(copy: Workspace, params: Params):
+    compare.run(params, copy)
+    assert "seeded sample" not in read_page(copy)
+    few = params.model_copy(update={"compare": params.compare.model_copy(update={"max_users": 20})})
+    compare.run(few, copy)
+    assert "asked about 60 users, and this page looks at a seeded sample of 20 of them" in read_page(copy)
+    metrics = json.loads((copy.reports / "metrics.json").read_text(encoding="utf-8"))
+    users = read(copy, 20).models["softmax"].users
+    assert metrics["softmax"]["ndcg@10"] == pytest.approx(users["ndcg@10"].mean(), abs=1e-6)
+
+
 def test_there_is_no_verdict_without_a_contender(copy: Workspace, params: Params):
     skip(copy, "mf")
     with pytest.raises(BakeoffError, match=r"mf was skipped \(It is too big\.\)"):

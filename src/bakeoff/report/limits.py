@@ -22,6 +22,7 @@ def limits(summary: Summary, evidence: Evidence) -> Sequence[Limit]:
     """The limits of this comparison, those that depend on the data with their figures."""
     return [
         *(Limit(f"{model_label(name)} was left out.", reason) for name, reason in evidence.skipped.items()),
+        *_sample(evidence),
         Limit("The models do not see the same.", _what_is_seen(summary, evidence)),
         Limit("The future of others.", str(evidence.split["weakness"])),
         Limit(
@@ -49,6 +50,22 @@ def limits(summary: Summary, evidence: Evidence) -> Sequence[Limit]:
             "Cost is measured once.",
             "Seconds and memory are those of one run on one machine; the trainings may have shared its processors.",
         ),
+    ]
+
+
+def _sample(evidence: Evidence) -> list[Limit]:
+    """That not all users were looked at, where there were too many."""
+    model = evidence.models[MF]
+    looked_at, asked = len(model.users), int(model.metrics["test"]["num_users"])
+    if looked_at == asked:
+        return []
+    return [
+        Limit(
+            "A sample of the users.",
+            f"Models were asked about {asked:,} users, and this page looks at a seeded sample of {looked_at:,} of them "
+            "(compare.max_users), with the same number of new users at most. Lift, coverage and Gini coefficient are "
+            "those of all lists.",
+        )
     ]
 
 

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
+from bakeoff.preparation.sampling import draw_users
 from bakeoff.report.evidence import Evidence, ModelEvidence
 from bakeoff.report.examples import LIST_LENGTH
 from bakeoff.report.measured import GROUPS, Measured, Planted, Rerank, Skipped, VariantGroup
@@ -25,8 +28,26 @@ IDS = ("user_id", "item_id")
 STEP = "first_interactions"
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Whom the report looks at, as filters of tables; None: everyone.
+
+    Attributes:
+        warm: rows of test users.
+        new: rows of new users.
+        anyone: rows of either.
+    """
+
+    warm: pc.Expression | None = None
+    new: pc.Expression | None = None
+    anyone: pc.Expression | None = None
+
+
 def read_evidence(params: Params, workspace: Workspace, models: Sequence[str] = MODELS) -> Evidence:
     """Everything that the report rests on, models in the order of `models`.
+
+    Of more than `compare.max_users` test users, or new ones, a seeded sample is read: what is in memory does not grow
+    with them.
 
     Raises:
         BakeoffError: a file is missing or can't be read, or a model was skipped that the verdict needs.
@@ -34,13 +55,14 @@ def read_evidence(params: Params, workspace: Workspace, models: Sequence[str] = 
     skipped = _skipped_models(workspace, models)
     searches = {name: path for name in models if (path := workspace.tuning(name)).exists()}
     split = workspace.split
-    users = _table(workspace.vocabulary / "users.parquet")
+    asked = _asked(params, workspace.evaluation(next(name for name in models if name not in skipped)))
+    users = _table(workspace.vocabulary / "users.parquet", asked.anyone)
     features = [name for name in params.data.user_features if name in users]
     data_dvc = workspace.root / "data.dvc"
     return Evidence(
-        models={name: _model(workspace, name, _longest_list(params)) for name in models if name not in skipped},
-        events=_events(split),
-        new_events=_table(split / "new_users.parquet"),
+        models={name: _model(workspace, name, _longest_list(params), asked) for name in models if name not in skipped},
+        events=_events(split, asked.warm),
+        new_events=_table(split / "new_users.parquet", asked.new),
         users=users[["user_id", *features]],
         items=_table(workspace.vocabulary / "items.parquet"),
         validation=_json(workspace.reports / "validation.json"),
@@ -63,16 +85,31 @@ def _skipped_models(workspace: Workspace, models: Sequence[str]) -> dict[str, st
     return reasons
 
 
+def _asked(params: Params, folder: Path) -> _Asked:
+    """Whom to look at, of those about whom a model was asked."""
+    everyone = [_users(folder / f"{name}.parquet") for name in ("users", "new_users")]
+    most = params.compare.max_users
+    if max(map(len, everyone)) <= most:
+        return _Asked()
+    warm, new = (ids.take(pa.array(draw_users(len(ids), most, params.seed))) for ids in everyone)
+    return _Asked(*(pc.field("user_id").isin(ids) for ids in (warm, new, pa.concat_arrays([warm, new]))))
+
+
+def _users(path: Path) -> pa.StringArray:
+    """Their ids, each once, in the order of the table."""
+    return _coded(path, ["user_id"], ["user_id"])["user_id"].unique().cast(pa.string())
+
+
 def _longest_list(params: Params) -> int:
     """Ranks that a section looks at: of the primary metric, of recall by item, of the examples."""
     cutoffs = params.evaluate.cutoffs
     return max(int(params.compare.primary_metric.partition("@")[2]), *cutoffs[:2], LIST_LENGTH)
 
 
-def _events(split: Path) -> pd.DataFrame:
+def _events(split: Path, asked: pc.Expression | None) -> pd.DataFrame:
     """Train, valid and test, with the name of the part."""
     parts = ("train", "valid", "test")
-    tables = [_coded(split / f"{part}.parquet", IDS) for part in parts]
+    tables = [_coded(split / f"{part}.parquet", IDS, filters=asked) for part in parts]
     codes = pa.array(np.repeat(np.arange(len(parts), dtype=np.int8), [table.num_rows for table in tables]))
     together = pa.concat_tables(tables, promote_options="default").append_column(
         "part", pa.DictionaryArray.from_arrays(codes, list(parts))
@@ -80,20 +117,20 @@ def _events(split: Path) -> pd.DataFrame:
     return together.unify_dictionaries().to_pandas()
 
 
-def _model(workspace: Workspace, name: str, longest: int) -> ModelEvidence:
+def _model(workspace: Workspace, name: str, longest: int, asked: _Asked) -> ModelEvidence:
     folder = workspace.evaluation(name)
     return ModelEvidence(
-        users=_table(folder / "users.parquet"),
-        new_users=_table(folder / "new_users.parquet"),
-        lists=_lists(folder / "recommendations.parquet", longest),
-        new_lists=_lists(folder / "new_user_recommendations.parquet", longest, STEP),
+        users=_table(folder / "users.parquet", asked.warm),
+        new_users=_table(folder / "new_users.parquet", asked.new),
+        lists=_lists(folder / "recommendations.parquet", longest, asked.warm),
+        new_lists=_lists(folder / "new_user_recommendations.parquet", longest, asked.new, STEP),
         metrics=_json(folder / "metrics.json"),
         training=_json(workspace.model(name) / "training.json"),
         training_cost=_cost(workspace.cost(f"train_{name}")),
         evaluation_cost=_cost(workspace.cost(f"evaluate_{name}")),
-        shuffled_users=_table(folder / "shuffled_users.parquet"),
-        shuffled_lists=_lists(folder / "shuffled_recommendations.parquet", longest),
-        sampled=_table(folder / "sampled.parquet"),
+        shuffled_users=_table(folder / "shuffled_users.parquet", asked.warm),
+        shuffled_lists=_lists(folder / "shuffled_recommendations.parquet", longest, asked.warm),
+        sampled=_table(folder / "sampled.parquet", asked.warm),
         neighbours=_coded(workspace.items(name) / "neighbours.parquet", ("item_id", "neighbour_id")).to_pandas(),
         positions=_table(workspace.items(name) / "map.parquet"),
     )
@@ -156,9 +193,10 @@ def _measured_cost(path: Path, what: str) -> Mapping[str, Any] | Skipped:
     return Skipped(str(notes["skipped"])) if "skipped" in notes else notes
 
 
-def _lists(path: Path, longest: int, *more: str) -> pd.DataFrame:
+def _lists(path: Path, longest: int, asked: pc.Expression | None, *more: str) -> pd.DataFrame:
     """The first places of each list, without scores: with 10⁵ users and lists of 100 the whole takes gigabytes."""
-    table = _coded(path, (*IDS, *more), [*IDS, *more, "rank"], [("rank", "<=", longest)])
+    first = pc.field("rank") <= longest
+    table = _coded(path, (*IDS, *more), [*IDS, *more, "rank"], first if asked is None else first & asked)
     return table.to_pandas()
 
 
@@ -167,8 +205,8 @@ def _coded(path: Path, coded: Sequence[str], columns: Any = None, filters: Any =
     return _read(path, lambda: pq.read_table(path, columns=columns, filters=filters, read_dictionary=list(coded)))
 
 
-def _table(path: Path) -> pd.DataFrame:
-    return _read(path, lambda: pd.read_parquet(path))
+def _table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
+    return _read(path, lambda: pd.read_parquet(path, filters=rows))
 
 
 def _read(path: Path, read: Callable[[], T]) -> T:
