@@ -23,12 +23,24 @@ class Slow:
         return [f"{self.name} {question}" for question in questions]
 
 
-def ask(questions, max_batch=64):
-    """Answers to (model, question) pairs, asked at once behind a first one, and the sizes of the blocks."""
+def running(work, max_batch=64):
+    """What `work(batcher)` returns, and the sizes of the blocks."""
     sizes = []
 
     async def run():
         batcher = Batcher(max_batch, sizes.append)
+        try:
+            return await work(batcher, sizes)
+        finally:
+            batcher.close()
+
+    return asyncio.run(run()), sizes
+
+
+def ask(questions, max_batch=64):
+    """Answers to (model, question) pairs, asked at once behind a first one, and the sizes of the blocks."""
+
+    async def work(batcher, sizes):
         try:
             first = batcher.ask(questions[0][0], questions[0][1])
             while not sizes:  # the first one is taken
@@ -40,9 +52,8 @@ def ask(questions, max_batch=64):
         finally:
             for model, _ in questions:
                 model.gate.set()
-            batcher.close()
 
-    return asyncio.run(run()), sizes
+    return running(work, max_batch)
 
 
 def test_what_arrives_meanwhile_is_asked_together():
@@ -64,29 +75,18 @@ class Quick:
 
 
 def one_after_the_other(model, count):
-    async def run():
-        batcher = Batcher(64, lambda size: None)
-        try:
-            return [await batcher.ask(model, number) for number in range(count)]
-        finally:
-            batcher.close()
+    async def work(batcher, _):
+        return [await batcher.ask(model, number) for number in range(count)]
 
-    return asyncio.run(run())
+    return running(work)[0]
 
 
 def test_what_arrives_in_the_same_turn_is_asked_together():
-    sizes = []
-
-    async def run():
-        batcher = Batcher(64, sizes.append)
+    async def work(batcher, _):
         model = Quick()
-        try:
-            return await asyncio.gather(*(batcher.ask(model, number) for number in range(5)))
-        finally:
-            batcher.close()
+        return await asyncio.gather(*(batcher.ask(model, number) for number in range(5)))
 
-    assert asyncio.run(run()) == [0, 1, 2, 3, 4]
-    assert sizes == [5]
+    assert running(work) == ([0, 1, 2, 3, 4], [5])
 
 
 def test_blocks_are_computed_in_the_event_loop_once_one_was_quick(monkeypatch):
@@ -116,14 +116,11 @@ def test_answers_are_handed_out_before_the_next_block_however_many_wait(monkeypa
         await batcher.ask(model, number)
         order.append("handed out")
 
-    async def run():
-        batcher, model = Batcher(1, lambda size: None), Telling()
-        try:
-            await asyncio.gather(*(ask_one(batcher, model, number) for number in range(4)))
-        finally:
-            batcher.close()
+    async def work(batcher, _):
+        model = Telling()
+        await asyncio.gather(*(ask_one(batcher, model, number) for number in range(4)))
 
-    asyncio.run(run())
+    running(work, max_batch=1)
     assert order == ["block", "handed out"] * 4
 
 

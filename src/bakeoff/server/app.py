@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Response
@@ -93,13 +94,15 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         answers = [each if isinstance(each, Refusal) else await each for each in asked]
         return _json(BatchAnswer.model_construct(answers=answers))
 
-    def add(path: str, endpoint: Callable[..., Any], **about: Any) -> None:
-        app.router.add_api_route(path, endpoint, methods=["POST"], route_class_override=BodyRoute, **about)
-
-    add("/recommend", recommend, response_model=Answer, responses=_REFUSALS, summary="A list for one query")
-    refused: dict[int | str, dict[str, Any]] = {422: _REFUSALS[422]}
-    summary = "Lists for several queries"
-    add("/recommend/batch", recommend_batch, response_model=BatchAnswer, responses=refused, summary=summary)
+    post = partial(app.router.add_api_route, methods=["POST"], route_class_override=BodyRoute)
+    post("/recommend", recommend, response_model=Answer, responses=_REFUSALS, summary="A list for one query")
+    post(
+        "/recommend/batch",
+        recommend_batch,
+        response_model=BatchAnswer,
+        responses={422: _REFUSALS[422]},
+        summary="Lists for several queries",
+    )
 
 
 def _add_items(app: FastAPI, service: Service) -> None:

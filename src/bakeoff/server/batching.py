@@ -14,7 +14,6 @@ from bakeoff.server.served import ServedModel
 MOST_WAITING = 8192
 """Questions beyond which more are refused: an answer that comes after minutes helps nobody."""
 
-
 QUIET_TURNS = 3
 """Turns of the event loop without a new question, after which all that had arrived are there: of a request one turn
 reads the bytes, and the next one asks."""

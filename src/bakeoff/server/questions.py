@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.preparation.features import TableEncoding
-from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.preparation.histories import PAD, Histories, Queries
 from bakeoff.server.known_users import KnownUsers
 from bakeoff.server.schemas import Query
 
@@ -92,12 +92,8 @@ class Vocabulary:
         return row
 
     def _known(self, row: int) -> Queries:
-        all_of_them = self.users.queries
-        histories, part = all_of_them.histories, slice(row, row + 1)
-        events = slice(histories.offsets[row], histories.offsets[row + 1])
-        offsets = histories.offsets[row : row + 2] - histories.offsets[row]
-        mine = Histories(offsets, histories.items[events], histories.timestamps[events])
-        return Queries(mine, all_of_them.dense[part], all_of_them.categorical[part])
+        users, only = self.users.queries, slice(row, row + 1)
+        return Queries(users.histories.part(row, row + 1), users.dense[only], users.categorical[only])
 
     def _someone_new(self, query: Query) -> tuple[Queries, tuple[str, ...]]:
         history = query.history or []
@@ -106,8 +102,9 @@ class Vocabulary:
             last = {item: place for place, item in enumerate(history)}
             kept = sorted(last.values())
             history, times = [history[place] for place in kept], [times[place] for place in kept]
-        rows = [self.items.get(item, -1) for item in history]
-        strangers = tuple(item for item, row in zip(history, rows, strict=True) if row < 0) if -1 in rows else ()
+        places = np.array([self.items.get(item, PAD) for item in history], np.int32)
+        known = places != PAD
+        strangers = tuple(history[place] for place in np.flatnonzero(~known).tolist())
         if strangers and not query.ignore_unknown:
             shown = ", ".join(map(repr, strangers[:NAMED])) + (", …" if len(strangers) > NAMED else "")
             raise RefusedError(
@@ -115,9 +112,7 @@ class Vocabulary:
                 f"history names {shown}, which the catalogue of {self.model} does not have: leave it out, or send "
                 "ignore_unknown: true.",
             )
-        items, timestamps = np.array(rows, np.int32), np.array(times, np.int64)
-        if strangers:
-            items, timestamps = items[items >= 0], timestamps[items >= 0]
+        items, timestamps = places[known], np.array(times, np.int64)[known]
         dense, categorical = self._features(query.features) if query.features else self._nothing
         histories = Histories(np.array([0, len(items)]), items, timestamps)
         # Half of a surrogate pair, which JSON can spell, can't be written in an answer.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.ranking.kernels import NOTHING, cut, look_through
+from bakeoff.preparation.histories import offsets_of
 
 Ids = NDArray[np.int64]
 
@@ -38,7 +39,7 @@ class Excluded:
         together = np.sort((query << 32) | np.concatenate([np.zeros(0, np.int64), *rows]))
         together = together[np.diff(together, prepend=-1) > 0]
         counts = np.bincount(together >> 32, minlength=len(rows))
-        return cls(np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), together & 0xFFFFFFFF)
+        return cls(offsets_of(counts), together & 0xFFFFFFFF)
 
     @property
     def lengths(self) -> Ids:
