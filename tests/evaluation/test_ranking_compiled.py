@@ -118,3 +118,23 @@ def test_scores_are_far_enough_apart_that_few_queries_are_told_by_exact_scores_a
     rng = np.random.default_rng(3)
     ask(True, rng.standard_normal((5000, 64)), rng.standard_normal((1000, 64)), [[]] * 1000, [[]] * 1000, 100)
     assert sum(told) < 10
+
+
+def test_queries_whose_lists_end_among_equal_items_are_told_without_looking_at_each_of_them(monkeypatch):
+    # 4,000 of 5,000 items have one of four embeddings, which is what these queries look for
+    looked_at = []
+    plain = tiles.best_keys
+    monkeypatch.setattr(
+        tiles, "best_keys", lambda queries, items, *rest: looked_at.append(len(items)) or plain(queries, items, *rest)
+    )
+    rng = np.random.default_rng(4)
+    items, groups = rng.standard_normal((5000, 64)), rng.standard_normal((4, 64))
+    shared = rng.permutation(5000)[:4000]
+    items[shared] = groups[rng.integers(0, 4, 4000)]
+    exclude = [rng.choice(shared, 30).tolist() for _ in range(200)]
+    truth = [rng.choice(shared, 5).tolist() for _ in range(200)]
+    asked = (items, groups[rng.integers(0, 4, 200)], exclude, truth, 20)
+    same(ask(True, *asked), ask(False, *asked))
+    # 20 and what may be passed over, of each of the four
+    assert looked_at
+    assert max(looked_at) <= 1000 + 4 * (20 + 30 + 5)

@@ -12,6 +12,7 @@ from threadpoolctl import ThreadpoolController
 from bakeoff.cores import own_threads
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.ranking import exact
+from bakeoff.evaluation.ranking.reachable import Reachable
 from bakeoff.evaluation.ranking.selection import best_keys, unpack
 from bakeoff.models.retriever import Retriever
 from bakeoff.preparation.histories import PAD, Histories, Queries
@@ -73,23 +74,26 @@ def rank(
     item_embeddings = retriever.item_embeddings
     catalogue = exact.rounded(_embeddings(item_embeddings, "item", len(item_embeddings)))
     longest = exact.norms(catalogue).max(initial=0)
-    num_items = len(catalogue)
+    width = min(list_length, len(catalogue))
+    is_large = len(queries) * len(catalogue) >= _WORTH_COMPILED
+    reachable = Reachable.of(catalogue, exclude, truth, width) if is_large else Reachable.all(len(catalogue))
+    catalogue = reachable.rows(catalogue)
     items = np.full((len(queries), list_length), PAD, np.int32)
     scores = np.full((len(queries), list_length), -np.inf, np.float32)
-    width = min(list_length, num_items)
 
     def finish(part: slice, keys: Callable[[], NDArray[np.int64]]) -> None:
-        items[part, :width], scores[part, :width] = unpack(keys())
+        places, scores[part, :width] = unpack(keys())
+        items[part, :width] = reachable.items_at(places)
         if on_block is not None:
             on_block(part.stop - part.start)
 
-    with _selection(catalogue, len(queries)) as find:
+    with _selection(catalogue, is_large) as find:
         begun = None
         for part, block in queries.blocks(max(1, users_per_block)):
             embedded = exact.rounded(_embeddings(retriever.embed_queries(block), "query", len(block)))
             _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
             rows = np.arange(part.start, part.stop)
-            keys = find(embedded, exclude.take(rows), truth.take(rows), width)
+            keys = find(embedded, *(reachable.within(sets.take(rows)) for sets in (exclude, truth)), width)
             if begun is not None:  # while a block is ranked the next one is embedded
                 finish(*begun)
             begun = (part, keys)
@@ -99,9 +103,9 @@ def rank(
 
 
 @contextmanager
-def _selection(catalogue: NDArray[np.float32], num_queries: int) -> Iterator[BestKeys]:
+def _selection(catalogue: NDArray[np.float32], is_large: bool) -> Iterator[BestKeys]:
     """The way to the best keys that suits so many scores; both give the same."""
-    if num_queries * len(catalogue) < _WORTH_COMPILED:
+    if not is_large:
 
         def find(
             queries: NDArray[np.float32], exclude: Histories, truth: Histories, k: int
