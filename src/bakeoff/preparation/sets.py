@@ -6,6 +6,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.preparation.histories import offsets_of
+
 
 @dataclass(frozen=True)
 class ValueSets:
@@ -34,8 +36,7 @@ class ValueSets:
         known = codes >= 0
         pairs = np.unique(rows[known].astype(np.int64) * max(size, 1) + codes[known])
         lengths = np.bincount(pairs // max(size, 1), minlength=num_rows)
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        return cls(offsets, (pairs % max(size, 1)).astype(np.int32), size)
+        return cls(offsets_of(lengths), (pairs % max(size, 1)).astype(np.int32), size)
 
     def __len__(self) -> int:
         """Number of rows n."""

@@ -29,7 +29,7 @@ STEP = "first_interactions"
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _LookedAt:
     """Whom the report looks at, as filters of tables; None: everyone.
 
     Attributes:
@@ -85,14 +85,14 @@ def _skipped_models(workspace: Workspace, models: Sequence[str]) -> dict[str, st
     return reasons
 
 
-def _asked(params: Params, folder: Path) -> _Asked:
+def _asked(params: Params, folder: Path) -> _LookedAt:
     """Whom to look at, of those about whom a model was asked."""
     everyone = [_users(folder / f"{name}.parquet") for name in ("users", "new_users")]
     most = params.compare.max_users
     if max(map(len, everyone)) <= most:
-        return _Asked()
+        return _LookedAt()
     warm, new = (ids.take(pa.array(draw_users(len(ids), most, params.seed))) for ids in everyone)
-    return _Asked(*(pc.field("user_id").isin(ids) for ids in (warm, new, pa.concat_arrays([warm, new]))))
+    return _LookedAt(*(pc.field("user_id").isin(ids) for ids in (warm, new, pa.concat_arrays([warm, new]))))
 
 
 def _users(path: Path) -> pa.StringArray:
@@ -117,7 +117,7 @@ def _events(split: Path, asked: pc.Expression | None) -> pd.DataFrame:
     return together.unify_dictionaries().to_pandas()
 
 
-def _model(workspace: Workspace, name: str, longest: int, asked: _Asked) -> ModelEvidence:
+def _model(workspace: Workspace, name: str, longest: int, asked: _LookedAt) -> ModelEvidence:
     folder = workspace.evaluation(name)
     return ModelEvidence(
         users=_table(folder / "users.parquet", asked.warm),

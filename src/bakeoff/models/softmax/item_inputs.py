@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from bakeoff.models.softmax.pooling import pool
 from bakeoff.models.tensorflow import tf
 from bakeoff.preparation.features import EncodedFeatures
+from bakeoff.preparation.histories import offsets_of
 
 SHRINKAGE = 10
 """A word of n trained items weighs n / (n + SHRINKAGE): what few items teach of it is more about them than about it."""
@@ -38,7 +39,7 @@ class ItemInputs:
         rows, inputs, weights = rows[order], inputs[order], weights[order]
         lengths = np.bincount(rows, minlength=len(is_trained))
         self._dense = tf.constant(np.concatenate([features.dense, features.dense**2], axis=1, dtype=np.float32))
-        self._offsets = tf.constant(np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
+        self._offsets = tf.constant(offsets_of(lengths))
         self._inputs = tf.constant(inputs)
         self._weights = tf.constant(weights[:, np.newaxis])
         self._num_dense = 2 * features.dense.shape[1]
