@@ -9,7 +9,7 @@ import pandas as pd
 from bakeoff.promotion.decision import Decision, Outcome, Side
 from bakeoff.promotion.gate import Guardrail, Primary
 from bakeoff.report import formats, markdown_tables, sheets
-from bakeoff.report.chart_parts import FEW_TICKS, Spec, finish
+from bakeoff.report.chart_parts import FEW_TICKS, Spec, layered
 from bakeoff.report.models import REFERENCE, model_label, model_noun
 from bakeoff.report.tables import Cell, Column, Table
 
@@ -156,7 +156,7 @@ def chart(primary: Primary, names: tuple[str, str]) -> Spec:
     title = f"← {names[1]} ahead · {names[0]} ahead →"
     x = alt.X("low:Q", title=title, axis=FEW_TICKS, scale=alt.Scale(zero=False))
     colour = "var(--good)" if primary.success else "var(--bad)"
-    base = alt.Chart(found).encode(y=y)
+    base = alt.Chart().encode(y=y)
     interval = base.mark_rule(strokeWidth=6, stroke=colour, opacity=0.6).encode(x=x, x2="high:Q")
     point = base.mark_point(filled=True, size=130, opacity=1, color=colour).encode(x="mean:Q")
     rules = alt.Chart(lines).mark_rule(strokeDash=[4, 3], stroke="var(--text)").encode(x="at:Q")
@@ -165,7 +165,7 @@ def chart(primary: Primary, names: tuple[str, str]) -> Spec:
         .mark_text(align="left", dx=5, baseline="top", color="var(--muted)", fontSize=12)
         .encode(x="at:Q", y=alt.value(2), text="name:N")
     )
-    return finish(alt.layer(rules, text, interval, point), height=90)
+    return layered(found, [rules, text, interval, point], height=90)
 
 
 def _picture(decision: Decision) -> sheets.Picture | None:

@@ -1,13 +1,17 @@
 """What all charts share: how models are told apart, tooltips, text and grid colours."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
+from altair.utils.schemapi import disable_debug_mode
 
 from bakeoff.report.exposure import WATCHED
 from bakeoff.report.models import drawing_order, look, model_label
+
+disable_debug_mode()
+# Altair would hold each part of a chart against a schema, which takes long: tests draw every chart in a browser.
 
 Spec = dict[str, Any]
 
@@ -76,8 +80,24 @@ def tooltip(*names: str, **formats: str | None) -> list[alt.Tooltip]:
     ]
 
 
-def finish(chart: Any, height: int) -> Spec:
+def finish(chart: alt.Chart, height: int) -> Spec:
     """Fill the width of the page, and take text and grid colours from it."""
+    return _spec(chart.properties(**_frame(height)))
+
+
+def layered(table: pd.DataFrame, layers: Sequence[alt.Chart], height: int) -> Spec:
+    """As `finish` of layers that lie on each other, the first one lowest.
+
+    Args:
+        table: the data of layers that have none of their own. Altair copies and compares what each has.
+        layers: at least one.
+        height: in pixels.
+    """
+    return _spec(alt.layer(*layers, data=table, **_frame(height)))
+
+
+def _frame(height: int) -> dict[str, Any]:
+    """What belongs to the whole of a chart; at once, since Altair copies the chart for each of its methods."""
     quiet = {"labelColor": "var(--text)", "titleColor": "var(--muted)", "gridColor": "var(--grid)"}
     line = {"domainColor": "var(--grid)", "tickColor": "var(--grid)", "titleFontWeight": "normal"}
     config = alt.Config(
@@ -89,10 +109,11 @@ def finish(chart: Any, height: int) -> Spec:
             orient="top", direction="horizontal", labelColor="var(--text)", labelFontSize=12, symbolSize=70
         ),
     )
-    # At once: Altair copies the whole chart for each of its methods. Validation doubles the time of the report; tests
-    # draw every chart in a browser.
-    whole = chart.properties(width="container", height=height, background="transparent", config=config)
-    spec: Spec = whole.to_dict(validate=False)
+    return {"width": "container", "height": height, "background": "transparent", "config": config}
+
+
+def _spec(chart: Any) -> Spec:
+    spec: Spec = chart.to_dict(validate=False)
     spec.pop("$schema", None)
     return spec
 

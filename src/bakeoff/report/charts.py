@@ -17,6 +17,7 @@ from bakeoff.report.chart_parts import (
     color,
     finish,
     labels,
+    layered,
     lines,
     named,
     present,
@@ -45,7 +46,7 @@ def dots(table: pd.DataFrame, axis: str, title: str | None = None) -> Spec:
         title: what the groups are, where the chart's title does not say it.
     """
     groups = present(table.group)
-    base = alt.Chart(named(table)).encode(
+    base = alt.Chart().encode(
         y=alt.Y(
             "group:N",
             sort=groups,
@@ -70,7 +71,7 @@ def dots(table: pd.DataFrame, axis: str, title: str | None = None) -> Spec:
         )
         for layer in ([own, fallback] if table.fallback.any() else [own])
     ]
-    return finish(alt.layer(interval, *points), height=_group_height(table) * len(groups))
+    return layered(named(table), [interval, *points], height=_group_height(table) * len(groups))
 
 
 def differences(table: pd.DataFrame) -> Spec:
@@ -80,7 +81,7 @@ def differences(table: pd.DataFrame) -> Spec:
         table: metric (a label), mean, low, high, p_holm, verdict.
     """
     metrics = present(table.metric)
-    base = alt.Chart(table.assign(side=table.verdict.map(SIDES))).encode(
+    base = alt.Chart().encode(
         y=alt.Y("metric:N", sort=metrics, title=None, axis=alt.Axis(grid=False, ticks=False)),
         color=alt.Color("side:N", scale=_sides(), legend=None),
         tooltip=tooltip("metric", mean="+.4f", low="+.4f", high="+.4f", p_holm=".4f"),
@@ -89,7 +90,9 @@ def differences(table: pd.DataFrame) -> Spec:
     axis = alt.X("low:Q", title=title, axis=FEW_TICKS, scale=alt.Scale(padding=8))
     interval = base.mark_rule(strokeWidth=3).encode(x=axis, x2="high:Q")
     point = base.mark_point(filled=True, size=70, opacity=1).encode(x="mean:Q")
-    return finish(alt.layer(_zero_line(), interval, point), height=26 * len(metrics))
+    return layered(
+        table.assign(side=table.verdict.map(SIDES)), [_zero_line(), interval, point], height=26 * len(metrics)
+    )
 
 
 def difference_histogram(bins: pd.DataFrame) -> Spec:
@@ -146,14 +149,14 @@ def popularity_profile(profile: pd.DataFrame) -> Spec:
         profile: source (model name or WATCHED), group (1 to 10), share in [0, 1].
     """
     table = profile.rename(columns={"source": "model"})
-    base = alt.Chart(named(table, enlarged=0.8)).encode(
+    base = alt.Chart().encode(
         x=alt.X("group:O", title="tenth of the catalogue, most popular first", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("share:Q", title="share of list places", axis=alt.Axis(format="%")),
         color=color(table.model),
         tooltip=tooltip("model", group="d", share=".1%"),
     )
     point = base.mark_point(filled=True, opacity=1).encode(shape=shape(table.model), size=SIZE)
-    return finish(alt.layer(*lines(base, table.model), point), height=280)
+    return layered(named(table, enlarged=0.8), [*lines(base, table.model), point], height=280)
 
 
 def _group_height(table: pd.DataFrame) -> int:

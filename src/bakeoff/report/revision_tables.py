@@ -7,7 +7,7 @@ import pandas as pd
 
 from bakeoff.evaluation.significance import Verdict
 from bakeoff.report import formats
-from bakeoff.report.chart_parts import FEW_TICKS, Spec, color, finish, labels, tooltip
+from bakeoff.report.chart_parts import FEW_TICKS, Spec, color, labels, layered, tooltip
 from bakeoff.report.models import model_label
 from bakeoff.report.revisions import Change, Revisions, Version
 from bakeoff.report.tables import Cell, Column, Table
@@ -117,7 +117,7 @@ def chart(revisions: Revisions) -> Spec | None:
     table = pd.DataFrame(
         [(model_label(model), d.mean, d.low, d.high) for model, d in paired], columns=["model", "mean", "low", "high"]
     )
-    base = alt.Chart(table).encode(
+    base = alt.Chart().encode(
         y=alt.Y("model:N", sort=labels(names), title=None, axis=alt.Axis(grid=False, ticks=False)),
         color=color(names).copy(deep=True),
         tooltip=tooltip("model", mean="+.4f", low="+.4f", high="+.4f"),
@@ -127,7 +127,7 @@ def chart(revisions: Revisions) -> Spec | None:
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(strokeDash=[4, 3], stroke="var(--muted)")
     interval = base.mark_rule(strokeWidth=3).encode(x=alt.X("low:Q", title=title, axis=FEW_TICKS), x2="high:Q")
     point = base.mark_point(filled=True, size=70, opacity=1).encode(x="mean:Q")
-    return finish(alt.layer(zero.encode(x="zero:Q"), interval, point), height=30 * len(paired))
+    return layered(table, [zero.encode(x="zero:Q"), interval, point], height=30 * len(paired))
 
 
 def _columns(revisions: Revisions, first: str) -> list[Column]:

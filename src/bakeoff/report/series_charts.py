@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from bakeoff.report.chart_parts import FEW_TICKS, NARROW, Spec, finish, present, tooltip
+from bakeoff.report.chart_parts import FEW_TICKS, NARROW, Spec, finish, layered, present, tooltip
 from bakeoff.report.series import Styles
 
 MARK_HEIGHT = 14
@@ -25,7 +25,7 @@ def dots(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
         axis: what the means are.
     """
     y, height = _groups(table, len(styles))
-    base = alt.Chart(_sized(table, styles)).encode(
+    base = alt.Chart().encode(
         y=y,
         yOffset=alt.YOffset("series:N", sort=list(styles)),
         color=_color(styles),
@@ -35,7 +35,7 @@ def dots(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
     point = base.mark_point(filled=True, opacity=1).encode(
         x=alt.X("mean:Q", scale=alt.Scale(zero=True)), shape=_shape(styles), size=alt.Size("size:Q", scale=None)
     )
-    return finish(alt.layer(interval, point), height=height)
+    return layered(_sized(table, styles), [interval, point], height=height)
 
 
 def dumbbells(table: pd.DataFrame, styles: Styles, axis: str, words: tuple[str, str]) -> Spec:
@@ -48,7 +48,7 @@ def dumbbells(table: pd.DataFrame, styles: Styles, axis: str, words: tuple[str, 
         words: what the first and the second figure are, for tooltips.
     """
     y, height = _groups(table, len(styles))
-    base = alt.Chart(_sized(table, styles)).encode(
+    base = alt.Chart().encode(
         y=y,
         yOffset=alt.YOffset("series:N", sort=list(styles)),
         color=_color(styles),
@@ -66,7 +66,7 @@ def dumbbells(table: pd.DataFrame, styles: Styles, axis: str, words: tuple[str, 
         x="second:Q", shape=_shape(styles), size=size
     )
     first = base.mark_point(filled=True, opacity=1).encode(x="first:Q", shape=_shape(styles), size=size)
-    return finish(alt.layer(line, second, first), height=height)
+    return layered(_sized(table, styles), [line, second, first], height=height)
 
 
 def lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str = ".4f") -> Spec:
@@ -80,7 +80,7 @@ def lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str =
         digits: format of y in tooltips.
     """
     formats = dict.fromkeys(("y", *(name for name in ("low", "high") if name in table)), digits)
-    base = alt.Chart(_sized(table, styles)).encode(
+    base = alt.Chart().encode(
         x=x, color=_color(styles), tooltip=[*tooltip("series"), alt.Tooltip("x:N", title="at"), *tooltip(**formats)]
     )
     layers = [
@@ -94,7 +94,7 @@ def lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str =
     point = base.mark_point(filled=True, opacity=1).encode(
         y=y, shape=_shape(styles), size=alt.Size("size:Q", scale=None)
     )
-    return finish(alt.layer(*layers, point), height=300)
+    return layered(_sized(table, styles), [*layers, point], height=300)
 
 
 def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
@@ -108,7 +108,7 @@ def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
     """
     table = table.assign(order=range(len(table)), side=label_sides(table))
     right, top = 1.08 * max(table.x.max(), 1e-6), 1.15 * max(table.y.max(), 1e-6)
-    base = alt.Chart(_sized(table, styles)).encode(
+    base = alt.Chart().encode(
         x=alt.X("x:Q", title=x, axis=FEW_TICKS, scale=alt.Scale(type="sqrt", domain=[0, right], nice=False)),
         y=alt.Y("y:Q", title=y, axis=FEW_TICKS, scale=alt.Scale(domain=[0, top], nice=False)),
         color=_color(styles),
@@ -129,7 +129,7 @@ def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
         .encode(text="label:N", color=alt.value("var(--text)"))
         for test, dy in (("datum.side === 'above'", -14), ("datum.side === 'below'", 18))
     ]
-    return finish(alt.layer(line, point, *texts), height=340)
+    return layered(_sized(table, styles), [line, point, *texts], height=340)
 
 
 def label_sides(table: pd.DataFrame, width: float = 760, height: float = 300) -> list[str]:
@@ -189,7 +189,7 @@ def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
         order: rows and columns from the first on.
         title: what the shares are.
     """
-    base = alt.Chart(table).encode(
+    base = alt.Chart().encode(
         x=alt.X(
             "column:N", sort=order, title=None, axis=alt.Axis(orient="top", labelAngle=-30, ticks=False, domain=False)
         ),
@@ -200,7 +200,7 @@ def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
         opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.45]), legend=None)
     )
     text = base.mark_text(fontSize=12, color="var(--text)").encode(text=alt.Text("share:Q", format=".0%"))
-    return finish(alt.layer(cell, text), height=46 * len(order))
+    return layered(table, [cell, text], height=46 * len(order))
 
 
 def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
@@ -213,7 +213,7 @@ def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
     """
     y, height = _groups(table, len(styles))
     x = alt.X("low:Q", title=axis, scale=alt.Scale(type="log", nice=True), axis=alt.Axis(format="~g", tickCount=4))
-    base = alt.Chart(_sized(table, styles)).encode(
+    base = alt.Chart().encode(
         y=y,
         yOffset=alt.YOffset("series:N", sort=list(styles)),
         color=_color(styles),
@@ -223,7 +223,7 @@ def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
     point = base.mark_point(filled=True, opacity=1).encode(
         x="high:Q", shape=_shape(styles), size=alt.Size("size:Q", scale=None)
     )
-    return finish(alt.layer(span, point), height=height)
+    return layered(_sized(table, styles), [span, point], height=height)
 
 
 def _groups(table: pd.DataFrame, num_series: int) -> tuple[alt.Y, int]:

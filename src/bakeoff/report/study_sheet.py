@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from bakeoff.report import formats, sheets, study
-from bakeoff.report.chart_parts import FEW_TICKS, Spec, finish, present, tooltip
+from bakeoff.report.chart_parts import FEW_TICKS, Spec, layered, present, tooltip
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.study import CORRECTED, NEITHER, UNCORRECTED, Converged, Study, Trained
 from bakeoff.report.tables import Cell, Column, Table
@@ -128,7 +128,7 @@ def _marks(table: pd.DataFrame, axis: str, scale: alt.Scale = LINEAR, form: str 
     shapes = {"domain": series, "range": [LOOKS[name][1] for name in series]}
     legend = alt.Legend(title=None)
     ticks = FEW_TICKS if form is None else alt.Axis(tickCount=6, format=form)
-    base = alt.Chart(table).encode(
+    base = alt.Chart().encode(
         y=alt.Y("pool:N", sort=pools, title=None, axis=alt.Axis(grid=True, ticks=False, labelLimit=180)),
         yOffset=alt.YOffset("series:N", sort=series),
         color=alt.Color("series:N", scale=alt.Scale(**look), legend=legend),
@@ -138,7 +138,7 @@ def _marks(table: pd.DataFrame, axis: str, scale: alt.Scale = LINEAR, form: str 
     point = base.mark_point(filled=True, opacity=1, size=90).encode(
         x=alt.X("value:Q", scale=scale), shape=alt.Shape("series:N", scale=alt.Scale(**shapes), legend=legend)
     )
-    return finish(alt.layer(rule, point), height=(10 + 13 * len(series)) * len(pools))
+    return layered(table, [rule, point], height=(10 + 13 * len(series)) * len(pools))
 
 
 def _quality_table(shown: Study) -> Table:

@@ -11,6 +11,7 @@ from bakeoff.report.chart_parts import (
     color,
     finish,
     labels,
+    layered,
     lines,
     named,
     present,
@@ -26,7 +27,7 @@ def learning_curves(curve: pd.DataFrame, metric: str) -> Spec:
         curve: model, epoch, value, chosen (bool).
         metric: label of the metric.
     """
-    base = alt.Chart(named(curve, enlarged=2)).encode(
+    base = alt.Chart().encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d")),
         y=alt.Y("value:Q", title=f"{metric}, validation", scale=alt.Scale(zero=False)),
         color=color(curve.model),
@@ -37,7 +38,8 @@ def learning_curves(curve: pd.DataFrame, metric: str) -> Spec:
         .encode(shape=shape(curve.model), size=SIZE)
         .transform_filter("datum.chosen")
     )
-    return finish(alt.layer(*lines(base, curve.model, point=alt.OverlayMarkDef(size=18)), chosen), height=260)
+    progress = lines(base, curve.model, point=alt.OverlayMarkDef(size=18))
+    return layered(named(curve, enlarged=2), [*progress, chosen], height=260)
 
 
 def best_so_far(progress: pd.DataFrame, metric: str) -> Spec:
@@ -47,7 +49,7 @@ def best_so_far(progress: pd.DataFrame, metric: str) -> Spec:
         progress: model, trial (from 1), value, better (bool).
         metric: label of the metric.
     """
-    base = alt.Chart(named(progress)).encode(
+    base = alt.Chart().encode(
         x=alt.X(
             "trial:Q", title="trial", scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(tickMinStep=1, format="d")
         ),
@@ -60,7 +62,7 @@ def best_so_far(progress: pd.DataFrame, metric: str) -> Spec:
         .encode(shape=shape(progress.model), size=SIZE)
         .transform_filter("datum.better")
     )
-    return finish(alt.layer(*lines(base, progress.model, interpolate="step-after"), better), height=260)
+    return layered(named(progress), [*lines(base, progress.model, interpolate="step-after"), better], height=260)
 
 
 def training_seconds(phases: pd.DataFrame) -> Spec:
