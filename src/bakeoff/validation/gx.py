@@ -27,12 +27,16 @@ class Runner:
         self.context = gx.get_context(mode="ephemeral")
         self.context.enable_analytics(False)
         self.context.variables.progress_bars = {"globally": False}
-        self._pandas = self.context.data_sources.add_pandas("bakeoff")
+
+    # One batch for all frames of a kind: GX writes down all of a data source for each that is added.
+    @cached_property
+    def _pandas(self) -> Any:
+        return _frames(self.context.data_sources.add_pandas("bakeoff"))
 
     @cached_property
     def _spark(self) -> Any:
         # The frames are kept by whoever makes them: to be kept in memory, too, they may be too large.
-        return self.context.data_sources.add_spark("bakeoff-spark", persist=False)
+        return _frames(self.context.data_sources.add_spark("bakeoff-spark", persist=False))
 
     def run(self, name: str, expectations: Sequence[Any], frame: Any, **settings: Any) -> list[Any]:
         """GX's result of each expectation, in their order, which is not GX's own.
@@ -43,13 +47,15 @@ class Runner:
             frame: what they are about: of pandas, or of Spark.
             settings: such as `result_format`.
         """
-        suite = self.context.suites.add(gx.ExpectationSuite(name=name))
         for number, expectation in enumerate(expectations):
             expectation.meta = {"number": number}
-            suite.add_expectation(expectation)
-        source = self._pandas if isinstance(frame, pd.DataFrame) else self._spark
-        rows = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("rows")
+        suite = self.context.suites.add(gx.ExpectationSuite(name=name, expectations=list(expectations)))
+        rows = self._pandas if isinstance(frame, pd.DataFrame) else self._spark
         definition = self.context.validation_definitions.add(gx.ValidationDefinition(name=name, data=rows, suite=suite))
         result = definition.run(batch_parameters={"dataframe": frame}, **settings)
         by_number = {each.expectation_config.meta["number"]: each for each in result.results}
         return [by_number[number] for number in range(len(expectations))]
+
+
+def _frames(source: Any) -> Any:
+    return source.add_dataframe_asset("tables").add_batch_definition_whole_dataframe("rows")
