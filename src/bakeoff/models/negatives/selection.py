@@ -25,6 +25,8 @@ class Selection(NamedTuple):
 class CandidateSelector(Protocol):
     """Narrows the pool that is shared by the batch down to K candidates per query."""
 
+    def __hash__(self) -> int: ...
+
     def select(self, logits: Any, log_expected_count: Any, is_own: Any, seed: Any) -> Selection:
         """K candidates for each query.
 

@@ -6,6 +6,7 @@ The full softmax then ends at softmax(s) = the share of each item among all posi
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -75,18 +76,7 @@ class TabularWorld:
         self._sampler = make_sampler(Histories.from_rows(users, items, np.zeros(len(items), np.int64), NUM_USERS))
         self.p_true = np.bincount(items, minlength=NUM_ITEMS) / len(items)
         self._target_log_counts = log_counts(self._sampler.inclusion)
-        self._selector = selector
-        self._loss = loss
-        signature = [
-            tf.TensorSpec([NUM_ITEMS], tf.float32),
-            tf.TensorSpec([], tf.float32),
-            tf.TensorSpec([None, None], tf.int32),
-            tf.TensorSpec([None], tf.int32),
-            tf.TensorSpec([None], tf.float32),
-            tf.TensorSpec([None, None], tf.bool),
-            tf.TensorSpec([2], tf.int32),
-        ]
-        self._gradient = graph(self._gradient_of, input_signature=signature).get_concrete_function()
+        self._gradient = _gradient_graph(selector, loss)
 
     def figures(self, correction: float = 1.0, steps: int = 150, repeats: int = 80) -> Figures:
         """All three; see `Figures`.
@@ -133,6 +123,7 @@ class TabularWorld:
         seed = rng.integers(0, 2**31, 2).astype(np.int32)
         given = (
             logits.astype(np.float32),
+            self._target_log_counts.astype(np.float32),
             np.float32(correction),
             positives,
             candidates,
@@ -143,37 +134,56 @@ class TabularWorld:
         gradient = self._gradient(*map(tf.constant, given))
         return np.asarray(gradient.numpy(), np.float64)
 
-    def _gradient_of(
-        self,
-        logits: Any,
-        correction: Any,
-        positives: Any,
-        candidates: Any,
-        log_expected_count: Any,
-        own: Any,
-        seed: Any,
-    ) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(logits)
-            targets = tf.reshape(positives, [-1])
-            rows = tf.repeat(tf.range(tf.shape(positives)[0]), tf.shape(positives)[1])
-            pool = tf.tile(tf.gather(logits, candidates)[tf.newaxis, tf.newaxis], [tf.shape(positives)[0], 1, 1])
-            is_own = own[:, tf.newaxis]
-            if self._selector is not None:
-                selection = self._selector.select(pool, log_expected_count, own, seed)
-                pool = tf.gather(pool, selection.index, batch_dims=2)
-                log_expected_count, is_own = selection.log_expected_count, selection.is_own
-            target_logits = tf.gather(logits, targets)
-            loss = self._loss(
-                target_logits,
-                rows,
-                tf.ones_like(target_logits),
-                pool,
-                correction * log_expected_count,
-                is_own,
-                correction * tf.gather(self._target_log_counts, targets),
-            )
-        return tf.convert_to_tensor(tape.gradient(loss, logits))
+
+@cache
+def _gradient_graph(selector: CandidateSelector | None, loss: Loss) -> Any:
+    """`_gradient` of a selector and a loss, traced once for all samplers."""
+    signature = [
+        tf.TensorSpec([NUM_ITEMS], tf.float32),
+        tf.TensorSpec([NUM_ITEMS], tf.float32),
+        tf.TensorSpec([], tf.float32),
+        tf.TensorSpec([None, None], tf.int32),
+        tf.TensorSpec([None], tf.int32),
+        tf.TensorSpec([None], tf.float32),
+        tf.TensorSpec([None, None], tf.bool),
+        tf.TensorSpec([2], tf.int32),
+    ]
+    return graph(partial(_gradient, selector, loss), input_signature=signature).get_concrete_function()
+
+
+def _gradient(
+    selector: CandidateSelector | None,
+    loss: Loss,
+    logits: Any,
+    target_log_counts: Any,
+    correction: Any,
+    positives: Any,
+    candidates: Any,
+    log_expected_count: Any,
+    own: Any,
+    seed: Any,
+) -> Any:
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        targets = tf.reshape(positives, [-1])
+        rows = tf.repeat(tf.range(tf.shape(positives)[0]), tf.shape(positives)[1])
+        pool = tf.tile(tf.gather(logits, candidates)[tf.newaxis, tf.newaxis], [tf.shape(positives)[0], 1, 1])
+        is_own = own[:, tf.newaxis]
+        if selector is not None:
+            selection = selector.select(pool, log_expected_count, own, seed)
+            pool = tf.gather(pool, selection.index, batch_dims=2)
+            log_expected_count, is_own = selection.log_expected_count, selection.is_own
+        target_logits = tf.gather(logits, targets)
+        value = loss(
+            target_logits,
+            rows,
+            tf.ones_like(target_logits),
+            pool,
+            correction * log_expected_count,
+            is_own,
+            correction * tf.gather(target_log_counts, targets),
+        )
+    return tf.convert_to_tensor(tape.gradient(value, logits))
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
