@@ -66,6 +66,7 @@ def small_params() -> dict:
         "new_item_share": 0.2,
         "growth_shares": [1.0],
         "growth_catalogues": [1000],
+        "serving_seconds": 0,
         "rerank_candidates": [20, 40],
         "planted": {"groups": 2, "users_per_group": 20, "items_per_group": 20, "events_per_user": 6, "noise": 0.0},
     }

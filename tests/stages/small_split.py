@@ -41,6 +41,7 @@ PARAMS = Params.model_validate(
             "recency_scales": [1, 8],
         },
         "evaluate": {"cutoffs": [2, 10], "list_length": 10, "first_interactions": [0, 1]},
+        "evidence": {"serving_seconds": 0},
     }
 )
 FEATURES = {

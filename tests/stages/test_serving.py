@@ -87,14 +87,13 @@ def test_batches_of_more_users_than_there_are_start_over(trained):
 def test_the_first_calls_do_not_count_and_models_take_turns():
     order = []
     questions = {name: [lambda name=name: order.append(name)] * 8 for name in ("a", "b")}
-    seconds = serving.take_turns(questions, 5)
+    seconds = serving.take_turns(questions, 5, 60)
     assert order == ["a", "b"] * 8
     assert [len(values) for values in seconds.values()] == [5, 5]
 
 
-def test_calls_that_take_too_long_are_cut_to_the_fewest_that_count(monkeypatch):
-    monkeypatch.setattr(serving, "SECONDS_PER_MODEL", 0)
-    seconds = serving.take_turns({"a": [lambda: None] * 103}, 100)
+def test_calls_that_take_too_long_are_cut_to_the_fewest_that_count():
+    seconds = serving.take_turns({"a": [lambda: None] * 103}, 100, 0)
     assert len(seconds["a"]) == serving.FEWEST_CALLS
 
 

@@ -45,6 +45,8 @@ class EvidenceParams(Frozen):
     """Shares of the users on which training cost is measured."""
     growth_catalogues: tuple[PositiveInt, ...] = (10_000, 100_000, 1_000_000)
     """Sizes of made catalogues on which a step with the full softmax and one with sampled negatives are timed."""
+    serving_seconds: NonNegativeFloat = 0.8
+    """For which an exported model is asked one kind of question; no kind is asked fewer than twenty times."""
     sampled_candidates: PositiveInt = 99
     """Negatives beside each test item in the panel on sampled metrics."""
     rerank_candidates: tuple[PositiveInt, ...] = (100, 500)

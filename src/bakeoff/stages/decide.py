@@ -182,7 +182,7 @@ def _show(
     if limits.spurious_rise is not None:
         weight = params.evidence.relatedness_weight
         relatedness = fit_relatedness(prepared.known(), prepared.num_items, params.mf, weight, params.seed)
-    p95 = _p95(asker, served, audience, params.seed)
+    p95 = _p95(asker, served, audience, params)
     shown = {
         name: Shown(measure(asker, side, audience, metric, relatedness), p95[name], side.num_bytes)
         for name, side in served.items()
@@ -209,12 +209,15 @@ def _load(folder: Path) -> Served:
     return Served(module, encoding.user, num_bytes(folder / "saved_model"))
 
 
-def _p95(asker: Asker, served: dict[str, Served], audience: Audience, seed: int) -> dict[str, float]:
+def _p95(asker: Asker, served: dict[str, Served], audience: Audience, params: Params) -> dict[str, float]:
     """Seconds of one query about one person, the models in turns; NaN where there is nobody to ask about."""
     people = audience.warm if len(audience.warm) else audience.new
     if len(people) == 0:
         return dict.fromkeys(served, float("nan"))
     count = WARM_UP_CALLS + CALLS[1]
-    rows = np.resize(np.random.default_rng(seed).permutation(len(people)), count)
+    rows = np.resize(np.random.default_rng(params.seed).permutation(len(people)), count)
     calls = {name: asker.singles(side, people.take(rows), LIST_LENGTH) for name, side in served.items()}
-    return {name: float(np.percentile(times, 95)) for name, times in take_turns(calls, CALLS[1]).items()}
+    return {
+        name: float(np.percentile(times, 95))
+        for name, times in take_turns(calls, CALLS[1], params.evidence.serving_seconds).items()
+    }

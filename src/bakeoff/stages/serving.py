@@ -28,10 +28,8 @@ CALLS = {1: 300, 256: 40}
 WARM_UP_CALLS = 3
 """Which do not count: code is traced and memory taken."""
 
-SECONDS_PER_MODEL = 0.8
-"""After which no further call of a kind begins, times the number of models; twenty calls of each always count."""
-
 FEWEST_CALLS = 20
+"""Which count of each kind, however long they take."""
 
 _ALL_SCORES = (
     "The score of every item is stored; nothing is computed of a query, which gets the same list as all others."
@@ -90,11 +88,12 @@ def run(params: Params, workspace: Workspace) -> None:
             raise BakeoffError("The train part has no event: lower split.test_share or split.new_user_share.")
         served = _load(workspace, prepared.num_items)
         questions = Questions(prepared, np.random.default_rng(params.seed).permutation(users))
+        most = params.evidence.serving_seconds
         batches: dict[str, dict[str, Any]] = {name: {} for name in served}
         for size in BATCHES:
-            for name, seconds in take_turns(questions.by_id(served, size), CALLS[size]).items():
+            for name, seconds in take_turns(questions.by_id(served, size), CALLS[size], most).items():
                 batches[name][str(size)] = _percentiles(seconds)
-        history = take_turns(questions.by_history(served), CALLS[1])
+        history = take_turns(questions.by_history(served), CALLS[1], most)
         models = {
             name: {
                 "batches": batches[name],
@@ -149,17 +148,18 @@ class Questions:
         )
 
 
-def take_turns(questions: Mapping[str, Sequence[Ask]], calls: int) -> dict[str, list[float]]:
+def take_turns(questions: Mapping[str, Sequence[Ask]], calls: int, seconds_per_model: float) -> dict[str, list[float]]:
     """Seconds of each call that counts; a round asks every model once.
 
     Args:
         questions: model → WARM_UP_CALLS + calls of them.
         calls: at most; fewer where they take too long, but FEWEST_CALLS.
+        seconds_per_model: after which, times the number of models, no further round begins.
     """
     seconds: dict[str, list[float]] = {name: [] for name in questions}
     begun = time.perf_counter()
     for call in range(WARM_UP_CALLS + calls):
-        late = time.perf_counter() - begun > SECONDS_PER_MODEL * len(questions)
+        late = time.perf_counter() - begun > seconds_per_model * len(questions)
         if late and call >= WARM_UP_CALLS + FEWEST_CALLS:
             break
         for name, asked in questions.items():

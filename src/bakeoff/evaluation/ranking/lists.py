@@ -93,7 +93,8 @@ def rank(
             embedded = exact.rounded(_embeddings(retriever.embed_queries(block), "query", len(block)))
             _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
             rows = np.arange(part.start, part.stop)
-            keys = find(embedded, *(reachable.within(sets.take(rows)) for sets in (exclude, truth)), width)
+            excluded, true = reachable.within(exclude.take(rows)), reachable.within(truth.take(rows))
+            keys = find(embedded, excluded, true, width)
             if begun is not None:  # while a block is ranked the next one is embedded
                 finish(*begun)
             begun = (part, keys)

@@ -1,8 +1,8 @@
 """Items that a list can hold: of many with equal embeddings, which score the same for everyone, only the first ones.
 
-A catalogue has many such items where models tell them apart by little: all that nobody interacted with have the zeros of
-matrix factorisation, or one embedding per combination of features. They would be scored one by one, and since float32
-products don't tell which of them comes first, every list that ends among them by exact scores of the whole catalogue.
+A catalogue has many such items where models tell them apart by little: all that nobody interacted with have the zeros
+of matrix factorisation, or one embedding per combination of features. They would be scored one by one, and since
+float32 products don't tell which of them comes first, every list that ends among them by exact scores of all.
 """
 
 from dataclasses import dataclass
