@@ -64,8 +64,8 @@ def split_by_time(users, items, times, num_users, num_items):
         events.lengths - np.maximum(1, (TEST_SHARE * events.lengths).astype(int)), events.lengths
     )
     nothing = np.zeros((num_users, 0), np.float32)
-    people = Queries(events._keep(~late), nothing, nothing.astype(np.int32))
-    return World(people, num_items, no_features(num_items)), events._keep(late)
+    people = Queries(events.keep(~late), nothing, nothing.astype(np.int32))
+    return World(people, num_items, no_features(num_items)), events.keep(late)
 
 
 def ndcg_at_10(encoder, world, truth):

@@ -129,13 +129,18 @@ class Histories:
             order = np.argsort(timestamps, kind="stable")
             yield self.from_rows(rows[order], items[order], timestamps[order], len(block))
 
+    def keep(self, mask: NDArray[np.bool_]) -> Self:
+        """The same rows without the events for which the mask [nnz] is False."""
+        lengths = np.bincount(self.rows[mask], minlength=len(self))
+        return type(self)(offsets_of(lengths), self.items[mask], self.timestamps[mask])
+
     def first(self, count: int) -> Self:
         """At most the first `count` events of each row."""
-        return self._keep(self._position < count)
+        return self.keep(self._position < count)
 
     def last(self, count: int) -> Self:
         """At most the last `count` events of each row."""
-        return self._keep(self._position >= np.repeat(self.lengths - count, self.lengths))
+        return self.keep(self._position >= np.repeat(self.lengths - count, self.lengths))
 
     def padded(self, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The last `width` events of each row, oldest first, flush left, then PAD (items) and 0 (timestamps).
@@ -153,11 +158,6 @@ class Histories:
     @property
     def _position(self) -> NDArray[np.int64]:
         return np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
-
-    def _keep(self, mask: NDArray[np.bool_]) -> Self:
-        lengths = np.bincount(self.rows[mask], minlength=len(self))
-        offsets = offsets_of(lengths)
-        return type(self)(offsets, self.items[mask], self.timestamps[mask])
 
 
 @dataclass(frozen=True)

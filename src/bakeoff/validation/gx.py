@@ -28,7 +28,6 @@ class Runner:
         self.context.enable_analytics(False)
         self.context.variables.progress_bars = {"globally": False}
 
-    # One batch for all frames of a kind: GX writes down all of a data source for each that is added.
     @cached_property
     def _pandas(self) -> Any:
         return _frames(self.context.data_sources.add_pandas("bakeoff"))
@@ -58,4 +57,5 @@ class Runner:
 
 
 def _frames(source: Any) -> Any:
+    """One batch for all frames of a source: GX writes down all of the source for each that is added, and keeps it."""
     return source.add_dataframe_asset("tables").add_batch_definition_whole_dataframe("rows")

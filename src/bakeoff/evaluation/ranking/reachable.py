@@ -5,7 +5,7 @@ of matrix factorisation, or one embedding per combination of features. They woul
 float32 products don't tell which of them comes first, every list that ends among them by exact scores of all.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -65,9 +65,7 @@ class Reachable:
         if len(self.items) == len(self.place):
             return sets
         place = self.place[sets.items]
-        kept = place != PAD
-        lengths = np.bincount(sets.rows[kept], minlength=len(sets))
-        return Histories(offsets_of(lengths), place[kept], sets.timestamps[kept])
+        return replace(sets, items=place).keep(place != PAD)
 
     def items_at(self, places: NDArray[np.int32]) -> NDArray[np.int32]:
         """Items at places among these, of the same shape; PAD where that is PAD."""

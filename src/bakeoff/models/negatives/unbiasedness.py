@@ -123,7 +123,7 @@ class TabularWorld:
         seed = rng.integers(0, 2**31, 2).astype(np.int32)
         given = (
             logits.astype(np.float32),
-            self._target_log_counts.astype(np.float32),
+            self._target_log_counts,
             np.float32(correction),
             positives,
             candidates,
