@@ -60,7 +60,7 @@ def split_by_time(users, items, times, num_users, num_items):
     """The last fifth of each user's events, at least one, is the test: a world without features, and Histories."""
     order = np.argsort(times, kind="stable")
     events = Histories.from_rows(users[order], items[order], times[order], num_users)
-    late = events._position >= np.repeat(
+    late = events.position >= np.repeat(
         events.lengths - np.maximum(1, (TEST_SHARE * events.lengths).astype(int)), events.lengths
     )
     nothing = np.zeros((num_users, 0), np.float32)

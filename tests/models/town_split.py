@@ -31,7 +31,7 @@ def write(workspace):
             "user_id": [f"u{user}" for user in histories.rows],
             "item_id": [f"i{item}" for item in histories.items],
             "timestamp": histories.timestamps,
-            "position": histories._position,
+            "position": histories.position,
         }
     )
     is_last = ~events["user_id"].duplicated(keep="last")

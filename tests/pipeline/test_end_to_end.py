@@ -66,9 +66,9 @@ def test_nothing_is_left_to_do_after_a_run(finished: Path, warm: str) -> None:
 def test_a_second_workspace_gives_the_same_lock_but_for_measured_costs(
     finished: Path, tmp_path: Path, warm: str
 ) -> None:
-    # Tables by the command as it is, each stage a process of its own: the first one ran in forks.
+    # Validation by the command as it is, a process of its own: the first one ran in forks.
     second = new_workspace(tmp_path / "workspace")
-    call("dvc", "repro", "split", cwd=second)
+    call("dvc", "repro", "validate", cwd=second)
     call("dvc", "repro", "train_softmax", cwd=second, commands=warm)
     again = lock(second)
     assert len(again) == 3

@@ -191,20 +191,34 @@ def test_time_spent_before_the_kill_counts(workspace, monkeypatch):
     assert 5000 < cost["selection_seconds"] < 5600
 
 
-@pytest.mark.parametrize("change", ["seed", "split"])
+SETTINGS = {"seed": {"seed": 8}, "its own": {"mf": PARAMS.mf.model_copy(update={"dim": 5})}}
+
+
+@pytest.mark.parametrize("change", [*SETTINGS, "split"])
 def test_a_checkpoint_of_another_training_is_removed_and_said_to_be(change, workspace, capsys):
     with pytest.raises(InterruptedError):
         walk(workspace, dies_in_selection_at=3)
-    params = PARAMS
-    if change == "seed":
-        params = PARAMS.model_copy(update={"seed": 8})
-    else:
+    params = PARAMS.model_copy(update=SETTINGS.get(change, {}))
+    if change == "split":
         encoding = workspace.vocabulary / "features.json"
         encoding.write_text(encoding.read_text(encoding="utf-8").replace("40.0", "41.0"), encoding="utf-8")
     with pytest.raises(InterruptedError):
         walk(workspace, dies_in_selection_at=0, params=params)
     assert "is of other settings, data or code: it is removed and training starts over" in capsys.readouterr().out
     assert not checkpoint(workspace).exists()
+
+
+def test_what_is_set_for_other_stages_and_other_machines_stops_no_training_from_going_on(workspace, capsys):
+    with pytest.raises(InterruptedError):
+        walk(workspace, dies_in_selection_at=3)
+    others = {
+        "compare": PARAMS.compare.model_copy(update={"resamples": 777}),
+        "engine": PARAMS.engine.model_copy(update={"memory_limit": "1 GB"}),
+        "placement": {"train_mf": "far"},
+        "softmax": PARAMS.softmax.model_copy(update={"dim": 5}),
+    }
+    walk(workspace, params=PARAMS.model_copy(update=others))
+    assert "mf: resuming at epoch 4 of 5 (selection)\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "no meta"])

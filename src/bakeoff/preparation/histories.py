@@ -136,11 +136,11 @@ class Histories:
 
     def first(self, count: int) -> Self:
         """At most the first `count` events of each row."""
-        return self.keep(self._position < count)
+        return self.keep(self.position < count)
 
     def last(self, count: int) -> Self:
         """At most the last `count` events of each row."""
-        return self.keep(self._position >= np.repeat(self.lengths - count, self.lengths))
+        return self.keep(self.position >= np.repeat(self.lengths - count, self.lengths))
 
     def padded(self, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The last `width` events of each row, oldest first, flush left, then PAD (items) and 0 (timestamps).
@@ -151,12 +151,13 @@ class Histories:
         recent = self.last(width)
         items = np.full((len(self), width), PAD, np.int32)
         timestamps = np.zeros((len(self), width), np.int64)
-        items[recent.rows, recent._position] = recent.items
-        timestamps[recent.rows, recent._position] = recent.timestamps
+        items[recent.rows, recent.position] = recent.items
+        timestamps[recent.rows, recent.position] = recent.timestamps
         return items, timestamps
 
     @property
-    def _position(self) -> NDArray[np.int64]:
+    def position(self) -> NDArray[np.int64]:
+        """[nnz], place of each event in its row: 0 is the oldest."""
         return np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
 
 

@@ -39,33 +39,28 @@
     root.dataset.charts = "drawn";
   })();
 
-  /* Contents: the section that crosses a line in the upper part of the window is the current one. */
+  /* Contents: the section that a line in the upper part of the window lies in is the current one. It is asked where
+     sections are rather than told what enters and leaves: one message that is lost would leave it wrong for good. */
   const contents = document.querySelector(".contents");
   const links = new Map([...contents.querySelectorAll("a")].map((link) => [link.hash.slice(1), link]));
   const sections = [...links.keys()].map((id) => document.getElementById(id)).filter(Boolean);
-  const crossing = new Set();
+  let current = null;
   const follow = () => {
-    const current = sections.find((section) => crossing.has(section));
-    if (!current) return;
-    links.forEach((link, id) => {
-      if (id === current.id) link.setAttribute("aria-current", "true");
-      else link.removeAttribute("aria-current");
-    });
+    const line = innerHeight / 5;
+    const reached = sections.findLast((section) => section.getBoundingClientRect().top <= line);
+    if (!reached || reached === current) return;
+    links.get(current?.id)?.removeAttribute("aria-current");
+    current = reached;
     const link = links.get(current.id);
+    link.setAttribute("aria-current", "true");
     const list = link.closest("ol");
     list.scrollLeft = link.offsetLeft - list.offsetLeft - (list.clientWidth - link.offsetWidth) / 2;
     if (contents.scrollHeight > contents.clientHeight) {
       contents.scrollTop = link.offsetTop - (contents.clientHeight - link.offsetHeight) / 2;
     }
   };
-  const line = new IntersectionObserver(
-    (entries) => {
-      entries.forEach((entry) => crossing[entry.isIntersecting ? "add" : "delete"](entry.target));
-      follow();
-    },
-    { rootMargin: "-20% 0px -79% 0px" },
-  );
-  sections.forEach((section) => line.observe(section));
+  addEventListener("scroll", follow, { passive: true });
+  new ResizeObserver(follow).observe(document.body); /* charts that are drawn move what is below them */
 
   /* Terms: the explanation shows on hover and on focus, stays while the pointer is on it, and goes with Escape. */
   const tip = document.createElement("div");

@@ -141,8 +141,9 @@ class _Training:
         self._waits: list[Waiting] = []
         self._users = warm_users(self.prepared)
         self._params, self._name, self._max_epochs, self._build = params, name, max_epochs, build
-        # Who computes does not decide: another number of workers may go on where this one stood.
-        decides = fingerprint(self.prepared, build.__module__, params.model_dump(mode="json", exclude={"workers"}))
+        # What DVC holds this stage by. Who computes, and where, decides nothing: others may go on where this one stood.
+        decisive = params.model_dump(mode="json", include={"seed", name})
+        decides = fingerprint(self.prepared, build.__module__, decisive)
         if team is not None and not team.agree(decides):
             raise BakeoffError(
                 "The workers differ in code, params.yaml or split: bring each to the same Git commit, then "

@@ -126,7 +126,7 @@ def target_chances(histories: Histories, params: SoftmaxParams) -> NDArray[np.fl
     if params.objective == "reconstruct":
         return all_targets(histories)
     lengths = np.repeat(histories.lengths, histories.lengths)
-    position = np.arange(len(histories.items)) - np.repeat(histories.offsets[:-1], histories.lengths)
+    position = histories.position
     empty = np.where(lengths == 1, 1.0, params.empty_history_share)
     later = np.minimum(position, params.target_window) / np.maximum(lengths - 1, 1)
     chance = empty * (position < params.target_window) + (1 - empty) * later
