@@ -35,7 +35,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
-# Queries of a few rows: what is compiled for speed, on either side, costs more than it saves.
+# Queries of a few rows: what is compiled for speed, on either side, costs more than it saves. Classes of Spark's
+# release need no verification, which takes a twentieth of the time.
 QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 SPARK = EngineParams(
     name="spark",
