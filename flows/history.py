@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,37 @@ from prefect.runtime import flow_run
 from logs import data_version
 from publish import Row
 
+COMPLETED = "Completed"
 SHOWN = 30
 """Runs in the table of the last ones."""
 
 
-def publish_history(workspace: Path) -> None:
-    """Publish this run's figures as `night`, and those of the last runs as `history`, the newest first."""
-    create_table_artifact([figures(workspace)], key="night", description="Figures of one run")
+def publish_history(workspace: Path, ended: str, seconds: float) -> None:
+    """Publish this run's figures as `night`, and those of the last runs as `history`, the newest first.
+
+    Args:
+        workspace: Where the run left its files.
+        ended: Name of the state in which it did. Where that is not COMPLETED, there are rows and quarantine of the last
+            validation, and no figures of models, which may be an earlier run's.
+        seconds: That it took, by a clock that does not jump.
+    """
+    create_table_artifact([figures(workspace, ended, seconds)], key="night", description="Figures of one run")
     create_markdown_artifact(as_markdown(last_nights()), key="history", description=f"The last {SHOWN} runs")
 
 
-def figures(workspace: Path) -> Row:
+def figures(workspace: Path, ended: str, seconds: float) -> Row:
     """What one run found: from the files that its stages wrote; None where there is none."""
     validation = _json(workspace / "reports/validation.json").get("tables", {}).get("interactions", {})
-    metrics = _json(workspace / "reports/metrics.json")
-    decision = _json(workspace / "reports/decision/decision.json")
+    whole = ended == COMPLETED
+    metrics = _json(workspace / "reports/metrics.json") if whole else {}
+    decision = _json(workspace / "reports/decision/decision.json") if whole else {}
     primary = decision.get("primary") or {}
     metric = primary.get("metric", "ndcg@10")
     started = flow_run.scheduled_start_time
     return {
         "run": flow_run.name,
         "started": None if started is None else f"{started:%Y-%m-%d %H:%M}",
+        "ended": ended,
         "data": (data_version(workspace) or "")[:7] or None,
         "rows": validation.get("rows"),
         "quarantine share": validation.get("share"),
@@ -44,7 +53,7 @@ def figures(workspace: Path) -> Row:
         "challenger": (decision.get("challenger") or {}).get("model"),
         "difference": primary.get("difference"),
         "decision": decision.get("outcome"),
-        "minutes": None if started is None else round((datetime.now(started.tzinfo) - started).total_seconds() / 60, 1),
+        "minutes": round(seconds / 60, 1),
     }
 
 

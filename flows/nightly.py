@@ -5,6 +5,7 @@ finds nothing new says so within seconds.
 """
 
 import json
+import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ STEP_SECONDS = 3600.0
 """After which a step that is no stage is given up."""
 POLL_SECONDS = 5
 """Between looks whether a person has answered."""
+UNCHANGED = "Unchanged"
+"""How a night ends that found nothing to do."""
 CHECKED_FIRST = "validate"
 """The stage after which the data are set beside those in production, before anything is trained on them."""
 APPROVED = Path(".dvc/tmp/approved")
@@ -117,9 +120,28 @@ def push_history(workspace: Path) -> bool:
     return deliver.push_history(workspace, get_run_logger().info)
 
 
+@task(name="history", cache_policy=NO_CACHE)
+def keep_history(workspace: Path, ended: str, seconds: float) -> None:
+    """Add this night to the table of the last ones, however it ended; a table that fails takes no night with it."""
+    try:
+        publish_history(workspace, ended, seconds)
+    except Exception:  # noqa: BLE001 - whatever it is, the night has ended as it has
+        get_run_logger().exception("This night is missing in the table of the last ones.")
+
+
+@task(name="notify", cache_policy=NO_CACHE)
+def tell_of_success(told: str) -> None:
+    """What the people who look after the pipeline read when a night has ended well."""
+    tell(f"Bakeoff: {flow_run.name}", told, get_run_logger())
+
+
 def tell_of_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """What the person on call reads when a night has failed."""
-    body = f"{state.message}\n\nProduction is as it was. What to do: docs/runbook.md; then run it again: it resumes."
+    """What the person on call reads when a night has not.
+
+    A run fails before its tags are sent or not at all. One that was cancelled or has crashed may have sent them.
+    """
+    kept = "Production is as it was." if state.is_failed() else "`bakeoff status` says what is in production."
+    body = f"{state.message}\n\n{kept} What to do: docs/runbook.md; then run it again: it resumes."
     tell(f"Bakeoff: {flow_run.name} ended as {state.name}", body, flow_run_logger(flow_run, flow))
 
 
@@ -151,22 +173,41 @@ def nightly(
     """
     log = get_run_logger()
     source = Source(inbox=inbox, queries=queries, append=append)
+    patience = approval_timeout_seconds if approval else None
+    began = time.monotonic()
     with structured_log(workspace, str(flow_run.name)), only_run(workspace, log.info):
         try:
-            take_in_commits(workspace)
-            check_cache(workspace)
-            take_in(workspace, source)
-            if not has_work(workspace):
-                return Completed(name="Unchanged", message="Nothing new: no data, no commits, nothing left to deliver.")
-            states = run_stages(workspace, stage_timeout_seconds)
-            final = summarise(states)
-            if not final.is_completed():
-                return final
-            told = finish(workspace, approval_timeout_seconds if approval else None)
+            final = take_steps(workspace, source, stage_timeout_seconds, patience)
         except ChildError as error:
-            return Failed(message=error.told, data=PipelineError(str(error)))
-        tell(f"Bakeoff: {flow_run.name}", told, log)
-        return Completed(message=f"{final.message} {told}")
+            final = Failed(message=error.told, data=PipelineError(str(error)))
+        if final.name != UNCHANGED:
+            keep_history(workspace, str(final.name), time.monotonic() - began)
+        return final
+
+
+def take_steps(workspace: Path, source: Source, stage_timeout: float, patience: int | None) -> State[None]:
+    """All steps; see `nightly`.
+
+    Args:
+        workspace: Directory of dvc.yaml.
+        source: Of new data.
+        stage_timeout: Seconds that a stage may take.
+        patience: Seconds that a person has to agree to a promotion; None: nobody is asked.
+
+    Raises:
+        ChildError: a step failed that is no stage.
+    """
+    take_in_commits(workspace)
+    check_cache(workspace)
+    take_in(workspace, source)
+    if not has_work(workspace):
+        return Completed(name=UNCHANGED, message="Nothing new: no data, no commits, nothing left to deliver.")
+    final = summarise(run_stages(workspace, stage_timeout))
+    if not final.is_completed():
+        return final
+    told = finish(workspace, patience)
+    tell_of_success(told)
+    return Completed(message=f"{final.message} {told}")
 
 
 def has_work(workspace: Path) -> bool:
@@ -218,7 +259,6 @@ def finish(workspace: Path, approval_timeout: int | None) -> str:
         promote(workspace)
     push_history(workspace)
     (workspace / APPROVED).unlink(missing_ok=True)
-    publish_history(workspace)
     return f"{told} Commit {made}." if made else told
 
 

@@ -1,6 +1,11 @@
-"""A message to the people who look after the pipeline: by whatever Apprise can reach (chat, mail, a webhook)."""
+"""A message to the people who look after the pipeline: by whatever Apprise can reach (chat, mail, a webhook).
+
+A program too, to see whether messages arrive, and for those who are no flow: `python flows/notify.py TITLE BODY`.
+"""
 
 import logging
+import sys
+from argparse import ArgumentParser
 
 import apprise
 
@@ -9,7 +14,6 @@ from secret import read_secret
 VARIABLE = "BAKEOFF_NOTIFY"
 BLOCK = "bakeoff-notify"
 """Environment variable, or Prefect Secret block, with an address of Apprise: `slack://…`, `mailto://…`, `jsons://…`."""
-
 
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
@@ -52,3 +56,20 @@ def tell(title: str, body: str, log: Log) -> None:
             log.info("Nobody is told: %s is not set.", VARIABLE)
     except NotifyError as error:
         log.error("%s", error)
+
+
+def main() -> None:
+    """Send the message of the command line."""
+    parser = ArgumentParser(description=f"Send a message to the address of Apprise in {VARIABLE}.")
+    parser.add_argument("title", nargs="?", default="Bakeoff", help="one line (default: Bakeoff)")
+    parser.add_argument("body", nargs="?", default="This is a test.", help="Markdown (default: that it is a test)")
+    arguments = parser.parse_args()
+    try:
+        sent = send(arguments.title, arguments.body)
+    except NotifyError as error:
+        sys.exit(f"error: {error}")
+    print("Sent." if sent else f"Nobody is told: {VARIABLE} is not set, and there is no Secret block {BLOCK}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import subprocess
 import sys
 import time
 import urllib.error
@@ -11,7 +12,7 @@ from typing import Any
 import psutil
 
 from .api import Api
-from .layout import POOL, Layout
+from .layout import POOL, PROJECT, Layout
 from .processes import end, of_runs
 
 PATIENCE = 0.5
@@ -33,7 +34,7 @@ def main() -> None:
     while not (api.healthy() and api.exists(f"work_pools/{POOL}")):
         time.sleep(PATIENCE)
     try:
-        recover(api, name(number), alone=options.workers == 1)
+        tell(recover(api, name(number), alone=options.workers == 1))
     except (urllib.error.URLError, OSError, KeyError) as error:
         print(f"Not cleared up after earlier runs, the server will do it later: {error}", flush=True)
     # One run at a time for each worker: runs that wait stay scheduled, and are taken in the order of their times.
@@ -48,8 +49,17 @@ def name(number: int) -> str:
     return f"stack-worker-{number}"
 
 
+def tell(crashed: list[str]) -> None:
+    """Send a message about runs that nobody else can tell of, since they died with their worker."""
+    if not crashed:
+        return
+    words = [f"Bakeoff: {', '.join(crashed)} ended as Crashed", f"{MESSAGE} What to do: docs/runbook.md."]
+    command = [sys.executable, str(PROJECT / "flows/notify.py"), *words]
+    subprocess.run(command, check=False)  # whether it arrives is told in the log; the worker starts in any case
+
+
 def recover(api: Api, worker: str, alone: bool) -> list[str]:
-    """Call runs crashed whose process is gone, and end what it left behind; which runs these were.
+    """Call runs crashed whose process is gone, and end what it left behind; the names of these runs.
 
     The server would do that after 90 seconds without a heartbeat (automations.yaml). Here it is known at once, but only
     of this machine: nothing is done while a worker that is not the stack's takes runs from the pool.
@@ -77,7 +87,7 @@ def recover(api: Api, worker: str, alone: bool) -> list[str]:
         state = {"type": "CRASHED", "name": "Crashed", "message": MESSAGE}
         api.post(f"flow_runs/{run['id']}/set_state", state=state, force=True)
         print(f"{worker}: run {run['name']} was killed; it is now called crashed.", flush=True)
-        crashed.append(str(run["id"]))
+        crashed.append(str(run["name"]))
     return crashed
 
 

@@ -77,7 +77,7 @@ class Watch:
             _limit(self._largest_file)
         self._look()
         if event == "os.rename" and os.path.abspath(os.fsdecode(arguments[1])) == self._kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.killpg(0, signal.SIGKILL)  # forking has made it a group of its own, and what it started is in it
         self._looking = False
 
     def _is_change(self, event: str, arguments: tuple[Any, ...]) -> bool:

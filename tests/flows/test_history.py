@@ -10,8 +10,8 @@ from history import as_markdown, publish_history
 
 
 @flow
-def one_night(workspace: Path) -> None:
-    publish_history(workspace)
+def one_night(workspace: Path, ended: str) -> None:
+    publish_history(workspace, ended, 150.0)
 
 
 def write(workspace: Path, path: str, values: object) -> None:
@@ -22,7 +22,7 @@ def write(workspace: Path, path: str, values: object) -> None:
 @pytest.mark.usefixtures("prefect_server")
 def test_each_night_adds_a_row_and_the_newest_comes_first(tmp_path: Path) -> None:
     (tmp_path / "data.dvc").write_text("outs:\n- md5: 0b37b3cd.dir\n")
-    one_night.with_options(flow_run_name="without-any-file")(tmp_path)
+    one_night.with_options(flow_run_name="without-any-file")(tmp_path, "Completed")
     write(tmp_path, "reports/validation.json", {"tables": {"interactions": {"rows": 1234, "share": 0.0125}}})
     write(tmp_path, "reports/metrics.json", {"mf": {"recall@20": 0.25}, "softmax": {"recall@20": 0.28}})
     decision = {
@@ -31,14 +31,17 @@ def test_each_night_adds_a_row_and_the_newest_comes_first(tmp_path: Path) -> Non
         "primary": {"metric": "recall@20", "difference": -0.03},
     }
     write(tmp_path, "reports/decision/decision.json", decision)
-    one_night.with_options(flow_run_name="with-all")(tmp_path)
+    one_night.with_options(flow_run_name="with-all")(tmp_path, "Completed")
+    one_night.with_options(flow_run_name="failed")(tmp_path, "Failed")
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["history"]))
     with get_client(sync_client=True) as client:
         newest, *_ = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC)
-    header, _, first, second, *_ = str(newest.data).splitlines()
-    assert header.startswith("| run | started | data | rows | quarantine share | metric | mf | softmax |")
+    header, _, failed, first, second, *_ = str(newest.data).splitlines()
+    assert header.startswith("| run | started | ended | data | rows | quarantine share | metric | mf | softmax |")
     assert first.startswith("| with-all | ")
-    assert "| 0b37b3c | 1234 | 1.25% | recall@20 | 0.25 | 0.28 | – | mf | -0.03 | hold |" in first
+    assert "| Completed | 0b37b3c | 1234 | 1.25% | recall@20 | 0.25 | 0.28 | – | mf | -0.03 | hold | 2.5 |" in first
+    assert failed.startswith("| failed | ")
+    assert "| Failed | 0b37b3c | 1234 | 1.25% | ndcg@10 | – | – | – | – | – | – | 2.5 |" in failed
     assert second.startswith("| without-any-file | ")
     assert "| 0b37b3c | – | – | ndcg@10 | – | – | – | – | – | – |" in second
 

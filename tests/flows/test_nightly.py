@@ -7,31 +7,14 @@ from typing import Any
 import pandas as pd
 import pytest
 from prefect.client.schemas.objects import State
-from ruamel.yaml import YAML
-from small_project import call, new_workspace
+from small_project import call, new_workspace, shorten
 
 import nightly
 import notify
 from child import ChildError
 from deliver import DeliveryError
 
-STAGES = ("validate", "split", "train_popularity", "train_mf")
-"""Of the project's DAG: what a decision about MF rests on."""
-
 pytestmark = pytest.mark.usefixtures("prefect_server")
-
-
-def shorten(workspace: Path) -> None:
-    """Leave only STAGES in dvc.yaml, and let MF be the challenger."""
-    yaml = YAML()
-    dag = yaml.load(workspace / "dvc.yaml")
-    dag["stages"] = {name: dag["stages"][name] for name in STAGES}
-    del dag["plots"]
-    yaml.dump(dag, workspace / "dvc.yaml")
-    params = yaml.load(workspace / "params.yaml")
-    params["promotion"]["challenger"] = "mf"
-    params["drift"]["max_divergence"] = 10.0
-    yaml.dump(params, workspace / "params.yaml")
 
 
 class Team:

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Thread
 from time import sleep
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flow_project import Project, call
@@ -14,9 +15,11 @@ from prefect import get_client, task
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_runs import resume_flow_run
+from prefect.states import Cancelled, Crashed
 
 import deliver
 import nightly
+import notify
 from child import ChildError
 from deliver import DeliveryError
 
@@ -83,20 +86,39 @@ def team(project: Project, monkeypatch: pytest.MonkeyPatch) -> Team:
     return Team(project(STAGES, validate=VALIDATE, compare=COMPARE), monkeypatch)
 
 
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What the people on call were told."""
+    messages: list[tuple[str, str]] = []
+    monkeypatch.setattr(notify, "send", lambda title, body: messages.append((title, body)) or True)
+    return messages
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the table of the last nights was given."""
+    nights: list[Any] = []
+    monkeypatch.setattr(nightly, "publish_history", lambda *night: nights.append(night))
+    return nights
+
+
 def test_a_night_that_is_cut_off_anywhere_is_resumed_by_the_next(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object, **__: object) -> None:
         raise DeliveryError("the power failed")
 
+    champion = ["softmax#prod#1"]
+    call("git", "tag", *champion, cwd=team.workspace)
+    call("git", "push", "--quiet", "origin", *champion, cwd=team.workspace)
     for cut in ("push_data", "promote", "push_history"):
         with monkeypatch.context() as night:
             night.setattr(nightly, cut, gone)
             state = team.night()
         assert state.is_failed()
         assert state.message == "the power failed"
-        assert "mf#prod#1" not in team.sent
+        assert call("git", "tag", cwd=team.remote).split() == champion
         assert nightly.has_work(team.workspace)
     assert team.night().is_completed()
-    assert team.sent == ["mf#prod#1", "Nightly run: mf goes into production."]
+    assert team.sent == ["mf#prod#1", *champion, "Nightly run: mf goes into production."]
     assert not nightly.has_work(team.workspace)
 
 
@@ -125,13 +147,38 @@ def test_a_model_that_is_not_better_changes_nothing_in_production(team: Team) ->
     assert team.night().name == "Unchanged"
 
 
-def test_a_failed_stage_ends_the_night_and_nothing_is_delivered(team: Team) -> None:
+def test_a_failed_stage_ends_the_night_and_nothing_is_delivered(
+    team: Team, told: list[tuple[str, str]], kept: list[Any]
+) -> None:
     (team.workspace / "compare.py").write_text("raise SystemExit('the disk is full')")
     call("git", "commit", "--quiet", "--all", "--message", "breaks it", cwd=team.workspace)
     state = team.night()
     assert state.is_failed()
     assert "compare failed" in state.message
     assert team.sent == [""]
+    ((title, body),) = told
+    assert title.endswith(" ended as Failed")
+    assert body.startswith(state.message)
+    assert "Production is as it was. What to do: docs/runbook.md" in body
+    assert [(workspace, ended) for workspace, ended, _ in kept] == [(team.workspace, "Failed")]
+
+
+def test_a_run_that_crashed_or_was_cancelled_may_have_delivered_and_says_where_to_look(
+    told: list[tuple[str, str]],
+) -> None:
+    for ended in (Crashed(message="The process was killed."), Cancelled(message="Somebody pressed Cancel.")):
+        nightly.tell_of_failure(nightly.nightly, FlowRun(flow_id=uuid4(), name="brave-owl"), ended)
+    assert [title for title, _ in told] == [f"Bakeoff: brave-owl ended as {name}" for name in ("Crashed", "Cancelled")]
+    assert all("`bakeoff status` says what is in production." in body for _, body in told)
+
+
+def test_a_table_that_fails_takes_no_night_with_it(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no such file")
+
+    monkeypatch.setattr(nightly, "publish_history", broken)
+    assert team.night().is_completed()
+    assert team.sent == ["mf#prod#1", "Nightly run: mf goes into production."]
 
 
 def test_data_that_have_drifted_too_far_end_the_night_before_anything_is_trained(

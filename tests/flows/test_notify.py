@@ -1,47 +1,22 @@
 """Messages, to a real server on loopback."""
 
-import json
 import logging
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 import pytest
+from services.listener import Listener, listening
 
-from notify import NotifyError, send, tell
+from notify import NotifyError, main, send, tell
 from secret import read_secret
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
-class Listener(HTTPServer):
-    """Takes messages, or refuses them."""
-
-    def __init__(self) -> None:
-        self.taken: list[dict[str, str]] = []
-        self.status = 200
-        listener = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                listener.taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(listener.status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
-    server = Listener()
-    Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("BAKEOFF_NOTIFY", f"json://user:hunter2@127.0.0.1:{server.server_port}/hook")
-    yield server
-    server.shutdown()
-    server.server_close()
+    with listening() as server:
+        monkeypatch.setenv("BAKEOFF_NOTIFY", server.address)
+        yield server
 
 
 def test_a_message_reaches_the_address(listener: Listener) -> None:
@@ -62,6 +37,23 @@ def test_a_message_that_is_refused_is_logged_without_the_address(
     tell("Bakeoff: brave-owl", "body", logging.getLogger("run"))
     assert "'Bakeoff: brave-owl' was not taken" in caplog.text
     assert "hunter2" not in caplog.text
+
+
+def test_a_person_can_see_whether_messages_arrive(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["notify.py"])
+    main()
+    assert [each["message"] for each in listener.taken] == ["This is a test."]
+    listener.status = 500
+    with pytest.raises(SystemExit, match="'Bakeoff' was not taken"):
+        main()
+    monkeypatch.delenv("BAKEOFF_NOTIFY")
+    main()
+    assert capsys.readouterr().out.splitlines() == [
+        "Sent.",
+        "Nobody is told: BAKEOFF_NOTIFY is not set, and there is no Secret block bakeoff-notify.",
+    ]
 
 
 def test_an_address_that_makes_no_sense_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

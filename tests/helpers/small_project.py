@@ -11,6 +11,8 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
+STAGES = ("validate", "split", "train_popularity", "train_mf")
+"""Of the project's DAG: what a decision about MF rests on."""
 NUM_USERS, NUM_ITEMS, EVENTS_PER_USER = 60, 50, 20
 
 
@@ -91,3 +93,16 @@ def new_workspace(root: Path) -> Path:
     own_files(root.parent / f"{root.name}-files")
     call("bakeoff", "fetch", "--from", str(root.parent / f"{root.name}-files"), cwd=root)
     return root
+
+
+def shorten(workspace: Path) -> None:
+    """Leave only STAGES in dvc.yaml, and let MF be the challenger."""
+    yaml = YAML()
+    dag = yaml.load(workspace / "dvc.yaml")
+    dag["stages"] = {name: dag["stages"][name] for name in STAGES}
+    del dag["plots"]
+    yaml.dump(dag, workspace / "dvc.yaml")
+    params = yaml.load(workspace / "params.yaml")
+    params["promotion"]["challenger"] = "mf"
+    params["drift"]["max_divergence"] = 10.0
+    yaml.dump(params, workspace / "params.yaml")

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,6 @@ import psutil
 
 REPOSITORY = Path(__file__).parents[2]
 _HANGING = 240.0
-SECRET = "hunter2-of-the-database"
-"""Part of an environment variable that flows get; must show up nowhere."""
 
 
 def until(condition: Callable[[], Any], problem: str) -> Any:
@@ -32,9 +30,14 @@ def until(condition: Callable[[], Any], problem: str) -> Any:
 
 
 class LocalStack:
-    """A stack that may be up or down."""
+    """A stack that may be up or down.
 
-    def __init__(self) -> None:
+    Attributes:
+        given: environment variables that flows get, with secrets in them.
+    """
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self.given = given
         self.home = Path(tempfile.mkdtemp(prefix="stack-")).resolve()
         self.home.chmod(0o755)  # PostgreSQL runs as another user, who must get through
         with socket.socket() as probe:
@@ -43,11 +46,11 @@ class LocalStack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """As a person's shell has it, with a secret for the flows; the worker asks for work every second."""
+        """As a person's shell has it, with what flows are given; the worker asks for work every second."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         return {
             **kept,
-            "BAKEOFF_DATABASE_URL": f"postgresql://reader:{SECRET}@127.0.0.1/shop",
+            **self.given,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_CLIENT_MAX_RETRIES": "6",
             "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.2",
@@ -95,24 +98,28 @@ class LocalStack:
             return False
         return True
 
-    def submit(self, workspace: Path) -> str:
-        """Ask for a run of pipeline/on-demand; its id."""
-        (deployment,) = self.ask("deployments/filter", {"deployments": {"name": {"any_": ["on-demand"]}}})
-        body = {"parameters": {"workspace": str(workspace)}, "state": {"type": "SCHEDULED"}}
-        return self.ask(f"deployments/{deployment['id']}/create_flow_run", body)["id"]
+    def submit(self, workspace: Path, deployment: str = "on-demand", **parameters: object) -> str:
+        """Ask for a run of a deployment; its id."""
+        (found,) = self.ask("deployments/filter", {"deployments": {"name": {"any_": [deployment]}}})
+        body = {"parameters": {"workspace": str(workspace), **parameters}, "state": {"type": "SCHEDULED"}}
+        return self.ask(f"deployments/{found['id']}/create_flow_run", body)["id"]
+
+    def task_states(self, id: str, task: str) -> set[str]:
+        """Names of the states in which runs of a task are, of this run of a flow."""
+        found = self.ask("task_runs/filter", {"flow_runs": {"id": {"any_": [id]}}})
+        return {each["state"]["name"] for each in found if each["name"].startswith(task)}
 
     def run(self, id: str) -> dict[str, Any]:
         (run,) = self.ask("flow_runs/filter", {"flow_runs": {"id": {"any_": [id]}}})
         return run
 
+    def has_ended(self, id: str) -> bool:
+        return self.run(id)["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
     def ended(self, id: str) -> dict[str, Any]:
         """The run, once it has ended."""
-
-        def final() -> dict[str, Any] | None:
-            run = self.run(id)
-            return run if run["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
-
-        return until(final, f"{id} does not end:\n{self.logs()}")
+        until(lambda: self.has_ended(id), f"{id} does not end:\n{self.logs()}")
+        return self.run(id)
 
     def program(self, name: str) -> psutil.Process:
         """The process of `postgresql`, `server` or `worker-1`, as supervisord started it."""
@@ -147,11 +154,11 @@ class LocalStack:
 
 
 @contextmanager
-def local_stack(*options: str) -> Iterator[LocalStack]:
+def local_stack(given: Mapping[str, str]) -> Iterator[LocalStack]:
     """A stack from up to down and removal."""
-    stack = LocalStack()
+    stack = LocalStack(given)
     try:
-        stack.up(*options)
+        stack.up()
         yield stack
     finally:
         stack.down()

@@ -16,26 +16,51 @@ from urllib.error import HTTPError
 
 import psutil
 import pytest
-from services.local_stack import REPOSITORY, SECRET, LocalStack, local_stack, until
-from services.postgres import require_postgres
+from services.listener import Listener, listening
+from services.local_stack import REPOSITORY, LocalStack, local_stack, until
+from services.postgres import Postgres
 from services.projects import Held, call, dvc
+from services.shop import SECRET, Shop
 from services.sshd import Sshd, running_sshd
+from small_project import EVENTS_PER_USER, NUM_USERS
 
 WAITING = "Another run is at work"
 PROGRAMS = ("postgresql", "server", "worker-1")
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[LocalStack]:
-    require_postgres()
-    with local_stack() as stack:
+def storage() -> Iterator[Sshd]:
+    with running_sshd() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shop(postgres: Postgres, storage: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return Shop(tmp_path_factory.mktemp("shop"), postgres, storage)
+
+
+@pytest.fixture(scope="module")
+def people() -> Iterator[Listener]:
+    """Those on call."""
+    with listening() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stack(shop: Shop, people: Listener) -> Iterator[LocalStack]:
+    with local_stack({"BAKEOFF_DATABASE_URL": shop.url, "BAKEOFF_NOTIFY": people.address}) as stack:
         yield stack
 
 
 @pytest.fixture(scope="module")
-def storage() -> Iterator[Sshd]:
-    with running_sshd() as server:
-        yield server
+def a_night(stack: LocalStack, shop: Shop) -> SimpleNamespace:
+    """A night that takes in what the database has, while the store of data and models is gone for some time."""
+    shop.storage.stop()
+    id = stack.submit(shop.workspace, "nightly", queries=str(shop.queries))
+    until(lambda: stack.has_ended(id) or "AwaitingRetry" in stack.task_states(id, "push data"), "nothing is sent")
+    before = shop.at_remote("branch", "--all")
+    shop.storage.start()
+    return SimpleNamespace(run=stack.ended(id), while_gone=before)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +185,9 @@ def test_two_runs_at_once_in_one_workspace_both_end_well(stormy: SimpleNamespace
     assert stormy.printed.strip().splitlines()[-1] == "2 stages: 0 ran, 2 unchanged, 0 cached."
 
 
-def test_the_next_run_goes_on_after_one_was_killed_with_its_worker(stack: LocalStack, stormy: SimpleNamespace) -> None:
+def test_the_next_run_goes_on_after_one_was_killed_with_its_worker(
+    stack: LocalStack, stormy: SimpleNamespace, people: Listener
+) -> None:
     project = stormy.project
     project.change()
     first = stack.submit(project.root)
@@ -173,6 +200,8 @@ def test_the_next_run_goes_on_after_one_was_killed_with_its_worker(stack: LocalS
     state = stack.ended(first)["state"]
     assert state["type"] == "CRASHED"
     assert "Start it again" in state["message"]
+    told = f"Bakeoff: {stack.run(first)['name']} ended as Crashed"
+    until(lambda: told in [each["title"] for each in people.taken], "nobody is told")
     assert not lives(stage)  # it would have written beside the next run
     project.let_go()
     assert stack.ended(second)["state"]["message"] == "2 stages: 1 ran, 1 unchanged, 0 cached."
@@ -187,16 +216,49 @@ def test_runs_that_went_silent_are_watched_for(stack: LocalStack) -> None:
     assert automation["actions"][0]["state"] == "CRASHED"
 
 
-def test_secrets_are_nowhere_but_in_their_file(stack: LocalStack, stormy: SimpleNamespace) -> None:
+def test_a_night_goes_from_the_database_to_production_though_the_store_was_gone_for_a_while(
+    a_night: SimpleNamespace, shop: Shop, people: Listener
+) -> None:
+    assert a_night.run["state"]["type"] == "COMPLETED", a_night.run["state"]["message"]
+    assert "mf goes into production" in a_night.run["state"]["message"]
+    assert a_night.while_gone == ""  # whoever sees the commit finds what it names
+    assert shop.at_remote("tag").split() == ["mf#prod#1", "mf@v1.0.0"]
+    assert "data.dvc" in shop.at_remote("show", "--name-only", "--format=", "HEAD").split()
+    (message,) = (each["message"] for each in people.taken if a_night.run["name"] in each["title"])
+    assert message.startswith("mf goes into production. Commit ")
+
+
+def test_somebody_elsewhere_gets_the_data_and_the_model_of_the_night(
+    a_night: SimpleNamespace, shop: Shop, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    call("git", "clone", "--quiet", str(shop.remote), str(clone), cwd=tmp_path)
+    (clone / ".dvc/config.local").write_text((shop.workspace / ".dvc/config.local").read_text())
+    dvc("pull", "--quiet", "data.dvc", "train_mf", cwd=clone)
+    assert (clone / "models/mf/saved_model/saved_model.pb").exists()
+    assert len((clone / "data/interactions.csv").read_text().splitlines()) == 1 + NUM_USERS * EVENTS_PER_USER + 1
+
+
+def test_the_figures_of_the_night_are_kept(a_night: SimpleNamespace, stack: LocalStack) -> None:
+    artifacts = {each["key"]: each["data"] for each in stack.ask("artifacts/latest/filter")}
+    (figures,) = json.loads(artifacts["night"])
+    assert (figures["run"], figures["ended"]) == (a_night.run["name"], "Completed")
+    assert (figures["rows"], figures["decision"]) == (NUM_USERS * EVENTS_PER_USER + 1, "promote")
+    assert figures["run"] in artifacts["history"]
+
+
+@pytest.mark.usefixtures("a_night")
+def test_secrets_are_nowhere_but_in_their_file(stack: LocalStack, stormy: SimpleNamespace, shop: Shop) -> None:
     password = stack.home / "secrets/postgresql-password"
     assert password.stat().st_mode & 0o777 == 0o600
-    secrets = [password.read_text(), SECRET]
+    secrets = [password.read_text(), SECRET, Listener.secret]
     assert all(len(secret) > 10 for secret in secrets)
     commands = "\n".join(" ".join(process.cmdline()) for process in stack.processes())
     answers = str(
         [stack.ask(path) for path in ("flow_runs/filter", "artifacts/filter", "logs/filter", "variables/filter")]
     )
-    files = [path for path in (*stack.home.rglob("*"), *stormy.project.root.rglob("*")) if path.is_file()]
+    places = (stack.home, stormy.project.root, shop.workspace, shop.remote, shop.storage.storage)
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
     kept = {path for path in files for secret in secrets if secret.encode() in path.read_bytes()}
     assert "stages: " in answers
     assert [secret for secret in secrets if secret in commands + answers] == []
