@@ -93,7 +93,7 @@ def folding() -> list[dict[str, Any]]:
         )
         for weight in WEIGHTS
     ]
-    for name, amount in (("one", 0.3), ("uniform", 0.05), ("in-batch", 0.06), ("hard", 0.09)):
+    for name, amount in (("positives-only", 0.3), ("uniform", 0.05), ("in-batch", 0.06), ("hard", 0.09)):
         base = name == "in-batch"
         settings = {} if base else {"softmax.negatives.sampler": name}
         found = {"folding": amount, "spurious@10": 2 * amount}

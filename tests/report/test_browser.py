@@ -245,6 +245,16 @@ def test_search_finds_a_title_and_a_choice_shows_its_neighbours(desk: Page):
     expect(desk.locator("#explore-chosen")).to_contain_text(title)
 
 
+def test_a_click_on_the_map_shows_the_neighbours_of_that_item(desk: Page):
+    mark = desk.locator("#explore-map svg .mark-symbol path").nth(9)  # none of those that are chosen, which come last
+    mark.scroll_into_view_if_needed()
+    lists = desk.locator("#explore-lists").inner_text()
+    box = mark.bounding_box()
+    desk.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(desk.locator("#explore-status")).to_contain_text("is chosen; its nearest items stand below the map")
+    assert desk.locator("#explore-lists").inner_text() != lists
+
+
 def test_paper_shows_light_colours_and_no_navigation(browser: Browser, report: Path):
     page = open_file(browser, report, scheme="dark").page
     page.emulate_media(media="print")

@@ -2,6 +2,7 @@ import json
 from math import log2
 
 import numpy as np
+import pandas as pd
 import pytest
 from contrarian import NEW, PARAMS, Contrarian, contents, events, metrics, run, table, write_split
 
@@ -174,6 +175,13 @@ def test_a_split_without_test_items_is_refused(workspace):
 def test_a_model_of_another_catalogue_is_refused(workspace):
     with pytest.raises(BakeoffError, match=r"knows 5 items and the split's catalogue has 6.*train mf"):
         run(workspace, retriever=Contrarian(np.ones((5, 1), np.float32)))
+
+
+def test_a_model_of_other_items_is_refused_though_they_are_as_many(workspace):
+    workspace.model("mf").mkdir(parents=True)
+    pd.DataFrame({"item_id": ["10", "20", "30", "40", "60", "50"]}).to_parquet(workspace.model("mf") / "items.parquet")
+    with pytest.raises(BakeoffError, match=r"other items than .*, item '60' where that has '50'.*train mf"):
+        run(workspace)
 
 
 def test_a_model_that_was_not_trained_is_refused(workspace):

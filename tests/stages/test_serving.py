@@ -60,7 +60,7 @@ def test_every_model_has_a_sentence_on_what_is_precomputed():
 def test_questions_by_history_are_told_as_by_id(trained):
     # the model knows the users' histories and features: whoever brings the same gets the same list
     questions = serving.Questions(load_prepared(trained), np.arange(14))
-    served = serving._load(trained, 12)
+    served = serving._load(trained, load_prepared(trained).items)
     for name in TRAINED:
         by_id = questions.by_id({name: served[name]}, 1)[name]
         by_history = questions.by_history({name: served[name]})[name]
@@ -105,6 +105,17 @@ def test_a_model_of_another_catalogue_is_refused(trained, tmp_path):
     longer["item_id"] = [*items["item_id"], "i13"]
     longer.to_parquet(workspace.vocabulary / "items.parquet", index=False)
     with pytest.raises(BakeoffError, match=r"knows 12 items and the split's catalogue has 13"):
+        serving.run(small_split.PARAMS, workspace)
+
+
+def test_a_model_of_other_items_is_refused_though_they_are_as_many(trained, tmp_path):
+    shutil.copytree(trained.root, tmp_path, dirs_exist_ok=True)
+    workspace = Workspace(tmp_path)
+    items = load_prepared(workspace).items
+    swapped = items.assign(item_id=items["item_id"].to_numpy()[[1, 0, *range(2, 12)]])
+    swapped.to_parquet(workspace.vocabulary / "items.parquet", index=False)
+    first, second = items["item_id"][:2]
+    with pytest.raises(BakeoffError, match=rf"other items than .*, item '{first}' where that has '{second}'.*train "):
         serving.run(small_split.PARAMS, workspace)
 
 

@@ -52,7 +52,7 @@ class EvidenceParams(Frozen):
     rerank_candidates: tuple[PositiveInt, ...] = (100, 500)
     """Candidates of MF that the softmax DNN ranks again."""
     map_items: PositiveInt = 3_000
-    """Items on the embedding map: those with the most events."""
+    """Items on the embedding map, and whose nearest items the report shows: those with the most events."""
     neighbour_items: PositiveInt = 100_000
     """Items whose nearest items are sought, each among all of them: those with the most events."""
     planted: PlantedParams = PlantedParams()

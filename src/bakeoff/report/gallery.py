@@ -9,6 +9,7 @@ from bakeoff.report.accuracy import Difference, Estimate
 from bakeoff.report.figure import Figure
 from bakeoff.report.models import model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
+from bakeoff.report.sections import serving
 from bakeoff.report.summary import Summary
 from bakeoff.report.verdict import cost_sentence
 
@@ -36,6 +37,13 @@ def figures(summary: Summary) -> dict[str, Figure]:
 def training_cost(summary: Summary) -> str | None:
     """The sentence on wall seconds of training."""
     return cost_sentence({figure.model: figure.wall_seconds for figure in summary.training})
+
+
+def costs(summary: Summary) -> list[str]:
+    """Sentences on wall seconds of training, and on how soon an answer comes; of what was measured."""
+    found = summary.findings.serving
+    answers = serving.one_query(found) if found else None
+    return [sentence for sentence in (training_cost(summary), answers) if sentence]
 
 
 def accuracy(summary: Summary) -> Figure:

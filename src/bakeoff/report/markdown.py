@@ -24,7 +24,7 @@ def render(summary: Summary, evidence: Evidence) -> str:
     result, accuracy = summary.result, gallery.accuracy(summary)
     parts = [
         f"# MF or softmax DNN? {escape(evidence.dataset['title'])}",
-        f"**{verdict.headline(result)}.** {verdict.statement(result)}",
+        f"**{verdict.headline(result)}.** {verdict.statement(result)} **{' '.join(summary.recommendation)}**",
         *(f"> {caveat}" for caveat in summary.caveats),
         *(f"> {model_label(name)} was left out. {escape(reason)}" for name, reason in evidence.skipped.items()),
         "## Claims",

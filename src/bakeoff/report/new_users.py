@@ -48,6 +48,13 @@ def step_label(first: str) -> str:
     return {"0": "none"}.get(first, first)
 
 
+def told(first: str) -> str:
+    """What a model is told of a new user, within a sentence."""
+    if first == "0":
+        return "nothing but features"
+    return {"1": "one interaction", ALL: "all interactions"}.get(first, f"{first} interactions")
+
+
 def new_user_figures(evidence: Evidence, metrics: Sequence[str], statistics: Statistics) -> list[NewUserFigure]:
     """One figure per step and model; none without new users."""
     tables = {

@@ -169,8 +169,9 @@ def _verdict(summary: Summary) -> dict[str, Any]:
     result = summary.result
     return {
         "headline": verdict.headline(result),
+        "recommendation": summary.recommendation,
         "statement": verdict.statement(result),
-        "cost": gallery.training_cost(summary),
+        "costs": gallery.costs(summary),
         "caveats": summary.caveats,
         "outcome": outcome(result),
         "band": interval_band(result),
@@ -213,7 +214,6 @@ def _explorer(summary: Summary) -> dict[str, Any]:
         "explorer": found,
         "explore_data": explore.data(found) if found else {},
         "explore_model": SOFTMAX if SOFTMAX in models else next(iter(models), ""),
-        "explored": explore.EXPLORED,
     }
 
 

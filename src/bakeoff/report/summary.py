@@ -20,6 +20,7 @@ from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
 from bakeoff.report.provenance import Provenance, provenance
+from bakeoff.report.recommendation import recommendation
 from bakeoff.report.slices import Slice, slices_by_gap, spans
 from bakeoff.report.standing import standings
 from bakeoff.report.training import (
@@ -90,6 +91,11 @@ class Summary:
     def models(self) -> list[str]:
         """Names of all that are shown, in order."""
         return list(dict.fromkeys(estimate.model for estimate in self.estimates))
+
+    @property
+    def recommendation(self) -> list[str]:
+        """Which contender to ship, and for whom."""
+        return recommendation(self.result, self.standings, self.new_differences)
 
     @property
     def caveats(self) -> list[str]:

@@ -134,4 +134,4 @@ def _loaded(job: _Job) -> tuple[Questions, Asker]:
     workspace, params = Workspace(job.root), Params.model_validate_json(job.params)
     prepared = load_prepared(workspace)
     questions = Questions(prepared, load_held_out(workspace, prepared), params)
-    return questions, _asker(params, load_fitting(workspace, job.model, prepared.num_items))
+    return questions, _asker(params, load_fitting(workspace, job.model, prepared.items))

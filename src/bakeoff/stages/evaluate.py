@@ -61,7 +61,7 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
                 "No warm user has a test item, so there is nothing to measure: raise split.test_share in "
                 "params.yaml, or bring more events per user, and split again."
             )
-        retriever = load_fitting(workspace, model, prepared.num_items, load)
+        retriever = load_fitting(workspace, model, prepared.items, load)
         metrics, figures = _evaluate(questions, retriever, workspace, model)
         cost.note(**figures)
     _print_summary(model, metrics, prepared.num_items, figures["ranking_seconds"])

@@ -65,7 +65,7 @@ def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
             return
         prepared = load_prepared(workspace)
         question = _question(workspace, prepared, params)
-        retriever, scorer = (load_fitting(workspace, model, prepared.num_items, load) for model in reasons)
+        retriever, scorer = (load_fitting(workspace, model, prepared.items, load) for model in reasons)
         systems = _systems(params, question, retriever, scorer, prepared.num_items)
         relatedness = fit_relatedness(
             question.known, prepared.num_items, params.mf, params.evidence.relatedness_weight, params.seed

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
+
 from bakeoff.errors import BakeoffError
 from bakeoff.models.retriever import Retriever
 from bakeoff.workspace import Workspace
@@ -11,20 +13,50 @@ Load = Callable[[Path], Retriever]
 """Reads a retriever from its directory."""
 
 
-def load_fitting(workspace: Workspace, model: str, num_items: int, load: Load | None = None) -> Retriever:
+def load_fitting(workspace: Workspace, model: str, items: pd.DataFrame, load: Load | None = None) -> Retriever:
     """The retriever of models/<model>, read by `load` or as training exported it.
 
+    Args:
+        workspace: where models lie.
+        model: name of the model.
+        items: the split's catalogue, of which `item_id` is looked at.
+        load: reads the directory of a model.
+
     Raises:
-        BakeoffError: there is no such model, it lacks a file, or its catalogue is not one of `num_items` items.
+        BakeoffError: there is no such model, it lacks a file, or its catalogue is not that of the split.
     """
     retriever = (load or _load_exported)(workspace.model(model))
-    found = len(retriever.item_embeddings)
-    if found != num_items:
-        raise BakeoffError(
-            f"{workspace.model(model)} knows {found} items and the split's catalogue has {num_items}: "
-            f"the model was trained on another split. Run `bakeoff train {model}` again."
-        )
+    refuse_other_catalogue(workspace, model, len(retriever.item_embeddings), items)
     return retriever
+
+
+def refuse_other_catalogue(workspace: Workspace, model: str, num_items: int, items: pd.DataFrame) -> None:
+    """A model that was trained on another split would be asked for items that it takes for others.
+
+    Args:
+        workspace: where models lie.
+        model: name of the model.
+        num_items: that its export knows.
+        items: the split's catalogue, of which `item_id` is looked at.
+
+    Raises:
+        BakeoffError: another number of items, or other ones, or in another order.
+    """
+    folder = workspace.model(model)
+    again = f"the model was trained on another split. Run `bakeoff train {model}` again."
+    if num_items != len(items):
+        raise BakeoffError(f"{folder} knows {num_items} items and the split's catalogue has {len(items)}: {again}")
+    listed = folder / "items.parquet"
+    if not listed.exists():
+        return
+    theirs, ours = (table["item_id"].astype(str).to_numpy() for table in (pd.read_parquet(listed), items))
+    differ = (theirs != ours).nonzero()[0] if len(theirs) == len(ours) else [0]
+    if len(differ):
+        first = differ[0]
+        raise BakeoffError(
+            f"{folder} has other items than the split's catalogue, item {theirs[first]!r} where that has "
+            f"{ours[first]!r}: {again}"
+        )
 
 
 def _load_exported(path: Path) -> Retriever:

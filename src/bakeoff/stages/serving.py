@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
@@ -15,6 +16,7 @@ from bakeoff.models.raw_features import raw_features
 from bakeoff.params import Params
 from bakeoff.stages.cost import measure
 from bakeoff.stages.prepared import Prepared, load_prepared
+from bakeoff.stages.retrievers import refuse_other_catalogue
 from bakeoff.stages.skipped import why_skipped
 from bakeoff.workspace import MODELS, Workspace
 
@@ -86,7 +88,7 @@ def run(params: Params, workspace: Workspace) -> None:
         users = np.flatnonzero(prepared.train.lengths)
         if len(users) == 0:
             raise BakeoffError("The train part has no event: lower split.test_share or split.new_user_share.")
-        served = _load(workspace, prepared.num_items)
+        served = _load(workspace, prepared.items)
         questions = Questions(prepared, np.random.default_rng(params.seed).permutation(users))
         most = params.evidence.serving_seconds
         batches: dict[str, dict[str, Any]] = {name: {} for name in served}
@@ -169,7 +171,7 @@ def take_turns(questions: Mapping[str, Sequence[Ask]], calls: int, seconds_per_m
     return {name: values[WARM_UP_CALLS:] for name, values in seconds.items()}
 
 
-def _load(workspace: Workspace, num_items: int) -> dict[str, Served]:
+def _load(workspace: Workspace, items: pd.DataFrame) -> dict[str, Served]:
     """Every model that was not skipped."""
     from bakeoff.models.exported import load_serving  # imports TensorFlow: what is wrong with the split is told first
 
@@ -179,11 +181,7 @@ def _load(workspace: Workspace, num_items: int) -> dict[str, Served]:
             continue
         folder = workspace.model(name)
         model = Served(load_serving(folder), num_bytes(folder / "saved_model"))
-        if model.num_items != num_items:
-            raise BakeoffError(
-                f"{folder} knows {model.num_items} items and the split's catalogue has {num_items}: "
-                f"the model was trained on another split. Run `bakeoff train {name}` again."
-            )
+        refuse_other_catalogue(workspace, name, model.num_items, items)
         served[name] = model
     return served
 

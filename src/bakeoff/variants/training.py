@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,7 @@ class Trained:
         num_parameters: trained weights.
         false_negatives_per_query: candidates that the mask of own items caught, per query; None without a mask.
         training_seconds: wall time, validation included.
-        seconds_per_epoch: of an epoch that is not the first, validation left out; None for a model without epochs.
+        seconds_per_epoch: of the fastest epoch but the first, validation left out; None for a model without epochs.
         seconds_per_step: the same, per batch; None for a model without batches.
     """
 
@@ -76,7 +75,8 @@ def train(variant: Variant, params: Params, prepared: Prepared, progress: Progre
     build = positives_only if variant.positives_only else BUILDS[variant.model]
     trainer = build(prepared, prepared.queries(prepared.train, users), params)
     epoch, seconds = keep_best(trainer, _validate(prepared), section.max_epochs, LOOKS, progress)
-    per_epoch = median(seconds[1:] or seconds)  # the first one compiles
+    # The first one compiles; of the others the fastest, since whatever else the machine does only adds to it.
+    per_epoch = min(seconds[1:] or seconds)
     steps = math.ceil(len(users) / section.users_per_batch) if isinstance(section, SoftmaxParams) else None
     return Trained(
         retriever=EncoderRetriever(trainer.encoder()),

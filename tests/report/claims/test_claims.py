@@ -97,6 +97,9 @@ def test_planted_groups_show_that_folding_moves_and_recall_does_not(claims: dict
     assert found["planted_negatives"].words.second == "positives only"
     assert found["planted_negatives"].outcome is Outcome.HELD
     assert found["own_recall"].outcome is Outcome.HELD
+    assert found["own_negatives"].words.second == "positives-only"
+    assert found["own_negatives"].outcome is Outcome.HELD
+    assert (found["own_negatives"].first, found["own_negatives"].second) == (0.12, 0.6)
     assert found["own_weight_shown"].outcome is Outcome.HELD
 
 

@@ -134,6 +134,7 @@ def test_growth_names_the_exponent_and_the_factor(summary: Summary):
     assert found is not None
     by_size, by_catalogue = growth.figures(found)
     assert "to the power of 0.70 (0.60 to 0.78)" in by_size.sentence
+    assert by_size.sentence.endswith("Exponents of CPU time: 0.70 for MF and 0.95 for the softmax DNN.")
     assert "333 times as long" in by_catalogue.sentence
 
 
@@ -141,7 +142,7 @@ def test_growth_without_exponents_or_catalogues_still_says_what_was_measured(sum
     found = summary.findings.growth
     assert found is not None
     [figure] = growth.figures(replace(found, exponents={}, catalogues=found.catalogues.head(0)))
-    assert "to the power of" not in figure.sentence
+    assert "xponent" not in figure.sentence.replace("An exponent of 1 is growth in step", "")
 
 
 def test_serving_shows_users_batches_and_histories(summary: Summary):
@@ -150,6 +151,11 @@ def test_serving_shows_users_batches_and_histories(summary: Summary):
     assert list(dict.fromkeys(found.frame.group)) == ["1 known user", "256 known users", "1 history"]
     [figure] = serving.figures(found)
     assert "1.1 ms against 2.8 ms for 1 known user" in figure.sentence
+    told = serving.one_query(found)
+    assert (
+        told == "Nineteen of twenty single queries are answered within 2.8 ms for the softmax DNN and 1.1 ms for MF."
+    )
+    assert serving.one_query(replace(found, frame=found.frame[found.frame.model != "mf"])) is None
 
 
 def test_flips_are_pairs_that_both_ways_order_strictly_and_differently():

@@ -90,13 +90,13 @@ def _own(evidence: Evidence, params: Params) -> list[Question]:
 
 
 def _own_dnn(group: VariantGroup) -> list[Question]:
-    """The shipped DNN beside one that sees next to no negatives, and beside MF."""
+    """The shipped DNN beside one that sees no negatives, and beside MF."""
     mf, softmax = group.base(MF), group.base(SOFTMAX)
-    few = next((v for v in group.of(SOFTMAX) if v["settings"].get("softmax.negatives.num_sampled") == 1), None)
+    folded = positives_only(group.of(SOFTMAX))
     questions: list[Question] = []
-    if softmax is not None and few is not None:
-        repaired = Words("own_negatives", "Negatives repair the DNN", f"{_FOREIGN} {_OWN}", DNN, str(few["label"]))
-        questions.append(_own_once(repaired, softmax, few, SPURIOUS, Expected.SMALLER))
+    if softmax is not None and folded is not None:
+        repaired = Words("own_negatives", "Negatives repair the DNN", f"{_FOREIGN} {_OWN}", DNN, str(folded["label"]))
+        questions.append(_own_once(repaired, softmax, folded, SPURIOUS, Expected.SMALLER))
     if mf is not None and softmax is not None:
         less = Words("own_mf", "MF folds less than the DNN", f"folding {_OWN}", SHIPPED, DNN)
         shown = Words("own_mf_shown", "and shows fewer foreign items", f"{_FOREIGN} {_OWN}", SHIPPED, DNN)

@@ -6,7 +6,7 @@ from bakeoff.report.claims.claim import Asked, Expected, Paired, Question, Unkno
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import Skipped, paired
 from bakeoff.report.models import MF, SOFTMAX, model_label
-from bakeoff.report.new_users import asked, steps
+from bakeoff.report.new_users import asked, steps, told
 from bakeoff.report.variants import with_and_without_features
 
 NEW, WARM = "new users, told nothing else", "warm users, whose history it knows"
@@ -31,7 +31,7 @@ def _new_users(evidence: Evidence, metric: str) -> list[Question]:
     for first in steps(evidence):
         words = Words(
             key=f"told_{first}",
-            says=f"Told {_told(first)}, the DNN serves new users better",
+            says=f"Told {told(first)}, the DNN serves new users better",
             measured=f"{label} on users held out whole",
             first=model_label(SOFTMAX),
             second=f"{model_label(MF)}, {'its fallback' if _falls_back(evidence, first) else 'fold-in'}",
@@ -74,9 +74,3 @@ def _features(evidence: Evidence, params: Params, metric: str) -> list[Question]
 
 def _falls_back(evidence: Evidence, first: str) -> bool:
     return bool(asked(evidence.models[MF].new_users, first).fallback.any())
-
-
-def _told(first: str) -> str:
-    if first == "0":
-        return "nothing but features"
-    return {"1": "one interaction", "all": "all interactions"}.get(first, f"{first} interactions")

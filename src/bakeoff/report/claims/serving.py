@@ -18,8 +18,8 @@ def ask(evidence: Evidence, _: Params) -> Asked:
     return Asked(
         key="serving_cost",
         title="Cost of serving",
-        words="MF is cheaper to serve: the vectors of its users are computed beforehand, where the DNN runs a network "
-        "for each query.",
+        words="MF is cheaper to serve: the vectors of its users can be computed beforehand, where the DNN runs a "
+        "network for each query.",
         section="growth",
         questions=_questions(evidence.measured.serving),
     )

@@ -13,8 +13,6 @@ from bakeoff.report.chart_parts import FONT, Spec
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
 
-EXPLORED = 1000
-"""Items whose neighbours are in the page: those with the most events."""
 SHOWN = 10
 """Neighbours that are shown."""
 NUM_TAGS = 7
@@ -45,6 +43,7 @@ class Explorer:
         tags: names of the colours, `other` last; a single `other` where items have no tags.
         tag: place of each item's tag among `tags`.
         feature: name of the column that the tags come from; empty without.
+        explored: number of items whose neighbours are in the page: those with most events, as many as the map holds.
         positions: model → int [num_items, 2] in [0, GRID]; −1 where the item is not on the map.
         neighbours: model → place of the item → (places of its neighbours, similarities in percent).
     """
@@ -54,6 +53,7 @@ class Explorer:
     tags: Sequence[str]
     tag: Sequence[int]
     feature: str
+    explored: int
     positions: Mapping[str, NDArray[np.int64]]
     neighbours: Mapping[str, Mapping[int, tuple[list[int], list[int]]]]
 
@@ -70,7 +70,7 @@ def explorer(evidence: Evidence, params: Params) -> Explorer | None:
     if not models:
         return None
     popular = evidence.items.sort_values("fit_count", ascending=False, kind="stable")
-    explored = set(popular.item_id.head(EXPLORED))
+    explored = set(popular.item_id.head(params.evidence.map_items))
     near = {
         name: model.neighbours[(model.neighbours["rank"] <= SHOWN) & model.neighbours.item_id.isin(explored)]
         for name, model in models.items()
@@ -88,6 +88,7 @@ def explorer(evidence: Evidence, params: Params) -> Explorer | None:
         tags=tags,
         tag=tag,
         feature=feature,
+        explored=len(explored),
         positions={name: _on_grid(model.positions, place) for name, model in models.items() if len(model.positions)},
         neighbours={name: _near(near[name], place) for name in models},
     )

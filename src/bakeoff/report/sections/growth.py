@@ -15,6 +15,8 @@ from bakeoff.report.sections.parts import or_dash, text_table
 from bakeoff.report.series import PALETTE, model_styles
 
 FULL, SAMPLED = "full softmax", "sampled negatives"
+OTHER_COSTS = {"cpu": "CPU time:", "epoch": "an epoch's CPU time:", "memory": "peak memory:"}
+"""Whose growth is told beside that of wall time."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Growth:
 
     Attributes:
         sizes: model, events, users, items, wall, cpu, memory; a row per model and size.
-        exponents: model → kind (wall, cpu, memory) → exponent, low, high; null where it could not be fitted.
+        exponents: model → kind (wall, cpu, memory, epoch) → exponent, low, high; null where it could not be fitted.
         catalogues: items, full, sampled (seconds per step), repeats.
     """
 
@@ -123,8 +125,23 @@ def exponent_sentence(found: Growth) -> str:
         parts.append(f"{model_noun(name)} takes {formats.duration(last.wall)}{grows}")
     return (
         f"On all events {formats.listing(parts)}. An exponent of 1 is growth in step with the data; below it lies what "
-        "costs the same at any size, such as starting up."
+        f"costs the same at any size, such as starting up.{_other_exponents(found)}"
     )
+
+
+def _other_exponents(found: Growth) -> str:
+    """Those of what is not wall time, without their intervals."""
+    parts = []
+    for kind, words in OTHER_COSTS.items():
+        fitted = {name: found.exponents.get(name, {}).get(kind) for name in (MF, SOFTMAX)}
+        told = [
+            f"{formats.decimal(float(each['exponent']), 2)} for {model_noun(name)}"
+            for name, each in fitted.items()
+            if each
+        ]
+        if told:
+            parts.append(f"{words} {' and '.join(told)}")
+    return f" Exponents of {'; of '.join(parts)}." if parts else ""
 
 
 def _exponent(fitted: Mapping[str, Any]) -> str:

@@ -83,6 +83,15 @@ def figures(found: Serving) -> list[Figure]:
     ]
 
 
+def one_query(found: Serving) -> str | None:
+    """The contenders' p95 of one query; None where one was not timed."""
+    one = found.frame[found.frame.group == ONE].set_index("model").high
+    if not {MF, SOFTMAX} <= set(one.index):
+        return None
+    times = " and ".join(f"{formats.duration(one[name])} for {model_noun(name)}" for name in (SOFTMAX, MF))
+    return f"Nineteen of twenty single queries are answered within {times}."
+
+
 def sentence(frame: pd.DataFrame) -> str:
     """The contenders' p95, question by question."""
     high = {(row.group, row.model): row.high for row in frame.itertuples()}

@@ -1,0 +1,92 @@
+"""What is recommended follows from the figures by rules."""
+
+from dataclasses import replace
+
+import pytest
+
+from bakeoff.evaluation.significance import verdict
+from bakeoff.report.accuracy import Difference
+from bakeoff.report.recommendation import known_users, new_users, recommendation
+from bakeoff.report.verdict import Result, Standing
+
+BETTER = Result(
+    metric="ndcg@10",
+    softmax=0.25,
+    mf=0.2,
+    popularity=0.12,
+    difference=0.05,
+    low=0.04,
+    high=0.06,
+    p=0.0001,
+    confidence=0.95,
+    num_users=848,
+    detectable=0.012,
+    softmax_above_popularity=1,
+    mf_above_popularity=1,
+)
+WORSE = replace(BETTER, softmax=0.2, mf=0.25, difference=-0.05, low=-0.06, high=-0.04)
+OPEN = replace(BETTER, difference=0.001, low=-0.004, high=0.006, p=0.7)
+
+
+def standing(model: str, low: float, high: float, baseline: str = "ease") -> Standing:
+    return Standing(model, baseline, 0.25, 0.24, (low + high) / 2, low, high, 0.001 if low > 0 or high < 0 else 0.5)
+
+
+def difference(low: float, high: float) -> Difference:
+    p = 0.001 if low > 0 or high < 0 else 0.6
+    says = verdict(low, high, p, 0.95)
+    return Difference("ndcg@10", 90, (low + high) / 2, low, high, p, p, 0.1, 50, 0, 40, 0.01, says)
+
+
+UP, DOWN, LEVEL = difference(0.01, 0.03), difference(-0.03, -0.01), difference(-0.01, 0.01)
+AHEAD = [standing("softmax", 0.01, 0.03), standing("mf", 0.01, 0.03)]
+
+
+@pytest.mark.parametrize(
+    ("result", "standings", "words"),
+    [
+        (BETTER, AHEAD, "ship the softmax DNN."),
+        (WORSE, AHEAD, "ship MF."),
+        (BETTER, [], "ship the softmax DNN."),
+        (BETTER, [standing("softmax", -0.01, 0.01, "popularity")], "ship the softmax DNN."),
+        (OPEN, AHEAD, "neither is shown to be the one to ship: take the one that costs less to run."),
+        (BETTER, [standing("softmax", -0.01, 0.01)], "not shown to be better than EASE, which is cheaper."),
+        (WORSE, [standing("softmax", 0.01, 0.03), standing("mf", -0.03, -0.01)], "ship neither yet: MF is the better"),
+        (
+            replace(BETTER, softmax_above_popularity=0),
+            AHEAD,
+            "the softmax DNN is not shown to be better than popularity",
+        ),
+        (
+            replace(WORSE, mf_above_popularity=0),
+            AHEAD,
+            "ship neither yet: MF is not shown to be better than popularity.",
+        ),
+    ],
+)
+def test_known_users_get_the_better_one_if_no_baseline_is_as_good(result: Result, standings: list, words: str) -> None:
+    assert words in known_users(result, standings)
+
+
+@pytest.mark.parametrize(
+    ("differences", "sentence"),
+    [
+        ({"0": LEVEL, "5": LEVEL}, "For new users there is no evidence for either."),
+        (
+            {"0": UP, "1": UP, "all": UP},
+            "For new users, ship the softmax DNN with nothing but features, one interaction or all interactions known.",
+        ),
+        (
+            {"0": DOWN, "1": LEVEL, "5": LEVEL, "all": UP},
+            "For new users, ship the softmax DNN with all interactions known and MF with nothing but features known; "
+            "with one interaction or 5 interactions there is no evidence for either.",
+        ),
+    ],
+)
+def test_new_users_get_the_better_one_by_what_is_told_of_them(differences: dict, sentence: str) -> None:
+    assert new_users(differences) == sentence
+
+
+def test_without_new_users_nothing_is_said_of_them() -> None:
+    assert len(recommendation(BETTER, AHEAD, {})) == 1
+    assert recommendation(BETTER, AHEAD, {"0": UP})[1].startswith("For new users, ship")
