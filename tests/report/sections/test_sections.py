@@ -152,9 +152,7 @@ def test_serving_shows_users_batches_and_histories(summary: Summary):
     [figure] = serving.figures(found)
     assert "1.1 ms against 2.8 ms for 1 known user" in figure.sentence
     told = serving.one_query(found)
-    assert (
-        told == "Nineteen of twenty single queries are answered within 2.8 ms for the softmax DNN and 1.1 ms for MF."
-    )
+    assert told == "Nineteen of twenty single queries are answered within 2.8 ms for the softmax DNN and 1.1 ms for MF."
     assert serving.one_query(replace(found, frame=found.frame[found.frame.model != "mf"])) is None
 
 

@@ -1,0 +1,203 @@
+"""Where settings lead: what a list of them reaches on validation, and how long a fit takes. Test is not opened.
+
+A curve is a file in benchmarks/settings/curves: title, data set, contender, why it is drawn, and settings,
+each a mapping of what differs from how the contender is benchmarked (`dim: 1024`, `negatives.sampler: uniform`; of
+another contender under its name, `ease: {…}`). Every one is fitted on train with the epoch that validation chooses, or
+with `epochs: last` with all its epochs, which spares asking after each.
+
+    python benchmarks/curve.py ml-1m-mf softmax-fit-time --data DIR
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness.datasets import BENCHMARKS, ROOT, Split, make_split, settings_of, with_overrides
+from harness.ours import Task
+from rich.console import Console
+from ruamel.yaml import YAML
+
+from bakeoff.evaluation.metrics.measures import accuracy_per_user
+from bakeoff.evaluation.ranking import rank
+from bakeoff.models import ease
+from bakeoff.models.encoder import Encoder, EncoderRetriever
+from bakeoff.models.training import choose_epoch, refit, silent
+from bakeoff.params import Params, parse_params
+from bakeoff.stages.files import write_text
+from bakeoff.stages.prepared import Prepared, load_prepared
+from bakeoff.stages.selection import SELECTION_METRIC
+from bakeoff.stages.training import validation_scores
+
+CURVES = ROOT / "benchmarks/settings/curves"
+LENGTH = 20
+console = Console(stderr=True, highlight=False)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What is drawn.
+
+    Attributes:
+        title: heading.
+        benchmark: key of BENCHMARKS.
+        contender: section of params.yaml.
+        why: sentences for the reader.
+        settings: what differs in each point; an empty one is the contender as benchmarked.
+        users: validation users that are asked about, a seeded sample; 0: all.
+        choose: whether validation chooses the epoch.
+    """
+
+    title: str
+    benchmark: str
+    contender: str
+    why: str
+    settings: Sequence[Mapping[str, Any]]
+    users: int
+    choose: bool
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one setting reached: metric → mean over users, epochs of the fit, and what the fit took."""
+
+    scores: Mapping[str, float]
+    epochs: int
+    wall: float
+    cpu: float
+
+
+def read_curve(path: Path) -> Curve:
+    """A file of CURVES.
+
+    Raises:
+        ValueError: names what is missing or unknown.
+    """
+    values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    needed = {"title", "benchmark", "contender", "why", "settings"}
+    wrong = (needed - set(values)) | (set(values) - needed - {"users", "epochs"})
+    if wrong or values["benchmark"] not in BENCHMARKS or values.get("epochs", "best") not in ("best", "last"):
+        raise ValueError(f"{path}: {', '.join(sorted(wrong)) or 'benchmark or epochs'} is missing or unknown.")
+    return Curve(
+        **{name: values[name] for name in needed},
+        users=values.get("users", 0),
+        choose=values.get("epochs", "best") == "best",
+    )
+
+
+def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"a.b": 1}` → `{"a": {"b": 1}}`."""
+    made: dict[str, Any] = {}
+    for name, value in dotted.items():
+        *above, last = name.split(".")
+        inner = made
+        for part in above:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return made
+
+
+class Judge:
+    """Asks about validation users, with train as what is known of them."""
+
+    def __init__(self, prepared: Prepared, metrics: Sequence[str], users: int) -> None:
+        """Draw the users, if not all are asked about."""
+        found = np.flatnonzero(prepared.valid.lengths)
+        if users:
+            found = np.sort(np.random.default_rng(1).permutation(found)[:users])
+        self.rows, self._metrics = found, metrics
+        self._queries, self._truth = prepared.queries(prepared.train, found), prepared.valid.take(found)
+
+    def score(self, encoder: Encoder) -> dict[str, float]:
+        """Mean of each metric."""
+        lists = rank(EncoderRetriever(encoder), self._queries, self._queries.histories, self._truth, LENGTH, 1024)
+        found = accuracy_per_user(lists, self._truth, (10, LENGTH))
+        return {metric: float(np.mean(found[metric])) for metric in self._metrics}
+
+
+def points(curve: Curve, split: Split, values: Mapping[str, Any]) -> Iterator[tuple[str, Point]]:
+    """What each setting reaches, one after another."""
+    prepared = load_prepared(split.workspace)
+    judge = Judge(prepared, BENCHMARKS[curve.benchmark].metrics, curve.users)
+    for setting in curve.settings:
+        contender = next((name for name in setting if isinstance(setting[name], Mapping)), curve.contender)
+        changed = setting.get(contender, setting)
+        overrides = {contender: nested(changed)} if changed else {}  # an empty mapping would replace all of it
+        params = parse_params(with_overrides(values, overrides), "the curve's settings")
+        label = ", ".join(f"`{name}` {_shown(value)}" for name, value in changed.items()) or "as benchmarked"
+        point = fit(contender, params, prepared, judge, curve.choose)
+        console.print(f"{contender} {label}: {point}", markup=False)
+        yield (label if contender == curve.contender else f"{contender.upper()}: {label}"), point
+
+
+def fit(contender: str, params: Params, prepared: Prepared, judge: Judge, choose: bool) -> Point:
+    """Choose the epoch, fit anew for as many, and ask."""
+    if contender == "ease":
+        begun, cpu = time.perf_counter(), time.process_time()
+        encoder: Encoder = ease.fit(prepared.train, prepared.num_items, params.ease)
+        return Point(judge.score(encoder), 1, time.perf_counter() - begun, time.process_time() - cpu)
+    task, epochs = Task(contender, params, prepared), getattr(params, contender).max_epochs
+    if choose:
+        validate = validation_scores(prepared, judge.rows)
+        epochs = choose_epoch(task.trainer(prepared.train), validate, SELECTION_METRIC, epochs, silent).epoch
+    begun, cpu = time.perf_counter(), time.process_time()
+    trainer = task.trainer(prepared.train)
+    refit(trainer, epochs, silent)
+    wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
+    return Point(judge.score(trainer.encoder()), epochs, wall, cpu)
+
+
+def section(curve: Curve, found: Sequence[tuple[str, Point]]) -> str:
+    """The curve as a table, the best of each metric bold."""
+    metrics = list(found[0][1].scores)
+    best = {metric: max(point.scores[metric] for _, point in found) for metric in metrics}
+    lines = [
+        f"## {curve.title}\n",
+        f"{curve.why.strip()}\n",
+        f"| setting | {' | '.join(metrics)} | epochs | fit, s | CPU, s |",
+        f"|---|{'---|' * len(metrics)}--:|--:|--:|",
+    ]
+    for label, point in found:
+        cells = [f"**{value:.4f}**" if value == best[name] else f"{value:.4f}" for name, value in point.scores.items()]
+        lines.append(f"| {label} | {' | '.join(cells)} | {point.epochs} | {point.wall:.1f} | {point.cpu:.1f} |")
+    asked = f" {curve.users:,} of its users were asked about, a seeded sample." if curve.users else ""
+    epoch = "the epoch that validation chose" if curve.choose else "all its epochs"
+    notes = f"{BENCHMARKS[curve.benchmark].title}, validation; each fitted on train with {epoch}.{asked}"
+    return "\n".join([*lines, "", notes, ""])
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+def main() -> None:
+    """Print the sections; with --write, each into its place of a page."""
+    arguments = _arguments()
+    for name in arguments.curves:
+        curve = read_curve(CURVES / f"{name}.yaml")
+        benchmark = BENCHMARKS[curve.benchmark]
+        split = make_split(benchmark, arguments.data, arguments.scratch / benchmark.name)
+        text = section(curve, list(points(curve, split, settings_of(benchmark))))
+        made = f"Made by `python benchmarks/curve.py {name} --data DIR`."
+        print(f"{text}{made}\n")
+        if arguments.write:
+            write_text(arguments.write / f"{name}.md", f"{text[1:]}{made}\n")
+
+
+def _arguments() -> argparse.Namespace:
+    known = sorted(path.stem for path in CURVES.glob("*.yaml"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("curves", nargs="+", choices=known, metavar="CURVE", help=f"of {', '.join(known)}")
+    raw = os.environ.get("BAKEOFF_BENCH_DATA")
+    parser.add_argument("--data", type=Path, default=raw and Path(raw), help="folder of raw data, as for make bench")
+    parser.add_argument("--scratch", type=Path, default=ROOT / "artifacts/bench", help="where splits are made")
+    parser.add_argument("--write", type=Path, help="folder for a page of each")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
