@@ -19,6 +19,9 @@ from versions import compared, version
 from bakeoff.drift.distributions import Feature
 from bakeoff.drift.findings import Drift, Finding
 from bakeoff.errors import BakeoffError
+from bakeoff.promotion import sheet
+from bakeoff.promotion.decision import Decision, Outcome, Side
+from bakeoff.promotion.gate import Guardrail, Primary
 from bakeoff.report import drift_sheet, revision_sheet, study_sheet
 from bakeoff.report.markdown_tables import code
 from bakeoff.report.provenance import read_data_hash
@@ -201,6 +204,25 @@ def test_a_picture_of_drift_is_only_a_picture(drift: Drift) -> None:
     svg = drift_sheet.picture(drift, EVENTS)
     is_picture(svg)
     assert "var(--none)" in svg  # a value that looks like a colour of the page
+
+
+@pytest.fixture(scope="module")
+def decision() -> Decision:
+    """A person's reason, a revision's name and hashes are text from elsewhere."""
+    rail = Guardrail("new_user_loss", 0.1, 0.2, 0.1, 0.05, False, MARKUP)
+    primary = Primary("ndcg@10", 0.2, 0.2, 0.0, -0.01, 0.01, 0.5, 90, 0.0, 0.95)
+    champion = Side("mf", MARKUP, MARKUP, MARKUP, MARKUP, 10)
+    challenger = Side("softmax", MARKUP, data_md5=MARKUP)
+    return Decision(Outcome.HOLD, challenger, champion, primary, [rail], [MARKUP, MARKUP])
+
+
+def test_a_hostile_decision_is_shown_and_does_not_run(browser: Browser, tmp_path: Path, decision: Decision) -> None:
+    (tmp_path / "decision.html").write_text(sheet.html(decision), encoding="utf-8")
+    shown_only(browser, tmp_path / "decision.html")
+
+
+def test_markdown_of_a_decision_holds_no_live_markup(decision: Decision) -> None:
+    is_plain(sheet.markdown(decision))
 
 
 def shown_only(browser: Browser, file: Path) -> None:
