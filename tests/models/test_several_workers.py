@@ -24,15 +24,15 @@ TWO = settings(divide_items_from=1)
 """Each has half of the items' vectors."""
 
 
-def read(workspace):
+def read(workspace, model="softmax"):
     """What a training left."""
-    folder = workspace.model("softmax")
+    folder = workspace.model(model)
     checkpoint = str(folder / "saved_model/variables/variables")
     names = [name for name, _ in tf.train.list_variables(checkpoint)]
     arrays = {name: np.asarray(tf.train.load_variable(checkpoint, name)) for name in names}
     return SimpleNamespace(
         training=json.loads((folder / "training.json").read_text()),
-        cost=json.loads(workspace.cost("train_softmax").read_text()),
+        cost=json.loads(workspace.cost(f"train_{model}").read_text()),
         weights={name: array for name, array in arrays.items() if array.dtype == np.float32},
     )
 
@@ -54,11 +54,34 @@ def two(tmp_path_factory):
     with pytest.raises(BakeoffError) as caught:
         workers.run_here(TWO, workspace, "softmax", dying_worker.serve_and_die)
     [checkpoint] = (workspace.root / ".bakeoff/checkpoints/softmax").iterdir()
-    with np.load(checkpoint) as stored:
-        standing = json.loads(stored["meta"].tobytes())
+    standing = mark(checkpoint)
     left = (workspace.root / "models").exists()
     workers.run(TWO, workspace, "softmax")
     return SimpleNamespace(**vars(read(workspace)), said=str(caught.value), standing=standing, left_a_model=left)
+
+
+def mark(checkpoint):
+    """What a checkpoint says, with a mark on its first epoch: who starts over does not come by it."""
+    with np.load(checkpoint) as stored:
+        arrays = dict(stored)
+    standing = json.loads(arrays["meta"].tobytes())
+    standing["selection"][0]["mark"] = "of the checkpoint"
+    arrays["meta"] = np.frombuffer(json.dumps(standing).encode(), np.uint8)
+    with checkpoint.open("wb") as file:
+        np.savez(file, **arrays)
+    return standing
+
+
+@pytest.fixture(scope="module")
+def towers(tmp_path_factory):
+    """What one process learns of items and their features, and what two do."""
+    found = []
+    for params in (town_split.PARAMS, settings()):
+        workspace = Workspace(tmp_path_factory.mktemp("towers"))
+        town_split.write(workspace, groups=True)
+        workers.run(params, workspace, "two_tower")
+        found.append(read(workspace, "two_tower"))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +105,7 @@ def test_the_next_run_goes_on_where_the_last_checkpoint_stands(two):
     done = dying_worker.DIES_IN_EPOCH - 1
     assert len(two.standing["selection"]) == done
     assert two.training["curve"][:done] == two.standing["selection"]
+    assert two.training["curve"][0]["mark"] == "of the checkpoint"
 
 
 @pytest.mark.parametrize("items", ["divided", "whole"])
@@ -92,6 +116,16 @@ def test_two_workers_have_the_losses_of_one_process(one, two, alike, items):
         assert losses[1] == pytest.approx(losses[0], abs=1e-4), part
     assert len(one.training["curve"]) == town_split.PARAMS.softmax.max_epochs
     assert one.training["selected_epoch"] == two.training["selected_epoch"]
+
+
+def test_two_workers_learn_two_towers_as_one_process_does(towers):
+    one, two = towers
+    losses = [[row["loss"] for row in each.training["curve"]] for each in (one, two)]
+    assert len(losses[0]) == town_split.PARAMS.two_tower.max_epochs
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+    assert list(one.weights) == list(two.weights)
+    for name, array in one.weights.items():
+        np.testing.assert_allclose(two.weights[name], array, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize("items", ["divided", "whole"])
