@@ -14,6 +14,7 @@ from pydantic import DirectoryPath, Field
 from bakeoff.errors import BakeoffError
 from child import ChildError
 from dvc_experiments import check_overrides, run_experiment
+from logs import structured_log
 from pipeline import Seconds
 from publish import difference_rows, publish_experiment
 
@@ -37,13 +38,14 @@ def experiment(
     """
     name = name or str(flow_run.name)
     log = get_run_logger().info
-    try:
-        check_overrides(overrides, workspace)
-        differences = run_experiment(overrides, name, workspace, log=log, timeout=timeout_seconds)
-    except BakeoffError as error:
-        return Failed(message=str(error), data=error)
-    except ChildError as error:
-        return Failed(message=f"DVC {error.reason}", data=error)
+    with structured_log(workspace, str(flow_run.name)):
+        try:
+            check_overrides(overrides, workspace)
+            differences = run_experiment(overrides, name, workspace, log=log, timeout=timeout_seconds)
+        except BakeoffError as error:
+            return Failed(message=str(error), data=error)
+        except ChildError as error:
+            return Failed(message=f"DVC {error.reason}", data=error)
     publish_experiment(difference_rows(differences), name)
     return Completed(message=f"Experiment {name}: `dvc exp show` lists it, `dvc exp apply {name}` takes it over.")
 

@@ -10,12 +10,14 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 from pydantic import DirectoryPath
 
 from child import ChildError, Log, run_child
 from dvc_stages import only_run
+from logs import structured_log
 from pipeline import end_command
 from secret import read_secret
 
@@ -138,7 +140,7 @@ def ingest(
         append: Whether the queries bring new rows only, or all.
         database: Name of the Secret block.
     """
-    with only_run(workspace, get_run_logger().info):
+    with structured_log(workspace, str(flow_run.name)), only_run(workspace, get_run_logger().info):
         try:
             ingested = take_in(workspace, Source(inbox, queries, append, database))
         except ChildError as error:

@@ -5,6 +5,7 @@ import io
 import os
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hostile_texts import FEATURE, MARKUP, SHELL
 from hypothesis import given, settings
@@ -14,12 +15,13 @@ from bakeoff.datasets.own import read_directory
 from bakeoff.datasets.tables import csv_blocks
 from bakeoff.errors import BakeoffError
 from bakeoff.params import ColumnParams, DataParams, parse_params
-from bakeoff.stages import fetch
+from bakeoff.stages import fetch, validate
 from bakeoff.stages.files import replaced, write_text
 from bakeoff.validation.reader import read_csv
 from bakeoff.workspace import Workspace
 
 PAIRS = "user_id,item_id\nu,i\n"
+PLAIN = parse_params({"data": {"user_features": {}, "item_features": {}, "columns": {"rating": None, "title": None}}})
 DATA = DataParams(dataset="x", columns=ColumnParams(timestamp=None, title=None))
 
 
@@ -72,6 +74,30 @@ def test_a_file_that_a_link_leads_to_is_read_and_never_written(
     assert (workspace.data / "users.csv").read_text() == "user_id\nu\nv\n"
     assert not (workspace.data / "users.csv").is_symlink()
     assert elsewhere.read_text() == "user_id\nu\nv\n"
+
+
+def test_a_link_in_the_data_directory_is_read_and_never_written(workspace: Workspace, tmp_path: Path) -> None:
+    """DVC itself puts links there, where `cache.type` says so."""
+    workspace.data.mkdir()
+    stored = tmp_path / "cache"
+    stored.write_text("user_id,item_id,timestamp\n" + "".join(f"u,{item},{item}\n" for item in range(1, 9)))
+    (workspace.data / "interactions.csv").symlink_to(stored)
+    (workspace.data / "users.csv").write_text("user_id\nu\n")
+    (workspace.data / "items.csv").write_text("item_id,title\n" + "".join(f"{item},x\n" for item in range(1, 9)))
+    before = stored.read_bytes()
+    validate.run(PLAIN, workspace)
+    assert pq.read_metadata(workspace.validated / "interactions.parquet").num_rows == 8
+    assert stored.read_bytes() == before
+
+
+@pytest.mark.parametrize("leads_to", ["/dev/zero", "/"])
+def test_a_link_in_the_data_directory_to_what_is_no_file_is_not_followed(workspace: Workspace, leads_to: str) -> None:
+    workspace.data.mkdir()
+    (workspace.data / "users.csv").symlink_to(leads_to)
+    (workspace.data / "items.csv").write_text("item_id\n1\n")
+    (workspace.data / "interactions.csv").write_text("user_id,item_id,timestamp\nu,1,1\n")
+    with pytest.raises(BakeoffError, match=r"users\.csv cannot be read: it is not a regular file"):
+        validate.run(PLAIN, workspace)
 
 
 @pytest.mark.parametrize("name", ["report.md", ".report.md.part"])

@@ -36,8 +36,8 @@ class LocalStack:
         given: environment variables that flows get, with secrets in them.
     """
 
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self.given = given
+    def __init__(self, given: Mapping[str, str] | None = None) -> None:
+        self.given = given or {}
         self.home = Path(tempfile.mkdtemp(prefix="stack-")).resolve()
         self.home.chmod(0o755)  # PostgreSQL runs as another user, who must get through
         with socket.socket() as probe:
@@ -154,11 +154,11 @@ class LocalStack:
 
 
 @contextmanager
-def local_stack(given: Mapping[str, str]) -> Iterator[LocalStack]:
+def local_stack(*options: str, given: Mapping[str, str] | None = None) -> Iterator[LocalStack]:
     """A stack from up to down and removal."""
     stack = LocalStack(given)
     try:
-        stack.up()
+        stack.up(*options)
         yield stack
     finally:
         stack.down()

@@ -65,13 +65,26 @@ def test_volumes_are_declared_and_ports_are_this_machines_alone() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_secrets_come_from_a_file_that_git_does_not_take() -> None:
+SECRETS = {
+    "secrets.env": {"POSTGRES_PASSWORD", "PREFECT_SERVER_DATABASE_CONNECTION_URL"},
+    "worker.env": {"BAKEOFF_DATABASE_URL", "BAKEOFF_NOTIFY"},
+}
+
+
+@pytest.mark.parametrize("file", SECRETS)
+def test_secrets_come_from_a_file_that_git_does_not_take(file: str) -> None:
     text = (DEPLOY / "docker-compose.yml").read_text()
-    names = re.findall(r"^#? ?([A-Z_]+)=", (DEPLOY / "secrets.env.example").read_text(), re.MULTILINE)
-    assert {"POSTGRES_PASSWORD", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "BAKEOFF_DATABASE_URL"} <= set(names)
+    names = re.findall(r"^#? ?([A-Z_]+)=", (DEPLOY / f"{file}.example").read_text(), re.MULTILINE)
+    assert set(names) == SECRETS[file]
     assert not re.search(rf"({'|'.join(names)})\s*[:=]", text)
-    assert "secrets.env" in (DEPLOY / ".gitignore").read_text().split()
-    assert "deploy/secrets.env" in (DEPLOY / "Dockerfile.dockerignore").read_text().split()
+    assert file in (DEPLOY / ".gitignore").read_text().split()
+    assert f"deploy/{file}" in (DEPLOY / "Dockerfile.dockerignore").read_text().split()
+
+
+def test_whoever_runs_stages_is_not_given_the_password_of_the_servers_database() -> None:
+    given = {name: service.get("env_file", []) for name, service in compose()["services"].items()}
+    assert given["worker"] == ["worker.env"]
+    assert {name for name, files in given.items() if "secrets.env" in files} == {"postgresql", "server"}
 
 
 def test_versions_are_those_of_the_lock() -> None:

@@ -48,7 +48,7 @@ def people() -> Iterator[Listener]:
 
 @pytest.fixture(scope="module")
 def stack(shop: Shop, people: Listener) -> Iterator[LocalStack]:
-    with local_stack({"BAKEOFF_DATABASE_URL": shop.url, "BAKEOFF_NOTIFY": people.address}) as stack:
+    with local_stack(given={"BAKEOFF_DATABASE_URL": shop.url, "BAKEOFF_NOTIFY": people.address}) as stack:
         yield stack
 
 
@@ -278,3 +278,13 @@ def test_down_leaves_no_process_and_no_listener_and_up_brings_the_history_back(s
     (stack.home / "postgresql/data/postmaster.pid").write_text(f"{os.getpid()}\n")
     stack.up()
     assert stack.ask("flow_runs/count") == runs
+
+
+def test_without_postgresql_a_run_ends_well_too(tmp_path: Path) -> None:
+    project = Held(tmp_path / "workspace")
+    project.let_go()
+    with local_stack("--database", "sqlite") as small:
+        assert "history in SQLite" in small.call("status").stdout
+        state = small.ended(small.submit(project.root))["state"]
+        assert state["message"] == "2 stages: 2 ran, 0 unchanged, 0 cached."
+        assert not any("postgres" in process.name() for process in small.processes())
