@@ -80,7 +80,7 @@ def test_a_link_in_the_data_directory_is_read_and_never_written(workspace: Works
     """DVC itself puts links there, where `cache.type` says so."""
     workspace.data.mkdir()
     stored = tmp_path / "cache"
-    stored.write_text("user_id,item_id,timestamp\n" + "".join(f"u,{item},{item}\n" for item in range(1, 9)))
+    stored.write_text("user_id,item_id,timestamp\n" + "".join(f"u,{item},{10**9 + item}\n" for item in range(1, 9)))
     (workspace.data / "interactions.csv").symlink_to(stored)
     (workspace.data / "users.csv").write_text("user_id\nu\n")
     (workspace.data / "items.csv").write_text("item_id,title\n" + "".join(f"{item},x\n" for item in range(1, 9)))
