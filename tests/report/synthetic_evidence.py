@@ -98,6 +98,9 @@ def folding() -> list[dict[str, Any]]:
         settings = {} if base else {"softmax.negatives.sampler": name}
         found = {"folding": amount, "spurious@10": 2 * amount}
         rows.append(variant(name, "softmax", name, 0.3, base=base, settings=settings, folding=found))
+    for model, mean in (("popularity", 0.12), ("ease", 0.25)):
+        found = {"folding": 0.2, "spurious@10": 0.1}
+        rows.append(variant(f"{model}-shipped", model, "as shipped", mean, base=True, folding=found))
     return rows
 
 
@@ -208,7 +211,14 @@ def write_planted(root: Path) -> None:
 
 
 def write_rerank(root: Path, users: list[str]) -> None:
-    levels = {"mf": 0.26, "softmax": 0.3, "mf→softmax@100": 0.3, "mf→softmax@500": 0.3}
+    levels = {
+        "mf": 0.26,
+        "softmax": 0.3,
+        "popularity": 0.12,
+        "ease": 0.25,
+        "mf→softmax@100": 0.3,
+        "mf→softmax@500": 0.3,
+    }
     frames, systems = [], []
     for system, level in levels.items():
         metrics = _metrics(level, len(users))

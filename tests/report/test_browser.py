@@ -172,6 +172,12 @@ def test_the_contents_follow_the_reader(view: Opened):
         expect(view.page.locator(".contents a[aria-current]")).to_have_attribute("href", f"#{key}", timeout=PATIENCE)
 
 
+def test_above_the_first_section_it_is_the_current_one(view: Opened):
+    view.page.evaluate("scrollTo(0, 0)")
+    first = view.page.locator(f".contents a[href='#{next(iter(SECTIONS))}']")
+    expect(first).to_have_attribute("aria-current", "true", timeout=PATIENCE)
+
+
 def test_the_current_entry_of_the_contents_can_be_seen(view: Opened):
     view.page.evaluate("id => document.getElementById(id).scrollIntoView()", [*SECTIONS][-1])
     entry = view.page.locator(f".contents a[href='#{[*SECTIONS][-1]}'][aria-current]")

@@ -100,6 +100,9 @@ def test_every_model_is_in_every_chart_that_compares_all(figures: dict[str, Figu
     for key in ("accuracy", "slices", "new-users", "profile", "order", "by-item", "by-user", "sampled", "serving"):
         text = json.dumps(figures[key].spec)
         assert all(f"var(--{name})" in text for name in NOISE), key
+    for key in ("folding-own", "new-items", "scorer"):
+        text = json.dumps(figures[key].spec)
+        assert all(f"var(--{name})" in text for name in ("popularity", "ease", "mf", "softmax")), key
 
 
 def test_every_chart_has_a_sentence_an_alternative_and_a_table(figures: dict[str, Figure]):

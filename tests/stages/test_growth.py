@@ -46,15 +46,15 @@ def found(workspace, monkeypatch):
 
 def test_every_share_and_catalogue_is_measured(found):
     assert [(size["model"], size["share"]) for size in found["sizes"]] == [
-        (model, share) for model in ("mf", "softmax") for share in (0.25, 0.5, 1.0)
+        (model, share) for model in ("popularity", "ease", "mf", "softmax") for share in (0.25, 0.5, 1.0)
     ]
     # of 14 warm users; each has three train events and one valid event
     assert [size["users"] for size in found["sizes"][:3]] == [4, 7, 14]
     assert [size["events"] for size in found["sizes"][:3]] == [16, 28, 56]
     assert {size["items"] for size in found["sizes"]} == {12}
     assert all(size[cost] > 0 for size in found["sizes"] for cost in growth.COSTS.values())
-    # as many epochs as validation chose; a model that is not trained yet gets the default
-    assert [size["epochs"] for size in found["sizes"]] == [3] * 3 + [growth.DEFAULT_EPOCHS] * 3
+    # as many epochs as validation chose; a model that is not trained yet gets the default, one without epochs one
+    assert [size["epochs"] for size in found["sizes"]] == [1] * 6 + [3] * 3 + [growth.DEFAULT_EPOCHS] * 3
     assert set(found["exponents"]["mf"]) == {"wall", "cpu", "memory", "epoch"}
     assert found["exponents"]["mf"]["wall"]["low"] < found["exponents"]["mf"]["wall"]["high"]
     assert [row["items"] for row in found["catalogues"]] == [200, 400]
@@ -80,7 +80,7 @@ def test_a_skipped_contender_is_left_out(workspace, monkeypatch):
     say(workspace, "softmax", skipped="Too large.")
     growth.run(PARAMS, workspace)
     found = json.loads(workspace.cost("growth").read_text(encoding="utf-8"))
-    assert {size["model"] for size in found["sizes"]} == {"mf"}
+    assert {size["model"] for size in found["sizes"]} == {"popularity", "ease", "mf"}
     assert found["exponents"]["softmax"] == dict.fromkeys(growth.COSTS)
     assert found["catalogues"] == []
 

@@ -9,6 +9,7 @@ from bakeoff.stages import planted
 from bakeoff.workspace import Workspace
 
 SHOWN = ("mf-0", "mf-1", "softmax-own-group", "softmax-in-batch")
+REFERENCES = ("popularity", "ease")
 TOWN = PlantedParams(groups=4, users_per_group=100, items_per_group=80, events_per_user=20)
 TINY = PlantedParams(groups=2, users_per_group=12, items_per_group=10, events_per_user=6)
 
@@ -63,15 +64,21 @@ def test_the_summary_says_what_was_built_and_which_setting_is_the_shipped_one(wr
     assert (summary["groups"], summary["users"], summary["items"], summary["noise"]) == (4, 400, 320, 0.0)
     assert summary["sentence"]
     assert summary["calibration"]
-    assert [name for name, row in rows.items() if row["base"]] == ["mf-1", "softmax-in-batch"]
-    assert [row["unobserved_weight"] for row in rows.values()] == [0.0, 1.0, None, None]
+    assert [name for name, row in rows.items() if row["base"]] == ["mf-1", "softmax-in-batch", *REFERENCES]
+    assert [row["unobserved_weight"] for row in rows.values()] == [0.0, 1.0, None, None, None, None]
+
+
+def test_popularity_knows_no_groups_and_ease_does(rows):
+    assert rows["popularity"]["off_group@10"] > 0.6  # three items of four are of other groups
+    assert rows["ease"]["off_group@10"] < 0.05
+    assert rows["ease"]["recall@10"] > 2 * rows["popularity"]["recall@10"]
 
 
 def test_every_item_has_a_place_in_the_picture_of_every_variant(written):
     items = pd.read_parquet(written / "items.parquet")
     assert items.columns.tolist() == ["variant", "item_id", "group", "x", "y"]
     assert items.dtypes[["group", "x", "y"]].astype(str).tolist() == ["int32", "float32", "float32"]
-    assert items.groupby("variant", sort=False).size().to_dict() == dict.fromkeys(SHOWN, 320)
+    assert items.groupby("variant", sort=False).size().to_dict() == dict.fromkeys((*SHOWN, *REFERENCES), 320)
     assert items.groupby("variant")["group"].nunique().eq(4).all()
 
 

@@ -46,7 +46,8 @@ def run(workspace, mf=UP, softmax=-UP, sizes=(3, 6), max_users=100, **evaluate):
             "evaluate": params.evaluate.model_copy(update=evaluate),
         }
     )
-    rerank.run(params, workspace, load=lambda path: Same({"mf": mf, "softmax": softmax}[path.name]))
+    scores = {"mf": mf, "softmax": softmax, "popularity": UP, "ease": -UP}
+    rerank.run(params, workspace, load=lambda path: Same(scores[path.name]))
 
 
 def notes(workspace):
@@ -139,6 +140,16 @@ def test_a_scorer_to_which_all_are_equal_ranks_hits_last(workspace):
     run(workspace, softmax=np.zeros(NUM_ITEMS), sizes=(6,))
     # The test item is one of at least 5 candidates that tie, or none of them: never among the first two.
     assert by_system(workspace)["mf→softmax@6"]["metrics"]["hit_rate@2"] == 0
+
+
+def test_lists_of_popularity_and_ease_stand_beside_them_where_they_were_trained(workspace):
+    workspace.model("popularity").mkdir(parents=True)
+    workspace.model("ease").mkdir()
+    (workspace.model("ease") / "training.json").write_text('{"skipped": "Too large."}', encoding="utf-8")
+    run(workspace, sizes=(6,))
+    assert list(by_system(workspace)) == ["mf", "softmax", "popularity", "mf→softmax@6"]
+    popularity, mf = (by_system(workspace)[name] for name in ("popularity", "mf"))
+    assert (popularity["metrics"], popularity["candidates"]) == (mf["metrics"], None)
 
 
 @pytest.mark.parametrize("model", ["mf", "softmax"])

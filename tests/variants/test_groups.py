@@ -98,6 +98,14 @@ def test_folding_has_the_shipped_weight_among_those_of_unobserved_pairs():
     assert [each.params(group.params).mf.unobserved_weight for each in of_mf] == [0.0, 0.5, 10.0]
 
 
+def test_folding_has_popularity_and_ease_beside_the_contenders_where_ease_fits():
+    group = made("folding", Data(True, True, 100, 20.0))
+    assert [(each.model, each.base) for each in group.variants[-2:]] == [("popularity", True), ("ease", True)]
+    large = made("folding", Data(True, True, 100, 20.0), ease={"max_items": 99})
+    assert "ease" not in [each.model for each in large.variants]
+    assert large.left_out == {"ease": "100 items are more than ease.max_items = 99."}
+
+
 def test_the_ridge_of_the_mean_user_is_held_when_the_weight_changes():
     # λ_u = λ (events + α₀ n)^ν: 0.01 · (20 + 0.5 · 100) = 0.7 = λ · (20 + 10 · 100)
     mf = {"unobserved_weight": 0.5, "regularization": 0.01, "regularization_exponent": 1.0}

@@ -47,8 +47,8 @@
   let current = null;
   const follow = () => {
     const line = innerHeight / 5;
-    const reached = sections.findLast((section) => section.getBoundingClientRect().top <= line);
-    if (!reached || reached === current) return;
+    const reached = sections.findLast((section) => section.getBoundingClientRect().top <= line) ?? sections[0];
+    if (reached === current) return;
     links.get(current?.id)?.removeAttribute("aria-current");
     current = reached;
     const link = links.get(current.id);

@@ -94,6 +94,7 @@ def notes(measured: Measured) -> dict[str, list[str]]:
         "folding": [
             *([planted.reason] if isinstance(planted, Skipped) else [_text(planted.notes, n) for n in PLANTED_NOTES]),
             _said(measured.group("folding")),
+            *_left_out(measured.group("folding")),
         ],
         "depth": [_said(measured.group("depth"))],
         "scorer": [measured.rerank.reason if isinstance(measured.rerank, Skipped) else measured.rerank.sentence],

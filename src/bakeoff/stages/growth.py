@@ -16,6 +16,8 @@ from bakeoff.stages.skipped import why_skipped
 from bakeoff.workspace import Workspace
 
 CONTENDERS = ("mf", "softmax")
+BASELINES = ("popularity", "ease")
+"""Which learn all at once: one epoch."""
 
 DEFAULT_EPOCHS = 4
 """Of a model that is not trained yet."""
@@ -31,7 +33,7 @@ such as tracing, and a busy machine distorts it less."""
 
 
 def run(params: Params, workspace: Workspace) -> None:
-    """Train both contenders on shares of the users, and time steps on made catalogues; write growth.json.
+    """Train contenders and baselines on shares of the users, and time steps on made catalogues; write growth.json.
 
     Every fit is a process of its own, one at a time, so that CPU time and memory are that size's alone. Reads
     artifacts/split and what models/<name>/training.json says about epochs; writes artifacts/cost/growth.json.
@@ -43,7 +45,7 @@ def run(params: Params, workspace: Workspace) -> None:
         if len(load_prepared(workspace).train.items) == 0:
             raise BakeoffError("The train part has no event: lower split.test_share or split.new_user_share.")
         sizes, catalogues = [], []
-        for model in (name for name in CONTENDERS if why_skipped(workspace, name) is None):
+        for model in (name for name in (*BASELINES, *CONTENDERS) if why_skipped(workspace, name) is None):
             for share in sorted(set(params.evidence.growth_shares)):
                 task = ShareTask(workspace.root, params, model, share, _epochs(workspace, model))
                 tasks: list[Callable[[], Any]] = [task]
@@ -53,13 +55,16 @@ def run(params: Params, workspace: Workspace) -> None:
                 sizes.append(size)
                 catalogues += [row for rows in others for row in rows]
                 _print_size(size)
-        exponents = {name: _exponents([size for size in sizes if size["model"] == name]) for name in CONTENDERS}
+        measured = (*BASELINES, *CONTENDERS)
+        exponents = {name: _exponents([size for size in sizes if size["model"] == name]) for name in measured}
         cost.note(sizes=sizes, exponents=exponents, catalogues=catalogues)
     _print_summary(exponents, catalogues)
 
 
 def _epochs(workspace: Workspace, model: str) -> int:
     """Those that training chose on validation."""
+    if model in BASELINES:
+        return 1
     path = workspace.model(model) / "training.json"
     if not path.exists():
         return DEFAULT_EPOCHS

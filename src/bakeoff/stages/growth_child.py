@@ -48,7 +48,7 @@ class ShareTask:
         prepared = load_prepared(Workspace(self.root))
         users = users_of_share(prepared, self.share, self.params.seed)
         queries = prepared.queries(prepared.known(), users)
-        build = {"mf": _build_mf, "softmax": _build_softmax}[self.model](prepared, queries, self.params)
+        build = BUILDS[self.model](prepared, queries, self.params)
         return {
             "model": self.model,
             "share": self.share,
@@ -149,6 +149,31 @@ def _build_softmax(prepared: Prepared, queries: Queries, params: Params) -> Call
 
     seed_everything(params.seed)
     return lambda: build(prepared, queries, params)
+
+
+@dataclass(frozen=True)
+class _AtOnce:
+    """A model without epochs."""
+
+    learn: Callable[[], object]
+
+    def run_epoch(self) -> float:
+        """All of it."""
+        self.learn()
+        return 0.0
+
+
+def _build_popularity(prepared: Prepared, queries: Queries, _: Params) -> Callable[[], Fit]:
+    return lambda: _AtOnce(lambda: queries.histories.item_counts(prepared.num_items))
+
+
+def _build_ease(prepared: Prepared, queries: Queries, params: Params) -> Callable[[], Fit]:
+    from bakeoff.models import ease
+
+    return lambda: _AtOnce(lambda: ease.fit(queries.histories, prepared.num_items, params.ease))
+
+
+BUILDS = {"popularity": _build_popularity, "ease": _build_ease, "mf": _build_mf, "softmax": _build_softmax}
 
 
 def _catalogue(items: int, steps: Any, seed: int) -> dict[str, Any]:

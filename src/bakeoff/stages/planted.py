@@ -1,15 +1,18 @@
-"""Stage `planted`: a town with known groups → folding of both contenders, where the truth is known."""
+"""Stage `planted`: a town with known groups → folding of contenders and baselines, where the truth is known."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bakeoff.models.encoder import Encoder
 from bakeoff.params import Params
 from bakeoff.planted.contenders import Planted, planted_contenders
 from bakeoff.planted.generator import Town, build_town
 from bakeoff.planted.measure import CUTOFF, Seen, look, train
+from bakeoff.planted.references import Reference, references
 from bakeoff.stages.cost import measure
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.workspace import Workspace
@@ -21,7 +24,7 @@ CALIBRATION = (
 
 
 def run(params: Params, workspace: Workspace) -> None:
-    """Train both contenders on a planted town and write what is seen of them to artifacts/planted.
+    """Train contenders and baselines on a planted town and write what is seen of them to artifacts/planted.
 
     Args:
         params: `evidence.planted` and `evidence.unobserved_weights`, and what the contenders are built with.
@@ -33,15 +36,22 @@ def run(params: Params, workspace: Workspace) -> None:
     with measure(workspace, "planted"):
         town = build_town(params.evidence.planted, params.seed)
         rows, tables = [], []
-        for contender in planted_contenders(params, town):
-            encoder, epoch = train(contender, town)
+        for trained, encoder, epoch in _trained(params, town):
             seen = look(encoder, town, params.seed)
-            rows.append(_row(contender, seen, epoch))
-            tables.append(_positions(contender, seen, town))
+            rows.append(_row(trained, seen, epoch))
+            tables.append(_positions(trained, seen, town))
             _print(rows[-1])
         with replaced(workspace.planted) as folder:
             write_json(folder / "planted.json", _summary(params, town) | {"variants": rows})
             pq.write_table(pa.concat_tables(tables), folder / "items.parquet")
+
+
+def _trained(params: Params, town: Town) -> Iterator[tuple[Planted | Reference, Encoder, int | None]]:
+    """Each model and its epoch, where it has any."""
+    for contender in planted_contenders(params, town):
+        yield (contender, *train(contender, town))
+    for reference, encoder in references(params, town):
+        yield reference, encoder, None
 
 
 def _summary(params: Params, town: Town) -> dict[str, Any]:
@@ -60,14 +70,15 @@ def _summary(params: Params, town: Town) -> dict[str, Any]:
             f"went through the training code of the comparison, with few dimensions ({planted.groups} for MF, "
             f"{2 * planted.groups} for the softmax DNN), so that groups can get into each other's way, and the same "
             "regularisation for every α₀. Each was trained on the train part alone, to the epoch that validation "
-            "chose. Pictures show item embeddings along their two principal components: items that fall together in "
-            "the space do so in the picture, while groups that touch there may be apart in the space."
+            "chose; popularity and EASE, which have no epochs, stand beside them. Pictures show item embeddings along "
+            "their two principal components: items that fall together in the space do so in the picture, while groups "
+            "that touch there may be apart in the space."
         ),
         "calibration": CALIBRATION,
     }
 
 
-def _row(contender: Planted, seen: Seen, epoch: int) -> dict[str, Any]:
+def _row(contender: Planted | Reference, seen: Seen, epoch: int | None) -> dict[str, Any]:
     return {
         "name": contender.name,
         "model": contender.model,
@@ -82,7 +93,7 @@ def _row(contender: Planted, seen: Seen, epoch: int) -> dict[str, Any]:
     }
 
 
-def _positions(contender: Planted, seen: Seen, town: Town) -> pa.Table:
+def _positions(contender: Planted | Reference, seen: Seen, town: Town) -> pa.Table:
     """One row per item: variant, item_id, group, x, y."""
     return pa.table(
         {

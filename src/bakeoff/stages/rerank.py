@@ -30,6 +30,8 @@ from bakeoff.variants.sample import of_how_many
 from bakeoff.workspace import Workspace
 
 RETRIEVER, SCORER = "mf", "softmax"
+BESIDE = ("popularity", "ease")
+"""Whose own lists stand beside them, where they were trained."""
 
 CUTOFF = 10
 """k of spurious@k."""
@@ -40,12 +42,12 @@ PerUser = Mapping[str, NDArray[np.float64]]
 
 
 def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
-    """Rank MF's candidates by the softmax DNN's scores, beside MF's own order and the softmax DNN alone.
+    """Rank MF's candidates by the softmax DNN's scores, beside MF's own order, the softmax DNN alone and baselines.
 
     Of more than `evidence.max_users` users with test items a seeded sample is asked about.
 
-    Reads artifacts/split and both models; writes artifacts/rerank and artifacts/cost/rerank.json. Where training
-    skipped one of the two, rerank.json says why and is all there is.
+    Reads artifacts/split, both models, popularity and EASE; writes artifacts/rerank and artifacts/cost/rerank.json.
+    Where training skipped one of the two, rerank.json says why and is all there is.
 
     Args:
         params: `evaluate`, `evidence.max_users`, `evidence.rerank_candidates`, `evidence.relatedness_weight`, `mf` and
@@ -65,8 +67,9 @@ def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
             return
         prepared = load_prepared(workspace)
         question = _question(workspace, prepared, params)
-        retriever, scorer = (load_fitting(workspace, model, prepared.items, load) for model in reasons)
-        systems = _systems(params, question, retriever, scorer, prepared.num_items)
+        beside = [m for m in BESIDE if workspace.model(m).exists() and why_skipped(workspace, m) is None]
+        models = {model: load_fitting(workspace, model, prepared.items, load) for model in (*reasons, *beside)}
+        systems = _systems(params, question, models, prepared.num_items)
         relatedness = fit_relatedness(
             question.known, prepared.num_items, params.mf, params.evidence.relatedness_weight, params.seed
         )
@@ -120,18 +123,26 @@ def _sizes(params: Params, num_items: int) -> list[int]:
     return sorted({min(size, num_items) for size in params.evidence.rerank_candidates})
 
 
-def _systems(
-    params: Params, question: _Question, retriever: Retriever, scorer: Retriever, num_items: int
-) -> list[_System]:
+def _systems(params: Params, question: _Question, models: Mapping[str, Retriever], num_items: int) -> list[_System]:
     sizes, settings = _sizes(params, num_items), params.evaluate
-    own, alone = (
-        rank(model, question.queries, question.exclude, question.truth, length, settings.users_per_block)
-        for model, length in ((retriever, max(*sizes, settings.list_length)), (scorer, settings.list_length))
-    )
+    longest = {RETRIEVER: max(*sizes, settings.list_length)}
+    alone = {
+        name: rank(
+            model,
+            question.queries,
+            question.exclude,
+            question.truth,
+            longest.get(name, settings.list_length),
+            settings.users_per_block,
+        )
+        for name, model in models.items()
+    }
+    own = alone[RETRIEVER]
     relevant, num_relevant = accuracy.relevance(own, question.truth), accuracy.num_relevant(question.truth)
-    systems = [_System(RETRIEVER, _first(own, settings.list_length)), _System(SCORER, alone)]
+    systems = [_System(name, _first(lists, settings.list_length)) for name, lists in alone.items()]
     for size in sizes:
-        lists = rerank(scorer, question.queries, _first(own, size), question.truth, settings.users_per_block)
+        first = _first(own, size)
+        lists = rerank(models[SCORER], question.queries, first, question.truth, settings.users_per_block)
         recall = float(accuracy.recall(relevant, num_relevant, size).mean())
         systems.append(_System(f"{RETRIEVER}→{SCORER}@{size}", _first(lists, settings.list_length), size, recall))
     return systems

@@ -175,15 +175,26 @@ def _folding(params: Params, data: Data) -> Group:
         _negatives("mixed", "in-batch + uniform", sampler="mixed", mixture=["in-batch", "uniform"]),
         _negatives("hard", "hard among uniform", sampler="uniform", selection="hard"),
     ]
+    left_out = _too_large(params, data)
+    references = [model for model in ("popularity", "ease") if model not in left_out]
+    beside = [Variant(f"{model}-shipped", model, "as shipped") for model in references]
     return Group(
         FOLDING,
         "MF over weights of the pairs that were not observed, with the ridge λ_u of the mean user held; the softmax "
         "DNN over ways to draw its negatives; all else as shipped. "
         f"{_trained(params, 'softmax')} {TEST_WAS_ASKED}",
         params,
-        with_bases([*weights, *negatives], params),
+        with_bases([*weights, *negatives, *beside], params),
         measures_folding=True,
+        left_out=left_out,
     )
+
+
+def _too_large(params: Params, data: Data) -> dict[str, str]:
+    """EASE, where its matrix of items on items would not fit, and why."""
+    if data.num_items <= params.ease.max_items:
+        return {}
+    return {"ease": f"{data.num_items:,} items are more than ease.max_items = {params.ease.max_items:,}."}
 
 
 def _weighted(mf: MFParams, weight: float, data: Data) -> dict[str, Any]:
@@ -201,9 +212,7 @@ def _weighted(mf: MFParams, weight: float, data: Data) -> dict[str, Any]:
 def _new_items(params: Params, data: Data) -> Group | Skipped:
     if params.evidence.new_item_share == 0:
         return Skipped("evidence.new_item_share is 0, so that no item counts as new: raise it in params.yaml.")
-    left_out = {}
-    if data.num_items > params.ease.max_items:
-        left_out["ease"] = f"{data.num_items:,} items are more than ease.max_items = {params.ease.max_items:,}."
+    left_out = _too_large(params, data)
     if not data.item_features:
         left_out["two_tower"] = "Items have no features to be told by."
     models = ("popularity", "ease", "mf", "softmax", "two_tower")

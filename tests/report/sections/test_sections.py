@@ -123,10 +123,12 @@ def test_systems_are_named_by_what_they_do(summary: Summary):
     assert list(found.systems) == [
         "MF alone",
         "Softmax DNN alone",
+        "Popularity alone",
+        "EASE alone",
         "MF's first 100, re-ranked",
         "MF's first 500, re-ranked",
     ]
-    assert len(scorer.table(found).rows) == 4
+    assert len(scorer.table(found).rows) == 6
 
 
 def test_growth_names_the_exponent_and_the_factor(summary: Summary):

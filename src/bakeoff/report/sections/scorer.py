@@ -12,10 +12,11 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.figure import Figure
 from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.measured import Rerank, Variant, figure
-from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.models import look, model_label
 from bakeoff.report.sections.parts import Named, estimates, or_dash
 from bakeoff.report.series import PALETTE, Style, Styles
 from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.workspace import MODELS
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def figures(found: Scorer) -> list[Figure]:
 
 
 def _styles(labels: Iterable[str]) -> Styles:
-    """The contenders as everywhere; what is made of both in other colours."""
-    known = {f"{model_label(name)} alone": name for name in (MF, SOFTMAX)}
+    """Models as everywhere; what is made of two in other colours."""
+    known = {f"{model_label(name)} alone": name for name in MODELS}
     others = iter([*PALETTE[3:], PALETTE[1]] * len(PALETTE))
     return {
         label: Style(f"var(--{known[label]})", look(known[label]).shape, size=100) if label in known else next(others)
