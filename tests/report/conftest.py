@@ -18,7 +18,7 @@ def params() -> Params:
                 "user_features": {"age": "dense", "gender": "categorical", "occupation": "categorical"},
                 "item_features": {"genres": "tags"},
             },
-            "compare": {"resamples": 500},
+            "compare": {"resamples": 1000},
         }
     )
 

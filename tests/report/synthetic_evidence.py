@@ -139,7 +139,8 @@ def write_variants(
     for entry in entries:
         level = entry.pop("level")
         metrics = _metrics(level, len(users))
-        warm.append(pd.DataFrame({"variant": entry["name"], "user_id": users, "num_test": 3, **metrics}))
+        folds = {name: _spread(value, len(users)) for name, value in (entry["folding"] or {}).items()}
+        warm.append(pd.DataFrame({"variant": entry["name"], "user_id": users, "num_test": 3, **metrics, **folds}))
         entry["metrics"] = {name: float(values.mean()) for name, values in metrics.items()}
         for first in ("0", "1", "5", "all") if new_users else ():
             asked = {"variant": entry["name"], "first_interactions": first, "user_id": new_users, "fallback": False}
@@ -179,6 +180,12 @@ def planted_variant(name: str, model: str, label: str, folding: float, **more: A
     return entry | more
 
 
+def _spread(mean: float, size: int) -> Any:
+    """Values around a mean, which is theirs exactly."""
+    noise = np.random.default_rng(9).normal(0, 0.02 * mean + 1e-4, size)
+    return mean + noise - noise.mean()
+
+
 def write_planted(root: Path) -> None:
     variants = [
         planted_variant("mf-0", "mf", "α₀ = 0", 0.3, unobserved_weight=0.0),
@@ -190,6 +197,12 @@ def write_planted(root: Path) -> None:
     sizes = {"groups": 4, "users": 600, "items": 240, "noise": 0.0}
     words = {"sentence": "Four groups that share nothing.", "calibration": "Scores are mapped to 0 to 1."}
     write_json({**sizes, **words, "variants": variants}, root / "artifacts/planted/planted.json")
+    asked = {name: [entry[name] for entry in variants] for name in ("recall@10", "folding", "off_group@10")}
+    users = pd.DataFrame({"user_id": [f"u{n}" for n in range(600)] * len(variants)})
+    users["variant"] = np.repeat([entry["name"] for entry in variants], 600)
+    for name, values in asked.items():
+        users[name] = np.concatenate([_spread(value, 600) for value in values])
+    users.to_parquet(root / "artifacts/planted/users.parquet", index=False)
     rng = np.random.default_rng(3)
     frames = []
     for entry in variants:

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from bakeoff.evaluation.folding import Calibration
+from bakeoff.evaluation.metrics.measures import means
 from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.variants import measure_folding
-from bakeoff.variants.measure_folding import model_folding
+from bakeoff.variants.measure_folding import model_folding as of_users
 from bakeoff.variants.relatedness import Relatedness
 
 NUM_USERS, NUM_ITEMS = 30, 40
@@ -34,6 +35,10 @@ def asked(histories_per_user=5):
     rows = np.repeat(ROWS, histories_per_user)
     histories = Histories.from_rows(rows, seen.ravel(), np.zeros(seen.size, np.int64), NUM_USERS)
     return Queries(histories, ROWS[:, np.newaxis].astype(np.float32), np.zeros((NUM_USERS, 0), np.int32))
+
+
+def model_folding(*arguments, **options):
+    return means(of_users(*arguments, **options))
 
 
 def test_a_model_that_scores_by_group_does_not_fold():

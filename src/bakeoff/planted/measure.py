@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.folding import calibrate, folding, off_group_at_k
-from bakeoff.evaluation.metrics.measures import accuracy_per_user, means
+from bakeoff.evaluation.folding import calibrate, folding_per_user, off_group_at_k
+from bakeoff.evaluation.metrics.measures import accuracy_per_user
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.encoder import Encoder, EncoderRetriever
 from bakeoff.models.retriever import Retriever
@@ -21,20 +21,20 @@ CUTOFF = 10
 
 @dataclass(frozen=True)
 class Seen:
-    """What is measured of a contender on the town.
+    """What is measured of a contender on the town; of each user float64 [num_users] in [0, 1].
 
     Attributes:
-        recall: recall@10 of the test items, mean over users, in [0, 1].
+        recall: recall@10 of the test items.
         ndcg: ndcg@10 likewise.
-        folding: over all pairs, in [0, 1].
-        off_group: share of the first ten recommended items that are of another group, in [0, 1].
+        folding: over all items.
+        off_group: share of the first ten recommended items that are of another group; NaN of an empty list.
         positions: float32 [num_items, 2], see `project`.
     """
 
-    recall: float
-    ndcg: float
-    folding: float
-    off_group: float
+    recall: NDArray[np.float64]
+    ndcg: NDArray[np.float64]
+    folding: NDArray[np.float64]
+    off_group: NDArray[np.float64]
     positions: NDArray[np.float32]
 
 
@@ -62,7 +62,7 @@ def look(encoder: Encoder, town: Town, seed: int) -> Seen:
     queries = prepared.queries(known, np.arange(prepared.num_users))
     retriever: Retriever = EncoderRetriever(encoder)
     lists = rank(retriever, queries, known, test, CUTOFF, USERS_PER_BLOCK)
-    accuracy = means(accuracy_per_user(lists, test, (CUTOFF,)))
+    accuracy = accuracy_per_user(lists, test, (CUTOFF,))
     scores = retriever.embed_queries(queries) @ retriever.item_embeddings.T
     others = np.random.default_rng(seed).integers(0, prepared.num_items, len(known.items))
     calibration = calibrate(scores[known.rows, known.items], scores[known.rows, others])
@@ -70,8 +70,8 @@ def look(encoder: Encoder, town: Town, seed: int) -> Seen:
     return Seen(
         recall=accuracy[f"recall@{CUTOFF}"],
         ndcg=accuracy[f"ndcg@{CUTOFF}"],
-        folding=folding(calibration(scores), town.relatedness),
-        off_group=float(off_group[~np.isnan(off_group)].mean()),
+        folding=folding_per_user(calibration(scores), town.relatedness),
+        off_group=off_group,
         positions=project(retriever.item_embeddings),
     )
 

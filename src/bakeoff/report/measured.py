@@ -29,7 +29,8 @@ class VariantGroup:
     Attributes:
         sentence: what was done, for people.
         variants: one entry each, with name, model, label, base, settings, metrics, new_users, folding.
-        users: variant, user_id, num_test and accuracy metrics of warm test users.
+        users: variant, user_id, num_test and accuracy metrics of warm test users; where folding is measured, `folding`
+            and `spurious@10` of a sample of them, NaN of the others.
         new_users: variant, first_interactions, user_id, fallback, num_test and metrics; without rows in most groups.
         notes: what else the group says of itself, such as the number of new items.
         cost: variant → training_seconds, seconds_per_epoch, seconds_per_step, queries_per_second; as measured.
@@ -74,15 +75,21 @@ class Planted:
         notes: planted.json: groups, sizes, noise, the sentences on what was done and how scores are calibrated.
         variants: one entry each, with name, model, label, base, unobserved_weight, folding, off_group@10, recall@10.
         items: variant, item_id, group, x, y: item embeddings in two dimensions.
+        users: variant, user_id, recall@10, folding, off_group@10.
     """
 
     notes: Mapping[str, Any]
     variants: Sequence[Variant]
     items: pd.DataFrame
+    users: pd.DataFrame
 
     def of(self, model: str) -> list[Variant]:
         """The variants of one model."""
         return [variant for variant in self.variants if variant["model"] == model]
+
+    def values(self, name: str, metric: str) -> pd.Series:
+        """The metric of one variant, by user id."""
+        return self.users[self.users.variant == name].set_index("user_id")[metric]
 
 
 @dataclass(frozen=True)

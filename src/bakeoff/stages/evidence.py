@@ -163,7 +163,8 @@ def _variants(workspace: Workspace, name: str) -> VariantGroup | Skipped:
 
 
 def _planted(workspace: Workspace, notes: Mapping[str, Any]) -> Planted:
-    return Planted(notes=notes, variants=notes["variants"], items=_table(workspace.planted / "items.parquet"))
+    tables = (_table(workspace.planted / f"{name}.parquet") for name in ("items", "users"))
+    return Planted(notes, notes["variants"], *tables)
 
 
 def _rerank(workspace: Workspace, notes: Mapping[str, Any]) -> Rerank:

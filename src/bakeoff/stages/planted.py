@@ -35,15 +35,17 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     with measure(workspace, "planted"):
         town = build_town(params.evidence.planted, params.seed)
-        rows, tables = [], []
+        rows, tables, users = [], [], []
         for trained, encoder, epoch in _trained(params, town):
             seen = look(encoder, town, params.seed)
             rows.append(_row(trained, seen, epoch))
             tables.append(_positions(trained, seen, town))
+            users.append(_users(trained, seen, town))
             _print(rows[-1])
         with replaced(workspace.planted) as folder:
             write_json(folder / "planted.json", _summary(params, town) | {"variants": rows})
             pq.write_table(pa.concat_tables(tables), folder / "items.parquet")
+            pq.write_table(pa.concat_tables(users), folder / "users.parquet")
 
 
 def _trained(params: Params, town: Town) -> Iterator[tuple[Planted | Reference, Encoder, int | None]]:
@@ -85,12 +87,25 @@ def _row(contender: Planted | Reference, seen: Seen, epoch: int | None) -> dict[
         "label": contender.label,
         "unobserved_weight": contender.unobserved_weight,
         "base": contender.base,
-        f"recall@{CUTOFF}": seen.recall,
-        f"ndcg@{CUTOFF}": seen.ndcg,
-        "folding": seen.folding,
-        f"off_group@{CUTOFF}": seen.off_group,
+        f"recall@{CUTOFF}": float(np.nanmean(seen.recall)),
+        f"ndcg@{CUTOFF}": float(np.nanmean(seen.ndcg)),
+        "folding": float(seen.folding.mean()),
+        f"off_group@{CUTOFF}": float(np.nanmean(seen.off_group)),
         "selected_epoch": epoch,
     }
+
+
+def _users(contender: Planted | Reference, seen: Seen, town: Town) -> pa.Table:
+    """One row per user: variant, user_id, recall@10, folding, off_group@10."""
+    return pa.table(
+        {
+            "variant": pa.array([contender.name] * len(town.user_groups), pa.string()),
+            "user_id": pa.array(town.prepared.users["user_id"], pa.string()),
+            f"recall@{CUTOFF}": seen.recall,
+            "folding": seen.folding,
+            f"off_group@{CUTOFF}": seen.off_group,
+        }
+    )
 
 
 def _positions(contender: Planted | Reference, seen: Seen, town: Town) -> pa.Table:

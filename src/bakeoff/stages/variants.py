@@ -175,9 +175,14 @@ def _with_intervals(group: Group, results: Sequence[_Result]) -> list[dict[str, 
 
 
 def _users(prepared: Prepared, results: Sequence[_Result]) -> pa.Table:
-    """One row per variant and warm user with truth."""
+    """One row per variant and warm user with truth; folding of those who were sampled."""
     return pa.concat_tables(
-        _table(prepared, each.answered.answers, each.answered.accuracy, {"variant": each.variant.name})
+        _table(
+            prepared,
+            each.answered.answers,
+            {**each.answered.accuracy, **each.answered.folding},
+            {"variant": each.variant.name},
+        )
         for each in results
     )
 

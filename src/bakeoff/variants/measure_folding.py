@@ -23,8 +23,8 @@ def model_folding(
     rows: NDArray[np.integer],
     num_sampled_users: int = 500,
     seed: int = 0,
-) -> dict[str, float]:
-    """Folding and spurious@10 of a model on a sample of users.
+) -> dict[str, NDArray[np.float64]]:
+    """Folding and spurious@10 of each of a sample of users.
 
     Folding is the mean over all items of the catalogue, those that a user has seen included; lists are without them.
     The model's scores are calibrated on the seen items of the same users against random ones.
@@ -38,7 +38,8 @@ def model_folding(
         seed: of the sample and of the random pairs.
 
     Returns:
-        `folding` and `spurious@10`, both in [0, 1]; NaN where there is no query, or no query has a history.
+        `folding` and `spurious@10`, float64 [n] in [0, 1]; NaN where a query is not of the sample, and spurious@10
+        where its list is empty.
 
     Raises:
         BakeoffError: the model's embeddings can't be used.
@@ -52,13 +53,13 @@ def model_folding(
     lists = rank(retriever, asked, asked.histories, nothing, CUTOFF, size)  # says what is wrong with embeddings
     embedded = retriever.embed_queries(asked)
     calibration = _calibration(embedded, item_embeddings, asked.histories, rng)
-    folding, spurious = np.full(len(asked), np.nan), np.full(len(asked), np.nan)
+    folding, spurious = np.full(len(queries), np.nan), np.full(len(queries), np.nan)
     for start in range(0, len(asked), size):
         part = slice(start, start + size)
         related = relatedness.of(users[part])
-        folding[part] = folding_per_user(calibration(embedded[part] @ item_embeddings.T), related)
-        spurious[part] = spurious_at_k(lists.items[part], related, CUTOFF, relatedness.threshold)
-    return {"folding": _mean(folding), f"spurious@{CUTOFF}": _mean(spurious[~np.isnan(spurious)])}
+        folding[sample[part]] = folding_per_user(calibration(embedded[part] @ item_embeddings.T), related)
+        spurious[sample[part]] = spurious_at_k(lists.items[part], related, CUTOFF, relatedness.threshold)
+    return {"folding": folding, f"spurious@{CUTOFF}": spurious}
 
 
 def _calibration(
@@ -71,7 +72,3 @@ def _calibration(
         return np.asarray(np.einsum("pd,pd->p", queries[rows], items[columns]))
 
     return calibrate(scores(seen), scores(others))
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) else float("nan")

@@ -36,6 +36,7 @@ class Answered:
         accuracy: metrics of each of them.
         new_users: the same about new users, by first interactions told.
         figures: `metrics`, `new_users`, `folding` and, of new items, `among_new`, as JSON values.
+        folding: figures of each warm user of a sample, NaN of the others; empty where folding is not measured.
         queries_per_second: warm users embedded and ranked.
     """
 
@@ -43,6 +44,7 @@ class Answered:
     accuracy: PerUser
     new_users: Mapping[str, tuple[Answers, PerUser]]
     figures: dict[str, Any]
+    folding: PerUser
     queries_per_second: float
 
 
@@ -79,21 +81,21 @@ class Plan:
         accuracy = accuracy_of(answers, params)
         new_users = {step: question.put(retriever, params) for step, question in self.new_users.items()}
         of_new_users = {step: (each, accuracy_of(each, params)) for step, each in new_users.items()}
+        folding = self._folding(retriever)
         figures = {
             "metrics": means_of(answers, accuracy, self.prepared, params),
             "new_users": {step: or_none(means(per_user)) for step, (_, per_user) in of_new_users.items()},
-            "folding": self._folding(retriever),
+            "folding": or_none(means(dict(folding))) if folding else None,
         }
         if len(self.new_items):
             figures["among_new"] = self._among_new(retriever)
-        return Answered(answers, accuracy, of_new_users, figures, len(answers) / seconds)
+        return Answered(answers, accuracy, of_new_users, figures, folding, len(answers) / seconds)
 
-    def _folding(self, retriever: Retriever) -> dict[str, float | None] | None:
+    def _folding(self, retriever: Retriever) -> PerUser:
         if self.relatedness is None:
-            return None
+            return {}
         asked = self.question
-        seed = self.group.params.seed
-        return or_none(model_folding(retriever, asked.queries, self.relatedness, asked.users, seed=seed))
+        return model_folding(retriever, asked.queries, self.relatedness, asked.users, seed=self.group.params.seed)
 
     def _among_new(self, retriever: Retriever) -> dict[str, float | None]:
         """Accuracy of lists of new items alone."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from bakeoff.params import Params
-from bakeoff.report.claims.claim import Asked, Expected, Form, Once, Paired, Question, Unknown, Words
+from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Question, Unknown, Words
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
-from bakeoff.report.measured import Planted, Skipped, Variant, VariantGroup, figure, paired
+from bakeoff.report.measured import Planted, Skipped, Variant, VariantGroup, paired
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.variants import extremes_by_weight, weight
 
@@ -49,7 +49,10 @@ def _planted(planted: Planted | Skipped) -> list[Question]:
         recall = Words(
             "planted_recall", "while its recall hardly falls", f"{metric_label('recall@10')} {_PLANTED}", ZERO, SHIPPED
         )
-        questions += [_once(zero_folds, *ends, "folding"), _once(recall, *ends, "recall@10", Expected.NOT_LOWER)]
+        questions += [
+            _asked(planted, zero_folds, *ends, FOLDING, Expected.LARGER),
+            _asked(planted, recall, *ends, "recall@10", Expected.NOT_LOWER),
+        ]
     base = next((v for v in softmax if v["base"]), None)
     folded = positives_only(softmax)
     repaired = Words(
@@ -62,11 +65,11 @@ def _planted(planted: Planted | Skipped) -> list[Question]:
     if base is None or folded is None:
         questions.append(Unknown(repaired, "The DNN was not trained without negatives of other groups."))
     else:
-        questions.append(_once(repaired, base, folded, "folding", Expected.SMALLER))
+        questions.append(_asked(planted, repaired, base, folded, FOLDING, Expected.SMALLER))
     shipped_mf = next((v for v in mf if v["base"]), None)
     if base is not None and shipped_mf is not None:
         less = Words("planted_mf", "MF folds less than the DNN", f"folding {_PLANTED}", SHIPPED, DNN)
-        questions.append(_once(less, shipped_mf, base, "folding", Expected.SMALLER))
+        questions.append(_asked(planted, less, shipped_mf, base, FOLDING, Expected.SMALLER))
     return questions
 
 
@@ -82,8 +85,8 @@ def _own(evidence: Evidence, params: Params) -> list[Question]:
     else:
         shown = Words("own_weight_shown", "and shows foreign items", f"{_FOREIGN} {_OWN}", ZERO, SHIPPED)
         questions += [
-            _own_once(zero_folds, *ends, FOLDING, Expected.LARGER),
-            _own_once(shown, *ends, SPURIOUS, Expected.LARGER),
+            _asked(group, zero_folds, *ends, FOLDING, Expected.LARGER),
+            _asked(group, shown, *ends, SPURIOUS, Expected.LARGER),
             _own_recall(group, *ends, params),
         ]
     return [*questions, *_own_dnn(group)]
@@ -96,27 +99,25 @@ def _own_dnn(group: VariantGroup) -> list[Question]:
     questions: list[Question] = []
     if softmax is not None and folded is not None:
         repaired = Words("own_negatives", "Negatives repair the DNN", f"{_FOREIGN} {_OWN}", DNN, str(folded["label"]))
-        questions.append(_own_once(repaired, softmax, folded, SPURIOUS, Expected.SMALLER))
+        questions.append(_asked(group, repaired, softmax, folded, SPURIOUS, Expected.SMALLER))
     if mf is not None and softmax is not None:
         less = Words("own_mf", "MF folds less than the DNN", f"folding {_OWN}", SHIPPED, DNN)
         shown = Words("own_mf_shown", "and shows fewer foreign items", f"{_FOREIGN} {_OWN}", SHIPPED, DNN)
-        questions.append(_own_once(less, mf, softmax, FOLDING, Expected.SMALLER))
-        questions.append(_own_once(shown, mf, softmax, SPURIOUS, Expected.SMALLER))
+        questions.append(_asked(group, less, mf, softmax, FOLDING, Expected.SMALLER))
+        questions.append(_asked(group, shown, mf, softmax, SPURIOUS, Expected.SMALLER))
     return questions
 
 
 def _own_recall(group: VariantGroup, zero: Variant, shipped: Variant, params: Params) -> Paired:
     metric = f"recall@{params.evaluate.cutoffs[0]}"
     words = Words("own_recall", "while its recall hardly falls", f"{metric_label(metric)} on warm users", ZERO, SHIPPED)
-    values = paired(group.values(zero["name"], metric), group.values(shipped["name"], metric))
-    return Paired(words, *values, Expected.NOT_LOWER)
+    return _asked(group, words, zero, shipped, metric, Expected.NOT_LOWER)
 
 
-def _own_once(words: Words, first: Variant, second: Variant, name: str, expected: Expected) -> Once:
-    one, other = (figure(variant["folding"], name) for variant in (first, second))
-    return Once(words, one, other, expected, Form.SHARE if name == SPURIOUS else Form.NUMBER)
-
-
-def _once(words: Words, first: Variant, second: Variant, name: str, expected: Expected = Expected.LARGER) -> Once:
-    form = Form.METRIC if name.startswith("recall") else Form.NUMBER
-    return Once(words, figure(first, name), figure(second, name), expected, form)
+def _asked(
+    measured: Planted | VariantGroup, words: Words, first: Variant, second: Variant, metric: str, expected: Expected
+) -> Paired:
+    """Two variants on the users of whom both have the figure."""
+    form = {FOLDING: Form.NUMBER, SPURIOUS: Form.SHARE}.get(metric, Form.METRIC)
+    values = paired(measured.values(str(first["name"]), metric), measured.values(str(second["name"]), metric))
+    return Paired(words, *values, expected, form)
