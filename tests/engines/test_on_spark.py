@@ -14,11 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bakeoff.datasets.catalogue import ML_100K
+from bakeoff.datasets.download import Transfer
+from bakeoff.datasets.obtain import obtain
+from bakeoff.datasets.tables import csv_blocks
 from bakeoff.errors import BakeoffError
 from bakeoff.models.exported import load_retriever
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
-from bakeoff.params import EngineParams, MFParams, Params, SplitParams, parse_params
+from bakeoff.params import EngineParams, MFParams, Params, SplitParams, load_params, parse_params
 from bakeoff.preparation.histories import Histories
 from bakeoff.preparation.split import assign_parts, positives
 from bakeoff.preparation.vocabulary import user_vocabulary
@@ -51,6 +55,7 @@ SPARK = EngineParams(
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     },
 )
+AT_ONCE = Transfer(connect_seconds=1, read_seconds=1, attempts=1, first_wait_seconds=0.01)
 DATA = {
     "user_features": {"age": "dense", "job": "categorical"},
     "item_features": {"year": "dense", "genres": "tags", "title": "text"},
@@ -239,6 +244,29 @@ def test_validation_gives_the_same_rows_quarantine_and_verdict(tmp_path, monkeyp
     verdicts = [(workspace.reports / "validation.json").read_bytes() for workspace in (ours, theirs)]
     assert verdicts[0] == verdicts[1]
     assert len(files(ours.quarantine)["interactions.parquet"]) == 12 - 1
+
+
+@pytest.mark.usefixtures("spark")
+def test_movielens_gives_the_same_tables(tmp_path, monkeypatch):
+    """As its package mirror has it, with the shipped settings; see tests/models/test_real_data.py."""
+    monkeypatch.setattr(validate, "_write_docs", lambda *_: None)
+    unreachable = "http://127.0.0.1:1"
+    published, _ = obtain(ML_100K, unreachable, tmp_path / "published", AT_ONCE)
+    shipped = load_params(Path(__file__).parents[2] / "params.yaml")
+    for engine in (EngineParams(), SPARK):
+        workspace = Workspace(tmp_path / engine.name)
+        workspace.data.mkdir(parents=True)
+        for name, table in published.by_name().items():
+            (workspace.data / f"{name}.csv").write_bytes(b"".join(csv_blocks(table)))
+        params = shipped.model_copy(update={"engine": engine})
+        validate.run(params, workspace)
+        split.run(params, workspace)
+    ours, theirs = (Workspace(tmp_path / name) for name in ("duckdb", "spark"))
+    for folder in ("validated", "quarantine", "split"):
+        assert files(getattr(theirs, folder)) == files(getattr(ours, folder)), folder
+    assert len(files(ours.split)["train.parquet"]) > 60_000
+    for name in ("artifacts/split/vocabulary/features.json", "reports/split.json", "reports/validation.json"):
+        assert (theirs.root / name).read_bytes() == (ours.root / name).read_bytes()
 
 
 def test_mllib_minimises_what_our_als_does(spark):
