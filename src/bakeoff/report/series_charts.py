@@ -1,5 +1,6 @@
 """Charts of any series: dots with intervals, lines, pairs of marks, scatters, a matrix. Colours are CSS variables."""
 
+import math
 from typing import Any
 
 import altair as alt
@@ -14,6 +15,9 @@ GROUP_MARGIN = 18
 """Pixels between two groups of marks."""
 LETTER, LABEL_HEIGHT = 6.5, 15
 """Pixels that a label takes, per letter and in height."""
+
+PER_ENTRY, WIDEST = 28, 740
+"""Pixels of a legend: what an entry takes beside its letters, and what a row has in a wide window."""
 
 
 def dots(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
@@ -260,4 +264,6 @@ def _scale(styles: Styles, attribute: str) -> alt.Scale:
 def _legend(styles: Styles) -> alt.Legend:
     longest = max(len(label) for label in styles)
     columns = 1 if longest > 24 else 2
-    return alt.Legend(title=None, columns={"expr": f"width < {NARROW} ? {columns} : {len(styles)}"})
+    takes = sum(LETTER * len(label) + PER_ENTRY for label in styles)
+    wide = len(styles) if takes < WIDEST else math.ceil(len(styles) / 2)
+    return alt.Legend(title=None, columns={"expr": f"width < {NARROW} ? {columns} : {wide}"})

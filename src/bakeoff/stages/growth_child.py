@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.params import Params
-from bakeoff.preparation.histories import Queries
+from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.stages.cost import own_peak_memory_bytes
 from bakeoff.stages.prepared import Prepared, load_prepared
 from bakeoff.workspace import Workspace
@@ -170,6 +170,8 @@ def _build_popularity(prepared: Prepared, queries: Queries, _: Params) -> Callab
 def _build_ease(prepared: Prepared, queries: Queries, params: Params) -> Callable[[], Fit]:
     from bakeoff.models import ease
 
+    one = Histories.from_rows(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64), 1)
+    ease.fit(one, 2, params.ease)  # loads what is not part of a fit, as below
     return lambda: _AtOnce(lambda: ease.fit(queries.histories, prepared.num_items, params.ease))
 
 

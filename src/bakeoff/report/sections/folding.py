@@ -104,6 +104,7 @@ def _against_recall(key: str, title: str, found: Folding, foreign: str, x: str, 
     """Recall against the column `x`, which `words` names; MF's variants joined by their weight."""
     frame = found.frame[found.frame[x].notna() & found.frame.recall.notna()].assign(
         series=lambda rows: rows.model.map(model_label),
+        label=lambda rows: rows.label.where(rows.model.isin((MF, SOFTMAX)), rows.model.map(model_label)),
         x=lambda rows: rows[x],
         y=lambda rows: rows.recall,
         emphasis=lambda rows: rows.base,
