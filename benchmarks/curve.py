@@ -185,6 +185,7 @@ def main() -> None:
         made = f"Made by `python benchmarks/curve.py {name} --data DIR`."
         print(f"{text}{made}\n")
         if arguments.write:
+            arguments.write.mkdir(parents=True, exist_ok=True)
             write_text(arguments.write / f"{name}.md", f"{text[1:]}{made}\n")
 
 
