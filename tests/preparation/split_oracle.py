@@ -17,7 +17,7 @@ events = st.dictionaries(st.tuples(users, items), places, min_size=1, max_size=6
     lambda pairs: [(*pair, *place) for pair, place in pairs.items()]
 )
 """Rows (user, item, timestamp, predefined part), one per user and item."""
-FEW = settings(max_examples=15, deadline=None)
+FEW = settings(max_examples=10, deadline=None)
 """Each example is a query to an engine."""
 
 
