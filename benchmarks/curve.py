@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from harness.datasets import BENCHMARKS, ROOT, Split, make_split, settings_of, with_overrides
 from harness.ours import Task
+from harness.score import per_user
 from rich.console import Console
 from ruamel.yaml import YAML
 
-from bakeoff.evaluation.metrics.measures import accuracy_per_user
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models import ease
 from bakeoff.models.encoder import Encoder, EncoderRetriever
@@ -115,7 +115,7 @@ class Judge:
     def score(self, encoder: Encoder) -> dict[str, float]:
         """Mean of each metric."""
         lists = rank(EncoderRetriever(encoder), self._queries, self._queries.histories, self._truth, LENGTH, 1024)
-        found = accuracy_per_user(lists, self._truth, (10, LENGTH))
+        found = per_user(lists, self._truth)
         return {metric: float(np.mean(found[metric])) for metric in self._metrics}
 
 

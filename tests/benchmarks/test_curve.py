@@ -74,6 +74,13 @@ def test_each_setting_is_fitted_asked_and_named(prepared: Prepared) -> None:
     assert last.epochs == 3
 
 
+def test_every_benchmark_has_its_metrics(prepared: Prepared) -> None:
+    values = Params(mf={"dim": 2, "max_epochs": 1}).model_dump(mode="json")
+    gowalla = drawn(benchmark="gowalla", settings=[{}], choose=False)
+    [(_, point)] = points(gowalla, SimpleNamespace(workspace=None), values)
+    assert point.scores["recall_of_all@20"] == 1
+
+
 def test_some_users_are_drawn_by_a_seed(prepared: Prepared) -> None:
     few = Judge(prepared, ("ndcg@10",), 5).rows
     assert len(few) == 5
