@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness.datasets import BENCHMARKS, ROOT, Split, make_split, settings_of, with_overrides
+from harness.datasets import BENCHMARKS, ROOT, Split, make_split
 from harness.ours import Task
 from harness.score import per_user
 from rich.console import Console
@@ -27,11 +27,12 @@ from bakeoff.evaluation.ranking import rank
 from bakeoff.models import ease
 from bakeoff.models.encoder import Encoder, EncoderRetriever
 from bakeoff.models.training import choose_epoch, refit, silent
-from bakeoff.params import Params, parse_params
+from bakeoff.params import Params
 from bakeoff.stages.files import write_text
 from bakeoff.stages.prepared import Prepared, load_prepared
 from bakeoff.stages.selection import SELECTION_METRIC
 from bakeoff.stages.training import validation_scores
+from bakeoff.variants.variant import with_settings
 
 CURVES = ROOT / "benchmarks/settings/curves"
 LENGTH = 20
@@ -89,18 +90,6 @@ def read_curve(path: Path) -> Curve:
     )
 
 
-def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"a.b": 1}` → `{"a": {"b": 1}}`."""
-    made: dict[str, Any] = {}
-    for name, value in dotted.items():
-        *above, last = name.split(".")
-        inner = made
-        for part in above:
-            inner = inner.setdefault(part, {})
-        inner[last] = value
-    return made
-
-
 class Judge:
     """Asks about validation users, with train as what is known of them."""
 
@@ -119,15 +108,15 @@ class Judge:
         return {metric: float(np.mean(found[metric])) for metric in self._metrics}
 
 
-def points(curve: Curve, split: Split, values: Mapping[str, Any]) -> Iterator[tuple[str, Point]]:
+def points(curve: Curve, split: Split) -> Iterator[tuple[str, Point]]:
     """What each setting reaches, one after another."""
     prepared = load_prepared(split.workspace)
     judge = Judge(prepared, BENCHMARKS[curve.benchmark].metrics, curve.users)
     for setting in curve.settings:
         contender = next((name for name in setting if isinstance(setting[name], Mapping)), curve.contender)
         changed = setting.get(contender, setting)
-        overrides = {contender: nested(changed)} if changed else {}  # an empty mapping would replace all of it
-        params = parse_params(with_overrides(values, overrides), "the curve's settings")
+        dotted = {f"{contender}.{name}": value for name, value in changed.items()}
+        params = with_settings(split.params, dotted, f"a setting of {curve.title!r}")
         label = ", ".join(f"`{name}` {_shown(value)}" for name, value in changed.items()) or "as benchmarked"
         point = fit(contender, params, prepared, judge, curve.choose)
         console.print(f"{contender} {label}: {point}", markup=False)
@@ -136,19 +125,26 @@ def points(curve: Curve, split: Split, values: Mapping[str, Any]) -> Iterator[tu
 
 def fit(contender: str, params: Params, prepared: Prepared, judge: Judge, choose: bool) -> Point:
     """Choose the epoch, fit anew for as many, and ask."""
-    if contender == "ease":
-        begun, cpu = time.perf_counter(), time.process_time()
-        encoder: Encoder = ease.fit(prepared.train, prepared.num_items, params.ease)
-        return Point(judge.score(encoder), 1, time.perf_counter() - begun, time.process_time() - cpu)
-    task, epochs = Task(contender, params, prepared), getattr(params, contender).max_epochs
-    if choose:
+    task, epochs = (
+        Task(contender, params, prepared),
+        1 if contender == "ease" else getattr(params, contender).max_epochs,
+    )
+    if choose and contender != "ease":
         validate = validation_scores(prepared, judge.rows)
         epochs = choose_epoch(task.trainer(prepared.train), validate, SELECTION_METRIC, epochs, silent).epoch
     begun, cpu = time.perf_counter(), time.process_time()
-    trainer = task.trainer(prepared.train)
-    refit(trainer, epochs, silent)
+    encoder = _fitted(task, epochs)
     wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
-    return Point(judge.score(trainer.encoder()), epochs, wall, cpu)
+    return Point(judge.score(encoder), epochs, wall, cpu)
+
+
+def _fitted(task: Task, epochs: int) -> Encoder:
+    train = task.prepared.train
+    if task.model == "ease":
+        return ease.fit(train, task.prepared.num_items, task.params.ease)
+    trainer = task.trainer(train)
+    refit(trainer, epochs, silent)
+    return trainer.encoder()
 
 
 def section(curve: Curve, found: Sequence[tuple[str, Point]]) -> str:
@@ -175,13 +171,13 @@ def _shown(value: Any) -> str:
 
 
 def main() -> None:
-    """Print the sections; with --write, each into its place of a page."""
+    """Print the sections; with --write, each as a page of its own."""
     arguments = _arguments()
     for name in arguments.curves:
         curve = read_curve(CURVES / f"{name}.yaml")
         benchmark = BENCHMARKS[curve.benchmark]
         split = make_split(benchmark, arguments.data, arguments.scratch / benchmark.name)
-        text = section(curve, list(points(curve, split, settings_of(benchmark))))
+        text = section(curve, list(points(curve, split)))
         made = f"Made by `python benchmarks/curve.py {name} --data DIR`."
         print(f"{text}{made}\n")
         if arguments.write:

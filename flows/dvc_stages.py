@@ -72,6 +72,15 @@ def only_run(workspace: Path, log: Log) -> Iterator[None]:
         yield
 
 
+def is_up_to_date(workspace: Path) -> bool:
+    """Whether DVC would run nothing."""
+    try:
+        read_output([*DVC, "status", "--quiet", "dvc.yaml"], workspace)
+    except ChildError:
+        return False
+    return True
+
+
 def read_dag(workspace: Path) -> Dag:
     """Ask DVC for the DAG of the root's dvc.yaml.
 

@@ -22,8 +22,8 @@ from prefect.states import Completed, Failed, Running
 from pydantic import DirectoryPath
 
 import deliver
-from child import ChildError, read_output, run_child
-from dvc_stages import DVC, Dag, only_run, read_dag
+from child import ChildError, run_child
+from dvc_stages import Dag, is_up_to_date, only_run, read_dag
 from history import publish_history
 from ingest import Source, take_in
 from integrity import mend_cache
@@ -31,7 +31,7 @@ from logs import structured_log
 from notify import tell
 from pipeline import SIDE_BY_SIDE, PipelineError, Seconds, end_command, publish_run, run_dag, summarise
 from placement import read_placement
-from publish import publish_decision, publish_drift
+from publish import in_words, publish_decision, publish_drift
 
 STEP_SECONDS = 3600.0
 """After which a step that is no stage is given up."""
@@ -219,15 +219,6 @@ def has_work(workspace: Path) -> bool:
     return deliver.has_remote(workspace) and bool(deliver.unsent(workspace))
 
 
-def is_up_to_date(workspace: Path) -> bool:
-    """Whether DVC would run nothing."""
-    try:
-        read_output([*DVC, "status", "--quiet", "dvc.yaml"], workspace)
-    except ChildError:
-        return False
-    return True
-
-
 def run_stages(workspace: Path, timeout: float) -> dict[str, State[float]]:
     """The pipeline, with a look at the data before anything is trained on them."""
     dag = read_dag(workspace)
@@ -285,18 +276,6 @@ def go_on() -> None:
     """Tell the server that this run is no longer paused, or it would not let it end."""
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(UUID(str(flow_run.id)), Running(), force=True)
-
-
-def in_words(decision: dict[str, Any], go: bool) -> str:
-    """What is decided, in a sentence."""
-    challenger = decision["challenger"]["model"]
-    if go:
-        return f"{challenger} goes into production."
-    if decision["outcome"] == "promote":
-        return f"{challenger} may go into production, and was not approved."
-    if decision["outcome"] == "unchanged":
-        return f"{challenger} is in production already."
-    return f"{challenger} does not go into production: {decision['reasons'][0]}"
 
 
 def main() -> None:

@@ -41,6 +41,18 @@ def publish_decision(workspace: Path) -> None:
     _publish_text(workspace / "reports/decision/decision.md", "decision", "Challenger and champion")
 
 
+def in_words(decision: dict[str, Any], go: bool) -> str:
+    """What is decided, in a sentence."""
+    challenger = decision["challenger"]["model"]
+    if go:
+        return f"{challenger} goes into production."
+    if decision["outcome"] == "promote":
+        return f"{challenger} may go into production, and was not approved."
+    if decision["outcome"] == "unchanged":
+        return f"{challenger} is in production already."
+    return f"{challenger} does not go into production: {decision['reasons'][0]}"
+
+
 def publish_timings(rows: list[Row]) -> None:
     """How each stage ended and how long it took; the key's earlier versions are the history."""
     create_table_artifact(rows, key="timings", description="Seconds of each stage")

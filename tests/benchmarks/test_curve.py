@@ -7,13 +7,14 @@ import curve
 import numpy as np
 import pandas as pd
 import pytest
-from curve import CURVES, Curve, Judge, Point, nested, points, read_curve, section
-from harness.datasets import BENCHMARKS, settings_of, with_overrides
+from curve import CURVES, Curve, Judge, Point, points, read_curve, section
+from harness.datasets import BENCHMARKS, settings_of
 
 from bakeoff.params import Params, parse_params
 from bakeoff.preparation.features import FeatureEncoding
 from bakeoff.preparation.histories import Histories
 from bakeoff.stages.prepared import Prepared
+from bakeoff.variants.variant import with_settings
 
 FILES = sorted(CURVES.glob("*.yaml"))
 
@@ -21,10 +22,12 @@ FILES = sorted(CURVES.glob("*.yaml"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_setting_of_a_curve_is_one_that_the_contender_can_have(path: Path) -> None:
     found = read_curve(path)
-    values = settings_of(BENCHMARKS[found.benchmark])
+    standing = parse_params(settings_of(BENCHMARKS[found.benchmark]), "the benchmark")
     for setting in found.settings:
         name = "ease" if "ease" in setting else found.contender
-        parse_params(with_overrides(values, {name: nested(setting.get(name, setting))}), "a curve")
+        with_settings(
+            standing, {f"{name}.{key}": value for key, value in setting.get(name, setting).items()}, "a curve"
+        )
     assert {} in found.settings
 
 
@@ -33,10 +36,6 @@ def test_a_file_that_is_no_curve_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"bad\.yaml: .* is missing or unknown"):
         read_curve(tmp_path / "bad.yaml")
-
-
-def test_dotted_names_lie_within_one_another() -> None:
-    assert nested({"a.b": 1, "a.c": 2, "d": 3}) == {"a": {"b": 1, "c": 2}, "d": 3}
 
 
 def drawn(**changed: object) -> Curve:
@@ -63,21 +62,21 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Prepared:
 
 
 def test_each_setting_is_fitted_asked_and_named(prepared: Prepared) -> None:
-    values = Params(mf={"dim": 2, "max_epochs": 3}).model_dump(mode="json")
-    found = dict(points(drawn(), SimpleNamespace(workspace=None), values))
+    split = SimpleNamespace(workspace=None, params=Params(mf={"dim": 2, "max_epochs": 3}))
+    found = dict(points(drawn(), split))
     assert list(found) == ["as benchmarked", "`dim` 4", "EASE: `regularization` 5"]
     assert all(set(point.scores) == {"ndcg@10", "recall@20"} for point in found.values())
     assert all(point.scores["recall@20"] == 1 for point in found.values())  # of ten items each is in the first twenty
     assert found["EASE: `regularization` 5"].epochs == 1
     assert 1 <= found["`dim` 4"].epochs <= 3
-    (_, last), *_ = points(drawn(choose=False), SimpleNamespace(workspace=None), values)
+    (_, last), *_ = points(drawn(choose=False), split)
     assert last.epochs == 3
 
 
 def test_every_benchmark_has_its_metrics(prepared: Prepared) -> None:
-    values = Params(mf={"dim": 2, "max_epochs": 1}).model_dump(mode="json")
+    split = SimpleNamespace(workspace=None, params=Params(mf={"dim": 2, "max_epochs": 1}))
     gowalla = drawn(benchmark="gowalla", settings=[{}], choose=False)
-    [(_, point)] = points(gowalla, SimpleNamespace(workspace=None), values)
+    [(_, point)] = points(gowalla, split)
     assert point.scores["recall_of_all@20"] == 1
 
 

@@ -13,10 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from movielens import movielens_100k
 
-from bakeoff.datasets.catalogue import ML_100K
-from bakeoff.datasets.download import Transfer
-from bakeoff.datasets.obtain import obtain
 from bakeoff.datasets.tables import csv_blocks
 from bakeoff.errors import BakeoffError
 from bakeoff.models.exported import load_retriever
@@ -55,7 +53,6 @@ SPARK = EngineParams(
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     },
 )
-AT_ONCE = Transfer(connect_seconds=1, read_seconds=1, attempts=1, first_wait_seconds=0.01)
 DATA = {
     "user_features": {"age": "dense", "job": "categorical"},
     "item_features": {"year": "dense", "genres": "tags", "title": "text"},
@@ -246,10 +243,9 @@ def test_validation_gives_the_same_rows_quarantine_and_verdict(tmp_path, monkeyp
 
 @pytest.mark.usefixtures("spark")
 def test_movielens_gives_the_same_tables(tmp_path, monkeypatch):
-    """As its package mirror has it, with the shipped settings; see tests/models/test_real_data.py."""
+    """With the shipped settings."""
     monkeypatch.setattr(validate, "_write_docs", lambda *_: None)
-    unreachable = "http://127.0.0.1:1"
-    published, _ = obtain(ML_100K, unreachable, tmp_path / "published", AT_ONCE)
+    published = movielens_100k(tmp_path / "published")
     shipped = load_params(Path(__file__).parents[2] / "params.yaml")
     for engine in (EngineParams(), SPARK):
         workspace = Workspace(tmp_path / engine.name)

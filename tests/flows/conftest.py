@@ -69,3 +69,13 @@ def prefect_server() -> Iterator[str]:
 
     with prefect_test_harness(server_startup_timeout=120):
         yield PREFECT_API_URL.value()
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What the people on call were told."""
+    import notify  # brings Prefect, whose settings are made above
+
+    messages: list[tuple[str, str]] = []
+    monkeypatch.setattr(notify, "send", lambda title, body: messages.append((title, body)) or True)
+    return messages

@@ -7,10 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from prefect.client.schemas.objects import State
-from small_project import call, new_workspace, shorten
+from small_project import call, new_workspace, share, shorten
 
 import nightly
-import notify
 from child import ChildError
 from deliver import DeliveryError
 
@@ -25,10 +24,7 @@ class Team:
         self.workspace = new_workspace(root / "workspace")
         self.inbox.mkdir()
         shorten(self.workspace)
-        call("git", "init", "--quiet", "--bare", str(self.remote), cwd=root)
-        call("git", "remote", "add", "origin", str(self.remote), cwd=self.workspace)
-        call("git", "add", "--all", cwd=self.workspace)
-        call("git", "commit", "--quiet", "--message", "the project", cwd=self.workspace)
+        share(self.workspace, self.remote)
 
     def night(self, **parameters: Any) -> State[Any]:
         return nightly.nightly(self.workspace, inbox=self.inbox, return_state=True, **parameters)
@@ -46,14 +42,6 @@ class Team:
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
     return Team(tmp_path_factory.mktemp("team"))
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What the people on call were told."""
-    messages: list[tuple[str, str]] = []
-    monkeypatch.setattr(notify, "send", lambda title, body: messages.append((title, body)) or True)
-    return messages
 
 
 # The order of these tests is that of the nights.

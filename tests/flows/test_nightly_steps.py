@@ -16,10 +16,10 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_runs import resume_flow_run
 from prefect.states import Cancelled, Crashed
+from small_project import share
 
 import deliver
 import nightly
-import notify
 from child import ChildError
 from deliver import DeliveryError
 
@@ -51,10 +51,7 @@ class Team:
     def __init__(self, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.workspace, self.monkeypatch, self.outcome = workspace, monkeypatch, "promote"
         self.remote = workspace.parent / "remote.git"
-        call("git", "init", "--quiet", "--bare", str(self.remote), cwd=workspace.parent)
-        call("git", "remote", "add", "origin", str(self.remote), cwd=workspace)
-        call("git", "add", "--all", cwd=workspace)
-        call("git", "commit", "--quiet", "--message", "the project", cwd=workspace)
+        share(workspace, self.remote)
         for step in ("check_cache", "drift", "take_in"):
             monkeypatch.setattr(nightly, step, lambda *_: None)
         monkeypatch.setattr(nightly, "decide", task(self.decide))
@@ -84,14 +81,6 @@ class Team:
 def team(project: Project, monkeypatch: pytest.MonkeyPatch) -> Team:
     monkeypatch.delenv("BAKEOFF_NOTIFY", raising=False)
     return Team(project(STAGES, validate=VALIDATE, compare=COMPARE), monkeypatch)
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What the people on call were told."""
-    messages: list[tuple[str, str]] = []
-    monkeypatch.setattr(notify, "send", lambda title, body: messages.append((title, body)) or True)
-    return messages
 
 
 @pytest.fixture

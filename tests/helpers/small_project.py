@@ -106,3 +106,11 @@ def shorten(workspace: Path) -> None:
     params["promotion"]["challenger"] = "mf"
     params["drift"]["max_divergence"] = 10.0
     yaml.dump(params, workspace / "params.yaml")
+
+
+def share(workspace: Path, remote: Path) -> None:
+    """Commit what there is, in a clone whose remote is a new bare repository."""
+    call("git", "init", "--quiet", "--bare", str(remote), cwd=workspace)
+    call("git", "remote", "add", "origin", str(remote), cwd=workspace)
+    call("git", "add", "--all", cwd=workspace)
+    call("git", "commit", "--quiet", "--message", "the project", cwd=workspace)

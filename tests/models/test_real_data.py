@@ -11,14 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import town
+from movielens import movielens_100k
 
-from bakeoff.datasets.catalogue import ML_100K
-from bakeoff.datasets.download import Transfer
-from bakeoff.datasets.obtain import obtain
 from bakeoff.params import load_params
 
 SHIPPED = load_params(Path(__file__).parents[2] / "params.yaml")
-AT_ONCE = Transfer(connect_seconds=1, read_seconds=1, attempts=1, first_wait_seconds=0.01)
 
 FLOORS = {
     "popularity": 0.11,
@@ -36,8 +33,7 @@ EPOCHS = 8
 
 @pytest.fixture(scope="module")
 def movielens(tmp_path_factory):
-    unreachable = "http://127.0.0.1:1"
-    tables, _ = obtain(ML_100K, unreachable, tmp_path_factory.mktemp("ml-100k"), AT_ONCE)
+    tables = movielens_100k(tmp_path_factory.mktemp("ml-100k"))
     events = tables.interactions.to_pandas().astype({"timestamp": int})
     users, items = (pd.factorize(events[name], sort=True) for name in ("user_id", "item_id"))
     # Events of the same second are in no order: a fixed shuffle, or the order of the file would tell something.

@@ -3,29 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from results import CLEAR, MIRRORED, UNDECIDED
 
 from bakeoff.evaluation.significance import verdict
 from bakeoff.report.accuracy import Difference
 from bakeoff.report.recommendation import known_users, new_users, recommendation
 from bakeoff.report.verdict import Result, Standing
-
-BETTER = Result(
-    metric="ndcg@10",
-    softmax=0.25,
-    mf=0.2,
-    popularity=0.12,
-    difference=0.05,
-    low=0.04,
-    high=0.06,
-    p=0.0001,
-    confidence=0.95,
-    num_users=848,
-    detectable=0.012,
-    softmax_above_popularity=1,
-    mf_above_popularity=1,
-)
-WORSE = replace(BETTER, softmax=0.2, mf=0.25, difference=-0.05, low=-0.06, high=-0.04)
-OPEN = replace(BETTER, difference=0.001, low=-0.004, high=0.006, p=0.7)
 
 
 def standing(model: str, low: float, high: float, baseline: str = "ease") -> Standing:
@@ -45,20 +28,24 @@ AHEAD = [standing("softmax", 0.01, 0.03), standing("mf", 0.01, 0.03)]
 @pytest.mark.parametrize(
     ("result", "standings", "words"),
     [
-        (BETTER, AHEAD, "ship the softmax DNN."),
-        (WORSE, AHEAD, "ship MF."),
-        (BETTER, [], "ship the softmax DNN."),
-        (BETTER, [standing("softmax", -0.01, 0.01, "popularity")], "ship the softmax DNN."),
-        (OPEN, AHEAD, "neither is shown to be the one to ship: take the one that costs less to run."),
-        (BETTER, [standing("softmax", -0.01, 0.01)], "not shown to be better than EASE, which is cheaper."),
-        (WORSE, [standing("softmax", 0.01, 0.03), standing("mf", -0.03, -0.01)], "ship neither yet: MF is the better"),
+        (CLEAR, AHEAD, "ship the softmax DNN."),
+        (MIRRORED, AHEAD, "ship MF."),
+        (CLEAR, [], "ship the softmax DNN."),
+        (CLEAR, [standing("softmax", -0.01, 0.01, "popularity")], "ship the softmax DNN."),
+        (UNDECIDED, AHEAD, "neither is shown to be the one to ship: take the one that costs less to run."),
+        (CLEAR, [standing("softmax", -0.01, 0.01)], "not shown to be better than EASE."),
         (
-            replace(BETTER, softmax_above_popularity=0),
+            MIRRORED,
+            [standing("softmax", 0.01, 0.03), standing("mf", -0.03, -0.01)],
+            "ship neither yet: MF is the better",
+        ),
+        (
+            replace(CLEAR, softmax_above_popularity=0),
             AHEAD,
             "the softmax DNN is not shown to be better than popularity",
         ),
         (
-            replace(WORSE, mf_above_popularity=0),
+            replace(MIRRORED, mf_above_popularity=0),
             AHEAD,
             "ship neither yet: MF is not shown to be better than popularity.",
         ),
@@ -88,5 +75,5 @@ def test_new_users_get_the_better_one_by_what_is_told_of_them(differences: dict,
 
 
 def test_without_new_users_nothing_is_said_of_them() -> None:
-    assert len(recommendation(BETTER, AHEAD, {})) == 1
-    assert recommendation(BETTER, AHEAD, {"0": UP})[1].startswith("For new users, ship")
+    assert len(recommendation(CLEAR, AHEAD, {})) == 1
+    assert recommendation(CLEAR, AHEAD, {"0": UP})[1].startswith("For new users, ship")

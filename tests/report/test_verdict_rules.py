@@ -2,6 +2,7 @@ from dataclasses import replace
 from math import nan
 
 import pytest
+from results import CLEAR, MIRRORED, UNDECIDED
 
 from bakeoff.evaluation.significance import Verdict
 from bakeoff.report.verdict import (
@@ -15,24 +16,6 @@ from bakeoff.report.verdict import (
     humbled,
     statement,
 )
-
-CLEAR = Result(
-    metric="ndcg@10",
-    softmax=0.25,
-    mf=0.2,
-    popularity=0.12,
-    difference=0.05,
-    low=0.04,
-    high=0.06,
-    p=0.0001,
-    confidence=0.95,
-    num_users=848,
-    detectable=0.012,
-    softmax_above_popularity=1,
-    mf_above_popularity=1,
-)
-MIRRORED = replace(CLEAR, softmax=0.2, mf=0.25, difference=-0.05, low=-0.06, high=-0.04)
-UNDECIDED = replace(CLEAR, softmax=0.201, difference=0.001, low=-0.004, high=0.006, p=0.7)
 
 
 @pytest.mark.parametrize(

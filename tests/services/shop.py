@@ -6,7 +6,7 @@ import pandas as pd
 from services.postgres import HOST, Postgres
 from services.projects import call, dvc
 from services.sshd import Sshd
-from small_project import new_workspace, shorten
+from small_project import new_workspace, share, shorten
 
 SECRET = "hunter2-of-the-database"
 QUERIES = {
@@ -29,7 +29,8 @@ class Shop:
         new_workspace(self.workspace)
         shorten(self.workspace)
         self._fill(server)
-        self._set_up()
+        storage.remote(dvc, self.workspace)
+        share(self.workspace, self.remote)
 
     def at_remote(self, *arguments: str) -> str:
         """What Git says there."""
@@ -49,10 +50,3 @@ class Shop:
                 f"CREATE TABLE {name} ({columns}); INSERT INTO {name} VALUES {rows}; GRANT SELECT ON {name} TO reader;"
             )
             server.execute(statements, self.database)
-
-    def _set_up(self) -> None:
-        self.storage.remote(dvc, self.workspace)
-        call("git", "init", "--quiet", "--bare", str(self.remote), cwd=self.root)
-        call("git", "remote", "add", "origin", str(self.remote), cwd=self.workspace)
-        call("git", "add", "--all", cwd=self.workspace)
-        call("git", "commit", "--quiet", "--message", "the project", cwd=self.workspace)

@@ -38,7 +38,7 @@ def known_users(result: Result, standings: Sequence[Standing]) -> str:
     if beside is not None and beside.verdict(result.confidence) is not Verdict.BETTER:
         return (
             f"For users whom the models know, ship neither yet: {name} is the better of the two and not shown to be "
-            f"better than {model_noun(beside.baseline)}, which is cheaper."
+            f"better than {model_noun(beside.baseline)}."
         )
     return f"For users whom the models know, ship {name}."
 

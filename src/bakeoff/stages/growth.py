@@ -18,6 +18,7 @@ from bakeoff.workspace import Workspace
 CONTENDERS = ("mf", "softmax")
 BASELINES = ("popularity", "ease")
 """Which learn all at once: one epoch."""
+MODELS = (*BASELINES, *CONTENDERS)
 
 DEFAULT_EPOCHS = 4
 """Of a model that is not trained yet."""
@@ -45,7 +46,7 @@ def run(params: Params, workspace: Workspace) -> None:
         if len(load_prepared(workspace).train.items) == 0:
             raise BakeoffError("The train part has no event: lower split.test_share or split.new_user_share.")
         sizes, catalogues = [], []
-        for model in (name for name in (*BASELINES, *CONTENDERS) if why_skipped(workspace, name) is None):
+        for model in (name for name in MODELS if why_skipped(workspace, name) is None):
             for share in sorted(set(params.evidence.growth_shares)):
                 task = ShareTask(workspace.root, params, model, share, _epochs(workspace, model))
                 tasks: list[Callable[[], Any]] = [task]
@@ -55,8 +56,7 @@ def run(params: Params, workspace: Workspace) -> None:
                 sizes.append(size)
                 catalogues += [row for rows in others for row in rows]
                 _print_size(size)
-        measured = (*BASELINES, *CONTENDERS)
-        exponents = {name: _exponents([size for size in sizes if size["model"] == name]) for name in measured}
+        exponents = {name: _exponents([size for size in sizes if size["model"] == name]) for name in MODELS}
         cost.note(sizes=sizes, exponents=exponents, catalogues=catalogues)
     _print_summary(exponents, catalogues)
 

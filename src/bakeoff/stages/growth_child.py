@@ -171,7 +171,7 @@ def _build_ease(prepared: Prepared, queries: Queries, params: Params) -> Callabl
     from bakeoff.models import ease
 
     one = Histories.from_rows(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64), 1)
-    ease.fit(one, 2, params.ease)  # loads what is not part of a fit, as below
+    ease.fit(one, 2, params.ease)  # loads what is not part of a fit
     return lambda: _AtOnce(lambda: ease.fit(queries.histories, prepared.num_items, params.ease))
 
 
