@@ -26,7 +26,7 @@ def markdown(rows: Sequence[tuple[int, StepTimes]], steps: Steps, command: str) 
     """The page."""
     lines = ["| items | full, ms | sampled, ms | sampled ÷ full | bar |", "|---|---|---|---|---|"]
     for items, times in rows:
-        full, sampled = times.full, times.sampled
+        full, sampled = times.full.value, times.sampled.value
         bar = f"≤ {BARS[items]:g}" if items in BARS else "–"
         lines.append(f"| {items:,} | {1000 * full:.1f} | {1000 * sampled:.1f} | {sampled / full:.3f} | {bar} |")
     return f"# Time of a training step\n\nMade by `{command}`. {_about(steps)}\n\n" + "\n".join(lines) + "\n"

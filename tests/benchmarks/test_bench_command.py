@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bakeoff.evaluation.repeated import Repeated
 from bakeoff.growth.steps import Steps, StepTimes
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -36,6 +37,6 @@ def test_an_unknown_system_is_refused_with_those_there_are():
 def test_step_times_are_given_as_a_ratio():
     import step_time
 
-    times = StepTimes(full=0.2, sampled=0.01, repeats=5)
+    times = StepTimes(full=Repeated(0.2), sampled=Repeated(0.01), repeats=5)
     page = step_time.markdown([(100_000, times)], Steps(), "python benchmarks/step_time.py")
     assert "| 100,000 | 200.0 | 10.0 | 0.050 | ≤ 0.1 |" in page

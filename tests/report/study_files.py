@@ -37,6 +37,7 @@ def variant(sampler: str, corrected: bool, selection: str = "none") -> dict[str,
         "new_users": {},
         "folding": {"folding": 0.1 if sampler == "uniform" else 0.3, "spurious@10": 0.25},
         "false_negatives_per_query": None if sampler == "uniform" else 3.5,
+        "false_negatives_per_batch": None if sampler == "uniform" else 112.0,
         "metric": "ndcg@10",
         "interval": {"mean": mean, "low": mean - 0.01, "high": mean + 0.01},
         "difference_to_base": {"mean": gap, "low": gap - 0.005 * (gap != 0), "high": gap + 0.005 * (gap != 0)},
@@ -45,7 +46,8 @@ def variant(sampler: str, corrected: bool, selection: str = "none") -> dict[str,
 
 def sampling() -> dict[str, Any]:
     variants = [variant(*key) for key in QUALITY]
-    full = variant("uniform", True) | {"name": "full", "label": "full softmax", "false_negatives_per_query": None}
+    full = variant("uniform", True) | {"name": "full", "label": "full softmax"}
+    full |= {"false_negatives_per_query": None, "false_negatives_per_batch": None}
     full["settings"] = {"softmax.negatives.sampler": "full", "softmax.negatives.selection": "none"}
     return {"group": "sampling", "sentence": "Networks with <b>all</b> samplers.", "variants": [*variants, full]}
 

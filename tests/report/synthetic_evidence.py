@@ -140,11 +140,13 @@ def write_variants(
         level = entry.pop("level")
         metrics = _metrics(level, len(users))
         folds = {name: _spread(value, len(users)) for name, value in (entry["folding"] or {}).items()}
-        warm.append(pd.DataFrame({"variant": entry["name"], "user_id": users, "num_test": 3, **metrics, **folds}))
+        among = {f"among_new_{name}": _spread(value, len(users)) for name, value in entry.get("among_new", {}).items()}
+        asked = {"variant": entry["name"], "user_id": users, "num_test": 3}
+        warm.append(pd.DataFrame({**asked, **metrics, **among, **folds}))
         entry["metrics"] = {name: float(values.mean()) for name, values in metrics.items()}
         for first in ("0", "1", "5", "all") if new_users else ():
-            asked = {"variant": entry["name"], "first_interactions": first, "user_id": new_users, "fallback": False}
-            new.append(pd.DataFrame({**asked, "num_test": 2, **_metrics(level / 2, len(new_users or []))}))
+            told = {"variant": entry["name"], "first_interactions": first, "user_id": new_users, "fallback": False}
+            new.append(pd.DataFrame({**told, "num_test": 2, **_metrics(level / 2, len(new_users or []))}))
     folder.mkdir(parents=True, exist_ok=True)
     pd.concat(warm).reset_index(drop=True).to_parquet(folder / "users.parquet", index=False)
     frame = pd.concat(new) if new else pd.DataFrame(columns=columns)
@@ -156,7 +158,12 @@ def write_variants(
             "training_seconds": 3.0 + place,
             "seconds_per_epoch": 0.2 + 0.1 * place,
             "seconds_per_step": 0.004,
+            "epoch_seconds": 0.21 + 0.1 * place,
+            "epoch_seconds_low": 0.20 + 0.1 * place,
+            "epoch_seconds_high": 0.22 + 0.1 * place,
             "queries_per_second": 9000.0 - 600 * place,
+            "queries_per_second_low": 8500.0 - 600 * place,
+            "queries_per_second_high": 9500.0 - 600 * place,
         }
         for place, entry in enumerate(entries)
     }
@@ -175,6 +182,7 @@ def planted_variant(name: str, model: str, label: str, folding: float, **more: A
         "ndcg@10": 0.8,
         "folding": folding,
         "off_group@10": folding,
+        "off_group_filtered@10": folding / 20 if model == "softmax" else None,
         "selected_epoch": 4,
     }
     return entry | more
@@ -194,12 +202,13 @@ def write_planted(root: Path) -> None:
         planted_variant("uniform", "softmax", "uniform", 0.02),
         planted_variant("shipped", "softmax", "as shipped", 0.03, base=True),
     ]
-    sizes = {"groups": 4, "users": 600, "items": 240, "noise": 0.0}
+    sizes = {"groups": 4, "users": 600, "items": 240, "noise": 0.0, "candidates": 40}
     words = {"sentence": "Four groups that share nothing.", "calibration": "Scores are mapped to 0 to 1."}
     write_json({**sizes, **words, "variants": variants}, root / "artifacts/planted/planted.json")
     asked = {name: [entry[name] for entry in variants] for name in ("recall@10", "folding", "off_group@10")}
     users = pd.DataFrame({"user_id": [f"u{n}" for n in range(600)] * len(variants)})
     users["variant"] = np.repeat([entry["name"] for entry in variants], 600)
+    asked["off_group_filtered@10"] = [entry["off_group_filtered@10"] or np.nan for entry in variants]
     for name, values in asked.items():
         users[name] = np.concatenate([_spread(value, 600) for value in values])
     users.to_parquet(root / "artifacts/planted/users.parquet", index=False)
@@ -235,7 +244,9 @@ def write_rerank(root: Path, users: list[str]) -> None:
     frames, systems = [], []
     for system, level in levels.items():
         metrics = _metrics(level, len(users))
-        frames.append(pd.DataFrame({"system": system, "user_id": users, "num_test": 3, **metrics}))
+        spurious = 0.05 if system != "softmax" else 0.12
+        asked = {"system": system, "user_id": users, "num_test": 3}
+        frames.append(pd.DataFrame({**asked, **metrics, "spurious@10": _spread(spurious, len(users))}))
         candidates = int(system.partition("@")[2]) if "@" in system else None
         systems.append(
             {
@@ -243,7 +254,7 @@ def write_rerank(root: Path, users: list[str]) -> None:
                 "candidates": candidates,
                 "metrics": {name: float(values.mean()) for name, values in metrics.items()},
                 "candidate_recall": 0.7 if candidates else None,
-                "spurious@10": 0.05 if system != "softmax" else 0.12,
+                "spurious@10": spurious,
             }
         )
     folder = root / "artifacts/rerank"

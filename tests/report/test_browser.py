@@ -81,14 +81,6 @@ def view(request: pytest.FixtureRequest, browser: Browser, report: Path) -> Iter
     opened.page.close()
 
 
-@pytest.fixture(scope="module")
-def desk(browser: Browser, report: Path) -> Iterator[Page]:
-    """The report on a wide screen, for tests that use it and leave nothing open: to draw all charts takes seconds."""
-    opened = drawn(open_file(browser, report))
-    yield opened.page
-    opened.page.close()
-
-
 def violations(page: Page, colours: bool = True) -> list[str]:
     """What axe finds with every fold open: each rule with the elements that break it; contrast only if asked for."""
     options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": colours}}}
@@ -184,8 +176,8 @@ def test_the_current_entry_of_the_contents_can_be_seen(view: Opened):
     expect(entry).to_be_in_viewport()
 
 
-def test_every_chart_answers_the_pointer(desk: Page):
-    silent = [key for key in specs(desk) if not answer_of(desk, desk.locator(f"#chart-{key}"))]
+def test_every_chart_answers_the_pointer(view: Opened):
+    silent = [key for key in specs(view.page) if not answer_of(view.page, view.page.locator(f"#chart-{key}"))]
     assert silent == []
 
 
@@ -205,25 +197,25 @@ def answer_of(page: Page, chart: Locator) -> str:
     return ""
 
 
-def test_a_term_explains_itself_on_hover_and_goes_with_escape(desk: Page):
-    term, tip = desk.locator("#accuracy a.term").first, desk.locator("#tip")
+def test_a_term_explains_itself_on_hover_and_goes_with_escape(view: Opened):
+    term, tip = view.page.locator("#accuracy a.term").first, view.page.locator("#tip")
     meaning = term.get_attribute("title") or ""
     assert meaning
     term.hover()
     expect(tip).to_be_visible()
     expect(tip).to_have_text(meaning)
-    desk.keyboard.press("Escape")
+    view.page.keyboard.press("Escape")
     expect(tip).to_be_hidden()
 
 
-def test_a_term_explains_itself_to_the_keyboard_and_to_a_screen_reader(desk: Page):
-    term, tip = desk.locator("#accuracy a.term").first, desk.locator("#tip")
+def test_a_term_explains_itself_to_the_keyboard_and_to_a_screen_reader(view: Opened):
+    term, tip = view.page.locator("#accuracy a.term").first, view.page.locator("#tip")
     term.focus()
     expect(tip).to_be_visible()
     assert term.get_attribute("aria-describedby") == tip.get_attribute("id")
-    desk.locator("#accuracy a.term").nth(1).focus()
+    view.page.locator("#accuracy a.term").nth(1).focus()
     assert term.get_attribute("aria-describedby") is None
-    desk.keyboard.press("Escape")
+    view.page.keyboard.press("Escape")
     expect(tip).to_be_hidden()
 
 
@@ -236,29 +228,30 @@ def test_the_first_stop_of_the_keyboard_skips_the_contents_and_is_seen(browser: 
     page.close()
 
 
-def test_the_page_has_its_landmarks(desk: Page):
+def test_the_page_has_its_landmarks(view: Opened):
     for role in ("banner", "navigation", "main", "contentinfo"):
-        assert desk.get_by_role(role).count() >= 1, role
-    assert desk.locator("main h1, header h1").count() == 1
+        assert view.page.get_by_role(role).count() >= 1, role
+    assert view.page.locator("main h1, header h1").count() == 1
 
 
-def test_search_finds_a_title_and_a_choice_shows_its_neighbours(desk: Page):
-    desk.locator("#explore-query").fill("drama no. 6")
-    found = desk.locator("#explore-results button").first
+def test_search_finds_a_title_and_a_choice_shows_its_neighbours(view: Opened):
+    view.page.locator("#explore-query").fill("drama no. 6")
+    found = view.page.locator("#explore-results button").first
     expect(found).to_contain_text("Drama no. 6")
     title = found.inner_text()
     found.click()
-    expect(desk.locator("#explore-chosen")).to_contain_text(title)
+    expect(view.page.locator("#explore-chosen")).to_contain_text(title)
 
 
-def test_a_click_on_the_map_shows_the_neighbours_of_that_item(desk: Page):
-    mark = desk.locator("#explore-map svg .mark-symbol path").nth(9)  # none of those that are chosen, which come last
+def test_a_click_on_the_map_shows_the_neighbours_of_that_item(view: Opened):
+    marks = view.page.locator("#explore-map svg .mark-symbol path")
+    mark = marks.nth(9)  # none of those that are chosen, which come last
     mark.scroll_into_view_if_needed()
-    lists = desk.locator("#explore-lists").inner_text()
+    lists = view.page.locator("#explore-lists").inner_text()
     box = mark.bounding_box()
-    desk.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(desk.locator("#explore-status")).to_contain_text("is chosen; its nearest items stand below the map")
-    assert desk.locator("#explore-lists").inner_text() != lists
+    view.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(view.page.locator("#explore-status")).to_contain_text("is chosen; its nearest items stand below the map")
+    assert view.page.locator("#explore-lists").inner_text() != lists
 
 
 def test_paper_shows_light_colours_and_no_navigation(browser: Browser, report: Path):

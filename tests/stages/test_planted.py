@@ -59,6 +59,16 @@ def test_negatives_of_other_groups_repair_it(rows):
     assert rows["softmax-in-batch"]["recall@10"] > 0.8 * rows["mf-1"]["recall@10"]
 
 
+def test_within_what_mf_retrieves_a_dnn_that_folds_does_little_harm(written, rows):
+    folded = rows["softmax-own-group"]
+    assert folded["off_group_filtered@10"] < 0.1 < folded["off_group@10"]
+    assert rows["mf-1"]["off_group_filtered@10"] is None
+    users = pd.read_parquet(written / "users.parquet")
+    of_folded = users[users["variant"] == "softmax-own-group"]["off_group_filtered@10"]
+    assert of_folded.mean() == pytest.approx(folded["off_group_filtered@10"])
+    assert json.loads((written / "planted.json").read_text(encoding="utf-8"))["candidates"] == 60
+
+
 def test_the_summary_says_what_was_built_and_which_setting_is_the_shipped_one(written, rows):
     summary = json.loads((written / "planted.json").read_text(encoding="utf-8"))
     assert (summary["groups"], summary["users"], summary["items"], summary["noise"]) == (4, 400, 320, 0.0)

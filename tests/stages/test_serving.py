@@ -41,6 +41,8 @@ def test_every_model_that_was_not_skipped_is_asked(found):
         for asked in (figures["batches"]["1"], figures["batches"]["256"], figures["history"]["1"]):
             assert 0 < asked["p50_seconds"] <= asked["p95_seconds"]
             assert asked["calls"] >= serving.FEWEST_CALLS
+            assert asked["p50_seconds_low"] <= asked["p50_seconds"] <= asked["p50_seconds_high"]
+            assert asked["p95_seconds_low"] <= asked["p95_seconds"]
 
 
 def test_what_a_model_is_and_holds_is_said(found, trained):

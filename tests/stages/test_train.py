@@ -214,6 +214,15 @@ def test_the_cost_of_training_is_measured(trained, name):
     assert cost["refit_seconds"] > 0
 
 
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in NO_EPOCHS])
+def test_the_cost_of_each_epoch_but_the_first_of_a_phase_is_kept(trained, name):
+    cost = json.loads(trained.cost(f"train_{name}").read_text(encoding="utf-8"))
+    training = json.loads((trained.model(name) / "training.json").read_text(encoding="utf-8"))
+    epochs = len(training["curve"]) + len(training["refit_curve"]) - 2
+    assert len(cost["epoch_seconds"]) == len(cost["epoch_cpu_seconds"]) == epochs
+    assert 0 < sum(cost["epoch_seconds"]) < cost["selection_seconds"] + cost["refit_seconds"]
+
+
 def test_a_summary_is_printed_and_nothing_else(run):
     printed, errors = run[1].stdout, run[1].stderr
     lines = printed.splitlines()

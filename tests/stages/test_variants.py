@@ -44,10 +44,14 @@ def trainings(monkeypatch):
 
     def train(variant, params, prepared, progress):
         asked.append((variant.model, params, prepared))
-        return Trained(Model(), len(asked), 10, 0.5 if variant.model == "softmax" else None, 3.0, 1.0, 0.1)
+        return Trained(Model(), len(asked), 10, *_caught(variant.model), 3.0, 1.0, 0.1, [1.0, 1.0])
 
     monkeypatch.setattr(training, "train", train)
     return asked
+
+
+def _caught(model):
+    return (0.5, 4.0) if model == "softmax" else (None, None)
 
 
 def with_params(**sections):
@@ -103,7 +107,8 @@ def test_an_entry_says_what_was_changed_and_what_came_of_it(workspace, trainings
     assert (base["base"], base["settings"], changed["base"]) == (True, {}, False)
     assert changed["settings"] == {"softmax.use_user_features": False}
     assert (changed["name"], changed["label"]) == ("without-user-features", "without user features")
-    assert (changed["selected_epoch"], changed["num_parameters"], changed["false_negatives_per_query"]) == (2, 10, 0.5)
+    assert (changed["selected_epoch"], changed["num_parameters"]) == (2, 10)
+    assert (changed["false_negatives_per_query"], changed["false_negatives_per_batch"]) == (0.5, 4.0)
     assert changed["folding"] is None
     assert {"ndcg@10", "recall@2", "popularity_lift@10", "coverage@10", "gini@10", "long_tail_share@10"} < set(
         changed["metrics"]
@@ -200,6 +205,9 @@ def test_among_new_items_the_old_ones_do_not_compete(workspace, trainings, asked
     entry = read(workspace, "new-items")["variants"][0]
     assert entry["among_new"]["mrr@10"] == pytest.approx(np.mean([1 / rank for rank in expected.values()]))
     assert entry["among_new"]["mrr@10"] > entry["metrics"]["mrr@10"]
+    users = pd.read_parquet(workspace.variants("new-items") / "users.parquet")
+    of_one = users[users["variant"] == entry["name"]]["among_new_mrr@10"]
+    assert sorted(of_one) == pytest.approx(sorted(1 / rank for rank in expected.values()))
 
 
 def test_models_that_the_data_does_not_allow_are_left_out_with_the_reason(workspace, trainings):
@@ -241,7 +249,14 @@ def test_measured_costs_lie_in_the_cost_file(workspace, trainings):
     assert list(cost["variants"]) == ["shipped", "without-user-features", "without-item-features"]
     of_base = cost["variants"]["shipped"]
     assert of_base.pop("queries_per_second") > 0
-    assert of_base == {"training_seconds": 3.0, "seconds_per_epoch": 1.0, "seconds_per_step": 0.1}
+    assert of_base == {
+        "training_seconds": 3.0,
+        "seconds_per_epoch": 1.0,
+        "seconds_per_step": 0.1,
+        "epoch_seconds": 1.0,
+        "epoch_seconds_low": 1.0,
+        "epoch_seconds_high": 1.0,
+    }
     assert "seconds" not in (workspace.variants("features") / "variants.json").read_text(encoding="utf-8")
 
 

@@ -7,10 +7,10 @@ meets both; a step's time is the median over the turns.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 
+from bakeoff.evaluation.repeated import Repeated, middle
 from bakeoff.models.softmax.trainer import SoftmaxTrainer
 from bakeoff.params import SoftmaxParams
 from bakeoff.preparation.features import EncodedFeatures
@@ -51,8 +51,8 @@ class Steps:
 class StepTimes:
     """Median seconds of a step of either kind, over so many turns."""
 
-    full: float
-    sampled: float
+    full: Repeated
+    sampled: Repeated
     repeats: int
 
 
@@ -69,7 +69,7 @@ def measure_steps(num_items: int, steps: Steps, seed: int) -> StepTimes:
             start = time.perf_counter()
             trainer.run_epoch()
             seconds[kind].append((time.perf_counter() - start) / counts[kind])
-    full, sampled = (median(seconds[kind][1:]) for kind in ("full", "sampled"))
+    full, sampled = (middle(seconds[kind][1:]) for kind in ("full", "sampled"))
     return StepTimes(full, sampled, len(seconds["full"]) - 1)
 
 

@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluation.folding import calibrate, folding_per_user, off_group_at_k
 from bakeoff.evaluation.metrics.measures import accuracy_per_user
-from bakeoff.evaluation.ranking import rank
+from bakeoff.evaluation.ranking import TopLists, rank
+from bakeoff.evaluation.reranking import rerank
 from bakeoff.models.encoder import Encoder, EncoderRetriever
 from bakeoff.models.retriever import Retriever
 from bakeoff.models.training import keep_best, seed_everything, silent
 from bakeoff.planted.contenders import Planted
 from bakeoff.planted.generator import Town
+from bakeoff.preparation.histories import Queries
 from bakeoff.stages.selection import SELECTION_METRIC
 from bakeoff.stages.training import USERS_PER_BLOCK, validation_scores, warm_users
 
@@ -28,6 +30,7 @@ class Seen:
         ndcg: ndcg@10 likewise.
         folding: over all items.
         off_group: share of the first ten recommended items that are of another group; NaN of an empty list.
+        off_group_filtered: the same of candidates that another model retrieved, in this one's order; NaN without them.
         positions: float32 [num_items, 2], see `project`.
     """
 
@@ -35,6 +38,7 @@ class Seen:
     ndcg: NDArray[np.float64]
     folding: NDArray[np.float64]
     off_group: NDArray[np.float64]
+    off_group_filtered: NDArray[np.float64]
     positions: NDArray[np.float32]
 
 
@@ -50,30 +54,48 @@ def train(contender: Planted, town: Town) -> tuple[Encoder, int]:
     return trainer.encoder(), epoch
 
 
-def look(encoder: Encoder, town: Town, seed: int) -> Seen:
+def retrieve(encoder: Encoder, town: Town, count: int) -> TopLists:
+    """A trained model's first `count` items for every user, without what it was told of the user."""
+    known = town.prepared.known()
+    return rank(EncoderRetriever(encoder), _queries(town), known, town.held_out.test, count, USERS_PER_BLOCK)
+
+
+def look(encoder: Encoder, town: Town, seed: int, candidates: TopLists | None = None) -> Seen:
     """Ask a trained contender about every user's test items; what it was told of the user is left out of lists.
 
     Args:
         encoder: the model.
         town: that it was trained on.
         seed: of the random pairs that scores are calibrated against.
+        candidates: of another model, to be put in this one's order as well.
     """
     prepared, test, known = town.prepared, town.held_out.test, town.prepared.known()
-    queries = prepared.queries(known, np.arange(prepared.num_users))
+    queries = _queries(town)
     retriever: Retriever = EncoderRetriever(encoder)
-    lists = rank(retriever, queries, known, test, CUTOFF, USERS_PER_BLOCK)
+    lists = retrieve(encoder, town, CUTOFF)
     accuracy = accuracy_per_user(lists, test, (CUTOFF,))
     scores = retriever.embed_queries(queries) @ retriever.item_embeddings.T
     others = np.random.default_rng(seed).integers(0, prepared.num_items, len(known.items))
     calibration = calibrate(scores[known.rows, known.items], scores[known.rows, others])
-    off_group = off_group_at_k(lists.items, town.user_groups, town.item_groups, CUTOFF)
+    filtered = np.full(prepared.num_users, np.nan)
+    if candidates is not None:
+        filtered = _off_group(rerank(retriever, queries, candidates, test, USERS_PER_BLOCK), town)
     return Seen(
         recall=accuracy[f"recall@{CUTOFF}"],
         ndcg=accuracy[f"ndcg@{CUTOFF}"],
         folding=folding_per_user(calibration(scores), town.relatedness),
-        off_group=off_group,
+        off_group=_off_group(lists, town),
+        off_group_filtered=filtered,
         positions=project(retriever.item_embeddings),
     )
+
+
+def _queries(town: Town) -> Queries:
+    return town.prepared.queries(town.prepared.known(), np.arange(town.prepared.num_users))
+
+
+def _off_group(lists: TopLists, town: Town) -> NDArray[np.float64]:
+    return off_group_at_k(lists.items, town.user_groups, town.item_groups, CUTOFF)
 
 
 def project(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -37,7 +37,7 @@ class ModelEvidence:
     new_lists: pd.DataFrame
     metrics: Mapping[str, Any]
     training: Mapping[str, Any]
-    training_cost: Mapping[str, float]
+    training_cost: Mapping[str, Any]
     evaluation_cost: Mapping[str, float]
     shuffled_users: pd.DataFrame
     shuffled_lists: pd.DataFrame

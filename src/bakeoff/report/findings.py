@@ -64,7 +64,7 @@ def find(evidence: Evidence, params: Params, statistics: Statistics) -> Findings
         order=when.order(evidence, metric, statistics),
         strata=strata.strata(evidence, metric, cutoffs[min(1, len(cutoffs) - 1)], statistics),
         overlap=overlap.overlap(evidence, int(cutoff)),
-        sampled=sampled.sampled(evidence, metric, params.evidence.sampled_candidates),
+        sampled=sampled.sampled(evidence, metric, params.evidence.sampled_candidates, statistics),
         explorer=explore.explorer(evidence, params),
         features=unless_skipped(measured.group("features"), lambda group: features.features(group, metric, statistics)),
         new_items=unless_skipped(

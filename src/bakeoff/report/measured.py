@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bakeoff.evaluation.repeated import Repeated
+
 GROUPS = ("features", "new-items", "folding", "depth")
 """Groups of variants that the report reads."""
 
@@ -33,7 +35,8 @@ class VariantGroup:
             and `spurious@10` of a sample of them, NaN of the others.
         new_users: variant, first_interactions, user_id, fallback, num_test and metrics; without rows in most groups.
         notes: what else the group says of itself, such as the number of new items.
-        cost: variant → training_seconds, seconds_per_epoch, seconds_per_step, queries_per_second; as measured.
+        cost: variant → training_seconds, seconds_per_epoch (the fastest), seconds_per_step, and, with the ends of their
+            intervals, epoch_seconds and queries_per_second (medians); as measured.
     """
 
     sentence: str
@@ -75,7 +78,8 @@ class Planted:
         notes: planted.json: groups, sizes, noise, the sentences on what was done and how scores are calibrated.
         variants: one entry each, with name, model, label, base, unobserved_weight, folding, off_group@10, recall@10.
         items: variant, item_id, group, x, y: item embeddings in two dimensions.
-        users: variant, user_id, recall@10, folding, off_group@10.
+        users: variant, user_id, recall@10, folding, off_group@10 and, of the softmax DNN as a scorer of what MF
+            retrieved, off_group_filtered@10, NaN of others.
     """
 
     notes: Mapping[str, Any]
@@ -138,6 +142,11 @@ def paired(first: pd.Series, second: pd.Series) -> tuple[Values, Values]:
     """Values of the users that both have, in the order of `first`: float64 [num_users] each."""
     shared = first.index[first.index.isin(second.index)]
     return first.loc[shared].to_numpy(np.float64), second.loc[shared].to_numpy(np.float64)
+
+
+def repeated_figure(values: Mapping[str, Any] | None, name: str) -> Repeated:
+    """A figure that was measured again and again, with the ends of its interval, `<name>_low` and `<name>_high`."""
+    return Repeated(*(figure(values, key) for key in (name, f"{name}_low", f"{name}_high")))
 
 
 def figure(values: Mapping[str, Any] | None, name: str) -> float:

@@ -55,7 +55,7 @@ def claim_metrics(claims: Sequence[Claim]) -> dict[str, Any]:
             part.words.key: {
                 "first": part.first,
                 "second": part.second,
-                ("ratio" if part.is_ratio else "difference"): part.difference,
+                "difference": part.difference,
                 "low": part.low,
                 "high": part.high,
                 "p_holm": part.p,

@@ -50,10 +50,9 @@ def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> li
 
     The lists stay whole; the truth is cut to the events of the slice. Users without one count nowhere.
     """
-    test = _test_events(evidence)
-    if test is None:
+    found = events_by_gap(evidence)
+    if not found:
         return []
-    found = [(name, events) for name, events in test.groupby("slice", sort=True, observed=True)]
     lists = top_lists(evidence, {name: model.lists for name, model in evidence.models.items()})
     values = [values_on(evidence, lists, events, metric) for _, events in found]
     estimates = statistics.estimates([(model, metric, column) for part in values for model, column in part.items()])
@@ -63,7 +62,7 @@ def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> li
     width = len(lists)
     return [
         Slice(
-            name=str(name),
+            name=name,
             num_users=int(events.user_id.nunique()),
             num_events=len(events),
             estimates=tuple(estimates[i * width : (i + 1) * width]),
@@ -107,10 +106,12 @@ def later_events(evidence: Evidence, seconds: float) -> pd.DataFrame | None:
     return None if test is None else test[test.gap > seconds]
 
 
-def soon_events(evidence: Evidence, seconds: float) -> pd.DataFrame | None:
-    """The other test events, at most `seconds` after the last known one; None likewise."""
+def events_by_gap(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
+    """Range of GAPS and its test events, of ranges that hold any; none without time."""
     test = _test_events(evidence)
-    return None if test is None else test[test.gap <= seconds]
+    if test is None:
+        return []
+    return [(str(name), events) for name, events in test.groupby("slice", sort=True, observed=True)]
 
 
 def top_lists(evidence: Evidence, frames: Mapping[str, pd.DataFrame]) -> dict[str, TopLists]:

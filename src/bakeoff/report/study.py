@@ -30,6 +30,7 @@ class Trained:
         folding: mean excess of calibrated scores over relatedness.
         spurious: share of list places that go to unrelated items.
         false_negatives: items of the user's own among the candidates of a query, which the mask caught.
+        batch_false_negatives: the same of all queries of a batch together.
         step_seconds: measured time of a training step.
 
     All figures are NaN where there is none.
@@ -48,6 +49,7 @@ class Trained:
     folding: float
     spurious: float
     false_negatives: float
+    batch_false_negatives: float
     step_seconds: float
 
 
@@ -145,6 +147,7 @@ def _trained(variant: Mapping[str, Any], cost: Mapping[str, Any], cutoff: str) -
         folding=_number(folding.get("folding")),
         spurious=_number(folding.get("spurious@10")),
         false_negatives=_number(variant.get("false_negatives_per_query")),
+        batch_false_negatives=_number(variant.get("false_negatives_per_batch")),
         step_seconds=_number(cost.get("seconds_per_step")),
     )
 
@@ -216,13 +219,14 @@ def steps(shown: Study) -> str:
         f"({slow.pool}), {formats.times(slow.step_seconds / fast.step_seconds)} as long, on this catalogue; the cost "
         "of the full softmax grows with the catalogue, that of samples does not."
     )
-    caught = [row for row in shown.trained if not math.isnan(row.false_negatives)]
+    caught = [row for row in shown.trained if not math.isnan(row.batch_false_negatives)]
     if not caught:
         return text
-    worst = max(caught, key=lambda row: row.false_negatives)
+    worst = max(caught, key=lambda row: row.batch_false_negatives)
     return (
         f"{text} {formats.sentence(worst.pool)} draws most of the user's own items, "
-        f"{formats.decimal(worst.false_negatives, 1)} per query, which the mask keeps out of the loss."
+        f"{formats.decimal(worst.batch_false_negatives, 0)} per batch ({formats.decimal(worst.false_negatives, 1)} per "
+        "query), which the mask keeps out of the loss."
     )
 
 
@@ -240,7 +244,9 @@ def unbiasedness(shown: Study) -> str:
     reference = next((row.reference for row in shown.converged if not math.isnan(row.reference)), 0.0)
     return (
         f"At convergence the learned distribution lies from the true one {formats.listing(texts)}; the full softmax "
-        f"ends at {formats.decimal(reference)}. A sampler that comes near that without correction needs none."
+        f"ends at {formats.decimal(reference)}. A sampler that comes near that without correction needs none. Here not "
+        "even a uniform one does: all positives of a query are always among its candidates and other items by chance, "
+        "so that what is popular is met, and pushed down, more often, the more so the more positives a query has."
     )
 
 

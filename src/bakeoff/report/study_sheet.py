@@ -183,10 +183,16 @@ def _folding_table(shown: Study) -> Table:
 
 def _step_table(shown: Study) -> Table:
     rows = [
-        [*_name(row), Cell(study.milliseconds(row.step_seconds)), Cell(formats.decimal(row.false_negatives, 2))]
+        [
+            *_name(row),
+            Cell(study.milliseconds(row.step_seconds)),
+            Cell(formats.decimal(row.batch_false_negatives, 1)),
+            Cell(formats.decimal(row.false_negatives, 2)),
+        ]
         for row in shown.trained
     ]
-    return Table("A training step", [*_names(), Column("Time"), Column("Own items per query", "mask")], rows)
+    caught = [Column("Own items per batch", "mask"), Column("per query")]
+    return Table("A training step", [*_names(), Column("Time"), *caught], rows)
 
 
 def _convergence_table(rows: Sequence[Converged]) -> Table:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.evaluation.repeated import known_ends
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.stages.cost import own_peak_memory_bytes
@@ -189,8 +190,10 @@ def _catalogue(items: int, steps: Any, seed: int) -> dict[str, Any]:
     times = measure_steps(items, steps, seed)
     return {
         **row,
-        "full_step_seconds": times.full,
-        "sampled_step_seconds": times.sampled,
+        "full_step_seconds": times.full.value,
+        "sampled_step_seconds": times.sampled.value,
+        **known_ends("full_step_seconds", times.full),
+        **known_ends("sampled_step_seconds", times.sampled),
         "repeats": times.repeats,
     }
 

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from bakeoff.evaluation.ranking import TopLists
 from bakeoff.models.encoder import Encoder
 from bakeoff.params import Params
 from bakeoff.planted.contenders import Planted, planted_contenders
 from bakeoff.planted.generator import Town, build_town
-from bakeoff.planted.measure import CUTOFF, Seen, look, train
+from bakeoff.planted.measure import CUTOFF, Seen, look, retrieve, train
 from bakeoff.planted.references import Reference, references
 from bakeoff.stages.cost import measure
 from bakeoff.stages.files import replaced, write_json
@@ -36,8 +38,11 @@ def run(params: Params, workspace: Workspace) -> None:
     with measure(workspace, "planted"):
         town = build_town(params.evidence.planted, params.seed)
         rows, tables, users = [], [], []
+        candidates: TopLists | None = None
         for trained, encoder, epoch in _trained(params, town):
-            seen = look(encoder, town, params.seed)
+            if (trained.model, trained.base) == ("mf", True):
+                candidates = retrieve(encoder, town, num_candidates(params))
+            seen = look(encoder, town, params.seed, candidates if trained.model == "softmax" else None)
             rows.append(_row(trained, seen, epoch))
             tables.append(_positions(trained, seen, town))
             users.append(_users(trained, seen, town))
@@ -46,6 +51,12 @@ def run(params: Params, workspace: Workspace) -> None:
             write_json(folder / "planted.json", _summary(params, town) | {"variants": rows})
             pq.write_table(pa.concat_tables(tables), folder / "items.parquet")
             pq.write_table(pa.concat_tables(users), folder / "users.parquet")
+
+
+def num_candidates(params: Params) -> int:
+    """That MF retrieves for the softmax DNN to order: about as many as there are new ones in the user's own group."""
+    planted = params.evidence.planted
+    return max(CUTOFF, planted.items_per_group - planted.events_per_user)
 
 
 def _trained(params: Params, town: Town) -> Iterator[tuple[Planted | Reference, Encoder, int | None]]:
@@ -72,11 +83,13 @@ def _summary(params: Params, town: Town) -> dict[str, Any]:
             f"went through the training code of the comparison, with few dimensions ({planted.groups} for MF, "
             f"{2 * planted.groups} for the softmax DNN), so that groups can get into each other's way, and the same "
             "regularisation for every α₀. Each was trained on the train part alone, to the epoch that validation "
-            "chose; popularity and EASE, which have no epochs, stand beside them. Pictures show item embeddings along "
-            "their two principal components: items that fall together in the space do so in the picture, while groups "
-            "that touch there may be apart in the space."
+            "chose; popularity and EASE, which have no epochs, stand beside them. As a scorer the softmax DNN orders "
+            f"MF's first {num_candidates(params)} items, about as many as a user has not had of the own group. "
+            "Pictures show item embeddings along their two principal components: items that fall together in the space "
+            "do so in the picture, while groups that touch there may be apart in the space."
         ),
         "calibration": CALIBRATION,
+        "candidates": num_candidates(params),
     }
 
 
@@ -91,12 +104,18 @@ def _row(contender: Planted | Reference, seen: Seen, epoch: int | None) -> dict[
         f"ndcg@{CUTOFF}": float(np.nanmean(seen.ndcg)),
         "folding": float(seen.folding.mean()),
         f"off_group@{CUTOFF}": float(np.nanmean(seen.off_group)),
+        f"off_group_filtered@{CUTOFF}": _mean_or_none(seen.off_group_filtered),
         "selected_epoch": epoch,
     }
 
 
+def _mean_or_none(values: NDArray[np.float64]) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
 def _users(contender: Planted | Reference, seen: Seen, town: Town) -> pa.Table:
-    """One row per user: variant, user_id, recall@10, folding, off_group@10."""
+    """One row per user: variant, user_id, recall@10, folding, off_group@10, also within MF's candidates."""
     return pa.table(
         {
             "variant": pa.array([contender.name] * len(town.user_groups), pa.string()),
@@ -104,6 +123,7 @@ def _users(contender: Planted | Reference, seen: Seen, town: Town) -> pa.Table:
             f"recall@{CUTOFF}": seen.recall,
             "folding": seen.folding,
             f"off_group@{CUTOFF}": seen.off_group,
+            f"off_group_filtered@{CUTOFF}": seen.off_group_filtered,
         }
     )
 

@@ -32,6 +32,7 @@ from bakeoff.params import Params
 from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.stages.checkpoints import Checkpoints, Standing
 from bakeoff.stages.cost import cpu_seconds, measure
+from bakeoff.stages.epoch_costs import EpochCosts
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.fingerprint import fingerprint
 from bakeoff.stages.prepared import Prepared, load_prepared
@@ -94,6 +95,7 @@ def train_contender(
             selection_seconds=spent.selection_seconds,
             refit_seconds=spent.refit_seconds,
             seconds_per_epoch=spent.refit_seconds / selection.epoch,
+            **training.epochs.notes(),
         )
         encoder = trainer.encoder()
         num_events = len(training.prepared.known().items)
@@ -139,6 +141,7 @@ class _Training:
     ) -> None:
         self.prepared, self._team = prepared, team
         self._waits: list[Waiting] = []
+        self.epochs = EpochCosts()
         self._users = warm_users(self.prepared)
         self._params, self._name, self._max_epochs, self._build = params, name, max_epochs, build
         # What DVC holds this stage by. Who computes, and where, decides nothing: others may go on where this one stood.
@@ -167,6 +170,7 @@ class _Training:
         def after_epoch(curve: list[Row]) -> None:
             self.standing = Standing(selection=curve, selection_seconds=time.perf_counter() - start)
             self.checkpoints.save(self.standing, trainer)
+            self.epochs.ended()
 
         validate = validation_scores(self.prepared, validated)
         return choose_epoch(
@@ -187,6 +191,7 @@ class _Training:
         def after_epoch(curve: list[Row]) -> None:
             self.standing = replace(self.standing, refit=curve, refit_seconds=time.perf_counter() - start)
             self.checkpoints.save(self.standing, trainer)
+            self.epochs.ended()
 
         return trainer, refit(trainer, epochs, _progress, before=done, after_epoch=after_epoch)
 
@@ -205,6 +210,7 @@ class _Training:
         return trainer
 
     def _fresh(self, histories: Histories) -> Trainer:
+        self.epochs.begin()
         seed_everything(self._params.seed)
         trainer = self._build(self.prepared, self.prepared.queries(histories, self._users), self._params)
         self._waits += [trainer.waiting] if hasattr(trainer, "waiting") else []

@@ -13,6 +13,7 @@ from rich.progress import track
 
 from bakeoff.evaluation.asking import Answers
 from bakeoff.evaluation.metrics.accuracy import num_relevant
+from bakeoff.evaluation.repeated import known_ends, middle
 from bakeoff.params import Params
 from bakeoff.preparation.sampling import draw_users
 from bakeoff.stages.cost import measure
@@ -33,7 +34,7 @@ class _Result:
     variant: Variant
     entry: dict[str, Any]
     answered: Answered
-    cost: dict[str, float | None]
+    cost: dict[str, Any]
 
 
 def run(params: Params, workspace: Workspace, group: str) -> None:
@@ -106,16 +107,26 @@ def _results(plan: Plan) -> list[_Result]:
             "num_parameters": trained.num_parameters,
             **answered.figures,
             "false_negatives_per_query": trained.false_negatives_per_query,
+            "false_negatives_per_batch": trained.false_negatives_per_batch,
         }
         cost = {
             "training_seconds": trained.training_seconds,
             "seconds_per_epoch": trained.seconds_per_epoch,
             "seconds_per_step": trained.seconds_per_step,
-            "queries_per_second": answered.queries_per_second,
+            **_repeated("epoch_seconds", trained.epoch_seconds),
+            **_repeated("queries_per_second", answered.queries_per_second),
         }
         results.append(_Result(variant, entry, answered, cost))
         _print_result(group, results[-1], time.perf_counter() - start)
     return results
+
+
+def _repeated(name: str, values: Sequence[float]) -> dict[str, float]:
+    """Their median, with the ends of its interval."""
+    if not values:
+        return {}
+    found = middle(values)
+    return {name: found.value} | known_ends(name, found)
 
 
 def _progress(epochs: range, title: str) -> Iterable[int]:
@@ -180,7 +191,7 @@ def _users(prepared: Prepared, results: Sequence[_Result]) -> pa.Table:
         _table(
             prepared,
             each.answered.answers,
-            {**each.answered.accuracy, **each.answered.folding},
+            {**each.answered.accuracy, **each.answered.among_new, **each.answered.folding},
             {"variant": each.variant.name},
         )
         for each in results

@@ -25,6 +25,9 @@ POSITIVES_ONLY = Variant(
 
 NETWORKS = ("softmax", "two_tower")
 
+TIMED_ANSWERS = 6
+"""Times that towers are asked the same, where what an answer costs is compared."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -38,6 +41,7 @@ class Group:
         judged_on: the part that is asked about.
         asks_new_users: whether new users are asked about as well.
         measures_folding: whether folding is measured.
+        asked_times: how often the question is put, to time the answers.
         left_out: models that would belong here but can't be trained on this data, each with the reason.
     """
 
@@ -48,6 +52,7 @@ class Group:
     judged_on: Literal["valid", "test"] = "test"
     asks_new_users: bool = False
     measures_folding: bool = False
+    asked_times: int = 1
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -159,6 +164,7 @@ def _depth(params: Params) -> Group | Skipped:
         f"{_trained(params, 'softmax')} {TEST_WAS_ASKED}",
         params,
         group,
+        asked_times=TIMED_ANSWERS,
     )
 
 

@@ -1,7 +1,7 @@
 """What all variants of a group are trained on and asked, and what one of them answered."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,8 @@ class Answered:
         new_users: the same about new users, by first interactions told.
         figures: `metrics`, `new_users`, `folding` and, of new items, `among_new`, as JSON values.
         folding: figures of each warm user of a sample, NaN of the others; empty where folding is not measured.
-        queries_per_second: warm users embedded and ranked.
+        among_new: metrics of each warm user in lists of new items alone, named `among_new_…`; empty without new items.
+        queries_per_second: warm users embedded and ranked, each time that they were asked about.
     """
 
     answers: Answers
@@ -45,7 +46,8 @@ class Answered:
     new_users: Mapping[str, tuple[Answers, PerUser]]
     figures: dict[str, Any]
     folding: PerUser
-    queries_per_second: float
+    among_new: PerUser
+    queries_per_second: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,11 @@ class Plan:
             BakeoffError: the model's embeddings can't be used.
         """
         params = self.group.params.evaluate
-        start = time.perf_counter()
-        answers = self.question.put(retriever, params)
-        seconds = time.perf_counter() - start
+        rates = []
+        for _ in range(self.group.asked_times):
+            start = time.perf_counter()
+            answers = self.question.put(retriever, params)
+            rates.append(len(answers) / (time.perf_counter() - start))
         accuracy = accuracy_of(answers, params)
         new_users = {step: question.put(retriever, params) for step, question in self.new_users.items()}
         of_new_users = {step: (each, accuracy_of(each, params)) for step, each in new_users.items()}
@@ -87,9 +91,11 @@ class Plan:
             "new_users": {step: or_none(means(per_user)) for step, (_, per_user) in of_new_users.items()},
             "folding": or_none(means(dict(folding))) if folding else None,
         }
-        if len(self.new_items):
-            figures["among_new"] = self._among_new(retriever)
-        return Answered(answers, accuracy, of_new_users, figures, folding, len(answers) / seconds)
+        among_new = self._among_new(retriever) if len(self.new_items) else {}
+        if among_new:
+            figures["among_new"] = or_none(means(among_new))
+        prefixed = {f"among_new_{name}": values for name, values in among_new.items()}
+        return Answered(answers, accuracy, of_new_users, figures, folding, prefixed, rates)
 
     def _folding(self, retriever: Retriever) -> PerUser:
         if self.relatedness is None:
@@ -97,13 +103,13 @@ class Plan:
         asked = self.question
         return model_folding(retriever, asked.queries, self.relatedness, asked.users, seed=self.group.params.seed)
 
-    def _among_new(self, retriever: Retriever) -> dict[str, float | None]:
+    def _among_new(self, retriever: Retriever) -> PerUser:
         """Accuracy of lists of new items alone."""
         among = AmongItems(retriever, self.new_items)
         asked, params = self.question, self.group.params.evaluate
         exclude, truth = among.renumbered(asked.exclude), among.renumbered(asked.truth)
         answers = Question(asked.users, asked.queries, exclude, truth).put(among, params)
-        return or_none(means(accuracy_of(answers, params)))
+        return accuracy_of(answers, params)
 
 
 def plan_on_validation(group: Group, prepared: Prepared) -> Plan:

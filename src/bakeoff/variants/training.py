@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,18 +38,22 @@ class Trained:
         selected_epoch: that epoch, counted from 1; None for a model without epochs.
         num_parameters: trained weights.
         false_negatives_per_query: candidates that the mask of own items caught, per query; None without a mask.
+        false_negatives_per_batch: the same of all queries of a batch together.
         training_seconds: wall time, validation included.
         seconds_per_epoch: of the fastest epoch but the first, validation left out; None for a model without epochs.
         seconds_per_step: the same, per batch; None for a model without batches.
+        epoch_seconds: of every epoch but the first.
     """
 
     retriever: Retriever
     selected_epoch: int | None
     num_parameters: int
     false_negatives_per_query: float | None
+    false_negatives_per_batch: float | None
     training_seconds: float
     seconds_per_epoch: float | None
     seconds_per_step: float | None
+    epoch_seconds: Sequence[float] = ()
 
 
 def train(variant: Variant, params: Params, prepared: Prepared, progress: Progress = silent) -> Trained:
@@ -76,18 +80,20 @@ def train(variant: Variant, params: Params, prepared: Prepared, progress: Progre
     trainer = build(prepared, prepared.queries(prepared.train, users), params)
     epoch, seconds = keep_best(trainer, _validate(prepared), section.max_epochs, LOOKS, progress)
     # The first one compiles; of the others the fastest, since whatever else the machine does only adds to it.
-    per_epoch = min(seconds[1:] or seconds)
+    steady = seconds[1:] or seconds
+    per_epoch = min(steady)
     steps = math.ceil(len(users) / section.users_per_batch) if isinstance(section, SoftmaxParams) else None
+    caught = None if variant.positives_only else _false_negatives(trainer.state())
     return Trained(
         retriever=EncoderRetriever(trainer.encoder()),
         selected_epoch=epoch,
         num_parameters=trainer.num_parameters,
-        false_negatives_per_query=(
-            None if variant.positives_only else _false_negatives(trainer.state(), epoch * len(users))
-        ),
+        false_negatives_per_query=None if caught is None else caught / (epoch * len(users)),
+        false_negatives_per_batch=None if caught is None or steps is None else caught / (epoch * steps),
         training_seconds=time.perf_counter() - start,
         seconds_per_epoch=per_epoch,
         seconds_per_step=per_epoch / steps if steps else None,
+        epoch_seconds=steady,
     )
 
 
@@ -99,9 +105,9 @@ def _validate(prepared: Prepared) -> Callable[[Encoder], float] | None:
     return lambda encoder: scores(encoder)[SELECTION_METRIC]
 
 
-def _false_negatives(state: Mapping[str, NDArray[Any]], num_users: int) -> float | None:
-    """Masked candidates per user and batch, whose queries share them; every epoch sees every user once."""
-    return float(state["masked"][0]) / num_users if "masked" in state else None
+def _false_negatives(state: Mapping[str, NDArray[Any]]) -> float | None:
+    """Masked pairs of users and candidates up to the epoch that is kept; every epoch sees every user once."""
+    return float(state["masked"][0]) if "masked" in state else None
 
 
 def _fit_once(model: str, params: Params, prepared: Prepared, users: NDArray[np.int64], start: float) -> Trained:
@@ -117,6 +123,7 @@ def _fit_once(model: str, params: Params, prepared: Prepared, users: NDArray[np.
         selected_epoch=None,
         num_parameters=num_parameters,
         false_negatives_per_query=None,
+        false_negatives_per_batch=None,
         training_seconds=time.perf_counter() - start,
         seconds_per_epoch=None,
         seconds_per_step=None,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bakeoff.evaluation.repeated import Repeated
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.claims.claim import (
     Asked,
@@ -13,13 +14,16 @@ from bakeoff.report.claims.claim import (
     Outcome,
     Paired,
     Part,
+    Pooled,
     Question,
     Slope,
     Slopes,
     Unknown,
     Words,
+    repeated,
 )
 from bakeoff.report.claims.judge import by_interval, by_ratio, judge
+from bakeoff.report.claims.words import difference, interval
 
 WORDS = Words("key", "it is so", "something", "one", "other")
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=3)
@@ -54,6 +58,7 @@ def paired(difference: float, spread: float = 0.1, users: int = 80, expected: Ex
         (Expected.NOT_HIGHER, -0.01, 0.019, NAN, Outcome.HELD),
         (Expected.NOT_HIGHER, -0.01, 0.020, NAN, Outcome.NONE),
         (Expected.NOT_HIGHER, 0.021, 0.050, NAN, Outcome.NOT),
+        (Expected.NOT_HIGHER, 0.0, 0.0, NAN, Outcome.HELD),  # nobody has a difference
     ],
 )
 def test_a_difference_over_users_is_judged_by_interval_and_test(
@@ -85,6 +90,50 @@ def test_figures_without_users_are_judged_by_their_ratio(
     expected: Expected, first: float, second: float, outcome: Outcome
 ):
     assert by_ratio(expected, first, second) is outcome
+
+
+@pytest.mark.parametrize(
+    ("expected", "low", "high", "outcome"),
+    [
+        (Expected.LARGER, 1.01, 9.0, Outcome.HELD),
+        (Expected.LARGER, 1.0, 9.0, Outcome.NONE),
+        (Expected.SMALLER, 1.01, 9.0, Outcome.NOT),
+        (Expected.SMALLER, 0.9, 9.0, Outcome.NONE),
+    ],
+)
+def test_a_ratio_whose_interval_holds_1_is_no_evidence(expected: Expected, low: float, high: float, outcome: Outcome):
+    assert by_ratio(expected, 3.0, 1.0, low, high) is outcome
+
+
+def test_costs_that_were_measured_again_and_again_have_the_interval_of_their_ratio():
+    first, second = Repeated(1.0, 0.9, 1.1), Repeated(4.0, 3.0, 5.0)
+    [part] = ask(repeated(WORDS, first, second, Expected.SMALLER, Form.SECONDS, "ten times"))
+    assert part.outcome is Outcome.HELD
+    assert part.is_ratio
+    assert part.is_cost
+    assert part.difference == pytest.approx(0.25)
+    assert part.low < 0.25 < part.high < 1
+    assert difference(part) == "× 0.25"
+    assert interval(part) == "× 0.20 to 0.34"
+
+
+@pytest.mark.parametrize(
+    ("expected", "half", "outcome"),
+    [
+        (Expected.LARGER, 0.09, Outcome.HELD),
+        (Expected.SMALLER, 0.09, Outcome.NOT),
+        (Expected.LARGER, 0.11, Outcome.NONE),
+        (Expected.LARGER, NAN, Outcome.NONE),
+    ],
+)
+def test_a_figure_of_all_users_together_is_judged_by_its_interval(expected: Expected, half: float, outcome: Outcome):
+    [part] = ask(Pooled(WORDS, 0.4, 0.3, half, 70, expected, Form.SHARE))
+    assert part.outcome is outcome
+    assert part.difference == pytest.approx(0.1)
+    assert part.basis == "lists of 70 users together"
+    assert interval(part) == (
+        "" if np.isnan(half) else f"+{10 - 100 * half:.1f} pp to +{10 + 100 * half:.1f} pp"
+    ).replace("+-", "−")
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,20 @@ def test_lists_give_the_same_figures_as_the_tables_per_user(evidence: Evidence):
         evidence, events=evidence.events.assign(timestamp=np.where(evidence.events.part == "test", 9, 8))
     )
     frame = when.order(one_second, "ndcg@10", STATISTICS).frame
-    soon = frame[frame.group == when.SOON].set_index("model")
+    soon = frame[frame.group == "< 1 min"].set_index("model")
     for name in NOISE:
         assert soon["second"][name] == pytest.approx(evidence.models[name].shuffled_users["ndcg@10"].mean())
+
+
+def test_order_is_shown_in_every_span_that_holds_test_events(evidence: Evidence):
+    gaps = [0, 30, 600, 7200, 200_000]
+    is_test = (evidence.events.part == "test").to_numpy()
+    times = np.full(len(evidence.events), 10)
+    times[is_test] += np.resize(gaps, is_test.sum())
+    found = when.order(replace(evidence, events=evidence.events.assign(timestamp=times)), "ndcg@10", STATISTICS)
+    assert list(dict.fromkeys(found.frame.group)) == [when.ALL, "same second", "< 1 min", "< 1 h", "< 1 day", "later"]
+    assert set(found.beyond) == set(evidence.models)
+    assert "leads" in when.sentence(found)
 
 
 def test_what_does_not_read_order_loses_nothing_without_it(summary: Summary):
@@ -45,7 +56,10 @@ def test_what_does_not_read_order_loses_nothing_without_it(summary: Summary):
 
 def test_without_time_order_is_shown_for_the_whole_test_alone(evidence: Evidence):
     timeless = replace(evidence, events=evidence.events.assign(timestamp=0))
-    assert set(when.order(timeless, "ndcg@10", STATISTICS).frame.group) == {when.ALL}
+    found = when.order(timeless, "ndcg@10", STATISTICS)
+    assert set(found.frame.group) == {when.ALL}
+    assert found.beyond == {}
+    assert "leads" not in when.sentence(found)
 
 
 def test_recall_by_tenth_of_the_catalogue_counts_the_hits_there(summary: Summary, evidence: Evidence):
@@ -163,7 +177,37 @@ def test_flips_are_pairs_that_both_ways_order_strictly_and_differently():
         {"model": list("abc"), "full": [0.3, 0.2, 0.1], "sampled": [0.5, 0.6, 0.5], "full_rank": [1, 2, 3]}
     )
     # b passes a among samples; a and c are level there, which is no flip
-    assert sampled.flips(frame) == [sampled.Flip("a", "b")]
+    assert sampled.flipped(frame) == [("a", "b")]
+
+
+def with_values(evidence: Evidence, name: str, full: float, among: float, spread: float) -> Evidence:
+    """The model with these means on the whole catalogue and among samples."""
+    model = evidence.models[name]
+    noise = np.random.default_rng(8).normal(0, spread, len(model.users))
+    noise -= noise.mean()
+    changed = replace(
+        model,
+        users=model.users.assign(**{"ndcg@10": full + noise}),
+        sampled=model.sampled.assign(**{"ndcg@10": among - noise}),
+    )
+    return replace(evidence, models={**evidence.models, name: changed})
+
+
+@pytest.mark.parametrize(("spread", "is_sure"), [(0.001, True), (5.0, False)])
+def test_a_flip_is_told_with_both_differences_and_whether_they_are_beyond_chance(
+    evidence: Evidence, spread: float, is_sure: bool
+):
+    changed = with_values(with_values(evidence, "mf", 0.9, 0.7, spread), "softmax", 0.8, 0.8, 0.0)
+    only = replace(changed, models={name: changed.models[name] for name in ("mf", "softmax")})
+    found = sampled.sampled(only, "ndcg@10", 99, STATISTICS)
+    assert found is not None
+    [flip] = found.flips
+    assert (flip.first, flip.second, flip.is_sure) == ("mf", "softmax", is_sure)
+    assert flip.full.mean == pytest.approx(0.1)
+    assert flip.sampled.mean == pytest.approx(-0.1)
+    told = sampled.sentence(found)
+    assert "puts MF before the softmax DNN (+0.1000, " in told
+    assert ("not beyond chance" in told) != is_sure
 
 
 def test_no_flip_is_said_so(summary: Summary):

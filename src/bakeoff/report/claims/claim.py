@@ -7,6 +7,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.evaluation.repeated import Repeated, ratio
+
 
 class Outcome(StrEnum):
     """What may be said of a claim on this data."""
@@ -80,7 +82,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Once:
-    """A question that two figures answer, without an interval over users: judged by their ratio.
+    """A question that two measured costs answer: judged by their ratio, and its interval if there is one.
 
     Attributes:
         words: the part in words.
@@ -89,7 +91,8 @@ class Once:
         expected: what the claim says of the first.
         form: how the figures are written.
         repeats: how often they were measured, such as `measured once`.
-        is_cost: measured on this machine: differs from run to run.
+        low: lower end of the interval of first / second; NaN where there is none.
+        high: its upper end.
         note: what must be known to read the row.
     """
 
@@ -99,8 +102,50 @@ class Once:
     expected: Expected
     form: Form
     repeats: str = "one figure each"
-    is_cost: bool = False
     note: str = ""
+    low: float = float("nan")
+    high: float = float("nan")
+
+
+def repeated(
+    words: Words, first: Repeated, second: Repeated, expected: Expected, form: Form, repeats: str, note: str = ""
+) -> Once:
+    """What two costs answer that were measured again and again, with the interval of their ratio."""
+    of_both = ratio(first, second)
+    return Once(
+        words,
+        first.value,
+        second.value,
+        expected,
+        form,
+        repeats,
+        note=note,
+        low=of_both.low,
+        high=of_both.high,
+    )
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A question that two figures of all users together answer, judged by the interval of their difference.
+
+    Attributes:
+        words: the part in words.
+        first: the first figure.
+        second: the second.
+        half: half the width of the interval of first − second; NaN where there is none.
+        num_users: on whom the figures rest.
+        expected: what the claim says of the first.
+        form: how the figures are written.
+    """
+
+    words: Words
+    first: float
+    second: float
+    half: float
+    num_users: int
+    expected: Expected
+    form: Form
 
 
 @dataclass(frozen=True)
@@ -130,7 +175,7 @@ class Unknown:
     is_cost: bool = False
 
 
-Question = Paired | Once | Slopes | Unknown
+Question = Paired | Once | Pooled | Slopes | Unknown
 
 
 @dataclass(frozen=True)
@@ -163,7 +208,7 @@ class Part:
         first: the first figure.
         second: the second.
         difference: first − second; of figures without an interval over users their ratio, first / second.
-        low: lower end of the interval of the difference.
+        low: lower end of the interval of the difference, or of the ratio.
         high: its upper end.
         p: adjusted for all tests of the table; NaN where the rule needs none.
         outcome: held, did not hold or no evidence.

@@ -2,9 +2,9 @@
 
 from bakeoff.params import Params
 from bakeoff.report import formats
-from bakeoff.report.claims.claim import Asked, Expected, Form, Once, Paired, Question, Unknown, Words
+from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Question, Unknown, Words, repeated
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import Skipped, Variant, VariantGroup, paired
+from bakeoff.report.measured import Skipped, Variant, VariantGroup, paired, repeated_figure
 from bakeoff.report.variants import Tower, towers
 
 NO_PAIR = "No two towers differ in it alone."
@@ -34,7 +34,7 @@ def _questions(group: VariantGroup, params: Params, metric: str) -> list[Questio
     return [
         _quality(group, "deep", "Deeper towers rank better", label, by_depth, metric),
         _quality(group, "wide", "Wider towers rank better", label, by_width, metric),
-        _cost(group, "epoch", "Depth makes an epoch dearer", "wall time of an epoch", by_depth, "seconds_per_epoch"),
+        _cost(group, "epoch", "Depth makes an epoch dearer", "median wall time of an epoch", by_depth, "epoch_seconds"),
         _cost(
             group,
             "queries",
@@ -81,14 +81,13 @@ def _cost(
         return Unknown(Words(key, says, measured, "", ""), NO_PAIR)
     first, second = (tower.variant for tower in pair)
     is_rate = figure == "queries_per_second"
-    return Once(
+    return repeated(
         _words(key, says, measured, first, second),
-        group.seconds(first["name"], figure),
-        group.seconds(second["name"], figure),
+        repeated_figure(group.cost.get(first["name"]), figure),
+        repeated_figure(group.cost.get(second["name"]), figure),
         Expected.SMALLER if is_rate else Expected.LARGER,
         Form.RATE if is_rate else Form.SECONDS,
-        repeats="measured once",
-        is_cost=True,
+        repeats="six times each" if is_rate else "the epochs of one training each",
     )
 
 

@@ -18,6 +18,7 @@ from bakeoff.report.claims.claim import (
     Outcome,
     Paired,
     Part,
+    Pooled,
     Question,
     Slope,
     Slopes,
@@ -53,10 +54,13 @@ def by_interval(expected: Expected, low: float, high: float, p: float, margin: f
     """Outcome of a part with a difference over users.
 
     Larger and smaller: by the interval of the difference and the adjusted p, as the verdict. Hardly lower: held
-    where the whole interval lies above −margin, did not hold where it lies below; p plays no part. Hardly higher:
+    where the whole interval lies above −margin or no user has a difference, did not hold where it lies below −margin; p
+    plays no part. Hardly higher:
     the mirror image.
     """
     if expected in HARDLY:
+        if low == high == 0:
+            return Outcome.HELD
         worst, best = (low, high) if expected is Expected.NOT_LOWER else (-high, -low)
         if worst > -margin:
             return Outcome.HELD
@@ -67,10 +71,13 @@ def by_interval(expected: Expected, low: float, high: float, p: float, margin: f
     return Outcome.HELD if (found is Verdict.BETTER) == (expected is Expected.LARGER) else Outcome.NOT
 
 
-def by_ratio(expected: Expected, first: float, second: float) -> Outcome:
-    """Outcome of a part with one figure on either side, both at least 0.
+def by_ratio(
+    expected: Expected, first: float, second: float, low: float = float("nan"), high: float = float("nan")
+) -> Outcome:
+    """Outcome of a part with one figure on either side, both at least 0, and the interval of their ratio if known.
 
     Larger: held from a ratio of `RATIO` on, did not hold where the second is as much larger; smaller: the reverse.
+    Neither where the interval holds 1.
     Hardly lower: held where at least 1 − `MARGIN` of the second is left, hardly higher: where at most 1 + `MARGIN`
     of it is reached, else it did not hold.
     """
@@ -80,6 +87,8 @@ def by_ratio(expected: Expected, first: float, second: float) -> Outcome:
         return Outcome.HELD if first >= (1 - MARGIN) * second else Outcome.NOT
     if expected is Expected.NOT_HIGHER:
         return Outcome.HELD if first <= (1 + MARGIN) * second else Outcome.NOT
+    if low <= 1 <= high:
+        return Outcome.NONE
     larger, smaller = (first, second) if expected is Expected.LARGER else (second, first)
     if larger > 0 and larger >= RATIO * smaller:
         return Outcome.HELD
@@ -146,6 +155,8 @@ def _judge_alone(question: Question) -> Part:
         return _slopes_part(question)
     if isinstance(question, Once):
         return _once_part(question)
+    if isinstance(question, Pooled):
+        return _pooled_part(question)
     raise TypeError(f"{type(question).__name__} is judged together with the others.")
 
 
@@ -153,15 +164,34 @@ def _once_part(question: Once) -> Part:
     is_known = not (isnan(question.first) or isnan(question.second))
     return Part(
         words=question.words,
-        outcome=by_ratio(question.expected, question.first, question.second),
+        outcome=by_ratio(question.expected, question.first, question.second, question.low, question.high),
         first=question.first,
         second=question.second,
         difference=_ratio(question.first, question.second) if is_known else float("nan"),
+        low=question.low,
+        high=question.high,
         form=question.form,
         is_ratio=True,
-        is_cost=question.is_cost,
+        is_cost=True,
         basis=question.repeats,
         note=question.note if is_known else question.note or "It was not measured.",
+    )
+
+
+def _pooled_part(question: Pooled) -> Part:
+    difference = question.first - question.second
+    low, high = difference - question.half, difference + question.half
+    towards = (low, high) if question.expected is Expected.LARGER else (-high, -low)
+    return Part(
+        words=question.words,
+        outcome=Outcome.HELD if towards[0] > 0 else Outcome.NOT if towards[1] < 0 else Outcome.NONE,
+        first=question.first,
+        second=question.second,
+        difference=difference,
+        low=low,
+        high=high,
+        form=question.form,
+        basis=f"lists of {formats.count(question.num_users)} users together",
     )
 
 

@@ -1,9 +1,10 @@
 """Claim 2: new items can be asked about where a network reads their features."""
 
 import numpy as np
+import pandas as pd
 
 from bakeoff.params import Params
-from bakeoff.report.claims.claim import Asked, Expected, Form, Once, Paired, Question, Unknown, Words
+from bakeoff.report.claims.claim import Asked, Expected, Paired, Question, Unknown, Words
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.measured import Skipped, VariantGroup, figure, paired
@@ -51,7 +52,7 @@ def _words(key: str, name: str, metric: str) -> Words:
     )
 
 
-def _among_new(group: VariantGroup) -> Once:
+def _among_new(group: VariantGroup) -> Question:
     """Against the best of all others when only new items are ranked."""
     metric = "recall@10"
     values = {v["model"]: figure(v.get("among_new"), metric) for v in group.variants if v["base"]}
@@ -64,4 +65,6 @@ def _among_new(group: VariantGroup) -> Once:
         first=model_label(TWO_TOWER),
         second=f"{model_label(rival)}, the best of the others",
     )
-    return Once(words, values[TWO_TOWER], others.get(rival, float("nan")), Expected.LARGER, Form.METRIC)
+    both = [group.base(name) for name in (TWO_TOWER, rival)]
+    first, second = (group.values(each["name"], f"among_new_{metric}") if each else pd.Series() for each in both)
+    return Paired(words, *paired(first, second), Expected.LARGER)

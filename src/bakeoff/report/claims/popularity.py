@@ -1,7 +1,11 @@
 """Claim 4: the DNN is less drawn to popular items."""
 
+import pandas as pd
+
+from bakeoff.evaluation.jackknife import half_width
+from bakeoff.evaluation.metrics.popularity import coverage, gini
 from bakeoff.params import Params
-from bakeoff.report.claims.claim import Asked, Expected, Form, Once, Paired, Question, Words
+from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Pooled, Question, Words
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import figure, paired
 from bakeoff.report.models import MF, SOFTMAX, model_label
@@ -24,16 +28,7 @@ def ask(evidence: Evidence, params: Params) -> Asked:
                 Expected.LARGER,
                 Form.SHARE,
             ),
-            _lists(
-                evidence, _words("coverage", "Its lists reach more of the catalogue", f"Coverage@{k}"), f"coverage@{k}"
-            ),
-            _lists(
-                evidence,
-                _words("gini", "Its places are shared more evenly among items", f"Gini@{k} of the places in lists"),
-                f"gini@{k}",
-                Expected.SMALLER,
-                Form.NUMBER,
-            ),
+            *_lists(evidence, k, params.seed),
         ],
     )
 
@@ -56,12 +51,23 @@ def _per_user(
     return Paired(words, *paired(softmax, mf), expected, form)
 
 
-def _lists(
-    evidence: Evidence,
-    words: Words,
-    name: str,
-    expected: Expected = Expected.LARGER,
-    form: Form = Form.SHARE,
-) -> Question:
-    softmax, mf = (figure(evidence.models[model].metrics["test"], name) for model in (SOFTMAX, MF))
-    return Once(words, softmax, mf, expected, form, repeats="of all lists together")
+def _lists(evidence: Evidence, k: int, seed: int) -> list[Question]:
+    """Figures of all lists together."""
+    models = [evidence.models[name] for name in (SOFTMAX, MF)]
+    items = pd.Index(evidence.items.item_id)
+    users = pd.Index(models[0].users.user_id)
+    shown = [model.lists[model.lists["rank"] <= k] for model in models]
+    first_places, second_places = ((users.get_indexer(each.user_id), items.get_indexer(each.item_id)) for each in shown)
+    questions: list[Question] = []
+    for name, of, key, says, expected, form in _TOGETHER:
+        words = _words(key, says, f"{name.capitalize()}@{k} of all lists")
+        first, second = (figure(model.metrics["test"], f"{name}@{k}") for model in models)
+        half = half_width(first_places, second_places, len(users), len(items), of, seed)
+        questions.append(Pooled(words, first, second, half, len(users), expected, form))
+    return questions
+
+
+_TOGETHER = (
+    ("coverage", coverage, "coverage", "Its lists reach more of the catalogue", Expected.LARGER, Form.SHARE),
+    ("gini", gini, "gini", "Its places are shared more evenly among items", Expected.SMALLER, Form.NUMBER),
+)

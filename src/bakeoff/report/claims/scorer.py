@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from bakeoff.params import Params
 from bakeoff.report import formats
-from bakeoff.report.claims.claim import Asked, Expected, Form, Once, Paired, Question, Unknown, Words
+from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Question, Unknown, Words
+from bakeoff.report.claims.folding import positives_only
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import Rerank, Skipped, Variant, figure, paired
+from bakeoff.report.measured import Planted, Rerank, Skipped, Variant, paired
 from bakeoff.report.models import MF, SOFTMAX, model_label
 
 SPURIOUS = "spurious@10"
@@ -21,7 +22,10 @@ def ask(evidence: Evidence, params: Params) -> Asked:
         words="As a scorer of candidates that were filtered before, the DNN is preferred, "
         "and its folding does no harm.",
         section="scorer",
-        questions=_questions(evidence.measured.rerank, params.compare.primary_metric),
+        questions=[
+            *_questions(evidence.measured.rerank, params.compare.primary_metric),
+            *_planted(evidence.measured.planted),
+        ],
     )
 
 
@@ -81,9 +85,35 @@ def _harm(rerank: Rerank, smallest: Variant, by_name: Mapping[str, Variant]) -> 
     ]
 
 
+def _planted(planted: Planted | Skipped) -> list[Question]:
+    """The DNN that folds, on planted groups: alone, and within what MF retrieves."""
+    within = "off_group_filtered@10"
+    if isinstance(planted, Skipped):
+        return []
+    mf = next((variant for variant in planted.of(MF) if variant["base"]), None)
+    folded = positives_only(planted.of(SOFTMAX))
+    if mf is None or folded is None:
+        return []
+    reranked = f"MF's first {formats.count(planted.notes['candidates'])}, re-ranked by the DNN without negatives"
+    values = planted.values(str(folded["name"]), within)
+    alone, own = (planted.values(str(each["name"]), "off_group@10") for each in (folded, mf))
+    measured = "foreign items among the first 10 on planted groups (off-group@10)"
+    return [
+        Paired(
+            Words("planted_alone", "A DNN that folds shows fewer foreign items so", measured, reranked, "it alone"),
+            *paired(values, alone),
+            Expected.SMALLER,
+            Form.SHARE,
+        ),
+        Paired(
+            Words("planted_own", "and hardly more than MF's own order", measured, reranked, f"{model_label(MF)} alone"),
+            *paired(values, own),
+            Expected.NOT_HIGHER,
+            Form.SHARE,
+        ),
+    ]
+
+
 def _spurious(rerank: Rerank, words: Words, pair: tuple[Variant, Variant], expected: Expected) -> Question:
-    if SPURIOUS in rerank.users:
-        first, second = (rerank.values(str(system["system"]), SPURIOUS) for system in pair)
-        return Paired(words, *paired(first, second), expected, Form.SHARE)
-    one, other = (figure(system, SPURIOUS) for system in pair)
-    return Once(words, one, other, expected, Form.SHARE)
+    first, second = (rerank.values(str(system["system"]), SPURIOUS) for system in pair)
+    return Paired(words, *paired(first, second), expected, Form.SHARE)

@@ -96,15 +96,16 @@ def difference(part: Part) -> str:
     if isinf(part.difference):
         return "from 0"
     if part.is_ratio:
-        digits = 2 if part.difference >= 0.1 or part.difference == 0 else 4
-        return f"× {formats.decimal(part.difference, digits)}"
+        return f"× {_ratio(part.difference, part.difference)}"
     return _change(part.difference, part.form)
 
 
 def interval(part: Part) -> str:
-    """`+0.0199 to +0.0415`; what stands for an interval where there is none."""
-    if part.is_ratio or isnan(part.low):
+    """`+0.0199 to +0.0415`, `× 0.21 to 0.26`; empty where there is none."""
+    if isnan(part.low) or isnan(part.high):
         return ""
+    if part.is_ratio:
+        return f"× {_ratio(part.low, part.difference)} to {_ratio(part.high, part.difference)}"
     return f"{_change(part.low, part.form)} to {_change(part.high, part.form)}"
 
 
@@ -146,11 +147,19 @@ def rules(level: str) -> list[str]:
         f"Hardly lower: held where the whole interval lies above −{MARGIN:.0%} of the second figure, did not hold "
         f"where it lies below; without users, held where at least {1 - MARGIN:.0%} of the second figure is left. "
         "Hardly higher: the mirror image.",
-        f"Figures without an interval over users, such as costs: they count as different from a ratio of {RATIO:g} on.",
+        "Coverage and Gini coefficient, which all lists have together: by the interval of the difference, from a "
+        "jackknife over groups of users.",
+        f"Costs: they count as different from a ratio of {RATIO:g} on, unless its {level} interval holds 1. "
+        "The interval says how epochs, steps or calls of one run differ, and nothing of another machine.",
         "Exponents: only where their intervals do not meet.",
         "A claim held where all its parts held, held in part where some did, did not hold where none held and one "
         "did not; else there is no evidence. The claim of taste is decided by what holds beyond the session alone.",
     ]
+
+
+def _ratio(value: float, of: float) -> str:
+    """With as many digits as the ratio `of` is written with."""
+    return formats.decimal(value, 2 if of >= 0.1 or of == 0 else 4)
 
 
 def _change(value: float, form: Form) -> str:

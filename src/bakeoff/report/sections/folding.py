@@ -25,7 +25,8 @@ class Folding:
     Attributes:
         sentence: what was done.
         calibration: how scores are brought to [0, 1].
-        frame: model, label, base, folding, foreign (share of foreign items in lists), recall; MF by its weight.
+        frame: model, label, base, folding, foreign (share of foreign items in lists), recall, filtered (the share of
+            foreign items when the DNN orders what MF retrieved; NaN where it did not); MF by its weight.
         items: of planted groups: variant (a label), name, group, x, y; empty otherwise.
     """
 
@@ -35,7 +36,7 @@ class Folding:
     items: pd.DataFrame
 
 
-COLUMNS = ["model", "label", "base", "folding", "foreign", "recall"]
+COLUMNS = ["model", "label", "base", "folding", "foreign", "recall", "filtered"]
 
 
 def planted_folding(planted: Planted) -> Folding:
@@ -43,7 +44,12 @@ def planted_folding(planted: Planted) -> Folding:
     mf = sorted(planted.of(MF), key=lambda variant: figure(variant, "unobserved_weight"))
     variants = [*mf, *(variant for variant in planted.variants if variant["model"] != MF)]
     rows = [
-        (v["model"], v["label"], v["base"], figure(v, "folding"), figure(v, "off_group@10"), figure(v, "recall@10"))
+        (
+            v["model"],
+            v["label"],
+            v["base"],
+            *(figure(v, name) for name in ("folding", "off_group@10", "recall@10", "off_group_filtered@10")),
+        )
         for v in variants
     ]
     labels = {variant["name"]: f"{model_label(variant['model'])}, {variant['label']}" for variant in variants}
@@ -72,7 +78,8 @@ def own_folding(group: VariantGroup, params: Params) -> Folding:
     def row(v: Variant) -> tuple[object, ...]:
         folding = v["folding"]
         foreign = figure(folding, "spurious@10")
-        return v["model"], v["label"], v["base"], figure(folding, "folding"), foreign, figure(v["metrics"], "recall@10")
+        recall = figure(v["metrics"], "recall@10")
+        return v["model"], v["label"], v["base"], figure(folding, "folding"), foreign, recall, float("nan")
 
     mf = sorted(group.of(MF), key=lambda variant: weight(variant, params))
     others = [variant for variant in group.variants if variant["model"] != MF]
@@ -149,6 +156,7 @@ def sentence(found: Folding, x: str, words: str) -> str:
 
 def table(caption: str, found: Folding, foreign: str) -> Table:
     """A row per variant."""
+    has_filtered = bool(found.frame.filtered.notna().any())
     rows = [
         [
             model_label(row.model),
@@ -156,10 +164,12 @@ def table(caption: str, found: Folding, foreign: str) -> Table:
             or_dash(row.folding, lambda value: formats.decimal(value, 4)),
             or_dash(row.foreign, formats.percent),
             or_dash(row.recall, formats.decimal),
+            *([or_dash(row.filtered, formats.percent)] if has_filtered else []),
         ]
         for row in found.frame.itertuples()
     ]
-    return text_table(caption, ["Model", "Variant", "Folding", f"Foreign items ({foreign})", "Recall@10"], rows)
+    columns = ["Model", "Variant", "Folding", f"Foreign items ({foreign})", "Recall@10"]
+    return text_table(caption, [*columns, *(["Foreign in MF's candidates"] if has_filtered else [])], rows)
 
 
 def _clouds(found: Folding) -> Figure:

@@ -1,6 +1,6 @@
 """Sampled metrics beside full ones: the same models, and sometimes another order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.figure import Figure
 from bakeoff.report.models import model_label, model_noun
@@ -21,10 +22,24 @@ FULL = "whole catalogue"
 
 @dataclass(frozen=True)
 class Flip:
-    """Two models whose order depends on how they are ranked: `first` leads on the whole catalogue."""
+    """Two models whose order depends on how they are ranked: `first` leads on the whole catalogue.
+
+    Attributes:
+        first: name of the leader there.
+        second: name of the other, which leads among samples.
+        full: first − second on the whole catalogue.
+        sampled: the same among samples.
+    """
 
     first: str
     second: str
+    full: Difference
+    sampled: Difference
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether both intervals leave out 0, the one above it and the other below."""
+        return self.full.low > 0 > self.sampled.high
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,7 @@ class Sampled:
     flips: Sequence[Flip]
 
 
-def sampled(evidence: Evidence, metric: str, candidates: int) -> Sampled | None:
+def sampled(evidence: Evidence, metric: str, candidates: int, statistics: Statistics) -> Sampled | None:
     """None where sampled metrics were not computed for the primary metric."""
     if any(metric not in model.sampled or model.sampled.empty for model in evidence.models.values()):
         return None
@@ -55,16 +70,30 @@ def sampled(evidence: Evidence, metric: str, candidates: int) -> Sampled | None:
     frame = pd.DataFrame(rows, columns=["model", "full", "sampled"])
     for column in ("full", "sampled"):
         frame[f"{column}_rank"] = frame[column].rank(ascending=False, method="first").astype(int)
-    return Sampled(metric, candidates, frame, flips(frame))
+    pairs = flipped(frame)
+    if not pairs:
+        return Sampled(metric, candidates, frame, [])
+    full = _differences({name: model.users for name, model in evidence.models.items()}, pairs, metric, statistics)
+    among = _differences({name: model.sampled for name, model in evidence.models.items()}, pairs, metric, statistics)
+    flips = [Flip(*pair, *both) for pair, *both in zip(pairs, full, among, strict=True)]
+    return Sampled(metric, candidates, frame, flips)
 
 
-def flips(frame: pd.DataFrame) -> list[Flip]:
-    """Pairs that the two ways order differently, strictly; by the leader on the whole catalogue."""
-    found = []
-    for one, other in combinations(frame.sort_values("full_rank").itertuples(), 2):
-        if one.full > other.full and one.sampled < other.sampled:
-            found.append(Flip(one.model, other.model))
-    return found
+def _differences(
+    tables: Mapping[str, pd.DataFrame], pairs: Sequence[tuple[str, str]], metric: str, statistics: Statistics
+) -> list[Difference]:
+    """First − second of each pair over users; `tables` by model."""
+    first, second = ([tables[pair[side]][metric].to_numpy(np.float64) for pair in pairs] for side in (0, 1))
+    return statistics.differences(first, second, [metric] * len(pairs))
+
+
+def flipped(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Pairs that the two ways order differently, strictly; the leader on the whole catalogue first."""
+    return [
+        (one.model, other.model)
+        for one, other in combinations(frame.sort_values("full_rank").itertuples(), 2)
+        if one.full > other.full and one.sampled < other.sampled
+    ]
 
 
 def figures(found: Sampled) -> list[Figure]:
@@ -133,5 +162,13 @@ def sentence(found: Sampled) -> str:
     )
     if not found.flips:
         return f"Both ways give the same order of models here.{compared}"
-    told = [f"{model_noun(flip.first)} before {model_noun(flip.second)}" for flip in found.flips]
+    told = [
+        f"{model_noun(flip.first)} before {model_noun(flip.second)} ({_change(flip.full)} in full, "
+        f"{_change(flip.sampled)} among samples{'' if flip.is_sure else ': not beyond chance'})"
+        for flip in found.flips
+    ]
     return f"The order flips: the whole catalogue puts {formats.listing(told)}, samples the other way round.{compared}"
+
+
+def _change(difference: Difference) -> str:
+    return f"{formats.signed(difference.mean)}, {formats.signed(difference.low)} to {formats.signed(difference.high)},"

@@ -13,10 +13,10 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.figure import Figure
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.series import model_styles
-from bakeoff.report.slices import later_events, soon_events, top_lists, values_on
+from bakeoff.report.slices import events_by_gap, later_events, top_lists, values_on
 from bakeoff.report.tables import Cell, Column, Table
 
-ALL, SOON, LATER = "all test events", "within an hour", "over an hour later"
+ALL = "all test events"
 
 
 @dataclass(frozen=True)
@@ -28,26 +28,29 @@ class Order:
         models: that were asked, in order.
         frame: group (which test events), model, first (with the order), second (without).
         differences: (group, model) → ordered − shuffled.
+        beyond: model → figure beyond the session without the order; empty without such events.
     """
 
     metric: str
     models: Sequence[str]
     frame: pd.DataFrame
     differences: dict[tuple[str, str], Difference]
+    beyond: dict[str, float]
 
 
 def order(evidence: Evidence, metric: str, statistics: Statistics) -> Order:
-    """Every model on all test events, and where there is time on those within an hour and later."""
+    """Every model on all test events, and where there is time by the time since the last known one."""
     ordered = top_lists(evidence, {name: model.lists for name, model in evidence.models.items()})
     shuffled = top_lists(evidence, {name: model.shuffled_lists for name, model in evidence.models.items()})
     values = {
         (ALL, name): (model.users[metric].to_numpy(np.float64), model.shuffled_users[metric].to_numpy(np.float64))
         for name, model in evidence.models.items()
     }
-    for group, events in ((SOON, soon_events(evidence, SESSION)), (LATER, later_events(evidence, SESSION))):
-        if events is not None and len(events):
-            first, second = (values_on(evidence, lists, events, metric) for lists in (ordered, shuffled))
-            values |= {(group, name): (first[name], second[name]) for name in evidence.models}
+    for group, events in events_by_gap(evidence):
+        first, second = (values_on(evidence, lists, events, metric) for lists in (ordered, shuffled))
+        values |= {(group, name): (first[name], second[name]) for name in evidence.models}
+    later = later_events(evidence, SESSION)
+    beyond = {} if later is None or later.empty else values_on(evidence, shuffled, later, metric)
     firsts, seconds = zip(*values.values(), strict=True)
     found = statistics.differences(firsts, seconds, [metric] * len(values))
     rows = [(*key, np.nanmean(first), np.nanmean(second)) for key, (first, second) in values.items()]
@@ -56,6 +59,7 @@ def order(evidence: Evidence, metric: str, statistics: Statistics) -> Order:
         models=list(evidence.models),
         frame=pd.DataFrame(rows, columns=["group", "model", "first", "second"]),
         differences=dict(zip(values, found, strict=True)),
+        beyond={name: float(np.nanmean(figures)) for name, figures in beyond.items()},
     )
 
 
@@ -91,17 +95,15 @@ def sentence(found: Order) -> str:
             f"{model_noun(name)} goes from {formats.decimal(row.first, 3)} to {formats.decimal(row.second, 3)} ({lost})"
         )
     text = f"Without the order of histories {formats.listing(parts)}: that much of the quality is the order's."
-    if (LATER, MF) not in rows:
+    if not found.beyond:
         return text
-    leader = max(found.models, key=lambda name: rows[LATER, name].second)
+    leader = max(found.models, key=lambda name: found.beyond[name])
     others = [
-        f"{formats.decimal(rows[LATER, name].second, 3)} for {model_noun(name)}"
-        for name in CONTENDERS
-        if name != leader
+        f"{formats.decimal(found.beyond[name], 3)} for {model_noun(name)}" for name in CONTENDERS if name != leader
     ]
     return (
         f"{text} More than an hour after the last known event and without the order, {model_noun(leader)} leads "
-        f"({formats.decimal(rows[LATER, leader].second, 3)}), with {formats.listing(others)}."
+        f"({formats.decimal(found.beyond[leader], 3)}), with {formats.listing(others)}."
     )
 
 

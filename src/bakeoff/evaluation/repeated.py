@@ -1,0 +1,99 @@
+"""Figures that were measured again and again, such as seconds: intervals of a median, a percentile, a ratio of two."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtrik, stdtrit
+
+MEDIAN_TO_MEAN = np.sqrt(np.pi / 2)
+"""Standard error of a median beside that of a mean, of normal values."""
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A positive figure with the ends of its interval; NaN where there is none."""
+
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+
+
+def percentile(values: Sequence[float], share: float, confidence: float = 0.95) -> Repeated:
+    """Percentile of repeated measurements, with the interval between two of them (order statistics).
+
+    The number of values below the true percentile is binomial, whatever their distribution (David & Nagaraja 2003,
+    section 7.1).
+
+    Args:
+        values: at least one.
+        share: of the percentile, in (0, 1).
+        confidence: level of the interval, in (0, 1).
+
+    Returns:
+        The percentile; without an end of its interval that would lie beyond all values.
+    """
+    ascending, count = np.sort(np.asarray(values, np.float64)), len(values)
+    first, last = (int(np.ceil(bdtrik(level, count, share))) for level in ((1 - confidence) / 2, (1 + confidence) / 2))
+    return Repeated(
+        float(np.quantile(ascending, share)),
+        float(ascending[first - 1]) if first > 0 else float("nan"),
+        float(ascending[last]) if last < count else float("nan"),
+    )
+
+
+def middle(values: Sequence[float], confidence: float = 0.95) -> Repeated:
+    """Median of few repeated measurements > 0, with Student's t interval of their logarithms.
+
+    Args:
+        values: at least one; with a single one there is no interval.
+        confidence: level of the interval, in (0, 1).
+    """
+    logs = np.log(np.asarray(values, np.float64))
+    value = float(np.median(values))
+    if len(logs) < 2:
+        return Repeated(value)
+    half = _half(logs, confidence) * MEDIAN_TO_MEAN
+    return Repeated(value, float(value * np.exp(-half)), float(value * np.exp(half)))
+
+
+def total(steps: Sequence[float], whole: float, confidence: float = 0.95) -> Repeated:
+    """What the whole took, > 0, with the interval that follows from how its steps differ among each other.
+
+    Args:
+        steps: what each took; with fewer than two there is no interval.
+        whole: what they and everything else took together.
+        confidence: level of the interval, in (0, 1).
+    """
+    if len(steps) < 2:
+        return Repeated(whole)
+    half = len(steps) * _half(np.asarray(steps, np.float64), confidence)
+    return Repeated(whole, max(whole - half, np.finfo(np.float64).tiny), whole + half)
+
+
+def ratio(first: Repeated, second: Repeated) -> Repeated:
+    """First / second with its interval, from those of both: MOVER on logarithms (Zou & Donner 2008, eq. 4).
+
+    Without an interval where one of them has none; NaN where one is not known.
+    """
+    values = np.array([[each.value, each.low, each.high] for each in (first, second)])
+    if not (values[:, 0] > 0).all():
+        return Repeated(float("nan"))
+    (one, one_low, one_high), (other, other_low, other_high) = np.log(values)
+    middle = one - other
+    low = middle - np.hypot(one - one_low, other_high - other)
+    high = middle + np.hypot(one_high - one, other - other_low)
+    return Repeated(float(np.exp(middle)), float(np.exp(low)), float(np.exp(high)))
+
+
+def known_ends(name: str, found: Repeated) -> dict[str, float]:
+    """The ends of its interval as JSON values, `<name>_low` and `<name>_high`; those that are known."""
+    ends = {f"{name}_low": found.low, f"{name}_high": found.high}
+    return {key: end for key, end in ends.items() if not np.isnan(end)}
+
+
+def _half(values: NDArray[np.float64], confidence: float) -> float:
+    """Half the width of Student's t interval of the mean."""
+    spread = values.std(ddof=1) / np.sqrt(len(values))
+    return float(stdtrit(len(values) - 1, (1 + confidence) / 2) * spread)
