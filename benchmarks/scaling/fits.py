@@ -47,6 +47,11 @@ class Growth:
         """The exponent to judge by: above the fixed cost, which would hide growth, wherever that was measured."""
         return self.above if self.fixed else self.whole
 
+    @property
+    def is_level(self) -> bool:
+        """Whether the largest run costs hardly more than the stage's start."""
+        return self.last is not None and self.fixed > 0 and self.last[1] <= WORTH_FITTING * self.fixed
+
     def at(self, size: Size, by: Callable[[Size], float]) -> float | None:
         """Cost at another size: the largest run's part above the fixed cost, grown by the exponent; None without.
 

@@ -21,8 +21,7 @@ from scaling.measuring import Limits, Measured
 
 FORETOLD = (10**8, 10**9)
 NIGHT_HOURS = 8
-WORKER_GIB = 64
-SPREAD = ("validate", "split", "train_mf", "train_softmax", "train_two_tower", "evaluate", "rerank")
+SPREAD = ("validate", "split", "train_mf", "train_softmax", "train_two_tower", "evaluate")
 """Stages whose work lies in partitions of users or events: Spark's, or workers'."""
 
 
@@ -77,8 +76,8 @@ _FORETOLD = (
     "where partitions begin to be needed. Spark and workers: "
     f"the same CPU time, that of {', '.join(f'`{name}`' for name in SPREAD)} spread over cores without loss (the "
     "ideal: shuffles, stragglers and gradient exchange come on top), over as many as finish within "
-    f"{NIGHT_HOURS} hours beside the stages that stay on one machine, on workers of {WORKER_GIB} GiB that share the "
-    "data."
+    f"{NIGHT_HOURS} hours beside the stages that stay on one machine. GiB of a worker: what the hungriest of these "
+    "stages takes as one process, since users, items and the model are held by each."
 )
 
 
@@ -130,8 +129,11 @@ def _judged(grown: Mapping[str, tuple[Growth, Growth]]) -> str:
         if exponent is not None and exponent.exponent > bar:
             shown = "" if exponent.low > bar else ", within the uncertainty"
             over.append(f"`{stage}` ({exponent.exponent:.2f}{shown})")
-    unknown = [f"`{stage}`" for stage, (time, _) in grown.items() if time.told is None]
-    rest = f" Too little above start, or at too few sizes, to tell: {', '.join(unknown)}." if unknown else ""
+    untold = {stage: time for stage, (time, _) in grown.items() if time.told is None}
+    level = [f"`{stage}`" for stage, time in untold.items() if time.is_level]
+    unknown = [f"`{stage}`" for stage, time in untold.items() if not time.is_level]
+    rest = f" At the largest size no dearer than at the start, but for a quarter: {', '.join(level)}." if level else ""
+    rest += f" At too few sizes to tell: {', '.join(unknown)}." if unknown else ""
     bars = f"{BAR:g} in interactions and {RANKING_BAR:g} in users × items"
     if not told:
         return "No exponent could be told: it takes three sizes at which a stage costs more than its start."
@@ -175,11 +177,11 @@ def _foretold(runs: Runs, smallest: Mapping[str, Measured], grown: Mapping[str, 
                 f"{spread / HOUR:,.0f}",
                 f"{alone / HOUR:,.1f}",
                 cores,
-                f"{max(1, -(-int(shared) // (WORKER_GIB * GIB))):,}",
+                f"{shared / GIB:,.0f}",
             ]
         )
     heads = ["interactions", "users × items", "hours on 2 cores", "GiB on one machine", "CPU hours that spread"]
-    heads += ["hours that stay", f"cores for {NIGHT_HOURS} hours", f"workers of {WORKER_GIB} GiB, for memory"]
+    heads += ["hours that stay", f"cores for {NIGHT_HOURS} hours", "GiB of a worker, at most"]
     return table(heads, rows)
 
 

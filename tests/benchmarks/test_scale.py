@@ -230,6 +230,26 @@ def test_the_page_says_what_was_measured_what_failed_and_where_it_would_end():
     assert "validate" in drawn
 
 
+def test_stages_that_do_not_grow_are_told_from_those_that_too_few_sizes_tell_of():
+    from scaling.measuring import Limits
+    from scaling.page import page
+
+    measured = {
+        size: runs({"planted": 20 + n / 1e8, "validate": 5 + n / 1e6, "split": 5 + n / 1e4})
+        for size in sizes(10**5, 10**6, 10**7)
+        for n in [size.interactions]
+    }
+    text = page(
+        measured,
+        runs({"planted": 20, "validate": 5, "split": 5}),
+        Limits(8 * 2**30, 3600, 2),
+        "make scale",
+        "scale.svg",
+    )
+    assert "At the largest size no dearer than at the start, but for a quarter: `planted`." in text
+    assert "At too few sizes to tell: `validate`." in text
+
+
 def test_catalogues_that_grow_alone_have_exponents_and_a_page_of_their_own():
     from scaling.catalogues import page
     from scaling.data import size_of

@@ -267,15 +267,26 @@ def test_all_users_are_looked_at_where_there_are_few(workspace: Workspace):
     assert whole.users.user_id.nunique() == 72
 
 
-def test_the_report_says_that_it_looks_at_a_sample(copy: Workspace, params: Params):
+def test_of_too_many_users_the_verdict_rests_on_all_and_the_sections_on_a_sample(copy: Workspace, params: Params):
     compare.run(params, copy)
     assert "seeded sample" not in read_page(copy)
     few = params.model_copy(update={"compare": params.compare.model_copy(update={"max_users": 20})})
     compare.run(few, copy)
-    assert "asked about 60 users, and this page looks at a seeded sample of 20 of them" in read_page(copy)
+    page = read_page(copy)
+    assert "asked about 60 users. The verdict, the table of all metrics" in page
+    assert "a seeded sample of 20 of them (compare.max_users)" in page
     metrics = json.loads((copy.reports / "metrics.json").read_text(encoding="utf-8"))
-    users = read(copy, 20).models["softmax"].users
-    assert metrics["softmax"]["ndcg@10"] == pytest.approx(users["ndcg@10"].mean(), abs=1e-6)
+    everyone = read(copy, 60).models["softmax"].users
+    assert metrics["softmax"]["ndcg@10"] == pytest.approx(everyone["ndcg@10"].mean(), abs=1e-6)
+    assert "Over 60 warm users of the test set" in page
+
+
+def test_all_users_must_be_the_same_where_a_sample_is_looked_at(copy: Workspace, params: Params):
+    few = params.model_copy(update={"compare": params.compare.model_copy(update={"max_users": 20})})
+    path = copy.evaluation("mf") / "users.parquet"
+    pd.read_parquet(path)[::-1].to_parquet(path)
+    with pytest.raises(BakeoffError, match="mf was evaluated on other users than"):
+        compare.run(few, copy)
 
 
 def test_there_is_no_verdict_without_a_contender(copy: Workspace, params: Params):

@@ -1,6 +1,7 @@
 """Bootstrap over more users than memory holds: the sums of every block of users, resample by resample."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +66,9 @@ class _Chunk:
         self.sums += weights @ values
 
 
-def in_blocks(portions: Iterable[FloatArray], *sizes: int) -> Iterator[FloatArray]:
+def in_blocks(portions: Iterable[NDArray[Any]], *sizes: int) -> Iterator[NDArray[Any]]:
     """The rows in blocks of these sizes, the last size again and again, and what is left."""
-    held: list[FloatArray] = []
+    held: list[NDArray[Any]] = []
     count, number = 0, 0
     for portion in portions:
         held.append(portion)

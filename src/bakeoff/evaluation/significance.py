@@ -7,9 +7,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.bootstrap import intervals
+from bakeoff.evaluation.bootstrap import intervals, intervals_of_portions
 from bakeoff.evaluation.metrics.arrays import divide
-from bakeoff.evaluation.permutation import sign_flip_p
+from bakeoff.evaluation.permutation import sign_flip_p, sign_flip_p_of_portions
+from bakeoff.evaluation.portions import Portions
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -89,14 +90,47 @@ def compare_paired(
     )
 
 
+def compare_portions(
+    portions: Portions, rng: np.random.Generator, confidence: float = 0.95, resamples: int = 10_000
+) -> Differences:
+    """What `compare_paired` says, of users who come in portions: a portion and the sums of resamples are in memory.
+
+    Args:
+        portions: finite differences [m, c] of more users than `resamples` has binary digits; read several times.
+        rng: source of resamples and signs.
+        confidence: level of the interval, in (0, 1).
+        resamples: bootstrap resamples and sign patterns.
+    """
+    interval = intervals_of_portions(portions, rng, confidence, resamples)
+    squares, wins, ties, losses = (np.zeros(len(interval.mean), dtype) for dtype in (np.float64, *[np.int64] * 3))
+    low, high = np.full(len(squares), np.inf), np.full(len(squares), -np.inf)
+    for block in portions():
+        squares += ((block - interval.mean) ** 2).sum(axis=0)
+        wins, ties, losses = wins + (block > 0).sum(0), ties + (block == 0).sum(0), losses + (block < 0).sum(0)
+        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+    variance = np.where(low == high, 0, squares / np.maximum(interval.num_users - 1, 1))
+    moments = interval.num_users, interval.mean, np.where(interval.num_users >= 2, np.sqrt(variance), np.nan)
+    return Differences(
+        num_users=interval.num_users,
+        mean=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        p=sign_flip_p_of_portions(portions, rng, resamples),
+        effect_size=_effect_size(*moments),
+        wins=wins,
+        ties=ties,
+        losses=losses,
+        detectable=_smallest_detectable(*moments, confidence),
+    )
+
+
 def effect_size(differences: FloatArray) -> FloatArray:
     """Cohen's d_z = mean / sd of the differences (n − 1 in the sd), [c].
 
     0 where all differences are 0; NaN where it is not defined: fewer than two users, or all differ by the
     same amount.
     """
-    num_users, mean, sd = _moments(differences)
-    return np.where((num_users >= 2) & (sd == 0) & (mean == 0), 0.0, divide(mean, sd))
+    return _effect_size(*_moments(differences))
 
 
 def smallest_detectable(differences: FloatArray, confidence: float = 0.95) -> FloatArray:
@@ -105,9 +139,7 @@ def smallest_detectable(differences: FloatArray, confidence: float = 0.95) -> Fl
     α = 1 − confidence, sd that of the differences (n − 1), n the number of users. NaN for fewer than two
     users.
     """
-    num_users, _, sd = _moments(differences)
-    z = NormalDist().inv_cdf((1 + confidence) / 2) + NormalDist().inv_cdf(POWER)
-    return z * sd / np.sqrt(np.maximum(num_users, 1))
+    return _smallest_detectable(*_moments(differences), confidence)
 
 
 def verdict(low: float, high: float, p: float, confidence: float = 0.95) -> Verdict:
@@ -128,6 +160,16 @@ def verdict(low: float, high: float, p: float, confidence: float = 0.95) -> Verd
         if high < 0:
             return Verdict.WORSE
     return Verdict.NO_EVIDENCE
+
+
+def _effect_size(num_users: IntArray, mean: FloatArray, sd: FloatArray) -> FloatArray:
+    return np.where((num_users >= 2) & (sd == 0) & (mean == 0), 0.0, divide(mean, sd))
+
+
+def _smallest_detectable(num_users: IntArray, _: FloatArray, sd: FloatArray, confidence: float) -> FloatArray:
+    z = NormalDist().inv_cdf((1 + confidence) / 2) + NormalDist().inv_cdf(POWER)
+    smallest: FloatArray = z * sd / np.sqrt(np.maximum(num_users, 1))
+    return smallest
 
 
 def _moments(values: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:

@@ -46,7 +46,7 @@ class CompareParams(Frozen):
     resamples: PositiveInt = 10_000
     """Bootstrap resamples of users, and sign flips of the permutation test."""
     max_users: PositiveInt = 100_000
-    """Test users, and as many new ones, whose figures, lists and events the report looks at: a seeded sample where
-    there are more, which it says. The intervals tell what that costs: those of 100,000 users are some 0.003 wide."""
+    """Test users, and as many new ones, whose lists and events the report's sections look at: a seeded sample where
+    there are more, which it says. The verdict and the table of all metrics rest on all users, block by block."""
     example_users: Annotated[int, Field(ge=1, le=6)] = 4
     """Users whose history and lists the report shows, at most 6."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.bootstrap import intervals
+from bakeoff.evaluation.bootstrap import Intervals, intervals, intervals_of_portions
 from bakeoff.evaluation.permutation import holm
-from bakeoff.evaluation.significance import Verdict, compare_paired, verdict
+from bakeoff.evaluation.portions import Portions
+from bakeoff.evaluation.significance import Differences, Verdict, compare_paired, compare_portions, verdict
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,12 @@ class Statistics:
             return []
         values = np.stack([column for _, _, column in columns], axis=1)
         found = intervals(values, self._rng(), self.confidence, self.resamples)
-        return [
-            Estimate(model, metric, float(found.mean[i]), float(found.low[i]), float(found.high[i]))
-            for i, (model, metric, _) in enumerate(columns)
-        ]
+        return _estimates(found, [(model, metric) for model, metric, _ in columns])
+
+    def estimates_of_portions(self, portions: Portions, columns: Sequence[tuple[str, str]]) -> list[Estimate]:
+        """The same of users who come in portions: [m, c] values, finite, of c columns (model, metric)."""
+        found = intervals_of_portions(portions, self._rng(), self.confidence, self.resamples)
+        return _estimates(found, columns)
 
     def differences(
         self,
@@ -90,7 +93,14 @@ class Statistics:
     ) -> list[Difference]:
         """First − second, judged together: one array of [num_users] values per metric from each side."""
         columns = np.stack(first, axis=1) - np.stack(second, axis=1)
-        found = compare_paired(columns, self._rng(), self.confidence, self.resamples)
+        return self._differences(compare_paired(columns, self._rng(), self.confidence, self.resamples), metrics)
+
+    def differences_of_portions(self, portions: Portions, metrics: Sequence[str]) -> list[Difference]:
+        """The same of users who come in portions: [m, c] differences, finite."""
+        found = compare_portions(portions, self._rng(), self.confidence, self.resamples)
+        return self._differences(found, metrics)
+
+    def _differences(self, found: Differences, metrics: Sequence[str]) -> list[Difference]:
         adjusted = holm(found.p)
         return [
             Difference(
@@ -113,3 +123,10 @@ class Statistics:
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng(self.seed)
+
+
+def _estimates(found: Intervals, columns: Sequence[tuple[str, str]]) -> list[Estimate]:
+    return [
+        Estimate(model, metric, float(found.mean[i]), float(found.low[i]), float(found.high[i]))
+        for i, (model, metric) in enumerate(columns)
+    ]

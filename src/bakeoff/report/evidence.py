@@ -8,6 +8,7 @@ import pandas as pd
 
 from bakeoff.errors import BakeoffError
 from bakeoff.report.measured import Measured
+from bakeoff.report.per_user import InMemory, OnDisk, PerUser
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Evidence:
         data_hash: content hash of data/ as recorded in data.dvc; None where there is no data.dvc.
         skipped: models that could not be trained on this data, with the sentence that says why; not among `models`.
         tuning: records of the search for settings, by model; those that were searched.
+        everyone: metrics of all test users where the tables of `models` hold a sample of them; None: they hold all.
     """
 
     models: Mapping[str, ModelEvidence]
@@ -77,6 +79,12 @@ class Evidence:
     data_hash: str | None
     skipped: Mapping[str, str] = field(default_factory=dict)
     tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    everyone: OnDisk | None = None
+
+    @property
+    def per_user(self) -> PerUser:
+        """Metrics of all test users."""
+        return self.everyone or InMemory({name: model.users for name, model in self.models.items()})
 
 
 def check_same_users(evidence: Evidence) -> None:
@@ -85,6 +93,8 @@ def check_same_users(evidence: Evidence) -> None:
     Raises:
         BakeoffError: two models differ in their test users or new users.
     """
+    if evidence.everyone is not None:
+        evidence.everyone.check_same_users()
     reference, *others = evidence.models
     for table, keys in (("users", ["user_id"]), ("new_users", ["user_id", "first_interactions"])):
         expected = getattr(evidence.models[reference], table)[keys]

@@ -62,9 +62,9 @@ def _sample(evidence: Evidence) -> list[Limit]:
     return [
         Limit(
             "A sample of the users.",
-            f"Models were asked about {asked:,} users, and this page looks at a seeded sample of {looked_at:,} of them "
-            "(compare.max_users), with the same number of new users at most. Lift, coverage and Gini coefficient are "
-            "those of all lists.",
+            f"Models were asked about {asked:,} users. The verdict, the table of all metrics and the models beside the "
+            "best baseline rest on all of them, and so do lift, coverage and Gini coefficient; every other section "
+            f"looks at a seeded sample of {looked_at:,} of them (compare.max_users), and at as many new users at most.",
         )
     ]
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.models import CONTENDERS, baselines
+from bakeoff.report.per_user import PerUser
 from bakeoff.report.verdict import Standing
 
 Values = Mapping[str, NDArray[np.float64]]
@@ -17,22 +18,21 @@ def best(names: Sequence[str], values: Values) -> str:
     return max(names, key=lambda name: _mean(values[name]))
 
 
-def standings(values: Values, metric: str, statistics: Statistics) -> list[Standing]:
-    """One row per model other than the best baseline, in the order of `values`; p adjusted over all rows.
+def standings(users: PerUser, metric: str, statistics: Statistics) -> list[Standing]:
+    """One row per model other than the best baseline, in the order of the models; p adjusted over all rows.
 
     The best baseline is chosen on the same users, which is in its favour and not in that of the others.
 
     Args:
-        values: model → [num_users] values of the metric, at least one baseline among them.
+        users: metrics of each, at least one baseline among the models.
         metric: its name.
         statistics: how intervals and tests are made.
     """
-    baseline = best(baselines(values), values)
-    others = [name for name in values if name != baseline]
-    found = statistics.differences(
-        [values[name] for name in others], [values[baseline]] * len(others), [metric] * len(others)
-    )
-    return [_standing(name, baseline, values, difference) for name, difference in zip(others, found, strict=True)]
+    means = users.means(metric)
+    baseline = max(baselines(means), key=lambda name: means[name])
+    others = [name for name in means if name != baseline]
+    found = users.differences([((name, metric), (baseline, metric)) for name in others], statistics)
+    return [_standing(name, baseline, means, difference) for name, difference in zip(others, found, strict=True)]
 
 
 def lead_of_contenders(parts: Sequence[Values], metric: str, statistics: Statistics) -> list[Standing]:
@@ -44,17 +44,17 @@ def lead_of_contenders(parts: Sequence[Values], metric: str, statistics: Statist
         [metric] * len(parts),
     )
     return [
-        _standing(contender, baseline, part, difference)
+        _standing(contender, baseline, {name: _mean(part[name]) for name in (contender, baseline)}, difference)
         for part, (contender, baseline), difference in zip(parts, pairs, found, strict=True)
     ]
 
 
-def _standing(name: str, baseline: str, values: Values, difference: Difference) -> Standing:
+def _standing(name: str, baseline: str, means: Mapping[str, float], difference: Difference) -> Standing:
     return Standing(
         model=name,
         baseline=baseline,
-        mean=_mean(values[name]),
-        baseline_mean=_mean(values[baseline]),
+        mean=means[name],
+        baseline_mean=means[baseline],
         difference=difference.mean,
         low=difference.low,
         high=difference.high,

@@ -43,7 +43,7 @@ class Summary:
         result: softmax against MF on the primary metric.
         estimates: mean and interval per metric and model, metrics in the order of the tables.
         differences: softmax − MF per metric, p adjusted over all of them.
-        user_differences: [num_users] softmax − MF of each user on the primary metric.
+        user_differences: [num_users] softmax − MF of each user who is looked at, on the primary metric.
         standings: every model beside the best baseline on the primary metric, p adjusted over all of them.
         slices: the primary metric by time since the last known event; empty where the data has no time.
         order_blind: models that do not see the order of a history.
@@ -117,18 +117,20 @@ def summarize(evidence: Evidence, params: Params) -> Summary:
     metrics = [f"{name}@{k}" for name in METRIC_LABELS for k in params.evaluate.cutoffs]
     primary = params.compare.primary_metric
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
-    users = {name: model.users for name, model in evidence.models.items()}
-    values = {name: table[primary].to_numpy(np.float64) for name, table in users.items()}
-    estimates = statistics.estimates([(name, m, table[m].to_numpy()) for m in metrics for name, table in users.items()])
-    softmax, mf = ([users[name][metric].to_numpy() for metric in metrics] for name in (SOFTMAX, MF))
-    differences = statistics.differences(softmax, mf, metrics)
+    users = evidence.per_user
+    estimates = users.estimates([(name, metric) for metric in metrics for name in users.models], statistics)
+    differences = users.differences([((SOFTMAX, metric), (MF, metric)) for metric in metrics], statistics)
+    against_reference = users.differences(
+        [((name, primary), (REFERENCE, primary)) for name in (SOFTMAX, MF)], statistics
+    )
+    values = [evidence.models[name].users[primary].to_numpy(np.float64) for name in (SOFTMAX, MF)]
     cutoff = int(primary.partition("@")[2])
     return Summary(
-        result=_result(primary, estimates, differences, _against_reference(values, primary, statistics), params),
+        result=_result(primary, estimates, differences, against_reference, params),
         estimates=estimates,
         differences=differences,
-        user_differences=values[SOFTMAX] - values[MF],
-        standings=standings(values, primary, statistics),
+        user_differences=values[0] - values[1],
+        standings=standings(users, primary, statistics),
         slices=slices_by_gap(evidence, primary, statistics),
         order_blind=order_blind(evidence),
         cutoff=cutoff,
@@ -147,14 +149,6 @@ def summarize(evidence: Evidence, params: Params) -> Summary:
         findings=find(evidence, params, statistics),
         provenance=provenance(params, evidence.data_hash),
     )
-
-
-def _against_reference(
-    values: Mapping[str, NDArray[np.float64]], metric: str, statistics: Statistics
-) -> list[Difference]:
-    """Softmax and MF, each − popularity, on one metric."""
-    reference = values[REFERENCE]
-    return statistics.differences([values[SOFTMAX], values[MF]], [reference, reference], [metric, metric])
 
 
 def _result(

@@ -19,6 +19,7 @@ from bakeoff.report.evidence import Evidence, ModelEvidence
 from bakeoff.report.examples import LIST_LENGTH
 from bakeoff.report.measured import GROUPS, Measured, Planted, Rerank, Skipped, VariantGroup
 from bakeoff.report.models import CONTENDERS, REFERENCE
+from bakeoff.report.per_user import OnDisk
 from bakeoff.report.provenance import read_data_hash
 from bakeoff.workspace import MODELS, Workspace
 
@@ -46,8 +47,8 @@ class _LookedAt:
 def read_evidence(params: Params, workspace: Workspace, models: Sequence[str] = MODELS) -> Evidence:
     """Everything that the report rests on, models in the order of `models`.
 
-    Of more than `compare.max_users` test users, or new ones, a seeded sample is read: what is in memory does not grow
-    with them.
+    Of more than `compare.max_users` test users, or new ones, a seeded sample is read, and the metrics of all stay on
+    disk: what is in memory does not grow with them.
 
     Raises:
         BakeoffError: a file is missing or can't be read, or a model was skipped that the verdict needs.
@@ -72,7 +73,12 @@ def read_evidence(params: Params, workspace: Workspace, models: Sequence[str] = 
         data_hash=read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None,
         skipped=skipped,
         tuning={name: _json(path) for name, path in searches.items()},
+        everyone=None if asked.warm is None else _everyone(workspace, models, skipped),
     )
+
+
+def _everyone(workspace: Workspace, models: Sequence[str], skipped: Mapping[str, str]) -> OnDisk:
+    return OnDisk({name: workspace.evaluation(name) / "users.parquet" for name in models if name not in skipped})
 
 
 def _skipped_models(workspace: Workspace, models: Sequence[str]) -> dict[str, str]:

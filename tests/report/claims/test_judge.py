@@ -140,13 +140,17 @@ def test_a_figure_of_all_users_together_is_judged_by_its_interval(expected: Expe
     ("first", "second", "outcome"),
     [
         (Slope(0.7, 0.6, 0.8), Slope(1.0, 0.9, 1.1), Outcome.HELD),
-        (Slope(0.7, 0.6, 0.9), Slope(1.0, 0.9, 1.1), Outcome.NONE),
+        (Slope(0.7, 0.6, 1.0), Slope(1.0, 0.9, 1.1), Outcome.NONE),  # −0.3 + √(0.3² + 0.1²) > 0
+        (Slope(0.7, 0.6, 0.9), Slope(1.0, 0.9, 1.1), Outcome.HELD),  # −0.3 + √(0.2² + 0.1²) < 0
         (Slope(1.0, 0.9, 1.1), Slope(0.7, 0.6, 0.8), Outcome.NOT),
     ],
 )
-def test_exponents_differ_only_where_their_intervals_do_not_meet(first: Slope, second: Slope, outcome: Outcome):
+def test_exponents_differ_where_the_interval_of_their_difference_leaves_out_0(
+    first: Slope, second: Slope, outcome: Outcome
+):
     [part] = ask(Slopes(WORDS, first, second))
     assert part.outcome is outcome
+    assert part.low < part.difference < part.high
     assert part.is_cost
 
 

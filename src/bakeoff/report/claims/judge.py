@@ -1,7 +1,7 @@
 """The rules that decide between held, did not hold and no evidence."""
 
 from collections.abc import Sequence
-from math import isnan
+from math import hypot, isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from bakeoff.report.claims.claim import (
     Asked,
     Claim,
     Expected,
+    Form,
     Once,
     Outcome,
     Paired,
@@ -95,11 +96,12 @@ def by_ratio(
     return Outcome.NOT if smaller > 0 and smaller >= RATIO * larger else Outcome.NONE
 
 
-def by_slopes(question: Slopes) -> Outcome:
-    """Outcome of `the first grows more slowly`: only where the intervals of the exponents do not meet."""
-    if question.first.high < question.second.low:
-        return Outcome.HELD
-    return Outcome.NOT if question.first.low > question.second.high else Outcome.NONE
+def between_slopes(first: Slope, second: Slope) -> tuple[float, float]:
+    """Interval of first − second, from those of both: MOVER (Zou & Donner 2008, eq. 4)."""
+    difference = first.exponent - second.exponent
+    low = difference - hypot(first.exponent - first.low, second.high - second.exponent)
+    high = difference + hypot(first.high - first.exponent, second.exponent - second.low)
+    return low, high
 
 
 def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[Part]:
@@ -203,12 +205,17 @@ def _ratio(first: float, second: float) -> float:
 
 
 def _slopes_part(question: Slopes) -> Part:
+    """Held where the first grows more slowly, by the interval of the difference."""
+    low, high = between_slopes(question.first, question.second)
     return Part(
         words=question.words,
-        outcome=by_slopes(question),
+        outcome=Outcome.HELD if high < 0 else Outcome.NOT if low > 0 else Outcome.NONE,
         first=question.first.exponent,
         second=question.second.exponent,
         difference=question.first.exponent - question.second.exponent,
+        low=low,
+        high=high,
+        form=Form.NUMBER,
         is_cost=True,
         basis="fit over sizes",
         note=f"{formats.level(0.95)} intervals of the exponents: {_ends(question.first)} and {_ends(question.second)}.",

@@ -68,7 +68,7 @@ def _exponents(growth: Mapping[str, Any] | Skipped) -> Question:
     words = Words(
         key="exponent",
         says="Its cost grows more slowly with the data",
-        measured="exponent of wall time over the number of events",
+        measured="exponent of CPU time over the number of events",
         first=SIDES[0],
         second=SIDES[1],
     )
@@ -82,7 +82,7 @@ def _exponents(growth: Mapping[str, Any] | Skipped) -> Question:
 
 
 def _slope(growth: Mapping[str, Any], model: str) -> Slope | None:
-    fitted = growth.get("exponents", {}).get(model, {}).get("wall")
+    fitted = growth.get("exponents", {}).get(model, {}).get("cpu")
     return Slope(fitted["exponent"], fitted["low"], fitted["high"]) if fitted else None
 
 

@@ -151,7 +151,7 @@ def rules(level: str) -> list[str]:
         "jackknife over groups of users.",
         f"Costs: they count as different from a ratio of {RATIO:g} on, unless its {level} interval holds 1. "
         "The interval says how epochs, steps or calls of one run differ, and nothing of another machine.",
-        "Exponents: only where their intervals do not meet.",
+        "Exponents: by the interval of their difference, which follows from those of both.",
         "A claim held where all its parts held, held in part where some did, did not hold where none held and one "
         "did not; else there is no evidence. The claim of taste is decided by what holds beyond the session alone.",
     ]

@@ -1,0 +1,72 @@
+"""Metrics of all users in portions: the same figures as from tables in memory."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bakeoff.errors import BakeoffError
+from bakeoff.report import per_user
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.per_user import InMemory, OnDisk
+
+STATISTICS = Statistics(confidence=0.95, resamples=2000, seed=1)
+NUM_USERS = 1000
+METRICS = ("ndcg@10", "recall@10")
+
+
+def table(mean: float, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    values = {metric: rng.normal(mean, 0.1, NUM_USERS).round(2).clip(0, 1) for metric in METRICS}
+    return pd.DataFrame({"user_id": [f"u{n}" for n in range(NUM_USERS)], **values})
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pd.DataFrame]:
+    return {"popularity": table(0.3, 0), "mf": table(0.4, 1), "softmax": table(0.42, 2)}
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path, tables: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch) -> OnDisk:
+    """Row groups differ from file to file, and portions from both."""
+    monkeypatch.setattr(per_user, "PORTION", 64)
+    for place, (name, each) in enumerate(tables.items()):
+        each.to_parquet(tmp_path / f"{name}.parquet", row_group_size=100 + 37 * place)
+    return OnDisk({name: tmp_path / f"{name}.parquet" for name in tables})
+
+
+def test_means_and_estimates_are_those_of_tables_in_memory(on_disk: OnDisk, tables: dict[str, pd.DataFrame]):
+    here = InMemory(tables)
+    assert on_disk.models == here.models
+    assert on_disk.means("ndcg@10") == pytest.approx(here.means("ndcg@10"))
+    columns = [(name, metric) for metric in METRICS for name in tables]
+    for found, expected in zip(
+        on_disk.estimates(columns, STATISTICS), here.estimates(columns, STATISTICS), strict=True
+    ):
+        assert (found.model, found.metric) == (expected.model, expected.metric)
+        assert found.mean == pytest.approx(expected.mean)
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-3)
+
+
+def test_differences_are_those_of_tables_in_memory(on_disk: OnDisk, tables: dict[str, pd.DataFrame]):
+    pairs = [(("softmax", m), ("mf", m)) for m in METRICS] + [(("mf", "ndcg@10"), ("mf", "ndcg@10"))]
+    found, expected = (each.differences(pairs, STATISTICS) for each in (on_disk, InMemory(tables)))
+    for one, other in zip(found, expected, strict=True):
+        assert (one.metric, one.num_users, one.verdict) == (other.metric, other.num_users, other.verdict)
+        assert (one.wins, one.ties, one.losses) == (other.wins, other.ties, other.losses)
+        assert (one.mean, one.effect, one.detectable) == pytest.approx((other.mean, other.effect, other.detectable))
+        assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=1e-3)
+        assert one.p == pytest.approx(other.p, abs=0.01)
+    assert (found[2].low, found[2].high, found[2].p, found[2].effect) == (0, 0, 1, 0)
+
+
+def test_the_same_users_in_the_same_order_pass(on_disk: OnDisk):
+    on_disk.check_same_users()
+
+
+@pytest.mark.parametrize("rows", [slice(None, None, -1), slice(0, NUM_USERS - 1)], ids=["order", "one fewer"])
+def test_other_users_are_refused(on_disk: OnDisk, tables: dict[str, pd.DataFrame], rows: slice):
+    tables["mf"][rows].to_parquet(on_disk.files["mf"])
+    with pytest.raises(BakeoffError, match=r"mf was evaluated on other users than popularity"):
+        on_disk.check_same_users()
