@@ -20,10 +20,8 @@ from bakeoff.errors import BakeoffError
 from bakeoff.models.exported import load_retriever
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
-from bakeoff.params import EngineParams, MFParams, Params, SplitParams, load_params, parse_params
+from bakeoff.params import EngineParams, MFParams, Params, load_params, parse_params
 from bakeoff.preparation.histories import Histories
-from bakeoff.preparation.split import assign_parts, positives
-from bakeoff.preparation.vocabulary import user_vocabulary
 from bakeoff.stages import evaluate, split, train_mf, validate
 from bakeoff.stages.engine import Engine, opened
 from bakeoff.stages.prepared import load_prepared
@@ -82,7 +80,6 @@ def validated(tmp_path_factory) -> Workspace:
             "item_id": np.array(items)[rng.integers(0, len(items) - 1, 400)],
             "timestamp": 1_000_000_000 + rng.integers(0, 40, 400) * 1000,
             "rating": rng.integers(1, 6, 400).astype(float),
-            "split": rng.choice(["train", "train", "test"], 400),
         },
         "users": {
             "user_id": [*users, "idle"],
@@ -102,24 +99,6 @@ def validated(tmp_path_factory) -> Workspace:
     return workspace
 
 
-def test_a_split_that_was_published_gives_the_same_parts_and_indices(spark, validated):
-    """The stages below split by time, all at once and by user; the other ways ask an engine for nothing more."""
-    settings = SplitParams(method="predefined", new_user_share=0.25)
-    tables = []
-    with opened(EngineParams()) as duckdb:
-        for engine in (duckdb, spark):
-            raw, users = (engine.read(validated.validated / f"{name}.parquet") for name in ("interactions", "users"))
-            parts = engine.kept("parts", assign_parts(positives(raw, 2), settings, 42))
-            vocabulary = user_vocabulary(parts, users).select("user_id", "user_index", "is_new")
-            tables.append(
-                parts.inner_join(vocabulary, "user_id")
-                .to_pyarrow()
-                .sort_by([("user_id", "ascending"), ("position", "ascending")])
-            )
-    assert tables[0].num_rows > 200
-    assert tables[0].equals(tables[1])
-
-
 def files(folder: Path) -> dict[str, pa.Table]:
     """Tables by name, be they files or directories of parts."""
     return {path.relative_to(folder).as_posix(): pq.read_table(path) for path in sorted(folder.rglob("[!p]*.parquet"))}
@@ -127,6 +106,7 @@ def files(folder: Path) -> dict[str, pa.Table]:
 
 @pytest.mark.usefixtures("spark")
 def test_the_split_stage_writes_the_same_tables_features_and_report(validated, tmp_path, monkeypatch):
+    """By one moment for all; MovieLens is split by user. The other ways ask an engine for nothing more."""
     other = Workspace(tmp_path)
     other.validated.parent.mkdir()
     other.validated.symlink_to(validated.validated)

@@ -74,7 +74,7 @@ def mark(checkpoint):
 
 @pytest.fixture(scope="module")
 def towers(tmp_path_factory):
-    """What one process learns of items and their features, and what two do."""
+    """What one process learns of items and their features, and what two do of which each has all items."""
     found = []
     for params in (town_split.PARAMS, settings()):
         workspace = Workspace(tmp_path_factory.mktemp("towers"))
@@ -82,15 +82,6 @@ def towers(tmp_path_factory):
         workers.run(params, workspace, "two_tower")
         found.append(read(workspace, "two_tower"))
     return found
-
-
-@pytest.fixture(scope="module")
-def alike(tmp_path_factory):
-    """What two learn of which each has all items."""
-    workspace = Workspace(tmp_path_factory.mktemp("alike"))
-    town_split.write(workspace)
-    workers.run(settings(), workspace, "softmax")
-    return read(workspace)
 
 
 def test_a_worker_that_is_killed_ends_the_others_with_an_error_that_names_it(two):
@@ -108,9 +99,7 @@ def test_the_next_run_goes_on_where_the_last_checkpoint_stands(two):
     assert two.training["curve"][0]["mark"] == "of the checkpoint"
 
 
-@pytest.mark.parametrize("items", ["divided", "whole"])
-def test_two_workers_have_the_losses_of_one_process(one, two, alike, items):
-    two = two if items == "divided" else alike
+def test_two_workers_have_the_losses_of_one_process(one, two):
     for part in ("curve", "refit_curve"):
         losses = [[row["loss"] for row in each.training[part]] for each in (one, two)]
         assert losses[1] == pytest.approx(losses[0], abs=1e-4), part
@@ -128,9 +117,7 @@ def test_two_workers_learn_two_towers_as_one_process_does(towers):
         np.testing.assert_allclose(two.weights[name], array, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("items", ["divided", "whole"])
-def test_two_workers_end_with_the_weights_of_one_process(one, two, alike, items):
-    two = two if items == "divided" else alike
+def test_two_workers_end_with_the_weights_of_one_process(one, two):
     assert list(one.weights) == list(two.weights)
     assert sum(array.size for array in one.weights.values()) > 1000
     for name, array in one.weights.items():

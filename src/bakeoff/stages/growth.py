@@ -46,9 +46,10 @@ def run(params: Params, workspace: Workspace) -> None:
         if len(load_prepared(workspace).train.items) == 0:
             raise BakeoffError("The train part has no event: lower split.test_share or split.new_user_share.")
         sizes, catalogues = [], []
-        for model in (name for name in MODELS if why_skipped(workspace, name) is None):
+        epochs = {name: _epochs(workspace, name) for name in MODELS if why_skipped(workspace, name) is None}
+        for model in epochs:
             for share in sorted(set(params.evidence.growth_shares)):
-                task = ShareTask(workspace.root, params, model, share, _epochs(workspace, model))
+                task = ShareTask(workspace.root, params, model, share, epochs[model])
                 tasks: list[Callable[[], Any]] = [task]
                 if model == "softmax" and share == max(params.evidence.growth_shares):
                     tasks.append(CatalogueTask(params))  # where TensorFlow is there already
