@@ -47,8 +47,6 @@ SPARK = EngineParams(
         "spark.executor.memory": "512m",
         "spark.sql.shuffle.partitions": 2,
         "spark.sql.adaptive.enabled": False,
-        "spark.sql.codegen.wholeStage": False,
-        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     },
 )
 DATA = {

@@ -54,13 +54,16 @@ def test_a_single_value_has_no_interval():
 
 
 def test_a_total_is_as_sure_as_its_steps_are_alike():
-    # sd 1 of three steps: the sum moves by t · sd · √3
+    # sd 1 of three steps: the sum moves by t · sd · √3, here relative to the total
     found = total([1.0, 2.0, 3.0], 10.0)
     assert found.value == 10
-    assert found.high - found.value == pytest.approx(4.30265 * np.sqrt(3), rel=1e-4)
-    assert found.low == pytest.approx(10 - 4.30265 * np.sqrt(3), rel=1e-4)
-    assert total([1.0, 2.0, 3.0], 7.0).low > 0
+    assert np.log([10 / found.low, found.high / 10]) == pytest.approx([4.30265 * np.sqrt(3) / 10] * 2, rel=1e-4)
     assert total([2.0, 2.0], 5.0).low == total([2.0, 2.0], 5.0).high == 5
+
+
+def test_a_total_of_steps_that_differ_much_has_ends_that_can_be_read():
+    found = ratio(total([0.05, 0.06], 1.0), total([0.5, 2.5], 6.0))
+    assert 0 < found.low < found.value < found.high < 1e3
 
 
 def test_a_ratio_has_the_ends_that_both_allow():

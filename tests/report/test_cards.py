@@ -41,8 +41,21 @@ def test_a_fallback_is_told_among_limits_and_beside_its_figures(made: dict[str, 
 
 
 def test_who_sees_order_is_told(made: dict[str, Card], summary: Summary):
-    blind = {name for name, card in made.items() if any("not in which order" in limit for limit in card.limits)}
+    words = ("not in which order", "nothing of the user")
+    blind = {name for name, card in made.items() if any(word in limit for limit in card.limits for word in words)}
     assert blind == set(summary.order_blind)
+
+
+def test_who_can_rank_items_by_their_features_is_told(evidence: Evidence, summary: Summary):
+    def says(reads: bool) -> bool:
+        model = evidence.models["softmax"]
+        training = {**model.training, "settings": {**model.training["settings"], "use_item_features": reads}}
+        changed = replace(evidence, models={**evidence.models, "softmax": replace(model, training=training)})
+        card = next(each for each in cards(summary, changed) if each.model == "softmax")
+        return any("ranked by their features" in limit for limit in card.limits)
+
+    assert says(True)
+    assert not says(False)
 
 
 def test_the_weakness_of_the_split_is_on_every_card(texts: dict[str, str], evidence: Evidence):

@@ -9,6 +9,7 @@ from contrarian import NEW, PARAMS, Contrarian, contents, events, metrics, run, 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EvaluateParams, Params
 from bakeoff.stages import evaluate, questions
+from bakeoff.stages.retrievers import refuse_other_catalogue
 from bakeoff.workspace import Workspace
 
 
@@ -182,6 +183,19 @@ def test_a_model_of_other_items_is_refused_though_they_are_as_many(workspace):
     pd.DataFrame({"item_id": ["10", "20", "30", "40", "60", "50"]}).to_parquet(workspace.model("mf") / "items.parquet")
     with pytest.raises(BakeoffError, match=r"other items than .*, item '60' where that has '50'.*train mf"):
         run(workspace)
+
+
+@pytest.mark.parametrize("content", [None, b"PAR1", b""], ids=["missing", "damaged", "empty"])
+def test_a_model_that_does_not_say_of_which_items_it_is_made_is_refused(workspace, content):
+    listed = workspace.model("mf") / "items.parquet"
+    listed.parent.mkdir(parents=True)
+    if content is not None:
+        listed.write_bytes(content)
+    items = pd.DataFrame({"item_id": ["10", "20"]})
+    with pytest.raises(
+        BakeoffError, match=r"items\.parquet, which says of which items mf knows, can't be read.*train mf"
+    ):
+        refuse_other_catalogue(workspace, "mf", 2, items)
 
 
 def test_a_model_that_was_not_trained_is_refused(workspace):

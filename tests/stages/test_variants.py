@@ -83,17 +83,17 @@ def test_a_group_that_does_not_exist_is_refused_before_anything_is_read(tmp_path
 
 def test_settings_of_the_variants_reach_training(workspace, trainings):
     variants.run(small_split.PARAMS, workspace, "features")
-    assert [model for model, _, _ in trainings] == ["softmax"] * 3
-    used = [(params.softmax.use_user_features, params.softmax.use_item_features) for _, params, _ in trainings]
+    assert [model for model, _, _ in trainings] == [*["softmax"] * 3, "popularity", "ease"]
+    used = [(params.softmax.use_user_features, params.softmax.use_item_features) for _, params, _ in trainings[:3]]
     assert used == [(True, True), (False, True), (True, False)]
-    assert [params.softmax.max_epochs for _, params, _ in trainings] == [1] * 3
+    assert [params.softmax.max_epochs for _, params, _ in trainings] == [1] * 5
 
 
 def test_a_sample_of_users_is_trained_on_and_asked_about_where_there_are_more_than_the_bound(workspace, trainings):
     params = with_params(evidence={"max_users": 4})
     variants.run(params, workspace, "features")
     assert f"4 of {NUM_WARM + NUM_NEW} users" in read(workspace, "features")["sentence"]
-    assert [len(prepared.users) for _, _, prepared in trainings] == [4] * 3
+    assert [len(prepared.users) for _, _, prepared in trainings] == [4] * 5
     ids = set(trainings[0][2].users["user_id"])
     assert set(pd.read_parquet(workspace.variants("features") / "users.parquet")["user_id"]) <= ids
 
@@ -103,7 +103,7 @@ def test_an_entry_says_what_was_changed_and_what_came_of_it(workspace, trainings
     found = read(workspace, "features")
     assert found["group"] == "features"
     assert found["sentence"].startswith("The softmax DNN with and without the features")
-    base, changed, _ = found["variants"]
+    base, changed, *_ = found["variants"]
     assert (base["base"], base["settings"], changed["base"]) == (True, {}, False)
     assert changed["settings"] == {"softmax.use_user_features": False}
     assert (changed["name"], changed["label"]) == ("without-user-features", "without user features")
@@ -119,7 +119,7 @@ def test_figures_are_means_over_users_who_were_asked_about_test(workspace, train
     variants.run(small_split.PARAMS, workspace, "features")
     users = pd.read_parquet(workspace.variants("features") / "users.parquet")
     assert users.columns[:3].tolist() == ["variant", "user_id", "num_test"]
-    assert len(users) == 3 * NUM_WARM
+    assert len(users) == 5 * NUM_WARM
     assert users["num_test"].tolist() == [1] * len(users)
     expected = {user: 1 / rank for user, rank in ranks(workspace).items()}
     of_base = users[users["variant"] == "shipped"].set_index("user_id")["mrr@10"]
@@ -131,7 +131,7 @@ def test_new_users_are_asked_about_with_their_first_events(workspace, trainings)
     variants.run(small_split.PARAMS, workspace, "features")
     users = pd.read_parquet(workspace.variants("features") / "new_users.parquet")
     assert users.columns[:5].tolist() == ["variant", "first_interactions", "user_id", "fallback", "num_test"]
-    assert len(users) == 3 * 3 * NUM_NEW
+    assert len(users) == 5 * 3 * NUM_NEW
     assert users.groupby("first_interactions")["fallback"].mean().to_dict() == {"0": 1.0, "1": 0.0, "all": 0.0}
     # Whatever the model is told, all earlier events are left out of the list: the model says the same each time.
     of_base = read(workspace, "features")["variants"][0]["new_users"]
@@ -141,7 +141,7 @@ def test_new_users_are_asked_about_with_their_first_events(workspace, trainings)
 
 def test_other_groups_say_nothing_of_new_users(workspace, trainings):
     variants.run(with_params(evidence={"depths": (0, 2), "widths": (4, 8)}), workspace, "depth")
-    assert [params.softmax.hidden for _, params, _ in trainings] == [(4,), (), (4, 4), (8, 8)]
+    assert [params.softmax.hidden for _, params, _ in trainings[:4]] == [(4,), (), (4, 4), (8, 8)]
     folder = workspace.variants("depth")
     users, new_users = (pd.read_parquet(folder / f"{name}.parquet") for name in ("users", "new_users"))
     assert len(new_users) == 0
@@ -152,7 +152,7 @@ def test_other_groups_say_nothing_of_new_users(workspace, trainings):
         "fallback",
         *users.columns[2:],
     ]
-    assert [each["new_users"] for each in read(workspace, "depth")["variants"]] == [{}] * 4
+    assert [each["new_users"] for each in read(workspace, "depth")["variants"]] == [{}] * 6
 
 
 def test_folding_is_measured_where_it_is_the_question(workspace, trainings):
@@ -246,16 +246,15 @@ def test_measured_costs_lie_in_the_cost_file(workspace, trainings):
     variants.run(small_split.PARAMS, workspace, "features")
     cost = json.loads(workspace.cost("variants_features").read_text(encoding="utf-8"))
     assert {"wall_seconds", "cpu_seconds", "peak_memory_bytes", "variants"} == set(cost)
-    assert list(cost["variants"]) == ["shipped", "without-user-features", "without-item-features"]
+    assert list(cost["variants"])[:3] == ["shipped", "without-user-features", "without-item-features"]
     of_base = cost["variants"]["shipped"]
-    assert of_base.pop("queries_per_second") > 0
     assert of_base == {
         "training_seconds": 3.0,
         "seconds_per_epoch": 1.0,
         "seconds_per_step": 0.1,
-        "epoch_seconds": 1.0,
-        "epoch_seconds_low": 1.0,
-        "epoch_seconds_high": 1.0,
+        "epoch_cpu_seconds": 1.0,
+        "epoch_cpu_seconds_low": 1.0,
+        "epoch_cpu_seconds_high": 1.0,
     }
     assert "seconds" not in (workspace.variants("features") / "variants.json").read_text(encoding="utf-8")
 
@@ -263,7 +262,7 @@ def test_measured_costs_lie_in_the_cost_file(workspace, trainings):
 def test_a_line_is_printed_of_each_variant(workspace, trainings, capsys):
     variants.run(with_params(evidence={"depths": (0, 1), "widths": (4,)}), workspace, "depth")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "depth: 2 variants"
+    assert lines[0] == "depth: 4 variants"
     assert lines[1].startswith("  softmax: no hidden layer  ndcg@2 0.")
     assert lines[2].startswith("  softmax: 1 × 4 (base)     ndcg@2 0.")
     assert lines[2].endswith(" s")
@@ -313,7 +312,7 @@ def test_training_twice_gives_the_same_bytes(workspace):
         digests.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files})
     assert digests[0] == digests[1]
     assert list(digests[0]) == ["new_users.parquet", "users.parquet", "variants.json"]
-    shipped, wide = read(workspace, "depth")["variants"]
+    shipped, wide, *_ = read(workspace, "depth")["variants"]
     assert (shipped["base"], wide["label"]) == (True, "1 × 8")
     assert shipped["num_parameters"] != wide["num_parameters"]
 

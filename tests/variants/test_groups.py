@@ -8,8 +8,12 @@ PARAMS = Params()
 ALL = Data(user_features=True, item_features=True, num_items=100)
 
 
+def softmax(group):
+    return [each for each in group.variants if each.model == "softmax"]
+
+
 def labels(group):
-    return [each.label for each in group.variants]
+    return [each.label for each in softmax(group)]
 
 
 def made(name, data=ALL, **sections):
@@ -47,7 +51,7 @@ def test_networks_of_nightly_groups_train_half_their_epochs_and_those_of_the_stu
 def test_features_are_left_out_one_side_at_a_time():
     group = made("features")
     assert labels(group) == ["as shipped", "without user features", "without item features"]
-    used = [each.params(group.params).softmax for each in group.variants]
+    used = [each.params(group.params).softmax for each in softmax(group)]
     assert [(each.use_user_features, each.use_item_features) for each in used] == [
         (True, True),
         (False, True),
@@ -72,19 +76,19 @@ def test_only_features_that_the_data_has_are_left_out():
 def test_depth_has_every_number_and_width_of_layers_and_no_layer_once():
     group = made("depth", evidence={"depths": (0, 1, 2), "widths": (64, 128)}, softmax={"hidden": (128,)})
     assert labels(group) == ["no hidden layer", "1 × 64", "1 × 128", "2 × 64", "2 × 128"]
-    assert [each.params(group.params).softmax.hidden for each in group.variants] == [
+    assert [each.params(group.params).softmax.hidden for each in softmax(group)] == [
         (),
         (64,),
         (128,),
         (64, 64),
         (128, 128),
     ]
-    assert [each.base for each in group.variants] == [False, False, True, False, False]
+    assert [each.base for each in softmax(group)] == [False, False, True, False, False]
 
 
 def test_a_shipped_network_that_is_not_among_the_depths_stands_before_them():
     group = made("depth", evidence={"depths": (0,), "widths": (64,)}, softmax={"hidden": (32, 16)})
-    assert [(each.label, each.base) for each in group.variants] == [("as shipped", True), ("no hidden layer", False)]
+    assert [(each.label, each.base) for each in softmax(group)] == [("as shipped", True), ("no hidden layer", False)]
 
 
 def test_depths_that_name_the_shipped_network_alone_are_skipped():
@@ -98,10 +102,11 @@ def test_folding_has_the_shipped_weight_among_those_of_unobserved_pairs():
     assert [each.params(group.params).mf.unobserved_weight for each in of_mf] == [0.0, 0.5, 10.0]
 
 
-def test_folding_has_popularity_and_ease_beside_the_contenders_where_ease_fits():
-    group = made("folding", Data(True, True, 100, 20.0))
+@pytest.mark.parametrize("name", ["features", "folding", "depth"])
+def test_popularity_and_ease_stand_beside_the_contenders_where_ease_fits(name):
+    group = made(name, Data(True, True, 100, 20.0))
     assert [(each.model, each.base) for each in group.variants[-2:]] == [("popularity", True), ("ease", True)]
-    large = made("folding", Data(True, True, 100, 20.0), ease={"max_items": 99})
+    large = made(name, Data(True, True, 100, 20.0), ease={"max_items": 99})
     assert "ease" not in [each.model for each in large.variants]
     assert large.left_out == {"ease": "100 items are more than ease.max_items = 99."}
 

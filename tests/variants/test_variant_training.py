@@ -104,7 +104,7 @@ def test_costs_and_false_negatives_are_told_of_what_has_them(prepared):
     # In-batch: no candidate is more than once one of a user's 4 items, and own targets always are candidates.
     assert 1 < softmax.false_negatives_per_query <= 4
     assert softmax.false_negatives_per_batch == pytest.approx(4 * softmax.false_negatives_per_query)
-    assert len(softmax.epoch_seconds) == 1
+    assert len(softmax.epoch_cpu_seconds) == 1
     assert mf.seconds_per_epoch > 0
     assert (mf.seconds_per_step, mf.false_negatives_per_query) == (None, None)
     assert (popularity.seconds_per_epoch, popularity.selected_epoch) == (None, None)

@@ -63,13 +63,14 @@ def total(steps: Sequence[float], whole: float, confidence: float = 0.95) -> Rep
 
     Args:
         steps: what each took; with fewer than two there is no interval.
-        whole: what they and everything else took together.
+        whole: what they and everything else took together, not less than the steps.
         confidence: level of the interval, in (0, 1).
     """
     if len(steps) < 2:
         return Repeated(whole)
-    half = len(steps) * _half(np.asarray(steps, np.float64), confidence)
-    return Repeated(whole, max(whole - half, np.finfo(np.float64).tiny), whole + half)
+    # On logarithms, since no time is below 0.
+    half = len(steps) * _half(np.asarray(steps, np.float64), confidence) / whole
+    return Repeated(whole, float(whole * np.exp(-half)), float(whole * np.exp(half)))
 
 
 def ratio(first: Repeated, second: Repeated) -> Repeated:

@@ -24,6 +24,10 @@ COPIES = 16
 """Arrays of items × DIM that both trainers hold at the worst: weights, two moments, gradient and what makes them."""
 
 
+FEWEST_TURNS = 3
+"""Of which the median has an interval that says something."""
+
+
 @dataclass(frozen=True)
 class Steps:
     """How steps are made and measured."""
@@ -39,7 +43,7 @@ class Steps:
     turns: int = 5
     """That are measured, after a first one in which code is traced."""
     seconds: float = float("inf")
-    """After which no further turn begins; one is always measured."""
+    """After which no further turn begins; FEWEST_TURNS are always measured."""
 
     @property
     def queries_per_step(self) -> int:
@@ -63,7 +67,7 @@ def measure_steps(num_items: int, steps: Steps, seed: int) -> StepTimes:
     seconds: dict[str, list[float]] = {kind: [] for kind in trainers}
     started = time.perf_counter()
     for turn in range(steps.turns + 1):
-        if turn > 1 and time.perf_counter() - started > steps.seconds:
+        if turn > FEWEST_TURNS and time.perf_counter() - started > steps.seconds:
             break
         for kind, trainer in trainers.items():
             start = time.perf_counter()

@@ -31,6 +31,7 @@ class Seen:
         folding: over all items.
         off_group: share of the first ten recommended items that are of another group; NaN of an empty list.
         off_group_filtered: the same of candidates that another model retrieved, in this one's order; NaN without them.
+        blocks: float64 [groups, groups], mean calibrated score in [0, 1] of users (rows) and items (columns) by group.
         positions: float32 [num_items, 2], see `project`.
     """
 
@@ -39,6 +40,7 @@ class Seen:
     folding: NDArray[np.float64]
     off_group: NDArray[np.float64]
     off_group_filtered: NDArray[np.float64]
+    blocks: NDArray[np.float64]
     positions: NDArray[np.float32]
 
 
@@ -76,22 +78,31 @@ def look(encoder: Encoder, town: Town, seed: int, candidates: TopLists | None = 
     accuracy = accuracy_per_user(lists, test, (CUTOFF,))
     scores = retriever.embed_queries(queries) @ retriever.item_embeddings.T
     others = np.random.default_rng(seed).integers(0, prepared.num_items, len(known.items))
-    calibration = calibrate(scores[known.rows, known.items], scores[known.rows, others])
+    calibrated = calibrate(scores[known.rows, known.items], scores[known.rows, others])(scores)
     filtered = np.full(prepared.num_users, np.nan)
     if candidates is not None:
         filtered = _off_group(rerank(retriever, queries, candidates, test, USERS_PER_BLOCK), town)
     return Seen(
         recall=accuracy[f"recall@{CUTOFF}"],
         ndcg=accuracy[f"ndcg@{CUTOFF}"],
-        folding=folding_per_user(calibration(scores), town.relatedness),
+        folding=folding_per_user(calibrated, town.relatedness),
         off_group=_off_group(lists, town),
         off_group_filtered=filtered,
+        blocks=_by_group(calibrated, town),
         positions=project(retriever.item_embeddings),
     )
 
 
 def _queries(town: Town) -> Queries:
     return town.prepared.queries(town.prepared.known(), np.arange(town.prepared.num_users))
+
+
+def _by_group(scores: NDArray[np.floating], town: Town) -> NDArray[np.float64]:
+    """[groups, groups] mean score of the users of a group on the items of a group."""
+    users, items = (groups[:, np.newaxis] == np.unique(groups) for groups in (town.user_groups, town.item_groups))
+    sizes = users.sum(axis=0)[:, np.newaxis] * items.sum(axis=0)
+    means: NDArray[np.float64] = users.T.astype(np.float64) @ scores @ items / sizes
+    return means
 
 
 def _off_group(lists: TopLists, town: Town) -> NDArray[np.float64]:

@@ -36,7 +36,7 @@ class VariantGroup:
         new_users: variant, first_interactions, user_id, fallback, num_test and metrics; without rows in most groups.
         notes: what else the group says of itself, such as the number of new items.
         cost: variant → training_seconds, seconds_per_epoch (the fastest), seconds_per_step, and, with the ends of their
-            intervals, epoch_seconds and queries_per_second (medians); as measured.
+            intervals, epoch_cpu_seconds and queries_per_cpu_second (medians); as measured.
     """
 
     sentence: str
@@ -80,12 +80,14 @@ class Planted:
         items: variant, item_id, group, x, y: item embeddings in two dimensions.
         users: variant, user_id, recall@10, folding, off_group@10 and, of the softmax DNN as a scorer of what MF
             retrieved, off_group_filtered@10, NaN of others.
+        candidates: that MF retrieved for each user.
     """
 
     notes: Mapping[str, Any]
     variants: Sequence[Variant]
     items: pd.DataFrame
     users: pd.DataFrame
+    candidates: int
 
     def of(self, model: str) -> list[Variant]:
         """The variants of one model."""

@@ -26,6 +26,11 @@ class EpochCosts:
             self._cpu.append(now[1] - self._last[1])
         self._last = now
 
-    def notes(self) -> dict[str, list[float]]:
-        """Seconds of each epoch that counts, of both phases, validation and checkpoints included."""
+    def notes(self, resumed: bool) -> dict[str, list[float]]:
+        """Seconds of each epoch that counts, of both phases, validation and checkpoints included.
+
+        None where the training went on from a checkpoint: epochs of another process are in its total and not here.
+        """
+        if resumed:
+            return {}
         return {"epoch_seconds": self._wall, "epoch_cpu_seconds": self._cpu}

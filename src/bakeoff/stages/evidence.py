@@ -169,8 +169,8 @@ def _variants(workspace: Workspace, name: str) -> VariantGroup | Skipped:
 
 
 def _planted(workspace: Workspace, notes: Mapping[str, Any]) -> Planted:
-    tables = (_table(workspace.planted / f"{name}.parquet") for name in ("items", "users"))
-    return Planted(notes, notes["variants"], *tables)
+    items, users = (_table(workspace.planted / f"{name}.parquet") for name in ("items", "users"))
+    return Planted(notes, notes["variants"], items, users, int(notes["candidates"]))
 
 
 def _rerank(workspace: Workspace, notes: Mapping[str, Any]) -> Rerank:

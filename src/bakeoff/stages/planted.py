@@ -54,9 +54,9 @@ def run(params: Params, workspace: Workspace) -> None:
 
 
 def num_candidates(params: Params) -> int:
-    """That MF retrieves for the softmax DNN to order: about as many as there are new ones in the user's own group."""
+    """That MF retrieves for the softmax DNN to order: as many as on the data itself, at most half of the catalogue."""
     planted = params.evidence.planted
-    return max(CUTOFF, planted.items_per_group - planted.events_per_user)
+    return max(CUTOFF, min(*params.evidence.rerank_candidates, planted.groups * planted.items_per_group // 2))
 
 
 def _trained(params: Params, town: Town) -> Iterator[tuple[Planted | Reference, Encoder, int | None]]:
@@ -84,7 +84,7 @@ def _summary(params: Params, town: Town) -> dict[str, Any]:
             f"{2 * planted.groups} for the softmax DNN), so that groups can get into each other's way, and the same "
             "regularisation for every α₀. Each was trained on the train part alone, to the epoch that validation "
             "chose; popularity and EASE, which have no epochs, stand beside them. As a scorer the softmax DNN orders "
-            f"MF's first {num_candidates(params)} items, about as many as a user has not had of the own group. "
+            f"MF's first {num_candidates(params)} items. "
             "Pictures show item embeddings along their two principal components: items that fall together in the space "
             "do so in the picture, while groups that touch there may be apart in the space."
         ),
@@ -105,6 +105,7 @@ def _row(contender: Planted | Reference, seen: Seen, epoch: int | None) -> dict[
         "folding": float(seen.folding.mean()),
         f"off_group@{CUTOFF}": float(np.nanmean(seen.off_group)),
         f"off_group_filtered@{CUTOFF}": _mean_or_none(seen.off_group_filtered),
+        "blocks": seen.blocks.round(4).tolist(),
         "selected_epoch": epoch,
     }
 

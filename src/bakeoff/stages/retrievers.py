@@ -12,6 +12,9 @@ from bakeoff.workspace import Workspace
 Load = Callable[[Path], Retriever]
 """Reads a retriever from its directory."""
 
+LISTED = "items.parquet"
+"""Of an exported model: its items, in order."""
+
 
 def load_fitting(workspace: Workspace, model: str, items: pd.DataFrame, load: Load | None = None) -> Retriever:
     """The retriever of models/<model>, read by `load` or as training exported it.
@@ -26,7 +29,10 @@ def load_fitting(workspace: Workspace, model: str, items: pd.DataFrame, load: Lo
         BakeoffError: there is no such model, it lacks a file, or its catalogue is not that of the split.
     """
     retriever = (load or _load_exported)(workspace.model(model))
-    refuse_other_catalogue(workspace, model, len(retriever.item_embeddings), items)
+    if load is None or (workspace.model(model) / LISTED).exists():
+        refuse_other_catalogue(workspace, model, len(retriever.item_embeddings), items)
+    else:
+        _refuse_other_number(workspace, model, len(retriever.item_embeddings), items)
     return retriever
 
 
@@ -40,23 +46,36 @@ def refuse_other_catalogue(workspace: Workspace, model: str, num_items: int, ite
         items: the split's catalogue, of which `item_id` is looked at.
 
     Raises:
-        BakeoffError: another number of items, or other ones, or in another order.
+        BakeoffError: another number of items, or other ones, or in another order; or it does not say which.
     """
-    folder = workspace.model(model)
-    again = f"the model was trained on another split. Run `bakeoff train {model}` again."
-    if num_items != len(items):
-        raise BakeoffError(f"{folder} knows {num_items} items and the split's catalogue has {len(items)}: {again}")
-    listed = folder / "items.parquet"
-    if not listed.exists():
-        return
-    theirs, ours = (table["item_id"].astype(str).to_numpy() for table in (pd.read_parquet(listed), items))
+    _refuse_other_number(workspace, model, num_items, items)
+    listed = workspace.model(model) / LISTED
+    try:
+        theirs, ours = (table["item_id"].astype(str).to_numpy() for table in (pd.read_parquet(listed), items))
+    except (OSError, ValueError, KeyError) as error:
+        raise BakeoffError(
+            f"{listed}, which says of which items {model} knows, can't be read ({type(error).__name__}: {error}). Run "
+            f"`bakeoff train {model}` again."
+        ) from None
     differ = (theirs != ours).nonzero()[0] if len(theirs) == len(ours) else [0]
     if len(differ):
         first = differ[0]
         raise BakeoffError(
-            f"{folder} has other items than the split's catalogue, item {theirs[first]!r} where that has "
-            f"{ours[first]!r}: {again}"
+            f"{workspace.model(model)} has other items than the split's catalogue, item {theirs[first]!r} where that "
+            f"has {ours[first]!r}: {_again(model)}"
         )
+
+
+def _refuse_other_number(workspace: Workspace, model: str, num_items: int, items: pd.DataFrame) -> None:
+    if num_items != len(items):
+        raise BakeoffError(
+            f"{workspace.model(model)} knows {num_items} items and the split's catalogue has {len(items)}: "
+            f"{_again(model)}"
+        )
+
+
+def _again(model: str) -> str:
+    return f"the model was trained on another split. Run `bakeoff train {model}` again."
 
 
 def _load_exported(path: Path) -> Retriever:

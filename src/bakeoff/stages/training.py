@@ -38,6 +38,7 @@ from bakeoff.stages.fingerprint import fingerprint
 from bakeoff.stages.prepared import Prepared, load_prepared
 from bakeoff.stages.selection import SELECTION_LISTS, SELECTION_METRIC, validated_users
 from bakeoff.stages.skipped import skip_training
+from bakeoff.stages.training_summary import print_summary, print_waiting
 from bakeoff.workspace import Workspace
 
 USERS_PER_BLOCK = 1024
@@ -95,7 +96,7 @@ def train_contender(
             selection_seconds=spent.selection_seconds,
             refit_seconds=spent.refit_seconds,
             seconds_per_epoch=spent.refit_seconds / selection.epoch,
-            **training.epochs.notes(),
+            **training.epochs.notes(resumed=cost.earlier_seconds > 0),
         )
         encoder = trainer.encoder()
         num_events = len(training.prepared.known().items)
@@ -103,8 +104,8 @@ def train_contender(
         write_model(workspace, name, encoder, training.prepared, description)
         training.checkpoints.remove()
         cost.note(**training.measured())
-    _print_summary(name, description, spent.selection_seconds + spent.refit_seconds)
-    _print_waiting(cost.notes)
+    print_summary(name, description, spent.selection_seconds + spent.refit_seconds)
+    print_waiting(cost.notes)
 
 
 def _description(
@@ -287,19 +288,3 @@ def write_model(
 def _progress(epochs: range, title: str) -> Iterable[int]:
     console = Console(stderr=True)
     return track(epochs, title, console=console, disable=not sys.stderr.isatty(), transient=True)
-
-
-def _print_summary(name: str, description: Mapping[str, Any], seconds: float) -> None:
-    epoch = description["selected_epoch"]
-    if description["selection_metric"]:
-        best = description["curve"][epoch - 1]
-        reason = f"validation {SELECTION_METRIC} {best[f'valid_{SELECTION_METRIC}']:.4f}"
-    else:
-        reason = "the last one: there are no validation events to choose on"
-    print(f"{name}: epoch {epoch} of {max(epoch, len(description['curve']))} ({reason}), in {seconds:.1f} s")
-    print(f"  {description['num_parameters']:,} parameters, {description['num_train_events']:,} events")
-
-
-def _print_waiting(measured: Mapping[str, Any]) -> None:
-    if "input_wait_share" in measured:
-        print(f"  {100 * measured['input_wait_share']:.1f} % of the epochs' time spent waiting for input")

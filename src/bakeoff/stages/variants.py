@@ -113,8 +113,8 @@ def _results(plan: Plan) -> list[_Result]:
             "training_seconds": trained.training_seconds,
             "seconds_per_epoch": trained.seconds_per_epoch,
             "seconds_per_step": trained.seconds_per_step,
-            **_repeated("epoch_seconds", trained.epoch_seconds),
-            **_repeated("queries_per_second", answered.queries_per_second),
+            **_repeated("epoch_cpu_seconds", trained.epoch_cpu_seconds),
+            **_repeated("queries_per_cpu_second", answered.queries_per_cpu_second),
         }
         results.append(_Result(variant, entry, answered, cost))
         _print_result(group, results[-1], time.perf_counter() - start)

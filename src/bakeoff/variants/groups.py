@@ -25,8 +25,8 @@ POSITIVES_ONLY = Variant(
 
 NETWORKS = ("softmax", "two_tower")
 
-TIMED_ANSWERS = 6
-"""Times that towers are asked the same, where what an answer costs is compared."""
+ASKED_TIMES = 7
+"""Times that towers are asked the same, where what an answer costs is compared; the first one does not count."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def make_group(name: str, params: Params, data: Data) -> Group | Skipped:
     if name == FEATURES:
         return _features(shorter, data)
     if name == DEPTH:
-        return _depth(shorter)
+        return _depth(shorter, data)
     return _folding(shorter, data) if name == FOLDING else _new_items(shorter, data)
 
 
@@ -137,17 +137,19 @@ def _features(params: Params, data: Data) -> Group | Skipped:
             "Neither users nor items have features, so there is nothing to leave out: name some under "
             "data.user_features or data.item_features in params.yaml."
         )
+    left_out = _too_large(params, data)
     return Group(
         FEATURES,
         "The softmax DNN with and without the features that the data has, all else as shipped. "
         f"{_trained(params, 'softmax')} {TEST_WAS_ASKED} New users were asked about with the first of their events.",
         params,
-        with_bases(variants, params),
+        (*with_bases(variants, params), *_references(left_out)),
         asks_new_users=True,
+        left_out=left_out,
     )
 
 
-def _depth(params: Params) -> Group | Skipped:
+def _depth(params: Params, data: Data) -> Group | Skipped:
     variants = []
     for depth in dict.fromkeys(params.evidence.depths):
         for width in dict.fromkeys(params.evidence.widths):
@@ -158,13 +160,15 @@ def _depth(params: Params) -> Group | Skipped:
     group = with_bases(different.values(), params)
     if len(group) == 1:
         return Skipped("evidence.depths and evidence.widths name nothing but the network as shipped.")
+    left_out = _too_large(params, data)
     return Group(
         DEPTH,
         "The softmax DNN with other numbers and widths of hidden layers, all else as shipped. "
         f"{_trained(params, 'softmax')} {TEST_WAS_ASKED}",
         params,
-        group,
-        asked_times=TIMED_ANSWERS,
+        (*group, *_references(left_out)),
+        left_out=left_out,
+        asked_times=ASKED_TIMES,
     )
 
 
@@ -182,18 +186,22 @@ def _folding(params: Params, data: Data) -> Group:
         _negatives("hard", "hard among uniform", sampler="uniform", selection="hard"),
     ]
     left_out = _too_large(params, data)
-    references = [model for model in ("popularity", "ease") if model not in left_out]
-    beside = [Variant(f"{model}-shipped", model, "as shipped") for model in references]
     return Group(
         FOLDING,
         "MF over weights of the pairs that were not observed, with the ridge λ_u of the mean user held; the softmax "
         "DNN over ways to draw its negatives; all else as shipped. "
         f"{_trained(params, 'softmax')} {TEST_WAS_ASKED}",
         params,
-        with_bases([*weights, *negatives, *beside], params),
+        (*with_bases([*weights, *negatives], params), *_references(left_out)),
         measures_folding=True,
         left_out=left_out,
     )
+
+
+def _references(left_out: Mapping[str, str]) -> tuple[Variant, ...]:
+    """Baselines that stand beside the contenders' variants."""
+    models = [model for model in ("popularity", "ease") if model not in left_out]
+    return tuple(Variant(f"{model}-shipped", model, "as shipped", base=True) for model in models)
 
 
 def _too_large(params: Params, data: Data) -> dict[str, str]:

@@ -38,7 +38,8 @@ class Answered:
         figures: `metrics`, `new_users`, `folding` and, of new items, `among_new`, as JSON values.
         folding: figures of each warm user of a sample, NaN of the others; empty where folding is not measured.
         among_new: metrics of each warm user in lists of new items alone, named `among_new_…`; empty without new items.
-        queries_per_second: warm users embedded and ranked, each time that they were asked about.
+        queries_per_cpu_second: warm users embedded and ranked, each time that they were asked about but the first;
+            empty where they were asked about once.
     """
 
     answers: Answers
@@ -47,7 +48,7 @@ class Answered:
     figures: dict[str, Any]
     folding: PerUser
     among_new: PerUser
-    queries_per_second: Sequence[float]
+    queries_per_cpu_second: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ class Plan:
         params = self.group.params.evaluate
         rates = []
         for _ in range(self.group.asked_times):
-            start = time.perf_counter()
+            start = time.process_time()
             answers = self.question.put(retriever, params)
-            rates.append(len(answers) / (time.perf_counter() - start))
+            rates.append(len(answers) / (time.process_time() - start))
         accuracy = accuracy_of(answers, params)
         new_users = {step: question.put(retriever, params) for step, question in self.new_users.items()}
         of_new_users = {step: (each, accuracy_of(each, params)) for step, each in new_users.items()}
@@ -95,7 +96,7 @@ class Plan:
         if among_new:
             figures["among_new"] = or_none(means(among_new))
         prefixed = {f"among_new_{name}": values for name, values in among_new.items()}
-        return Answered(answers, accuracy, of_new_users, figures, folding, prefixed, rates)
+        return Answered(answers, accuracy, of_new_users, figures, folding, prefixed, rates[1:])
 
     def _folding(self, retriever: Retriever) -> PerUser:
         if self.relatedness is None:

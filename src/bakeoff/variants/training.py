@@ -42,7 +42,7 @@ class Trained:
         training_seconds: wall time, validation included.
         seconds_per_epoch: of the fastest epoch but the first, validation left out; None for a model without epochs.
         seconds_per_step: the same, per batch; None for a model without batches.
-        epoch_seconds: of every epoch but the first.
+        epoch_cpu_seconds: of every epoch but the first.
     """
 
     retriever: Retriever
@@ -53,7 +53,7 @@ class Trained:
     training_seconds: float
     seconds_per_epoch: float | None
     seconds_per_step: float | None
-    epoch_seconds: Sequence[float] = ()
+    epoch_cpu_seconds: Sequence[float] = ()
 
 
 def train(variant: Variant, params: Params, prepared: Prepared, progress: Progress = silent) -> Trained:
@@ -81,7 +81,7 @@ def train(variant: Variant, params: Params, prepared: Prepared, progress: Progre
     epoch, seconds = keep_best(trainer, _validate(prepared), section.max_epochs, LOOKS, progress)
     # The first one compiles; of the others the fastest, since whatever else the machine does only adds to it.
     steady = seconds[1:] or seconds
-    per_epoch = min(steady)
+    per_epoch = min(wall for wall, _ in steady)
     steps = math.ceil(len(users) / section.users_per_batch) if isinstance(section, SoftmaxParams) else None
     caught = None if variant.positives_only else _false_negatives(trainer.state())
     return Trained(
@@ -93,7 +93,7 @@ def train(variant: Variant, params: Params, prepared: Prepared, progress: Progre
         training_seconds=time.perf_counter() - start,
         seconds_per_epoch=per_epoch,
         seconds_per_step=per_epoch / steps if steps else None,
-        epoch_seconds=steady,
+        epoch_cpu_seconds=[cpu for _, cpu in steady],
     )
 
 

@@ -99,6 +99,8 @@ def test_figures_without_users_are_judged_by_their_ratio(
         (Expected.LARGER, 1.0, 9.0, Outcome.NONE),
         (Expected.SMALLER, 1.01, 9.0, Outcome.NOT),
         (Expected.SMALLER, 0.9, 9.0, Outcome.NONE),
+        (Expected.LARGER, 1.01, NAN, Outcome.HELD),
+        (Expected.LARGER, NAN, 9.0, Outcome.NONE),
     ],
 )
 def test_a_ratio_whose_interval_holds_1_is_no_evidence(expected: Expected, low: float, high: float, outcome: Outcome):

@@ -46,7 +46,7 @@ def test_order_is_shown_in_every_span_that_holds_test_events(evidence: Evidence)
     found = when.order(replace(evidence, events=evidence.events.assign(timestamp=times)), "ndcg@10", STATISTICS)
     assert list(dict.fromkeys(found.frame.group)) == [when.ALL, "same second", "< 1 min", "< 1 h", "< 1 day", "later"]
     assert set(found.beyond) == set(evidence.models)
-    assert "leads" in when.sentence(found)
+    assert "the highest mean is that of" in when.sentence(found)
 
 
 def test_what_does_not_read_order_loses_nothing_without_it(summary: Summary):
@@ -59,7 +59,7 @@ def test_without_time_order_is_shown_for_the_whole_test_alone(evidence: Evidence
     found = when.order(timeless, "ndcg@10", STATISTICS)
     assert set(found.frame.group) == {when.ALL}
     assert found.beyond == {}
-    assert "leads" not in when.sentence(found)
+    assert "the highest mean" not in when.sentence(found)
 
 
 def test_recall_by_tenth_of_the_catalogue_counts_the_hits_there(summary: Summary, evidence: Evidence):
@@ -98,15 +98,25 @@ def test_planted_variants_keep_groups_and_order_mf_by_weight(evidence: Evidence)
     found = folding.planted_folding(planted)
     assert found.frame.label.tolist()[:2] == ["α₀ = 0", "α₀ = 1.03"]
     assert set(found.items.group) == {"group 1", "group 2", "group 3", "group 4"}
-    assert len(folding.figures(found, None)[1].panels) == len(planted.variants)
+    assert len(folding.figures(found, None)[2].panels) == len(planted.variants)
 
 
 def test_groups_that_stand_apart_have_a_ratio_above_one(evidence: Evidence):
     planted = evidence.measured.planted
     assert isinstance(planted, Planted)
-    table = folding.figures(folding.planted_folding(planted), None)[1].table
+    table = folding.figures(folding.planted_folding(planted), None)[2].table
     ratios = {row[0].text: float(row[3].text) for row in table.rows}
     assert ratios["MF, α₀ = 0"] < 1 < ratios["MF, α₀ = 1.03"]
+
+
+def test_whom_users_of_a_planted_group_like_is_shown_by_group_of_items(evidence: Evidence):
+    planted = evidence.measured.planted
+    assert isinstance(planted, Planted)
+    figure = folding.figures(folding.planted_folding(planted), None)[1]
+    assert len(figure.panels) == len(planted.variants)
+    rows = {row[0].text: (row[1].text, row[2].text) for row in figure.table.rows}
+    assert rows["MF, α₀ = 0"] == ("0.900", "0.300")
+    assert "Softmax DNN, positives only likes strangers most: 0.450 on average" in figure.sentence
 
 
 def test_own_folding_leaves_out_what_was_not_measured(evidence: Evidence, params: Params):

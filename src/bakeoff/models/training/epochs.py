@@ -127,7 +127,7 @@ def refit(
 
 def keep_best(
     trainer: Trainer, validate: Callable[[Encoder], float] | None, epochs: int, looks: int, progress: Progress
-) -> tuple[int, list[float]]:
+) -> tuple[int, list[tuple[float, float]]]:
     """Train through, and bring the first best of the epochs that were looked at back: no refit, no curve.
 
     Args:
@@ -138,15 +138,16 @@ def keep_best(
         progress: shows the epochs passing.
 
     Returns:
-        the epoch, counted from 1, and the seconds of each epoch without the looks.
+        the epoch, counted from 1, and wall and CPU seconds of each epoch without the looks.
     """
     pace = math.ceil(epochs / looks)
-    best, best_score, seconds = epochs, -math.inf, []
+    best, best_score = epochs, -math.inf
+    seconds: list[tuple[float, float]] = []
     state: dict[str, NDArray[Any]] = {}
     for epoch in progress(range(1, epochs + 1), "training"):
-        start = time.perf_counter()
+        wall, cpu = time.perf_counter(), time.process_time()
         trainer.run_epoch()
-        seconds.append(time.perf_counter() - start)
+        seconds.append((time.perf_counter() - wall, time.process_time() - cpu))
         if validate is None or (epoch % pace and epoch != epochs):
             continue
         score = validate(trainer.encoder())

@@ -30,6 +30,8 @@ RATIO = 1.25
 """Figures without an interval over users count as different from this ratio on."""
 MARGIN = 0.1
 """A figure is hardly lower (higher) than another if it is not lower (higher) by more than this share of it."""
+SHARE_MARGIN = 0.01
+"""Nor by a share of less than this."""
 HARDLY = frozenset({Expected.NOT_LOWER, Expected.NOT_HIGHER})
 """Judged by a margin, without a test."""
 
@@ -78,7 +80,7 @@ def by_ratio(
     """Outcome of a part with one figure on either side, both at least 0, and the interval of their ratio if known.
 
     Larger: held from a ratio of `RATIO` on, did not hold where the second is as much larger; smaller: the reverse.
-    Neither where the interval holds 1.
+    Neither where an end of the interval is known and it does not leave out 1.
     Hardly lower: held where at least 1 − `MARGIN` of the second is left, hardly higher: where at most 1 + `MARGIN`
     of it is reached, else it did not hold.
     """
@@ -88,7 +90,7 @@ def by_ratio(
         return Outcome.HELD if first >= (1 - MARGIN) * second else Outcome.NOT
     if expected is Expected.NOT_HIGHER:
         return Outcome.HELD if first <= (1 + MARGIN) * second else Outcome.NOT
-    if low <= 1 <= high:
+    if not (isnan(low) and isnan(high)) and not (low > 1 or high < 1):
         return Outcome.NONE
     larger, smaller = (first, second) if expected is Expected.LARGER else (second, first)
     if larger > 0 and larger >= RATIO * smaller:
@@ -134,9 +136,10 @@ def _differences(questions: Sequence[Paired], statistics: Statistics) -> list[Pa
 def _part(question: Paired, difference: Difference, p: float, confidence: float) -> Part:
     both = _both(question)
     second = float(question.second[both].mean())
+    margin = max(MARGIN * second, SHARE_MARGIN if question.form is Form.SHARE else 0.0)
     return Part(
         words=question.words,
-        outcome=by_interval(question.expected, difference.low, difference.high, p, MARGIN * second, confidence),
+        outcome=by_interval(question.expected, difference.low, difference.high, p, margin, confidence),
         first=float(question.first[both].mean()),
         second=second,
         difference=difference.mean,

@@ -19,33 +19,36 @@ def ask(evidence: Evidence, params: Params) -> Asked:
         key="new_items",
         title="New items",
         words="A second network over the features of items can be asked about items that nobody has had yet; MF and "
-        "the DNN with a table of items can't.",
+        "a DNN with a mere table of items can't.",
         section="new-items",
-        questions=_questions(evidence, max(params.evaluate.cutoffs)),
+        questions=_questions(evidence, params),
     )
 
 
-def _questions(evidence: Evidence, cutoff: int) -> list[Question]:
-    metric = f"recall@{cutoff}"
+def _questions(evidence: Evidence, params: Params) -> list[Question]:
+    metrics = [f"recall@{k}" for k in params.evaluate.cutoffs]
     group = evidence.measured.group("new-items")
     if isinstance(group, Skipped):
-        return [Unknown(_words("whole", MF, metric), group.reason)]
+        return [Unknown(_words(MF, metrics[0]), group.reason)]
     tower = group.base(TWO_TOWER)
     if tower is None:
-        return [Unknown(_words("whole", MF, metric), "The two-tower model was not trained without the new items.")]
+        return [Unknown(_words(MF, metrics[0]), "The two-tower model was not trained without the new items.")]
+    note = "This DNN reads features of items beside its table." if params.softmax.use_item_features else ""
     questions: list[Question] = []
-    for name in (MF, SOFTMAX):
-        rival = group.base(name)
-        if rival is not None:
+    for name, rival in ((name, group.base(name)) for name in (MF, SOFTMAX)):
+        if rival is None:
+            continue
+        for metric in metrics:
             values = paired(group.values(tower["name"], metric), group.values(rival["name"], metric))
-            questions.append(Paired(_words("whole", name, metric), *values, Expected.LARGER))
+            about = note if name == SOFTMAX else ""
+            questions.append(Paired(_words(name, metric), *values, Expected.LARGER, note=about))
     return [*questions, _among_new(group)]
 
 
-def _words(key: str, name: str, metric: str) -> Words:
+def _words(name: str, metric: str) -> Words:
     return Words(
-        key=f"{key}_{name}",
-        says=f"The two-tower model finds new items that {model_noun(name)} does not",
+        key=f"{metric.replace('@', '_')}_{name}",
+        says=f"The two-tower model finds more new items than {model_noun(name)}",
         measured=f"{metric_label(metric)} of new items, in lists over the whole catalogue",
         first=model_label(TWO_TOWER),
         second=model_label(name),

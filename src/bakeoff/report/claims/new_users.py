@@ -15,13 +15,16 @@ NEW, WARM = "new users, told nothing else", "warm users, whose history it knows"
 def ask(evidence: Evidence, params: Params) -> Asked:
     """New users by what is told of them, then what features add."""
     metric = params.compare.primary_metric
+    questions = [*_new_users(evidence, metric), *_features(evidence, params, metric)]
     return Asked(
         key="new_users",
         title="Side features and new users",
         words="Features of the user have a natural place in the DNN and none in MF, so new users are easy for the DNN "
         "and hard for MF.",
         section="new-users",
-        questions=[*_new_users(evidence, metric), *_features(evidence, params, metric)],
+        questions=questions,
+        # What items are is no feature of a user.
+        decided_by=frozenset(each.words.key for each in questions) - {"item_features_warm"},
     )
 
 

@@ -1,5 +1,6 @@
 """Claim 4: the DNN is less drawn to popular items."""
 
+import numpy as np
 import pandas as pd
 
 from bakeoff.evaluation.jackknife import half_width
@@ -7,7 +8,7 @@ from bakeoff.evaluation.metrics.popularity import coverage, gini
 from bakeoff.params import Params
 from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Pooled, Question, Words
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import figure, paired
+from bakeoff.report.measured import paired
 from bakeoff.report.models import MF, SOFTMAX, model_label
 
 
@@ -28,7 +29,7 @@ def ask(evidence: Evidence, params: Params) -> Asked:
                 Expected.LARGER,
                 Form.SHARE,
             ),
-            *_lists(evidence, k, params.seed),
+            *_lists(evidence, k, params),
         ],
     )
 
@@ -51,8 +52,8 @@ def _per_user(
     return Paired(words, *paired(softmax, mf), expected, form)
 
 
-def _lists(evidence: Evidence, k: int, seed: int) -> list[Question]:
-    """Figures of all lists together."""
+def _lists(evidence: Evidence, k: int, params: Params) -> list[Question]:
+    """Figures of all lists together, of those users who are looked at."""
     models = [evidence.models[name] for name in (SOFTMAX, MF)]
     items = pd.Index(evidence.items.item_id)
     users = pd.Index(models[0].users.user_id)
@@ -61,8 +62,10 @@ def _lists(evidence: Evidence, k: int, seed: int) -> list[Question]:
     questions: list[Question] = []
     for name, of, key, says, expected, form in _TOGETHER:
         words = _words(key, says, f"{name.capitalize()}@{k} of all lists")
-        first, second = (figure(model.metrics["test"], f"{name}@{k}") for model in models)
-        half = half_width(first_places, second_places, len(users), len(items), of, seed)
+        first, second = (of(np.bincount(places[1], minlength=len(items))) for places in (first_places, second_places))
+        half = half_width(
+            first_places, second_places, len(users), len(items), of, params.seed, params.compare.confidence
+        )
         questions.append(Pooled(words, first, second, half, len(users), expected, form))
     return questions
 

@@ -94,7 +94,7 @@ def _planted(planted: Planted | Skipped) -> list[Question]:
     folded = positives_only(planted.of(SOFTMAX))
     if mf is None or folded is None:
         return []
-    reranked = f"MF's first {formats.count(planted.notes['candidates'])}, re-ranked by the DNN without negatives"
+    reranked = f"MF's first {formats.count(planted.candidates)}, re-ranked by the DNN without negatives"
     values = planted.values(str(folded["name"]), within)
     alone, own = (planted.values(str(each["name"]), "off_group@10") for each in (folded, mf))
     measured = "foreign items among the first 10 on planted groups (off-group@10)"

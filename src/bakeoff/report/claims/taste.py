@@ -24,7 +24,7 @@ def ask(evidence: Evidence, params: Params) -> Asked:
         title="Taste, not the session",
         words="The DNN captures personal taste better.",
         section="when",
-        decided_by=frozenset({"beyond", "beyond_shuffled"}),
+        decided_by=frozenset({"beyond", "beyond_baseline", "beyond_shuffled"}),
         questions=_questions(evidence, params.compare.primary_metric),
     )
 

@@ -6,7 +6,7 @@ from math import isinf, isnan
 
 from bakeoff.report import formats
 from bakeoff.report.claims.claim import Claim, Form, Outcome, Part
-from bakeoff.report.claims.judge import MARGIN, RATIO
+from bakeoff.report.claims.judge import MARGIN, RATIO, SHARE_MARGIN
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,12 @@ def difference(part: Part) -> str:
 
 def interval(part: Part) -> str:
     """`+0.0199 to +0.0415`, `× 0.21 to 0.26`; empty where there is none."""
-    if isnan(part.low) or isnan(part.high):
+    if isnan(part.low) and isnan(part.high):
         return ""
+    if isnan(part.high):
+        return f"× {_ratio(part.low, part.difference)} at least"
+    if isnan(part.low):
+        return f"× {_ratio(part.high, part.difference)} at most"
     if part.is_ratio:
         return f"× {_ratio(part.low, part.difference)} to {_ratio(part.high, part.difference)}"
     return f"{_change(part.low, part.form)} to {_change(part.high, part.form)}"
@@ -144,12 +148,12 @@ def rules(level: str) -> list[str]:
         f"A difference over users: held where its {level} interval lies on the side that the claim says and the "
         "permutation test agrees, did not hold where it lies on the other; else no evidence. p is adjusted (Holm) for "
         "every test of this table, which makes it stricter than the verdict on one metric.",
-        f"Hardly lower: held where the whole interval lies above −{MARGIN:.0%} of the second figure, did not hold "
-        f"where it lies below; without users, held where at least {1 - MARGIN:.0%} of the second figure is left. "
-        "Hardly higher: the mirror image.",
+        f"Hardly lower: held where the whole interval lies above −{MARGIN:.0%} of the second figure (of shares above "
+        f"−{100 * SHARE_MARGIN:.0f} point in any case), did not hold where it lies below. Hardly higher: the mirror "
+        "image.",
         "Coverage and Gini coefficient, which all lists have together: by the interval of the difference, from a "
         "jackknife over groups of users.",
-        f"Costs: they count as different from a ratio of {RATIO:g} on, unless its {level} interval holds 1. "
+        f"Costs: they count as different from a ratio of {RATIO:g} on, unless its 95 % interval holds 1. "
         "The interval says how epochs, steps or calls of one run differ, and nothing of another machine.",
         "Exponents: by the interval of their difference, which follows from those of both.",
         "A claim held where all its parts held, held in part where some did, did not hold where none held and one "

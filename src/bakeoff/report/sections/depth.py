@@ -1,6 +1,6 @@
 """Depth and width of the tower: what they bring and what they cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.figure import Figure
 from bakeoff.report.measured import VariantGroup, figure
+from bakeoff.report.models import SOFTMAX, model_label
 from bakeoff.report.sections.parts import estimates, or_dash, text_table
 from bakeoff.report.series import styles
 from bakeoff.report.tables import Table
@@ -26,15 +27,17 @@ class Depth:
     Attributes:
         sentence: what was done.
         metric: of which the quality is.
-        frame: label, base, series (the width), x (hidden layers), y (mean), low, high, parameters, epoch (seconds),
-            training (seconds), rate (queries per second).
+        frame: label, base, series (the width), x (hidden layers), y (mean), low, high, parameters, epoch (CPU
+            seconds), training (seconds), rate (queries per CPU second).
         widths: labels of the widths.
+        beside: label of a baseline → its mean on the same users.
     """
 
     sentence: str
     metric: str
     frame: pd.DataFrame
     widths: Sequence[str]
+    beside: Mapping[str, float]
 
 
 def depth(group: VariantGroup, params: Params, metric: str, statistics: Statistics) -> Depth | None:
@@ -60,12 +63,18 @@ def depth(group: VariantGroup, params: Params, metric: str, statistics: Statisti
                     "low": float(mean["low"]),
                     "high": float(mean["high"]),
                     "parameters": figure(tower.variant, "num_parameters"),
-                    "epoch": group.seconds(name, "seconds_per_epoch"),
+                    "epoch": group.seconds(name, "epoch_cpu_seconds"),
                     "training": group.seconds(name, "training_seconds"),
-                    "rate": group.seconds(name, "queries_per_second"),
+                    "rate": group.seconds(name, "queries_per_cpu_second"),
                 }
             )
-    return Depth(group.sentence, metric, pd.DataFrame(rows), [_width(width) for width in all_widths or [0]])
+    beside = {
+        model_label(str(each["model"])): figure(each["metrics"], metric)
+        for each in group.variants
+        if each["model"] != SOFTMAX
+    }
+    widths = [_width(width) for width in all_widths or [0]]
+    return Depth(group.sentence, metric, pd.DataFrame(rows), widths, beside)
 
 
 def _width(width: int) -> str:
@@ -99,14 +108,14 @@ def figures(found: Depth) -> list[Figure]:
 def _cost(found: Depth, timed: pd.DataFrame, layers: dict[str, Any]) -> Figure:
     return Figure(
         key="depth-cost",
-        title="Time of an epoch by depth and width",
-        alt="Line chart: wall seconds of an epoch by number of hidden layers, a line per width.",
+        title="CPU time of an epoch by depth and width",
+        alt="Line chart: CPU seconds of an epoch by number of hidden layers, a line per width.",
         sentence=_cost_sentence(timed),
         spec=series_charts.lines(
             timed.assign(y=timed.epoch)[["series", "x", "y"]],
             styles(found.widths),
             alt.X("x:O", **layers),
-            alt.Y("y:Q", title="wall seconds of an epoch", scale=alt.Scale(zero=True)),
+            alt.Y("y:Q", title="CPU seconds of an epoch", scale=alt.Scale(zero=True)),
             ".3s",
         ),
         table=_cost_table(found),
@@ -117,19 +126,21 @@ def _cost(found: Depth, timed: pd.DataFrame, layers: dict[str, Any]) -> Figure:
 def sentence(found: Depth) -> str:
     """The best tower, beside the simplest."""
     best, simplest = found.frame.loc[found.frame.y.idxmax()], found.frame.iloc[0]
+    told = [f"{formats.decimal(mean, 3)} for {label}" for label, mean in found.beside.items()]
+    beside = f" Beside them, learned from the same events: {formats.listing(told)}." if told else ""
     if best.label == simplest.label:
-        return f"The simplest tower ({simplest.label}) is not beaten: {formats.decimal(simplest.y, 3)}."
+        return f"The simplest tower ({simplest.label}) is not beaten: {formats.decimal(simplest.y, 3)}.{beside}"
     return (
         f"{formats.sentence(best.label)} has the highest mean, {formats.decimal(best.y, 3)}; the simplest tower "
-        f"({simplest.label}) has {formats.decimal(simplest.y, 3)}. The axis does not start at 0."
+        f"({simplest.label}) has {formats.decimal(simplest.y, 3)}. The axis does not start at 0.{beside}"
     )
 
 
 def _cost_sentence(timed: pd.DataFrame) -> str:
     dearest, cheapest = timed.loc[timed.epoch.idxmax()], timed.loc[timed.epoch.idxmin()]
     return (
-        f"An epoch takes from {formats.duration(cheapest.epoch)} ({cheapest.label}) to "
-        f"{formats.duration(dearest.epoch)} ({dearest.label}); each was timed once."
+        f"An epoch takes from {formats.duration(cheapest.epoch)} of CPU time ({cheapest.label}) to "
+        f"{formats.duration(dearest.epoch)} ({dearest.label}), in the median of its epochs."
     )
 
 
@@ -151,11 +162,13 @@ def _cost_table(found: Depth) -> Table:
             _named(row),
             or_dash(row.training, formats.duration),
             or_dash(row.epoch, formats.duration),
-            or_dash(row.rate, lambda value: f"{formats.count(round(value))} / s"),
+            or_dash(row.rate, lambda value: formats.count(round(value))),
         ]
         for row in found.frame.drop_duplicates("label").itertuples()
     ]
-    return text_table("What each tower costs", ["Tower", "Training", "Epoch", "Queries"], rows)
+    return text_table(
+        "What each tower costs", ["Tower", "Training, wall time", "Epoch, CPU time", "Queries per CPU second"], rows
+    )
 
 
 def _named(row: Any) -> str:

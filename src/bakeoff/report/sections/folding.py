@@ -1,8 +1,11 @@
 """Folding beside recall: on planted groups, where it can be seen, and on the data itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
@@ -28,12 +31,14 @@ class Folding:
         frame: model, label, base, folding, foreign (share of foreign items in lists), recall, filtered (the share of
             foreign items when the DNN orders what MF retrieved; NaN where it did not); MF by its weight.
         items: of planted groups: variant (a label), name, group, x, y; empty otherwise.
+        blocks: of planted groups: variant (a label) → mean calibrated score [groups, groups] of users (rows) and items.
     """
 
     sentence: str
     calibration: str
     frame: pd.DataFrame
     items: pd.DataFrame
+    blocks: Mapping[str, NDArray[np.float64]]
 
 
 COLUMNS = ["model", "label", "base", "folding", "foreign", "recall", "filtered"]
@@ -69,6 +74,7 @@ def planted_folding(planted: Planted) -> Folding:
                 "y": items.y.astype(float),
             }
         ),
+        blocks={labels[variant["name"]]: np.asarray(variant["blocks"], np.float64) for variant in variants},
     )
 
 
@@ -85,7 +91,7 @@ def own_folding(group: VariantGroup, params: Params) -> Folding:
     others = [variant for variant in group.variants if variant["model"] != MF]
     rows = [row(variant) for variant in (*mf, *others) if variant["folding"]]
     calibration = str(group.notes.get("calibration", ""))
-    return Folding(group.sentence, calibration, pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame())
+    return Folding(group.sentence, calibration, pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(), {})
 
 
 def figures(planted: Folding | None, own: Folding | None) -> list[Figure]:
@@ -97,6 +103,7 @@ def figures(planted: Folding | None, own: Folding | None) -> list[Figure]:
                 "folding-planted", "Folding and recall on planted groups", planted, "off-group@10", "folding", "folding"
             )
         )
+        drawn.append(_who_is_liked(planted))
         if len(planted.items):
             drawn.append(_clouds(planted))
     if own is not None and len(own.frame):
@@ -172,6 +179,38 @@ def table(caption: str, found: Folding, foreign: str) -> Table:
     return text_table(caption, [*columns, *(["Foreign in MF's candidates"] if has_filtered else [])], rows)
 
 
+def _who_is_liked(found: Folding) -> Figure:
+    """A small matrix per variant: users of each group down, items of each group across."""
+    names = [str(place) for place in range(1, 1 + len(next(iter(found.blocks.values()))))]
+    panels = {
+        label: series_charts.matrix(
+            pd.DataFrame(
+                [(names[i], names[j], float(blocks[i, j])) for i in range(len(names)) for j in range(len(names))],
+                columns=["row", "column", "share"],
+            ),
+            names,
+            "mean score",
+        )
+        for label, blocks in found.blocks.items()
+    }
+    own = {label: float(np.diag(blocks).mean()) for label, blocks in found.blocks.items()}
+    strange = {label: float(blocks[~np.eye(len(blocks), dtype=bool)].mean()) for label, blocks in found.blocks.items()}
+    most = max(strange, key=lambda label: strange[label])
+    rows = [[label, formats.decimal(own[label], 3), formats.decimal(strange[label], 3)] for label in found.blocks]
+    return Figure(
+        key="planted-blocks",
+        title="What users of each planted group like, by group of items",
+        alt="Small matrices, one per variant: mean score of users by group (rows) on items by group (columns).",
+        sentence="Users have met items of their own group alone: what is tinted beside the diagonal is folding. "
+        f"{most} likes strangers most: {formats.decimal(strange[most], 3)} on average, and "
+        f"{formats.decimal(own[most], 3)} within the group.",
+        spec={},
+        table=text_table("Mean calibrated score", ["Variant", "Own group", "Other groups (folding)"], rows),
+        section="folding",
+        panels=panels,
+    )
+
+
 def _clouds(found: Folding) -> Figure:
     groups = sorted(found.items.group.unique(), key=formats.natural_key)
     colors = {group: COLORS[place % len(COLORS)] for place, group in enumerate(groups)}
@@ -181,8 +220,10 @@ def _clouds(found: Folding) -> Figure:
         key="planted-map",
         title="Items of the planted groups, as each variant places them",
         alt="Small scatters, one per variant: items in two dimensions, colour and shape by group.",
-        sentence="Each colour is a group whose users never meet the others. Where colours lie on top of each other the "
-        "model has folded; where they stand apart it has learned that the groups are strangers.",
+        sentence="Each colour is a group whose users never meet the others. Embeddings of the DNN have one length: "
+        "where its colours lie on top of each other it has folded, and where they stand apart it has learned that the "
+        "groups are strangers. Groups of MF can stand apart and be liked by strangers all the same, which the matrices "
+        "above show.",
         spec={},
         table=_overlap_table(found.items),
         section="folding",

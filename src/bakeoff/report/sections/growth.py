@@ -91,6 +91,16 @@ def _sizes(found: Growth) -> Figure:
         ]
         for row in found.sizes.itertuples()
     ]
+    rows += [
+        [
+            model_label(name),
+            "exponent (95 %)",
+            "",
+            *(_shown(fits.get(kind)) for kind in ("wall", "cpu", "memory")),
+        ]
+        for name, fits in found.exponents.items()
+        if any(fits.values())
+    ]
     return Figure(
         key="growth",
         title="Training time by size of the data",
@@ -104,7 +114,7 @@ def _sizes(found: Growth) -> Figure:
             ".3s",
         ),
         table=text_table(
-            "Cost of training on shares of the users, measured once each",
+            "Cost of training on shares of the users, once each; of long fits some epochs, which stand for all",
             ["Model", "Events", "Users", "Wall time", "CPU time", "Peak memory"],
             rows,
         ),
@@ -142,6 +152,10 @@ def _other_exponents(found: Growth) -> str:
         if told:
             parts.append(f"{words} {' and '.join(told)}")
     return f" Exponents of {'; of '.join(parts)}." if parts else ""
+
+
+def _shown(fitted: Mapping[str, Any] | None) -> str:
+    return _exponent(fitted) if fitted else formats.NO_VALUE
 
 
 def _exponent(fitted: Mapping[str, Any]) -> str:

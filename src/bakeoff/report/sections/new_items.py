@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.figure import Figure
-from bakeoff.report.measured import VariantGroup, figure
+from bakeoff.report.measured import VariantGroup
 from bakeoff.report.models import model_label, model_noun
 from bakeoff.report.sections.parts import Named, estimate_table, estimates
 from bakeoff.report.series import model_styles
@@ -49,21 +49,25 @@ def new_items(group: VariantGroup, cutoffs: Sequence[int], statistics: Statistic
         for k in cutoffs
         for v in variants
     ]
-    whole = estimates(columns, statistics)
-    if whole.empty:
-        return None
-    among = [
-        (f"{formats.metric_label('recall@10')}\nnew items alone", model_label(v["model"]), *[mean] * 3)
+    columns += [
+        (
+            f"{formats.metric_label('recall@10')}\nnew items alone",
+            model_label(v["model"]),
+            group.values(v["name"], "among_new_recall@10").to_numpy(np.float64),
+        )
         for v in variants
-        if not np.isnan(mean := figure(v.get("among_new"), "recall@10"))
+        if "among_new_recall@10" in group.users
     ]
+    frame = estimates(columns, statistics)
+    if frame.empty:
+        return None
     sizes = group.notes.get("new_items", {})
     return NewItems(
         sentence=group.sentence,
         num_items=int(sizes.get("items", 0)),
         num_events=int(sizes.get("events", 0)),
         models=[variant["model"] for variant in variants],
-        frame=pd.concat([whole, pd.DataFrame(among, columns=whole.columns)], ignore_index=True) if among else whole,
+        frame=frame,
     )
 
 

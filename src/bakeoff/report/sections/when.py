@@ -102,8 +102,8 @@ def sentence(found: Order) -> str:
         f"{formats.decimal(found.beyond[name], 3)} for {model_noun(name)}" for name in CONTENDERS if name != leader
     ]
     return (
-        f"{text} More than an hour after the last known event and without the order, {model_noun(leader)} leads "
-        f"({formats.decimal(found.beyond[leader], 3)}), with {formats.listing(others)}."
+        f"{text} More than an hour after the last known event and without the order the highest mean is that of "
+        f"{model_noun(leader)} ({formats.decimal(found.beyond[leader], 3)}), with {formats.listing(others)}."
     )
 
 
