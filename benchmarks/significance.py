@@ -134,10 +134,14 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help=f"of the portions (default: {RESAMPLES:,})")
     arguments = parser.parse_args()
     if arguments.portions:
-        sys.stdout.write(in_portions(arguments.portions, arguments.columns, arguments.resamples))
-        return
-    rows = {users: times(users, arguments.repeats) for users in arguments.users}
-    page = markdown(rows, f"python benchmarks/significance.py --repeats {arguments.repeats}")
+        asked = {name: getattr(arguments, name) for name in ("portions", "columns", "resamples")}
+        command = " ".join(
+            ["python benchmarks/significance.py", *(f"--{name} {value}" for name, value in asked.items())]
+        )
+        page = f"# Bootstrap and sign flips in portions\n\nMade by `{command}`.\n\n{in_portions(*asked.values())}"
+    else:
+        rows = {users: times(users, arguments.repeats) for users in arguments.users}
+        page = markdown(rows, f"python benchmarks/significance.py --repeats {arguments.repeats}")
     if arguments.write:
         write_text(arguments.write, page)
     sys.stdout.write(page)

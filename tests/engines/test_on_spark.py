@@ -22,6 +22,7 @@ from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.params import EngineParams, MFParams, Params, load_params, parse_params
 from bakeoff.preparation.histories import Histories
+from bakeoff.report.accuracy import Statistics
 from bakeoff.stages import evaluate, split, train_mf, validate
 from bakeoff.stages.engine import Engine, opened
 from bakeoff.stages.prepared import load_prepared
@@ -239,6 +240,51 @@ def test_movielens_gives_the_same_tables(tmp_path, monkeypatch):
     assert len(files(ours.split)["train.parquet"]) > 60_000
     for name in ("artifacts/split/vocabulary/features.json", "reports/split.json", "reports/validation.json"):
         assert (theirs.root / name).read_bytes() == (ours.root / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory) -> Workspace:
+    """A split of users who like eight of the ten items of their own group."""
+    workspace = Workspace(tmp_path_factory.mktemp("grouped"))
+    rng = np.random.default_rng(3)
+    users = np.repeat(np.arange(120), 8)
+    items = np.concatenate([10 * (user % 4) + rng.permutation(10)[:8] for user in range(120)])
+    events = {"user_id": users.astype(str), "item_id": items.astype(str), "timestamp": 1_000 + np.arange(len(users))}
+    workspace.validated.mkdir(parents=True)
+    for name, table in {
+        "interactions": events | {"rating": np.full(len(users), 5.0)},
+        "users": {"user_id": np.arange(120).astype(str)},
+        "items": {"item_id": np.arange(40).astype(str), "title": [f"Item {item}" for item in range(40)]},
+    }.items():
+        pq.write_table(pa.table(table), workspace.validated / f"{name}.parquet")
+    split.run(GROUPED, workspace)
+    return workspace
+
+
+GROUPED = parse_params(
+    {
+        "data": {"user_features": {}, "item_features": {}},
+        "mf": {"dim": 4, "max_epochs": 3, "recency_scale": None},
+        "compare": {"primary_metric": "ndcg@5"},
+        "evaluate": {"cutoffs": [5], "list_length": 5, "first_interactions": [0, 2]},
+    }
+)
+
+
+@pytest.mark.usefixtures("spark")
+def test_mf_of_mllib_is_a_retriever_as_good_as_our_own_within_the_interval(grouped):
+    mllib = {"mf": GROUPED.mf.model_copy(update={"solver": "mllib"}), "engine": SPARK}
+    found = []
+    for params in (GROUPED, GROUPED.model_copy(update=mllib)):
+        train_mf.run(params, grouped)
+        evaluate.run(GROUPED, grouped, "mf")  # as exported, by the contract of all models
+        users, new = (pq.read_table(grouped.evaluation("mf") / f"{name}.parquet") for name in ("users", "new_users"))
+        assert new.num_rows > 0
+        found.append(users["ndcg@5"].to_numpy())
+    [difference] = Statistics(0.95, 2000, 1).differences([found[0]], [found[1]], ["ndcg@5"])
+    assert difference.low <= 0 <= difference.high
+    assert difference.high - difference.low < 0.1
+    assert min(each.mean() for each in found) > 0.5  # by chance some 0.06
 
 
 def test_mllib_minimises_what_our_als_does(spark):
