@@ -13,7 +13,7 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.figure import Figure
 from bakeoff.report.measured import VariantGroup, figure
-from bakeoff.report.models import SOFTMAX, model_label
+from bakeoff.report.models import SOFTMAX, model_noun
 from bakeoff.report.sections.parts import estimates, or_dash, text_table
 from bakeoff.report.series import styles
 from bakeoff.report.tables import Table
@@ -30,7 +30,7 @@ class Depth:
         frame: label, base, series (the width), x (hidden layers), y (mean), low, high, parameters, epoch (CPU
             seconds), training (seconds), rate (queries per CPU second).
         widths: labels of the widths.
-        beside: label of a baseline → its mean on the same users.
+        beside: baseline, as in a sentence → its mean on the same users.
     """
 
     sentence: str
@@ -69,7 +69,7 @@ def depth(group: VariantGroup, params: Params, metric: str, statistics: Statisti
                 }
             )
     beside = {
-        model_label(str(each["model"])): figure(each["metrics"], metric)
+        model_noun(str(each["model"])): figure(each["metrics"], metric)
         for each in group.variants
         if each["model"] != SOFTMAX
     }

@@ -199,7 +199,7 @@ def _catalogues(found: Growth) -> Figure:
             ".3s",
         ),
         table=text_table(
-            "Median wall time of a training step", ["Items", "Full softmax", "Sampled", "Full / sampled", "Steps"], rows
+            "Median wall time of a training step", ["Items", "Full softmax", "Sampled", "Full / sampled", "Turns"], rows
         ),
         section="growth",
     )
