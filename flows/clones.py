@@ -11,9 +11,15 @@ import psutil
 
 from child import ChildError, Log, run_child
 
+CHECKPOINTS = Path(".dvc/tmp/checkpoints")
+"""Below the worker's directory, those of placed trainings: the next clone goes on where a run that died has stood."""
 CLONES = Path(".dvc/tmp/placed")
 """Below the worker's directory, on one disk with its DVC cache, so that DVC need not copy files."""
 CACHE = Path(".dvc/cache/files")
+RUNS = Path(".dvc/cache/runs")
+"""What DVC notes of runs, by which their results are found cached."""
+UNSENT = Path(".dvc/tmp/unsent")
+"""Below the worker's directory, the notes of runs whose results the remote has not got yet."""
 GIT_SECONDS = 1800.0
 
 
@@ -54,6 +60,28 @@ def clone(
     finally:
         shutil.rmtree(root, ignore_errors=True)
         os.close(lock)
+
+
+def keep_unsent(root: Path) -> None:
+    """Keep the notes of a clone's runs: the next clone has them, so that what was made is sent and not made again."""
+    if (root / RUNS).exists():
+        shutil.copytree(root / RUNS, _home(root) / UNSENT, dirs_exist_ok=True)
+
+
+def has_unsent(root: Path) -> bool:
+    """Whether a clone was given notes of earlier runs."""
+    return (root / RUNS).exists()
+
+
+def forget_sent(root: Path) -> None:
+    """The remote has got the results of all runs that a clone knows of."""
+    for note in (root / RUNS).rglob("*"):
+        if note.is_file():
+            (_home(root) / UNSENT / note.relative_to(root / RUNS)).unlink(missing_ok=True)
+
+
+def _home(root: Path) -> Path:
+    return root.parents[len(CLONES.parts)]
 
 
 def sweep(clones: Path, log: Log) -> None:
@@ -115,6 +143,9 @@ def _furnish(root: Path, home: Path, files: Mapping[str, str]) -> None:
     local = home / ".dvc/config.local"
     if local.exists():
         shutil.copy(local, root / ".dvc/config.local")
-    (home / CACHE).mkdir(parents=True, exist_ok=True)
-    (root / CACHE).parent.mkdir(parents=True, exist_ok=True)
-    (root / CACHE).symlink_to(home / CACHE)
+    if any(path.is_file() for path in (home / UNSENT).rglob("*")):
+        shutil.copytree(home / UNSENT, root / RUNS)
+    for shared, place in ((CACHE, CACHE), (CHECKPOINTS, Path(".bakeoff/checkpoints"))):
+        (home / shared).mkdir(parents=True, exist_ok=True)
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).symlink_to(home / shared)

@@ -24,7 +24,7 @@ from prefect.utilities.callables import parameter_schema
 from ruamel.yaml import YAML
 
 from child import ChildError, Log, run_child
-from clones import clone
+from clones import clone, forget_sent, has_unsent, keep_unsent
 from dvc_stages import DVC, RUNNING, run_stage
 from placed_run import FLOW, HEARTBEAT_SECONDS, START, greeting
 from shipment import explained
@@ -68,8 +68,8 @@ def run_here(stage: str, root: Path, log: Log, timeout: float) -> None:
         "PYTHONPATH": os.pathsep.join([str(root / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "DVC_SITE_CACHE_DIR": str(root / ".dvc/tmp/site"),  # goes with the clone
     }
-    # Whoever asks has looked in the run cache; without it, inputs alone are fetched.
-    options = ["--pull", "--no-run-cache"]
+    # Whoever asks has looked in the run cache; without it, inputs alone are fetched. But for what was made here before.
+    options = ["--pull", *([] if has_unsent(root) else ["--no-run-cache"])]
     said: list[str] = []
 
     def watch(line: str) -> None:
@@ -86,7 +86,9 @@ def run_here(stage: str, root: Path, log: Log, timeout: float) -> None:
     try:
         run_child(push, root, log=log, timeout=timeout, secrets=variables)
     except ChildError as error:
+        keep_unsent(root)
         raise explained(error, "the result could not be sent from the worker to DVC's remote") from None
+    forget_sent(root)
 
 
 def check_environment(lock: Path) -> None:

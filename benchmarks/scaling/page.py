@@ -21,6 +21,7 @@ from scaling.measuring import Limits, Measured
 
 FORETOLD = (10**8, 10**9)
 NIGHT_HOURS = 8
+ROUNDING = 1e-6
 SPREAD = ("validate", "split", "train_mf", "train_softmax", "train_two_tower", "evaluate")
 """Stages whose work lies in partitions of users or events: Spark's, or workers'."""
 
@@ -122,17 +123,20 @@ def _exponents(runs: Runs, grown: Mapping[str, tuple[Growth, Growth]]) -> str:
 
 
 def _judged(grown: Mapping[str, tuple[Growth, Growth]]) -> str:
-    over, told = [], 0
+    over, near, told = [], [], 0
     for stage, (time, _) in grown.items():
         exponent, bar = time.told, RANKING_BAR if is_ranking(stage) else BAR
         told += exponent is not None
         if exponent is not None and exponent.exponent > bar:
             shown = "" if exponent.low > bar else ", within the uncertainty"
             over.append(f"`{stage}` ({exponent.exponent:.2f}{shown})")
+        elif exponent is not None and exponent.high > bar + ROUNDING:
+            near.append(f"`{stage}` (to {exponent.high:.2f})")
     untold = {stage: time for stage, (time, _) in grown.items() if time.told is None}
     level = [f"`{stage}`" for stage, time in untold.items() if time.is_level]
     unknown = [f"`{stage}`" for stage, time in untold.items() if not time.is_level]
-    rest = f" At the largest size no dearer than at the start, but for a quarter: {', '.join(level)}." if level else ""
+    rest = f" The interval reaches beyond for {', '.join(near)}." if near else ""
+    rest += f" At the largest size no dearer than at the start, but for a quarter: {', '.join(level)}." if level else ""
     rest += f" At too few sizes to tell: {', '.join(unknown)}." if unknown else ""
     bars = f"{BAR:g} in interactions and {RANKING_BAR:g} in users × items"
     if not told:

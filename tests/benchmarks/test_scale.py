@@ -250,6 +250,16 @@ def test_stages_that_do_not_grow_are_told_from_those_that_too_few_sizes_tell_of(
     assert "At too few sizes to tell: `validate`." in text
 
 
+def test_an_interval_that_reaches_beyond_the_bar_is_told():
+    from scaling.measuring import Limits
+    from scaling.page import page
+
+    costs = dict(zip(sizes(10**5, 10**6, 10**7), (1.0, 20.0, 90.0), strict=True))
+    measured = {size: runs({"split": cost}) for size, cost in costs.items()}
+    text = page(measured, {}, Limits(8 * 2**30, 3600, 2), "make scale", "scale.svg")
+    assert "The interval reaches beyond for `split` (to " in text
+
+
 def test_catalogues_that_grow_alone_have_exponents_and_a_page_of_their_own():
     from scaling.catalogues import page
     from scaling.data import size_of

@@ -11,17 +11,17 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from flow_project import FLOWS, Project, call, dvc
-from placed_project import DVC_CONFIG, PLACEMENT, RAW, Worker, commit, new_pool, new_project, until
+from placed_project import DVC_CONFIG, PLACEMENT, RAW, RAW_MD5, Worker, commit, new_pool, new_project, until
 from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from ruamel.yaml import YAML
 
 import placed_run
 from child import ChildError
-from clones import sweep
+from clones import CACHE, CHECKPOINTS, UNSENT, clone, sweep
 from dvc_stages import Dag
 from pipeline import pipeline
-from placed import check_environment, deploy
+from placed import check_environment, deploy, run_here
 from placed_run import Patience, run_on
 from placement import read_placement
 from shipment import Parts, Shipment, check_tree, read_files, read_parts, repository_url, shipped
@@ -203,6 +203,34 @@ def test_a_dvc_remote_that_is_gone_says_where_to_look(other: Path) -> None:
     call("git", "commit", "--quiet", "--all", "--message", "gone", cwd=other)
     with pytest.raises(ChildError, match=r"inputs could not be sent to DVC's remote: `dvc remote list` says where"):
         ship(other, parts, "/no/such.git")
+
+
+def test_a_result_that_could_not_be_sent_is_sent_by_the_next_run_and_not_made_again(
+    other: Path, tmp_path: Path
+) -> None:
+    home, revision = tmp_path / "home", call("git", "rev-parse", "HEAD", cwd=other).strip()
+    (home / CACHE / "md5" / RAW_MD5[:2]).mkdir(parents=True)
+    (home / CACHE / "md5" / RAW_MD5[:2] / RAW_MD5[2:]).write_text(RAW)  # inputs are there
+    local = home / ".dvc/config.local"
+    local.write_text("['remote \"store\"']\n    url = /dev/null/gone\n")
+
+    def take(name: str) -> list[str]:
+        said: list[str] = []
+        with clone(home, name, str(other), "HEAD", revision, {"dvc.lock": "schema: '2.0'\n"}, said.append) as root:
+            run_here("first", root, said.append, 600)
+        return said
+
+    with pytest.raises(ChildError, match=r"could not be sent from the worker to DVC's remote.*not repeated"):
+        take("one")
+    local.unlink()
+    said = "\n".join(take("two"))
+    assert "cached - skipping run" in said
+    assert "handed on" not in said
+    assert not any(path.is_file() for path in (home / UNSENT).rglob("*"))
+    # What a training left to go on from is the worker's, not the clone's.
+    assert (home / CHECKPOINTS).is_dir()
+    # The next one is given nothing of earlier runs.
+    assert any("handed on" in line for line in take("three"))
 
 
 def test_a_remote_that_is_another_place_for_each_clone_is_refused(other: Path) -> None:
