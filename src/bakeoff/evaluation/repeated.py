@@ -13,7 +13,7 @@ MEDIAN_TO_MEAN = np.sqrt(np.pi / 2)
 
 @dataclass(frozen=True)
 class Repeated:
-    """A positive figure with the ends of its interval; NaN where there is none."""
+    """A figure with the ends of its interval; NaN where there is none."""
 
     value: float
     low: float = float("nan")
@@ -73,25 +73,30 @@ def total(steps: Sequence[float], whole: float, confidence: float = 0.95) -> Rep
     return Repeated(whole, float(whole * np.exp(-half)), float(whole * np.exp(half)))
 
 
+def minus(first: Repeated, second: Repeated) -> Repeated:
+    """First − second with its interval, from those of both: MOVER (Zou & Donner 2008, eq. 4)."""
+    value = first.value - second.value
+    low = value - np.hypot(first.value - first.low, second.high - second.value)
+    high = value + np.hypot(first.high - first.value, second.value - second.low)
+    return Repeated(value, float(low), float(high))
+
+
 def ratio(first: Repeated, second: Repeated) -> Repeated:
-    """First / second with its interval, from those of both: MOVER on logarithms (Zou & Donner 2008, eq. 4).
+    """First / second with its interval, from those of both: the difference of their logarithms.
 
     Without an interval where one of them has none; NaN where one is not known.
     """
-    values = np.array([[each.value, each.low, each.high] for each in (first, second)])
-    if not (values[:, 0] > 0).all():
+    if not (first.value > 0 and second.value > 0):
         return Repeated(float("nan"))
-    (one, one_low, one_high), (other, other_low, other_high) = np.log(values)
-    middle = one - other
-    low = middle - np.hypot(one - one_low, other_high - other)
-    high = middle + np.hypot(one_high - one, other - other_low)
-    return Repeated(float(np.exp(middle)), float(np.exp(low)), float(np.exp(high)))
+    logs = (Repeated(*map(float, np.log([each.value, each.low, each.high]))) for each in (first, second))
+    found = minus(*logs)
+    return Repeated(*map(float, np.exp([found.value, found.low, found.high])))
 
 
-def known_ends(name: str, found: Repeated) -> dict[str, float]:
-    """The ends of its interval as JSON values, `<name>_low` and `<name>_high`; those that are known."""
+def as_json(name: str, found: Repeated) -> dict[str, float]:
+    """The figure under its name, and the ends of its interval that are known as `<name>_low` and `<name>_high`."""
     ends = {f"{name}_low": found.low, f"{name}_high": found.high}
-    return {key: end for key, end in ends.items() if not np.isnan(end)}
+    return {name: found.value} | {key: end for key, end in ends.items() if not np.isnan(end)}
 
 
 def _half(values: NDArray[np.float64], confidence: float) -> float:

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.bootstrap import intervals, intervals_of_portions
+from bakeoff.evaluation.bootstrap import Intervals, intervals, intervals_of_portions
 from bakeoff.evaluation.metrics.arrays import divide
 from bakeoff.evaluation.permutation import sign_flip_p, sign_flip_p_of_portions
 from bakeoff.evaluation.portions import Portions
@@ -76,18 +76,8 @@ def compare_paired(
         NaN throughout.
     """
     interval = intervals(differences, rng, confidence, resamples)
-    return Differences(
-        num_users=interval.num_users,
-        mean=interval.mean,
-        low=interval.low,
-        high=interval.high,
-        p=sign_flip_p(differences, rng, resamples),
-        effect_size=effect_size(differences),
-        wins=(differences > 0).sum(axis=0),
-        ties=(differences == 0).sum(axis=0),
-        losses=(differences < 0).sum(axis=0),
-        detectable=smallest_detectable(differences, confidence),
-    )
+    p = sign_flip_p(differences, rng, resamples)
+    return _together(interval, p, _moments(differences), _signs(differences), confidence)
 
 
 def compare_portions(
@@ -102,26 +92,15 @@ def compare_portions(
         resamples: bootstrap resamples and sign patterns.
     """
     interval = intervals_of_portions(portions, rng, confidence, resamples)
-    squares, wins, ties, losses = (np.zeros(len(interval.mean), dtype) for dtype in (np.float64, *[np.int64] * 3))
+    squares, signs = np.zeros(len(interval.mean)), np.zeros((3, len(interval.mean)), np.int64)
     low, high = np.full(len(squares), np.inf), np.full(len(squares), -np.inf)
     for block in portions():
         squares += ((block - interval.mean) ** 2).sum(axis=0)
-        wins, ties, losses = wins + (block > 0).sum(0), ties + (block == 0).sum(0), losses + (block < 0).sum(0)
+        signs += _signs(block)
         low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
     variance = np.where(low == high, 0, squares / np.maximum(interval.num_users - 1, 1))
     moments = interval.num_users, interval.mean, np.where(interval.num_users >= 2, np.sqrt(variance), np.nan)
-    return Differences(
-        num_users=interval.num_users,
-        mean=interval.mean,
-        low=interval.low,
-        high=interval.high,
-        p=sign_flip_p_of_portions(portions, rng, resamples),
-        effect_size=_effect_size(*moments),
-        wins=wins,
-        ties=ties,
-        losses=losses,
-        detectable=_smallest_detectable(*moments, confidence),
-    )
+    return _together(interval, sign_flip_p_of_portions(portions, rng, resamples), moments, signs, confidence)
 
 
 def effect_size(differences: FloatArray) -> FloatArray:
@@ -160,6 +139,33 @@ def verdict(low: float, high: float, p: float, confidence: float = 0.95) -> Verd
         if high < 0:
             return Verdict.WORSE
     return Verdict.NO_EVIDENCE
+
+
+def _together(
+    interval: Intervals,
+    p: FloatArray,
+    moments: tuple[IntArray, FloatArray, FloatArray],
+    signs: IntArray,
+    confidence: float,
+) -> Differences:
+    wins, ties, losses = signs
+    return Differences(
+        num_users=interval.num_users,
+        mean=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        p=p,
+        effect_size=_effect_size(*moments),
+        wins=wins,
+        ties=ties,
+        losses=losses,
+        detectable=_smallest_detectable(*moments, confidence),
+    )
+
+
+def _signs(differences: FloatArray) -> IntArray:
+    """[3, c] users for whom A is larger, for whom both are equal, and for whom A is smaller."""
+    return np.stack([(differences > 0).sum(axis=0), (differences == 0).sum(axis=0), (differences < 0).sum(axis=0)])
 
 
 def _effect_size(num_users: IntArray, mean: FloatArray, sd: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.repeated import known_ends
+from bakeoff.evaluation.repeated import as_json
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.stages.cost import own_peak_memory_bytes
@@ -190,10 +190,8 @@ def _catalogue(items: int, steps: Any, seed: int) -> dict[str, Any]:
     times = measure_steps(items, steps, seed)
     return {
         **row,
-        "full_step_seconds": times.full.value,
-        "sampled_step_seconds": times.sampled.value,
-        **known_ends("full_step_seconds", times.full),
-        **known_ends("sampled_step_seconds", times.sampled),
+        **as_json("full_step_seconds", times.full),
+        **as_json("sampled_step_seconds", times.sampled),
         "repeats": times.repeats,
     }
 

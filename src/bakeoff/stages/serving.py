@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.repeated import known_ends, percentile
+from bakeoff.evaluation.repeated import as_json, percentile
 from bakeoff.models.raw_features import raw_features
 from bakeoff.params import Params
 from bakeoff.stages.cost import measure
@@ -194,8 +194,7 @@ def num_bytes(folder: Path) -> int:
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, Any]:
     p50, p95 = (percentile(seconds, share) for share in (0.5, 0.95))
-    figures = {"p50_seconds": p50.value, "p95_seconds": p95.value, "calls": len(seconds)}
-    return figures | known_ends("p50_seconds", p50) | known_ends("p95_seconds", p95)
+    return as_json("p50_seconds", p50) | as_json("p95_seconds", p95) | {"calls": len(seconds)}
 
 
 def _print(models: Mapping[str, Any]) -> None:

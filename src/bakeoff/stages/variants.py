@@ -13,7 +13,7 @@ from rich.progress import track
 
 from bakeoff.evaluation.asking import Answers
 from bakeoff.evaluation.metrics.accuracy import num_relevant
-from bakeoff.evaluation.repeated import known_ends, middle
+from bakeoff.evaluation.repeated import as_json, middle
 from bakeoff.params import Params
 from bakeoff.preparation.sampling import draw_users
 from bakeoff.stages.cost import measure
@@ -123,10 +123,7 @@ def _results(plan: Plan) -> list[_Result]:
 
 def _repeated(name: str, values: Sequence[float]) -> dict[str, float]:
     """Their median, with the ends of its interval."""
-    if not values:
-        return {}
-    found = middle(values)
-    return {name: found.value} | known_ends(name, found)
+    return as_json(name, middle(values)) if values else {}
 
 
 def _progress(epochs: range, title: str) -> Iterable[int]:

@@ -1,12 +1,13 @@
 """The rules that decide between held, did not hold and no evidence."""
 
 from collections.abc import Sequence
-from math import hypot, isnan
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.permutation import holm
+from bakeoff.evaluation.repeated import Repeated, minus
 from bakeoff.evaluation.significance import Verdict, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Statistics
@@ -96,14 +97,6 @@ def by_ratio(
     if larger > 0 and larger >= RATIO * smaller:
         return Outcome.HELD
     return Outcome.NOT if smaller > 0 and smaller >= RATIO * larger else Outcome.NONE
-
-
-def between_slopes(first: Slope, second: Slope) -> tuple[float, float]:
-    """Interval of first − second, from those of both: MOVER (Zou & Donner 2008, eq. 4)."""
-    difference = first.exponent - second.exponent
-    low = difference - hypot(first.exponent - first.low, second.high - second.exponent)
-    high = difference + hypot(first.high - first.exponent, second.exponent - second.low)
-    return low, high
 
 
 def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[Part]:
@@ -209,15 +202,15 @@ def _ratio(first: float, second: float) -> float:
 
 def _slopes_part(question: Slopes) -> Part:
     """Held where the first grows more slowly, by the interval of the difference."""
-    low, high = between_slopes(question.first, question.second)
+    found = minus(*(Repeated(each.exponent, each.low, each.high) for each in (question.first, question.second)))
     return Part(
         words=question.words,
-        outcome=Outcome.HELD if high < 0 else Outcome.NOT if low > 0 else Outcome.NONE,
+        outcome=Outcome.HELD if found.high < 0 else Outcome.NOT if found.low > 0 else Outcome.NONE,
         first=question.first.exponent,
         second=question.second.exponent,
-        difference=question.first.exponent - question.second.exponent,
-        low=low,
-        high=high,
+        difference=found.value,
+        low=found.low,
+        high=found.high,
         form=Form.NUMBER,
         is_cost=True,
         basis="fit over sizes",

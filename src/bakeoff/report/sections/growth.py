@@ -80,27 +80,6 @@ def _log(column: str, title: str) -> dict[str, Any]:
 
 def _sizes(found: Growth) -> Figure:
     frame = found.sizes.assign(series=found.sizes.model.map(model_label), x=found.sizes.events, y=found.sizes.wall)
-    rows = [
-        [
-            model_label(row.model),
-            formats.count(row.events),
-            formats.count(row.users),
-            or_dash(row.wall, formats.duration),
-            or_dash(row.cpu, formats.duration),
-            or_dash(row.memory, formats.megabytes),
-        ]
-        for row in found.sizes.itertuples()
-    ]
-    rows += [
-        [
-            model_label(name),
-            "exponent (95 %)",
-            "",
-            *(_shown(fits.get(kind)) for kind in ("wall", "cpu", "memory")),
-        ]
-        for name, fits in found.exponents.items()
-        if any(fits.values())
-    ]
     return Figure(
         key="growth",
         title="Training time by size of the data",
@@ -116,10 +95,36 @@ def _sizes(found: Growth) -> Figure:
         table=text_table(
             "Cost of training on shares of the users, once each; of long fits some epochs, which stand for all",
             ["Model", "Events", "Users", "Wall time", "CPU time", "Peak memory"],
-            rows,
+            _size_rows(found),
         ),
         section="growth",
     )
+
+
+def _size_rows(found: Growth) -> list[list[str]]:
+    """A row per model and size, then the exponents of each model."""
+    rows = [
+        [
+            model_label(row.model),
+            formats.count(row.events),
+            formats.count(row.users),
+            or_dash(row.wall, formats.duration),
+            or_dash(row.cpu, formats.duration),
+            or_dash(row.memory, formats.megabytes),
+        ]
+        for row in found.sizes.itertuples()
+    ]
+    exponents = [
+        [
+            model_label(name),
+            "exponent (95 %)",
+            "",
+            *(_shown(fits.get(kind)) for kind in ("wall", "cpu", "memory")),
+        ]
+        for name, fits in found.exponents.items()
+        if any(fits.values())
+    ]
+    return [*rows, *exponents]
 
 
 def exponent_sentence(found: Growth) -> str:
