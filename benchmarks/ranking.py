@@ -4,10 +4,11 @@ Run it in a workspace whose split is made (`make run`), with the Python of an en
 
     python benchmarks/ranking.py --workspace artifacts/bench/gowalla/workspace --peer-python .venv-peers/bin/python
 
-Embeddings are those of a few epochs of ALS. Everyone makes lists of 100 items for every user, seen items left out, from
-the same arrays and on the same cores, and takes turns with the others: whatever else the machine does meets all. What
-counts is the median over the turns. The product writes its float32 scores, 1,024 users at a time, into one array that
-stays; nothing is selected.
+Embeddings are those of a few epochs of ALS; of `--unit` dimensions, those of items also at length one, as a model that
+compares cosines has them: then no item is too short to be looked at. Everyone makes lists of 100 items for every user,
+seen items left out, from the same arrays and on the same cores, and takes turns with the others: whatever else the
+machine does meets all. What counts is the median over the turns. The product writes its float32 scores, 1,024 users at
+a time, into one array that stays; nothing is selected.
 """
 
 import argparse
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, default=Path(), help="its artifacts/split is read (default: here)")
     parser.add_argument("--peer-python", help="an environment with implicit; without it the peer is left out")
     parser.add_argument("--dims", type=int, nargs="+", default=[64, 128, 512])
+    parser.add_argument("--unit", type=int, nargs="*", default=[64], help="dimensions at length one (default: 64)")
     parser.add_argument("--epochs", type=int, default=4, help="of the ALS that makes the embeddings (default: 4)")
     parser.add_argument("--repeats", type=int, default=5, help="turns (default: 5)")
     parser.add_argument("--users", type=int, help="that are ranked for, the first ones (default: all)")
@@ -55,10 +57,11 @@ def main() -> None:
         return
     title, rows = "", []
     with tempfile.TemporaryDirectory() as folder:
-        for dim in arguments.dims:
+        for dim, is_unit in [(dim, False) for dim in arguments.dims] + [(dim, True) for dim in arguments.unit]:
             path = Path(folder) / f"{dim}.npz"
-            title = write_arrays(arguments.workspace, path, dim, arguments.epochs, arguments.users)
-            rows += rows_of(dim, take_turns(path, arguments.peer_python, arguments.repeats))
+            title = write_arrays(arguments.workspace, path, dim, arguments.epochs, arguments.users, is_unit)
+            label = f"{dim}, length one" if is_unit else str(dim)
+            rows += rows_of(label, take_turns(path, arguments.peer_python, arguments.repeats))
     page = markdown(title, rows, arguments)
     if arguments.write:
         from bakeoff.stages.files import write_text
@@ -81,7 +84,7 @@ def take_turns(path: Path, peer_python: str | None, repeats: int) -> dict[str, l
     return {name: turns[1:] for name, turns in found.items()}
 
 
-def rows_of(dim: int, found: dict[str, list[Figures]]) -> list[str]:
+def rows_of(dim: str, found: dict[str, list[Figures]]) -> list[str]:
     """A row of the table per system; ratios are to the bare product of the same turn, and the median of them."""
     rows = []
     for name, turns in found.items():
@@ -99,6 +102,7 @@ def markdown(title: str, rows: list[str], arguments: argparse.Namespace) -> str:
     """The page."""
     command = "python benchmarks/ranking.py --workspace artifacts/bench/gowalla/workspace"
     command += f" --dims {' '.join(map(str, arguments.dims))}"
+    command += f" --unit {' '.join(map(str, arguments.unit))}" if arguments.unit != [64] else ""
     command += f" --users {arguments.users}" if arguments.users else ""
     command += " --peer-python .venv-peers/bin/python" if arguments.peer_python else ""
     lines = [
@@ -232,7 +236,9 @@ def measured(rank_all: Callable[[], object], users: int) -> Figures:
     }
 
 
-def write_arrays(workspace: Path, path: Path, dim: int, epochs: int, num_users: int | None) -> str:
+def write_arrays(
+    workspace: Path, path: Path, dim: int, epochs: int, num_users: int | None, is_unit: bool = False
+) -> str:
     """Embeddings, what every user has seen and what is tested; a title that says how many."""
     from bakeoff.models.mf.als import ImplicitALS
     from bakeoff.params import MFParams
@@ -247,10 +253,13 @@ def write_arrays(workspace: Path, path: Path, dim: int, epochs: int, num_users: 
         model.run_epoch()
     asked = np.arange(min(num_users or prepared.num_users, prepared.num_users))
     known, test = known.take(asked), test.take(asked)
+    items = model.item_embeddings
+    if is_unit:
+        items = items / np.maximum(np.linalg.norm(items, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     np.savez(
         path,
         queries=model.user_embeddings[asked],
-        items=model.item_embeddings,
+        items=items,
         seen_offsets=known.offsets,
         seen_items=known.items,
         test_offsets=test.offsets,

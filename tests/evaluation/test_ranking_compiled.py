@@ -138,3 +138,40 @@ def test_queries_whose_lists_end_among_equal_items_are_told_without_looking_at_e
     # 20 and what may be passed over, of each of the four
     assert looked_at
     assert max(looked_at) <= 1000 + 4 * (20 + 30 + 5)
+
+
+def rows_looked_at(monkeypatch) -> list[int]:
+    """Queries of each tile, once it is looked through."""
+    counts: list[int] = []
+    plain = tiles.Filling.add
+    monkeypatch.setattr(
+        tiles.Filling, "add", lambda self, scores, *rest: counts.append(len(scores)) or plain(self, scores, *rest)
+    )
+    return counts
+
+
+def test_queries_are_not_asked_about_items_too_short_for_their_lists(monkeypatch):
+    # lengths fall by half every 200 items: the longest 400 of 4,000 hold nearly all lists of 50
+    rng = np.random.default_rng(5)
+    items = rng.standard_normal((4000, 16)) * 0.5 ** (np.arange(4000) / 200)[:, None]
+    users = rng.standard_normal((QUERIES_PER_TILE + 40, 16))
+    exclude, truth = ([rng.integers(0, 500, 30).tolist() for _ in users] for _ in range(2))
+    looked_at = rows_looked_at(monkeypatch)
+    same(ask(True, items, users, exclude, truth, 50), ask(False, items, users, exclude, truth, 50))
+    assert sum(looked_at) < len(users) * -(-4000 // ITEMS_PER_TILE) / 2
+
+
+def test_lists_that_are_not_full_go_on_to_the_shortest_items(monkeypatch):
+    # all but the shortest are excluded; a query of zeros is asked beside
+    items = 0.9 ** np.arange(3 * ITEMS_PER_TILE)[:, None] * [[3.0, 4.0]]
+    looked_at = rows_looked_at(monkeypatch)
+    lists = ask(True, items, [[1, 1], [0, 0]], [list(range(len(items) - 2)), []], [[], []], 3)
+    assert lists.items.tolist() == [[len(items) - 2, len(items) - 1, PAD], [0, 1, 2]]
+    assert sum(looked_at) == 2 * 3
+
+
+def test_an_item_that_only_equals_the_worst_of_a_full_list_may_displace_a_hit():
+    # one dimension, in which all scores are what Cauchy and Schwarz allow, and equal
+    items = np.ones((3 * ITEMS_PER_TILE, 1))
+    lists = ask(True, items, [[2]], [[]], [list(range(2 * ITEMS_PER_TILE))], 5)
+    assert lists.items.tolist() == [list(range(2 * ITEMS_PER_TILE, 2 * ITEMS_PER_TILE + 5))]

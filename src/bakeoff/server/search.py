@@ -9,14 +9,13 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.ranking.kernels import NOTHING, cut, look_through
+from bakeoff.evaluation.ranking.filling import Ahead, Filling
+from bakeoff.evaluation.ranking.kernels import NOTHING
 from bakeoff.preparation.histories import offsets_of
 
 Ids = NDArray[np.int64]
 
 _INDEX_MASK = (1 << 31) - 1
-_ROOM = 3
-# Keys kept per slot of a list; see evaluation.ranking.tiles.
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,10 @@ class ExactSearch:
         """See Search. Equal scores are ordered by item index."""
         scores = self._scores(len(queries))
         np.matmul(queries, self._transposed, out=scores)
-        nobody = np.zeros(len(queries) + 1, np.int64)
-        keys = np.empty((len(queries), _ROOM * k), np.int64)
-        filled, worst = np.zeros(len(queries), np.int64), np.full(len(queries), NOTHING)
-        hit = np.zeros(len(self._index), np.bool_)
-        sets = (exclude.offsets, exclude.items, nobody, np.zeros(0, np.int64))
-        look_through(scores.view(np.int32), 0, self._index, 0, *sets, k, hit, keys, filled, worst)
-        cut(keys, filled, k)
-        best = np.sort(keys[:, :k], axis=1)[:, ::-1]
+        nobody = Ahead(np.zeros(len(queries) + 1, np.int64), np.zeros(0, np.int64))
+        lists = Filling(k, len(self._index), Ahead(exclude.offsets, exclude.items), nobody)
+        lists.add(scores, np.arange(len(queries)), 0, self._index)
+        best = np.sort(lists.best(), axis=1)[:, ::-1]
         return [_unpacked(row[row != NOTHING], mine) for row, mine in zip(best, scores, strict=True)]
 
     @property

@@ -30,10 +30,10 @@ def look_through(
     scores: Any,
     start: int,
     items: Any,
-    first: int,
-    exclude_offsets: Any,
+    queries: Any,
+    exclude_ahead: Any,
     exclude_places: Any,
-    truth_offsets: Any,
+    truth_ahead: Any,
     truth_places: Any,
     k: int,
     hit: Any,
@@ -45,13 +45,14 @@ def look_through(
 
     Args:
         scores: int32 [b, T], bits of the finite scores of a tile; overwritten where excluded.
-        start: place of the tile's first item.
+        start: place of the tile's first item; tiles come in the order of their items.
         items: int64 [w], w ≤ T, which items they are; columns beyond are not looked at.
-        first: row of the first query in the sets.
-        exclude_offsets: int64, of compressed sparse rows, as in Histories.
-        exclude_places: int64, places that are left out, ascending in each row.
-        truth_offsets: int64, as above.
-        truth_places: int64, places that come last among equals, ascending in each row.
+        queries: int64 [b], to which query, of those below, each row of scores belongs.
+        exclude_ahead: int64 [queries, 2], which of exclude_places are the query's and not behind: the first, and
+            the one after the last. Moved behind this tile, as soon as it matters.
+        exclude_places: int64, places that are left out, ascending for each query.
+        truth_ahead: int64 [queries, 2], as above.
+        truth_places: int64, places that come last among equals, ascending for each query.
         k: length of the lists.
         hit: bool [T], all False, before and after.
         keys: int64 [queries, room], what was found so far.
@@ -59,49 +60,88 @@ def look_through(
         worst: int64 [queries], a key that k others beat, or the smallest integer.
     """
     room, width = keys.shape[1], len(items)
-    for query in range(len(keys)):
-        row, mine, count, beaten = scores[query], keys[query], filled[query], worst[query]
+    passing = np.empty(_ITEMS_PER_GROUP, np.int64)
+    for place in range(len(queries)):
+        row, query = scores[place, :width], queries[place]
+        beaten = worst[query]
         bound = _bound(beaten)
-        excluded = exclude_places[exclude_offsets[first + query] : exclude_offsets[first + query + 1]]
-        for event in range(_first_at(excluded, start), _first_at(excluded, start + width)):
-            row[excluded[event] - start] = _EXCLUDED
-        true = truth_places[truth_offsets[first + query] : truth_offsets[first + query + 1]]
-        true = true[_first_at(true, start) : _first_at(true, start + width)]
-        _mark(hit, true, start, True)
+        if _largest(row) < bound:
+            continue
+        mine, count = keys[query], filled[query]
+        _exclude(row, start, exclude_ahead, query, exclude_places)
+        true = _mark(hit, start, truth_ahead, query, truth_places)
         for group in range(0, width, _ITEMS_PER_GROUP):
             stop = min(group + _ITEMS_PER_GROUP, width)
             if _largest(row[group:stop]) < bound:
                 continue
-            for column in range(group, stop):
-                if _in_order(row[column]) >= bound:
-                    key = _key(row[column], items[column], hit[column])
-                    if key > beaten:
-                        if count == room:
-                            beaten = _keep_best(mine, count, k)
-                            bound, count = _bound(beaten), k
-                        mine[count] = key
-                        count += 1
-        _mark(hit, true, start, False)
+            for index in range(_find(row, group, stop, bound, passing)):
+                column = passing[index]
+                key = _key(row[column], items[column], hit[column])
+                if key > beaten:
+                    if count == room:
+                        beaten = _keep_best(mine, count, k)
+                        bound, count = _bound(beaten), k
+                    mine[count] = key
+                    count += 1
+        for event in range(true, truth_ahead[query, 0]):
+            hit[truth_places[event] - start] = False
         filled[query], worst[query] = count, beaten
 
 
 @_compiled
-def _mark(hit: Any, places: Any, start: int, value: bool) -> None:
-    for place in places:
-        hit[place - start] = value
+def _find(row: Any, start: int, stop: int, bound: Any, columns: Any) -> Any:
+    """Which columns reach the bound, and how many: without a branch on scores, which would be mispredicted."""
+    count = 0
+    for column in range(start, stop):
+        columns[count] = column
+        count += _in_order(row[column]) >= bound
+    return count
 
 
 @_compiled
-def _first_at(places: Any, start: int) -> int:
-    """Index of the first of ascending places that is at `start` or beyond."""
-    low, high = 0, len(places)
-    while low < high:
-        middle = (low + high) >> 1
-        if places[middle] < start:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def _exclude(row: Any, start: int, ahead: Any, query: int, places: Any) -> None:
+    """Take what a query leaves out from its scores of places from `start` on, and move `ahead` behind them."""
+    # By index here and below: a slice of an array costs as much as the loop.
+    event, stop = ahead[query, 0], start + len(row)
+    while event < ahead[query, 1] and places[event] < stop:
+        if places[event] >= start:
+            row[places[event] - start] = _EXCLUDED
+        event += 1
+    ahead[query, 0] = event
+
+
+@_compiled
+def _mark(hit: Any, start: int, ahead: Any, query: int, places: Any) -> Any:
+    """Mark a query's places from `start` on, and move `ahead` behind them; the first of them."""
+    event, stop = ahead[query, 0], start + len(hit)
+    while event < ahead[query, 1] and places[event] < start:
+        event += 1
+    first = event
+    while event < ahead[query, 1] and places[event] < stop:
+        hit[places[event] - start] = True
+        event += 1
+    ahead[query, 0] = event
+    return first
+
+
+@_compiled
+def may_gain(queries: Any, limits: Any, worst: Any) -> Any:
+    """For which queries an item may still be among the best k.
+
+    Args:
+        queries: int64 [b], which of those below.
+        limits: int32 [queries], bits of the largest scores, not negative, that items to come may have.
+        worst: int64 [queries], as for look_through.
+
+    Returns:
+        int64, places in `queries`. A score that only equals the worst one may gain: ties have an order too.
+    """
+    found = np.empty(len(queries), np.int64)
+    count = 0
+    for place in range(len(queries)):
+        found[count] = place
+        count += limits[queries[place]] >= np.int32(worst[queries[place]] >> 32)
+    return found[:count]
 
 
 @_compiled

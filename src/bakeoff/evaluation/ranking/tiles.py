@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.ranking import exact
-from bakeoff.evaluation.ranking.kernels import NOTHING, cut, look_through, score_candidates
+from bakeoff.evaluation.ranking.filling import Ahead, Filling
+from bakeoff.evaluation.ranking.kernels import score_candidates
 from bakeoff.evaluation.ranking.selection import best_keys, rescored, unpack
 from bakeoff.preparation.histories import Histories
 
@@ -33,15 +34,21 @@ _UNIT = 2.0**-24
 _SMALLEST = 2.0**-149
 # Largest absolute error where a product is too small for a float32's full precision.
 
-_ROOM = 3
-# Keys kept per slot of a list. Whenever they are full the best third is kept, and its worst is the new bound.
+_FEWER = 32
+# Queries that must have all they can get before the others are moved together, which costs a copy of them.
+
+
+Set = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Offsets of rows, and places, ascending in each row."""
 
 
 class TopKeys:
     """Best keys of queries over a catalogue; see selection.pack for what a key is.
 
     Items with long embeddings, which have the largest scores more often than others, are looked at first: what comes
-    after is then dismissed sooner.
+    after is then dismissed sooner, and where the longest embedding that is left is too short for any score that a
+    query's list could still take, the query has its list (Teflioudi et al., "LEMP: Fast retrieval of large entries in
+    a matrix product", SIGMOD 2015, section 3).
     """
 
     def __init__(self, catalogue: NDArray[np.float32], pool: ThreadPoolExecutor) -> None:
@@ -52,6 +59,7 @@ class TopKeys:
         self._place = np.empty_like(self._items)
         self._place[self._items] = np.arange(len(catalogue))
         num_tiles = -(-len(catalogue) // ITEMS_PER_TILE)
+        self._longest_of_tile = norms[self._items[::ITEMS_PER_TILE]]
         full = _with_zeros(catalogue[self._items], num_tiles * ITEMS_PER_TILE)
         # Laid out as BLAS reads it: (tiles, d, T).
         self._tiles = full.reshape(num_tiles, ITEMS_PER_TILE, -1).transpose(0, 2, 1).copy()
@@ -63,7 +71,7 @@ class TopKeys:
     ) -> Callable[[], NDArray[np.int64]]:
         """Begin to find what `selection.best_keys` of the catalogue does, and return what waits for it."""
         best = np.empty((len(queries), k), np.int64)
-        sets = (*self._places(exclude), *self._places(truth))
+        sets = (self._places(exclude), self._places(truth))
 
         def fill(start: int) -> None:
             rows = np.arange(start, min(start + QUERIES_PER_TILE, len(queries)))
@@ -82,27 +90,36 @@ class TopKeys:
 
         return wait
 
-    def _places(self, sets: Histories) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _places(self, sets: Histories) -> Set:
         """Offsets, and where the items of each row stand in the order in which they are looked at, ascending."""
         in_order = np.sort((sets.rows << 32) | self._place[sets.items])
         return sets.offsets, in_order & 0xFFFFFFFF
 
     def _best_of_tile(
-        self, queries: NDArray[np.float32], first: int, sets: tuple[NDArray[np.int64], ...], k: int
+        self, queries: NDArray[np.float32], first: int, sets: tuple[Set, Set], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Keys [len(queries), k] of queries, the first of which is row `first` of the sets; which of them are sure."""
-        scores, hit = self._workspace()
-        scores = scores[: len(queries)]
-        width = min(k + _SPARE, len(self._items))
-        keys = np.empty((len(queries), _ROOM * width), np.int64)
-        filled, worst = np.zeros(len(queries), np.int64), np.full(len(queries), NOTHING)
+        part = slice(first, first + len(queries) + 1)
+        exclude, truth = (Ahead(offsets[part], places) for offsets, places in sets)
+        lists = Filling(min(k + _SPARE, len(self._items)), ITEMS_PER_TILE, exclude, truth)
+        limits = self._limits(queries)
+        asked, rows, room = np.arange(len(queries)), queries, self._workspace()
         for number, tile in enumerate(self._tiles):
-            np.matmul(queries, tile, out=scores)
+            gaining = lists.may_gain(asked, limits(number))
+            if len(gaining) <= len(asked) - _FEWER or not len(gaining):
+                asked = asked[gaining]
+                rows = queries[asked]
+            if not len(asked):
+                break
+            scores = np.matmul(rows, tile, out=room[: len(rows)])
             start = number * ITEMS_PER_TILE
-            items = self._items[start : start + ITEMS_PER_TILE]
-            look_through(scores.view(np.int32), start, items, first, *sets, width, hit, keys, filled, worst)
-        cut(keys, filled, width)
-        return self._in_order(queries, np.ascontiguousarray(keys[:, :width]), k)
+            lists.add(scores, asked, start, self._items[start : start + ITEMS_PER_TILE])
+        return self._in_order(queries, lists.best(), k)
+
+    def _limits(self, queries: NDArray[np.float32]) -> Callable[[int], NDArray[np.float32]]:
+        """By Cauchy-Schwarz: the largest scores [m] of items from a tile on, or a little more."""
+        lengths = exact.norms(queries) * (1 + 4 * _UNIT)  # more than rounding takes away
+        return lambda number: (lengths * self._longest_of_tile[number] + _SMALLEST).astype(np.float32)
 
     def _in_order(
         self, queries: NDArray[np.float32], candidates: NDArray[np.int64], k: int
@@ -130,13 +147,12 @@ class TopKeys:
         error = 1.01 * (products + 1) * _UNIT * largest + products * _SMALLEST
         return np.where(products > 1, error, 0.0)
 
-    def _workspace(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """This thread's own scores and flags."""
-        if not hasattr(self._own, "arrays"):
-            scores = np.empty((QUERIES_PER_TILE, ITEMS_PER_TILE), np.float32)
-            self._own.arrays = (scores, np.zeros(ITEMS_PER_TILE, np.bool_))
-        arrays: tuple[NDArray[np.float32], NDArray[np.bool_]] = self._own.arrays
-        return arrays
+    def _workspace(self) -> NDArray[np.float32]:
+        """This thread's own scores."""
+        if not hasattr(self._own, "scores"):
+            self._own.scores = np.empty((QUERIES_PER_TILE, ITEMS_PER_TILE), np.float32)
+        scores: NDArray[np.float32] = self._own.scores
+        return scores
 
 
 def _with_zeros(rows: NDArray[np.float32], size: int) -> NDArray[np.float32]:
