@@ -1,7 +1,8 @@
-"""Peak memory of preparation and training on made data: by default 10⁷ events, 10⁶ items, 2·10⁴ users.
+"""Peak memory of preparation, training and evaluation on made data: by default 10⁷ events, 10⁶ items, 2·10⁴ users.
 
 Each step is the project's own command in a process of its own, for one epoch; items are drawn by Zipf's law. Memory
 grows with the batch and the parameters, and not with users × items: a float for each pair would take 80 GB here.
+How evaluation's depends on `evaluate.users_per_block` and on the users is tried on a smaller catalogue.
 """
 
 import argparse
@@ -23,16 +24,29 @@ from bakeoff.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 DAY = 86_400
+EVALUATED_ITEMS, EVENTS_PER_USER = 100_000, 50
+EVALUATED_USERS = (20_000, 80_000)
+BLOCKS = (256, 1024, 4096, 16_384)
+"""Values of evaluate.users_per_block."""
 
 
 def main() -> None:
-    """Print a Markdown table, a row per step."""
+    """Print two Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--dim", type=int, default=64, help="of both contenders (default: 64)")
     arguments = parser.parse_args()
+    preparation_and_training(arguments)
+    print(f"\n`evaluate mf` over {EVALUATED_ITEMS:,} items, d = {arguments.dim}.\n")
+    print("| users | `users_per_block` | seconds | peak memory, GiB |\n|---|---|---|---|")
+    for users in EVALUATED_USERS:
+        evaluation(users, arguments.dim)
+
+
+def preparation_and_training(arguments: argparse.Namespace) -> None:
+    """A row per step."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
         write_tables(workspace, arguments.users, arguments.items, arguments.events)
@@ -44,6 +58,20 @@ def main() -> None:
         for step in ("split", "train mf", "train softmax"):
             seconds, peak = measured(step.split(), workspace)
             print(f"| {step} | {seconds:.0f} | {peak / 2**30:.2f} |", flush=True)
+
+
+def evaluation(users: int, dim: int) -> None:
+    """A row per size of block."""
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder))
+        write_tables(workspace, users, EVALUATED_ITEMS, users * EVENTS_PER_USER)
+        write_params(workspace, dim)
+        for step in ("split", "train mf"):
+            measured(step.split(), workspace)
+        for block in BLOCKS:
+            write_params(workspace, dim, block)
+            seconds, peak = measured(["evaluate", "mf"], workspace)
+            print(f"| {users:,} | {block:,} | {seconds:.0f} | {peak / 2**30:.2f} |", flush=True)
 
 
 def write_tables(workspace: Workspace, num_users: int, num_items: int, num_events: int) -> None:
@@ -70,12 +98,13 @@ def as_text(numbers: np.ndarray[Any, Any]) -> pa.Array:
     return pa.array(numbers).cast(pa.string())
 
 
-def write_params(workspace: Workspace, dim: int) -> None:
+def write_params(workspace: Workspace, dim: int, users_per_block: int | None = None) -> None:
     """The shipped settings, for one epoch, without features; a catalogue of this size has no room for EASE."""
     values = load_params(ROOT / "params.yaml").model_dump(mode="json")
     values["data"] |= {"user_features": {}, "item_features": {}}
     values["mf"] |= {"dim": dim, "max_epochs": 1}
     values["softmax"] |= {"dim": dim, "max_epochs": 1, "users_per_batch": 256}
+    values["evaluate"] |= {"users_per_block": users_per_block} if users_per_block else {}
     with workspace.params.open("w", encoding="utf-8") as file:
         YAML(typ="safe").dump(values, file)
 

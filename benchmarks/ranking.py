@@ -4,8 +4,8 @@ Run it in a workspace whose split is made (`make run`), with the Python of an en
 
     python benchmarks/ranking.py --workspace artifacts/bench/gowalla/workspace --peer-python .venv-peers/bin/python
 
-Embeddings are those of a few epochs of ALS; of `--unit` dimensions, those of items also at length one, as a model that
-compares cosines has them: then no item is too short to be looked at. Everyone makes lists of 100 items for every user,
+Embeddings are those of a few epochs of ALS; of `--unit` dimensions, those of items also at length one, as the networks
+have them with `normalize`: then no item is too short to be looked at. Everyone makes lists of 100 items for every user,
 seen items left out, from the same arrays and on the same cores, and takes turns with the others: whatever else the
 machine does meets all. What counts is the median over the turns. The product writes its float32 scores, 1,024 users at
 a time, into one array that stays; nothing is selected.

@@ -1,9 +1,11 @@
-"""A worker that dies. Imports no TensorFlow until it is told who it is."""
+"""Workers that die, or find another gone. Imports no TensorFlow until it is told who it is."""
 
 import os
 import signal
+import time
 from importlib import import_module
 
+from bakeoff.errors import BakeoffError
 from bakeoff.stages import workers
 
 DIES_IN_EPOCH = 3
@@ -21,6 +23,24 @@ def serve_and_die(connection, task):
 
     workers.import_module = load
     workers.serve(connection, task)
+
+
+def serve_and_miss(connection, task):
+    """Worker 0 finds worker 1 gone, which tells why a little later."""
+    if task.index == 0:
+        connection.send(workers.LostError(f"{task.name} lost worker 1"))
+    else:
+        time.sleep(1)
+        connection.send(BakeoffError(f"{task.name} found no room"))
+
+
+def serve_and_miss_only(connection, task):
+    """Worker 0 finds worker 1 gone, which ends well a little later, as if it had not been."""
+    if task.index == 0:
+        connection.send(workers.LostError(f"{task.name} lost worker 1"))
+    else:
+        time.sleep(1)
+        connection.send(None)
 
 
 def _make_mortal(trainer):

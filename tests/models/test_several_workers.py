@@ -1,6 +1,10 @@
-"""Two real processes on loopback learn what one does; one that is killed ends both, and the next run goes on."""
+"""Real processes on loopback learn what one does; one that is killed ends both, and the next run goes on."""
 
 import json
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 
 import dying_worker
@@ -74,14 +78,34 @@ def mark(checkpoint):
 
 @pytest.fixture(scope="module")
 def towers(tmp_path_factory):
-    """What one process learns of items and their features, and what two do of which each has all items."""
-    found = []
-    for params in (town_split.PARAMS, settings()):
-        workspace = Workspace(tmp_path_factory.mktemp("towers"))
+    """What one process learns of items and their features, and what two machines do of which each has all items."""
+    alone, *machines = (Workspace(tmp_path_factory.mktemp(name)) for name in ("alone", "first", "second"))
+    for workspace in (alone, *machines):
         town_split.write(workspace, groups=True)
-        workers.run(params, workspace, "two_tower")
-        found.append(read(workspace, "two_tower"))
-    return found
+    workers.run(town_split.PARAMS, alone, "two_tower")
+    told = on_machines(machines, "two_tower")
+    found = [read(workspace, "two_tower") for workspace in (alone, machines[0])]
+    return SimpleNamespace(alone=found[0], together=found[1], told=told, left=(machines[1].root / "models").exists())
+
+
+def on_machines(workspaces, model):
+    """`bakeoff worker` in a directory for each of several machines; what each printed."""
+    # the second model takes the port after the one that is named
+    named = [f"127.0.0.1:{port - workers.TOGETHER.index(model)}" for port in workers.free_ports(len(workspaces))]
+    command = [str(Path(sys.executable).with_name("bakeoff")), "worker", model, "--hosts", ",".join(named), "--index"]
+    with ExitStack() as stack:
+        started = []
+        for index, workspace in enumerate(workspaces):
+            workspace.params.write_text(json.dumps(settings().model_dump(mode="json")))
+            output = stack.enter_context((workspace.root / "told.txt").open("w"))
+            process = subprocess.Popen([*command, str(index)], cwd=workspace.root, stdout=output, stderr=output)
+            stack.callback(process.wait)
+            stack.callback(process.kill)  # nothing to one that has ended
+            started.append(process)
+        statuses = [process.wait() for process in started]
+    told = [(workspace.root / "told.txt").read_text() for workspace in workspaces]
+    assert statuses == [0] * len(workspaces), told
+    return told
 
 
 def test_a_worker_that_is_killed_ends_the_others_with_an_error_that_names_it(two):
@@ -107,14 +131,19 @@ def test_two_workers_have_the_losses_of_one_process(one, two):
     assert one.training["selected_epoch"] == two.training["selected_epoch"]
 
 
-def test_two_workers_learn_two_towers_as_one_process_does(towers):
-    one, two = towers
+def test_two_machines_learn_two_towers_as_one_process_does(towers):
+    one, two = towers.alone, towers.together
     losses = [[row["loss"] for row in each.training["curve"]] for each in (one, two)]
     assert len(losses[0]) == town_split.PARAMS.two_tower.max_epochs
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
     assert list(one.weights) == list(two.weights)
     for name, array in one.weights.items():
         np.testing.assert_allclose(two.weights[name], array, atol=1e-4, err_msg=name)
+
+
+def test_the_model_is_with_the_first_machine_and_the_others_say_so(towers):
+    assert "the model is with worker 0, at 127.0.0.1:" in towers.told[1]
+    assert not towers.left
 
 
 def test_two_workers_end_with_the_weights_of_one_process(one, two):
@@ -136,6 +165,16 @@ def test_the_cost_tells_who_worked_and_how_long_input_was_waited_for(one, two):
     assert "workers" not in one.cost
     assert 0 < one.cost["input_wait_share"] < 1
     assert 0 < two.cost["input_wait_share"] < 1
+
+
+def test_the_cause_is_told_although_the_one_that_is_lost_was_missed_first(tmp_path):
+    with pytest.raises(BakeoffError, match="worker 1 of 2 found no room"):
+        workers.run_here(TWO, Workspace(tmp_path), "softmax", dying_worker.serve_and_miss)
+
+
+def test_who_is_lost_is_told_although_another_ended_well(tmp_path):
+    with pytest.raises(workers.LostError, match="worker 0 of 2 lost worker 1"):
+        workers.run_here(TWO, Workspace(tmp_path), "softmax", dying_worker.serve_and_miss_only)
 
 
 def test_a_worker_that_waits_for_others_in_vain_says_for_whom(tmp_path):

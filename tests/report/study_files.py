@@ -49,11 +49,24 @@ def sampling() -> dict[str, Any]:
     full = variant("uniform", True) | {"name": "full", "label": "full softmax"}
     full |= {"false_negatives_per_query": None, "false_negatives_per_batch": None}
     full["settings"] = {"softmax.negatives.sampler": "full", "softmax.negatives.selection": "none"}
-    return {"group": "sampling", "sentence": "Networks with <b>all</b> samplers.", "variants": [*variants, full]}
+    return {
+        "group": "sampling",
+        "sentence": "Networks with <b>all</b> samplers.",
+        "left_out": {"ease": "Too many items."},
+        "variants": [*variants, full, other("mf", 0.205), other("popularity", 0.1)],
+    }
+
+
+def other(model: str, mean: float) -> dict[str, Any]:
+    """A model that stands beside the softmax DNN."""
+    quality = {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}
+    named = {"name": f"{model}-shipped", "model": model, "label": "as shipped", "base": True, "settings": {}}
+    return variant("uniform", True) | named | {"interval": quality, "false_negatives_per_batch": None}
 
 
 def cost() -> dict[str, Any]:
-    seconds = {each["name"]: {"seconds_per_step": 0.002} for each in sampling()["variants"]}
+    softmax = [each["name"] for each in sampling()["variants"] if each["model"] == "softmax"]
+    seconds = {name: {"seconds_per_step": 0.002} for name in softmax}
     return {"wall_seconds": 100.0, "variants": seconds | {"full": {"seconds_per_step": 0.008}}}
 
 

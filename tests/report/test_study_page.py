@@ -2,7 +2,18 @@ import pytest
 from study_files import BASE, DATASET, cost, sampling, unbiasedness
 
 from bakeoff.report import study_sheet
-from bakeoff.report.study import CORRECTED, NEITHER, UNCORRECTED, Study, correction, folding, quality, steps, study
+from bakeoff.report.study import (
+    BESIDE,
+    CORRECTED,
+    NEITHER,
+    UNCORRECTED,
+    Study,
+    correction,
+    folding,
+    quality,
+    steps,
+    study,
+)
 from bakeoff.report.study import unbiasedness as said_of_unbiasedness
 
 
@@ -33,10 +44,34 @@ def test_a_selection_is_part_of_the_name_of_the_pool():
 def test_the_best_variant_and_the_differences_to_the_shipped_one_are_counted(shown: Study):
     assert BASE == ("in-batch", True)
     assert quality(shown).startswith(
-        "In-batch, with logQ correction, has the highest mean (0.2200; these are the shipped"
+        "In-batch, with logQ correction, has the highest mean of the softmax DNN (0.2200; these are the shipped"
     )
     # every other variant lies below the shipped one, with an interval that leaves out 0
     assert "0 of 6 variants are better and 6 worse" in quality(shown)
+
+
+def test_other_models_stand_beside_and_are_counted_as_no_variant(shown: Study, html: str):
+    assert [(row.pool, row.series, row.base) for row in shown.beside] == [
+        ("model: MF", BESIDE, False),
+        ("model: popularity", BESIDE, False),
+    ]
+    # 0.20 twice, 0.12, 0.15 and the full softmax's 0.20 lie below MF
+    assert quality(shown).endswith(
+        "Beside them stand MF (0.2050, above 5 of its 7 means) and popularity (0.1000, above 0 of its 7 means)."
+    )
+    assert html.count(">model: MF</") >= 3 + 3  # in the charts of quality, lift and folding, and in their tables
+
+
+def test_a_study_of_the_softmax_dnn_alone_has_nothing_beside_it():
+    alone = sampling()
+    alone["variants"] = [each for each in alone["variants"] if each["model"] == "softmax"]
+    found = study(alone, cost(), unbiasedness(), DATASET)
+    assert "Beside them" not in quality(found)
+    assert "other model" not in study_sheet.html(found)
+
+
+def test_a_model_that_was_left_out_is_named_with_the_reason(html: str):
+    assert "Not asked: EASE. Too many items." in html
 
 
 def test_what_the_correction_gains_is_told_of_the_pools_tried_both_ways(shown: Study):

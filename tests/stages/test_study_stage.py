@@ -10,6 +10,7 @@ from bakeoff.workspace import Workspace
 FIGURES = {"mean": 0.2, "low": 0.1, "high": 0.3}
 VARIANT = {
     "name": "uniform-corrected",
+    "model": "softmax",
     "label": "uniform, corrected",
     "base": True,
     "settings": {"softmax.negatives.sampler": "uniform", "softmax.negatives.logq_correction": True},

@@ -153,11 +153,11 @@ def test_without_a_share_no_item_is_new():
 def test_the_study_names_the_negatives_of_every_variant_the_shipped_ones_included():
     group = made("sampling", softmax={"negatives": {"sampler": "in-batch", "selection": "hard", "num_selected": 8}})
     named = {f"softmax.negatives.{name}" for name in ("sampler", "selection", "logq_correction")}
-    assert all(set(each.settings) >= named - {"softmax.negatives.logq_correction"} for each in group.variants)
-    [base] = [each for each in group.variants if each.base]
+    assert all(set(each.settings) >= named - {"softmax.negatives.logq_correction"} for each in softmax(group))
+    [base] = [each for each in softmax(group) if each.base]
     assert base.settings["softmax.negatives.selection"] == "hard"
     other = made("sampling", softmax={"negatives": {"sampler": "popularity", "selection": "hard"}})
-    [base] = [each for each in other.variants if each.base]
+    [base] = [each for each in softmax(other) if each.base]
     assert base.name == "softmax-shipped"
     assert set(base.settings) == named
 
@@ -165,10 +165,18 @@ def test_the_study_names_the_negatives_of_every_variant_the_shipped_ones_include
 def test_the_study_has_every_sampler_with_and_without_correction_and_is_judged_on_validation():
     group = made("sampling")
     assert group.judged_on == "valid"
-    negatives = [each.params(group.params).softmax.negatives for each in group.variants]
+    negatives = [each.params(group.params).softmax.negatives for each in softmax(group)]
     found = {(each.sampler, each.selection, each.logq_correction) for each in negatives}
     pools = [(sampler, "none") for sampler in ("uniform", "popularity", "log-uniform", "in-batch", "mixed")]
     pools += [(sampler, selection) for sampler in ("uniform", "in-batch") for selection in ("hard", "top-k")]
     expected = {(*pool, corrected) for pool in pools for corrected in (True, False)} | {("full", "none", True)}
     assert found == expected
     assert len(negatives) == len(expected)
+
+
+def test_other_models_stand_beside_the_study_and_ease_where_it_fits():
+    beside = [each.name for each in made("sampling").variants if each.model != "softmax"]
+    assert beside == ["mf-shipped", "ease-shipped", "popularity-shipped"]
+    large = made("sampling", Data(True, True, 10**6))
+    assert [each.model for each in large.variants if each.model != "softmax"] == ["mf", "popularity"]
+    assert "1,000,000 items" in large.left_out["ease"]

@@ -17,7 +17,7 @@ class EvaluateParams(Frozen):
     first_interactions: tuple[NonNegativeInt, ...] = (0, 1, 5)
     """New users are asked about with this many of their first events, and with all."""
     users_per_block: PositiveInt = 1024
-    """Users ranked at once: bounds memory to users_per_block × items scores."""
+    """Users whose query embeddings and lists are in memory at once; of their scores 256 MiB are, at most."""
 
     @model_validator(mode="after")
     def _lists_are_long_enough(self) -> Self:

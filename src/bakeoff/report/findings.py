@@ -9,7 +9,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.figure import Figure
 from bakeoff.report.measured import Measured, Skipped, VariantGroup
-from bakeoff.report.models import model_label
+from bakeoff.report.models import not_asked
 from bakeoff.report.sections import (
     depth,
     explore,
@@ -127,7 +127,7 @@ def _said(group: VariantGroup | Skipped) -> str:
 
 def _left_out(group: VariantGroup | Skipped) -> list[str]:
     reasons = {} if isinstance(group, Skipped) else group.notes.get("left_out", {})
-    return [f"Not asked: {model_label(name)}. {reason}" for name, reason in reasons.items()]
+    return not_asked(reasons)
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:

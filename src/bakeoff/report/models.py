@@ -148,6 +148,11 @@ def model_noun(name: str) -> str:
     return look(name).noun
 
 
+def not_asked(reasons: Mapping[str, str]) -> list[str]:
+    """A sentence per model that could not be trained, with the reason."""
+    return [f"Not asked: {model_label(name)}. {reason}" for name, reason in reasons.items()]
+
+
 def baselines(models: Iterable[str]) -> list[str]:
     """Those that are baselines."""
     return [name for name in models if look(name).role == "baseline"]

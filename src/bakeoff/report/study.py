@@ -5,21 +5,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bakeoff.report import formats
+from bakeoff.report import formats, models
 
 CORRECTED, UNCORRECTED, NEITHER = "with logQ correction", "without correction", "nothing to correct"
-"""The three series of the charts."""
+"""The three series of the softmax DNN."""
+BESIDE = "another model, as shipped"
+"""The series of the models that stand beside it."""
+OTHER = "model: "
+"""Before the name of another model: popularity is a sampler too."""
 NEGATIVES = "softmax.negatives."
 
 
 @dataclass(frozen=True)
 class Trained:
-    """One variant of the softmax DNN, trained with its own negatives and judged on validation.
+    """One variant of the softmax DNN, trained with its own negatives, or a model beside it; judged on validation.
 
     Attributes:
-        pool: where its negatives come from.
-        series: CORRECTED, UNCORRECTED or NEITHER.
-        base: whether these are the shipped settings.
+        pool: where its negatives come from; of another model its name.
+        series: CORRECTED, UNCORRECTED, NEITHER or BESIDE.
+        base: whether these are the shipped settings of the softmax DNN.
         mean: of the primary metric over users; low and high end of its interval.
         low: see mean.
         high: see mean.
@@ -86,7 +90,9 @@ class Study:
         sentence: what was done.
         metric: the primary metric.
         cutoff: its k.
-        trained: one row per variant.
+        trained: one row per variant of the softmax DNN.
+        beside: one row per other model.
+        left_out: sentences on models that could not be trained.
         world: name → value, of the small catalogue.
         method: what was done there.
         converged: one row per sampler and correction.
@@ -97,9 +103,16 @@ class Study:
     metric: str
     cutoff: str
     trained: Sequence[Trained]
+    beside: Sequence[Trained]
+    left_out: Sequence[str]
     world: Mapping[str, str]
     method: str
     converged: Sequence[Converged]
+
+    @property
+    def everyone(self) -> Sequence[Trained]:
+        """The softmax DNN's variants and the models beside."""
+        return [*self.trained, *self.beside]
 
 
 def study(
@@ -117,12 +130,15 @@ def study(
     metric = str(variants[0]["metric"])
     cutoff = metric.partition("@")[2]
     seconds = cost.get("variants", {})
+    rows = [_trained(variant, seconds.get(variant["name"], {}), cutoff) for variant in variants]
     return Study(
         dataset=dataset["title"],
         sentence=str(sampling["sentence"]),
         metric=metric,
         cutoff=cutoff,
-        trained=[_trained(variant, seconds.get(variant["name"], {}), cutoff) for variant in variants],
+        trained=[row for row in rows if row.series != BESIDE],
+        beside=[row for row in rows if row.series == BESIDE],
+        left_out=models.not_asked(sampling.get("left_out", {})),
         world={_words(name): _value(value) for name, value in unbiasedness.get("world", {}).items()},
         method=str(unbiasedness.get("sentence", "")),
         converged=[_converged(row) for row in unbiasedness["samplers"]],
@@ -130,13 +146,13 @@ def study(
 
 
 def _trained(variant: Mapping[str, Any], cost: Mapping[str, Any], cutoff: str) -> Trained:
-    settings = {name.removeprefix(NEGATIVES): value for name, value in variant["settings"].items()}
+    pool, series = _names(variant)
     metrics, folding = variant["metrics"], variant.get("folding") or {}
     interval, difference = variant["interval"], variant["difference_to_base"]
     return Trained(
-        pool=_pool(str(settings["sampler"]), str(settings.get("selection", "none"))),
-        series=_series(str(settings["sampler"]), settings.get("logq_correction")),
-        base=bool(variant["base"]),
+        pool=pool,
+        series=series,
+        base=bool(variant["base"]) and series != BESIDE,
         mean=_number(interval["mean"]),
         low=_number(interval["low"]),
         high=_number(interval["high"]),
@@ -150,6 +166,16 @@ def _trained(variant: Mapping[str, Any], cost: Mapping[str, Any], cutoff: str) -
         batch_false_negatives=_number(variant.get("false_negatives_per_batch")),
         step_seconds=_number(cost.get("seconds_per_step")),
     )
+
+
+def _names(variant: Mapping[str, Any]) -> tuple[str, str]:
+    """Pool and series."""
+    if variant["model"] != models.SOFTMAX:
+        return f"{OTHER}{models.model_noun(variant['model'])}", BESIDE
+    settings = {name.removeprefix(NEGATIVES): value for name, value in variant["settings"].items()}
+    sampler = str(settings["sampler"])
+    pool = _pool(sampler, str(settings.get("selection", "none")))
+    return pool, _series(sampler, settings.get("logq_correction"))
 
 
 def _converged(row: Mapping[str, Any]) -> Converged:
@@ -171,11 +197,25 @@ def quality(shown: Study) -> str:
     others = [row for row in shown.trained if not row.base]
     above, below = sum(row.difference[1] > 0 for row in others), sum(row.difference[2] < 0 for row in others)
     shipped = "; these are the shipped settings" if best.base else ""
-    return (
-        f"{formats.sentence(best.pool)}, {best.series}, has the highest mean ({formats.decimal(best.mean)}{shipped}). "
+    text = (
+        f"{formats.sentence(best.pool)}, {best.series}, has the highest mean of the softmax DNN "
+        f"({formats.decimal(best.mean)}{shipped}). "
         f"By the intervals of their differences to the shipped settings, each taken by itself, {above} of "
         f"{len(others)} variants are better and {below} worse."
     )
+    return " ".join([text, *_other_models(shown)])
+
+
+def _other_models(shown: Study) -> list[str]:
+    """How many variants each model beside the softmax DNN is ahead of, by their means."""
+    if not shown.beside:
+        return []
+    parts = [
+        f"{row.pool.removeprefix(OTHER)} ({formats.decimal(row.mean)}, above "
+        f"{sum(row.mean > each.mean for each in shown.trained)} of its {len(shown.trained)} means)"
+        for row in shown.beside
+    ]
+    return [f"Beside them stand {formats.listing(parts)}."]
 
 
 def correction(shown: Study) -> str:
@@ -201,8 +241,8 @@ def folding(shown: Study) -> str:
         return "Folding was not measured."
     most, least = (choose(known, key=lambda row: row.folding) for choose in (max, min))
     return (
-        f"{formats.sentence(most.pool)} ({most.series}) folds most, {formats.decimal(most.folding, 3)}, and "
-        f"{least.pool} ({least.series}) least, {formats.decimal(least.folding, 3)}; their accuracy is "
+        f"Of the softmax DNN's variants {most.pool} ({most.series}) folds most, {formats.decimal(most.folding, 3)}, "
+        f"and {least.pool} ({least.series}) least, {formats.decimal(least.folding, 3)}; their accuracy is "
         f"{formats.decimal(most.mean)} and {formats.decimal(least.mean)}. Relatedness is read from an ALS fit, which "
         "favours what resembles MF."
     )

@@ -10,7 +10,7 @@ import pandas as pd
 from bakeoff.report import formats, sheets, study
 from bakeoff.report.chart_parts import FEW_TICKS, Spec, layered, present, tooltip
 from bakeoff.report.models import MF, SOFTMAX
-from bakeoff.report.study import CORRECTED, NEITHER, UNCORRECTED, Converged, Study, Trained
+from bakeoff.report.study import BESIDE, CORRECTED, NEITHER, UNCORRECTED, Converged, Study, Trained
 from bakeoff.report.tables import Cell, Column, Table
 
 TERMS = ("ndcg", "interval", "lift", "long-tail", "coverage", "mask", "validation")
@@ -18,6 +18,7 @@ LOOKS = {
     CORRECTED: ("var(--softmax)", "diamond"),
     UNCORRECTED: ("var(--mf)", "circle"),
     NEITHER: ("var(--text)", "square"),
+    BESIDE: ("var(--muted)", "cross"),
 }
 """Series → colour and shape."""
 LOGARITHMIC = alt.Scale(type="log")
@@ -59,22 +60,25 @@ def _of_training(shown: Study) -> list[Picture]:
             "quality",
             f"{metric} on validation",
             study.quality(shown),
-            _marks(_frame(shown.trained, lambda row: row.mean, True), f"{metric}, mean over users"),
+            _marks(_frame(shown.everyone, lambda row: row.mean, True), f"{metric}, mean over users"),
             _quality_table(shown),
+            beside=bool(shown.beside),
         ),
         _picture(
             "lift",
             f"Popularity lift of lists of {shown.cutoff}",
             study.correction(shown),
-            _marks(_frame(shown.trained, lambda row: row.lift), "popularity lift", form="%"),
+            _marks(_frame(shown.everyone, lambda row: row.lift), "popularity lift", form="%"),
             _list_table(shown),
+            beside=bool(shown.beside),
         ),
         _picture(
             "folding",
             "Folding",
             study.folding(shown),
-            _marks(_frame(shown.trained, lambda row: row.folding), "folding"),
+            _marks(_frame(shown.everyone, lambda row: row.folding), "folding"),
             _folding_table(shown),
+            beside=bool(shown.beside),
         ),
         _picture(
             "steps",
@@ -104,8 +108,9 @@ def _of_convergence(shown: Study) -> list[Picture]:
     ]
 
 
-def _picture(key: str, title: str, sentence: str, spec: Spec, table: Table) -> Picture:
-    words = "Dot chart: a row per pool of negatives, a mark with and one without correction."
+def _picture(key: str, title: str, sentence: str, spec: Spec, table: Table, beside: bool = False) -> Picture:
+    words = "Dot chart: a row per pool of negatives, a mark with and one without correction"
+    words += "; below, a row per other model." if beside else "."
     return Picture(key, title, words, sentence, sheets.still(spec, key), table)
 
 
@@ -155,9 +160,11 @@ def _quality_table(shown: Study) -> Table:
                 strong=row.difference[1] > 0 or row.difference[2] < 0,
             ),
         ]
-        for row in shown.trained
+        for row in shown.everyone
     ]
-    return Table(f"{metric} on validation", [*_names(), Column(metric, "ndcg"), Column("− shipped", "interval")], rows)
+    return Table(
+        f"{metric} on validation", [*_names(True), Column(metric, "ndcg"), Column("− shipped", "interval")], rows
+    )
 
 
 def _list_table(shown: Study) -> Table:
@@ -168,17 +175,17 @@ def _list_table(shown: Study) -> Table:
             Cell(formats.percent(row.long_tail)),
             Cell(formats.percent(row.coverage)),
         ]
-        for row in shown.trained
+        for row in shown.everyone
     ]
-    columns = [*_names(), Column("Popularity lift", "lift"), Column("Long-tail share", "long-tail")]
+    columns = [*_names(True), Column("Popularity lift", "lift"), Column("Long-tail share", "long-tail")]
     return Table(f"Lists of {shown.cutoff}", [*columns, Column("Coverage", "coverage")], rows)
 
 
 def _folding_table(shown: Study) -> Table:
     rows = [
-        [*_name(row), Cell(formats.decimal(row.folding)), Cell(formats.percent(row.spurious))] for row in shown.trained
+        [*_name(row), Cell(formats.decimal(row.folding)), Cell(formats.percent(row.spurious))] for row in shown.everyone
     ]
-    return Table("Folding", [*_names(), Column("Folding"), Column("Unrelated items in the first 10")], rows)
+    return Table("Folding", [*_names(True), Column("Folding"), Column("Unrelated items in the first 10")], rows)
 
 
 def _step_table(shown: Study) -> Table:
@@ -215,5 +222,5 @@ def _name(row: Trained) -> list[Cell]:
     return [Cell(row.pool), Cell(row.series)]
 
 
-def _names() -> list[Column]:
-    return [Column("Negatives"), Column("Correction", prose=True)]
+def _names(beside: bool = False) -> list[Column]:
+    return [Column("Negatives, or model" if beside else "Negatives"), Column("Correction", prose=True)]

@@ -171,10 +171,13 @@ def _write(workspace: Workspace, plan: Plan, results: Sequence[_Result]) -> None
 
 
 def _with_intervals(group: Group, results: Sequence[_Result]) -> list[dict[str, Any]]:
-    """Entries with the interval of their metric and of its difference to the base: tables per user stay out of Git."""
+    """Entries with the interval of their metric and of its difference to the first base.
+
+    Tables per user stay out of Git. Models that stand beside come last, and are bases too.
+    """
     params = group.params
     values = [each.answered.accuracy[params.compare.primary_metric] for each in results]
-    [base] = [each for each, result in zip(values, results, strict=True) if result.variant.base]
+    base = next(each for each, result in zip(values, results, strict=True) if result.variant.base)
     found = intervals_of([*values, *(each - base for each in values)], params.seed, params.compare)
     return [
         each.entry | {"metric": params.compare.primary_metric, "interval": interval, "difference_to_base": difference}

@@ -138,12 +138,18 @@ def _watch(tasks: Sequence[Task], serve_with: Serve | None) -> None:
         cause: BakeoffError | None = None
         while waiting and (ready := wait(list(waiting), CAUSE_SECONDS if cause else None)):
             for connection in ready:
-                failure = waiting.pop(cast("Connection", connection)).failure()
-                cause = failure if cause is None or isinstance(cause, LostError) else cause
+                cause = _weightier(cause, waiting.pop(cast("Connection", connection)).failure())
             if cause is not None and not isinstance(cause, LostError):
                 break
         if cause is not None:
             raise cause
+
+
+def _weightier(cause: BakeoffError | None, failure: BakeoffError | None) -> BakeoffError | None:
+    """What says more of why all ended: the first that is told, unless it only misses another worker."""
+    if failure is None or (cause is not None and isinstance(failure, LostError)):
+        return cause
+    return failure if cause is None or isinstance(cause, LostError) else cause
 
 
 class _Worker:

@@ -1,6 +1,6 @@
 """The groups of variants, built from `params.yaml`: what is changed in each, and how it is judged."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -97,7 +97,7 @@ def make_group(name: str, params: Params, data: Data) -> Group | Skipped:
     """
     check_group(name)
     if name == STUDY:
-        return _sampling(params)
+        return _sampling(params, data)
     shorter = _shorter(params)
     if name == FEATURES:
         return _features(shorter, data)
@@ -198,10 +198,10 @@ def _folding(params: Params, data: Data) -> Group:
     )
 
 
-def _references(left_out: Mapping[str, str]) -> tuple[Variant, ...]:
-    """Baselines that stand beside the contenders' variants."""
-    models = [model for model in ("popularity", "ease") if model not in left_out]
-    return tuple(Variant(f"{model}-shipped", model, "as shipped", base=True) for model in models)
+def _references(left_out: Mapping[str, str], models: Sequence[str] = ("popularity", "ease")) -> tuple[Variant, ...]:
+    """Models that stand beside the contenders' variants."""
+    able = [model for model in models if model not in left_out]
+    return tuple(Variant(f"{model}-shipped", model, "as shipped", base=True) for model in able)
 
 
 def _too_large(params: Params, data: Data) -> dict[str, str]:
@@ -240,18 +240,24 @@ def _new_items(params: Params, data: Data) -> Group | Skipped:
     )
 
 
-def _sampling(params: Params) -> Group:
+def _sampling(params: Params, data: Data) -> Group:
+    left_out = _too_large(params, data)
     shipped = params.softmax.negatives
     named = {"sampler": shipped.sampler, "selection": shipped.selection, "logq_correction": shipped.logq_correction}
     variants = with_bases(_samplers(), params)
     return Group(
         SAMPLING,
-        "The softmax DNN over samplers, their correction and the selection of hard negatives, all else as shipped. "
-        f"{_trained(params, 'softmax')} It was judged on validation as well, with the train part as the history.",
+        "The softmax DNN over samplers, their correction and the selection of hard negatives, all else as shipped; "
+        f"beside it other models. {_trained(params, 'softmax')} It was judged on validation as well, with the "
+        "train part as the history.",
         params,
-        tuple(each if each.settings else replace(each, settings=_changed(named)) for each in variants),
+        (
+            *(each if each.settings else replace(each, settings=_changed(named)) for each in variants),
+            *_references(left_out, ("mf", "ease", "popularity")),
+        ),
         judged_on="valid",
         measures_folding=True,
+        left_out=left_out,
     )
 
 

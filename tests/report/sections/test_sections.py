@@ -85,6 +85,19 @@ def test_a_user_falls_into_the_bucket_of_what_is_known(evidence: Evidence, known
     assert {label.split("\n")[0] for label in found.by_user.group} == {bucket}
 
 
+def test_a_leader_by_activity_is_clear_where_its_interval_lies_above_all_others(summary: Summary):
+    rows = [
+        ("1–5\n10 users", "MF", 0.3, 0.25, 0.35),
+        ("1–5\n10 users", "Softmax DNN", 0.2, 0.15, 0.24),
+        ("6–20\n10 users", "MF", 0.2, 0.15, 0.26),
+        ("6–20\n10 users", "Softmax DNN", 0.3, 0.25, 0.35),
+    ]
+    by_user = pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
+    [_, shown] = strata.figures(replace(summary.findings.strata, by_user=by_user))
+    assert "that of MF with 1–5 and the softmax DNN with 6–20; its interval lies above" in shown.sentence
+    assert shown.sentence.endswith("in 1 of 2 groups.")
+
+
 def test_features_are_shown_per_step_and_for_warm_users(summary: Summary):
     found = summary.findings.features
     assert found is not None

@@ -57,7 +57,7 @@ def look_through(
         hit: bool [T], all False, before and after.
         keys: int64 [queries, room], what was found so far.
         filled: int64 [queries], how many.
-        worst: int64 [queries], a key that k others beat, or the smallest integer.
+        worst: int64 [queries], a key that k others reach, or the smallest integer.
     """
     room, width = keys.shape[1], len(items)
     passing = np.empty(_ITEMS_PER_GROUP, np.int64)
@@ -69,7 +69,7 @@ def look_through(
             continue
         mine, count = keys[query], filled[query]
         _exclude(row, start, exclude_ahead, query, exclude_places)
-        true = _mark(hit, start, truth_ahead, query, truth_places)
+        true = _mark(hit[:width], start, truth_ahead, query, truth_places)
         for group in range(0, width, _ITEMS_PER_GROUP):
             stop = min(group + _ITEMS_PER_GROUP, width)
             if _largest(row[group:stop]) < bound:

@@ -38,7 +38,7 @@ _FEWER = 32
 # Queries that must have all they can get before the others are moved together, which costs a copy of them.
 
 
-Set = tuple[NDArray[np.int64], NDArray[np.int64]]
+Places = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Offsets of rows, and places, ascending in each row."""
 
 
@@ -90,13 +90,13 @@ class TopKeys:
 
         return wait
 
-    def _places(self, sets: Histories) -> Set:
+    def _places(self, sets: Histories) -> Places:
         """Offsets, and where the items of each row stand in the order in which they are looked at, ascending."""
         in_order = np.sort((sets.rows << 32) | self._place[sets.items])
         return sets.offsets, in_order & 0xFFFFFFFF
 
     def _best_of_tile(
-        self, queries: NDArray[np.float32], first: int, sets: tuple[Set, Set], k: int
+        self, queries: NDArray[np.float32], first: int, sets: tuple[Places, Places], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Keys [len(queries), k] of queries, the first of which is row `first` of the sets; which of them are sure."""
         part = slice(first, first + len(queries) + 1)

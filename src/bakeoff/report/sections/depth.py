@@ -132,7 +132,9 @@ def sentence(found: Depth) -> str:
         return f"The simplest tower ({simplest.label}) is not beaten: {formats.decimal(simplest.y, 3)}.{beside}"
     return (
         f"{formats.sentence(best.label)} has the highest mean, {formats.decimal(best.y, 3)}; the simplest tower "
-        f"({simplest.label}) has {formats.decimal(simplest.y, 3)}. The axis does not start at 0.{beside}"
+        f"({simplest.label}) has {formats.decimal(simplest.y, 3)}. Whether the deepest tower beats the shallowest, or "
+        "the widest the narrowest, by more than chance is judged among the claims. The axis does not start at 0."
+        f"{beside}"
     )
 
 

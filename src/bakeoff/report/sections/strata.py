@@ -129,9 +129,13 @@ def _item_sentence(found: Strata) -> str:
 
 
 def _user_sentence(found: Strata) -> str:
-    means = {(row.group, row.series): row.mean for row in found.by_user.itertuples()}
-    parts = []
-    for group in dict.fromkeys(found.by_user.group):
-        leader = max(found.models, key=lambda name: means.get((group, model_label(name)), -1.0))
+    parts, clear, groups = [], 0, dict.fromkeys(found.by_user.group)
+    for group in groups:
+        rows = found.by_user[found.by_user.group == group].sort_values("mean", ascending=False, kind="stable")
+        leader = next(name for name in found.models if model_label(name) == rows.series.iloc[0])
         parts.append(f"{model_noun(leader)} with {group.partition(chr(10))[0]}")
-    return f"By known interactions the highest mean is that of {formats.listing(parts)}."
+        clear += bool((rows.low.iloc[0] > rows.high.iloc[1:]).all())
+    return (
+        f"By known interactions the highest mean is that of {formats.listing(parts)}; its interval lies above those of "
+        f"all others in {clear} of {len(groups)} groups."
+    )

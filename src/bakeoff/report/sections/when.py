@@ -103,7 +103,8 @@ def sentence(found: Order) -> str:
     ]
     return (
         f"{text} More than an hour after the last known event and without the order the highest mean is that of "
-        f"{model_noun(leader)} ({formats.decimal(found.beyond[leader], 3)}), with {formats.listing(others)}."
+        f"{model_noun(leader)} ({formats.decimal(found.beyond[leader], 3)}), with {formats.listing(others)}. "
+        "Whether the softmax DNN and MF differ there by more than chance is judged among the claims."
     )
 
 
