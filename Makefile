@@ -8,6 +8,14 @@ SPARK := $(VENV)/.spark-ready
 PEERS := .venv-peers
 PEER_LOCKS := $(addprefix benchmarks/peers/,requirements.lock torch.lock torch-cpu.lock)
 
+# The page of changes: beside the report it depends on commits and tags, which DVC does not watch. Where the last commit has
+# no figures there is no earlier revision to compare with; any other failure is the target's.
+define REVISIONS
+@if ! git cat-file -e HEAD:./reports/metrics.json 2> /dev/null; then echo "The last commit has no figures to compare with."; else \
+for made in reports/index.html "$$(git rev-parse --git-path logs/HEAD)" "$$(git rev-parse --git-path refs/tags)"; do \
+test reports/revisions.html -nt "$$made" || exec bakeoff compare --last; done; fi
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: help run study repro report up down status spark test check format lock bench scale benchlock clean
 
@@ -17,7 +25,7 @@ help: ## list the targets
 run: $(READY) ## environment, data, the Prefect flow, the verdict; seconds when all is up to date
 	@bakeoff fetch
 	@if dvc status --quiet dvc.yaml; then echo "Every stage is up to date."; else python flows/pipeline.py; fi
-	@test -f reports/revisions.html || bakeoff compare --last || true
+	$(REVISIONS)
 	@bakeoff verdict
 
 study: $(READY) ## the study of negative sampling by its own Prefect flow; longer than a run
@@ -27,6 +35,7 @@ study: $(READY) ## the study of negative sampling by its own Prefect flow; longe
 repro: $(READY) ## the same pipeline by plain DVC
 	@bakeoff fetch
 	dvc repro
+	$(REVISIONS)
 	@bakeoff verdict
 
 report: $(READY) ## open the report in a browser

@@ -59,6 +59,26 @@ def test_both_selections_give_the_same_lists(data):
     same(ask(True, *asked), ask(False, *asked))
 
 
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_both_selections_give_the_same_lists_where_queries_leave_one_by_one(data):
+    # Tiles of a few items and queries, of which each that can gain no more is left out at once. Lengths fall, down to
+    # products below the smallest normal number, and values are few, so that scores tie and equal their limits.
+    dim, num_items, n = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 60)), data.draw(st.integers(1, 24))
+    k, spare = data.draw(st.integers(1, 6)), data.draw(st.sampled_from([0, 1, 8]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    fall = data.draw(st.sampled_from([0.0, 0.25, 1.0, 4.0]))
+    items = rng.integers(-2, 3, (num_items, dim)) * 2.0 ** -np.floor(fall * np.arange(num_items))[:, None]
+    users = rng.integers(-2, 3, (n, dim)) * 2.0 ** -rng.integers(0, 60, (n, 1))
+    exclude, truth = ([rng.integers(0, num_items, rng.integers(0, 9)).tolist() for _ in range(n)] for _ in range(2))
+    asked = (items, users, exclude, truth, k)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"ITEMS_PER_TILE": 8, "QUERIES_PER_TILE": 16, "_FEWER": 1, "_SPARE": spare}.items():
+            patch.setattr(tiles, name, value)
+        found = ask(True, *asked)
+    same(found, ask(False, *asked))
+
+
 @pytest.mark.parametrize("k", [1, 100, 700])
 def test_both_give_the_same_over_many_tiles_of_items_and_queries(k):
     # small integers as embeddings: products are exact in whatever order they are added up

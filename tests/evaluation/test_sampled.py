@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bakeoff.evaluation import sampled
 from bakeoff.evaluation.metrics import accuracy
 from bakeoff.evaluation.ranking import rank
-from bakeoff.evaluation.sampled import draw_candidates, sampled_metrics
+from bakeoff.evaluation.sampled import draw_candidates, full_metrics, sampled_metrics
 from bakeoff.preparation.histories import PAD, Histories, Queries
 
 
@@ -160,3 +160,37 @@ def test_a_large_catalogue_is_scored_at_the_drawn_items_alone_with_the_same_rank
         assert {name: values.tolist() for name, values in found.items()} == {
             name: values.tolist() for name, values in expected.items()
         }
+
+
+def full(table, seen, truth, list_length):
+    table = np.asarray(table, np.float32)
+    lists = rank(Table(table), queries(len(table)), histories(seen), histories(truth), list_length, 1024)
+    return full_metrics(lists, histories(truth))
+
+
+@given(data=st.data())
+def test_with_every_other_item_as_a_candidate_both_ways_are_one(data):
+    num_items, n = data.draw(st.integers(2, 30)), data.draw(st.integers(1, 4))
+    scores = st.lists(st.integers(0, 5), min_size=num_items, max_size=num_items)
+    table = data.draw(st.lists(scores, min_size=n, max_size=n))
+    rows = st.lists(st.lists(st.integers(0, num_items - 1), max_size=num_items), min_size=n, max_size=n)
+    truth = data.draw(rows)
+    seen = [[item for item in row if item not in mine] for row, mine in zip(data.draw(rows), truth, strict=True)]
+    found, expected = full(table, seen, truth, num_items), measure(table, seen, truth, num_items)
+    for name, values in expected.items():
+        # there is no rank among nobody; in a list of test items alone each of them is first
+        known = ~np.isnan(values)
+        np.testing.assert_allclose(found[name][known], values[known])
+
+
+def test_other_test_items_do_not_stand_before_a_test_item():
+    found = full([[9, 8, 7, 6]], [[]], [[0, 1, 3]], 4)
+    assert found["mrr@10"].tolist() == [pytest.approx((1 + 1 + 1 / 2) / 3)]
+
+
+def test_a_list_too_short_to_tell_says_nothing():
+    scores = np.arange(40)[::-1]
+    # item 39 is beyond a list of 11, in which 10 others are: it is beyond the cutoff; in one of 10 it may be the tenth
+    assert full([scores], [[]], [[0, 39]], 11)["hit_rate@10"].tolist() == [0.5]
+    assert np.isnan(full([scores], [[]], [[0, 39]], 10)["hit_rate@10"]).all()
+    assert np.isnan(full([scores], [[]], [[]], 10)["hit_rate@10"]).all()

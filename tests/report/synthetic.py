@@ -269,8 +269,9 @@ def _write_shuffled(
 
 def _write_sampled(folder: Path, users: pd.DataFrame) -> dict[str, float]:
     """Easier than the whole catalogue, and flattering what is weak."""
+    names = ("ndcg@10", "hit_rate@10", "mrr@10")
     sampled = users[["user_id", "num_test"]].assign(
-        **{name: users[name] ** 0.3 for name in ("ndcg@10", "hit_rate@10", "mrr@10")}
+        **{name: users[name] ** 0.3 for name in names}, **{f"full_{name}": users[name] for name in names}
     )
     _parquet(sampled, folder / "sampled.parquet")
     return sampled.drop(columns=["user_id", "num_test"]).mean().to_dict()

@@ -111,7 +111,7 @@ def new_items() -> list[dict[str, Any]]:
             model, model, "as shipped", level, base=True, among_new={"recall@10": 0.5 if level else 0.1, "ndcg@10": 0.1}
         )
         for model, level in levels.items()
-    ]
+    ] + [variant("softmax-table", "softmax", "a table of items alone", 0.0)]
 
 
 def _values(level: float, size: int, seed: int) -> np.ndarray:

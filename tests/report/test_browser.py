@@ -254,6 +254,10 @@ def test_a_click_on_the_map_shows_the_neighbours_of_that_item(view: Opened):
     assert view.page.locator("#explore-lists").inner_text() != lists
 
 
+def test_the_map_names_the_item_under_the_pointer(view: Opened):
+    assert " no. " in answer_of(view.page, view.page.locator("#explore-map"))
+
+
 def test_paper_shows_light_colours_and_no_navigation(browser: Browser, report: Path):
     page = open_file(browser, report, scheme="dark").page
     page.emulate_media(media="print")

@@ -23,6 +23,14 @@ def test_the_largest_win_of_each_contender_a_typical_user_and_a_new_one_are_show
     assert new.num_history == 5
 
 
+def test_with_more_users_two_are_shown_whom_each_contender_serves_better(evidence: Evidence):
+    shown = choose_examples(evidence, METRIC, 6)
+    gains = [example.lists[1].value - example.lists[0].value for example in shown]
+    assert len({example.user_id for example in shown}) == 6
+    assert gains[0] >= gains[4] > 0 > gains[5] >= gains[1]
+    assert ["second most" in example.reason for example in shown] == [False] * 4 + [True] * 2
+
+
 def test_the_typical_user_is_nearest_to_both_means(evidence: Evidence):
     example = choose_examples(evidence, METRIC, 4)[2]
     away = sum(

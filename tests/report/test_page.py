@@ -82,6 +82,29 @@ def test_every_term_of_the_glossary_is_explained(ids: Ids, summary: Summary):
     assert {f"term-{key}" for key in glossary(summary.models)} <= set(ids.ids)
 
 
+def test_every_term_of_the_glossary_is_linked_somewhere(ids: Ids, summary: Summary):
+    assert {f"term-{key}" for key in glossary(summary.models)} <= ids.targets
+
+
+@pytest.mark.parametrize(
+    ("section", "terms"),
+    [
+        ("new-users", {"new-user", "fold-in"}),
+        ("folding", {"folding", "spurious", "unobserved-weight", "logq", "in-batch"}),
+        ("growth", {"exponent", "p95"}),
+    ],
+)
+def test_terms_are_linked_where_they_are_used(html: str, section: str, terms: set[str]):
+    shown = html[html.index(f'<section id="{section}"') :].partition("</section>")[0]
+    assert terms <= set(re.findall(r'href="#term-([^"]+)"', shown))
+
+
+def test_headings_of_the_folding_tables_explain_themselves(html: str):
+    section = html[html.index('<section id="folding"') :].partition("</section>")[0]
+    linked = re.findall(r'<th scope="col"><a [^>]+>([^<]+)</a>', section)
+    assert {"Folding", "Foreign items (off-group@10)", "Foreign items (spurious@10)"} <= set(linked)
+
+
 def test_the_chart_library_is_embedded_once(html: str):
     assert html.count("window.vegaEmbed=") == 1
 
@@ -103,6 +126,17 @@ def test_every_model_is_in_every_chart_that_compares_all(figures: dict[str, Figu
     for key in ("folding-own", "new-items", "scorer"):
         text = json.dumps(figures[key].spec)
         assert all(f"var(--{name})" in text for name in ("popularity", "ease", "mf", "softmax")), key
+
+
+def test_the_sentence_on_accuracy_is_about_the_metrics_that_are_drawn(summary: Summary):
+    """MF leads in the first 10 that the chart shows, the softmax DNN in all longer lists."""
+    estimates = [
+        replace(e, mean=1.0 if e.model == ("mf" if e.metric.endswith("@10") else "softmax") else 0.0)
+        for e in summary.estimates
+    ]
+    assert len({e.metric for e in estimates}) > len({e.metric for e in estimates if e.metric.endswith("@10")})
+    figure = gallery.accuracy(replace(summary, estimates=estimates))
+    assert figure.sentence.startswith("MF has the highest mean on every metric.")
 
 
 def test_every_chart_has_a_sentence_an_alternative_and_a_table(figures: dict[str, Figure]):
@@ -147,6 +181,11 @@ def test_the_map_has_its_items_its_models_and_the_nearest_items_without_script(h
     assert 'id="explore-data"' in html
 
 
+def test_models_without_a_map_are_named_with_the_reason(html: str):
+    section = html[html.index('<section id="map"') :].partition("</section>")[0]
+    assert "Not shown: Popularity, Recent popularity. An item embedding of one dimension" in section
+
+
 def test_data_of_the_map_can_not_end_its_element(html: str):
     data = html[html.index('id="explore-data">') :].partition("</script>")[0]
     assert "<" not in data.partition(">")[2]
@@ -178,6 +217,20 @@ def test_what_the_mask_caught_is_said_of_the_models_with_sampled_negatives(html:
 
 def test_the_same_evidence_gives_the_same_bytes(summary: Summary, evidence: Evidence, html: str):
     assert page.render(summary, evidence) == html
+
+
+def test_the_time_of_one_fit_is_told_from_that_of_a_stage(summary: Summary, evidence: Evidence, html: str):
+    said = "Training time by size of the data is that of one fit alone"
+    assert html.count(said) == 1
+    without = replace(summary, findings=replace(summary.findings, growth=None))
+    assert said not in page.render(without, evidence)
+
+
+def test_pages_that_a_run_does_not_write_are_named_and_not_linked(html: str):
+    section = html[html.index('<section id="since"') :].partition("</section>")[0]
+    assert re.findall(r'href="([^"#]+)"', section) == ["revisions.html"]
+    assert "<code>decision/decision.html</code>" in section
+    assert "<code>drift/drift.html</code>" in section
 
 
 def test_the_interval_of_the_small_picture_stays_on_its_line(summary: Summary):

@@ -1,10 +1,11 @@
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from versions import compared, version
 
 from bakeoff.report import revision_sheet, revision_tables
-from bakeoff.report.revisions import Setting, differing_settings
+from bakeoff.report.revisions import Revisions, Setting, differing_settings
 
 FLAT = {"mf": [0.1] * 40, "softmax": [0.2] * 40}
 RAISED = FLAT | {"mf": [0.3] * 40}
@@ -40,6 +41,37 @@ def test_the_same_values_for_every_user_are_called_the_same():
     found = compared(version("a", FLAT), version("b", FLAT))
     assert revision_sheet.headline(found) == "Every user has the same NDCG@10 in both"
     assert {row[-1].text for row in revision_tables.accuracy_table(found).rows} == {"the same"}
+
+
+def unpaired(before: Mapping[str, list[float]], after: Mapping[str, list[float]], *lost: str) -> Revisions:
+    """Two versions of which the second has no figures per user of the models in `lost`."""
+    whole = version("b", after)
+    users = {model: table for model, table in whole.users.items() if model not in lost}
+    return compared(version("a", before), replace(whole, users=users, unread=dict.fromkeys(lost, "they are gone.")))
+
+
+def test_the_same_values_of_some_models_say_nothing_of_those_that_could_not_be_paired():
+    found = unpaired(FLAT, FLAT | {"softmax": [0.3] * 40}, "softmax")
+    said = "Every user of MF has the same NDCG@10 in both; of the softmax DNN (+0.1000) only the means can be compared"
+    assert revision_sheet.headline(found) == said
+    assert f"{said}. An interval that holds 0" in revision_sheet.html(found)
+
+
+def test_no_evidence_and_a_better_model_speak_for_those_that_were_paired_alone():
+    before, after = {"mf": [0.1, 0.3] * 20, "ease": [0.2] * 40}, {"mf": [0.3, 0.1] * 20, "ease": [0.1] * 40}
+    rest = "; of EASE (−0.1000) only the means can be compared"
+    assert revision_sheet.headline(unpaired(before, after, "ease")) == (
+        f"No evidence of a difference on NDCG@10 of MF{rest}"
+    )
+    raised = after | {"mf": [0.4] * 40}
+    assert revision_sheet.headline(unpaired(before, raised, "ease")) == f"MF better on NDCG@10{rest}"
+
+
+def test_a_model_that_one_version_lacks_is_named_as_such():
+    found = compared(version("a", {"mf": [0.1] * 40}), version("b", {"mf": [0.1] * 40, "ease": [0.2] * 40}))
+    assert revision_sheet.headline(found) == (
+        "Every user of MF has the same NDCG@10 in both; EASE without NDCG@10 in one version"
+    )
 
 
 def test_a_model_that_is_better_for_everyone_is_named():

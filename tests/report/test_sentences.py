@@ -16,13 +16,13 @@ def estimates(*best: str) -> list[Estimate]:
     return [Estimate(model, metric, mean, mean, mean) for metric, model, mean in means]
 
 
-def test_the_leader_of_most_rows_is_named():
-    assert sentences.accuracy(estimates("mf", "mf", "softmax")).startswith("MF has the highest mean in 2 of 3 rows.")
+def test_the_leader_on_most_metrics_is_named():
+    assert sentences.accuracy(estimates("mf", "mf", "softmax")).startswith("MF has the highest mean on 2 of 3 metrics.")
 
 
 def test_a_leader_everywhere_is_said_so():
     assert sentences.accuracy(estimates("softmax", "softmax")).startswith(
-        "The softmax DNN has the highest mean in every row."
+        "The softmax DNN has the highest mean on every metric."
     )
 
 

@@ -1,20 +1,14 @@
+import re
+from typing import Any
+
 import pytest
 from study_files import BASE, DATASET, cost, sampling, unbiasedness
 
 from bakeoff.report import study_sheet
-from bakeoff.report.study import (
-    BESIDE,
-    CORRECTED,
-    NEITHER,
-    UNCORRECTED,
-    Study,
-    correction,
-    folding,
-    quality,
-    steps,
-    study,
-)
-from bakeoff.report.study import unbiasedness as said_of_unbiasedness
+from bakeoff.report.glossary import glossary
+from bakeoff.report.study import BESIDE, CORRECTED, NEITHER, UNCORRECTED, Study, study
+from bakeoff.report.study_sentences import correction, folding, lift, quality, steps
+from bakeoff.report.study_sentences import unbiasedness as said_of_unbiasedness
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +71,28 @@ def test_a_model_that_was_left_out_is_named_with_the_reason(html: str):
 def test_what_the_correction_gains_is_told_of_the_pools_tried_both_ways(shown: Study):
     # popularity +0.09, in-batch +0.07, uniform 0
     assert correction(shown).startswith(
-        "The correction raises the mean for 2 of 3 pools; it matters most for popularity"
+        "The correction raises the mean NDCG@10 for 2 of 3 pools; it matters most for popularity"
     )
     assert "(+0.0900)" in correction(shown)
+
+
+def test_each_chart_is_told_what_the_correction_does_to_what_it_shows(shown: Study, html: str):
+    below = dict(re.findall(r'<h3 id="(quality|lift)-title">.*?<figcaption>(.*?)</figcaption>', html, re.DOTALL))
+    assert "raises the mean NDCG@10" in below["quality"]
+    assert "NDCG" not in below["lift"]
+    # 50 % with the correction and −20 % without, of every sampler; whatever stands beside has 50 %
+    assert lift(shown) == (
+        "The correction raises the popularity lift for 3 of 3 pools; it moves that of uniform most, from −20 % to "
+        "+50 %. Without it, what a sampler draws often is pushed down. Beside them stand MF (+50 %) and popularity "
+        "(+50 %)."
+    )
+
+
+def test_without_measured_lift_nothing_is_said_of_it():
+    unmeasured = sampling()
+    for each in unmeasured["variants"]:
+        each["metrics"] = {}
+    assert lift(study(unmeasured, cost(), unbiasedness(), DATASET)).endswith("was not measured.")
 
 
 def test_who_folds_most_and_least_is_told_with_their_accuracy(shown: Study):
@@ -110,6 +123,48 @@ def test_the_worst_bias_is_told_with_and_without_correction(shown: Study):
     assert "with logQ correction at most 0.0050 nats (in-batch)" in text
     assert "without correction at most 0.8000 nats (in-batch)" in text
     assert "the full softmax ends at 0.0001" in text
+
+
+def said_where(kl: dict[tuple[str, bool], float]) -> str:
+    """What is said of unbiasedness where training ended so far from the truth, by sampler and correction."""
+    like: dict[str, Any] = unbiasedness()["samplers"][1]
+    rows = [like | {"sampler": name, "corrected": corrected, "kl": end} for (name, corrected), end in kl.items()]
+    return said_of_unbiasedness(study(sampling(), cost(), {"samplers": rows}, DATASET))
+
+
+def test_the_uniform_sampler_is_said_to_need_the_correction_only_where_it_ends_far_off_without():
+    near, far = said_where({("uniform", True): 0.002, ("uniform", False): 0.02}), ("uniform", False)
+    assert "The uniform sampler ends at 0.0200 without correction and 0.0020 with it." in near
+    assert "Not even the uniform" not in near
+    assert "Not even the uniform" in said_where({("uniform", True): 0.002, far: 0.03})
+    assert "niform sampler" not in said_where({far: 0.03})
+
+
+def test_top_k_selection_is_no_part_of_what_correction_achieves():
+    text = said_where({("top-k", True): 0.39, ("top-k", False): 0.45, ("hard", True): 0.002})
+    assert "with logQ correction at most 0.0020 nats (hard)" in text
+    assert "without correction at most" not in text
+    assert "Top-k selection, 0.3900 with logQ correction and 0.4500 without correction, stands apart" in text
+    assert "Top-k" not in said_where({("hard", True): 0.002})
+
+
+def test_without_samplers_nothing_is_said_of_convergence():
+    assert said_where({}) == "No sampler was trained to convergence."
+
+
+def test_every_term_of_the_study_is_linked_and_explained(html: str):
+    explained = set(re.findall(r'<dt id="term-([^"]+)"', html))
+    assert explained == set(re.findall(r'href="#term-([^"]+)"', html))
+    assert {"logq", "kl", "folding", "spurious", "in-batch", "top-k"} <= explained <= set(glossary(["mf", "softmax"]))
+
+
+def test_the_metric_of_another_study_is_explained():
+    recall = sampling()
+    for each in recall["variants"]:
+        each["metric"] = "recall@20"
+    html = study_sheet.html(study(recall, cost(), unbiasedness(), DATASET))
+    assert 'href="#term-recall"' in html
+    assert "term-ndcg" not in html
 
 
 def test_the_full_softmax_stands_among_the_samplers_with_nothing_to_correct(shown: Study, html: str):

@@ -1,6 +1,7 @@
 """`bakeoff compare REV_A [REV_B]` in a small repository of its own: figures in Git, per-user metrics in DVC."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -167,3 +168,87 @@ def test_damaged_figures_are_refused_with_their_place(params: Params, root: Path
     (root / "reports/metrics.json").write_text("{")
     with pytest.raises(BakeoffError, match=r"reports/metrics\.json of workspace can't be read as JSON"):
         revisions.run(params, Workspace(root), "old")
+
+
+STUB = """#!/bin/bash
+echo "$(basename "$0") $*" >> called
+[[ "$*" == "{fails}" ]] && exit 3
+[[ "$*" != "compare --last" ]] || touch reports/revisions.html
+"""
+
+
+class Made:
+    """A committed project with the Makefile of this one, whose commands only say that they were called."""
+
+    def __init__(self, root: Path, fails: str = "nothing") -> None:
+        """Make it; the command with the arguments `fails` fails."""
+        self.root = root
+        (root / "reports").mkdir(parents=True)
+        (root / ".venv/bin").mkdir(parents=True)
+        shutil.copy(Path(__file__).parents[2] / "Makefile", root)
+        for name in ("requirements.lock", "bootstrap.lock", "pyproject.toml", "reports/metrics.json", ".venv/.ready"):
+            (root / name).write_text("{}")
+        for name in ("bakeoff", "dvc", "python"):
+            (root / ".venv/bin" / name).write_text(STUB.format(fails=fails))
+            (root / ".venv/bin" / name).chmod(0o755)
+        (root / ".gitignore").write_text("/.venv\n/called\n/reports/index.html\n/reports/revisions.html\n")
+        git("init", "--quiet", ".", cwd=root)
+        git("config", "user.name", "Test", cwd=root)
+        git("config", "user.email", "test@localhost", cwd=root)
+        git("add", "--all", cwd=root)
+
+    def commit(self) -> "Made":
+        git("commit", "--quiet", "--allow-empty", "--message", "figures", cwd=self.root)
+        return self
+
+    def report(self) -> None:
+        (self.root / "reports/index.html").touch()
+
+    def age(self) -> None:
+        """What lies there was made an hour ago."""
+        for path in self.root.rglob("*"):
+            before = path.stat().st_mtime - 3600
+            os.utime(path, (before, before))
+
+    def make(self, target: str, status: int = 0) -> list[str]:
+        """The calls of `bakeoff` that a target makes, but for fetch."""
+        (self.root / "called").unlink(missing_ok=True)
+        done = subprocess.run(["make", target], cwd=self.root, text=True, capture_output=True)
+        assert bool(done.returncode) == bool(status), done.stdout + done.stderr
+        called = (self.root / "called").read_text().splitlines()
+        return [call.removeprefix("bakeoff ") for call in called if call.startswith("bakeoff ") and "fetch" not in call]
+
+
+COMPARED, AS_IT_IS = ["compare --last", "verdict"], ["verdict"]
+
+
+@pytest.mark.parametrize("target", ["run", "repro"])
+def test_make_writes_the_page_of_changes_where_it_is_missing_and_leaves_one_that_is_new(tmp_path: Path, target: str):
+    made = Made(tmp_path / "made").commit()
+    made.report()
+    made.age()
+    assert made.make(target) == COMPARED
+    assert made.make(target) == AS_IT_IS
+
+
+@pytest.mark.parametrize("event", ["commit", "tag", "report"])
+def test_make_writes_it_again_after_a_commit_a_tag_or_another_report(tmp_path: Path, event: str):
+    made = Made(tmp_path / "made").commit()
+    made.report()
+    made.age()
+    made.make("run")
+    made.age()
+    if event == "commit":
+        made.commit()
+    elif event == "tag":
+        git("tag", "softmax#prod#1", cwd=made.root)
+    else:
+        made.report()
+    assert made.make("run") == COMPARED
+
+
+def test_make_goes_on_without_an_earlier_revision_and_ends_where_the_comparison_fails(tmp_path: Path):
+    young = Made(tmp_path / "young")
+    assert young.make("run") == AS_IT_IS
+    broken = Made(tmp_path / "broken", fails="compare --last").commit()
+    assert broken.make("run", status=1) == ["compare --last"]

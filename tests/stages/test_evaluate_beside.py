@@ -84,7 +84,8 @@ def test_shuffling_leaves_times_ascending_and_items_the_same(larger):
 def test_each_test_item_is_ranked_among_items_that_the_user_never_had(workspace):
     run(workspace)
     found = table(workspace, "sampled")
-    assert found.columns.tolist() == ["user_id", "num_test", "ndcg@10", "hit_rate@10", "mrr@10"]
+    names = ["ndcg@10", "hit_rate@10", "mrr@10"]
+    assert found.columns.tolist() == ["user_id", "num_test", *names, *(f"full_{name}" for name in names)]
     assert found["user_id"].tolist() == ["1", "2"]
     assert found["num_test"].tolist() == [1, 2]
     # Fewer than 99 items are left, so all of them stand beside the test item; 60 is the best, then 50 and so on.
@@ -92,6 +93,9 @@ def test_each_test_item_is_ranked_among_items_that_the_user_never_had(workspace)
     assert found["mrr@10"].tolist() == pytest.approx([1 / 3, (1 + 1 / 4) / 2])
     assert found["ndcg@10"].tolist() == pytest.approx([1 / log2(4), (1 + 1 / log2(5)) / 2])
     assert metrics(workspace)["sampled"]["mrr@10"] == pytest.approx((1 / 3 + 5 / 8) / 2)
+    # All that is left are candidates, so that both ways are one; user 2's item 10 lies beyond lists of three.
+    assert found["full_mrr@10"].tolist() == pytest.approx([1 / 3, np.nan], nan_ok=True)
+    assert metrics(workspace)["sampled"]["full_mrr@10"] == pytest.approx(1 / 3)
     assert metrics(workspace)["sampled"]["num_users"] == 2
 
 

@@ -6,7 +6,7 @@ import small_split
 
 from bakeoff.errors import BakeoffError
 from bakeoff.stages import growth, growth_child
-from bakeoff.stages.growth_child import measure_fit, users_of_share
+from bakeoff.stages.growth_child import measure_fit, shortest_fit, users_of_share
 from bakeoff.stages.prepared import load_prepared
 from bakeoff.workspace import Workspace
 
@@ -146,3 +146,12 @@ def test_a_missing_split_is_told_before_anything_is_measured(tmp_path):
     with pytest.raises(BakeoffError, match="bakeoff split"):
         growth.run(PARAMS, Workspace(tmp_path))
     assert not Workspace(tmp_path).cost("growth").exists()
+
+
+@pytest.mark.parametrize(("epochs", "seconds", "fits"), [(1, 60, 3), (1, 4, 2), (2, 60, 1)])
+def test_what_is_learned_at_once_is_fitted_a_few_times_and_the_shortest_counts(monkeypatch, epochs, seconds, fits):
+    costs = [{"fit_seconds": each} for each in (3.0, 1.0, 2.0, 0.5)]
+    asked = iter(costs)
+    monkeypatch.setattr(growth_child, "measure_fit", lambda *_: next(asked))
+    assert shortest_fit(Sleeper, epochs, seconds) is min(costs[:fits], key=lambda cost: cost["fit_seconds"])
+    assert next(asked) is costs[fits]

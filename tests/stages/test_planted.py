@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bakeoff.params import EvidenceParams, Params, PlantedParams
-from bakeoff.planted.contenders import planted_contenders
+from bakeoff.planted.contenders import LEARNING_RATE, SOFTMAX_EPOCHS, planted_contenders
 from bakeoff.stages import planted
 from bakeoff.workspace import Workspace
 
@@ -88,6 +88,17 @@ def test_the_summary_says_what_was_built_and_which_setting_is_the_shipped_one(wr
     assert summary["calibration"]
     assert [name for name, row in rows.items() if row["base"]] == ["mf-1", "softmax-in-batch", *REFERENCES]
     assert [row["unobserved_weight"] for row in rows.values()] == [0.0, 1.0, None, None, None, None]
+
+
+def test_the_summary_says_in_what_the_contenders_differ_from_the_shipped_models(written):
+    # 4 groups: dimensions 4 and 2 × 4; 320 items: a step draws a quarter of them.
+    sentence = json.loads((written / "planted.json").read_text(encoding="utf-8"))["sentence"]
+    assert f"MF has 4 of them instead of {Params().mf.dim}" in sentence
+    shipped = Params().softmax
+    assert f"The softmax DNN has 8 instead of {shipped.dim}." in sentence
+    assert f"up to {SOFTMAX_EPOCHS} of them instead of {shipped.max_epochs}" in sentence
+    assert f"learning rate of {LEARNING_RATE} instead of {shipped.learning_rate:g}" in sentence
+    assert f"a step draws 80 instead of {shipped.negatives.num_sampled}" in sentence
 
 
 def test_popularity_knows_no_groups_and_ease_does(rows):

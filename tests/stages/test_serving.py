@@ -45,6 +45,20 @@ def test_every_model_that_was_not_skipped_is_asked(found):
             assert asked["p95_seconds_low"] <= asked["p95_seconds"]
 
 
+def test_mf_is_asked_once_more_with_stored_vectors_and_gives_the_same_lists(found, trained):
+    assert [name for name, figures in found.items() if "stored" in figures] == ["mf"]
+    stored = found["mf"]["stored"]
+    assert set(stored) == {"1", "256"}
+    assert all(asked["calls"] >= serving.FEWEST_CALLS for asked in stored.values())
+    prepared = load_prepared(trained)
+    served = serving._load(trained, prepared.items)
+    [quick] = serving._with_stored_vectors(served, prepared).values()
+    ids = prepared.users["user_id"][~prepared.users["is_new"]].to_numpy(np.str_)
+    answers = [each.module.recommend_for_users(ids, 5) for each in (served["mf"], quick)]
+    np.testing.assert_array_equal(answers[0]["item_ids"], answers[1]["item_ids"])
+    np.testing.assert_allclose(answers[0]["scores"], answers[1]["scores"], rtol=1e-5)
+
+
 def test_what_a_model_is_and_holds_is_said(found, trained):
     mf = found["mf"]
     assert (mf["num_items"], mf["dim"]) == (12, 4)

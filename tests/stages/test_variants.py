@@ -174,7 +174,7 @@ def asked_new(workspace, trainings):
 
 
 def test_new_items_have_no_event_in_what_models_see(workspace, trainings, asked_new):
-    assert [model for model, _, _ in trainings] == ["popularity", "ease", "mf", "softmax", "two_tower"]
+    assert [model for model, _, _ in trainings] == ["popularity", "ease", "mf", "softmax", "two_tower", "softmax"]
     for _, _, seen in trainings:
         assert not np.isin(seen.known().items, asked_new).any()
         assert seen.items["fit_count"].to_numpy()[asked_new].sum() == 0

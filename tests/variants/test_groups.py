@@ -140,10 +140,18 @@ def test_shipped_hard_negatives_do_not_leak_into_the_other_kinds():
 
 
 def test_new_items_are_asked_of_every_model_that_the_data_allows():
-    assert [each.model for each in made("new-items").variants] == ["popularity", "ease", "mf", "softmax", "two_tower"]
+    models = ["popularity", "ease", "mf", "softmax", "two_tower"]
+    assert [each.model for each in made("new-items").variants if each.base] == models
     group = made("new-items", Data(True, False, 100), ease={"max_items": 99})
     assert [each.model for each in group.variants] == ["popularity", "mf", "softmax"]
     assert set(group.left_out) == {"ease", "two_tower"}
+
+
+def test_the_dnn_is_asked_about_new_items_with_a_mere_table_too():
+    group = made("new-items")
+    [table] = [each for each in group.variants if not each.base]
+    assert (table.model, table.params(group.params).softmax.use_item_features) == ("softmax", False)
+    assert all(each.base for each in made("new-items", softmax={"use_item_features": False}).variants)
 
 
 def test_without_a_share_no_item_is_new():

@@ -1,7 +1,8 @@
 """The ranking that many publications report: each test item among a few random ones instead of all.
 
 Krichene & Rendle (KDD 2020, "On sampled metrics for item recommendation") show that it can put models in another order
-than the full ranking. It is measured for that comparison and decides nothing.
+than the full ranking. It is measured for that comparison and decides nothing. The full ranking that it is compared with
+counts each test item by itself too, so that the candidates are all that differs.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,8 +11,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.evaluation.metrics.accuracy import num_relevant, relevance
 from bakeoff.evaluation.metrics.arrays import divide
-from bakeoff.evaluation.ranking import exact
+from bakeoff.evaluation.ranking import TopLists, exact
 from bakeoff.evaluation.scoring import pair_scores, score_blocks
 from bakeoff.models.retriever import Retriever
 from bakeoff.preparation.histories import PAD, Histories, Queries
@@ -71,6 +73,33 @@ def sampled_metrics(
         for name, values in _of_ranks(rank).items():
             total[name][part] = np.bincount(user, weights=values, minlength=len(rows))
     return {name: divide(values, count) for name, values in total.items()}
+
+
+def full_metrics(lists: TopLists, truth: Histories) -> dict[str, NDArray[np.float64]]:
+    """What `sampled_metrics` gives where every item that the user has never had is a candidate.
+
+    A test item's rank is read off the list: one more than the items before it that are no test items. One that is not
+    in the list has all of those before it, which is beyond the cutoff in any list that is long enough to tell.
+
+    Args:
+        lists: n lists, the items that users have had left out.
+        truth: n rows, test items; repeats count once.
+
+    Returns:
+        the metrics by name, float64 [n] in [0, 1]; NaN where a user has no test item, or where one lies beyond the
+        list and fewer than CUTOFF other items are in it.
+    """
+    hit = relevance(lists, truth)
+    others = np.cumsum((lists.items != PAD) & ~hit, axis=1)
+    user, place = np.nonzero(hit)
+    count = num_relevant(truth)
+    is_full = (lists.items != PAD).all(axis=1)
+    can_tell = (hit.sum(axis=1) == count) | (others[:, -1] >= CUTOFF) | ~is_full
+    count = np.where(can_tell, count, 0)
+    found = _of_ranks(1 + others[user, place])
+    return {
+        name: divide(np.bincount(user, weights=values, minlength=len(lists)), count) for name, values in found.items()
+    }
 
 
 def draw_candidates(

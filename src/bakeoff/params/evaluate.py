@@ -48,5 +48,5 @@ class CompareParams(Frozen):
     max_users: PositiveInt = 100_000
     """Test users, and as many new ones, whose lists and events the report's sections look at: a seeded sample where
     there are more, which it says. The verdict and the table of all metrics rest on all users, block by block."""
-    example_users: Annotated[int, Field(ge=1, le=6)] = 4
+    example_users: Annotated[int, Field(ge=1, le=6)] = 6
     """Users whose history and lists the report shows, at most 6."""

@@ -106,8 +106,8 @@ def _warm_choices(evidence: Evidence, metric: str, count: int) -> list[tuple[str
         (-gain, "where the softmax DNN gains most on MF"),
         (gain, "where MF gains most on the softmax DNN"),
         (away, "a typical user: both models do about as well as on average"),
-        (-values.num_history, "the longest history"),
-        (values.num_history, "the shortest history"),
+        (-gain, "where the softmax DNN gains second most on MF"),
+        (gain, "where MF gains second most on the softmax DNN"),
     ]
     chosen: dict[str, str] = {}
     for key, reason in rules[:count]:

@@ -47,13 +47,14 @@ def costs(summary: Summary) -> list[str]:
 
 
 def accuracy(summary: Summary) -> Figure:
-    """Every model on every metric, in the first places of its lists."""
+    """Every model on every metric, in the first places of its lists; what is said is said of what is drawn."""
+    drawn = [estimate for estimate in summary.estimates if estimate.metric.endswith(f"@{summary.cutoff}")]
     return Figure(
         key="accuracy",
         title=f"Accuracy in the first {summary.cutoff}, every model",
         alt="Dot chart: a group per metric, a mark with its interval per model.",
-        sentence=f"{sentences.accuracy(summary.estimates)} The table has the longer lists too.",
-        spec=charts.dots(_estimate_frame(summary.estimates, summary.cutoff), "mean over users"),
+        sentence=f"{sentences.accuracy(drawn)} The table has the longer lists too.",
+        spec=charts.dots(_estimate_frame(drawn), "mean over users"),
         table=tables.metric_table(summary.estimates),
         open=True,
     )
@@ -185,12 +186,8 @@ def _searches(summary: Summary) -> Figure:
     )
 
 
-def _estimate_frame(estimates: Sequence[Estimate], cutoff: int) -> pd.DataFrame:
-    rows = [
-        (e.model, formats.metric_label(e.metric), e.mean, e.low, e.high, False)
-        for e in estimates
-        if e.metric.endswith(f"@{cutoff}")
-    ]
+def _estimate_frame(estimates: Sequence[Estimate]) -> pd.DataFrame:
+    rows = [(e.model, formats.metric_label(e.metric), e.mean, e.low, e.high, False) for e in estimates]
     return pd.DataFrame(rows, columns=DOTS)
 
 

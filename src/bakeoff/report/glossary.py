@@ -4,6 +4,39 @@ from collections.abc import Iterable
 
 from bakeoff.report.models import look
 
+SAMPLERS: dict[str, tuple[str, str]] = {
+    "negatives": (
+        "Negatives",
+        "Items that a user was not seen to choose, against which those that were chosen are to win. The full softmax "
+        "takes the whole catalogue; samplers draw a few.",
+    ),
+    "in-batch": (
+        "In-batch negatives",
+        "The targets of the other users in the batch: popular items come often. They cost no draw.",
+    ),
+    "uniform": ("Uniform negatives", "Draws from the catalogue, every item as likely as any other."),
+    "popularity-sampler": (
+        "Popularity negatives",
+        "Draws from the catalogue, an item in proportion to a power of its number of training events.",
+    ),
+    "log-uniform": (
+        "Log-uniform negatives",
+        "Draws by Zipf's law over the rank of an item's number of training events: the first most often.",
+    ),
+    "mixed": ("Mixed negatives", "What several samplers bring, put together, such as in-batch and uniform."),
+    "hard": (
+        "Hard negatives",
+        "Of the candidates that were sampled, each query draws some again, the more often the higher it scores them; "
+        "the correction takes these chances into account.",
+    ),
+    "top-k": (
+        "Top-k negatives",
+        "Of the candidates that were sampled, each query keeps those that it scores highest. What never comes can't "
+        "be weighed, so no correction is exact.",
+    ),
+}
+"""Where negatives come from, and which of them each query is trained against."""
+
 TERMS: dict[str, tuple[str, str]] = {
     "ndcg": (
         "NDCG@k",
@@ -86,6 +119,18 @@ TERMS: dict[str, tuple[str, str]] = {
         "Sampled negatives may be items that the user had. Where they are, they are left out of the loss; what the "
         "mask caught are the false negatives that training would have seen without it.",
     ),
+    "unobserved-weight": (
+        "α₀",
+        "Weight of the pairs of users and items that were not observed in the loss of MF, beside 1 of an observed one: "
+        "how much it counts that a model scores them above 0 (Rendle et al. 2021). At 0 nothing does, and a model may "
+        "fold.",
+    ),
+    "regularisation": (
+        "λ",
+        "Weight of the squared length of the embeddings in the loss of MF: it pulls them to 0. λ_u, that of one user, "
+        "is λ times a power of the sum of the user's items and α₀ times those of the catalogue; that of an item "
+        "likewise (Rendle et al. 2021).",
+    ),
     "folding": (
         "Folding",
         "The mean, over pairs of users and items, of how far the model's score lies above how related the two are, "
@@ -101,6 +146,18 @@ TERMS: dict[str, tuple[str, str]] = {
         "Share of the first k items whose relatedness to the user lies below a stated threshold; on planted groups "
         "those of other groups (off-group@k).",
     ),
+    **SAMPLERS,
+    "logq": (
+        "logQ correction",
+        "From the logits of the positives and of sampled items alike the logarithm is subtracted of how often each is "
+        "expected among the candidates, so that an item is not pushed down for being drawn often (Bengio and Senécal "
+        "2008, Yi et al. 2019).",
+    ),
+    "kl": (
+        "KL divergence",
+        "How far the distribution that was learned, the softmax of the logits, lies from the true one: the mean, drawn "
+        "from the true one, of the logarithm of true over learned, in nats. 0 where both are the same.",
+    ),
     "sampled-metric": (
         "Sampled metric",
         "A metric of the rank that a test item takes among a few random items instead of the whole catalogue. It is "
@@ -111,6 +168,15 @@ TERMS: dict[str, tuple[str, str]] = {
         "One training with one setting, judged on validation. A pruned one was stopped early because it was behind.",
     ),
     "epoch": ("Epoch", "One pass over the training data."),
+    "exponent": (
+        "Exponent of growth",
+        "Cost grows as the size of the data to the power of it: with 1 twice the data cost twice as much, with 2 four "
+        "times. The slope of a line through the logarithms of both, with its interval.",
+    ),
+    "p95": (
+        "p50, p95",
+        "The time within which half, or nineteen of twenty, of the answers came.",
+    ),
     "quarantine": (
         "Quarantine",
         "Where rows go that can't be used, each with its reason. No model sees them.",

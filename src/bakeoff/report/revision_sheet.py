@@ -1,5 +1,8 @@
 """What changed between two versions, for people: a page, the same in Markdown, and the sentences of both."""
 
+from collections.abc import Sequence
+from math import isnan
+
 from bakeoff.evaluation.significance import Verdict
 from bakeoff.report import formats, markdown_tables, revision_tables, sheets, verdict
 from bakeoff.report.models import model_noun
@@ -15,19 +18,40 @@ def title(revisions: Revisions) -> str:
 
 
 def headline(revisions: Revisions) -> str:
-    """Which models are better and which are worse on the primary metric, in a sentence."""
+    """Which models are better and which are worse on the primary metric, and how means moved that were not paired."""
+    paired = [change for change in revisions.primary if change.difference]
+    if not paired:
+        metric = formats.metric_label(revisions.metric)
+        return f"The means of {metric} beside each other: nothing could be paired by user"
+    return "; ".join([_of_paired(revisions, paired), *_of_unpaired(revisions)])
+
+
+def _of_paired(revisions: Revisions, paired: Sequence[Change]) -> str:
+    """What users who are in both versions say; it speaks for those models alone that could be paired."""
     metric = formats.metric_label(revisions.metric)
     better, worse = (_nouns(revisions, wanted) for wanted in (Verdict.BETTER, Verdict.WORSE))
     if better or worse:
         parts = [f"{formats.listing(names)} better" for names in [better] if names]
         parts += [f"{formats.listing(worse)} worse"] if worse else []
         return f"{formats.sentence(', '.join(parts))} on {metric}"
-    paired = [change for change in revisions.primary if change.difference]
-    if not paired:
-        return f"The means of {metric} beside each other: nothing could be paired by user"
+    is_all = len(paired) == len(revisions.primary)
+    of_whom = "" if is_all else f" of {formats.listing([model_noun(change.model) for change in paired])}"
     if all(change.is_same for change in paired):
-        return f"Every user has the same {metric} in both"
-    return f"No evidence of a difference on {metric}"
+        return f"Every user{of_whom} has the same {metric} in both"
+    return f"No evidence of a difference on {metric}{of_whom}"
+
+
+def _of_unpaired(revisions: Revisions) -> list[str]:
+    """How the means of the other models moved, and which models have none in one version."""
+    found = []
+    unpaired = {change.model: change.after - change.before for change in revisions.primary if not change.difference}
+    moved = [f"{model_noun(name)} ({formats.signed(gap)})" for name, gap in unpaired.items() if not isnan(gap)]
+    if moved:
+        found.append(f"of {formats.listing(moved)} only the means can be compared")
+    one_sided = [model_noun(name) for name, gap in unpaired.items() if isnan(gap)]
+    if one_sided:
+        found.append(f"{formats.listing(one_sided)} without {formats.metric_label(revisions.metric)} in one version")
+    return found
 
 
 def statement(revisions: Revisions) -> str:

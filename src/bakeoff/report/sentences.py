@@ -25,9 +25,9 @@ def accuracy(estimates: Sequence[Estimate]) -> str:
     best = [max(row, key=lambda e: e.mean).model for row in rows]
     leader = max(dict.fromkeys(best), key=best.count)
     won = best.count(leader)
-    where = "every row" if won == len(best) else f"{won} of {len(best)} rows"
+    where = "on every metric" if won == len(best) else f"on {won} of {len(best)} metrics"
     return (
-        f"{formats.sentence(model_noun(leader))} has the highest mean in {where}. Whether a gap is "
+        f"{formats.sentence(model_noun(leader))} has the highest mean {where}. Whether a gap is "
         "more than chance is seen in the paired differences below: the intervals here overlap more easily, "
         "as they ignore that the users are the same."
     )

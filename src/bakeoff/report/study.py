@@ -1,7 +1,6 @@
-"""The study of negative sampling: what its files say, as rows and sentences."""
+"""The study of negative sampling: what its files say, as rows."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,8 @@ BESIDE = "another model, as shipped"
 OTHER = "model: "
 """Before the name of another model: popularity is a sampler too."""
 NEGATIVES = "softmax.negatives."
+UNIFORM, TOP_K = "uniform", "top-k"
+"""A sampler that knows nothing of popularity, and a selection that no correction makes unbiased."""
 
 
 @dataclass(frozen=True)
@@ -191,120 +192,6 @@ def _converged(row: Mapping[str, Any]) -> Converged:
     )
 
 
-def quality(shown: Study) -> str:
-    """Which variant is ahead, and how many differ from the shipped settings by their intervals."""
-    best = max(shown.trained, key=_sortable(lambda row: row.mean))
-    others = [row for row in shown.trained if not row.base]
-    above, below = sum(row.difference[1] > 0 for row in others), sum(row.difference[2] < 0 for row in others)
-    shipped = "; these are the shipped settings" if best.base else ""
-    text = (
-        f"{formats.sentence(best.pool)}, {best.series}, has the highest mean of the softmax DNN "
-        f"({formats.decimal(best.mean)}{shipped}). "
-        f"By the intervals of their differences to the shipped settings, each taken by itself, {above} of "
-        f"{len(others)} variants are better and {below} worse."
-    )
-    return " ".join([text, *_other_models(shown)])
-
-
-def _other_models(shown: Study) -> list[str]:
-    """How many variants each model beside the softmax DNN is ahead of, by their means."""
-    if not shown.beside:
-        return []
-    parts = [
-        f"{row.pool.removeprefix(OTHER)} ({formats.decimal(row.mean)}, above "
-        f"{sum(row.mean > each.mean for each in shown.trained)} of its {len(shown.trained)} means)"
-        for row in shown.beside
-    ]
-    return [f"Beside them stand {formats.listing(parts)}."]
-
-
-def correction(shown: Study) -> str:
-    """What the correction does to quality and to popularity, over the pools that were tried both ways."""
-    pairs = both_ways(shown)
-    if not pairs:
-        return "No sampler was tried both with and without correction."
-    raised = [pool for pool, (with_it, without) in pairs.items() if with_it.mean > without.mean]
-    gains = {pool: with_it.mean - without.mean for pool, (with_it, without) in pairs.items()}
-    most = max(gains, key=lambda pool: abs(gains[pool]))
-    tamed = sum(with_it.lift < without.lift for with_it, without in pairs.values())
-    return (
-        f"The correction raises the mean for {len(raised)} of {len(pairs)} pools; it matters most for {most} "
-        f"({formats.signed(gains[most])}). It lowers the popularity lift for {tamed} of {len(pairs)}: without it, "
-        "whatever a sampler draws often is pushed down."
-    )
-
-
-def folding(shown: Study) -> str:
-    """Who folds most and least, and whether quality tells."""
-    known = [row for row in shown.trained if not math.isnan(row.folding)]
-    if not known:
-        return "Folding was not measured."
-    most, least = (choose(known, key=lambda row: row.folding) for choose in (max, min))
-    return (
-        f"Of the softmax DNN's variants {most.pool} ({most.series}) folds most, {formats.decimal(most.folding, 3)}, "
-        f"and {least.pool} ({least.series}) least, {formats.decimal(least.folding, 3)}; their accuracy is "
-        f"{formats.decimal(most.mean)} and {formats.decimal(least.mean)}. Relatedness is read from an ALS fit, which "
-        "favours what resembles MF."
-    )
-
-
-def steps(shown: Study) -> str:
-    """Time of a step, beside the false negatives that came with it."""
-    known = [row for row in shown.trained if not math.isnan(row.step_seconds)]
-    if not known:
-        return "The time of a step was not measured."
-    slow, fast = (choose(known, key=lambda row: row.step_seconds) for choose in (max, min))
-    text = (
-        f"A step takes from {milliseconds(fast.step_seconds)} ({fast.pool}) to {milliseconds(slow.step_seconds)} "
-        f"({slow.pool}), {formats.times(slow.step_seconds / fast.step_seconds)} as long, on this catalogue; the cost "
-        "of the full softmax grows with the catalogue, that of samples does not."
-    )
-    caught = [row for row in shown.trained if not math.isnan(row.batch_false_negatives)]
-    if not caught:
-        return text
-    worst = max(caught, key=lambda row: row.batch_false_negatives)
-    return (
-        f"{text} {formats.sentence(worst.pool)} draws most of the user's own items, "
-        f"{formats.decimal(worst.batch_false_negatives, 0)} per batch ({formats.decimal(worst.false_negatives, 1)} per "
-        "query), which the mask keeps out of the loss."
-    )
-
-
-def unbiasedness(shown: Study) -> str:
-    """How far training ends from the truth with and without correction."""
-    groups = {
-        series: [row for row in shown.converged if row.series == series and not math.isnan(row.kl)]
-        for series in (CORRECTED, UNCORRECTED)
-    }
-    texts = []
-    for series, rows in groups.items():
-        if rows:
-            worst = max(rows, key=lambda row: row.kl)
-            texts.append(f"{series} at most {formats.decimal(worst.kl)} nats ({worst.pool})")
-    reference = next((row.reference for row in shown.converged if not math.isnan(row.reference)), 0.0)
-    return (
-        f"At convergence the learned distribution lies from the true one {formats.listing(texts)}; the full softmax "
-        f"ends at {formats.decimal(reference)}. A sampler that comes near that without correction needs none. Here not "
-        "even a uniform one does: all positives of a query are always among its candidates and other items by chance, "
-        "so that what is popular is met, and pushed down, more often, the more so the more positives a query has."
-    )
-
-
-def both_ways(shown: Study) -> dict[str, tuple[Trained, Trained]]:
-    """Pool → the variant with and the one without correction, of pools that have both."""
-    found = {(row.pool, row.series): row for row in shown.trained}
-    return {
-        pool: (found[pool, CORRECTED], found[pool, UNCORRECTED])
-        for pool in dict.fromkeys(row.pool for row in shown.trained)
-        if (pool, CORRECTED) in found and (pool, UNCORRECTED) in found
-    }
-
-
-def milliseconds(seconds: float) -> str:
-    """The time of a step; an en dash where it was not measured."""
-    return formats.NO_VALUE if math.isnan(seconds) else f"{1000 * seconds:.1f} ms"
-
-
 def _pool(sampler: str, selection: str) -> str:
     name = "full softmax" if sampler == "full" else sampler
     return name if selection == "none" else f"{selection} among {name}"
@@ -314,11 +201,6 @@ def _series(sampler: str, corrected: object) -> str:
     if sampler == "full" or corrected is None:
         return NEITHER
     return CORRECTED if corrected else UNCORRECTED
-
-
-def _sortable(figure: Callable[[Trained], float]) -> Callable[[Trained], float]:
-    """The figure, with NaN below everything."""
-    return lambda row: -math.inf if math.isnan(figure(row)) else figure(row)
 
 
 def _number(value: float | None) -> float:

@@ -7,13 +7,18 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from bakeoff.report import formats, sheets, study
+from bakeoff.report import formats, sheets, study_sentences
 from bakeoff.report.chart_parts import FEW_TICKS, Spec, layered, present, tooltip
+from bakeoff.report.glossary import SAMPLERS
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.study import BESIDE, CORRECTED, NEITHER, UNCORRECTED, Converged, Study, Trained
 from bakeoff.report.tables import Cell, Column, Table
 
-TERMS = ("ndcg", "interval", "lift", "long-tail", "coverage", "mask", "validation")
+TERMS = (
+    *("interval", "lift", "long-tail", "coverage", "mask", "validation", "folding", "relatedness", "spurious"),
+    *(*SAMPLERS, "logq", "kl"),
+)
+"""Beside the primary metric."""
 LOOKS = {
     CORRECTED: ("var(--softmax)", "diamond"),
     UNCORRECTED: ("var(--mf)", "circle"),
@@ -39,15 +44,16 @@ def html(shown: Study) -> str:
     return sheets.render(
         "study.html.j2",
         [MF, SOFTMAX],
-        TERMS,
+        [_term(shown), *TERMS],
         study=shown,
         metric=formats.metric_label(shown.metric),
         findings=[
-            ("quality", "Quality.", study.quality(shown)),
-            ("lift", "Correction.", study.correction(shown)),
-            ("folding", "Folding.", study.folding(shown)),
-            ("steps", "Cost.", study.steps(shown)),
-            ("kl", "Unbiasedness.", study.unbiasedness(shown)),
+            ("quality", "Quality.", study_sentences.quality(shown)),
+            ("quality", "Correction.", study_sentences.correction(shown)),
+            ("lift", "Popularity.", study_sentences.lift(shown)),
+            ("folding", "Folding.", study_sentences.folding(shown)),
+            ("steps", "Cost.", study_sentences.steps(shown)),
+            ("kl", "Unbiasedness.", study_sentences.unbiasedness(shown)),
         ],
         pictures=[*_of_training(shown), *_of_convergence(shown)],
     )
@@ -59,7 +65,7 @@ def _of_training(shown: Study) -> list[Picture]:
         _picture(
             "quality",
             f"{metric} on validation",
-            study.quality(shown),
+            f"{study_sentences.quality(shown)} {study_sentences.correction(shown)}",
             _marks(_frame(shown.everyone, lambda row: row.mean, True), f"{metric}, mean over users"),
             _quality_table(shown),
             beside=bool(shown.beside),
@@ -67,7 +73,7 @@ def _of_training(shown: Study) -> list[Picture]:
         _picture(
             "lift",
             f"Popularity lift of lists of {shown.cutoff}",
-            study.correction(shown),
+            study_sentences.lift(shown),
             _marks(_frame(shown.everyone, lambda row: row.lift), "popularity lift", form="%"),
             _list_table(shown),
             beside=bool(shown.beside),
@@ -75,7 +81,7 @@ def _of_training(shown: Study) -> list[Picture]:
         _picture(
             "folding",
             "Folding",
-            study.folding(shown),
+            study_sentences.folding(shown),
             _marks(_frame(shown.everyone, lambda row: row.folding), "folding"),
             _folding_table(shown),
             beside=bool(shown.beside),
@@ -83,7 +89,7 @@ def _of_training(shown: Study) -> list[Picture]:
         _picture(
             "steps",
             "Time of a training step",
-            study.steps(shown),
+            study_sentences.steps(shown),
             _marks(_frame(shown.trained, lambda row: 1000 * row.step_seconds), "milliseconds"),
             _step_table(shown),
         ),
@@ -97,7 +103,7 @@ def _of_convergence(shown: Study) -> list[Picture]:
         _picture(
             "kl",
             "Where training against samples ends",
-            study.unbiasedness(shown),
+            study_sentences.unbiasedness(shown),
             _marks(
                 _frame(rows, lambda row: max(row.kl, SMALLEST)),
                 "KL divergence from the true distribution, nats",
@@ -163,7 +169,7 @@ def _quality_table(shown: Study) -> Table:
         for row in shown.everyone
     ]
     return Table(
-        f"{metric} on validation", [*_names(True), Column(metric, "ndcg"), Column("− shipped", "interval")], rows
+        f"{metric} on validation", [*_names(True), Column(metric, _term(shown)), Column("− shipped", "interval")], rows
     )
 
 
@@ -185,14 +191,15 @@ def _folding_table(shown: Study) -> Table:
     rows = [
         [*_name(row), Cell(formats.decimal(row.folding)), Cell(formats.percent(row.spurious))] for row in shown.everyone
     ]
-    return Table("Folding", [*_names(True), Column("Folding"), Column("Unrelated items in the first 10")], rows)
+    columns = [Column("Folding", "folding"), Column("Unrelated items in the first 10", "spurious")]
+    return Table("Folding", [*_names(True), *columns], rows)
 
 
 def _step_table(shown: Study) -> Table:
     rows = [
         [
             *_name(row),
-            Cell(study.milliseconds(row.step_seconds)),
+            Cell(study_sentences.milliseconds(row.step_seconds)),
             Cell(formats.decimal(row.batch_false_negatives, 1)),
             Cell(formats.decimal(row.false_negatives, 2)),
         ]
@@ -214,8 +221,8 @@ def _convergence_table(rows: Sequence[Converged]) -> Table:
         ]
         for row in rows
     ]
-    columns = [*_names(), Column("KL, nats"), Column("Error of the gradient"), Column("Its cosine")]
-    return Table("Samplers on a small catalogue", [*columns, Column("KL, exact targets")], shown)
+    columns = [*_names(), Column("KL, nats", "kl"), Column("Error of the gradient"), Column("Its cosine")]
+    return Table("Samplers on a small catalogue", [*columns, Column("KL, exact targets", "kl")], shown)
 
 
 def _name(row: Trained) -> list[Cell]:
@@ -223,4 +230,12 @@ def _name(row: Trained) -> list[Cell]:
 
 
 def _names(beside: bool = False) -> list[Column]:
-    return [Column("Negatives, or model" if beside else "Negatives"), Column("Correction", prose=True)]
+    return [
+        Column("Negatives, or model" if beside else "Negatives", "negatives"),
+        Column("Correction", "logq", prose=True),
+    ]
+
+
+def _term(shown: Study) -> str:
+    """The primary metric in the glossary."""
+    return shown.metric.partition("@")[0].replace("_", "-")

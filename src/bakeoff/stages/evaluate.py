@@ -1,17 +1,18 @@
 """Stage `evaluate`: exported retriever + split → top-k lists, and every metric per user, of one model."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.asking import Answers
-from bakeoff.evaluation.sampled import sampled_metrics
+from bakeoff.evaluation.sampled import full_metrics, sampled_metrics
 from bakeoff.models.retriever import Retriever
 from bakeoff.params import Params
 from bakeoff.stages.answers import answering
@@ -22,6 +23,9 @@ from bakeoff.stages.questions import ALL, SHUFFLED, TEST, Questions
 from bakeoff.stages.retrievers import Load, load_fitting
 from bakeoff.stages.skipped import skip_evaluation, why_skipped
 from bakeoff.workspace import Workspace
+
+FULL = "full_"
+"""Before the name of a sampled metric: the same, with all items in place of a few."""
 
 T = TypeVar("T")
 
@@ -73,16 +77,16 @@ def _evaluate(
     """Figures of metrics.json, whose files are written while the model answers, and what the answers cost."""
     prepared, params = questions.prepared, questions.params
     ranked = 2 * len(questions.warm) + len(questions.new) * len(questions.steps)
-    clock = _Clock()
+    clock, full = _Clock(), list[PerUser]()
     with (
         _progress(model, ranked) as advance,
         answering(questions, workspace, model, retriever, advance) as answers,
     ):
         found = Evaluated(
-            test=clock.timed("ranking", answers(TEST)),
+            test=_with_full_metrics(clock.timed("ranking", answers(TEST)), full),
             shuffled=clock.timed("ranking", answers(SHUFFLED)),
             new_users={name: clock.timed("ranking", answers(name)) for name in questions.steps},
-            sampled=lambda: clock.time("sampled", lambda: _sampled(questions, retriever)),
+            sampled=lambda: clock.time("sampled", lambda: _sampled(questions, retriever)) | _together(full, FULL),
             item_embeddings=retriever.item_embeddings,
         )
         metrics = write_evaluation(workspace.evaluation(model), prepared, found, params.evaluate)
@@ -113,7 +117,18 @@ class _Clock:
             yield portion
 
 
-def _sampled(questions: Questions, retriever: Retriever) -> PerUser:
+def _with_full_metrics(portions: Iterator[Answers], full: list[PerUser]) -> Iterator[Answers]:
+    """The portions; `full` gets what the lists say of each test item by itself."""
+    for answers in portions:
+        full.append(full_metrics(answers.lists, answers.truth))
+        yield answers
+
+
+def _together(parts: Sequence[PerUser], prefix: str = "") -> dict[str, NDArray[np.float64]]:
+    return {f"{prefix}{name}": np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _sampled(questions: Questions, retriever: Retriever) -> dict[str, NDArray[np.float64]]:
     rng, params = questions.draws("sampled"), questions.params
     parts = []
     for users in questions.portions(TEST):
@@ -122,7 +137,7 @@ def _sampled(questions: Questions, retriever: Retriever) -> PerUser:
         seen = queries.histories.merged(truth)
         count, at_once = params.evidence.sampled_candidates, params.evaluate.users_per_block
         parts.append(sampled_metrics(retriever, queries, seen, truth, count, rng, at_once))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return _together(parts)
 
 
 @contextmanager

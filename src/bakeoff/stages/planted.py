@@ -1,6 +1,6 @@
 """Stage `planted`: a town with known groups → folding of contenders and baselines, where the truth is known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,9 +37,10 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     with measure(workspace, "planted"):
         town = build_town(params.evidence.planted, params.seed)
+        contenders = planted_contenders(params, town)
         rows, tables, users = [], [], []
         candidates: TopLists | None = None
-        for trained, encoder, epoch in _trained(params, town):
+        for trained, encoder, epoch in _trained(params, town, contenders):
             if (trained.model, trained.base) == ("mf", True):
                 candidates = retrieve(encoder, town, num_candidates(params))
             seen = look(encoder, town, params.seed, candidates if trained.model == "softmax" else None)
@@ -48,7 +49,7 @@ def run(params: Params, workspace: Workspace) -> None:
             users.append(_users(trained, seen, town))
             _print(rows[-1])
         with replaced(workspace.planted) as folder:
-            write_json(folder / "planted.json", _summary(params, town) | {"variants": rows})
+            write_json(folder / "planted.json", _summary(params, town, contenders) | {"variants": rows})
             pq.write_table(pa.concat_tables(tables), folder / "items.parquet")
             pq.write_table(pa.concat_tables(users), folder / "users.parquet")
 
@@ -59,15 +60,17 @@ def num_candidates(params: Params) -> int:
     return max(CUTOFF, min(*params.evidence.rerank_candidates, planted.groups * planted.items_per_group // 2))
 
 
-def _trained(params: Params, town: Town) -> Iterator[tuple[Planted | Reference, Encoder, int | None]]:
+def _trained(
+    params: Params, town: Town, contenders: Sequence[Planted]
+) -> Iterator[tuple[Planted | Reference, Encoder, int | None]]:
     """Each model and its epoch, where it has any."""
-    for contender in planted_contenders(params, town):
+    for contender in contenders:
         yield (contender, *train(contender, town))
     for reference, encoder in references(params, town):
         yield reference, encoder, None
 
 
-def _summary(params: Params, town: Town) -> dict[str, Any]:
+def _summary(params: Params, town: Town, contenders: Sequence[Planted]) -> dict[str, Any]:
     planted = params.evidence.planted
     users, items = town.prepared.num_users, town.prepared.num_items
     noise = f", but for {planted.noise:.0%} of what they did before" if planted.noise else ""
@@ -80,17 +83,35 @@ def _summary(params: Params, town: Town) -> dict[str, Any]:
             f"A made town of {planted.groups} groups with {planted.users_per_group} users and "
             f"{planted.items_per_group} items each. Users have {planted.events_per_user} items of their own group and "
             f"none of another{noise}, so that every recommended item of another group is a mistake. Both contenders "
-            f"went through the training code of the comparison, with few dimensions ({planted.groups} for MF, "
-            f"{2 * planted.groups} for the softmax DNN), so that groups can get into each other's way, and the same "
-            "regularisation for every α₀. Each was trained on the train part alone, to the epoch that validation "
-            "chose; popularity and EASE, which have no epochs, stand beside them. As a scorer the softmax DNN orders "
-            f"MF's first {num_candidates(params)} items. "
+            "went through the training code of the comparison, with few dimensions, so that groups can get into each "
+            f"other's way. {_settings(params, contenders)} Each was trained on the train part alone, to the epoch that "
+            "validation chose; popularity and EASE, which have no epochs, stand beside them. As a scorer the softmax "
+            f"DNN orders MF's first {num_candidates(params)} items. "
             "Pictures show item embeddings along their two principal components: items that fall together in the space "
             "do so in the picture, while groups that touch there may be apart in the space."
         ),
         "calibration": CALIBRATION,
         "candidates": num_candidates(params),
     }
+
+
+def _settings(params: Params, contenders: Sequence[Planted]) -> str:
+    """In what each model differs from the shipped one, read from what it is trained with."""
+    made = {each.model: each.params for each in contenders}
+    told = []
+    if "mf" in made:
+        told.append(
+            f"MF has {made['mf'].mf.dim} of them instead of {params.mf.dim}, and the same regularisation for every α₀."
+        )
+    if "softmax" in made:
+        trained, shipped = made["softmax"].softmax, params.softmax
+        told.append(
+            f"The softmax DNN has {trained.dim} instead of {shipped.dim}. Since its epochs are a few steps here, it "
+            f"takes up to {trained.max_epochs} of them instead of {shipped.max_epochs} at a learning rate of "
+            f"{trained.learning_rate:g} instead of {shipped.learning_rate:g}; where negatives are drawn from the "
+            f"catalogue, a step draws {trained.negatives.num_sampled} instead of {shipped.negatives.num_sampled}."
+        )
+    return " ".join(told)
 
 
 def _row(contender: Planted | Reference, seen: Seen, epoch: int | None) -> dict[str, Any]:

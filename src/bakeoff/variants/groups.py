@@ -23,6 +23,9 @@ POSITIVES_ONLY = Variant(
     positives_only=True,
 )
 
+TABLE_ALONE = Variant("softmax-table", "softmax", "a table of items alone", {"softmax.use_item_features": False})
+"""What the textbook means by a DNN that can't be asked about new items."""
+
 NETWORKS = ("softmax", "two_tower")
 
 ASKED_TIMES = 7
@@ -229,13 +232,15 @@ def _new_items(params: Params, data: Data) -> Group | Skipped:
     left_out = _too_large(params, data)
     if not data.item_features:
         left_out["two_tower"] = "Items have no features to be told by."
-    models = ("popularity", "ease", "mf", "softmax", "two_tower")
+    models = [each for each in ("popularity", "ease", "mf", "softmax", "two_tower") if each not in left_out]
+    shipped = tuple(Variant(model, model, "as shipped", base=True) for model in models)
+    reads_features = data.item_features and params.softmax.use_item_features
     return Group(
         NEW_ITEMS,
         "Items that the models have never met: all their events were taken out of train and validation, and the warm "
         f"users' test events on them are what is asked for. {_trained(params, 'softmax')} {TEST_WAS_ASKED}",
         params,
-        tuple(Variant(model, model, "as shipped", base=True) for model in models if model not in left_out),
+        (*shipped, TABLE_ALONE) if reads_features else shipped,
         left_out=left_out,
     )
 

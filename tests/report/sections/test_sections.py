@@ -12,7 +12,18 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.findings import notes
 from bakeoff.report.measured import Planted, Skipped, VariantGroup
-from bakeoff.report.sections import depth, features, folding, growth, overlap, sampled, scorer, serving, strata, when
+from bakeoff.report.sections import (
+    depth,
+    features,
+    folding,
+    growth,
+    overlap,
+    sampled,
+    scorer,
+    serving,
+    strata,
+    when,
+)
 from bakeoff.report.series_charts import label_sides
 from bakeoff.report.summary import Summary
 
@@ -83,19 +94,6 @@ def test_a_user_falls_into_the_bucket_of_what_is_known(evidence: Evidence, known
     }
     found = strata.strata(replace(evidence, models=models), "ndcg@10", 20, STATISTICS)
     assert {label.split("\n")[0] for label in found.by_user.group} == {bucket}
-
-
-def test_a_leader_by_activity_is_clear_where_its_interval_lies_above_all_others(summary: Summary):
-    rows = [
-        ("1–5\n10 users", "MF", 0.3, 0.25, 0.35),
-        ("1–5\n10 users", "Softmax DNN", 0.2, 0.15, 0.24),
-        ("6–20\n10 users", "MF", 0.2, 0.15, 0.26),
-        ("6–20\n10 users", "Softmax DNN", 0.3, 0.25, 0.35),
-    ]
-    by_user = pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
-    [_, shown] = strata.figures(replace(summary.findings.strata, by_user=by_user))
-    assert "that of MF with 1–5 and the softmax DNN with 6–20; its interval lies above" in shown.sentence
-    assert shown.sentence.endswith("in 1 of 2 groups.")
 
 
 def test_features_are_shown_per_step_and_for_warm_users(summary: Summary):
@@ -187,7 +185,14 @@ def test_growth_without_exponents_or_catalogues_still_says_what_was_measured(sum
 def test_serving_shows_users_batches_and_histories(summary: Summary):
     found = summary.findings.serving
     assert found is not None
-    assert list(dict.fromkeys(found.frame.group)) == ["1 known user", "256 known users", "1 history"]
+    assert list(dict.fromkeys(found.frame.group)) == [
+        "1 known user",
+        "256 known users",
+        "1 known user, vector stored",
+        "256 known users, vectors stored",
+        "1 history",
+    ]
+    assert set(found.frame[found.frame.group == "1 known user, vector stored"].model) == {"mf"}
     [figure] = serving.figures(found)
     assert "1.1 ms against 2.8 ms for 1 known user" in figure.sentence
     told = serving.one_query(found)
@@ -206,13 +211,10 @@ def test_flips_are_pairs_that_both_ways_order_strictly_and_differently():
 def with_values(evidence: Evidence, name: str, full: float, among: float, spread: float) -> Evidence:
     """The model with these means on the whole catalogue and among samples."""
     model = evidence.models[name]
-    noise = np.random.default_rng(8).normal(0, spread, len(model.users))
+    noise = np.random.default_rng(8).normal(0, spread, len(model.sampled))
     noise -= noise.mean()
-    changed = replace(
-        model,
-        users=model.users.assign(**{"ndcg@10": full + noise}),
-        sampled=model.sampled.assign(**{"ndcg@10": among - noise}),
-    )
+    figures = {"full_ndcg@10": full + noise, "ndcg@10": among - noise}
+    changed = replace(model, sampled=model.sampled.assign(**figures))
     return replace(evidence, models={**evidence.models, name: changed})
 
 
@@ -231,6 +233,18 @@ def test_a_flip_is_told_with_both_differences_and_whether_they_are_beyond_chance
     told = sampled.sentence(found)
     assert "puts MF before the softmax DNN (+0.1000, " in told
     assert ("not beyond chance" in told) != is_sure
+
+
+def test_users_of_whom_a_way_of_ranking_says_nothing_are_left_out_of_both(evidence: Evidence):
+    model = evidence.models["mf"]
+    full = np.where(np.arange(len(model.sampled)) == 0, np.nan, 0.25)
+    changed = replace(model, sampled=model.sampled.assign(**{"full_ndcg@10": full}))
+    found = sampled.sampled(replace(evidence, models={**evidence.models, "mf": changed}), "ndcg@10", 99, STATISTICS)
+    assert found is not None
+    rows = found.frame.set_index("model")
+    assert rows.full["mf"] == 0.25
+    other = evidence.models["softmax"].sampled.iloc[1:]
+    assert rows.sampled["softmax"] == pytest.approx(other["ndcg@10"].mean())
 
 
 def test_no_flip_is_said_so(summary: Summary):

@@ -102,7 +102,8 @@ class TopKeys:
         part = slice(first, first + len(queries) + 1)
         exclude, truth = (Ahead(offsets[part], places) for offsets, places in sets)
         lists = Filling(min(k + _SPARE, len(self._items)), ITEMS_PER_TILE, exclude, truth)
-        limits = self._limits(queries)
+        lengths = exact.norms(queries)
+        limits = self._limits(lengths)
         asked, rows, room = np.arange(len(queries)), queries, self._workspace()
         for number, tile in enumerate(self._tiles):
             gaining = lists.may_gain(asked, limits(number))
@@ -114,28 +115,34 @@ class TopKeys:
             scores = np.matmul(rows, tile, out=room[: len(rows)])
             start = number * ITEMS_PER_TILE
             lists.add(scores, asked, start, self._items[start : start + ITEMS_PER_TILE])
-        return self._in_order(queries, lists.best(), k)
+        return self._in_order(queries, lengths, lists.best(), k)
 
-    def _limits(self, queries: NDArray[np.float32]) -> Callable[[int], NDArray[np.float32]]:
-        """By Cauchy-Schwarz: the largest scores [m] of items from a tile on, or a little more."""
-        lengths = exact.norms(queries) * (1 + 4 * _UNIT)  # more than rounding takes away
-        return lambda number: (lengths * self._longest_of_tile[number] + _SMALLEST).astype(np.float32)
+    def _limits(self, lengths: NDArray[np.float64]) -> Callable[[int], NDArray[np.float32]]:
+        """By Cauchy-Schwarz: the largest scores [m] of items from a tile on, or a little more, of queries so long."""
+        longer = lengths * (1 + 4 * _UNIT)  # than rounding takes away
+
+        def limits(number: int) -> NDArray[np.float32]:
+            with np.errstate(over="ignore"):  # infinity is a limit too
+                largest: NDArray[np.float32] = (longer * self._longest_of_tile[number] + _SMALLEST).astype(np.float32)
+            return largest
+
+        return limits
 
     def _in_order(
-        self, queries: NDArray[np.float32], candidates: NDArray[np.int64], k: int
+        self, queries: NDArray[np.float32], lengths: NDArray[np.float64], candidates: NDArray[np.int64], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The best k candidates by exact scores, and for which queries no other item can belong to them."""
         items, approximate = unpack(candidates)
         scores = np.empty(items.shape, np.float32)
         score_candidates(queries, self._catalogue, items, scores)
         best = np.sort(rescored(candidates, scores), axis=1)[:, ::-1][:, :k]
-        error = self._error(queries)
+        error = self._error(queries, lengths)
         # By BLAS, an item that is no candidate is at most as good as the worst of them; −inf: there is no such item.
         missed_at_most = approximate.min(axis=1).astype(np.float64) + error
         is_all = np.isneginf(missed_at_most) | (candidates.shape[1] == len(self._items))
         return best, is_all | (error == 0) | (missed_at_most < unpack(best[:, -1:])[1][:, 0])
 
-    def _error(self, queries: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _error(self, queries: NDArray[np.float32], lengths: NDArray[np.float64]) -> NDArray[np.float64]:
         """By how much a score by BLAS may differ from the exact one, at most, [m].
 
         A sum of m products has an error of at most m u / (1 − m u) Σ |q_k v_k|, in whatever order (Higham, "Accuracy
@@ -143,7 +150,7 @@ class TopKeys:
         single product is rounded as the exact one is. One u more is for the rounding of the exact score.
         """
         products = np.count_nonzero(queries, axis=1)
-        largest = exact.norms(queries) * self._longest
+        largest = lengths * self._longest
         error = 1.01 * (products + 1) * _UNIT * largest + products * _SMALLEST
         return np.where(products > 1, error, 0.0)
 

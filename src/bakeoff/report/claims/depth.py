@@ -3,6 +3,7 @@
 from bakeoff.params import Params
 from bakeoff.report import formats
 from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Question, Unknown, Words, repeated
+from bakeoff.report.claims.shorter import of_variants
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import Skipped, Variant, VariantGroup, paired, repeated_figure
 from bakeoff.report.variants import Tower, towers
@@ -32,9 +33,12 @@ def _questions(group: VariantGroup, params: Params, metric: str) -> list[Questio
     found = towers(group, params)
     by_depth, by_width = deepest_and_shallowest(found), widest_and_narrowest(found)
     label = formats.metric_label(metric)
-    return [
+    quality = [
         _quality(group, "deep", "Deeper towers rank better", label, by_depth, metric),
         _quality(group, "wide", "Wider towers rank better", label, by_width, metric),
+    ]
+    return [
+        *of_variants(quality, params),
         _cost(group, "epoch", "Depth makes an epoch dearer", EPOCH, by_depth, "epoch_cpu_seconds"),
         _cost(group, "wide_epoch", "Width makes an epoch dearer", EPOCH, by_width, "epoch_cpu_seconds"),
         _cost(

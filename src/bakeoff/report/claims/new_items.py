@@ -5,23 +5,29 @@ import pandas as pd
 
 from bakeoff.params import Params
 from bakeoff.report.claims.claim import Asked, Expected, Paired, Question, Unknown, Words
+from bakeoff.report.claims.shorter import of_variants
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.measured import Skipped, VariantGroup, figure, paired
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
 
 TWO_TOWER = "two_tower"
+READS = "_with_features"
+"""End of the keys of parts that are about a DNN that reads features of items."""
 
 
 def ask(evidence: Evidence, params: Params) -> Asked:
     """The two-tower model against both contenders, among all items and among the new ones."""
+    questions = _questions(evidence, params)
     return Asked(
         key="new_items",
         title="New items",
         words="A second network over the features of items can be asked about items that nobody has had yet; MF and "
         "a DNN with a mere table of items can't.",
         section="new-items",
-        questions=_questions(evidence, params),
+        questions=questions,
+        # A DNN that reads features of items beside its table is not the one that the claim is about.
+        decided_by=frozenset(key for each in questions if not (key := each.words.key).endswith(READS)),
     )
 
 
@@ -33,25 +39,25 @@ def _questions(evidence: Evidence, params: Params) -> list[Question]:
     tower = group.base(TWO_TOWER)
     if tower is None:
         return [Unknown(_words(MF, metrics[0]), "The two-tower model was not trained without the new items.")]
-    note = "This DNN reads features of items beside its table." if params.softmax.use_item_features else ""
     questions: list[Question] = []
-    for name, rival in ((name, group.base(name)) for name in (MF, SOFTMAX)):
-        if rival is None:
-            continue
-        for metric in metrics:
-            values = paired(group.values(tower["name"], metric), group.values(rival["name"], metric))
-            about = note if name == SOFTMAX else ""
-            questions.append(Paired(_words(name, metric), *values, Expected.LARGER, note=about))
-    return [*questions, _among_new(group)]
+    for name in (MF, SOFTMAX):
+        for rival in group.of(name):
+            for metric in metrics:
+                values = paired(group.values(tower["name"], metric), group.values(rival["name"], metric))
+                reads = name == SOFTMAX and rival["base"] and params.softmax.use_item_features
+                words = _words(name, metric, "" if rival["base"] else rival["label"], READS if reads else "")
+                note = "This DNN reads features of items beside its table." if reads else ""
+                questions.append(Paired(words, *values, Expected.LARGER, note=note))
+    return of_variants([*questions, _among_new(group)], params)
 
 
-def _words(name: str, metric: str) -> Words:
+def _words(name: str, metric: str, label: str = "", what: str = "") -> Words:
     return Words(
-        key=f"{metric.replace('@', '_')}_{name}",
-        says=f"The two-tower model finds more new items than {model_noun(name)}",
+        key=f"{metric.replace('@', '_')}_{name}{what}",
+        says=f"The two-tower model finds more new items than {model_noun(name)}{f' with {label}' if label else ''}",
         measured=f"{metric_label(metric)} of new items, in lists over the whole catalogue",
         first=model_label(TWO_TOWER),
-        second=model_label(name),
+        second=f"{model_label(name)}{f', {label}' if label else ''}",
     )
 
 

@@ -3,6 +3,7 @@
 from bakeoff.params import Params
 from bakeoff.report import formats
 from bakeoff.report.claims.claim import Asked, Expected, Paired, Question, Unknown, Words
+from bakeoff.report.claims.shorter import of_variants
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import Skipped, paired
 from bakeoff.report.models import MF, SOFTMAX, model_label
@@ -15,7 +16,7 @@ NEW, WARM = "new users, told nothing else", "warm users, whose history it knows"
 def ask(evidence: Evidence, params: Params) -> Asked:
     """New users by what is told of them, then what features add."""
     metric = params.compare.primary_metric
-    questions = [*_new_users(evidence, metric), *_features(evidence, params, metric)]
+    questions = [*_new_users(evidence, metric), *of_variants(_features(evidence, params, metric), params)]
     return Asked(
         key="new_users",
         title="Side features and new users",

@@ -12,10 +12,8 @@ from bakeoff.report.standing import best
 
 
 def ask(evidence: Evidence, params: Params) -> Asked:
-    """Every metric at the cutoff of the primary one against MF, the primary one against the best baseline too."""
+    """Every metric at every cutoff against MF, the primary one against the best baseline too."""
     primary = params.compare.primary_metric
-    cutoff = primary.partition("@")[2]
-    metrics = [primary, *(m for name in METRIC_LABELS if (m := f"{name}@{cutoff}") != primary)]
     values = {name: model.users[primary].to_numpy(np.float64) for name, model in evidence.models.items()}
     baseline = best(baselines(values), values)
     return Asked(
@@ -24,10 +22,18 @@ def ask(evidence: Evidence, params: Params) -> Asked:
         words="The DNN captures the relation of users and items better, and so ranks better.",
         section="accuracy",
         questions=[
-            *(_question(evidence, metric, MF, f"vs_mf_{metric}") for metric in metrics),
+            *(_question(evidence, metric, MF, f"vs_mf_{metric}") for metric in _metrics(params)),
             _question(evidence, primary, baseline, "vs_best_baseline"),
         ],
     )
+
+
+def _metrics(params: Params) -> list[str]:
+    """All that are measured: the primary one, the others at its cutoff, then those at other cutoffs."""
+    primary = params.compare.primary_metric
+    at = int(primary.partition("@")[2])
+    cutoffs = [at, *(k for k in params.evaluate.cutoffs if k != at)]
+    return [primary, *(m for k in cutoffs for name in METRIC_LABELS if (m := f"{name}@{k}") != primary)]
 
 
 def _question(evidence: Evidence, metric: str, rival: str, key: str) -> Question:

@@ -21,6 +21,11 @@ COSTS = {
         "epoch_cpu_seconds",
     ),
 }
+ALONE = (
+    "Of a process that trains and does nothing else. The peak beside the time of training in the verdict is that of "
+    "the whole stage, which loads TensorFlow to export the model, MF too."
+)
+"""Why the memory of growth is less than that of the stages."""
 SIDES = (model_label(MF), model_label(SOFTMAX))
 
 
@@ -54,7 +59,7 @@ def _training(evidence: Evidence) -> list[Question]:
 
 
 def _memory(growth: Mapping[str, Any] | Skipped) -> Question:
-    """Of processes that train and do nothing else: the stages hold TensorFlow, which exports every model."""
+    """Of processes that train and do nothing else."""
     words = Words("memory", "It needs less memory", "peak memory of a process that trains on all users", *SIDES)
     if isinstance(growth, Skipped):
         return Unknown(words, growth.reason, is_cost=True)
@@ -62,7 +67,7 @@ def _memory(growth: Mapping[str, Any] | Skipped) -> Question:
         row["model"]: figure(row, "peak_memory_bytes") for row in sorted(growth["sizes"], key=lambda row: row["events"])
     }
     first, second = (largest.get(name, float("nan")) for name in (MF, SOFTMAX))
-    return Once(words, first, second, Expected.SMALLER, Form.BYTES, repeats="measured once")
+    return Once(words, first, second, Expected.SMALLER, Form.BYTES, repeats="measured once", note=ALONE)
 
 
 def _epochs(cost: Mapping[str, Any], name: str) -> Sequence[float]:

@@ -14,7 +14,7 @@ from bakeoff.report.measured import Planted, Variant, VariantGroup, figure
 from bakeoff.report.models import MF, SOFTMAX, look, model_label
 from bakeoff.report.sections.parts import or_dash, text_table
 from bakeoff.report.series import model_styles
-from bakeoff.report.tables import Table
+from bakeoff.report.tables import Column, Table
 from bakeoff.report.variants import weight
 
 COLORS = tuple(f"var(--tag-{number})" for number in range(1, 7))
@@ -95,7 +95,7 @@ def own_folding(group: VariantGroup, params: Params) -> Folding:
 
 
 def figures(planted: Folding | None, own: Folding | None) -> list[Figure]:
-    """Recall against folding, twice; the planted items in two dimensions."""
+    """Recall against folding, and against foreign items on this data; the planted items in two dimensions."""
     drawn = []
     if planted is not None and len(planted.frame):
         drawn.append(
@@ -109,7 +109,9 @@ def figures(planted: Folding | None, own: Folding | None) -> list[Figure]:
     if own is not None and len(own.frame):
         words = "share of foreign items among the first 10"
         drawn.append(
-            _against_recall("folding-own", "Folding and recall on this data", own, "spurious@10", "foreign", words)
+            _against_recall(
+                "folding-own", "Foreign items and recall on this data", own, "spurious@10", "foreign", words
+            )
         )
     return drawn
 
@@ -141,7 +143,7 @@ def _against_recall(key: str, title: str, found: Folding, foreign: str, x: str, 
 
 
 def sentence(found: Folding, x: str, words: str) -> str:
-    """Per model: the span of x beside the span of recall."""
+    """Per model: the span of x beside the span of recall; where x is not folding, which way that goes."""
     parts = []
     for model in (MF, SOFTMAX):
         rows = found.frame[(found.frame.model == model) & found.frame[x].notna()]
@@ -154,10 +156,26 @@ def sentence(found: Folding, x: str, words: str) -> str:
             f"{formats.decimal(least.recall, 3)}"
         )
     if not parts:
-        return "Too few variants to see what moves folding."
-    return (
+        return f"Too few variants to see what moves the {words}."
+    text = (
         f"{formats.sentence(words)}: {'; '.join(parts)}. Where marks lie side by side at one height, recall does not "
-        "tell who folds."
+        "tell them apart."
+    )
+    return text if x == "folding" else f"{text}{_folding_beside(found)}"
+
+
+def _folding_beside(found: Folding) -> str:
+    """Which way MF's folding goes over its weights, beside the foreign items in its lists."""
+    rows = found.frame[(found.frame.model == MF) & found.frame.folding.notna() & found.frame.foreign.notna()]
+    if len(rows) < 2:
+        return ""
+    first, last = rows.iloc[0], rows.iloc[-1]
+    together = (last.folding - first.folding) * (last.foreign - first.foreign)
+    way = " the other way," if together < 0 else " the same way," if together > 0 else ""
+    return (
+        f" From “{first.label}” to “{last.label}” foreign items in MF's lists go from {formats.percent(first.foreign)} "
+        f"to {formats.percent(last.foreign)}; its folding, which the table has, goes{way} from "
+        f"{formats.decimal(first.folding, 3)} to {formats.decimal(last.folding, 3)}."
     )
 
 
@@ -175,8 +193,10 @@ def table(caption: str, found: Folding, foreign: str) -> Table:
         ]
         for row in found.frame.itertuples()
     ]
-    columns = ["Model", "Variant", "Folding", f"Foreign items ({foreign})", "Recall@10"]
-    return text_table(caption, [*columns, *(["Foreign in MF's candidates"] if has_filtered else [])], rows)
+    columns: list[str | Column] = ["Model", "Variant", Column("Folding", "folding")]
+    columns += [Column(f"Foreign items ({foreign})", "spurious"), Column("Recall@10", "recall")]
+    columns += [Column("Foreign in MF's candidates", "spurious")] if has_filtered else []
+    return text_table(caption, columns, rows)
 
 
 def _who_is_liked(found: Folding) -> Figure:
@@ -201,11 +221,14 @@ def _who_is_liked(found: Folding) -> Figure:
         key="planted-blocks",
         title="What users of each planted group like, by group of items",
         alt="Small matrices, one per variant: mean score of users by group (rows) on items by group (columns).",
-        sentence="Users have met items of their own group alone: what is tinted beside the diagonal is folding. "
+        sentence="Users are related to the items of their own group alone: what is tinted beside the diagonal is "
+        "folding. "
         f"{most} likes strangers most: {formats.decimal(strange[most], 3)} on average, and "
         f"{formats.decimal(own[most], 3)} within the group.",
         spec={},
-        table=text_table("Mean calibrated score", ["Variant", "Own group", "Other groups (folding)"], rows),
+        table=text_table(
+            "Mean calibrated score", ["Variant", "Own group", Column("Other groups (folding)", "folding")], rows
+        ),
         section="folding",
         panels=panels,
     )
@@ -220,10 +243,11 @@ def _clouds(found: Folding) -> Figure:
         key="planted-map",
         title="Items of the planted groups, as each variant places them",
         alt="Small scatters, one per variant: items in two dimensions, colour and shape by group.",
-        sentence="Each colour is a group whose users never meet the others. Embeddings of the DNN have one length: "
-        "where its colours lie on top of each other it has folded, and where they stand apart it has learned that the "
-        "groups are strangers. Groups of MF can stand apart and be liked by strangers all the same, which the matrices "
-        "above show.",
+        sentence="Each colour is a group of items that the users of one group are related to. Items in one place of "
+        "the space get one score from everybody: a model whose groups fall together there can't keep strangers apart. "
+        "The reverse does not hold, and of MF a map of items alone can't show folding: it can keep items apart and "
+        "fold through its users, whose vectors the map leaves out and which may lie near several groups at once. The "
+        "matrices of scores above show it.",
         spec={},
         table=_overlap_table(found.items),
         section="folding",

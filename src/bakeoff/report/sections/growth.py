@@ -10,7 +10,7 @@ import pandas as pd
 from bakeoff.report import formats, series_charts
 from bakeoff.report.figure import Figure
 from bakeoff.report.measured import figure
-from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.sections.parts import or_dash, text_table
 from bakeoff.report.series import PALETTE, model_styles
 
@@ -83,7 +83,7 @@ def _sizes(found: Growth) -> Figure:
     return Figure(
         key="growth",
         title="Training time by size of the data",
-        alt="Line chart, both axes logarithmic: wall seconds by number of events, a line per contender.",
+        alt="Line chart, both axes logarithmic: wall seconds by number of events, a line per model.",
         sentence=exponent_sentence(found),
         spec=series_charts.lines(
             frame[["series", "x", "y"]],
@@ -140,8 +140,16 @@ def exponent_sentence(found: Growth) -> str:
         parts.append(f"{model_noun(name)} takes {formats.duration(last.wall)}{grows}")
     return (
         f"On all events {formats.listing(parts)}. An exponent of 1 is growth in step with the data; below it lies what "
-        f"costs the same at any size, such as starting up.{_other_exponents(found)}"
+        f"costs the same at any size, such as starting up.{_beside(found)}{_other_exponents(found)}"
     )
+
+
+def _beside(found: Growth) -> str:
+    """Wall time of the models that are drawn beside the contenders, at most data."""
+    rows = found.sizes[~found.sizes.model.isin(CONTENDERS) & found.sizes.wall.notna()]
+    last = rows.sort_values("events").groupby("model", sort=False).wall.last()
+    told = [f"{formats.duration(last[name])} for {model_noun(name)}" for name in dict.fromkeys(rows.model)]
+    return f" Beside them it is {formats.listing(told)}." if told else ""
 
 
 def _other_exponents(found: Growth) -> str:

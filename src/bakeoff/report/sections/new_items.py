@@ -1,6 +1,6 @@
 """Items that were taken out of training, asked about as new ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ class NewItems:
         num_events: test events on them.
         models: that were asked, in order.
         frame: group (a metric), series (a model's label), mean, low, high; among new items alone without interval.
+        others: variants that are not as shipped, in words → mean recall in the longest lists.
     """
 
     sentence: str
@@ -33,6 +34,7 @@ class NewItems:
     num_events: int
     models: Sequence[str]
     frame: pd.DataFrame
+    others: Mapping[str, float]
 
 
 def new_items(group: VariantGroup, cutoffs: Sequence[int], statistics: Statistics) -> NewItems | None:
@@ -68,6 +70,11 @@ def new_items(group: VariantGroup, cutoffs: Sequence[int], statistics: Statistic
         num_events=int(sizes.get("events", 0)),
         models=[variant["model"] for variant in variants],
         frame=frame,
+        others={
+            f"{model_noun(v['model'])} with {v['label']}": float(np.mean(_values(group, v["name"], cutoffs[-1])))
+            for v in group.variants
+            if not v["base"]
+        },
     )
 
 
@@ -104,8 +111,6 @@ def sentence(found: NewItems) -> str:
         "fall on them. "
         f"{formats.sentence(model_noun(leader))} has the highest {metric} ({formats.decimal(by_model[leader], 3)})"
     )
-    return (
-        f"{text}; {formats.listing(nothing)} {'finds' if len(nothing) == 1 else 'find'} none."
-        if nothing
-        else f"{text}."
-    )
+    text += f"; {formats.listing(nothing)} {'finds' if len(nothing) == 1 else 'find'} none." if nothing else "."
+    others = "; ".join(f"{name} has {formats.decimal(mean, 3)}" for name, mean in found.others.items())
+    return f"{text} {formats.sentence(others)}." if others else text

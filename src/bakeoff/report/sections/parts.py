@@ -49,9 +49,10 @@ def estimate_table(
     return Table(caption, [Column(corner), *(Column(group.replace("\n", ", ")) for group in groups)], rows)
 
 
-def text_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table whose cells are already text."""
-    return Table(caption, [Column(label) for label in columns], [[Cell(text) for text in row] for row in rows])
+def text_table(caption: str, columns: Sequence[str | Column], rows: Sequence[Sequence[str]]) -> Table:
+    """A table whose cells are already text; headings that are terms of the glossary come as columns."""
+    headings = [Column(heading) if isinstance(heading, str) else heading for heading in columns]
+    return Table(caption, headings, [[Cell(text) for text in row] for row in rows])
 
 
 def or_dash(value: float, form: Callable[[float], str]) -> str:

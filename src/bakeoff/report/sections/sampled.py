@@ -18,6 +18,8 @@ from bakeoff.report.series import model_styles
 from bakeoff.report.tables import Table
 
 FULL = "whole catalogue"
+ALL_ITEMS = "full_"
+"""Before the name of a metric that counts a test item by itself: that with all items in place of a few."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Means by both ways of ranking.
+    """Means by both ways of ranking, over users and of a user over the test items, each counted by itself.
 
     Attributes:
         metric: such as `ndcg@10`.
@@ -61,20 +63,21 @@ class Sampled:
 
 def sampled(evidence: Evidence, metric: str, candidates: int, statistics: Statistics) -> Sampled | None:
     """None where sampled metrics were not computed for the primary metric."""
-    if any(metric not in model.sampled or model.sampled.empty for model in evidence.models.values()):
+    tables, whole = {name: model.sampled for name, model in evidence.models.items()}, ALL_ITEMS + metric
+    if any(metric not in table or whole not in table for table in tables.values()):
         return None
-    rows = [
-        (name, float(np.nanmean(model.users[metric])), float(np.nanmean(model.sampled[metric])))
-        for name, model in evidence.models.items()
-    ]
+    known = np.all([table[[metric, whole]].notna().all(axis=1).to_numpy() for table in tables.values()], axis=0)
+    if not known.any():
+        return None
+    tables = {name: table[known] for name, table in tables.items()}
+    rows = [(name, float(table[whole].mean()), float(table[metric].mean())) for name, table in tables.items()]
     frame = pd.DataFrame(rows, columns=["model", "full", "sampled"])
     for column in ("full", "sampled"):
         frame[f"{column}_rank"] = frame[column].rank(ascending=False, method="first").astype(int)
     pairs = flipped(frame)
     if not pairs:
         return Sampled(metric, candidates, frame, [])
-    full = _differences({name: model.users for name, model in evidence.models.items()}, pairs, metric, statistics)
-    among = _differences({name: model.sampled for name, model in evidence.models.items()}, pairs, metric, statistics)
+    full, among = (_differences(tables, pairs, column, statistics) for column in (whole, metric))
     flips = [Flip(*pair, *both) for pair, *both in zip(pairs, full, among, strict=True)]
     return Sampled(metric, candidates, frame, flips)
 

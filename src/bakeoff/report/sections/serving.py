@@ -12,8 +12,14 @@ from bakeoff.report.measured import figure
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.sections.parts import or_dash, text_table
 from bakeoff.report.series import model_styles
+from bakeoff.report.tables import Column
 
 ONE = "1 known user"
+_PLURAL = {
+    "known user": "known users",
+    "known user, vector stored": "known users, vectors stored",
+    "history": "histories",
+}
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,10 @@ def serving(measured: Mapping[str, Any]) -> Serving:
     """The figures of serving.json."""
     models = measured.get("models", {})
     rows = []
-    for kind, word in (("batches", "known user"), ("history", "history")):
+    for kind, word in (("batches", "known user"), ("stored", "known user, vector stored"), ("history", "history")):
         batches = sorted({batch for model in models.values() for batch in model.get(kind, {})}, key=int)
         for batch in batches:
-            group = f"1 {word}" if batch == "1" else f"{batch} {'histories' if word == 'history' else f'{word}s'}"
+            group = f"{batch} {word if batch == '1' else _PLURAL[word]}"
             rows += [
                 (group, name, figure(found, "p50_seconds"), figure(found, "p95_seconds"), int(found["calls"]))
                 for name, model in models.items()
@@ -67,7 +73,7 @@ def figures(found: Serving) -> list[Figure]:
         ]
         for row in frame.itertuples()
     ]
-    columns = ["Model", "Asked for", "p50", "p95", "Calls", "Exported model"]
+    times = [Column("p50", "p95"), Column("p95", "p95")]
     return [
         Figure(
             key="serving",
@@ -77,7 +83,9 @@ def figures(found: Serving) -> list[Figure]:
             spec=series_charts.ranges(
                 frame.assign(series=frame.model.map(model_label)), model_styles(frame.model), "seconds, p50 to p95"
             ),
-            table=text_table("Latency of the exported models", columns, rows),
+            table=text_table(
+                "Latency of the exported models", ["Model", "Asked for", *times, "Calls", "Exported model"], rows
+            ),
             section="growth",
         )
     ]

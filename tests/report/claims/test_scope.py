@@ -1,0 +1,75 @@
+"""What a claim covers, and what its rows say beside their figures: nobody is to take them for more."""
+
+from dataclasses import replace
+
+import pytest
+
+from bakeoff.params import Params
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.claims.asked import judge_claims
+from bakeoff.report.claims.claim import Claim, Outcome, Part
+from bakeoff.report.claims.shorter import shorter
+from bakeoff.report.claims.words import shown
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.summary import Summary
+
+
+@pytest.fixture(scope="module")
+def claims(summary: Summary) -> dict[str, Claim]:
+    return {claim.key: claim for claim in summary.claims}
+
+
+def parts(claim: Claim) -> dict[str, Part]:
+    return {part.words.key: part for part in claim.parts}
+
+
+def test_memory_of_training_alone_is_told_from_the_peak_of_the_stage(claims: dict[str, Claim]):
+    memory = next(part for part in shown(claims["training_cost"]).parts if part.says == "It needs less memory")
+    assert memory.basis == "measured once"
+    assert "trains and does nothing else" in memory.note
+    assert "loads TensorFlow to export" in memory.note
+
+
+def test_no_model_of_the_planted_groups_is_called_shipped_as_a_whole(claims: dict[str, Claim]):
+    planted = [part.words for key, part in parts(claims["folding"]).items() if key.startswith("planted_")]
+    assert len(planted) == 4
+    sides = {side for words in planted for side in (words.first, words.second)}
+    assert not any("as shipped" in side for side in sides)
+    assert {"MF with the shipped weight", "Softmax DNN with the shipped negatives"} <= sides
+
+
+def test_parts_that_rest_on_variants_say_that_those_were_trained_shorter(claims: dict[str, Claim]):
+    said = "Trained on the train part alone, networks for 50 % of their epochs, and not once more with validation."
+    noted = {
+        (key, part.words.key) for key, claim in claims.items() for part in claim.parts if part.note.startswith(said)
+    }
+    expected = {
+        ("new_users", f"{kind}_features_{of}") for kind, of in (("user", "new"), ("user", "warm"), ("item", "warm"))
+    }
+    expected |= {("folding", key) for key in parts(claims["folding"]) if key.startswith("own_")}
+    expected |= {("depth", "deep"), ("depth", "wide")}
+    assert expected <= noted
+    assert {key for key, _ in noted} <= {"new_users", "new_items", "folding", "depth"}
+    assert not any(key.startswith(("told_", "planted_")) for _, key in noted)
+
+
+def test_variants_that_were_trained_for_all_epochs_are_not_called_shorter(params: Params):
+    whole = params.model_copy(update={"evidence": params.evidence.model_copy(update={"epoch_share": 1.0})})
+    assert shorter(whole) == "Trained on the train part alone, and not once more with validation."
+
+
+def test_quality_is_asked_by_every_metric_at_every_cutoff(claims: dict[str, Claim], params: Params):
+    found = list(parts(claims["quality"]))
+    measured = [f"{name}@{k}" for k in params.evaluate.cutoffs for name in ("ndcg", "recall", "mrr", "hit_rate")]
+    assert found == [*(f"vs_mf_{metric}" for metric in measured), "vs_best_baseline"]
+    assert shown(claims["quality"]).tally.endswith(" of 13 parts")
+
+
+def test_a_metric_of_longer_lists_alone_takes_a_part_of_quality(evidence: Evidence, params: Params):
+    models = dict(evidence.models)
+    users = models["softmax"].users
+    models["softmax"] = replace(models["softmax"], users=users.assign(**{"mrr@100": models["mf"].users["mrr@100"]}))
+    statistics = Statistics(confidence=0.95, resamples=2000, seed=1)
+    [claim] = [c for c in judge_claims(replace(evidence, models=models), params, statistics) if c.key == "quality"]
+    assert parts(claim)["vs_mf_mrr@100"].outcome is Outcome.NONE
+    assert claim.outcome is Outcome.IN_PART
