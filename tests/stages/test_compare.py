@@ -117,25 +117,6 @@ def test_neither_paths_nor_the_host_are_in_the_reports(workspace: Workspace):
         assert str(workspace.root) not in (workspace.reports / name).read_text(encoding="utf-8")
 
 
-def test_equal_lists_give_no_evidence_of_a_difference(tmp_path: Path, params: Params):
-    workspace = Workspace(load_writer()(tmp_path, tie=True))
-    compare.run(params, workspace)
-    text = (workspace.reports / "comparison.md").read_text(encoding="utf-8")
-    assert "No evidence of a difference" in text
-
-
-def test_of_a_single_user_nothing_is_claimed(copy: Workspace, params: Params):
-    kept = pd.read_parquet(copy.evaluation("mf") / "users.parquet").user_id.iloc[0]
-    for path in [*copy.root.glob("artifacts/evaluation/*/*.parquet"), copy.split / "test.parquet"]:
-        table = pd.read_parquet(path)
-        if "user_id" in table and not path.name.startswith("new_user"):
-            table[table.user_id == kept].to_parquet(path, index=False)
-    compare.run(params, copy)
-    text = (copy.reports / "comparison.md").read_text(encoding="utf-8")
-    assert "No evidence of a difference" in text
-    assert "Over 1 warm user" in text
-
-
 def test_costs_and_data_dvc_may_be_absent(copy: Workspace, params: Params):
     for path in [*copy.root.glob("artifacts/cost/*.json"), copy.root / "data.dvc"]:
         path.unlink()
