@@ -39,7 +39,7 @@ def test_no_model_of_the_planted_groups_is_called_shipped_as_a_whole(claims: dic
 
 
 def test_parts_that_rest_on_variants_say_that_those_were_trained_shorter(claims: dict[str, Claim]):
-    said = "Trained on the train part alone, networks for 50 % of their epochs, and not once more with validation."
+    said = "Trained on the train part alone, networks for 50 % of their epochs."
     noted = {
         (key, part.words.key) for key, claim in claims.items() for part in claim.parts if part.note.startswith(said)
     }
@@ -55,7 +55,7 @@ def test_parts_that_rest_on_variants_say_that_those_were_trained_shorter(claims:
 
 def test_variants_that_were_trained_for_all_epochs_are_not_called_shorter(params: Params):
     whole = params.model_copy(update={"evidence": params.evidence.model_copy(update={"epoch_share": 1.0})})
-    assert shorter(whole) == "Trained on the train part alone, and not once more with validation."
+    assert shorter(whole) == "Trained on the train part alone."
 
 
 def test_quality_is_asked_by_every_metric_at_every_cutoff(claims: dict[str, Claim], params: Params):

@@ -18,4 +18,4 @@ def shorter(params: Params) -> str:
     """How the training of every variant differs from that of the shipped models."""
     share = params.evidence.epoch_share
     epochs = "" if share == 1 else f", networks for {formats.percent(share, 0)} of their epochs"
-    return f"Trained on the train part alone{epochs}, and not once more with validation."
+    return f"Trained on the train part alone{epochs}."

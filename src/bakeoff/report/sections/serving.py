@@ -15,11 +15,7 @@ from bakeoff.report.series import model_styles
 from bakeoff.report.tables import Column
 
 ONE = "1 known user"
-_PLURAL = {
-    "known user": "known users",
-    "known user, vector stored": "known users, vectors stored",
-    "history": "histories",
-}
+_PLURAL = {"known user": "known users", "stored user": "stored users", "history": "histories"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ def serving(measured: Mapping[str, Any]) -> Serving:
     """The figures of serving.json."""
     models = measured.get("models", {})
     rows = []
-    for kind, word in (("batches", "known user"), ("stored", "known user, vector stored"), ("history", "history")):
+    for kind, word in (("batches", "known user"), ("stored", "stored user"), ("history", "history")):
         batches = sorted({batch for model in models.values() for batch in model.get(kind, {})}, key=int)
         for batch in batches:
             group = f"{batch} {word if batch == '1' else _PLURAL[word]}"
@@ -110,7 +106,13 @@ def sentence(frame: pd.DataFrame) -> str:
     ]
     if not parts:
         return "The mark is p95: nineteen of twenty answers came sooner."
+    stored = [
+        f"{formats.duration(value)} for {group}"
+        for (group, model), value in high.items()
+        if "stored" in group and model == MF
+    ]
+    beforehand = f" With vectors of its users computed beforehand MF takes {formats.listing(stored)}." if stored else ""
     return (
-        f"p95 of {model_noun(MF)} against {model_noun(SOFTMAX)}: {formats.listing(parts)}. The mark is p95, nineteen "
-        "of twenty answers came sooner; the line starts at p50."
+        f"p95 of {model_noun(MF)} against {model_noun(SOFTMAX)}: {formats.listing(parts)}.{beforehand} The mark is "
+        "p95, nineteen of twenty answers came sooner; the line starts at p50."
     )
