@@ -59,7 +59,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for dim, is_unit in [(dim, False) for dim in arguments.dims] + [(dim, True) for dim in arguments.unit]:
             path = Path(folder) / f"{dim}.npz"
-            title = write_arrays(arguments.workspace, path, dim, arguments.epochs, arguments.users, is_unit)
+            if not path.exists():
+                title = write_arrays(arguments.workspace, path, dim, arguments.epochs, arguments.users)
+            if is_unit:
+                bring_items_to_length_one(path)
             label = f"{dim}, length one" if is_unit else str(dim)
             rows += rows_of(label, take_turns(path, arguments.peer_python, arguments.repeats))
     page = markdown(title, rows, arguments)
@@ -236,9 +239,7 @@ def measured(rank_all: Callable[[], object], users: int) -> Figures:
     }
 
 
-def write_arrays(
-    workspace: Path, path: Path, dim: int, epochs: int, num_users: int | None, is_unit: bool = False
-) -> str:
+def write_arrays(workspace: Path, path: Path, dim: int, epochs: int, num_users: int | None) -> str:
     """Embeddings, what every user has seen and what is tested; a title that says how many."""
     from bakeoff.models.mf.als import ImplicitALS
     from bakeoff.params import MFParams
@@ -253,19 +254,25 @@ def write_arrays(
         model.run_epoch()
     asked = np.arange(min(num_users or prepared.num_users, prepared.num_users))
     known, test = known.take(asked), test.take(asked)
-    items = model.item_embeddings
-    if is_unit:
-        items = items / np.maximum(np.linalg.norm(items, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     np.savez(
         path,
         queries=model.user_embeddings[asked],
-        items=items,
+        items=model.item_embeddings,
         seen_offsets=known.offsets,
         seen_items=known.items,
         test_offsets=test.offsets,
         test_items=test.items,
     )
     return f"{len(asked):,} users and {prepared.num_items:,} items"
+
+
+def bring_items_to_length_one(path: Path) -> None:
+    """All item embeddings in the file but those of zeros."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    lengths = np.linalg.norm(arrays["items"], axis=1, keepdims=True)
+    arrays["items"] = arrays["items"] / np.maximum(lengths, np.finfo(np.float32).tiny)
+    np.savez(path, **arrays)
 
 
 def num_cores() -> int:

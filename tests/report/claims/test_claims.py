@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from claim_parts import parts
 
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
@@ -27,15 +28,6 @@ def judged(evidence: Evidence, params: Params, **measured: Any) -> dict[str, Cla
 
 def with_group(measured: Measured, name: str, group: VariantGroup | Skipped) -> Mapping[str, VariantGroup | Skipped]:
     return {**measured.variants, name: group}
-
-
-@pytest.fixture(scope="module")
-def claims(summary: Summary) -> dict[str, Claim]:
-    return {claim.key: claim for claim in summary.claims}
-
-
-def parts(claim: Claim) -> dict[str, Part]:
-    return {part.words.key: part for part in claim.parts}
 
 
 def test_there_are_ten_claims_and_every_part_has_words_of_its_own(claims: dict[str, Claim]):

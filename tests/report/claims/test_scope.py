@@ -2,25 +2,15 @@
 
 from dataclasses import replace
 
-import pytest
+from claim_parts import parts
 
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.claims.asked import judge_claims
-from bakeoff.report.claims.claim import Claim, Outcome, Part
+from bakeoff.report.claims.claim import Claim, Outcome
 from bakeoff.report.claims.shorter import shorter
 from bakeoff.report.claims.words import shown
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.summary import Summary
-
-
-@pytest.fixture(scope="module")
-def claims(summary: Summary) -> dict[str, Claim]:
-    return {claim.key: claim for claim in summary.claims}
-
-
-def parts(claim: Claim) -> dict[str, Part]:
-    return {part.words.key: part for part in claim.parts}
 
 
 def test_memory_of_training_alone_is_told_from_the_peak_of_the_stage(claims: dict[str, Claim]):
