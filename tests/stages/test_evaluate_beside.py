@@ -1,13 +1,16 @@
 """What stands beside the ranking of the whole catalogue: shuffled histories, sampled candidates, bad input."""
 
+import weakref
 from dataclasses import dataclass, field
-from math import log2
+from math import fsum, log2
 
 import numpy as np
 import pytest
 from contrarian import PARAMS, Contrarian, contents, events, metrics, run, table, write_split
 
 from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.metrics import measures
+from bakeoff.stages import evaluation_files, questions
 from bakeoff.stages.evaluation_files import EMBEDDINGS
 from bakeoff.workspace import Workspace
 
@@ -75,7 +78,7 @@ def test_shuffling_leaves_times_ascending_and_items_the_same(larger):
         PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(update={"users_per_block": 30})}),
         model,
     )
-    ordered, shuffled, *_ = model.told
+    ordered, _, shuffled, *_ = model.told  # between them the ranking among samples, of ordered histories
     np.testing.assert_array_equal(shuffled.timestamps, ordered.timestamps)
     assert shuffled.items.tolist() != ordered.items.tolist()
     np.testing.assert_array_equal(np.sort(shuffled.items.reshape(30, 10)), np.sort(ordered.items.reshape(30, 10)))
@@ -108,6 +111,41 @@ def test_all_models_are_ranked_among_the_same_candidates(larger):
         run(larger, params, Contrarian(sign * scores))
         found.append(table(larger, "sampled")["mrr@10"].to_numpy())
     np.testing.assert_allclose(found[0] + found[1], 1.5)
+
+
+def test_files_and_figures_do_not_tell_how_users_were_cut_into_portions(larger, monkeypatch):
+    params = PARAMS.model_copy(update={"evidence": PARAMS.evidence.model_copy(update={"sampled_candidates": 2})})
+    monkeypatch.setattr(evaluation_files, "USERS_PER_GROUP", 8)
+    found = []
+    for size in (30, 7):
+        monkeypatch.setattr(questions, "USERS_PER_PORTION", size)
+        run(larger, params, Ordered())
+        found.append(contents(larger.evaluation("mf")))
+    assert found[0] == found[1]
+    for part, name in (("test", "users"), ("shuffled", "shuffled_users"), ("sampled", "sampled")):
+        users = table(larger, name).drop(columns=["user_id", "num_history", "num_test"], errors="ignore")
+        assert len(users) == 30
+        for metric, values in users.items():
+            defined = values.dropna().tolist()
+            assert metrics(larger)[part][metric] == (fsum(defined) / len(defined) if defined else None)
+
+
+def test_metrics_of_users_leave_memory_as_their_row_group_is_written(larger, monkeypatch):
+    monkeypatch.setattr(questions, "USERS_PER_PORTION", 1)
+    monkeypatch.setattr(evaluation_files, "USERS_PER_GROUP", 4)
+    measure, seen, alive = measures.accuracy_per_user, [], []
+
+    def watched(*arguments):
+        per_user = measure(*arguments)
+        seen.extend(weakref.ref(values) for values in per_user.values())
+        alive.append(sum(values() is not None for values in seen))
+        return per_user
+
+    monkeypatch.setattr(measures, "accuracy_per_user", watched)
+    run(larger, retriever=Ordered())
+    # Eight metrics: of four users who wait for their group, of the last one, and of the one who is measured.
+    assert max(alive) <= 8 * (4 + 2)
+    assert len(seen) == 8 * (30 + 30 + 3)  # warm users twice; three questions about no new user
 
 
 def test_another_seed_draws_other_candidates(larger):

@@ -2,18 +2,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bakeoff.stages import row_groups as module
 from bakeoff.stages.row_groups import row_groups
 
 TABLE = pa.table({"id": [str(i) for i in range(23)], "score": pa.array(range(23), pa.float32())})
 
 
 @pytest.mark.parametrize("portions", [[23], [1, 22], [4, 4, 15], [10, 0, 13], [5, 5, 13]])
-def test_a_file_written_in_portions_has_the_bytes_of_the_whole(tmp_path, monkeypatch, portions):
-    monkeypatch.setattr(module, "ROWS_PER_GROUP", 5)
+def test_a_file_written_in_portions_has_the_bytes_of_the_whole(tmp_path, portions):
     pq.write_table(TABLE, tmp_path / "whole.parquet", row_group_size=5)
     start = 0
-    with row_groups(tmp_path / "portions.parquet") as rows:
+    with row_groups(tmp_path / "portions.parquet", rows_per_group=5) as rows:
         for count in portions:
             rows.add(TABLE.slice(start, count))
             start += count

@@ -1,31 +1,27 @@
 """Stage `evaluate`: exported retriever + split → top-k lists, and every metric per user, of one model."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.asking import Answers
+from bakeoff.evaluation.metrics.measures import ALL_ITEMS, PerUser
 from bakeoff.evaluation.sampled import full_metrics, sampled_metrics
 from bakeoff.models.retriever import Retriever
 from bakeoff.params import Params
 from bakeoff.stages.answers import answering
 from bakeoff.stages.cost import measure
-from bakeoff.stages.evaluation_files import Evaluated, PerUser, write_evaluation
+from bakeoff.stages.evaluation_files import Evaluated, write_evaluation
 from bakeoff.stages.prepared import load_held_out, load_prepared
 from bakeoff.stages.questions import ALL, SHUFFLED, TEST, Questions
 from bakeoff.stages.retrievers import Load, load_fitting
 from bakeoff.stages.skipped import skip_evaluation, why_skipped
 from bakeoff.workspace import Workspace
-
-FULL = "full_"
-"""Before the name of a sampled metric: the same, with all items in place of a few."""
 
 T = TypeVar("T")
 
@@ -35,8 +31,8 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
 
     Warm users are asked about twice: with their history as it was, and with its order shuffled. Beside the ranking of
     the whole catalogue stands that of each test item among `evidence.sampled_candidates` random ones. Users are ranked
-    `evaluate.users_per_block` at a time, and their lists written portion by portion, which bounds memory. Where Spark
-    is the engine its executors rank; the lists are the same.
+    `evaluate.users_per_block` at a time, and their lists and metrics written portion by portion, which bounds memory.
+    Where Spark is the engine its executors rank; lists, metrics and means are the same.
 
     Reads artifacts/split and models/<model>; writes artifacts/evaluation/<model> and
     artifacts/cost/evaluate_<model>.json. A split without new users gives empty tables for them; a model that
@@ -77,16 +73,16 @@ def _evaluate(
     """Figures of metrics.json, whose files are written while the model answers, and what the answers cost."""
     prepared, params = questions.prepared, questions.params
     ranked = 2 * len(questions.warm) + len(questions.new) * len(questions.steps)
-    clock, full = _Clock(), list[PerUser]()
+    clock = _Clock()
     with (
         _progress(model, ranked) as advance,
         answering(questions, workspace, model, retriever, advance) as answers,
     ):
         found = Evaluated(
-            test=_with_full_metrics(clock.timed("ranking", answers(TEST)), full),
+            test=clock.timed("ranking", answers(TEST)),
+            sampled=_sampling(questions, retriever, clock),
             shuffled=clock.timed("ranking", answers(SHUFFLED)),
             new_users={name: clock.timed("ranking", answers(name)) for name in questions.steps},
-            sampled=lambda: clock.time("sampled", lambda: _sampled(questions, retriever)) | _together(full, FULL),
             item_embeddings=retriever.item_embeddings,
         )
         metrics = write_evaluation(workspace.evaluation(model), prepared, found, params.evaluate)
@@ -117,27 +113,25 @@ class _Clock:
             yield portion
 
 
-def _with_full_metrics(portions: Iterator[Answers], full: list[PerUser]) -> Iterator[Answers]:
-    """The portions; `full` gets what the lists say of each test item by itself."""
-    for answers in portions:
-        full.append(full_metrics(answers.lists, answers.truth))
-        yield answers
+def _sampling(questions: Questions, retriever: Retriever, clock: _Clock) -> Callable[[Answers], PerUser]:
+    """What measures users with each test item by itself: among a few items, and beside that in their lists.
 
-
-def _together(parts: Sequence[PerUser], prefix: str = "") -> dict[str, NDArray[np.float64]]:
-    return {f"{prefix}{name}": np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _sampled(questions: Questions, retriever: Retriever) -> dict[str, NDArray[np.float64]]:
+    It must be given portions of TEST in order: one stream of draws goes on from each to the next.
+    """
     rng, params = questions.draws("sampled"), questions.params
-    parts = []
-    for users in questions.portions(TEST):
-        truth = questions.held_out.test.take(users)
-        queries = questions.prepared.queries(questions.known, users)
-        seen = queries.histories.merged(truth)
+
+    def ranked_among_few(answers: Answers) -> PerUser:
+        queries = questions.prepared.queries(questions.known, answers.users)
+        seen = queries.histories.merged(answers.truth)
         count, at_once = params.evidence.sampled_candidates, params.evaluate.users_per_block
-        parts.append(sampled_metrics(retriever, queries, seen, truth, count, rng, at_once))
-    return _together(parts)
+        return sampled_metrics(retriever, queries, seen, answers.truth, count, rng, at_once)
+
+    def sampled(answers: Answers) -> PerUser:
+        among_few = clock.time("sampled", lambda: ranked_among_few(answers))
+        among_all = full_metrics(answers.lists, answers.truth)
+        return {**among_few, **{f"{ALL_ITEMS}{name}": values for name, values in among_all.items()}}
+
+    return sampled
 
 
 @contextmanager

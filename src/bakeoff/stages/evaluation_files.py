@@ -1,32 +1,33 @@
 """The files of one model's evaluation, and the figures of its metrics.json."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.asking import Answers
 from bakeoff.evaluation.metrics import accuracy, measures
+from bakeoff.evaluation.metrics.measures import PerUser
 from bakeoff.params import EvaluateParams
 from bakeoff.preparation.histories import PAD
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.prepared import Prepared
 from bakeoff.stages.row_groups import RowGroups, row_groups
 
-PerUser = Mapping[str, NDArray[np.float64]]
-"""Metrics by name, one value per user."""
-
 EMBEDDINGS = "item_embeddings.npy"
 """float32 [num_items, dim]: whoever looks at the embedding space alone need not load the model."""
 
 STEP = "first_interactions"
+
+USERS_PER_GROUP = 1 << 17
+"""Rows of a row group where a row is a user with all metrics: 40 MB with 30 of them."""
+
+Figures = dict[str, float | None]
+"""What metrics.json says of one question; None: not defined."""
 
 
 @dataclass(frozen=True)
@@ -35,38 +36,33 @@ class Evaluated:
 
     Attributes:
         test: warm users with test items, histories in the order of events.
-        shuffled: the same users, histories shuffled.
+        sampled: given a portion of `test`, metrics of its users where each test item is ranked among a few random
+            ones; asked once about each portion, in order.
+        shuffled: the users of `test`, histories shuffled.
         new_users: number of first events told (or "all") → new users with test items.
-        sampled: metrics of the users of `test`, each test item ranked among a few random ones; asked for last.
         item_embeddings: float32 [num_items, dim].
     """
 
     test: Iterable[Answers]
+    sampled: Callable[[Answers], PerUser]
     shuffled: Iterable[Answers]
     new_users: Mapping[str, Iterable[Answers]]
-    sampled: Callable[[], PerUser]
     item_embeddings: NDArray[np.float32]
 
 
 def write_evaluation(folder: Path, prepared: Prepared, found: Evaluated, params: EvaluateParams) -> dict[str, Any]:
     """Write everything, at once; the figures of metrics.json.
 
-    One portion of lists is in memory at a time; of what is known of a user only figures are kept.
+    One portion of users is in memory at a time, and as many rows as make a row group. Figures come from exact sums,
+    so that neither they nor the files depend on how users are cut into portions.
     """
     writer = _Writer(prepared, params)
     with replaced(folder) as new:
-        test = writer.write_warm(new, "", found.test)
+        test, sampled = writer.write_test(new, found.test, found.sampled)
         shuffled = writer.write_warm(new, "shuffled_", found.shuffled)
         new_users = writer.write_new_users(new, found.new_users)
-        sampled = found.sampled()
-        pq.write_table(_beside(test.table.select(["user_id", "num_test"]), sampled), new / "sampled.parquet")
         np.save(new / EMBEDDINGS, np.ascontiguousarray(found.item_embeddings, np.float32), allow_pickle=False)
-        metrics = {
-            "test": test.summary() | test.together(),
-            "new_users": {name: each.summary() for name, each in new_users.items()},
-            "shuffled": shuffled.summary() | shuffled.together(),
-            "sampled": {"num_users": test.table.num_rows, **measures.or_none(measures.means(dict(sampled)))},
-        }
+        metrics = {"test": test, "new_users": new_users, "shuffled": shuffled, "sampled": sampled}
         write_json(new / "metrics.json", metrics)
     return metrics
 
@@ -76,39 +72,23 @@ def chosen_ids(ids: Any, index: NDArray[np.integer]) -> pa.Array:
     return pa.array(ids, pa.string()).take(pa.array(index))
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """Figures of one question.
+class _Averaged:
+    """Users who come in portions: how many, and the means of their metrics."""
 
-    Attributes:
-        table: one row per user: user_id, num_history (events told), num_test (different items), metrics.
-        fallback: bool [n].
-        metrics: names of the metrics.
-        lists: of which all lists were counted.
-    """
+    def __init__(self) -> None:
+        self._num_users = 0
+        self._means = measures.Means()
 
-    table: pa.Table
-    fallback: NDArray[np.bool_]
-    metrics: tuple[str, ...]
-    lists: measures.AllLists
+    def add(self, num_users: int, per_user: PerUser) -> None:
+        self._num_users += num_users
+        self._means.add(per_user)
 
-    def summary(self) -> dict[str, float | None]:
-        """Means over the users."""
-        fallback = float(self.fallback.mean()) if len(self.fallback) else math.nan
-        return {"num_users": self.table.num_rows} | measures.or_none(
-            {"fallback_share": fallback} | measures.means(self._per_user())
-        )
-
-    def together(self) -> dict[str, float | None]:
-        """Figures that no single user has."""
-        return measures.or_none(self.lists.figures(self._per_user()))
-
-    def _per_user(self) -> dict[str, NDArray[np.float64]]:
-        return {name: self.table[name].to_numpy() for name in self.metrics}
+    def figures(self) -> Figures:
+        return {"num_users": self._num_users} | measures.or_none(self._means.figures())
 
 
 class _Writer:
-    """Writes lists as they come, and keeps the figures of each user."""
+    """Writes lists and metrics of users as they come, and keeps sums alone."""
 
     def __init__(self, prepared: Prepared, params: EvaluateParams) -> None:
         self._cutoffs = params.cutoffs
@@ -118,47 +98,62 @@ class _Writer:
             pa.array(ids, pa.string()) for ids in (prepared.users["user_id"], prepared.items["item_id"])
         )
 
-    def write_warm(self, folder: Path, prefix: str, portions: Iterable[Answers]) -> _Asked:
-        with row_groups(folder / f"{prefix}recommendations.parquet") as lists:
-            asked = self._gathered(portions, lists.add, self._of_warm)
-        pq.write_table(asked.table, folder / f"{prefix}users.parquet")
-        return asked
+    def write_test(
+        self, folder: Path, portions: Iterable[Answers], sampled: Callable[[Answers], PerUser]
+    ) -> tuple[Figures, Figures]:
+        """Figures of the ranking of the whole catalogue, and of that among a few items."""
+        averaged = _Averaged()
+        with row_groups(folder / "sampled.parquet", USERS_PER_GROUP) as users:
+            test = self.write_warm(folder, "", self._sampled_beside(portions, sampled, users, averaged))
+        return test, averaged.figures()
 
-    def write_new_users(self, folder: Path, steps: Mapping[str, Iterable[Answers]]) -> dict[str, _Asked]:
-        asked = {}
-        with row_groups(folder / "new_user_recommendations.parquet") as lists:
-            for name, portions in steps.items():
-                asked[name] = self._gathered(portions, partial(_add_with_step, lists, name), self._accuracy)
-        users = [
-            _with_step(each.table.add_column(3, "fallback", pa.array(each.fallback)), name)
-            for name, each in asked.items()
-        ]
-        pq.write_table(pa.concat_tables(users), folder / "new_users.parquet")
-        return asked
+    def write_warm(self, folder: Path, prefix: str, portions: Iterable[Answers]) -> Figures:
+        averaged, together = _Averaged(), measures.AllLists(len(self._item_ids), self._cutoffs)
+        with (
+            row_groups(folder / f"{prefix}recommendations.parquet") as lists,
+            row_groups(folder / f"{prefix}users.parquet", USERS_PER_GROUP) as users,
+        ):
+            for answers in portions:
+                per_user = self._accuracy(answers) | self._popularity(answers)
+                lists.add(self._lists_table(answers))
+                users.add(_beside(self._users_table(answers), per_user))
+                averaged.add(len(answers), _fallback_share(answers) | per_user)
+                together.add(answers.lists, per_user)
+        return averaged.figures() | measures.or_none(together.figures())
 
-    def _gathered(
+    def write_new_users(self, folder: Path, steps: Mapping[str, Iterable[Answers]]) -> dict[str, Figures]:
+        with (
+            row_groups(folder / "new_user_recommendations.parquet") as lists,
+            row_groups(folder / "new_users.parquet", USERS_PER_GROUP) as users,
+        ):
+            return {name: self._write_step(name, portions, lists, users) for name, portions in steps.items()}
+
+    def _write_step(self, name: str, portions: Iterable[Answers], lists: RowGroups, users: RowGroups) -> Figures:
+        averaged = _Averaged()
+        for answers in portions:
+            per_user = self._accuracy(answers)
+            lists.add(_with_step(self._lists_table(answers), name))
+            table = self._users_table(answers).append_column("fallback", pa.array(answers.fallback))
+            users.add(_with_step(_beside(table, per_user), name))
+            averaged.add(len(answers), _fallback_share(answers) | per_user)
+        return averaged.figures()
+
+    def _sampled_beside(
         self,
         portions: Iterable[Answers],
-        write: Callable[[pa.Table], None],
-        measure: Callable[[Answers], dict[str, NDArray[np.float64]]],
-    ) -> _Asked:
-        """Hand each portion's lists to `write`; of its users keep what `measure` says."""
-        tables, fallback = [], []
-        names: tuple[str, ...] = ()
-        lists = measures.AllLists(len(self._item_ids), self._cutoffs)
+        sampled: Callable[[Answers], PerUser],
+        users: RowGroups,
+        averaged: _Averaged,
+    ) -> Iterator[Answers]:
+        """The portions; what `sampled` says of each goes to `users` and `averaged`."""
         for answers in portions:
-            write(self._lists_table(answers))
-            lists.add(answers.lists)
-            per_user = measure(answers)
-            tables.append(_beside(self._users_table(answers), per_user))
-            fallback.append(answers.fallback)
-            names = tuple(per_user)
-        return _Asked(pa.concat_tables(tables).combine_chunks(), np.concatenate(fallback), names, lists)
+            per_user = sampled(answers)
+            users.add(_beside(self._users_table(answers).drop_columns("num_history"), per_user))
+            averaged.add(len(answers), per_user)
+            yield answers
 
-    def _of_warm(self, answers: Answers) -> dict[str, NDArray[np.float64]]:
-        return self._accuracy(answers) | measures.popularity_per_user(
-            answers.lists, answers.told, self._counts, self._num_users, self._cutoffs
-        )
+    def _popularity(self, answers: Answers) -> dict[str, NDArray[np.float64]]:
+        return measures.popularity_per_user(answers.lists, answers.told, self._counts, self._num_users, self._cutoffs)
 
     def _accuracy(self, answers: Answers) -> dict[str, NDArray[np.float64]]:
         return measures.accuracy_per_user(answers.lists, answers.truth, self._cutoffs)
@@ -192,8 +187,9 @@ def _beside(table: pa.Table, columns: PerUser) -> pa.Table:
     return table
 
 
-def _add_with_step(lists: RowGroups, name: str, table: pa.Table) -> None:
-    lists.add(_with_step(table, name))
+def _fallback_share(answers: Answers) -> dict[str, NDArray[np.float64]]:
+    """1 for each user whom the fallback answered, else 0: the mean is their share."""
+    return {"fallback_share": answers.fallback.astype(np.float64)}
 
 
 def _with_step(table: pa.Table, name: str) -> pa.Table:

@@ -217,7 +217,7 @@ def _write(
 
 
 def _figures(system: _System, per_user: PerUser) -> dict[str, Any]:
-    means = measures.or_none(measures.means(dict(per_user)))
+    means = measures.or_none(measures.means(per_user))
     spurious = means.pop(SPURIOUS)
     return {
         "system": system.name,
@@ -236,7 +236,7 @@ def _write_skipped(workspace: Workspace, reason: str) -> None:
 
 def _print_summary(systems: Sequence[_System], per_user: Mapping[str, PerUser]) -> None:
     for system in systems:
-        means = measures.means(dict(per_user[system.name]))
+        means = measures.means(per_user[system.name])
         ndcg = next(name for name in means if name.startswith("ndcg@"))
         of_candidates = "" if system.recall is None else f"  recall of the candidates {system.recall:.4f}"
         print(f"{system.name}: {ndcg} {means[ndcg]:.4f}  {SPURIOUS} {means[SPURIOUS]:.4f}{of_candidates}")

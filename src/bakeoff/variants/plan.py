@@ -90,7 +90,7 @@ class Plan:
         figures = {
             "metrics": means_of(answers, accuracy, self.prepared, params),
             "new_users": {step: or_none(means(per_user)) for step, (_, per_user) in of_new_users.items()},
-            "folding": or_none(means(dict(folding))) if folding else None,
+            "folding": or_none(means(folding)) if folding else None,
         }
         among_new = self._among_new(retriever) if len(self.new_items) else {}
         if among_new:

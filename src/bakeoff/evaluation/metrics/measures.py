@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics import accuracy, popularity
+from bakeoff.evaluation.metrics.sums import ExactSum
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.preparation.histories import Histories
 
@@ -19,6 +20,12 @@ _ACCURACY = {
 
 HISTORY_POPULARITY = "history_arp"
 """Mean popularity of a user's own history: what `popularity_lift@k` compares `arp@k` with."""
+
+ALL_ITEMS = "full_"
+"""Before the name of a metric of test items that are ranked among a few others: the same among all items."""
+
+PerUser = Mapping[str, NDArray[np.float64]]
+"""Metrics by name, one value per user; NaN where it is not defined."""
 
 
 def accuracy_per_user(lists: TopLists, truth: Histories, cutoffs: Sequence[int]) -> dict[str, NDArray[np.float64]]:
@@ -54,46 +61,66 @@ def popularity_per_user(
 
 
 class AllLists:
-    """coverage@k, gini@k and popularity_lift@k: figures that no single user has, of lists that come in parts."""
+    """coverage@k, gini@k and popularity_lift@k: figures that no single user has, of lists that come in portions.
+
+    In however many portions and in whatever order they come, the figures are the same.
+    """
 
     def __init__(self, num_items: int, cutoffs: Sequence[int]) -> None:
         """Begin without a list."""
         self._slots = {k: np.zeros(num_items, np.int64) for k in cutoffs}
+        self._lift = {k: popularity.PopularityLift() for k in cutoffs}
 
-    def add(self, lists: TopLists) -> None:
-        """Count the lists of some more users."""
+    def add(self, lists: TopLists, per_user: PerUser) -> None:
+        """Count the lists of some more users, whose `arp@k` and `history_arp` are in `per_user`."""
         for k, filled in self._slots.items():
             filled += popularity.slots(lists.items, len(filled), k)
+            self._lift[k].add(per_user[f"arp@{k}"], per_user[HISTORY_POPULARITY])
 
-    def figures(self, per_user: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-        """All of them; `per_user` holds `arp@k` and `history_arp` of all users whose lists were counted."""
+    def figures(self) -> dict[str, float]:
+        """All of them; NaN where one is not defined."""
         figures = {}
         for k, filled in self._slots.items():
-            lift = popularity.popularity_lift(per_user[f"arp@{k}"], per_user[HISTORY_POPULARITY])
             figures[f"coverage@{k}"] = popularity.coverage(filled)
             figures[f"gini@{k}"] = popularity.gini(filled)
-            figures[f"popularity_lift@{k}"] = lift
+            figures[f"popularity_lift@{k}"] = self._lift[k].value
         return figures
 
 
-def of_all_lists(
-    lists: TopLists, per_user: Mapping[str, NDArray[np.float64]], num_items: int, cutoffs: Sequence[int]
-) -> dict[str, float]:
+def of_all_lists(lists: TopLists, per_user: PerUser, num_items: int, cutoffs: Sequence[int]) -> dict[str, float]:
     """The figures of AllLists where all lists are there at once."""
     together = AllLists(num_items, cutoffs)
-    together.add(lists)
-    return together.figures(per_user)
+    together.add(lists, per_user)
+    return together.figures()
 
 
-def means(per_user: dict[str, NDArray[np.float64]]) -> dict[str, float]:
-    """Mean of each metric over the users for whom it is defined; NaN where there is none."""
-    return {name: _mean(values[~np.isnan(values)]) for name, values in per_user.items()}
+class Means:
+    """Mean of each metric over users who come in portions, of those for whom it is defined.
+
+    In however many portions and in whatever order they come, the means are the same.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a user."""
+        self._sums: dict[str, ExactSum] = {}
+
+    def add(self, per_user: PerUser) -> None:
+        """Count some more users, or none; all portions have the same metrics."""
+        for name, values in per_user.items():
+            self._sums.setdefault(name, ExactSum()).add(values[~np.isnan(values)])
+
+    def figures(self) -> dict[str, float]:
+        """By name; NaN where a metric is defined for nobody."""
+        return {name: total.mean for name, total in self._sums.items()}
+
+
+def means(per_user: PerUser) -> dict[str, float]:
+    """The figures of Means where all users are there at once."""
+    together = Means()
+    together.add(per_user)
+    return together.figures()
 
 
 def or_none(figures: Mapping[str, float]) -> dict[str, float | None]:
     """JSON has no NaN: null where a figure is not defined."""
     return {name: None if math.isnan(value) else value for name, value in figures.items()}
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) else float("nan")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics.arrays import divide
+from bakeoff.evaluation.metrics.sums import ExactSum
 from bakeoff.preparation.histories import PAD, Histories
 
 ItemLists = NDArray[np.int32]
@@ -27,19 +28,29 @@ def history_popularity(histories: Histories, counts: NDArray[np.int64]) -> Float
     return divide(total, histories.lengths)
 
 
-def popularity_lift(lists: FloatArray, histories: FloatArray) -> float:
-    """ARP(lists) / ARP(histories) − 1: 0 means that lists are as popular as what people already like.
+class PopularityLift:
+    """ARP(lists) / ARP(histories) − 1: 0 means that lists are as popular as what people already like."""
 
-    Args:
-        lists: [n] `average_popularity` of each user.
-        histories: [n] `history_popularity` of the same users.
+    def __init__(self) -> None:
+        """Begin without a user."""
+        self._lists, self._histories = ExactSum(), ExactSum()
 
-    Returns:
-        At least −1; NaN where no user has both a list and a history, or histories have popularity 0.
-    """
-    both = ~(np.isnan(lists) | np.isnan(histories))
-    own = histories[both].sum()
-    return float(lists[both].sum() / own - 1) if own > 0 else float("nan")
+    def add(self, lists: FloatArray, histories: FloatArray) -> None:
+        """Count some more users, those who have both a list and a history.
+
+        Args:
+            lists: [n] `average_popularity` of each user.
+            histories: [n] `history_popularity` of the same users.
+        """
+        both = ~(np.isnan(lists) | np.isnan(histories))
+        self._lists.add(lists[both])
+        self._histories.add(histories[both])
+
+    @property
+    def value(self) -> float:
+        """At least −1; NaN where no user has both a list and a history, or histories have popularity 0."""
+        own = self._histories.value
+        return self._lists.value / own - 1 if own > 0 else float("nan")
 
 
 def novelty(items: ItemLists, counts: NDArray[np.int64], num_users: int, k: int) -> FloatArray:

@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from bakeoff.evaluation.metrics.measures import ALL_ITEMS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence
@@ -18,8 +19,6 @@ from bakeoff.report.series import model_styles
 from bakeoff.report.tables import Table
 
 FULL = "whole catalogue"
-ALL_ITEMS = "full_"
-"""Before the name of a metric that counts a test item by itself: that with all items in place of a few."""
 
 
 @dataclass(frozen=True)
