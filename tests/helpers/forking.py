@@ -128,17 +128,17 @@ def load_stages() -> None:
 
 def load_chart_library() -> None:
     """Have the report's chart library at hand: what bundles it starts threads, and so does it in a child."""
-    page = importlib.import_module("bakeoff.report.page")
+    scripts = importlib.import_module("bakeoff.report.scripts")
     with tempfile.TemporaryFile() as file:
         pid = os.fork()
         if pid == 0:
-            file.write(page._chart_library().encode())
+            file.write(scripts.chart_library().encode())
             file.flush()
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0, "the chart library could not be bundled"
         file.seek(0)
         library = file.read().decode()
-    page._chart_library = lambda: library
+    scripts.chart_library = lambda: library
 
 
 def graphs_as_traced() -> None:

@@ -285,11 +285,19 @@ def sheets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("name", ["revisions", "study"])
 @pytest.mark.parametrize(("width", "scheme"), VIEWS)
-def test_a_sheet_is_accessible_silent_and_fits(
+def test_a_sheet_answers_the_pointer_is_accessible_silent_and_fits(
     browser: Browser, sheets: dict[str, Path], name: str, width: int, scheme: str
 ):
-    opened = open_file(browser, sheets[name], width, scheme)
-    assert violations(opened.page) == []
+    opened = drawn(open_file(browser, sheets[name], width, scheme))
+    page = opened.page
+    assert [key for key in specs(page) if not answer_of(page, page.locator(f"#chart-{key}"))] == []
+    term, tip = page.locator("main a.term").first, page.locator("#tip")
+    meaning = term.get_attribute("title") or ""
+    term.hover()
+    expect(tip).to_have_text(meaning)
+    page.keyboard.press("Escape")
+    assert violations(page) == []
     assert (opened.console, opened.requests) == ([], [])
-    assert fits(opened.page)
-    opened.page.close()
+    assert fits(page)
+    assert page.evaluate("window.shifted") < 0.02
+    page.close()

@@ -1,14 +1,9 @@
 """The report as one HTML file that needs nothing but itself."""
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import vl_convert
 from jinja2 import Environment
 
 from bakeoff.evaluation.significance import Verdict
@@ -19,6 +14,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.glossary import glossary
 from bakeoff.report.limits import limits
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, stylesheet
+from bakeoff.report.scripts import Scripts, resource
 from bakeoff.report.sections import explore
 from bakeoff.report.summary import Summary
 
@@ -73,7 +69,6 @@ def render(summary: Summary, evidence: Evidence) -> str:
     script and chart library.
     """
     shown = gallery.figures(summary)
-    script = "\n".join([_resource("charts.js"), _resource("explore.js")])
     return (
         _environment()
         .get_template("index.html.j2")
@@ -92,10 +87,8 @@ def render(summary: Summary, evidence: Evidence) -> str:
             cards=cards.cards(summary, evidence),
             limits=limits(summary, evidence),
             glossary=glossary(summary.models),
-            style="\n".join([stylesheet(summary.models), _resource("style.css"), _resource("claims.css")]),
-            script=script,
-            library=_chart_library(),
-            allowed=" ".join(_source(text) for text in (_chart_library(), script)),
+            style="\n".join([stylesheet(summary.models), resource("style.css"), resource("claims.css")]),
+            scripts=Scripts.of("charts.js", "terms.js", "contents.js", "explore.js"),
         )
     )
 
@@ -221,19 +214,3 @@ def _environment() -> Environment:
     made = environment()
     made.filters.update(outcome_class=words.css_class, tag_color=explore.color_of, tag_shape=explore.path_of)
     return made
-
-
-def _resource(name: str) -> str:
-    return files("bakeoff.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _source(script: str) -> str:
-    """A script as the page's content security policy names it: no other one runs, wherever it came from."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-@cache
-def _chart_library() -> str:
-    """Vega, Vega-Lite and vega-embed as one script; a `</script` in its strings must not end the element."""
-    library: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return library.replace("</script", "<\\/script")

@@ -5,6 +5,7 @@ from math import isnan
 
 from bakeoff.evaluation.significance import Verdict
 from bakeoff.report import formats, markdown_tables, revision_tables, sheets, verdict
+from bakeoff.report.figure import Figure
 from bakeoff.report.models import model_noun
 from bakeoff.report.revision_tables import label
 from bakeoff.report.revisions import Change, Revisions, Version
@@ -110,18 +111,7 @@ def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
 
 
 def html(revisions: Revisions) -> str:
-    """The page: no script, small."""
-    spec = revision_tables.chart(revisions)
-    picture = None
-    if spec is not None:
-        metric = formats.metric_label(revisions.metric)
-        picture = sheets.Picture(
-            key="changes",
-            title=f"{metric}: {revisions.after.name} − {revisions.before.name}",
-            alt="Interval chart: a row per model with the mean difference and its interval beside a line at zero.",
-            sentence=f"{headline(revisions)}. An interval that holds 0 is no evidence of a change.",
-            svg=sheets.still(spec, "changes"),
-        )
+    """The page."""
     return sheets.render(
         "revisions.html.j2",
         [change.model for change in revisions.primary],
@@ -132,7 +122,7 @@ def html(revisions: Revisions) -> str:
         statement=statement(revisions),
         notes=notes(revisions),
         verdicts=verdicts(revisions),
-        picture=picture,
+        figures=_figures(revisions),
         level=formats.level(revisions.confidence),
         accuracy=revision_tables.accuracy_table(revisions),
         others=revision_tables.other_table(revisions),
@@ -161,6 +151,24 @@ def markdown(revisions: Revisions) -> str:
         parts.append(f"Only one of the two versions has {names}.")
     parts += ["## Data", table(revision_tables.size_table(revisions))] if revisions.sizes else []
     return markdown_tables.joined([part for part in parts if part])
+
+
+def _figures(revisions: Revisions) -> list[Figure]:
+    """The primary metric's differences; none where nothing could be paired."""
+    spec = revision_tables.chart(revisions)
+    if spec is None:
+        return []
+    return [
+        Figure(
+            key="accuracy",
+            title=f"{formats.metric_label(revisions.metric)}: {revisions.after.name} − {revisions.before.name}",
+            alt="Interval chart: a row per model with the mean difference and its interval beside a line at zero.",
+            sentence=f"{headline(revisions)}. An interval that holds 0 is no evidence of a change.",
+            spec=spec,
+            table=revision_tables.accuracy_table(revisions),
+            open=True,
+        )
+    ]
 
 
 def _nouns(revisions: Revisions, wanted: Verdict) -> list[str]:

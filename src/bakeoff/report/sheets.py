@@ -1,18 +1,19 @@
-"""Small pages beside the report: no script, charts as still pictures, a few hundred kilobytes at most."""
+"""Pages beside the report. Charts answer as the report's do, or are still pictures on a page that runs no script."""
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 import vl_convert
 from markupsafe import Markup
 
 from bakeoff.report.environment import environment
+from bakeoff.report.figure import Figure
 from bakeoff.report.glossary import glossary
 from bakeoff.report.models import stylesheet
+from bakeoff.report.scripts import Scripts, resource
 
 WIDTH = 760
 """Of a chart in pixels; on a narrower page it shrinks."""
@@ -37,23 +38,30 @@ class Picture:
     svg: Markup
 
 
-def render(template: str, models: Iterable[str], terms: Iterable[str] = (), **values: Any) -> str:
-    """A page from its template.
+def render(
+    template: str, models: Iterable[str], terms: Iterable[str] = (), figures: Sequence[Figure] = (), **values: Any
+) -> str:
+    """A page from its template. Without figures, as with still pictures, it runs no script and is small.
 
     Args:
         template: its file name.
         models: those whose colours and names the page needs.
         terms: anchors of the glossary that the page explains, beside the models.
-        values: what the template shows; texts are escaped.
+        figures: charts that answer to the pointer, which the template shows.
+        values: what the template shows beside; texts are escaped.
     """
     shown = list(models)
     explained = glossary(shown)
-    style = files("bakeoff.report").joinpath("style.css").read_text(encoding="utf-8")
     return (
         environment()
         .get_template(template)
         .render(
-            style=f"{stylesheet(shown)}\n{style}", glossary={key: explained[key] for key in [*shown, *terms]}, **values
+            style=f"{stylesheet(shown)}\n{resource('style.css')}",
+            glossary={key: explained[key] for key in [*shown, *terms]},
+            figures=figures,
+            specs={place: spec for figure in figures for place, spec in figure.specs().items()},
+            scripts=Scripts.of("charts.js", "terms.js") if figures else None,
+            **values,
         )
     )
 
@@ -71,10 +79,9 @@ def still(spec: Mapping[str, Any], key: str) -> Markup:
 
 def picture(spec: Mapping[str, Any], models: Iterable[str]) -> str:
     """A chart of the report as an SVG file of its own, in the colours of the light scheme: no page lends it its own."""
-    style = files("bakeoff.report").joinpath("style.css").read_text(encoding="utf-8")
     # The light scheme comes first in both.
     colours: dict[str, str] = {}
-    for name, colour in re.findall(r"--([\w-]+): (#\w+);", f"{style}\n{stylesheet(models)}"):
+    for name, colour in re.findall(r"--([\w-]+): (#\w+);", f"{resource('style.css')}\n{stylesheet(models)}"):
         colours.setdefault(name, colour)
     svg = _drawn({**spec, "background": "var(--surface)"})
     return re.sub(r"var\(--([\w-]+)\)", lambda found: colours.get(found[1], found[0]), svg)

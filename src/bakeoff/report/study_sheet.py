@@ -1,14 +1,14 @@
-"""The page of the study of negative sampling: still charts, each with its table."""
+"""The page of the study of negative sampling: charts, each with its table."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from bakeoff.report import formats, sheets, study_sentences
-from bakeoff.report.chart_parts import FEW_TICKS, Spec, layered, present, tooltip
+from bakeoff.report.chart_parts import FEW_TICKS, NARROW, Spec, layered, present, tooltip
+from bakeoff.report.figure import Figure
 from bakeoff.report.glossary import SAMPLERS
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.study import BESIDE, CORRECTED, NEITHER, UNCORRECTED, Converged, Study, Trained
@@ -20,23 +20,18 @@ TERMS = (
 )
 """Beside the primary metric."""
 LOOKS = {
-    CORRECTED: ("var(--softmax)", "diamond"),
-    UNCORRECTED: ("var(--mf)", "circle"),
-    NEITHER: ("var(--text)", "square"),
-    BESIDE: ("var(--muted)", "cross"),
+    CORRECTED: ("var(--softmax)", "diamond", -6),
+    UNCORRECTED: ("var(--mf)", "circle", 6),
+    NEITHER: ("var(--text)", "square", 0),
+    BESIDE: ("var(--muted)", "cross", 0),
 }
-"""Series → colour and shape."""
+"""Series → colour, shape, and pixels below the middle of its row, which two series share."""
+ROW_HEIGHT = 38
+"""Pixels."""
 LOGARITHMIC = alt.Scale(type="log")
 LINEAR = alt.Scale(zero=True)
 SMALLEST = 1e-6
 """What the logarithmic axis shows of figures below: they are rounding errors."""
-
-
-@dataclass(frozen=True)
-class Picture(sheets.Picture):
-    """A still chart with what is said of it and the figures behind it."""
-
-    table: Table
 
 
 def html(shown: Study) -> str:
@@ -55,14 +50,14 @@ def html(shown: Study) -> str:
             ("steps", "Cost.", study_sentences.steps(shown)),
             ("kl", "Unbiasedness.", study_sentences.unbiasedness(shown)),
         ],
-        pictures=[*_of_training(shown), *_of_convergence(shown)],
+        figures=[*_of_training(shown), _of_convergence(shown)],
     )
 
 
-def _of_training(shown: Study) -> list[Picture]:
+def _of_training(shown: Study) -> list[Figure]:
     metric = formats.metric_label(shown.metric)
     return [
-        _picture(
+        _figure(
             "quality",
             f"{metric} on validation",
             f"{study_sentences.quality(shown)} {study_sentences.correction(shown)}",
@@ -70,7 +65,7 @@ def _of_training(shown: Study) -> list[Picture]:
             _quality_table(shown),
             beside=bool(shown.beside),
         ),
-        _picture(
+        _figure(
             "lift",
             f"Popularity lift of lists of {shown.cutoff}",
             study_sentences.lift(shown),
@@ -78,7 +73,7 @@ def _of_training(shown: Study) -> list[Picture]:
             _list_table(shown),
             beside=bool(shown.beside),
         ),
-        _picture(
+        _figure(
             "folding",
             "Folding",
             study_sentences.folding(shown),
@@ -86,7 +81,7 @@ def _of_training(shown: Study) -> list[Picture]:
             _folding_table(shown),
             beside=bool(shown.beside),
         ),
-        _picture(
+        _figure(
             "steps",
             "Time of a training step",
             study_sentences.steps(shown),
@@ -96,28 +91,29 @@ def _of_training(shown: Study) -> list[Picture]:
     ]
 
 
-def _of_convergence(shown: Study) -> list[Picture]:
+def _of_convergence(shown: Study) -> Figure:
     """Of the unbiasedness test. A logarithmic axis: what is biased is so by orders of magnitude."""
     rows = shown.converged
-    return [
-        _picture(
-            "kl",
-            "Where training against samples ends",
-            study_sentences.unbiasedness(shown),
-            _marks(
-                _frame(rows, lambda row: max(row.kl, SMALLEST)),
-                "KL divergence from the true distribution, nats",
-                LOGARITHMIC,
-            ),
-            _convergence_table(rows),
-        )
-    ]
+    return _figure(
+        "kl",
+        "Where training against samples ends",
+        study_sentences.unbiasedness(shown),
+        _marks(
+            _frame(rows, lambda row: max(row.kl, SMALLEST)),
+            "KL divergence from the true distribution, nats",
+            LOGARITHMIC,
+        ),
+        _convergence_table(rows),
+        is_open=True,
+    )
 
 
-def _picture(key: str, title: str, sentence: str, spec: Spec, table: Table, beside: bool = False) -> Picture:
+def _figure(
+    key: str, title: str, sentence: str, spec: Spec, table: Table, beside: bool = False, is_open: bool = False
+) -> Figure:
     words = "Dot chart: a row per pool of negatives, a mark with and one without correction"
     words += "; below, a row per other model." if beside else "."
-    return Picture(key, title, words, sentence, sheets.still(spec, key), table)
+    return Figure(key, title, words, sentence, spec, table, is_open)
 
 
 def _frame(rows: Sequence[Any], figure: Callable[[Any], float], interval: bool = False) -> pd.DataFrame:
@@ -137,19 +133,22 @@ def _marks(table: pd.DataFrame, axis: str, scale: alt.Scale = LINEAR, form: str 
     pools, series = present(table.pool), [name for name in LOOKS if name in set(table.series)]
     look = {"domain": series, "range": [LOOKS[name][0] for name in series]}
     shapes = {"domain": series, "range": [LOOKS[name][1] for name in series]}
-    legend = alt.Legend(title=None)
+    legend = alt.Legend(title=None, labelLimit=200, columns={"expr": f"width < {NARROW} ? 1 : {len(series)}"})
     ticks = FEW_TICKS if form is None else alt.Axis(tickCount=6, format=form)
+    shown = ["value", "low", "high"] if (table.low < table.high).any() else ["value"]
+    rows = alt.Axis(grid=True, ticks=False, labelLimit=180)
     base = alt.Chart().encode(
-        y=alt.Y("pool:N", sort=pools, title=None, axis=alt.Axis(grid=True, ticks=False, labelLimit=180)),
-        yOffset=alt.YOffset("series:N", sort=series),
+        y=alt.Y("pool:N", sort=pools, title=None, scale=alt.Scale(type="point", padding=0.5), axis=rows),
+        yOffset=alt.YOffset("offset:Q", scale=None),
         color=alt.Color("series:N", scale=alt.Scale(**look), legend=legend),
-        tooltip=tooltip("pool", "series", value=".4f"),
+        tooltip=tooltip("pool", "series", **dict.fromkeys(shown, ".4f")),
     )
     rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=axis, axis=ticks, scale=scale), x2="high:Q")
     point = base.mark_point(filled=True, opacity=1, size=90).encode(
         x=alt.X("value:Q", scale=scale), shape=alt.Shape("series:N", scale=alt.Scale(**shapes), legend=legend)
     )
-    return layered(table, [rule, point], height=(10 + 13 * len(series)) * len(pools))
+    placed = table.assign(offset=table.series.map(lambda name: LOOKS[name][2]))
+    return layered(placed, [rule, point], height=ROW_HEIGHT * len(pools))
 
 
 def _quality_table(shown: Study) -> Table:
