@@ -41,6 +41,13 @@ def client(server):
     return server[1]
 
 
+@pytest.fixture
+def replica(workspace, tmp_path):
+    """A second process over the same repository."""
+    with running(workspace, tmp_path / "log") as (_, client):
+        yield client
+
+
 @pytest.fixture(scope="module")
 def exported(workspace):
     return load_serving(workspace.model("softmax"))
@@ -209,28 +216,33 @@ def test_what_happens_is_counted(client):
     assert client.get("/ready").status_code == 200
 
 
-def test_a_promotion_under_load_fails_no_request(client, workspace):
-    answers, stop = [], threading.Event()
+def test_a_promotion_under_load_fails_no_request_of_any_replica_and_they_answer_alike(client, replica, workspace):
+    answers, stop, both = {client: [], replica: []}, threading.Event(), (client, replica)
 
-    def ask():
-        with httpx.Client(base_url=client.base_url, timeout=PATIENCE) as mine:
+    def ask(asked):
+        with httpx.Client(base_url=asked.base_url, timeout=PATIENCE) as mine:
             while not stop.is_set():
                 response = mine.post("/recommend", json={"user_id": "u1", "k": 3})
-                answers.append((response.status_code, response.json().get("model")))
+                said = response.json()
+                items = tuple(item["item_id"] for item in said["items"])
+                answers[asked].append((response.status_code, said["model"], items))
                 time.sleep(0.005)
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=ask, args=(asked,)) for asked in both * 2]
     for thread in threads:
         thread.start()
     try:
+        until(lambda: all(answers.values()))
         promote(workspace, "popularity", git(workspace.root, "rev-parse", "HEAD"))
-        until(lambda: answers and answers[-1][1] == "popularity")
+        until(lambda: all(answers[asked][-1][1] == "popularity" for asked in both))
     finally:
         stop.set()
         for thread in threads:
             thread.join()
-    assert {status for status, _ in answers} == {200}
-    assert {name for _, name in answers} == {"softmax", "popularity"}
+    assert {status for each in answers.values() for status, *_ in each} == {200}
+    for asked in both:
+        assert {name for _, name, _ in answers[asked]} == {"softmax", "popularity"}
+    assert len({(name, items) for each in answers.values() for _, name, items in each}) == 2  # one list of each model
     assert model(client)["version"] == "v1.0.0"
     assert metric(client, "bakeoff_model_swaps_total") == 1
     assert metric(client, 'bakeoff_model_info{commit="') == 1
