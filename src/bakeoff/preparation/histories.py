@@ -151,8 +151,8 @@ class Histories:
         recent = self.last(width)
         items = np.full((len(self), width), PAD, np.int32)
         timestamps = np.zeros((len(self), width), np.int64)
-        items[recent.rows, recent.position] = recent.items
-        timestamps[recent.rows, recent.position] = recent.timestamps
+        places = recent.rows, recent.position
+        items[places], timestamps[places] = recent.items, recent.timestamps
         return items, timestamps
 
     @property
