@@ -1,4 +1,4 @@
-"""A worker's workspaces: a clone of a revision for each run, and nothing of it afterwards."""
+"""A worker's workspaces: a clone of a revision for each run, of which only what failed is kept."""
 
 import fcntl
 import os
@@ -18,6 +18,8 @@ CLONES = Path(".dvc/tmp/placed")
 CACHE = Path(".dvc/cache/files")
 RUNS = Path(".dvc/cache/runs")
 """What DVC notes of runs, by which their results are found cached."""
+FAILED = Path(".dvc/tmp/failed")
+"""Below the worker's directory, the last clone of each stage that failed: a person may look at what it wrote."""
 UNSENT = Path(".dvc/tmp/unsent")
 """Below the worker's directory, the notes of runs whose results the remote has not got yet."""
 GIT_SECONDS = 1800.0
@@ -78,6 +80,19 @@ def forget_sent(root: Path) -> None:
     for note in (root / RUNS).rglob("*"):
         if note.is_file():
             (_home(root) / UNSENT / note.relative_to(root / RUNS)).unlink(missing_ok=True)
+
+
+def keep_failed(root: Path, stage: str) -> Path:
+    """Keep the clone in which a stage failed; where it lies then."""
+    kept = _home(root) / FAILED / stage / root.name
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    return root.rename(kept)
+
+
+def forget_failed(root: Path, stage: str) -> None:
+    """Remove what earlier runs of a stage left that failed."""
+    for kept in (_home(root) / FAILED / stage).glob("*"):
+        shutil.rmtree(kept, ignore_errors=True)
 
 
 def _home(root: Path) -> Path:

@@ -11,6 +11,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.runtime import flow_run
 
+from bakeoff.workspace import Workspace
 from logs import data_version
 from publish import Row
 
@@ -34,7 +35,7 @@ def publish_history(workspace: Path, ended: str, seconds: float) -> None:
 
 def figures(workspace: Path, ended: str, seconds: float) -> Row:
     """What one run found: from the files that its stages wrote; None where there is none."""
-    validation = _json(workspace / "reports/validation.json").get("tables", {}).get("interactions", {})
+    validation = _json(Workspace(workspace).validation_report).get("tables", {}).get("interactions", {})
     whole = ended == COMPLETED
     metrics = _json(workspace / "reports/metrics.json") if whole else {}
     decision = _json(workspace / "reports/decision/decision.json") if whole else {}

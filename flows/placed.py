@@ -24,8 +24,9 @@ from prefect.utilities.callables import parameter_schema
 from ruamel.yaml import YAML
 
 from child import ChildError, Log, run_child
-from clones import clone, forget_sent, has_unsent, keep_unsent
+from clones import clone, forget_failed, forget_sent, has_unsent, keep_failed, keep_unsent
 from dvc_stages import DVC, RUNNING, run_stage
+from failed_checks import send_checks
 from placed_run import FLOW, HEARTBEAT_SECONDS, START, greeting
 from shipment import explained
 
@@ -62,7 +63,10 @@ def placed(
 
 
 def run_here(stage: str, root: Path, log: Log, timeout: float) -> None:
-    """Fetch the stage's inputs, run it, and send what it made, with the note by which others find it cached."""
+    """Fetch the stage's inputs, run it, and send what it made, with the note by which others find it cached.
+
+    Of a stage that fails, the reports of its checks are sent, and the clone is kept.
+    """
     # The clone's code goes first: the environment may have the project installed from the worker's own directory.
     variables = {
         "PYTHONPATH": os.pathsep.join([str(root / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -76,10 +80,13 @@ def run_here(stage: str, root: Path, log: Log, timeout: float) -> None:
         said.append(line)
         log(line)
 
+    forget_failed(root, stage)
     try:
         run_stage(stage, root, log=watch, timeout=timeout, options=options, variables=variables)
     except ChildError as error:
         if RUNNING.format(stage) in said:
+            send_checks(root)
+            log(f"What {stage} left lies on {node()} in {keep_failed(root, stage)}, until it is placed there again.")
             raise
         raise explained(error, "the inputs could not be fetched by the worker from DVC's remote") from None
     push = [*DVC, "push", "--run-cache", stage]

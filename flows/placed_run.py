@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from logging import INFO
+from pathlib import Path
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelling, Crashed
 
 from child import TAIL_LINES, ChildError, Log
+from failed_checks import take_checks
 from shipment import Shipment
 
 FLOW = "placed"
@@ -68,13 +70,16 @@ def greeting(stage: str, revision: str) -> str:
     return f"{stage} of the revision {revision[:12]} on "
 
 
-def run_on(pool: str, stage: str, shipment: Shipment, patience: Patience, *, log: Log, stop: Event) -> None:
+def run_on(
+    pool: str, stage: str, shipment: Shipment, workspace: Path, patience: Patience, *, log: Log, stop: Event
+) -> None:
     """Run one stage by a worker of a pool, and wait for its end. Called within a task.
 
     Args:
         pool: Has a deployment of `placed`.
         stage: Its name in the DAG.
         shipment: The revision and what it lacks.
+        workspace: Where the reports of its checks are written if it fails; else nothing is.
         patience: How long to wait.
         log: Gets what the run logs.
         stop: Cancels the run when set.
@@ -95,6 +100,8 @@ def run_on(pool: str, stage: str, shipment: Shipment, patience: Patience, *, log
     with get_client(sync_client=True) as client, _cancelled_at_last(client, begun.id):
         watch = _Watch(client, begun.id, pool, patience, log, greeting(stage, shipment.revision))
         state = watch.to_the_end(stop)
+        if state.is_failed():
+            take_checks(client, begun.id, workspace)
     if state.is_completed():
         return
     raise ChildError(_reason(state, pool, watch.begun), watch.tail)

@@ -132,7 +132,8 @@ def run_placed(stage: str, workspace: Path, placement: Placement, *, log: Log, t
         return outcome
     log(f"{stage} is given to the work pool {pool}.")
     with shipped(workspace, placement.repository, placement.parts[stage], **limits) as shipment:
-        run_on(pool, stage, shipment, Patience(placement.worker_seconds, timeout), log=log, stop=stop)
+        patience = Patience(placement.worker_seconds, timeout)
+        run_on(pool, stage, shipment, workspace, patience, log=log, stop=stop)
     if _known(stage, workspace, **limits) is None:
         raise ChildError(
             f"ran on {pool} and is not found cached here, so its inputs were not the same there: files that Git "

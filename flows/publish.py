@@ -7,6 +7,8 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from bakeoff.workspace import Workspace
+
 Row = dict[str, str | float | None]
 
 
@@ -24,8 +26,8 @@ def publish_metrics(workspace: Path) -> None:
 
 
 def publish_validation(workspace: Path) -> None:
-    """The validation verdict (`reports/validation.json`), above all when it is a bad one."""
-    path = workspace / "reports/validation.json"
+    """The validation verdict, above all when it is a bad one, which reports/validation.json never has."""
+    path = Workspace(workspace).validation_report
     if path.exists():
         markdown = validation_markdown(json.loads(path.read_text(encoding="utf-8")))
         create_markdown_artifact(markdown, key="validation", description="Whether the raw data can be used")

@@ -257,9 +257,12 @@ def _not_placeable(stage: Any) -> str | None:
         return "that is frozen"
     if stage.always_changed or not stage.deps or not stage.outs:
         return "that always runs, or has no deps or no outs"
-    loose = [str(out) for out in stage.outs if not out.use_cache or out.persist]
+    loose = [str(out) for out in stage.outs if not out.use_cache]
     if loose:
-        return f"with outputs that the cache does not keep ({', '.join(loose)}: `cache: false` or `persist: true`)"
+        return f"with outputs for Git ({', '.join(loose)}: `cache: false`), written where the repository is"
+    lasting = [str(out) for out in stage.outs if out.persist]
+    if lasting:
+        return f"that goes on from its earlier outputs ({', '.join(lasting)}: `persist: true`)"
     outside = [str(each) for each in (*stage.deps, *stage.outs) if each.protocol != "local" or not each.is_in_repo]
     return f"with files outside of the workspace ({', '.join(outside)})" if outside else None
 

@@ -46,6 +46,21 @@ class Workspace:
         return self.root / "artifacts/quarantine"
 
     @property
+    def checks(self) -> Path:
+        """What stages found about their results, bad ones too; `compare` publishes it in reports."""
+        return self.root / "artifacts/checks"
+
+    @property
+    def validation_report(self) -> Path:
+        """The verdict on the raw tables."""
+        return self.checks / "validation.json"
+
+    @property
+    def split_report(self) -> Path:
+        """What the split promises, and whether it is so."""
+        return self.checks / "split.json"
+
+    @property
     def split(self) -> Path:
         """train, valid, test and new_users.parquet; vocabulary/ with users, items and features.json."""
         return self.root / "artifacts/split"

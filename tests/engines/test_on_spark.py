@@ -115,7 +115,7 @@ def test_the_split_stage_writes_the_same_tables_features_and_report(validated, t
     split.run(params.model_copy(update={"engine": SPARK}), other)
     assert len(list((other.split / "train.parquet").iterdir())) > 1
     assert files(other.split) == files(validated.split)
-    for name in ("artifacts/split/vocabulary/features.json", "reports/split.json"):
+    for name in ("artifacts/split/vocabulary/features.json", "artifacts/checks/split.json"):
         assert (other.root / name).read_bytes() == (validated.root / name).read_bytes()
     assert len(load_prepared(other).train.items) == len(load_prepared(validated).train.items)
 
@@ -215,7 +215,7 @@ def test_validation_gives_the_same_rows_quarantine_and_verdict(tmp_path, monkeyp
     ours, theirs = (Workspace(tmp_path / name) for name in ("duckdb", "spark"))
     assert files(theirs.validated) == files(ours.validated)
     assert files(theirs.quarantine) == files(ours.quarantine)
-    verdicts = [(workspace.reports / "validation.json").read_bytes() for workspace in (ours, theirs)]
+    verdicts = [workspace.validation_report.read_bytes() for workspace in (ours, theirs)]
     assert verdicts[0] == verdicts[1]
     assert len(files(ours.quarantine)["interactions.parquet"]) == 12 - 1
 
@@ -238,8 +238,9 @@ def test_movielens_gives_the_same_tables(tmp_path, monkeypatch):
     for folder in ("validated", "quarantine", "split"):
         assert files(getattr(theirs, folder)) == files(getattr(ours, folder)), folder
     assert len(files(ours.split)["train.parquet"]) > 60_000
-    for name in ("artifacts/split/vocabulary/features.json", "reports/split.json", "reports/validation.json"):
-        assert (theirs.root / name).read_bytes() == (ours.root / name).read_bytes()
+    assert (theirs.vocabulary / "features.json").read_bytes() == (ours.vocabulary / "features.json").read_bytes()
+    for name in ("split_report", "validation_report"):
+        assert getattr(theirs, name).read_bytes() == getattr(ours, name).read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ KILLED = [
     stage for stage in STAGES if not stage.name.startswith(ALIKE) or stage.name.endswith(("@softmax", "@new-items"))
 ]
 KILLED_AT = {
-    "validate": "reports/validation.json",
+    "validate": "artifacts/checks/validation.json",
     "split": "artifacts/split",
     "compare": "reports/cards",
 }
@@ -102,6 +102,7 @@ def test_validation_on_a_full_disk_leaves_nothing_half_and_completes_when_there_
         folder = root / "artifacts"
         assert failed["printed"] == "error: " + FULL.format(path="artifacts/quarantine", folder=folder)
         assert hidden(root) == set()
+        assert not (folder / "checks").exists()
         assert not (root / "reports").exists()
     walk.run(["validate"], workspace=str(root))
     [stage] = [each for each in STAGES if each.name == "validate"]

@@ -23,7 +23,7 @@ def write(workspace: Path, path: str, values: object) -> None:
 def test_each_night_adds_a_row_and_the_newest_comes_first(tmp_path: Path) -> None:
     (tmp_path / "data.dvc").write_text("outs:\n- md5: 0b37b3cd.dir\n")
     one_night.with_options(flow_run_name="without-any-file")(tmp_path, "Completed")
-    write(tmp_path, "reports/validation.json", {"tables": {"interactions": {"rows": 1234, "share": 0.0125}}})
+    write(tmp_path, "artifacts/checks/validation.json", {"tables": {"interactions": {"rows": 1234, "share": 0.0125}}})
     write(tmp_path, "reports/metrics.json", {"mf": {"recall@20": 0.25}, "softmax": {"recall@20": 0.28}})
     decision = {
         "outcome": "hold",

@@ -34,10 +34,10 @@ stages:
   validate:
     cmd: python validate.py
     deps: [validate.py]
-    outs: [reports/validation.json: {cache: false}]
+    outs: [artifacts/checks/validation.json]
   left:
     cmd: python left.py
-    deps: [reports/validation.json, left.py]
+    deps: [artifacts/checks/validation.json, left.py]
     outs: [left]
   left_end:
     cmd: python left_end.py
@@ -46,7 +46,7 @@ stages:
   right:
     matrix: {side: [a, b]}
     cmd: python right.py ${item.side}
-    deps: [reports/validation.json]
+    deps: [artifacts/checks/validation.json]
     outs: ["right_${item.side}"]
   compare:
     cmd: python compare.py
@@ -55,8 +55,8 @@ stages:
 """
 VALIDATE = """
 from pathlib import Path
-Path("reports").mkdir(exist_ok=True)
-Path("reports/validation.json").write_text('{"success": true, "tables": {}}')
+Path("artifacts/checks").mkdir(parents=True)
+Path("artifacts/checks/validation.json").write_text('{"success": true, "tables": {}}')
 """
 LEFT_END = "open('left_end', 'w').write('end')"
 RIGHT = """
@@ -71,6 +71,7 @@ pathlib.Path(f"right_{sys.argv[1]}").write_text("end")
 """
 COMPARE = """
 from pathlib import Path
+Path("reports").mkdir(exist_ok=True)
 Path("reports/comparison.md").write_text("# mf wins")
 Path("reports/metrics.json").write_text('{"mf": {"ndcg@10": 0.5}}')
 """
@@ -143,6 +144,7 @@ def broken(project: Project, prefect_server: str) -> Run:
     """The command in a project where validate is up to date and left is broken."""
     workspace = project(STAGES, left=BROKEN, **SCRIPTS)
     dvc("repro", "--quiet", "validate", cwd=workspace)
+    (workspace / "reports").mkdir()
     (workspace / "reports/comparison.md").write_text("# of an earlier run")
     process = start(workspace, prefect_server)
     printed, _ = process.communicate(timeout=180)

@@ -11,17 +11,28 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from flow_project import FLOWS, Project, call, dvc
-from placed_project import DVC_CONFIG, PLACEMENT, RAW, RAW_MD5, Worker, commit, new_pool, new_project, until
+from placed_project import (
+    DVC_CONFIG,
+    PLACEMENT,
+    RAW,
+    REPORT,
+    VERDICT,
+    Worker,
+    commit,
+    new_pool,
+    new_project,
+    until,
+)
 from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from ruamel.yaml import YAML
 
 import placed_run
 from child import ChildError
-from clones import CACHE, CHECKPOINTS, UNSENT, clone, sweep
-from dvc_stages import Dag
+from clones import sweep
+from dvc_stages import Dag, read_dag
 from pipeline import pipeline
-from placed import check_environment, deploy, run_here
+from placed import deploy
 from placed_run import Patience, run_on
 from placement import read_placement
 from shipment import Parts, Shipment, check_tree, read_files, read_parts, repository_url, shipped
@@ -79,19 +90,20 @@ def runs(workspace: Path, prefect_server: str, tmp_path_factory: pytest.TempPath
 
 
 def test_a_placed_stage_runs_in_the_other_machines_directory(runs: SimpleNamespace) -> None:
-    (line,) = [line for line in runs.said if line.startswith("near: handed on in ")]
-    assert line.startswith(f"near: handed on in {runs.near.clones}/")
+    (line,) = [line for line in runs.said if line.startswith("near: validated in ")]
+    assert line.startswith(f"near: validated in {runs.near.clones}/")
 
 
 def test_it_is_found_cached_and_the_next_stage_goes_on_from_it(runs: SimpleNamespace, workspace: Path) -> None:
-    assert "first is found cached: it ran on near, and a plain `dvc repro` takes that too." in runs.said
-    assert f"handed on in {workspace}" in runs.said
-    assert (workspace / "third").read_text() == RAW
+    assert "validate is found cached: it ran on near, and a plain `dvc repro` takes that too." in runs.said
+    assert (workspace / REPORT).read_text() == VERDICT
+    assert f"split in {workspace}" in runs.said
+    assert (workspace / "model").read_text() == RAW
 
 
 def test_a_machine_that_dies_fails_the_run_with_what_to_do(runs: SimpleNamespace) -> None:
     assert runs.first.message == (
-        "third was lost on near: its process or its machine ended (Nothing was heard of it for 2 s.). "
+        "train was lost on near: its process or its machine ended (Nothing was heard of it for 2 s.). "
         "Run it again: stages that are done are not repeated. Not run: none."
     )
 
@@ -120,12 +132,13 @@ def test_a_plain_repro_afterwards_runs_nothing(runs: SimpleNamespace, workspace:
 def test_a_clone_elsewhere_finds_it_cached(runs: SimpleNamespace, workspace: Path, tmp_path: Path) -> None:
     commit(workspace)
     call("git", "clone", "--quiet", str(workspace), "clone", cwd=tmp_path)
-    for here in ("raw", "second"):
+    for here in ("raw", "split"):
         shutil.copy(workspace / here, tmp_path / "clone")
     dvc("fetch", "--run-cache", "--quiet", cwd=tmp_path / "clone")
     said = dvc("repro", cwd=tmp_path / "clone")
-    assert all(f"'{stage}' is cached - skipping run, checking out" in said for stage in ("first", "third"))
+    assert all(f"'{stage}' is cached - skipping run, checking out" in said for stage in ("validate", "train"))
     assert "Running stage" not in said
+    assert (tmp_path / "clone" / REPORT).read_text() == VERDICT
 
 
 @pytest.fixture
@@ -135,17 +148,17 @@ def other(workspace: Path, tmp_path: Path) -> Path:
     return tmp_path / "other"
 
 
-DAG: Dag = {name: frozenset() for name in ("first", "second", "third", "evaluate@mf")}
+DAG: Dag = {name: frozenset() for name in ("validate", "split", "train", "evaluate@mf")}
 
 
 @pytest.mark.parametrize(
     ("placement", "message"),
     [
-        ("{secnd: near}", r"'secnd', which is no stage of dvc.yaml: did you mean 'second'\?"),
+        ("{splitt: near}", r"'splitt', which is no stage of dvc.yaml: did you mean 'split'\?"),
         ("{evaluate: near}", r"did you mean 'evaluate@mf'\?"),
-        ("{first: nowhere}", "first to the work pool 'nowhere', and the Prefect server at .* has far, idle, near"),
-        ("{first: untold}", r"'untold'.* does not know yet .*: `python flows/placed.py untold`"),
-        ("{second: near}", r"second can't be placed\. .* outputs that the cache does not keep \(loose"),
+        ("{train: nowhere}", "train to the work pool 'nowhere', and the Prefect server at .* has far, idle, near"),
+        ("{train: untold}", r"'untold'.* does not know yet .*: `python flows/placed.py untold`"),
+        ("{split: near}", r"split can't be placed\. .* outputs for Git \(loose: `cache: false`\)"),
     ],
 )
 def test_a_placement_that_cannot_be_is_refused_before_anything_runs(other: Path, placement: str, message: str) -> None:
@@ -156,19 +169,33 @@ def test_a_placement_that_cannot_be_is_refused_before_anything_runs(other: Path,
         read_placement(other, DAG)
 
 
+def test_of_the_projects_own_stages_compare_alone_is_refused_since_git_keeps_what_it_writes(other: Path) -> None:
+    shutil.copy(FLOWS.parent / "dvc.yaml", other)
+    dag = read_dag(other)
+    placeable = read_parts(other, dag.keys() - {"compare"})
+    assert {"validate", "split", "train_softmax", "evaluate@mf"} < placeable.keys()
+    assert {parts.loose for parts in placeable.values()} == {()}
+    (other / "params.yaml").write_text("placement: {compare: near}\n")
+    message = (
+        r"compare can't be placed\. .* outputs for Git \(.*reports/split.json, .*\), written where the repository is"
+    )
+    with pytest.raises(ChildError, match=message):
+        read_placement(other, dag)
+
+
 def test_the_flow_fails_with_that_sentence(other: Path) -> None:
-    (other / "params.yaml").write_text("placement: {secnd: near}\n")
+    (other / "params.yaml").write_text("placement: {splitt: near}\n")
     state = pipeline(other, return_state=True)
     assert state.is_failed()
-    assert "did you mean 'second'?" in state.message
+    assert "did you mean 'split'?" in state.message
 
 
 @pytest.mark.parametrize(
     ("changed", "refused"),
-    [("hand_on.py", True), ("dvc.yaml", True), ("loose", False), ("notes", False), ("raw.dvc", False)],
+    [("held.py", True), ("dvc.yaml", True), ("loose", False), ("notes", False), ("raw.dvc", False)],
 )
 def test_work_that_a_clone_would_lack_is_refused_and_results_are_not(other: Path, changed: str, refused: bool) -> None:
-    parts = read_parts(other, ["third"])["third"]
+    parts = read_parts(other, ["train"])["train"]
     with (other / changed).open("a") as file:
         file.write("# changed\n")
     if not refused:
@@ -181,9 +208,9 @@ def test_work_that_a_clone_would_lack_is_refused_and_results_are_not(other: Path
 def test_what_is_sent_are_the_lock_of_the_stages_before_and_inputs_without_a_cache(
     runs: SimpleNamespace, workspace: Path
 ) -> None:
-    files = read_files(workspace, read_parts(workspace, ["third"])["third"])
+    files = read_files(workspace, read_parts(workspace, ["train"])["train"])
     assert set(files) == {"dvc.lock", "loose"}
-    assert set(YAML(typ="safe").load(files["dvc.lock"])["stages"]) == {"second"}
+    assert set(YAML(typ="safe").load(files["dvc.lock"])["stages"]) == {"split"}
 
 
 def ship(root: Path, parts: Parts, repository: str) -> None:
@@ -192,51 +219,23 @@ def ship(root: Path, parts: Parts, repository: str) -> None:
 
 
 def test_a_git_remote_that_is_gone_is_named(other: Path) -> None:
-    parts = replace(read_parts(other, ["first"])["first"], kept=())
+    parts = replace(read_parts(other, ["validate"])["validate"], kept=())
     with pytest.raises(ChildError, match=r"could not be sent to /no/such.git, .* run again: stages that are done"):
         ship(other, parts, "/no/such.git")
 
 
 def test_a_dvc_remote_that_is_gone_says_where_to_look(other: Path) -> None:
-    parts = read_parts(other, ["first"])["first"]
+    parts = read_parts(other, ["validate"])["validate"]
     (other / ".dvc/config").write_text(f"{DVC_CONFIG}/dev/null/gone\n")
     call("git", "commit", "--quiet", "--all", "--message", "gone", cwd=other)
     with pytest.raises(ChildError, match=r"inputs could not be sent to DVC's remote: `dvc remote list` says where"):
         ship(other, parts, "/no/such.git")
 
 
-def test_a_result_that_could_not_be_sent_is_sent_by_the_next_run_and_not_made_again(
-    other: Path, tmp_path: Path
-) -> None:
-    home, revision = tmp_path / "home", call("git", "rev-parse", "HEAD", cwd=other).strip()
-    (home / CACHE / "md5" / RAW_MD5[:2]).mkdir(parents=True)
-    (home / CACHE / "md5" / RAW_MD5[:2] / RAW_MD5[2:]).write_text(RAW)  # inputs are there
-    local = home / ".dvc/config.local"
-    local.write_text("['remote \"store\"']\n    url = /dev/null/gone\n")
-
-    def take(name: str) -> list[str]:
-        said: list[str] = []
-        with clone(home, name, str(other), "HEAD", revision, {"dvc.lock": "schema: '2.0'\n"}, said.append) as root:
-            run_here("first", root, said.append, 600)
-        return said
-
-    with pytest.raises(ChildError, match=r"could not be sent from the worker to DVC's remote.*not repeated"):
-        take("one")
-    local.unlink()
-    said = "\n".join(take("two"))
-    assert "cached - skipping run" in said
-    assert "handed on" not in said
-    assert not any(path.is_file() for path in (home / UNSENT).rglob("*"))
-    # What a training left to go on from is the worker's, not the clone's.
-    assert (home / CHECKPOINTS).is_dir()
-    # The next one is given nothing of earlier runs.
-    assert any("handed on" in line for line in take("three"))
-
-
 def test_a_remote_that_is_another_place_for_each_clone_is_refused(other: Path) -> None:
     (other / ".dvc/config").write_text(f"{DVC_CONFIG}../../remote\n")
     with pytest.raises(ChildError, match="remote 'store' is a relative path"):
-        read_parts(other, ["first"])
+        read_parts(other, ["validate"])
 
 
 @pytest.mark.parametrize(("stops", "message"), [(False, "found no worker: none of the pool idle"), (True, "stopped")])
@@ -249,22 +248,14 @@ def test_a_run_that_nobody_takes_is_given_up_and_goes_with_its_parent(
     def parent() -> None:
         Timer(0.5, stop.set).start() if stops else None
         nothing = Shipment(repository="/no/such.git", ref="HEAD", revision="0", files={})
-        run_on("idle", "first", nothing, Patience(600 if stops else 1, 600), log=print, stop=stop)
+        run_on("idle", "validate", nothing, workspace, Patience(600 if stops else 1, 600), log=print, stop=stop)
 
     with pytest.raises(ChildError, match=message):
         parent()
-    wanted = FlowRunFilter(name=FlowRunFilterName(any_=[f"first of {name}"]))
+    wanted = FlowRunFilter(name=FlowRunFilterName(any_=[f"validate of {name}"]))
     with get_client(sync_client=True) as client:
         (run,) = client.read_flow_runs(flow_run_filter=wanted)
     assert run.state.is_cancelled()
-
-
-def test_other_packages_than_the_revision_pins_are_refused(tmp_path: Path) -> None:
-    check_environment(FLOWS.parent / "requirements.lock")
-    lock = tmp_path / "requirements.lock"
-    lock.write_text("dvc==3.0.0 \\\n    --hash=sha256:0\nno-such-package==1 ; sys_platform == 'none'\n")
-    with pytest.raises(ChildError, match=r"pins: dvc 3\.\S+, not ==3\.0\.0\. On the worker: check the revision out"):
-        check_environment(lock)
 
 
 def test_workers_are_told_no_password(other: Path) -> None:

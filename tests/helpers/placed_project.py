@@ -15,20 +15,30 @@ from flow_project import FLOWS, Project, call
 from prefect import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 
-# `first` is placed on the pool `near`, `second` runs here, and `third` is on `near` too, where it is held.
-STAGES = """
+REPORT = "artifacts/checks/validation.json"
+VERDICT = '{"success": true}'
+# `validate` is placed on the pool `near`, `split` runs here, and `train` is on `near` too, where it is held.
+STAGES = f"""
 stages:
-  first: {cmd: python hand_on.py raw first, deps: [raw, hand_on.py], outs: [first]}
-  second: {cmd: python hand_on.py first second, deps: [first, hand_on.py], outs: [second, loose: {cache: false}]}
-  third: {cmd: python held.py second third, deps: [second, loose, held.py], outs: [third]}
+  validate: {{cmd: python validate.py, deps: [raw, validate.py], outs: [valid, {REPORT}]}}
+  split: {{cmd: python split.py, deps: [valid, split.py], outs: [split, loose: {{cache: false}}]}}
+  train: {{cmd: python held.py split model, deps: [split, loose, held.py], outs: [model]}}
 """
-HAND_ON = """
-import os, shutil, sys
-source, target = sys.argv[1:]
-print("handed on in", os.getcwd())
-shutil.copy(source, target)
-if target == "second":
-    open("loose", "w").write("loose")
+VALIDATE = f"""
+import os, pathlib, shutil, sys
+print("validated in", os.getcwd())
+report = pathlib.Path("{REPORT}")
+report.parent.mkdir(parents=True)
+report.write_text(os.environ.get("VERDICT", '{VERDICT}'))
+if "VERDICT" in os.environ:
+    sys.exit("error: too many rows went to quarantine")
+shutil.copy("raw", "valid")
+"""
+SPLIT = """
+import os, shutil
+print("split in", os.getcwd())
+shutil.copy("valid", "split")
+open("loose", "w").write("loose")
 """
 HELD = """
 import os, shutil, sys, time
@@ -38,7 +48,7 @@ if hold := os.environ.get("HOLD"):
     time.sleep(600)
 shutil.copy(*sys.argv[1:])
 """
-PLACEMENT = "placement: {first: near, third: POOL}\nplaced: {worker_seconds: 600}\n"
+PLACEMENT = "placement: {validate: near, train: POOL}\nplaced: {worker_seconds: 600}\n"
 RAW = "raw"
 RAW_MD5 = md5(RAW.encode(), usedforsecurity=False).hexdigest()
 RAW_DVC = f"outs:\n- md5: {RAW_MD5}\n  size: {len(RAW)}\n  hash: md5\n  path: raw\n"
@@ -105,14 +115,14 @@ def commit(root: Path) -> None:
 
 def new_project(project: Project, remotes: Path) -> Path:
     """Committed, with a Git remote and a DVC remote in directories of their own."""
-    root = project(STAGES, hand_on=HAND_ON, held=HELD)
+    root = project(STAGES, validate=VALIDATE, split=SPLIT, held=HELD)
     cached = root / ".dvc/cache/files/md5" / RAW_MD5[:2] / RAW_MD5[2:]
     cached.parent.mkdir(parents=True)
     for path, text in ((root / "raw", RAW), (cached, RAW), (root / "raw.dvc", RAW_DVC)):
         path.write_text(text)
     (root / "params.yaml").write_text(PLACEMENT.replace("POOL", "near"))
     (root / ".dvc/config").write_text(f"{DVC_CONFIG}{remotes / 'dvc'}\n")
-    (root / ".gitignore").write_text("/raw\n/first\n/second\n/third\n/artifacts\n")
+    (root / ".gitignore").write_text("/raw\n/valid\n/split\n/model\n/artifacts\n")
     call("git", "init", "--quiet", "--bare", str(remotes / "git"), cwd=root)
     call("git", "remote", "add", "origin", str(remotes / "git"), cwd=root)
     commit(root)

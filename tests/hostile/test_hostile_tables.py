@@ -203,7 +203,7 @@ def opened(pages: list[Path]) -> Iterator[str]:
 
 
 def test_the_verdict_is_json_whatever_the_files_hold(validated: Workspace) -> None:
-    verdict = json.loads((validated.reports / "validation.json").read_text(encoding="utf-8"))
+    verdict = json.loads(validated.validation_report.read_text(encoding="utf-8"))
     assert {name: table["quarantined"] for name, table in verdict["tables"].items()} == {
         "interactions": 1,
         "users": 1,

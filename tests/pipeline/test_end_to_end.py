@@ -30,8 +30,9 @@ def lock(root: Path) -> dict[str, dict[str, str]]:
 
 
 def test_every_stage_leaves_its_outputs(finished: Path) -> None:
-    for path in ("reports/index.html", "reports/comparison.md", "reports/metrics.json", "reports/validation.json"):
-        assert (finished / path).stat().st_size > 0
+    for path in ("index.html", "comparison.md", "metrics.json", "validation.json", "split.json"):
+        assert (finished / "reports" / path).stat().st_size > 0
+    assert {"reports/validation.json", "reports/split.json"} < set(call("git", "ls-files", cwd=finished).split())
     for model in MODELS:
         assert (finished / f"models/{model}/saved_model/saved_model.pb").exists()
         assert (finished / f"artifacts/cost/train_{model}.json").exists()

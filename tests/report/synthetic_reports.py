@@ -131,7 +131,7 @@ def write_reports(root: Path, events: pd.DataFrame, items: pd.DataFrame) -> None
             },
             "messages": [],
         },
-        root / "reports/validation.json",
+        root / "artifacts/checks/validation.json",
     )
     warm = events[~events.is_new]
     write_json(
@@ -155,7 +155,7 @@ def write_reports(root: Path, events: pd.DataFrame, items: pd.DataFrame) -> None
             },
             "success": True,
         },
-        root / "reports/split.json",
+        root / "artifacts/checks/split.json",
     )
     write_json(
         {

@@ -56,6 +56,11 @@ def test_three_reports_are_written_and_nothing_half_written_is_left(workspace: W
     assert list(workspace.reports.glob(".*")) == []
 
 
+def test_the_reports_of_validation_and_split_are_published_byte_for_byte(workspace: Workspace):
+    for report in (workspace.validation_report, workspace.split_report):
+        assert (workspace.reports / report.name).read_bytes() == report.read_bytes()
+
+
 def test_ndcg_can_be_recomputed_from_the_split_and_the_lists(workspace: Workspace, metrics: dict[str, Any]):
     truth = pd.read_parquet(workspace.split / "test.parquet").groupby("user_id").item_id.agg(set)
     for model in MODELS:
@@ -131,7 +136,7 @@ def test_costs_and_data_dvc_may_be_absent(copy: Workspace, params: Params):
     [
         "artifacts/evaluation/mf/users.parquet",
         "models/softmax/training.json",
-        "reports/split.json",
+        "artifacts/checks/split.json",
         "artifacts/split/vocabulary/items.parquet",
         "artifacts/variants/depth/variants.json",
         "artifacts/variants/folding/users.parquet",
@@ -148,7 +153,7 @@ def test_a_missing_input_is_named_with_the_way_out(copy: Workspace, params: Para
         compare.run(params, copy)
 
 
-@pytest.mark.parametrize("name", ["artifacts/evaluation/mf/users.parquet", "reports/split.json"])
+@pytest.mark.parametrize("name", ["artifacts/evaluation/mf/users.parquet", "artifacts/checks/split.json"])
 def test_an_unreadable_input_is_named_with_the_way_out(copy: Workspace, params: Params, name: str):
     (copy.root / name).write_bytes(b"\x00{ not a table")
     with pytest.raises(BakeoffError, match=rf"{name} can't be read.*dvc repro"):

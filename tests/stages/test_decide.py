@@ -11,6 +11,7 @@ import small_split
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
 from bakeoff.stages import decide, evaluate, promote, rollback, train_ease, train_mf, train_popularity
+from bakeoff.stages.files import write_json
 from bakeoff.workspace import Workspace
 
 SMALL = small_split.PARAMS.model_dump()
@@ -32,6 +33,9 @@ def served(tmp_path_factory):
     for stage in (train_popularity, train_ease, train_mf):
         stage.run(PARAMS, workspace)
     evaluate.run(PARAMS, workspace, "mf")
+    # The data have been validated anew since they were compared.
+    for report, rows in ((workspace.validation_report, 1234), (workspace.reports / "validation.json", 5)):
+        write_json(report, {"tables": {"interactions": {"rows": rows}}})
     repo.commit(workspace)
     promote.run(PARAMS, workspace, "ease", despite="there must be something")
     return workspace
@@ -76,13 +80,14 @@ def test_both_sides_are_told_apart_by_model_version_and_bytes(once):
     workspace, found = once
     assert found["challenger"]["model"] == "mf"
     assert found["challenger"]["md5"] == repo.md5(workspace, "mf")
+    assert found["challenger"]["rows"] == 1234
     assert found["champion"] == {
         "model": "ease",
         "md5": repo.md5(workspace, "ease"),
         "version": "v1.0.0",
         "commit": repo.git(workspace.root, "rev-parse", "HEAD"),
         "data_md5": None,
-        "rows": None,
+        "rows": 5,
     }
     assert found["left_out"] == {"warm_users": 0, "new_users": 0}
     assert "p95_seconds" not in rails(found)

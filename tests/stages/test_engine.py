@@ -104,7 +104,7 @@ def test_rows_that_are_judged_in_pieces_have_the_same_verdict(tmp_path, monkeypa
         features = {"user_features": {"age": "dense"}}
         validate.run(parse_params({"data": features, "validation": {"max_quarantine_share": 0.9}}), workspace)
         tables = sorted(workspace.root.rglob("*.parquet"))
-        found.append([(workspace.reports / "validation.json").read_bytes(), *map(pq.read_table, tables)])
+        found.append([workspace.validation_report.read_bytes(), *map(pq.read_table, tables)])
     assert found[0] == found[1]
 
 

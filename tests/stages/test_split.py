@@ -74,12 +74,12 @@ def read(workspace, name):
 
 
 def report(workspace):
-    return json.loads((workspace.reports / "split.json").read_text())
+    return json.loads(workspace.split_report.read_text())
 
 
 def digests(workspace):
     written = [path for path in sorted(workspace.split.rglob("*")) if path.is_file()]
-    written.append(workspace.reports / "split.json")
+    written.append(workspace.split_report)
     return {str(path.relative_to(workspace.root)): sha256(path.read_bytes()).hexdigest() for path in written}
 
 
@@ -156,7 +156,9 @@ def test_the_same_events_in_another_order_give_the_same_bytes(workspace, tmp_pat
     write(other, {name: {c: v[::-1] for c, v in table.items()} for name, table in tables().items()})
     split.run(params(), other)
     assert digests(workspace) == digests(other)
-    assert {name.removeprefix("artifacts/split/") for name in digests(workspace)} == FILES | {"reports/split.json"}
+    assert {name.removeprefix("artifacts/split/") for name in digests(workspace)} == FILES | {
+        "artifacts/checks/split.json"
+    }
 
 
 def test_another_seed_gives_another_split(workspace):
@@ -233,7 +235,8 @@ def test_a_predefined_split_says_that_it_holds_nobody_out(workspace):
 
 @pytest.mark.usefixtures("broken")
 def test_a_broken_promise_is_reported_and_its_split_is_not_left(workspace):
-    with pytest.raises(BakeoffError, match=r"No pair lies in two parts\. Not so 1 times, as in: user '1', item '2'"):
+    message = r"\(artifacts/checks/split\.json has .*\):\n  No pair .* Not so 1 times, as in: user '1', item '2'"
+    with pytest.raises(BakeoffError, match=message):
         split.run(params(), workspace)
     assert report(workspace)["success"] is False
     assert report(workspace)["promises"] == [
@@ -248,7 +251,7 @@ def test_a_run_replaces_the_former_split_as_a_whole(workspace):
     (workspace.split.parent / ".split.part").mkdir()
     split.run(params(), workspace)
     assert {str(p.relative_to(workspace.split)) for p in workspace.split.rglob("*") if p.is_file()} == FILES
-    assert sorted(path.name for path in workspace.split.parent.iterdir()) == ["split", "validated"]
+    assert sorted(path.name for path in workspace.split.parent.iterdir()) == ["checks", "split", "validated"]
 
 
 @pytest.mark.parametrize("name", ["interactions", "users", "items"])

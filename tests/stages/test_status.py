@@ -2,6 +2,7 @@ import json
 
 import pytest
 from promotion_repo import commit, decided, git, md5, new_repo, write_models
+from ruamel.yaml import YAML
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
@@ -59,6 +60,19 @@ def test_version_data_and_figures_are_those_of_the_commit_in_production(workspac
     assert "MF (mf)" in out
     assert "[b]first[/b]" in out
     assert "1\N{NARROW NO-BREAK SPACE}234" in out
+
+
+@pytest.mark.parametrize(("compared", "rows"), [("0b37", 1234), ("of older data", None)])
+def test_rows_are_those_of_the_data_in_production_or_not_told(workspace, capsys, compared, rows):
+    lock = YAML(typ="safe").load(workspace.root / "dvc.lock")
+    lock["stages"] |= {
+        "validate": {"outs": [{"path": "artifacts/checks/validation.json", "md5": "0b37"}]},
+        "compare": {"outs": [{"path": "reports/validation.json", "md5": compared}]},
+    }
+    YAML().dump(lock, workspace.root / "dvc.lock")
+    git(workspace.root, "commit", "--quiet", "--all", "--message", "validated")
+    promote.run(Params(), workspace, "mf", despite="it is the first")
+    assert told(workspace, capsys)["production"]["rows"] == rows
 
 
 def test_a_decision_is_open_then_carried_out_then_outdated(workspace, capsys):

@@ -69,7 +69,7 @@ def rows(workspace, kind, table):
 
 
 def verdict(workspace):
-    return json.loads((workspace.reports / "validation.json").read_text(encoding="utf-8"))
+    return json.loads(workspace.validation_report.read_text(encoding="utf-8"))
 
 
 def quarantined(workspace, table="interactions"):
@@ -266,7 +266,7 @@ def test_too_many_bad_rows_stop_the_stage_after_everything_is_written(workspace)
         "line 8: user_id=1, item_id=1, timestamp=881250960, rating=9",
         "1 × user_id is not among the valid users",
         "artifacts/quarantine/",
-        "reports/validation.json",
+        "artifacts/checks/validation.json",
         "validation.max_quarantine_share",
     ):
         assert part in message
@@ -339,7 +339,7 @@ def test_two_runs_write_the_same_bytes(workspace):
     def outputs():
         run(workspace)
         paths = [*workspace.validated.iterdir(), *workspace.quarantine.iterdir()]
-        paths.append(workspace.reports / "validation.json")
+        paths.append(workspace.validation_report)
         return {path.relative_to(workspace.root): path.read_bytes() for path in paths}
 
     first = outputs()
@@ -354,9 +354,10 @@ def test_nothing_but_the_outputs_is_left_behind(workspace, docs):
         *(f"data/{table}.csv" for table in validate.TABLES),
         "artifacts/validated",
         "artifacts/quarantine",
-        "reports/validation.json",
+        "artifacts/checks",
         "reports/data_docs",
     }
+    assert list(workspace.checks.iterdir()) == [workspace.validation_report]
 
 
 def test_the_data_docs_name_the_suites(workspace, docs):
@@ -375,7 +376,7 @@ def test_docs_that_cannot_be_built_do_not_fail_the_stage(workspace, monkeypatch,
     run(workspace)
     assert "Data Docs could not be built" in caplog.text
     assert verdict(workspace)["success"] is True
-    assert [path.name for path in workspace.reports.iterdir()] == ["validation.json"]
+    assert list(workspace.reports.iterdir()) == []
 
 
 def test_a_summary_is_printed_and_nothing_else(workspace, capsys, docs):

@@ -17,6 +17,9 @@ from bakeoff.report.provenance import read_data_hash
 
 LOCK = "dvc.lock"
 VALIDATION = "reports/validation.json"
+"""The verdict of a commit's last comparison."""
+VALIDATED = "artifacts/checks/validation.json"
+"""The verdict of its last validation, of which Git has the hash alone."""
 
 
 def text_at(root: Path, commit: str, path: str) -> str | None:
@@ -54,8 +57,14 @@ def model_md5_at(root: Path, place: tuple[str, str]) -> str | None:
 
 
 def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
-    """MD5 of the data of a commit and its number of interactions; None where it does not say."""
-    return read_data_hash(text_at(root, commit, "data.dvc") or ""), num_rows(json_at(root, commit, VALIDATION))
+    """MD5 of the data of a commit and its number of interactions; None where it does not say.
+
+    It does not say how many there are where the data were validated anew, and nothing was compared since.
+    """
+    lock = text_at(root, commit, LOCK)
+    is_current = recorded_md5(lock, VALIDATED) in (None, recorded_md5(lock, VALIDATION))
+    rows = num_rows(json_at(root, commit, VALIDATION)) if is_current else None
+    return read_data_hash(text_at(root, commit, "data.dvc") or ""), rows
 
 
 def num_rows(validation: Mapping[str, Any]) -> int | None:

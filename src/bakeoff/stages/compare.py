@@ -1,6 +1,7 @@
 """Stage `compare`: read what every model left, write the report for people, reviews and `dvc metrics`."""
 
 from collections.abc import Sequence
+from shutil import copyfile
 
 from bakeoff.params import Params
 from bakeoff.report import markdown, page
@@ -8,12 +9,14 @@ from bakeoff.report.card_sheet import render_cards
 from bakeoff.report.metrics import metrics
 from bakeoff.report.summary import summarize
 from bakeoff.stages.evidence import read_evidence
-from bakeoff.stages.files import replaced, write_json, write_text
+from bakeoff.stages.files import replaced, write_json, write_text, written
 from bakeoff.workspace import MODELS, Workspace
 
 
 def run(params: Params, workspace: Workspace, models: Sequence[str] = MODELS) -> None:
     """Compare the evaluated models; those that were skipped are named with the reason.
+
+    This stage alone writes what Git keeps, the reports of validation and split too.
 
     Raises:
         BakeoffError: an input is missing or can't be read, or the models can't be compared.
@@ -24,6 +27,14 @@ def run(params: Params, workspace: Workspace, models: Sequence[str] = MODELS) ->
     write_text(workspace.reports / "comparison.md", markdown.render(summary, evidence))
     write_text(workspace.reports / markdown.PICTURE, markdown.picture(summary))
     write_text(workspace.reports / "index.html", page.render(summary, evidence))
+    _publish_checks(workspace)
     with replaced(workspace.reports / "cards") as folder:
         for name, card in render_cards(summary, evidence).items():
             write_text(folder / f"{name}.md", card)
+
+
+def _publish_checks(workspace: Workspace) -> None:
+    """What validation and split found, byte for byte: a commit holds it beside the figures that rest on it."""
+    for report in (workspace.validation_report, workspace.split_report):
+        with written(workspace.reports / report.name) as beside:
+            copyfile(report, beside)

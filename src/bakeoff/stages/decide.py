@@ -23,7 +23,6 @@ from bakeoff.promotion.measuring import Audience, measure
 from bakeoff.registry.events import read_events
 from bakeoff.registry.files import (
     LOCK,
-    VALIDATION,
     data_at,
     directory_md5,
     fetch_model,
@@ -134,7 +133,7 @@ def _in_workspace(workspace: Workspace, model: str) -> tuple[Side, str]:
             f"production: run `dvc repro train_{model}`, or `dvc checkout --force models/{model}`."
         )
     data = read_data_hash(_text(workspace.root / "data.dvc") or "")
-    rows = num_rows(json.loads(_text(workspace.root / VALIDATION) or "{}"))
+    rows = num_rows(json.loads(_text(workspace.validation_report) or "{}"))
     return Side(model, md5, data_md5=data, rows=rows), md5
 
 

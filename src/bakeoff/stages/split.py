@@ -25,12 +25,12 @@ ORDER = ("user_index", "position")
 def run(params: Params, workspace: Workspace) -> None:
     """Split the validated events and check the split.
 
-    Reads artifacts/validated; writes artifacts/split and reports/split.json. Same input and params, same
+    Reads artifacts/validated; writes artifacts/split and artifacts/checks/split.json. Same input and params, same
     bytes; the same rows on each engine.
 
     Raises:
         BakeoffError: the data can't carry the method, a part that later stages need is empty, or the split
-            breaks a promise (reports/split.json is written then, artifacts/split is not).
+            breaks a promise (artifacts/checks/split.json is written then, artifacts/split is not).
     """
     with opened(params.engine) as engine:
         raw = {name: _read(engine, workspace, name) for name in ("interactions", "users", "items")}
@@ -45,8 +45,8 @@ def run(params: Params, workspace: Workspace) -> None:
         encoding = _encoding(params, users, items, engine)
         promises = check_promises(events, method=params.split.method, users=users, items=items, frames=engine.frames)
         report = _report(params, promises, sizes, _dropped(raw, parts, params))
-        write_json(workspace.reports / "split.json", report)
-        _stop_if_broken(promises)
+        write_json(workspace.split_report, report)
+        _stop_if_broken(workspace, promises)
         _write_split(engine, workspace, events, users, items, encoding)
     _print_summary(report)
 
@@ -140,16 +140,16 @@ def _notes(params: Params, dropped: Mapping[str, int]) -> list[str]:
     return notes
 
 
-def _stop_if_broken(promises: list[Promise]) -> None:
+def _stop_if_broken(workspace: Workspace, promises: list[Promise]) -> None:
     broken = [
         f"  {promise.promise}. Not so {promise.unexpected:,} times, as in: {'; '.join(promise.examples)}."
         for promise in promises
         if not promise.success
     ]
     if broken:
+        report = workspace.split_report.relative_to(workspace.root).as_posix()
         raise BakeoffError(
-            "The split breaks what it promises, so it is not used (reports/split.json has all promises):\n"
-            + "\n".join(broken)
+            f"The split breaks what it promises, so it is not used ({report} has all promises):\n" + "\n".join(broken)
         )
 
 

@@ -44,7 +44,7 @@ def run(params: Params, workspace: Workspace) -> None:
             inspector, verdicts = _judge(blocks, params, engine)
         except BakeoffError as error:
             _discard_older(workspace)
-            write_json(_verdict_path(workspace), {"success": False, "tables": {}, "messages": [str(error)]})
+            write_json(workspace.validation_report, {"success": False, "tables": {}, "messages": [str(error)]})
             raise
         _write(params, workspace, verdicts, engine)
         _write_docs(inspector, workspace.reports / "data_docs")
@@ -103,7 +103,7 @@ def _write(params: Params, workspace: Workspace, verdicts: Mapping[str, "Verdict
             file = f"{name}.parquet"
             engine.write(verdict.valid, validated / file, ("row",), verdict.valid_columns, "zstd")
             engine.write(verdict.quarantined, quarantine / file, ("row",), verdict.quarantine_columns, "zstd")
-    write_json(_verdict_path(workspace), as_json(verdicts, params.validation.max_quarantine_share))
+    write_json(workspace.validation_report, as_json(verdicts, params.validation.max_quarantine_share))
 
 
 def _write_docs(inspector: "Inspector", directory: Path) -> None:
@@ -122,7 +122,7 @@ def _stop_if_too_many(params: Params, workspace: Workspace, verdicts: Mapping[st
     if not paragraphs:
         return
     where = workspace.quarantine.relative_to(workspace.root).as_posix()
-    verdict = _verdict_path(workspace).relative_to(workspace.root).as_posix()
+    verdict = workspace.validation_report.relative_to(workspace.root).as_posix()
     raise BakeoffError(
         "too many rows went to quarantine.\n"
         + "\n".join(paragraphs)
@@ -141,10 +141,6 @@ def _show(verdicts: Mapping[str, "Verdict"]) -> None:
         rows, bad = verdict.num_rows, verdict.num_quarantined
         table.add_row(name, f"{rows:,}", f"{rows - bad:,}", f"{bad:,}", f"{verdict.share:.2%}")
     Console().print(table)
-
-
-def _verdict_path(workspace: Workspace) -> Path:
-    return workspace.reports / "validation.json"
 
 
 def _discard_older(workspace: Workspace) -> None:

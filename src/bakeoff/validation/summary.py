@@ -12,7 +12,7 @@ SHOWN_CHARACTERS = 120
 
 
 def as_json(verdicts: Mapping[str, Verdict], max_share: float) -> dict[str, Any]:
-    """The content of reports/validation.json: the same for the same input, of plain values.
+    """The content of validation.json: the same for the same input, of plain values.
 
     Args:
         verdicts: of each table, by name.
