@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from bakeoff.preparation.histories import Histories
 from bakeoff.report.accuracy import Statistics
 from bakeoff.stages import evaluate, split, train_mf, validate
 from bakeoff.stages.engine import Engine, opened
+from bakeoff.stages.observed_pairs import observed_pairs
 from bakeoff.stages.prepared import load_prepared
 from bakeoff.workspace import Workspace
 
@@ -273,8 +275,9 @@ GROUPED = parse_params(
 
 
 @pytest.mark.usefixtures("spark")
-def test_mf_of_mllib_is_a_retriever_as_good_as_our_own_within_the_interval(grouped):
-    mllib = {"mf": GROUPED.mf.model_copy(update={"solver": "mllib"}), "engine": SPARK}
+def test_mf_of_mllib_is_a_retriever_as_good_as_our_own_within_the_interval(grouped, tmp_path):
+    engine = SPARK.model_copy(update={"scratch": str(tmp_path)})
+    mllib = {"mf": GROUPED.mf.model_copy(update={"solver": "mllib"}), "engine": engine}
     found = []
     for params in (GROUPED, GROUPED.model_copy(update=mllib)):
         train_mf.run(params, grouped)
@@ -286,10 +289,13 @@ def test_mf_of_mllib_is_a_retriever_as_good_as_our_own_within_the_interval(group
     assert difference.low <= 0 <= difference.high
     assert difference.high - difference.low < 0.1
     assert min(each.mean() for each in found) > 0.5  # by chance some 0.06
+    assert os.listdir(tmp_path) == []
 
 
-def test_mllib_minimises_what_our_als_does(spark):
+def test_mllib_minimises_what_our_als_does(spark, monkeypatch):
     """λ_u is a multiple of |S_u| (ν = 1, α₀ small), as in MLlib, so that both have the same optimum."""
+    monkeypatch.setattr("bakeoff.stages.observed_pairs.MOST_ROWS", 200)  # parts of the pairs,
+    monkeypatch.setattr("bakeoff.models.mf.mllib._PAIRS_PER_BLOCK", 150)  # and blocks of the loss
     rng = np.random.default_rng(0)
     likes = rng.random((60, 40)) < np.where(np.arange(60)[:, None] % 4 == np.arange(40) % 4, 0.7, 0.05)
     likes[:, 39] = False  # an item that nobody has met
@@ -297,7 +303,8 @@ def test_mllib_minimises_what_our_als_does(spark):
     params = MFParams(
         dim=4, max_epochs=10, unobserved_weight=0.005, regularization=0.02, regularization_exponent=1, init_scale=1.0
     )
-    ours, theirs = ImplicitALS(histories, 40, params, 1), MLlibALS(histories, 40, params, 1, spark.session)
+    pairs = partial(observed_pairs, session=spark.session, scratch=spark.scratch)
+    ours, theirs = ImplicitALS(histories, 40, params, 1), MLlibALS(histories, 40, params, 1, pairs)
     for _ in range(40):
         loss = ours.run_epoch()
     spark.session.sparkContext.setCheckpointDir((spark.scratch / "checkpoints").as_uri())

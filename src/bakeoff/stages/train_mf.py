@@ -7,6 +7,7 @@ from bakeoff.models.mf.trainer import MFTrainer
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Queries
 from bakeoff.spark import spark_session
+from bakeoff.stages.observed_pairs import observed_pairs
 from bakeoff.stages.prepared import Prepared
 from bakeoff.stages.scratch import scratch_directory
 from bakeoff.stages.training import train_contender
@@ -40,7 +41,7 @@ def _run_on_spark(params: Params, workspace: Workspace) -> None:
         session.sparkContext.setCheckpointDir(scratch.resolve().as_uri())
 
         def build_there(prepared: Prepared, queries: Queries, params: Params) -> MFTrainer:
-            factorise = partial(MLlibALS, session=session)
+            factorise = partial(MLlibALS, pairs=partial(observed_pairs, session=session, scratch=scratch))
             return MFTrainer(queries.histories, prepared.num_items, params.mf, params.seed, factorise)
 
         train_contender(params, workspace, "mf", 1, build_there)

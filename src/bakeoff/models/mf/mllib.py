@@ -16,8 +16,10 @@ So item embeddings have the scale that fold-in expects. The two agree where λ_u
 1, α₀ |I| small beside it); elsewhere MLlib regularises rare items and short histories less than ours does.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -27,15 +29,16 @@ from threadpoolctl import ThreadpoolController
 from bakeoff.errors import BakeoffError
 from bakeoff.models.mf.als import ridge
 from bakeoff.models.mf.blocks import Blocks, Matrix
+from bakeoff.models.mf.pairs import pairs_in_blocks
 from bakeoff.params import MFParams
 from bakeoff.preparation.histories import Histories
 
+ObservedPairs = Callable[[Histories], AbstractContextManager[Any]]
+"""Histories → a data frame of Spark, 4.0 or later, with a row per event, for as long as its context is open: `user` and
+`item`, int32 indices."""
 
-class Session(Protocol):
-    """What is used of a Spark session."""
-
-    def createDataFrame(self, data: pa.Table) -> Any:  # noqa: N802 - Spark's name
-        """A data frame of these rows."""
+_PAIRS_PER_BLOCK = 1 << 16
+"""Whose scores are computed at once: 2¹⁶ × d floats of either side, 16 MiB at d = 64."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Mapping:
 class MLlibALS:
     """The attributes and the part of ImplicitALS, of one whole fit: MLlib shows nothing between its iterations."""
 
-    def __init__(self, histories: Histories, num_items: int, params: MFParams, seed: int, session: Session) -> None:
+    def __init__(self, histories: Histories, num_items: int, params: MFParams, seed: int, pairs: ObservedPairs) -> None:
         """Map the parameters; nothing is trained yet.
 
         Args:
@@ -90,9 +93,9 @@ class MLlibALS:
             num_items: of the catalogue.
             params: of MF; max_epochs are MLlib's iterations. init_scale, solver and cg_steps have no part in it.
             seed: of the initial embeddings.
-            session: of Spark, 4.0 or later. One int32 pair per event passes through this process.
+            pairs: how the events come to Spark.
         """
-        self._histories, self._params, self._seed, self._session = histories, params, seed, session
+        self._histories, self._params, self._seed, self._pairs = histories, params, seed, pairs
         self._mapping = Mapping.of(histories, num_items, params)
         self.user_embeddings = np.zeros((len(histories), params.dim), np.float32)
         self.item_embeddings = np.zeros((num_items, params.dim), np.float32)
@@ -102,6 +105,7 @@ class MLlibALS:
         """Run max_epochs iterations from the start; loss L per observed pair, as of ImplicitALS."""
         # Imported here: Spark is an extra that only this solver needs.
         from pyspark.ml.recommendation import ALS
+        from pyspark.sql.functions import lit
 
         als = ALS(
             rank=self._params.dim,
@@ -116,9 +120,11 @@ class MLlibALS:
             intermediateStorageLevel="MEMORY_AND_DISK",
             finalStorageLevel="MEMORY_AND_DISK",
         )
-        model = als.fit(self._session.createDataFrame(_pairs(self._histories)))
-        self._fill(self.user_embeddings, model.userFactors, self._mapping.user_scale)
-        self._fill(self.item_embeddings, model.itemFactors, self._mapping.item_scale)
+        # Factors are taken within: where an executor is lost, Spark makes its share again, from the pairs on.
+        with self._pairs(self._histories) as pairs:
+            model = als.fit(pairs.withColumn("observed", lit(1.0)))
+            self._fill(self.user_embeddings, model.userFactors, self._mapping.user_scale)
+            self._fill(self.item_embeddings, model.itemFactors, self._mapping.item_scale)
         with Blocks.running(ThreadpoolController()) as blocks:
             self.item_spectrum, basis = blocks.eigenbasis(self.item_embeddings)
             blocks.rotate(self.item_embeddings, basis)
@@ -135,31 +141,18 @@ class MLlibALS:
 
     def _loss(self) -> float:
         """L per observed pair, pairs in blocks."""
-        users, params = np.repeat(np.arange(len(self._histories)), self._histories.lengths), self._params
-        x, y, items = self.user_embeddings, self.item_embeddings, self._histories.items
+        x, y, params = self.user_embeddings, self.item_embeddings, self._params
         observed = 0.0
-        for start in range(0, len(items), _PAIRS_PER_BLOCK):
-            block = slice(start, start + _PAIRS_PER_BLOCK)
-            scores = np.einsum("nd,nd->n", x[users[block]], y[items[block]])
+        for users, items in pairs_in_blocks(self._histories, _PAIRS_PER_BLOCK):
+            scores = np.einsum("nd,nd->n", x[users], y[items])
             observed += float(((scores - 1) ** 2).sum(dtype=np.float64))
         everywhere = float(((x.T @ x) * np.diag(self.item_spectrum)).sum())
         norms = ridge(self._histories.lengths, len(y), params) @ np.einsum("nd,nd->n", x, x)
         norms += ridge(self._histories.item_counts(len(y)), len(x), params) @ np.einsum("nd,nd->n", y, y)
-        return float((observed + params.unobserved_weight * everywhere + norms) / max(len(items), 1))
+        return float((observed + params.unobserved_weight * everywhere + norms) / max(len(self._histories.items), 1))
 
 
 def _multiple(frequencies: NDArray[np.integer], other_size: int, params: MFParams) -> float:
     """ρ: what the rows' numbers of pairs, not all 0, are multiplied with to come nearest to their λ."""
     pairs = frequencies.astype(np.float64)
     return float(ridge(frequencies, other_size, params) @ pairs / (pairs @ pairs))
-
-
-_PAIRS_PER_BLOCK = 1 << 20
-"""Whose scores are computed at once: 2²⁰ × d floats of either side."""
-
-
-def _pairs(histories: Histories) -> pa.Table:
-    """user, item (int32 indices) and observed (1), a row per pair."""
-    users: NDArray[np.int32] = np.repeat(np.arange(len(histories), dtype=np.int32), histories.lengths)
-    observed = np.ones(len(users), np.float32)
-    return pa.table({"user": users, "item": histories.items.astype(np.int32), "observed": observed})
