@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dirty_rows import BAD_EVENTS, BAD_ITEMS, BAD_USERS, FEATURES_OF_ALL, files_of_all
 from movielens import movielens_100k
 
 from bakeoff.datasets.tables import csv_blocks
@@ -176,50 +177,26 @@ def test_what_is_wrong_with_a_model_is_told_as_it_is_on_an_executor(trained, tmp
     assert not broken.evaluation("mf").exists()
 
 
-DIRTY = {
-    "users": ["user_id,age,job", "1,24,M", "2,,F", "007,53,", 'a"b,23,M', ",30,M", "9,young,M", "1,30,M"],
-    "items": [
-        "item_id,title,year,genres",
-        "1,Toy,1995,A|B",
-        "02,,,",
-        "x y,Eye,1995,A",
-        "3,Soon,next year,",
-        "1,Twice,,",
-    ],
-    "interactions": [
-        "user_id,item_id,timestamp,rating",
-        *(f"{user},{item},88125094{second},3" for second, user in enumerate(["1", "2", "007"]) for item in ("1", "02")),
-        "1,1,881250940,3",
-        "1,1,881250940,9",
-        "2,x y,881250961,good",
-        ",1,x,9",
-        "7,1,881250960,3",
-        " 1,1,881250960,3",
-        "1,  ,881250960,3",
-        "9,3,881250960,3",
-        "1" * 257 + ",1,881250960,3",
-        "1,1,1998-01-01,3",
-        "1,1,4102444800,",
-    ],
-}
-
-
 @pytest.mark.usefixtures("spark")
 def test_validation_gives_the_same_rows_quarantine_and_verdict(tmp_path, monkeypatch):
     monkeypatch.setattr(validate, "_write_docs", lambda *_: None)
+    params = parse_params({"data": FEATURES_OF_ALL, "validation": {"max_quarantine_share": 0.9}})
     for engine in (EngineParams(), SPARK):
         workspace = Workspace(tmp_path / engine.name)
         workspace.data.mkdir(parents=True)
-        for name, lines in DIRTY.items():
-            (workspace.data / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        params = parse_params({"data": DATA, "validation": {"max_quarantine_share": 0.9}})
+        for name, content in files_of_all().items():
+            (workspace.data / f"{name}.csv").write_bytes(content)
         validate.run(params.model_copy(update={"engine": engine}), workspace)
     ours, theirs = (Workspace(tmp_path / name) for name in ("duckdb", "spark"))
     assert files(theirs.validated) == files(ours.validated)
     assert files(theirs.quarantine) == files(ours.quarantine)
     verdicts = [workspace.validation_report.read_bytes() for workspace in (ours, theirs)]
     assert verdicts[0] == verdicts[1]
-    assert len(files(ours.quarantine)["interactions.parquet"]) == 12 - 1
+    assert {name: table.num_rows for name, table in files(ours.quarantine).items()} == {
+        "users.parquet": len(BAD_USERS) + 1,
+        "items.parquet": len(BAD_ITEMS) + 1,
+        "interactions.parquet": len(BAD_EVENTS) + 2,
+    }
 
 
 @pytest.mark.usefixtures("spark")

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from chromium import chromium
-from hostile_texts import FEATURE, MARKUP, SHELL
+from hostile_texts import FEATURE, IDS, MARKUP, NAMES, SHELL
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -103,10 +103,6 @@ def test_every_row_is_valid_or_in_quarantine_with_its_reason(inspector, rows) ->
         kept = lines.pop(bad["row"])
         assert (kept["user_id"], kept["age"], kept["reason"]) == (bad["user_id"], bad["age"], bad["reason_in_file"])
     assert [row["user_id"] for row in lines.values()] == valid
-
-
-NAMES = ["reason", "reason_in_file", "row", "Reason", "index", FEATURE]
-IDS = [MARKUP[:240], SHELL, "=cmd|' /C calc'!A0", "$PARAMETER", "{0}", "__proto__"]
 
 
 @pytest.fixture(scope="module")

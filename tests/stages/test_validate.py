@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from dirty_rows import BAD_EVENTS, BAD_ITEMS, BAD_USERS, EVENTS, FEATURES, ITEMS, USERS
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet as pq
 
@@ -12,23 +13,6 @@ from bakeoff.errors import BakeoffError
 from bakeoff.params import parse_params
 from bakeoff.stages import validate
 from bakeoff.workspace import Workspace
-
-USERS = ["user_id,age,gender", "1,24,M", "2,,F", "007,53,", '"a ""b"", c",23,M', "é 中,30,F"]
-ITEMS = [
-    "item_id,title,year,genres",
-    "1,Toy Story,1995,Animation|Comedy",
-    "02,,,",
-    "x y,GoldenEye,1995,Action",
-]
-EVENTS = [
-    "user_id,item_id,timestamp,rating",
-    "1,1,881250949,3",
-    "1,02,881250950,5",
-    "2,1,881250951,1",
-    "007,02,881250952,4.5",
-    '"a ""b"", c",x y,881250953,2',
-    "é 中,1,881250954,3",
-]
 
 
 @pytest.fixture
@@ -57,11 +41,7 @@ def put(root, table, lines):
 
 
 def run(workspace, **validation):
-    features = {
-        "user_features": {"age": "dense", "gender": "categorical"},
-        "item_features": {"year": "dense", "genres": "tags"},
-    }
-    validate.run(parse_params({"data": features, "validation": {"max_quarantine_share": 0.99} | validation}), workspace)
+    validate.run(parse_params({"data": FEATURES, "validation": {"max_quarantine_share": 0.99} | validation}), workspace)
 
 
 def rows(workspace, kind, table):
@@ -115,29 +95,6 @@ def test_a_clean_quarantine_is_empty_but_has_its_columns(workspace):
     }
 
 
-BAD_EVENTS = {
-    "1,1,881250949,3": "same user, item and timestamp as an event before (the first one is kept)",
-    "1,1,881250960,0.5": "rating is off the scale from 1 to 5",
-    "1,1,881250960,6": "rating is off the scale from 1 to 5",
-    "1,1,881250960,good": "rating is not a number",
-    "1,1,881250960,nan": "rating is not a number",
-    "1,1,881250960,": "rating is not a number",
-    "7,1,881250960,3": "user_id is not among the valid users",
-    " 1,1,881250960,3": "user_id is not among the valid users",
-    "1,2,881250960,3": "item_id is not among the valid items",
-    "1,1,631151999,3": "timestamp is not between 1990-01-01 and 2100-01-01",
-    "1,1,4102444800,3": "timestamp is not between 1990-01-01 and 2100-01-01",
-    "1,1,1998-01-01,3": "timestamp is not a whole number of seconds",
-    "1,1,881250960.5,3": "timestamp is not a whole number of seconds",
-    "1,1,99999999999999999999,3": "timestamp is not a whole number of seconds",
-    "1,1,,3": "timestamp is not a whole number of seconds",
-    ",1,881250960,3": "user_id is empty",
-    "1,  ,881250960,3": "item_id is empty",
-    "1" * 257 + ",1,881250960,3": ("user_id is longer than 256 characters; user_id is not among the valid users"),
-    ",1,x,9": ("user_id is empty; timestamp is not a whole number of seconds; rating is off the scale from 1 to 5"),
-}
-
-
 def test_every_bad_event_goes_to_quarantine_with_its_line_and_reason(workspace):
     put(workspace.root, "interactions", [*EVENTS, *BAD_EVENTS])
     run(workspace)
@@ -171,14 +128,6 @@ def test_a_broken_row_does_not_take_a_sound_copy_along(workspace):
     assert quarantined(workspace) == {2: "rating is off the scale from 1 to 5"}
 
 
-BAD_USERS = {
-    "1,30,M": "user_id occurred before (the first row is kept)",
-    ",30,M": "user_id is empty",
-    "9,young,M": "age is not a number",
-    "8,inf,M": "age is not a number",
-}
-
-
 def test_every_bad_user_goes_to_quarantine_and_the_first_of_two_is_kept(workspace):
     put(workspace.root, "users", [*USERS, *BAD_USERS])
     run(workspace)
@@ -189,12 +138,9 @@ def test_every_bad_user_goes_to_quarantine_and_the_first_of_two_is_kept(workspac
 
 
 def test_a_bad_item_goes_to_quarantine(workspace):
-    put(workspace.root, "items", [*ITEMS, "1,Again,1999,", "3,Soon,next year,"])
+    put(workspace.root, "items", [*ITEMS, *BAD_ITEMS])
     run(workspace)
-    assert quarantined(workspace, "items") == {
-        5: "item_id occurred before (the first row is kept)",
-        6: "year is not a number",
-    }
+    assert quarantined(workspace, "items") == dict(zip((5, 6), BAD_ITEMS.values(), strict=True))
 
 
 def test_events_of_a_user_in_quarantine_are_of_an_unknown_user(workspace):

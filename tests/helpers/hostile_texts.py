@@ -10,3 +10,7 @@ MARKUP = (
 """Ends strings, attributes, elements, comments, code, tables and lines of every language that a page is made of."""
 FEATURE = 'image\\", "image": "http://evil.example/f```</script><img src=x onerror=window.hacked=1>'
 """The same as the name of a feature, which holds no control characters."""
+IDS = [MARKUP[:240], SHELL, "=cmd|' /C calc'!A0", "$PARAMETER", "{0}", "__proto__"]
+"""Of users and items: hostile, but sound."""
+NAMES = ["reason", "reason_in_file", "row", "Reason", "index", FEATURE]
+"""Of columns: those that validation has itself, and hostile ones."""
