@@ -19,7 +19,7 @@ CACHE = Path(".dvc/cache/files")
 RUNS = Path(".dvc/cache/runs")
 """What DVC notes of runs, by which their results are found cached."""
 FAILED = Path(".dvc/tmp/failed")
-"""Below the worker's directory, the last clone of each stage that failed: a person may look at what it wrote."""
+"""Below the worker's directory, the clones in which a stage failed last: a person may look at what it wrote."""
 UNSENT = Path(".dvc/tmp/unsent")
 """Below the worker's directory, the notes of runs whose results the remote has not got yet."""
 GIT_SECONDS = 1800.0
@@ -89,9 +89,9 @@ def keep_failed(root: Path, stage: str) -> Path:
     return root.rename(kept)
 
 
-def forget_failed(root: Path, stage: str) -> None:
-    """Remove what earlier runs of a stage left that failed."""
-    for kept in (_home(root) / FAILED / stage).glob("*"):
+def forget_failed(home: Path, stage: str) -> None:
+    """Remove what runs of a stage left in a worker's directory that failed."""
+    for kept in (home / FAILED / stage).glob("*"):
         shutil.rmtree(kept, ignore_errors=True)
 
 

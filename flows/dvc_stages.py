@@ -201,10 +201,15 @@ def take_from_cache(stage: str, workspace: Path, *, log: Log, timeout: float, st
     return outcome
 
 
+def found_no_room(error: ChildError) -> bool:
+    """Whether a process failed for want of room on a disk."""
+    return any(map(_FULL.search, error.tail))
+
+
 def _explained(error: ChildError, workspace: Path) -> str:
     """The reason of a failure, with what a person can do where DVC does not say it."""
     said = "\n".join(error.tail)
-    if _FULL.search(said):
+    if found_no_room(error):
         return (
             f"{error.reason}: the disk is full. Make room for {workspace.resolve()} and DVC's cache (`dvc cache dir` "
             "says where that is) and run again: stages that are done are not repeated"

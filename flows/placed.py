@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 
 from child import ChildError, Log, run_child
 from clones import clone, forget_failed, forget_sent, has_unsent, keep_failed, keep_unsent
-from dvc_stages import DVC, RUNNING, run_stage
+from dvc_stages import DVC, RUNNING, found_no_room, run_stage
 from failed_checks import send_checks
 from placed_run import FLOW, HEARTBEAT_SECONDS, START, greeting
 from shipment import explained
@@ -51,6 +51,7 @@ def placed(
     """
     log = get_run_logger().info
     log(f"{greeting(stage, revision)}{node()}.")
+    forget_failed(Path(), stage)
     try:
         with clone(Path(), str(flow_run.id), repository, ref, revision, files, log) as root:
             check_environment(root / LOCK)
@@ -65,7 +66,7 @@ def placed(
 def run_here(stage: str, root: Path, log: Log, timeout: float) -> None:
     """Fetch the stage's inputs, run it, and send what it made, with the note by which others find it cached.
 
-    Of a stage that fails, the reports of its checks are sent, and the clone is kept.
+    Of a stage that fails, the reports of its checks are sent, and the clone is kept where the disk has room.
     """
     # The clone's code goes first: the environment may have the project installed from the worker's own directory.
     variables = {
@@ -80,13 +81,14 @@ def run_here(stage: str, root: Path, log: Log, timeout: float) -> None:
         said.append(line)
         log(line)
 
-    forget_failed(root, stage)
     try:
         run_stage(stage, root, log=watch, timeout=timeout, options=options, variables=variables)
     except ChildError as error:
         if RUNNING.format(stage) in said:
-            send_checks(root)
-            log(f"What {stage} left lies on {node()} in {keep_failed(root, stage)}, until it is placed there again.")
+            send_checks(root, log)
+            if not found_no_room(error):
+                kept = keep_failed(root, stage)
+                log(f"What {stage} left lies on {node()} in {kept}, until it is placed there again.")
             raise
         raise explained(error, "the inputs could not be fetched by the worker from DVC's remote") from None
     push = [*DVC, "push", "--run-cache", stage]

@@ -101,7 +101,7 @@ def run_on(
         watch = _Watch(client, begun.id, pool, patience, log, greeting(stage, shipment.revision))
         state = watch.to_the_end(stop)
         if state.is_failed():
-            take_checks(client, begun.id, workspace)
+            take_checks(client, begun.id, workspace, log)
     if state.is_completed():
         return
     raise ChildError(_reason(state, pool, watch.begun), watch.tail)

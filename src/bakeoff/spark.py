@@ -66,6 +66,8 @@ def _started(params: EngineParams, scratch: Path) -> "SparkSession":
 
     builder = SparkSession.builder.master(params.master).appName("bakeoff")
     own = {"spark.local.dir": str(scratch), "spark.pyspark.python": sys.executable}
+    if path := os.environ.get("PYTHONPATH"):
+        own["spark.executorEnv.PYTHONPATH"] = path  # executors run the code that this process runs
     for name, value in ({**own, **SETTINGS} | params.conf).items():
         builder = builder.config(name, _text(value))
     try:

@@ -14,6 +14,7 @@ from flow_project import FLOWS, Project, call
 from placed_project import RAW, RAW_MD5, REPORT, new_project
 from prefect import flow
 
+import failed_checks
 import placed_run
 from child import ChildError
 from clones import CACHE, CHECKPOINTS, FAILED, UNSENT, clone, forget_failed, has_unsent
@@ -95,9 +96,33 @@ def test_what_failed_checks_found_is_here_and_all_that_the_stage_left_stays_ther
     (kept,) = (machine.home / FAILED / "validate").iterdir()
     assert (kept / REPORT).read_text() == '{"success": false}'
     assert error.value.tail[-1] == f"What validate left lies on {node()} in {kept}, until it is placed there again."
-    with machine.clone() as root:
-        forget_failed(root, "validate")
+    forget_failed(machine.home, "validate")
     assert not kept.exists()
+
+
+def test_reports_that_do_not_arrive_are_told_beside_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise OSError("the server is gone")
+
+    monkeypatch.setattr(failed_checks, "create_table_artifact", gone)
+    report = tmp_path / REPORT
+    report.parent.mkdir(parents=True)
+    report.write_text("{}")
+    said: list[str] = []
+    failed_checks.send_checks(tmp_path, said.append)
+    asked: Any = SimpleNamespace(read_artifacts=gone)
+    failed_checks.take_checks(asked, uuid4(), tmp_path, said.append)
+    what = ("could not be sent", "could not be brought here")
+    assert said == [f"What its checks found {each}: the server is gone" for each in what]
+
+
+def test_nothing_is_kept_of_a_stage_that_filled_the_disk(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERDICT", "{}")
+    monkeypatch.setenv("ERROR", "OSError: [Errno 28] No space left on device")
+    monkeypatch.setattr(failed_checks, "create_table_artifact", lambda *_, **__: None)
+    with pytest.raises(ChildError, match="the disk is full"):
+        machine.validate()
+    assert not (machine.home / FAILED).exists()
 
 
 def test_other_packages_than_the_revision_pins_are_refused(tmp_path: Path) -> None:

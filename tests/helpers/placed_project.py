@@ -31,7 +31,7 @@ report = pathlib.Path("{REPORT}")
 report.parent.mkdir(parents=True)
 report.write_text(os.environ.get("VERDICT", '{VERDICT}'))
 if "VERDICT" in os.environ:
-    sys.exit("error: too many rows went to quarantine")
+    sys.exit(os.environ.get("ERROR", "error: too many rows went to quarantine"))
 shutil.copy("raw", "valid")
 """
 SPLIT = """

@@ -269,7 +269,7 @@ def test_paper_shows_light_colours_and_no_navigation(browser: Browser, report: P
 
 @pytest.fixture(scope="module")
 def sheets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The small pages beside the report."""
+    """The pages beside the report."""
     folder = tmp_path_factory.mktemp("sheets")
     before = version("HEAD", {"mf": [0.1, 0.2] * 9}, params={"mf": {"dim": 32}})
     after = version("workspace", {"mf": [0.2, 0.2] * 9}, params={"mf": {"dim": 64}}, split={"sizes": {"train": 9}})

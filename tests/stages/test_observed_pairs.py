@@ -4,18 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.request import url2pathname
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from made_histories import histories
 
 from bakeoff.errors import BakeoffError
-from bakeoff.preparation.histories import Histories, offsets_of
 from bakeoff.stages import observed_pairs as stage
-
-
-def histories(lengths, items):
-    offsets = offsets_of(np.array(lengths, np.int64))
-    return Histories(offsets, np.array(items, np.int32), np.zeros(len(items), np.int64))
 
 
 def parts(folder):

@@ -62,12 +62,12 @@ def test_version_data_and_figures_are_those_of_the_commit_in_production(workspac
     assert "1\N{NARROW NO-BREAK SPACE}234" in out
 
 
-@pytest.mark.parametrize(("compared", "rows"), [("0b37", 1234), ("of older data", None)])
+@pytest.mark.parametrize(("compared", "rows"), [("0123.dir", 1234), ("4567.dir", None)])
 def test_rows_are_those_of_the_data_in_production_or_not_told(workspace, capsys, compared, rows):
     lock = YAML(typ="safe").load(workspace.root / "dvc.lock")
     lock["stages"] |= {
-        "validate": {"outs": [{"path": "artifacts/checks/validation.json", "md5": "0b37"}]},
-        "compare": {"outs": [{"path": "reports/validation.json", "md5": compared}]},
+        "validate": {"deps": [{"path": "data", "md5": "0123.dir"}]},
+        "compare": {"deps": [{"path": "data", "md5": compared}]},
     }
     YAML().dump(lock, workspace.root / "dvc.lock")
     git(workspace.root, "commit", "--quiet", "--all", "--message", "validated")

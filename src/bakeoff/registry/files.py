@@ -17,9 +17,7 @@ from bakeoff.report.provenance import read_data_hash
 
 LOCK = "dvc.lock"
 VALIDATION = "reports/validation.json"
-"""The verdict of a commit's last comparison."""
-VALIDATED = "artifacts/checks/validation.json"
-"""The verdict of its last validation, of which Git has the hash alone."""
+"""The verdict on the data that a commit's last comparison was of."""
 
 
 def text_at(root: Path, commit: str, path: str) -> str | None:
@@ -42,12 +40,12 @@ def recorded_md5(lock: str | None, path: str) -> str | None:
     Raises:
         BakeoffError: it is no dvc.lock.
     """
-    try:
-        content = YAML(typ="safe").load(lock or "{}") or {}
-        outs = [out for stage in content.get("stages", {}).values() for out in stage.get("outs", [])]
-    except (YAMLError, AttributeError) as error:
-        raise BakeoffError(f"{LOCK} can't be read as YAML: {str(error).splitlines()[0]}. Take it from Git.") from None
-    return next((str(out["md5"]) for out in outs if out.get("path") == path and "md5" in out), None)
+    return _md5_of(path, [out for stage in _stages(lock).values() for out in stage.get("outs", [])])
+
+
+def compared_md5(lock: str | None) -> str | None:
+    """Likewise what the data hash to that stage `compare` was last run on."""
+    return _md5_of("data", _stages(lock).get("compare", {}).get("deps", []))
 
 
 def model_md5_at(root: Path, place: tuple[str, str]) -> str | None:
@@ -59,12 +57,11 @@ def model_md5_at(root: Path, place: tuple[str, str]) -> str | None:
 def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
     """MD5 of the data of a commit and its number of interactions; None where it does not say.
 
-    It does not say how many there are where the data were validated anew, and nothing was compared since.
+    It does not say how many there are where other data were compared last.
     """
-    lock = text_at(root, commit, LOCK)
-    is_current = recorded_md5(lock, VALIDATED) in (None, recorded_md5(lock, VALIDATION))
-    rows = num_rows(json_at(root, commit, VALIDATION)) if is_current else None
-    return read_data_hash(text_at(root, commit, "data.dvc") or ""), rows
+    data = read_data_hash(text_at(root, commit, "data.dvc") or "")
+    is_current = compared_md5(text_at(root, commit, LOCK)) in (None, data)
+    return data, num_rows(json_at(root, commit, VALIDATION)) if is_current else None
 
 
 def num_rows(validation: Mapping[str, Any]) -> int | None:
@@ -121,3 +118,15 @@ def _gone(version: Version, why: str) -> BakeoffError:
 def _file_md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _stages(lock: str | None) -> Mapping[str, Mapping[str, Any]]:
+    try:
+        stages: Mapping[str, Mapping[str, Any]] = (YAML(typ="safe").load(lock or "{}") or {}).get("stages", {})
+    except (YAMLError, AttributeError) as error:
+        raise BakeoffError(f"{LOCK} can't be read as YAML: {str(error).splitlines()[0]}. Take it from Git.") from None
+    return stages
+
+
+def _md5_of(path: str, entries: Sequence[Mapping[str, Any]]) -> str | None:
+    return next((str(entry["md5"]) for entry in entries if entry.get("path") == path and "md5" in entry), None)

@@ -9,6 +9,7 @@ from bakeoff.report.figure import Figure
 from bakeoff.report.models import model_noun
 from bakeoff.report.revision_tables import label
 from bakeoff.report.revisions import Change, Revisions, Version
+from bakeoff.report.tables import Table
 
 TERMS = ("interval", "holm")
 
@@ -111,7 +112,8 @@ def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
 
 
 def html(revisions: Revisions) -> str:
-    """The page."""
+    """The page, complete in itself."""
+    accuracy = revision_tables.accuracy_table(revisions)
     return sheets.render(
         "revisions.html.j2",
         [change.model for change in revisions.primary],
@@ -122,9 +124,9 @@ def html(revisions: Revisions) -> str:
         statement=statement(revisions),
         notes=notes(revisions),
         verdicts=verdicts(revisions),
-        figures=_figures(revisions),
+        figures=_figures(revisions, accuracy),
         level=formats.level(revisions.confidence),
-        accuracy=revision_tables.accuracy_table(revisions),
+        accuracy=accuracy,
         others=revision_tables.other_table(revisions),
         lists=revision_tables.list_table(revisions),
         settings=revision_tables.setting_table(revisions, in_both=True),
@@ -153,7 +155,7 @@ def markdown(revisions: Revisions) -> str:
     return markdown_tables.joined([part for part in parts if part])
 
 
-def _figures(revisions: Revisions) -> list[Figure]:
+def _figures(revisions: Revisions, accuracy: Table) -> list[Figure]:
     """The primary metric's differences; none where nothing could be paired."""
     spec = revision_tables.chart(revisions)
     if spec is None:
@@ -165,7 +167,7 @@ def _figures(revisions: Revisions) -> list[Figure]:
             alt="Interval chart: a row per model with the mean difference and its interval beside a line at zero.",
             sentence=f"{headline(revisions)}. An interval that holds 0 is no evidence of a change.",
             spec=spec,
-            table=revision_tables.accuracy_table(revisions),
+            table=accuracy,
             open=True,
         )
     ]

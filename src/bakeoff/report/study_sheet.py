@@ -35,7 +35,7 @@ SMALLEST = 1e-6
 
 
 def html(shown: Study) -> str:
-    """The page."""
+    """The page, complete in itself."""
     return sheets.render(
         "study.html.j2",
         [MF, SOFTMAX],
@@ -69,7 +69,7 @@ def _of_training(shown: Study) -> list[Figure]:
             "lift",
             f"Popularity lift of lists of {shown.cutoff}",
             study_sentences.lift(shown),
-            _marks(_frame(shown.everyone, lambda row: row.lift), "popularity lift", form="%"),
+            _marks(_frame(shown.everyone, lambda row: row.lift), "popularity lift", form="%", exact="+.1%"),
             _list_table(shown),
             beside=bool(shown.beside),
         ),
@@ -85,7 +85,7 @@ def _of_training(shown: Study) -> list[Figure]:
             "steps",
             "Time of a training step",
             study_sentences.steps(shown),
-            _marks(_frame(shown.trained, lambda row: 1000 * row.step_seconds), "milliseconds"),
+            _marks(_frame(shown.trained, lambda row: 1000 * row.step_seconds), "milliseconds", exact=".1f"),
             _step_table(shown),
         ),
     ]
@@ -99,9 +99,10 @@ def _of_convergence(shown: Study) -> Figure:
         "Where training against samples ends",
         study_sentences.unbiasedness(shown),
         _marks(
-            _frame(rows, lambda row: max(row.kl, SMALLEST)),
+            _frame(rows, lambda row: row.kl),
             "KL divergence from the true distribution, nats",
             LOGARITHMIC,
+            exact=".2~g",
         ),
         _convergence_table(rows),
         is_open=True,
@@ -128,8 +129,10 @@ def _frame(rows: Sequence[Any], figure: Callable[[Any], float], interval: bool =
     return table.dropna(subset="value")
 
 
-def _marks(table: pd.DataFrame, axis: str, scale: alt.Scale = LINEAR, form: str | None = None) -> Spec:
-    """A row per pool, a mark per series, with its interval where there is one."""
+def _marks(
+    table: pd.DataFrame, axis: str, scale: alt.Scale = LINEAR, form: str | None = None, exact: str = ".4f"
+) -> Spec:
+    """A row per pool, a mark per series, with its interval where there is one; formats of the axis and of a mark."""
     pools, series = present(table.pool), [name for name in LOOKS if name in set(table.series)]
     look = {"domain": series, "range": [LOOKS[name][0] for name in series]}
     shapes = {"domain": series, "range": [LOOKS[name][1] for name in series]}
@@ -141,13 +144,17 @@ def _marks(table: pd.DataFrame, axis: str, scale: alt.Scale = LINEAR, form: str 
         y=alt.Y("pool:N", sort=pools, title=None, scale=alt.Scale(type="point", padding=0.5), axis=rows),
         yOffset=alt.YOffset("offset:Q", scale=None),
         color=alt.Color("series:N", scale=alt.Scale(**look), legend=legend),
-        tooltip=tooltip("pool", "series", **dict.fromkeys(shown, ".4f")),
+        tooltip=tooltip("pool", "series", **dict.fromkeys(shown, exact)),
     )
-    rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=axis, axis=ticks, scale=scale), x2="high:Q")
+    rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("from:Q", title=axis, axis=ticks, scale=scale), x2="to:Q")
     point = base.mark_point(filled=True, opacity=1, size=90).encode(
-        x=alt.X("value:Q", scale=scale), shape=alt.Shape("series:N", scale=alt.Scale(**shapes), legend=legend)
+        x=alt.X("place:Q", scale=scale), shape=alt.Shape("series:N", scale=alt.Scale(**shapes), legend=legend)
     )
+    drawn = table[["value", "low", "high"]]
+    if scale is LOGARITHMIC:
+        drawn = drawn.clip(lower=SMALLEST)
     placed = table.assign(offset=table.series.map(lambda name: LOOKS[name][2]))
+    placed[["place", "from", "to"]] = drawn
     return layered(placed, [rule, point], height=ROW_HEIGHT * len(pools))
 
 

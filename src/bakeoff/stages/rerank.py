@@ -38,8 +38,6 @@ CUTOFF = 10
 
 SPURIOUS = f"spurious@{CUTOFF}"
 
-PerUser = Mapping[str, NDArray[np.float64]]
-
 
 def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
     """Rank MF's candidates by the softmax DNN's scores, beside MF's own order, the softmax DNN alone and baselines.
@@ -154,7 +152,7 @@ def _first(lists: TopLists, count: int) -> TopLists:
 
 def _measure(
     settings: EvaluateParams, question: _Question, systems: Sequence[_System], relatedness: Relatedness
-) -> dict[str, PerUser]:
+) -> dict[str, measures.PerUser]:
     """By system, accuracy metrics and spurious@10 of each user."""
     spurious = {system.name: np.full(len(question.users), np.nan) for system in systems}
     size = users_at_once(settings.users_per_block, len(relatedness.item_embeddings))
@@ -194,7 +192,7 @@ def _write(
     prepared: Prepared,
     question: _Question,
     systems: Sequence[_System],
-    per_user: Mapping[str, PerUser],
+    per_user: Mapping[str, measures.PerUser],
     sentence: str,
 ) -> None:
     tables = [
@@ -216,7 +214,7 @@ def _write(
         )
 
 
-def _figures(system: _System, per_user: PerUser) -> dict[str, Any]:
+def _figures(system: _System, per_user: measures.PerUser) -> dict[str, Any]:
     means = measures.or_none(measures.means(per_user))
     spurious = means.pop(SPURIOUS)
     return {
@@ -234,7 +232,7 @@ def _write_skipped(workspace: Workspace, reason: str) -> None:
     print(f"Nothing is ranked again. {reason}")
 
 
-def _print_summary(systems: Sequence[_System], per_user: Mapping[str, PerUser]) -> None:
+def _print_summary(systems: Sequence[_System], per_user: Mapping[str, measures.PerUser]) -> None:
     for system in systems:
         means = measures.means(per_user[system.name])
         ndcg = next(name for name in means if name.startswith("ndcg@"))

@@ -2,14 +2,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from made_histories import histories
 
 from bakeoff.models.mf.pairs import pairs_in_blocks
 from bakeoff.preparation.histories import Histories, offsets_of
-
-
-def histories(lengths, items):
-    offsets = offsets_of(np.array(lengths, np.int64))
-    return Histories(offsets, np.array(items, np.int32), np.zeros(len(items), np.int64))
 
 
 def in_blocks(given, size):
