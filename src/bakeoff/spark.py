@@ -19,7 +19,7 @@ SETTINGS = {
     # Columns of a team's file may differ in case alone.
     "spark.sql.caseSensitive": "true",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.driver.maxResultSize": "0",  # embeddings come to this process, as large as they are
+    "spark.driver.maxResultSize": "0",  # distinct values of features come to this process, however many there are
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",

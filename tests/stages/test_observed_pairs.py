@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.request import url2pathname
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made_histories import histories
@@ -64,9 +65,28 @@ def test_every_core_has_a_part_unless_parts_become_tiny_or_large(num_pairs, num_
 
 def test_there_are_pairs_to_read_until_the_block_ends(tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "FEWEST_ROWS", 1)
-    with stage.observed_pairs(histories([1, 2], [5, 6, 7]), session(2), tmp_path) as pairs:
-        assert pairs.to_pydict() == {"user": [0, 1, 1], "item": [5, 6, 7]}
-        assert len(list(tmp_path.glob("*/*.parquet"))) == 2  # a part for each core
+    with stage.observed_pairs(histories([1, 2], [5, 6, 7]), session(2), tmp_path) as exchange:
+        assert exchange.pairs.to_pydict() == {"user": [0, 1, 1], "item": [5, 6, 7]}
+        assert len(list(tmp_path.glob("*/pairs/*.parquet"))) == 2  # a part for each core
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_embeddings_come_back_in_blocks_from_all_parts_and_are_gone_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "FACTORS_PER_BLOCK", 2)
+
+    def write(url):
+        folder = Path(url2pathname(url.removeprefix("file:")))
+        folder.mkdir()
+        (folder / "_SUCCESS").touch()
+        for number, ids in enumerate([[4, 0, 2], [], [1]]):
+            features = pa.array([[i, -i] for i in ids], pa.list_(pa.float32()))
+            pq.write_table(
+                pa.table({"id": pa.array(ids, pa.int32()), "features": features}), folder / f"{number}.parquet"
+            )
+
+    factors = SimpleNamespace(write=SimpleNamespace(parquet=write))
+    found = [(ids.tolist(), rows.tolist()) for ids, rows in stage.Exchange(None, tmp_path).blocks(factors)]
+    assert found == [([4, 0], [[4, -4], [0, 0]]), ([2], [[2, -2]]), ([1], [[1, -1]])]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -97,7 +117,7 @@ def test_nothing_is_left_of_parts_that_could_not_be_written(tmp_path, monkeypatc
 def test_executors_that_do_not_see_scratch_are_told_of_with_what_to_do(tmp_path):
     words = "An error occurred while calling o46.fit.\n: SparkException: [FAILED_READ_FILE.FILE_NOT_EXIST] …"
     with (
-        pytest.raises(BakeoffError, match=r"can't read .*pairs-.*.*: set engine\.scratch to"),
+        pytest.raises(BakeoffError, match=r"can't read .*pairs-.*: set engine\.scratch to"),
         stage.observed_pairs(histories([1], [5]), session(1), tmp_path),
     ):
         raise RuntimeError(words)

@@ -1,14 +1,17 @@
-"""Observed pairs as Spark reads them: Parquet parts in scratch, so that no process ever holds them all."""
+"""What Spark and this process hand each other: Parquet parts in scratch, so that neither ever holds all of it."""
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
 from bakeoff.models.mf.pairs import pairs_in_blocks
@@ -30,9 +33,37 @@ UNREADABLE = "FAILED_READ_FILE"
 """How Spark calls, in the words of any of its errors, that a task found a file missing or could not read it."""
 
 
+FACTORS_PER_BLOCK = 1 << 16
+"""Rows of embeddings that come from executors at once: 16 MiB at d = 64."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Events on their way to executors, and embeddings on their way back.
+
+    Attributes:
+        pairs: data frame of SCHEMA with a row per event.
+        folder: in which executors write.
+    """
+
+    pairs: "DataFrame"
+    folder: Path
+
+    def blocks(self, factors: "DataFrame") -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+        """MLlib's factors, `id` and `features`, block by block and in any order: ids [n] and embeddings [n, d]."""
+        with TemporaryDirectory(dir=self.folder) as name:
+            parts = Path(name) / "parts"  # Spark refuses a directory that there is
+            factors.write.parquet(parts.as_uri())
+            for path in sorted(parts.glob("*.parquet")):
+                with pq.ParquetFile(path) as part:
+                    for block in part.iter_batches(FACTORS_PER_BLOCK, columns=["id", "features"]):
+                        values = block["features"].flatten().to_numpy()
+                        yield block["id"].to_numpy(), values.reshape(block.num_rows, -1)
+
+
 @contextmanager
-def observed_pairs(histories: Histories, session: "SparkSession", scratch: Path) -> Iterator["DataFrame"]:
-    """A data frame of SCHEMA with a row per event, which can be read until the block ends, however it ends.
+def observed_pairs(histories: Histories, session: "SparkSession", scratch: Path) -> Iterator[Exchange]:
+    """A row per event for executors, which can be read until the block ends, however it ends.
 
     Args:
         histories: of all users.
@@ -45,12 +76,14 @@ def observed_pairs(histories: Histories, session: "SparkSession", scratch: Path)
     """
     with TemporaryDirectory(dir=scratch, prefix="pairs-") as name:
         folder = Path(name).resolve()
+        pairs = folder / "pairs"
+        pairs.mkdir()
         rows = rows_per_part(len(histories.items), session.sparkContext.defaultParallelism)
-        write_parts(histories, folder, rows)
+        write_parts(histories, pairs, rows)
         # With its scheme, since a cluster's default may be another file system.
-        frame = session.read.schema("user int, item int").parquet(folder.as_uri())
+        frame = session.read.schema("user int, item int").parquet(pairs.as_uri())
         try:
-            yield frame
+            yield Exchange(frame, folder)
         except Exception as error:
             if UNREADABLE not in str(error):
                 raise

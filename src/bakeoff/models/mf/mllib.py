@@ -16,26 +16,36 @@ So item embeddings have the scale that fold-in expects. The two agree where λ_u
 1, α₀ |I| small beside it); elsewhere MLlib regularises rare items and short histories less than ours does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from bakeoff.errors import BakeoffError
 from bakeoff.models.mf.als import ridge
-from bakeoff.models.mf.blocks import Blocks, Matrix
+from bakeoff.models.mf.blocks import Blocks
 from bakeoff.models.mf.pairs import pairs_in_blocks
 from bakeoff.params import MFParams
 from bakeoff.preparation.histories import Histories
 
-ObservedPairs = Callable[[Histories], AbstractContextManager[Any]]
-"""Histories → a data frame of Spark, 4.0 or later, with a row per event, for as long as its context is open: `user` and
-`item`, int32 indices."""
+
+class Exchange(Protocol):
+    """How events come to Spark, 4.0 or later, and embeddings from it."""
+
+    @property
+    def pairs(self) -> Any:
+        """Data frame with a row per event: `user` and `item`, int32 indices."""
+
+    def blocks(self, factors: Any) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+        """A data frame of `id` and `features` in blocks: ids [n] and embeddings [n, d], in any order."""
+
+
+ObservedPairs = Callable[[Histories], AbstractContextManager[Exchange]]
+"""Histories → their exchange, for as long as its context is open."""
 
 _PAIRS_PER_BLOCK = 1 << 16
 """Whose scores are computed at once: 2¹⁶ × d floats of either side, 16 MiB at d = 64."""
@@ -121,23 +131,18 @@ class MLlibALS:
             finalStorageLevel="MEMORY_AND_DISK",
         )
         # Factors are taken within: where an executor is lost, Spark makes its share again, from the pairs on.
-        with self._pairs(self._histories) as pairs:
-            model = als.fit(pairs.withColumn("observed", lit(1.0)))
-            self._fill(self.user_embeddings, model.userFactors, self._mapping.user_scale)
-            self._fill(self.item_embeddings, model.itemFactors, self._mapping.item_scale)
+        with self._pairs(self._histories) as exchange:
+            model = als.fit(exchange.pairs.withColumn("observed", lit(1.0)))
+            # Rows without events stay 0.
+            for ids, rows in exchange.blocks(model.userFactors):
+                self.user_embeddings[ids] = rows * np.float32(self._mapping.user_scale)
+            for ids, rows in exchange.blocks(model.itemFactors):
+                self.item_embeddings[ids] = rows * np.float32(self._mapping.item_scale)
         with Blocks.running(ThreadpoolController()) as blocks:
             self.item_spectrum, basis = blocks.eigenbasis(self.item_embeddings)
             blocks.rotate(self.item_embeddings, basis)
             blocks.rotate(self.user_embeddings, basis)
         return self._loss()
-
-    @staticmethod
-    def _fill(embeddings: Matrix, factors: Any, scale: float) -> None:
-        """Take MLlib's factors, `id` and `features`, in any order; rows without events stay 0."""
-        table = factors.toArrow().combine_chunks()
-        values = pa.concat_arrays([chunk.flatten() for chunk in table["features"].chunks])
-        rows = values.to_numpy(zero_copy_only=False).reshape(table.num_rows, embeddings.shape[1])
-        embeddings[table["id"].to_numpy()] = rows * np.float32(scale)
 
     def _loss(self) -> float:
         """L per observed pair, pairs in blocks."""
