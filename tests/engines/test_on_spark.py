@@ -16,14 +16,16 @@ import pyarrow.parquet as pq
 import pytest
 from dirty_rows import BAD_EVENTS, BAD_ITEMS, BAD_USERS, FEATURES_OF_ALL, files_of_all
 from movielens import movielens_100k
+from small_cluster import SPARK, files
 
 from bakeoff.datasets.tables import csv_blocks
 from bakeoff.errors import BakeoffError
 from bakeoff.models.exported import load_retriever
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
-from bakeoff.params import EngineParams, MFParams, Params, load_params, parse_params
+from bakeoff.params import EngineParams, MFParams, Params, SplitParams, load_params, parse_params
 from bakeoff.preparation.histories import Histories
+from bakeoff.preparation.split import assign_parts, positives
 from bakeoff.report.accuracy import Statistics
 from bakeoff.stages import evaluate, split, train_mf, validate
 from bakeoff.stages.engine import Engine, opened
@@ -39,24 +41,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
-# Queries of a few rows: what is compiled for speed, on either side, costs more than it saves. Classes of Spark's
-# release need no verification, which takes a twentieth of the time.
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
-SPARK = EngineParams(
-    name="spark",
-    master="local-cluster[2,1,1024]",
-    conf={
-        "spark.driver.extraJavaOptions": QUICK,
-        "spark.executor.extraJavaOptions": QUICK,
-        "spark.executor.memory": "512m",
-        "spark.sql.shuffle.partitions": 2,
-        "spark.sql.adaptive.enabled": False,
-    },
-)
-DATA = {
-    "user_features": {"age": "dense", "job": "categorical"},
-    "item_features": {"year": "dense", "genres": "tags", "title": "text"},
-}
 
 
 @pytest.fixture(scope="module")
@@ -68,59 +52,24 @@ def spark(tmp_path_factory) -> Iterator[Engine]:
     assert os.listdir(scratch) == []
 
 
-@pytest.fixture(scope="module")
-def validated(tmp_path_factory) -> Workspace:
-    """Validated tables: ids of digits, with zeros before them and of letters; few timestamps; repeated pairs."""
-    workspace = Workspace(tmp_path_factory.mktemp("duckdb"))
-    rng = np.random.default_rng(1)
-    users = [*map(str, range(1, 14)), "007", "é 中", "user-1", "user-12", 'a "b"']
-    items = [*map(str, range(95, 120)), "0100", "x", "xy", "日本", "rest"]
-    picked = rng.integers(0, len(users), 400)
-    tables = {
-        "interactions": {
-            "user_id": np.array(users)[picked],
-            "item_id": np.array(items)[rng.integers(0, len(items) - 1, 400)],
-            "timestamp": 1_000_000_000 + rng.integers(0, 40, 400) * 1000,
-            "rating": rng.integers(1, 6, 400).astype(float),
-        },
-        "users": {
-            "user_id": [*users, "idle"],
-            "age": [None, *rng.normal(40, 9, len(users)).tolist()],
-            "job": ["nurse", None, ""] * 6 + ["baker"],
-        },
-        "items": {
-            "item_id": items,
-            "title": [f"The story of {'cats' if n % 3 else 'dogs'} {n}" for n in range(len(items))],
-            "year": [1990.0 + n % 7 for n in range(len(items))],
-            "genres": ["Drama| Comedy", None, "Comedy"] * 10,
-        },
+@pytest.mark.parametrize("method", ["global-temporal", "leave-last-out", "predefined"])
+def test_each_way_to_split_sends_an_event_to_the_same_part(spark, tmp_path, method):
+    rng = np.random.default_rng(4)
+    events = {
+        "user_id": rng.integers(0, 12, 90).astype(str),
+        "item_id": np.arange(90).astype(str),
+        "timestamp": rng.integers(1, 9, 90),
+        "split": rng.choice(["train", "valid", "test"], 90),
     }
-    workspace.validated.mkdir(parents=True)
-    for name, table in tables.items():
-        pq.write_table(pa.table(table), workspace.validated / f"{name}.parquet")
-    return workspace
-
-
-def files(folder: Path) -> dict[str, pa.Table]:
-    """Tables by name, be they files or directories of parts."""
-    return {path.relative_to(folder).as_posix(): pq.read_table(path) for path in sorted(folder.rglob("[!p]*.parquet"))}
-
-
-@pytest.mark.usefixtures("spark")
-def test_the_split_stage_writes_the_same_tables_features_and_report(validated, tmp_path, monkeypatch):
-    """By one moment for all; MovieLens is split by user. The other ways ask an engine for nothing more."""
-    other = Workspace(tmp_path)
-    other.validated.parent.mkdir()
-    other.validated.symlink_to(validated.validated)
-    params = Params(data=DATA, split={"method": "global-temporal", "new_user_share": 0.25})
-    split.run(params, validated)
-    monkeypatch.setattr("bakeoff.stages.engine.BLOCK_ROWS", 100)  # parts of a table
-    split.run(params.model_copy(update={"engine": SPARK}), other)
-    assert len(list((other.split / "train.parquet").iterdir())) > 1
-    assert files(other.split) == files(validated.split)
-    for name in ("artifacts/split/vocabulary/features.json", "artifacts/checks/split.json"):
-        assert (other.root / name).read_bytes() == (validated.root / name).read_bytes()
-    assert len(load_prepared(other).train.items) == len(load_prepared(validated).train.items)
+    pq.write_table(pa.table(events), tmp_path / "events.parquet")
+    asked = SplitParams(method=method, new_user_share=0.25)
+    found = []
+    with opened(EngineParams(scratch=str(tmp_path))) as duckdb:
+        for engine in (duckdb, spark):
+            parts = assign_parts(positives(engine.read(tmp_path / "events.parquet"), None), asked, 42)
+            found.append(pa.concat_tables(engine.blocks(parts.order_by("item_id"))))
+    assert found[0].equals(found[1])
+    assert {"train", "valid", "test"} <= set(found[0]["part"].to_pylist())
 
 
 @pytest.fixture(scope="module")
@@ -178,20 +127,29 @@ def test_what_is_wrong_with_a_model_is_told_as_it_is_on_an_executor(trained, tmp
 
 
 @pytest.mark.usefixtures("spark")
-def test_validation_gives_the_same_rows_quarantine_and_verdict(tmp_path, monkeypatch):
+def test_dirty_data_give_the_same_rows_quarantine_verdict_and_split(tmp_path, monkeypatch):
     monkeypatch.setattr(validate, "_write_docs", lambda *_: None)
-    params = parse_params({"data": FEATURES_OF_ALL, "validation": {"max_quarantine_share": 0.9}})
+    params = parse_params(
+        {
+            "data": FEATURES_OF_ALL,
+            "validation": {"max_quarantine_share": 0.9},
+            "split": {"method": "random", "new_user_share": 0, "test_share": 0.5},
+        }
+    )
     for engine in (EngineParams(), SPARK):
         workspace = Workspace(tmp_path / engine.name)
         workspace.data.mkdir(parents=True)
         for name, content in files_of_all().items():
             (workspace.data / f"{name}.csv").write_bytes(content)
-        validate.run(params.model_copy(update={"engine": engine}), workspace)
+        for stage in (validate, split):
+            stage.run(params.model_copy(update={"engine": engine}), workspace)
     ours, theirs = (Workspace(tmp_path / name) for name in ("duckdb", "spark"))
     assert files(theirs.validated) == files(ours.validated)
     assert files(theirs.quarantine) == files(ours.quarantine)
-    verdicts = [workspace.validation_report.read_bytes() for workspace in (ours, theirs)]
-    assert verdicts[0] == verdicts[1]
+    assert files(theirs.split) == files(ours.split)
+    for name in ("split_report", "validation_report"):
+        assert getattr(theirs, name).read_bytes() == getattr(ours, name).read_bytes()
+    assert (theirs.vocabulary / "features.json").read_bytes() == (ours.vocabulary / "features.json").read_bytes()
     assert {name: table.num_rows for name, table in files(ours.quarantine).items()} == {
         "users.parquet": len(BAD_USERS) + 1,
         "items.parquet": len(BAD_ITEMS) + 1,
@@ -203,6 +161,7 @@ def test_validation_gives_the_same_rows_quarantine_and_verdict(tmp_path, monkeyp
 def test_movielens_gives_the_same_tables(tmp_path, monkeypatch):
     """With the shipped settings."""
     monkeypatch.setattr(validate, "_write_docs", lambda *_: None)
+    monkeypatch.setattr("bakeoff.stages.engine.BLOCK_ROWS", 50_000)  # parts of a table
     published = movielens_100k(tmp_path / "published")
     shipped = load_params(Path(__file__).parents[2] / "params.yaml")
     for engine in (EngineParams(), SPARK):
@@ -217,6 +176,8 @@ def test_movielens_gives_the_same_tables(tmp_path, monkeypatch):
     for folder in ("validated", "quarantine", "split"):
         assert files(getattr(theirs, folder)) == files(getattr(ours, folder)), folder
     assert len(files(ours.split)["train.parquet"]) > 60_000
+    assert len(list((theirs.split / "train.parquet").iterdir())) > 1
+    assert len(load_prepared(theirs).train.items) == len(load_prepared(ours).train.items)
     assert (theirs.vocabulary / "features.json").read_bytes() == (ours.vocabulary / "features.json").read_bytes()
     for name in ("split_report", "validation_report"):
         assert getattr(theirs, name).read_bytes() == getattr(ours, name).read_bytes()

@@ -86,7 +86,7 @@ def _num_shared(ids: ir.StringColumn) -> int:
 
 
 def _check_names(table: ir.Table, name: str, taken: tuple[str, ...]) -> None:
-    clash = [column for column in table.columns if column in taken]
+    clash = [column for column in table.columns if column.lower() in taken]
     if clash:
         raise BakeoffError(
             f"The {name} table has a column {clash[0]!r}, a name that the split needs for itself: rename the "

@@ -5,7 +5,7 @@ without ever being in this process as a whole.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,8 +28,13 @@ class Engine(Protocol):
     def scratch(self) -> Path:
         """Directory for what is in between; goes when the engine goes."""
 
-    def read(self, path: Path) -> ir.Table:
+    def read(self, path: Path, columns: Collection[str] | None = None) -> ir.Table:
         """A Parquet file, or a directory of such parts.
+
+        Args:
+            path: of it.
+            columns: those that are asked for, no two of which differ in case alone; what the file lacks is left out.
+                None: all, where a name that differs from an earlier one in case alone may come changed.
 
         Raises:
             BakeoffError: it can't be read; the message says why and names no remedy.

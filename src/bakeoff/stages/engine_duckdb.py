@@ -1,7 +1,7 @@
 """DuckDB as the engine: within the process, larger than memory, one file per table."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +54,20 @@ class DuckDBEngine:
     connection: Backend
     scratch: Path
 
-    def read(self, path: Path) -> ir.Table:
+    def read(self, path: Path, columns: Collection[str] | None = None) -> ir.Table:
         """See `Engine`."""
         source = path / "*.parquet" if path.is_dir() else path
         try:
-            return self.connection.read_parquet(source)
+            table = self.connection.read_parquet(source)
         except duckdb.Error as error:
             reason = str(error).splitlines()[0].replace(str(source.resolve()), str(path))
             raise BakeoffError(f"{path} can't be read ({reason})") from None
+        if columns is None:
+            return table
+        # To DuckDB two names that differ in case alone are the same, and the second is given another one.
+        in_file = pq.read_schema(next(path.glob("*.parquet")) if path.is_dir() else path).names
+        called = dict(zip(in_file, table.columns, strict=True))
+        return table.select(**{name: table[called[name]] for name in in_file if name in columns})
 
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """See `Engine`."""

@@ -1,7 +1,7 @@
 """Spark as the engine: tables larger than one machine, a directory of parts per table."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -47,14 +47,15 @@ class SparkEngine:
     scratch: Path
     numbers: Iterator[int] = field(default_factory=count)
 
-    def read(self, path: Path) -> ir.Table:
+    def read(self, path: Path, columns: Collection[str] | None = None) -> ir.Table:
         """See `Engine`."""
         from pyspark.errors import PySparkException
 
         try:
-            return self.connection.read_parquet(_url(path))
+            table = self.connection.read_parquet(_url(path))
         except PySparkException as error:
             raise BakeoffError(f"{path} can't be read ({str(error).splitlines()[0]})") from None
+        return table if columns is None else table.select([name for name in table.columns if name in columns])
 
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """See `Engine`."""

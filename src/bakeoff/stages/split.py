@@ -1,6 +1,6 @@
 """Stage `split`: validated tables → train, valid, test, new users, vocabulary; what the split promises."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ibis
@@ -33,7 +33,7 @@ def run(params: Params, workspace: Workspace) -> None:
             breaks a promise (artifacts/checks/split.json is written then, artifacts/split is not).
     """
     with opened(params.engine) as engine:
-        raw = {name: _read(engine, workspace, name) for name in ("interactions", "users", "items")}
+        raw = {name: _read(engine, workspace, name, columns) for name, columns in _columns(params).items()}
         chosen = engine.kept("positives", positives(raw["interactions"], params.split.min_rating))
         check_fits_method(chosen, params.split)
         parts = engine.kept("parts", assign_parts(chosen, params.split, params.seed))
@@ -51,12 +51,29 @@ def run(params: Params, workspace: Workspace) -> None:
     _print_summary(report)
 
 
-def _read(engine: Engine, workspace: Workspace, name: str) -> ir.Table:
+def _columns(params: Params) -> dict[str, list[str]]:
+    """Table → its columns that a split needs: others stay behind, and may be called as they like."""
+    columns = {
+        "interactions": ["user_id", "item_id", "timestamp", "rating", "split"],
+        "users": ["user_id", *params.data.user_features],
+        "items": ["item_id", "title", *params.data.item_features],
+    }
+    for table, names in columns.items():
+        alike = [name for name in names if [each.lower() for each in names].count(name.lower()) > 1]
+        if len(set(alike)) > 1:
+            raise BakeoffError(
+                f"{alike[0]!r} and {alike[1]!r} of the {table} differ in case alone, which DuckDB does not tell apart: "
+                "rename one where the data comes from, or leave it out of the features in params.yaml."
+            )
+    return columns
+
+
+def _read(engine: Engine, workspace: Workspace, name: str, columns: Sequence[str]) -> ir.Table:
     path = workspace.validated / f"{name}.parquet"
     if not path.exists():
         raise BakeoffError(f"{path} is missing: run `bakeoff validate` first.")
     try:
-        return engine.read(path)
+        return engine.read(path, columns)
     except BakeoffError as error:
         raise BakeoffError(f"{error}: run `dvc repro --force validate`.") from None
 
