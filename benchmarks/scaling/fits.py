@@ -33,7 +33,8 @@ class Growth:
         above: exponent of what the cost exceeds that of the smallest data set by, over sizes where that is no noise.
         fixed: the cost on the smallest data set, which is start-up and little else; 0 where it was not measured.
         last: size and cost of the largest run.
-        slope: exponent between the two largest runs, of the part above the fixed cost; None with fewer.
+        slope: exponent between the two largest runs, of the part above the fixed cost; None where that is at fewer
+            than three sizes no noise.
     """
 
     whole: Exponent | None
@@ -55,8 +56,8 @@ class Growth:
     def at(self, size: Size, by: Callable[[Size], float]) -> float | None:
         """Cost at another size: the largest run's part above the fixed cost, grown by the exponent; None without.
 
-        Or by the slope between the two largest runs, where that is larger: what grows fastest shows last. Where there
-        is neither, cost is taken to grow in proportion.
+        Or by the slope between the two largest runs, where that is larger: what grows fastest shows last. Without an
+        exponent, cost is taken to grow in proportion.
         """
         if self.last is None:
             return None
@@ -94,12 +95,13 @@ def growth(runs: Mapping[Size, Measured], smallest: Measured | None, cost: Cost,
     there = sorted((by(size), size, cost(run)) for size, run in runs.items() if counts(run))
     fixed = cost(smallest) if smallest is not None and counts(smallest) else 0.0
     above = [(x, value - fixed) for x, _, value in there if fixed and value > WORTH_FITTING * fixed]
+    exponent = _fit(above)
     return Growth(
         whole=_fit([(x, value) for x, _, value in there]),
-        above=_fit(above),
+        above=exponent,
         fixed=fixed,
         last=there[-1][1:] if there else None,
-        slope=_slope(above),
+        slope=_slope(above) if exponent else None,
     )
 
 
@@ -113,9 +115,7 @@ def of_stage(runs: Runs, stage: str) -> dict[Size, Measured]:
     return {size: stages[stage] for size, stages in runs.items() if stage in stages}
 
 
-def _slope(points: Sequence[tuple[float, float]]) -> float | None:
-    if len(points) < 2:
-        return None
+def _slope(points: Sequence[tuple[float, float]]) -> float:
     (x, y), (further, higher) = points[-2:]
     return float(np.log(higher / y) / np.log(further / x))
 

@@ -20,7 +20,7 @@ from scaling.markdown import GIB, HOUR, NO_VALUE, gib, interval, notes, opening,
 from scaling.measuring import Limits, Measured
 
 FORETOLD = (10**8, 10**9)
-NIGHT_HOURS = 8
+NIGHT_HOURS, DAY_HOURS = 8, 24
 ROUNDING = 1e-6
 SPREAD = ("validate", "split", "train_mf", "train_softmax", "train_two_tower", "evaluate")
 """Stages whose work lies in partitions of users or events: Spark's, or workers'."""
@@ -71,13 +71,14 @@ _EXPONENTS = (
 
 _FORETOLD = (
     "The part of the largest run's cost that is above start grows by the stage's exponent, or by the slope between its "
-    "two largest runs where that is steeper (by 1 where neither could be told), up to "
+    "two largest runs where that is steeper (by 1 where no exponent could be told), up to "
     f"{MOST_ITEMS:,} items; a stage that skips itself at the largest size is left out. One machine: the "
     "stages one after the other on two cores like those measured, and memory that no machine may have, which says "
     "where partitions begin to be needed. Spark and workers: "
     f"the same CPU time, that of {', '.join(f'`{name}`' for name in SPREAD)} spread over cores without loss (the "
     "ideal: shuffles, stragglers and gradient exchange come on top), over as many as finish within "
-    f"{NIGHT_HOURS} hours beside the stages that stay on one machine. GiB of a worker: what the hungriest of these "
+    f"{NIGHT_HOURS} hours beside the stages that stay on one machine, or {DAY_HOURS} where those take longer. GiB of "
+    "a worker: what the hungriest of these "
     "stages takes as one process, since users, items and the model are held by each."
 )
 
@@ -166,10 +167,6 @@ def _foretold(runs: Runs, smallest: Mapping[str, Measured], grown: Mapping[str, 
                 alone += took
         if not memory:
             return "Nothing was measured to start from."
-        left = NIGHT_HOURS * HOUR - alone
-        cores = (
-            f"{max(1.0, spread / left):,.0f}" if left > 0 else f"{NO_VALUE} (what stays on one machine takes longer)"
-        )
         peak_stage = max(memory, key=lambda name: memory[name])
         shared = max((value for name, value in memory.items() if family(name) in SPREAD), default=0.0)
         rows.append(
@@ -180,13 +177,21 @@ def _foretold(runs: Runs, smallest: Mapping[str, Measured], grown: Mapping[str, 
                 f"{memory[peak_stage] / GIB:,.0f} (`{peak_stage}`)",
                 f"{spread / HOUR:,.0f}",
                 f"{alone / HOUR:,.1f}",
-                cores,
+                _cores(spread, alone),
                 f"{shared / GIB:,.0f}",
             ]
         )
     heads = ["interactions", "users × items", "hours on 2 cores", "GiB on one machine", "CPU hours that spread"]
     heads += ["hours that stay", f"cores for {NIGHT_HOURS} hours", "GiB of a worker, at most"]
     return table(heads, rows)
+
+
+def _cores(spread: float, alone: float) -> str:
+    """How many finish so many CPU seconds in a night, or else a day, that has other seconds to spare for the rest."""
+    for hours, said in ((NIGHT_HOURS, ""), (DAY_HOURS, f" in {DAY_HOURS} hours")):
+        if (left := hours * HOUR - alone) > 0:
+            return f"{max(1.0, spread / left):,.0f}{said}"
+    return f"{NO_VALUE} (what stays on one machine takes longer)"
 
 
 def _goes_on(runs: Runs, stage: str) -> bool:

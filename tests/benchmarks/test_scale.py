@@ -185,6 +185,11 @@ def test_what_is_foretold_goes_on_as_steeply_as_the_largest_sizes_do():
     assert fitted.told.exponent == pytest.approx(np.log10(15) / 2)
     [further] = sizes(10**9)
     assert fitted.at(further, size_measure("split")) == pytest.approx(301)
+    # two sizes above the start have a slope, and no exponent: nothing steeper than proportion is made of it
+    two = {size: runs({"split": 1 + cost})["split"] for size, cost in zip(sizes(10**7, 10**8), (3, 300), strict=True)}
+    fitted = growth(two, runs({"split": 1})["split"], lambda run: run.cpu, size_measure("split"))
+    assert fitted.told is None
+    assert fitted.at(further, size_measure("split")) == pytest.approx(3001)
 
 
 def test_what_failed_or_was_left_out_is_not_fitted():
