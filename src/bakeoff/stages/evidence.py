@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
@@ -93,17 +94,39 @@ def _skipped_models(workspace: Workspace, models: Sequence[str]) -> dict[str, st
 
 def _asked(params: Params, folder: Path) -> _LookedAt:
     """Whom to look at, of those about whom a model was asked."""
-    everyone = [_users(folder / f"{name}.parquet") for name in ("users", "new_users")]
     most = params.compare.max_users
-    if max(map(len, everyone)) <= most:
+    sizes = {
+        "users": _read(folder / "users.parquet", pq.read_metadata).num_rows,
+        "new_users": _read(folder / "new_users.parquet", _num_new_users),
+    }
+    if max(sizes.values()) <= most:
         return _LookedAt()
-    warm, new = (ids.take(pa.array(draw_users(len(ids), most, params.seed))) for ids in everyone)
+    warm, new = (_ids(folder / f"{name}.parquet", draw_users(size, most, params.seed)) for name, size in sizes.items())
     return _LookedAt(*(pc.field("user_id").isin(ids) for ids in (warm, new, pa.concat_arrays([warm, new]))))
 
 
-def _users(path: Path) -> pa.StringArray:
-    """Their ids, each once, in the order of the table."""
-    return _coded(path, ["user_id"], ["user_id"])["user_id"].unique().cast(pa.string())
+def _num_new_users(path: Path) -> int:
+    """They stand in their table once for each number of events that a model was told: those of the first come first."""
+    count, first = 0, None
+    with pq.ParquetFile(path) as table:
+        for batch in table.iter_batches(columns=[STEP]):
+            first = batch[STEP][0] if first is None else first
+            of_first = pc.sum(pc.equal(batch[STEP], first)).as_py()
+            count += of_first
+            if of_first < batch.num_rows:
+                break
+    return count
+
+
+def _ids(path: Path, rows: NDArray[np.int64]) -> pa.StringArray:
+    """The users of these rows, ascending; no more of the table than a batch is in memory."""
+    found, start = [pa.array([], pa.string())], 0
+    with pq.ParquetFile(path) as table:
+        for batch in table.iter_batches(columns=["user_id"]):
+            first, last = np.searchsorted(rows, [start, start + batch.num_rows])
+            found.append(batch["user_id"].take(pa.array(rows[first:last] - start)).cast(pa.string()))
+            start += batch.num_rows
+    return pa.concat_arrays(found)
 
 
 def _longest_list(params: Params) -> int:
@@ -209,16 +232,16 @@ def _lists(path: Path, longest: int, asked: pc.Expression | None, *more: str) ->
 
 def _coded(path: Path, coded: Sequence[str], columns: Any = None, filters: Any = None) -> pa.Table:
     """A table whose columns named by `coded` hold every text once, and a number in its place in each row."""
-    return _read(path, lambda: pq.read_table(path, columns=columns, filters=filters, read_dictionary=list(coded)))
+    return _read(path, lambda it: pq.read_table(it, columns=columns, filters=filters, read_dictionary=list(coded)))
 
 
 def _table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
-    return _read(path, lambda: pd.read_parquet(path, filters=rows))
+    return _read(path, lambda it: pd.read_parquet(it, filters=rows))
 
 
-def _read(path: Path, read: Callable[[], T]) -> T:
+def _read(path: Path, read: Callable[[Path], T]) -> T:
     try:
-        return read()
+        return read(path)
     except FileNotFoundError:
         raise _missing(path) from None
     except (OSError, ValueError) as error:
