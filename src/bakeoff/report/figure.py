@@ -1,6 +1,6 @@
 """A chart of the page with everything that goes with it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,3 +39,8 @@ class Figure:
         if not self.panels:
             return {self.key: self.spec}
         return {f"{self.key}-{place}": spec for place, spec in enumerate(self.panels.values(), start=1)}
+
+
+def specs_of(figures: Iterable[Figure]) -> dict[str, Spec]:
+    """Specifications of all of a page's charts, as charts.js draws them."""
+    return {place: spec for figure in figures for place, spec in figure.specs().items()}

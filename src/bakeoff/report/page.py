@@ -11,6 +11,7 @@ from bakeoff.report import cards, data_tables, formats, gallery, sentences, tabl
 from bakeoff.report.claims import words
 from bakeoff.report.environment import environment
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.figure import specs_of
 from bakeoff.report.glossary import glossary
 from bakeoff.report.limits import limits
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, stylesheet
@@ -81,7 +82,7 @@ def render(summary: Summary, evidence: Evidence) -> str:
             summary=summary,
             evidence=evidence,
             figures=shown,
-            specs={place: spec for figure in shown.values() for place, spec in figure.specs().items()},
+            specs=specs_of(shown.values()),
             order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
             fallbacks=fallbacks(evidence),
             cards=cards.cards(summary, evidence),

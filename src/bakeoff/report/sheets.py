@@ -10,7 +10,7 @@ import vl_convert
 from markupsafe import Markup
 
 from bakeoff.report.environment import environment
-from bakeoff.report.figure import Figure
+from bakeoff.report.figure import Figure, specs_of
 from bakeoff.report.glossary import glossary
 from bakeoff.report.models import stylesheet
 from bakeoff.report.scripts import Scripts, resource
@@ -59,7 +59,7 @@ def render(
             style=f"{stylesheet(shown)}\n{resource('style.css')}",
             glossary={key: explained[key] for key in [*shown, *terms]},
             figures=figures,
-            specs={place: spec for figure in figures for place, spec in figure.specs().items()},
+            specs=specs_of(figures),
             scripts=Scripts.of("charts.js", "terms.js") if figures else None,
             **values,
         )
