@@ -18,7 +18,7 @@ def serve_and_die(connection, task):
         stage = import_module(name)
         import_module("bakeoff.stages.checkpoints").SECONDS_BETWEEN = 0
         if task.index == 1:
-            _make_mortal(stage.SoftmaxTrainer)
+            _make_mortal(stage.SoftmaxTrainer, divided=task.params.workers.divide_items_from == 1)
         return stage
 
     workers.import_module = load
@@ -43,13 +43,14 @@ def serve_and_miss_only(connection, task):
         connection.send(None)
 
 
-def _make_mortal(trainer):
+def _make_mortal(trainer, divided):
     run_epoch, epochs = trainer.run_epoch, []
 
     def run_or_die(self):
         epochs.append(self)
-        tower = self._model.item_tower
-        assert tower.id_embeddings.shape[0] == tower.division.num_own < tower.division.num_rows
+        if divided:
+            tower = self._model.item_tower
+            assert tower.id_embeddings.shape[0] == tower.division.num_own < tower.division.num_rows
         if len(epochs) == DIES_IN_EPOCH:
             step = self._step
             # After the first step, which the other took too: its checkpoint of the last epoch is written.

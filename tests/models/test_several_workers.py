@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
+import dying_machine
 import dying_worker
 import numpy as np
 import pytest
@@ -78,21 +79,37 @@ def mark(checkpoint):
 
 @pytest.fixture(scope="module")
 def towers(tmp_path_factory):
-    """What one process learns of items and their features, and what two machines do of which each has all items."""
+    """What one process learns of items and their features, and two machines, each with all items, of which one dies."""
     alone, *machines = (Workspace(tmp_path_factory.mktemp(name)) for name in ("alone", "first", "second"))
     for workspace in (alone, *machines):
         town_split.write(workspace, groups=True)
     workers.run(town_split.PARAMS, alone, "two_tower")
-    told = on_machines(machines, "two_tower")
+    died = on_machines(machines, "two_tower", DYING, status=1)
+    [checkpoint] = (machines[0].root / ".bakeoff/checkpoints/two_tower").iterdir()
+    standing = mark(checkpoint)
+    left_a_model = any((workspace.root / "models").exists() for workspace in machines)
+    told = on_machines(machines, "two_tower", WORKING)
     found = [read(workspace, "two_tower") for workspace in (alone, machines[0])]
-    return SimpleNamespace(alone=found[0], together=found[1], told=told, left=(machines[1].root / "models").exists())
+    return SimpleNamespace(
+        alone=found[0],
+        together=found[1],
+        died=died,
+        standing=standing,
+        left_a_model=left_a_model,
+        told=told,
+        left=(machines[1].root / "models").exists(),
+    )
 
 
-def on_machines(workspaces, model):
+WORKING = [str(Path(sys.executable).with_name("bakeoff"))]
+DYING = [sys.executable, dying_machine.__file__]
+
+
+def on_machines(workspaces, model, program, status=0):
     """`bakeoff worker` in a directory for each of several machines; what each printed."""
     # the second model takes the port after the one that is named
     named = [f"127.0.0.1:{port - workers.TOGETHER.index(model)}" for port in workers.free_ports(len(workspaces))]
-    command = [str(Path(sys.executable).with_name("bakeoff")), "worker", model, "--hosts", ",".join(named), "--index"]
+    command = [*program, "worker", model, "--hosts", ",".join(named), "--index"]
     with ExitStack() as stack:
         started = []
         for index, workspace in enumerate(workspaces):
@@ -104,7 +121,7 @@ def on_machines(workspaces, model):
             started.append(process)
         statuses = [process.wait() for process in started]
     told = [(workspace.root / "told.txt").read_text() for workspace in workspaces]
-    assert statuses == [0] * len(workspaces), told
+    assert statuses == [status] * len(workspaces), told
     return told
 
 
@@ -139,6 +156,21 @@ def test_two_machines_learn_two_towers_as_one_process_does(towers):
     assert list(one.weights) == list(two.weights)
     for name, array in one.weights.items():
         np.testing.assert_allclose(two.weights[name], array, atol=1e-4, err_msg=name)
+
+
+def test_a_machine_that_dies_ends_the_other_with_an_error_that_names_it(towers):
+    assert towers.died[0].splitlines()[-1] == (
+        "error: worker 0 of 2 lost worker 1 while it trained two_tower. Run the same again: training goes on at its "
+        "last checkpoint."
+    )
+    assert "error: worker 1 of 2 was ended by signal 9" in towers.died[1]
+    assert not towers.left_a_model
+
+
+def test_two_machines_go_on_where_the_last_checkpoint_stands(towers):
+    assert len(towers.standing["selection"]) == town_split.PARAMS.two_tower.max_epochs
+    assert towers.together.training["curve"] == towers.standing["selection"]
+    assert towers.together.training["curve"][0]["mark"] == "of the checkpoint"
 
 
 def test_the_model_is_with_the_first_machine_and_the_others_say_so(towers):

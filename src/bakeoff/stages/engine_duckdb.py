@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -92,11 +93,15 @@ class DuckDBEngine:
         # The rows of one key fall into one of as many groups as make frames of the usual size.
         count = num_blocks(table.count().to_pyarrow().as_py())
         if count == 1:
-            yield table.order_by(key).to_pyarrow().to_pandas().set_index(key).rename_axis(None)
+            yield _frame(table.order_by(key), key)
             return
         mixed: Any = sum((table[name].hash() % count for name in columns[1:]), table[columns[0]].hash() % count)
-        for number in range(count):
-            yield table.filter(mixed.abs() % count == number).to_pyarrow().to_pandas().set_index(key).rename_axis(None)
+        # Each group is a file: to filter the table for one group after the other would read it as often as it is long.
+        with TemporaryDirectory(dir=self.scratch) as parts:
+            self.connection.to_parquet(table.mutate(part=mixed.abs() % count), parts, partition_by="part")
+            for part in sorted(Path(parts).iterdir()):
+                rows = self.connection.read_parquet(part / "*.parquet", hive_partitioning=False)
+                yield _frame(rows.order_by(key), key)
 
     def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
         """See `Engine`."""
@@ -106,3 +111,7 @@ class DuckDBEngine:
         with pq.ParquetWriter(path, schema, compression=codec) as writer:
             for block in self.blocks(rows):
                 writer.write_table(block.rename_columns(list(columns)))
+
+
+def _frame(table: ir.Table, key: str) -> pd.DataFrame:
+    return table.to_pyarrow().to_pandas().set_index(key).rename_axis(None)

@@ -29,7 +29,7 @@ TOGETHER = ("softmax", "two_tower")
 CAUSE_SECONDS = 5.0
 """How long to wait for the cause, where a worker tells of nothing but the loss of another."""
 
-_GONE = re.compile(r"^/job:worker/replica:0/task:(\d+)$", re.MULTILINE)
+_NO_HEARTBEAT = re.compile(r"^/job:worker/replica:0/task:(\d+)$", re.MULTILINE)
 """How TensorFlow names those that no longer answer."""
 
 GO_ON = "Run the same again: training goes on at its last checkpoint"
@@ -230,9 +230,17 @@ def _train(connection: Connection, task: Task) -> None:
         timer.cancel()
         import_module(f"bakeoff.stages.train_{task.model}").run(task.params, Workspace(task.root), team)
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-        gone = sorted(set(_GONE.findall(error.message)))
-        who = f"worker {', '.join(gone)}" if gone else "another worker"
+        who = _gone(error.message, task)
         raise LostError(f"{task.name} lost {who} while it trained {task.model}. {GO_ON}.") from None
+
+
+def _gone(message: str, task: Task) -> str:
+    """Who is gone, after what TensorFlow says: a missing heartbeat names them, a connection that breaks does not."""
+    gone = sorted(set(_NO_HEARTBEAT.findall(message)))
+    if not gone and len(task.hosts) == 2:
+        gone = [str(1 - task.index)]
+    # Of several, the one whose connection broke may have left only since it lost the one that died.
+    return f"worker {', '.join(gone)}" if gone else "another worker (the one that prints no such line)"
 
 
 def _tell(connection: Connection, answer: BakeoffError | None) -> None:
