@@ -1,9 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from frames import snapshot_of
 
 from bakeoff.drift.distributions import MAX_VALUES, MISSING, OTHERS, UNSEEN, features
-from bakeoff.drift.snapshot import Snapshot, days
 from bakeoff.params import DataParams
 
 DATA = DataParams(
@@ -14,13 +14,13 @@ DATA = DataParams(
 
 
 def snapshot(ages=(), countries=("DE",), tags=("a",), events=(("1", "x"),), **columns):
-    interactions = pd.DataFrame(list(events), columns=["user_id", "item_id"]).assign(timestamp=0, **columns)
+    interactions = pd.DataFrame(list(events), columns=["user_id", "item_id"]).assign(**({"timestamp": 0} | columns))
     number = max(len(ages), len(countries))
     users = pd.DataFrame({"user_id": [str(n) for n in range(number)]})
     users["age"] = np.resize(np.array(ages or [30.0], np.float64), number)
     users["country"] = list(np.resize(np.array(countries, object), number))
     items = pd.DataFrame({"item_id": [str(n) for n in range(len(tags))], "title": "T", "tags": list(tags)})
-    return Snapshot(interactions, users, items)
+    return snapshot_of(interactions, users, items)
 
 
 def one(label, before, now, bins=10):
@@ -90,7 +90,6 @@ def test_texts_are_not_compared_and_a_column_of_one_version_alone_is_noted():
 
 
 def test_days_are_those_of_utc_and_none_where_events_have_no_time():
-    timed = snapshot(events=[("1", "a")] * 3)
-    timed.interactions["timestamp"] = [86_399, 86_400, 86_401]
-    assert days(timed).to_dict() == {0: 1, 1: 2}
-    assert days(snapshot()).empty
+    timed = snapshot(events=[("1", "a")] * 3, timestamp=[86_399, 86_400, 86_401])
+    assert timed.days().to_dict() == {0: 1, 1: 2}
+    assert snapshot().days().empty

@@ -1,10 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from frames import snapshot_of
 
 from bakeoff.drift.findings import Outcome
 from bakeoff.drift.judging import RECENT_DAYS, judge
-from bakeoff.drift.snapshot import DAY, Snapshot
+from bakeoff.drift.snapshot import DAY
 from bakeoff.params import DataParams, DriftParams
 
 DATA = DataParams(dataset="shop", user_features={"age": "dense", "country": "categorical"})
@@ -12,8 +13,13 @@ LIMITS = DriftParams(max_divergence=0.1, min_volume=0.5, max_volume=3.0)
 FIRST_DAY = 18_000
 
 
-def snapshot(users=200, events=400, last_days=40, per_day=10, shift=0.0, country="DE"):
-    """Users with ages 20…59 and of two countries, `per_day` events a day, two ratings."""
+def snapshot(**changes):
+    """As `tables`, for judging."""
+    return snapshot_of(*tables(**changes))
+
+
+def tables(users=200, events=400, per_day=10, shift=0.0, country="DE"):
+    """Interactions, users, items: ages 20…59 and two countries, `per_day` events a day, two ratings."""
     rows = np.arange(events)
     interactions = pd.DataFrame(
         {
@@ -26,7 +32,7 @@ def snapshot(users=200, events=400, last_days=40, per_day=10, shift=0.0, country
     people = np.arange(users)
     table = pd.DataFrame({"user_id": people.astype(str), "age": 20 + people % 40 + shift})
     table["country"] = np.where(people % 2, country, "FR")
-    return Snapshot(interactions, table, pd.DataFrame({"item_id": np.arange(20).astype(str), "title": "T"}))
+    return interactions, table, pd.DataFrame({"item_id": np.arange(20).astype(str), "title": "T"})
 
 
 def judged(before, now, limits=LIMITS):
@@ -78,10 +84,10 @@ def test_a_divergence_at_the_limit_holds_and_one_above_it_does_not(before):
 
 def test_few_rows_of_one_distribution_have_not_drifted(before):
     rng = np.random.default_rng(3)
-    sides = [snapshot(users=60), snapshot(users=60)]
-    for side in sides:
-        side.users["age"] = rng.integers(20, 60, 60)
-        side.users["country"] = rng.choice([f"C{number:02d}" for number in range(20)], 60)
+    sides = []
+    for interactions, users, items in (tables(users=60), tables(users=60)):
+        countries = rng.choice([f"C{number:02d}" for number in range(20)], 60)
+        sides.append(snapshot_of(interactions, users.assign(age=rng.integers(20, 60, 60), country=countries), items))
     assert {finding.column for finding in judged(*sides).failed} <= {None}
     strict = {finding.column: finding.value for _, finding in judged(*sides).features}
     assert strict["country"] > LIMITS.max_divergence  # by chance alone
@@ -105,9 +111,10 @@ def test_missing_users_stop_too(before):
 
 @pytest.mark.parametrize(("per_day", "holds"), [(5, True), (4, False), (30, True), (31, False)])
 def test_new_days_are_set_beside_those_before(before, per_day, holds):
-    new = snapshot(events=per_day * 7, per_day=per_day).interactions
+    old, users, items = tables()
+    new, *_ = tables(events=per_day * 7, per_day=per_day)
     new = new.assign(timestamp=new.timestamp + 40 * DAY, user_id="new")
-    now = Snapshot(pd.concat([before.interactions, new]), before.users, before.items)
+    now = snapshot_of(pd.concat([old, new]), users, items)
     drift = judged(before, now, LIMITS.model_copy(update={"max_divergence": 99.0}))
     # the last of the seven days may not be over yet
     assert drift.volume["days"] == {"new_days": 6, "median_before": 10.0, "median_now": float(per_day)}
@@ -115,6 +122,7 @@ def test_new_days_are_set_beside_those_before(before, per_day, holds):
     assert RECENT_DAYS < 40
 
 
-def test_without_times_there_are_no_days(before):
-    timeless = Snapshot(before.interactions.assign(timestamp=0), before.users, before.items)
+def test_without_times_there_are_no_days():
+    interactions, users, items = tables()
+    timeless = snapshot_of(interactions.assign(timestamp=0), users, items)
     assert judged(timeless, timeless).volume["days"] is None

@@ -19,6 +19,7 @@ from movielens import movielens_100k
 from small_cluster import SPARK, files
 
 from bakeoff.datasets.tables import csv_blocks
+from bakeoff.drift.snapshot import Snapshot
 from bakeoff.errors import BakeoffError
 from bakeoff.models.exported import load_retriever
 from bakeoff.models.mf.als import ImplicitALS, ridge
@@ -126,8 +127,22 @@ def test_what_is_wrong_with_a_model_is_told_as_it_is_on_an_executor(trained, tmp
     assert not broken.evaluation("mf").exists()
 
 
-@pytest.mark.usefixtures("spark")
-def test_dirty_data_give_the_same_rows_quarantine_verdict_and_split(tmp_path, monkeypatch):
+def drift_counts(engine: Engine, workspace: Workspace) -> list[list[object]]:
+    """What the drift of the validated data is judged by, of each kind."""
+    snapshot = Snapshot(lambda table, columns: engine.read(workspace.validated / f"{table}.parquet", columns))
+    features = [
+        (f"{table}s", *each) for table in ("user", "item") for each in FEATURES_OF_ALL[f"{table}_features"].items()
+    ]
+    counted = [snapshot.counts_per("user_id")]
+    counted += [snapshot.counts(table, column, numbers=kind == "dense") for table, column, kind in features]
+    return [
+        *([each.values.tolist(), each.times.tolist(), each.missing] for each in counted),
+        list(snapshot.days().items()),
+        [snapshot.num_rows("interactions"), snapshot.has("items", "title"), snapshot.has("users", "title")],
+    ]
+
+
+def test_dirty_data_give_the_same_rows_quarantine_verdict_split_and_drift(spark, tmp_path, monkeypatch):
     monkeypatch.setattr(validate, "_write_docs", lambda *_: None)
     params = parse_params(
         {
@@ -155,6 +170,11 @@ def test_dirty_data_give_the_same_rows_quarantine_verdict_and_split(tmp_path, mo
         "items.parquet": len(BAD_ITEMS) + 1,
         "interactions.parquet": len(BAD_EVENTS) + 2,
     }
+    with opened(EngineParams()) as duckdb:
+        expected = drift_counts(duckdb, ours)
+    assert drift_counts(spark, theirs) == expected
+    assert sum(expected[0][1]) > 1
+    assert expected[-1][1:] == [True, False]
 
 
 @pytest.mark.usefixtures("spark")

@@ -1,6 +1,9 @@
-"""Features as shares of bins: the bins come from the reference, and every value of either side falls into one."""
+"""Features as shares of bins: the bins come from the reference, and every value of either side falls into one.
 
-from collections.abc import Sequence
+Values come with how often each occurs, so that what is in memory grows with the distinct ones and not with the rows.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -8,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.drift.snapshot import Snapshot
+from bakeoff.drift.snapshot import Counts, Snapshot
 from bakeoff.params import DataParams
 
 MISSING, UNSEEN, OTHERS = "missing", "not seen before", "others"
@@ -18,6 +21,9 @@ PSEUDO_COUNT = 0.5
 """Values that an empty bin of the reference counts as, so that one value in it is no infinite divergence."""
 MAX_HELD_OUT = 0.01
 """Largest share of all empty bins together: the same data diverge from themselves by no more than about this."""
+Values = NDArray[np.float64] | NDArray[np.object_]
+Place = Callable[[Values], NDArray[np.int64]]
+"""The bin of each of some values."""
 _HEAD = (("the top 1 %", 0.01), ("the next 9 %", 0.1), ("the next 40 %", 0.5), ("the other half", 1.0))
 
 
@@ -31,7 +37,7 @@ class Feature:
         label: for people, such as `age of the users`.
         bins: [b] labels, in order.
         before: float64 [b] shares in the reference; their sum is 1.
-        codes: int64 [n] bin of each value of the new data.
+        times: int64 [b] how many values of the new data fall into each.
         num_before: number of values in the reference.
     """
 
@@ -40,13 +46,19 @@ class Feature:
     label: str
     bins: Sequence[str]
     before: NDArray[np.float64]
-    codes: NDArray[np.int64]
+    times: NDArray[np.int64]
     num_before: int
 
     @property
     def now(self) -> NDArray[np.float64]:
         """float64 [b] shares in the new data."""
-        return np.bincount(self.codes, minlength=len(self.bins)) / max(len(self.codes), 1)
+        shares: NDArray[np.float64] = self.times / max(self.num_now, 1)
+        return shares
+
+    @property
+    def num_now(self) -> int:
+        """Number of values in the new data."""
+        return int(self.times.sum())
 
     @property
     def chance(self) -> float:
@@ -56,7 +68,7 @@ class Feature:
         (Wilks 1938); both samples stray from it.
         """
         used = int(np.count_nonzero(self.before + self.now))
-        return (used - 1) / 2 * (1 / max(self.num_before, 1) + 1 / max(len(self.codes), 1))
+        return (used - 1) / 2 * (1 / max(self.num_before, 1) + 1 / max(self.num_now, 1))
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -85,85 +97,87 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
     declared += [("users", name, kind, f"{name} of the users") for name, kind in data.user_features.items()]
     declared += [("items", name, kind, f"{name} of the items") for name, kind in data.item_features.items()]
     for table, column, kind, label in declared:
-        old, new = before.tables()[table], now.tables()[table]
-        if kind == "text" or (column not in old and column not in new):
+        present = [side.has(table, column) for side in (before, now)]
+        if kind == "text" or not any(present):
             continue
-        if column not in old or column not in new:
+        if not all(present):
             notes.append(f"{table}.{column} is not compared: only one of the two versions has it.")
             continue
-        found.append(_feature(table, column, label, kind, old[column], new[column], bins))
+        old, new = (side.counts(table, column, numbers=kind == "dense") for side in (before, now))
+        if kind == "tags":
+            old, new = _tags(old), _tags(new)
+        found.append(_feature(table, column, label, old, new, bins if kind == "dense" else None))
     for id_column, table in (("user_id", "users"), ("item_id", "items")):
-        old, new = (side.interactions[id_column].value_counts().astype("float64") for side in (before, now))
-        found.append(_feature(table, None, f"events per {table[:-1]}", "dense", old, new, bins))
-    found.append(_popularity(before.interactions["item_id"], now.interactions["item_id"]))
-    return [feature for feature in found if len(feature.codes)], notes
+        old, new = (side.counts_per(id_column) for side in (before, now))
+        found.append(_feature(table, None, f"events per {table[:-1]}", old, new, bins))
+    found.append(_popularity(*(side.counts("interactions", "item_id") for side in (before, now))))
+    return [feature for feature in found if feature.num_now], notes
 
 
-def _feature(
-    table: str, column: str | None, label: str, kind: str, before: pd.Series, now: pd.Series, bins: int
-) -> Feature:
-    if kind == "tags":
-        before, now = _tags(before), _tags(now)
-    if kind == "dense" and before.nunique() > bins:
-        names, old, new = _by_quantile(before.to_numpy(np.float64), now.to_numpy(np.float64), bins)
+def _feature(table: str, column: str | None, label: str, before: Counts, now: Counts, bins: int | None) -> Feature:
+    """`bins`: of numbers; None: of texts."""
+    if bins is not None and len(before.values) > bins:
+        names, place = _by_quantile(before, bins)
     else:
-        names, old, new = _by_value(before, now, by_number=kind == "dense")
-    counts = np.bincount(old, minlength=len(names))
-    return Feature(table, column, label, names, counts / max(len(old), 1), new, len(old))
+        names, place = _by_value(before, by_number=bins is not None)
+    old, new = (_binned(side, place, len(names)) for side in (before, now))
+    return Feature(table, column, label, names, old / max(before.total, 1), new, before.total)
 
 
-def _tags(values: pd.Series) -> pd.Series:
-    """One row per tag, null where an item has none."""
-    tags = values.fillna("").str.split("|").explode()
-    return tags.where(tags != "")
+def _binned(counts: Counts, place: Place, num_bins: int) -> NDArray[np.int64]:
+    """Values per bin; the last one has those that are missing."""
+    times = np.bincount(place(counts.values), counts.times, num_bins).astype(np.int64)
+    times[-1] += counts.missing
+    return times
 
 
-def _by_quantile(
-    before: NDArray[np.float64], now: NDArray[np.float64], bins: int
-) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
-    """Labels, and the bin of each value: below the first edge, between two of them, from the last one on; missing."""
-    known = before[np.isfinite(before)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf"))
-    edges = edges[edges > known.min()]  # nothing would lie below
+def _tags(lists: Counts) -> Counts:
+    """Each tag as often as a list has it; a list without one is missing."""
+    tags = pd.Series(lists.values, dtype="object").str.split("|").explode()
+    times = pd.Series(lists.times, dtype="int64").loc[tags.index].to_numpy()
+    counted = pd.Series(times).groupby(tags.to_numpy()).sum()
+    empty = int(counted.get("", 0))
+    counted = counted.drop("", errors="ignore")
+    return Counts(counted.index.to_numpy(object), counted.to_numpy(np.int64), lists.missing + empty)
+
+
+def _by_quantile(before: Counts, bins: int) -> tuple[list[str], Place]:
+    """Labels, and where a value lies: below the first edge, between two of them, from the last one on; missing."""
+    reached, total = np.cumsum(before.times), int(before.times.sum())
+    # The smallest value that so many of the bins' shares reach, in whole numbers: a share of 1/10 has no exact float.
+    places = np.searchsorted(reached * bins, total * np.arange(1, bins), side="left")
+    edges = np.unique(before.values[places]).astype(np.float64)
+    edges = edges[edges > before.values[0]]  # nothing would lie below
     texts = [f"{edge:.6g}" for edge in edges]
     labels = [f"< {texts[0]}", *(f"{low} – {high}" for low, high in pairwise(texts))]
     labels += [f"≥ {texts[-1]}", MISSING]
-
-    def place(values: NDArray[np.float64]) -> NDArray[np.int64]:
-        codes = np.searchsorted(edges, values, side="right").astype(np.int64)
-        return np.where(np.isfinite(values), codes, len(edges) + 1)
-
-    return labels, place(before), place(now)
+    return labels, lambda values: np.searchsorted(edges, values.astype(np.float64), side="right")
 
 
-def _by_value(
-    before: pd.Series, now: pd.Series, by_number: bool
-) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+def _by_value(before: Counts, by_number: bool) -> tuple[list[str], Place]:
     """A bin per value, most frequent first or in the order of numbers; then others, unseen ones, missing."""
-    counts = before.value_counts()
-    order = sorted(counts.index, key=lambda value: (-counts[value], value))[:MAX_VALUES]
-    if by_number:
-        order = sorted(order)
+    frequent = np.argsort(-before.times, kind="stable")[:MAX_VALUES]
+    order = before.values[np.sort(frequent) if by_number else frequent]
     labels = [f"{value:g}" if by_number else str(value) for value in order]
-    labels += [*([OTHERS] if len(counts) > len(order) else []), UNSEEN, MISSING]
-    places = {value: place for place, value in enumerate(order)}
-    rest = {value: len(order) for value in counts.index if value not in places}
-    unseen, missing = len(labels) - 2, len(labels) - 1
+    labels += [*([OTHERS] if len(before.values) > len(order) else []), UNSEEN, MISSING]
+    own, known = pd.Index(order), pd.Index(before.values)
 
-    def place(values: pd.Series) -> NDArray[np.int64]:
-        codes = values.map({**places, **rest}).fillna(unseen).to_numpy(np.int64)
-        return np.where(values.isna(), missing, codes)
+    def place(values: Values) -> NDArray[np.int64]:
+        places = own.get_indexer(pd.Index(values))
+        unseen = np.where(known.get_indexer(pd.Index(values)) < 0, len(labels) - 2, len(order))
+        return np.where(places < 0, unseen, places)
 
-    return labels, place(before), place(now)
+    return labels, place
 
 
-def _popularity(before: pd.Series, now: pd.Series) -> Feature:
+def _popularity(before: Counts, now: Counts) -> Feature:
     """Events by how popular their item was in the reference."""
-    counts = before.value_counts()
-    ranked = sorted(counts.index, key=lambda item: (-counts[item], item))
+    ranked = np.argsort(-before.times, kind="stable")
     ends = np.ceil(np.array([share for _, share in _HEAD]) * len(ranked))
-    group = dict(zip(ranked, np.searchsorted(ends, np.arange(len(ranked)), side="right"), strict=True))
+    group = np.empty(len(ranked), np.int64)
+    group[ranked] = np.searchsorted(ends, np.arange(len(ranked)), side="right")
+    places = pd.Index(before.values).get_indexer(pd.Index(now.values))
     labels = [*(name for name, _ in _HEAD), UNSEEN]
-    old, new = (events.map(group).fillna(len(_HEAD)).to_numpy(np.int64) for events in (before, now))
-    shares = np.bincount(old, minlength=len(labels)) / max(len(old), 1)
-    return Feature("interactions", None, "events by item popularity", labels, shares, new, len(old))
+    new = np.bincount(np.where(places < 0, len(_HEAD), group[places]), now.times, len(labels)).astype(np.int64)
+    shares = np.bincount(group, before.times, len(labels)) / max(before.total, 1)
+    return Feature("interactions", None, "events by item popularity", labels, shares, new, before.total)

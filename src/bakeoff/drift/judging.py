@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bakeoff.drift.distributions import Feature, features
 from bakeoff.drift.findings import Drift, Finding, Severity, moved_most
-from bakeoff.drift.snapshot import Snapshot, days
+from bakeoff.drift.snapshot import TABLES, Snapshot
 from bakeoff.params import DataParams, DriftParams
 from bakeoff.validation.gx import Runner, gxe
 
@@ -46,16 +47,18 @@ def judge(before: Snapshot, now: Snapshot, data: DataParams, limits: DriftParams
     runner = Runner()
     volume: dict[str, Any] = {}
     findings: list[Finding] = []
-    for name, table in now.tables().items():
-        rows = len(before.tables()[name]), len(table)
+    for name in TABLES:
+        rows = before.num_rows(name), now.num_rows(name)
         volume[name] = {"before": rows[0], "now": rows[1], "ratio": round(rows[1] / max(rows[0], 1), DIGITS)}
-        findings += _run(runner, name, _of_rows(name, *rows, limits), table)
+        # What is counted are rows, whatever they hold.
+        findings += _run(runner, name, _of_rows(name, *rows, limits), pd.DataFrame(index=pd.RangeIndex(rows[1])))
     volume["days"], expected, frame = _of_days(before, now, limits)
     findings += _run(runner, "days", expected, frame)
     found, notes = features(before, now, data, limits.bins)
     judged = []
     for number, feature in enumerate(found):
-        column = pd.DataFrame({feature.label: feature.codes})
+        # A byte for each value: Great Expectations counts them itself.
+        column = pd.DataFrame({feature.label: np.repeat(np.arange(len(feature.bins), dtype=np.int8), feature.times)})
         judged.append((feature, _run(runner, f"feature {number}", [_of_feature(feature, limits)], column)[0]))
     return Drift(since, commit, [*findings, *(finding for _, finding in judged)], volume, judged, notes)
 
@@ -76,7 +79,7 @@ def _of_days(
     before: Snapshot, now: Snapshot, limits: DriftParams
 ) -> tuple[dict[str, Any] | None, list[_Expected], pd.DataFrame]:
     """Events of whole days after the reference beside its newest ones; nothing where there are no such days."""
-    old, new = days(before), days(now)
+    old, new = before.days(), now.days()
     nothing: tuple[None, list[_Expected], pd.DataFrame] = (None, [], pd.DataFrame())
     if old.empty or new.empty:
         return nothing
