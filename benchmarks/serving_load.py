@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of raw data sets (default: $BAKEOFF_BENCH_DATA)")
     parser.add_argument("--dataset", choices=list(BENCHMARKS), default="gowalla")
     parser.add_argument("--models", nargs=2, default=["softmax", "mf"], help="the second is promoted under load")
-    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--dim", type=int, help="of both models (default: what they have in benchmarks/settings)")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement (default: 10)")
@@ -98,7 +98,7 @@ def make_repository(arguments: argparse.Namespace) -> tuple[Workspace, str]:
     workspace = make_split(benchmark, Path(raw) if raw else None, arguments.scratch.resolve()).workspace
     values = settings_of(benchmark)
     for name in arguments.models:
-        values[name] |= {"dim": arguments.dim, "max_epochs": arguments.epochs}
+        values[name] |= {"max_epochs": arguments.epochs} | ({"dim": arguments.dim} if arguments.dim else {})
     made_of, stamp = json.dumps([values, arguments.models]), workspace.root / "models/made_of.json"
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != made_of:
         params = parse_params(values, benchmark.name)
@@ -251,9 +251,12 @@ def figures(found: Figures) -> str:
 
 def markdown(arguments: argparse.Namespace, about: Mapping[str, Any], rows: list[str], under: Figures) -> str:
     first, second = arguments.models
-    command = f"python benchmarks/serving_load.py --data DIR --models {first} {second} --dim {arguments.dim}"
+    values = settings_of(BENCHMARKS[arguments.dataset])
+    dims = {name: arguments.dim or values[name]["dim"] for name in arguments.models}
+    given = f" --dim {arguments.dim}" if arguments.dim else ""
+    command = f"python benchmarks/serving_load.py --data DIR --models {first} {second}{given}"
     title, cores = BENCHMARKS[arguments.dataset].title, len(os.sched_getaffinity(0))
-    served = f"{about['items']:,} items, {about['users']:,} users; lists of 10 by `{first}`, d = {arguments.dim}"
+    served = f"{about['items']:,} items, {about['users']:,} users; lists of 10 by `{first}`, d = {dims[first]}"
     rate = under["requests"] / under["seconds"]
     paragraphs = [
         "# Serving under load",
@@ -264,9 +267,10 @@ def markdown(arguments: argparse.Namespace, about: Mapping[str, Any], rows: list
         f"{under['slowest']:.1f} ms: {'met' if under['slowest'] <= BAR_MS else 'not met'}.",
         "| queries | clients | requests/s | p50, ms | p95, ms | p99, ms | failed | server's CPU per request, ms |\n"
         "|---|---|---|---|---|---|---|---|\n" + "\n".join(rows),
-        f"`{second}` promoted while {PROMOTED_AT} clients asked by user id for {under['seconds']:.0f} s: "
-        f"{under['requests']:,.0f} requests ({rate:,.0f}/s), **{under['failed']:.0f} failed**; the new model answered "
-        f"{under['swap']:.1f} s after the tag was made. p50 {under['p50']:.1f} ms, p95 {under['p95']:.1f} ms, p99 "
+        f"`{second}`, d = {dims[second]}, promoted while {PROMOTED_AT} clients asked by user id for "
+        f"{under['seconds']:.0f} s: {under['requests']:,.0f} requests ({rate:,.0f}/s), **{under['failed']:.0f} "
+        f"failed**; the new model answered {under['swap']:.1f} s after the tag was made. "
+        f"p50 {under['p50']:.1f} ms, p95 {under['p95']:.1f} ms, p99 "
         f"{under['p99']:.1f} ms: the new model is loaded by the same process, on the same cores.",
     ]
     return "\n\n".join(paragraphs) + "\n"

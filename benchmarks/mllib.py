@@ -1,0 +1,130 @@
+"""MF by this project's ALS and by Spark MLlib's: the same data, settings and number of iterations; quality and time.
+
+    python benchmarks/mllib.py --write benchmarks/results/mllib.md
+
+Fitted on train, judged on validation, which chooses nothing here. Needs Spark (`make spark`) and Java.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness.datasets import BENCHMARKS, ROOT, make_split
+from harness.score import per_user, with_intervals
+from numpy.typing import NDArray
+
+from bakeoff.evaluation.ranking import rank
+from bakeoff.models.encoder import EncoderRetriever
+from bakeoff.models.mf.mllib import MLlibALS
+from bakeoff.models.mf.trainer import MFTrainer
+from bakeoff.models.training import seed_everything
+from bakeoff.params import Params, parse_params
+from bakeoff.spark import spark_session
+from bakeoff.stages.files import write_text
+from bakeoff.stages.observed_pairs import observed_pairs
+from bakeoff.stages.prepared import Prepared, load_prepared
+from bakeoff.stages.training import warm_users
+
+SHIPPED: Mapping[str, Any] = {}
+MLLIBS_OWN = {"unobserved_weight": 0.02, "regularization": 0.01, "regularization_exponent": 1.0}
+"""Each row regularised by a multiple of its number of events, as in MLlib: both minimise the same."""
+SETTINGS = [
+    {**weights, "recency_scale": recency_scale}
+    for weights in (SHIPPED, MLLIBS_OWN, {**MLLIBS_OWN, "max_epochs": 40})
+    for recency_scale in (6.0, None)
+]
+METRIC = "ndcg@10"
+LENGTH = 20
+
+
+def main() -> None:
+    """Print, and with --write keep, a Markdown page."""
+    arguments = _arguments()
+    benchmark = BENCHMARKS[arguments.dataset]
+    split = make_split(benchmark, arguments.data, arguments.scratch / benchmark.name)
+    prepared = load_prepared(split.workspace)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        engine = split.params.engine.model_copy(update={"master": arguments.master})
+        with spark_session(engine, Path(folder), "mf.solver", "auto") as session:
+            session.sparkContext.setCheckpointDir(Path(folder).as_uri())
+            pairs = partial(observed_pairs, session=session, scratch=Path(folder))
+            for setting in SETTINGS:
+                rows.append(_beside(split.params, setting, prepared, partial(MLlibALS, pairs=pairs)))
+                print(rows[-1], file=sys.stderr, flush=True)
+    page = markdown(benchmark.title, arguments.dataset, arguments.master, rows)
+    if arguments.write:
+        write_text(arguments.write, page)
+    sys.stdout.write(page)
+
+
+def _beside(params: Params, setting: Mapping[str, Any], prepared: Prepared, mllib: Any) -> str:
+    """A row of the table: one setting, ours and MLlib's."""
+    values = params.model_dump(mode="json")
+    values["mf"] |= setting
+    params = parse_params(values, "the benchmark's settings")
+    ours, seconds = _fitted(params, prepared)
+    theirs, their_seconds = _fitted(params, prepared, mllib)
+    found = with_intervals({"ours": ours, "theirs": theirs, "difference": theirs - ours}, params.seed, 10_000)
+    mean, low, high = found["difference"]
+    weights = [f"{params.mf.unobserved_weight:g}", f"{params.mf.regularization:g}"]
+    weights += [f"{params.mf.regularization_exponent:g}", f"{params.mf.max_epochs}"]
+    weights += [f"{params.mf.recency_scale:g}" if params.mf.recency_scale else "none"]
+    scores = [f"{found[name][0]:.4f}" for name in ("ours", "theirs")]
+    return " | ".join(
+        [*weights, *scores, f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]", f"{seconds:.1f}", f"{their_seconds:.0f}"]
+    )
+
+
+def _fitted(params: Params, prepared: Prepared, factorise: Any = None) -> tuple[NDArray[np.float64], float]:
+    """The metric of each validation user, and the seconds of the fit."""
+    seed_everything(params.seed)
+    known = prepared.queries(prepared.train, warm_users(prepared)).histories
+    begun = time.perf_counter()
+    trainer = MFTrainer(known, prepared.num_items, params.mf, params.seed, *([factorise] if factorise else []))
+    for _ in range(1 if factorise else params.mf.max_epochs):  # MLlib's iterations count as one epoch
+        trainer.run_epoch()
+    encoder, seconds = trainer.encoder(), time.perf_counter() - begun
+    rows = np.flatnonzero(prepared.valid.lengths)
+    queries, truth = prepared.queries(prepared.train, rows), prepared.valid.take(rows)
+    lists = rank(EncoderRetriever(encoder), queries, queries.histories, truth, LENGTH, 1024)
+    return per_user(lists, truth)[METRIC], seconds
+
+
+def markdown(title: str, dataset: str, master: str, rows: list[str]) -> str:
+    """The page."""
+    given = "" if dataset == "ml-100k" else f" --dataset {dataset} --data DIR"
+    names = ("unobserved_weight", "regularization", "regularization_exponent", "max_epochs", "recency_scale")
+    head = [f"`{name}`" for name in names]
+    head += [f"{METRIC}, ours", f"{METRIC}, MLlib", "MLlib less ours", "fit, s, ours", "fit, s, MLlib"]
+    paragraphs = [
+        "# Matrix factorisation by our ALS and by Spark MLlib's",
+        f"Made by `python benchmarks/mllib.py{given}`.",
+        f"{title}, fitted on train with the other settings as shipped and all iterations, judged on validation, which "
+        f"chooses nothing here. Spark as `{master}`. Brackets: 95 % bootstrap intervals over users, of the difference "
+        "on the same users. MLlib regularises a row by a multiple of its number of events: with "
+        "`regularization_exponent` 1 both minimise the same, else the nearest multiple is taken. The two start from "
+        "other random embeddings: what few iterations leave of that is in the difference.",
+        f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n" + "\n".join(f"| {row} |" for row in rows),
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", choices=list(BENCHMARKS), default="ml-100k")
+    parser.add_argument("--data", type=Path, help="folder of raw data sets; ml-100k is fetched")
+    parser.add_argument("--master", default="local[2]", help="of Spark (default: local[2])")
+    parser.add_argument("--scratch", type=Path, default=ROOT / "artifacts/bench", help="where splits are made")
+    parser.add_argument("--write", type=Path, help="file for the page, such as benchmarks/results/mllib.md")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
