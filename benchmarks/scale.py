@@ -11,7 +11,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,15 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the stage too
     limits = Limits(int(arguments.memory * 2**30), arguments.hours * 3600, arguments.threads)
     sources = Sources(settings=arguments.settings)
-    smallest = measure_size(size_of(SMALLEST), sources, arguments.workspace, limits, arguments.retry)
-    runs, catalogues = (
-        {size: measure_size(size, sources, arguments.workspace, limits, arguments.retry) for size in sizes}
-        for sizes in _sizes(arguments)
-    )
+    unknown = sorted(set(arguments.again) - {stage.name for stage in sources.stages})
+    if unknown:
+        raise SystemExit(f"--again: dvc.yaml has no stage {unknown[0]!r}")
+
+    def measured(size: Size) -> dict[str, Measured]:
+        return measure_size(size, sources, arguments.workspace, limits, arguments.retry, arguments.again)
+
+    smallest = measured(size_of(SMALLEST))
+    runs, catalogues = ({size: measured(size) for size in sizes} for sizes in _sizes(arguments))
     for path, text in _pages(arguments, runs, catalogues, smallest, limits):
         write_text(path, text)
         print(f"Written: {path}")
@@ -83,18 +87,20 @@ def _pages(
         yield beside, catalogues_page(catalogues, smallest, limits, command)
 
 
-def measure_size(size: Size, sources: Sources, workspace: Path, limits: Limits, retry: bool) -> dict[str, Measured]:
-    """Stage → what it cost at this size; what an earlier run has measured is taken from it.
+def measure_size(
+    size: Size, sources: Sources, workspace: Path, limits: Limits, retry: bool, again: Collection[str] = ()
+) -> dict[str, Measured]:
+    """Stage → what it cost at this size; what an earlier run has measured is taken from it, but for `again`.
 
     A run with other settings or limits than the one that was kept starts anew.
     """
     folder = workspace / _name(size)
     about = {"params": sources.params, "limits": [limits.memory, limits.seconds, limits.threads], "seed": SEED}
     kept = _kept(folder, about)
-    if retry:
-        kept = {name: run for name, run in kept.items() if not run.failed}
+    begun = bool(kept)
+    kept = {name: run for name, run in kept.items() if name not in again and not (retry and run.failed)}
     print(f"{size.interactions:,} interactions, {size.users:,} users, {size.items:,} items", flush=True)
-    if not kept:
+    if not begun:
         _make(folder, size, sources)
     found: dict[str, Measured] = {}
     for stage in sources.stages:
@@ -201,6 +207,7 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--memory", type=float, default=MEMORY_GIB, help=f"GiB, beyond which a stage is ended ({MEMORY_GIB:g})")
     add("--hours", type=float, default=HOURS, help=f"after which a stage is ended (default: {HOURS:g})")
     add("--retry", action="store_true", help="run stages again that failed before")
+    add("--again", nargs="+", default=[], metavar="STAGE", help="measure these again, as after a change of their code")
     add(
         "--page",
         type=Path,

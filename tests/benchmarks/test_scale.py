@@ -48,7 +48,7 @@ from scaling.data import size_of
 from scaling.measuring import Limits
 folder = Path({folder!r})
 sources = scale.Sources(folder / "dvc.yaml")
-scale.measure_size(size_of(200), sources, folder, Limits(2**30, 60.0, 1), retry=False)
+scale.measure_size(size_of(200), sources, folder, Limits(2**30, 60.0, 1), retry=False, again={again!r})
 """
 
 
@@ -129,7 +129,8 @@ def test_a_stage_that_takes_too_much_is_ended_and_says_so(tmp_path):
 
 def test_a_killed_run_ends_its_stage_and_goes_on_where_it_was(tmp_path):
     (tmp_path / "dvc.yaml").write_text(DAG)
-    driver = [sys.executable, "-c", DRIVER.format(benchmarks=str(ROOT / "benchmarks"), folder=str(tmp_path))]
+    places = {"benchmarks": str(ROOT / "benchmarks"), "folder": str(tmp_path)}
+    driver, to_last = ([sys.executable, "-c", DRIVER.format(**places, again=names)] for names in ([], ["last"]))
     folder = tmp_path / "200"
     with subprocess.Popen(driver, stdout=subprocess.DEVNULL) as process:
         try:
@@ -142,9 +143,11 @@ def test_a_killed_run_ends_its_stage_and_goes_on_where_it_was(tmp_path):
     (folder / "go").touch()
     again = subprocess.run(driver, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
+    subprocess.run(to_last, capture_output=True, check=True, timeout=120)  # what was measured, and its data, stay
     started = [line.split()[0] for line in (folder / "ran.txt").read_text().splitlines()]
-    assert started == ["first", "x", "x", "last", "y"]
+    assert started == ["first", "x", "x", "last", "y", "last"]
     measured = json.loads((folder / "measured.json").read_text())["runs"]
+    assert sorted(measured) == ["first", "last", "middle@x", "middle@y"]
     assert not any(run["failed"] for run in measured.values())
 
 
