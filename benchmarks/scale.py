@@ -84,7 +84,8 @@ def _pages(
         yield arguments.page, page(runs, smallest, limits, command, drawn.name)
     if catalogues:
         beside = arguments.page.with_stem(f"{arguments.page.stem}_catalogues")
-        yield beside, catalogues_page(catalogues, smallest, limits, command)
+        yield beside.with_suffix(".svg"), picture(catalogues, "items")
+        yield beside, catalogues_page(catalogues, smallest, limits, command, beside.with_suffix(".svg").name)
 
 
 def measure_size(

@@ -15,7 +15,13 @@ _EXPLAINED = (
 )
 
 
-def page(catalogues: Runs, smallest: Mapping[str, Measured], limits: Limits, command: str) -> str:
+def page(
+    catalogues: Runs,
+    smallest: Mapping[str, Measured],
+    limits: Limits,
+    command: str,
+    drawn: str = "scale_catalogues.svg",
+) -> str:
     """The page as Markdown.
 
     Args:
@@ -23,6 +29,7 @@ def page(catalogues: Runs, smallest: Mapping[str, Measured], limits: Limits, com
         smallest: the stages on next to no data.
         limits: that every stage had.
         command: what makes the page.
+        drawn: file of the picture.
     """
     catalogues = dict(sorted(catalogues.items(), key=lambda run: run[0].items))
     any_size = next(iter(catalogues))
@@ -32,6 +39,7 @@ def page(catalogues: Runs, smallest: Mapping[str, Measured], limits: Limits, com
     parts = [
         "# The pipeline as the catalogue grows",
         opening(command, data, limits),
+        f"![Seconds and memory of every stage by items, on logarithmic axes]({drawn})",
         _EXPLAINED,
         table(heads, [_row(stage, catalogues, smallest) for stage in stages_of(catalogues)]),
         "## Skipped or failed",

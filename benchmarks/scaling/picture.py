@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import vl_convert
 
@@ -10,11 +10,11 @@ from scaling.fits import Runs, counts, family
 from scaling.markdown import GIB
 
 
-def picture(runs: Runs) -> str:
-    """SVG: seconds and GiB of every stage by interactions, a column of panels for each family of stages."""
+def picture(runs: Runs, grown: Literal["interactions", "items"] = "interactions") -> str:
+    """SVG: seconds and GiB of every stage by what has grown, a column of panels for each family of stages."""
     rows = [
         {
-            "interactions": size.interactions,
+            "size": getattr(size, grown),
             "cost": cost,
             "what": what,
             "stage": stage.partition("@")[2] or stage,
@@ -25,7 +25,7 @@ def picture(runs: Runs) -> str:
         if counts(run)
         for what, cost in (("CPU seconds", run.cpu), ("peak memory, GiB", run.memory / GIB))
     ]
-    svg: str = vl_convert.vegalite_to_svg(json.dumps(_spec(rows)))
+    svg: str = vl_convert.vegalite_to_svg(json.dumps(_spec(rows, grown)))
     return svg
 
 
@@ -35,7 +35,7 @@ def _panel(stage: str) -> str:
     return panels.get(named, "train" if named.startswith("train_") else "others")
 
 
-def _spec(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _spec(rows: Sequence[Mapping[str, Any]], grown: str) -> dict[str, Any]:
     """A column for each family of stages: seconds above, memory below, a legend for both."""
     families = dict.fromkeys(str(row["family"]) for row in rows)
     whats = dict.fromkeys(str(row["what"]) for row in rows)
@@ -44,7 +44,7 @@ def _spec(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             {
                 "title": each,
                 "vconcat": [
-                    _chart([row for row in rows if (row["family"], row["what"]) == (each, what)], what)
+                    _chart([row for row in rows if (row["family"], row["what"]) == (each, what)], what, grown)
                     for what in whats
                 ],
             }
@@ -56,7 +56,7 @@ def _spec(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _chart(rows: Sequence[Mapping[str, Any]], what: str) -> dict[str, Any]:
+def _chart(rows: Sequence[Mapping[str, Any]], what: str, grown: str) -> dict[str, Any]:
     """Lines from size to size, both axes logarithmic."""
     axis = {"type": "quantitative", "scale": {"type": "log", "nice": True}}
     stages = list(dict.fromkeys(row["stage"] for row in rows))
@@ -72,7 +72,7 @@ def _chart(rows: Sequence[Mapping[str, Any]], what: str) -> dict[str, Any]:
         "height": 150,
         "mark": {"type": "line", "point": {"size": 40}},
         "encoding": {
-            "x": {"field": "interactions", "title": "interactions", **axis, "axis": {"format": "~e", "tickCount": 3}},
+            "x": {"field": "size", "title": grown, **axis, "axis": {"format": "~e", "tickCount": 3}},
             "y": {"field": "cost", "title": what, **axis, "axis": {"tickCount": 4}},
             "color": {**named, "scale": {"scheme": "tableau10"}},
             "shape": {**named, "legend": None},

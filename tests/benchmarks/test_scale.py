@@ -277,8 +277,9 @@ def test_catalogues_that_grow_alone_have_exponents_and_a_page_of_their_own():
         size_of(10**6, items): runs({"evaluate@mf": 1 + items / 1e3, "split": 2.0}) for items in (10**5, 10**4, 10**3)
     }
     found[size_of(10**6, 10**5)]["train_ease"] = Measured(1, 1, 2**20, "skipped: too many items")
-    text = page(found, runs({"evaluate@mf": 1, "split": 1}), Limits(8 * 2**30, 3600, 2), "make scale")
+    text = page(found, runs({"evaluate@mf": 1, "split": 1}), Limits(8 * 2**30, 3600, 2), "make scale", "drawn.svg")
     assert "Made by `make scale`: 1,000,000 interactions of 25,000 users in planted groups, and items alone" in text
+    assert "on logarithmic axes](drawn.svg)" in text
     row = "| `evaluate@mf` † | 2.0 | 11 | 101 | 1.00 (1.00 to 1.00) | 2.00 | 11.00 | 101.00 | 1.00 (1.00 to 1.00) |"
     assert row in text
     assert "| `split` | 2.0 | 2.0 | 2.0 | 0.00 (0.00 to 0.00) |" in text
@@ -308,10 +309,11 @@ def test_a_page_is_written_for_each_series_that_was_measured(monkeypatch, tmp_pa
     monkeypatch.setattr(scale, "measure_size", lambda size, *_: cost)
     monkeypatch.setattr(sys, "argv", ["scale", "--sizes", "--page", str(tmp_path / "scale.md")])
     assert scale.main() == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["scale_catalogues.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scale_catalogues.md", "scale_catalogues.svg"]
     monkeypatch.setattr(sys, "argv", ["scale", "--catalogues", "--page", str(tmp_path / "scale.md")])
     assert scale.main() == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"scale_catalogues.md", "scale.md", "scale.svg"}
+    assert {path.stem for path in tmp_path.iterdir()} == {"scale_catalogues", "scale"}
+    assert "(scale_catalogues.svg)" in (tmp_path / "scale_catalogues.md").read_text()
     assert "scale_catalogues.md" in capsys.readouterr().out
 
 
