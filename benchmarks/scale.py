@@ -31,6 +31,9 @@ from bakeoff.stages.files import write_json, write_text, written
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = ROOT / "benchmarks/settings/scale.yaml"
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+TABLES = (30_000_000,)
+"""Interactions at which TABLE_STAGES alone run: partitions, sorting and spilling show only where data are large."""
+TABLE_STAGES = ("validate", "split")
 CATALOGUES = (1_000, 100_000, 1_000_000)
 """Items on which the stages run beside, with INTERACTIONS each."""
 INTERACTIONS = 300_000
@@ -59,15 +62,18 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the stage too
     limits = Limits(int(arguments.memory * 2**30), arguments.hours * 3600, arguments.threads)
     sources = Sources(settings=arguments.settings)
+    sizes, catalogue_sizes, alone = _sizes(arguments)
     unknown = sorted(set(arguments.again) - {stage.name for stage in sources.stages})
     if unknown:
         raise SystemExit(f"--again: dvc.yaml has no stage {unknown[0]!r}")
 
     def measured(size: Size) -> dict[str, Measured]:
-        return measure_size(size, sources, arguments.workspace, limits, arguments.retry, arguments.again)
+        stages = TABLE_STAGES if size in alone else None
+        return measure_size(size, sources, arguments.workspace, limits, arguments.retry, arguments.again, stages)
 
     smallest = measured(size_of(SMALLEST))
-    runs, catalogues = ({size: measured(size) for size in sizes} for sizes in _sizes(arguments))
+    runs = {size: measured(size) for size in sorted(sizes + alone, key=lambda size: size.interactions)}
+    catalogues = {size: measured(size) for size in catalogue_sizes}
     for path, text in _pages(arguments, runs, catalogues, smallest, limits):
         write_text(path, text)
         print(f"Written: {path}")
@@ -89,11 +95,17 @@ def _pages(
 
 
 def measure_size(
-    size: Size, sources: Sources, workspace: Path, limits: Limits, retry: bool, again: Collection[str] = ()
+    size: Size,
+    sources: Sources,
+    workspace: Path,
+    limits: Limits,
+    retry: bool,
+    again: Collection[str] = (),
+    only: Collection[str] | None = None,
 ) -> dict[str, Measured]:
     """Stage → what it cost at this size; what an earlier run has measured is taken from it, but for `again`.
 
-    A run with other settings or limits than the one that was kept starts anew.
+    A run with other settings or limits than the one that was kept starts anew. `only`: stages that run; None: all.
     """
     folder = workspace / _name(size)
     about = {"params": sources.params, "limits": [limits.memory, limits.seconds, limits.threads], "seed": SEED}
@@ -105,6 +117,8 @@ def measure_size(
         _make(folder, size, sources)
     found: dict[str, Measured] = {}
     for stage in sources.stages:
+        if only is not None and stage.name not in only:
+            continue
         found[stage.name] = kept.get(stage.name) or _measure(stage, found, folder, limits)
         _say(stage, found[stage.name], stage.name in kept)
         if stage.name not in kept:
@@ -174,7 +188,8 @@ def _say(stage: Stage, run: Measured, kept: bool) -> None:
 def _command(arguments: argparse.Namespace) -> str:
     """What makes this page again; the workspace is a reader's own."""
     options: list[str] = []
-    for name, usual in (("sizes", SIZES), ("catalogues", CATALOGUES)):
+    series = (("sizes", SIZES), ("tables", _usual_tables(arguments)), ("catalogues", CATALOGUES))
+    for name, usual in series:
         given = getattr(arguments, name)
         if tuple(given) != usual:
             options += [f"--{name}", *map(str, given)]
@@ -184,13 +199,22 @@ def _command(arguments: argparse.Namespace) -> str:
     return f'make scale SCALE="{shlex.join(options)}"' if options else "make scale"
 
 
-def _sizes(arguments: argparse.Namespace) -> tuple[list[Size], list[Size]]:
-    """Data sets that grow in everything, and those that grow in items alone, the usual one of so many among them."""
+def _sizes(arguments: argparse.Namespace) -> tuple[list[Size], list[Size], list[Size]]:
+    """Data sets that grow in everything; those that grow in items alone, the usual one of so many among them.
+
+    And those beside the former at which TABLE_STAGES alone run.
+    """
     sizes = [size_of(interactions) for interactions in sorted(set(arguments.sizes))]
     catalogues = {size_of(INTERACTIONS, items) for items in arguments.catalogues}
     if catalogues:
         catalogues.add(size_of(INTERACTIONS))
-    return sizes, sorted(catalogues, key=lambda size: size.items)
+    alone = [size_of(interactions) for interactions in sorted(set(arguments.tables) - set(arguments.sizes))]
+    return sizes, sorted(catalogues, key=lambda size: size.items), alone
+
+
+def _usual_tables(arguments: argparse.Namespace) -> tuple[int, ...]:
+    """Who asks for sizes of their own is not given larger ones."""
+    return TABLES if tuple(arguments.sizes) == SIZES else ()
 
 
 def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -200,6 +224,8 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     text = f"interactions; nothing: none (default: {SIZES})"
     add("--sizes", type=int, nargs="*", default=SIZES, metavar="N", help=text)
+    text = f"interactions at which {' and '.join(TABLE_STAGES)} alone run (default: {TABLES}, with --sizes none)"
+    add("--tables", type=int, nargs="*", metavar="N", help=text)
     text = f"items, with {INTERACTIONS:,} interactions each; nothing: none (default: {CATALOGUES})"
     add("--catalogues", type=int, nargs="*", default=CATALOGUES, metavar="N", help=text)
     add("--workspace", type=Path, default=ROOT / "artifacts/scale", help="kept between runs (artifacts/scale)")
@@ -216,6 +242,8 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         help="where the page on sizes goes, the one on catalogues beside it",
     )
     arguments = parser.parse_args(given)
+    if arguments.tables is None:
+        arguments.tables = _usual_tables(arguments)
     try:
         _sizes(arguments)
     except ValueError as error:

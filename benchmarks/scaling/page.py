@@ -84,7 +84,7 @@ _FORETOLD = (
 
 
 def _sizes(runs: Runs) -> str:
-    rows = []
+    rows, num_stages = [], len(stages_of(runs))
     for size, stages in runs.items():
         peak = max(stages, key=lambda name: stages[name].memory, default="")
         failed = sum(run.failed for run in stages.values())
@@ -93,7 +93,7 @@ def _sizes(runs: Runs) -> str:
                 f"{size.interactions:,}",
                 f"{size.users:,}",
                 f"{size.items:,}",
-                f"{len(stages) - failed} of {len(stages)}",
+                f"{len(stages) - failed} of {num_stages}",
                 seconds(sum(run.wall for run in stages.values())),
                 seconds(sum(run.cpu for run in stages.values())),
                 f"{gib(stages[peak].memory)} (`{peak}`)" if peak else NO_VALUE,
@@ -198,10 +198,6 @@ def _goes_on(runs: Runs, stage: str) -> bool:
     """Whether the stage still works at the largest size; one that skips itself there does so beyond."""
     largest = [stages[stage] for size, stages in sorted(runs.items(), key=lambda run: run[0].pairs) if stage in stages]
     return bool(largest) and (largest[-1].failed or not largest[-1].note)
-
-
-def _stages(runs: Runs) -> list[str]:
-    return list(dict.fromkeys(stage for stages in runs.values() for stage in stages))
 
 
 def _time(runs: Runs, smallest: Mapping[str, Measured], stage: str) -> Growth:

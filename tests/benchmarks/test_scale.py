@@ -48,7 +48,8 @@ from scaling.data import size_of
 from scaling.measuring import Limits
 folder = Path({folder!r})
 sources = scale.Sources(folder / "dvc.yaml")
-scale.measure_size(size_of(200), sources, folder, Limits(2**30, 60.0, 1), retry=False, again={again!r})
+limits = Limits(2**30, 60.0, 1)
+scale.measure_size(size_of(200), sources, folder, limits, retry=False, again={again!r}, only={only!r})
 """
 
 
@@ -130,7 +131,10 @@ def test_a_stage_that_takes_too_much_is_ended_and_says_so(tmp_path):
 def test_a_killed_run_ends_its_stage_and_goes_on_where_it_was(tmp_path):
     (tmp_path / "dvc.yaml").write_text(DAG)
     places = {"benchmarks": str(ROOT / "benchmarks"), "folder": str(tmp_path)}
-    driver, to_last = ([sys.executable, "-c", DRIVER.format(**places, again=names)] for names in ([], ["last"]))
+    driver, first_again = (
+        [sys.executable, "-c", DRIVER.format(**places, again=again, only=only)]
+        for again, only in (([], None), (["last", "first"], ["first"]))
+    )
     folder = tmp_path / "200"
     with subprocess.Popen(driver, stdout=subprocess.DEVNULL) as process:
         try:
@@ -143,11 +147,11 @@ def test_a_killed_run_ends_its_stage_and_goes_on_where_it_was(tmp_path):
     (folder / "go").touch()
     again = subprocess.run(driver, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
-    subprocess.run(to_last, capture_output=True, check=True, timeout=120)  # what was measured, and its data, stay
+    subprocess.run(first_again, capture_output=True, check=True, timeout=120)  # what was measured, and its data, stay
     started = [line.split()[0] for line in (folder / "ran.txt").read_text().splitlines()]
-    assert started == ["first", "x", "x", "last", "y", "last"]
+    assert started == ["first", "x", "x", "last", "y", "first"]
     measured = json.loads((folder / "measured.json").read_text())["runs"]
-    assert sorted(measured) == ["first", "last", "middle@x", "middle@y"]
+    assert sorted(measured) == ["first", "middle@x", "middle@y"]  # the last is to be measured again
     assert not any(run["failed"] for run in measured.values())
 
 
@@ -293,8 +297,8 @@ def test_either_series_can_be_left_out():
     assert [size.items for size in scale._sizes(both)[1]] == [1_000, 3_000, 100_000, 1_000_000]
     assert {size.users for size in scale._sizes(both)[1]} == {7_500}
     assert [scale._name(size) for size in scale._sizes(both)[1][:2]] == ["300000-1000", "300000"]
-    assert scale._sizes(sizes) == (scale._sizes(both)[0], [])
-    assert scale._sizes(catalogues) == ([], scale._sizes(both)[1])
+    assert scale._sizes(sizes) == (scale._sizes(both)[0], [], scale._sizes(both)[2])
+    assert scale._sizes(catalogues) == ([], scale._sizes(both)[1], [])
     assert [scale._command(each) for each in (both, sizes, catalogues)] == [
         "make scale",
         'make scale SCALE="--catalogues"',
@@ -315,6 +319,29 @@ def test_a_page_is_written_for_each_series_that_was_measured(monkeypatch, tmp_pa
     assert {path.stem for path in tmp_path.iterdir()} == {"scale_catalogues", "scale"}
     assert "(scale_catalogues.svg)" in (tmp_path / "scale_catalogues.md").read_text()
     assert "scale_catalogues.md" in capsys.readouterr().out
+
+
+def test_the_tables_alone_are_prepared_at_a_size_of_their_own(monkeypatch, tmp_path):
+    import scale
+
+    asked = []
+
+    def measure(size, *others):
+        asked.append((size.interactions, others[-1]))
+        return runs({"validate": 1.0} if others[-1] else {"validate": 1.0, "train_mf": 2.0})
+
+    monkeypatch.setattr(scale, "measure_size", measure)
+    given = ["scale", "--sizes", "300000", "3000000", "--tables", "1000000", "--catalogues"]
+    monkeypatch.setattr(sys, "argv", [*given, "--page", str(tmp_path / "scale.md")])
+    assert scale.main() == 0
+    alone = ("validate", "split")
+    assert asked == [(scale.SMALLEST, None), (300_000, None), (1_000_000, alone), (3_000_000, None)]
+    text = (tmp_path / "scale.md").read_text()
+    assert 'Made by `make scale SCALE="--sizes 300000 3000000 --tables 1000000 --catalogues"`' in text
+    assert "| 1,000,000 | 25,000 | 10,000 | 1 of 2 |" in text
+    assert "| `train_mf` | 2.0 | – | 2.0 |" in text
+    assert scale._arguments([]).tables == scale.TABLES
+    assert scale._arguments(["--sizes", "100000"]).tables == ()
 
 
 @pytest.mark.parametrize(("option", "words"), [("--catalogues=199", "199 items"), ("--sizes=100", "100 interactions")])

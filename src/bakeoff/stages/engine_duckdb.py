@@ -98,7 +98,8 @@ class DuckDBEngine:
         mixed: Any = sum((table[name].hash() % count for name in columns[1:]), table[columns[0]].hash() % count)
         # Each group is a file: to filter the table for one group after the other would read it as often as it is long.
         with TemporaryDirectory(dir=self.scratch) as parts:
-            self.connection.to_parquet(table.mutate(part=mixed.abs() % count), parts, partition_by="part")
+            # Remainders of a negative hash are negative.
+            self.connection.to_parquet(table.mutate(part=(mixed % count + count) % count), parts, partition_by="part")
             for part in sorted(Path(parts).iterdir()):
                 rows = self.connection.read_parquet(part / "*.parquet", hive_partitioning=False)
                 yield _frame(rows.order_by(key), key)
