@@ -182,7 +182,7 @@ def test_a_hostile_study_is_shown_and_does_not_run(browser: Browser, tmp_path: P
 def drift() -> Drift:
     bins = ["<script>hacked=1</script>", "var(--none)", "</svg><img src=x>", "'\"\\", "a&b"]
     moved = Finding("users", FEATURE, f"{FEATURE}: is as before", "warning", False, 0.5, 0.1, MARKUP)
-    feature = Feature("users", FEATURE, FEATURE, bins, np.full(5, 0.2), np.array([0, 0, 1, 2, 3, 4]), 5)
+    feature = Feature("users", FEATURE, FEATURE, bins, np.full(5, 0.2), np.array([2, 1, 1, 1, 1]), 5)
     return Drift(MARKUP, "abc", [moved], {}, [(feature, moved)], [MARKUP])
 
 
