@@ -20,6 +20,7 @@ import numpy as np
 from harness.datasets import BENCHMARKS, ROOT, Split, make_split
 from harness.ours import Task
 from harness.score import per_user
+from numpy.typing import NDArray
 from rich.console import Console
 from ruamel.yaml import YAML
 
@@ -101,11 +102,15 @@ class Judge:
         self.rows, self._metrics = found, metrics
         self._queries, self._truth = prepared.queries(prepared.train, found), prepared.valid.take(found)
 
-    def score(self, encoder: Encoder) -> dict[str, float]:
-        """Mean of each metric."""
+    def per_user(self, encoder: Encoder) -> dict[str, NDArray[np.float64]]:
+        """Each metric of each user."""
         lists = rank(EncoderRetriever(encoder), self._queries, self._queries.histories, self._truth, LENGTH, 1024)
         found = per_user(lists, self._truth)
-        return {metric: float(np.mean(found[metric])) for metric in self._metrics}
+        return {metric: found[metric] for metric in self._metrics}
+
+    def score(self, encoder: Encoder) -> dict[str, float]:
+        """Mean of each metric."""
+        return {metric: float(np.mean(values)) for metric, values in self.per_user(encoder).items()}
 
 
 def points(curve: Curve, split: Split) -> Iterator[tuple[str, Point]]:

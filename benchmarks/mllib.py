@@ -15,21 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from curve import Judge
 from harness.datasets import BENCHMARKS, ROOT, make_split
-from harness.score import per_user, with_intervals
+from harness.score import with_intervals
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.ranking import rank
-from bakeoff.models.encoder import EncoderRetriever
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.trainer import MFTrainer
 from bakeoff.models.training import seed_everything
-from bakeoff.params import Params, parse_params
+from bakeoff.params import Params
 from bakeoff.spark import spark_session
 from bakeoff.stages.files import write_text
 from bakeoff.stages.observed_pairs import observed_pairs
 from bakeoff.stages.prepared import Prepared, load_prepared
 from bakeoff.stages.training import warm_users
+from bakeoff.variants.variant import with_settings
 
 SHIPPED: Mapping[str, Any] = {}
 MLLIBS_OWN = {"unobserved_weight": 0.02, "regularization": 0.01, "regularization_exponent": 1.0}
@@ -40,7 +40,6 @@ SETTINGS = [
     for recency_scale in (6.0, None)
 ]
 METRIC = "ndcg@10"
-LENGTH = 20
 
 
 def main() -> None:
@@ -66,11 +65,10 @@ def main() -> None:
 
 def _beside(params: Params, setting: Mapping[str, Any], prepared: Prepared, mllib: Any) -> str:
     """A row of the table: one setting, ours and MLlib's."""
-    values = params.model_dump(mode="json")
-    values["mf"] |= setting
-    params = parse_params(values, "the benchmark's settings")
-    ours, seconds = _fitted(params, prepared)
-    theirs, their_seconds = _fitted(params, prepared, mllib)
+    params = with_settings(params, {f"mf.{name}": value for name, value in setting.items()}, "the benchmark's settings")
+    judge = Judge(prepared, [METRIC], users=0)
+    ours, seconds = _fitted(params, prepared, judge)
+    theirs, their_seconds = _fitted(params, prepared, judge, mllib)
     found = with_intervals({"ours": ours, "theirs": theirs, "difference": theirs - ours}, params.seed, 10_000)
     mean, low, high = found["difference"]
     weights = [f"{params.mf.unobserved_weight:g}", f"{params.mf.regularization:g}"]
@@ -82,7 +80,9 @@ def _beside(params: Params, setting: Mapping[str, Any], prepared: Prepared, mlli
     )
 
 
-def _fitted(params: Params, prepared: Prepared, factorise: Any = None) -> tuple[NDArray[np.float64], float]:
+def _fitted(
+    params: Params, prepared: Prepared, judge: Judge, factorise: Any = None
+) -> tuple[NDArray[np.float64], float]:
     """The metric of each validation user, and the seconds of the fit."""
     seed_everything(params.seed)
     known = prepared.queries(prepared.train, warm_users(prepared)).histories
@@ -91,10 +91,7 @@ def _fitted(params: Params, prepared: Prepared, factorise: Any = None) -> tuple[
     for _ in range(1 if factorise else params.mf.max_epochs):  # MLlib's iterations count as one epoch
         trainer.run_epoch()
     encoder, seconds = trainer.encoder(), time.perf_counter() - begun
-    rows = np.flatnonzero(prepared.valid.lengths)
-    queries, truth = prepared.queries(prepared.train, rows), prepared.valid.take(rows)
-    lists = rank(EncoderRetriever(encoder), queries, queries.histories, truth, LENGTH, 1024)
-    return per_user(lists, truth)[METRIC], seconds
+    return judge.per_user(encoder)[METRIC], seconds
 
 
 def markdown(title: str, dataset: str, master: str, rows: list[str]) -> str:

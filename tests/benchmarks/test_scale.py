@@ -316,7 +316,8 @@ def test_a_page_is_written_for_each_series_that_was_measured(monkeypatch, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scale_catalogues.md", "scale_catalogues.svg"]
     monkeypatch.setattr(sys, "argv", ["scale", "--catalogues", "--page", str(tmp_path / "scale.md")])
     assert scale.main() == 0
-    assert {path.stem for path in tmp_path.iterdir()} == {"scale_catalogues", "scale"}
+    names = {f"{stem}.{kind}" for stem in ("scale", "scale_catalogues") for kind in ("md", "svg")}
+    assert {path.name for path in tmp_path.iterdir()} == names
     assert "(scale_catalogues.svg)" in (tmp_path / "scale_catalogues.md").read_text()
     assert "scale_catalogues.md" in capsys.readouterr().out
 

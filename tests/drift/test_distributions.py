@@ -91,5 +91,5 @@ def test_texts_are_not_compared_and_a_column_of_one_version_alone_is_noted():
 
 def test_days_are_those_of_utc_and_none_where_events_have_no_time():
     timed = snapshot(events=[("1", "a")] * 3, timestamp=[86_399, 86_400, 86_401])
-    assert timed.days().to_dict() == {0: 1, 1: 2}
-    assert snapshot().days().empty
+    assert timed.days.to_dict() == {0: 1, 1: 2}
+    assert snapshot().days.empty

@@ -137,7 +137,7 @@ def drift_counts(engine: Engine, workspace: Workspace) -> list[list[object]]:
     counted += [snapshot.counts(table, column, numbers=kind == "dense") for table, column, kind in features]
     return [
         *([each.values.tolist(), each.times.tolist(), each.missing] for each in counted),
-        list(snapshot.days().items()),
+        list(snapshot.days.items()),
         [snapshot.num_rows("interactions"), snapshot.has("items", "title"), snapshot.has("users", "title")],
     ]
 

@@ -135,6 +135,7 @@ def test_a_clone_elsewhere_finds_it_cached(runs: SimpleNamespace, workspace: Pat
     for here in ("raw", "split"):
         shutil.copy(workspace / here, tmp_path / "clone")
     said = dvc("repro", "--pull", cwd=tmp_path / "clone")
+    assert all(f"Pulling data for stage: '{stage}'" in said for stage in ("validate", "train"))
     assert said.endswith("Data and pipelines are up to date.\n")
     assert "Running stage" not in said
     assert (tmp_path / "clone" / REPORT).read_text() == VERDICT

@@ -79,7 +79,7 @@ def _of_days(
     before: Snapshot, now: Snapshot, limits: DriftParams
 ) -> tuple[dict[str, Any] | None, list[_Expected], pd.DataFrame]:
     """Events of whole days after the reference beside its newest ones; nothing where there are no such days."""
-    old, new = before.days(), now.days()
+    old, new = before.days, now.days
     nothing: tuple[None, list[_Expected], pd.DataFrame] = (None, [], pd.DataFrame())
     if old.empty or new.empty:
         return nothing

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import ibis.expr.types as ir
 import numpy as np
@@ -67,6 +68,7 @@ class Snapshot:
         each = self.read("interactions", [column]).group_by(column).aggregate(events=_.count())
         return _counted(each.group_by(value=_.events.cast("float64")).aggregate(times=_.count()))
 
+    @cached_property
     def days(self) -> "pd.Series[int]":
         """Events by day (whole days since 1970, UTC), days without one left out; empty where events have no time."""
         times = self.read("interactions", ["timestamp"])

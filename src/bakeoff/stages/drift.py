@@ -50,7 +50,7 @@ def run(params: Params, workspace: Workspace, since: str | None = None) -> None:
         from bakeoff.drift.judging import judge  # Great Expectations takes seconds to load
 
         drift = judge(before, now, params.data, params.drift, name, commit[:7])
-        _write(workspace.drift, drift, (before.days(), now.days()))
+        _write(workspace.drift, drift, (before.days, now.days))
     told = f"{drift_sheet.headline(drift)}. {drift_sheet.statement(drift)}"
     if drift.outcome is Outcome.STOP:
         raise BakeoffError(f"{told} The picture: {workspace.drift / 'drift.html'}")
