@@ -114,11 +114,21 @@ def test_an_item_without_events_scores_zero(rows):
     assert weights[7] == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize(("timestamp", "scale"), [(0, None), (1_600_000_000, 2.0)])
-def test_recency_plays_no_part_where_no_event_has_a_time(rows, timestamp, scale):
+def test_training_on_windows_explains_items_by_those_taken_near_them():
+    params = PLAIN.model_copy(update={"window": 2})
+    encoder = ease.fit(histories([[0, 1, 2, 3], [0, 1]]), 4, params)
+    assert encoder.item_embeddings.numpy() == pytest.approx(reference([[0, 1], [2, 3], [0, 1]], 3, 4).T, abs=1e-6)
+    assert asked(encoder, [[]]).tolist() == [[1, 1, 0.5, 0.5]]  # the mean of users, not of windows
+
+
+@pytest.mark.parametrize(("timestamp", "scale", "window"), [(0, None, None), (1_600_000_000, 2.0, 2)])
+def test_order_plays_no_part_where_no_event_has_a_time(rows, timestamp, scale, window):
     events = histories(rows)
     events = replace(events, timestamps=np.full_like(events.timestamps, timestamp))
-    assert ease.fit(events, NUM_ITEMS, WEIGHTED).recency_scale == scale
+    encoder = ease.fit(events, NUM_ITEMS, WEIGHTED.model_copy(update={"window": 2}))
+    assert encoder.recency_scale == scale
+    expected = ease.fit(events.windows(window), NUM_ITEMS, WEIGHTED).item_embeddings
+    assert encoder.item_embeddings.numpy().tolist() == expected.numpy().tolist()
 
 
 def test_a_regularisation_that_leaves_the_equations_singular_is_refused():

@@ -59,6 +59,24 @@ def test_first_and_last_keep_the_ends_of_each_row(rows, count):
     assert lists(blocks.last(count)) == [row[max(len(row) - count, 0) :] for row in lists(blocks)]
 
 
+@given(ROWS, st.integers(1, 4))
+def test_windows_are_even_parts_of_each_row_in_its_order(rows, size):
+    whole = histories(rows)
+    counts = [max(1, int(len(row) / size + 0.5)) for row in rows]
+    found = lists(whole.windows(size))
+    assert len(found) == sum(counts)
+    for row, count in zip(lists(whole), counts, strict=True):
+        parts, found = found[:count], found[count:]
+        assert [event for part in parts for event in part] == row
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_windows_copy_no_event_and_without_a_size_rows_stay_as_they_are():
+    whole = histories(EXAMPLE)
+    assert np.shares_memory(whole.windows(1).items, whole.items)
+    assert whole.windows(None) is whole
+
+
 @given(ROWS, st.integers(0, 7))
 def test_padded_holds_the_last_events_flush_left(rows, width):
     items, timestamps = histories(rows).padded(width)

@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -106,6 +108,24 @@ def test_rows_that_are_judged_in_pieces_have_the_same_verdict(tmp_path, monkeypa
         tables = sorted(workspace.root.rglob("*.parquet"))
         found.append([workspace.validation_report.read_bytes(), *map(pq.read_table, tables)])
     assert found[0] == found[1]
+
+
+def test_rows_that_agree_are_in_one_frame_and_a_user_with_very_many_is_in_several(monkeypatch):
+    monkeypatch.setattr(engines, "BLOCK_ROWS", 100)
+    users = np.repeat(np.arange(1_001), [1_000, *[3] * 1_000])
+    items = np.concatenate([np.arange(1_000) % 700, np.tile([1, 2, 1], 1_000)])
+    rows = pa.table({"row": np.arange(4_000)[::-1], "user": users, "item": items})
+    with engines.opened(EngineParams()) as engine:
+        frames = list(engine.groups(engines.loaded(engine, "rows", rows), "row", ["user", "item"]))
+    assert max(map(len, frames)) < 250
+    assert all(frame.index.is_monotonic_increasing and list(frame.columns) == ["user", "item"] for frame in frames)
+    whole = pd.concat(frames, keys=range(len(frames)), names=["frame", "row"]).reset_index()
+    assert whole.drop(columns="frame").sort_values("row").values.tolist() == rows.to_pandas()[::-1].values.tolist()
+    spread = whole.groupby(["user", "item"])["frame"].nunique()
+    assert (spread == 1).all()
+    frames_of = whole.groupby("user")["frame"].nunique()
+    assert frames_of[0] > 4
+    assert (frames_of > 1).mean() < 0.05  # those who fell beside that user
 
 
 def test_what_a_killed_run_left_in_scratch_goes_and_what_a_running_one_has_stays(tmp_path):

@@ -5,7 +5,7 @@ Steck (2019), "Embarrassingly shallow autoencoders for sparse data", eq. 8. X is
     P = (XᵀX + λI)⁻¹,   B = I − P · diag(1 / diag P),   score of item j for a history x: (x B)_j.
 
 Where we go beyond it: the items of a *query* may weigh less the longer ago they are (training never does that),
-and a query without history is the mean of all training histories.
+the rows of X may be windows of histories, and a query without history is the mean of all training histories.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
 from bakeoff.errors import BakeoffError
-from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, recency_weights
+from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, in_order, recency_weights
 from bakeoff.models.tensorflow import graph, tf
 from bakeoff.params import EASEParams
 from bakeoff.preparation.histories import Histories
@@ -60,22 +60,22 @@ class EASEEncoder(tf.Module):
 def fit(histories: Histories, num_items: int, params: EASEParams) -> EASEEncoder:
     """Solve for B in float64 and keep it in float32.
 
-    Where no event has a time, the order of a history says nothing: recency then plays no part in queries.
+    Where no event has a time, the order of a history says nothing: recency then plays no part in queries, and windows
+    none in training.
 
     Args:
-        histories: of the users to learn from; an item that a history names several times counts once.
+        histories: of the users to learn from; an item that a row of X names several times counts once.
         num_items: n, size of the catalogue. Memory peaks at some 14 n² bytes: B in double and in single precision.
-        params: λ and τ; max_items is for the caller to check.
+        params: λ, τ and the window; max_items is for the caller to check.
 
     Raises:
         BakeoffError: λ is too small for the equations to be solved.
     """
-    pairs = _binary(histories, num_items)
-    weights = item_weights(pairs, params.regularization)
-    users_with_item = np.bincount(pairs.indices, minlength=num_items)
+    params = in_order(params, histories)
+    weights = item_weights(_binary(histories.windows(params.window), num_items), params.regularization)
+    users_with_item = np.bincount(_binary(histories, num_items).indices, minlength=num_items)
     mean_history = (users_with_item / max(len(histories), 1)).astype(np.float32)
-    scale = params.recency_scale if histories.timestamps.any() else None
-    return EASEEncoder(weights, mean_history, scale)
+    return EASEEncoder(weights, mean_history, params.recency_scale)
 
 
 def item_weights(pairs: csr_array, regularization: float) -> NDArray[np.float32]:

@@ -1,13 +1,14 @@
 """The TensorFlow side of a retriever: what is exported, and how it is asked from NumPy."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.tensorflow import tf
-from bakeoff.preparation.histories import Queries
+from bakeoff.params import EASEParams, MFParams
+from bakeoff.preparation.histories import Histories, Queries
 
 QUERY_SIGNATURE = (
     tf.TensorSpec([None, None], tf.int32, name="history"),
@@ -18,6 +19,8 @@ QUERY_SIGNATURE = (
 """A block of B queries: item indices [B, W] oldest first, PAD-padded; UTC seconds [B, W]; user features as encoded."""
 
 HISTORY_SIGNATURE = QUERY_SIGNATURE[:1]
+
+Ordered = TypeVar("Ordered", EASEParams, MFParams)
 
 
 class Encoder(Protocol):
@@ -31,6 +34,13 @@ class Encoder(Protocol):
 
     def uses_fallback(self, history: Any) -> Any:
         """Bool [B], where the model has no answer of its own."""
+
+
+def in_order(params: Ordered, histories: Histories) -> Ordered:
+    """The settings, without what depends on the order of events where none of them has a time."""
+    if histories.timestamps.any():
+        return params
+    return params.model_copy(update={"recency_scale": None, "window": None})
 
 
 def recency_weights(history: Any, scale: float | None) -> Any:

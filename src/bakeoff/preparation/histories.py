@@ -142,6 +142,21 @@ class Histories:
         """At most the last `count` events of each row."""
         return self.keep(self.position >= np.repeat(self.lengths - count, self.lengths))
 
+    def windows(self, size: int | None) -> Self:
+        """Each row cut into round(length / size) windows of consecutive events, as even as can be; nothing is copied.
+
+        Args:
+            size: events of a window, about; a row of less than 1.5 sizes stays whole. None: all rows stay whole.
+        """
+        if size is None:
+            return self
+        lengths = self.lengths
+        counts = np.maximum((2 * lengths + size) // (2 * size), 1)
+        rows = np.repeat(np.arange(len(self)), counts)
+        places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)  # of a window in its row
+        starts = self.offsets[rows] + lengths[rows] * places // counts[rows]
+        return type(self)(np.append(starts, self.offsets[-1]), self.items, self.timestamps)
+
     def padded(self, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The last `width` events of each row, oldest first, flush left, then PAD (items) and 0 (timestamps).
 

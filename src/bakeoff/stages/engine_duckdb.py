@@ -89,20 +89,28 @@ class DuckDBEngine:
 
     def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """See `Engine`."""
-        table = table.select(key, *columns)
-        # The rows of one key fall into one of as many groups as make frames of the usual size.
+        yield from self._groups(table.select(key, *columns), key, columns, 1, 1)
+
+    def _groups(
+        self, table: ir.Table, key: str, columns: Sequence[str], used: int, most: int
+    ) -> Iterator[pd.DataFrame]:
+        """A table of more than `most` blocks divided by the first `used` columns into as many frames.
+
+        A frame so has all the events of some users rather than a few of each, since to find repeated rows takes longer
+        the more different values there are. What is left of more than two blocks is divided by a further column.
+        """
         count = num_blocks(table.count().to_pyarrow().as_py())
-        if count == 1:
+        if count <= most or used > len(columns):
             yield _frame(table.order_by(key), key)
             return
-        mixed: Any = sum((table[name].hash() % count for name in columns[1:]), table[columns[0]].hash() % count)
+        mixed: Any = sum((table[name].hash() % count for name in columns[1:used]), table[columns[0]].hash() % count)
         # Each group is a file: to filter the table for one group after the other would read it as often as it is long.
         with TemporaryDirectory(dir=self.scratch) as parts:
             # Remainders of a negative hash are negative.
             self.connection.to_parquet(table.mutate(part=(mixed % count + count) % count), parts, partition_by="part")
             for part in sorted(Path(parts).iterdir()):
                 rows = self.connection.read_parquet(part / "*.parquet", hive_partitioning=False)
-                yield _frame(rows.order_by(key), key)
+                yield from self._groups(rows, key, columns, used + 1, 2)
 
     def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
         """See `Engine`."""

@@ -1,6 +1,7 @@
 """Stage `train_ease`: split → models/ease, or a note that the catalogue is too large for it."""
 
 from bakeoff.models import ease
+from bakeoff.models.encoder import in_order
 from bakeoff.models.training import seed_everything
 from bakeoff.params import Params
 from bakeoff.preparation.histories import Histories
@@ -38,7 +39,7 @@ def run(params: Params, workspace: Workspace) -> None:
             encoder,
             num_parameters=num_weights,
             num_train_events=len(known.items),
-            settings=settings.model_dump(mode="json") | {"recency_scale": encoder.recency_scale},
+            settings=in_order(settings, known).model_dump(mode="json"),
         )
 
     train_baseline(workspace, "ease", solve, lambda prepared: why_not(prepared, params))

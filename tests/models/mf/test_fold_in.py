@@ -103,6 +103,17 @@ def test_a_recency_scale_is_of_fold_in_and_leaves_training_alone(rows):
     assert plain.encoder().item_embeddings.numpy().tolist() == weighted.encoder().item_embeddings.numpy().tolist()
 
 
+def test_training_on_windows_is_training_on_users_who_have_no_more(rows):
+    long = [rows[0] + rows[1] + rows[2], *rows[3:]]
+    size = len(long[0]) // 3 + 1
+    whole = histories(long)
+    windows = [part.tolist() for part in np.split(whole.items, whole.windows(size).offsets[1:-1])]
+    assert len(windows) > len(long)
+    cut = trained(long, PARAMS.model_copy(update={"window": size}))
+    assert cut.encoder().item_embeddings.numpy().tolist() == trained(windows).encoder().item_embeddings.numpy().tolist()
+    assert cut.num_parameters == (len(windows) + NUM_ITEMS) * 4
+
+
 def test_without_a_recency_scale_order_means_nothing(rows):
     retriever = EncoderRetriever(trained(rows).encoder())
     forth, back = retriever.embed_queries(queries([[1, 2, 3], [3, 2, 1]]))
@@ -122,13 +133,14 @@ def test_an_encoder_follows_further_training(rows):
     assert after.embed_queries(queries(rows)) == pytest.approx(trainer._als.user_embeddings, abs=1e-5)
 
 
-@pytest.mark.parametrize(("timestamp", "scale"), [(0, None), (1_600_000_000, 2.0)])
-def test_recency_plays_no_part_where_no_event_has_a_time(rows, timestamp, scale):
+@pytest.mark.parametrize(("timestamp", "scale", "window"), [(0, None, None), (1_600_000_000, 2.0, 2)])
+def test_order_plays_no_part_where_no_event_has_a_time(rows, timestamp, scale, window):
     events = histories(rows)
     events = replace(events, timestamps=np.full_like(events.timestamps, timestamp))
-    trainer = MFTrainer(events, NUM_ITEMS, PARAMS.model_copy(update={"recency_scale": 2.0}), seed=1)
+    trainer = MFTrainer(events, NUM_ITEMS, PARAMS.model_copy(update={"recency_scale": 2.0, "window": 2}), seed=1)
     trainer.run_epoch()
     assert trainer.settings()["recency_scale"] == scale
+    assert len(trainer.state()["user_embeddings"]) == len(events.windows(window))
     weighs_the_same = trainer.encoder()._params.recency_scale is None
     assert weighs_the_same == (scale is None)
 

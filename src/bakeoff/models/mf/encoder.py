@@ -14,7 +14,7 @@ from bakeoff.params import MFParams
 class MFEncoder(tf.Module):
     """Fold-in: the query embedding is the least-squares optimum of a history against fixed item embeddings.
 
-    ALS ends with the users' half of an epoch, so with equal weights folding a trained user's history in gives the
+    ALS ends with the users' half of an epoch, so with equal weights folding a row of training in gives the
     embedding that training gave, or the optimum that training came close to where it took a few steps of conjugate
     gradient; recency weights then move it towards the last items. Without a history there is no equation to solve:
     the mean user embedding answers instead.

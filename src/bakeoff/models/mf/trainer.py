@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
+from bakeoff.models.encoder import in_order
 from bakeoff.models.mf.als import ImplicitALS
 from bakeoff.models.mf.encoder import MFEncoder
 from bakeoff.models.mf.mllib import MLlibALS
@@ -28,13 +29,12 @@ class MFTrainer:
     ) -> None:
         """Lay out the pairs; see ImplicitALS, in whose place `factorise` may put another implementation.
 
-        Where no event has a time, the order of a history says nothing: recency then plays no part in fold-in.
+        Where no event has a time, the order of a history says nothing: recency then plays no part in fold-in, and
+        windows none in training.
         """
-        if not histories.timestamps.any():
-            params = params.model_copy(update={"recency_scale": None})
-        self._params = params
+        self._params = params = in_order(params, histories)
         self._encoder = MFEncoder(num_items, params)
-        self._als = factorise(histories, num_items, params, seed)
+        self._als = factorise(histories.windows(params.window), num_items, params, seed)
 
     def run_epoch(self) -> float:
         """Solve both sides once; loss per observed pair."""
@@ -71,7 +71,7 @@ class MFTrainer:
         return int(self._als.item_embeddings.size + self._als.user_embeddings.size)
 
     def settings(self) -> dict[str, Any]:
-        """Those that were given, but for a recency that the data cannot have."""
+        """Those that were given, but for an order that the data cannot have."""
         return self._params.model_dump(mode="json")
 
     def notes(self) -> dict[str, float]:
