@@ -15,6 +15,7 @@ ORDER_BLIND = {
     "regularization_exponent": 0.8,
     "init_scale": 0.03,
     "recency_scale": None,
+    "window": None,
 }
 """MF whose fold-in weighs all events of a history alike, tuned for that: what is best with recency is not best here.
 Chosen on validation of MovieLens 100K and 1M by time, once for both. So large an α₀ weighs all pairs nearly alike."""
