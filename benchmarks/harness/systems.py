@@ -45,6 +45,7 @@ class System:
         stepwise: whether it gives a scorer after every epoch, so that one training serves to choose the epoch.
         needs_times: whether it is pointless where events have no time.
         max_items: largest catalogue that it is run on.
+        cost_of_items: what a larger one would cost.
         contender: its section of params.yaml, if it is this project's.
         overrides: what this variant changes in that section.
     """
@@ -57,6 +58,7 @@ class System:
     stepwise: bool = False
     needs_times: bool = False
     max_items: int | None = None
+    cost_of_items: str = ""
     contender: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
@@ -68,20 +70,41 @@ class System:
     def obstacle(self, num_items: int, has_times: bool) -> str | None:
         """Why it is not run on such data; None if it is."""
         if self.max_items is not None and num_items > self.max_items:
-            return f"a catalogue of {num_items:,} items is too large: memory grows with items², time with items³"
+            return f"a catalogue of {num_items:,} items is too large: {self.cost_of_items}"
         if self.needs_times and not has_times:
             return "events have no time, so that nothing is recent"
         return None
 
 
+EASE_COST = "memory grows with items², time with items³"
+TUTORIAL_COST = (
+    "its metrics rank all items for every event of every step of training, which on Gowalla does not end within half an "
+    "hour of two cores"
+)
+
 SYSTEMS = (
     System("popularity", "popularity", "peers.popularity", tuned=False),
     System("implicit_als", "implicit ALS", "peers.implicit_als", "peers"),
     System("implicit_bpr", "implicit BPR", "peers.implicit_bpr", "peers"),
-    System("ease", "EASE", "peers.ease", "peers", max_items=20_000),
-    System("ease_recency", "EASE, query by recency", "peers.ease", "peers", needs_times=True, max_items=20_000),
+    System("ease", "EASE", "peers.ease", "peers", max_items=20_000, cost_of_items=EASE_COST),
+    System(
+        "ease_recency",
+        "EASE, query by recency",
+        "peers.ease",
+        "peers",
+        needs_times=True,
+        max_items=20_000,
+        cost_of_items=EASE_COST,
+    ),
     System("mult_vae", "Mult-VAE (PyTorch)", "peers.mult_vae", "peers", stepwise=True),
-    System("tfrs_tutorial", "TFRS tutorial", "peers.tfrs_tutorial", tuned=False),
+    System(
+        "tfrs_tutorial",
+        "TFRS tutorial",
+        "peers.tfrs_tutorial",
+        tuned=False,
+        max_items=20_000,
+        cost_of_items=TUTORIAL_COST,
+    ),
     System("tfrs_tuned", "TFRS, tuned", "peers.tfrs_tuned", stepwise=True),
     System(
         "mf_order_blind",
