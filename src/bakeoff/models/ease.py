@@ -72,8 +72,10 @@ def fit(histories: Histories, num_items: int, params: EASEParams) -> EASEEncoder
         BakeoffError: λ is too small for the equations to be solved.
     """
     params = in_order(params, histories)
-    weights = item_weights(_binary(histories.windows(params.window), num_items), params.regularization)
-    users_with_item = np.bincount(_binary(histories, num_items).indices, minlength=num_items)
+    pairs = _binary(histories, num_items)
+    rows = pairs if params.window is None else _binary(histories.windows(params.window), num_items)
+    weights = item_weights(rows, params.regularization)
+    users_with_item = np.bincount(pairs.indices, minlength=num_items)
     mean_history = (users_with_item / max(len(histories), 1)).astype(np.float32)
     return EASEEncoder(weights, mean_history, params.recency_scale)
 

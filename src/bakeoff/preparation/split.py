@@ -41,12 +41,17 @@ def positives(interactions: ir.Table, min_rating: float | None) -> ir.Table:
     return events.mutate(place=place).filter(ibis._.place == 0).select(kept)
 
 
-def count_dropped(interactions: ir.Table, min_rating: float | None) -> ir.Table:
-    """One row: events `below_min_rating` or without rating, and how many others `repeated` an earlier one."""
+def count_dropped(interactions: ir.Table, min_rating: float | None, events: ir.Table) -> ir.Table:
+    """One row: interactions `below_min_rating` or without rating, and how many others `repeated` an earlier one.
+
+    Args:
+        interactions: as for `positives`.
+        min_rating: likewise.
+        events: those of them that `positives` gives.
+    """
     rated = _rated(interactions, min_rating)
-    total = interactions.count().as_scalar()
-    pairs = rated.select("user_id", "item_id").distinct().count().as_scalar()
-    return rated.aggregate(below_min_rating=total - rated.count(), repeated=rated.count() - pairs)
+    total, num_events = interactions.count().as_scalar(), events.count().as_scalar()
+    return rated.aggregate(below_min_rating=total - rated.count(), repeated=rated.count() - num_events)
 
 
 def check_fits_method(events: ir.Table, split: SplitParams) -> None:

@@ -44,7 +44,7 @@ def run(params: Params, workspace: Workspace) -> None:
         _check_sizes(sizes, params)
         encoding = _encoding(params, users, items, engine)
         promises = check_promises(events, method=params.split.method, users=users, items=items, frames=engine.frames)
-        report = _report(params, promises, sizes, _dropped(raw, parts, params))
+        report = _report(params, promises, sizes, _dropped(raw, parts, users, params))
         write_json(workspace.split_report, report)
         _stop_if_broken(workspace, promises)
         _write_split(engine, workspace, events, users, items, encoding)
@@ -84,9 +84,9 @@ def _indexed(parts: ir.Table, users: ir.Table) -> ir.Table:
     return joined.mutate(key=joined.user_index.cast("int64") * 2**31 + joined.position)
 
 
-def _dropped(raw: Mapping[str, ir.Table], events: ir.Table, params: Params) -> dict[str, int]:
-    idle = raw["users"].anti_join(events, "user_id").count().to_pyarrow().as_py()
-    (counts,) = rows_of(count_dropped(raw["interactions"], params.split.min_rating))
+def _dropped(raw: Mapping[str, ir.Table], events: ir.Table, users: ir.Table, params: Params) -> dict[str, int]:
+    idle = raw["users"].anti_join(users, "user_id").count().to_pyarrow().as_py()
+    (counts,) = rows_of(count_dropped(raw["interactions"], params.split.min_rating, events))
     return {**counts, "users_without_events": idle}
 
 

@@ -75,8 +75,12 @@ def _with_users(events: ir.Table, users: ir.Table) -> ir.Table:
 
 
 def _with_pairs(facts: ir.Table, events: ir.Table) -> ir.Table:
-    pairs = events.group_by(["user_id", "item_id"]).aggregate(
-        first_of_pair=events.key.min(), one=events.part.min(), other=events.part.max()
+    pair = ["user_id", "item_id"]
+    # Nearly all pairs have one event, which lies in one part: they are counted and no more, for memory and time.
+    repeated = events.group_by(pair).aggregate(rows=ibis._.count()).filter(ibis._.rows > 1)
+    several = events.semi_join(repeated, pair)
+    pairs = several.group_by(pair).aggregate(
+        first_of_pair=several.key.min(), one=several.part.min(), other=several.part.max()
     )
     torn = pairs.filter(pairs.one != pairs.other).select(torn_at="first_of_pair")
     joined = facts.left_join(torn, facts.key == torn.torn_at)

@@ -20,7 +20,7 @@ class MFEncoder(tf.Module):
     the mean user embedding answers instead.
     """
 
-    FALLBACK = "A user without history gets the mean of all users' embeddings."
+    FALLBACK = "A user without history gets the mean of all users' embeddings; with mf.window, of all windows'."
 
     def __init__(self, num_items: int, params: MFParams) -> None:
         """Make room for what fold-in needs: item embeddings, their Gramian's diagonal and the mean trained user."""
