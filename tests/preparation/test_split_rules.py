@@ -110,7 +110,9 @@ def test_a_repeated_pair_counts_once_when_it_first_happened(as_events):
     events = as_events([("u", "a", 9), ("u", "a", 3), ("u", "b", 5), ("v", "a", 7)])
     rows = positives(events, None).order_by("user_id", "item_id").to_pyarrow().to_pylist()
     assert [tuple(row.values()) for row in rows] == [("u", "a", 3), ("u", "b", 5), ("v", "a", 7)]
-    assert count_dropped(events, None, positives(events, None)).to_pyarrow().to_pylist() == [{"below_min_rating": 0, "repeated": 1}]
+    assert count_dropped(events, None, positives(events, None)).to_pyarrow().to_pylist() == [
+        {"below_min_rating": 0, "repeated": 1}
+    ]
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -129,7 +131,9 @@ def test_only_events_rated_highly_enough_are_positives(as_table):
     events = as_table(columns | {"rating": [3.0, 4.0, 5.0, None]})
     kept = positives(events, 4).order_by("item_id").to_pyarrow()["item_id"].to_pylist()
     assert kept == ["b", "c"]
-    assert count_dropped(events, 4, positives(events, 4)).to_pyarrow().to_pylist() == [{"below_min_rating": 2, "repeated": 0}]
+    assert count_dropped(events, 4, positives(events, 4)).to_pyarrow().to_pylist() == [
+        {"below_min_rating": 2, "repeated": 0}
+    ]
 
 
 def test_a_low_rating_does_not_hide_a_later_high_one(as_table):
