@@ -78,8 +78,8 @@ class System:
 
 EASE_COST = "memory grows with items², time with items³"
 TUTORIAL_COST = (
-    "its metrics rank all items for every event of every step of training, which on Gowalla does not end within half an "
-    "hour of two cores"
+    "its metrics rank all items for every event of every step of training, which on Gowalla does not end within "
+    "half an hour of two cores"
 )
 
 SYSTEMS = (
