@@ -64,8 +64,8 @@ _EXPONENTS = (
     "its libraries, which costs the same at every size and would make each exponent look better than it is: *above "
     "start* is fitted to what a run costs beyond the same stage on the smallest data set, over the sizes where that is "
     "at least 25 % more. CPU time is fitted rather than wall time, since it depends less on what else the machine "
-    "does. Stages that score a catalogue for every user or item (†) are fitted to users × items, their memory "
-    "to interactions like all memory. A dash: fewer than "
+    "does; of `validate` and `split`, that of the median of three runs. Stages that score a catalogue for every user "
+    "or item (†) are fitted to users × items, their memory to interactions like all memory. A dash: fewer than "
     "three sizes tell."
 )
 

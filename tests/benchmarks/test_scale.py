@@ -128,6 +128,16 @@ def test_a_stage_that_takes_too_much_is_ended_and_says_so(tmp_path):
     assert broken.note == "failed with status 1: no room"
 
 
+def test_of_several_runs_the_middle_one_counts_and_none_that_failed_is_passed_over():
+    from scale import middle
+    from scaling.measuring import Measured
+
+    costs = [Measured(1, cpu, 1) for cpu in (9.0, 2.0, 4.0)]
+    assert middle(costs) is costs[2]
+    lost = Measured(1, 1, 1, "ended", failed=True)
+    assert middle([costs[0], lost, costs[1]]) is lost
+
+
 def test_a_killed_run_ends_its_stage_and_goes_on_where_it_was(tmp_path):
     (tmp_path / "dvc.yaml").write_text(DAG)
     places = {"benchmarks": str(ROOT / "benchmarks"), "folder": str(tmp_path)}
