@@ -11,7 +11,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,12 +138,17 @@ def _measure(stage: Stage, found: Mapping[str, Measured], folder: Path, limits: 
     lacking = [name for name in stage.after if found[name].failed]
     if lacking:
         return Measured(0.0, 0.0, 0, f"not run: {lacking[0]} has no result", failed=True)
-    return middle([run_stage(stage, folder, limits) for _ in range(REPEATS if stage.name in TABLE_STAGES else 1)])
+    return middle(run_stage(stage, folder, limits) for _ in range(REPEATS if stage.name in TABLE_STAGES else 1))
 
 
-def middle(runs: Sequence[Measured]) -> Measured:
-    """The run of the median CPU time; one that failed, if any did."""
-    return next((run for run in runs if run.failed), sorted(runs, key=lambda run: run.cpu)[len(runs) // 2])
+def middle(runs: Iterable[Measured]) -> Measured:
+    """The run of the median CPU time; or the first that failed, after which none is asked for."""
+    done: list[Measured] = []
+    for run in runs:
+        if run.failed:
+            return run
+        done.append(run)
+    return sorted(done, key=lambda run: run.cpu)[len(done) // 2]
 
 
 def _kept(folder: Path, about: Mapping[str, Any]) -> dict[str, Measured]:

@@ -136,6 +136,9 @@ def test_of_several_runs_the_middle_one_counts_and_none_that_failed_is_passed_ov
     assert middle(costs) is costs[2]
     lost = Measured(1, 1, 1, "ended", failed=True)
     assert middle([costs[0], lost, costs[1]]) is lost
+    left = iter([lost, *costs])
+    assert middle(left) is lost
+    assert list(left) == costs  # a stage that fails may have taken hours: it is not run again
 
 
 def test_a_killed_run_ends_its_stage_and_goes_on_where_it_was(tmp_path):
