@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics.accuracy import num_relevant, relevance
-from bakeoff.evaluation.metrics.arrays import divide
+from bakeoff.evaluation.metrics.arrays import distinct, divide
 from bakeoff.evaluation.ranking import TopLists, exact
-from bakeoff.evaluation.scoring import pair_scores, score_blocks
+from bakeoff.evaluation.scoring import score_blocks
 from bakeoff.models.retriever import Retriever
 from bakeoff.preparation.histories import PAD, Histories, Queries
 
@@ -117,7 +117,7 @@ def draw_candidates(
     Returns:
         int32 [p, c], PAD at the end where fewer are left.
     """
-    keys = np.unique(seen.rows * np.int64(num_items) + seen.items)
+    keys = distinct(seen.rows * np.int64(num_items) + seen.items)
     owner, item = np.divmod(keys, max(num_items, 1))
     num_seen = np.bincount(owner, minlength=len(seen))
     start = np.cumsum(num_seen) - num_seen
@@ -138,7 +138,17 @@ def _scorers(retriever: Retriever, queries: Queries, users_per_block: int) -> It
         return
     catalogue = exact.rounded(item_embeddings)
     for part, block in queries.blocks(max(1, users_per_block)):
-        yield part, partial(pair_scores, exact.rounded(retriever.embed_queries(block)), catalogue)
+        yield part, partial(_scored, exact.rounded(retriever.embed_queries(block)), catalogue)
+
+
+def _scored(
+    queries: NDArray[np.float32], catalogue: NDArray[np.float32], rows: IntArray, items: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    from bakeoff.evaluation.ranking.kernels import score_candidates  # compiled: loading takes half a second
+
+    found = np.empty(items.shape, np.float32)
+    score_candidates(queries[rows], catalogue, items.astype(np.int32), found)
+    return found
 
 
 def _looked_up(scores: NDArray[np.float32], rows: IntArray, items: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -150,7 +160,7 @@ def _ranks(
     score: Score, num_items: int, seen: Histories, truth: Histories, num_candidates: int, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
     """User and rank, from 1, of each test item that there is something to rank against."""
-    user, item = np.divmod(np.unique(truth.rows * np.int64(num_items) + truth.items), max(num_items, 1))
+    user, item = np.divmod(distinct(truth.rows * np.int64(num_items) + truth.items), max(num_items, 1))
     rank = np.zeros(len(user), np.int64)
     for start in range(0, len(user), _PAIRS_PER_CHUNK):
         pairs = slice(start, start + _PAIRS_PER_CHUNK)

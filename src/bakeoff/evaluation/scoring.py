@@ -34,28 +34,3 @@ def score_blocks(
 def users_at_once(at_most: int, num_items: int) -> int:
     """Users, one at least, whose scores of a catalogue of this size take no more than 64 MiB."""
     return max(1, min(at_most, SCORES_PER_BLOCK // max(num_items, 1)))
-
-
-def pair_scores(
-    queries: NDArray[np.float32], catalogue: NDArray[np.float32], rows: NDArray[np.integer], items: NDArray[np.integer]
-) -> NDArray[np.float32]:
-    """Scores of a few items for each of p queries, without those of the rest of the catalogue.
-
-    They are the same bits as those of the whole catalogue. At most 64 MiB of item embeddings are gathered at a time.
-
-    Args:
-        queries: float32 [m, d], of `exact.rounded`.
-        catalogue: float32 [n, d], of the same.
-        rows: [p] in [0, m).
-        items: [p, c] in [0, n).
-
-    Returns:
-        float32 [p, c].
-    """
-    found = np.empty(items.shape, np.float32)
-    size = max(1, SCORES_PER_BLOCK // 2 // max(items.shape[1] * catalogue.shape[1], 1))
-    for start in range(0, len(rows), size):
-        part = slice(start, start + size)
-        gathered, asked = catalogue[items[part]].astype(np.float64), queries[rows[part]].astype(np.float64)
-        found[part] = np.matmul(gathered, asked[:, :, np.newaxis])[:, :, 0]
-    return found

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.metrics.arrays import divide
+from bakeoff.evaluation.metrics.arrays import distinct, divide
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.preparation.histories import Histories
 
@@ -36,7 +36,7 @@ def relevance(lists: TopLists, truth: Histories) -> BoolArray:
 def num_relevant(truth: Histories) -> IntArray:
     """[n] number of different items in each row of the truth, |T_u|."""
     stride = 1 + truth.items.max(initial=0)
-    pairs = np.unique(truth.rows * np.int64(stride) + truth.items)
+    pairs = distinct(truth.rows * np.int64(stride) + truth.items)
     return np.bincount(pairs // stride, minlength=len(truth)).astype(np.int64)
 
 
