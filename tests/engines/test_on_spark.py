@@ -21,7 +21,6 @@ from small_cluster import SPARK, files
 from bakeoff.datasets.tables import csv_blocks
 from bakeoff.drift.snapshot import Snapshot
 from bakeoff.errors import BakeoffError
-from bakeoff.models.exported import load_retriever
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.params import EngineParams, MFParams, Params, SplitParams, load_params, parse_params
@@ -120,10 +119,8 @@ def test_what_is_wrong_with_a_model_is_told_as_it_is_on_an_executor(trained, tmp
     workspace, params = trained
     broken = Workspace(tmp_path / "broken")
     shutil.copytree(workspace.root, broken.root, ignore=shutil.ignore_patterns("evaluation", "saved_model"))
-    loaded = load_retriever(workspace.model("mf"))
-    on_spark = params.model_copy(update={"engine": SPARK})
     with pytest.raises(BakeoffError, match="holds no exported model"):
-        evaluate.run(on_spark, broken, "mf", load=lambda _: loaded)
+        evaluate.run(params.model_copy(update={"engine": SPARK}), broken, "mf")
     assert not broken.evaluation("mf").exists()
 
 

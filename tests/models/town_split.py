@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import town
+from hand_made_split import complete
 
 from bakeoff.params import Params
 
@@ -61,3 +62,4 @@ def write(workspace, groups=False):
         encoding["item"] |= {"tags": {"group": GROUPS}}
     items.to_parquet(workspace.vocabulary / "items.parquet")
     (workspace.vocabulary / "features.json").write_text(json.dumps(encoding))
+    complete(workspace)

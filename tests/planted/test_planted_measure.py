@@ -19,7 +19,8 @@ class Fixed:
 
     def __init__(self, town, right):
         self._item_groups = town.item_groups
-        popularity = (1 + town.prepared.items["fit_count"].to_numpy(np.float32) / 100)[:, np.newaxis]
+        counts = town.prepared.known().item_counts(len(town.item_groups))
+        popularity = (1 + counts.astype(np.float32) / 100)[:, np.newaxis]
         one_hot = np.eye(2, dtype=np.float32)[town.item_groups if right else 1 - town.item_groups]
         self.item_embeddings = popularity * one_hot
 

@@ -55,13 +55,6 @@ def test_the_first_items_of_a_group_are_the_popular_ones_in_every_part():
         assert counts[:15].sum() > 1.5 * counts[45:].sum(), name
 
 
-def test_counts_of_items_are_those_of_the_events():
-    town = build_town(PARAMS, 1)
-    items = town.prepared.items
-    assert np.array_equal(items["train_count"], np.bincount(town.prepared.train.items, minlength=60))
-    assert np.array_equal(items["fit_count"], np.bincount(town.prepared.known().items, minlength=60))
-
-
 def test_the_same_seed_builds_the_same_town():
     one, other, third = (build_town(PARAMS, seed).prepared.train.items for seed in (1, 1, 2))
     assert np.array_equal(one, other)

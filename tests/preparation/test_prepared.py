@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from hand_made_split import complete
 
 from bakeoff.errors import BakeoffError
-from bakeoff.stages.prepared import load_held_out, load_prepared
+from bakeoff.stages.prepared import keeping, load_held_out, load_prepared
 from bakeoff.workspace import Workspace
 
 ENCODING = {
@@ -32,6 +33,7 @@ def workspace(tmp_path):
     for name, columns in files.items():
         pd.DataFrame(columns).to_parquet(workspace.split / f"{name}.parquet")
     (workspace.vocabulary / "features.json").write_text(json.dumps(ENCODING))
+    complete(workspace)
     return workspace
 
 
@@ -60,7 +62,10 @@ def test_training_never_opens_what_is_held_out(workspace):
     assert by_row(load_prepared(workspace).train) == [[1], [0], []]
 
 
-@pytest.mark.parametrize("name", ["train.parquet", "vocabulary/users.parquet", "vocabulary/features.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["train.parquet", "vocabulary/users.parquet", "vocabulary/item_features.parquet", "vocabulary/features.json"],
+)
 def test_a_damaged_file_is_named_with_the_way_out(workspace, name):
     (workspace.split / name).write_bytes(b"damaged")
     with pytest.raises(BakeoffError, match=rf"{name}.* can't be read .*dvc repro --force split"):
@@ -98,15 +103,54 @@ def test_someone_who_is_not_in_the_split_can_be_encoded(workspace):
     assert (dense.tolist(), categorical.tolist()) == ([2.0], [2])
 
 
-@pytest.mark.parametrize("name", ["train.parquet", "vocabulary/users.parquet", "vocabulary/features.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["train.parquet", "vocabulary/users.parquet", "vocabulary/item_features.parquet", "vocabulary/features.json"],
+)
 def test_a_missing_file_says_which_stage_makes_it(workspace, name):
     (workspace.split / name).unlink()
     with pytest.raises(BakeoffError, match=rf"{name} is missing: run `bakeoff split`"):
         load_prepared(workspace)
 
 
-@pytest.mark.parametrize(("user", "item", "named"), [("x", "a", "user_id 'x'"), ("9", "x", "item_id 'x'")])
-def test_an_event_outside_the_vocabulary_is_refused(workspace, user, item, named):
-    pd.DataFrame(events([(user, item, 1)])).to_parquet(workspace.split / "train.parquet")
-    with pytest.raises(BakeoffError, match=f"{named} has events but is not in the vocabulary"):
+def test_a_table_without_parts_is_missing(workspace):
+    path = workspace.vocabulary / "users.parquet"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(BakeoffError, match=r"users\.parquet is missing: run `bakeoff split`"):
         load_prepared(workspace)
+
+
+@pytest.mark.parametrize("name", ["user", "item"])
+def test_features_of_another_number_of_users_or_items_are_refused(workspace, name):
+    path = workspace.vocabulary / f"{name}_features.parquet"
+    pd.read_parquet(path)[:2].to_parquet(path)
+    with pytest.raises(
+        BakeoffError, match=rf"{name}_features\.parquet has 2 rows, and there are 3 {name}s.*--force split"
+    ):
+        load_prepared(workspace)
+
+
+def test_features_that_the_encoding_does_not_name_are_missing(workspace):
+    path = workspace.vocabulary / "user_features.parquet"
+    pd.read_parquet(path).drop(columns="job").to_parquet(path)
+    with pytest.raises(
+        BakeoffError, match=r"user_features.* has no column job, another version wrote it.*--force split"
+    ):
+        load_prepared(workspace)
+
+
+def test_what_is_large_is_mapped_and_the_same(workspace, monkeypatch):
+    few = load_prepared(workspace)
+    monkeypatch.setattr(keeping, "MOST_IN_MEMORY", 0)
+    many = load_prepared(workspace)
+    assert isinstance(many.user_features.dense.base.base, np.memmap)
+    for name in ("users", "items"):
+        assert getattr(many, name).equals(getattr(few, name))
+    for ours, theirs in ((many.user_features, few.user_features), (many.item_features, few.item_features)):
+        np.testing.assert_array_equal(ours.dense, theirs.dense)
+        np.testing.assert_array_equal(ours.categorical, theirs.categorical)
+        assert [tags.tolist() for tags in ours.tags] == [tags.tolist() for tags in theirs.tags]
+    assert many.user_ids(np.array([2, 0])).to_pylist() == ["5", "9"]
+    assert many.item_ids.to_pylist() == ["a", "b", "c"]
+    assert {path.name for path in workspace.split.parent.iterdir()} == {"split"}

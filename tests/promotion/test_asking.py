@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.models.raw_features import raw_features
@@ -42,7 +43,8 @@ class Old:
 def question(*told: list[int], truth=None) -> Question:
     users = pd.DataFrame({"user_id": [f"u{u + 1}" for u in range(len(told))], "age": 40.0, "job": "cook"})
     users.loc[0, ["age", "job"]] = [np.nan, None]
-    return Question(users, histories(*told), truth or histories(*([[]] * len(told))))
+    table = pa.Table.from_pandas(users, preserve_index=False)
+    return Question(table, np.arange(len(told)), histories(*told), truth or histories(*([[]] * len(told))))
 
 
 def asker(users_per_block: int = 10) -> Asker:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from hand_made_split import complete
 
 from bakeoff.params import CompareParams, EvaluateParams, Params
 from bakeoff.stages import evaluate
@@ -65,10 +66,16 @@ def write_split(workspace, train=TRAIN, valid=VALID, test=TEST, new=NEW, items=I
     catalogue = pd.DataFrame({"item_index": range(len(items)), "item_id": items, "title": items})
     catalogue.assign(train_count=counts.to_numpy(np.int64)).to_parquet(workspace.vocabulary / "items.parquet")
     (workspace.vocabulary / "features.json").write_text("{}", encoding="utf-8")
+    complete(workspace)
 
 
 def run(workspace, params=PARAMS, retriever=None):
     evaluate.run(params, workspace, "mf", load=lambda path: retriever or Contrarian())
+
+
+def asked_in_blocks_of(users):
+    """PARAMS with so many users per block."""
+    return PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(update={"users_per_block": users})})
 
 
 def table(workspace, name):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+from hand_made_split import complete
 
 from bakeoff.params import Params
 
@@ -85,6 +86,7 @@ def write_split(workspace, with_valid=True):
     )
     items.to_parquet(workspace.vocabulary / "items.parquet", index=False)
     (workspace.vocabulary / "features.json").write_text(json.dumps(FEATURES), encoding="utf-8")
+    complete(workspace)
 
 
 def _counted(parts):

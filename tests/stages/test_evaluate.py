@@ -4,11 +4,12 @@ from math import log2
 import numpy as np
 import pandas as pd
 import pytest
-from contrarian import NEW, PARAMS, Contrarian, contents, events, metrics, run, table, write_split
+from contrarian import NEW, PARAMS, Contrarian, asked_in_blocks_of, contents, events, metrics, run, table, write_split
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EvaluateParams, Params
-from bakeoff.stages import evaluate, questions
+from bakeoff.stages import evaluate
+from bakeoff.stages.answers import questions
 from bakeoff.stages.retrievers import refuse_other_catalogue
 from bakeoff.workspace import Workspace
 
@@ -110,10 +111,7 @@ def test_same_input_same_bytes_whatever_the_size_of_blocks(workspace):
     run(workspace)
     first = contents(workspace.evaluation("mf"))
     assert len(first) == 9
-    run(
-        workspace,
-        PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(update={"users_per_block": 1})}),
-    )
+    run(workspace, asked_in_blocks_of(1))
     assert contents(workspace.evaluation("mf")) == first
 
 
@@ -121,7 +119,7 @@ def test_same_bytes_in_however_many_portions_users_are_asked_about(workspace, mo
     run(workspace)
     whole = contents(workspace.evaluation("mf"))
     monkeypatch.setattr(questions, "USERS_PER_PORTION", 1)
-    run(workspace)
+    run(workspace, asked_in_blocks_of(1))
     assert contents(workspace.evaluation("mf")) == whole
 
 

@@ -6,12 +6,14 @@ from math import fsum, log2
 
 import numpy as np
 import pytest
-from contrarian import PARAMS, Contrarian, contents, events, metrics, run, table, write_split
+from contrarian import PARAMS, Contrarian, asked_in_blocks_of, contents, events, metrics, run, table, write_split
+from hand_made_split import index
 
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.metrics import measures
-from bakeoff.stages import evaluation_files, questions
-from bakeoff.stages.evaluation_files import EMBEDDINGS
+from bakeoff.stages import evaluation_files
+from bakeoff.stages.answers import questions
+from bakeoff.stages.evaluated import EMBEDDINGS
 from bakeoff.workspace import Workspace
 
 IDS = [str(item) for item in range(1, 41)]
@@ -73,11 +75,7 @@ def test_a_model_that_does_not_read_the_order_answers_the_same(larger):
 
 def test_shuffling_leaves_times_ascending_and_items_the_same(larger):
     model = Ordered()
-    run(
-        larger,
-        PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(update={"users_per_block": 30})}),
-        model,
-    )
+    run(larger, asked_in_blocks_of(30), model)
     ordered, _, shuffled, *_ = model.told  # between them the ranking among samples, of ordered histories
     np.testing.assert_array_equal(shuffled.timestamps, ordered.timestamps)
     assert shuffled.items.tolist() != ordered.items.tolist()
@@ -142,7 +140,7 @@ def test_metrics_of_users_leave_memory_as_their_row_group_is_written(larger, mon
         return per_user
 
     monkeypatch.setattr(measures, "accuracy_per_user", watched)
-    run(larger, retriever=Ordered())
+    run(larger, asked_in_blocks_of(1), Ordered())
     # Eight metrics: of four users who wait for their group, of the last one, and of the one who is measured.
     assert max(alive) <= 8 * (4 + 2)
     assert len(seen) == 8 * (30 + 30 + 3)  # warm users twice; three questions about no new user
@@ -191,6 +189,7 @@ def test_a_model_of_one_single_item_has_lists_of_one(tmp_path):
     workspace = Workspace(tmp_path)
     write_split(workspace, train=[("1", "10"), ("2", "10")], valid=[], test=[("2", "10")], new=[], items=["10"])
     events([("1", "10")]).to_parquet(workspace.split / "train.parquet")
+    index(workspace.split / "train.parquet", ["1", "2"], ["10"])
     run(workspace, retriever=Contrarian(np.ones((1, 1), np.float32)))
     assert table(workspace, "recommendations")["item_id"].tolist() == ["10"]
     assert metrics(workspace)["test"]["ndcg@3"] == 1

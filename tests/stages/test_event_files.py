@@ -8,17 +8,17 @@ import pytest
 from bakeoff.errors import BakeoffError
 from bakeoff.preparation import histories
 from bakeoff.preparation.histories import Histories
-from bakeoff.stages.prepared import event_files
+from bakeoff.stages.prepared import event_files, keeping
 from bakeoff.stages.prepared.event_files import kept, read_histories
 
-USERS, ITEMS = pd.Index([f"u{n}" for n in range(6)], name="user_id"), pd.Index(list("abcde"), name="item_id")
+USERS, ITEMS = 6, 5
 
 
 def frame(rng, num_events):
     return pd.DataFrame(
         {
-            "user_id": USERS[np.sort(rng.integers(0, len(USERS), num_events))],
-            "item_id": ITEMS[rng.integers(0, len(ITEMS), num_events)],
+            "user_index": np.sort(rng.integers(0, USERS, num_events)).astype(np.int32),
+            "item_index": rng.integers(0, ITEMS, num_events).astype(np.int32),
             "timestamp": rng.integers(0, 2**40, num_events),
             "part": rng.choice(["history", "test"], num_events),
         }
@@ -26,8 +26,8 @@ def frame(rng, num_events):
 
 
 def expected(events):
-    rows, items = USERS.get_indexer(events["user_id"]), ITEMS.get_indexer(events["item_id"])
-    return Histories.from_rows(rows, items, events["timestamp"].to_numpy(), len(USERS))
+    rows, items, timestamps = (events[name].to_numpy() for name in event_files.COLUMNS)
+    return Histories.from_rows(rows, items, timestamps, USERS)
 
 
 def same(found, wanted):
@@ -40,7 +40,7 @@ def same(found, wanted):
 @pytest.fixture(params=[0, 300, 1 << 26], ids=["files", "files after a while", "memory"])
 def events(request, monkeypatch):
     monkeypatch.setattr(event_files, "ROWS_PER_BATCH", 7)
-    monkeypatch.setattr(event_files, "MOST_IN_MEMORY", request.param)
+    monkeypatch.setattr(keeping, "MOST_IN_MEMORY", request.param)
     return frame(np.random.default_rng(0), 50)
 
 
@@ -75,7 +75,7 @@ def test_events_that_are_not_sorted_by_user_are_refused(events, tmp_path):
 
 def test_users_that_are_out_of_order_between_batches_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(event_files, "ROWS_PER_BATCH", 1)
-    frame(np.random.default_rng(0), 2).assign(user_id=["u1", "u0"]).to_parquet(tmp_path / "all.parquet")
+    frame(np.random.default_rng(0), 2).assign(user_index=[1, 0]).to_parquet(tmp_path / "all.parquet")
     with pytest.raises(BakeoffError, match="is not sorted by user"):
         read_histories(tmp_path / "all.parquet", USERS, ITEMS, tmp_path)
 
@@ -91,7 +91,7 @@ def test_nothing_is_left_in_the_directory_not_even_while_histories_are_in_use(ev
 
 
 def test_many_events_are_mapped_and_not_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(event_files, "MOST_IN_MEMORY", 100)
+    monkeypatch.setattr(keeping, "MOST_IN_MEMORY", 100)
     events = frame(np.random.default_rng(0), 50)
     events.to_parquet(tmp_path / "all.parquet")
     found = read_histories(tmp_path / "all.parquet", USERS, ITEMS, tmp_path)
@@ -114,7 +114,7 @@ def test_known_events_are_merged_block_by_block_into_a_file(events, tmp_path, mo
 
 
 def test_few_events_need_no_disk(events, tmp_path, monkeypatch):
-    monkeypatch.setattr(event_files, "MOST_IN_MEMORY", 12 * len(events))
+    monkeypatch.setattr(keeping, "MOST_IN_MEMORY", 12 * len(events))
     events.to_parquet(tmp_path / "all.parquet")
     same(read_histories(tmp_path / "all.parquet", USERS, ITEMS, tmp_path / "nowhere"), expected(events))
 
@@ -123,8 +123,23 @@ def test_a_disk_without_room_for_many_events_is_told(tmp_path, monkeypatch):
     def full(**_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(event_files, "MOST_IN_MEMORY", 0)
-    monkeypatch.setattr(event_files, "TemporaryFile", full)
+    monkeypatch.setattr(keeping, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(keeping, "TemporaryFile", full)
     frame(np.random.default_rng(0), 50).to_parquet(tmp_path / "all.parquet")
     with pytest.raises(BakeoffError, match="The disk is full"):
+        read_histories(tmp_path / "all.parquet", USERS, ITEMS, tmp_path)
+
+
+@pytest.mark.parametrize(("column", "index", "told"), [("user_index", 6, "6 users"), ("item_index", -1, "5 items")])
+def test_an_event_outside_the_vocabulary_is_refused(tmp_path, column, index, told):
+    frame(np.random.default_rng(0), 1).assign(**{column: index}).to_parquet(tmp_path / "all.parquet")
+    with pytest.raises(
+        BakeoffError, match=rf"{column} {index}, and the vocabulary has {told}.*dvc repro --force split"
+    ):
+        read_histories(tmp_path / "all.parquet", USERS, ITEMS, tmp_path)
+
+
+def test_events_without_an_index_are_of_another_version(tmp_path):
+    frame(np.random.default_rng(0), 9).drop(columns="item_index").to_parquet(tmp_path / "all.parquet")
+    with pytest.raises(ValueError, match="has no column item_index, another version wrote it"):
         read_histories(tmp_path / "all.parquet", USERS, ITEMS, tmp_path)

@@ -7,7 +7,7 @@ import small_split
 
 from bakeoff.errors import BakeoffError
 from bakeoff.stages import items
-from bakeoff.stages.evaluation_files import EMBEDDINGS
+from bakeoff.stages.evaluated import EMBEDDINGS
 from bakeoff.workspace import Workspace
 
 NUM_ITEMS = len(small_split.ITEMS)

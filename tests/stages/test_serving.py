@@ -3,8 +3,10 @@ import shutil
 from importlib import import_module
 
 import numpy as np
+import pandas as pd
 import pytest
 import small_split
+from hand_made_split import complete
 
 from bakeoff.errors import BakeoffError
 from bakeoff.stages import serving
@@ -53,7 +55,7 @@ def test_mf_is_asked_once_more_with_stored_vectors_and_gives_the_same_lists(foun
     prepared = load_prepared(trained)
     served = serving._load(trained, prepared.items)
     [quick] = serving._with_stored_vectors(served, prepared).values()
-    ids = prepared.users["user_id"][~prepared.users["is_new"]].to_numpy(np.str_)
+    ids = prepared.user_ids(prepared.warm_users).to_numpy(zero_copy_only=False).astype(np.str_)
     answers = [each.module.recommend_for_users(ids, 5) for each in (served["mf"], quick)]
     np.testing.assert_array_equal(answers[0]["item_ids"], answers[1]["item_ids"])
     np.testing.assert_allclose(answers[0]["scores"], answers[1]["scores"], rtol=1e-5)
@@ -116,10 +118,11 @@ def test_calls_that_take_too_long_are_cut_to_the_fewest_that_count():
 def test_a_model_of_another_catalogue_is_refused(trained, tmp_path):
     shutil.copytree(trained.root, tmp_path, dirs_exist_ok=True)
     workspace = Workspace(tmp_path)
-    items = load_prepared(workspace).items
+    items = pd.read_parquet(workspace.vocabulary / "items.parquet")
     longer = items.iloc[[*range(12), 11]].assign(item_index=np.arange(13, dtype=np.int32))
     longer["item_id"] = [*items["item_id"], "i13"]
     longer.to_parquet(workspace.vocabulary / "items.parquet", index=False)
+    complete(workspace)
     with pytest.raises(BakeoffError, match=r"knows 12 items and the split's catalogue has 13"):
         serving.run(small_split.PARAMS, workspace)
 
@@ -127,7 +130,7 @@ def test_a_model_of_another_catalogue_is_refused(trained, tmp_path):
 def test_a_model_of_other_items_is_refused_though_they_are_as_many(trained, tmp_path):
     shutil.copytree(trained.root, tmp_path, dirs_exist_ok=True)
     workspace = Workspace(tmp_path)
-    items = load_prepared(workspace).items
+    items = pd.read_parquet(workspace.vocabulary / "items.parquet")
     swapped = items.assign(item_id=items["item_id"].to_numpy()[[1, 0, *range(2, 12)]])
     swapped.to_parquet(workspace.vocabulary / "items.parquet", index=False)
     first, second = items["item_id"][:2]

@@ -22,6 +22,8 @@ FILES = {
     "vocabulary/users.parquet",
     "vocabulary/items.parquet",
     "vocabulary/features.json",
+    "vocabulary/user_features.parquet",
+    "vocabulary/item_features.parquet",
 }
 FEATURES = {
     "user_features": {"age": "dense", "job": "categorical"},
@@ -125,6 +127,7 @@ def test_every_method_keeps_its_promises_and_loads(checked_workspace, method):
 def test_files_have_the_columns_and_types_of_the_contract(workspace):
     split.run(params(), workspace)
     event = {"user_id": "string", "item_id": "string", "timestamp": "int64", "position": "int32"}
+    event |= {"user_index": "int32", "item_index": "int32"}
     expected = {
         "train": event,
         "valid": event,
@@ -134,10 +137,27 @@ def test_files_have_the_columns_and_types_of_the_contract(workspace):
         | {"age": "double", "job": "string"},
         "vocabulary/items": {"item_index": "int32", "item_id": "string", "title": "string", "year": "double"}
         | {"genres": "string", "train_count": "int64", "fit_count": "int64"},
+        "vocabulary/user_features": {"user_index": "int32", "age": "float", "job": "int32"},
+        "vocabulary/item_features": {"item_index": "int32", "year": "float", "genres": "list<element: int32>"},
     }
     for name, columns in expected.items():
         schema = read(workspace, name).schema
         assert dict(zip(schema.names, map(str, schema.types), strict=True)) == columns, name
+
+
+def test_features_are_encoded_as_a_server_encodes_people(workspace):
+    split.run(params(), workspace)
+    prepared = load_prepared(workspace)
+    for table, found, encoding in (
+        (prepared.users, prepared.user_features, prepared.encoding.user),
+        (prepared.items, prepared.item_features, prepared.encoding.item),
+    ):
+        expected = encoding.encode(table.to_pandas())
+        assert expected.num_features > 1
+        np.testing.assert_array_equal(found.dense, expected.dense)
+        np.testing.assert_array_equal(found.categorical, expected.categorical)
+        assert found.categorical_sizes == expected.categorical_sizes
+        assert [tags.tolist() for tags in found.tags] == [tags.tolist() for tags in expected.tags]
 
 
 def test_rows_are_sorted_by_user_index_and_position(workspace):

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import small_split
+from hand_made_split import complete
 
 from bakeoff.models.exported import load_retriever
 from bakeoff.params import Params
@@ -26,6 +27,7 @@ def written(root, item=None):
     if item is not None:
         encoding = json.dumps(small_split.FEATURES | {"item": item})
         (workspace.vocabulary / "features.json").write_text(encoding, encoding="utf-8")
+        complete(workspace)
     return workspace
 
 

@@ -94,7 +94,7 @@ def test_a_sample_of_users_is_trained_on_and_asked_about_where_there_are_more_th
     variants.run(params, workspace, "features")
     assert f"4 of {NUM_WARM + NUM_NEW} users" in read(workspace, "features")["sentence"]
     assert [len(prepared.users) for _, _, prepared in trainings] == [4] * 5
-    ids = set(trainings[0][2].users["user_id"])
+    ids = set(trainings[0][2].users["user_id"].to_pylist())
     assert set(pd.read_parquet(workspace.variants("features") / "users.parquet")["user_id"]) <= ids
 
 
@@ -177,7 +177,7 @@ def test_new_items_have_no_event_in_what_models_see(workspace, trainings, asked_
     assert [model for model, _, _ in trainings] == ["popularity", "ease", "mf", "softmax", "two_tower", "softmax"]
     for _, _, seen in trainings:
         assert not np.isin(seen.known().items, asked_new).any()
-        assert seen.items["fit_count"].to_numpy()[asked_new].sum() == 0
+        assert seen.known().item_counts(seen.num_items)[asked_new].sum() == 0
         assert len(seen.known().items) > 0
 
 
@@ -229,7 +229,8 @@ def test_a_group_with_nothing_to_compare_says_why_and_trains_nothing(workspace, 
 
 def test_without_events_on_new_items_the_group_is_skipped(workspace, trainings):
     test = pd.read_parquet(workspace.split / "test.parquet")
-    test.assign(item_id=small_split.ITEMS[-1]).to_parquet(workspace.split / "test.parquet")  # never met: not drawn
+    never_met = len(small_split.ITEMS) - 1  # and so not drawn
+    test.assign(item_id=small_split.ITEMS[-1], item_index=never_met).to_parquet(workspace.split / "test.parquet")
     variants.run(small_split.PARAMS, workspace, "new-items")
     assert "No test event is on an item" in read(workspace, "new-items")["skipped"]
 

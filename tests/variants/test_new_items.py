@@ -42,9 +42,8 @@ def test_nothing_that_models_see_has_an_event_of_a_new_item():
     assert rows(seen.train) == [[1], [1], [1], [1], [1], []]
     assert rows(seen.valid) == [[]] * 6
     assert seen.train.timestamps.tolist() == [1001, 1001, 1000, 1001, 1001]
-    assert seen.items["train_count"].tolist() == [0, 5, 0, 0]
-    assert seen.items["fit_count"].tolist() == [0, 5, 0, 0]
-    assert before.items["train_count"].tolist() == [5, 5, 4, 0]
+    assert seen.train_counts.tolist() == [0, 5, 0, 0]
+    assert before.train_counts.tolist() == [5, 5, 4, 0]
     assert seen.num_items == 4
 
 

@@ -22,11 +22,11 @@ def test_a_split_of_some_users_holds_their_events_and_counts_no_others():
     prepared, held_out = world()
     users = np.array([1, 4, len(prepared.users) - 1])
     part, held = of_users(prepared, users), held_out_of_users(held_out, users)
-    assert part.users["user_id"].tolist() == prepared.users["user_id"].iloc[users].tolist()
+    assert part.users["user_id"].to_pylist() == prepared.user_ids(users).to_pylist()
     assert part.num_warm_users == 2
     assert part.train.items.tolist() == prepared.train.take(users).items.tolist()
-    assert part.items["train_count"].sum() == 8  # four train events of each of two warm users
-    assert part.items["fit_count"].sum() == 10  # and one of validation
+    assert part.train_counts.sum() == 8  # four train events of each of two warm users
+    assert part.known().item_counts(part.num_items).sum() == 10  # and one of validation
     assert len(part.items) == len(prepared.items)
     np.testing.assert_array_equal(part.user_features.dense, prepared.user_features.dense[users])
     assert (held.test.lengths > 0).tolist() == [True, True, False]

@@ -130,4 +130,4 @@ def test_models_without_epochs_learn_from_the_train_part_as_well(prepared, model
 
 def test_popularity_counts_train_events(prepared):
     found = train("popularity", PARAMS, prepared).retriever.item_embeddings.ravel()
-    assert found.tolist() == prepared.items["train_count"].tolist()
+    assert found.tolist() == prepared.train_counts.tolist()

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.models.retriever import Retriever
+from bakeoff.params import EvaluateParams
 from bakeoff.preparation.histories import Histories, Queries
 
 
@@ -48,6 +50,11 @@ class Asker:
     list_length: int
     users_per_block: int
     on_block: Callable[[int], None] | None = None
+
+    @classmethod
+    def of(cls, retriever: Retriever, params: EvaluateParams, on_block: Callable[[int], None] | None = None) -> Self:
+        """As the parameters say it."""
+        return cls(retriever, params.list_length, params.users_per_block, on_block)
 
     def ask(self, users: NDArray[np.int64], queries: Queries, exclude: Histories, truth: Histories) -> Answers:
         """Ask about users with index `users`, [n]; queries, exclude and truth have n rows in their order.

@@ -1,4 +1,4 @@
-"""What prepares the tables: a database within the process, or Spark."""
+"""What prepares the tables and ranks: this machine, or Spark."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?)?B$")]
 
 
 class EngineParams(Frozen):
-    """The engine of validation and of the split. Either makes the same tables, so nothing is run again for it."""
+    """The engine of validation, split and ranking. Either makes the same tables and lists: nothing is run again."""
 
     name: Literal["duckdb", "spark"] = "duckdb"
     """`duckdb` runs within the process; `spark` needs `make spark` and Java 17 or 21."""
@@ -19,6 +19,9 @@ class EngineParams(Frozen):
     """Of DuckDB: memory that it may take before it spills to `scratch`, such as `4GB`; null: most of what there is."""
     threads: PositiveInt | None = None
     """Of DuckDB: threads; null: one per core. What Spark takes is said by `master`."""
+    processes: PositiveInt | None = None
+    """Without Spark: processes that rank in `evaluate`, which share the cores; each holds a model. null: one
+    per core, but no more than 8 or than portions of 65,536 test users; 1: the stage's own, with a thread per core."""
     scratch: str | None = None
     """Directory for what is in between, which is gone afterwards; null: the system's. All executors of Spark must
     see it under the same path."""

@@ -99,15 +99,7 @@ def _histories(items: NDArray[np.int64]) -> Histories:
 
 def _prepared(user_groups: Groups, item_groups: Groups, train: NDArray[np.int64], valid: NDArray[np.int64]) -> Prepared:
     users = pd.DataFrame({"user_id": _ids(user_groups), "is_new": np.zeros(len(user_groups), np.bool_)})
-    train_count = np.bincount(train.ravel(), minlength=len(item_groups))
-    items = pd.DataFrame(
-        {
-            "item_id": _ids(item_groups),
-            "title": _ids(item_groups),
-            "train_count": train_count,
-            "fit_count": train_count + np.bincount(valid.ravel(), minlength=len(item_groups)),
-        }
-    )
+    items = pd.DataFrame({"item_id": _ids(item_groups), "title": _ids(item_groups)})
     return Prepared.encoded(users, items, FeatureEncoding(), _histories(train), _histories(valid))
 
 

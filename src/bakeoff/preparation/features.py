@@ -1,11 +1,13 @@
 """How features of users and items become numbers: fitted once, then the same for training and serving."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -13,6 +15,9 @@ from bakeoff.errors import BakeoffError
 from bakeoff.params import Frozen
 from bakeoff.preparation.sets import ValueSets
 from bakeoff.preparation.words import words_of
+
+Encode = Callable[[pd.Series], pa.Array]
+"""Raw values [n] → encoded ones [n]."""
 
 TAG_SEPARATOR = "|"
 """Joins the values of a `tags` column."""
@@ -71,16 +76,32 @@ class TableEncoding(Frozen):
     """Words of each text feature."""
 
     def encode(self, table: pd.DataFrame) -> EncodedFeatures:
-        """Features of every row of a table that holds the raw columns."""
-        dense = [_standardise(table[name], scale) for name, scale in self.dense.items()]
-        codes = [_codes(table[name], values) for name, values in self.categorical.items()]
+        """Features of every row of a table that holds the raw columns: what `encoders` give, as arrays."""
+        dense = [standardised(table[name], scale) for name, scale in self.dense.items()]
+        codes = [codes_of(table[name], _index(values)) for name, values in self.categorical.items()]
         return EncodedFeatures(
             dense=_columns(dense, len(table), np.float32),
             categorical=_columns(codes, len(table), np.int32),
             categorical_sizes=tuple(self.categorical_sizes.values()),
-            tag_sets=tuple(_sets(_tag_rows(table[name]), tags, len(table)) for name, tags in self.tags.items()),
-            word_sets=tuple(_sets(_word_rows(table[name]), words, len(table)) for name, words in self.text.items()),
+            tag_sets=tuple(tags_of(table[name], _index(tags)) for name, tags in self.tags.items()),
+            word_sets=tuple(words_in(table[name], _index(words)) for name, words in self.text.items()),
         )
+
+    def encoders(self) -> dict[str, Encode]:
+        """Feature → what encodes a block of its raw values: numbers where it is dense, else texts, "" where missing.
+
+        Dense features become float32, categorical ones int32, tags and text list<int32>.
+        """
+        found: dict[str, Encode] = {}
+        for name, scale in self.dense.items():
+            found[name] = partial(_as_array, partial(standardised, scale=scale))
+        for name, values in self.categorical.items():
+            found[name] = partial(_as_array, partial(codes_of, values=_index(values)))
+        for name, tags in self.tags.items():
+            found[name] = partial(_as_lists, partial(tags_of, tags=_index(tags)))
+        for name, words in self.text.items():
+            found[name] = partial(_as_lists, partial(words_in, words=_index(words)))
+        return found
 
     @property
     def categorical_sizes(self) -> dict[str, int]:
@@ -126,19 +147,33 @@ class FeatureEncoding(Frozen):
         return encoded.dense[0], encoded.categorical[0]
 
 
-def _standardise(column: pd.Series, scale: Scale) -> NDArray[np.float32]:
-    values = (_finite(column) - scale.mean) / scale.std
+def standardised(column: pd.Series, scale: Scale) -> NDArray[np.float32]:
+    """(value − mean) / std of each number, float32 [n]; 0 where it is missing or not finite."""
+    values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
+    values = (np.where(np.isfinite(values), values, np.nan) - scale.mean) / scale.std
     return np.where(np.isnan(values), 0.0, values).astype(np.float32)
 
 
-def _finite(column: pd.Series) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def _codes(column: pd.Series, values: tuple[str, ...]) -> NDArray[np.int32]:
-    codes: NDArray[np.integer[Any]] = pd.Index(values, dtype=object).get_indexer(_text(column))
+def codes_of(column: pd.Series, values: pd.Index) -> NDArray[np.int32]:
+    """1 + the place of each text among the values, int32 [n]; 0 where it is missing, empty or none of them."""
+    codes: NDArray[np.integer[Any]] = values.get_indexer(_text(column))
     return (codes + 1).astype(np.int32)
+
+
+def tags_of(column: pd.Series, tags: pd.Index) -> ValueSets:
+    """The known tags of each text, n rows."""
+    rows = _text(column).reset_index(drop=True).dropna().str.split(TAG_SEPARATOR, regex=False).explode()
+    rows = rows.astype(object).str.strip()
+    return _sets(rows[rows.notna() & (rows != "")], tags, len(column))
+
+
+def words_in(column: pd.Series, words: pd.Index) -> ValueSets:
+    """The known words of each text, n rows."""
+    return _sets(words_of(_text(column).reset_index(drop=True)), words, len(column))
+
+
+def _index(values: tuple[str, ...]) -> pd.Index:
+    return pd.Index(values, dtype=object)
 
 
 def _text(column: pd.Series) -> pd.Series:
@@ -147,22 +182,18 @@ def _text(column: pd.Series) -> pd.Series:
     return text.where(text.notna() & (text != ""), None)
 
 
-def _tag_rows(column: pd.Series) -> pd.Series:
-    """One tag a row, under the index of the row that carries it."""
-    tags = _text(column).reset_index(drop=True).dropna().str.split(TAG_SEPARATOR, regex=False).explode()
-    tags = tags.astype(object).str.strip()
-    return tags[tags.notna() & (tags != "")]
-
-
-def _word_rows(column: pd.Series) -> pd.Series:
-    """One word a row, under the index of the row that it stands in."""
-    return words_of(_text(column).reset_index(drop=True))
-
-
-def _sets(values: pd.Series, known: tuple[str, ...], num_rows: int) -> ValueSets:
+def _sets(values: pd.Series, known: pd.Index, num_rows: int) -> ValueSets:
     """Sets of the known ones among values that stand under the index of their row."""
-    codes = pd.Index(known, dtype=object).get_indexer(values)
+    codes = known.get_indexer(values)
     return ValueSets.from_pairs(values.index.to_numpy(np.int64), codes, num_rows, len(known))
+
+
+def _as_array(encode: Callable[[pd.Series], NDArray[Any]], column: pd.Series) -> pa.Array:
+    return pa.array(encode(column))
+
+
+def _as_lists(encode: Callable[[pd.Series], ValueSets], column: pd.Series) -> pa.Array:
+    return encode(column).lists()
 
 
 def _columns(columns: list[Any], num_rows: int, dtype: type) -> NDArray[Any]:

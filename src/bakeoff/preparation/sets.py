@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bakeoff.preparation.histories import offsets_of
@@ -46,6 +47,10 @@ class ValueSets:
     def rows(self) -> NDArray[np.int64]:
         """[nnz], row of each entry."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def lists(self) -> pa.ListArray:
+        """The codes of each row, list<int32> [n]."""
+        return pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), pa.array(self.codes))
 
     def matrix(self) -> NDArray[np.bool_]:
         """Dense bool [n, size]: for small tables."""

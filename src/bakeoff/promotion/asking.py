@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics import accuracy
@@ -37,12 +38,14 @@ class Question:
     """What is asked about n users, in terms of the current vocabulary.
 
     Attributes:
-        users: n rows of users.parquet, with raw features.
+        users: of the whole vocabulary, user_id and raw features; may be mapped from a file.
+        rows: int64 [n], which of them are asked about.
         told: n rows, the history that is told.
         truth: n rows, what would be right.
     """
 
-    users: pd.DataFrame
+    users: pa.Table
+    rows: NDArray[np.int64]
     told: Histories
     truth: Histories
 
@@ -51,7 +54,13 @@ class Question:
 
     def take(self, rows: NDArray[np.integer]) -> "Question":
         """Some of the users, in this order."""
-        return Question(self.users.iloc[rows], self.told.take(rows), self.truth.take(rows))
+        return Question(self.users, self.rows[rows], self.told.take(rows), self.truth.take(rows))
+
+    @property
+    def people(self) -> pd.DataFrame:
+        """N rows: user_id and raw features of each."""
+        people: pd.DataFrame = self.users.take(pa.array(self.rows)).to_pandas()
+        return people
 
 
 class Asker:
@@ -81,7 +90,7 @@ class Asker:
 
     def known(self, served: Served, question: Question) -> Histories:
         """What the model was trained on of each user, in current items; empty where it does not know the user."""
-        ids = question.users["user_id"].to_numpy(np.str_)
+        ids = question.people["user_id"].to_numpy(np.str_)
         places = [np.zeros(0, np.int64)]
         items = [np.zeros(0, np.int32)]
         for rows in self._blocks(served, question.told):
@@ -96,7 +105,7 @@ class Asker:
         """History, timestamps and raw features of each, as `recommend_for_histories` takes them."""
         width = int(question.told.lengths.max(initial=0))
         items, timestamps = question.told.padded(width)
-        return self._ids[items], timestamps, *raw_features(served.features, question.users)
+        return self._ids[items], timestamps, *raw_features(served.features, question.people)
 
     def singles(self, served: Served, question: Question, length: int) -> list[Callable[[], object]]:
         """A call per user that asks about this user alone."""

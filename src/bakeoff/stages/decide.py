@@ -152,10 +152,10 @@ def _audience(prepared: Prepared, held_out: HeldOut) -> Audience:
     warm, new = (np.flatnonzero(part.lengths) for part in (held_out.test, held_out.new_test))
     known = prepared.known()
     return Audience(
-        warm=Question(prepared.users.iloc[warm], known.take(warm), held_out.test.take(warm)),
-        new=Question(prepared.users.iloc[new], held_out.new_history.take(new), held_out.new_test.take(new)),
+        warm=Question(prepared.users, warm, known.take(warm), held_out.test.take(warm)),
+        new=Question(prepared.users, new, held_out.new_history.take(new), held_out.new_test.take(new)),
         warm_users=warm,
-        counts=prepared.items["train_count"].to_numpy(np.int64),
+        counts=prepared.train_counts,
         num_warm_users=prepared.num_warm_users,
     )
 
@@ -167,7 +167,7 @@ def _show(
 
     Popularity takes the champion's place where nothing is in production.
     """
-    asker = Asker(prepared.items["item_id"].tolist(), _list_length(params), params.evaluate.users_per_block)
+    asker = Asker(prepared.item_ids.to_pylist(), _list_length(params), params.evaluate.users_per_block)
     metric, limits = params.compare.primary_metric, params.promotion.guardrails
     relatedness = None
     with TemporaryDirectory(prefix="bakeoff-champion-") as folder:

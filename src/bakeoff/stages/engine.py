@@ -5,12 +5,13 @@ without ever being in this process as a whole.
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import ibis.expr.types as ir
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,6 +20,10 @@ from bakeoff.stages.scratch import scratch_directory
 
 BLOCK_ROWS = 1024 * 1024
 """Rows that this process holds at a time, and of a row group or a part of what is written."""
+
+
+OfBlock = Callable[[pd.Series], pa.Array]
+"""Computes a value for each of a block of values."""
 
 
 class Engine(Protocol):
@@ -42,6 +47,16 @@ class Engine(Protocol):
 
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """The table computed once, in scratch, for all who read it; `name` is unique within this engine."""
+
+    def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
+        """A function of blocks as one of columns, for a table that is `kept`.
+
+        Args:
+            of_block: what it does; pickled where the engine has other processes.
+            name: unique within this engine.
+            takes: Ibis' name of the type of the column.
+            gives: of what comes out.
+        """
 
     def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
         """The rows in pieces of BLOCK_ROWS, in the order of the table if it has one; an empty table is one piece."""

@@ -1,7 +1,7 @@
 """DuckDB as the engine: within the process, larger than memory, one file per table."""
 
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from ibis.backends.duckdb import Backend
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EngineParams
-from bakeoff.stages.engine import in_blocks, num_blocks
+from bakeoff.stages.engine import OfBlock, in_blocks, num_blocks
 
 BATCH_ROWS = 100_000
 
@@ -75,6 +75,15 @@ class DuckDBEngine:
         path = self.scratch / f"{name}.parquet"
         self.connection.to_parquet(table, path)
         return self.connection.read_parquet(path)
+
+    def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
+        """See `Engine`."""
+
+        def of_vector(column: pa.ChunkedArray) -> pa.Array:
+            return of_block(column.to_pandas())
+
+        of_columns: Callable[[Any], Any] = ibis.udf.scalar.pyarrow(of_vector, name=name, signature=((takes,), gives))
+        return of_columns
 
     def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
         """See `Engine`."""

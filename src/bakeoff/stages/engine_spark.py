@@ -1,7 +1,7 @@
 """Spark as the engine: tables larger than one machine, a directory of parts per table."""
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EngineParams
 from bakeoff.spark import spark_session
-from bakeoff.stages.engine import in_blocks, num_blocks, part_name, rows_of
+from bakeoff.stages.engine import OfBlock, in_blocks, num_blocks, part_name, rows_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -60,8 +61,17 @@ class SparkEngine:
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """See `Engine`."""
         path = self.scratch / f"{name}.parquet"
-        self._frame(table).write.parquet(_url(path))
+        self.connection.to_parquet_dir(table, _url(path))  # which tells Spark of functions, as `_frame` does not
         return self.connection.read_parquet(_url(path))
+
+    def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
+        """See `Engine`."""
+
+        def of_batch(column: pd.Series) -> pd.Series:
+            return pd.Series(list(of_block(column).to_numpy(zero_copy_only=False)))
+
+        of_columns: Callable[[Any], Any] = ibis.udf.scalar.pandas(of_batch, name=name, signature=((takes,), gives))
+        return of_columns
 
     def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
         """See `Engine`. They go by way of scratch, since Spark would bring all rows to this process at once."""

@@ -1,29 +1,21 @@
 """Stage `evaluate`: exported retriever + split → top-k lists, and every metric per user, of one model."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
 from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.asking import Answers
-from bakeoff.evaluation.metrics.measures import ALL_ITEMS, PerUser
-from bakeoff.evaluation.sampled import full_metrics, sampled_metrics
-from bakeoff.models.retriever import Retriever
 from bakeoff.params import Params
-from bakeoff.stages.answers import answering
+from bakeoff.stages.answers import ALL, Answering, Portion, Questions, answering
 from bakeoff.stages.cost import measure
-from bakeoff.stages.evaluation_files import Evaluated, write_evaluation
+from bakeoff.stages.evaluation_files import write_evaluation
 from bakeoff.stages.prepared import load_held_out, load_prepared
-from bakeoff.stages.questions import ALL, SHUFFLED, TEST, Questions
-from bakeoff.stages.retrievers import Load, load_fitting
+from bakeoff.stages.retrievers import Load
 from bakeoff.stages.skipped import skip_evaluation, why_skipped
 from bakeoff.workspace import Workspace
-
-T = TypeVar("T")
 
 
 def run(params: Params, workspace: Workspace, model: str, load: Load | None = None) -> None:
@@ -32,7 +24,8 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
     Warm users are asked about twice: with their history as it was, and with its order shuffled. Beside the ranking of
     the whole catalogue stands that of each test item among `evidence.sampled_candidates` random ones. Users are ranked
     `evaluate.users_per_block` at a time, and their lists and metrics written portion by portion, which bounds memory.
-    Where Spark is the engine its executors rank; lists, metrics and means are the same.
+    Portions of many users are ranked and measured by several processes at once, or by executors where Spark is the
+    engine; lists, metrics and means are the same.
 
     Reads artifacts/split and models/<model>; writes artifacts/evaluation/<model> and
     artifacts/cost/evaluate_<model>.json. A split without new users gives empty tables for them; a model that
@@ -61,77 +54,38 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
                 "No warm user has a test item, so there is nothing to measure: raise split.test_share in "
                 "params.yaml, or bring more events per user, and split again."
             )
-        retriever = load_fitting(workspace, model, prepared.items, load)
-        metrics, figures = _evaluate(questions, retriever, workspace, model)
+        metrics, figures = _evaluate(questions, workspace, model, load)
         cost.note(**figures)
     _print_summary(model, metrics, prepared.num_items, figures["ranking_seconds"])
 
 
 def _evaluate(
-    questions: Questions, retriever: Retriever, workspace: Workspace, model: str
+    questions: Questions, workspace: Workspace, model: str, load: Load | None
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Figures of metrics.json, whose files are written while the model answers, and what the answers cost."""
-    prepared, params = questions.prepared, questions.params
     ranked = 2 * len(questions.warm) + len(questions.new) * len(questions.steps)
-    clock = _Clock()
     with (
         _progress(model, ranked) as advance,
-        answering(questions, workspace, model, retriever, advance) as answers,
+        answering(questions, workspace, model, load, advance) as answers,
     ):
-        found = Evaluated(
-            test=clock.timed("ranking", answers(TEST)),
-            sampled=_sampling(questions, retriever, clock),
-            shuffled=clock.timed("ranking", answers(SHUFFLED)),
-            new_users={name: clock.timed("ranking", answers(name)) for name in questions.steps},
-            item_embeddings=retriever.item_embeddings,
-        )
-        metrics = write_evaluation(workspace.evaluation(model), prepared, found, params.evaluate)
-    figures = {
-        "ranking_seconds": clock.seconds["ranking"],
-        "ranked_queries": ranked,
-        "sampled_seconds": clock.seconds["sampled"],
-    }
-    return metrics, figures
+        clock = _Clock(answers)
+        metrics = write_evaluation(workspace.evaluation(model), questions, clock.portions, answers.item_embeddings)
+    return metrics, {**clock.seconds, "ranked_queries": ranked}
 
 
 class _Clock:
-    """Seconds by what they were spent on."""
+    """Seconds by what they were spent on; of what several do at once, the time until all are done with it."""
 
-    def __init__(self) -> None:
-        self.seconds = {"ranking": 0.0, "sampled": 0.0}
+    def __init__(self, answers: Answering) -> None:
+        self.seconds = {"ranking_seconds": 0.0, "sampled_seconds": 0.0}
+        self._answers = answers
 
-    def time(self, what: str, work: Callable[[], T]) -> T:
-        """What `work` returns."""
-        start = time.perf_counter()
-        done = work()
-        self.seconds[what] += time.perf_counter() - start
-        return done
-
-    def timed(self, what: str, portions: Iterator[Answers]) -> Iterator[Answers]:
-        """The portions; what is done with them meanwhile does not count."""
-        while (portion := self.time(what, lambda: next(portions, None))) is not None:
+    def portions(self, name: str) -> Iterator[Portion]:
+        """The answers about all users of a question."""
+        for portion in self._answers.portions(name):
+            for what in self.seconds:
+                self.seconds[what] += getattr(portion, what) / self._answers.at_once
             yield portion
-
-
-def _sampling(questions: Questions, retriever: Retriever, clock: _Clock) -> Callable[[Answers], PerUser]:
-    """What measures users with each test item by itself: among a few items, and beside that in their lists.
-
-    It must be given portions of TEST in order: one stream of draws goes on from each to the next.
-    """
-    rng, params = questions.draws("sampled"), questions.params
-
-    def ranked_among_few(answers: Answers) -> PerUser:
-        queries = questions.prepared.queries(questions.known, answers.users)
-        seen = queries.histories.merged(answers.truth)
-        count, at_once = params.evidence.sampled_candidates, params.evaluate.users_per_block
-        return sampled_metrics(retriever, queries, seen, answers.truth, count, rng, at_once)
-
-    def sampled(answers: Answers) -> PerUser:
-        among_few = clock.time("sampled", lambda: ranked_among_few(answers))
-        among_all = full_metrics(answers.lists, answers.truth)
-        return {**among_few, **{f"{ALL_ITEMS}{name}": values for name, values in among_all.items()}}
-
-    return sampled
 
 
 @contextmanager

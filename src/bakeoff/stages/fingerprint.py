@@ -13,6 +13,9 @@ import pandas as pd
 import bakeoff
 from bakeoff.stages.prepared import Prepared
 
+ROWS_AT_ONCE = 1 << 16
+"""Users or items that are in memory at once."""
+
 _PACKAGE = Path(bakeoff.__file__).parent
 
 
@@ -33,8 +36,9 @@ def fingerprint(prepared: Prepared, stage: str, decisive: Mapping[str, Any]) -> 
         digest.update(path.read_bytes())
     digest.update(prepared.encoding.model_dump_json().encode())
     for table in (prepared.users, prepared.items):
-        digest.update(" ".join(table.columns).encode())
-        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+        digest.update(" ".join(table.column_names).encode())
+        for batch in table.to_batches(ROWS_AT_ONCE):
+            digest.update(pd.util.hash_pandas_object(batch.to_pandas(), index=False).to_numpy().tobytes())
     for histories in (prepared.train, prepared.valid):
         for array in (histories.offsets, histories.items, histories.timestamps):
             digest.update(np.ascontiguousarray(array).data)

@@ -7,8 +7,8 @@ from typing import Any
 
 from bakeoff.errors import BakeoffError
 from bakeoff.growth.exponents import fit_exponent
-from bakeoff.growth.processes import run_alone
 from bakeoff.params import Params
+from bakeoff.processes import run_alone
 from bakeoff.stages.cost import measure
 from bakeoff.stages.growth_child import CatalogueTask, ShareTask
 from bakeoff.stages.prepared import load_prepared

@@ -16,7 +16,7 @@ from bakeoff.evaluation.ranking import TopLists
 from bakeoff.params import Params
 from bakeoff.preparation.histories import PAD
 from bakeoff.stages.cost import measure
-from bakeoff.stages.evaluation_files import EMBEDDINGS, chosen_ids
+from bakeoff.stages.evaluated import EMBEDDINGS, chosen_ids
 from bakeoff.stages.files import replaced
 from bakeoff.workspace import Workspace
 

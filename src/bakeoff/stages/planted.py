@@ -141,7 +141,7 @@ def _users(contender: Planted | Reference, seen: Seen, town: Town) -> pa.Table:
     return pa.table(
         {
             "variant": pa.array([contender.name] * len(town.user_groups), pa.string()),
-            "user_id": pa.array(town.prepared.users["user_id"], pa.string()),
+            "user_id": town.prepared.user_ids(np.arange(len(town.user_groups))),
             f"recall@{CUTOFF}": seen.recall,
             "folding": seen.folding,
             f"off_group@{CUTOFF}": seen.off_group,
@@ -155,7 +155,7 @@ def _positions(contender: Planted | Reference, seen: Seen, town: Town) -> pa.Tab
     return pa.table(
         {
             "variant": pa.array([contender.name] * len(town.item_groups), pa.string()),
-            "item_id": pa.array(town.prepared.items["item_id"], pa.string()),
+            "item_id": town.prepared.item_ids,
             "group": town.item_groups.astype(np.int32),
             "x": seen.positions[:, 0],
             "y": seen.positions[:, 1],

@@ -20,7 +20,6 @@ from bakeoff.params import EvaluateParams, Params
 from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.preparation.sampling import draw_users
 from bakeoff.stages.cost import measure
-from bakeoff.stages.evaluation_files import chosen_ids
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.stages.prepared import Prepared, load_held_out, load_prepared
 from bakeoff.stages.retrievers import Load, load_fitting
@@ -199,7 +198,7 @@ def _write(
         pa.table(
             {
                 "system": pa.array([system.name] * len(question.users), pa.string()),
-                "user_id": chosen_ids(prepared.users["user_id"], question.users),
+                "user_id": prepared.user_ids(question.users),
                 "num_test": accuracy.num_relevant(question.truth),
                 **per_user[system.name],
             }

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from bakeoff.errors import BakeoffError
 from bakeoff.models.retriever import Retriever
@@ -16,7 +17,7 @@ LISTED = "items.parquet"
 """Of an exported model: its items, in order."""
 
 
-def load_fitting(workspace: Workspace, model: str, items: pd.DataFrame, load: Load | None = None) -> Retriever:
+def load_fitting(workspace: Workspace, model: str, items: pa.Table, load: Load | None = None) -> Retriever:
     """The retriever of models/<model>, read by `load` or as training exported it.
 
     Args:
@@ -36,7 +37,7 @@ def load_fitting(workspace: Workspace, model: str, items: pd.DataFrame, load: Lo
     return retriever
 
 
-def refuse_other_catalogue(workspace: Workspace, model: str, num_items: int, items: pd.DataFrame) -> None:
+def refuse_other_catalogue(workspace: Workspace, model: str, num_items: int, items: pa.Table) -> None:
     """A model that was trained on another split would be asked for items that it takes for others.
 
     Args:
@@ -51,7 +52,10 @@ def refuse_other_catalogue(workspace: Workspace, model: str, num_items: int, ite
     _refuse_other_number(workspace, model, num_items, items)
     listed = workspace.model(model) / LISTED
     try:
-        theirs, ours = (table["item_id"].astype(str).to_numpy() for table in (pd.read_parquet(listed), items))
+        theirs, ours = (
+            table["item_id"].cast(pa.string()).to_numpy()
+            for table in (pq.read_table(listed, columns=["item_id"]), items)
+        )
     except (OSError, ValueError, KeyError) as error:
         raise BakeoffError(
             f"{listed}, which says of which items {model} knows, can't be read ({type(error).__name__}: {error}). Run "
@@ -66,7 +70,7 @@ def refuse_other_catalogue(workspace: Workspace, model: str, num_items: int, ite
         )
 
 
-def _refuse_other_number(workspace: Workspace, model: str, num_items: int, items: pd.DataFrame) -> None:
+def _refuse_other_number(workspace: Workspace, model: str, num_items: int, items: pa.Table) -> None:
     if num_items != len(items):
         raise BakeoffError(
             f"{workspace.model(model)} knows {num_items} items and the split's catalogue has {len(items)}: "

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
@@ -129,13 +129,11 @@ class Questions:
     def __init__(self, prepared: Prepared, users: NDArray[np.int64]) -> None:
         """Ask about these users, at least one."""
         self._prepared, self._users, self._known = prepared, users, prepared.known()
-        self._ids = prepared.users["user_id"].to_numpy(np.str_)
-        self._item_ids = prepared.items["item_id"].to_numpy(np.str_)
-        self._dense, self._text = raw_features(prepared.encoding.user, prepared.users.iloc[users])
+        self._item_ids = prepared.item_ids.to_numpy(zero_copy_only=False).astype(np.str_)
 
     def by_id(self, served: Mapping[str, Served], size: int) -> dict[str, list[Ask]]:
         """For each model its questions about `size` users each, whom it knows; the same for all."""
-        ids = [self._ids[self._users[self._rows(call, size)]] for call in range(WARM_UP_CALLS + CALLS[size])]
+        ids = [self._ids(self._rows(call, size)) for call in range(WARM_UP_CALLS + CALLS[size])]
         return {
             name: [partial(each.module.recommend_for_users, asked, each.list_length) for asked in ids]
             for name, each in served.items()
@@ -152,13 +150,20 @@ class Questions:
     def _rows(self, call: int, size: int) -> NDArray[np.int64]:
         return np.arange(call * size, (call + 1) * size) % len(self._users)
 
+    def _ids(self, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+        ids: NDArray[np.str_] = (
+            self._prepared.user_ids(self._users[rows]).to_numpy(zero_copy_only=False).astype(np.str_)
+        )
+        return ids
+
     def _told(self, row: int) -> tuple[NDArray[Any], ...]:
-        history = self._known.take(self._users[[row]])
+        user = self._users[[row]]
+        history = self._known.take(user)
+        raw = self._prepared.users.take(pa.array(user)).to_pandas()
         return (
             self._item_ids[history.items][np.newaxis],
             history.timestamps[np.newaxis],
-            self._dense[[row]],
-            self._text[[row]],
+            *raw_features(self._prepared.encoding.user, raw),
         )
 
 
@@ -183,7 +188,7 @@ def take_turns(questions: Mapping[str, Sequence[Ask]], calls: int, seconds_per_m
     return {name: values[WARM_UP_CALLS:] for name, values in seconds.items()}
 
 
-def _load(workspace: Workspace, items: pd.DataFrame) -> dict[str, Served]:
+def _load(workspace: Workspace, items: pa.Table) -> dict[str, Served]:
     """Every model that was not skipped."""
     from bakeoff.models.exported import load_serving  # imports TensorFlow: what is wrong with the split is told first
 
@@ -205,14 +210,14 @@ def _with_stored_vectors(served: Mapping[str, Served], prepared: Prepared) -> di
     from bakeoff.models.serving import Catalogue, ServingModule, export
     from bakeoff.models.stored import LARGEST, StoredVectors, told_by_row
 
-    users = np.flatnonzero(~prepared.users["is_new"])
+    users = prepared.warm_users
     if STORED not in served or len(users) > LARGEST:
         return {}
     retriever = EncoderRetriever(served[STORED].module)
     queries = prepared.queries(prepared.known(), users)
     encoder = StoredVectors(retriever.embed_queries(queries), retriever.item_embeddings)
-    ids = prepared.users["user_id"].iloc[users].tolist()
-    catalogue = Catalogue(prepared.items["item_id"].tolist(), ids, told_by_row(queries), FeatureEncoding())
+    ids = prepared.user_ids(users).to_pylist()
+    catalogue = Catalogue(prepared.item_ids.to_pylist(), ids, told_by_row(queries), FeatureEncoding())
     with TemporaryDirectory() as folder:
         export(ServingModule(encoder, catalogue), str(Path(folder) / "saved_model"))
         return {_STORED_NAME: Served(load_serving(Path(folder)), num_bytes(Path(folder)))}

@@ -8,6 +8,7 @@ import ibis.expr.types as ir
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
+from bakeoff.preparation.encoded import encoded_features
 from bakeoff.preparation.features import FeatureEncoding
 from bakeoff.preparation.fitting import fit_features
 from bakeoff.preparation.split import assign_parts, check_fits_method, count_dropped, positives
@@ -17,7 +18,7 @@ from bakeoff.stages.files import replaced, write_json
 from bakeoff.validation.promises import Promise, check_promises, weakness
 from bakeoff.workspace import Workspace
 
-EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "position")
+EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "position", "user_index", "item_index")
 ORDER = ("user_index", "position")
 """By which events are sorted, over all files of a part."""
 
@@ -39,7 +40,7 @@ def run(params: Params, workspace: Workspace) -> None:
         parts = engine.kept("parts", assign_parts(chosen, params.split, params.seed))
         users = engine.kept("user_vocabulary", user_vocabulary(parts, raw["users"]))
         items = engine.kept("item_vocabulary", item_vocabulary(parts, raw["items"]))
-        events = engine.kept("events", _indexed(parts, users))
+        events = engine.kept("events", _indexed(parts, users, items))
         sizes = _sizes(events, users, items)
         _check_sizes(sizes, params)
         encoding = _encoding(params, users, items, engine)
@@ -78,10 +79,14 @@ def _read(engine: Engine, workspace: Workspace, name: str, columns: Sequence[str
         raise BakeoffError(f"{error}: run `dvc repro --force validate`.") from None
 
 
-def _indexed(parts: ir.Table, users: ir.Table) -> ir.Table:
-    """Events with user_index, and a key that sorts them by user_index and position."""
+def _indexed(parts: ir.Table, users: ir.Table, items: ir.Table) -> ir.Table:
+    """Events with user_index and item_index, and a key that sorts them by user_index and position."""
     joined = parts.inner_join(users.select("user_id", "user_index"), "user_id")
-    return joined.mutate(key=joined.user_index.cast("int64") * 2**31 + joined.position)
+    # An event on an item that is in no catalogue stays, for the promise that there is none.
+    listed = items.select("item_index", listed_id="item_id")
+    joined = joined.left_join(listed, joined.item_id == listed.listed_id)
+    key = joined.user_index.cast("int64") * 2**31 + joined.position
+    return joined.select(*parts.columns, "user_index", "item_index", key=key)
 
 
 def _dropped(raw: Mapping[str, ir.Table], events: ir.Table, users: ir.Table, params: Params) -> dict[str, int]:
@@ -186,8 +191,11 @@ def _write_split(
             engine.write(of_part, folder / f"{part}.parquet", ORDER, same(EVENT_COLUMNS), "snappy")
         new = events.filter(events.part.startswith("new_")).mutate(part=ibis._.part.replace("new_", ""))
         engine.write(new, folder / "new_users.parquet", ORDER, same((*EVENT_COLUMNS, "part")), "snappy")
-        for name, table, index in (("users", users, "user_index"), ("items", items, "item_index")):
-            engine.write(table, vocabulary / f"{name}.parquet", (index,), same(table.columns), "snappy")
+        for name, table, of_table in (("user", users, encoding.user), ("item", items, encoding.item)):
+            index = f"{name}_index"
+            engine.write(table, vocabulary / f"{name}s.parquet", (index,), same(table.columns), "snappy")
+            features = engine.kept(f"{name}_features", encoded_features(table, index, of_table, engine.function))
+            engine.write(features, vocabulary / f"{name}_features.parquet", (index,), same(features.columns), "snappy")
         write_json(vocabulary / "features.json", encoding.model_dump())
 
 

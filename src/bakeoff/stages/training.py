@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -270,17 +271,17 @@ def write_model(
     workspace: Workspace, name: str, encoder: Encoder, prepared: Prepared, description: Mapping[str, Any]
 ) -> None:
     """Write models/<name>: SavedModel, titles, feature encoding and training.json; all appear at once."""
-    users = np.flatnonzero(~prepared.users["is_new"])
+    users = prepared.warm_users
     queries = prepared.queries(prepared.known(), users)
     catalogue = Catalogue(
-        item_ids=prepared.items["item_id"].tolist(),
-        user_ids=prepared.users["user_id"].iloc[users].tolist(),
+        item_ids=prepared.item_ids.to_pylist(),
+        user_ids=prepared.user_ids(users).to_pylist(),
         queries=queries,
         encoding=prepared.encoding,
     )
     with replaced(workspace.model(name)) as folder:
         export(ServingModule(encoder, catalogue), str(folder / "saved_model"))
-        prepared.items[["item_id", "title"]].to_parquet(folder / "items.parquet", index=False)
+        pq.write_table(prepared.items.select(["item_id", "title"]), folder / "items.parquet")
         write_json(folder / "features.json", prepared.encoding.model_dump())
         write_json(folder / "training.json", description)
 

@@ -213,11 +213,10 @@ def _new_users(prepared: Prepared, results: Sequence[_Result]) -> pa.Table:
 def _table(
     prepared: Prepared, answers: Answers, accuracy: PerUser, names: dict[str, str], fallback: bool = False
 ) -> pa.Table:
-    ids = pa.array(prepared.users["user_id"], pa.string()).take(pa.array(answers.users))
     return pa.table(
         {
             **{name: pa.array([value] * len(answers), pa.string()) for name, value in names.items()},
-            "user_id": ids,
+            "user_id": prepared.user_ids(answers.users),
             **({"fallback": answers.fallback} if fallback else {}),
             "num_test": num_relevant(answers.truth),
             **accuracy,

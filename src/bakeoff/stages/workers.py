@@ -18,8 +18,8 @@ from typing import cast
 
 from bakeoff.cores import num_cores
 from bakeoff.errors import BakeoffError
-from bakeoff.growth.processes import end_with_parent
 from bakeoff.params import Params, parse_params
+from bakeoff.processes import end_with_parent
 from bakeoff.stages.files import full_disk
 from bakeoff.workspace import Workspace
 

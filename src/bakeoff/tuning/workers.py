@@ -1,31 +1,20 @@
 """Processes that try settings: one side asks, the other computes and says how far it is."""
 
 import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from bakeoff.errors import BakeoffError
+from bakeoff.processes import inherited
 
 Report = Callable[[int, float], None]
 """Told the epoch and its score; raises Stop where the trial is to be cut short."""
 
 Objective = Callable[[Mapping[str, Any], Report], tuple[float, int | None]]
 """Tries values: score and epoch of the best."""
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-)
-"""What BLAS, the compiled kernels and TensorFlow take the number of their threads from when they are imported."""
 
 
 class Stop(Exception):  # noqa: N818 - no error: the trial is cut short
@@ -90,7 +79,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make), daemon=True)
-        with _inherited(threads):
+        with inherited(threads):
             self._process.start()
         theirs.close()
 
@@ -120,23 +109,6 @@ def receive_any(workers: list[Worker]) -> list[tuple[Worker, Message]]:
     by_connection = {worker.connection: worker for worker in workers}
     ready = wait(list(by_connection))
     return [(by_connection[each], by_connection[each].receive()) for each in ready if isinstance(each, Connection)]
-
-
-@contextmanager
-def _inherited(threads: int) -> Iterator[None]:
-    """What a process that starts now inherits: so many threads, and no ear for Ctrl-C, which the parent answers to."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _serve(connection: Connection, make: Callable[[], Objective]) -> None:

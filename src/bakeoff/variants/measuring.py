@@ -42,8 +42,7 @@ class Question:
         Raises:
             BakeoffError: the model's embeddings can't be used.
         """
-        asker = Asker(retriever, params.list_length, params.users_per_block)
-        return asker.ask(self.users, self.queries, self.exclude, self.truth)
+        return Asker.of(retriever, params).ask(self.users, self.queries, self.exclude, self.truth)
 
 
 def about_warm_users(prepared: Prepared, told: Histories, truth: Histories) -> Question:
@@ -72,7 +71,7 @@ def means_of(
     answers: Answers, accuracy: PerUser, prepared: Prepared, params: EvaluateParams
 ) -> dict[str, float | None]:
     """Means over the users, of their accuracy and of how popular their lists are, and figures of all lists."""
-    counts = prepared.items["train_count"].to_numpy(np.int64)
+    counts = prepared.train_counts
     popular = measures.popularity_per_user(answers.lists, answers.told, counts, prepared.num_warm_users, params.cutoffs)
     together = measures.of_all_lists(answers.lists, popular, prepared.num_items, params.cutoffs)
     return measures.or_none(measures.means(accuracy | popular) | together)

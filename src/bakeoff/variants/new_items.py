@@ -28,12 +28,9 @@ def draw_new_items(prepared: Prepared, share: float, seed: int) -> NDArray[np.in
 
 
 def withhold(prepared: Prepared, new: NDArray[np.int64]) -> Prepared:
-    """The split as it would be had nobody met these items yet: no train or valid event, counts of 0; still listed."""
+    """The split as it would be had nobody met these items yet: no train or valid event; still listed."""
     is_new = _among(new, prepared.num_items)
-    items = prepared.items.assign(
-        **{name: prepared.items[name].mask(is_new, 0) for name in ("train_count", "fit_count")}
-    )
-    return replace(prepared, items=items, train=_only(prepared.train, ~is_new), valid=_only(prepared.valid, ~is_new))
+    return replace(prepared, train=_only(prepared.train, ~is_new), valid=_only(prepared.valid, ~is_new))
 
 
 def only_items(histories: Histories, items: NDArray[np.int64], num_items: int) -> Histories:

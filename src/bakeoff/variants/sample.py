@@ -3,29 +3,26 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bakeoff.stages.prepared import HeldOut, Prepared
 
 
 def of_users(prepared: Prepared, users: NDArray[np.int64]) -> Prepared:
-    """The split of these users, warm ones first as before; the catalogue stays, with the counts of their events.
+    """The split of these users, warm ones first as before; the catalogue stays.
 
     Args:
         prepared: the split.
         users: user_index of each, ascending.
     """
-    train, valid = prepared.train.take(users), prepared.valid.take(users)
-    train_count = train.item_counts(prepared.num_items)
-    fit_count = train_count + valid.item_counts(prepared.num_items)
     features = prepared.user_features
     return replace(
         prepared,
-        users=prepared.users.iloc[users].reset_index(drop=True),
-        items=prepared.items.assign(train_count=train_count, fit_count=fit_count),
+        users=prepared.users.take(pa.array(users)),
         user_features=replace(features, dense=features.dense[users], categorical=features.categorical[users]),
-        train=train,
-        valid=valid,
+        train=prepared.train.take(users),
+        valid=prepared.valid.take(users),
     )
 
 

@@ -1,4 +1,4 @@
-"""What training, evaluation and reports read of a split: vocabulary and features in memory, histories in files."""
+"""What training, evaluation and reports read of a split: all that is large lies in files, which are mapped."""
 
 from bakeoff.stages.prepared.tables import HeldOut, Prepared, load_held_out, load_prepared
 

@@ -1,19 +1,21 @@
-"""What training, evaluation and reports read of a split: vocabulary and features in memory, histories in files."""
+"""What training, evaluation and reports read of a split: all that is large lies in files, which are mapped."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Self, TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bakeoff.errors import BakeoffError
-from bakeoff.preparation.features import EncodedFeatures, FeatureEncoding
+from bakeoff.preparation.features import EncodedFeatures, FeatureEncoding, TableEncoding
 from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.stages.prepared.event_files import kept, read_histories
+from bakeoff.stages.prepared.vocabulary_files import read_features, read_vocabulary
 from bakeoff.workspace import Workspace
 
 T = TypeVar("T")
@@ -24,8 +26,9 @@ class Prepared:
     """A split, indexed.
 
     Attributes:
-        users: vocabulary/users.parquet; row u is the user with user_index u, warm users first.
-        items: vocabulary/items.parquet; row i is the item with item_index i.
+        users: vocabulary/users.parquet, user_id, is_new and raw features; row u is the user with user_index u, warm
+            users first.
+        items: vocabulary/items.parquet, item_id, title and raw features; row i is the item with item_index i.
         user_features: encoded features of all users.
         item_features: encoded features of all items.
         encoding: how raw features are encoded, for people who are not in the split.
@@ -34,8 +37,8 @@ class Prepared:
         keep: puts histories that are made of these, given in blocks, to where they stay.
     """
 
-    users: pd.DataFrame
-    items: pd.DataFrame
+    users: pa.Table
+    items: pa.Table
     user_features: EncodedFeatures
     item_features: EncodedFeatures
     encoding: FeatureEncoding
@@ -48,7 +51,9 @@ class Prepared:
         cls, users: pd.DataFrame, items: pd.DataFrame, encoding: FeatureEncoding, train: Histories, valid: Histories
     ) -> Self:
         """Of these tables and events, with the features that the encoding makes of the tables."""
-        return cls(users, items, encoding.user.encode(users), encoding.item.encode(items), encoding, train, valid)
+        user_table, item_table = (pa.Table.from_pandas(table, preserve_index=False) for table in (users, items))
+        user_features, item_features = encoding.user.encode(users), encoding.item.encode(items)
+        return cls(user_table, item_table, user_features, item_features, encoding, train, valid)
 
     @property
     def num_users(self) -> int:
@@ -63,7 +68,26 @@ class Prepared:
     @property
     def num_warm_users(self) -> int:
         """Users with train events: the rows 0 to num_warm_users − 1."""
-        return int((~self.users["is_new"]).sum())
+        return len(self.warm_users)
+
+    @cached_property
+    def warm_users(self) -> NDArray[np.int64]:
+        """[num_warm_users] their indices, ascending."""
+        return np.flatnonzero(~self.users["is_new"].to_numpy())
+
+    @cached_property
+    def train_counts(self) -> NDArray[np.int64]:
+        """[num_items] train events of each item."""
+        return self.train.item_counts(self.num_items)
+
+    def user_ids(self, rows: NDArray[np.integer]) -> pa.StringArray:
+        """[n] ids of the users with index `rows`."""
+        return ids_at(self.users["user_id"], rows)
+
+    @cached_property
+    def item_ids(self) -> pa.StringArray:
+        """[num_items] ids of the catalogue."""
+        return ids_at(self.items["item_id"], np.arange(self.num_items))
 
     def known(self) -> Histories:
         """Train and valid events in time order: what is known of a warm user when test is asked about."""
@@ -73,10 +97,18 @@ class Prepared:
     def _known(self) -> Histories:
         return self.keep(self.train.merged_blocks(self.valid))
 
+    def known_of(self, rows: NDArray[np.integer]) -> Histories:
+        """What `known` holds of the users with index `rows`, in that order; nothing is merged for others."""
+        return self.train.take(rows).merged(self.valid.take(rows))
+
     def queries(self, histories: Histories, rows: NDArray[np.integer]) -> Queries:
         """Queries of the users with index `rows`, in that order, who have these histories (of all users)."""
+        return self.queries_of(histories.take(rows), rows)
+
+    def queries_of(self, told: Histories, rows: NDArray[np.integer]) -> Queries:
+        """Queries of the users with index `rows`, to whom the rows of `told` belong, one after the other."""
         features = self.user_features
-        return Queries(histories.take(rows), features.dense[rows], features.categorical[rows])
+        return Queries(told, features.dense[rows], features.categorical[rows])
 
 
 @dataclass(frozen=True)
@@ -94,18 +126,34 @@ class HeldOut:
     new_test: Histories
 
 
+def ids_at(column: pa.ChunkedArray, rows: NDArray[np.integer]) -> pa.StringArray:
+    """[n] ids in these rows of a column, in one piece."""
+    return column.take(pa.array(rows)).cast(pa.string()).combine_chunks()
+
+
 def load_prepared(workspace: Workspace) -> Prepared:
     """Read what training may see of `artifacts/split`: vocabulary, features, train and valid.
 
     Raises:
         BakeoffError: a file is missing or damaged, or an event names what is not in the vocabulary.
     """
-    users = _read(workspace.vocabulary / "users.parquet", pd.read_parquet)
-    items = _read(workspace.vocabulary / "items.parquet", pd.read_parquet)
-    encoding = _read(workspace.vocabulary / "features.json", _read_encoding)
-    events = _Events(workspace, users, items)
-    prepared = Prepared.encoded(users, items, encoding, events.of("train"), events.of("valid"))
-    return replace(prepared, keep=partial(kept, directory=workspace.split.parent))
+    directory, vocabulary = workspace.split.parent, workspace.vocabulary
+    encoding = _read(vocabulary / "features.json", _read_encoding)
+    users, items = (
+        _read(vocabulary / f"{name}.parquet", partial(read_vocabulary, directory=directory))
+        for name in ("users", "items")
+    )
+    events = _Events(workspace, len(users), len(items))
+    return Prepared(
+        users=users,
+        items=items,
+        user_features=_features(workspace, "user", encoding.user, len(users)),
+        item_features=_features(workspace, "item", encoding.item, len(items)),
+        encoding=encoding,
+        train=events.of("train"),
+        valid=events.of("valid"),
+        keep=partial(kept, directory=directory),
+    )
 
 
 def load_held_out(workspace: Workspace, prepared: Prepared) -> HeldOut:
@@ -114,7 +162,7 @@ def load_held_out(workspace: Workspace, prepared: Prepared) -> HeldOut:
     Raises:
         BakeoffError: as load_prepared.
     """
-    events = _Events(workspace, prepared.users, prepared.items)
+    events = _Events(workspace, prepared.num_users, prepared.num_items)
     return HeldOut(
         test=events.of("test"),
         new_history=events.of("new_users", "history"),
@@ -125,17 +173,27 @@ def load_held_out(workspace: Workspace, prepared: Prepared) -> HeldOut:
 class _Events:
     """Reads the events of one split."""
 
-    def __init__(self, workspace: Workspace, users: pd.DataFrame, items: pd.DataFrame) -> None:
-        self._split = workspace.split
-        self._users, self._items = pd.Index(users["user_id"]), pd.Index(items["item_id"])
+    def __init__(self, workspace: Workspace, num_users: int, num_items: int) -> None:
+        self._split, self._num_users, self._num_items = workspace.split, num_users, num_items
 
     def of(self, name: str, part: str | None = None) -> Histories:
         """Histories of a file; of a part of its events, if one is named."""
 
         def read(path: Path) -> Histories:
-            return read_histories(path, self._users, self._items, self._split.parent, part)
+            return read_histories(path, self._num_users, self._num_items, self._split.parent, part)
 
         return _read(self._split / f"{name}.parquet", read)
+
+
+def _features(workspace: Workspace, name: str, encoding: TableEncoding, count: int) -> EncodedFeatures:
+    path = workspace.vocabulary / f"{name}_features.parquet"
+    found = _read(path, partial(read_features, encoding=encoding, directory=workspace.split.parent))
+    if len(found.dense) != count:
+        raise BakeoffError(
+            f"{path} has {len(found.dense)} rows, and there are {count} {name}s: the files of artifacts/split are of "
+            "different runs. Run `dvc repro --force split`."
+        )
+    return found
 
 
 def _read_encoding(path: Path) -> FeatureEncoding:

@@ -8,9 +8,9 @@ import lone_tasks
 import pytest
 
 from bakeoff.errors import BakeoffError
-from bakeoff.growth.processes import run_alone
+from bakeoff.processes import process_pool, run_alone
 
-PARENT = "import lone_tasks; from bakeoff.growth.processes import run_alone; run_alone([lone_tasks.sleep])"
+PARENT = "import lone_tasks; from bakeoff.processes import process_pool, run_alone; run_alone([lone_tasks.sleep])"
 
 
 def runs(pid):
@@ -48,3 +48,36 @@ def test_the_process_ends_with_a_parent_that_is_killed(tmp_path):
         parent.kill()
     while runs(child):  # hangs if it does not end
         time.sleep(0.05)
+
+
+def test_a_pool_gives_results_in_order_and_in_processes_with_so_many_threads():
+    with process_pool(2, 3, "computes", "Do less.") as pool:
+        found = list(pool.results(lone_tasks.number_and_threads, range(9)))
+        assert [number for number, _, _ in found] == list(range(9))
+        assert {threads for _, threads, _ in found} == {"3"}
+        others = {pid for _, _, pid in found}
+        assert os.getpid() not in others
+        assert 1 <= len(others) <= 2
+    assert os.environ.get("OMP_NUM_THREADS") != "3"
+    assert not any(runs(pid) for pid in others)
+
+
+def fail_while_it_sleeps(seen):
+    with process_pool(1, 1, "sleeps", "Do less.") as pool:
+        seen.append(next(pool.results(lone_tasks.sleep_from_one, range(2))))
+        raise BakeoffError("Enough.")
+
+
+def test_an_error_while_a_pool_is_at_work_ends_it_at_once():
+    seen = []
+    with pytest.raises(BakeoffError, match="Enough"):
+        fail_while_it_sleeps(seen)
+    assert not runs(seen[0])
+
+
+def test_a_process_of_a_pool_that_dies_is_told():
+    with (
+        pytest.raises(BakeoffError, match=r"A process that falls over was ended: .* Do less at once"),
+        process_pool(2, 1, "falls over", "Do less at once.") as pool,
+    ):
+        list(pool.results(lone_tasks.fall_over, range(3)))

@@ -1,0 +1,175 @@
+"""Who answers the questions of an evaluation: this process, several processes, or the executors of Spark."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.cores import num_cores
+from bakeoff.errors import BakeoffError
+from bakeoff.evaluation.asking import Asker
+from bakeoff.params import Params
+from bakeoff.processes import process_pool
+from bakeoff.spark import spark_session
+from bakeoff.stages.answers.elsewhere import Job, answer, tell_items
+from bakeoff.stages.answers.portion import Portion, measured
+from bakeoff.stages.answers.questions import TEST, USERS_PER_PORTION, Questions
+from bakeoff.stages.retrievers import Load, load_fitting
+from bakeoff.stages.scratch import scratch_directory
+from bakeoff.workspace import Workspace
+
+PORTIONS_PER_CORE = 3
+"""So that a core that is done early finds more to do."""
+
+USERS_AT_ONCE = 1 << 14
+"""In a portion, at most: of each several processes hold one, with 200 MB of lists and what is computed of them."""
+
+MOST_PROCESSES = 8
+"""That start without being asked for: each takes a gigabyte and more. On more cores each has several threads."""
+
+FEWER = "Run it again, or with fewer: engine.processes in params.yaml says how many there are, and 1 starts none."
+
+OnBlock = Callable[[int], None]
+"""Told of numbers of users as they have been answered."""
+
+Run = Callable[[Callable[[int], str | None], int], Iterator[str | None]]
+"""Calls a function elsewhere for the numbers up to another, and gives what it returns, in their order."""
+
+
+class Answering(Protocol):
+    """A model that answers."""
+
+    at_once: int
+    """Portions that are measured at the same time."""
+
+    def portions(self, name: str) -> Iterator[Portion]:
+        """The answers about all users of a question, portion by portion."""
+
+    def item_embeddings(self) -> NDArray[np.float32]:
+        """[num_items, dim]."""
+
+
+def answering(
+    questions: Questions, workspace: Workspace, model: str, load: Load | None, on_block: OnBlock
+) -> AbstractContextManager[Answering]:
+    """Who answers; `engine` in the parameters decides, and the answers are the same.
+
+    Args:
+        questions: what is asked.
+        workspace: on Spark, all executors see it under this path.
+        model: name of the model.
+        load: reads it; as training exported it if None. Other processes find it by its name.
+        on_block: told of the progress.
+
+    Raises:
+        BakeoffError: there is no such model or it is not of this split, or it can't be asked.
+    """
+    if questions.params.engine.name == "spark":
+        return _on_spark(questions, workspace, model, load, on_block)
+    if (count := num_processes(questions)) > 1:
+        return _in_processes(questions, workspace, model, load, on_block, count)
+    return nullcontext(_Here(questions, workspace, model, load, on_block))
+
+
+def num_processes(questions: Questions) -> int:
+    """`engine.processes`; where that is null, one per core, as far as each finds a portion of test users to rank."""
+    portions = math.ceil(len(questions.about(TEST)) / USERS_PER_PORTION)
+    return questions.params.engine.processes or max(1, min(num_cores(), portions, MOST_PROCESSES))
+
+
+class _Here:
+    """This process, with all cores."""
+
+    at_once = 1
+
+    def __init__(
+        self, questions: Questions, workspace: Workspace, model: str, load: Load | None, on_block: OnBlock
+    ) -> None:
+        self._questions = questions
+        retriever = load_fitting(workspace, model, questions.prepared.items, load)
+        self._asker = Asker.of(retriever, questions.params.evaluate, on_block)
+
+    def portions(self, name: str) -> Iterator[Portion]:
+        for users in self._questions.portions(name):
+            yield measured(self._questions, self._asker, name, users)
+
+    def item_embeddings(self) -> NDArray[np.float32]:
+        return self._asker.retriever.item_embeddings
+
+
+class _Elsewhere:
+    """Processes that read split and model themselves, and write what they answer to scratch."""
+
+    def __init__(self, questions: Questions, job: Job, run: Run, at_once: int, on_block: OnBlock) -> None:
+        self.at_once = at_once
+        self._questions, self._job, self._run, self._on_block = questions, job, run, on_block
+
+    def portions(self, name: str) -> Iterator[Portion]:
+        users = len(self._questions.about(name))
+        at_least = max(PORTIONS_PER_CORE * self.at_once, math.ceil(users / USERS_AT_ONCE))
+        count = len(self._questions.portions(name, at_least))
+        for number, complaint in enumerate(self._run(partial(answer, self._job, name, at_least), count)):
+            _complain(complaint)
+            path = self._job.portion(name, number)
+            portion = Portion.read(path)
+            path.unlink()
+            yield portion
+            self._on_block(len(portion))
+
+    def item_embeddings(self) -> NDArray[np.float32]:
+        for complaint in self._run(partial(tell_items, self._job), 1):
+            _complain(complaint)
+        found: NDArray[np.float32] = np.load(self._job.items)
+        return found
+
+
+def _complain(complaint: str | None) -> None:
+    if complaint is not None:
+        raise BakeoffError(complaint)
+
+
+@contextmanager
+def _in_processes(
+    questions: Questions, workspace: Workspace, model: str, load: Load | None, on_block: OnBlock, count: int
+) -> Iterator[Answering]:
+    threads = max(1, num_cores() // count)
+    with (
+        scratch_directory(questions.params.engine) as scratch,
+        process_pool(count, threads, f"ranks with {model}", FEWER) as pool,
+    ):
+        job = _job(questions.params, workspace, model, load, scratch)
+        yield _Elsewhere(questions, job, lambda task, numbers: pool.results(task, range(numbers)), count, on_block)
+
+
+@contextmanager
+def _on_spark(
+    questions: Questions, workspace: Workspace, model: str, load: Load | None, on_block: OnBlock
+) -> Iterator[Answering]:
+    engine = questions.params.engine
+    with (
+        scratch_directory(engine) as scratch,
+        spark_session(engine, scratch, "engine.name", "duckdb") as session,
+    ):
+        context = session.sparkContext
+        job = _job(questions.params, workspace, model, load, scratch)
+
+        def run(task: Callable[[int], str | None], numbers: int) -> Iterator[str | None]:
+            # All of them write before the first is read: Spark has no order in which tasks end.
+            try:
+                return iter(context.parallelize(range(numbers), numbers).map(task).collect())
+            except Exception as error:  # noqa: BLE001  # of the JVM, of executors: all mean that nothing was answered
+                raise BakeoffError(
+                    f"Spark could not rank with {model} ({str(error).splitlines()[0]}). Executors must see {job.root} "
+                    "and engine.scratch under these paths, and have this environment."
+                ) from None
+
+        yield _Elsewhere(questions, job, run, context.defaultParallelism, on_block)
+
+
+def _job(params: Params, workspace: Workspace, model: str, load: Load | None, scratch: Path) -> Job:
+    return Job(workspace.root.resolve(), model, load, params.model_dump_json(), scratch.resolve())
