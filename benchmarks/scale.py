@@ -11,7 +11,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from scaling.page import page
 from scaling.picture import picture
 from scaling.pipeline import Stage, read_stages
 
-from bakeoff.growth.processes import run_alone
 from bakeoff.params import load_params, parse_params
+from bakeoff.processes import run_alone
 from bakeoff.stages.files import write_json, write_text, written
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,8 +34,11 @@ SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 TABLES = (30_000_000,)
 """Interactions at which TABLE_STAGES alone run: partitions, sorting and spilling show only where data are large."""
 TABLE_STAGES = ("validate", "split")
-REPEATS = 3
-"""Runs of each of TABLE_STAGES at each size, of which the median counts: a run differs from the next by a tenth."""
+ROUNDS = 3
+REPEATED = (*TABLE_STAGES, "train_mf", "train_softmax", "train_two_tower", "serving")
+"""Stages that are meant to grow as the interactions do run ROUNDS times at each size, and the median counts. A run
+differs from the next by a tenth, and a machine is faster at one hour than at another: so all sizes have had one round
+before the next begins."""
 CATALOGUES = (1_000, 100_000, 1_000_000)
 """Items on which the stages run beside, with INTERACTIONS each."""
 INTERACTIONS = 300_000
@@ -69,12 +72,16 @@ def main() -> int:
     if unknown:
         raise SystemExit(f"--again: dvc.yaml has no stage {unknown[0]!r}")
 
-    def measured(size: Size) -> dict[str, Measured]:
+    def measured(size: Size, rounds: int = 1) -> dict[str, Measured]:
         stages = TABLE_STAGES if size in alone else None
-        return measure_size(size, sources, arguments.workspace, limits, arguments.retry, arguments.again, stages)
+        # After the first round nothing is measured anew.
+        retry, again = (arguments.retry, arguments.again) if rounds == 1 else (False, ())
+        return measure_size(size, sources, arguments.workspace, limits, retry, again, stages, rounds)
 
-    smallest = measured(size_of(SMALLEST))
-    runs = {size: measured(size) for size in sorted(sizes + alone, key=lambda size: size.interactions)}
+    start, growing = size_of(SMALLEST), sorted(sizes + alone, key=lambda size: size.interactions)
+    for number in range(1, (ROUNDS if growing else 1) + 1):
+        print(f"Round {number}", flush=True)
+        smallest, runs = measured(start, number), {size: measured(size, number) for size in growing}
     catalogues = {size: measured(size) for size in catalogue_sizes}
     for path, text in _pages(arguments, runs, catalogues, smallest, limits):
         write_text(path, text)
@@ -104,16 +111,18 @@ def measure_size(
     retry: bool,
     again: Collection[str] = (),
     only: Collection[str] | None = None,
+    rounds: int = 1,
 ) -> dict[str, Measured]:
     """Stage → what it cost at this size; what an earlier run has measured is taken from it, but for `again`.
 
     A run with other settings or limits than the one that was kept starts anew. `only`: stages that run; None: all.
+    `rounds`: runs that each of REPEATED shall have; the others have one.
     """
     folder = workspace / _name(size)
     about = {"params": sources.params, "limits": [limits.memory, limits.seconds, limits.threads], "seed": SEED}
     kept = _kept(folder, about)
     begun = bool(kept)
-    kept = {name: run for name, run in kept.items() if name not in again and not (retry and run.failed)}
+    kept = {name: runs for name, runs in kept.items() if name not in again and not (retry and runs[-1].failed)}
     print(f"{size.interactions:,} interactions, {size.users:,} users, {size.items:,} items", flush=True)
     if not begun:
         _make(folder, size, sources)
@@ -121,11 +130,16 @@ def measure_size(
     for stage in sources.stages:
         if only is not None and stage.name not in only:
             continue
-        found[stage.name] = kept.get(stage.name) or _measure(stage, found, folder, limits)
-        _say(stage, found[stage.name], stage.name in kept)
-        if stage.name not in kept:
-            runs = {name: run.as_json() for name, run in (kept | found).items()}
-            write_json(folder / MEASURED, {"about": about, "runs": runs})
+        runs = kept.setdefault(stage.name, [])
+        wanted = rounds if stage.name in REPEATED else 1
+        is_new = len(runs) < wanted and not (runs and runs[-1].failed)
+        if is_new:
+            runs.append(_measure(stage, found, folder, limits))
+            lists = {name: [run.as_json() for run in done] for name, done in kept.items() if done}
+            write_json(folder / MEASURED, {"about": about, "runs": lists})
+        found[stage.name] = middle(runs)
+        if is_new or rounds == 1:
+            _say(stage, runs[-1], not is_new)
     return found
 
 
@@ -138,27 +152,22 @@ def _measure(stage: Stage, found: Mapping[str, Measured], folder: Path, limits: 
     lacking = [name for name in stage.after if found[name].failed]
     if lacking:
         return Measured(0.0, 0.0, 0, f"not run: {lacking[0]} has no result", failed=True)
-    return middle(run_stage(stage, folder, limits) for _ in range(REPEATS if stage.name in TABLE_STAGES else 1))
+    return run_stage(stage, folder, limits)
 
 
-def middle(runs: Iterable[Measured]) -> Measured:
-    """The run of the median CPU time; or the first that failed, after which none is asked for."""
-    done: list[Measured] = []
-    for run in runs:
-        if run.failed:
-            return run
-        done.append(run)
-    return sorted(done, key=lambda run: run.cpu)[len(done) // 2]
+def middle(runs: Sequence[Measured]) -> Measured:
+    """The run of the median CPU time; or the one that failed, after which there is none."""
+    return runs[-1] if runs[-1].failed else sorted(runs, key=lambda run: run.cpu)[len(runs) // 2]
 
 
-def _kept(folder: Path, about: Mapping[str, Any]) -> dict[str, Measured]:
+def _kept(folder: Path, about: Mapping[str, Any]) -> dict[str, list[Measured]]:
     path = folder / MEASURED
     if not path.exists():
         return {}
     kept = json.loads(path.read_text(encoding="utf-8"))
     if kept["about"] != json.loads(json.dumps(about)):
         return {}
-    return {name: Measured(**values) for name, values in kept["runs"].items()}
+    return {name: [Measured(**values) for values in runs] for name, runs in kept["runs"].items()}
 
 
 def _make(folder: Path, size: Size, sources: Sources) -> None:

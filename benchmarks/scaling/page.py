@@ -64,8 +64,10 @@ _EXPONENTS = (
     "its libraries, which costs the same at every size and would make each exponent look better than it is: *above "
     "start* is fitted to what a run costs beyond the same stage on the smallest data set, over the sizes where that is "
     "at least 25 % more. CPU time is fitted rather than wall time, since it depends less on what else the machine "
-    "does; of `validate` and `split`, that of the median of three runs. Stages that score a catalogue for every user "
-    "or item (†) are fitted to users × items, their memory to interactions like all memory. A dash: fewer than "
+    "does; of `validate`, `split`, `train_mf`, `train_softmax`, `train_two_tower` and `serving`, which are to grow as "
+    "the interactions do, that of the median of three runs, one in each of three rounds over all sizes. Stages that "
+    "score a catalogue for every user or item (†) are fitted to users × items, their memory to interactions like all "
+    "memory. A dash: fewer than "
     "three sizes tell."
 )
 
@@ -124,6 +126,25 @@ def _exponents(runs: Runs, grown: Mapping[str, tuple[Growth, Growth]]) -> str:
 
 
 def _judged(grown: Mapping[str, tuple[Growth, Growth]]) -> str:
+    """What the exponents say: of the whole time, and, where starting was measured, of what is above it."""
+    if not any(time.fixed for time, _ in grown.values()):
+        told = _told(grown)
+        return told[0].upper() + told[1:]
+    return f"Of the whole time, start included: {_steepest(grown)}. Above start: {_told(grown)}"
+
+
+def _steepest(grown: Mapping[str, tuple[Growth, Growth]]) -> str:
+    """The largest exponent of the whole time, of each of the two kinds of stages."""
+    found = []
+    for ranking, bar, what in ((False, BAR, "interactions"), (True, RANKING_BAR, "users × items")):
+        whole = {name: time.whole for name, (time, _) in grown.items() if is_ranking(name) == ranking and time.whole}
+        if whole:
+            name, exponent = max(whole.items(), key=lambda item: item[1].exponent)
+            found.append(f"the largest exponent is {exponent.exponent:.2f} in {what} (`{name}`; meant: ≤ {bar:g})")
+    return " and ".join(found) or "too few sizes to tell"
+
+
+def _told(grown: Mapping[str, tuple[Growth, Growth]]) -> str:
     over, near, told = [], [], 0
     for stage, (time, _) in grown.items():
         exponent, bar = time.told, RANKING_BAR if is_ranking(stage) else BAR
@@ -141,10 +162,10 @@ def _judged(grown: Mapping[str, tuple[Growth, Growth]]) -> str:
     rest += f" At too few sizes to tell: {', '.join(unknown)}." if unknown else ""
     bars = f"{BAR:g} in interactions and {RANKING_BAR:g} in users × items"
     if not told:
-        return "No exponent could be told: it takes three sizes at which a stage costs more than its start."
+        return "no exponent could be told: it takes three sizes at which a stage costs more than its start."
     if not over:
-        return f"No stage's time has an exponent above {bars}, of {told} that could be told.{rest}"
-    return f"Above {bars}, of {told} stages that could be told: {', '.join(over)}.{rest}"
+        return f"no stage's time has an exponent above {bars}, of {told} that could be told.{rest}"
+    return f"more than {bars}, of {told} stages that could be told: {', '.join(over)}.{rest}"
 
 
 def _foretold(runs: Runs, smallest: Mapping[str, Measured], grown: Mapping[str, tuple[Growth, Growth]]) -> str:

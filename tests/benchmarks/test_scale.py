@@ -128,17 +128,35 @@ def test_a_stage_that_takes_too_much_is_ended_and_says_so(tmp_path):
     assert broken.note == "failed with status 1: no room"
 
 
-def test_of_several_runs_the_middle_one_counts_and_none_that_failed_is_passed_over():
+def test_of_several_runs_the_middle_one_counts_unless_the_last_has_failed():
     from scale import middle
     from scaling.measuring import Measured
 
     costs = [Measured(1, cpu, 1) for cpu in (9.0, 2.0, 4.0)]
     assert middle(costs) is costs[2]
     lost = Measured(1, 1, 1, "ended", failed=True)
-    assert middle([costs[0], lost, costs[1]]) is lost
-    left = iter([lost, *costs])
-    assert middle(left) is lost
-    assert list(left) == costs  # a stage that fails may have taken hours: it is not run again
+    assert middle([*costs, lost]) is lost
+
+
+def test_some_stages_run_once_more_in_each_round_and_none_that_has_failed(tmp_path, monkeypatch):
+    import scale
+    from scaling.data import size_of
+    from scaling.measuring import Limits, Measured
+
+    (tmp_path / "dvc.yaml").write_text(DAG)
+    sources, ran = scale.Sources(tmp_path / "dvc.yaml"), []
+
+    def run_stage(stage, *_):
+        ran.append(stage.name)
+        return Measured(1, len(ran), 1, failed=stage.name == "last")
+
+    monkeypatch.setattr(scale, "run_stage", run_stage)
+    monkeypatch.setattr(scale, "REPEATED", ("first", "last"))
+    for rounds in (1, 2, 2, 3):
+        found = scale.measure_size(size_of(200), sources, tmp_path, Limits(1, 1, 1), retry=False, rounds=rounds)
+    assert ran == ["first", "middle@x", "last", "middle@y", "first", "first"]
+    assert found["first"].cpu == 5  # of 1, 5 and 6
+    assert found["last"].failed
 
 
 def test_a_killed_run_ends_its_stage_and_goes_on_where_it_was(tmp_path):
@@ -165,7 +183,7 @@ def test_a_killed_run_ends_its_stage_and_goes_on_where_it_was(tmp_path):
     assert started == ["first", "x", "x", "last", "y", "first"]
     measured = json.loads((folder / "measured.json").read_text())["runs"]
     assert sorted(measured) == ["first", "middle@x", "middle@y"]  # the last is to be measured again
-    assert not any(run["failed"] for run in measured.values())
+    assert not any(run["failed"] for runs in measured.values() for run in runs)
 
 
 def _ran(folder):
@@ -271,6 +289,12 @@ def test_stages_that_do_not_grow_are_told_from_those_that_too_few_sizes_tell_of(
         "make scale",
         "scale.svg",
     )
+    # split goes from 5 + 10 to 5 + 1,000 s over two powers of ten
+    assert (
+        "Of the whole time, start included: the largest exponent is 0.91 in interactions (`split`; meant: ≤ 1.05)"
+        in text
+    )
+    assert "Above start: no stage's time has an exponent above 1.05" in text
     assert "At the largest size no dearer than at the start, but for a quarter: `planted`." in text
     assert "At too few sizes to tell: `validate`." in text
 
@@ -341,15 +365,17 @@ def test_the_tables_alone_are_prepared_at_a_size_of_their_own(monkeypatch, tmp_p
     asked = []
 
     def measure(size, *others):
-        asked.append((size.interactions, others[-1]))
-        return runs({"validate": 1.0} if others[-1] else {"validate": 1.0, "train_mf": 2.0})
+        only, rounds = others[-2:]
+        asked.append((rounds, size.interactions, only))
+        return runs({"validate": 1.0} if only else {"validate": 1.0, "train_mf": 2.0})
 
     monkeypatch.setattr(scale, "measure_size", measure)
     given = ["scale", "--sizes", "300000", "3000000", "--tables", "1000000", "--catalogues"]
     monkeypatch.setattr(sys, "argv", [*given, "--page", str(tmp_path / "scale.md")])
     assert scale.main() == 0
     alone = ("validate", "split")
-    assert asked == [(scale.SMALLEST, None), (300_000, None), (1_000_000, alone), (3_000_000, None)]
+    of_a_round = [(scale.SMALLEST, None), (300_000, None), (1_000_000, alone), (3_000_000, None)]
+    assert asked == [(number, *each) for number in (1, 2, 3) for each in of_a_round]
     text = (tmp_path / "scale.md").read_text()
     assert 'Made by `make scale SCALE="--sizes 300000 3000000 --tables 1000000 --catalogues"`' in text
     assert "| 1,000,000 | 25,000 | 10,000 | 1 of 2 |" in text
