@@ -1,5 +1,6 @@
 """Data sets and their splits, made by this project's own stages in a scratch workspace."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from bakeoff.params import Params, parse_params
 from bakeoff.preparation.histories import Histories
 from bakeoff.stages import fetch, split, validate
 from bakeoff.stages.files import replaced
+from bakeoff.stages.fingerprint import code_of
 from bakeoff.stages.prepared import Prepared, load_held_out, load_prepared
 from bakeoff.workspace import Workspace
 
@@ -130,14 +132,14 @@ def settings_of(benchmark: Benchmark, folder: Path | None = None) -> dict[str, A
 
 
 def make_split(benchmark: Benchmark, raw: Path | None, scratch: Path) -> Split:
-    """Fetch, validate and split into scratch, unless that has been done.
+    """Fetch, validate and split into scratch, unless that has been done with these settings, by this code.
 
     Raises:
         BakeoffError: the raw data is missing or can't be read, or a stage refuses it.
     """
     values = settings_of(benchmark)
     params, workspace = parse_params(values, benchmark.name), Workspace(scratch / "workspace")
-    made_of = {name: values[name] for name in ("seed", "data", "validation", "split")}
+    made_of = {name: values[name] for name in ("seed", "data", "validation", "split")} | {"code": _code_of_split()}
     stamp = workspace.root / "made_of.json"
     if not stamp.exists() or json.loads(stamp.read_text(encoding="utf-8")) != json.loads(json.dumps(made_of)):
         workspace.root.mkdir(parents=True, exist_ok=True)
@@ -146,6 +148,14 @@ def make_split(benchmark: Benchmark, raw: Path | None, scratch: Path) -> Split:
         split.run(params, workspace)
         stamp.write_text(json.dumps(made_of, indent=2) + "\n", encoding="utf-8")
     return load_split(workspace, params)
+
+
+def _code_of_split() -> str:
+    """A hash of all code that has a say in what lies in a split."""
+    digest = hashlib.sha256()
+    for path in sorted(code_of(split.__name__)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def load_split(workspace: Workspace, params: Params) -> Split:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from harness import ours
+from harness import datasets, ours
 from harness.datasets import BENCHMARKS, DEFAULT, make_split, present, settings_of, with_overrides
 
 from bakeoff.errors import BakeoffError
@@ -10,8 +10,8 @@ from bakeoff.params import parse_params
 
 
 @pytest.fixture(scope="module")
-def gowalla(tmp_path_factory):
-    """A tiny split in the published format: 30 users, 12 items, two tastes."""
+def raw(tmp_path_factory):
+    """Tiny files in the published format: 30 users, 12 items, two tastes."""
     raw = tmp_path_factory.mktemp("raw")
     (raw / "gowalla").mkdir()
     lines = {"train": [], "test": []}
@@ -21,7 +21,22 @@ def gowalla(tmp_path_factory):
         lines["test"].append(" ".join([str(user), *taste[5:]]))
     for part, rows in lines.items():
         (raw / f"gowalla/{part}.txt").write_text("\n".join(rows) + "\n")
+    return raw
+
+
+@pytest.fixture(scope="module")
+def gowalla(raw, tmp_path_factory):
     return make_split(BENCHMARKS["gowalla"], raw, tmp_path_factory.mktemp("scratch"))
+
+
+def test_a_split_is_kept_until_its_code_changes(raw, gowalla, monkeypatch):
+    scratch, made = gowalla.workspace.root.parent, []
+    monkeypatch.setattr(datasets.split, "run", lambda *_: made.append("split"))
+    make_split(BENCHMARKS["gowalla"], raw, scratch)
+    assert made == []
+    monkeypatch.setattr(datasets, "_code_of_split", lambda: "another")
+    make_split(BENCHMARKS["gowalla"], raw, scratch)
+    assert made == ["split"]
 
 
 def test_systems_are_given_train_for_validation_and_both_for_test_and_never_what_is_asked(gowalla):
