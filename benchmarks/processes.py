@@ -5,7 +5,6 @@ is what was there.
 """
 
 import argparse
-import hashlib
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from scaling.pipeline import Stage
 
 from bakeoff.cores import num_cores
 from bakeoff.params import load_params
+from bakeoff.registry.files import directory_md5
 from bakeoff.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +52,7 @@ def rows(workspace: Workspace, model: str, counts: Sequence[int], repeats: int) 
     for _ in range(repeats):
         for count in counts:
             runs[count].append(evaluated(workspace, model, count))
-            written.add(fingerprint(workspace.evaluation(model)))
+            written.add(directory_md5(workspace.evaluation(model)))
     if len(written) > 1:
         raise SystemExit(f"{model}: the files depend on the number of processes")
     first = None
@@ -78,14 +78,6 @@ def evaluated(workspace: Workspace, model: str, count: int) -> Measured:
     if run.failed:
         raise SystemExit(f"evaluate {model} by {count} processes: {run.note}")
     return run
-
-
-def fingerprint(folder: Path) -> str:
-    """A hash of all files."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":
