@@ -23,6 +23,19 @@ from scaling.measuring import Limits, Measured, run_stage
 from scaling.page import page
 from scaling.picture import picture
 from scaling.pipeline import Stage, read_stages
+from scaling.plan import (
+    CATALOGUES,
+    INTERACTIONS,
+    SIZES,
+    STEADY,
+    STEADY_ITEMS,
+    STEADY_STAGES,
+    TABLE_STAGES,
+    TABLES,
+    Plan,
+    plan,
+)
+from scaling.steady import section as steady_section
 
 from bakeoff.params import load_params, parse_params
 from bakeoff.processes import run_alone
@@ -30,21 +43,13 @@ from bakeoff.stages.files import write_json, write_text, written
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = ROOT / "benchmarks/settings/scale.yaml"
-SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
-TABLES = (30_000_000,)
-"""Interactions at which TABLE_STAGES alone run: partitions, sorting and spilling show only where data are large."""
-TABLE_STAGES = ("validate", "split")
 ROUNDS = 3
 REPEATED = (*TABLE_STAGES, "train_mf", "train_softmax", "train_two_tower", "serving")
 """Stages that are meant to grow as the interactions do run ROUNDS times at each size, and the median counts. A run
 differs from the next by a tenth, and a machine is faster at one hour than at another: so all sizes have had one round
 before the next begins."""
-CATALOGUES = (1_000, 100_000, 1_000_000)
-"""Items on which the stages run beside, with INTERACTIONS each."""
-INTERACTIONS = 300_000
-SMALLEST = 2_000
-"""Interactions of a data set that costs what starting costs, and little else."""
-
+BESIDE = {"tables": TABLES, "steady": STEADY}
+"""Series beside the usual sizes."""
 SEED = 42
 THREADS, MEMORY_GIB, HOURS = 2, 8.0, 3.0
 MEASURED = "measured.json"
@@ -67,40 +72,49 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the stage too
     limits = Limits(int(arguments.memory * 2**30), arguments.hours * 3600, arguments.threads)
     sources = Sources(settings=arguments.settings)
-    sizes, catalogue_sizes, alone = _sizes(arguments)
+    planned = plan(arguments)
     unknown = sorted(set(arguments.again) - {stage.name for stage in sources.stages})
     if unknown:
         raise SystemExit(f"--again: dvc.yaml has no stage {unknown[0]!r}")
 
-    def measured(size: Size, rounds: int = 1) -> dict[str, Measured]:
-        stages = TABLE_STAGES if size in alone else None
+    def measured(size: Size, only: Collection[str] | None = None, rounds: int = 1) -> dict[str, Measured]:
         # After the first round nothing is measured anew.
         retry, again = (arguments.retry, arguments.again) if rounds == 1 else (False, ())
-        return measure_size(size, sources, arguments.workspace, limits, retry, again, stages, rounds)
+        return measure_size(size, sources, arguments.workspace, limits, retry, again, only, rounds)
 
-    start, growing = size_of(SMALLEST), sorted(sizes + alone, key=lambda size: size.interactions)
-    for number in range(1, (ROUNDS if growing else 1) + 1):
+    found: dict[Size, dict[str, Measured]] = {}
+    for number in range(1, (ROUNDS if planned.growing else 1) + 1):
         print(f"Round {number}", flush=True)
-        smallest, runs = measured(start, number), {size: measured(size, number) for size in growing}
-    catalogues = {size: measured(size) for size in catalogue_sizes}
-    for path, text in _pages(arguments, runs, catalogues, smallest, limits):
+        found = {size: measured(size, only, number) for size, only in planned.stages().items()}
+    catalogues = {size: measured(size) for size in planned.catalogues}
+    for path, text in _pages(arguments, planned, found, catalogues, limits):
         write_text(path, text)
         print(f"Written: {path}")
-    return int(any(run.failed for stages in (runs | catalogues).values() for run in stages.values()))
+    return int(any(run.failed for stages in (found | catalogues).values() for run in stages.values()))
 
 
 def _pages(
-    arguments: argparse.Namespace, runs: Runs, catalogues: Runs, smallest: Mapping[str, Measured], limits: Limits
+    arguments: argparse.Namespace, planned: Plan, found: Runs, catalogues: Runs, limits: Limits
 ) -> Iterator[tuple[Path, str]]:
-    """Files and what they hold: those of the series that was asked for."""
+    """Files and what they hold: those of the series that were asked for."""
     command, drawn = _command(arguments), arguments.page.with_suffix(".svg")
-    if runs:
+    smallest = found[planned.start]
+    if planned.growing:
+        runs = {size: found[size] for size in planned.growing}
+        text = page(runs, smallest, limits, command, drawn.name)
+        if planned.steady:
+            steady = {size: _only(STEADY_STAGES, found[size]) for size in planned.steady}
+            text += "\n" + steady_section(steady, found[planned.steady_start])
         yield drawn, picture(runs)
-        yield arguments.page, page(runs, smallest, limits, command, drawn.name)
+        yield arguments.page, text
     if catalogues:
         beside = arguments.page.with_stem(f"{arguments.page.stem}_catalogues")
         yield beside.with_suffix(".svg"), picture(catalogues, "items")
         yield beside, catalogues_page(catalogues, smallest, limits, command, beside.with_suffix(".svg").name)
+
+
+def _only(names: Sequence[str], stages: Mapping[str, Measured]) -> dict[str, Measured]:
+    return {name: run for name, run in stages.items() if name in names}
 
 
 def measure_size(
@@ -209,33 +223,20 @@ def _say(stage: Stage, run: Measured, kept: bool) -> None:
 def _command(arguments: argparse.Namespace) -> str:
     """What makes this page again; the workspace is a reader's own."""
     options: list[str] = []
-    series = (("sizes", SIZES), ("tables", _usual_tables(arguments)), ("catalogues", CATALOGUES))
-    for name, usual in series:
+    beside = {name: _usual(arguments, series) for name, series in BESIDE.items()}
+    for name, usual in {"sizes": SIZES, **beside, "catalogues": CATALOGUES}.items():
         given = getattr(arguments, name)
         if tuple(given) != usual:
             options += [f"--{name}", *map(str, given)]
-    for name, usual in (("threads", THREADS), ("memory", MEMORY_GIB), ("hours", HOURS)):
-        if getattr(arguments, name) != usual:
+    for name, limit in (("threads", THREADS), ("memory", MEMORY_GIB), ("hours", HOURS)):
+        if getattr(arguments, name) != limit:
             options += [f"--{name}", f"{getattr(arguments, name):g}"]
     return f'make scale SCALE="{shlex.join(options)}"' if options else "make scale"
 
 
-def _sizes(arguments: argparse.Namespace) -> tuple[list[Size], list[Size], list[Size]]:
-    """Data sets that grow in everything; those that grow in items alone, the usual one of so many among them.
-
-    And those beside the former at which TABLE_STAGES alone run.
-    """
-    sizes = [size_of(interactions) for interactions in sorted(set(arguments.sizes))]
-    catalogues = {size_of(INTERACTIONS, items) for items in arguments.catalogues}
-    if catalogues:
-        catalogues.add(size_of(INTERACTIONS))
-    alone = [size_of(interactions) for interactions in sorted(set(arguments.tables) - set(arguments.sizes))]
-    return sizes, sorted(catalogues, key=lambda size: size.items), alone
-
-
-def _usual_tables(arguments: argparse.Namespace) -> tuple[int, ...]:
-    """Who asks for sizes of their own is not given larger ones."""
-    return TABLES if tuple(arguments.sizes) == SIZES else ()
+def _usual(arguments: argparse.Namespace, series: tuple[int, ...]) -> tuple[int, ...]:
+    """Who asks for sizes of their own is not given larger ones, nor other ones beside."""
+    return series if tuple(arguments.sizes) == SIZES else ()
 
 
 def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -247,6 +248,8 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--sizes", type=int, nargs="*", default=SIZES, metavar="N", help=text)
     text = f"interactions at which {' and '.join(TABLE_STAGES)} alone run (default: {TABLES}, with --sizes none)"
     add("--tables", type=int, nargs="*", metavar="N", help=text)
+    text = f"interactions of {STEADY_ITEMS:,} items each, for tables and trainings (default: {STEADY}, likewise)"
+    add("--steady", type=int, nargs="*", metavar="N", help=text)
     text = f"items, with {INTERACTIONS:,} interactions each; nothing: none (default: {CATALOGUES})"
     add("--catalogues", type=int, nargs="*", default=CATALOGUES, metavar="N", help=text)
     add("--workspace", type=Path, default=ROOT / "artifacts/scale", help="kept between runs (artifacts/scale)")
@@ -263,10 +266,11 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         help="where the page on sizes goes, the one on catalogues beside it",
     )
     arguments = parser.parse_args(given)
-    if arguments.tables is None:
-        arguments.tables = _usual_tables(arguments)
+    for name, series in BESIDE.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, _usual(arguments, series))
     try:
-        _sizes(arguments)
+        plan(arguments)
     except ValueError as error:
         parser.error(str(error))
     return arguments

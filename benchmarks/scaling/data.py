@@ -146,7 +146,8 @@ def _distinct_pairs(counts: IntArray, groups: IntArray, num_items: int, rng: np.
     while missing.any():
         users = np.repeat(np.arange(len(counts)), missing)
         drawn = users * num_items + _draw(groups[users], num_items, turn >= _ROUNDS, rng)
-        found = np.unique(np.concatenate([found, drawn]))
+        found = np.sort(np.concatenate([found, drawn]))
+        found = found[np.diff(found, prepend=-1) > 0]  # np.unique hashes, which takes many times as long
         owner = found // num_items
         lacking = np.where(missing > 0, counts - np.bincount(owner, minlength=len(counts)), 0)
         is_open = lacking[owner] > 0  # the others are not looked at again

@@ -118,7 +118,7 @@ def run_alone(tasks: Sequence[Callable[[], T]]) -> list[T]:
     except EOFError:
         process.join()
         raise BakeoffError(
-            f"A process that measures the cost of training ended with status {process.exitcode}; a negative one is "
+            f"A process of its own ended with status {process.exitcode}; a negative one is "
             "the signal that ended it, −9 where memory ran out. What it printed stands above."
         ) from None
     finally:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -329,13 +330,15 @@ def test_catalogues_that_grow_alone_have_exponents_and_a_page_of_their_own():
 
 def test_either_series_can_be_left_out():
     import scale
+    from scaling.plan import Plan, plan
 
     both, sizes, catalogues = (scale._arguments(options) for options in ([], ["--catalogues"], ["--sizes"]))
-    assert [size.items for size in scale._sizes(both)[1]] == [1_000, 3_000, 100_000, 1_000_000]
-    assert {size.users for size in scale._sizes(both)[1]} == {7_500}
-    assert [scale._name(size) for size in scale._sizes(both)[1][:2]] == ["300000-1000", "300000"]
-    assert scale._sizes(sizes) == (scale._sizes(both)[0], [], scale._sizes(both)[2])
-    assert scale._sizes(catalogues) == ([], scale._sizes(both)[1], [])
+    asked, of_sizes, of_catalogues = map(plan, (both, sizes, catalogues))
+    assert [size.items for size in asked.catalogues] == [1_000, 3_000, 100_000, 1_000_000]
+    assert {size.users for size in asked.catalogues} == {7_500}
+    assert [scale._name(size) for size in asked.catalogues[:2]] == ["300000-1000", "300000"]
+    assert of_sizes == replace(asked, catalogues=())
+    assert of_catalogues == Plan((), (), (), asked.catalogues)
     assert [scale._command(each) for each in (both, sizes, catalogues)] == [
         "make scale",
         'make scale SCALE="--catalogues"',
@@ -361,6 +364,7 @@ def test_a_page_is_written_for_each_series_that_was_measured(monkeypatch, tmp_pa
 
 def test_the_tables_alone_are_prepared_at_a_size_of_their_own(monkeypatch, tmp_path):
     import scale
+    from scaling.plan import SMALLEST
 
     asked = []
 
@@ -374,7 +378,7 @@ def test_the_tables_alone_are_prepared_at_a_size_of_their_own(monkeypatch, tmp_p
     monkeypatch.setattr(sys, "argv", [*given, "--page", str(tmp_path / "scale.md")])
     assert scale.main() == 0
     alone = ("validate", "split")
-    of_a_round = [(scale.SMALLEST, None), (300_000, None), (1_000_000, alone), (3_000_000, None)]
+    of_a_round = [(SMALLEST, None), (300_000, None), (1_000_000, alone), (3_000_000, None)]
     assert asked == [(number, *each) for number in (1, 2, 3) for each in of_a_round]
     text = (tmp_path / "scale.md").read_text()
     assert 'Made by `make scale SCALE="--sizes 300000 3000000 --tables 1000000 --catalogues"`' in text
@@ -382,6 +386,32 @@ def test_the_tables_alone_are_prepared_at_a_size_of_their_own(monkeypatch, tmp_p
     assert "| `train_mf` | 2.0 | – | 2.0 |" in text
     assert scale._arguments([]).tables == scale.TABLES
     assert scale._arguments(["--sizes", "100000"]).tables == ()
+
+
+def test_interactions_grow_alone_beside_the_sizes(monkeypatch, tmp_path):
+    import scale
+    from scaling.plan import STEADY_STAGES
+
+    asked = []
+
+    def measure(size, *others):
+        only, rounds = others[-2:]
+        asked.append((rounds, size.interactions, size.items, only))
+        return runs(dict.fromkeys(only or [*STEADY_STAGES, "compare"], 3.0 + size.interactions / 1e6))
+
+    monkeypatch.setattr(scale, "measure_size", measure)
+    given = ["scale", "--sizes", "1000000", "--steady", "1000000", "2000000", "4000000", "--catalogues"]
+    monkeypatch.setattr(sys, "argv", [*given, "--page", str(tmp_path / "scale.md")])
+    assert scale.main() == 0
+    few, many = ((2_000, 200, None), (2_000, 10_000, STEADY_STAGES))
+    # of a million interactions the steady catalogue is the usual one, which all stages run on once
+    larger = [(n, 10_000, STEADY_STAGES) for n in (2_000_000, 4_000_000)]
+    assert asked == [(number, *each) for number in (1, 2, 3) for each in (few, many, (10**6, 10_000, None), *larger)]
+    text = (tmp_path / "scale.md").read_text()
+    assert "it has 10,000 items at every size" in text
+    assert "| `train_mf` | 4.0 | 5.0 | 7.0 | 0.40 (" in text
+    assert text.rstrip().endswith("Above start, of 5 stages that could be told, none above 1.05.")
+    assert scale._arguments(["--sizes", "100000"]).steady == ()
 
 
 @pytest.mark.parametrize(("option", "words"), [("--catalogues=199", "199 items"), ("--sizes=100", "100 interactions")])

@@ -24,6 +24,7 @@ from bakeoff.errors import BakeoffError
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.params import EngineParams, MFParams, Params, SplitParams, load_params, parse_params
+from bakeoff.preparation.cuts import cuts_of
 from bakeoff.preparation.histories import Histories
 from bakeoff.preparation.split import assign_parts, positives
 from bakeoff.report.accuracy import Statistics
@@ -66,7 +67,8 @@ def test_each_way_to_split_sends_an_event_to_the_same_part(spark, tmp_path, meth
     found = []
     with opened(EngineParams(scratch=str(tmp_path))) as duckdb:
         for engine in (duckdb, spark):
-            parts = assign_parts(positives(engine.read(tmp_path / "events.parquet"), None), asked, 42)
+            chosen = positives(engine.read(tmp_path / "events.parquet"), None)
+            parts = assign_parts(chosen, asked, 42, cuts_of(chosen, chosen.select("user_id").distinct(), asked, 42))
             found.append(pa.concat_tables(engine.blocks(parts.order_by("item_id"))))
     assert found[0].equals(found[1])
     assert {"train", "valid", "test"} <= set(found[0]["part"].to_pylist())

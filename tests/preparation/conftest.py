@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from bakeoff.params import SplitParams
+from bakeoff.preparation.cuts import cuts_of
 from bakeoff.preparation.split import assign_parts
 
 EVENTS = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("timestamp", pa.int64())])
@@ -42,7 +43,8 @@ def assign(as_events) -> Callable:
     """Rows and `split:` params → data frame with position and part, by user and position."""
 
     def run(rows: list[tuple], seed: int = 42, **split: object) -> pd.DataFrame:
-        parts = assign_parts(as_events(rows), SplitParams(**{"new_user_share": 0} | split), seed)
+        events, asked = as_events(rows), SplitParams(**{"new_user_share": 0} | split)
+        parts = assign_parts(events, asked, seed, cuts_of(events, events.select("user_id").distinct(), asked, seed))
         return parts.to_pyarrow().to_pandas().sort_values(["user_id", "position"], ignore_index=True)
 
     return run

@@ -5,6 +5,7 @@ import pytest
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import SplitParams
+from bakeoff.preparation.cuts import Cuts
 from bakeoff.preparation.split import assign_parts, check_fits_method, count_dropped, positives
 
 TEMPORAL = ["user-temporal", "global-temporal", "leave-last-out"]
@@ -183,5 +184,7 @@ def test_no_event_above_min_rating_names_it(as_events):
 def test_the_same_expressions_can_be_put_to_other_engines(method, dialect):
     types = {"user_id": "string", "item_id": "string", "timestamp": "int64", "split": "string"}
     events = positives(ibis.table(types, name="interactions"), None)
-    sql = ibis.to_sql(assign_parts(events, SplitParams(method=method), 42), dialect=dialect)
+    first = (9, "0", "u", "a")
+    cuts = Cuts(("8", "u"), first, first, has_valid=False)
+    sql = ibis.to_sql(assign_parts(events, SplitParams(method=method), 42, cuts), dialect=dialect)
     assert "MD5(" in sql.upper()

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bakeoff.divided import Divided
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EngineParams, parse_params
 from bakeoff.stages import engine as engines
@@ -28,7 +29,7 @@ def test_what_does_not_fit_in_memory_spills_to_scratch_which_is_gone_afterwards(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     with opened(EngineParams(memory_limit="24MB", threads=1, scratch=str(scratch))) as engine:
-        rows = engine.read(tmp_path / "table.parquet")
+        rows = Divided.undivided(engine.read(tmp_path / "table.parquet"))
         engine.write(rows, tmp_path / "sorted.parquet", ("text",), {"Key": "key", "key": "text"}, "snappy")
         assert any((engine.scratch / "spill").iterdir())
     assert os.listdir(scratch) == []
@@ -97,8 +98,9 @@ def test_rows_that_are_judged_in_pieces_have_the_same_verdict(tmp_path, monkeypa
         "interactions": ["user_id,item_id,timestamp", *(f"{n % 21},{'abc'[n % 3]},{n % 5 + 10**9}" for n in range(90))],
     }
     found = []
-    for rows in (engines.BLOCK_ROWS, 40):
+    for rows, size in ((engines.BLOCK_ROWS, blocks.BLOCK_BYTES), (40, 200)):
         monkeypatch.setattr(engines, "BLOCK_ROWS", rows)
+        monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
         workspace = Workspace(tmp_path / str(rows))
         workspace.data.mkdir(parents=True)
         for name, lines in data.items():
@@ -126,6 +128,42 @@ def test_rows_that_agree_are_in_one_frame_and_a_user_with_very_many_is_in_severa
     frames_of = whole.groupby("user")["frame"].nunique()
     assert frames_of[0] > 4
     assert (frames_of > 1).mean() < 0.05  # those who fell beside that user
+
+
+def test_a_table_is_divided_by_a_key_and_written_in_the_order_of_an_index(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "BLOCK_ROWS", 100)
+    rng = np.random.default_rng(0)
+    rows = pa.table({"user": rng.integers(0, 50, 3_000).astype(str), "index": rng.permutation(3_000)})
+    with engines.opened(EngineParams()) as engine:
+        table = engines.loaded(engine, "rows", rows)
+        by_user = engine.divided("by_user", table, "user")
+        users = [set(piece.to_pyarrow()["user"].to_pylist()) for piece in by_user.pieces]
+        assert len(users) > 4
+        assert sum(map(len, users)) == len(set.union(*users)) == 50
+        assert by_user.whole.order_by("index").to_pyarrow().equals(table.order_by("index").to_pyarrow())
+        doubled = engine.kept_each("doubled", by_user.map(lambda piece: piece.mutate(double=piece["index"] * 2)))
+        ranged = engine.ranged("ranged", doubled.whole, "index", size=3_000, count=8)
+        ends = [
+            (piece["index"].min().to_pyarrow().as_py(), piece["index"].max().to_pyarrow().as_py())
+            for piece in ranged.pieces
+        ]
+        assert ends == [(375 * place, 375 * place + 374) for place in range(8)]
+        some = ranged.map(lambda piece: piece.filter((piece["index"] < 200) | (piece["index"] >= 1_100)))
+        engine.write(some, tmp_path / "some.parquet", ("index",), {"n": "index", "double": "double"}, "snappy")
+    written = pq.read_table(tmp_path / "some.parquet")
+    assert written["n"].to_pylist() == [*range(200), *range(1_100, 3_000)]
+    assert written["double"].to_pylist() == [2 * n for n in written["n"].to_pylist()]
+
+
+def test_a_small_table_is_one_piece_and_an_empty_one_is_a_file(tmp_path):
+    rows = pa.table({"user": ["u", "v"], "index": [1, 0]})
+    with engines.opened(EngineParams()) as engine:
+        table = engines.loaded(engine, "rows", rows)
+        assert engine.divided("by_user", table, "user").pieces == (table,)
+        assert len(engine.ranged("ranged", table, "index", size=2, count=1).pieces) == 1
+        nobody = Divided.undivided(table.filter(table.user == "w"))
+        engine.write(nobody, tmp_path / "empty.parquet", ("index",), engines.same(table.columns), "snappy")
+    assert pq.read_table(tmp_path / "empty.parquet").equals(rows.slice(0, 0))
 
 
 def test_what_a_killed_run_left_in_scratch_goes_and_what_a_running_one_has_stays(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
-from bakeoff.stages import split
+from bakeoff.stages import engine, split
 from bakeoff.stages.prepared import load_held_out, load_prepared
 from bakeoff.validation.promises import Promise
 from bakeoff.workspace import Workspace
@@ -168,6 +168,25 @@ def test_rows_are_sorted_by_user_index_and_position(workspace):
         rows = read(workspace, name).to_pydict()
         keys = [(index[user], place) for user, place in zip(rows["user_id"], rows["position"], strict=True)]
         assert keys == sorted(keys), name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_users_that_are_split_one_part_after_the_other_are_split_as_all_at_once(tmp_path, monkeypatch, method):
+    columns = tables(seed=4, num_users=60)
+    for name in ("user_id", "item_id", "timestamp", "rating", "split"):
+        # some rows twice, so that there is something to drop
+        columns["interactions"][name] = [*columns["interactions"][name], *columns["interactions"][name][:9]]
+    found = []
+    for rows in (engine.BLOCK_ROWS, 20):
+        monkeypatch.setattr(engine, "BLOCK_ROWS", rows)
+        workspace = Workspace(tmp_path / str(rows))
+        write(workspace, columns)
+        split.run(params(method=method, min_rating=2), workspace)
+        files = {name: pq.read_table(workspace.split / name) for name in FILES if name.endswith(".parquet")}
+        encoding = (workspace.split / "vocabulary/features.json").read_bytes()
+        found.append((files, encoding, workspace.split_report.read_bytes()))
+    assert engine.num_pieces(len(columns["interactions"]["user_id"])) > 4
+    assert found[0] == found[1]
 
 
 def test_the_same_events_in_another_order_give_the_same_bytes(workspace, tmp_path):

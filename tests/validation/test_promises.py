@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 import bakeoff.validation.promises
+from bakeoff.divided import Divided
 from bakeoff.validation.promises import WEAKNESSES, weakness
 
 # Three users, items a to e in the order of time; v is held out.
@@ -34,8 +35,8 @@ def frame(rows):
     return pd.DataFrame(rows, columns=columns).astype({"timestamp": "int64", "position": "int32"})
 
 
-def check_promises(events, *, method, user_ids, item_ids):
-    """Of a data frame in memory, in its order."""
+def check_promises(events, *, method, user_ids, item_ids, pieces=((),)):
+    """Of a data frame in memory, in its order; `pieces`: whose events are judged together, () for everyone's."""
     tables = (
         events.reset_index(drop=True),
         pd.DataFrame({"user_id": [*user_ids]}),
@@ -44,8 +45,9 @@ def check_promises(events, *, method, user_ids, item_ids):
     rows, users, items = (ibis.memtable(pa.Table.from_pandas(table, preserve_index=False)) for table in tables)
     rows = ibis.memtable(rows.to_pyarrow().append_column("key", pa.array(range(len(events)), pa.int64())))
     text = dict.fromkeys(("user_id", "item_id", "part"), "string")
+    whole = rows.cast(text)
     return bakeoff.validation.promises.check_promises(
-        rows.cast(text),
+        Divided(tuple(whole.filter(whole.user_id.isin([*piece])) if piece else whole for piece in pieces), whole),
         method=method,
         users=users,
         items=items,
@@ -160,6 +162,21 @@ def test_the_index_of_the_events_does_not_matter():
     events = frame([*KEPT, ("z", "a", 1, 0, "train")]).set_index(pd.Index([5] * 10))
     promises = check_promises(events, method="random", user_ids="uvw", item_ids="abcde")
     assert [p.examples for p in promises if not p.success] == [("user 'z', item 'a', timestamp 1, in train",)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_users_that_are_judged_one_after_the_other_are_judged_as_all_together(method):
+    rows = [
+        *KEPT,
+        ("u", "a", 50, 4, "test"),
+        ("w", "z", 5, 3, "test"),
+        ("x", "a", 7, 0, "test"),
+        ("v", "b", 8, 2, "train"),
+    ]
+    arguments = {"method": method, "user_ids": "uvw", "item_ids": "abcde"}
+    whole = check_promises(frame(rows), **arguments)
+    assert check_promises(frame(rows), **arguments, pieces=("u", "wx", "v", "o")) == whole
+    assert [promise.success for promise in whole[:5]] == [False] * 5
 
 
 def test_a_million_events_are_checked():

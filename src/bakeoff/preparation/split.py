@@ -4,14 +4,13 @@ Everything is an Ibis expression, and every choice by chance is the md5 of a tex
 SQL's md5 makes the same split.
 """
 
-from fractions import Fraction
-
 import ibis
 import ibis.expr.types as ir
 
 from bakeoff.errors import BakeoffError
 from bakeoff.params import SplitParams
-from bakeoff.preparation.places import placed
+from bakeoff.preparation.chance import chance, share_of
+from bakeoff.preparation.cuts import Cuts, is_at_least, is_at_most, tie, user_chance
 
 PARTS = ("train", "valid", "test")
 """Parts of a user's events, oldest first; the values of a predefined `split` column."""
@@ -81,7 +80,7 @@ def check_fits_method(events: ir.Table, split: SplitParams) -> None:
         )
 
 
-def assign_parts(events: ir.Table, split: SplitParams, seed: int) -> ir.Table:
+def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.Table:
     """Say of every event where it goes.
 
     A user is new if held out – the round(new_user_share · users) users with the smallest
@@ -89,26 +88,23 @@ def assign_parts(events: ir.Table, split: SplitParams, seed: int) -> ir.Table:
     split holds out nobody, so that a published benchmark stays whole.
 
     Args:
-        events: user_id, item_id, timestamp (and split, if predefined); one row per user and item.
+        events: user_id, item_id, timestamp (and split, if predefined); one row per user and item; all of some users,
+            or of everyone.
         split: method and shares.
         seed: of the order among equal timestamps and of every choice by chance.
+        cuts: those of all events.
 
     Returns:
         user_id, item_id, timestamp, position (int32, 0-based place among the user's events by timestamp,
-        equal ones by md5(seed|user_id|item_id)) and part: train, valid or test; new_history or new_test for
-        new users, whose history is what would have been train or valid. Rows in no particular order.
+        equal ones by the first digits of md5(seed|user_id|item_id)) and part: train, valid or test; new_history or
+        new_test for new users, whose history is what would have been train or valid. Rows in no particular order.
     """
     ordered = _in_time_order(events, seed)
-    divided = _divided(ordered, events, split, seed)
-    share = 0.0 if split.method == "predefined" else split.new_user_share
-    joined = divided.join(_new_users(divided, events, share, seed), "user_id")
-    part = ibis.cases(
-        (joined.is_new & (joined.part == "test"), "new_test"),
-        (joined.is_new, "new_history"),
-        else_=joined.part,
-    )
-    position = joined.position.cast("int32")
-    return joined.select("user_id", "item_id", "timestamp", position=position, part=part)
+    divided = ordered.mutate(part=_part(ordered, split, seed, cuts))
+    is_new = _is_new(divided, split, seed, cuts)
+    part = ibis.cases((is_new & (divided.part == "test"), "new_test"), (is_new, "new_history"), else_=divided.part)
+    position = divided.position.cast("int32")
+    return divided.select("user_id", "item_id", "timestamp", position=position, part=part)
 
 
 def _rated(interactions: ir.Table, min_rating: float | None) -> ir.Table:
@@ -124,98 +120,59 @@ def _rated(interactions: ir.Table, min_rating: float | None) -> ir.Table:
 
 def _in_time_order(events: ir.Table, seed: int) -> ir.Table:
     """Adds tie, position and num_events (of the user)."""
-    # In id order, equal timestamps would leak: ids often tell when an item appeared, or how popular it is.
-    events = events.mutate(tie=_hash(seed, events.user_id, events.item_id))
+    events = events.mutate(tie=tie(events, seed))
     by_time = ibis.window(group_by="user_id", order_by=["timestamp", "tie", "item_id"])
     num_events = events.count().over(ibis.window(group_by="user_id"))
     return events.mutate(position=ibis.row_number().over(by_time), num_events=num_events)
 
 
-def _divided(ordered: ir.Table, events: ir.Table, split: SplitParams, seed: int) -> ir.Table:
-    """Adds part, as if there were no new users. What is said of all events is asked of `events`, which cost less."""
-    if split.method == "global-temporal":
-        order = [ordered[name] for name in ("timestamp", "tie", "user_id", "item_id")]
-        by_time = placed(ordered, _hour(ordered), order, events.select(bucket=_hour(events)))
-        return by_time.mutate(part=_cut(by_time.place, events.count().as_scalar(), split))
-    return ordered.mutate(part=_part_of_user(ordered, events, split, seed))
-
-
-def _hour(events: ir.Table) -> ir.IntegerColumn:
-    return events.timestamp // 3600
-
-
-def _part_of_user(ordered: ir.Table, events: ir.Table, split: SplitParams, seed: int) -> ir.StringValue:
+def _part(ordered: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.StringValue:
+    """As if there were no new users."""
     if split.method == "leave-last-out":
         left = ibis.ifelse(ordered.num_events < len(PARTS), 0, ordered.num_events - ordered.position)
         return ibis.cases((left == 1, "test"), (left == 2, "valid"), else_="train")
     if split.method == "predefined":
-        has_valid = (events.split == "valid").any().as_scalar()
-        return _predefined(ordered, has_valid, split.valid_share, seed)
+        return _predefined(ordered, cuts.has_valid, split.valid_share, seed)
+    if split.method == "global-temporal":
+        return _part_in_time(ordered, cuts)
     place = ordered.position if split.method == "user-temporal" else _place(ordered, seed, "random", ["user_id"])
-    return _cut(place, ordered.num_events, split)
-
-
-def _predefined(events: ir.Table, has_valid: ir.BooleanValue, valid_share: float, seed: int) -> ir.StringValue:
-    """As given; without any valid event, a share of each user's train events becomes valid by chance."""
-    place = _place(events, seed, "valid", ["user_id", "split"])
-    num_train = events.count().over(ibis.window(group_by=["user_id", "split"]))
-    chosen = ~has_valid & (events.split == "train") & (place < _share_of(num_train, valid_share))
-    return ibis.cases((chosen, "valid"), else_=events.split)
-
-
-def _new_users(divided: ir.Table, events: ir.Table, share: float, seed: int) -> ir.Table:
-    """user_id, is_new: one row per user."""
-    users = divided.group_by("user_id").aggregate(num_train=divided.count(where=divided.part == "train"))
-    users = users.mutate(chance=_hash(seed, "new", users.user_id))
-    everyone = events.select("user_id").distinct()
-    buckets = everyone.select(bucket=_prefix(_hash(seed, "new", everyone.user_id)))
-    users = placed(users, _prefix(users.chance), [users.chance, users.user_id], buckets)
-    # round(x) = ⌊(⌊2x⌋ + 1) / 2⌋, a half rounded up.
-    num_held_out = (_share_of(2 * everyone.count(), share) + 1) // 2
-    return users.select("user_id", is_new=(users.place < num_held_out.as_scalar()) | (users.num_train == 0))
-
-
-def _prefix(chance: ir.StringValue) -> ir.StringValue:
-    """4,096 buckets of about the same size."""
-    return chance.substr(0, 3)
-
-
-def _cut(place: ir.IntegerValue, count: ir.IntegerValue, split: SplitParams) -> ir.StringValue:
-    """The last ⌊count · test_share⌋ places are test, the ⌊count · valid_share⌋ before them valid."""
-    first_test = count - _share_of(count, split.test_share)
-    first_valid = first_test - _share_of(count, split.valid_share)
+    first_test = ordered.num_events - share_of(ordered.num_events, split.test_share)
+    first_valid = first_test - share_of(ordered.num_events, split.valid_share)
     return ibis.cases((place >= first_test, "test"), (place >= first_valid, "valid"), else_="train")
 
 
-def _share_of(count: ir.IntegerValue, share: float) -> ir.IntegerValue:
-    """⌊count · share⌋ for the decimal that people write.
+def _part_in_time(ordered: ir.Table, cuts: Cuts) -> ir.StringValue:
+    key = [ordered[name] for name in ("timestamp", "tie", "user_id", "item_id")]
+    begun = (("test", cuts.first_test), ("valid", cuts.first_valid))
+    cases = [(is_at_least(key, first), part) for part, first in begun if first is not None]
+    return ibis.cases(*cases, else_="train") if cases else ibis.literal("train")
 
-    In whole numbers, because engines differ in how they multiply by 0.29: in binary, 100 · 0.29 is below 29.
-    """
-    fraction = Fraction(str(share)).limit_denominator(1_000_000)
-    return (count * fraction.numerator) // fraction.denominator
+
+def _predefined(events: ir.Table, has_valid: bool, valid_share: float, seed: int) -> ir.StringValue:
+    """As given; without any valid event, a share of each user's train events becomes valid by chance."""
+    if has_valid:
+        return events.split
+    place = _place(events, seed, "valid", ["user_id", "split"])
+    num_train = events.count().over(ibis.window(group_by=["user_id", "split"]))
+    chosen = (events.split == "train") & (place < share_of(num_train, valid_share))
+    return ibis.cases((chosen, "valid"), else_=events.split)
+
+
+def _is_new(divided: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.BooleanValue:
+    """Said of every event of a user by itself: to ask each user once and tell the events costs more."""
+    is_new = ibis.literal(False)
+    if cuts.last_held_out is not None:
+        is_new = is_at_most([user_chance(divided, seed), divided.user_id], cuts.last_held_out)
+    if split.method in ("predefined", "global-temporal"):  # any other leaves everyone a train event
+        in_train = (divided.part == "train").any().over(ibis.window(group_by="user_id"))
+        is_new |= ~in_train
+    return is_new
 
 
 def _place(events: ir.Table, seed: int, purpose: str, group_by: list[str]) -> ir.IntegerColumn:
     """0-based place within the group in an order by chance."""
-    chance = _hash(seed, purpose, events.user_id, events.item_id)
-    return ibis.row_number().over(ibis.window(group_by=group_by, order_by=[chance, events.item_id]))
-
-
-def _hash(seed: int, *parts: str | ir.StringValue) -> ir.StringValue:
-    """Lower-case hexadecimal md5 of the UTF-8 text `seed|part|part…`."""
-    text: ir.StringValue = ibis.literal(str(seed))
-    for part in parts:
-        text = text + "|" + part
-    return _md5(text)
-
-
-def _md5_signature(text: str) -> str:
-    raise NotImplementedError(f"md5({text!r}) is computed by the engine")
-
-
-# SQL's function by its name: more engines have it than have Ibis' own hexdigest.
-_md5 = ibis.udf.scalar.builtin(_md5_signature, name="md5")
+    by_chance = chance(seed, purpose, events.user_id, events.item_id)
+    return ibis.row_number().over(ibis.window(group_by=group_by, order_by=[by_chance, events.item_id]))
 
 
 def _check_split_column(events: ir.Table) -> None:

@@ -15,12 +15,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bakeoff.divided import Divided
 from bakeoff.params import EngineParams
 from bakeoff.stages.scratch import scratch_directory
 
 BLOCK_ROWS = 1024 * 1024
 """Rows that this process holds at a time, and of a row group or a part of what is written."""
-
+PIECE_BLOCKS = 4
+"""Blocks of a piece of a table that is divided, about."""
 
 OfBlock = Callable[[pd.Series], pa.Array]
 """Computes a value for each of a block of values."""
@@ -45,8 +47,23 @@ class Engine(Protocol):
             BakeoffError: it can't be read; the message says why and names no remedy.
         """
 
+    def parts(self, path: Path) -> Divided:
+        """A directory of Parquet parts of about a block each, in their order."""
+
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """The table computed once, in scratch, for all who read it; `name` is unique within this engine."""
+
+    def kept_each(self, name: str, rows: Divided) -> Divided:
+        """Likewise each piece."""
+
+    def divided(self, name: str, table: ir.Table, key: str) -> Divided:
+        """A table that was read or kept, in pieces within which all rows of a key are; kept where they are several.
+
+        An engine that divides its tables itself makes one piece.
+        """
+
+    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Divided:
+        """Any table that has rows, kept in about `count` pieces, which ascend by an index that is below `size`."""
 
     def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
         """A function of blocks as one of columns, for a table that is `kept`.
@@ -67,11 +84,11 @@ class Engine(Protocol):
     def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[Any]:
         """As `frames`, but rows that agree in all the columns are in one frame; `key` and these columns only."""
 
-    def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
+    def write(self, rows: Divided, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
         """Write columns to Parquet.
 
         Args:
-            table: has `order` and the values of `columns`.
+            rows: have `order` and the values of `columns`; of several pieces, all of one come before all of the next.
             path: of the file or, on Spark, of the directory of its parts, which sort as the rows do.
             order: what rows are sorted by, unique; the first column is a whole number from 0.
             columns: how each column that is written is called in the file (a name that SQL may not tell from
@@ -144,6 +161,11 @@ def part_name(number: int) -> str:
 def num_blocks(num_rows: int) -> int:
     """How many blocks so many rows take; one at least."""
     return max(1, math.ceil(num_rows / BLOCK_ROWS))
+
+
+def num_pieces(num_rows: int) -> int:
+    """Into how many pieces a table of so many rows is divided; one at least."""
+    return max(1, math.ceil(num_rows / (PIECE_BLOCKS * BLOCK_ROWS)))
 
 
 def _together(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:

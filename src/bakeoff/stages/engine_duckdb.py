@@ -1,9 +1,11 @@
 """DuckDB as the engine: within the process, larger than memory, one file per table."""
 
+import math
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,11 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
+from bakeoff.divided import Divided
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EngineParams
-from bakeoff.stages.engine import OfBlock, in_blocks, num_blocks
+from bakeoff.stages.engine import OfBlock, in_blocks, num_blocks, num_pieces, part_name
 
 BATCH_ROWS = 100_000
+PIECE = "bakeoff_piece"
 
 
 @contextmanager
@@ -70,11 +74,36 @@ class DuckDBEngine:
         called = dict(zip(in_file, table.columns, strict=True))
         return table.select(**{name: table[called[name]] for name in in_file if name in columns})
 
+    def parts(self, path: Path) -> Divided:
+        """See `Engine`."""
+        return self._pieces(path, "*.parquet")
+
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """See `Engine`."""
         path = self.scratch / f"{name}.parquet"
         self.connection.to_parquet(table, path)
         return self.connection.read_parquet(path)
+
+    def kept_each(self, name: str, rows: Divided) -> Divided:
+        """See `Engine`."""
+        folder = self.scratch / name
+        folder.mkdir()
+        for number, piece in enumerate(rows.pieces):
+            self.connection.to_parquet(piece, folder / part_name(number))
+        return self.parts(folder)
+
+    def divided(self, name: str, table: ir.Table, key: str) -> Divided:
+        """See `Engine`."""
+        count = num_pieces(_num_rows(table))
+        if count == 1:
+            return Divided.undivided(table)
+        return self._partitioned(self.scratch / name, table, _remainder(table[key].hash(), count))
+
+    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Divided:
+        """See `Engine`."""
+        if count == 1:
+            return self.kept_each(name, Divided.undivided(table))
+        return self._partitioned(self.scratch / name, table, table[index] // math.ceil(size / count))
 
     def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
         """See `Engine`."""
@@ -87,9 +116,7 @@ class DuckDBEngine:
 
     def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
         """See `Engine`."""
-        # Ibis 12 has a method for this that asks DuckDB 2 for a name that it no longer has.
-        with self.connection.con.sql(self.connection.compile(table)).to_arrow_reader(BATCH_ROWS) as batches:
-            yield from in_blocks(batches, table.schema().to_pyarrow())
+        yield from in_blocks(self._batches(table), table.schema().to_pyarrow())
 
     def frames(self, table: ir.Table, key: str) -> Iterator[pd.DataFrame]:
         """See `Engine`."""
@@ -108,27 +135,54 @@ class DuckDBEngine:
         A frame so has all the events of some users rather than a few of each, since to find repeated rows takes longer
         the more different values there are. What is left of more than two blocks is divided by a further column.
         """
-        count = num_blocks(table.count().to_pyarrow().as_py())
+        count = num_blocks(_num_rows(table))
         if count <= most or used > len(columns):
             yield _frame(table.order_by(key), key)
             return
         mixed: Any = sum((table[name].hash() % count for name in columns[1:used]), table[columns[0]].hash() % count)
         # Each group is a file: to filter the table for one group after the other would read it as often as it is long.
         with TemporaryDirectory(dir=self.scratch) as parts:
-            # Remainders of a negative hash are negative.
-            self.connection.to_parquet(table.mutate(part=(mixed % count + count) % count), parts, partition_by="part")
-            for part in sorted(Path(parts).iterdir()):
-                rows = self.connection.read_parquet(part / "*.parquet", hive_partitioning=False)
+            for rows in self._partitioned(Path(parts), table, _remainder(mixed, count)).pieces:
                 yield from self._groups(rows, key, columns, used + 1, 2)
 
-    def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
+    def write(self, rows: Divided, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
         """See `Engine`."""
-        rows = table.order_by(*order).select(*columns.values())
-        types = rows.schema().to_pyarrow().types
-        schema = pa.schema(list(zip(columns, types, strict=True)))
+        pieces = [piece.order_by(*order).select(*columns.values()) for piece in rows.pieces]
+        types = pieces[0].schema().to_pyarrow()
+        schema = pa.schema(list(zip(columns, types.types, strict=True)))
         with pq.ParquetWriter(path, schema, compression=codec) as writer:
-            for block in self.blocks(rows):
+            for block in in_blocks(chain.from_iterable(map(self._batches, pieces)), types):
                 writer.write_table(block.rename_columns(list(columns)))
+
+    def _batches(self, table: ir.Table) -> Iterator[pa.RecordBatch]:
+        # Ibis 12 has a method for this that asks DuckDB 2 for a name that it no longer has.
+        with self.connection.con.sql(self.connection.compile(table)).to_arrow_reader(BATCH_ROWS) as batches:
+            yield from batches
+
+    def _partitioned(self, folder: Path, table: ir.Table, number: ir.Value) -> Divided:
+        """The table by a whole number from 0, each number a piece, in their order."""
+        self.connection.to_parquet(table.mutate({PIECE: number.cast("int32")}), folder, partition_by=PIECE)
+        for written in folder.glob(f"{PIECE}=*"):
+            written.rename(folder / part_name(int(written.name.rpartition("=")[2])))
+        return self._pieces(folder, "*.parquet/*.parquet")
+
+    def _pieces(self, folder: Path, files: str) -> Divided:
+        inside = files.partition("/")[2]
+        pieces = (self._stored(path / inside) for path in sorted(folder.iterdir()))
+        return Divided(tuple(pieces), self._stored(folder / files))
+
+    def _stored(self, files: Path) -> ir.Table:
+        return self.connection.read_parquet(files, hive_partitioning=False)
+
+
+def _num_rows(table: ir.Table) -> int:
+    count: int = table.count().to_pyarrow().as_py()
+    return count
+
+
+def _remainder(number: ir.Value, count: int) -> ir.Value:
+    """In [0, count): a hash may be negative, and so is what is left of it then."""
+    return (number % count + count) % count
 
 
 def _frame(table: ir.Table, key: str) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from bakeoff.divided import Divided
 from bakeoff.errors import BakeoffError
 from bakeoff.params import EngineParams
 from bakeoff.spark import spark_session
@@ -41,7 +42,10 @@ def spark_engine(params: EngineParams, scratch: Path) -> Iterator["SparkEngine"]
 
 @dataclass(frozen=True)
 class SparkEngine:
-    """See `Engine`. This process sees aggregates, and rows only in blocks that it reads from the parts."""
+    """See `Engine`. This process sees aggregates, and rows only in blocks that it reads from the parts.
+
+    Spark divides every table among its tasks, so that none is divided here.
+    """
 
     connection: Any
     session: "SparkSession"
@@ -58,11 +62,27 @@ class SparkEngine:
             raise BakeoffError(f"{path} can't be read ({str(error).splitlines()[0]})") from None
         return table if columns is None else table.select([name for name in table.columns if name in columns])
 
+    def parts(self, path: Path) -> Divided:
+        """See `Engine`."""
+        return Divided.undivided(self.read(path))
+
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """See `Engine`."""
         path = self.scratch / f"{name}.parquet"
         self.connection.to_parquet_dir(table, _url(path))  # which tells Spark of functions, as `_frame` does not
         return self.connection.read_parquet(_url(path))
+
+    def kept_each(self, name: str, rows: Divided) -> Divided:
+        """See `Engine`."""
+        return Divided.undivided(self.kept(name, rows.whole))
+
+    def divided(self, name: str, table: ir.Table, key: str) -> Divided:
+        """See `Engine`."""
+        return Divided.undivided(table)
+
+    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Divided:
+        """See `Engine`."""
+        return self.kept_each(name, Divided.undivided(table))
 
     def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
         """See `Engine`."""
@@ -91,8 +111,9 @@ class SparkEngine:
         """See `Engine`."""
         yield from self.frames(table.select(key, *columns), key)
 
-    def write(self, table: ir.Table, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
+    def write(self, rows: Divided, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
         """See `Engine`. Parts are ranges of the first column of `order`, so that they are the same in every run."""
+        table = rows.whole
         first = table[order[0]]
         (sizes,) = rows_of(table.aggregate(rows=table.count(), last=first.max()))
         path.mkdir()
@@ -103,8 +124,8 @@ class SparkEngine:
         num_parts = num_blocks(sizes["rows"])
         width = ceil((sizes["last"] + 1) / num_parts)
         keys = {f"{ORDER}{place}": table[name] for place, name in enumerate(order)}
-        rows = self._frame(table.select(*columns.values(), **{PART: (first // width).cast("int32")}, **keys))
-        sorted_rows = rows.repartition(num_parts, PART).sortWithinPartitions(PART, *keys).drop(*keys)
+        unsorted = self._frame(table.select(*columns.values(), **{PART: (first // width).cast("int32")}, **keys))
+        sorted_rows = unsorted.repartition(num_parts, PART).sortWithinPartitions(PART, *keys).drop(*keys)
         sorted_rows = sorted_rows.toDF(*columns, PART)
         beside = path / "_beside"
         # One file per part: Spark would begin another one after this many rows.

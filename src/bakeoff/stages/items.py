@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from bakeoff.evaluation.ranking import TopLists
 from bakeoff.params import Params
 from bakeoff.preparation.histories import PAD
 from bakeoff.stages.cost import measure
-from bakeoff.stages.evaluated import EMBEDDINGS, chosen_ids
+from bakeoff.stages.evaluated import EMBEDDINGS
 from bakeoff.stages.files import replaced
 from bakeoff.workspace import Workspace
 
@@ -107,13 +108,18 @@ def _neighbours_table(items: pd.DataFrame, neighbours: TopLists) -> pa.Table:
     row, place = np.nonzero(neighbours.items != PAD)
     return pa.table(
         {
-            "item_id": chosen_ids(items["item_id"], row),
+            "item_id": _chosen_ids(items["item_id"], row),
             "rank": (place + 1).astype(np.int32),
-            "neighbour_id": chosen_ids(items["item_id"], neighbours.items[row, place]),
+            "neighbour_id": _chosen_ids(items["item_id"], neighbours.items[row, place]),
             "similarity": neighbours.scores[row, place],
         }
     )
 
 
 def _map_table(items: pd.DataFrame, shown: NDArray[np.int64], places: NDArray[np.float32]) -> pa.Table:
-    return pa.table({"item_id": chosen_ids(items["item_id"], shown), "x": places[:, 0], "y": places[:, 1]})
+    return pa.table({"item_id": _chosen_ids(items["item_id"], shown), "x": places[:, 0], "y": places[:, 1]})
+
+
+def _chosen_ids(ids: Any, index: NDArray[np.integer]) -> pa.Array:
+    """The ids, a column of text, at these places."""
+    return pa.array(ids, pa.string()).take(pa.array(index))

@@ -41,7 +41,7 @@ def stored(
         num_rows += len(raw)
     return Stored(
         raw.file,
-        engine.read(folder),
+        engine.parts(folder),
         num_rows,
         list(raw.names),
         list(subject.typed.column_names),

@@ -1,19 +1,23 @@
 """Stage `split`: validated tables → train, valid, test, new users, vocabulary; what the split promises."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
+from bakeoff.divided import Divided
 from bakeoff.errors import BakeoffError
 from bakeoff.params import Params
+from bakeoff.preparation.cuts import cuts_of
 from bakeoff.preparation.encoded import encoded_features
 from bakeoff.preparation.features import FeatureEncoding
 from bakeoff.preparation.fitting import fit_features
 from bakeoff.preparation.split import assign_parts, check_fits_method, count_dropped, positives
 from bakeoff.preparation.vocabulary import item_vocabulary, user_vocabulary
-from bakeoff.stages.engine import Engine, opened, rows_of, same
+from bakeoff.stages.engine import Engine, num_pieces, opened, rows_of, same
 from bakeoff.stages.files import replaced, write_json
 from bakeoff.validation.promises import Promise, check_promises, weakness
 from bakeoff.workspace import Workspace
@@ -35,13 +39,11 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     with opened(params.engine) as engine:
         raw = {name: _read(engine, workspace, name, columns) for name, columns in _columns(params).items()}
-        chosen = engine.kept("positives", positives(raw["interactions"], params.split.min_rating))
-        check_fits_method(chosen, params.split)
-        parts = engine.kept("parts", assign_parts(chosen, params.split, params.seed))
+        parts = _parts(engine, raw["interactions"], params)
         users = engine.kept("user_vocabulary", user_vocabulary(parts, raw["users"]))
         items = engine.kept("item_vocabulary", item_vocabulary(parts, raw["items"]))
-        events = engine.kept("events", _indexed(parts, users, items))
-        sizes = _sizes(events, users, items)
+        events = _events(engine, parts, users, items)
+        sizes = _sizes(events.whole, users, items)
         _check_sizes(sizes, params)
         encoding = _encoding(params, users, items, engine)
         promises = check_promises(events, method=params.split.method, users=users, items=items, frames=engine.frames)
@@ -54,8 +56,10 @@ def run(params: Params, workspace: Workspace) -> None:
 
 def _columns(params: Params) -> dict[str, list[str]]:
     """Table → its columns that a split needs: others stay behind, and may be called as they like."""
+    rating = [] if params.split.min_rating is None else ["rating"]
+    part = ["split"] if params.split.method == "predefined" else []
     columns = {
-        "interactions": ["user_id", "item_id", "timestamp", "rating", "split"],
+        "interactions": ["user_id", "item_id", "timestamp", *rating, *part],
         "users": ["user_id", *params.data.user_features],
         "items": ["item_id", "title", *params.data.item_features],
     }
@@ -77,6 +81,23 @@ def _read(engine: Engine, workspace: Workspace, name: str, columns: Sequence[str
         return engine.read(path, columns)
     except BakeoffError as error:
         raise BakeoffError(f"{error}: run `dvc repro --force validate`.") from None
+
+
+def _parts(engine: Engine, interactions: ir.Table, params: Params) -> ir.Table:
+    """What counts of the interactions, and where it goes, some users after the other."""
+    split, seed = params.split, params.seed
+    divided = engine.divided("interactions", interactions, "user_id")
+    chosen = engine.kept_each("positives", divided.map(lambda rows: positives(rows, split.min_rating)))
+    check_fits_method(chosen.whole, split)
+    everyone = engine.kept("everyone", chosen.whole.select("user_id").distinct())
+    cuts = cuts_of(chosen.whole, everyone, split, seed)
+    return engine.kept_each("parts", chosen.map(lambda events: assign_parts(events, split, seed, cuts))).whole
+
+
+def _events(engine: Engine, parts: ir.Table, users: ir.Table, items: ir.Table) -> Divided:
+    """All that is known of every event, some users after the other, by their indices."""
+    num_events, num_users = (table.count().to_pyarrow().as_py() for table in (parts, users))
+    return engine.ranged("events", _indexed(parts, users, items), "user_index", num_users, num_pieces(num_events))
 
 
 def _indexed(parts: ir.Table, users: ir.Table, items: ir.Table) -> ir.Table:
@@ -178,7 +199,7 @@ def _stop_if_broken(workspace: Workspace, promises: list[Promise]) -> None:
 def _write_split(
     engine: Engine,
     workspace: Workspace,
-    events: ir.Table,
+    events: Divided,
     users: ir.Table,
     items: ir.Table,
     encoding: FeatureEncoding,
@@ -187,16 +208,29 @@ def _write_split(
         vocabulary = folder / workspace.vocabulary.relative_to(workspace.split)
         vocabulary.mkdir()
         for part in ("train", "valid", "test"):
-            of_part = events.filter(events.part == part)
+            of_part = events.map(partial(_of_part, part=part))
             engine.write(of_part, folder / f"{part}.parquet", ORDER, same(EVENT_COLUMNS), "snappy")
-        new = events.filter(events.part.startswith("new_")).mutate(part=ibis._.part.replace("new_", ""))
-        engine.write(new, folder / "new_users.parquet", ORDER, same((*EVENT_COLUMNS, "part")), "snappy")
+        engine.write(
+            events.map(_of_new_users), folder / "new_users.parquet", ORDER, same((*EVENT_COLUMNS, "part")), "snappy"
+        )
         for name, table, of_table in (("user", users, encoding.user), ("item", items, encoding.item)):
             index = f"{name}_index"
-            engine.write(table, vocabulary / f"{name}s.parquet", (index,), same(table.columns), "snappy")
+            _write_vocabulary(engine, table, index, vocabulary / f"{name}s.parquet")
             features = engine.kept(f"{name}_features", encoded_features(table, index, of_table, engine.function))
-            engine.write(features, vocabulary / f"{name}_features.parquet", (index,), same(features.columns), "snappy")
+            _write_vocabulary(engine, features, index, vocabulary / f"{name}_features.parquet")
         write_json(vocabulary / "features.json", encoding.model_dump())
+
+
+def _write_vocabulary(engine: Engine, table: ir.Table, index: str, path: Path) -> None:
+    engine.write(Divided.undivided(table), path, (index,), same(table.columns), "snappy")
+
+
+def _of_part(events: ir.Table, part: str) -> ir.Table:
+    return events.filter(events.part == part)
+
+
+def _of_new_users(events: ir.Table) -> ir.Table:
+    return events.filter(events.part.startswith("new_")).mutate(part=ibis._.part.replace("new_", ""))
 
 
 def _print_summary(report: Mapping[str, Any]) -> None:

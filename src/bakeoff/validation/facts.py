@@ -1,5 +1,7 @@
 """What the promises of a split are about, as a table: written once for any engine, aggregated where the rows are."""
 
+from collections.abc import Mapping
+
 import ibis
 import ibis.expr.types as ir
 
@@ -11,14 +13,19 @@ EARLIER_OF_ALL = EARLIER | {"new_test": ("train", "valid", "new_history")}
 warm ones, since nothing is trained on them."""
 
 
-def facts_of(events: ir.Table, method: str, users: ir.Table, items: ir.Table) -> ir.Table:
+Latest = Mapping[str, ir.Value]
+"""Part → largest timestamp of the parts before it."""
+
+
+def facts_of(events: ir.Table, users: ir.Table, items: ir.Table, latest: Latest | None = None) -> ir.Table:
     """What the suite looks at, a row for each event. A fact about a user or a pair stands at its first event only.
 
     Args:
-        events: key, user_id, item_id, timestamp, position and part, as for `check_promises`.
-        method: `split.method`.
+        events: key, user_id, item_id, timestamp, position and part, as for `check_promises`: all those of some users,
+            or of all.
         users: user_id of the vocabulary.
         items: item_id of the vocabulary.
+        latest: of all users, where one cut is meant for all; None: of the user's own events.
 
     Returns:
         key, timestamp, position and
@@ -26,15 +33,15 @@ def facts_of(events: ir.Table, method: str, users: ir.Table, items: ir.Table) ->
         - unknown user, unknown item: the id where the vocabulary does not have it, else null;
         - new but not held out, tested but not trained on: the user's id where it is so, else null;
         - test events of the user: how many, at the first of them;
-        - latest before, last position before: the largest timestamp (over all users if global-temporal) and position
+        - latest before, last position before: the largest timestamp and position
           in the parts before the event's own; null where there is none.
     """
     facts = _with_users(events, _user_facts(events))
     facts = _with_pairs(facts, events)
-    facts = _with_vocabulary(facts, users, "user")
-    facts = _with_vocabulary(facts, items, "item")
+    facts = _with_vocabulary(facts, events, users, "user")
+    facts = _with_vocabulary(facts, events, items, "item")
     is_first, is_first_test = facts.key == facts.first_of_user, facts.key == facts.first_test
-    latest = _latest_of_all(events) if method == "global-temporal" else _before(facts, "timestamp")
+    latest = _before(facts, "timestamp") if latest is None else latest
     return facts.select(
         "key",
         "timestamp",
@@ -88,25 +95,26 @@ def _with_pairs(facts: ir.Table, events: ir.Table) -> ir.Table:
     return joined.select(*facts.columns, **{"parts of the pair": parts})
 
 
-def _with_vocabulary(facts: ir.Table, vocabulary: ir.Table, kind: str) -> ir.Table:
-    name = f"{kind}_id"
-    known = vocabulary.select(known_id=name)
-    joined = facts.left_join(known, facts[name] == known.known_id)
-    return joined.select(*facts.columns, **{f"unknown {kind}": _if(joined.known_id.isnull(), joined[name])})
+def _with_vocabulary(facts: ir.Table, events: ir.Table, vocabulary: ir.Table, kind: str) -> ir.Table:
+    name, column = f"{kind}_id", f"unknown {kind}"
+    # Each id is looked up once, and not with each event; hardly any is not found.
+    unknown = events.select(name).distinct().anti_join(vocabulary, name).select(**{column: name})
+    joined = facts.left_join(unknown, facts[name] == unknown[column])
+    return joined.select(*facts.columns, column)
 
 
-def _before(facts: ir.Table, value: str) -> dict[str, ir.Value]:
+def _before(facts: ir.Table, value: str) -> Latest:
     return {later: facts[f"{value}_before_{later}"] for later in EARLIER}
 
 
-def _latest_of_all(events: ir.Table) -> dict[str, ir.Value]:
-    """One row comes to this process: a scalar for each part."""
+def latest_of_all(events: ir.Table) -> Latest:
+    """One row comes to this process: a scalar for each part, over all users."""
     latest = {later: events.timestamp.max(where=events.part.isin(earlier)) for later, earlier in EARLIER_OF_ALL.items()}
     (row,) = events.aggregate(**latest).to_pyarrow().to_pylist()
     return {later: ibis.literal(row[later], "int64") for later in EARLIER_OF_ALL}
 
 
-def _of_part(part: ir.StringColumn, values: dict[str, ir.Value]) -> ir.Value:
+def _of_part(part: ir.StringColumn, values: Latest) -> ir.Value:
     return ibis.cases(*((part == later, value) for later, value in values.items()), else_=ibis.null())
 
 

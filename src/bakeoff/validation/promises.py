@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.validation.facts import PARTS, facts_of
+from bakeoff.divided import Divided
+from bakeoff.validation.facts import PARTS, facts_of, latest_of_all
 
 if TYPE_CHECKING:
     from bakeoff.validation.checks import Check
+    from bakeoff.validation.inspector import Outcome
 
 Frames = Callable[[ir.Table, str], Iterator[Any]]
 """Rows as data frames that Great Expectations takes, known by a column."""
@@ -68,12 +71,13 @@ def weakness(method: str) -> str:
     return WEAKNESSES[method]
 
 
-def check_promises(events: ir.Table, *, method: str, users: ir.Table, items: ir.Table, frames: Frames) -> list[Promise]:
+def check_promises(events: Divided, *, method: str, users: ir.Table, items: ir.Table, frames: Frames) -> list[Promise]:
     """Check what the split promises.
 
     Args:
         events: every event of the split: key (int64, unique; examples are the lowest), user_id, item_id (string),
-            timestamp (int64, UTC seconds), position (int, place in the user's whole history) and part, one of PARTS.
+            timestamp (int64, UTC seconds), position (int, place in the user's whole history) and part, one of PARTS;
+            all events of a user in one piece.
         method: `split.method`.
         users: user_id of the vocabulary.
         items: item_id of the vocabulary.
@@ -86,16 +90,23 @@ def check_promises(events: ir.Table, *, method: str, users: ir.Table, items: ir.
         ValueError: there is no such method, or an event belongs to no part.
     """
     _require_method(method)
-    found = events.select("part").distinct().to_pyarrow()["part"].to_pylist()
+    found = events.whole.select("part").distinct().to_pyarrow()["part"].to_pylist()
     strangers = sorted({str(part) for part in found} - set(PARTS))
     if strangers:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, not {strangers[0]!r}")
     # Great Expectations takes seconds to import, which whoever only asks for a weakness need not pay.
     from bakeoff.validation.inspector import Inspector
 
-    facts = facts_of(events, method, users, items)
-    outcomes = Inspector().judge("split-promises", _suite(method), frames(facts, "key"))
-    return [Promise(o.check.sentence, o.success, len(o.rows), _examples(events, o.rows[:EXAMPLES])) for o in outcomes]
+    latest = latest_of_all(events.whole) if method == "global-temporal" else None
+    facts = (facts_of(piece, users, items, latest) for piece in events.pieces)
+    pieces = chain.from_iterable(frames(of_piece, "key") for of_piece in facts)
+    outcomes = Inspector().judge("split-promises", _suite(method), pieces)
+    return [_promise(outcome, events.whole) for outcome in outcomes]
+
+
+def _promise(outcome: "Outcome", events: ir.Table) -> Promise:
+    examples = _examples(events, outcome.rows[:EXAMPLES])
+    return Promise(outcome.check.sentence, outcome.success, len(outcome.rows), examples)
 
 
 def _require_method(method: str) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bakeoff.divided import Divided
 from bakeoff.errors import BakeoffError
 from bakeoff.validation.checks import Check
 from bakeoff.validation.inspector import Inspector, Outcome
@@ -38,7 +39,8 @@ class Stored:
     Attributes:
         file: how messages call it.
         rows: row (int64, from 0, the file's order), line (int64, on which the row starts), then by number the columns
-            of the file as they are, of the table as it is handed on, and what the checks look at.
+            of the file as they are, of the table as it is handed on, and what the checks look at; pieces in the order
+            of the file.
         num_rows: how many rows.
         raw: names of the columns of the file.
         typed: names of the columns that are handed on.
@@ -47,7 +49,7 @@ class Stored:
     """
 
     file: str
-    rows: ir.Table
+    rows: Divided
     num_rows: int
     raw: list[str]
     typed: list[str]
@@ -72,8 +74,8 @@ class Verdict:
     """
 
     stored: Stored
-    valid: ir.Table
-    quarantined: ir.Table
+    valid: Divided
+    quarantined: Divided
     reason_of: pd.Series
     outcomes: list[Outcome]
     reasons: dict[str, int]
@@ -107,11 +109,12 @@ class Verdict:
 
     def ids(self, column: str) -> ir.Table:
         """One column, known_id: an id of the valid rows."""
-        return self.valid.select(known_id=self.valid_columns[column])
+        return self.valid.whole.select(known_id=self.valid_columns[column])
 
     def examples(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """A few rows of quarantine as they are written."""
-        taken = self.quarantined.filter(self.quarantined.row.isin(list(rows))).order_by("row")
+        quarantined = self.quarantined.whole
+        taken = quarantined.filter(quarantined.row.isin(list(rows))).order_by("row")
         columns = self.quarantine_columns
         table = taken.select(*columns.values()).to_pyarrow().rename_columns(list(columns))
         lines: list[dict[str, Any]] = table.to_pylist()
@@ -158,18 +161,19 @@ def judge(
     facts = _facts(stored, known)
     outcomes = inspector.judge(f"{name}-rows", stored.checks, hands.frames(facts, "row"))
     rejected = load(f"{name}-rejected", _numbers(outcomes))
-    sound = stored.rows.anti_join(rejected, "row")
+    sound = stored.rows.whole.anti_join(rejected, "row")
     outcomes.append(_copies(inspector, name, stored, sound, hands, load))
     bad = np.unique(np.concatenate([outcome.rows for outcome in outcomes]))
     reasons = _reasons(outcomes, bad)
     table = pa.table({"row": pa.array(bad), "reason": pa.array(reasons.tolist(), pa.string())})
     out = load(f"{name}-reasons", table)
-    valid = stored.rows.anti_join(out, "row")
-    return Verdict(stored, valid, stored.rows.inner_join(out, "row"), reasons, structural + outcomes, _counts(outcomes))
+    valid = stored.rows.map(lambda rows: rows.anti_join(out, "row"))
+    quarantined = stored.rows.map(lambda rows: rows.inner_join(out, "row"))
+    return Verdict(stored, valid, quarantined, reasons, structural + outcomes, _counts(outcomes))
 
 
 def _facts(stored: Stored, known: Mapping[str, ir.Table]) -> ir.Table:
-    facts = stored.rows.select("row", **{name: f"{FACT}{place}" for place, name in enumerate(stored.facts)})
+    facts = stored.rows.whole.select("row", **{name: f"{FACT}{place}" for place, name in enumerate(stored.facts)})
     for fact, column in stored.known.items():
         others = known[column]
         joined = facts.left_join(others, facts[column] == others.known_id)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bakeoff.cores import num_cores
 from bakeoff.errors import BakeoffError
 from bakeoff.evaluation.asking import Asker
-from bakeoff.params import Params
+from bakeoff.params import EngineParams
 from bakeoff.processes import process_pool
 from bakeoff.spark import spark_session
 from bakeoff.stages.answers.elsewhere import Job, answer, tell_items
@@ -39,6 +39,10 @@ OnBlock = Callable[[int], None]
 
 Run = Callable[[Callable[[int], str | None], int], Iterator[str | None]]
 """Calls a function elsewhere for the numbers up to another, and gives what it returns, in their order."""
+
+
+Crew = Callable[[Path], AbstractContextManager[tuple[Run, int]]]
+"""Given scratch, brings together whoever runs functions, and says how many at once."""
 
 
 class Answering(Protocol):
@@ -69,11 +73,14 @@ def answering(
     Raises:
         BakeoffError: there is no such model or it is not of this split, or it can't be asked.
     """
-    if questions.params.engine.name == "spark":
-        return _on_spark(questions, workspace, model, load, on_block)
-    if (count := num_processes(questions)) > 1:
-        return _in_processes(questions, workspace, model, load, on_block, count)
-    return nullcontext(_Here(questions, workspace, model, load, on_block))
+    engine = questions.params.engine
+    if engine.name == "spark":
+        crew = partial(_executors, engine, workspace.root.resolve(), model)
+    elif (count := num_processes(questions)) > 1:
+        crew = partial(_processes, count, model)
+    else:
+        return nullcontext(_Here(questions, workspace, model, load, on_block))
+    return _elsewhere(questions, workspace, model, load, on_block, crew)
 
 
 def num_processes(questions: Questions) -> int:
@@ -134,29 +141,25 @@ def _complain(complaint: str | None) -> None:
 
 
 @contextmanager
-def _in_processes(
-    questions: Questions, workspace: Workspace, model: str, load: Load | None, on_block: OnBlock, count: int
+def _elsewhere(
+    questions: Questions, workspace: Workspace, model: str, load: Load | None, on_block: OnBlock, crew: Crew
 ) -> Iterator[Answering]:
-    threads = max(1, num_cores() // count)
-    with (
-        scratch_directory(questions.params.engine) as scratch,
-        process_pool(count, threads, f"ranks with {model}", FEWER) as pool,
-    ):
-        job = _job(questions.params, workspace, model, load, scratch)
-        yield _Elsewhere(questions, job, lambda task, numbers: pool.results(task, range(numbers)), count, on_block)
+    with scratch_directory(questions.params.engine) as scratch, crew(scratch) as (run, at_once):
+        root, params = workspace.root.resolve(), questions.params.model_dump_json()
+        yield _Elsewhere(questions, Job(root, model, load, params, scratch.resolve()), run, at_once, on_block)
 
 
 @contextmanager
-def _on_spark(
-    questions: Questions, workspace: Workspace, model: str, load: Load | None, on_block: OnBlock
-) -> Iterator[Answering]:
-    engine = questions.params.engine
-    with (
-        scratch_directory(engine) as scratch,
-        spark_session(engine, scratch, "engine.name", "duckdb") as session,
-    ):
+def _processes(count: int, model: str, _scratch: Path) -> Iterator[tuple[Run, int]]:
+    threads = max(1, num_cores() // count)
+    with process_pool(count, threads, f"ranks with {model}", FEWER) as pool:
+        yield lambda task, numbers: pool.results(task, range(numbers)), count
+
+
+@contextmanager
+def _executors(engine: EngineParams, root: Path, model: str, scratch: Path) -> Iterator[tuple[Run, int]]:
+    with spark_session(engine, scratch, "engine.name", "duckdb") as session:
         context = session.sparkContext
-        job = _job(questions.params, workspace, model, load, scratch)
 
         def run(task: Callable[[int], str | None], numbers: int) -> Iterator[str | None]:
             # All of them write before the first is read: Spark has no order in which tasks end.
@@ -164,12 +167,8 @@ def _on_spark(
                 return iter(context.parallelize(range(numbers), numbers).map(task).collect())
             except Exception as error:  # noqa: BLE001  # of the JVM, of executors: all mean that nothing was answered
                 raise BakeoffError(
-                    f"Spark could not rank with {model} ({str(error).splitlines()[0]}). Executors must see {job.root} "
+                    f"Spark could not rank with {model} ({str(error).splitlines()[0]}). Executors must see {root} "
                     "and engine.scratch under these paths, and have this environment."
                 ) from None
 
-        yield _Elsewhere(questions, job, run, context.defaultParallelism, on_block)
-
-
-def _job(params: Params, workspace: Workspace, model: str, load: Load | None, scratch: Path) -> Job:
-    return Job(workspace.root.resolve(), model, load, params.model_dump_json(), scratch.resolve())
+        yield run, context.defaultParallelism

@@ -1,0 +1,45 @@
+"""The section on interactions that grow while the catalogue stays as it is."""
+
+from collections.abc import Mapping
+
+from scaling.fits import BAR, Growth, Runs, counts, growth, of_stage, size_measure, stages_of
+from scaling.markdown import NO_VALUE, interval, seconds, short, table
+from scaling.measuring import Measured
+
+
+def section(steady: Runs, smallest: Mapping[str, Measured]) -> str:
+    """Markdown.
+
+    Args:
+        steady: what was measured, all with the same items; at least one.
+        smallest: the same stages on next to no interactions with these items.
+    """
+    items = next(iter(steady)).items
+    grown = {stage: _growth(steady, smallest, stage) for stage in stages_of(steady)}
+    heads = ["stage", *(f"CPU s, {short(size.interactions)}" for size in steady), "time", "time above start"]
+    text = (
+        f"Above, the catalogue grows with the interactions, which makes each step of a training dearer. Here it has "
+        f"{items:,} items at every size, and start is the stage with these items and 2,000 interactions. CPU seconds "
+        "of the median of three runs as above; exponents are of interactions."
+    )
+    rows = [_row(stage, steady, grown[stage]) for stage in grown]
+    return "\n\n".join(["## Interactions alone", text, table(heads, rows), _judged(grown)]) + "\n"
+
+
+def _growth(steady: Runs, smallest: Mapping[str, Measured], stage: str) -> Growth:
+    return growth(of_stage(steady, stage), smallest.get(stage), lambda run: run.cpu, size_measure(stage))
+
+
+def _row(stage: str, steady: Runs, time: Growth) -> list[str]:
+    there = [stages.get(stage) for stages in steady.values()]
+    costs = [seconds(run.cpu) if run and counts(run) else NO_VALUE for run in there]
+    return [f"`{stage}`", *costs, interval(time.whole), interval(time.above)]
+
+
+def _judged(grown: Mapping[str, Growth]) -> str:
+    told = {stage: time.above.exponent for stage, time in grown.items() if time.above}
+    if not told:
+        return "At too few sizes to tell an exponent above start."
+    over = [f"`{stage}` ({exponent:.2f})" for stage, exponent in told.items() if exponent > BAR]
+    rest = f"more than {BAR:g}: {', '.join(over)}." if over else f"none above {BAR:g}."
+    return f"Above start, of {len(told)} stages that could be told, {rest}"
