@@ -41,7 +41,7 @@ def value_at(
     Args:
         table: the rows.
         bucket: of a row of `table`, as for `placed`: what comes to this process is a count for each.
-        order_by: values that decide within a bucket, by name, and of which the order is told.
+        order_by: values that decide within a bucket, by names other than the one used here.
         places: from 0.
 
     Returns:
@@ -55,6 +55,7 @@ def value_at(
         number = int(np.searchsorted(ends, place, side="right"))
         before = int(ends[number - 1]) if number else 0
         rows = table.filter(bucket == counted["bucket"][number].as_py()).select(**order_by)
-        (row,) = rows.order_by(*order_by).limit(1, offset=place - before).to_pyarrow().to_pylist()
-        found.append(tuple(row.values()))
+        within = ibis.row_number().over(ibis.window(order_by=list(order_by)))
+        (row,) = rows.mutate(within=within).filter(ibis._.within == place - before).to_pyarrow().to_pylist()
+        found.append(tuple(row[name] for name in order_by))
     return found
