@@ -98,9 +98,9 @@ def _in_time(events: ir.Table, split: SplitParams, seed: int) -> list[EventKey |
     count = events.count().to_pyarrow().as_py()
     first_test = count - share_of(count, split.test_share)
     first_valid = first_test - share_of(count, split.valid_share)
-    order = {name: events[name] for name in ("timestamp", "user_id", "item_id")}
-    by_time = {"timestamp": order.pop("timestamp"), "tie": tie(events, seed), **order}
+    timed = events.mutate(tie=tie(events, seed))
+    by_time = {name: timed[name] for name in ("timestamp", "tie", "user_id", "item_id")}
     places = [first_valid, first_test]
     inside = [place for place in places if place < count]
-    found: list[Any] = value_at(events, events.timestamp // 3600, by_time, inside)
+    found: list[Any] = value_at(timed, timed.timestamp // 3600, by_time, inside)
     return [*found, *[None] * (len(places) - len(inside))]
