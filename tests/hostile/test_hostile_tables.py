@@ -94,7 +94,11 @@ def test_every_row_is_valid_or_in_quarantine_with_its_reason(inspector, rows) ->
         verdict = judge(inspector, name, table, [], engine, partial(engines.loaded, engine), {})
         quarantined = verdict.examples(verdict.reason_of.index.tolist())
         valid = (
-            verdict.valid.order_by("row").select(verdict.valid_columns["user_id"]).to_pyarrow().column(0).to_pylist()
+            verdict.valid.whole.order_by("row")
+            .select(verdict.valid_columns["user_id"])
+            .to_pyarrow()
+            .column(0)
+            .to_pylist()
         )
     assert len(valid) + len(quarantined) == len(raw)
     lines = dict(zip(raw.lines.tolist(), raw.columns.to_pylist(), strict=True))

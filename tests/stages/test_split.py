@@ -177,7 +177,7 @@ def test_users_that_are_split_one_part_after_the_other_are_split_as_all_at_once(
         # some rows twice, so that there is something to drop
         columns["interactions"][name] = [*columns["interactions"][name], *columns["interactions"][name][:9]]
     found = []
-    for rows in (engine.BLOCK_ROWS, 20):
+    for rows in (engine.BLOCK_ROWS, 30):
         monkeypatch.setattr(engine, "BLOCK_ROWS", rows)
         workspace = Workspace(tmp_path / str(rows))
         write(workspace, columns)
@@ -185,7 +185,7 @@ def test_users_that_are_split_one_part_after_the_other_are_split_as_all_at_once(
         files = {name: pq.read_table(workspace.split / name) for name in FILES if name.endswith(".parquet")}
         encoding = (workspace.split / "vocabulary/features.json").read_bytes()
         found.append((files, encoding, workspace.split_report.read_bytes()))
-    assert engine.num_pieces(len(columns["interactions"]["user_id"])) > 4
+    assert engine.num_pieces(len(columns["interactions"]["user_id"])) > 3
     assert found[0] == found[1]
 
 
