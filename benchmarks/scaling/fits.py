@@ -105,6 +105,11 @@ def growth(runs: Mapping[Size, Measured], smallest: Measured | None, cost: Cost,
     )
 
 
+def time_growth(runs: Runs, smallest: Mapping[str, Measured], stage: str) -> Growth:
+    """How the CPU time of a stage grows; `smallest`: the stages on next to no data."""
+    return growth(of_stage(runs, stage), smallest.get(stage), lambda run: run.cpu, size_measure(stage))
+
+
 def stages_of(runs: Runs) -> list[str]:
     """Those that ran at any size, in their order."""
     return list(dict.fromkeys(stage for stages in runs.values() for stage in stages))

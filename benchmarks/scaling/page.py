@@ -15,6 +15,7 @@ from scaling.fits import (
     of_stage,
     size_measure,
     stages_of,
+    time_growth,
 )
 from scaling.markdown import GIB, HOUR, NO_VALUE, gib, interval, notes, opening, seconds, short, table
 from scaling.measuring import Limits, Measured
@@ -37,7 +38,7 @@ def page(runs: Runs, smallest: Mapping[str, Measured], limits: Limits, command: 
         picture: file name of the picture.
     """
     stages = stages_of(runs)
-    grown = {stage: (_time(runs, smallest, stage), _memory(runs, smallest, stage)) for stage in stages}
+    grown = {stage: (time_growth(runs, smallest, stage), _memory(runs, smallest, stage)) for stage in stages}
     parts = [
         "# The pipeline at sizes that grow",
         opening(command, _DATA, limits),
@@ -219,10 +220,6 @@ def _goes_on(runs: Runs, stage: str) -> bool:
     """Whether the stage still works at the largest size; one that skips itself there does so beyond."""
     largest = [stages[stage] for size, stages in sorted(runs.items(), key=lambda run: run[0].pairs) if stage in stages]
     return bool(largest) and (largest[-1].failed or not largest[-1].note)
-
-
-def _time(runs: Runs, smallest: Mapping[str, Measured], stage: str) -> Growth:
-    return growth(of_stage(runs, stage), smallest.get(stage), lambda run: run.cpu, size_measure(stage))
 
 
 def _interactions(size: Size) -> float:

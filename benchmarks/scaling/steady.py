@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from scaling.fits import BAR, Growth, Runs, counts, growth, of_stage, size_measure, stages_of
+from scaling.fits import BAR, Growth, Runs, counts, stages_of, time_growth
 from scaling.markdown import NO_VALUE, interval, seconds, short, table
 from scaling.measuring import Measured
+from scaling.plan import SMALLEST
 
 
 def section(steady: Runs, smallest: Mapping[str, Measured]) -> str:
@@ -15,19 +16,15 @@ def section(steady: Runs, smallest: Mapping[str, Measured]) -> str:
         smallest: the same stages on next to no interactions with these items.
     """
     items = next(iter(steady)).items
-    grown = {stage: _growth(steady, smallest, stage) for stage in stages_of(steady)}
+    grown = {stage: time_growth(steady, smallest, stage) for stage in stages_of(steady)}
     heads = ["stage", *(f"CPU s, {short(size.interactions)}" for size in steady), "time", "time above start"]
     text = (
-        f"Above, the catalogue grows with the interactions, which makes each step of a training dearer. Here it has "
-        f"{items:,} items at every size, and start is the stage with these items and 2,000 interactions. CPU seconds "
-        "of the median of three runs as above; exponents are of interactions."
+        "Above, the catalogue grows with the interactions, which makes each step of a training dearer. Here it has "
+        f"{items:,} items at every size, and start is the stage with these items and {SMALLEST:,} interactions. CPU "
+        "seconds of the median of three runs as above; exponents are of interactions."
     )
     rows = [_row(stage, steady, grown[stage]) for stage in grown]
     return "\n\n".join(["## Interactions alone", text, table(heads, rows), _judged(grown)]) + "\n"
-
-
-def _growth(steady: Runs, smallest: Mapping[str, Measured], stage: str) -> Growth:
-    return growth(of_stage(steady, stage), smallest.get(stage), lambda run: run.cpu, size_measure(stage))
 
 
 def _row(stage: str, steady: Runs, time: Growth) -> list[str]:
