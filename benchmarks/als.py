@@ -84,9 +84,9 @@ def run_worker(name: str, python: str, events: Path, dim: int, epochs: int) -> d
 
 
 def fit_ours(events: dict[str, Any], dim: int, epochs: int) -> dict[str, float]:
+    from bakeoff.core.histories import Histories
     from bakeoff.models.mf.als import ImplicitALS
-    from bakeoff.params import MFParams
-    from bakeoff.preparation.histories import Histories
+    from bakeoff.models.mf.params import MFParams
 
     def fit(histories: Histories, params: MFParams) -> None:
         model = ImplicitALS(histories, int(events["num_items"]), params, seed=0)
@@ -125,8 +125,8 @@ def measured(fit: Callable[[], None]) -> dict[str, float]:
 
 def write_events(workspace: Path, path: Path) -> str:
     """Train and validation events as CSR; a title that says how many."""
-    from bakeoff.stages.prepared import load_prepared
-    from bakeoff.workspace import Workspace
+    from bakeoff.core.workspace import Workspace
+    from bakeoff.data.prepared.tables import load_prepared
 
     prepared = load_prepared(Workspace(workspace))
     known = prepared.known()

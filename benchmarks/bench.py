@@ -18,9 +18,9 @@ from harness.tables import markdown
 from harness.tuning import chosen_setting, grid_of, keep, tune
 from rich.console import Console
 
-from bakeoff.errors import BakeoffError
-from bakeoff.stages.files import write_text
-from bakeoff.stages.selection import SELECTION_METRIC
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import write_text
+from bakeoff.experiments.selection import SELECTION_METRIC
 
 DATA_VARIABLE = "BAKEOFF_BENCH_DATA"
 THREADS, SEED, RESAMPLES = 2, 42, 10_000

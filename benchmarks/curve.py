@@ -24,16 +24,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from ruamel.yaml import YAML
 
+from bakeoff.core.files import write_text
+from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.ranking import rank
-from bakeoff.models import ease
-from bakeoff.models.encoder import Encoder, EncoderRetriever
-from bakeoff.models.training import choose_epoch, refit, silent
+from bakeoff.experiments.selection import SELECTION_METRIC
+from bakeoff.experiments.training import validation_scores
+from bakeoff.experiments.variants.variant import with_settings
+from bakeoff.models.base.encoder import Encoder, EncoderRetriever
+from bakeoff.models.base.epochs import choose_epoch, refit, silent
+from bakeoff.models.ease import ease
 from bakeoff.params import Params
-from bakeoff.stages.files import write_text
-from bakeoff.stages.prepared import Prepared, load_prepared
-from bakeoff.stages.selection import SELECTION_METRIC
-from bakeoff.stages.training import validation_scores
-from bakeoff.variants.variant import with_settings
 
 CURVES = ROOT / "benchmarks/settings/curves"
 LENGTH = 20

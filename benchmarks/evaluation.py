@@ -21,7 +21,7 @@ from pathlib import Path
 from scaling.measuring import Limits, Measured, run_stage
 from scaling.pipeline import Stage, read_stages
 
-from bakeoff.stages.files import write_text
+from bakeoff.core.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 EVALUATION = ("evaluate", "items", "rerank", "serving", "compare")

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
+from bakeoff.core.workspace import Workspace
 from bakeoff.params import load_params
-from bakeoff.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 DAY = 86_400
@@ -113,7 +113,7 @@ def write_params(workspace: Workspace, dim: int, users_per_block: int | None = N
 def measured(arguments: list[str], workspace: Workspace) -> tuple[float, int]:
     """Seconds and peak resident memory, in bytes, of `bakeoff` with these arguments."""
     code = (
-        "import resource, sys, json; from bakeoff.cli import app; app(standalone_mode=False);"
+        "import resource, sys, json; from bakeoff.cli.app import app; app(standalone_mode=False);"
         "print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss), file=sys.stderr)"
     )
     start = time.perf_counter()

@@ -20,16 +20,16 @@ from harness.datasets import BENCHMARKS, ROOT, make_split
 from harness.score import with_intervals
 from numpy.typing import NDArray
 
+from bakeoff.core.files import write_text
+from bakeoff.data.engine.spark_session import spark_session
+from bakeoff.data.prepared.tables import Prepared, load_prepared
+from bakeoff.experiments.training import warm_users
+from bakeoff.experiments.variants.variant import with_settings
+from bakeoff.models.base.epochs import seed_everything
 from bakeoff.models.mf.mllib import MLlibALS
+from bakeoff.models.mf.spark_exchange import observed_pairs
 from bakeoff.models.mf.trainer import MFTrainer
-from bakeoff.models.training import seed_everything
 from bakeoff.params import Params
-from bakeoff.spark import spark_session
-from bakeoff.stages.files import write_text
-from bakeoff.stages.observed_pairs import observed_pairs
-from bakeoff.stages.prepared import Prepared, load_prepared
-from bakeoff.stages.training import warm_users
-from bakeoff.variants.variant import with_settings
 
 SHIPPED: Mapping[str, Any] = {}
 MLLIBS_OWN = {"unobserved_weight": 0.02, "regularization": 0.01, "regularization_exponent": 1.0}

@@ -14,10 +14,10 @@ from ruamel.yaml import YAML
 from scaling.measuring import Limits, Measured, run_stage
 from scaling.pipeline import Stage
 
-from bakeoff.cores import num_cores
+from bakeoff.core.threads import num_cores
+from bakeoff.core.workspace import Workspace
+from bakeoff.ops.registry.files import directory_md5
 from bakeoff.params import load_params
-from bakeoff.registry.files import directory_md5
-from bakeoff.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = Limits(memory=1 << 40, seconds=3600.0, threads=num_cores())

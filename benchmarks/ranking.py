@@ -67,7 +67,7 @@ def main() -> None:
             rows += rows_of(label, take_turns(path, arguments.peer_python, arguments.repeats))
     page = markdown(title, rows, arguments)
     if arguments.write:
-        from bakeoff.stages.files import write_text
+        from bakeoff.core.files import write_text
 
         write_text(arguments.write, page)
     sys.stdout.write(page)
@@ -140,8 +140,8 @@ def bare(arrays: Arrays) -> Measure:
 
 def ours(arrays: Arrays) -> Measure:
     """`rank`, as evaluation and validation call it."""
+    from bakeoff.core.histories import Histories, Queries
     from bakeoff.evaluation.ranking import rank
-    from bakeoff.preparation.histories import Histories, Queries
 
     class Trained:
         item_embeddings = arrays["items"]
@@ -166,7 +166,7 @@ def ours(arrays: Arrays) -> Measure:
 
 def tensorflow(arrays: Arrays) -> Measure:
     """Brute force in a graph: product, −∞ over what is seen, `top_k`."""
-    from bakeoff.models.tensorflow import tf
+    from bakeoff.models.base.tensorflow import tf
 
     items = tf.constant(arrays["items"])
     offsets, seen = arrays["seen_offsets"], arrays["seen_items"]
@@ -241,10 +241,10 @@ def measured(rank_all: Callable[[], object], users: int) -> Figures:
 
 def write_arrays(workspace: Path, path: Path, dim: int, epochs: int, num_users: int | None) -> str:
     """Embeddings, what every user has seen and what is tested; a title that says how many."""
+    from bakeoff.core.workspace import Workspace
+    from bakeoff.data.prepared.tables import load_held_out, load_prepared
     from bakeoff.models.mf.als import ImplicitALS
-    from bakeoff.params import MFParams
-    from bakeoff.stages.prepared import load_held_out, load_prepared
-    from bakeoff.workspace import Workspace
+    from bakeoff.models.mf.params import MFParams
 
     prepared = load_prepared(Workspace(workspace))
     known, test = prepared.known(), load_held_out(Workspace(workspace), prepared).test

@@ -37,9 +37,9 @@ from scaling.plan import (
 )
 from scaling.steady import section as steady_section
 
+from bakeoff.core.files import write_json, write_text, written
+from bakeoff.core.processes import run_alone
 from bakeoff.params import load_params, parse_params
-from bakeoff.processes import run_alone
-from bakeoff.stages.files import write_json, write_text, written
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = ROOT / "benchmarks/settings/scale.yaml"

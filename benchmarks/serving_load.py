@@ -28,13 +28,13 @@ import numpy as np
 import psutil
 from harness.datasets import BENCHMARKS, make_split, settings_of
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import write_text
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.registry.transition import enter
 from bakeoff.params import parse_params
-from bakeoff.registry.events import read_events
-from bakeoff.registry.transition import enter
-from bakeoff.stages.files import write_text
-from bakeoff.stages.prepared import load_prepared
-from bakeoff.workspace import Workspace
 
 ASKED = 20_000
 """Different queries of a kind, at most; they start over at the end."""
@@ -212,7 +212,7 @@ def write_queries(workspace: Workspace, folder: Path) -> Mapping[str, Path]:
 @contextmanager
 def serving(workspace: Workspace, log: Path) -> Iterator[tuple[psutil.Process, str]]:
     """A server over what is in production, and its address."""
-    command = [sys.executable, "-m", "bakeoff.cli", "serve", "--port", "0", "--interval", "1"]
+    command = [sys.executable, "-m", "bakeoff", "serve", "--port", "0", "--interval", "1"]
     with (
         log.open("w") as told,
         subprocess.Popen(command, cwd=workspace.root, stdout=subprocess.PIPE, stderr=told, text=True) as process,

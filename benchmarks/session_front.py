@@ -21,19 +21,19 @@ from harness.datasets import BENCHMARKS, ROOT, Benchmark, Split, make_split
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bakeoff.evaluation.metrics.measures import accuracy_per_user
+from bakeoff.core.files import write_text
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.data.prepared.tables import Prepared, load_prepared
+from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists, rank
-from bakeoff.models import ease
-from bakeoff.models.encoder import Encoder, EncoderRetriever
-from bakeoff.models.popularity import PopularityEncoder
-from bakeoff.models.softmax.smoothing import smooth
-from bakeoff.models.training import refit, seed_everything, silent
+from bakeoff.experiments.training import warm_users
+from bakeoff.models.base.encoder import Encoder, EncoderRetriever
+from bakeoff.models.base.epochs import refit, seed_everything, silent
+from bakeoff.models.ease import ease
+from bakeoff.models.neural.smoothing import smooth
+from bakeoff.models.popularity.popularity import PopularityEncoder
 from bakeoff.params import Params
-from bakeoff.preparation.histories import Histories, Queries
 from bakeoff.stages import train_softmax
-from bakeoff.stages.files import write_text
-from bakeoff.stages.prepared import Prepared, load_prepared
-from bakeoff.stages.training import warm_users
 
 HOUR = 3600
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bakeoff.evaluation.bootstrap import intervals, intervals_of_portions
-from bakeoff.evaluation.permutation import sign_flip_p, sign_flip_p_of_portions
-from bakeoff.stages.cost import own_peak_memory_bytes
-from bakeoff.stages.files import write_text
+from bakeoff.core.cost import own_peak_memory_bytes
+from bakeoff.core.files import write_text
+from bakeoff.evaluation.stats.bootstrap import intervals, intervals_of_portions
+from bakeoff.evaluation.stats.permutation import sign_flip_p, sign_flip_p_of_portions
 
 USERS = (1_000, 10_000, 100_000)
 PORTION = 1 << 16

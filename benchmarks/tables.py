@@ -20,8 +20,8 @@ from ruamel.yaml import YAML
 from scaling.measuring import Limits, run_stage
 from scaling.pipeline import Stage
 
+from bakeoff.core.workspace import Workspace
 from bakeoff.params import load_params
-from bakeoff.workspace import Workspace
 
 RESULTS = ROOT / "benchmarks/results/tables.md"
 SPARK = {"name": "spark", "master": "local-cluster[2,1,2048]", "conf": {"spark.driver.memory": "2g"}}

@@ -19,9 +19,9 @@ from typing import Any
 
 from rich.console import Console
 
+from bakeoff.core.files import write_text
+from bakeoff.experiments.workers import Task, environment, free_ports
 from bakeoff.params import Params
-from bakeoff.stages.files import write_text
-from bakeoff.stages.workers import Task, environment, free_ports
 
 STEPS = 40
 """Of an epoch."""
@@ -106,14 +106,14 @@ def make_trainer(job: Job, items: int, users_per_batch: int, turns: int) -> tupl
     """A softmax DNN of 64 dimensions with ids only, as `benchmarks/step_time.py` has it, and its team."""
     import numpy as np
 
-    from bakeoff.models.training.team import Team
+    from bakeoff.models.neural.team import Team
 
     team = Team() if job.workers > 1 else None
-    from bakeoff.growth.steps import made_queries
-    from bakeoff.models.softmax import trainer
-    from bakeoff.models.training import seed_everything
-    from bakeoff.params import SoftmaxParams
-    from bakeoff.preparation.features import EncodedFeatures
+    from bakeoff.data.features.encoding import EncodedFeatures
+    from bakeoff.experiments.growth.steps import made_queries
+    from bakeoff.models.base.epochs import seed_everything
+    from bakeoff.models.neural import trainer
+    from bakeoff.models.neural.params import SoftmaxParams
 
     seed_everything(42)
     trainer.PREFETCH = job.ahead

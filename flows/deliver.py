@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bakeoff.errors import BakeoffError
-from bakeoff.registry.events import read_events
-from bakeoff.registry.git import ask, check_repository, order
+from bakeoff.core.errors import BakeoffError
+from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.registry.git import ask, check_repository, order
 from child import ChildError, Log, read_output, run_child
 from dvc_stages import DVC
 

@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 from dvc.exceptions import InvalidArgumentError
 from dvc.utils.hydra import apply_overrides
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.params import parse_params
-from bakeoff.params.text import read_yaml
 from child import Log, read_output, run_child
 from dvc_stages import DVC
 

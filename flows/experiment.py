@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import DirectoryPath, Field
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
 from child import ChildError
 from dvc_experiments import check_overrides, run_experiment
 from logs import structured_log

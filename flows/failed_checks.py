@@ -10,8 +10,8 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
-from bakeoff.stages.files import write_text
-from bakeoff.workspace import Workspace
+from bakeoff.core.files import write_text
+from bakeoff.core.workspace import Workspace
 from child import Log
 
 KEY = "failed-checks"

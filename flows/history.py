@@ -11,7 +11,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.runtime import flow_run
 
-from bakeoff.workspace import Workspace
+from bakeoff.core.workspace import Workspace
 from logs import data_version
 from publish import Row
 

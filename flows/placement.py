@@ -10,7 +10,7 @@ from typing import Any
 from prefect import get_client
 from prefect.exceptions import ObjectNotFound
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
 from bakeoff.params import load_params
 from child import ChildError, Log
 from dvc_stages import Dag, Outcome, take_from_cache

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from bakeoff.workspace import Workspace
+from bakeoff.core.workspace import Workspace
 
 Row = dict[str, str | float | None]
 

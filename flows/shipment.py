@@ -12,8 +12,8 @@ from uuid import uuid4
 
 from ruamel.yaml import YAML
 
-from bakeoff.errors import BakeoffError
-from bakeoff.registry.git import ask, head, order
+from bakeoff.core.errors import BakeoffError
+from bakeoff.ops.registry.git import ask, head, order
 from child import ChildError, Log, run_child
 from deliver import REMOTE, RESULTS
 from dvc_stages import DVC

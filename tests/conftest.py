@@ -27,7 +27,7 @@ SLOWEST_FIRST = (
     "tests/flows/",
     "tests/services/test_local_stack.py",
     "tests/faults/test_stages_under_fault.py",
-    "tests/engines/",
+    "tests/data/engine/",
     "tests/report/test_browser.py",
     "tests/models/test_several_workers.py",
     "tests/stages/test_train.py",

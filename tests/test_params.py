@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.metrics import measures
-from bakeoff.params import Frozen, Params, load_params, parse_params
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.parameters import Frozen
+from bakeoff.evaluation.metrics import metric_sets as measures
+from bakeoff.params import Params, load_params, parse_params
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from peers.data import Data
 from ruamel.yaml import YAML
 
-from bakeoff.datasets.catalogue import BUILT_IN
-from bakeoff.datasets.tables import csv_blocks
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import replaced
+from bakeoff.core.histories import Histories
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.fetch import command as fetch
+from bakeoff.data.fetch.catalogue import BUILT_IN
+from bakeoff.data.fetch.tables import csv_blocks
+from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
+from bakeoff.experiments.fingerprint import code_of
 from bakeoff.params import Params, parse_params
-from bakeoff.preparation.histories import Histories
-from bakeoff.stages import fetch, split, validate
-from bakeoff.stages.files import replaced
-from bakeoff.stages.fingerprint import code_of
-from bakeoff.stages.prepared import Prepared, load_held_out, load_prepared
-from bakeoff.workspace import Workspace
+from bakeoff.stages import split, validate
 
 ROOT = Path(__file__).parents[2]
 

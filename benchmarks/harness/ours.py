@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from peers.data import Data
 from peers.lists import Scorer
 
-from bakeoff.models.encoder import EncoderRetriever
-from bakeoff.models.training import choose_epoch, refit, seed_everything, silent
+from bakeoff.core.histories import Histories
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import Prepared, load_prepared
+from bakeoff.experiments.selection import SELECTION_METRIC
+from bakeoff.experiments.training import validation_scores, warm_users
+from bakeoff.models.base.encoder import EncoderRetriever
+from bakeoff.models.base.epochs import choose_epoch, refit, seed_everything, silent
 from bakeoff.params import Params, parse_params
-from bakeoff.preparation.histories import Histories
-from bakeoff.stages.prepared import Prepared, load_prepared
-from bakeoff.stages.selection import SELECTION_METRIC
-from bakeoff.stages.training import validation_scores, warm_users
-from bakeoff.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bakeoff.processes import THREAD_VARIABLES
+from bakeoff.core.processes import THREAD_VARIABLES
 from harness.systems import System
 
 FOLDER = Path(__file__).parents[1]

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.bootstrap import Intervals, intervals
+from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics import accuracy
 from bakeoff.evaluation.metrics.arrays import divide
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.preparation.histories import PAD, Histories
+from bakeoff.evaluation.stats.bootstrap import Intervals, intervals
 
 FloatArray = NDArray[np.float64]
 

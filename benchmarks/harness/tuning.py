@@ -12,7 +12,7 @@ import numpy as np
 from peers.data import Data
 from ruamel.yaml import YAML
 
-from bakeoff.stages.files import write_text
+from bakeoff.core.files import write_text
 from harness.processes import FOLDER, LIST_LENGTH, Runner, SystemFailedError
 from harness.score import per_user, read_lists
 from harness.systems import System

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from bakeoff.stages.files import write_json, written
+from bakeoff.core.files import write_json, written
 
 EVENTS_PER_USER = 40
 """On average; at least a quarter of it and at most four times as many."""

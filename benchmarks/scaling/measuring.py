@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from bakeoff.processes import THREAD_VARIABLES
+from bakeoff.core.processes import THREAD_VARIABLES
 from scaling.pipeline import Stage
 
 POLL_SECONDS = 0.1

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bakeoff.evaluation.repeated import Repeated
-from bakeoff.growth.steps import Steps, StepTimes
+from bakeoff.evaluation.stats.timing_intervals import Repeated
+from bakeoff.experiments.growth.steps import Steps, StepTimes
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -5,7 +5,7 @@ import pytest
 from harness import datasets, ours
 from harness.datasets import BENCHMARKS, DEFAULT, make_split, present, settings_of, with_overrides
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
 from bakeoff.params import parse_params
 
 

@@ -10,11 +10,11 @@ import pytest
 from curve import CURVES, Curve, Judge, Point, points, read_curve, section
 from harness.datasets import BENCHMARKS, settings_of
 
+from bakeoff.core.histories import Histories
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.experiments.variants.variant import with_settings
 from bakeoff.params import Params, parse_params
-from bakeoff.preparation.features import FeatureEncoding
-from bakeoff.preparation.histories import Histories
-from bakeoff.stages.prepared import Prepared
-from bakeoff.variants.variant import with_settings
 
 FILES = sorted(CURVES.glob("*.yaml"))
 

@@ -7,7 +7,7 @@ import pytest
 import session_front
 from session_front import HOUR, Embedded, Judge, Scores, choices, ends, smoothings
 
-from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.core.histories import Histories, Queries
 
 SESSION = Scores(np.array([0.8, 0.6, 0.4, 0.2]), np.array([np.nan, np.nan, 0.1, 0.0]))
 ORDER_BLIND = Scores(np.array([0.2, 0.2, 0.2, 0.3]), np.array([np.nan, np.nan, 0.5, 0.3]))

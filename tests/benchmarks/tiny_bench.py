@@ -8,9 +8,9 @@ from harness.measuring import Measured
 from harness.systems import System
 from peers.data import Data
 
+from bakeoff.core.histories import Histories
+from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params
-from bakeoff.preparation.histories import Histories
-from bakeoff.workspace import Workspace
 
 BENCHMARK = Benchmark("tiny", "Tiny", "tiny", "by hand", {})
 FAKE = System("fake", "Fake", "fake_peer")

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics import accuracy
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.preparation.histories import PAD, Histories
 
 
 def relevant(*ranks, length=5):

@@ -3,9 +3,9 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from bakeoff.evaluation import bootstrap
-from bakeoff.evaluation.bootstrap import intervals, intervals_of_portions
-from bakeoff.evaluation.portions import means_of_portions
+from bakeoff.evaluation.stats import bootstrap
+from bakeoff.evaluation.stats.bootstrap import intervals, intervals_of_portions
+from bakeoff.evaluation.stats.streaming_bootstrap import means_of_portions
 
 
 def rng():

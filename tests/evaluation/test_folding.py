@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from bakeoff.core.histories import PAD
 from bakeoff.evaluation.folding import calibrate, folding, folding_per_user, off_group_at_k, spurious_at_k
-from bakeoff.preparation.histories import PAD
 
 
 def test_a_score_is_worth_the_chance_that_it_is_of_a_positive():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.jackknife import GROUPS, half_width
 from bakeoff.evaluation.metrics.popularity import coverage
+from bakeoff.evaluation.stats.jackknife import GROUPS, half_width
 
 LENGTH = 10
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import PAD
 from bakeoff.evaluation.neighbours import directions, nearest
-from bakeoff.preparation.histories import PAD
 
 
 def neighbours(embeddings, count=2, items_per_block=100):

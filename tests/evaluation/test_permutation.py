@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.permutation import holm, sign_flip_p, sign_flip_p_of_portions
+from bakeoff.evaluation.stats.permutation import holm, sign_flip_p, sign_flip_p_of_portions
 
 
 def rng():

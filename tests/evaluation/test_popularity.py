@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics import popularity
-from bakeoff.preparation.histories import PAD, Histories
 
 COUNTS = np.array([8, 4, 2, 1, 0])
 LISTS = np.array([[0, 1, 2], [3, 0, PAD], [PAD, PAD, PAD]], np.int32)

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.evaluation.ranking.selection import pack
-from bakeoff.preparation.histories import PAD, Histories, Queries
 
 
 @dataclass

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.ranking import TopLists, lists, rank, tiles
-from bakeoff.evaluation.ranking.tiles import ITEMS_PER_TILE, QUERIES_PER_TILE
-from bakeoff.preparation.histories import PAD, Histories, Queries
+from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.evaluation.ranking import TopLists, lists, rank
+from bakeoff.evaluation.ranking import blocked_topk as tiles
+from bakeoff.evaluation.ranking.blocked_topk import ITEMS_PER_TILE, QUERIES_PER_TILE
 
 
 class Table:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.repeated import Repeated, as_json, middle, percentile, ratio, total
+from bakeoff.evaluation.stats.timing_intervals import Repeated, as_json, middle, percentile, ratio, total
 
 NAN = float("nan")
 

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.reranking import rerank
-from bakeoff.preparation.histories import PAD, Histories, Queries
 
 
 @dataclass

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bakeoff.evaluation import resampling
-from bakeoff.evaluation.resampling import USERS_PER_BLOCK, blocks, in_chunks
+from bakeoff.evaluation.stats import resampling
+from bakeoff.evaluation.stats.resampling import USERS_PER_BLOCK, blocks, in_chunks
 
 
 def sizes(parts):

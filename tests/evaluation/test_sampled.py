@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.evaluation import sampled
 from bakeoff.evaluation.metrics import accuracy
 from bakeoff.evaluation.ranking import rank
 from bakeoff.evaluation.sampled import draw_candidates, full_metrics, sampled_metrics
-from bakeoff.preparation.histories import PAD, Histories, Queries
 
 
 @dataclass

@@ -2,9 +2,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bakeoff.core.histories import Histories, Queries
 from bakeoff.evaluation import scoring
 from bakeoff.evaluation.scoring import score_blocks
-from bakeoff.preparation.histories import Histories, Queries
 
 
 @dataclass

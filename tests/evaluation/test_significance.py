@@ -3,13 +3,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.significance import (
-    Verdict,
-    compare_paired,
-    effect_size,
-    smallest_detectable,
-    verdict,
-)
+from bakeoff.evaluation.stats.significance import Verdict, compare_paired, effect_size, smallest_detectable, verdict
 
 
 def rng():

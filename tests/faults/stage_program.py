@@ -10,8 +10,8 @@ def run(command: dict[str, Any]) -> None:
     """`bakeoff` with these arguments, perhaps sabotaged."""
     import saboteur
 
-    from bakeoff import cli
-    from bakeoff.stages import checkpoints
+    from bakeoff.cli.app import app as cli
+    from bakeoff.experiments import checkpoints
 
     sys.argv = ["bakeoff", *command["arguments"]]
     do_less()
@@ -24,7 +24,8 @@ def do_less() -> None:
     """Less of the same: the base of each group of variants alone, few measurements, and none in a new process."""
     import tensorflow
 
-    from bakeoff.stages import growth, growth_child, planted, serving, unbiasedness, variants
+    from bakeoff.experiments.growth import child as growth_child
+    from bakeoff.stages import growth, planted, serving, unbiasedness, variants
 
     variants.make_group = bases_of(variants.make_group)
     contenders = planted.planted_contenders

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from bakeoff.datasets.download import SourceError, Transfer, download
+from bakeoff.data.fetch.download import SourceError, Transfer, download
 
 CONTENT = bytes(range(256)) * 400
 PIECE = 30_000

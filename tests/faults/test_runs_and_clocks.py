@@ -11,9 +11,9 @@ from threading import Event, Thread
 import pytest
 from tiny_project import dvc, new_project, until
 
-from bakeoff.registry.events import read_events
-from bakeoff.registry.history import production
-from bakeoff.registry.transition import enter
+from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.registry.history import production
+from bakeoff.ops.registry.transition import enter
 from child import ChildError, run_child
 from dvc_stages import only_run, run_stage
 

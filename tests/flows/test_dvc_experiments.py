@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from flow_project import Project, call, dvc
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
 from child import ChildError
 from dvc_experiments import check_overrides, parse_differences, run_experiment
 

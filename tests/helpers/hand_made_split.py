@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bakeoff.preparation.features import FeatureEncoding
+from bakeoff.data.features.encoding import FeatureEncoding
 
 
 def complete(workspace):

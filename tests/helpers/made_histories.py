@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bakeoff.preparation.histories import Histories, offsets_of
+from bakeoff.core.histories import Histories, offsets_of
 
 
 def histories(lengths: Sequence[int], items: Sequence[int]) -> Histories:

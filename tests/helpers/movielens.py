@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from bakeoff.datasets.catalogue import ML_100K
-from bakeoff.datasets.download import Transfer
-from bakeoff.datasets.obtain import obtain
-from bakeoff.datasets.tables import Tables
+from bakeoff.data.fetch.catalogue import ML_100K
+from bakeoff.data.fetch.download import Transfer
+from bakeoff.data.fetch.obtain import obtain
+from bakeoff.data.fetch.tables import Tables
 
 AT_ONCE = Transfer(connect_seconds=1, read_seconds=1, attempts=1, first_wait_seconds=0.01)
 

@@ -14,9 +14,9 @@ sys.path.append(str(Path(__file__).parents[1] / "report"))  # the invented works
 from hostile_texts import FEATURE, MARKUP
 from synthetic import NOISE, write_workspace
 
+from bakeoff.core.workspace import Workspace
 from bakeoff.params import parse_params
 from bakeoff.stages import compare
-from bakeoff.workspace import Workspace
 
 TEXTS = {
     "title", "terms", "citation", "name", "messages", "expectation", "promise", "weakness", "fallback", "sentence",

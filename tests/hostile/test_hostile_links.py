@@ -11,14 +11,16 @@ from hostile_texts import FEATURE, MARKUP, SHELL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.datasets.own import read_directory
-from bakeoff.datasets.tables import csv_blocks
-from bakeoff.errors import BakeoffError
-from bakeoff.params import ColumnParams, DataParams, parse_params
-from bakeoff.stages import fetch, validate
-from bakeoff.stages.files import replaced, write_text
-from bakeoff.validation.reader import read_csv
-from bakeoff.workspace import Workspace
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import replaced, write_text
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.fetch import command as fetch
+from bakeoff.data.fetch.own import read_directory
+from bakeoff.data.fetch.tables import csv_blocks
+from bakeoff.data.params import ColumnParams, DataParams
+from bakeoff.data.validate.reader import read_csv
+from bakeoff.params import parse_params
+from bakeoff.stages import validate
 
 PAIRS = "user_id,item_id\nu,i\n"
 PLAIN = parse_params({"data": {"user_features": {}, "item_features": {}, "columns": {"rating": None, "title": None}}})

@@ -16,16 +16,18 @@ from playwright.sync_api import Browser, Page, Route
 from study_files import cost, sampling, unbiasedness
 from versions import compared, version
 
-from bakeoff.drift.distributions import Feature
-from bakeoff.drift.findings import Drift, Finding
-from bakeoff.errors import BakeoffError
-from bakeoff.promotion import sheet
-from bakeoff.promotion.decision import Decision, Outcome, Side
-from bakeoff.promotion.gate import Guardrail, Primary
-from bakeoff.report import drift_sheet, revision_sheet, study_sheet
+from bakeoff.core.errors import BakeoffError
+from bakeoff.ops.drift import drift_page as drift_sheet
+from bakeoff.ops.drift.distributions import Feature
+from bakeoff.ops.drift.findings import Drift, Finding
+from bakeoff.ops.promotion import decision_page as sheet
+from bakeoff.ops.promotion.decision import Decision, Outcome, Side
+from bakeoff.ops.promotion.guardrails import Guardrail, Primary
+from bakeoff.ops.revisions import revision_page as revision_sheet
+from bakeoff.ops.revisions.revisions import Revisions
+from bakeoff.report import study_page as study_sheet
 from bakeoff.report.markdown_tables import code
 from bakeoff.report.provenance import read_data_hash
-from bakeoff.report.revisions import Revisions
 from bakeoff.report.sections.explore import map_spec
 from bakeoff.report.study import study
 

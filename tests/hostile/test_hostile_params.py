@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.errors import BakeoffError
-from bakeoff.params import Frozen, Params, load_params, parse_params
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.parameters import Frozen
+from bakeoff.params import Params, load_params, parse_params
 
 SHIPPED = (Path(__file__).parents[2] / "params.yaml").read_bytes()
 

@@ -15,18 +15,19 @@ from hostile_texts import FEATURE, IDS, MARKUP, NAMES, SHELL
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bakeoff.errors import BakeoffError
-from bakeoff.params import EngineParams, parse_params
-from bakeoff.stages import engine as engines
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.sanitize import visible
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.engine import engine as engines
+from bakeoff.data.engine.params import EngineParams
+from bakeoff.data.validate import checks
+from bakeoff.data.validate.gx_runner import Inspector
+from bakeoff.data.validate.quarantine import judge
+from bakeoff.data.validate.raw_tables import stored
+from bakeoff.data.validate.reader import read_csv
+from bakeoff.data.validate.tables import entities
+from bakeoff.params import parse_params
 from bakeoff.stages import validate
-from bakeoff.stages.raw_tables import stored
-from bakeoff.validation import checks
-from bakeoff.validation.inspector import Inspector
-from bakeoff.validation.quarantine import judge
-from bakeoff.validation.reader import read_csv
-from bakeoff.validation.tables import entities
-from bakeoff.validation.visible import visible
-from bakeoff.workspace import Workspace
 
 ODD = [
     *("", " ", "a", "1", '"', 'a"b', "a,b", "a\nb", "\r", "a\r\nb", "\t=1", "=1+1", "\u2028", "\x85", "\x0b", "\x1f"),

@@ -6,14 +6,17 @@ from importlib import import_module
 import numpy as np
 from small import FAST, FAST_TWO_TOWER, histories, no_features, queries
 
-from bakeoff.models import ease
-from bakeoff.models.popularity import PopularityEncoder, recent_frequencies
-from bakeoff.models.serving import Catalogue
-from bakeoff.models.training import seed_everything
-from bakeoff.params import EASEParams, MFParams, Params, RecentPopularityParams
-from bakeoff.preparation.features import EncodedFeatures, FeatureEncoding
-from bakeoff.preparation.histories import Queries
-from bakeoff.workspace import MODELS
+from bakeoff.core.histories import Queries
+from bakeoff.core.workspace import MODELS
+from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding
+from bakeoff.models.base.epochs import seed_everything
+from bakeoff.models.base.export import Catalogue
+from bakeoff.models.ease import ease
+from bakeoff.models.ease.params import EASEParams
+from bakeoff.models.mf.params import MFParams
+from bakeoff.models.popularity.params import RecentPopularityParams
+from bakeoff.models.popularity.popularity import PopularityEncoder, recent_frequencies
+from bakeoff.params import Params
 
 NAMES = list(MODELS)
 """Whatever the pipeline trains has to pass the suite."""

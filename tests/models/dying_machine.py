@@ -2,8 +2,8 @@
 
 import dying_worker
 
-from bakeoff.cli import main
-from bakeoff.stages import workers
+from bakeoff.cli.app import main
+from bakeoff.experiments import workers
 
 if __name__ == "__main__":
     workers.serve = dying_worker.serve_and_die

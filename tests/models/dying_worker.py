@@ -5,8 +5,8 @@ import signal
 import time
 from importlib import import_module
 
-from bakeoff.errors import BakeoffError
-from bakeoff.stages import workers
+from bakeoff.core.errors import BakeoffError
+from bakeoff.experiments import workers
 
 DIES_IN_EPOCH = 3
 
@@ -16,7 +16,7 @@ def serve_and_die(connection, task):
 
     def load(name):
         stage = import_module(name)
-        import_module("bakeoff.stages.checkpoints").SECONDS_BETWEEN = 0
+        import_module("bakeoff.experiments.checkpoints").SECONDS_BETWEEN = 0
         if task.index == 1:
             _make_mortal(stage.SoftmaxTrainer, divided=task.params.workers.divide_items_from == 1)
         return stage

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from bakeoff.params import SoftmaxParams, TwoTowerParams
-from bakeoff.preparation.features import EncodedFeatures
-from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.data.features.encoding import EncodedFeatures
+from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.two_tower_params import TwoTowerParams
 
 FAST = SoftmaxParams(
     dim=8,

@@ -13,11 +13,11 @@ import pytest
 import town
 from small import histories, no_features, queries
 
+from bakeoff.core.histories import PAD
 from bakeoff.evaluation.ranking import rank
-from bakeoff.models.encoder import EncoderRetriever
-from bakeoff.models.exported import load_retriever, load_serving
-from bakeoff.models.serving import NO_ITEM, ServingModule, export
-from bakeoff.preparation.histories import PAD
+from bakeoff.models.base.encoder import EncoderRetriever
+from bakeoff.models.base.export import NO_ITEM, ServingModule, export
+from bakeoff.models.base.loading import load_retriever, load_serving
 
 IMPERSONAL = ("popularity", "recent_popularity")
 """Models that give everyone the same order."""

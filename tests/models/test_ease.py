@@ -7,10 +7,10 @@ import pytest
 import town
 from small import histories, queries, random_rows
 
-from bakeoff.errors import BakeoffError
-from bakeoff.models import ease
-from bakeoff.models.encoder import EncoderRetriever
-from bakeoff.params import EASEParams
+from bakeoff.core.errors import BakeoffError
+from bakeoff.models.base.encoder import EncoderRetriever
+from bakeoff.models.ease import ease
+from bakeoff.models.ease.params import EASEParams
 
 NUM_ITEMS = 15
 PLAIN = EASEParams(regularization=3, recency_scale=None)

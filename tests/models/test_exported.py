@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from contenders import kiosk
 
-from bakeoff.errors import BakeoffError
-from bakeoff.models.exported import load_retriever, load_serving
-from bakeoff.models.popularity import PopularityEncoder
-from bakeoff.models.serving import ServingModule, export
+from bakeoff.core.errors import BakeoffError
+from bakeoff.models.base.export import ServingModule, export
+from bakeoff.models.base.loading import load_retriever, load_serving
+from bakeoff.models.popularity.popularity import PopularityEncoder
 
 
 @pytest.fixture

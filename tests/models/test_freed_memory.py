@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from bakeoff.models.tensorflow import tf
+from bakeoff.models.base.tensorflow import tf
 
 VALUES = 16 * 2**20
 PAGES = VALUES * 4 // resource.getpagesize()

@@ -6,9 +6,9 @@ import pytest
 import tensorflow_recommenders as tfrs
 from small import no_features, queries
 
-from bakeoff.models.popularity import PopularityEncoder
-from bakeoff.models.serving import NO_ITEM, ServingModule
-from bakeoff.models.tensorflow import tf
+from bakeoff.models.base.export import NO_ITEM, ServingModule
+from bakeoff.models.base.tensorflow import tf
+from bakeoff.models.popularity.popularity import PopularityEncoder
 
 WORLD = contenders.World(queries([[0, 3], [4]]), 5, no_features(5))
 ITEM_IDS = WORLD.item_ids

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from small import queries
 
-from bakeoff.models.encoder import EncoderRetriever
-from bakeoff.models.popularity import PopularityEncoder, in_window, recent_frequencies
-from bakeoff.preparation.histories import Histories
+from bakeoff.core.histories import Histories
+from bakeoff.models.base.encoder import EncoderRetriever
+from bakeoff.models.popularity.popularity import PopularityEncoder, in_window, recent_frequencies
 
 DAY = 86_400
 NOW = 1_600_000_000
@@ -67,6 +67,6 @@ def test_a_window_that_holds_everything_orders_as_all_time_does():
 def test_events_are_counted_block_by_block_as_at_once_whichever_block_has_the_newest(monkeypatch):
     many = events([0, 1, 2, 0, 1, 1], [9, 8, 7, 0, 3, 400])
     whole = recent_frequencies(many, 3, 7)
-    monkeypatch.setattr("bakeoff.preparation.histories.EVENTS_PER_BLOCK", 2)
+    monkeypatch.setattr("bakeoff.core.histories.EVENTS_PER_BLOCK", 2)
     assert recent_frequencies(many, 3, 7).tolist() == whole.tolist()
     assert np.floor(whole).tolist() == [1, 1, 0]

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import town_split
 
-from bakeoff.errors import BakeoffError
-from bakeoff.models.tensorflow import tf
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.experiments import workers
+from bakeoff.models.base.tensorflow import tf
 from bakeoff.params import Params
-from bakeoff.stages import workers
-from bakeoff.workspace import Workspace
 
 
 def settings(**values):

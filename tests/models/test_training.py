@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bakeoff.models.tensorflow import tf
-from bakeoff.models.training import Selection, choose_epoch, count_weights, refit, seed_everything, silent
+from bakeoff.models.base.epochs import Selection, choose_epoch, count_weights, refit, seed_everything, silent
+from bakeoff.models.base.tensorflow import tf
 
 
 class Scripted:

@@ -8,11 +8,14 @@ import numpy as np
 from contenders import World
 from small import FAST, FAST_TWO_TOWER, no_features
 
-from bakeoff.evaluation.metrics.measures import accuracy_per_user, means
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
-from bakeoff.models.encoder import EncoderRetriever
-from bakeoff.params import EASEParams, MFParams, Params, RecentPopularityParams
-from bakeoff.preparation.histories import Histories, Queries
+from bakeoff.models.base.encoder import EncoderRetriever
+from bakeoff.models.ease.params import EASEParams
+from bakeoff.models.mf.params import MFParams
+from bakeoff.models.popularity.params import RecentPopularityParams
+from bakeoff.params import Params
 
 NUM_USERS, NUM_ITEMS, NUM_GROUPS, THEMES, ITEMS_PER_THEME = 300, 200, 10, 5, 4
 VISITS, EVENTS_PER_VISIT = 6, 5

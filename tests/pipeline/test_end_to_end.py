@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 from small_project import call, new_workspace
 
-from bakeoff.workspace import MODELS
+from bakeoff.core.workspace import MODELS
 
 PERSONAL = [name for name in MODELS if "popularity" not in name]
 """Models that give different people different lists."""

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 from synthetic import NOISE, write_workspace
 
+from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params, parse_params
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.summary import Summary, summarize
 from bakeoff.stages import compare
-from bakeoff.workspace import Workspace
 
 
 @pytest.fixture(scope="session")

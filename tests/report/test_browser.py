@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from study_files import DATASET, cost, sampling, unbiasedness
 from versions import compared, version
 
-from bakeoff.report import revision_sheet, study_sheet
+from bakeoff.ops.revisions import revision_page as revision_sheet
+from bakeoff.report import study_page as study_sheet
 from bakeoff.report.page import SECTIONS
 from bakeoff.report.study import study
 

@@ -5,7 +5,7 @@ import pytest
 from synthetic import NOISE
 
 from bakeoff.report import formats
-from bakeoff.report.card_sheet import render_cards
+from bakeoff.report.card_page import render_cards
 from bakeoff.report.cards import Card, cards
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.summary import Summary

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bakeoff.core.workspace import MODELS
 from bakeoff.report.models import CONTENDERS, LOOKS, is_order_blind, look, stylesheet
-from bakeoff.workspace import MODELS
 
 PAGES = {"light": ("#faf9f6", "#ffffff"), "dark": ("#161513", "#1f1e1b")}
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.

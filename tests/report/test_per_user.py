@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
 from bakeoff.report import per_user
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.per_user import InMemory, OnDisk

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 from versions import compared, version
 
-from bakeoff.report import revision_sheet, revision_tables
-from bakeoff.report.revisions import Revisions, Setting, differing_settings
+from bakeoff.ops.revisions import revision_page as revision_sheet
+from bakeoff.ops.revisions import revision_tables
+from bakeoff.ops.revisions.revisions import Revisions, Setting, differing_settings
 
 FLAT = {"mf": [0.1] * 40, "softmax": [0.2] * 40}
 RAISED = FLAT | {"mf": [0.3] * 40}

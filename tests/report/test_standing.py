@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bakeoff.evaluation.significance import Verdict
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.per_user import InMemory
-from bakeoff.report.standing import lead_of_contenders, standings
+from bakeoff.report.vs_baseline import lead_of_contenders, standings
 
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=1)
 NOISE = np.random.default_rng(3).normal(0, 0.01, 200)

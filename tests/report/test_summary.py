@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 from synthetic import NOISE
 
-from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.significance import Verdict
+from bakeoff.core.errors import BakeoffError
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.params import Params
 from bakeoff.report import charts
 from bakeoff.report.evidence import Evidence

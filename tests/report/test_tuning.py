@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from synthetic_reports import search_record
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.tuning import progress, searches, warnings
 

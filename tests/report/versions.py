@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from bakeoff.ops.revisions.revisions import Revisions, Version, compare
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.revisions import Revisions, Version, compare
 
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=1)
 METRICS = ("ndcg@10", "recall@10", "mrr@10", "hit_rate@10")

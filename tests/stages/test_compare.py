@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import MODELS, Workspace
 from bakeoff.params import Params, parse_params
 from bakeoff.stages import compare
-from bakeoff.workspace import MODELS, Workspace
 
 OUTPUTS = ("index.html", "comparison.md", "comparison.svg", "metrics.json")
 

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from test_compare import load_writer, read_page
 
+from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params, parse_params
 from bakeoff.stages import compare
-from bakeoff.workspace import Workspace
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,13 @@ import pandas as pd
 import pytest
 from contrarian import NEW, PARAMS, Contrarian, asked_in_blocks_of, contents, events, metrics, run, table, write_split
 
-from bakeoff.errors import BakeoffError
-from bakeoff.params import EvaluateParams, Params
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.evaluation.parallel import eval_queries as questions
+from bakeoff.evaluation.params import EvaluateParams
+from bakeoff.experiments.model_loading import refuse_other_catalogue
+from bakeoff.params import Params
 from bakeoff.stages import evaluate
-from bakeoff.stages.answers import questions
-from bakeoff.stages.retrievers import refuse_other_catalogue
-from bakeoff.workspace import Workspace
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ import time
 import pytest
 import small_split
 
-from bakeoff.errors import BakeoffError
-from bakeoff.stages import growth, growth_child
-from bakeoff.stages.growth_child import measure_fit, shortest_fit, users_of_share
-from bakeoff.stages.prepared import load_prepared
-from bakeoff.workspace import Workspace
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.experiments.growth import child as growth_child
+from bakeoff.experiments.growth.child import measure_fit, shortest_fit, users_of_share
+from bakeoff.stages import growth
 
 PARAMS = small_split.PARAMS.model_copy(
     update={

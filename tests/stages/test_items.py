@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import small_split
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.evaluation.evaluated import EMBEDDINGS
 from bakeoff.stages import items
-from bakeoff.stages.evaluated import EMBEDDINGS
-from bakeoff.workspace import Workspace
 
 NUM_ITEMS = len(small_split.ITEMS)
 CIRCLE = np.linspace(0, 3, NUM_ITEMS)

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bakeoff.params import EvidenceParams, Params, PlantedParams
-from bakeoff.planted.contenders import LEARNING_RATE, SOFTMAX_EPOCHS, planted_contenders
+from bakeoff.core.workspace import Workspace
+from bakeoff.experiments.params import EvidenceParams, PlantedParams
+from bakeoff.experiments.planted.contenders import LEARNING_RATE, SOFTMAX_EPOCHS, planted_contenders
+from bakeoff.params import Params
 from bakeoff.stages import planted
-from bakeoff.workspace import Workspace
 
 SHOWN = ("mf-0", "mf-1", "softmax-own-group", "softmax-in-batch")
 REFERENCES = ("popularity", "ease")

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import small_split
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
 from bakeoff.stages import rerank
-from bakeoff.workspace import Workspace
 
 NUM_ITEMS = len(small_split.ITEMS)
 UP = np.arange(NUM_ITEMS, dtype=np.float32)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import small_split
 
-from bakeoff.models.popularity import PopularityEncoder
+from bakeoff.core.workspace import Workspace
+from bakeoff.experiments import checkpoints, training
+from bakeoff.experiments.checkpoints import Checkpoints, Standing
+from bakeoff.models.popularity.popularity import PopularityEncoder
 from bakeoff.params import Params
-from bakeoff.stages import checkpoints, training
-from bakeoff.stages.checkpoints import Checkpoints, Standing
-from bakeoff.workspace import Workspace
 
 PARAMS = Params.model_validate(
     {
@@ -29,7 +29,7 @@ from importlib import import_module
 from pathlib import Path
 from bakeoff.params import Params
 from bakeoff.stages import checkpoints
-from bakeoff.workspace import Workspace
+from bakeoff.core.workspace import Workspace
 
 name, phase, epochs = sys.argv[3], sys.argv[4], int(sys.argv[5])
 save = checkpoints.Checkpoints.save

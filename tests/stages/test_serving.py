@@ -8,10 +8,10 @@ import pytest
 import small_split
 from hand_made_split import complete
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import MODELS, Workspace
+from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.stages import serving
-from bakeoff.stages.prepared import load_prepared
-from bakeoff.workspace import MODELS, Workspace
 
 TRAINED = ("popularity", "mf", "softmax")
 

@@ -6,12 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.engine import engine
+from bakeoff.data.prepared.tables import load_held_out, load_prepared
+from bakeoff.data.split.split_invariants import Promise
 from bakeoff.params import Params
-from bakeoff.stages import engine, split
-from bakeoff.stages.prepared import load_held_out, load_prepared
-from bakeoff.validation.promises import Promise
-from bakeoff.workspace import Workspace
+from bakeoff.stages import split
 
 METHODS = ["user-temporal", "global-temporal", "leave-last-out", "random", "predefined"]
 FILES = {

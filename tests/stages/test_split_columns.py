@@ -4,10 +4,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params
 from bakeoff.stages import split
-from bakeoff.workspace import Workspace
 
 SPLIT = {"method": "random", "new_user_share": 0, "test_share": 0.5}
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
 from bakeoff.stages import study
-from bakeoff.workspace import Workspace
 
 FIGURES = {"mean": 0.2, "low": 0.1, "high": 0.3}
 VARIANT = {

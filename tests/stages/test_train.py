@@ -10,19 +10,19 @@ import pandas as pd
 import pytest
 import small_split
 
-from bakeoff.errors import BakeoffError
-from bakeoff.models.exported import load_retriever
-from bakeoff.preparation.features import FeatureEncoding
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import MODELS, Workspace
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.models.base.loading import load_retriever
 from bakeoff.stages import evaluate, train_mf, train_popularity
-from bakeoff.stages.prepared import load_prepared
-from bakeoff.workspace import MODELS, Workspace
 
 TRAIN_ALL = """
 import sys
 from importlib import import_module
 from pathlib import Path
 from bakeoff.params import Params
-from bakeoff.workspace import MODELS, Workspace
+from bakeoff.core.workspace import MODELS, Workspace
 params = Params.model_validate_json(sys.argv[1])
 for name in MODELS:
     import_module(f"bakeoff.stages.train_{name}").run(params, Workspace(Path(sys.argv[2])))
@@ -169,7 +169,7 @@ def test_recent_popularity_counts_the_window_and_then_all_time(trained):
 
 
 def test_ease_was_fitted_on_validation_as_well(trained):
-    from bakeoff.models import ease
+    from bakeoff.models.ease import ease
 
     known = load_prepared(trained).known().take(np.arange(len(small_split.WARM)))
     expected = ease.fit(known, len(small_split.ITEMS), small_split.PARAMS.ease)
@@ -282,7 +282,7 @@ def test_a_training_that_fails_leaves_the_former_model_as_it_was(workspace, monk
     def fail(module, path):
         raise OSError("disk full")
 
-    monkeypatch.setattr("bakeoff.stages.training.export", fail)
+    monkeypatch.setattr("bakeoff.experiments.training.export", fail)
     with pytest.raises(OSError, match="disk full"):
         train_popularity.run(small_split.PARAMS, workspace)
     assert digests(workspace.model("popularity")) == before

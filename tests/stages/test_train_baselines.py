@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import small_split
 
+from bakeoff.core.workspace import Workspace
 from bakeoff.stages import evaluate, train_ease, train_recent_popularity
-from bakeoff.workspace import Workspace
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import pytest
 import small_split
 from hand_made_split import complete
 
-from bakeoff.models.exported import load_retriever
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.models.base.loading import load_retriever
 from bakeoff.params import Params
 from bakeoff.stages import train_two_tower
-from bakeoff.stages.prepared import load_prepared
-from bakeoff.workspace import Workspace
 
 SETTINGS = small_split.PARAMS.softmax.model_dump(mode="json", exclude={"negatives"}) | {
     "item_hidden": [4],

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
+from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params
 from bakeoff.stages import unbiasedness
-from bakeoff.workspace import Workspace
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from dirty_rows import BAD_EVENTS, BAD_ITEMS, BAD_USERS, EVENTS, FEATURES, ITEMS
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet as pq
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
 from bakeoff.params import parse_params
 from bakeoff.stages import validate
-from bakeoff.workspace import Workspace
 
 
 @pytest.fixture
@@ -313,7 +313,7 @@ def test_the_data_docs_name_the_suites(workspace, docs):
 
 
 def test_docs_that_cannot_be_built_do_not_fail_the_stage(workspace, monkeypatch, caplog, docs):
-    from bakeoff.validation.inspector import Inspector
+    from bakeoff.data.validate.gx_runner import Inspector
 
     def fail(self, directory):
         raise OSError("disk full")

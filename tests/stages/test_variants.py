@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 import small_split
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.experiments.variants import training
+from bakeoff.experiments.variants.new_items import draw_new_items
+from bakeoff.experiments.variants.training import Trained
 from bakeoff.params import Params
 from bakeoff.stages import variants
-from bakeoff.stages.prepared import load_prepared
-from bakeoff.variants import training
-from bakeoff.variants.new_items import draw_new_items
-from bakeoff.variants.training import Trained
-from bakeoff.workspace import Workspace
 
 NUM_WARM, NUM_NEW, NUM_ITEMS = len(small_split.WARM), len(small_split.NEW), len(small_split.ITEMS)
 

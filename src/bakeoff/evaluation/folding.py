@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+from bakeoff.core.histories import PAD
 from bakeoff.evaluation.metrics.arrays import divide
-from bakeoff.preparation.histories import PAD
 
 FloatArray = NDArray[np.float64]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.evaluation.ranking import TopLists, rank
-from bakeoff.preparation.histories import PAD, Histories, Queries
 
 SIMILARITY_DECIMALS = 6
 """What float32 can tell of a cosine."""

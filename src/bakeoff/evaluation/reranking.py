@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.scoring import score_blocks
-from bakeoff.models.retriever import Retriever
-from bakeoff.preparation.histories import PAD, Histories, Queries
+from bakeoff.models.base.retriever import Retriever
 
 
 def rerank(

@@ -11,12 +11,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.evaluation.metrics.accuracy import num_relevant, relevance
 from bakeoff.evaluation.metrics.arrays import distinct, divide
-from bakeoff.evaluation.ranking import TopLists, exact
+from bakeoff.evaluation.ranking import TopLists
+from bakeoff.evaluation.ranking import reproducible_scores as exact
 from bakeoff.evaluation.scoring import score_blocks
-from bakeoff.models.retriever import Retriever
-from bakeoff.preparation.histories import PAD, Histories, Queries
+from bakeoff.models.base.retriever import Retriever
 
 CUTOFF = 10
 """k of the metrics."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.ranking import exact
-from bakeoff.models.retriever import Retriever
-from bakeoff.preparation.histories import Queries
+from bakeoff.core.histories import Queries
+from bakeoff.evaluation.ranking import reproducible_scores as exact
+from bakeoff.models.base.retriever import Retriever
 
 SCORES_PER_BLOCK = 1 << 24
 """64 MiB of float32: with 10⁶ items a block of 1,024 queries would take 4 GB."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bakeoff.preparation.histories import Histories
+from bakeoff.core.histories import Histories
 
 
 def shuffled(histories: Histories, rng: np.random.Generator) -> Histories:

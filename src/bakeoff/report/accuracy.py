@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.bootstrap import Intervals, intervals, intervals_of_portions
-from bakeoff.evaluation.permutation import holm
-from bakeoff.evaluation.portions import Portions
-from bakeoff.evaluation.significance import Differences, Verdict, compare_paired, compare_portions, verdict
+from bakeoff.evaluation.stats.bootstrap import Intervals, intervals, intervals_of_portions
+from bakeoff.evaluation.stats.permutation import holm
+from bakeoff.evaluation.stats.significance import Differences, Verdict, compare_paired, compare_portions, verdict
+from bakeoff.evaluation.stats.streaming_bootstrap import Portions
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bakeoff.ops.revisions.revisions import flat
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Estimate
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import CONTENDERS, SOFTMAX, baselines, look, model_label
 from bakeoff.report.new_users import step_label
-from bakeoff.report.revisions import flat
 from bakeoff.report.summary import Summary
 from bakeoff.report.tables import Cell, Column, Table
 from bakeoff.report.training import TrainingFigure

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
 from bakeoff.report.measured import Measured
 from bakeoff.report.per_user import InMemory, OnDisk, PerUser
 

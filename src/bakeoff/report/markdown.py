@@ -1,7 +1,8 @@
 """The same verdict for a pull request: short, and without measured seconds, which differ from run to run."""
 
-from bakeoff.report import formats, gallery, sheets, tables, training_tables, verdict
-from bakeoff.report.claims import words
+from bakeoff.report import formats, gallery, tables, training_tables, verdict
+from bakeoff.report import pages as sheets
+from bakeoff.report.claims import formatting as words
 from bakeoff.report.claims.claim import Outcome
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.markdown_tables import code, escape

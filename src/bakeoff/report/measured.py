@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.repeated import Repeated
+from bakeoff.evaluation.stats.timing_intervals import Repeated
 
 GROUPS = ("features", "new-items", "folding", "depth")
 """Groups of variants that the report reads."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from jinja2 import Environment
 
-from bakeoff.evaluation.significance import Verdict
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import cards, data_tables, formats, gallery, sentences, tables, training_tables, verdict
-from bakeoff.report.claims import words
+from bakeoff.report.claims import formatting as words
 from bakeoff.report.environment import environment
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.figure import specs_of

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.portions import in_blocks
+from bakeoff.core.errors import BakeoffError
+from bakeoff.evaluation.stats.streaming_bootstrap import in_blocks
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 
 FloatArray = NDArray[np.float64]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.params import Params
-from bakeoff.params.text import read_yaml
 
 PACKAGES = (
     "bakeoff",

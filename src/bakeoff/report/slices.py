@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.metrics.measures import accuracy_per_user
+from bakeoff.core.histories import PAD, Histories
+from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.preparation.histories import PAD, Histories
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX
-from bakeoff.report.standing import lead_of_contenders
 from bakeoff.report.verdict import Span, Standing
+from bakeoff.report.vs_baseline import lead_of_contenders
 
 GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
 """Name of a slice → seconds that end it (included); None has no end."""

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.significance import Verdict
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
-from bakeoff.report.claims.asked import judge_claims
 from bakeoff.report.claims.claim import Claim
+from bakeoff.report.claims.registry import judge_claims
 from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import Exposure, exposures, popularity_profile
@@ -22,7 +22,6 @@ from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_us
 from bakeoff.report.provenance import Provenance, provenance
 from bakeoff.report.recommendation import recommendation
 from bakeoff.report.slices import Slice, slices_by_gap, spans
-from bakeoff.report.standing import standings
 from bakeoff.report.training import (
     TrainingFigure,
     learning_curves,
@@ -33,6 +32,7 @@ from bakeoff.report.training import (
 )
 from bakeoff.report.tuning import Search, searches, warnings
 from bakeoff.report.verdict import Result, Standing, caveats, contradictions, humbled
+from bakeoff.report.vs_baseline import standings
 
 
 @dataclass(frozen=True)

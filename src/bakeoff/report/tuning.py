@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
 from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import CONTENDERS, look, model_noun

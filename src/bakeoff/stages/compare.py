@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from shutil import copyfile
 
+from bakeoff.core.files import replaced, write_json, write_text, written
+from bakeoff.core.workspace import MODELS, Workspace
 from bakeoff.params import Params
 from bakeoff.report import markdown, page
-from bakeoff.report.card_sheet import render_cards
+from bakeoff.report.card_page import render_cards
 from bakeoff.report.metrics import metrics
+from bakeoff.report.report_inputs import read_evidence
 from bakeoff.report.summary import summarize
-from bakeoff.stages.evidence import read_evidence
-from bakeoff.stages.files import replaced, write_json, write_text, written
-from bakeoff.workspace import MODELS, Workspace
 
 
 def run(params: Params, workspace: Workspace, models: Sequence[str] = MODELS) -> None:

@@ -7,15 +7,15 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.cost import measure
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_held_out, load_prepared
+from bakeoff.evaluation.files import write_evaluation
+from bakeoff.evaluation.parallel import ALL, Answering, Portion, Questions, answering
+from bakeoff.experiments.model_loading import Load
+from bakeoff.experiments.skipped import skip_evaluation, why_skipped
 from bakeoff.params import Params
-from bakeoff.stages.answers import ALL, Answering, Portion, Questions, answering
-from bakeoff.stages.cost import measure
-from bakeoff.stages.evaluation_files import write_evaluation
-from bakeoff.stages.prepared import load_held_out, load_prepared
-from bakeoff.stages.retrievers import Load
-from bakeoff.stages.skipped import skip_evaluation, why_skipped
-from bakeoff.workspace import Workspace
 
 
 def run(params: Params, workspace: Workspace, model: str, load: Load | None = None) -> None:

@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bakeoff.errors import BakeoffError
-from bakeoff.growth.exponents import fit_exponent
+from bakeoff.core.cost import measure
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.processes import run_alone
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.experiments.growth.child import CatalogueTask, ShareTask
+from bakeoff.experiments.growth.exponents import fit_exponent
+from bakeoff.experiments.skipped import why_skipped
 from bakeoff.params import Params
-from bakeoff.processes import run_alone
-from bakeoff.stages.cost import measure
-from bakeoff.stages.growth_child import CatalogueTask, ShareTask
-from bakeoff.stages.prepared import load_prepared
-from bakeoff.stages.skipped import why_skipped
-from bakeoff.workspace import Workspace
 
 CONTENDERS = ("mf", "softmax")
 BASELINES = ("popularity", "ease")

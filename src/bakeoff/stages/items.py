@@ -10,16 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.cost import measure
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import replaced
+from bakeoff.core.histories import PAD
+from bakeoff.core.workspace import Workspace
+from bakeoff.evaluation.evaluated import EMBEDDINGS
 from bakeoff.evaluation.neighbours import directions, nearest
 from bakeoff.evaluation.projection import project
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.params import Params
-from bakeoff.preparation.histories import PAD
-from bakeoff.stages.cost import measure
-from bakeoff.stages.evaluated import EMBEDDINGS
-from bakeoff.stages.files import replaced
-from bakeoff.workspace import Workspace
 
 NUM_NEIGHBOURS = 10
 

@@ -8,16 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from bakeoff.core.cost import measure
+from bakeoff.core.files import replaced, write_json
+from bakeoff.core.workspace import Workspace
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.models.encoder import Encoder
+from bakeoff.experiments.planted.contenders import Planted, planted_contenders
+from bakeoff.experiments.planted.generator import Town, build_town
+from bakeoff.experiments.planted.measure import CUTOFF, Seen, look, retrieve, train
+from bakeoff.experiments.planted.references import Reference, references
+from bakeoff.models.base.encoder import Encoder
 from bakeoff.params import Params
-from bakeoff.planted.contenders import Planted, planted_contenders
-from bakeoff.planted.generator import Town, build_town
-from bakeoff.planted.measure import CUTOFF, Seen, look, retrieve, train
-from bakeoff.planted.references import Reference, references
-from bakeoff.stages.cost import measure
-from bakeoff.stages.files import replaced, write_json
-from bakeoff.workspace import Workspace
 
 CALIBRATION = (
     "A score counts as the chance that a pair is one of the user's known items and not a random one, were both as "

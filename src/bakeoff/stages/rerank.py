@@ -9,24 +9,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.cost import measure
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import replaced, write_json
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.sampling import draw_users
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
 from bakeoff.evaluation.folding import spurious_at_k
-from bakeoff.evaluation.metrics import accuracy, measures
+from bakeoff.evaluation.metrics import accuracy
+from bakeoff.evaluation.metrics import metric_sets as measures
+from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.evaluation.reranking import rerank
 from bakeoff.evaluation.scoring import users_at_once
-from bakeoff.models.retriever import Retriever
-from bakeoff.params import EvaluateParams, Params
-from bakeoff.preparation.histories import Histories, Queries
-from bakeoff.preparation.sampling import draw_users
-from bakeoff.stages.cost import measure
-from bakeoff.stages.files import replaced, write_json
-from bakeoff.stages.prepared import Prepared, load_held_out, load_prepared
-from bakeoff.stages.retrievers import Load, load_fitting
-from bakeoff.stages.skipped import why_skipped
-from bakeoff.variants.relatedness import Relatedness, fit_relatedness
-from bakeoff.variants.sample import of_how_many
-from bakeoff.workspace import Workspace
+from bakeoff.experiments.model_loading import Load, load_fitting
+from bakeoff.experiments.skipped import why_skipped
+from bakeoff.experiments.variants.relatedness import Relatedness, fit_relatedness
+from bakeoff.experiments.variants.sample import of_how_many
+from bakeoff.models.base.retriever import Retriever
+from bakeoff.params import Params
 
 RETRIEVER, SCORER = "mf", "softmax"
 BESIDE = ("popularity", "ease")

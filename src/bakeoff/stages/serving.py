@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.repeated import as_json, percentile
-from bakeoff.models.raw_features import raw_features
+from bakeoff.core.cost import measure
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import MODELS, Workspace
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.prepared.tables import Prepared, load_prepared
+from bakeoff.evaluation.stats.timing_intervals import as_json, percentile
+from bakeoff.experiments.model_loading import refuse_other_catalogue
+from bakeoff.experiments.skipped import why_skipped
+from bakeoff.models.base.raw_features import raw_features
 from bakeoff.params import Params
-from bakeoff.preparation.features import FeatureEncoding
-from bakeoff.stages.cost import measure
-from bakeoff.stages.prepared import Prepared, load_prepared
-from bakeoff.stages.retrievers import refuse_other_catalogue
-from bakeoff.stages.skipped import why_skipped
-from bakeoff.workspace import MODELS, Workspace
 
 LIST_LENGTH = 10
 BATCHES = (1, 256)
@@ -190,7 +190,9 @@ def take_turns(questions: Mapping[str, Sequence[Ask]], calls: int, seconds_per_m
 
 def _load(workspace: Workspace, items: pa.Table) -> dict[str, Served]:
     """Every model that was not skipped."""
-    from bakeoff.models.exported import load_serving  # imports TensorFlow: what is wrong with the split is told first
+    from bakeoff.models.base.loading import (
+        load_serving,  # imports TensorFlow: what is wrong with the split is told first
+    )
 
     served = {}
     for name in MODELS:
@@ -205,10 +207,10 @@ def _load(workspace: Workspace, items: pa.Table) -> dict[str, Served]:
 
 def _with_stored_vectors(served: Mapping[str, Served], prepared: Prepared) -> dict[str, Served]:
     """STORED as it would be served with its users' vectors; exported and loaded like the others."""
-    from bakeoff.models.encoder import EncoderRetriever
-    from bakeoff.models.exported import load_serving
-    from bakeoff.models.serving import Catalogue, ServingModule, export
-    from bakeoff.models.stored import LARGEST, StoredVectors, told_by_row
+    from bakeoff.models.base.encoder import EncoderRetriever
+    from bakeoff.models.base.export import Catalogue, ServingModule, export
+    from bakeoff.models.base.loading import load_serving
+    from bakeoff.models.base.precomputed_users import LARGEST, StoredVectors, told_by_row
 
     users = prepared.warm_users
     if STORED not in served or len(users) > LARGEST:

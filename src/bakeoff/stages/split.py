@@ -8,19 +8,19 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from bakeoff.divided import Divided
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import replaced, write_json
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.engine.engine import Engine, num_pieces, opened, rows_of, same
+from bakeoff.data.engine.partitioned import Divided
+from bakeoff.data.features.encoded import encoded_features
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.features.feature_encoder import fit_features
+from bakeoff.data.split.split import assign_parts, check_fits_method, count_dropped, positives
+from bakeoff.data.split.split_invariants import Promise, check_promises, weakness
+from bakeoff.data.split.split_points import cuts_of
+from bakeoff.data.split.vocabulary import item_vocabulary, user_vocabulary
 from bakeoff.params import Params
-from bakeoff.preparation.cuts import cuts_of
-from bakeoff.preparation.encoded import encoded_features
-from bakeoff.preparation.features import FeatureEncoding
-from bakeoff.preparation.fitting import fit_features
-from bakeoff.preparation.split import assign_parts, check_fits_method, count_dropped, positives
-from bakeoff.preparation.vocabulary import item_vocabulary, user_vocabulary
-from bakeoff.stages.engine import Engine, num_pieces, opened, rows_of, same
-from bakeoff.stages.files import replaced, write_json
-from bakeoff.validation.promises import Promise, check_promises, weakness
-from bakeoff.workspace import Workspace
 
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "position", "user_index", "item_index")
 ORDER = ("user_index", "position")

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bakeoff.errors import BakeoffError
-from bakeoff.report import study, study_sheet
-from bakeoff.stages.files import write_text
-from bakeoff.workspace import Workspace
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import write_text
+from bakeoff.core.workspace import Workspace
+from bakeoff.report import study
+from bakeoff.report import study_page as study_sheet
 
 
 def run(workspace: Workspace) -> None:

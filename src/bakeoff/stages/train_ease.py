@@ -1,13 +1,13 @@
 """Stage `train_ease`: split → models/ease, or a note that the catalogue is too large for it."""
 
-from bakeoff.models import ease
-from bakeoff.models.encoder import in_order
-from bakeoff.models.training import seed_everything
+from bakeoff.core.histories import Histories
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.experiments.baseline import Baseline, train_baseline
+from bakeoff.models.base.encoder import in_order
+from bakeoff.models.base.epochs import seed_everything
+from bakeoff.models.ease import ease
 from bakeoff.params import Params
-from bakeoff.preparation.histories import Histories
-from bakeoff.stages.baseline import Baseline, train_baseline
-from bakeoff.stages.prepared import Prepared
-from bakeoff.workspace import Workspace
 
 
 def why_not(prepared: Prepared, params: Params) -> str | None:

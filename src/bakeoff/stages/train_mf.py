@@ -2,16 +2,16 @@
 
 from functools import partial
 
+from bakeoff.core.histories import Queries
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.engine.scratch import scratch_directory
+from bakeoff.data.engine.spark_session import spark_session
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.experiments.training import train_contender
 from bakeoff.models.mf.mllib import MLlibALS
+from bakeoff.models.mf.spark_exchange import observed_pairs
 from bakeoff.models.mf.trainer import MFTrainer
 from bakeoff.params import Params
-from bakeoff.preparation.histories import Queries
-from bakeoff.spark import spark_session
-from bakeoff.stages.observed_pairs import observed_pairs
-from bakeoff.stages.prepared import Prepared
-from bakeoff.stages.scratch import scratch_directory
-from bakeoff.stages.training import train_contender
-from bakeoff.workspace import Workspace
 
 
 def build(prepared: Prepared, queries: Queries, params: Params) -> MFTrainer:

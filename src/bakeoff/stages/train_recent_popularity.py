@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from bakeoff.models.popularity import PopularityEncoder, recent_frequencies
-from bakeoff.models.training import seed_everything
+from bakeoff.core.histories import Histories
+from bakeoff.core.workspace import Workspace
+from bakeoff.experiments.baseline import Baseline, train_baseline
+from bakeoff.models.base.epochs import seed_everything
+from bakeoff.models.popularity.popularity import PopularityEncoder, recent_frequencies
 from bakeoff.params import Params
-from bakeoff.preparation.histories import Histories
-from bakeoff.stages.baseline import Baseline, train_baseline
-from bakeoff.workspace import Workspace
 
 
 def run(params: Params, workspace: Workspace) -> None:

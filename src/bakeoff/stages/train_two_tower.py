@@ -2,14 +2,14 @@
 
 from functools import partial
 
-from bakeoff.models.softmax.trainer import SoftmaxTrainer
-from bakeoff.models.training.leading import of_team
-from bakeoff.models.training.team import Team
+from bakeoff.core.histories import Queries
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.experiments.training import train_contender
+from bakeoff.models.neural.leading import of_team
+from bakeoff.models.neural.team import Team
+from bakeoff.models.neural.trainer import SoftmaxTrainer
 from bakeoff.params import Params
-from bakeoff.preparation.histories import Queries
-from bakeoff.stages.prepared import Prepared
-from bakeoff.stages.training import train_contender
-from bakeoff.workspace import Workspace
 
 NAME = "two_tower"
 

@@ -4,7 +4,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bakeoff.models.negatives import (
+from bakeoff.core.files import write_json
+from bakeoff.core.histories import Histories
+from bakeoff.core.workspace import Workspace
+from bakeoff.models.base.epochs import seed_everything
+from bakeoff.models.neural.loss import MultiHotSampledSoftmax
+from bakeoff.models.neural.negatives import (
     CandidateSelector,
     HardSelector,
     NegativeSampler,
@@ -12,7 +17,7 @@ from bakeoff.models.negatives import (
     all_targets,
     make_sampler,
 )
-from bakeoff.models.negatives.unbiasedness import (
+from bakeoff.models.neural.negatives.unbiasedness import (
     BATCHES,
     NUM_ITEMS,
     NUM_USERS,
@@ -21,12 +26,8 @@ from bakeoff.models.negatives.unbiasedness import (
     TabularWorld,
     positives_exact,
 )
-from bakeoff.models.softmax.loss import MultiHotSampledSoftmax
-from bakeoff.models.training import seed_everything
-from bakeoff.params import NegativesParams, Params
-from bakeoff.preparation.histories import Histories
-from bakeoff.stages.files import write_json
-from bakeoff.workspace import Workspace
+from bakeoff.models.neural.params import NegativesParams
+from bakeoff.params import Params
 
 FILE = "unbiasedness.json"
 

@@ -11,19 +11,19 @@ import ibis.expr.types as ir
 from rich.console import Console
 from rich.table import Table
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import discard, replaced, write_json
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.engine.engine import Engine, loaded, opened
+from bakeoff.data.validate.blocks import read_blocks
+from bakeoff.data.validate.raw_tables import stored
+from bakeoff.data.validate.reader import RawTable
 from bakeoff.params import Params
-from bakeoff.stages.engine import Engine, loaded, opened
-from bakeoff.stages.files import discard, replaced, write_json
-from bakeoff.stages.raw_tables import stored
-from bakeoff.validation.blocks import read_blocks
-from bakeoff.validation.reader import RawTable
-from bakeoff.workspace import Workspace
 
 if TYPE_CHECKING:
-    from bakeoff.validation.inspector import Inspector
-    from bakeoff.validation.quarantine import Verdict
-    from bakeoff.validation.tables import Subject
+    from bakeoff.data.validate.gx_runner import Inspector
+    from bakeoff.data.validate.quarantine import Verdict
+    from bakeoff.data.validate.tables import Subject
 
 TABLES = ("interactions", "users", "items")
 
@@ -56,9 +56,9 @@ def _judge(
     blocks: Mapping[str, Iterator[RawTable]], params: Params, engine: Engine
 ) -> tuple["Inspector", dict[str, "Verdict"]]:
     # Great Expectations takes seconds to import: an unreadable file is reported before that.
-    from bakeoff.validation import tables
-    from bakeoff.validation.inspector import Inspector
-    from bakeoff.validation.quarantine import judge, require_structure
+    from bakeoff.data.validate import tables
+    from bakeoff.data.validate.gx_runner import Inspector
+    from bakeoff.data.validate.quarantine import judge, require_structure
 
     inspector = Inspector()
     firsts = {name: next(blocks[name]) for name in TABLES}
@@ -96,7 +96,7 @@ def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
 
 
 def _write(params: Params, workspace: Workspace, verdicts: Mapping[str, "Verdict"], engine: Engine) -> None:
-    from bakeoff.validation.summary import as_json
+    from bakeoff.data.validate.summary import as_json
 
     with replaced(workspace.validated) as validated, replaced(workspace.quarantine) as quarantine:
         for name, verdict in verdicts.items():
@@ -116,7 +116,7 @@ def _write_docs(inspector: "Inspector", directory: Path) -> None:
 
 
 def _stop_if_too_many(params: Params, workspace: Workspace, verdicts: Mapping[str, "Verdict"]) -> None:
-    from bakeoff.validation.summary import excesses
+    from bakeoff.data.validate.summary import excesses
 
     paragraphs = excesses(verdicts, params.validation.max_quarantine_share)
     if not paragraphs:

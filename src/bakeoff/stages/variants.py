@@ -11,20 +11,20 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
 
-from bakeoff.evaluation.asking import Answers
+from bakeoff.core.cost import measure
+from bakeoff.core.files import replaced, write_json
+from bakeoff.core.sampling import draw_users
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
 from bakeoff.evaluation.metrics.accuracy import num_relevant
-from bakeoff.evaluation.repeated import as_json, middle
+from bakeoff.evaluation.protocol import Answers
+from bakeoff.evaluation.stats.timing_intervals import as_json, middle
+from bakeoff.experiments.variants.cold_start_queries import PerUser, intervals_of
+from bakeoff.experiments.variants.groups import STUDY, Data, Group, Skipped, check_group, make_group
+from bakeoff.experiments.variants.protocol import Answered, Plan, plan_on_test, plan_on_validation
+from bakeoff.experiments.variants.sample import held_out_of_users, of_how_many, of_users
+from bakeoff.experiments.variants.variant import Variant
 from bakeoff.params import Params
-from bakeoff.preparation.sampling import draw_users
-from bakeoff.stages.cost import measure
-from bakeoff.stages.files import replaced, write_json
-from bakeoff.stages.prepared import Prepared, load_held_out, load_prepared
-from bakeoff.variants.groups import STUDY, Data, Group, Skipped, check_group, make_group
-from bakeoff.variants.measuring import PerUser, intervals_of
-from bakeoff.variants.plan import Answered, Plan, plan_on_test, plan_on_validation
-from bakeoff.variants.sample import held_out_of_users, of_how_many, of_users
-from bakeoff.variants.variant import Variant
-from bakeoff.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ def _plan(params: Params, workspace: Workspace, name: str) -> Plan | Skipped:
 
 def _results(plan: Plan) -> list[_Result]:
     """Train and ask one variant after the other; a line is printed of each."""
-    from bakeoff.variants.training import train  # imports TensorFlow: what is wrong with the split is told before that
+    from bakeoff.experiments.variants.training import (
+        train,  # imports TensorFlow: what is wrong with the split is told before that
+    )
 
     group, results = plan.group, []
     print(f"{group.name}: {len(group.variants)} variants")

@@ -3,10 +3,10 @@ import pytest
 import reference_als
 from small import histories, random_rows
 
-from bakeoff import cores
+from bakeoff.core import threads as cores
 from bakeoff.models.mf import als, blocks
 from bakeoff.models.mf.als import ImplicitALS
-from bakeoff.params import MFParams
+from bakeoff.models.mf.params import MFParams
 
 NUM_ITEMS = 15
 

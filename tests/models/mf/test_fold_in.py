@@ -5,10 +5,10 @@ import pytest
 import reference_als
 from small import histories, queries, random_rows
 
-from bakeoff.errors import BakeoffError
-from bakeoff.models.encoder import EncoderRetriever
+from bakeoff.core.errors import BakeoffError
+from bakeoff.models.base.encoder import EncoderRetriever
+from bakeoff.models.mf.params import MFParams
 from bakeoff.models.mf.trainer import MFTrainer
-from bakeoff.params import MFParams
 
 NUM_ITEMS = 15
 PARAMS = MFParams(dim=4, unobserved_weight=0.2, regularization=0.05)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from bakeoff import cores
+from bakeoff.core import threads as cores
 from bakeoff.models.mf import blocks
 from bakeoff.models.mf.blocks import Blocks
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import Histories
 from bakeoff.models.mf.mllib import Mapping
-from bakeoff.params import MFParams
-from bakeoff.preparation.histories import Histories
+from bakeoff.models.mf.params import MFParams
 
 
 def everything_liked(num_users, num_items):

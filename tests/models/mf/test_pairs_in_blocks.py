@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from made_histories import histories
 
+from bakeoff.core.histories import Histories, offsets_of
 from bakeoff.models.mf.pairs import pairs_in_blocks
-from bakeoff.preparation.histories import Histories, offsets_of
 
 
 def in_blocks(given, size):

@@ -10,9 +10,9 @@ from claim_parts import parts
 
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.claims.asked import judge_claims
 from bakeoff.report.claims.claim import Claim, Outcome, Part
-from bakeoff.report.claims.words import overview, shown
+from bakeoff.report.claims.formatting import overview, shown
+from bakeoff.report.claims.registry import judge_claims
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import Measured, Planted, Rerank, Skipped, VariantGroup
 from bakeoff.report.summary import Summary

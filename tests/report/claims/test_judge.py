@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.repeated import Repeated
+from bakeoff.evaluation.stats.timing_intervals import Repeated
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.claims.claim import (
     Asked,
@@ -22,8 +22,8 @@ from bakeoff.report.claims.claim import (
     Words,
     repeated,
 )
+from bakeoff.report.claims.formatting import difference, interval
 from bakeoff.report.claims.judge import by_interval, by_ratio, judge
-from bakeoff.report.claims.words import difference, interval
 
 WORDS = Words("key", "it is so", "something", "one", "other")
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=3)

@@ -6,10 +6,10 @@ from claim_parts import parts
 
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.claims.asked import judge_claims
+from bakeoff.report.claims.caveats import shorter
 from bakeoff.report.claims.claim import Claim, Outcome
-from bakeoff.report.claims.shorter import shorter
-from bakeoff.report.claims.words import shown
+from bakeoff.report.claims.formatting import shown
+from bakeoff.report.claims.registry import judge_claims
 from bakeoff.report.evidence import Evidence
 
 

@@ -12,18 +12,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.findings import notes
 from bakeoff.report.measured import Planted, Skipped, VariantGroup
-from bakeoff.report.sections import (
-    depth,
-    features,
-    folding,
-    growth,
-    overlap,
-    sampled,
-    scorer,
-    serving,
-    strata,
-    when,
-)
+from bakeoff.report.sections import depth, features, folding, growth, overlap, sampled, scorer, serving, strata, when
 from bakeoff.report.series_charts import label_sides
 from bakeoff.report.summary import Summary
 

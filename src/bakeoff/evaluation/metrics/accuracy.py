@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.core.histories import Histories
 from bakeoff.evaluation.metrics.arrays import distinct, divide
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.preparation.histories import Histories
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]

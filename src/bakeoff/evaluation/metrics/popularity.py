@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.arrays import divide
 from bakeoff.evaluation.metrics.sums import ExactSum
-from bakeoff.preparation.histories import PAD, Histories
 
 ItemLists = NDArray[np.int32]
 FloatArray = NDArray[np.float64]

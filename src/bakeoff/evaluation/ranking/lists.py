@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from bakeoff.cores import own_threads
-from bakeoff.errors import BakeoffError
-from bakeoff.evaluation.ranking import exact
-from bakeoff.evaluation.ranking.reachable import Reachable
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.core.threads import own_threads
+from bakeoff.evaluation.ranking import reproducible_scores as exact
+from bakeoff.evaluation.ranking.dedup_items import Reachable
 from bakeoff.evaluation.ranking.selection import best_keys, unpack
-from bakeoff.models.retriever import Retriever
-from bakeoff.preparation.histories import PAD, Histories, Queries
+from bakeoff.models.base.retriever import Retriever
 
 _WORTH_COMPILED = 1 << 27
 # Scores from which on loading the compiled selection, half a second, pays: the one in NumPy then takes that long.
@@ -115,7 +115,7 @@ def _selection(catalogue: NDArray[np.float32], is_large: bool) -> Iterator[BestK
 
         yield find
         return
-    from bakeoff.evaluation.ranking.tiles import TopKeys
+    from bakeoff.evaluation.ranking.blocked_topk import TopKeys
 
     with own_threads(ThreadpoolController()) as pool:
         yield TopKeys(catalogue, pool).find

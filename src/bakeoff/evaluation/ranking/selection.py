@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.ranking import exact
-from bakeoff.preparation.histories import PAD, Histories
+from bakeoff.core.histories import PAD, Histories
+from bakeoff.evaluation.ranking import reproducible_scores as exact
 
 _SCORES_PER_CHUNK = 1 << 19
 # 2 MB of float32: a chunk stays in the processor's cache while its top k are selected.

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from bakeoff.core.histories import Histories
 from bakeoff.models.mf import kernels
 from bakeoff.models.mf.blocks import Blocks, Matrix
-from bakeoff.params import MFParams
-from bakeoff.preparation.histories import Histories
+from bakeoff.models.mf.params import MFParams
 
 EXACT_SIZE = 16
 """Rows whose system, min(|S_u|, d) wide, is no wider than this are solved exactly: few steps would cost as much."""

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.models.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, recency_weights
+from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, recency_weights
+from bakeoff.models.base.tensorflow import graph, tf
 from bakeoff.models.mf.fold_in import solve
-from bakeoff.models.tensorflow import graph, tf
-from bakeoff.params import MFParams
+from bakeoff.models.mf.params import MFParams
 
 
 class MFEncoder(tf.Module):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bakeoff.models.tensorflow import graph, tf
+from bakeoff.models.base.tensorflow import graph, tf
 
 
 @graph(

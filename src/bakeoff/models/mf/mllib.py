@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from bakeoff.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import Histories
 from bakeoff.models.mf.als import ridge
 from bakeoff.models.mf.blocks import Blocks
 from bakeoff.models.mf.pairs import pairs_in_blocks
-from bakeoff.params import MFParams
-from bakeoff.preparation.histories import Histories
+from bakeoff.models.mf.params import MFParams
 
 
 class Exchange(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.preparation.histories import Histories
+from bakeoff.core.histories import Histories
 
 
 def pairs_in_blocks(histories: Histories, size: int) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.errors import BakeoffError
-from bakeoff.models.encoder import in_order
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import Histories
+from bakeoff.models.base.encoder import in_order
 from bakeoff.models.mf.als import ImplicitALS
 from bakeoff.models.mf.encoder import MFEncoder
 from bakeoff.models.mf.mllib import MLlibALS
-from bakeoff.params import MFParams
-from bakeoff.preparation.histories import Histories
+from bakeoff.models.mf.params import MFParams
 
 STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
 """What an epoch changes in ImplicitALS."""

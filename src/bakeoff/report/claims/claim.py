@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.repeated import Repeated, ratio
+from bakeoff.evaluation.stats.timing_intervals import Repeated, ratio
 
 
 class Outcome(StrEnum):

@@ -2,8 +2,8 @@
 
 from bakeoff.params import Params
 from bakeoff.report import formats
+from bakeoff.report.claims.caveats import of_variants
 from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Question, Unknown, Words, repeated
-from bakeoff.report.claims.shorter import of_variants
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import Skipped, Variant, VariantGroup, paired, repeated_figure
 from bakeoff.report.variants import Tower, towers

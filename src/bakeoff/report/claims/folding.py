@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from bakeoff.params import Params
+from bakeoff.report.claims.caveats import of_variants
 from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Question, Unknown, Words
-from bakeoff.report.claims.shorter import of_variants
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.measured import Planted, Skipped, Variant, VariantGroup, paired

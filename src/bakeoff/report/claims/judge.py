@@ -6,9 +6,9 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.permutation import holm
-from bakeoff.evaluation.repeated import Repeated, minus
-from bakeoff.evaluation.significance import Verdict, verdict
+from bakeoff.evaluation.stats.permutation import holm
+from bakeoff.evaluation.stats.significance import Verdict, verdict
+from bakeoff.evaluation.stats.timing_intervals import Repeated, minus
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.claims.claim import (

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.params import Params
+from bakeoff.report.claims.caveats import of_variants
 from bakeoff.report.claims.claim import Asked, Expected, Paired, Question, Unknown, Words
-from bakeoff.report.claims.shorter import of_variants
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.measured import Skipped, VariantGroup, figure, paired

@@ -2,8 +2,8 @@
 
 from bakeoff.params import Params
 from bakeoff.report import formats
+from bakeoff.report.claims.caveats import of_variants
 from bakeoff.report.claims.claim import Asked, Expected, Paired, Question, Unknown, Words
-from bakeoff.report.claims.shorter import of_variants
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import Skipped, paired
 from bakeoff.report.models import MF, SOFTMAX, model_label

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from bakeoff.evaluation.jackknife import half_width
 from bakeoff.evaluation.metrics.popularity import coverage, gini
+from bakeoff.evaluation.stats.jackknife import half_width
 from bakeoff.params import Params
 from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Pooled, Question, Words
 from bakeoff.report.evidence import Evidence

@@ -8,7 +8,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import METRIC_LABELS, metric_label
 from bakeoff.report.measured import paired
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label
-from bakeoff.report.standing import best
+from bakeoff.report.vs_baseline import best
 
 
 def ask(evidence: Evidence, params: Params) -> Asked:

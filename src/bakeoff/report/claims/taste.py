@@ -9,7 +9,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_label
 from bakeoff.report.slices import later_events, top_lists, values_on
-from bakeoff.report.standing import best
+from bakeoff.report.vs_baseline import best
 
 SESSION = 3600
 """Seconds: a test event later than this after the last known one is beyond the session."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bakeoff.evaluation.repeated import total
+from bakeoff.evaluation.stats.timing_intervals import total
 from bakeoff.params import Params
 from bakeoff.report.claims.claim import Asked, Expected, Form, Once, Question, Slope, Slopes, Unknown, Words, repeated
 from bakeoff.report.evidence import Evidence

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bakeoff.core.workspace import MODELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.figure import Figure
@@ -16,7 +17,6 @@ from bakeoff.report.models import look, model_label
 from bakeoff.report.sections.parts import Named, estimates, or_dash
 from bakeoff.report.series import PALETTE, Style, Styles
 from bakeoff.report.tables import Cell, Column, Table
-from bakeoff.workspace import MODELS
 
 
 @dataclass(frozen=True)

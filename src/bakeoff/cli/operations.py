@@ -1,0 +1,109 @@
+"""Commands of those who run Bakeoff every night: drift, decide, promote, rollback, status, serve. No logic."""
+
+from typing import Annotated
+
+import typer
+
+from bakeoff.cli.workers import app as workers
+from bakeoff.core.workspace import Workspace
+from bakeoff.params import load_params
+
+app = typer.Typer()
+app.add_typer(workers)
+
+
+@app.command()
+def drift(
+    since: Annotated[
+        str | None, typer.Option(metavar="REV", help="A Git revision; none: the version in production, or the last.")
+    ] = None,
+) -> None:
+    """Set the validated data beside those of the version in production; write reports/drift."""
+    from bakeoff.ops.drift import command as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace, since)
+
+
+@app.command()
+def decide(
+    model: Annotated[str | None, typer.Option(help="Who challenges; none: as params.yaml says.")] = None,
+) -> None:
+    """Set the challenger beside the model in production and decide; write reports/decision. Changes nothing else."""
+    from bakeoff.ops.promotion import decide as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace, model)
+
+
+@app.command()
+def promote(
+    despite: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Promote although the decision says no; the tag says why.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="With --despite: this model instead of the challenger.")] = None,
+    push: Annotated[bool, typer.Option("--push", help="Push the tags to the remote `origin` as well.")] = False,
+) -> None:
+    """Put the challenger of the last decision into production, if it says so: tags of GTO on the commit HEAD.
+
+    All tags or none; a second call says that it is done. If the decision says hold, prints why and changes nothing.
+    """
+    from bakeoff.ops.promotion import promote as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace, model, despite=despite, push=push)
+
+
+@app.command()
+def rollback(
+    to: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="Such as softmax@v2.0.0; none: what was there before.")
+    ] = None,
+    push: Annotated[bool, typer.Option("--push", help="Push the tags to the remote `origin` as well.")] = False,
+) -> None:
+    """Put back what was in production before, at once: tags only, nothing is trained.
+
+    Run again, it goes further back and never returns to what was just left; `--to VERSION` names one, and takes a
+    rollback back. Refuses if the files of that version are in neither cache nor remote. If you don't know whether the
+    last call went through, look at `bakeoff status` and use `--to`.
+    """
+    from bakeoff.ops.promotion import rollback as stage
+
+    stage.run(Workspace(), to, push=push)
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what is in production, since when, from which data, and how the workspace compares."""
+    from bakeoff.ops.promotion import status as stage
+
+    stage.run(Workspace(), as_json=as_json)
+
+
+@app.command()
+def serve(
+    model: Annotated[
+        str | None, typer.Option(help="One of models/ of this workspace; none: what is in production, followed.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    approximate: Annotated[
+        str, typer.Option(help="auto, on or off: approximate search; auto: where the catalogue is large.")
+    ] = "auto",
+    max_batch: Annotated[int, typer.Option(min=1, max=1024, help="Queries computed together, at most.")] = 64,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the registry.")] = 5.0,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch Git's tags from `origin` before each look.")] = False,
+    drain: Annotated[
+        float, typer.Option(min=0, help="Seconds for which requests are still taken after SIGTERM; /ready is 503.")
+    ] = 0.0,
+) -> None:
+    """Answer HTTP with the model in production: lists by user, history or features. docs/serving.md tells more.
+
+    A new promotion is taken up while requests go on; one that can't be loaded is reported, and the old model stays.
+    """
+    from bakeoff.ops.server import serve as stage
+
+    options = stage.Options(model, host, port, stage.approximate(approximate), max_batch, interval, fetch, drain)
+    stage.run(Workspace(), options)

@@ -1,0 +1,109 @@
+"""`bakeoff params`: every parameter with its value, its limits and what it means."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bakeoff.core.parameters import Frozen
+from bakeoff.params import Params
+
+_PLAIN_WIDTH = 200  # where the output is no terminal, lines may be long
+
+
+@dataclass(frozen=True)
+class Described:
+    """One parameter, in words."""
+
+    name: str
+    """As `dvc exp run -S` takes it: softmax.dim."""
+    value: str
+    """As YAML writes it."""
+    limits: str
+    meaning: str
+
+
+def run(params: Params) -> None:
+    """Print a table of all parameters.
+
+    Args:
+        params: the values to show.
+    """
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PLAIN_WIDTH)
+    table = Table(title="params.yaml", title_justify="left", show_lines=False)
+    for heading, ratio in (("parameter", None), ("value", None), ("must be", None), ("meaning", 1)):
+        table.add_column(heading, ratio=ratio, overflow="fold")
+    section = None
+    for row in describe(params):
+        if section is not None and row.name.split(".")[0] != section:
+            table.add_section()
+        section = row.name.split(".")[0]
+        # Text: brackets in values are no markup
+        table.add_row(Text(row.name, style="bold"), Text(row.value), Text(row.limits), Text(row.meaning))
+    console.print(table)
+
+
+def describe(params: Params) -> list[Described]:
+    """All parameters, in the order of the file."""
+    schema = params.model_json_schema()
+    return list(_fields(params, schema, schema.get("$defs", {}), ""))
+
+
+def _fields(
+    params: Frozen, schema: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str
+) -> Iterator[Described]:
+    for name in type(params).model_fields:
+        value, field = getattr(params, name), schema["properties"][name]
+        if isinstance(value, Frozen):
+            yield from _fields(value, definitions[type(value).__name__], definitions, f"{prefix}{name}.")
+        else:
+            yield Described(
+                f"{prefix}{name}",
+                json.dumps(value, ensure_ascii=False),
+                limits(field),
+                field.get("description", "").replace("\n", " "),
+            )
+
+
+def limits(schema: Mapping[str, Any]) -> str:
+    """A JSON schema in words: `integer > 0`, `s | ms | iso`, `text or null`.
+
+    Args:
+        schema: of one field.
+
+    Returns:
+        what a value must be.
+    """
+    if "anyOf" in schema:
+        return " or ".join(limits(option) for option in schema["anyOf"])
+    if options := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        return " | ".join(str(option) for option in options)
+    if schema.get("type") == "array":
+        return f"list of {limits(schema.get('items', {}))}"
+    if schema.get("type") == "object":
+        return f"name: {limits(schema.get('additionalProperties', {}))}"
+    names = {
+        "string": "text",
+        "boolean": "true | false",
+        "null": "null",
+        "integer": "integer",
+        "number": "number",
+    }
+    bounds = [
+        f"{sign} {schema[key]:g}"
+        for key, sign in (
+            ("minimum", "≥"),
+            ("exclusiveMinimum", ">"),
+            ("maximum", "≤"),
+            ("exclusiveMaximum", "<"),
+        )
+        if key in schema
+    ]
+    kind = names.get(schema.get("type", ""), "value")
+    return f"{kind} {', '.join(bounds)}".strip()

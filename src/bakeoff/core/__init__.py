@@ -1,0 +1,1 @@
+"""What every layer rests on: errors, paths, files, child processes, histories."""

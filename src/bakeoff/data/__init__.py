@@ -1,0 +1,1 @@
+"""From raw tables to the split that models read."""

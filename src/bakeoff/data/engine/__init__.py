@@ -1,0 +1,1 @@
+"""The engine that tables are prepared on: DuckDB, or Spark."""

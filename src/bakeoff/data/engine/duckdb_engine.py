@@ -1,0 +1,189 @@
+"""DuckDB as the engine: within the process, larger than memory, one file per table."""
+
+import math
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.duckdb import Backend
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.data.engine.engine import OfBlock, in_blocks, num_blocks, num_pieces, part_name
+from bakeoff.data.engine.params import EngineParams
+from bakeoff.data.engine.partitioned import Divided
+
+BATCH_ROWS = 100_000
+PIECE = "bakeoff_piece"
+
+
+@contextmanager
+def duckdb_engine(params: EngineParams, scratch: Path) -> Iterator["DuckDBEngine"]:
+    """The embedded engine. What does not fit in memory spills to scratch.
+
+    Raises:
+        BakeoffError: the memory that it was given is too small for what it is asked to do.
+    """
+    settings = {"memory_limit": params.memory_limit, "threads": params.threads}
+    connection = ibis.duckdb.connect(
+        temp_directory=str(scratch / "spill"), **{name: value for name, value in settings.items() if value is not None}
+    )
+    try:
+        with warnings.catch_warnings():
+            # Ibis 12 calls a name that DuckDB 2 deprecates; nobody who runs a pipeline can act on that.
+            warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
+            yield DuckDBEngine(connection, scratch)
+    except duckdb.OutOfMemoryException as error:
+        raise BakeoffError(
+            f"DuckDB can't do with engine.memory_limit {params.memory_limit or 'null'} "
+            f"({str(error).splitlines()[0]}): raise it, or lower engine.threads, each of which takes a part of it."
+        ) from None
+    finally:
+        connection.disconnect()
+
+
+@dataclass(frozen=True)
+class DuckDBEngine:
+    """See `Engine`."""
+
+    connection: Backend
+    scratch: Path
+
+    def read(self, path: Path, columns: Collection[str] | None = None) -> ir.Table:
+        """See `Engine`."""
+        source = path / "*.parquet" if path.is_dir() else path
+        try:
+            table = self.connection.read_parquet(source)
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0].replace(str(source.resolve()), str(path))
+            raise BakeoffError(f"{path} can't be read ({reason})") from None
+        if columns is None:
+            return table
+        # To DuckDB two names that differ in case alone are the same, and the second is given another one.
+        in_file = pq.read_schema(next(path.glob("*.parquet")) if path.is_dir() else path).names
+        called = dict(zip(in_file, table.columns, strict=True))
+        return table.select(**{name: table[called[name]] for name in in_file if name in columns})
+
+    def parts(self, path: Path) -> Divided:
+        """See `Engine`."""
+        return self._pieces(path, "*.parquet")
+
+    def kept(self, name: str, table: ir.Table) -> ir.Table:
+        """See `Engine`."""
+        path = self.scratch / f"{name}.parquet"
+        self.connection.to_parquet(table, path)
+        return self.connection.read_parquet(path)
+
+    def kept_each(self, name: str, rows: Divided) -> Divided:
+        """See `Engine`."""
+        folder = self.scratch / name
+        folder.mkdir()
+        for number, piece in enumerate(rows.pieces):
+            self.connection.to_parquet(piece, folder / part_name(number))
+        return self.parts(folder)
+
+    def divided(self, name: str, table: ir.Table, key: str) -> Divided:
+        """See `Engine`."""
+        count = num_pieces(_num_rows(table))
+        if count == 1:
+            return Divided.undivided(table)
+        return self._partitioned(self.scratch / name, table, _remainder(table[key].hash(), count))
+
+    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Divided:
+        """See `Engine`."""
+        if count == 1:
+            return self.kept_each(name, Divided.undivided(table))
+        return self._partitioned(self.scratch / name, table, table[index] // math.ceil(size / count))
+
+    def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
+        """See `Engine`."""
+
+        def of_vector(column: pa.ChunkedArray) -> pa.Array:
+            return of_block(column.to_pandas())
+
+        of_columns: Callable[[Any], Any] = ibis.udf.scalar.pyarrow(of_vector, name=name, signature=((takes,), gives))
+        return of_columns
+
+    def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
+        """See `Engine`."""
+        yield from in_blocks(self._batches(table), table.schema().to_pyarrow())
+
+    def frames(self, table: ir.Table, key: str) -> Iterator[pd.DataFrame]:
+        """See `Engine`."""
+        for block in self.blocks(table):
+            yield block.to_pandas().set_index(key).rename_axis(None)
+
+    def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """See `Engine`."""
+        yield from self._groups(table.select(key, *columns), key, columns, 1, 1)
+
+    def _groups(
+        self, table: ir.Table, key: str, columns: Sequence[str], used: int, most: int
+    ) -> Iterator[pd.DataFrame]:
+        """A table of more than `most` blocks divided by the first `used` columns into as many frames.
+
+        A frame so has all the events of some users rather than a few of each, since to find repeated rows takes longer
+        the more different values there are. What is left of more than two blocks is divided by a further column.
+        """
+        count = num_blocks(_num_rows(table))
+        if count <= most or used > len(columns):
+            yield _frame(table.order_by(key), key)
+            return
+        mixed: Any = sum((table[name].hash() % count for name in columns[1:used]), table[columns[0]].hash() % count)
+        # Each group is a file: to filter the table for one group after the other would read it as often as it is long.
+        with TemporaryDirectory(dir=self.scratch) as parts:
+            for rows in self._partitioned(Path(parts), table, _remainder(mixed, count)).pieces:
+                yield from self._groups(rows, key, columns, used + 1, 2)
+
+    def write(self, rows: Divided, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
+        """See `Engine`."""
+        pieces = [piece.order_by(*order).select(*columns.values()) for piece in rows.pieces]
+        types = pieces[0].schema().to_pyarrow()
+        schema = pa.schema(list(zip(columns, types.types, strict=True)))
+        with pq.ParquetWriter(path, schema, compression=codec) as writer:
+            for block in in_blocks(chain.from_iterable(map(self._batches, pieces)), types):
+                writer.write_table(block.rename_columns(list(columns)))
+
+    def _batches(self, table: ir.Table) -> Iterator[pa.RecordBatch]:
+        # Ibis 12 has a method for this that asks DuckDB 2 for a name that it no longer has.
+        with self.connection.con.sql(self.connection.compile(table)).to_arrow_reader(BATCH_ROWS) as batches:
+            yield from batches
+
+    def _partitioned(self, folder: Path, table: ir.Table, number: ir.Value) -> Divided:
+        """The table by a whole number from 0, each number a piece, in their order."""
+        self.connection.to_parquet(table.mutate({PIECE: number.cast("int32")}), folder, partition_by=PIECE)
+        for written in folder.glob(f"{PIECE}=*"):
+            written.rename(folder / part_name(int(written.name.rpartition("=")[2])))
+        return self._pieces(folder, "*.parquet/*.parquet")
+
+    def _pieces(self, folder: Path, files: str) -> Divided:
+        inside = files.partition("/")[2]
+        pieces = (self._stored(path / inside) for path in sorted(folder.iterdir()))
+        return Divided(tuple(pieces), self._stored(folder / files))
+
+    def _stored(self, files: Path) -> ir.Table:
+        return self.connection.read_parquet(files, hive_partitioning=False)
+
+
+def _num_rows(table: ir.Table) -> int:
+    count: int = table.count().to_pyarrow().as_py()
+    return count
+
+
+def _remainder(number: ir.Value, count: int) -> ir.Value:
+    """In [0, count): a hash may be negative, and so is what is left of it then."""
+    return (number % count + count) % count
+
+
+def _frame(table: ir.Table, key: str) -> pd.DataFrame:
+    return table.to_pyarrow().to_pandas().set_index(key).rename_axis(None)

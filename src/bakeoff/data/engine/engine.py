@@ -1,0 +1,174 @@
+"""The engine that the tables are prepared on: opened by its name, closed with all that it kept in between.
+
+Every table is an Ibis expression, written once. What an engine adds is how tables come in, go out and are looked at
+without ever being in this process as a whole.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bakeoff.data.engine.params import EngineParams
+from bakeoff.data.engine.partitioned import Divided
+from bakeoff.data.engine.scratch import scratch_directory
+
+BLOCK_ROWS = 1024 * 1024
+"""Rows that this process holds at a time, and of a row group or a part of what is written."""
+PIECE_BLOCKS = 4
+"""Blocks of a piece of a table that is divided, about."""
+
+OfBlock = Callable[[pd.Series], pa.Array]
+"""Computes a value for each of a block of values."""
+
+
+class Engine(Protocol):
+    """Where tables are prepared."""
+
+    @property
+    def scratch(self) -> Path:
+        """Directory for what is in between; goes when the engine goes."""
+
+    def read(self, path: Path, columns: Collection[str] | None = None) -> ir.Table:
+        """A Parquet file, or a directory of such parts.
+
+        Args:
+            path: of it.
+            columns: those that are asked for, no two of which differ in case alone; what the file lacks is left out.
+                None: all, where a name that differs from an earlier one in case alone may come changed.
+
+        Raises:
+            BakeoffError: it can't be read; the message says why and names no remedy.
+        """
+
+    def parts(self, path: Path) -> Divided:
+        """A directory of Parquet parts of about a block each, in their order."""
+
+    def kept(self, name: str, table: ir.Table) -> ir.Table:
+        """The table computed once, in scratch, for all who read it; `name` is unique within this engine."""
+
+    def kept_each(self, name: str, rows: Divided) -> Divided:
+        """Likewise each piece."""
+
+    def divided(self, name: str, table: ir.Table, key: str) -> Divided:
+        """A table that was read or kept, in pieces within which all rows of a key are; kept where they are several.
+
+        An engine that divides its tables itself makes one piece.
+        """
+
+    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Divided:
+        """Any table that has rows, kept in about `count` pieces, which ascend by an index that is below `size`."""
+
+    def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
+        """A function of blocks as one of columns, for a table that is `kept`.
+
+        Args:
+            of_block: what it does; pickled where the engine has other processes.
+            name: unique within this engine.
+            takes: Ibis' name of the type of the column.
+            gives: of what comes out.
+        """
+
+    def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
+        """The rows in pieces of BLOCK_ROWS, in the order of the table if it has one; an empty table is one piece."""
+
+    def frames(self, table: ir.Table, key: str) -> Iterator[Any]:
+        """The rows as Great Expectations takes them: data frames of pandas with the index `key`, or one of Spark."""
+
+    def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[Any]:
+        """As `frames`, but rows that agree in all the columns are in one frame; `key` and these columns only."""
+
+    def write(self, rows: Divided, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
+        """Write columns to Parquet.
+
+        Args:
+            rows: have `order` and the values of `columns`; of several pieces, all of one come before all of the next.
+            path: of the file or, on Spark, of the directory of its parts, which sort as the rows do.
+            order: what rows are sorted by, unique; the first column is a whole number from 0.
+            columns: how each column that is written is called in the file (a name that SQL may not tell from
+                another one) and in the table.
+            codec: `snappy` or `zstd`.
+        """
+
+
+@contextmanager
+def opened(params: EngineParams) -> Iterator[Engine]:
+    """The engine that the parameters name.
+
+    Raises:
+        BakeoffError: Spark is asked for and it, Java or the cluster is not there; scratch can't be written.
+    """
+    # Each engine is imported where it is asked for: few have Spark.
+    with scratch_directory(params) as scratch:
+        if params.name == "spark":
+            from bakeoff.data.engine.spark_engine import spark_engine
+
+            with spark_engine(params, scratch) as spark:
+                yield spark
+        else:
+            from bakeoff.data.engine.duckdb_engine import duckdb_engine
+
+            with duckdb_engine(params, scratch) as duckdb:
+                yield duckdb
+
+
+def loaded(engine: Engine, name: str, table: pa.Table) -> ir.Table:
+    """A small table of this process as one of the engine."""
+    path = engine.scratch / f"{name}.parquet"
+    pq.write_table(table, path)
+    return engine.read(path)
+
+
+def same(columns: Iterable[str]) -> dict[str, str]:
+    """Columns that are called in the file as they are in the table."""
+    return {name: name for name in columns}
+
+
+def rows_of(table: ir.Table) -> list[dict[str, Any]]:
+    """The rows of a small table, such as an aggregate."""
+    rows: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
+    return rows
+
+
+def in_blocks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Batches of any length as contiguous tables of BLOCK_ROWS rows, the last one shorter; one at least."""
+    held: list[pa.RecordBatch] = []
+    count, empty = 0, True
+    for batch in batches:
+        while batch.num_rows:
+            piece = batch.slice(0, BLOCK_ROWS - count)
+            batch = batch.slice(piece.num_rows)
+            held.append(piece)
+            count += piece.num_rows
+            if count == BLOCK_ROWS:
+                yield _together(held, schema)
+                held, count, empty = [], 0, False
+    if held or empty:
+        yield _together(held, schema)
+
+
+def part_name(number: int) -> str:
+    """Of a file in a directory of parts, which sort by their numbers."""
+    return f"part-{number:05d}.parquet"
+
+
+def num_blocks(num_rows: int) -> int:
+    """How many blocks so many rows take; one at least."""
+    return max(1, math.ceil(num_rows / BLOCK_ROWS))
+
+
+def num_pieces(num_rows: int) -> int:
+    """Into how many pieces a table of so many rows is divided; one at least."""
+    return max(1, math.ceil(num_rows / (PIECE_BLOCKS * BLOCK_ROWS)))
+
+
+def _together(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    if not batches:
+        return schema.empty_table()
+    return pa.Table.from_batches(batches).cast(schema).combine_chunks()

@@ -1,0 +1,1 @@
+"""Features of users and items, encoded as numbers."""

@@ -1,0 +1,211 @@
+"""How features of users and items become numbers: fitted once, then the same for training and serving."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.parameters import Frozen
+from bakeoff.data.features.tokenizer import words_of
+from bakeoff.data.features.value_sets import ValueSets
+
+Encode = Callable[[pd.Series], pa.Array]
+"""Raw values [n] → encoded ones [n]."""
+
+TAG_SEPARATOR = "|"
+"""Joins the values of a `tags` column."""
+
+
+@dataclass(frozen=True)
+class EncodedFeatures:
+    """Features of n users or n items as arrays.
+
+    Attributes:
+        dense: float32 [n, D], standardised; 0 (the mean) where missing.
+        categorical: int32 [n, C], code 0 where missing or not known, code i + 1 for the value with index i.
+        categorical_sizes: C numbers of values, the code 0 not counted: codes of column c lie in
+            [0, categorical_sizes[c]].
+        tag_sets: for each tags column, the tags that a row carries; none for users.
+        word_sets: for each text column, the words that stand in it; none for users.
+    """
+
+    dense: NDArray[np.float32]
+    categorical: NDArray[np.int32]
+    categorical_sizes: tuple[int, ...]
+    tag_sets: tuple[ValueSets, ...] = ()
+    word_sets: tuple[ValueSets, ...] = ()
+
+    @property
+    def num_features(self) -> int:
+        """Columns of all kinds; values of categorical features, tags and words count one by one."""
+        num_in_sets = sum(each.size for each in (*self.tag_sets, *self.word_sets))
+        return int(self.dense.shape[1]) + sum(self.categorical_sizes) + num_in_sets
+
+    @property
+    def tags(self) -> tuple[NDArray[np.bool_], ...]:
+        """For each tags column dense bool [n, n_tags], whether the row carries the tag: for small tables."""
+        return tuple(each.matrix() for each in self.tag_sets)
+
+
+class Scale(Frozen):
+    """Standardisation of a dense feature: (value − mean) / std."""
+
+    mean: float
+    """Mean of the values that are known."""
+    std: float
+    """Their standard deviation (of the population); 1 where they do not differ."""
+
+
+class TableEncoding(Frozen):
+    """Encoding of one table's features; the order of the keys is the order of the arrays' columns."""
+
+    dense: dict[str, Scale] = Field(default_factory=dict)
+    """Scale of each dense feature."""
+    categorical: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Values of each categorical feature."""
+    tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Values of each tags feature."""
+    text: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Words of each text feature."""
+
+    def encode(self, table: pd.DataFrame) -> EncodedFeatures:
+        """Features of every row of a table that holds the raw columns: what `encoders` give, as arrays."""
+        dense = [standardised(table[name], scale) for name, scale in self.dense.items()]
+        codes = [codes_of(table[name], _index(values)) for name, values in self.categorical.items()]
+        return EncodedFeatures(
+            dense=_columns(dense, len(table), np.float32),
+            categorical=_columns(codes, len(table), np.int32),
+            categorical_sizes=tuple(self.categorical_sizes.values()),
+            tag_sets=tuple(tags_of(table[name], _index(tags)) for name, tags in self.tags.items()),
+            word_sets=tuple(words_in(table[name], _index(words)) for name, words in self.text.items()),
+        )
+
+    def encoders(self) -> dict[str, Encode]:
+        """Feature → what encodes a block of its raw values: numbers where it is dense, else texts, "" where missing.
+
+        Dense features become float32, categorical ones int32, tags and text list<int32>.
+        """
+        found: dict[str, Encode] = {}
+        for name, scale in self.dense.items():
+            found[name] = partial(_as_array, partial(standardised, scale=scale))
+        for name, values in self.categorical.items():
+            found[name] = partial(_as_array, partial(codes_of, values=_index(values)))
+        for name, tags in self.tags.items():
+            found[name] = partial(_as_lists, partial(tags_of, tags=_index(tags)))
+        for name, words in self.text.items():
+            found[name] = partial(_as_lists, partial(words_in, words=_index(words)))
+        return found
+
+    @property
+    def categorical_sizes(self) -> dict[str, int]:
+        """Number of values of each categorical feature, in the order of the columns."""
+        return {name: len(values) for name, values in self.categorical.items()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All features: dense, then categorical, then tags, then text."""
+        return (*self.dense, *self.categorical, *self.tags, *self.text)
+
+
+class FeatureEncoding(Frozen):
+    """`features.json`: how the features of users and items are encoded."""
+
+    user: TableEncoding = TableEncoding()
+    """Fitted on warm users."""
+    item: TableEncoding = TableEncoding()
+    """Fitted on the catalogue."""
+
+    def encode_user(self, values: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Encode what is known of one person.
+
+        Args:
+            values: raw feature values by name; text is read as a number where the feature is dense. A feature
+                that is not named, None or empty is missing; a value that no warm user has is unknown.
+
+        Returns:
+            dense float32 [D] and categorical int32 [C].
+
+        Raises:
+            BakeoffError: a name that is no feature of users, or a dense value that is not a number.
+        """
+        known = self.user.names
+        for name in values:
+            if name not in known:
+                has = f"they have {', '.join(known)}" if known else "they have none"
+                raise BakeoffError(f"{name!r} is not a feature of users: {has} (data.user_features in params.yaml).")
+        row = {name: _blank_to_none(values.get(name)) for name in known}
+        dense = {name: [_number(name, row[name])] for name in self.user.dense}
+        text = {name: [None if row[name] is None else str(row[name])] for name in self.user.categorical}
+        encoded = self.user.encode(pd.DataFrame(dense | text, index=[0]))
+        return encoded.dense[0], encoded.categorical[0]
+
+
+def standardised(column: pd.Series, scale: Scale) -> NDArray[np.float32]:
+    """(value − mean) / std of each number, float32 [n]; 0 where it is missing or not finite."""
+    values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
+    values = (np.where(np.isfinite(values), values, np.nan) - scale.mean) / scale.std
+    return np.where(np.isnan(values), 0.0, values).astype(np.float32)
+
+
+def codes_of(column: pd.Series, values: pd.Index) -> NDArray[np.int32]:
+    """1 + the place of each text among the values, int32 [n]; 0 where it is missing, empty or none of them."""
+    codes: NDArray[np.integer[Any]] = values.get_indexer(_text(column))
+    return (codes + 1).astype(np.int32)
+
+
+def tags_of(column: pd.Series, tags: pd.Index) -> ValueSets:
+    """The known tags of each text, n rows."""
+    rows = _text(column).reset_index(drop=True).dropna().str.split(TAG_SEPARATOR, regex=False).explode()
+    rows = rows.astype(object).str.strip()
+    return _sets(rows[rows.notna() & (rows != "")], tags, len(column))
+
+
+def words_in(column: pd.Series, words: pd.Index) -> ValueSets:
+    """The known words of each text, n rows."""
+    return _sets(words_of(_text(column).reset_index(drop=True)), words, len(column))
+
+
+def _index(values: tuple[str, ...]) -> pd.Index:
+    return pd.Index(values, dtype=object)
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """Values as text, None where missing or empty."""
+    text = column.astype(object)
+    return text.where(text.notna() & (text != ""), None)
+
+
+def _sets(values: pd.Series, known: pd.Index, num_rows: int) -> ValueSets:
+    """Sets of the known ones among values that stand under the index of their row."""
+    codes = known.get_indexer(values)
+    return ValueSets.from_pairs(values.index.to_numpy(np.int64), codes, num_rows, len(known))
+
+
+def _as_array(encode: Callable[[pd.Series], NDArray[Any]], column: pd.Series) -> pa.Array:
+    return pa.array(encode(column))
+
+
+def _as_lists(encode: Callable[[pd.Series], ValueSets], column: pd.Series) -> pa.Array:
+    return encode(column).lists()
+
+
+def _columns(columns: list[Any], num_rows: int, dtype: type) -> NDArray[Any]:
+    return np.stack(columns, axis=1) if columns else np.zeros((num_rows, 0), dtype)
+
+
+def _blank_to_none(value: object) -> object:
+    return None if value is None or value == "" else value
+
+
+def _number(name: str, value: object) -> float:
+    try:
+        return float("nan") if value is None else float(str(value))
+    except ValueError:
+        raise BakeoffError(f"{name}={value!r} is not a number, but {name} is a dense feature: give a number.") from None

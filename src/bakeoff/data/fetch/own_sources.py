@@ -1,0 +1,188 @@
+"""A team's own sources: what is asked of them, and what they bring to a data/ that is there."""
+
+import os
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.database import URL_VARIABLE
+from bakeoff.data.fetch.inbox import Delivery, new_deliveries
+from bakeoff.data.fetch.merging import Added, merge
+from bakeoff.data.fetch.own import read_parts
+from bakeoff.data.fetch.parts import Parts, complete
+from bakeoff.data.fetch.queries import read_database
+from bakeoff.data.fetch.tables import Tables
+from bakeoff.data.params import DataParams
+
+
+@dataclass(frozen=True)
+class Request:
+    """Where a team's own data come from; none of the three for a data set with a publisher.
+
+    Attributes:
+        source: directory of files.
+        query: directory of SQL files.
+        inbox: directory of deliveries.
+        append: whether what `source` or `query` brings is added to what is there.
+    """
+
+    source: Path | None
+    query: Path | None
+    inbox: Path | None
+    append: bool
+
+    @property
+    def origin(self) -> Path | None:
+        """The directory of whichever was asked for."""
+        return self.source or self.query or self.inbox
+
+    @property
+    def adds(self) -> bool:
+        """Whether it adds to what is there."""
+        return self.append or self.inbox is not None
+
+    def check(self, name: str, data: Path, known: Container[str]) -> None:
+        """See that the request makes sense.
+
+        Args:
+            name: of the data set.
+            data: the directory that is written.
+            known: names of data sets with a publisher.
+
+        Raises:
+            BakeoffError: it does not; says why.
+        """
+        given = {"--from": self.source, "--query": self.query, "--inbox": self.inbox}
+        options = [option for option, directory in given.items() if directory is not None]
+        if len(options) > 1:
+            raise BakeoffError(f"{' and '.join(options)} name different sources: give one of them.")
+        if self.append and (not options or self.inbox is not None):
+            raise BakeoffError(
+                "--append adds what `--from DIR` or `--query DIR` brings: give one of them (`--inbox DIR` always adds)."
+            )
+        if self.origin is None:
+            return
+        if name in known:
+            raise BakeoffError(
+                f"data.dataset in params.yaml is {name}, but `{options[0]}` brings data of your own: give it a name of "
+                "its own there, such as my-shop."
+            )
+        if self.origin.resolve().is_relative_to(data.resolve()):
+            raise BakeoffError(
+                f"{self.origin} is data/ itself, which fetch writes: `{options[0]}` takes another directory."
+            )
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What data/ becomes.
+
+    Attributes:
+        tables: all of it, with what was added.
+        came_from: in words.
+        note: what was added, in words.
+        grown: whether any row is new or replaced another.
+        taken: name → hash of the deliveries that are in it now and were not before.
+    """
+
+    tables: Tables
+    came_from: str
+    note: str
+    grown: bool
+    taken: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(request: Request, data: DataParams) -> list[tuple[Parts, str]]:
+    """What `--from` or `--query` brings, with where from.
+
+    Raises:
+        UnreachableError: the database can't be reached now.
+        BakeoffError: it is not known, or something can't be read.
+    """
+    if request.query is None:
+        if request.source is None:
+            return []
+        return [(read_parts(request.source, data), str(request.source))]
+    url = os.environ.get(URL_VARIABLE)
+    if not url:
+        raise BakeoffError(
+            f"{URL_VARIABLE} is not set: it must hold the connection string of the database that {request.query} asks, "
+            "such as postgresql://user:password@host:5432/database."
+        )
+    return [(read_database(request.query, url, data), str(request.query))]
+
+
+def take(
+    request: Request, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Callable[[str], None]
+) -> Taken | None:
+    """Add what a source brings to what is there.
+
+    Args:
+        request: which source.
+        data: how columns are named, and which of them are features.
+        held: what is there; None where nothing is.
+        before: name → hash of the deliveries that were taken already.
+        say: told what is left out.
+
+    Returns:
+        None where the inbox has nothing new; `say` was told so.
+
+    Raises:
+        UnreachableError: the database can't be reached now.
+        BakeoffError: something can't be read or does not fit; names the delivery.
+    """
+    deliveries: list[Delivery] = []
+    if request.inbox is not None:
+        deliveries = _deliveries(request.inbox, before, say)
+        if not deliveries:
+            say(f"data/ is unchanged: {request.inbox} has no delivery that was not taken before.")
+            return None
+        sources = [(_read_delivery(delivery, data), f"delivery {delivery.name}") for delivery in deliveries]
+    else:
+        sources = read(request, data)
+    tables, added = held, Added()
+    for parts, where in sources:
+        tables, more = _merged(tables, parts, data, where)
+        added += more
+    if tables is None:
+        raise BakeoffError("There is nothing to add: no source was given.")
+    came_from = ", ".join(where for _, where in sources)
+    grown = added != Added(repeated=added.repeated)
+    return Taken(tables, came_from, _in_words(added), grown, {each.name: each.sha256 for each in deliveries})
+
+
+def _deliveries(inbox: Path, before: Mapping[str, str], say: Callable[[str], None]) -> list[Delivery]:
+    try:
+        found, unfinished = new_deliveries(inbox, before)
+    except OSError as error:
+        raise BakeoffError(f"{inbox} can't be read: {error}.") from None
+    if unfinished:
+        say(f"Not taken, since they have no _SUCCESS yet: {', '.join(unfinished)}.")
+    return found
+
+
+def _read_delivery(delivery: Delivery, data: DataParams) -> Parts:
+    try:
+        return read_parts(delivery.directory, data)
+    except (BakeoffError, OSError) as error:
+        raise BakeoffError(
+            f"Delivery {delivery.name} can't be taken in: {error} Nothing of the inbox was taken, and data/ is as it "
+            "was. Mend the delivery, or move it out of the inbox."
+        ) from None
+
+
+def _merged(held: Tables | None, parts: Parts, data: DataParams, where: str) -> tuple[Tables, Added]:
+    if held is not None:
+        return merge(held, parts, data, where)
+    tables = complete(parts, data, where)
+    return tables, Added(tables.interactions.num_rows, 0, tables.users.num_rows, tables.items.num_rows)
+
+
+def _in_words(added: Added) -> str:
+    text = f" Added: {added.events:,} interactions, {added.users:,} users, {added.items:,} items"
+    if added.replaced:
+        text += f"; {added.replaced:,} users and items were replaced"
+    if added.repeated:
+        text += f"; {added.repeated:,} interactions were there before and are not counted twice"
+    return f"{text}."

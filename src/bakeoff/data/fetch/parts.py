@@ -1,0 +1,185 @@
+"""Columns as a source has them → canonical tables, all of them or those that a delivery brings."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.tables import Tables, id_order, sorted_by_id, text_column, text_table
+from bakeoff.data.fetch.timestamps import unix_seconds
+from bakeoff.data.params import ColumnParams, DataParams
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One table of a source.
+
+    Attributes:
+        where: file or query that it comes from, for messages.
+        columns: [n] strings each, "" or null where missing; the column of times may keep its type.
+    """
+
+    where: str
+    columns: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The canonical tables that a source has; None where it has no such table.
+
+    Attributes:
+        interactions: as in `Tables`.
+        users: in id order; likewise.
+        items: in id order, with a title; likewise.
+    """
+
+    interactions: pa.Table | None
+    users: pa.Table | None
+    items: pa.Table | None
+
+
+def parts(interactions: Raw | None, users: Raw | None, items: Raw | None, names: ColumnParams) -> Parts:
+    """Give mapped columns their canonical names. Columns that are not mapped are kept in users and items.
+
+    Args:
+        interactions: the events.
+        users: a row per user.
+        items: a row per item; without a title column an item is named by its id.
+        names: how columns are named.
+
+    Raises:
+        BakeoffError: a mapped column is missing, two would have one name, or times can't be read.
+    """
+    return Parts(
+        None if interactions is None else _interactions(interactions, names),
+        None if users is None else _entities(users, {"user_id": names.user_id}),
+        None if items is None else _entities(items, {"item_id": names.item_id, "title": names.title}),
+    )
+
+
+def complete(found: Parts, data: DataParams, where: str) -> Tables:
+    """All three tables: users and items that the source does not have are those of the interactions.
+
+    Args:
+        found: what the source has.
+        data: which columns are features.
+        where: the source, for messages.
+
+    Raises:
+        BakeoffError: there is no event, or a feature has no column.
+    """
+    if found.interactions is None:
+        raise BakeoffError(f"{where} has no interactions: there is nothing to compare models on.")
+    if not found.interactions.num_rows:
+        raise BakeoffError(f"{where} holds no event: there is nothing to compare models on.")
+    users, items = found.users, found.items
+    if users is None:
+        users = named_by_id(found.interactions["user_id"], "user_id")
+    if items is None:
+        items = named_by_id(found.interactions["item_id"], "item_id")
+    check_features(users, "users", data.user_features)
+    check_features(items, "items", data.item_features)
+    return Tables(found.interactions, users, items)
+
+
+def named_by_id(referenced: Any, id_column: str) -> pa.Table:
+    """Users or items of which nothing is known but that events name them, in id order.
+
+    Args:
+        referenced: [n] ids, each any number of times.
+        id_column: `user_id` or `item_id`; items get their id as title.
+    """
+    ids = text_column(referenced.unique())
+    table = text_table({id_column: ids.take(pa.array(id_order(ids)))})
+    return _titled(table) if id_column == "item_id" else table
+
+
+def check_features(table: pa.Table, name: str, features: Iterable[str]) -> None:
+    """Every feature has a column.
+
+    Raises:
+        BakeoffError: names those that have none.
+    """
+    missing = [feature for feature in features if feature not in table.column_names]
+    if missing:
+        raise BakeoffError(
+            f"data.{name[:-1]}_features in params.yaml names {listed(missing)}, but the {name} have only "
+            f"{listed(table.column_names)}: add the column to {name}.csv or take the feature out ({{}} for "
+            "none)."
+        )
+
+
+def listed(names: Iterable[str]) -> str:
+    """`'a', 'b'`."""
+    return ", ".join(repr(name) for name in names) or "nothing"
+
+
+def _interactions(raw: Raw, names: ColumnParams) -> pa.Table:
+    mapping = {
+        "user_id": names.user_id,
+        "item_id": names.item_id,
+        "timestamp": names.timestamp,
+        "rating": names.rating,
+        "split": names.split,
+    }
+    mapped = _mapped(raw, mapping)
+    if "timestamp" in mapped:
+        where = f"column {names.timestamp} of {raw.where}"
+        mapped["timestamp"] = unix_seconds(mapped["timestamp"], names.timestamp_unit, where)
+    return text_table(mapped)
+
+
+def _entities(raw: Raw, mapping: Mapping[str, str | None]) -> pa.Table:
+    """The users or items table, in id order."""
+    mapped = _mapped(raw, mapping)
+    sources = {source for source in mapping.values() if source is not None}
+    extra = {column: values for column, values in raw.columns.items() if column not in sources}
+    if clash := extra.keys() & mapped.keys():
+        raise BakeoffError(
+            f"{raw.where} has a column {listed(clash)} besides the one that data.columns in params.yaml maps "
+            "to that name: rename one of them."
+        )
+    _check_names([*mapped, *extra], raw.where)
+    table = sorted_by_id(text_table({**mapped, **extra}))
+    return _titled(table) if "title" in mapping and "title" not in table.column_names else table
+
+
+def _check_names(names: Sequence[str], where: str) -> None:
+    """Names that an SQL engine, to which `age` and `Age` are the same, can tell apart."""
+    blank = [name for name in names if not name.strip()]
+    if blank:
+        raise BakeoffError(f"{where} has a column without a name: give it one, or leave it out.")
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            raise BakeoffError(
+                f"{where} has columns {other!r} and {name!r}, which differ in nothing but case: rename one of them."
+            )
+
+
+def _titled(items: pa.Table) -> pa.Table:
+    return items.add_column(1, "title", items["item_id"])
+
+
+def _mapped(raw: Raw, mapping: Mapping[str, str | None]) -> dict[str, Any]:
+    """Mapped columns under their canonical names."""
+    wanted = {name: source for name, source in mapping.items() if source is not None}
+    for name, source in wanted.items():
+        if source not in raw.columns:
+            raise BakeoffError(
+                f"{raw.where} has no column {source!r}; its columns are {listed(raw.columns)}."
+                f"{_delimiter_hint(raw.columns)} data.columns.{name} in params.yaml says which column holds the "
+                f"{name}" + ("." if name.endswith("_id") else ", null that there is none.")
+            )
+    return {name: raw.columns[source] for name, source in wanted.items()}
+
+
+def _delimiter_hint(columns: Iterable[str]) -> str:
+    for header in columns:
+        for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), ("::", "double colons")):
+            if delimiter in header:
+                return f" It looks as if its fields are separated by {name}: write it with commas."
+    return ""

@@ -1,0 +1,91 @@
+"""What DVC knows of data/, asked through its command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+from bakeoff.core.errors import BakeoffError
+
+DVC = "dvc"
+"""The command; tests give the path of one that starts at once."""
+
+State = Literal["absent", "clean", "changed", "unversioned"]
+"""data/ is not there; is what data.dvc records; is something else; or no data.dvc says what it should be."""
+
+
+def is_versioned(root: Path) -> bool:
+    """Whether the workspace is a DVC repository."""
+    return (root / ".dvc").is_dir()
+
+
+def data_state(root: Path) -> State:
+    """Compare data/ with data.dvc.
+
+    Raises:
+        BakeoffError: DVC cannot read its own files.
+    """
+    if not (root / "data").exists():
+        return "absent"
+    record = root / "data.dvc"
+    if not is_versioned(root) or not record.exists():
+        return "unversioned"
+    status = json.loads(_dvc(root, "status", "data.dvc", "--json").stdout or "{}")
+    if not status:
+        return "clean"
+    if "not in cache" not in json.dumps(status):
+        return "changed"
+    # With an empty cache DVC does not say whether the files differ: adding them tells, and fills the cache.
+    recorded = record.read_bytes()
+    add_data(root)
+    if record.read_bytes() == recorded:
+        return "clean"
+    record.write_bytes(recorded)
+    return "changed"
+
+
+def restore_data(root: Path, beside: str) -> bool:
+    """Bring back the recorded data/ from DVC's cache or remote, whole or not at all; whether one of them had it.
+
+    Args:
+        root: the workspace; it has no data/.
+        beside: name of a directory below it that is not there; data/ is made under it, then renamed.
+    """
+    record = root / "data.dvc"
+    if not is_versioned(root) or not record.exists() or "md5:" not in record.read_text(encoding="utf-8"):
+        return False
+    # `dvc pull` would make the files one by one where they belong: cut off, it leaves half of them there. `dvc get`
+    # alone would not fill the cache.
+    _dvc(root, "--wait-for-lock", "fetch", "--quiet", "data.dvc", check=False)
+    done = _dvc(root, "get", "--quiet", "--force", ".", "data", "--out", beside, check=False)
+    if done.returncode or not (root / beside).is_dir():
+        return False
+    (root / beside).rename(root / "data")
+    return True
+
+
+def add_data(root: Path) -> None:
+    """Record data/ in the cache and in data.dvc; data.dvc stays as it is if data/ is what it records.
+
+    Raises:
+        BakeoffError: DVC refuses.
+    """
+    _dvc(root, "--wait-for-lock", "add", "--quiet", "data")
+
+
+def _dvc(root: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    command = [DVC, *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=root, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise BakeoffError(
+            "dvc was not found: run bakeoff in the environment that `make run` makes, or install the dependencies."
+        ) from None
+    if check and done.returncode:
+        raise BakeoffError(f"`{' '.join(command)}` failed:\n{done.stderr.strip() or done.stdout.strip()}")
+    return done

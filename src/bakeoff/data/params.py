@@ -1,0 +1,113 @@
+"""Raw data: where it comes from, what a row must look like, how it is split."""
+
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from bakeoff.core.parameters import Frozen, Share
+
+
+class ColumnParams(Frozen):
+    """How the columns of a team's own files are named (`bakeoff fetch --from`, `--query`, `--inbox`).
+
+    Other columns of the users and items files are kept under their names, others of the interactions left out.
+    """
+
+    user_id: str = "user_id"
+    """Column with the user's id."""
+    item_id: str = "item_id"
+    """Column with the item's id."""
+    timestamp: str | None = "timestamp"
+    """Column with the time of the event; null if there is none."""
+    timestamp_unit: Literal["s", "ms", "iso"] = "s"
+    """Unix seconds, Unix milliseconds, or ISO 8601 text (UTC unless it names an offset). Times and dates of
+    a Parquet file say it themselves."""
+    rating: str | None = None
+    """Column with a rating; null if events have none."""
+    split: str | None = None
+    """Column that says train, valid or test (`split.method: predefined`); null if there is none."""
+    title: str | None = "title"
+    """Column of the items file with the name that people read; null: the id is the name."""
+
+
+class DataParams(Frozen):
+    """Where raw data comes from and which of its columns are features."""
+
+    dataset: Annotated[str, Field(pattern=r"\S")] = "ml-100k"
+    """`ml-100k` or `ml-1m` (fetched), or a name of your own for data of your own."""
+    columns: ColumnParams = ColumnParams()
+    """Names of the columns in a team's own files."""
+    user_features: dict[str, Literal["dense", "categorical"]] = Field(default_factory=dict)
+    """User columns that the softmax DNN may use; dense ones are standardised, categorical ones embedded."""
+    item_features: dict[str, Literal["dense", "categorical", "tags", "text"]] = Field(default_factory=dict)
+    """Item columns that item embeddings may use; `tags` are values joined by `|`, of a `text` the words count."""
+
+
+class ValidationParams(Frozen):
+    """What a row must look like to be used, and how many bad rows are too many."""
+
+    rating_min: float | None = 1
+    """Lowest rating on the scale; null: not checked."""
+    rating_max: float | None = 5
+    """Highest rating on the scale; null: not checked."""
+    earliest: str = "1990-01-01"
+    """Events before this day (UTC) carry an impossible timestamp."""
+    latest: str = "2100-01-01"
+    """Events on or after this day (UTC) carry an impossible timestamp. A fixed day keeps runs alike."""
+    max_quarantine_share: Share = 0.01
+    """The pipeline stops when a larger share of any table's rows had to go to quarantine."""
+
+    @field_validator("earliest", "latest")
+    @classmethod
+    def _is_a_day(cls, value: str) -> str:
+        try:
+            return date.fromisoformat(value).isoformat()
+        except ValueError:
+            raise ValueError("must be a day such as 1990-01-31") from None
+
+    @model_validator(mode="after")
+    def _ranges_are_not_empty(self) -> Self:
+        if self.earliest >= self.latest:
+            raise ValueError(f"earliest {self.earliest} must lie before latest {self.latest}")
+        if self.rating_min is not None and self.rating_max is not None and self.rating_min > self.rating_max:
+            raise ValueError(f"rating_min {self.rating_min:g} must not exceed rating_max {self.rating_max:g}")
+        return self
+
+    @property
+    def earliest_second(self) -> int:
+        """First possible timestamp in UTC seconds."""
+        return _first_second(self.earliest)
+
+    @property
+    def latest_second(self) -> int:
+        """First timestamp that is no longer possible, in UTC seconds."""
+        return _first_second(self.latest)
+
+
+def _first_second(day: str) -> int:
+    return int(datetime.combine(date.fromisoformat(day), time(), UTC).timestamp())
+
+
+class SplitParams(Frozen):
+    """How events are divided into train, validation and test."""
+
+    method: Literal["user-temporal", "global-temporal", "leave-last-out", "random", "predefined"] = "user-temporal"
+    """By time within each user; by one point in time for all; each user's last event; at random; as given."""
+    test_share: Share = 0.2
+    """Share of events (of each user, or of all) that are test."""
+    valid_share: Share = 0.1
+    """Share of events just before the test part that are validation; settings and epochs are chosen on it."""
+    new_user_share: Share = 0.1
+    """Share of users that are held out whole and asked about as new ones."""
+    min_rating: float | None = None
+    """Only events rated at least this high are positives; null: every event is."""
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Self:
+        if self.test_share + self.valid_share >= 1:
+            raise ValueError(
+                f"test_share {self.test_share} + valid_share {self.valid_share} leave nothing to train on: "
+                "their sum must be below 1"
+            )
+        return self

@@ -1,0 +1,106 @@
+"""What all events together decide about the split of each user, so that users can be looked at a part at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from bakeoff.data.params import SplitParams
+from bakeoff.data.split.hashing import chance, share_of
+from bakeoff.data.split.order_statistics import value_at
+
+TIE_DIGITS = 12
+"""Of the md5: enough that hardly two events of the data share them, and a text so short is sorted where it lies."""
+EventKey = tuple[int, str, str, str]
+"""timestamp, tie, user_id, item_id: what orders all events."""
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Where the order of all users, or that of all events, is cut.
+
+    Attributes:
+        last_held_out: chance and user_id of the last user that is held out; None: nobody is.
+        first_valid: of a global-temporal split the first event that is not train; None: all are, or another method.
+        first_test: likewise the first of test.
+        has_valid: whether a predefined split names any valid event; False for other methods.
+    """
+
+    last_held_out: tuple[str, str] | None = None
+    first_valid: EventKey | None = None
+    first_test: EventKey | None = None
+    has_valid: bool = False
+
+
+def cuts_of(events: ir.Table, everyone: ir.Table, split: SplitParams, seed: int) -> Cuts:
+    """Look at all events. What comes to this process are counts, and the rows at the cuts.
+
+    Args:
+        events: user_id, item_id, timestamp (and split, if predefined); one row per user and item.
+        everyone: user_id, each once.
+        split: method and shares.
+        seed: of every choice by chance.
+    """
+    if split.method == "predefined":
+        # So that a published benchmark stays whole, nobody is held out.
+        return Cuts(has_valid=bool((events.split == "valid").any().to_pyarrow().as_py()))
+    held_out = _last_held_out(everyone, split.new_user_share, seed)
+    if split.method != "global-temporal":
+        return Cuts(held_out)
+    first_valid, first_test = _in_time(events, split, seed)
+    return Cuts(held_out, first_valid, first_test)
+
+
+def is_at_least(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanValue:
+    """Whether values are not before a bound, where the first that differs decides."""
+    *firsts, last = zip(values, bound, strict=True)
+    reached = last[0] >= last[1]
+    for value, limit in reversed(firsts):
+        reached = (value > limit) | ((value == limit) & reached)
+    return reached
+
+
+def is_at_most(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanValue:
+    """Whether values are not behind a bound, likewise."""
+    return ~is_at_least(values, bound) | _equal(values, bound)
+
+
+def user_chance(users: ir.Table, seed: int) -> ir.StringValue:
+    """By which users are held out."""
+    return chance(seed, "new", users.user_id)
+
+
+def tie(events: ir.Table, seed: int) -> ir.StringValue:
+    """By which events of the same time are ordered."""
+    # In id order they would leak: ids often tell when an item appeared, or how popular it is.
+    return chance(seed, events.user_id, events.item_id).substr(0, TIE_DIGITS)
+
+
+def _equal(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanValue:
+    return ibis.and_(*(value == limit for value, limit in zip(values, bound, strict=True)))
+
+
+def _last_held_out(everyone: ir.Table, share: float, seed: int) -> tuple[str, str] | None:
+    # round(x) = ⌊(⌊2x⌋ + 1) / 2⌋, a half rounded up.
+    count = (share_of(2 * everyone.count().to_pyarrow().as_py(), share) + 1) // 2
+    if not count:
+        return None
+    by_chance = {"chance": user_chance(everyone, seed), "user_id": everyone.user_id}
+    bucket = user_chance(everyone, seed).substr(0, 3)  # 4,096 of about the same size
+    ((first, user),) = value_at(everyone, bucket, by_chance, [count - 1])
+    return first, user
+
+
+def _in_time(events: ir.Table, split: SplitParams, seed: int) -> list[EventKey | None]:
+    """The first valid and the first test event: the last ⌊count · test_share⌋ are test, as many before them valid."""
+    count = events.count().to_pyarrow().as_py()
+    first_test = count - share_of(count, split.test_share)
+    first_valid = first_test - share_of(count, split.valid_share)
+    timed = events.mutate(tie=tie(events, seed))
+    by_time = {name: timed[name] for name in ("timestamp", "tie", "user_id", "item_id")}
+    places = [first_valid, first_test]
+    inside = [place for place in places if place < count]
+    found: list[Any] = value_at(timed, timed.timestamp // 3600, by_time, inside)
+    return [*found, *[None] * (len(places) - len(inside))]

@@ -1,0 +1,1 @@
+"""Models trained, evaluated and compared: tuning, variants, planted groups, growth."""

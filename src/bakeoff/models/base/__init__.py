@@ -1,0 +1,1 @@
+"""What every model shares: the interface, its TensorFlow side, epochs, the exported form."""

@@ -1,0 +1,106 @@
+"""The TensorFlow side of a retriever: what is exported, and how it is asked from NumPy."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.models.base.tensorflow import tf
+from bakeoff.models.ease.params import EASEParams
+from bakeoff.models.mf.params import MFParams
+
+QUERY_SIGNATURE = (
+    tf.TensorSpec([None, None], tf.int32, name="history"),
+    tf.TensorSpec([None, None], tf.int64, name="timestamps"),
+    tf.TensorSpec([None, None], tf.float32, name="dense"),
+    tf.TensorSpec([None, None], tf.int32, name="categorical"),
+)
+"""A block of B queries: item indices [B, W] oldest first, PAD-padded; UTC seconds [B, W]; user features as encoded."""
+
+HISTORY_SIGNATURE = QUERY_SIGNATURE[:1]
+
+Ordered = TypeVar("Ordered", EASEParams, MFParams)
+
+
+class Encoder(Protocol):
+    """A model in TensorFlow, as training leaves it and as a SavedModel gives it back."""
+
+    item_embeddings: Any
+    """float32 [num_items, dim]"""
+
+    def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
+        """Query embeddings float32 [B, dim]; arguments as in QUERY_SIGNATURE."""
+
+    def uses_fallback(self, history: Any) -> Any:
+        """Bool [B], where the model has no answer of its own."""
+
+
+def in_order(params: Ordered, histories: Histories) -> Ordered:
+    """The settings, without what depends on the order of events where none of them has a time."""
+    if histories.timestamps.any():
+        return params
+    return params.model_copy(update={"recency_scale": None, "window": None})
+
+
+def recency_weights(history: Any, scale: float | None) -> Any:
+    """Weight of each event of a block of histories: 1, or exp(−l/τ) for the one at lag l; 0 where padded.
+
+    Args:
+        history: int32 [B, W], oldest first, PAD-padded.
+        scale: τ > 0; None: all weigh the same.
+
+    Returns:
+        float32 [B, W].
+    """
+    known = tf.cast(history >= 0, tf.float32)
+    if scale is None:
+        return known
+    lag = tf.reduce_sum(known, axis=1, keepdims=True) - 1 - tf.range(tf.cast(tf.shape(history)[1], tf.float32))
+    return known * tf.exp(-tf.maximum(lag, 0) / scale)
+
+
+class EncoderRetriever:
+    """A retriever over an encoder: the same code asks a model in memory and an exported one."""
+
+    def __init__(self, encoder: Encoder, queries_per_block: int = 128) -> None:
+        """Wrap an encoder; memory grows with queries_per_block, not with the number of queries."""
+        self._encoder = encoder
+        self._queries_per_block = queries_per_block
+
+    @property
+    def item_embeddings(self) -> NDArray[np.float32]:
+        """[num_items, dim]."""
+        return np.asarray(self._encoder.item_embeddings, np.float32)
+
+    def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
+        """[len(queries), dim]."""
+        embeddings = np.zeros((len(queries), int(self._encoder.item_embeddings.shape[1])), np.float32)
+        for rows, block in self._blocks(queries):
+            history, timestamps = block.histories.padded(_width(block))
+            embeddings[rows] = self._encoder.embed_queries(history, timestamps, block.dense, block.categorical)
+        return embeddings
+
+    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
+        """[len(queries)]."""
+        fallback = np.zeros(len(queries), np.bool_)
+        for rows, block in self._blocks(queries):
+            history, _ = block.histories.padded(_width(block))
+            fallback[rows] = self._encoder.uses_fallback(history)
+        return fallback
+
+    def _blocks(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], Queries]]:
+        """Blocks of queries with histories of like length, so that little of a block is padding, and their rows."""
+        if len(queries) == 1:  # what a server is asked most: there is nothing to sort
+            yield np.zeros(1, np.int64), queries
+            return
+        order = np.argsort(queries.histories.lengths, kind="stable")
+        for start in range(0, len(order), self._queries_per_block):
+            rows = order[start : start + self._queries_per_block]
+            yield rows, queries.take(rows)
+
+
+def _width(block: Queries) -> int:
+    """At least one column, so that a block of empty histories still has a shape to compute with."""
+    return max(1, int(block.histories.lengths.max(initial=0)))

@@ -1,0 +1,192 @@
+"""The SavedModel that each `models/<name>/` holds: asked by user id, or by history and features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bakeoff.core.histories import PAD, Queries
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
+from bakeoff.models.base.tensorflow import graph, tf
+
+NO_ITEM = ""
+"""Fills a list where the catalogue has fewer items left than were asked for."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What a served model must know beyond its weights.
+
+    Attributes:
+        item_ids: n ids, in the order of the item indices.
+        user_ids: ids of the users that can be asked for by id, in the order of `queries`.
+        queries: what each of these users has seen, and their features.
+        encoding: how raw features of someone new are encoded.
+    """
+
+    item_ids: Sequence[str]
+    user_ids: Sequence[str]
+    queries: Queries
+    encoding: FeatureEncoding
+
+
+class ServingModule(tf.Module):
+    """Brute-force retrieval inside the graph: k is honoured at call time and seen items are left out.
+
+    TFRS' BruteForce with exclusions would sort k + |seen| items per query and needs the number of exclusions
+    when it is traced; scattering −∞ over the scores of seen items costs neither.
+    """
+
+    def __init__(self, encoder: Encoder, catalogue: Catalogue) -> None:
+        """Put lookups beside the encoder."""
+        super().__init__(name="serving")
+        self._encoder = encoder
+        self.item_embeddings = encoder.item_embeddings
+        self._item_ids = tf.constant([*catalogue.item_ids, NO_ITEM])
+        self._items = _lookup(catalogue.item_ids)
+        self._users = _lookup(catalogue.user_ids)
+        # The row after the last user is the stranger: no history, all features unknown.
+        self._stranger = len(catalogue.user_ids)
+        queries, seen = catalogue.queries, catalogue.queries.histories
+        self._dense = tf.constant(np.pad(queries.dense, ((0, 1), (0, 0))))
+        self._categorical = tf.constant(np.pad(queries.categorical, ((0, 1), (0, 0))))
+        self._offsets = tf.constant(np.append(seen.offsets, seen.offsets[-1]))
+        self._history_items = tf.Variable(seen.items, trainable=False, name="history_items")
+        self._history_times = tf.Variable(seen.timestamps, trainable=False, name="history_times")
+        encoding = catalogue.encoding.user
+        self._scales = [(scale.mean, scale.std) for scale in encoding.dense.values()]
+        self._values = [_lookup(values) for values in encoding.categorical.values()]
+
+    @graph(input_signature=QUERY_SIGNATURE)
+    def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
+        """Query embeddings float32 [B, d] of encoded queries."""
+        return self._encoder.embed_queries(history, timestamps, dense, categorical)
+
+    @graph(input_signature=HISTORY_SIGNATURE)
+    def uses_fallback(self, history: Any) -> Any:
+        """Bool [B], where the model has no answer of its own."""
+        return self._encoder.uses_fallback(history)
+
+    @graph(input_signature=[tf.TensorSpec([None], tf.string, "user_ids"), tf.TensorSpec([], tf.int32, "k")])
+    def recommend_for_users(self, user_ids: Any, k: Any) -> dict[str, Any]:
+        """Lists for users by id, without what they have seen.
+
+        Returns:
+            item_ids string [B, k] and scores float32 [B, k], best first, NO_ITEM and −∞ where nothing is left;
+            known bool [B], whether the model knows the user (a stranger is asked about with nothing known).
+        """
+        users = self._users.lookup(user_ids)
+        known = users != PAD
+        rows = tf.where(known, users, self._stranger)
+        history, timestamps = self._histories(rows)
+        result = self._recommend(
+            history, timestamps, tf.gather(self._dense, rows), tf.gather(self._categorical, rows), k
+        )
+        return {**result, "known": known}
+
+    @graph(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.string, "history"),
+            tf.TensorSpec([None, None], tf.int64, "timestamps"),
+            tf.TensorSpec([None, None], tf.float32, "dense"),
+            tf.TensorSpec([None, None], tf.string, "categorical"),
+            tf.TensorSpec([], tf.int32, "k"),
+        ]
+    )
+    def recommend_for_histories(
+        self, history: Any, timestamps: Any, dense: Any, categorical: Any, k: Any
+    ) -> dict[str, Any]:
+        """Lists for anyone, by history and raw features.
+
+        Args:
+            history: string [B, W], item ids, oldest first, padded at the end with ""; unknown ids are ignored.
+            timestamps: int64 [B, W], UTC seconds; zeros if not known.
+            dense: float32 [B, D], raw values in the order of features.json; NaN (or infinite) where unknown.
+            categorical: string [B, K], raw values; "" where unknown.
+            k: length of the lists.
+
+        Returns:
+            item_ids and scores as in recommend_for_users; known bool [B, W], which items are in the catalogue.
+        """
+        items = self._items.lookup(history)
+        known = items != PAD
+        # Unknown ids leave gaps; a stable sort by "is a gap" closes them and keeps the order of the rest.
+        order = tf.argsort(tf.cast(~known, tf.int32), axis=1, stable=True)
+        items, timestamps = (tf.gather(x, order, batch_dims=1) for x in (items, timestamps))
+        result = self._recommend(items, timestamps, self._standardise(dense), self._encode(categorical), k)
+        return {**result, "known": known}
+
+    @graph(input_signature=[tf.TensorSpec([None], tf.string, "user_ids")])
+    def known_history(self, user_ids: Any) -> dict[str, Any]:
+        """What the model knows that users have seen: item_ids string [B, W], oldest first, padded with NO_ITEM."""
+        users = self._users.lookup(user_ids)
+        rows = tf.where(users != PAD, users, self._stranger)
+        history, _ = self._histories(rows)
+        return {"item_ids": tf.gather(self._item_ids, tf.where(history == PAD, self._num_items, history))}
+
+    @property
+    def _num_items(self) -> Any:
+        return tf.shape(self.item_embeddings)[0]
+
+    def _recommend(self, history: Any, timestamps: Any, dense: Any, categorical: Any, k: Any) -> dict[str, Any]:
+        # One more column, so that empty histories alone still have a position to look at.
+        history = tf.pad(history, [[0, 0], [0, 1]], constant_values=PAD)
+        timestamps = tf.pad(timestamps, [[0, 0], [0, 1]])
+        queries = self._encoder.embed_queries(history, timestamps, dense, categorical)
+        scores = tf.matmul(queries, self.item_embeddings, transpose_b=True)  # (B, n)
+        seen = tf.where(history != PAD)  # (number seen, 2)
+        index = tf.stack([seen[:, 0], tf.cast(tf.gather_nd(history, seen), tf.int64)], axis=1)
+        gone = tf.fill(tf.shape(seen)[:1], -np.inf)
+        scores = tf.tensor_scatter_nd_update(scores, index, gone)
+        best, items = tf.math.top_k(scores, k=tf.minimum(k, self._num_items))
+        items = tf.where(tf.math.is_inf(best), self._num_items, items)
+        return {"item_ids": tf.gather(self._item_ids, items), "scores": best}
+
+    def _histories(self, rows: Any) -> tuple[Any, Any]:
+        """Padded items and timestamps of these rows."""
+        starts, stops = tf.gather(self._offsets, rows), tf.gather(self._offsets, rows + 1)
+        index = tf.ragged.range(starts, stops)
+        items = tf.ragged.map_flat_values(tf.gather, self._history_items, index)
+        times = tf.ragged.map_flat_values(tf.gather, self._history_times, index)
+        return items.to_tensor(PAD), times.to_tensor(0)
+
+    def _standardise(self, dense: Any) -> Any:
+        if not self._scales:
+            return tf.zeros([tf.shape(dense)[0], 0])
+        mean, std = (tf.constant(values, tf.float32) for values in zip(*self._scales, strict=True))
+        scaled = (dense - mean) / std
+        return tf.where(tf.math.is_finite(scaled), scaled, 0.0)
+
+    def _encode(self, categorical: Any) -> Any:
+        if not self._values:
+            return tf.zeros([tf.shape(categorical)[0], 0], tf.int32)
+        codes = [table.lookup(categorical[:, column]) + 1 for column, table in enumerate(self._values)]
+        return tf.stack(codes, axis=1)
+
+
+def export(module: ServingModule, path: str) -> None:
+    """Write the SavedModel into a directory that must not exist yet.
+
+    Signatures: recommend_for_users, recommend_for_histories. The file fingerprint.pb is dropped: it differs from
+    run to run, and DVC already has a hash of every file.
+    """
+    tf.saved_model.save(
+        module,
+        path,
+        signatures={
+            "recommend_for_users": module.recommend_for_users,
+            "recommend_for_histories": module.recommend_for_histories,
+        },
+    )
+    tf.io.gfile.remove(f"{path}/fingerprint.pb")
+
+
+def _lookup(keys: Sequence[str]) -> Any:
+    """Index of each key; PAD for anything else."""
+    # A table must not be empty, as that of a feature which nobody states would be: "" is no one's key.
+    keys_tensor = tf.constant(["", *keys], tf.string)
+    values = tf.constant([PAD, *range(len(keys))], tf.int32)
+    initializer = tf.lookup.KeyValueTensorInitializer(keys_tensor, values)
+    return tf.lookup.StaticHashTable(initializer, PAD)

@@ -1,0 +1,1 @@
+"""EASE, a linear model of items on items."""

@@ -1,0 +1,96 @@
+"""The softmax DNN and its negatives."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from bakeoff.core.parameters import Frozen, Search, Share
+
+SamplerName = Literal["in-batch", "uniform", "popularity", "log-uniform", "full"]
+"""Samplers that can stand alone or be part of a mixture."""
+
+
+class NegativesParams(Frozen):
+    """What the softmax is trained against."""
+
+    sampler: Annotated[
+        SamplerName | Literal["mixed"], Search(choices=("in-batch", "uniform", "popularity", "mixed"))
+    ] = "in-batch"
+    """Where negatives come from: other users' targets; every item alike; train frequency^β; the logarithm of the
+    rank by frequency; the whole catalogue, the reference for small ones; or a mixture."""
+    mixture: Annotated[tuple[SamplerName, ...], Field(min_length=1)] = ("in-batch", "uniform")
+    """Samplers whose candidates are put together (mixed)."""
+    num_sampled: PositiveInt = 512
+    """Negatives drawn per step and shared by the batch (uniform, popularity and log-uniform)."""
+    popularity_exponent: NonNegativeFloat = 0.75
+    """β: the popularity sampler draws items in proportion to train frequency^β."""
+    logq_correction: bool = True
+    """Whether sampled logits are corrected by the log of their expected count."""
+    correct_targets: bool = True
+    """Whether the positive is corrected as the candidates are; else it stands as it is against an estimate of the
+    whole partition function. Only with logq_correction."""
+    selection: Literal["none", "hard", "top-k"] = "none"
+    """Which of the sampled candidates a query is trained against: all; draws that grow with the current score, with
+    a correction of their own; the highest-scored, for which no correction is exact."""
+    num_selected: PositiveInt = 64
+    """Candidates that each query keeps (hard and top-k)."""
+    hard_temperature: PositiveFloat = 1.0
+    """Temperature of hard draws: the lower, the harder the negatives."""
+
+
+class SoftmaxParams(Frozen):
+    """Softmax DNN: a query tower over history and features, item embeddings as the output layer."""
+
+    dim: Annotated[PositiveInt, Search(choices=(32, 64, 128))] = 64
+    """Embedding dimension d."""
+    hidden: Annotated[tuple[PositiveInt, ...], Search(choices=((), (64,), (128,), (256,)))] = (128,)
+    """Widths of the ReLU hidden layers of the query tower; none: the query is linear in the history."""
+    max_epochs: PositiveInt = 24
+    """Upper limit of epochs (each user is seen once an epoch); the best on validation NDCG@10 is taken."""
+    objective: Literal["next", "reconstruct"] = "next"
+    """Predict later items from earlier ones, or all of a user's items from those that were not dropped."""
+    users_per_batch: PositiveInt = 32
+    """Users in a batch."""
+    cuts_per_user: PositiveInt = 8
+    """Points in a user's history at which the future is predicted, per user and batch (next)."""
+    target_window: Annotated[PositiveInt, Search(choices=(3, 5, 10))] = 5
+    """The target is the user's next items after the cut, at most this many (next)."""
+    long_term_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of a query's target that lies on one of all its later items, drawn at random, and not on the next ones
+    (next). What comes next continues a session; what comes any time later says more about taste."""
+    history_dropout: Share = 0.5
+    """Share of a user's items that the query does not see (reconstruct)."""
+    empty_history_share: Share = 0.05
+    """Share of training queries that are asked with an empty history, as a new user's would be."""
+    loss: Annotated[Literal["multi-hot", "per-pair"], Search(choices=("multi-hot", "per-pair"))] = "multi-hot"
+    """Cross-entropy against the normalised multi-hot target, or a softmax per (query, positive) pair, in which the
+    user's other positives do not compete."""
+    weight_pairs_equally: bool = False
+    """Whether every (query, positive) pair weighs the same, so that active users weigh more; else every query does."""
+    max_history: PositiveInt = 256
+    """Most recent items of a history that the query tower reads."""
+    recency_scales: tuple[PositiveFloat, ...] = (1.0, 4.0, 16.0, 80.0)
+    """τ of each pooling head: the item at lag l weighs exp(−l/τ) in the head's mean. None: the plain mean, as
+    wherever events have no time."""
+    dropout: Annotated[Share, Search(choices=(0.1, 0.2, 0.35, 0.5))] = 0.5
+    """Dropout on the query tower's input."""
+    normalize: bool = True
+    """Whether query and item embeddings have length 1, so that logits are cosines over the temperature."""
+    temperature: Annotated[PositiveFloat, Search(choices=(0.1, 0.2))] = 0.2
+    """Temperature of the logits: what they are divided by."""
+    learn_temperature: bool = True
+    """Whether the temperature is only where training starts. On sparse data it is better fixed: training lowers it."""
+    learning_rate: Annotated[PositiveFloat, Search(low=0.001, high=0.01, log=True)] = 0.003
+    """Peak learning rate of Adam, after warm-up and before cosine decay."""
+    renormalize_every: NonNegativeInt = 0
+    """Steps after which the weights of item embeddings, and of users' own vectors, are brought back to length 1; 0:
+    never."""
+    smoothing: Annotated[NonNegativeFloat, Search(choices=(0.0, 0.5))] = 0.0
+    """Strength of smoothing after training: each item embedding moves towards the queries of its users; 0: none."""
+    use_user_features: bool = True
+    """Whether the query tower sees the user's features. A vector of each user's own is had by naming `user_id` a
+    categorical one in data.user_features, whatever this says."""
+    use_item_features: bool = True
+    """Whether item embeddings get the sum of their features' embeddings."""
+    negatives: NegativesParams = NegativesParams()
+    """Negative sampling."""

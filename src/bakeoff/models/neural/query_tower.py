@@ -1,0 +1,145 @@
+"""Query embeddings: the history pooled at several recency scales, features, ReLU hidden layers."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.models.base.tensorflow import tf
+from bakeoff.models.neural.activity import NUM_ACTIVITY
+from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.part_step import number_and_part
+from bakeoff.models.neural.pooling import RecencyPooling
+
+USER_ID = "user_id"
+"""The categorical user feature that stands for the user as such."""
+
+
+class QueryTower(tf.keras.layers.Layer):
+    """Maps pooled histories and features to query embeddings ψ(x).
+
+    ψ(x) is the sum of a linear map of the pooling heads, which starts as their mean, and of a ReLU network that also
+    sees user features and activity. Lag weights that are learned one by one did not do better.
+    """
+
+    def __init__(self, params: SoftmaxParams, categorical_sizes: Mapping[str, int], seed: int) -> None:
+        """Take the settings and the sizes of what is embedded.
+
+        Args:
+            params: settings.
+            categorical_sizes: number of values of each categorical user feature, by name. The feature `user_id` is
+                not one among others: it gets a vector of d dimensions of its own.
+            seed: of the dropout.
+        """
+        super().__init__(name="query_tower")
+        self._params = params
+        self._seed = seed
+        names = list(categorical_sizes)
+        self._user_column = names.index(USER_ID) if USER_ID in names else None
+        self._columns = [column for column, name in enumerate(names) if name != USER_ID]
+        self._num_users = categorical_sizes.get(USER_ID, 0)
+        self.pooling = RecencyPooling(params.recency_scales, params.max_history)
+        # Code 0 stands for unknown, so a feature with n values has n + 1 rows.
+        self._embeddings = [
+            tf.keras.layers.Embedding(size + 1, min(8, size + 1), name=_scope(name, place))
+            for place, (name, size) in enumerate(categorical_sizes.items())
+            if name != USER_ID
+        ]
+        self._hidden = [
+            tf.keras.layers.Dense(width, "relu", kernel_initializer="he_normal", name=f"hidden_{depth}")
+            for depth, width in enumerate(params.hidden)
+        ]
+        # The network starts small beside the heads' mean, which already is a sensible query.
+        start = tf.keras.initializers.VarianceScaling(0.01)
+        self._output = tf.keras.layers.Dense(params.dim, kernel_initializer=start, name="output")
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights that are not layers of their own."""
+        dim, heads = self._params.dim, self.pooling.num_heads
+        self.head_maps = self.add_weight(
+            name="head_maps",
+            shape=(heads, dim, dim),
+            initializer=tf.constant_initializer(np.broadcast_to(np.eye(dim) / heads, (heads, dim, dim))),
+        )
+        for name, initializer in (("activity_mean", "zeros"), ("activity_std", "ones")):
+            weight = self.add_weight(name=name, shape=(NUM_ACTIVITY,), initializer=initializer, trainable=False)
+            setattr(self, name, weight)
+        if self._user_column is not None:
+            self.user_embeddings = self.add_weight(
+                name="user_embeddings",
+                shape=(self._num_users + 1, dim),
+                initializer=tf.keras.initializers.RandomNormal(stddev=dim**-0.5),
+            )
+        super().build(input_shape)
+
+    def standardise_activity(self, sample: NDArray[np.float32]) -> None:
+        """Fix the scale of the activity measures from a sample, float32 [n, NUM_ACTIVITY], NaN where unknown."""
+        known = np.ma.masked_invalid(sample)
+        deviation = known.std(axis=0).filled(0)
+        self.activity_mean.assign(known.mean(axis=0).filled(0))
+        self.activity_std.assign(np.where(deviation > 0, deviation, 1.0))
+
+    def call(self, pooled: Any, activity: Any, dense: Any, categorical: Any, drop_at: Any | None = None) -> Any:
+        """Query embeddings of R queries.
+
+        Args:
+            pooled: [R, H, d], heads' means of the history; zeros for an empty one.
+            activity: [R, NUM_ACTIVITY], NaN where unknown.
+            dense: [R, D] standardised user features.
+            categorical: int32 [R, K] codes of user features.
+            drop_at: number of the training step, or a `PartStep`, which decides on what is dropped; None: nothing is.
+
+        Returns:
+            float32 [R, d], of length 1 where the settings normalise.
+        """
+        if drop_at is not None and self._params.dropout > 0:
+            pooled = self._dropped(pooled, drop_at)
+        flat = tf.reshape(pooled, [tf.shape(pooled)[0], self.pooling.num_heads * self._params.dim])
+        query = tf.matmul(flat, tf.reshape(self.head_maps, [-1, self._params.dim]))
+        if self._user_column is not None:
+            query = self._with_user(query, categorical[:, self._user_column])
+        hidden = self._network_inputs(flat, activity, dense, categorical)
+        for layer in self._hidden:
+            hidden = layer(hidden)
+        return self.scaled(query + self._output(hidden))
+
+    def renormalize(self) -> None:
+        """Bring the users' own vectors back to length 1, as `ItemTower.renormalize` does those of items."""
+        if self._user_column is not None:
+            self.user_embeddings.assign(tf.math.l2_normalize(self.user_embeddings, axis=-1))
+
+    def scaled(self, embeddings: Any) -> Any:
+        """Of length 1, where the settings normalise."""
+        return tf.math.l2_normalize(embeddings, axis=-1) if self._params.normalize else embeddings
+
+    def _dropped(self, pooled: Any, drop_at: Any) -> Any:
+        """Dropout on [R, H, d]."""
+        number, part = number_and_part(drop_at)
+        seed = tf.stack([self._seed, tf.cast(number, tf.int32)])
+        drop = partial(tf.nn.experimental.stateless_dropout, rate=self._params.dropout, seed=seed, rng_alg="philox")
+        if part is None:
+            return drop(pooled)
+        whole = drop(tf.ones(tf.concat([[part.total], tf.shape(pooled)[1:]], axis=0)))
+        return pooled * tf.gather(whole, part.places)
+
+    def _with_user(self, query: Any, users: Any) -> Any:
+        """The mean of what the history and the user's own embedding say; the history alone without one."""
+        known = tf.cast(users > 0, tf.float32)[:, tf.newaxis]
+        own = tf.math.l2_normalize(tf.gather(self.user_embeddings, users), axis=-1)
+        return (tf.math.l2_normalize(query, axis=-1) + known * own) / 2
+
+    def _network_inputs(self, flat: Any, activity: Any, dense: Any, categorical: Any) -> Any:
+        measures = (activity - self.activity_mean) / self.activity_std
+        inputs = [flat, tf.where(tf.math.is_nan(measures), 0.0, measures)]
+        if self._params.use_user_features:
+            codes = [categorical[:, column] for column in self._columns]
+            inputs += [dense, *(embed(code) for embed, code in zip(self._embeddings, codes, strict=True))]
+        return tf.concat(inputs, axis=-1)
+
+
+def _scope(feature: str, place: int) -> str:
+    """A feature's name, where TensorFlow can name variables by it."""
+    return feature if re.fullmatch(r"[A-Za-z0-9_.\/>-]+", feature) else f"feature_{place}"

@@ -1,0 +1,1 @@
+"""Popularity, of all time or of a recent window."""

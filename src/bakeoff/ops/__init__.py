@@ -1,0 +1,1 @@
+"""Models in production: registry, promotion, drift, server."""

@@ -1,0 +1,132 @@
+"""What a version consists of: small files in Git, and the exported model in DVC's cache or its remote."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.ops.registry.events import Event
+from bakeoff.ops.registry.git import ask
+from bakeoff.ops.registry.history import Version, left_by_rollback
+from bakeoff.report.provenance import read_data_hash
+
+LOCK = "dvc.lock"
+VALIDATION = "reports/validation.json"
+"""The verdict on the data that a commit's last comparison was of."""
+
+
+def text_at(root: Path, commit: str, path: str) -> str | None:
+    """A file as a commit has it; None where it has none."""
+    return ask(root, "show", f"{commit}:./{path}")
+
+
+def json_at(root: Path, commit: str, path: str) -> Mapping[str, Any]:
+    """The same, read as a JSON object; empty where there is none, or it can't be read."""
+    try:
+        found = json.loads(text_at(root, commit, path) or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def recorded_md5(lock: str | None, path: str) -> str | None:
+    """What the text of a dvc.lock says that the output at `path` hashes to; None where it says nothing.
+
+    Raises:
+        BakeoffError: it is no dvc.lock.
+    """
+    return _md5_of(path, [out for stage in _stages(lock).values() for out in stage.get("outs", [])])
+
+
+def compared_md5(lock: str | None) -> str | None:
+    """Likewise what the data hash to that stage `compare` was last run on."""
+    return _md5_of("data", _stages(lock).get("compare", {}).get("deps", []))
+
+
+def model_md5_at(root: Path, place: tuple[str, str]) -> str | None:
+    """What the model of a commit hashes to."""
+    model, commit = place
+    return recorded_md5(text_at(root, commit, LOCK), f"models/{model}")
+
+
+def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
+    """MD5 of the data of a commit and its number of interactions; None where it does not say.
+
+    It does not say how many there are where other data were compared last.
+    """
+    data = read_data_hash(text_at(root, commit, "data.dvc") or "")
+    is_current = compared_md5(text_at(root, commit, LOCK)) in (None, data)
+    return data, num_rows(json_at(root, commit, VALIDATION)) if is_current else None
+
+
+def num_rows(validation: Mapping[str, Any]) -> int | None:
+    """Interactions that a validation.json tells of."""
+    rows = validation.get("tables", {}).get("interactions", {}).get("rows")
+    return None if rows is None else int(rows)
+
+
+def taken_back(root: Path, events: Sequence[Event], model: str, md5: str) -> str | None:
+    """The version with these bytes that a rollback took out of production, where nobody has put it back since."""
+    left = [version for version in left_by_rollback(events) if version.model == model]
+    return next((version.name for version in reversed(left) if model_md5_at(root, version.place) == md5), None)
+
+
+def directory_md5(folder: Path) -> str:
+    """What DVC records for a directory: MD5 of the list of its files, each with its own."""
+    files = sorted((file.relative_to(folder).as_posix(), file) for file in folder.rglob("*") if file.is_file())
+    entries = [{"md5": _file_md5(file), "relpath": name} for name, file in files]
+    return f"{hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
+
+
+def fetch_model(root: Path, version: Version, into: Path) -> Path:
+    """Bring the exported model of a version, from DVC's cache or else its remote, into a new directory.
+
+    Raises:
+        BakeoffError: the version has no such model, or its files are in neither.
+    """
+    from dvc.api import DVCFileSystem  # takes a second to load
+    from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexDirError
+
+    recorded = model_md5_at(root, version.place)
+    if recorded is None:
+        raise BakeoffError(f"{version.name} ({version.commit[:7]}) records no models/{version.model} in its {LOCK}.")
+    try:
+        files = DVCFileSystem(str(root), rev=version.commit)
+        files.get(f"models/{version.model}", str(into), recursive=True)
+    except (DvcException, DataIndexDirError, OSError) as error:
+        raise _gone(version, str(error).splitlines()[0]) from None
+    if directory_md5(into) != recorded:
+        raise _gone(version, f"what was found is not what its {LOCK} records")
+    return into
+
+
+def _gone(version: Version, why: str) -> BakeoffError:
+    return BakeoffError(
+        f"The files of {version.name} (commit {version.commit[:7]}) are in neither DVC's cache nor its remote: {why}. "
+        f"`dvc fetch --all-tags models/{version.model}` brings them where the remote has them; where it has not, run "
+        f"`dvc push --all-tags models/{version.model}` on the machine that trained them. `dvc remote list` says where "
+        "the remote is."
+    )
+
+
+def _file_md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _stages(lock: str | None) -> Mapping[str, Mapping[str, Any]]:
+    try:
+        stages: Mapping[str, Mapping[str, Any]] = (YAML(typ="safe").load(lock or "{}") or {}).get("stages", {})
+    except (YAMLError, AttributeError) as error:
+        raise BakeoffError(f"{LOCK} can't be read as YAML: {str(error).splitlines()[0]}. Take it from Git.") from None
+    return stages
+
+
+def _md5_of(path: str, entries: Sequence[Mapping[str, Any]]) -> str | None:
+    return next((str(entry["md5"]) for entry in entries if entry.get("path") == path and "md5" in entry), None)

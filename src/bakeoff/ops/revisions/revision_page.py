@@ -1,0 +1,196 @@
+"""What changed between two versions, for people: a page, the same in Markdown, and the sentences of both."""
+
+from collections.abc import Sequence
+from math import isnan
+
+from bakeoff.evaluation.stats.significance import Verdict
+from bakeoff.ops.revisions import revision_tables
+from bakeoff.ops.revisions.revision_tables import label
+from bakeoff.ops.revisions.revisions import Change, Revisions, Version
+from bakeoff.report import formats, markdown_tables, verdict
+from bakeoff.report import pages as sheets
+from bakeoff.report.figure import Figure
+from bakeoff.report.models import model_noun
+from bakeoff.report.tables import Table
+
+TERMS = ("interval", "holm")
+
+
+def title(revisions: Revisions) -> str:
+    """What the page is about."""
+    return f"From {label(revisions.before)} to {label(revisions.after)}"
+
+
+def headline(revisions: Revisions) -> str:
+    """Which models are better and which are worse on the primary metric, and how means moved that were not paired."""
+    paired = [change for change in revisions.primary if change.difference]
+    if not paired:
+        metric = formats.metric_label(revisions.metric)
+        return f"The means of {metric} beside each other: nothing could be paired by user"
+    return "; ".join([_of_paired(revisions, paired), *_of_unpaired(revisions)])
+
+
+def _of_paired(revisions: Revisions, paired: Sequence[Change]) -> str:
+    """What users who are in both versions say; it speaks for those models alone that could be paired."""
+    metric = formats.metric_label(revisions.metric)
+    better, worse = (_nouns(revisions, wanted) for wanted in (Verdict.BETTER, Verdict.WORSE))
+    if better or worse:
+        parts = [f"{formats.listing(names)} better" for names in [better] if names]
+        parts += [f"{formats.listing(worse)} worse"] if worse else []
+        return f"{formats.sentence(', '.join(parts))} on {metric}"
+    is_all = len(paired) == len(revisions.primary)
+    of_whom = "" if is_all else f" of {formats.listing([model_noun(change.model) for change in paired])}"
+    if all(change.is_same for change in paired):
+        return f"Every user{of_whom} has the same {metric} in both"
+    return f"No evidence of a difference on {metric}{of_whom}"
+
+
+def _of_unpaired(revisions: Revisions) -> list[str]:
+    """How the means of the other models moved, and which models have none in one version."""
+    found = []
+    unpaired = {change.model: change.after - change.before for change in revisions.primary if not change.difference}
+    moved = [f"{model_noun(name)} ({formats.signed(gap)})" for name, gap in unpaired.items() if not isnan(gap)]
+    if moved:
+        found.append(f"of {formats.listing(moved)} only the means can be compared")
+    one_sided = [model_noun(name) for name, gap in unpaired.items() if isnan(gap)]
+    if one_sided:
+        found.append(f"{formats.listing(one_sided)} without {formats.metric_label(revisions.metric)} in one version")
+    return found
+
+
+def statement(revisions: Revisions) -> str:
+    """What may have caused it: data, parameters, or neither."""
+    count = len(revisions.settings)
+    settings = f"{count} parameter{'s' if count > 1 else ''} differ{'' if count > 1 else 's'}"
+    if None in (revisions.before.data_hash, revisions.after.data_hash):
+        data = "Whether the data is the same is not known, since a version records none"
+    else:
+        data = "The data is the same" if revisions.same_data else "The data differs"
+    if count:
+        return f"{data}; {settings}."
+    if revisions.same_data and any(_moved(change) for change in revisions.primary):
+        return "Data and parameters are the same: what differs comes from the code or its dependencies."
+    return f"{data}; no parameter differs."
+
+
+def notes(revisions: Revisions) -> list[str]:
+    """What must be known to read the figures."""
+    found = []
+    for version in (revisions.before, revisions.after):
+        by_reason: dict[str, list[str]] = {}
+        for model, reason in version.unread.items():
+            by_reason.setdefault(reason, []).append(model_noun(model))
+        found += [
+            f"{formats.sentence(formats.listing(names))} can't be paired by user: {reason} "
+            "What stands there is the difference of the means, which says nothing about chance."
+            for reason, names in by_reason.items()
+        ]
+    partly = [change for change in revisions.primary if change.difference and _lost(revisions, change)]
+    if partly:
+        count = min(change.difference.num_users for change in partly if change.difference)
+        found.append(
+            f"Paired over the {formats.count(count)} users that both versions have; means are over all users of each."
+        )
+    if revisions.other_truth:
+        found.append(
+            "The same users were asked about other test events in the two versions: a difference may be one of "
+            "the question and not of the answer."
+        )
+    for version in (revisions.before, revisions.after):
+        without = [model_noun(change.model) for change in revisions.primary if change.model not in version.models]
+        if without:
+            was = "was" if len(without) == 1 else "were"
+            found.append(f"{formats.sentence(formats.listing(without))} {was} not compared in {label(version)}.")
+    return found
+
+
+def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
+    """Each version beside the headline of its own verdict, where it holds one that can be read."""
+    return [
+        (label(version), found)
+        for version in (revisions.before, revisions.after)
+        if (found := _verdict(version)) is not None
+    ]
+
+
+def html(revisions: Revisions) -> str:
+    """The page, complete in itself."""
+    accuracy = revision_tables.accuracy_table(revisions)
+    return sheets.render(
+        "revisions.html.j2",
+        [change.model for change in revisions.primary],
+        TERMS,
+        revisions=revisions,
+        title=title(revisions),
+        headline=headline(revisions),
+        statement=statement(revisions),
+        notes=notes(revisions),
+        verdicts=verdicts(revisions),
+        figures=_figures(revisions, accuracy),
+        level=formats.level(revisions.confidence),
+        accuracy=accuracy,
+        others=revision_tables.other_table(revisions),
+        lists=revision_tables.list_table(revisions),
+        settings=revision_tables.setting_table(revisions, in_both=True),
+        one_sided=revision_tables.setting_table(revisions, in_both=False),
+        sizes=revision_tables.size_table(revisions),
+    )
+
+
+def markdown(revisions: Revisions) -> str:
+    """The same, short: for a pull request or a log."""
+    escape, table = markdown_tables.escape, markdown_tables.table
+    parts = [
+        f"# {escape(title(revisions))}",
+        f"**{escape(headline(revisions))}.** {statement(revisions)}",
+        *(f"> {escape(note)}" for note in notes(revisions)),
+        "\n".join(f"- {escape(name)}: {escape(text)}." for name, text in verdicts(revisions)),
+        "## Accuracy",
+        table(revision_tables.accuracy_table(revisions)),
+    ]
+    settings, one_sided = (revision_tables.setting_table(revisions, in_both=both) for both in (True, False))
+    parts += ["## Parameters", table(settings)] if settings.rows else []
+    if one_sided.rows:
+        names = ", ".join(markdown_tables.code(row[0].text) for row in one_sided.rows)
+        parts.append(f"Only one of the two versions has {names}.")
+    parts += ["## Data", table(revision_tables.size_table(revisions))] if revisions.sizes else []
+    return markdown_tables.joined([part for part in parts if part])
+
+
+def _figures(revisions: Revisions, accuracy: Table) -> list[Figure]:
+    """The primary metric's differences; none where nothing could be paired."""
+    spec = revision_tables.chart(revisions)
+    if spec is None:
+        return []
+    return [
+        Figure(
+            key="accuracy",
+            title=f"{formats.metric_label(revisions.metric)}: {revisions.after.name} − {revisions.before.name}",
+            alt="Interval chart: a row per model with the mean difference and its interval beside a line at zero.",
+            sentence=f"{headline(revisions)}. An interval that holds 0 is no evidence of a change.",
+            spec=spec,
+            table=accuracy,
+            open=True,
+        )
+    ]
+
+
+def _nouns(revisions: Revisions, wanted: Verdict) -> list[str]:
+    return [model_noun(change.model) for change in revisions.primary if change.verdict(revisions.confidence) is wanted]
+
+
+def _moved(change: Change) -> bool:
+    return not change.is_same if change.difference else change.before != change.after
+
+
+def _lost(revisions: Revisions, change: Change) -> bool:
+    """Whether a version has users that the other lacks."""
+    shared = change.difference.num_users if change.difference else 0
+    return any(len(version.users[change.model]) > shared for version in (revisions.before, revisions.after))
+
+
+def _verdict(version: Version) -> str | None:
+    try:
+        return verdict.headline(verdict.Result.from_metrics(version.metrics["verdict"]))
+    except (KeyError, TypeError, ValueError):  # written by another version of this program
+        return None

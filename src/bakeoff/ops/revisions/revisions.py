@@ -1,0 +1,251 @@
+"""Two versions of the project side by side: what differs in data, parameters and figures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.core.workspace import MODELS
+from bakeoff.evaluation.stats.significance import Verdict, verdict
+from bakeoff.report.accuracy import Difference, Statistics
+from bakeoff.report.formats import METRIC_LABELS
+
+SIZE_LABELS = {
+    "train": "events to train on",
+    "valid": "events for validation",
+    "test": "events for test",
+    "new_users": "new users",
+    "warm_users": "warm users",
+    "items": "items of the catalogue",
+    "new_user_events": "events of new users",
+}
+"""Sizes of the split, for people."""
+WHOLE_LISTS = ("popularity_lift", "coverage", "gini", "long_tail_share")
+"""Figures of all lists together: they have no value per user, hence no interval."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """What one version left.
+
+    Attributes:
+        name: how people call it: a revision as it was typed, or `workspace`.
+        commit: abbreviated hash of the commit; empty for the workspace.
+        metrics: reports/metrics.json.
+        params: params.yaml.
+        data_hash: MD5 of data/ as recorded in data.dvc; None where data is not under version control.
+        split: reports/split.json; empty where it is not in Git.
+        validation: reports/validation.json; likewise.
+        users: per-user metrics by model: `user_id`, `num_test` and a column per metric; of those that could be read.
+        unread: why the per-user metrics of a model could not be read.
+    """
+
+    name: str
+    commit: str
+    metrics: Mapping[str, Any]
+    params: Mapping[str, Any]
+    data_hash: str | None
+    split: Mapping[str, Any] = field(default_factory=dict)
+    validation: Mapping[str, Any] = field(default_factory=dict)
+    users: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def models(self) -> list[str]:
+        """The models that were compared in this version, in the order of the reports."""
+        return [name for name in MODELS if name in self.metrics]
+
+    def mean(self, model: str, metric: str) -> float:
+        """A figure of reports/metrics.json; NaN where there is none."""
+        value = self.metrics.get(model, {}).get(metric)
+        return float("nan") if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric of one model in both versions.
+
+    Attributes:
+        model: its name.
+        metric: its name.
+        before: mean in the first version; NaN where it has no such figure.
+        after: the same in the second.
+        difference: second − first on the same users, p adjusted for its table; None where it could not be paired.
+    """
+
+    model: str
+    metric: str
+    before: float
+    after: float
+    difference: Difference | None = None
+
+    def verdict(self, confidence: float) -> Verdict:
+        """Better, worse or no evidence, of the second version beside the first."""
+        if self.difference is None:
+            return Verdict.NO_EVIDENCE
+        return verdict(self.difference.low, self.difference.high, self.difference.p_holm, confidence)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether every user has the same value in both."""
+        found = self.difference
+        return found is not None and found.num_users > 0 and found.wins == found.losses == 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A parameter that differs; None where a version does not have it."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Size:
+    """A number of rows, events or users; None where a version does not say it."""
+
+    name: str
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """Everything that differs between two versions.
+
+    Attributes:
+        before: the first version.
+        after: the second.
+        metric: the primary metric.
+        confidence: level of the intervals.
+        primary: the primary metric, a row per model of either version.
+        others: the other accuracy metrics at the same cutoff.
+        lists: popularity and coverage of the lists, without intervals.
+        settings: parameters that differ.
+        sizes: numbers of the data and the split, those that stayed too.
+        other_truth: models whose users have other numbers of test events in the two versions.
+    """
+
+    before: Version
+    after: Version
+    metric: str
+    confidence: float
+    primary: Sequence[Change]
+    others: Sequence[Change]
+    lists: Sequence[Change]
+    settings: Sequence[Setting]
+    sizes: Sequence[Size]
+    other_truth: Sequence[str]
+
+    @property
+    def same_data(self) -> bool:
+        """Whether both versions were made from the same data; unknown hashes are not the same."""
+        return self.before.data_hash is not None and self.before.data_hash == self.after.data_hash
+
+
+def compare(before: Version, after: Version, metric: str, statistics: Statistics) -> Revisions:
+    """Set two versions side by side.
+
+    Args:
+        before: the first.
+        after: the second; differences are second − first.
+        metric: the primary metric, such as `ndcg@10`.
+        statistics: how intervals and tests are made.
+    """
+    models = [name for name in MODELS if name in {*before.models, *after.models}]
+    cutoff = metric.partition("@")[2]
+    others = [name for label in METRIC_LABELS if (name := f"{label}@{cutoff}") != metric]
+    return Revisions(
+        before=before,
+        after=after,
+        metric=metric,
+        confidence=statistics.confidence,
+        primary=_changes(before, after, [(model, metric) for model in models], statistics),
+        others=_changes(before, after, [(model, other) for model in models for other in others], statistics),
+        lists=[
+            Change(model, name, before.mean(model, name), after.mean(model, name))
+            for model in models
+            for name in (f"{figure}@{cutoff}" for figure in WHOLE_LISTS)
+        ],
+        settings=differing_settings(before.params, after.params),
+        sizes=_sizes(before, after),
+        other_truth=[model for model in models if _truth_differs(before, after, model)],
+    )
+
+
+def differing_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Setting]:
+    """Parameters whose value differs, by dotted name: those of `after` in its order, then those that are gone."""
+    old, new = flat(before), flat(after)
+    names = [*new, *(name for name in old if name not in new)]
+    return [Setting(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Dotted name → value as text, of values in nested mappings."""
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return found
+
+
+def _changes(before: Version, after: Version, keys: Sequence[tuple[str, str]], statistics: Statistics) -> list[Change]:
+    """A change per (model, metric); those that can be paired are judged together."""
+    pairs = {key: pair for key in keys if (pair := _paired(before, after, *key)) is not None}
+    differences = _differences(list(pairs.values()), [metric for _, metric in pairs], statistics)
+    found = dict(zip(pairs, differences, strict=True))
+    return [
+        Change(model, metric, before.mean(model, metric), after.mean(model, metric), found.get((model, metric)))
+        for model, metric in keys
+    ]
+
+
+def _paired(before: Version, after: Version, model: str, metric: str) -> pd.DataFrame | None:
+    """Columns before, after by user, of the users that both versions have; None where there is no such user."""
+    tables = [version.users.get(model) for version in (before, after)]
+    if any(table is None or metric not in table for table in tables):
+        return None
+    columns = [table.set_index("user_id")[metric] for table in tables if table is not None]
+    both = pd.concat(columns, axis=1, join="inner", keys=["before", "after"]).sort_index()
+    return both if len(both) else None
+
+
+def _differences(pairs: Sequence[pd.DataFrame], metrics: Sequence[str], statistics: Statistics) -> list[Difference]:
+    """Paired differences, judged together; a user whom one pair lacks counts in the others."""
+    if not pairs:
+        return []
+    users = pd.Index(sorted({user for pair in pairs for user in pair.index}))
+    aligned = [pair.reindex(users) for pair in pairs]
+
+    def side(name: str) -> list[NDArray[np.float64]]:
+        return [pair[name].to_numpy(np.float64) for pair in aligned]
+
+    return statistics.differences(side("after"), side("before"), metrics)
+
+
+def _truth_differs(before: Version, after: Version, model: str) -> bool:
+    both = _paired(before, after, model, "num_test")
+    return both is not None and bool((both.before != both.after).any())
+
+
+def _sizes(before: Version, after: Version) -> list[Size]:
+    """Rows of the raw tables, rows in quarantine, and the sizes of the split."""
+    old, new = _numbers(before), _numbers(after)
+    return [Size(name, old.get(name), new.get(name)) for name in dict.fromkeys([*new, *old])]
+
+
+def _numbers(version: Version) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, table in version.validation.get("tables", {}).items():
+        found[f"{name}, rows"] = int(table["rows"])
+        found[f"{name}, in quarantine"] = int(table["quarantined"])
+    for name, number in version.split.get("sizes", {}).items():
+        found[SIZE_LABELS.get(name, name)] = int(number)
+    return found

@@ -1,0 +1,175 @@
+"""`bakeoff serve`: answer HTTP with the model in production, and follow what is promoted."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace, check_model
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.experiments.skipped import refuse_skipped
+from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.registry.files import fetch_model
+from bakeoff.ops.registry.git import check_repository, order
+from bakeoff.ops.registry.history import Assignment, production
+from bakeoff.ops.registry.transition import REMOTE
+from bakeoff.ops.server.search import Approximate
+from bakeoff.ops.server.served import Origin, ServedModel
+
+if TYPE_CHECKING:
+    from bakeoff.ops.server.app import Follow
+    from bakeoff.ops.server.service import Service
+
+log = logging.getLogger("bakeoff.serve")
+
+NOTHING = (
+    "Nothing is in production, so there is nothing to answer with. Put a model there (`bakeoff decide`, then `bakeoff "
+    "promote`); fetch the tags of those who did (`git fetch --tags`, or --fetch); or name one of models/: --model mf."
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to serve.
+
+    Attributes:
+        model: one of models/ of the workspace; None: what is in production.
+        host: to listen on.
+        port: to listen on; 0: any that is free.
+        approximate: whether search is approximate.
+        max_batch: queries that are computed together at most.
+        interval: seconds between two looks at the registry.
+        fetch: fetch tags from `origin` before each look.
+        drain: seconds for which requests are still taken after SIGTERM.
+    """
+
+    model: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    approximate: Approximate = Approximate.AUTO
+    max_batch: int = 64
+    interval: float = 5.0
+    fetch: bool = False
+    drain: float = 0.0
+
+
+def approximate(name: str) -> Approximate:
+    """A way to search, by its name.
+
+    Raises:
+        BakeoffError: there is none of this name.
+    """
+    try:
+        return Approximate(name)
+    except ValueError:
+        raise BakeoffError(f"--approximate {name!r} is not possible: it must be auto, on or off.") from None
+
+
+def run(workspace: Workspace, options: Options) -> None:
+    """Answer until told to end by SIGTERM or SIGINT.
+
+    Reads models/<model>, or Git's tags and DVC's cache or remote; writes nothing in the workspace.
+
+    Raises:
+        BakeoffError: nothing is in production, the model can't be loaded, or the address is taken.
+    """
+    from bakeoff.ops.server.listening import Listening, listen, url  # with all below it: --help need not pay
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    log.setLevel(logging.INFO)
+    with listen(options.host, options.port) as bound, threadpool_limits(1, "blas"):
+        service, follow = prepare(workspace, options)
+        from bakeoff.ops.server.app import create_app
+        from bakeoff.ops.server.service import settle
+
+        def on_end() -> None:
+            service.draining = True
+
+        def on_start() -> None:
+            print(
+                f"{service.model.name} answers on {url(bound)}; {url(bound)}/docs says what can be asked.", flush=True
+            )
+
+        app = create_app(service, version("bakeoff"), follow)
+        settle()
+        Listening(app, options.drain, on_start, on_end).run(sockets=[bound])
+
+
+def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | None]":
+    """The service with its model loaded, and what follows the registry (None where a model was named).
+
+    Raises:
+        BakeoffError: nothing is in production, or the model can't be loaded.
+    """
+    from bakeoff.ops.server.service import Service
+    from bakeoff.ops.server.watch import Watcher
+
+    if options.model is not None:
+        model = load_named(workspace, options.model, options.approximate)
+        return Service(model, options.max_batch), None
+    check_repository(workspace.root)
+    look = partial(in_production, workspace.root, fetch=options.fetch)
+    standing = look()
+    if standing is None:
+        raise BakeoffError(NOTHING)
+    load = partial(load_promoted, workspace.root, options.approximate)
+    service = Service(load(standing), options.max_batch)
+    return service, Watcher(service, look, load, standing, options.interval).follow
+
+
+def in_production(root: Path, *, fetch: bool) -> Assignment | None:
+    """What is in production; None where nothing is.
+
+    Raises:
+        BakeoffError: Git's remote can't be reached.
+    """
+    if fetch:
+        order(root, "fetch", "--quiet", "--tags", REMOTE)
+    return production(read_events(root))
+
+
+def load_promoted(root: Path, approximate: Approximate, assignment: Assignment) -> ServedModel:
+    """A version of the registry, from DVC's cache or its remote.
+
+    Raises:
+        BakeoffError: its files can't be had, or can't be loaded.
+    """
+    found = assignment.version
+    promoted = datetime.fromtimestamp(assignment.event.at, UTC).isoformat()
+    origin = Origin(found.model, found.number, found.commit, promoted)
+    with TemporaryDirectory(prefix="bakeoff-serve-") as folder:
+        return _load(fetch_model(root, found, Path(folder) / found.model), origin, approximate)
+
+
+def load_named(workspace: Workspace, model: str, approximate: Approximate) -> ServedModel:
+    """A model of the workspace.
+
+    Raises:
+        BakeoffError: there is no such model, it was skipped, or can't be loaded.
+    """
+    check_model(model)
+    refuse_skipped(workspace, model)
+    return _load(workspace.model(model), Origin(model, "workspace"), approximate)
+
+
+def _load(folder: Path, origin: Origin, approximate: Approximate) -> ServedModel:
+    from bakeoff.models.base.loading import load_serving  # imports TensorFlow: what is wrong otherwise is told first
+    from bakeoff.ops.server.loading import build
+
+    try:
+        items = pd.read_parquet(folder / "items.parquet", columns=["item_id", "title"])
+        encoding = FeatureEncoding.model_validate_json((folder / "features.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError) as error:
+        raise BakeoffError(
+            f"{folder} is no exported model, or damaged ({str(error).splitlines()[0]}): run `dvc repro "
+            f"train_{origin.model}`, or `dvc checkout --force {folder}` if it was trained before."
+        ) from None
+    return build(load_serving(folder), items, encoding.user, origin, approximate)

@@ -1,0 +1,116 @@
+"""All of `params.yaml`, read and checked."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from reprlib import Repr
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.parameters import Frozen
+from bakeoff.core.plain_values import changes, refusals
+from bakeoff.core.yaml_reader import MAX_BYTES, read_yaml
+from bakeoff.data.engine.params import EngineParams
+from bakeoff.data.params import DataParams, SplitParams, ValidationParams
+from bakeoff.evaluation.params import EvaluateParams
+from bakeoff.experiments.params import EvidenceParams
+from bakeoff.models.ease.params import EASEParams
+from bakeoff.models.mf.params import MFParams
+from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.two_tower_params import TwoTowerParams
+from bakeoff.models.neural.workers_params import WorkersParams
+from bakeoff.models.popularity.params import RecentPopularityParams
+from bakeoff.ops.params import DriftParams, PromotionParams
+from bakeoff.ops.placement_params import PlacedParams, Placement
+from bakeoff.report.params import CompareParams
+
+MAX_MESSAGES = 20
+"""Faults that a message lists; it counts the others."""
+
+
+class Params(Frozen):
+    """All of `params.yaml`."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """Seed of the split and of every model."""
+    data: DataParams = DataParams()
+    validation: ValidationParams = ValidationParams()
+    split: SplitParams = SplitParams()
+    recent_popularity: RecentPopularityParams = RecentPopularityParams()
+    ease: EASEParams = EASEParams()
+    mf: MFParams = MFParams()
+    softmax: SoftmaxParams = SoftmaxParams()
+    two_tower: TwoTowerParams = TwoTowerParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    evidence: EvidenceParams = EvidenceParams()
+    compare: CompareParams = CompareParams()
+    drift: DriftParams = DriftParams()
+    promotion: PromotionParams = PromotionParams()
+    placement: Placement = Field(default_factory=dict)
+    """Stages that run on another machine: the name of each, and the Prefect work pool whose workers run it."""
+    placed: PlacedParams = PlacedParams()
+    engine: EngineParams = EngineParams()
+    workers: WorkersParams = WorkersParams()
+
+    @model_validator(mode="after")
+    def _primary_metric_is_measured(self) -> Self:
+        measured = [f"{name}@{k}" for name in ("ndcg", "recall", "mrr", "hit_rate") for k in self.evaluate.cutoffs]
+        if self.compare.primary_metric not in measured:
+            raise ValueError(
+                f"compare.primary_metric {self.compare.primary_metric!r} is not measured: it must be one of "
+                f"{', '.join(measured)} (evaluate.cutoffs)"
+            )
+        return self
+
+
+def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Params:
+    """Check values against the models.
+
+    Raises:
+        BakeoffError: names each offending key, its value and what it must be.
+    """
+    if refused := list(refusals(values)):
+        raise _not_valid(source, refused)
+    try:
+        params = Params.model_validate(values)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in e['loc']) or 'values'}: {e['msg']} (got {_SHORT.repr(e['input'])})"
+            for e in error.errors()
+        ]
+        raise _not_valid(source, lines) from None
+    if changed := [*changes(values, params), *refusals(params.model_dump())]:
+        raise _not_valid(source, changed)
+    return params
+
+
+def load_params(path: Path) -> Params:
+    """Read and check a parameter file.
+
+    Raises:
+        BakeoffError: the file is missing, is not YAML, or holds a value that is not valid.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise BakeoffError(f"{path} is not a regular file: it must be a file with sections such as `split:`.")
+        with path.open("rb") as stream:
+            values = read_yaml(stream.read(MAX_BYTES + 1), str(path))
+    except FileNotFoundError:
+        raise BakeoffError(f"{path} does not exist: run bakeoff in the project's directory.") from None
+    except OSError as error:
+        raise BakeoffError(f"{path} can't be read ({error.strerror}): it must be a readable file.") from None
+    if not isinstance(values, Mapping):
+        raise BakeoffError(f"{path} must hold sections such as `split:`, not {type(values).__name__}.")
+    return parse_params(values, str(path))
+
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
+
+def _not_valid(source: str, faults: Sequence[str]) -> BakeoffError:
+    """One line per fault, not more than can be read."""
+    lines = [f"  {fault}" for fault in faults[:MAX_MESSAGES]]
+    more = len(faults) - len(lines)
+    return BakeoffError("\n".join([f"{source} is not valid:", *lines, *([f"  and {more:,} more"] if more else [])]))

@@ -1,0 +1,46 @@
+"""The command line: which model is meant, and what is said of one that is not there."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bakeoff.cli.app import app
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import MODELS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with nothing but parameters, as the current directory."""
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "recommend"])
+def test_help_names_every_model(command: str) -> None:
+    printed = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    assert f"{', '.join(MODELS[:-1])} or {MODELS[-1]}" in printed
+
+
+@pytest.mark.parametrize("command", [["train", "als"], ["evaluate", "als"], ["recommend", "--model", "als"]])
+def test_a_model_that_is_none_is_refused(folder: Path, command: list[str]) -> None:
+    with pytest.raises(BakeoffError, match="'als' is not a model: it must be one of popularity, "):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+def test_a_model_that_was_skipped_can_not_be_asked_and_says_why(folder: Path) -> None:
+    note = folder / "models/ease/training.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps({"model": "ease", "skipped": "12 items are too many."}))
+    with pytest.raises(BakeoffError, match=r"ease was not trained on this data: 12 items are too many\. Ask another"):
+        CliRunner().invoke(app, ["recommend", "--model", "ease", "--user", "1"], catch_exceptions=False)
+
+
+def test_a_model_that_was_not_trained_yet_says_what_to_run(folder: Path) -> None:
+    with pytest.raises(BakeoffError, match="dvc repro train_ease"):
+        CliRunner().invoke(app, ["recommend", "--model", "ease", "--user", "1"], catch_exceptions=False)

@@ -1,0 +1,83 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lone_tasks
+import pytest
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.processes import process_pool, run_alone
+
+PARENT = "import lone_tasks; from bakeoff.core.processes import process_pool, run_alone; run_alone([lone_tasks.sleep])"
+
+
+def runs(pid):
+    """Whether the process is there and no zombie, which waits for nothing but to be noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_tasks_share_one_process_that_is_not_this_one_and_is_gone_afterwards():
+    first, second = run_alone([lone_tasks.pid, lone_tasks.pid])
+    assert first == second != os.getpid()
+    assert not runs(first)
+
+
+def test_an_error_in_a_task_is_raised_here():
+    with pytest.raises(BakeoffError, match="Too large"):
+        run_alone([lone_tasks.pid, lone_tasks.refuse, lone_tasks.pid])
+
+
+def test_a_process_that_dies_is_told_with_its_status():
+    with pytest.raises(BakeoffError, match="ended with status 3"):
+        run_alone([lone_tasks.die])
+
+
+def test_the_process_ends_with_a_parent_that_is_killed(tmp_path):
+    said = tmp_path / "pid"
+    environment = os.environ | {"SLEEPER": str(said), "PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen([sys.executable, "-c", PARENT], env=environment) as parent:
+        while parent.poll() is None and not (said.exists() and said.read_text()):
+            time.sleep(0.05)
+        child = int(said.read_text())
+        assert runs(child)
+        parent.kill()
+    while runs(child):  # hangs if it does not end
+        time.sleep(0.05)
+
+
+def test_a_pool_gives_results_in_order_and_in_processes_with_so_many_threads():
+    with process_pool(2, 3, "computes", "Do less.") as pool:
+        found = list(pool.results(lone_tasks.number_and_threads, range(9)))
+        assert [number for number, _, _ in found] == list(range(9))
+        assert {threads for _, threads, _ in found} == {"3"}
+        others = {pid for _, _, pid in found}
+        assert os.getpid() not in others
+        assert 1 <= len(others) <= 2
+    assert os.environ.get("OMP_NUM_THREADS") != "3"
+    assert not any(runs(pid) for pid in others)
+
+
+def fail_while_it_sleeps(seen):
+    with process_pool(1, 1, "sleeps", "Do less.") as pool:
+        seen.append(next(pool.results(lone_tasks.sleep_from_one, range(2))))
+        raise BakeoffError("Enough.")
+
+
+def test_an_error_while_a_pool_is_at_work_ends_it_at_once():
+    seen = []
+    with pytest.raises(BakeoffError, match="Enough"):
+        fail_while_it_sleeps(seen)
+    assert not runs(seen[0])
+
+
+def test_a_process_of_a_pool_that_dies_is_told():
+    with (
+        pytest.raises(BakeoffError, match=r"A process that falls over was ended: .* Do less at once"),
+        process_pool(2, 1, "falls over", "Do less at once.") as pool,
+    ):
+        list(pool.results(lone_tasks.fall_over, range(3)))

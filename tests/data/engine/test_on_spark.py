@@ -1,0 +1,283 @@
+"""What Spark makes on a cluster of two executors: every table as DuckDB, row for row; embeddings as our ALS.
+
+One module, since all of it shares the cluster.
+"""
+
+import gc
+import os
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from dirty_rows import BAD_EVENTS, BAD_ITEMS, BAD_USERS, FEATURES_OF_ALL, files_of_all
+from movielens import movielens_100k
+from small_cluster import SPARK, files
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import Histories
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.engine.engine import Engine, opened
+from bakeoff.data.engine.params import EngineParams
+from bakeoff.data.fetch.tables import csv_blocks
+from bakeoff.data.params import SplitParams
+from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.data.split.split import assign_parts, positives
+from bakeoff.data.split.split_points import cuts_of
+from bakeoff.models.mf.als import ImplicitALS, ridge
+from bakeoff.models.mf.mllib import MLlibALS
+from bakeoff.models.mf.params import MFParams
+from bakeoff.models.mf.spark_exchange import observed_pairs
+from bakeoff.ops.drift.snapshot import Snapshot
+from bakeoff.params import Params, load_params, parse_params
+from bakeoff.report.accuracy import Statistics
+from bakeoff.stages import evaluate, split, train_mf, validate
+
+# Py4J leaves its sockets to the collector of garbage. An engine ignores the rest, but only in the test that opens it.
+pytestmark = [
+    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17 or 21"),
+    pytest.mark.filterwarnings("ignore:The 'future.infer_string' option"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory) -> Iterator[Engine]:
+    scratch = str(tmp_path_factory.mktemp("scratch"))
+    with opened(SPARK.model_copy(update={"scratch": scratch})) as engine:
+        yield engine
+    gc.collect()
+    assert os.listdir(scratch) == []
+
+
+@pytest.mark.parametrize("method", ["global-temporal", "leave-last-out", "predefined"])
+def test_each_way_to_split_sends_an_event_to_the_same_part(spark, tmp_path, method):
+    rng = np.random.default_rng(4)
+    events = {
+        "user_id": rng.integers(0, 12, 90).astype(str),
+        "item_id": np.arange(90).astype(str),
+        "timestamp": rng.integers(1, 9, 90),
+        "split": rng.choice(["train", "valid", "test"], 90),
+    }
+    pq.write_table(pa.table(events), tmp_path / "events.parquet")
+    asked = SplitParams(method=method, new_user_share=0.25)
+    found = []
+    with opened(EngineParams(scratch=str(tmp_path))) as duckdb:
+        for engine in (duckdb, spark):
+            chosen = positives(engine.read(tmp_path / "events.parquet"), None)
+            parts = assign_parts(chosen, asked, 42, cuts_of(chosen, chosen.select("user_id").distinct(), asked, 42))
+            found.append(pa.concat_tables(engine.blocks(parts.order_by("item_id"))))
+    assert found[0].equals(found[1])
+    assert {"train", "valid", "test"} <= set(found[0]["part"].to_pylist())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Workspace, Params]:
+    """Popularity of a small split, with ties, and new users; lists of five."""
+    workspace = Workspace(tmp_path_factory.mktemp("trained"))
+    rng = np.random.default_rng(2)
+    users, items = np.repeat(np.arange(40), 12), rng.integers(0, 30, 480)
+    events = {"user_id": users.astype(str), "item_id": items.astype(str), "timestamp": 1_000 + np.arange(480)}
+    workspace.validated.mkdir(parents=True)
+    for name, table in {
+        "interactions": events | {"rating": np.full(480, 5.0)},
+        "users": {"user_id": np.arange(40).astype(str)},
+        "items": {"item_id": np.arange(30).astype(str), "title": [f"Item {item}" for item in range(30)]},
+    }.items():
+        pq.write_table(pa.table(table), workspace.validated / f"{name}.parquet")
+    params = parse_params(
+        {
+            "data": {"user_features": {}, "item_features": {}},
+            "split": {"method": "user-temporal", "new_user_share": 0.2},
+            "mf": {"dim": 4, "max_epochs": 2},
+            "compare": {"primary_metric": "ndcg@5"},
+            "evaluate": {"cutoffs": [5], "list_length": 5, "first_interactions": [0, 2]},
+        }
+    )
+    split.run(params, workspace)
+    train_mf.run(params, workspace)
+    return workspace, params
+
+
+@pytest.mark.usefixtures("spark")
+def test_executors_rank_as_this_process_does(trained, tmp_path):
+    workspace, params = trained
+    evaluate.run(params, workspace, "mf")
+    folder = workspace.evaluation("mf")
+    ours = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shutil.rmtree(folder)
+    scratch = str(tmp_path)
+    evaluate.run(params.model_copy(update={"engine": SPARK.model_copy(update={"scratch": scratch})}), workspace, "mf")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == ours
+    assert pq.read_metadata(folder / "recommendations.parquet").num_rows > 100
+    assert os.listdir(scratch) == []
+
+
+@pytest.mark.usefixtures("spark")
+def test_what_is_wrong_with_a_model_is_told_as_it_is_on_an_executor(trained, tmp_path):
+    workspace, params = trained
+    broken = Workspace(tmp_path / "broken")
+    shutil.copytree(workspace.root, broken.root, ignore=shutil.ignore_patterns("evaluation", "saved_model"))
+    with pytest.raises(BakeoffError, match="holds no exported model"):
+        evaluate.run(params.model_copy(update={"engine": SPARK}), broken, "mf")
+    assert not broken.evaluation("mf").exists()
+
+
+def drift_counts(engine: Engine, workspace: Workspace) -> list[list[object]]:
+    """What the drift of the validated data is judged by, of each kind."""
+    snapshot = Snapshot(lambda table, columns: engine.read(workspace.validated / f"{table}.parquet", columns))
+    features = [
+        (f"{table}s", *each) for table in ("user", "item") for each in FEATURES_OF_ALL[f"{table}_features"].items()
+    ]
+    counted = [snapshot.counts_per("user_id")]
+    counted += [snapshot.counts(table, column, numbers=kind == "dense") for table, column, kind in features]
+    return [
+        *([each.values.tolist(), each.times.tolist(), each.missing] for each in counted),
+        list(snapshot.days.items()),
+        [snapshot.num_rows("interactions"), snapshot.has("items", "title"), snapshot.has("users", "title")],
+    ]
+
+
+def test_dirty_data_give_the_same_rows_quarantine_verdict_split_and_drift(spark, tmp_path, monkeypatch):
+    monkeypatch.setattr(validate, "_write_docs", lambda *_: None)
+    params = parse_params(
+        {
+            "data": FEATURES_OF_ALL,
+            "validation": {"max_quarantine_share": 0.9},
+            "split": {"method": "random", "new_user_share": 0, "test_share": 0.5},
+        }
+    )
+    for engine in (EngineParams(), SPARK):
+        workspace = Workspace(tmp_path / engine.name)
+        workspace.data.mkdir(parents=True)
+        for name, content in files_of_all().items():
+            (workspace.data / f"{name}.csv").write_bytes(content)
+        for stage in (validate, split):
+            stage.run(params.model_copy(update={"engine": engine}), workspace)
+    ours, theirs = (Workspace(tmp_path / name) for name in ("duckdb", "spark"))
+    assert files(theirs.validated) == files(ours.validated)
+    assert files(theirs.quarantine) == files(ours.quarantine)
+    assert files(theirs.split) == files(ours.split)
+    for name in ("split_report", "validation_report"):
+        assert getattr(theirs, name).read_bytes() == getattr(ours, name).read_bytes()
+    assert (theirs.vocabulary / "features.json").read_bytes() == (ours.vocabulary / "features.json").read_bytes()
+    assert {name: table.num_rows for name, table in files(ours.quarantine).items()} == {
+        "users.parquet": len(BAD_USERS) + 1,
+        "items.parquet": len(BAD_ITEMS) + 1,
+        "interactions.parquet": len(BAD_EVENTS) + 2,
+    }
+    with opened(EngineParams()) as duckdb:
+        expected = drift_counts(duckdb, ours)
+    assert drift_counts(spark, theirs) == expected
+    assert sum(expected[0][1]) > 1
+    assert expected[-1][1:] == [True, False]
+
+
+@pytest.mark.usefixtures("spark")
+def test_movielens_gives_the_same_tables(tmp_path, monkeypatch):
+    """With the shipped settings."""
+    monkeypatch.setattr(validate, "_write_docs", lambda *_: None)
+    monkeypatch.setattr("bakeoff.data.engine.engine.BLOCK_ROWS", 50_000)  # parts of a table
+    published = movielens_100k(tmp_path / "published")
+    shipped = load_params(Path(__file__).parents[3] / "params.yaml")
+    for engine in (EngineParams(), SPARK):
+        workspace = Workspace(tmp_path / engine.name)
+        workspace.data.mkdir(parents=True)
+        for name, table in published.by_name().items():
+            (workspace.data / f"{name}.csv").write_bytes(b"".join(csv_blocks(table)))
+        params = shipped.model_copy(update={"engine": engine})
+        validate.run(params, workspace)
+        split.run(params, workspace)
+    ours, theirs = (Workspace(tmp_path / name) for name in ("duckdb", "spark"))
+    for folder in ("validated", "quarantine", "split"):
+        assert files(getattr(theirs, folder)) == files(getattr(ours, folder)), folder
+    assert len(files(ours.split)["train.parquet"]) > 60_000
+    assert len(list((theirs.split / "train.parquet").iterdir())) > 1
+    assert len(load_prepared(theirs).train.items) == len(load_prepared(ours).train.items)
+    assert (theirs.vocabulary / "features.json").read_bytes() == (ours.vocabulary / "features.json").read_bytes()
+    for name in ("split_report", "validation_report"):
+        assert getattr(theirs, name).read_bytes() == getattr(ours, name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory) -> Workspace:
+    """A split of users who like eight of the ten items of their own group."""
+    workspace = Workspace(tmp_path_factory.mktemp("grouped"))
+    rng = np.random.default_rng(3)
+    users = np.repeat(np.arange(120), 8)
+    items = np.concatenate([10 * (user % 4) + rng.permutation(10)[:8] for user in range(120)])
+    events = {"user_id": users.astype(str), "item_id": items.astype(str), "timestamp": 1_000 + np.arange(len(users))}
+    workspace.validated.mkdir(parents=True)
+    for name, table in {
+        "interactions": events | {"rating": np.full(len(users), 5.0)},
+        "users": {"user_id": np.arange(120).astype(str)},
+        "items": {"item_id": np.arange(40).astype(str), "title": [f"Item {item}" for item in range(40)]},
+    }.items():
+        pq.write_table(pa.table(table), workspace.validated / f"{name}.parquet")
+    split.run(GROUPED, workspace)
+    return workspace
+
+
+GROUPED = parse_params(
+    {
+        "data": {"user_features": {}, "item_features": {}},
+        "mf": {"dim": 4, "max_epochs": 3, "recency_scale": None},
+        "compare": {"primary_metric": "ndcg@5"},
+        "evaluate": {"cutoffs": [5], "list_length": 5, "first_interactions": [0, 2]},
+    }
+)
+
+
+@pytest.mark.usefixtures("spark")
+def test_mf_of_mllib_is_a_retriever_as_good_as_our_own_within_the_interval(grouped, tmp_path):
+    engine = SPARK.model_copy(update={"scratch": str(tmp_path)})
+    mllib = {"mf": GROUPED.mf.model_copy(update={"solver": "mllib"}), "engine": engine}
+    found = []
+    for params in (GROUPED, GROUPED.model_copy(update=mllib)):
+        train_mf.run(params, grouped)
+        evaluate.run(GROUPED, grouped, "mf")  # as exported, by the contract of all models
+        users, new = (pq.read_table(grouped.evaluation("mf") / f"{name}.parquet") for name in ("users", "new_users"))
+        assert new.num_rows > 0
+        found.append(users["ndcg@5"].to_numpy())
+    [difference] = Statistics(0.95, 2000, 1).differences([found[0]], [found[1]], ["ndcg@5"])
+    assert difference.low <= 0 <= difference.high
+    assert difference.high - difference.low < 0.1
+    assert min(each.mean() for each in found) > 0.5  # by chance some 0.06
+    assert os.listdir(tmp_path) == []
+
+
+def test_mllib_minimises_what_our_als_does(spark, monkeypatch):
+    """λ_u is a multiple of |S_u| (ν = 1, α₀ small), as in MLlib, so that both have the same optimum."""
+    monkeypatch.setattr("bakeoff.models.mf.spark_exchange.MOST_ROWS", 200)  # parts of the pairs,
+    monkeypatch.setattr("bakeoff.models.mf.mllib._PAIRS_PER_BLOCK", 150)  # and blocks of the loss
+    rng = np.random.default_rng(0)
+    likes = rng.random((60, 40)) < np.where(np.arange(60)[:, None] % 4 == np.arange(40) % 4, 0.7, 0.05)
+    likes[:, 39] = False  # an item that nobody has met
+    histories = Histories.from_rows(*np.nonzero(likes), np.zeros(likes.sum(), np.int64), 60)
+    params = MFParams(
+        dim=4, max_epochs=10, unobserved_weight=0.005, regularization=0.02, regularization_exponent=1, init_scale=1.0
+    )
+    pairs = partial(observed_pairs, session=spark.session, scratch=spark.scratch)
+    ours, theirs = ImplicitALS(histories, 40, params, 1), MLlibALS(histories, 40, params, 1, pairs)
+    for _ in range(40):
+        loss = ours.run_epoch()
+    spark.session.sparkContext.setCheckpointDir((spark.scratch / "checkpoints").as_uri())
+    assert theirs.run_epoch() == pytest.approx(loss, rel=0.02)
+    found, expected = (als.user_embeddings @ als.item_embeddings.T for als in (theirs, ours))
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
+    # Fold-in goes on from the items' embeddings, and so must find their users, whose λ is all but the same.
+    items = theirs.item_embeddings
+    shared = params.unobserved_weight * items.T @ items
+    for user, weight in enumerate(ridge(likes.sum(axis=1), 40, params)):
+        liked = items[likes[user]]
+        folded_in = np.linalg.solve(shared + liked.T @ liked + weight * np.eye(4), liked.sum(axis=0))
+        np.testing.assert_allclose(theirs.user_embeddings[user], folded_in, atol=0.05)
+    gramian = theirs.item_embeddings.T @ theirs.item_embeddings
+    np.testing.assert_allclose(gramian, np.diag(theirs.item_spectrum), atol=1e-4)
+    assert not theirs.item_embeddings[39].any()

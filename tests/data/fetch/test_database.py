@@ -1,0 +1,225 @@
+"""Against a real PostgreSQL."""
+
+from urllib.parse import quote
+
+import pytest
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch import database as database_module
+from bakeoff.data.fetch.database import UnreachableError, read_queries, scrubbed
+from bakeoff.data.fetch.queries import read_database
+from bakeoff.data.fetch.tables import csv_blocks
+from bakeoff.data.params import ColumnParams, DataParams
+
+
+@pytest.fixture(scope="module")
+def database(postgres):
+    """One for all, since making one is slow: each test has tables of its own."""
+    return postgres.url(database=postgres.new_database())
+
+
+@pytest.fixture
+def ask(database):
+    """Columns, as lists, of one query."""
+
+    def run(query, raw=None, ids=(), url=database):
+        [columns] = read_queries({"q.sql": query}, url, {"q.sql": raw}, {"q.sql": ids}).values()
+        return {name: values.to_pylist() for name, values in columns.items()}
+
+    return run
+
+
+VALUES = {
+    "integer": ("7", "7"),
+    "bigint": ("9007199254740993::bigint", "9007199254740993"),
+    "numeric": ("12.50::numeric(8,2)", "12.50"),
+    "huge numeric": ("123456789012345678901234567890.5", "123456789012345678901234567890.5"),
+    "real": ("1.5::real", "1.5"),
+    "boolean": ("true", "true"),
+    "date": ("DATE '2024-05-31'", "2024-05-31"),
+    "text": ("'a,\"b'", 'a,"b'),
+    "padded": ("'ab'::char(5)", "ab"),
+    "uuid": ("'0a1b2c3d-0000-4000-8000-00000000ffff'::uuid", "0a1b2c3d-0000-4000-8000-00000000ffff"),
+    "array": ("ARRAY['Drama','War']", "Drama|War"),
+    "array of numbers": ("ARRAY[1,2]", "1|2"),
+    "empty array": ("ARRAY[]::text[]", ""),
+    "time in the session's zone": ("TIMESTAMPTZ '2024-05-31 18:00+02'::text", "2024-05-31 16:00:00+00"),
+}
+
+
+@pytest.mark.parametrize(("sql", "text"), VALUES.values(), ids=VALUES)
+def test_a_value_is_the_text_that_a_csv_would_hold_and_null_is_empty(ask, sql, text):
+    assert ask(f"SELECT v FROM (SELECT {sql} AS v, 1 AS n UNION ALL SELECT NULL, 2) t ORDER BY n")["v"] == [text, ""]
+
+
+REFUSED = {
+    "money": "'1.00'::money",
+    "json": "'[1]'::json",
+    "bytea": "'\\x01'::bytea",
+    "interval": "INTERVAL '1 day'",
+    "time": "TIME '10:00'",
+    "inet": "'10.0.0.1'::inet",
+}
+
+
+@pytest.mark.parametrize(("kind", "sql"), REFUSED.items(), ids=REFUSED)
+def test_a_type_without_plain_text_is_refused_with_the_name_of_the_column(ask, kind, sql):
+    with pytest.raises(BakeoffError, match=rf"column 'v' of q\.sql is of type {kind}.*v::text AS v"):
+        ask(f"SELECT {sql} AS v")
+
+
+@pytest.mark.parametrize("values", ["ARRAY['a', NULL]", "ARRAY['a|b']"])
+def test_an_array_that_could_not_be_taken_apart_again_is_refused(ask, values):
+    with pytest.raises(BakeoffError, match=r"column 'v' of q\.sql holds an array"):
+        ask(f"SELECT {values} AS v")
+
+
+def test_ids_that_come_as_fractions_are_whole_numbers(ask):
+    assert ask("SELECT 7::float8 AS v", ids=("v",)) == {"v": ["7"]}
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT 1 AS a;", "SELECT 1 AS a\n;\n-- that's all\n", "-- first\nSELECT 1 AS a -- one"]
+)
+def test_what_stands_around_a_statement_does_no_harm(ask, query):
+    assert ask(query) == {"a": ["1"]}
+
+
+def test_no_rows_are_columns_without_values(ask):
+    assert ask("SELECT 1 AS a WHERE false") == {"a": []}
+
+
+def test_all_queries_see_the_same_moment(ask, database, postgres):
+    name = database.rpartition("/")[2]
+    postgres.execute("CREATE TABLE moments (n int)", name)
+    query = "SELECT count(*) AS n FROM moments"
+    seen = []
+
+    def columns(reader, *rest, original=database_module._columns):
+        found = original(reader, *rest)
+        if not seen:
+            postgres.execute("INSERT INTO moments VALUES (1)", name)
+        seen.append(found["n"].to_pylist())
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database_module, "_columns", columns)
+        read_queries({"one": query, "two": query}, database, {}, {})
+    assert seen == [["0"], ["0"]]
+
+
+WRITES = ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (1) RETURNING n", "DROP TABLE t", "CREATE TABLE u (n int)"]
+
+
+@pytest.mark.parametrize("query", WRITES)
+def test_a_query_that_writes_is_refused_and_writes_nothing(ask, database, postgres, query):
+    name = database.rpartition("/")[2]
+    postgres.execute("CREATE TABLE IF NOT EXISTS t (n int)", name)
+    with pytest.raises(BakeoffError, match=r"q\.sql: PostgreSQL says .*read-only.*A query may only read"):
+        ask(query)
+    assert postgres.execute("SELECT count(*) FROM t", name) == "0"
+
+
+FAULTS = {
+    "missing relation": ("SELECT * FROM nosuch", 'relation "nosuch" does not exist'),
+    "syntax": ("SELEC 1", "syntax error"),
+    "two statements": ("SELECT 1 AS a; SELECT 2 AS a", "multiple commands"),
+    "no SELECT": ("COMMIT", "returns no columns"),
+    "one name twice": ("SELECT 1 AS a, 2 AS a", "more than one column 'a'"),
+    "fails on the way": ("SELECT 1 / (1000 - g) AS a FROM generate_series(1, 2000) g", "division by zero"),
+}
+
+
+@pytest.mark.parametrize(("query", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_faulty_query_is_named(ask, query, message):
+    with pytest.raises(BakeoffError, match=rf"(?s)q\.sql.*{message}") as caught:
+        ask(query)
+    assert not isinstance(caught.value, UnreachableError)
+
+
+def test_a_wrong_password_is_an_error_for_good_that_shows_no_secret(ask, postgres):
+    with pytest.raises(BakeoffError, match="password authentication failed") as caught:
+        ask("SELECT 1 AS a", url=postgres.url(password="hunter2"))
+    assert not isinstance(caught.value, UnreachableError)
+    assert "hunter2" not in str(caught.value)
+    assert '"bakeoff"' not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_may_be_there_later(ask, database, postgres):
+    with pytest.raises(UnreachableError, match="refused") as caught:
+        ask("SELECT 1 AS a", url=database.replace(f":{postgres.port}", ":1"))
+    assert postgres.password not in str(caught.value)
+
+
+def test_a_connection_that_breaks_midway_may_hold_later(ask, database, postgres):
+    def broken(values, *rest, original=database_module.as_text):
+        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        return original(values, *rest)
+
+    name = database.rpartition("/")[2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database_module, "as_text", broken)
+        with pytest.raises(UnreachableError, match="try again"):
+            ask("SELECT repeat('x', 1000) AS a FROM generate_series(1, 200000) g")
+
+
+def test_what_is_no_connection_string_is_not_repeated(ask):
+    with pytest.raises(BakeoffError, match="postgresql://user:password@host") as caught:
+        ask("SELECT 1 AS a", url="mysql://me:hunter2@there/x")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_user_password_and_address_are_taken_out_of_messages_in_any_spelling():
+    url = f"postgresql://me:{quote('s/3@t')}@there:5432/shop?sslpassword=other"
+    said = f"failed for me with s/3@t or {quote('s/3@t')} or other at {url}; some kept"
+    assert scrubbed(said, url) == "failed for … with … or … or … at …; some kept"
+
+
+@pytest.fixture
+def shop(database, postgres, tmp_path):
+    """Canonical tables of a directory of queries."""
+    postgres.execute(
+        """
+        DROP TABLE IF EXISTS sales, people;
+        CREATE TABLE sales (who bigint, what text, at timestamptz, stars numeric(2,1));
+        INSERT INTO sales VALUES (10, 'b', '2024-05-31 18:00:00.9+02', 4.5), (9, 'a', NULL, NULL);
+        CREATE TABLE people (who bigint, age int, since timestamp);
+        INSERT INTO people VALUES (10, 30, '2020-01-01 00:00'), (9, NULL, NULL);
+        """,
+        database.rpartition("/")[2],
+    )
+
+    def run(**queries):
+        for name, query in queries.items():
+            (tmp_path / f"{name}.sql").write_text(query)
+        names = ColumnParams(user_id="who", item_id="what", timestamp="at", rating="stars", title=None)
+        found = read_database(tmp_path, database, DataParams(dataset="shop", columns=names))
+        tables = {"interactions": found.interactions, "users": found.users, "items": found.items}
+        return {name: table and b"".join(csv_blocks(table)).decode() for name, table in tables.items()}
+
+    return run
+
+
+def test_queries_become_what_files_of_the_same_columns_would(shop):
+    found = shop(interactions="SELECT * FROM sales ORDER BY who DESC", users="SELECT * FROM people")
+    # 18:00 at +02:00 is 16:00 UTC: 19874 days · 86400 + 57600
+    assert found["interactions"] == "user_id,item_id,timestamp,rating\n10,b,1717171200,4.5\n9,a,,\n"
+    assert found["users"] == "user_id,age,since\n9,,\n10,30,2020-01-01 00:00:00.000000\n"
+    assert found["items"] is None
+
+
+def test_a_time_without_a_zone_is_utc_and_whole_numbers_are_in_the_unit_of_the_params(shop):
+    query = "SELECT 1 AS who, 'a' AS what, {} AS at, 5 AS stars"
+    assert "1,a,1717171200,5" in shop(interactions=query.format("TIMESTAMP '2024-05-31 16:00:00.9'"))["interactions"]
+    assert "1,a,1717171200,5" in shop(interactions=query.format("1717171200"))["interactions"]
+    assert "1,a,1717113600,5" in shop(interactions=query.format("DATE '2024-05-31'"))["interactions"]
+
+
+def test_a_mapped_column_that_a_query_lacks_is_named(shop):
+    with pytest.raises(BakeoffError, match=r"interactions\.sql has no column 'stars'"):
+        shop(interactions="SELECT who, what, at FROM sales")
+
+
+def test_without_interactions_there_is_nothing_to_ask(shop):
+    with pytest.raises(BakeoffError, match=r"has no interactions\.sql; it has 'users\.sql'"):
+        shop(users="SELECT 1 AS who")

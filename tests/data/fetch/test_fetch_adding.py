@@ -1,0 +1,187 @@
+import json
+import shutil
+
+import pytest
+from fake_dvc import fake_dvc, recorded_hash
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.fetch import command as fetch
+from bakeoff.data.params import ColumnParams, DataParams
+from bakeoff.params import Params
+
+EVENTS = "user_id,item_id,timestamp\n"
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path, monkeypatch):
+    """A DVC repository without DVC, which takes a second a call."""
+    (tmp_path / "workspace/.dvc").mkdir(parents=True)
+    fake_dvc(monkeypatch)
+    return tmp_path / "workspace"
+
+
+@pytest.fixture
+def run(repository, capsys):
+    """Runs fetch for the data set `shop`; returns what it prints."""
+
+    def call(dataset="shop", force=False, source=None, **options):
+        params = Params(data=DataParams(dataset=dataset, columns=ColumnParams(rating=None)))
+        fetch.run(params, Workspace(repository), source, force, **options)
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A directory with the given files."""
+
+    def make(name, **contents):
+        directory = tmp_path / name
+        directory.mkdir(parents=True, exist_ok=True)
+        for table, content in contents.items():
+            (directory / f"{table}.csv").write_text(content)
+        return directory
+
+    return make
+
+
+@pytest.fixture
+def deliver(files, tmp_path):
+    def make(name, **contents):
+        files(f"inbox/{name}", **contents)
+        (tmp_path / "inbox" / name / "_SUCCESS").touch()
+        return tmp_path / "inbox"
+
+    return make
+
+
+def read(repository, table="interactions"):
+    return (repository / f"data/{table}.csv").read_text()
+
+
+def about(repository):
+    return json.loads((repository / "data/dataset.json").read_text())
+
+
+def test_rows_are_added_and_counted(run, files, repository):
+    run(source=files("whole", interactions=f"{EVENTS}1,a,5\n", users="user_id,age\n1,30\n"))
+    said = run(source=files("more", interactions=f"{EVENTS}1,a,5\n2,b,6\n", users="user_id,age\n1,31\n"), append=True)
+    assert read(repository) == f"{EVENTS}1,a,5\n2,b,6\n"
+    assert read(repository, "users") == "user_id,age\n1,31\n2,\n"
+    assert "1 → 2 interactions, 1 → 2 users, 1 → 2 items" in said
+    assert "1 users and items were replaced; 1 interactions were there before" in said
+    assert recorded_hash(repository) == "current"
+
+
+def test_adding_what_is_there_leaves_data_and_its_record_untouched(run, files, repository):
+    whole = files("whole", interactions=f"{EVENTS}1,a,5\n")
+    run(source=whole)
+    before = [(repository / name).stat().st_mtime_ns for name in ("data.dvc", "data/users.csv")]
+    assert run(source=whole, append=True).startswith("data/ is unchanged: ")
+    assert run(source=whole).startswith("data/ is unchanged: ")
+    assert [(repository / name).stat().st_mtime_ns for name in ("data.dvc", "data/users.csv")] == before
+
+
+def test_an_inbox_is_taken_in_name_order_once(run, deliver, repository):
+    deliver("2", interactions=f"{EVENTS}1,a,6\n")
+    inbox = deliver("1", interactions=f"{EVENTS}1,a,5\n", items="item_id,title\na,Apple\n")
+    assert "from delivery 1, delivery 2: 2 interactions" in run(inbox=inbox)
+    assert read(repository) == f"{EVENTS}1,a,5\n1,a,6\n"
+    assert about(repository)["taken"] == ["1", "2"]
+    assert run(inbox=inbox) == f"data/ is unchanged: {inbox} has no delivery that was not taken before.\n"
+    assert "1 → 1 users" in run(inbox=deliver("3", interactions=f"{EVENTS}1,b,7\n"))
+    assert about(repository)["taken"] == ["1", "2", "3"]
+
+
+def test_a_delivery_of_nothing_new_is_recorded_as_taken_and_the_data_said_to_be_unchanged(run, deliver, repository):
+    run(inbox=deliver("1", interactions=f"{EVENTS}1,a,5\n"))
+    said = run(inbox=deliver("2", interactions=f"{EVENTS}1,a,5\n"))
+    assert said.startswith("data/ is unchanged: delivery 2 brings nothing new.")
+    assert about(repository)["taken"] == ["1", "2"]
+    assert recorded_hash(repository) == "current"
+
+
+def test_a_delivery_may_hold_users_or_items_alone(run, deliver, repository):
+    run(inbox=deliver("1", interactions=f"{EVENTS}1,a,5\n"))
+    run(inbox=deliver("2", items="item_id,title\na,Apple\n"))
+    assert read(repository, "items") == "item_id,title\na,Apple\n"
+
+
+def test_a_delivery_that_cannot_be_read_stops_everything_and_is_named(run, deliver, repository, tmp_path):
+    run(inbox=deliver("1", interactions=f"{EVENTS}1,a,5\n"))
+    before = (repository / "data.dvc").read_text(), read(repository)
+    deliver("2", interactions=f"{EVENTS}1,b,6\n")
+    with pytest.raises(BakeoffError, match=r"Delivery 3 can't be taken in: .*no column 'item_id'.*as it was"):
+        run(inbox=deliver("3", interactions="user_id,item\n1,a\n"))
+    assert ((repository / "data.dvc").read_text(), read(repository)) == before
+    assert sorted(path.name for path in repository.iterdir()) == [".dvc", "data", "data.dvc"]
+    assert sorted(path.name for path in (tmp_path / "inbox").iterdir()) == ["1", "2", "3"]
+
+
+def test_nothing_is_added_to_another_data_set(run, files):
+    run(source=files("whole", interactions=f"{EVENTS}1,a,5\n"))
+    with pytest.raises(BakeoffError, match=r"data/ holds shop, params.yaml names mart"):
+        run("mart", source=files("more", interactions=f"{EVENTS}1,a,6\n"), append=True)
+
+
+def test_rows_are_added_to_what_dvc_brings_back(run, files, repository):
+    run(source=files("whole", interactions=f"{EVENTS}1,a,5\n"))
+    shutil.rmtree(repository / "data")
+    run(source=files("more", interactions=f"{EVENTS}1,a,6\n"), append=True)
+    assert read(repository) == f"{EVENTS}1,a,5\n1,a,6\n"
+
+
+def test_nothing_is_added_where_recorded_data_cannot_be_had(run, files, repository):
+    run(source=files("whole", interactions=f"{EVENTS}1,a,5\n"))
+    shutil.rmtree(repository / "data")
+    shutil.rmtree(repository / ".dvc/cache")
+    with pytest.raises(BakeoffError, match=r"neither DVC's cache nor its remote"):
+        run(source=files("more", interactions=f"{EVENTS}1,a,6\n"), append=True)
+    assert not (repository / "data").exists()
+
+
+def test_data_that_dvc_does_not_record_are_not_added_to(run, files, repository):
+    run(source=files("whole", interactions=f"{EVENTS}1,a,5\n"))
+    (repository / "data/users.csv").write_text("user_id\n1\n2\n")
+    with pytest.raises(BakeoffError, match=r"not what data.dvc records"):
+        run(source=files("more", interactions=f"{EVENTS}1,a,6\n"), append=True)
+
+
+WRONG = {
+    "two sources": ({"source": ".", "inbox": "."}, "--from and --inbox name different sources"),
+    "append alone": ({"append": True}, "--append adds what"),
+    "append to an inbox": ({"append": True, "inbox": "."}, "always adds"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG)
+def test_options_that_do_not_fit_are_refused(run, tmp_path, options, message):
+    paths = {name: tmp_path if value == "." else value for name, value in options.items()}
+    with pytest.raises(BakeoffError, match=message):
+        run(**paths)
+
+
+def test_without_a_connection_string_the_variable_is_named(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("BAKEOFF_DATABASE_URL", raising=False)
+    with pytest.raises(BakeoffError, match="BAKEOFF_DATABASE_URL is not set"):
+        run(query=tmp_path)
+
+
+def test_a_database_fills_data_and_adds_to_it(run, database, postgres, tmp_path, repository, monkeypatch):
+    name = database.rpartition("/")[2]
+    postgres.execute("CREATE TABLE sales AS SELECT 1 AS user_id, 'a' AS item_id, 5 AS timestamp", name)
+    (tmp_path / "interactions.sql").write_text("SELECT * FROM sales")
+    monkeypatch.setenv("BAKEOFF_DATABASE_URL", database)
+    assert "1 interactions" in run(query=tmp_path)
+    postgres.execute("DELETE FROM sales; INSERT INTO sales VALUES (2, 'a', 6)", name)
+    said = run(query=tmp_path, append=True)
+    assert "1 → 2 interactions" in said
+    assert read(repository) == f"{EVENTS}1,a,5\n2,a,6\n"
+    assert postgres.password not in said
+    postgres.execute("DELETE FROM sales", name)
+    assert run(query=tmp_path, append=True).startswith("data/ is unchanged")
+    with pytest.raises(BakeoffError, match="holds no event"):
+        run(query=tmp_path)
+    assert read(repository) == f"{EVENTS}1,a,5\n2,a,6\n"

@@ -1,0 +1,199 @@
+import datetime as dt
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.own import read_directory
+from bakeoff.data.fetch.tables import csv_blocks
+from bakeoff.data.params import ColumnParams, DataParams
+
+
+def data(user_features=None, item_features=None, **columns):
+    return DataParams(
+        dataset="shop",
+        columns=ColumnParams(**columns),
+        user_features=user_features or {},
+        item_features=item_features or {},
+    )
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Canonical CSVs of a directory with the given files (text, bytes, or columns of a Parquet file)."""
+
+    def run(files, params=None):
+        for name, content in files.items():
+            if isinstance(content, dict):
+                pq.write_table(pa.table(content), tmp_path / name)
+            else:
+                (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        tables = read_directory(tmp_path, params or data(timestamp=None)).by_name()
+        return {name: b"".join(csv_blocks(table)).decode() for name, table in tables.items()}
+
+    return run
+
+
+PAIRS = "user_id,item_id\nu,i\n"
+
+
+def test_columns_are_renamed_as_mapped_and_others_of_the_interactions_left_out(read):
+    files = {"interactions.csv": "device,who,when,what,stars,part\npc,u,7,i,4.5,test\n"}
+    names = data(user_id="who", item_id="what", timestamp="when", rating="stars", split="part")
+    assert read(files, names)["interactions"] == "user_id,item_id,timestamp,rating,split\nu,i,7,4.5,test\n"
+
+
+def test_columns_that_do_not_exist_in_the_source_do_not_appear(read):
+    assert read({"interactions.csv": PAIRS})["interactions"] == PAIRS
+
+
+def test_ids_stay_exactly_as_written(read):
+    rows = 'user_id,item_id\n007, spaced \n"a,b","say ""hi"""\nÜñï→,1e5\nNA,null\n'
+    assert read({"interactions.csv": rows})["interactions"] == rows
+
+
+def test_rows_are_not_judged(read):
+    rows = "user_id,item_id,timestamp,rating\n,i,7,5\nu,i,soon,9\nu,i,,\nu,i,7,bad\nu,i,7,bad\n"
+    assert read({"interactions.csv": rows}, data(rating="rating"))["interactions"] == rows
+
+
+def test_without_files_of_their_own_users_and_items_are_those_of_the_interactions(read):
+    tables = read({"interactions.csv": "user_id,item_id\n10,b\n9,a\n10,a\n"})
+    assert tables["users"] == "user_id\n9\n10\n"
+    assert tables["items"] == "item_id,title\na,a\nb,b\n"
+
+
+def test_users_and_items_keep_all_their_columns_and_come_in_id_order(read):
+    tables = read(
+        {
+            "interactions.csv": PAIRS,
+            "users.csv": "age,user_id,country\n30,10,de\n40,9,\n",
+            "items.csv": "item_id,price,name\n2,1.50,Two\n1,2,One\n",
+        },
+        data(timestamp=None, title="name", item_features={"price": "dense"}),
+    )
+    assert tables["users"] == "user_id,age,country\n9,40,\n10,30,de\n"
+    assert tables["items"] == "item_id,title,price\n1,One,2\n2,Two,1.50\n"
+
+
+def test_items_without_a_title_column_are_named_by_their_id(read):
+    files = {"interactions.csv": PAIRS, "items.csv": "item_id,price\n1,2\n"}
+    assert read(files, data(timestamp=None, title=None))["items"] == "item_id,title,price\n1,1,2\n"
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_data(read):
+    assert read({"interactions.csv": b"\xef\xbb\xbfuser_id,item_id\r\nu,i\r\n"})["interactions"] == PAIRS
+
+
+def test_parquet_gives_what_csv_gives(read):
+    when = dt.datetime(2024, 5, 31, 18, 0, 0, 999_999, dt.timezone(dt.timedelta(hours=2)))
+    tables = read(
+        {
+            "interactions.parquet": {
+                "user_id": [1.0, None],
+                "item_id": pa.array(["007", "x"]).dictionary_encode(),
+                "timestamp": [when, None],
+                "rating": [4.5, None],
+            },
+            "items.parquet": {"item_id": [10, 9], "title": ["Ten", "Nine"], "tags": [["a", "b"], []]},
+        },
+        data(rating="rating", item_features={"tags": "tags"}),
+    )
+    # 18:00 at +02:00 is 16:00 UTC: 19874 days · 86400 + 57600
+    assert tables["interactions"] == "user_id,item_id,timestamp,rating\n1,007,1717171200,4.5\n,x,,\n"
+    assert tables["items"] == "item_id,title,tags\n9,Nine,\n10,Ten,a|b\n"
+
+
+def test_whole_numbers_in_parquet_are_times_in_the_unit_of_the_params(read):
+    files = {"interactions.parquet": {"user_id": ["u"], "item_id": ["i"], "timestamp": [1717171200999]}}
+    assert read(files, data(timestamp_unit="ms"))["interactions"].endswith("u,i,1717171200\n")
+
+
+def test_lines_of_user_and_items_become_pairs_with_a_split(read):
+    files = {"train.txt": "0 5 3\n1\n\n10 5 \n", "test.txt": "1 7\n10\n", "valid.txt": "0 9\n"}
+    tables = read(files, data())  # such data has no times, whatever params say
+    assert tables["interactions"] == ("user_id,item_id,split\n0,5,train\n0,3,train\n10,5,train\n0,9,valid\n1,7,test\n")
+    assert tables["users"] == "user_id\n0\n1\n10\n"
+    assert tables["items"] == "item_id,title\n3,3\n5,5\n7,7\n9,9\n"
+
+
+FAULTS = {
+    "no files": ({"notes.txt": "x"}, "neither interactions.csv nor interactions.parquet.*'notes.txt'"),
+    "two formats": (
+        {"interactions.csv": PAIRS, "interactions.parquet": {"a": [1]}},
+        "interactions.csv and interactions.parquet",
+    ),
+    "empty": ({"interactions.csv": ""}, r"interactions\.csv is empty"),
+    "header only": ({"interactions.csv": "user_id,item_id\n"}, "holds no event"),
+    "semicolons": (
+        {"interactions.csv": "user_id;item_id\nu;i\n"},
+        "'user_id;item_id'.*separated by semicolons",
+    ),
+    "tabs": ({"interactions.csv": "user_id\titem_id\nu\ti\n"}, "separated by tabs"),
+    "missing id": (
+        {"interactions.csv": "user_id,item\nu,i\n"},
+        r"no column 'item_id'.*'item'.*columns\.item_id",
+    ),
+    "missing title": (
+        {"interactions.csv": PAIRS, "items.csv": "item_id\n1\n"},
+        r"columns\.title .*null that",
+    ),
+    "binary": ({"interactions.csv": b"\x00\x01\x02"}, "not a text file"),
+    "gzip": ({"interactions.csv": b"\x1f\x8b\x08abc"}, "not a text file"),
+    "UTF-16": ({"interactions.csv": PAIRS.encode("utf-16")}, "not a text file"),
+    "latin-1": (
+        {"interactions.csv": "user_id,item_id\nu,i\né,i\n".encode("latin-1")},
+        "not UTF-8 in line 3: byte 0xe9.*iconv",
+    ),
+    "latin-1 header": ({"interactions.csv": "usér,item_id\nu,i\n".encode("latin-1")}, "not UTF-8 in line 1"),
+    "ragged": ({"interactions.csv": "user_id,item_id\nu,i\nu,i,x\n"}, "Row #3: Expected 2 columns, got 3"),
+    "repeated column": (
+        {"interactions.csv": "user_id,item_id,item_id\nu,i,j\n"},
+        "more than one column 'item_id'",
+    ),
+    "columns that differ in case": (
+        {"interactions.csv": PAIRS, "users.csv": "user_id,age,Age\nu,1,2\n"},
+        "columns 'age' and 'Age', which differ in nothing but case",
+    ),
+    "column without a name": (
+        {"interactions.csv": PAIRS, "users.csv": "user_id, \nu,1\n"},
+        "a column without a name",
+    ),
+    "not Parquet": ({"interactions.parquet": PAIRS}, "not a Parquet file"),
+    "fractional ids": (
+        {"interactions.parquet": {"user_id": [1.5], "item_id": [1]}},
+        "'user_id'.*type double",
+    ),
+    "empty adjacency": ({"train.txt": "1\n", "test.txt": "1\n"}, "holds no pair"),
+    "binary adjacency": ({"train.txt": b"1 2\n", "test.txt": b"\x00"}, r"test\.txt is not a text file"),
+}
+
+
+@pytest.mark.parametrize(("files", "message"), FAULTS.values(), ids=FAULTS)
+def test_structural_faults_say_what_to_do(read, files, message):
+    with pytest.raises(BakeoffError, match=message):
+        read(files)
+
+
+def test_a_column_that_would_take_the_name_of_a_mapped_one_is_refused(read):
+    files = {"interactions.csv": "who,item_id\nu,i\n", "users.csv": "who,user_id\nu,1\n"}
+    with pytest.raises(BakeoffError, match="a column 'user_id' besides"):
+        read(files, data(timestamp=None, user_id="who"))
+
+
+def test_a_feature_that_no_file_has_is_refused(read):
+    with pytest.raises(BakeoffError, match=r"data\.user_features.*names 'age'.*only 'user_id'"):
+        read({"interactions.csv": PAIRS}, data(timestamp=None, user_features={"age": "dense"}))
+
+
+def test_a_directory_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(BakeoffError, match="nowhere is not a directory"):
+        read_directory(tmp_path / "nowhere", data())
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "interactions.csv")
+    with pytest.raises(BakeoffError, match=r"neither interactions.csv"):
+        read_directory(tmp_path, data())

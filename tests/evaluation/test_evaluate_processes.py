@@ -1,0 +1,150 @@
+"""Evaluation by several processes: the same files, and what is wrong in one of them is told."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from contrarian import PARAMS, Contrarian, asked_in_blocks_of, contents, write_split
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_held_out, load_prepared
+from bakeoff.evaluation.parallel import Questions
+from bakeoff.evaluation.parallel import eval_queries as questions
+from bakeoff.evaluation.parallel import executors as who
+from bakeoff.stages import evaluate
+
+NUM_USERS = 30
+
+
+def load(_):
+    """A model that reads the order, by its name importable in another process."""
+    return Ordered(np.arange(40, 0, -1, dtype=np.float32)[:, None])
+
+
+def load_diverged(_):
+    return Contrarian(np.full((40, 1), np.nan, np.float32))
+
+
+def load_and_die(_):
+    os._exit(9)
+
+
+class Ordered(Contrarian):
+    """Answers by what came last."""
+
+    def embed_queries(self, queries):
+        last = np.array([row[-1] if len(row) else 0 for row in np.split(queries.histories.items, self.ends(queries))])
+        return np.where(last % 2, 1, -1)[:, None].astype(np.float32)
+
+    def ends(self, queries):
+        return queries.histories.offsets[1:-1]
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """Thirty users with ten known events and five test items, and two new ones with a history of three."""
+    workspace = Workspace(tmp_path / "project")
+    rng = np.random.default_rng(0)
+    items = [str(item) for item in range(1, 41)]
+    parts = {"train": [], "valid": [], "test": [], "new": []}
+    for user in range(1, NUM_USERS + 1):
+        chosen = rng.permutation(items)[:15]
+        for part, events in (("train", chosen[:8]), ("valid", chosen[8:10]), ("test", chosen[10:])):
+            parts[part] += [(str(user), item) for item in events]
+    for user in ("x", "y"):
+        chosen = rng.permutation(items)[:5]
+        parts["new"] += [(user, item, "history" if place < 3 else "test") for place, item in enumerate(chosen)]
+    write_split(workspace, **parts, items=items)
+    return workspace
+
+
+def by(count, scratch=None, **evidence):
+    """Settings with so many processes."""
+    params = asked_in_blocks_of(4)
+    return params.model_copy(
+        update={
+            "engine": params.engine.model_copy(update={"processes": count, "scratch": scratch}),
+            "evidence": params.evidence.model_copy(update={"sampled_candidates": 3, **evidence}),
+        }
+    )
+
+
+def test_two_processes_write_the_files_of_one(workspace, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    found = []
+    for count in (1, 2):
+        evaluate.run(by(count, str(scratch)), workspace, "mf", load)
+        found.append(contents(workspace.evaluation("mf")))
+    assert found[0] == found[1]
+    assert len(found[0]) == 9
+    assert os.listdir(scratch) == []
+    cost = json.loads(workspace.cost("evaluate_mf").read_text(encoding="utf-8"))
+    assert 0 < cost["ranking_seconds"] + cost["sampled_seconds"] <= cost["wall_seconds"]
+
+
+def test_what_is_wrong_with_a_model_is_told_as_by_one_process(workspace):
+    evaluate.run(by(1), workspace, "mf", load)
+    before = contents(workspace.evaluation("mf"))
+    with pytest.raises(BakeoffError, match=r"NaN or infinity.*Lower the learning rate"):
+        evaluate.run(by(2), workspace, "mf", load_diverged)
+    assert contents(workspace.evaluation("mf")) == before
+    assert [path.name for path in workspace.evaluation("mf").parent.iterdir()] == ["mf"]
+
+
+def test_a_process_that_dies_is_told(workspace):
+    with pytest.raises(BakeoffError, match=r"A process that ranks with mf was ended: .*engine\.processes"):
+        evaluate.run(by(2), workspace, "mf", load_and_die)
+    assert not workspace.evaluation("mf").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores", "users_per_portion", "expected"),
+    [
+        (None, 8, 1 << 16, 1),
+        (None, 8, 10, 3),
+        (None, 2, 10, 2),
+        (None, 1, 10, 1),
+        (None, 64, 1, 8),
+        (5, 2, 1 << 16, 5),
+        (1, 8, 10, 1),
+    ],
+    ids=[
+        "few users",
+        "a process per portion",
+        "a process per core",
+        "a single core",
+        "many of both",
+        "as told",
+        "as told, one",
+    ],
+)
+def test_there_are_as_many_processes_as_have_something_to_do(
+    workspace, monkeypatch, asked, cores, users_per_portion, expected
+):
+    monkeypatch.setattr(who, "num_cores", lambda: cores)
+    monkeypatch.setattr(who, "USERS_PER_PORTION", users_per_portion)
+    prepared = load_prepared(workspace)
+    assert who.num_processes(Questions(prepared, load_held_out(workspace, prepared), by(asked))) == expected
+
+
+def test_portions_have_whole_blocks_so_that_their_number_changes_nothing(workspace, monkeypatch):
+    prepared = load_prepared(workspace)
+    asked = Questions(prepared, load_held_out(workspace, prepared), by(1))
+    sizes = {least: [len(users) for users in asked.portions("test", least)] for least in (1, 3, 6, 99)}
+    assert sizes == {1: [28, 2], 3: [8, 8, 8, 6], 6: [4] * 7 + [2], 99: [4] * 7 + [2]}
+    monkeypatch.setattr(questions, "USERS_PER_PORTION", 9)
+    assert [len(users) for users in asked.portions("test")] == [8, 8, 8, 6]
+    monkeypatch.setattr(questions, "USERS_PER_PORTION", 3)
+    assert [len(users) for users in asked.portions("test")] == [4] * 7 + [2]
+    assert [len(users) for users in asked.portions("0")] == [2]
+
+
+def test_a_question_about_nobody_is_one_portion(tmp_path):
+    workspace = Workspace(tmp_path)
+    write_split(workspace, new=[])
+    prepared = load_prepared(workspace)
+    asked = Questions(prepared, load_held_out(workspace, prepared), PARAMS)
+    assert [len(users) for users in asked.portions("all", 6)] == [0]

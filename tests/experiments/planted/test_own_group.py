@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from bakeoff.core.histories import Histories
+from bakeoff.experiments.params import PlantedParams
+from bakeoff.experiments.planted.generator import build_town
+from bakeoff.experiments.planted.own_group import OwnGroupSampler, OwnGroupTrainer, PositivesOnlyTrainer
+from bakeoff.models.base.epochs import seed_everything
+from bakeoff.models.neural.params import SoftmaxParams
+
+SOFTMAX = SoftmaxParams(dim=4, hidden=(4,), max_epochs=2, users_per_batch=4, cuts_per_user=2, loss="multi-hot")
+
+
+@pytest.fixture(scope="module")
+def town():
+    return build_town(PlantedParams(groups=3, users_per_group=10, items_per_group=12, events_per_user=6), 1)
+
+
+@pytest.fixture(scope="module")
+def asked(town):
+    prepared = town.prepared
+    return prepared.queries(prepared.train, np.arange(prepared.num_users))
+
+
+@pytest.fixture(scope="module")
+def own_group(town, asked):
+    seed_everything(1)
+    prepared = town.prepared
+    return OwnGroupTrainer(asked, prepared.num_items, prepared.item_features, SOFTMAX, 1, town.user_groups)
+
+
+def groups_of(town, batch):
+    ids = batch["item_ids"]
+    return set(town.item_groups[ids[batch["candidates"]]]), set(town.item_groups[ids[batch["targets"]]])
+
+
+def test_no_batch_shows_a_query_an_item_of_another_group(town, own_group):
+    for batch in own_group._batches.epoch():
+        candidates, targets = groups_of(town, batch)
+        assert candidates == targets
+        assert len(candidates) == 1
+
+
+def test_an_epoch_sees_every_user_once(own_group):
+    # Ten users of each of three groups in batches of four: 4, 4 and 2 of each group.
+    sizes = [len(batch["own"]) for batch in own_group._batches.epoch()]
+    assert sorted(sizes) == [2, 2, 2, 4, 4, 4, 4, 4, 4]
+    assert own_group._batches.per_epoch == 9
+
+
+def test_groups_come_in_random_order(town, own_group):
+    order = [groups_of(town, batch)[1] for batch in own_group._batches.epoch()]
+    assert order != sorted(order, key=min)
+
+
+def test_what_is_expected_of_a_batch_is_what_one_of_its_group_brings():
+    # Four users in two groups; a batch of two holds all of a group. User 0 alone has item 0: whoever else is in the
+    # batch brings it for sure, as every event is a target (reconstruct). Of all four it would be one in three.
+    histories = Histories.from_rows(np.arange(4), np.arange(4), np.zeros(4, np.int64), 4)
+    params = SoftmaxParams(objective="reconstruct", users_per_batch=2)
+    sampler = OwnGroupSampler(histories, 5, params, np.array([0, 1, 0, 1]))
+    assert sampler.inclusion.tolist() == [1, 1, 1, 1, 0]
+    drawn = sampler.draw(np.array([2, 0, 2], np.int32), np.random.default_rng(0))
+    assert drawn.ids.tolist() == [0, 2]
+    assert drawn.log_expected_count.tolist() == [0, 0]
+
+
+def test_positives_only_masks_every_candidate_and_still_learns(town, asked):
+    seed_everything(1)
+    prepared = town.prepared
+    trainer = PositivesOnlyTrainer(asked, prepared.num_items, prepared.item_features, {}, SOFTMAX, 1)
+    assert all(batch["own"].all() for batch in trainer._batches.epoch())
+    losses = [trainer.run_epoch() for _ in range(2)]
+    assert losses[0] > losses[1] > 0

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+
+from bakeoff.experiments.params import PlantedParams
+from bakeoff.experiments.planted.contenders import Planted, mf_settings, planted_contenders
+from bakeoff.experiments.planted.generator import build_town
+from bakeoff.experiments.planted.measure import look, project, train
+from bakeoff.params import Params
+
+PARAMS = PlantedParams(groups=2, users_per_group=20, items_per_group=30, events_per_user=8)
+
+
+@pytest.fixture(scope="module")
+def town():
+    return build_town(PARAMS, 1)
+
+
+class Fixed:
+    """An encoder that knows the groups and, within them, what is popular; or takes each for the other."""
+
+    def __init__(self, town, right):
+        self._item_groups = town.item_groups
+        counts = town.prepared.known().item_counts(len(town.item_groups))
+        popularity = (1 + counts.astype(np.float32) / 100)[:, np.newaxis]
+        one_hot = np.eye(2, dtype=np.float32)[town.item_groups if right else 1 - town.item_groups]
+        self.item_embeddings = popularity * one_hot
+
+    def embed_queries(self, history, timestamps, dense, categorical):
+        return np.eye(2, dtype=np.float32)[self._item_groups[np.asarray(history)[:, 0]]]
+
+    def uses_fallback(self, history):
+        return np.zeros(len(history), bool)
+
+
+class Moody:
+    """Is right after its second epoch and wrong after the others."""
+
+    epoch = 0
+
+    def __init__(self, town):
+        self._town = town
+
+    def run_epoch(self):
+        self.epoch += 1
+        return 0.0
+
+    def encoder(self):
+        return Fixed(self._town, right=self.epoch == 2)
+
+    def state(self):
+        return {"epoch": np.array(self.epoch)}
+
+    def restore(self, state):
+        self.epoch = int(state["epoch"])
+
+
+def test_the_model_is_that_of_the_epoch_that_validation_chose(town):
+    contender = Planted("mf-x", "mf", "", False, Params(), lambda prepared, queries, params: Moody(town))
+    encoder, epoch = train(contender, town)
+    assert epoch == 2
+    assert not look(encoder, town, 0).off_group.any()
+
+
+def test_a_model_that_knows_the_groups_does_not_fold(town):
+    seen = look(Fixed(town, right=True), town, 0)
+    assert not seen.folding.any()
+    assert not seen.off_group.any()
+    assert seen.recall.mean() > 0
+
+
+def test_a_model_that_confuses_the_groups_recommends_nothing_else(town):
+    # No known pair scores above a random one, so that no score is worth more than 1/2 and all foreign ones are.
+    seen = look(Fixed(town, right=False), town, 0)
+    assert not seen.recall.any()
+    assert not seen.ndcg.any()
+    assert (seen.off_group == 1).all()
+    assert seen.folding.mean() == pytest.approx(0.25)
+
+
+def test_a_projection_keeps_the_two_directions_of_most_spread():
+    # Most along the third axis, half of that along the first, next to nothing along the second; all centred.
+    embeddings = np.array([[3, 0, 0], [-1.5, 0.1, 0], [-1.5, -0.1, 0], [0, 0, 6], [0, 0, -3], [0, 0, -3]], np.float32)
+    expected = np.array([[0, 0.5], [0, -0.25], [0, -0.25], [1, 0], [-0.5, 0], [-0.5, 0]])
+    assert project(embeddings) == pytest.approx(expected, abs=1e-3)
+    assert project(-embeddings) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_projection_is_the_same_for_mirrored_shifted_and_scaled_embeddings():
+    embeddings = np.random.default_rng(2).normal(size=(20, 3)).astype(np.float32)
+    assert project(3 - 2 * embeddings) == pytest.approx(project(embeddings), abs=1e-5)
+
+
+@pytest.mark.parametrize("embeddings", [np.zeros((3, 4)), np.ones((3, 1)), np.ones((1, 2))])
+def test_embeddings_that_do_not_differ_lie_at_the_origin(embeddings):
+    assert project(embeddings.astype(np.float32)).tolist() == [[0, 0]] * len(embeddings)
+
+
+def test_the_ridge_is_that_of_the_shipped_weight_for_every_weight():
+    # λ (|S_u| + α₀ |I|)^ν with the shipped α₀ = .5: .01 · (8 + .5 · 60)^1 = .38
+    shipped = Params().mf.model_copy(
+        update={"unobserved_weight": 0.5, "regularization": 0.01, "regularization_exponent": 1.0}
+    )
+    settings = mf_settings(shipped, PARAMS, 10.0)
+    assert (settings.unobserved_weight, settings.regularization_exponent) == (10, 0)
+    assert settings.regularization == pytest.approx(0.38)
+
+
+def test_each_contender_has_a_name_of_its_own_and_each_model_one_that_is_shipped(town):
+    contenders = planted_contenders(Params(), town)
+    assert len({each.name for each in contenders}) == len(contenders)
+    assert sorted(each.model for each in contenders if each.base) == ["mf", "softmax"]
+
+
+def test_weights_of_mf_ascend_and_hold_the_shipped_one_once(town):
+    params = Params()
+    weights = [each.unobserved_weight for each in planted_contenders(params, town) if each.model == "mf"]
+    assert weights == sorted({*params.evidence.unobserved_weights, params.mf.unobserved_weight})

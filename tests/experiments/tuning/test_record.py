@@ -1,0 +1,41 @@
+"""What is shipped is what the searches found whose records lie in tuning/, and all had the same budget."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.params import load_params
+
+ROOT = Path(__file__).parents[3]
+RECORDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "tuning").glob("*.json")}
+
+
+def shipped(dotted: str) -> Any:
+    value: Any = load_params(ROOT / "params.yaml").model_dump(mode="json")
+    for part in dotted.split("."):
+        value = value[part]
+    return value
+
+
+def test_every_model_that_has_parameters_was_searched():
+    assert set(RECORDS) == {"ease", "mf", "recent_popularity", "softmax", "two_tower"}
+
+
+@pytest.mark.parametrize("model", sorted(RECORDS))
+def test_the_shipped_settings_are_the_best_of_the_recorded_trials(model: str):
+    record = RECORDS[model]
+    best = record["best"]
+    assert best["params"]
+    assert {name: shipped(f"{model}.{name}") for name in best["params"]} == best["params"]
+    assert best["value"] == max(trial["value"] for trial in record["history"] if trial["state"] == "complete")
+    assert best["epoch"] is None or best["epoch"] <= shipped(f"{model}.max_epochs")
+
+
+def test_all_searches_had_the_same_trials_and_the_same_limit_of_time_on_the_same_data():
+    budgets = {
+        (each["trials"], each["timeout"], each["jobs"], each["dataset"], each["metric"]) for each in RECORDS.values()
+    }
+    assert len(budgets) == 1
+    assert all(len(each["history"]) == each["trials"] for each in RECORDS.values())

@@ -1,0 +1,69 @@
+import numpy as np
+import small_prepared
+from small_prepared import histories
+
+from bakeoff.experiments.variants.new_items import MIN_EVENTS, AmongItems, draw_new_items, only_items, withhold
+
+
+def rows(found):
+    return [found.take(np.array([row])).items.tolist() for row in range(len(found))]
+
+
+def split():
+    # Item 0 has 6 events, one of them of validation; item 1 has 5, item 2 has 4; item 3 has none.
+    train = [[0, 1], [0, 1, 2], [1, 0, 2], [0, 1, 2], [2, 1, 0], []]
+    return small_prepared.prepared(train, [[], [], [], [], [], [0]], num_items=4)
+
+
+def test_only_items_with_enough_train_and_validation_events_are_drawn():
+    assert MIN_EVENTS == 5
+    assert draw_new_items(split(), 0.99, seed=1).tolist() == [0, 1]
+
+
+def test_a_share_of_the_eligible_items_is_drawn_and_at_least_one():
+    prepared, _ = small_prepared.world()
+    counts = np.bincount(prepared.known().items, minlength=prepared.num_items)
+    eligible = int((counts >= MIN_EVENTS).sum())
+    assert len(draw_new_items(prepared, 0.5, seed=1)) == round(0.5 * eligible)
+    assert len(draw_new_items(prepared, 1e-9, seed=1)) == 1
+    assert len(draw_new_items(prepared, 0, seed=1)) == 0
+
+
+def test_the_seed_decides_what_is_drawn():
+    prepared, _ = small_prepared.world()
+    draws = [draw_new_items(prepared, 0.3, seed).tolist() for seed in range(9)]
+    assert draws[0] == draw_new_items(prepared, 0.3, 0).tolist()
+    assert len({tuple(each) for each in draws}) > 1
+
+
+def test_nothing_that_models_see_has_an_event_of_a_new_item():
+    before = split()
+    seen = withhold(before, np.array([0, 2]))
+    assert rows(seen.train) == [[1], [1], [1], [1], [1], []]
+    assert rows(seen.valid) == [[]] * 6
+    assert seen.train.timestamps.tolist() == [1001, 1001, 1000, 1001, 1001]
+    assert seen.train_counts.tolist() == [0, 5, 0, 0]
+    assert before.train_counts.tolist() == [5, 5, 4, 0]
+    assert seen.num_items == 4
+
+
+def test_events_on_new_items_alone_keep_their_rows():
+    assert rows(only_items(histories([[0, 1, 2], [1], [2]]), np.array([0, 2]), 4)) == [[0, 2], [], [2]]
+
+
+class Model:
+    """Item j is j in one dimension."""
+
+    item_embeddings = np.arange(6, dtype=np.float32)[:, np.newaxis]
+
+    def embed_queries(self, queries):
+        return np.full((len(queries), 1), 2, np.float32)
+
+    def uses_fallback(self, queries):
+        return np.ones(len(queries), np.bool_)
+
+
+def test_a_part_of_a_catalogue_has_its_own_indices():
+    among = AmongItems(Model(), np.array([1, 4, 5]))
+    assert among.item_embeddings.ravel().tolist() == [1, 4, 5]
+    assert rows(among.renumbered(histories([[5, 0, 1], [2, 3], [4]]))) == [[2, 0], [], [1]]

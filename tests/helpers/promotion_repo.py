@@ -1,0 +1,91 @@
+"""A small project under Git and DVC whose models are a few bytes each: enough for the registry."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from dvc.repo import Repo
+
+from bakeoff.core.workspace import Workspace
+from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.registry.files import recorded_md5
+from bakeoff.ops.registry.history import production
+
+MODELS = ("mf", "softmax")
+STAGE = "  train_{0}:\n    cmd: train {0}\n    outs:\n      - models/{0}\n"
+ARTIFACT = "  {0}:\n    path: models/{0}\n    type: model\n"
+
+
+def git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def new_repo(root: Path, models=MODELS) -> Workspace:
+    """A repository with a dvc.yaml that names the models, which do not exist yet."""
+    root.mkdir(parents=True, exist_ok=True)
+    git(root, "init", "--quiet", ".")
+    git(root, "config", "user.name", "Test")
+    git(root, "config", "user.email", "test@localhost")
+    with Repo.init(str(root)) as repo, repo.config.edit() as config:
+        config["core"]["analytics"] = False
+    stages, artifacts = ("".join(form.format(name) for name in models) for form in (STAGE, ARTIFACT))
+    (root / "dvc.yaml").write_text(f"stages:\n{stages}artifacts:\n{artifacts}")
+    (root / ".gitignore").write_text("/models\n")
+    return Workspace(root)
+
+
+def write_models(workspace: Workspace, **content: str) -> None:
+    """Models that hold this text."""
+    for name, text in content.items():
+        folder = workspace.model(name) / "saved_model"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "saved_model.pb").write_text(text)
+
+
+def commit(workspace: Workspace, message: str = "a run") -> str:
+    """Keep everything; the hash of the commit."""
+    root = workspace.root
+    there = Path.cwd()
+    os.chdir(root)
+    try:
+        with Repo(str(root)) as repo:
+            repo.commit(force=True)
+    finally:
+        os.chdir(there)
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--allow-empty", "--message", message)
+    return git(root, "rev-parse", "HEAD")
+
+
+def md5(workspace: Workspace, model: str) -> str:
+    found = recorded_md5((workspace.root / "dvc.lock").read_text(), f"models/{model}")
+    assert found is not None
+    return found
+
+
+def decided(workspace: Workspace, model: str, outcome: str = "promote") -> None:
+    """A decision.json about this model beside what is in production."""
+    standing = production(read_events(workspace.root))
+    version = standing and standing.version
+    workspace.decision.mkdir(parents=True, exist_ok=True)
+    content = {
+        "outcome": outcome,
+        "challenger": {"model": model, "md5": md5(workspace, model)},
+        "champion": version and {"model": version.model, "version": version.number, "commit": version.commit},
+        "primary": None,
+        "reasons": ["It was measured.", f"So it is {outcome}."],
+    }
+    (workspace.decision / "decision.json").write_text(json.dumps(content))
+
+
+def standing(workspace: Workspace) -> str | None:
+    """What is in production, by name."""
+    found = production(read_events(workspace.root))
+    return None if found is None else found.version.name
+
+
+def tags(workspace: Workspace) -> set[str]:
+    return set(git(workspace.root, "tag", "--list").split())

@@ -1,0 +1,68 @@
+"""A server in a process of its own, and what is asked of it."""
+
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.registry.transition import enter
+
+PATIENCE = 60
+"""Seconds after which a server that does not answer counts as dead."""
+
+
+def promote(workspace, model, at):
+    enter(workspace.root, read_events(workspace.root), (model, at), "Action: promote", push=False)
+
+
+@contextmanager
+def running(workspace, log: Path, *arguments):
+    """A server, and a client of it; the server is told to end."""
+    with log.open("w") as told:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "bakeoff", "serve", "--port", "0", "--interval", "0.1", *arguments],
+            cwd=workspace.root,
+            stdout=subprocess.PIPE,
+            stderr=told,
+            text=True,
+        )
+    try:
+        watchdog = threading.Timer(PATIENCE, server.kill)
+        watchdog.start()
+        line = server.stdout.readline()
+        watchdog.cancel()
+        assert " answers on " in line, log.read_text()
+        with httpx.Client(base_url=line.split(" answers on ")[1].split(";")[0], timeout=PATIENCE) as client:
+            yield server, client
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def listed(client, **query):
+    response = client.post("/recommend", json=query)
+    assert response.status_code == 200, response.text
+    return [item["item_id"] for item in response.json()["items"]]
+
+
+def model(client):
+    return client.get("/model").json()
+
+
+def until(holds):
+    """Wait for what must come to hold."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, "it never came to hold"
+        time.sleep(0.05)
+
+
+def metric(client, name):
+    lines = client.get("/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))

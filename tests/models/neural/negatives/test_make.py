@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from small import histories
+
+from bakeoff.models.neural.negatives import (
+    CatalogueSampler,
+    HardSelector,
+    InBatchSampler,
+    LogUniformSampler,
+    MixedSampler,
+    PopularitySampler,
+    TopKSelector,
+    UniformSampler,
+    make_sampler,
+    make_selector,
+)
+from bakeoff.models.neural.params import NegativesParams
+
+NUM_ITEMS = 6
+EVENTS = histories([[0, 1, 2], [2, 1, 0], [0, 2], [0, 3]])
+FREQUENCIES = np.array([4, 2, 3, 1, 0, 0])
+
+
+def chances(events):
+    return np.linspace(0.1, 1, len(events.items))
+
+
+def made(**values):
+    return make_sampler(EVENTS, NUM_ITEMS, NegativesParams(num_sampled=4, **values), chances, users_per_batch=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("uniform", UniformSampler(NUM_ITEMS, 4)),
+        ("popularity", PopularitySampler(FREQUENCIES, 4, 0.5)),
+        ("log-uniform", LogUniformSampler(FREQUENCIES, 4)),
+        ("in-batch", InBatchSampler(chances, EVENTS, 3, NUM_ITEMS)),
+        ("full", CatalogueSampler(NUM_ITEMS)),
+    ],
+)
+def test_the_settings_name_the_sampler(name, expected):
+    sampler = made(sampler=name, popularity_exponent=0.5)
+    assert type(sampler) is type(expected)
+    assert sampler.inclusion.tolist() == expected.inclusion.tolist()
+
+
+def test_a_mixture_is_made_of_the_parts_that_the_settings_name():
+    sampler = made(sampler="mixed", mixture=("in-batch", "log-uniform"))
+    parts = [made(sampler=name).inclusion for name in ("in-batch", "log-uniform")]
+    assert isinstance(sampler, MixedSampler)
+    assert sampler.inclusion == pytest.approx(1 - (1 - parts[0]) * (1 - parts[1]))
+
+
+@pytest.mark.parametrize("corrected", [True, False])
+def test_the_settings_name_the_selector(corrected):
+    values = {"num_selected": 5, "hard_temperature": 2.0, "logq_correction": corrected}
+    assert make_selector(NegativesParams(selection="none", **values)) is None
+    assert make_selector(NegativesParams(selection="hard", **values)) == HardSelector(5, 2.0, corrected)
+    assert make_selector(NegativesParams(selection="top-k", **values)) == TopKSelector(5, corrected)

@@ -1,0 +1,78 @@
+import math
+from dataclasses import replace
+
+import pytest
+from decided import AFTER, BEFORE, decision, primary, rails
+
+from bakeoff.ops.params import GuardrailParams
+from bakeoff.ops.promotion.decision import Outcome
+
+
+@pytest.mark.parametrize(
+    ("low", "margin", "outcome"),
+    [
+        (0.0, 0.0, Outcome.HOLD),  # equal for every user: low is exactly −margin
+        (1e-9, 0.0, Outcome.PROMOTE),
+        (-1e-9, 0.0, Outcome.HOLD),
+        (-0.01, 0.01, Outcome.HOLD),
+        (-0.0099, 0.01, Outcome.PROMOTE),
+        (math.nan, 0.5, Outcome.HOLD),
+    ],
+)
+def test_the_whole_interval_must_lie_above_the_margin(low, margin, outcome):
+    assert decision(primary(low, margin=margin)).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("field", "at_limit", "beyond", "name"),
+    [
+        ("new_users", 0.21 - 0.02, 0.1899, "new_user_loss"),
+        ("lift", 0.05 + 0.1, 0.1501, "popularity_lift_rise"),
+        ("spurious", 0.05 + 0.05, 0.1001, "spurious_rise"),
+        ("p95_seconds", 0.1, 0.1001, "p95_seconds"),
+        ("num_bytes", 2_000_000_000, 2_000_000_001, "model_bytes"),
+    ],
+)
+def test_what_is_at_its_limit_holds_and_what_is_beyond_does_not(field, at_limit, beyond, name):
+    for value, success in ((at_limit, True), (beyond, False)):
+        found = rails(replace(AFTER, **{field: value}))
+        assert {rail.name: rail.success for rail in found if not rail.success} == ({} if success else {name: False})
+        assert decision(guards=found).outcome is (Outcome.PROMOTE if success else Outcome.HOLD)
+
+
+def test_0_28_beside_0_30_is_at_a_limit_of_0_02():
+    # 0.30 − 0.28 is 0.020000000000000018 in binary
+    found = rails(replace(AFTER, new_users=0.28), replace(BEFORE, new_users=0.30))
+    assert all(rail.success for rail in found)
+
+
+def test_a_guardrail_without_a_limit_is_not_looked_at():
+    limits = GuardrailParams(new_user_loss=None, popularity_lift_rise=None, spurious_rise=None, p95_seconds=None)
+    assert [rail.name for rail in rails(limits=limits)] == ["model_bytes"]
+
+
+def test_without_a_champion_losses_and_rises_hold_and_say_why_but_limits_of_the_model_itself_count():
+    found = {rail.name: rail for rail in rails(replace(AFTER, lift=9.0, p95_seconds=0.2), None)}
+    assert found["popularity_lift_rise"].success
+    assert "nothing in production to compare with" in found["popularity_lift_rise"].sentence
+    assert not found["p95_seconds"].success
+    assert "beside" not in found["p95_seconds"].sentence
+
+
+def test_what_there_was_nothing_to_measure_of_holds_and_says_so():
+    found = rails(replace(AFTER, new_users=math.nan))
+    assert found[0].success
+    assert found[0].sentence == "NDCG@10 of new users: nothing to measure."
+
+
+def test_a_guardrail_says_figures_interval_and_limit():
+    assert rails()[0].sentence == (
+        "NDCG@10 of new users: 0.2000 beside 0.2100 (−0.0100, −0.0300 to +0.0100); "
+        "no more than the 0.020 by which it may fall."
+    )
+
+
+def test_a_limit_of_nothing_lets_nothing_rise():
+    limits = GuardrailParams(popularity_lift_rise=0)
+    assert not rails(limits=limits)[1].success
+    assert rails(replace(AFTER, lift=0.05), limits=limits)[1].success

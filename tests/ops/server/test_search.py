@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from bakeoff.ops.server import approximate
+from bakeoff.ops.server.approximate import ApproximateSearch
+from bakeoff.ops.server.search import ExactSearch, Excluded
+
+NUM_ITEMS, DIM = 4000, 8
+
+
+@pytest.fixture(scope="module")
+def items():
+    """Items around a few tastes, as trained ones are."""
+    rng = np.random.default_rng(0)
+    tastes = rng.standard_normal((20, DIM))
+    return (tastes[rng.integers(0, 20, NUM_ITEMS)] + 0.3 * rng.standard_normal((NUM_ITEMS, DIM))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def exact(items):
+    return ExactSearch(items)
+
+
+@pytest.fixture(scope="module")
+def search(exact, items):
+    return ApproximateSearch(exact, items)
+
+
+@pytest.fixture(scope="module")
+def asked(items):
+    """64 queries, each with what it excludes: the items that it likes best, or all but a few, or nothing."""
+    rng = np.random.default_rng(1)
+    queries = (items[rng.integers(0, NUM_ITEMS, 64)] + 0.1 * rng.standard_normal((64, DIM))).astype(np.float32)
+    best = np.argsort(-(queries @ items.T), axis=1)
+    sizes = rng.permutation(np.repeat([0, 5, 100, NUM_ITEMS - 3], 16))
+    return queries, [row[:size] for row, size in zip(best, sizes, strict=True)]
+
+
+def by_hand(items, query, exclude, k):
+    scores = items @ query
+    scores[exclude] = -np.inf
+    best = np.argsort(-scores, kind="stable")[:k]
+    return best[np.isfinite(scores[best])]
+
+
+def test_exact_search_is_what_sorting_gives(items, exact, asked):
+    queries, exclude = asked
+    for query, out, found in zip(queries, exclude, exact.find(queries, Excluded.of(exclude), 20), strict=True):
+        assert found.items.tolist() == by_hand(items, query, out, 20).tolist()
+        np.testing.assert_allclose(found.scores, items[found.items] @ query, rtol=1e-5, atol=1e-5)
+
+
+def test_equal_scores_are_ordered_by_item():
+    found = ExactSearch(np.ones((6, 1), np.float32)).find(
+        np.ones((1, 1), np.float32), Excluded.of([np.array([1, 1])]), 3
+    )[0]
+    assert found.items.tolist() == [0, 2, 3]
+
+
+def test_the_recall_that_is_told_is_that_beside_brute_force(items, search, asked):
+    queries, exclude = asked
+    told = search.tune(queries, Excluded.of(exclude))
+    assert told.recall >= approximate.RECALL
+    assert told.probes < told.lists
+    shares = [
+        len(set(found.items.tolist()) & set(true.tolist())) / len(true)
+        for found, true in zip(
+            search.find(queries, Excluded.of(exclude), 50),
+            [by_hand(items, query, out, 50) for query, out in zip(queries, exclude, strict=True)],
+            strict=True,
+        )
+    ]
+    assert told.recall == pytest.approx(np.mean(shares))
+    assert f"recall {told.recall:.3f}" in search.description
+
+
+@pytest.mark.parametrize("longest", [approximate.LONGEST_OVERFETCH, 10, 0])
+def test_no_excluded_item_is_found_and_no_list_is_short(search, asked, monkeypatch, longest):
+    # 0: all of them by brute force
+    monkeypatch.setattr(approximate, "LONGEST_OVERFETCH", longest)
+    queries, exclude = asked
+    for out, found in zip(exclude, search.find(queries, Excluded.of(exclude), 20), strict=True):
+        assert not set(out.tolist()) & set(found.items.tolist())
+        assert len(set(found.items.tolist())) == min(20, NUM_ITEMS - len(out))
+        assert (np.diff(found.scores) <= 0).all()
+
+
+def test_neighbours_are_those_with_the_largest_cosine(items, exact):
+    unit = items / np.linalg.norm(items, axis=1, keepdims=True)
+    found = exact.nearest(7, 5)
+    cosines = unit @ unit[7]
+    assert found.items.tolist() == np.argsort(-cosines, kind="stable")[1:6].tolist()
+    np.testing.assert_allclose(found.scores, cosines[found.items], rtol=1e-5)
+
+
+def test_an_item_without_direction_has_no_neighbours_and_is_none():
+    search = ExactSearch(np.array([[1, 0], [0, 0], [2, 0]], np.float32))
+    assert len(search.nearest(1, 2).items) == 0
+    assert search.nearest(0, 2).items.tolist() == [2]

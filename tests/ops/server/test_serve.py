@@ -1,0 +1,282 @@
+"""A real server, in a process of its own, over a repository in which models are promoted."""
+
+import json
+import signal
+import threading
+import time
+
+import httpx
+import numpy as np
+import pytest
+import small_split
+from promotion_repo import commit, git, new_repo, write_models
+from running_server import PATIENCE, listed, metric, model, promote, running, until
+
+from bakeoff.models.base.loading import load_serving
+from bakeoff.ops.server import serve
+from bakeoff.ops.server.serve import Options
+from bakeoff.stages import train_popularity, train_softmax
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """Two models committed, softmax in production."""
+    workspace = new_repo(tmp_path_factory.mktemp("serve") / "repo", ("popularity", "softmax"))
+    small_split.write_split(workspace, with_valid=False)
+    params = small_split.PARAMS
+    params = params.model_copy(update={"softmax": params.softmax.model_copy(update={"max_epochs": 1})})
+    for stage in (train_popularity, train_softmax):
+        stage.run(params, workspace)
+    promote(workspace, "softmax", commit(workspace))
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def server(workspace, tmp_path_factory):
+    with running(workspace, tmp_path_factory.mktemp("log") / "log", "--drain", "0.5") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return server[1]
+
+
+@pytest.fixture
+def replica(workspace, tmp_path):
+    """A second process over the same repository."""
+    with running(workspace, tmp_path / "log") as (_, client):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def exported(workspace):
+    return load_serving(workspace.model("softmax"))
+
+
+def ids(answer):
+    return [item.decode() for item in np.asarray(answer["item_ids"])[0] if item]
+
+
+def test_what_is_in_production_answers(client, workspace):
+    found = model(client)
+    assert (found["model"], found["version"], found["items"], found["users"]) == ("softmax", "v1.0.0", 12, 14)
+    assert found["commit"] == git(workspace.root, "rev-parse", "HEAD")
+    assert found["user_features"] == ["age", "job"]
+    assert (found["search"], found["recall"]) == ("exact", None)
+
+
+def test_a_known_user_gets_the_list_of_the_exported_model(client, exported):
+    for user in ("u3", "u9"):
+        expected = exported.recommend_for_users(np.array([user]), 5)
+        for _ in range(2):  # the second time the embedding is remembered
+            answer = client.post("/recommend", json={"user_id": user, "k": 5}).json()
+            assert [item["item_id"] for item in answer["items"]] == ids(expected)
+            scores = [item["score"] for item in answer["items"]]
+            np.testing.assert_allclose(scores, np.asarray(expected["scores"])[0], rtol=1e-5, atol=1e-6)
+
+
+def test_someone_new_gets_the_list_of_the_exported_model(client, exported):
+    asked = (np.array([["i3", "i5"]]), np.array([[1000, 2000]]), np.array([[33.0]], np.float32), np.array([["nurse"]]))
+    query = {"history": ["i3", "i5"], "timestamps": [1000, 2000], "features": {"age": 33, "job": "nurse"}, "k": 10}
+    assert listed(client, **query) == ids(exported.recommend_for_histories(*asked, 10))
+    # named twice: counts once, where it stands last
+    assert listed(client, **query | {"history": ["i5", "i3", "i5"], "timestamps": [1, 1000, 2000]}) == listed(
+        client, **query
+    )
+
+
+def test_features_alone_are_enough_and_reach_the_model(client):
+    assert listed(client, features={"age": 20}, k=12) != listed(client, features={"age": "90"}, k=12)
+    assert listed(client, features={"age": None}, k=12) == listed(client, history=[], k=12)
+
+
+def test_nothing_excluded_is_recommended(client):
+    everything = listed(client, history=["i1", "i2"], k=12)
+    assert len(everything) == 10
+    best = everything[:3]
+    left = listed(client, history=["i1", "i2"], exclude=[*best, "gone"], k=3)
+    assert left == everything[3:6]
+    with_seen = listed(client, history=["i1", "i2"], exclude_seen=False, exclude=best, k=12)
+    assert sorted(with_seen) == sorted({*small_split.ITEMS} - {*best})
+    assert {"i1", "i2"} <= {*with_seen}
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ({}, 422, "Who asks? Send user_id"),
+        ({"user_id": "u1", "history": ["i1"]}, 422, "user_id 'u1' already says"),
+        ({"user_id": "nobody"}, 404, "User 'nobody' is not among those that softmax was trained on"),
+        ({"user_id": "n1"}, 404, "send history and features instead"),
+        ({"history": ["i1", "x9"]}, 404, "history names 'x9', which the catalogue of softmax does not have"),
+        ({"history": ["i1"], "timestamps": []}, 422, "timestamps has 0 entries and history 1"),
+        ({"user_id": "u1", "k": 0}, 422, "body.k: Input should be greater than or equal to 1"),
+        ({"user_id": "u1", "k": 13}, 422, "k 13 is not possible: it must be between 1 and the 12 items"),
+        ({"features": {"shoe": 43}}, 422, "'shoe' is not a feature of users of softmax: they have age, job"),
+        ({"features": {"age": "old"}}, 422, "age='old' is not a number"),
+        ({"features": {"job": "pilot"}}, 422, "job='pilot' is not known: it must be one of cook, nurse"),
+        ({"history": "i1"}, 422, "body.history: Input should be a valid list"),
+        ({"usr": "u1"}, 422, "body.usr: Extra inputs are not permitted"),
+    ],
+    ids=str,
+)
+def test_what_can_not_be_answered_says_what_to_do(client, query, status, said):
+    response = client.post("/recommend", json=query)
+    assert response.status_code == status
+    assert said in response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"{", 422, "JSON decode error"),
+        (b"\xff", 400, "parsing the body"),
+        (
+            b'{"history": ["i1"], "timestamps": [1000000000000000000000]}',
+            422,
+            "body.timestamps.0: Input should be less",
+        ),
+        (rb'{"user_id": "\ud800"}', 404, r"User '\ud800' is not among"),
+        (rb'{"history": ["\ud800"], "ignore_unknown": true}', 200, ""),
+        (b'{"features": {"age": 1e300}}', 200, ""),
+        (b'{"features": {"age": NaN}}', 200, ""),
+    ],
+    ids=str,
+)
+def test_hostile_bodies_are_refused_or_answered(client, body, status, said):
+    response = client.post("/recommend", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == status
+    assert said in response.json().get("error", "")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
+def test_json_is_read_however_its_type_is_spelled(client, kind):
+    query = {"history": ["i3", "i5"], "k": 5}
+    answer = client.post("/recommend", content=json.dumps(query), headers={"content-type": kind})
+    assert [item["item_id"] for item in answer.json()["items"]] == listed(client, **query)
+
+
+def test_what_is_not_sent_as_json_is_refused(client):
+    answer = client.post("/recommend", content=b'{"user_id": "u1"}', headers={"content-type": "text/plain"})
+    assert answer.status_code == 422
+    assert "GET /docs shows what can be sent" in answer.json()["error"]
+
+
+def test_unknown_items_are_passed_over_where_that_is_asked_for(client):
+    answer = client.post("/recommend", json={"history": ["x9", "i1"], "ignore_unknown": True, "k": 12}).json()
+    assert answer["ignored"] == ["x9"]
+    assert len(answer["items"]) == 11
+
+
+def test_unknown_items_that_are_named_twice_are_told_once_and_leave_the_order_alone(client):
+    query = {"history": ["x", "i5", "y", "i3", "x", "i5"], "timestamps": [1, 2, 3, 1000, 4, 2000], "k": 10}
+    answer = client.post("/recommend", json=query | {"ignore_unknown": True}).json()
+    assert answer["ignored"] == ["y", "x"]
+    same = {"history": ["i3", "i5"], "timestamps": [1000, 2000], "k": 10}
+    assert [item["item_id"] for item in answer["items"]] == listed(client, **same)
+
+
+def test_a_batch_has_an_answer_or_a_refusal_for_each(client):
+    queries = [{"user_id": "u1", "k": 2}, {"user_id": "nobody"}, {"history": [], "k": 4}]
+    first, second, third = client.post("/recommend/batch", json={"queries": queries}).json()["answers"]
+    assert [item["item_id"] for item in first["items"]] == listed(client, user_id="u1", k=2)
+    assert second["status"] == 404
+    assert len(third["items"]) == 4
+
+
+def test_an_item_has_a_title_and_neighbours(client):
+    assert client.get("/items/i2").json()["title"].startswith("Title [of] i2 ")
+    near = client.get("/items/i2/neighbours", params={"k": 3}).json()["neighbours"]
+    similarities = [item["similarity"] for item in near]
+    assert len(near) == 3
+    assert similarities == sorted(similarities, reverse=True)
+    assert client.get("/items/x9/neighbours").status_code == 404
+
+
+def test_the_page_needs_no_network_and_names_every_route(client):
+    page = client.get("/docs").text
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "<script" not in page
+    for path in client.get("/openapi.json").json()["paths"]:
+        assert path in page
+
+
+def test_what_happens_is_counted(client):
+    client.post("/recommend", json={"user_id": "nobody"})
+    before = metric(client, 'bakeoff_requests_total{route="/recommend",status="404"}')
+    client.post("/recommend", json={"user_id": "nobody"})
+    client.get("/nothing/here")
+    assert metric(client, 'bakeoff_requests_total{route="/recommend",status="404"}') == before + 1
+    assert metric(client, 'bakeoff_requests_total{route="none",status="404"}') >= 1
+    assert metric(client, 'bakeoff_request_seconds_count{route="/recommend"}') >= before + 1
+    assert metric(client, "bakeoff_batch_size_count") > 0
+    assert metric(client, 'bakeoff_model_info{commit="') == 1
+    assert client.get("/health").json() == {"status": "alive"}
+    assert client.get("/ready").status_code == 200
+
+
+def test_a_promotion_under_load_fails_no_request_of_any_replica_and_they_answer_alike(client, replica, workspace):
+    answers, stop, both = {client: [], replica: []}, threading.Event(), (client, replica)
+
+    def ask(asked):
+        with httpx.Client(base_url=asked.base_url, timeout=PATIENCE) as mine:
+            while not stop.is_set():
+                response = mine.post("/recommend", json={"user_id": "u1", "k": 3})
+                said = response.json()
+                items = tuple(item["item_id"] for item in said.get("items", ()))
+                answers[asked].append((response.status_code, said.get("model"), items))
+                time.sleep(0.005)
+
+    threads = [threading.Thread(target=ask, args=(asked,)) for asked in both * 2]
+    for thread in threads:
+        thread.start()
+    try:
+        until(lambda: all(answers.values()))
+        promote(workspace, "popularity", git(workspace.root, "rev-parse", "HEAD"))
+        until(lambda: all(answers[asked][-1][1] == "popularity" for asked in both))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert {status for each in answers.values() for status, *_ in each} == {200}
+    for asked in both:
+        assert {name for _, name, _ in answers[asked]} == {"softmax", "popularity"}
+    assert len({(name, items) for each in answers.values() for _, name, items in each}) == 2  # one list of each model
+    assert model(client)["version"] == "v1.0.0"
+    assert metric(client, "bakeoff_model_swaps_total") == 1
+    assert metric(client, 'bakeoff_model_info{commit="') == 1
+    assert client.post("/recommend", json={"user_id": "u1", "k": 3}).json()["model"] == "popularity"
+
+
+def test_a_broken_promotion_leaves_the_old_one_at_work(client, workspace):
+    before = model(client)
+    write_models(workspace, softmax="not a model")
+    promote(workspace, "softmax", commit(workspace))
+    until(lambda: model(client)["failed"] is not None)
+    after = model(client)
+    assert after["failed"].startswith("softmax@v2.0.0: ")
+    assert "can't be loaded" in after["failed"]
+    assert (after["model"], after["commit"]) == (before["model"], before["commit"])
+    assert metric(client, "bakeoff_model_load_failures_total") == 1
+    assert len(listed(client, user_id="u1", k=3)) == 3
+    # taken back: nothing is wrong any more
+    promote(workspace, before["model"], before["commit"])
+    until(lambda: model(client)["failed"] is None)
+
+
+def test_told_to_end_it_first_turns_requests_away_and_then_ends_without_an_error(server):
+    process, client = server
+    client.get("/health")
+    process.send_signal(signal.SIGTERM)
+    until(lambda: client.get("/ready").status_code == 503)
+    assert client.post("/recommend", json={"user_id": "u1", "k": 3}).status_code == 200
+    assert process.wait(PATIENCE) == 0
+
+
+def test_a_model_of_the_workspace_can_be_searched_approximately(workspace):
+    service, follow = serve.prepare(workspace, Options(model="popularity", approximate=serve.approximate("on")))
+    assert follow is None
+    assert service.info().search.startswith("approximate: recall 1.000 of the best 50")
+    assert json.loads(service.info().model_dump_json())["recall"] == 1

@@ -1,0 +1,43 @@
+import pytest
+from promotion_repo import git, new_repo
+from running_server import promote
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.ops.server import serve
+from bakeoff.ops.server.listening import listen
+from bakeoff.ops.server.serve import Options
+
+
+def test_where_nothing_is_promoted_it_says_what_to_do(tmp_path):
+    workspace = new_repo(tmp_path / "repo")
+    git(workspace.root, "commit", "--quiet", "--allow-empty", "--message", "nothing yet")
+    with pytest.raises(BakeoffError, match=r"Nothing is in production.*bakeoff promote.*--model"):
+        serve.prepare(workspace, Options())
+    with pytest.raises(BakeoffError, match="is in no Git repository"):
+        serve.prepare(Workspace(tmp_path), Options())
+    with pytest.raises(BakeoffError, match="'als' is not a model"):
+        serve.prepare(workspace, Options(model="als"))
+    with pytest.raises(BakeoffError, match="models/mf is no exported model, or damaged"):
+        serve.prepare(workspace, Options(model="mf"))
+    with pytest.raises(BakeoffError, match="'maybe' is not possible: it must be auto, on or off"):
+        serve.approximate("maybe")
+
+
+def test_tags_of_others_are_seen_once_they_are_fetched(tmp_path):
+    theirs, ours = new_repo(tmp_path / "theirs"), tmp_path / "ours"
+    git(theirs.root, "commit", "--quiet", "--allow-empty", "--message", "a run")
+    git(tmp_path, "clone", "--quiet", str(theirs.root), str(ours))
+    promote(theirs, "mf", git(theirs.root, "rev-parse", "HEAD"))
+    assert serve.in_production(ours, fetch=False) is None
+    found = serve.in_production(ours, fetch=True)
+    assert found is not None
+    assert found.version.name == "mf@v1.0.0"
+
+
+def test_an_address_that_is_taken_is_told():
+    with listen("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(BakeoffError, match=f"127.0.0.1:{port} can't be listened on: .*another --host or --port"):
+            listen("127.0.0.1", port)
