@@ -14,7 +14,6 @@ from bakeoff.ops.registry.files import LOCK, model_md5_at, taken_back
 from bakeoff.ops.registry.git import head
 from bakeoff.ops.registry.history import Assignment, production
 from bakeoff.ops.registry.transition import check_current, enter, reminder
-from bakeoff.params import Params
 
 
 @dataclass(frozen=True)
@@ -32,16 +31,13 @@ class _Wanted:
     decision: Mapping[str, Any] | None = None
 
 
-def run(
-    params: Params, workspace: Workspace, model: str | None = None, *, despite: str | None = None, push: bool = False
-) -> None:
+def run(workspace: Workspace, model: str | None = None, *, despite: str | None = None, push: bool = False) -> None:
     """Register the challenger's next version and assign it to production, if the decision says so.
 
     All tags become visible together. A second call finds everything done and says so; one after a call that was cut
     off does the rest. Where the decision says no, its reasons are printed and nothing changes.
 
     Args:
-        params: not used: by what is promoted, stands in the decision.
         workspace: inside a Git repository whose HEAD holds the challenger's dvc.lock.
         model: instead of the challenger; needs `despite`.
         despite: why the model goes into production although the decision does not say so; kept in the tag.
