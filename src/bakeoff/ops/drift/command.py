@@ -15,7 +15,7 @@ from bakeoff.data.engine.engine import Engine, opened
 from bakeoff.data.engine.params import EngineParams
 from bakeoff.data.params import DataParams
 from bakeoff.ops.drift import drift_page as drift_sheet
-from bakeoff.ops.drift.findings import Drift, Outcome
+from bakeoff.ops.drift.findings import Drift, DriftOutcome
 from bakeoff.ops.drift.snapshot import ID, TABLES, Snapshot
 from bakeoff.ops.params import DriftParams
 from bakeoff.ops.registry.git import check_repository, commit_of
@@ -58,7 +58,7 @@ def run(
         drift = judge(before, now, data, limits, name, commit[:7])
         _write(workspace.drift, drift, (before.days, now.days))
     told = f"{drift_sheet.headline(drift)}. {drift_sheet.statement(drift)}"
-    if drift.outcome is Outcome.STOP:
+    if drift.outcome is DriftOutcome.STOP:
         raise BakeoffError(f"{told} The picture: {workspace.drift / 'drift.html'}")
     print(told)
     print(f"Report: {workspace.drift / 'drift.html'}")

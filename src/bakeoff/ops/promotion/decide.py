@@ -24,11 +24,11 @@ from bakeoff.models.mf.params import MFParams
 from bakeoff.ops.params import PromotionParams
 from bakeoff.ops.promotion import decision_page as sheet
 from bakeoff.ops.promotion.challenger import BEST, best_on_validation
-from bakeoff.ops.promotion.decision import Decision, Side, decide, unchanged
+from bakeoff.ops.promotion.decision import Decision, DecisionSide, decide, unchanged
 from bakeoff.ops.promotion.leakage import knows_answers
 from bakeoff.ops.promotion.measuring import Audience, measure
-from bakeoff.ops.promotion.paired_test import Shown, Terms, compare
-from bakeoff.ops.promotion.served_answers import Asker, Question, Served
+from bakeoff.ops.promotion.paired_test import DecisionRules, SideResult, compare
+from bakeoff.ops.promotion.served_answers import ExportedModel, ExportedModelClient, UserQueries
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.files import (
     LOCK,
@@ -102,7 +102,7 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
     both, leaks = _show(settings, workspace, prepared, audience, name, None if standing is None else standing.version)
     statistics = Statistics(settings.compare.confidence, settings.compare.resamples, settings.seed)
     margin = 0.0 if champion is None else settings.promotion.margin
-    terms = Terms(settings.compare.primary_metric, margin, settings.promotion.guardrails, statistics)
+    terms = DecisionRules(settings.compare.primary_metric, margin, settings.promotion.guardrails, statistics)
     primary, rails = compare(*both, leaks, terms, stand_in=champion is None)
     return decide(
         challenger,
@@ -132,7 +132,7 @@ def _challenger(settings: DecisionSettings, workspace: Workspace, model: str | N
     )
 
 
-def _in_workspace(workspace: Workspace, model: str) -> tuple[Side, str]:
+def _in_workspace(workspace: Workspace, model: str) -> tuple[DecisionSide, str]:
     """A model of the workspace, and what it hashes to.
 
     Raises:
@@ -151,13 +151,13 @@ def _in_workspace(workspace: Workspace, model: str) -> tuple[Side, str]:
         )
     data = read_data_hash(_text(workspace.root / "data.dvc") or "")
     rows = num_rows(json.loads(_text(workspace.validation_report) or "{}"))
-    return Side(model, md5, data_md5=data, rows=rows), md5
+    return DecisionSide(model, md5, data_md5=data, rows=rows), md5
 
 
-def _in_production(root: Path, version: Version) -> Side:
+def _in_production(root: Path, version: Version) -> DecisionSide:
     """A version as its commit records it."""
     data, rows = data_at(root, version.commit)
-    return Side(version.model, model_md5_at(root, version.place), version.number, version.commit, data, rows)
+    return DecisionSide(version.model, model_md5_at(root, version.place), version.number, version.commit, data, rows)
 
 
 def _text(path: Path) -> str | None:
@@ -169,8 +169,8 @@ def _audience(prepared: Prepared, held_out: HeldOut) -> Audience:
     warm, new = (np.flatnonzero(part.lengths) for part in (held_out.test, held_out.new_test))
     known = prepared.known()
     return Audience(
-        warm=Question(prepared.users, warm, known.take(warm), held_out.test.take(warm)),
-        new=Question(prepared.users, new, held_out.new_history.take(new), held_out.new_test.take(new)),
+        warm=UserQueries(prepared.users, warm, known.take(warm), held_out.test.take(warm)),
+        new=UserQueries(prepared.users, new, held_out.new_history.take(new), held_out.new_test.take(new)),
         warm_users=warm,
         counts=prepared.train_counts,
         num_warm_users=prepared.num_warm_users,
@@ -184,12 +184,14 @@ def _show(
     audience: Audience,
     model: str,
     version: Version | None,
-) -> tuple[tuple[Shown, Shown], tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+) -> tuple[tuple[SideResult, SideResult], tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
     """What challenger and champion show, and which users the champion was trained on the answers of.
 
     Popularity takes the champion's place where nothing is in production.
     """
-    asker = Asker(prepared.item_ids.to_pylist(), _list_length(settings), settings.evaluate.users_per_block)
+    asker = ExportedModelClient(
+        prepared.item_ids.to_pylist(), _list_length(settings), settings.evaluate.users_per_block
+    )
     metric, limits = settings.compare.primary_metric, settings.promotion.guardrails
     relatedness = None
     with TemporaryDirectory(prefix="bakeoff-champion-") as folder:
@@ -205,7 +207,7 @@ def _show(
         relatedness = fit_relatedness(prepared.known(), prepared.num_items, settings.mf, weight, settings.seed)
     p95 = _p95(asker, served, audience, settings)
     shown = {
-        name: Shown(measure(asker, side, audience, metric, relatedness), p95[name], side.num_bytes)
+        name: SideResult(measure(asker, side, audience, metric, relatedness), p95[name], side.num_bytes)
         for name, side in served.items()
     }
     sides = audience.warm, audience.new
@@ -222,15 +224,17 @@ def _list_length(settings: DecisionSettings) -> int:
     return max(settings.evaluate.list_length, int(settings.compare.primary_metric.partition("@")[2]))
 
 
-def _load(folder: Path) -> Served:
+def _load(folder: Path) -> ExportedModel:
     from bakeoff.models.base.loading import load_serving  # imports TensorFlow, which takes seconds
 
     encoding = FeatureEncoding.model_validate_json((folder / "features.json").read_bytes())
     module = load_serving(folder)
-    return Served(module, encoding.user, num_bytes(folder / "saved_model"))
+    return ExportedModel(module, encoding.user, num_bytes(folder / "saved_model"))
 
 
-def _p95(asker: Asker, served: dict[str, Served], audience: Audience, settings: DecisionSettings) -> dict[str, float]:
+def _p95(
+    asker: ExportedModelClient, served: dict[str, ExportedModel], audience: Audience, settings: DecisionSettings
+) -> dict[str, float]:
     """Seconds of one query about one person, the models in turns; NaN where there is nobody to ask about."""
     people = audience.warm if len(audience.warm) else audience.new
     if len(people) == 0:

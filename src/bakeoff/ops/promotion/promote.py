@@ -8,7 +8,7 @@ from typing import Any
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace, check_model
-from bakeoff.ops.promotion.decision import Outcome
+from bakeoff.ops.promotion.decision import DecisionOutcome
 from bakeoff.ops.registry.events import PROMOTE, Event, read_events
 from bakeoff.ops.registry.files import LOCK, model_md5_at, taken_back
 from bakeoff.ops.registry.git import head
@@ -137,13 +137,13 @@ def _go(
             "`bakeoff decide` again."
         )
     left = taken_back(root, events, wanted.model, md5)
-    yes = decision["outcome"] == Outcome.PROMOTE and left is None
+    yes = decision["outcome"] == DecisionOutcome.PROMOTE and left is None
     if yes and despite is not None:
         raise BakeoffError("The decision says promote: leave --despite out.")
     if yes or despite is not None:
         return True
     print(f"Production stays as it is. The decision says {decision['outcome']}:")
-    if decision["outcome"] == Outcome.PROMOTE:
+    if decision["outcome"] == DecisionOutcome.PROMOTE:
         print(f"  A rollback took {left}, which has the same bytes, out of production since.")
     for reason in wanted.reasons:
         print(f"  {reason}")

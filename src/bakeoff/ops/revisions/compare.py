@@ -21,7 +21,7 @@ from bakeoff.ops.registry.git import check_repository, commit_of
 from bakeoff.ops.registry.history import production
 from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions import revisions
-from bakeoff.ops.revisions.revisions import Version
+from bakeoff.ops.revisions.revisions import ProjectVersion
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.params import CompareParams
 from bakeoff.report.provenance import read_data_hash
@@ -65,7 +65,7 @@ def last_version(root: Path) -> str:
     return "HEAD" if standing is None else standing.event.tag
 
 
-def at_revision(root: Path, revision: str) -> Version:
+def at_revision(root: Path, revision: str) -> ProjectVersion:
     """What a revision left: small files from Git, per-user metrics through DVC (its cache, then its remote).
 
     Raises:
@@ -82,7 +82,7 @@ def at_revision(root: Path, revision: str) -> Version:
     return _version(read, revision, commit[:7], users, unread)
 
 
-def in_workspace(workspace: Workspace) -> Version:
+def in_workspace(workspace: Workspace) -> ProjectVersion:
     """What lies in the workspace.
 
     Raises:
@@ -103,10 +103,10 @@ def in_workspace(workspace: Workspace) -> Version:
 
 def _version(
     read: Read, name: str, commit: str, users: Mapping[str, pd.DataFrame], unread: Mapping[str, str]
-) -> Version:
+) -> ProjectVersion:
     metrics = _json(read(METRICS), METRICS, name)
     data_dvc = read("data.dvc")
-    return Version(
+    return ProjectVersion(
         name=name,
         commit=commit,
         metrics=metrics,
