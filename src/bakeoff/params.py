@@ -19,7 +19,6 @@ from bakeoff.experiments.params import EvidenceParams
 from bakeoff.models.ease.params import EASEParams
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams
-from bakeoff.models.neural.workers_params import WorkersParams
 from bakeoff.models.popularity.params import RecentPopularityParams
 from bakeoff.models.specs import spec, specs
 from bakeoff.ops.params import DriftParams, PromotionParams
@@ -52,7 +51,6 @@ class Params(Frozen):
     """Stages that run on another machine: the name of each, and the Prefect work pool whose workers run it."""
     placed: PlacedParams = PlacedParams()
     engine: EngineParams = EngineParams()
-    workers: WorkersParams = WorkersParams()
 
     @model_validator(mode="after")
     def _primary_metric_is_measured(self) -> Self:

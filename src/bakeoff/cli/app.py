@@ -105,12 +105,12 @@ def split() -> None:
 @app.command()
 def train(model: ModelName) -> None:
     """Train on train and validation, for as many epochs as validation says, and export the retriever."""
-    from bakeoff.experiments import workers
+    from importlib import import_module
 
     workspace = Workspace()
     settings = load_params(workspace.params)
     specs.check_model(model)
-    workers.run(settings, workspace, model)
+    import_module(f"bakeoff.stages.train_{model}").run(settings, workspace)
 
 
 @app.command()
