@@ -29,7 +29,6 @@ SLOWEST_FIRST = (
     "tests/faults/test_stages_under_fault.py",
     "tests/data/engine/",
     "tests/report/test_browser.py",
-    "tests/models/test_several_workers.py",
     "tests/stages/test_train.py",
     "tests/stages/",
 )

@@ -28,7 +28,7 @@ import os, signal, sys
 from importlib import import_module
 from pathlib import Path
 from bakeoff.params import Params
-from bakeoff.stages import checkpoints
+from bakeoff.experiments import checkpoints
 from bakeoff.core.workspace import Workspace
 
 name, phase, epochs = sys.argv[3], sys.argv[4], int(sys.argv[5])

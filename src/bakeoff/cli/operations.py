@@ -4,12 +4,10 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli.workers import app as workers
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import load_params
 
 app = typer.Typer()
-app.add_typer(workers)
 
 
 @app.command()

@@ -3,21 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakeoff.core.errors import BakeoffError
-
-MODELS = ("popularity", "recent_popularity", "ease", "mf", "softmax", "two_tower")
-"""Names of the retrievers, in the order in which reports show them: the reference, baselines, the contenders."""
-
-
-def check_model(name: str) -> None:
-    """Refuse what is not the name of a model.
-
-    Raises:
-        BakeoffError: names those that there are.
-    """
-    if name not in MODELS:
-        raise BakeoffError(f"{name!r} is not a model: it must be one of {', '.join(MODELS)}.")
-
 
 @dataclass(frozen=True)
 class Workspace:
@@ -71,8 +56,20 @@ class Workspace:
         return self.split / "vocabulary"
 
     def model(self, name: str) -> Path:
-        """The exported retriever and its training.json."""
+        """Directory of one model: `trained` and `saved_model`."""
         return self.root / "models" / name
+
+    def trained(self, name: str) -> Path:
+        """Arrays and weights of a model, its catalogue and the users that it was trained on."""
+        return self.model(name) / "trained"
+
+    def saved_model(self, name: str) -> Path:
+        """The TensorFlow graph of a model, which `export` writes."""
+        return self.model(name) / "saved_model"
+
+    def training(self, name: str) -> Path:
+        """How a model was trained: curves, chosen epoch, settings; or why it was skipped."""
+        return self.root / "artifacts/training" / f"{name}.json"
 
     def evaluation(self, name: str) -> Path:
         """Lists and per-user metrics of one retriever."""

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from bakeoff.core.cost import cpu_seconds, measure
+from bakeoff.core.cost import measure
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.histories import Histories, Queries
@@ -30,8 +30,6 @@ from bakeoff.models.base.encoder import Encoder, EncoderRetriever
 from bakeoff.models.base.epochs import Row, Selection, Trainer, best_epoch, choose_epoch, refit, seed_everything
 from bakeoff.models.base.export import Catalogue, ServingModule, export
 from bakeoff.models.base.waiting import Waiting, share_of
-from bakeoff.models.neural.leading import Leading, TeamTrainer, follow
-from bakeoff.models.neural.team import Team
 from bakeoff.params import Params
 
 USERS_PER_BLOCK = 1024
@@ -48,13 +46,11 @@ def train_contender(
     max_epochs: int,
     build: Build,
     why_not: Callable[[Prepared], str | None] = lambda prepared: None,
-    team: Team | None = None,
 ) -> None:
     """Choose the epoch on validation, refit on train and validation for that many epochs, export.
 
     Without validation events the last epoch is taken, and training.json says so. A training that was killed is taken
-    up at its last checkpoint, and ends with the same weights as one that ran through. Of a team, one worker does all
-    that is not epochs.
+    up at its last checkpoint, and ends with the same weights as one that ran through.
 
     Args:
         params: of the whole project; the trainer takes its own section.
@@ -63,16 +59,10 @@ def train_contender(
         max_epochs: epochs that are tried.
         build: makes a fresh trainer.
         why_not: given the split, a sentence that says why the model can't be trained on it, or None.
-        team: of which this process is a worker; see `leading.of_team`.
 
     Raises:
-        BakeoffError: there is no split, or it has no train event, or the team's workers have different ones.
+        BakeoffError: there is no split, or it has no train event.
     """
-    if team is not None and not team.is_chief:
-        prepared = load_prepared(workspace)
-        if why_not(prepared) is None:
-            _Training(params, workspace, prepared, name, max_epochs, build, team).follow(team)
-        return
     with measure(workspace, f"train_{name}") as cost:
         prepared = load_prepared(workspace)
         reason = why_not(prepared)
@@ -80,7 +70,7 @@ def train_contender(
             cost.note(selection_seconds=0.0, refit_seconds=0.0, seconds_per_epoch=0.0)
             skip_training(workspace, name, reason)
             return
-        training = _Training(params, workspace, prepared, name, max_epochs, build, team)
+        training = _Training(params, workspace, prepared, name, max_epochs, build)
         cost.earlier_seconds = training.standing.selection_seconds + training.standing.refit_seconds
         selection = training.select()
         trainer, refit_curve = training.refit(selection.epoch)
@@ -131,9 +121,8 @@ class _Training:
         name: str,
         max_epochs: int,
         build: Build,
-        team: Team | None,
     ) -> None:
-        self.prepared, self._team = prepared, team
+        self.prepared = prepared
         self._waits: list[Waiting] = []
         self.epochs = EpochCosts()
         self._users = warm_users(self.prepared)
@@ -141,14 +130,8 @@ class _Training:
         # What DVC holds this stage by. Who computes, and where, decides nothing: others may go on where this one stood.
         decisive = params.model_dump(mode="json", include={"seed", name})
         decides = fingerprint(self.prepared, build.__module__, decisive)
-        if team is not None and not team.agree(decides):
-            raise BakeoffError(
-                "The workers differ in code, params.yaml or split: bring each to the same Git commit, then "
-                "`dvc pull artifacts/split`."
-            )
         self.checkpoints = Checkpoints(workspace, name, decides)
-        alone = team is None or team.is_chief
-        self.standing, self._state = self.checkpoints.load() if alone else (Standing(), {})
+        self.standing, self._state = self.checkpoints.load()
 
     def select(self) -> Selection:
         """The best epoch on validation; the last one, with no curve, where there are no validation events."""
@@ -190,15 +173,11 @@ class _Training:
         return trainer, refit(trainer, epochs, _progress, before=done, after_epoch=after_epoch)
 
     def _trainer(self, histories: Histories, done: int, epochs: int, phase: str) -> Trainer:
-        """A trainer on these histories, fresh or as the checkpoint has it; the team gets the same."""
+        """A trainer on these histories, fresh or as the checkpoint has it."""
         trainer = self._fresh(histories)
         state, self._state = self._state if done else None, {}
         if done:
             print(f"{self._name}: resuming at epoch {min(done + 1, epochs)} of {epochs} ({phase})", flush=True)
-        if self._team is not None:
-            self._team.tell({"phase": phase})
-            cast("TeamTrainer", trainer).share(state)
-            return Leading(cast("TeamTrainer", trainer), self._team)
         if state is not None:
             trainer.restore(state)
         return trainer
@@ -210,28 +189,10 @@ class _Training:
         self._waits += [trainer.waiting] if hasattr(trainer, "waiting") else []
         return trainer
 
-    def follow(self, team: Team) -> None:
-        """Do what the chief does that takes all workers, from where it stands, until it is done."""
-        while (order := team.tell()) is not None:
-            if "phase" in order:
-                histories = self.prepared.train if order["phase"] == "selection" else self.prepared.known()
-                trainer = cast("TeamTrainer", self._fresh(histories))
-                trainer.share()
-            else:
-                follow(trainer, order)
-        team.sum(cpu_seconds())
-        team.part()
-
     def measured(self) -> dict[str, float]:
-        """Figures of the whole team, which is dismissed; the share of epochs that was spent waiting for batches."""
+        """The share of the epochs that was spent waiting for batches."""
         waited = share_of(self._waits)
-        figures = {} if waited is None else {"input_wait_share": waited}
-        if self._team is None:
-            return figures
-        self._team.tell(None)
-        figures |= {"workers": self._team.count, "workers_cpu_seconds": self._team.sum(cpu_seconds())}
-        self._team.part()
-        return figures
+        return {} if waited is None else {"input_wait_share": waited}
 
 
 def warm_users(prepared: Prepared) -> NDArray[np.int64]:

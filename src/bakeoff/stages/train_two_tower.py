@@ -6,8 +6,6 @@ from bakeoff.core.histories import Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.experiments.training import train_contender
-from bakeoff.models.neural.leading import of_team
-from bakeoff.models.neural.team import Team
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 from bakeoff.params import Params
 
@@ -19,13 +17,10 @@ NO_FEATURES = (
 )
 
 
-def build(prepared: Prepared, queries: Queries, params: Params, team: Team | None = None) -> SoftmaxTrainer:
-    """A fresh trainer on the histories of these queries; with a team, one of its workers."""
+def build(prepared: Prepared, queries: Queries, params: Params) -> SoftmaxTrainer:
+    """A fresh trainer on the histories of these queries."""
     sizes = prepared.encoding.user.categorical_sizes
-    divide = prepared.num_items >= params.workers.divide_items_from
-    return SoftmaxTrainer(
-        queries, prepared.num_items, prepared.item_features, sizes, params.two_tower, params.seed, team, divide
-    )
+    return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, params.two_tower, params.seed)
 
 
 def why_not(prepared: Prepared, params: Params) -> str | None:
@@ -33,12 +28,12 @@ def why_not(prepared: Prepared, params: Params) -> str | None:
     return None if prepared.item_features.num_features > 0 else NO_FEATURES
 
 
-def run(params: Params, workspace: Workspace, team: Team | None = None) -> None:
-    """Train the two-tower model, with a team as one of its workers; skip it where items have no features.
+def run(params: Params, workspace: Workspace) -> None:
+    """Train the two-tower model; skip it where items have no features.
 
     Raises:
         BakeoffError: see train_contender.
     """
     epochs = params.two_tower.max_epochs
     reason = partial(why_not, params=params)
-    train_contender(params, workspace, NAME, epochs, of_team(build, team), reason, team)
+    train_contender(params, workspace, NAME, epochs, build, reason)

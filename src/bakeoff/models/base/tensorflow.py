@@ -16,7 +16,7 @@ import bakeoff  # noqa: F401 - sets TF_USE_LEGACY_KERAS, which must stand before
 
 
 @contextmanager
-def quiet_native_stderr() -> Iterator[None]:
+def _quiet_native_stderr() -> Iterator[None]:
     """Hold back what native code writes to file descriptor 2; on an error it is shown after all.
 
     TensorFlow logs "Could not find cuda drivers" and "failed call to cuInit" before its log level applies.
@@ -57,10 +57,10 @@ def keep_freed_memory() -> None:
 
 keep_freed_memory()
 
-with quiet_native_stderr():
+with _quiet_native_stderr():
     import tensorflow
 
-    # The first look for devices prints as well. One of several workers joins the others first (`models/team.py`).
+    # The first look for devices prints as well. A multi-worker strategy must be created before it.
     if "TF_CONFIG" not in os.environ:
         tensorflow.config.list_logical_devices()
 
@@ -70,4 +70,11 @@ graph: Any = partial(tensorflow.function, autograph=False)
 """`tf.function` for code without Python's `if` and `while` over tensors: none of ours has them, and translating source
 code in search of them is a third of what building a model costs."""
 
-__all__ = ["graph", "quiet_native_stderr", "tf"]
+
+def seed_everything(seed: int) -> None:
+    """Same seed, same bytes: seeds Python, NumPy and TensorFlow, and asks for deterministic kernels."""
+    tf.keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+__all__ = ["graph", "tf"]

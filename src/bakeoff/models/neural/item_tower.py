@@ -7,11 +7,8 @@ from numpy.typing import NDArray
 
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.division import Division
 from bakeoff.models.neural.item_inputs import ItemInputs
-from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.neural.part_step import number_and_part
-from bakeoff.models.neural.two_tower_params import TwoTowerParams
+from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams
 
 ROWS_PER_DRAW = 1 << 18
 """Random embeddings that are made at once: 64 MiB of 64 dimensions."""
@@ -33,7 +30,6 @@ class ItemTower(tf.keras.layers.Layer):
         features: EncodedFeatures | None,
         is_trained: NDArray[np.bool_],
         seed: int = 0,
-        division: Division | None = None,
     ) -> None:
         """Take the catalogue.
 
@@ -43,7 +39,6 @@ class ItemTower(tf.keras.layers.Layer):
             is_trained: [n], items with an event to learn from. The id of any other says nothing: its vector is 0, and
                 so is that of a tag or word that only they have.
             seed: of the dropout.
-            division: of the vectors by id among workers; None: this process has all of them.
         """
         super().__init__(name="item_tower")
         self._params = params
@@ -52,7 +47,6 @@ class ItemTower(tf.keras.layers.Layer):
         self._inputs = None if features is None else ItemInputs(features, is_trained)
         two_tower = params if isinstance(params, TwoTowerParams) and self._inputs is not None else None
         self._use_id = two_tower is None or two_tower.use_item_id
-        self.division = division if self._use_id else None
         self._id_dropout = 0.0 if two_tower is None else two_tower.item_id_dropout
         self._text_dropout = 0.0 if two_tower is None else two_tower.item_text_dropout
         self._hidden = [
@@ -69,7 +63,7 @@ class ItemTower(tf.keras.layers.Layer):
         dim = self._params.dim
         deviation = dim**-0.5
         if self._use_id:
-            self.id_embeddings = self._embeddings("id_embeddings", self._is_trained * deviation, self.division)
+            self.id_embeddings = self._embeddings("id_embeddings", self._is_trained * deviation)
         if self._inputs is not None:
             # A third of the id's scale: features tilt an embedding, they do not drown it. Most words are rare: what
             # they start with stays with them.
@@ -77,14 +71,12 @@ class ItemTower(tf.keras.layers.Layer):
             self.feature_embeddings = self._embeddings("feature_embeddings", deviations)
         super().build(input_shape)
 
-    def call(self, item_ids: Any, drop_at: Any | None = None, id_vectors: Any | None = None) -> Any:
+    def call(self, item_ids: Any, drop_at: Any | None = None) -> Any:
         """Item embeddings.
 
         Args:
             item_ids: item indices int32 [M], which must be distinct in training.
-            drop_at: number of the training step, or a `PartStep`, which decides on whose ids and words are dropped;
-                None: none.
-            id_vectors: float32 [M, d], the vectors of their ids where those are divided among workers.
+            drop_at: number of the training step, which decides on whose ids and words are dropped; None: none.
 
         Returns:
             float32 [M, d].
@@ -92,7 +84,7 @@ class ItemTower(tf.keras.layers.Layer):
         keeps_ids, keeps_words = self._draw_kept(tf.shape(item_ids)[0], drop_at)
         parts = []
         if self._use_id:
-            ids = tf.gather(self.id_embeddings, item_ids) if id_vectors is None else id_vectors
+            ids = tf.gather(self.id_embeddings, item_ids)
             parts.append(ids if keeps_ids is None else ids * tf.cast(keeps_ids, tf.float32)[:, tf.newaxis])
         if self._inputs is not None:
             parts.append(self._transformed(self._inputs.embed(item_ids, self.feature_embeddings, keeps_words)))
@@ -104,20 +96,14 @@ class ItemTower(tf.keras.layers.Layer):
         if self._use_id:
             self.id_embeddings.assign(tf.math.l2_normalize(self.id_embeddings, axis=-1))
 
-    def _embeddings(self, name: str, deviations: NDArray[np.float64], division: Division | None = None) -> Any:
-        """A table of random embeddings, a row for each of these standard deviations; a worker's own rows of it."""
+    def _embeddings(self, name: str, deviations: NDArray[np.float64]) -> Any:
+        """A table of random embeddings, one row per standard deviation."""
         num_rows, dim = len(deviations), self._params.dim
-        num_own = num_rows if division is None else division.num_own
-        table = self.add_weight(name=name, shape=(num_own, dim), initializer="zeros")
-        filled = 0
+        table = self.add_weight(name=name, shape=(num_rows, dim), initializer="zeros")
         for start in range(0, num_rows, ROWS_PER_DRAW):
             scales = deviations[start : start + ROWS_PER_DRAW, np.newaxis].astype(np.float32)
-            # Every worker draws what one process does, and takes its own.
             drawn = tf.keras.initializers.RandomNormal(stddev=1.0)((len(scales), dim)) * scales
-            if division is not None:
-                drawn = drawn[division.own_from(start)]
-            table[filled : filled + len(drawn)].assign(drawn)
-            filled += len(drawn)
+            table[start : start + len(scales)].assign(drawn)
         return table
 
     def _transformed(self, sums: Any) -> Any:
@@ -134,9 +120,6 @@ class ItemTower(tf.keras.layers.Layer):
         if drop_at is None or not (self._id_dropout or self._text_dropout):
             return None, None
         # Not the step itself: the query tower's dropout draws with that.
-        number, part = number_and_part(drop_at)
-        seed = tf.stack([self._seed, -1 - tf.cast(number, tf.int32)])
-        draws = tf.random.stateless_uniform([2, num_items if part is None else part.total], seed, alg="philox")
-        if part is not None:
-            draws = tf.gather(draws, part.places, axis=1)
+        seed = tf.stack([self._seed, -1 - tf.cast(drop_at, tf.int32)])
+        draws = tf.random.stateless_uniform([2, num_items], seed, alg="philox")
         return draws[0] >= self._id_dropout, draws[1] >= self._text_dropout

@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.division import Division
 from bakeoff.models.neural.item_tower import ItemTower
 from bakeoff.models.neural.loss import MultiHotSampledSoftmax
 from bakeoff.models.neural.negatives import CandidateSelector, make_selector
 from bakeoff.models.neural.negatives.selection import selected_logits
 from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.neural.part_step import PartStep
 from bakeoff.models.neural.pooling import pool
 from bakeoff.models.neural.query_tower import QueryTower
 
@@ -30,7 +28,6 @@ class SoftmaxDNN(tfrs.models.Model):
         is_trained: NDArray[np.bool_],
         categorical_sizes: Mapping[str, int],
         seed: int,
-        division: Division | None = None,
     ) -> None:
         """Put the towers together.
 
@@ -40,11 +37,10 @@ class SoftmaxDNN(tfrs.models.Model):
             is_trained: [n], items with an event to learn from.
             categorical_sizes: number of values of each categorical user feature, by name.
             seed: of dropout and of hard negatives.
-            division: of the items' vectors among workers, if they are divided.
         """
         super().__init__()
         uses_features = params.use_item_features and item_features.num_features > 0
-        self.item_tower = ItemTower(params, item_features if uses_features else None, is_trained, seed, division)
+        self.item_tower = ItemTower(params, item_features if uses_features else None, is_trained, seed)
         self.query_tower = QueryTower(params, categorical_sizes, seed)
         self.task = MultiHotSampledSoftmax(per_pair=params.loss == "per-pair")
         self._params = params
@@ -55,17 +51,10 @@ class SoftmaxDNN(tfrs.models.Model):
         )
 
     def compute_loss(self, inputs: dict[str, Any], training: bool = False) -> Any:
-        """Loss of a batch as `Batches` makes it; of a worker's part of it (`part_of`), what it adds to the whole's.
-
-        Where items' vectors are divided among workers, the inputs have those of `item_ids` as `id_vectors` [M, d].
-        """
+        """Loss of a batch as `Batches` makes it."""
         step = self.optimizer.iterations if training else None
-        is_part = "share" in inputs
-        item_step = PartStep(step, inputs["item_places"], inputs["num_items"]) if training and is_part else step
-        id_vectors = inputs.get("id_vectors")
-        embeddings = self.item_tower(inputs["item_ids"], drop_at=item_step, id_vectors=id_vectors)  # (M, d)
-        query_step = PartStep(step, inputs["row_places"], inputs["num_rows"]) if training and is_part else step
-        queries = self._queries(inputs, embeddings, query_step) * tf.exp(self.log_scale)  # (R, d)
+        embeddings = self.item_tower(inputs["item_ids"], drop_at=step)  # (M, d)
+        queries = self._queries(inputs, embeddings, step) * tf.exp(self.log_scale)  # (R, d)
         positives = tf.gather(queries, inputs["target_rows"]) * tf.gather(embeddings, inputs["targets"])  # (P, d)
         num_users = tf.shape(inputs["dense"])[0]
         by_user = tf.reshape(queries, [num_users, -1, self._params.dim])  # (U, C, d)
@@ -75,14 +64,12 @@ class SoftmaxDNN(tfrs.models.Model):
         logits = tf.einsum("ucd,sd->ucs", by_user, candidates)
         if self._selector is not None:
             seed = tf.stack([self._seed, tf.cast(0 if step is None else step, tf.int32)])
-            if is_part:  # no two parts may draw alike
-                seed += tf.stack([inputs["row_places"][0], 0])
             chosen = self._selector.select(tf.stop_gradient(logits), log_expected_count, own, seed)
             logits = selected_logits(by_user, candidates, chosen.index)
             log_expected_count, own = chosen.log_expected_count, chosen.is_own
         else:
             own = own[:, tf.newaxis, :]
-        loss = self.task(
+        return self.task(
             tf.reduce_sum(positives, axis=-1),
             inputs["target_rows"],
             inputs["target_weights"],
@@ -91,7 +78,6 @@ class SoftmaxDNN(tfrs.models.Model):
             own,
             target_log_expected_count,
         )
-        return loss * inputs["share"] if is_part else loss
 
     def _log_expected_counts(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """Of the candidates [S] and of the targets [P]; zeros where the settings ask for no correction."""

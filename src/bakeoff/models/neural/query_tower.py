@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.activity import NUM_ACTIVITY
 from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.neural.part_step import number_and_part
 from bakeoff.models.neural.pooling import RecencyPooling
 
 USER_ID = "user_id"
@@ -90,7 +88,7 @@ class QueryTower(tf.keras.layers.Layer):
             activity: [R, NUM_ACTIVITY], NaN where unknown.
             dense: [R, D] standardised user features.
             categorical: int32 [R, K] codes of user features.
-            drop_at: number of the training step, or a `PartStep`, which decides on what is dropped; None: nothing is.
+            drop_at: number of the training step, which decides on what is dropped; None: nothing is.
 
         Returns:
             float32 [R, d], of length 1 where the settings normalise.
@@ -117,13 +115,8 @@ class QueryTower(tf.keras.layers.Layer):
 
     def _dropped(self, pooled: Any, drop_at: Any) -> Any:
         """Dropout on [R, H, d]."""
-        number, part = number_and_part(drop_at)
-        seed = tf.stack([self._seed, tf.cast(number, tf.int32)])
-        drop = partial(tf.nn.experimental.stateless_dropout, rate=self._params.dropout, seed=seed, rng_alg="philox")
-        if part is None:
-            return drop(pooled)
-        whole = drop(tf.ones(tf.concat([[part.total], tf.shape(pooled)[1:]], axis=0)))
-        return pooled * tf.gather(whole, part.places)
+        seed = tf.stack([self._seed, tf.cast(drop_at, tf.int32)])
+        return tf.nn.experimental.stateless_dropout(pooled, self._params.dropout, seed, rng_alg="philox")
 
     def _with_user(self, query: Any, users: Any) -> Any:
         """The mean of what the history and the user's own embedding say; the history alone without one."""

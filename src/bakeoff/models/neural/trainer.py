@@ -1,7 +1,7 @@
 """The softmax DNN in training."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -10,21 +10,19 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures
+from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.models.base.epochs import count_weights
-from bakeoff.models.base.tensorflow import graph, tf
+from bakeoff.models.base.retriever import without_order
+from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.base.waiting import Waiting
-from bakeoff.models.neural.batches import Batch, Batches, MaskedCount
-from bakeoff.models.neural.division import Division
-from bakeoff.models.neural.encoder import SoftmaxEncoder
+from bakeoff.models.neural.batches import Batches, MaskedCount
+from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.examples import target_chances
 from bakeoff.models.neural.model import SoftmaxDNN
 from bakeoff.models.neural.negatives import make_sampler
 from bakeoff.models.neural.optimizer import LazyAdam
 from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.neural.parts import Part, part_of, shared_step
 from bakeoff.models.neural.smoothing import smooth
-from bakeoff.models.neural.team import Team
 
 WARM_UP_SHARE = 0.05
 """Share of all steps in which the learning rate rises to its peak."""
@@ -50,31 +48,25 @@ class SoftmaxTrainer:
         categorical_sizes: Mapping[str, int],
         params: SoftmaxParams,
         seed: int,
-        team: Team | None = None,
-        divide_items: bool = False,
     ) -> None:
         """Build model, batches and optimizer; queries.histories is what is trained on.
 
-        Where no event has a time, the order of a history says nothing: the tower then reads its plain mean. With a
-        team, each worker draws the same batches, computes its part of them and sums the gradients with the others: the
-        weights are the same everywhere after every step, but for the items' vectors where `divide_items` has each
-        worker keep its share of them.
+        Where no event has a time, the order of a history says nothing: the tower then reads its plain mean.
         """
-        if not queries.histories.timestamps.any():
-            params = params.model_copy(update={"recency_scales": ()})
-        self._params, self._queries, self._num_items, self._team = params, queries, num_items, team
-        tf.keras.utils.set_random_seed(seed)
+        params = without_order(params, queries.histories, {"recency_scales": ()})
+        self._params, self._queries, self._num_items = params, queries, num_items
+        seed_everything(seed)
         self._rng = np.random.default_rng(seed)
         is_trained = queries.histories.item_counts(num_items) > 0
-        division = Division(team, num_items) if team is not None and divide_items else None
-        self._model = SoftmaxDNN(params, item_features, is_trained, categorical_sizes, seed, division)
+        self._model = SoftmaxDNN(params, item_features, is_trained, categorical_sizes, seed)
         self._batches = self._make_batches(self._rng)
         self._model.compile(optimizer=LazyAdam(_schedule(params, self._batches.per_epoch)))
         signature = self._build(seed)
-        self._encoder = SoftmaxEncoder(self._model, num_items if self._is_alone_or_chief else 0, params)
-        step = self._model.train_step if team is None else shared_step(self._model, team)
-        self._step = graph(step, input_signature=[signature])
-        self._dataset = tf.data.Dataset.from_generator(self._epoch, output_signature=signature).prefetch(PREFETCH)
+        self._encoder = SoftmaxEncoder(self._model.query_tower, num_items, params)
+        self._step = graph(self._model.train_step, input_signature=[signature])
+        self._dataset = tf.data.Dataset.from_generator(self._batches.epoch, output_signature=signature).prefetch(
+            PREFETCH
+        )
         self.waiting = Waiting()
         """How long the epochs waited for batches."""
 
@@ -88,14 +80,11 @@ class SoftmaxTrainer:
             if every and int(self._model.optimizer.iterations) % every == 0:
                 self._model.item_tower.renormalize()
                 self._model.query_tower.renormalize()
-        mean = float(tf.reduce_mean(losses))
-        return mean if self._team is None else self._team.sum(mean)
+        return float(tf.reduce_mean(losses))
 
     def encoder(self) -> SoftmaxEncoder:
-        """The towers as they stand; where items are divided, those of the chief alone."""
+        """The towers as they stand."""
         embeddings = self._item_embeddings()
-        if not self._is_alone_or_chief:
-            return self._encoder
         self._encoder.refresh(embeddings)
         if self._params.smoothing:
             queries = EncoderRetriever(self._encoder).embed_queries(self._queries)
@@ -103,22 +92,22 @@ class SoftmaxTrainer:
             self._encoder.rank_by(smoothed)
         return self._encoder
 
+    def retriever(self) -> SoftmaxRetriever:
+        """The same, asked from NumPy."""
+        return SoftmaxRetriever(self.encoder())
+
     def _item_embeddings(self) -> NDArray[np.float32]:
-        """[num_items, d] as they stand; no rows where this worker is not the chief."""
-        tower, is_mine = self._model.item_tower, self._is_alone_or_chief
-        found = np.empty((self._num_items if is_mine else 0, self._params.dim), np.float32)
+        """[num_items, d] as they stand."""
+        found = np.empty((self._num_items, self._params.dim), np.float32)
         for start in range(0, self._num_items, ITEMS_PER_BLOCK):
             block = np.arange(start, min(start + ITEMS_PER_BLOCK, self._num_items))
-            vectors = None if tower.division is None else tower.division.whole(tower.id_embeddings, block)
-            if is_mine:
-                found[block] = tower(block, id_vectors=vectors)
+            found[block] = self._model.item_tower(block)
         return found
 
     @property
     def num_parameters(self) -> int:
         """Trained weights of both towers and the temperature."""
-        weights, division = count_weights(self._model.trainable_weights), self._model.item_tower.division
-        return weights if division is None else weights + (division.num_rows - division.num_own) * self._params.dim
+        return sum(int(weight.shape.num_elements()) for weight in self._model.trainable_weights)
 
     def settings(self) -> dict[str, Any]:
         """Those that were given, but for a recency that the data cannot have."""
@@ -133,76 +122,25 @@ class SoftmaxTrainer:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Weights, moments, the generator of batches and the count of masked candidates."""
-        if (division := self._model.item_tower.division) is None:
-            return self._undivided_state()
-        return self._undivided_state() | division.gathered(self._divided())
+        masked = self._batches.masked
+        generator = json.dumps(self._rng.bit_generator.state).encode()
+        return {
+            **{name: weight.numpy() for name, weight in self._weights().items()},
+            "generator": np.frombuffer(generator, np.uint8),
+            "masked": np.array([masked.masked, masked.candidates]),
+        }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on where the trainer stood of which this is the state."""
         self._rng.bit_generator.state = json.loads(state["generator"].tobytes())
         self._batches.masked = MaskedCount(*map(int, state["masked"]))
-        divided = self._divided()
         for name, weight in self._weights().items():
-            if name not in divided:
-                weight.assign(state[name])
-
-    def share(self, state: Mapping[str, NDArray[Any]] | None = None) -> None:
-        """Meet the team before the first epoch: all go on where the chief stands.
-
-        Args:
-            state: the chief's, where it resumes a training; what others give is not looked at. Without one, what is
-                divided among the workers stays as each of them has drawn it.
-        """
-        if self._team is None:
-            raise ValueError("a trainer without a team has nobody to share with")
-        is_resumed = self._team.tell(bool(state))
-        if self._team.is_chief and state:
-            self.restore(state)
-        self.restore(self._team.share(self._undivided_state()))
-        if is_resumed and (division := self._model.item_tower.division) is not None:
-            division.scatter(self._divided(), state or {})
-
-    @property
-    def is_divided(self) -> bool:
-        """Whether this worker has some of the items' vectors only."""
-        return self._model.item_tower.division is not None
-
-    @property
-    def _is_alone_or_chief(self) -> bool:
-        return self._team is None or self._team.is_chief
+            weight.assign(state[name])
 
     def _weights(self) -> dict[str, Any]:
         """All variables, by their names in `state`."""
         weights = [*self._model.weights, *self._model.optimizer.weights]
         return {f"weight_{place}": weight for place, weight in enumerate(weights)}
-
-    def _divided(self) -> dict[str, Any]:
-        """Those of which this worker has some rows."""
-        tower = self._model.item_tower
-        if tower.division is None:
-            return {}
-        moments = [self._model.optimizer.get_slot(tower.id_embeddings, name) for name in ("m", "v")]
-        tables = [tower.id_embeddings, *moments]
-        return {name: weight for name, weight in self._weights().items() if any(weight is table for table in tables)}
-
-    def _undivided_state(self) -> dict[str, NDArray[Any]]:
-        masked, divided = self._batches.masked, self._divided()
-        generator = json.dumps(self._rng.bit_generator.state).encode()
-        return {
-            **{name: weight.numpy() for name, weight in self._weights().items() if name not in divided},
-            "generator": np.frombuffer(generator, np.uint8),
-            "masked": np.array([masked.masked, masked.candidates]),
-        }
-
-    def _epoch(self) -> Iterator[Batch]:
-        """What this process computes of the batches of an epoch."""
-        return self._parts(self._batches.epoch())
-
-    def _parts(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        if self._team is None:
-            return iter(batches)
-        part = Part(self._team.index, self._team.count)
-        return (part_of(batch, part) for batch in batches)
 
     def _make_batches(self, rng: np.random.Generator) -> Batches:
         histories, params = self._queries.histories, self._params
@@ -214,10 +152,8 @@ class SoftmaxTrainer:
         """Create all weights and fix the scale of the activity measures; signature of a batch."""
         batches = self._make_batches(np.random.default_rng(seed))
         sample = [batch for batch, _ in zip(batches.epoch(), range(SAMPLED_BATCHES), strict=False)]
-        first = next(self._parts(sample))
+        first = sample[0]
         inputs = {name: tf.constant(array) for name, array in first.items()}
-        if self._model.item_tower.division is not None:  # what they are is no matter here
-            inputs["id_vectors"] = tf.zeros([len(first["item_ids"]), self._params.dim])
         self._model.compute_loss(inputs)
         activity = np.concatenate([batch["activity"] for batch in sample])
         self._model.query_tower.standardise_activity(activity.astype(np.float32))
@@ -225,6 +161,12 @@ class SoftmaxTrainer:
         optimizer.iterations  # noqa: B018 - creates the counter, so that it is among the weights
         optimizer._create_all_weights(self._model.trainable_variables)
         return {name: _any_length(name, array) for name, array in first.items()}
+
+
+def build(prepared: Prepared, queries: Queries, section: SoftmaxParams, seed: int) -> SoftmaxTrainer:
+    """A fresh trainer of the softmax DNN, or of the two-tower model, on the histories of these queries."""
+    sizes = prepared.encoding.user.categorical_sizes
+    return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, section, seed)
 
 
 def _schedule(params: SoftmaxParams, steps_per_epoch: int) -> Any:
