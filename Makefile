@@ -6,6 +6,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 SPARK := $(VENV)/.spark-ready
 PEERS := .venv-peers
+# DVC unpickles this cache, which by default every user of the machine may write; bakeoff/__init__.py has the same path.
+DVC_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bakeoff-dvc
 BAKEOFF_STACK ?= $(CURDIR)/.stack
 PORT ?= 4200
 PROFILE := $(BAKEOFF_STACK)/prefect/profiles.toml
@@ -117,6 +119,8 @@ $(READY): requirements.lock bootstrap.lock pyproject.toml
 	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock; }
 	@$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(VENV)/bin/python --require-hashes requirements.lock
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	@rm -rf $(VENV)/lib/python*/site-packages/pyspark # left by Spark's workers where the package was, and taken for it
+	@mkdir -p $(DVC_CACHE) && chmod 700 $(DVC_CACHE) && $(VENV)/bin/dvc config --local core.site_cache_dir $(DVC_CACHE)
 	@touch $@
 
 # Spark is published as source only: it is packed with the setuptools of the environment, and nothing else is downloaded.
