@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import psutil
 
@@ -99,8 +100,18 @@ class LocalStack:
             headers={"Content-Type": "application/json", "Authorization": f"Basic {secret}"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read() or "null")
+        answer = until(lambda: self._answer(request), f"{path} is not answered")
+        return json.loads(answer)
+
+    def _answer(self, request: urllib.request.Request) -> bytes | None:
+        """None where SQLite was busy (503), on which Prefect's own clients try again too."""
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.read() or b"null"
+        except HTTPError as error:
+            if error.code != 503:
+                raise
+            return None
 
     def is_healthy(self) -> bool:
         try:
