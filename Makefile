@@ -6,6 +6,16 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 SPARK := $(VENV)/.spark-ready
 PEERS := .venv-peers
+# DVC unpickles this cache, which by default every user of the machine may write; bakeoff/__init__.py has the same path.
+DVC_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bakeoff-dvc
+BAKEOFF_STACK ?= $(CURDIR)/.stack
+PORT ?= 4200
+PROFILE := $(BAKEOFF_STACK)/prefect/profiles.toml
+LOGS := $(BAKEOFF_STACK)/logs
+SUPERVISED := deploy/supervisord.conf
+# Settings of another Prefect server, which the shell may have, would come before those of the profile.
+SUPERVISE := env $(foreach name,API_URL API_KEY API_AUTH_STRING SERVER_API_AUTH_STRING PROFILE PROFILES_PATH,-u PREFECT_$(name)) -u BAKEOFF_HOME BAKEOFF_STACK=$(BAKEOFF_STACK) PREFECT_HOME=$(BAKEOFF_STACK)/prefect
+SUPERVISORCTL := $(SUPERVISE) supervisorctl -c $(SUPERVISED)
 PEER_LOCKS := $(addprefix benchmarks/peers/,requirements.lock torch.lock torch-cpu.lock)
 
 # The page of changes: beside the report it depends on commits and tags, which DVC does not watch. Where the last commit has
@@ -42,14 +52,28 @@ report: $(READY) ## open the report in a browser
 	@test -f reports/index.html || { echo "There is no report yet: make run"; exit 1; }
 	@python -m webbrowser -t "file://$(CURDIR)/reports/index.html"
 
-up: $(READY) ## a Prefect server with its database and a worker, on this machine alone; deploys the flows
-	@python -m stack up
+up: $(READY) $(PROFILE) ## a Prefect server and a worker on this machine, behind a password; deploys the flows
+	@$(SUPERVISORCTL) pid > /dev/null 2>&1 || $(SUPERVISE) BAKEOFF_HOME=$(CURDIR) supervisord -c $(SUPERVISED)
+	@$(SUPERVISORCTL) status server | grep RUNNING || $(SUPERVISORCTL) start server || { tail -n 3 $(LOGS)/server.log; echo "Its port is set in $(PROFILE)."; $(SUPERVISORCTL) shutdown; exit 1; }
+	@$(SUPERVISE) prefect server status --wait --timeout 120
+	@$(SUPERVISE) sh deploy/deploy.sh > $(LOGS)/deploy.log 2>&1 || { cat $(LOGS)/deploy.log; exit 1; }
+	@$(SUPERVISORCTL) status worker | grep RUNNING || $(SUPERVISORCTL) start worker
+	@echo "Logs: $(LOGS). Address and password: $(PROFILE); for the prefect command: export PREFECT_HOME=$(BAKEOFF_STACK)/prefect"
 
-down: $(READY) ## end them; data and history stay
-	@python -m stack down
+down: ## end them; data and history stay
+	@pid=$$($(SUPERVISORCTL) pid) || { echo "Nothing runs."; exit 0; }; \
+	$(SUPERVISORCTL) shutdown && while kill -0 $$pid 2> /dev/null; do sleep 0.2; done
 
-status: $(READY) ## what of them runs, and where the logs are
-	@python -m stack status
+status: ## what of them runs
+	@$(SUPERVISORCTL) status
+
+# A Prefect profile that only its owner can read: the server, the worker and the prefect command take the password from it.
+$(PROFILE): | $(READY)
+	@mkdir -p -m 700 $(BAKEOFF_STACK) $(LOGS) $(@D)
+	@umask 077; auth=bakeoff:$$(python -c 'import secrets; print(secrets.token_urlsafe(32))'); \
+	printf '%s\n' 'active = "bakeoff"' '[profiles.bakeoff]' "PREFECT_API_AUTH_STRING = \"$$auth\"" "PREFECT_SERVER_API_AUTH_STRING = \"$$auth\"" \
+	'PREFECT_API_URL = "http://127.0.0.1:$(PORT)/api"' 'PREFECT_SERVER_API_PORT = "$(PORT)"' \
+	'PREFECT_SERVER_CORS_ALLOWED_ORIGINS = "http://127.0.0.1:$(PORT)"' > $@.new && mv $@.new $@
 
 spark: $(SPARK) ## Spark in the same environment, for `engine.name: spark` (Java 17 or 21 comes from the system)
 
@@ -95,6 +119,8 @@ $(READY): requirements.lock bootstrap.lock pyproject.toml
 	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock; }
 	@$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(VENV)/bin/python --require-hashes requirements.lock
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	@rm -rf $(VENV)/lib/python*/site-packages/pyspark # left by Spark's workers where the package was, and taken for it
+	@mkdir -p $(DVC_CACHE) && chmod 700 $(DVC_CACHE) && $(VENV)/bin/dvc config --local core.site_cache_dir $(DVC_CACHE)
 	@touch $@
 
 # Spark is published as source only: it is packed with the setuptools of the environment, and nothing else is downloaded.

@@ -1,10 +1,11 @@
 """What orchestration costs: time of a flow run beside that of its stages, a queue, and a long history.
 
-Starts the project's own stack (`python -m stack`) in a temporary directory, so the server is up before anything is
+Starts the project's own stack (`make up`) in a temporary directory, so the server is up before anything is
 measured. Every flow run is a process of its own, as a worker or `python flows/pipeline.py` starts it.
 """
 
 import argparse
+import base64
 import json
 import os
 import resource
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, stack(Path(folder), arguments.port) as server:
         print("# What orchestration costs\n")
-        print("Made by `python benchmarks/overhead.py`, the server on PostgreSQL and already up.\n")
+        print("Made by `python benchmarks/overhead.py`, the server on SQLite and already up.\n")
         print(
             "| run | stages | wall, s | stages' own, s | overhead, s | bar, s | CPU, s |\n|---|--:|--:|--:|--:|--:|--:|"
         )
@@ -171,7 +173,12 @@ def run_flow(workspace: Path, server: str) -> tuple[float, str]:
     done = subprocess.run(
         [sys.executable, ROOT / "flows/pipeline.py"],
         cwd=workspace,
-        env={**clean(), "PREFECT_API_URL": f"{server}/api", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
+        env={
+            **clean(),
+            "PREFECT_API_URL": f"{server}/api",
+            "PREFECT_API_AUTH_STRING": os.environ["PREFECT_API_AUTH_STRING"],
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        },
         capture_output=True,
         text=True,
     )
@@ -202,10 +209,11 @@ def make_project(root: Path, stages: int, seconds: float) -> Path:
 
 @contextmanager
 def stack(folder: Path, port: int) -> Iterator[str]:
-    """The server's address, from up to down."""
-    folder.chmod(0o755)  # PostgreSQL may run as another user
-    command = [sys.executable, "-m", "stack", "--home", str(folder / "stack")]
-    subprocess.run([*command, "up", "--port", str(port)], cwd=ROOT, env=clean(), check=True, stdout=sys.stderr)
+    """The server's address, from up to down; its password is in PREFECT_API_AUTH_STRING meanwhile."""
+    command = ["make", f"BAKEOFF_STACK={folder / 'stack'}", f"PORT={port}"]
+    subprocess.run([*command, "up"], cwd=ROOT, env=clean(), check=True, stdout=sys.stderr)
+    profile = tomllib.loads((folder / "stack/prefect/profiles.toml").read_text(encoding="utf-8"))
+    os.environ["PREFECT_API_AUTH_STRING"] = profile["profiles"]["bakeoff"]["PREFECT_API_AUTH_STRING"]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -219,7 +227,8 @@ def clean() -> dict[str, str]:
 
 def ask(server: str, path: str, **body: object) -> Any:
     """What Prefect's API answers."""
-    headers = {"Content-Type": "application/json"}
+    password = base64.b64encode(os.environ["PREFECT_API_AUTH_STRING"].encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {password}"}
     request = urllib.request.Request(f"{server}/api/{path}", json.dumps(body).encode(), headers)  # noqa: S310 - http
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
         return json.load(answer)

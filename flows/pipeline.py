@@ -64,13 +64,13 @@ def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds =
         workspace: Directory of dvc.yaml.
         stage_timeout_seconds: A stage that takes longer is ended, and fails.
     """
-    try:
-        dag = read_dag(workspace)
-        placement = read_placement(workspace, dag)
-    except ChildError as error:
-        return Failed(message=error.reason, data=error)
     log = get_run_logger().info
     with structured_log(workspace, str(flow_run.name)), only_run(workspace, log):
+        try:  # here: DVC reads no DAG with a dvc.lock that was cut off, which only_run repairs
+            dag = read_dag(workspace)
+            placement = read_placement(workspace, dag)
+        except ChildError as error:
+            return Failed(message=error.reason, data=error)
         states = run_dag(dag, workspace, stage_timeout_seconds, placement)
         publish_run(workspace, states, log)
     return summarise(states)

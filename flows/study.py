@@ -44,11 +44,11 @@ def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 
         workspace: Directory of dvc.yaml.
         stage_timeout_seconds: A stage that takes longer is ended, and fails.
     """
-    try:
-        dag = read_study(workspace)
-    except ChildError as error:
-        return Failed(message=error.reason, data=error)
     with structured_log(workspace, str(flow_run.name)), only_run(workspace, get_run_logger().info):
+        try:  # here: DVC reads no DAG with a dvc.lock that was cut off, which only_run repairs
+            dag = read_study(workspace)
+        except ChildError as error:
+            return Failed(message=error.reason, data=error)
         states = run_dag(dag, workspace, stage_timeout_seconds)
     if all(state.is_completed() for state in states.values()):
         publish_sampling(workspace)

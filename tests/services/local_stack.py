@@ -1,18 +1,20 @@
-"""The project's own stack (`python -m stack`), in a temporary home and on ports of its own."""
+"""The project's own stack (`make up`), in a temporary directory and on a port of its own."""
 
+import base64
 import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
+import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import psutil
 
@@ -39,41 +41,50 @@ class LocalStack:
     def __init__(self, given: Mapping[str, str] | None = None) -> None:
         self.given = given or {}
         self.home = Path(tempfile.mkdtemp(prefix="stack-")).resolve()
-        self.home.chmod(0o755)  # PostgreSQL runs as another user, who must get through
+        self.profile = self.home / "prefect/profiles.toml"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/api"
 
     @property
     def environment(self) -> dict[str, str]:
         """As a person's shell has it, with what flows are given; the worker asks for work every second."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MAKE"))}
         return {
             **kept,
             **self.given,
+            "BAKEOFF_STACK": str(self.home),
+            "PREFECT_API_URL": "http://127.0.0.1:9/api",  # of another server, to which nothing may go
+            "PREFECT_API_AUTH_STRING": "another:password",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_CLIENT_MAX_RETRIES": "6",
             "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.2",
         }
 
     @property
     def client(self) -> dict[str, str]:
-        """That of somebody who uses the server from a terminal."""
-        address = {"PREFECT_API_URL": f"http://127.0.0.1:{self.port}/api", "PREFECT_HOME": f"{self.home}/client"}
-        return {**self.environment, **address}
+        """That of somebody who uses the server from a terminal, as `make up` says."""
+        other = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")
+        kept = {name: value for name, value in self.environment.items() if name not in other}
+        return {**kept, "PREFECT_HOME": f"{self.home}/prefect", "PREFECT_CLIENT_MAX_RETRIES": "6"}
 
-    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`python -m stack …` on this home."""
-        command = [sys.executable, "-m", "stack", "--home", str(self.home), *arguments]
+    @property
+    def password(self) -> str:
+        """User and password of the API, as `user:password`."""
+        return tomllib.loads(self.profile.read_text())["profiles"]["bakeoff"]["PREFECT_API_AUTH_STRING"]
+
+    def make(self, target: str) -> subprocess.CompletedProcess[str]:
+        """`make up`, `down` or `status`; the environment is not made anew."""
+        command = ["make", "--old-file=.venv/.ready", target, f"PORT={self.port}"]
         return subprocess.run(command, cwd=REPOSITORY, env=self.environment, capture_output=True, text=True)
 
-    def up(self, *options: str) -> str:
-        done = self.call("up", "--port", str(self.port), *options)
+    def up(self) -> str:
+        done = self.make("up")
         assert done.returncode == 0, done.stdout + done.stderr + self.logs()
         return done.stdout
 
     def down(self) -> str:
-        done = self.call("down")
+        done = self.make("down")
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -82,14 +93,25 @@ class LocalStack:
 
     def ask(self, path: str, body: object = None, method: str = "POST") -> Any:
         """What Prefect's API answers."""
+        secret = base64.b64encode(self.password.encode()).decode()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/api/{path}",
+            f"{self.url}/{path}",
             data=json.dumps(body or {}).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", "Authorization": f"Basic {secret}"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read() or "null")
+        answer = until(lambda: self._answer(request), f"{path} is not answered")
+        return json.loads(answer)
+
+    def _answer(self, request: urllib.request.Request) -> bytes | None:
+        """None where SQLite was busy (503), on which Prefect's own clients try again too."""
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.read() or b"null"
+        except HTTPError as error:
+            if error.code != 503:
+                raise
+            return None
 
     def is_healthy(self) -> bool:
         try:
@@ -98,11 +120,14 @@ class LocalStack:
             return False
         return True
 
+    def deployment(self, name: str) -> dict[str, Any]:
+        (found,) = self.ask("deployments/filter", {"deployments": {"name": {"any_": [name]}}})
+        return found
+
     def submit(self, workspace: Path, deployment: str = "on-demand", **parameters: object) -> str:
         """Ask for a run of a deployment; its id."""
-        (found,) = self.ask("deployments/filter", {"deployments": {"name": {"any_": [deployment]}}})
         body = {"parameters": {"workspace": str(workspace), **parameters}, "state": {"type": "SCHEDULED"}}
-        return self.ask(f"deployments/{found['id']}/create_flow_run", body)["id"]
+        return self.ask(f"deployments/{self.deployment(deployment)['id']}/create_flow_run", body)["id"]
 
     def task_states(self, id: str, task: str) -> set[str]:
         """Names of the states in which runs of a task are, of this run of a flow."""
@@ -122,26 +147,20 @@ class LocalStack:
         return self.run(id)
 
     def program(self, name: str) -> psutil.Process:
-        """The process of `postgresql`, `server` or `worker-1`, as supervisord started it."""
-        part = {"server": "prefect server start", "worker-1": "prefect worker start"}.get(
-            name, f"postgres -D {self.home}"
-        )
-        (found,) = (process for process in self.processes() if part in " ".join(process.cmdline()))
+        """The process of `server` or `worker`, as supervisord started it."""
+        (found,) = (process for process in self.processes() if f"prefect {name} start" in " ".join(process.cmdline()))
         return found
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that belongs to it: below its supervisord, or marked with its home."""
-        found = {}
-        for process in psutil.process_iter():
-            try:
-                marked = process.environ().get("BAKEOFF_STACK") == str(self.home)
-                if marked or str(self.home) in " ".join(process.cmdline()):
-                    found[process.pid] = process
-                    found |= {child.pid: child for child in process.children(recursive=True)}
-            except psutil.Error:
-                continue
-        found.pop(os.getpid(), None)
-        return [process for process in found.values() if process.is_running()]
+        """Everything that belongs to it: what inherited the environment variable with its directory."""
+        return [process for process in psutil.process_iter() if self._owns(process)]
+
+    def _owns(self, process: psutil.Process) -> bool:
+        try:
+            alive = process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid()
+            return alive and process.environ().get("BAKEOFF_STACK") == str(self.home)
+        except psutil.Error:
+            return False
 
     def listeners(self) -> set[tuple[str, int]]:
         """Addresses that its processes listen on."""
@@ -152,13 +171,19 @@ class LocalStack:
             if connection.status == psutil.CONN_LISTEN and connection.pid in pids
         }
 
+    def lose_power(self) -> None:
+        """Every process ends at once, and nothing is cleared up."""
+        for process in self.processes():
+            process.kill()
+        until(lambda: not self.processes(), "a killed process goes on")
+
 
 @contextmanager
-def local_stack(*options: str, given: Mapping[str, str] | None = None) -> Iterator[LocalStack]:
+def local_stack(given: Mapping[str, str] | None = None) -> Iterator[LocalStack]:
     """A stack from up to down and removal."""
     stack = LocalStack(given)
     try:
-        stack.up(*options)
+        stack.up()
         yield stack
     finally:
         stack.down()

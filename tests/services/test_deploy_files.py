@@ -66,8 +66,12 @@ def test_volumes_are_declared_and_ports_are_this_machines_alone() -> None:
 
 
 SECRETS = {
-    "secrets.env": {"POSTGRES_PASSWORD", "PREFECT_SERVER_DATABASE_CONNECTION_URL"},
-    "worker.env": {"BAKEOFF_DATABASE_URL", "BAKEOFF_NOTIFY"},
+    "secrets.env": {
+        "POSTGRES_PASSWORD",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+        "PREFECT_SERVER_API_AUTH_STRING",
+    },
+    "worker.env": {"PREFECT_API_AUTH_STRING", "BAKEOFF_DATABASE_URL", "BAKEOFF_NOTIFY"},
 }
 
 
@@ -78,13 +82,33 @@ def test_secrets_come_from_a_file_that_git_does_not_take(file: str) -> None:
     assert set(names) == SECRETS[file]
     assert not re.search(rf"({'|'.join(names)})\s*[:=]", text)
     assert file in (DEPLOY / ".gitignore").read_text().split()
-    assert f"deploy/{file}" in (DEPLOY / "Dockerfile.dockerignore").read_text().split()
 
 
-def test_whoever_runs_stages_is_not_given_the_password_of_the_servers_database() -> None:
+def test_every_client_is_given_the_password_of_the_api_and_none_that_of_the_database() -> None:
     given = {name: service.get("env_file", []) for name, service in compose()["services"].items()}
-    assert given["worker"] == ["worker.env"]
+    assert given["worker"] == given["deploy"] == ["worker.env"]
     assert {name for name, files in given.items() if "secrets.env" in files} == {"postgresql", "server"}
+    jobs = [read(DEPLOY / "kubernetes/work-pool.yaml")[0]["job_configuration"]["job_manifest"]]
+    jobs += [resource for resource in read(DEPLOY / "kubernetes/resources.yaml") if resource["kind"] == "Job"]
+    for job in jobs:
+        sources = job["spec"]["template"]["spec"]["containers"][0]["envFrom"]
+        assert {"secretRef": {"name": "bakeoff-secrets"}} in sources
+
+
+def test_the_server_takes_calls_of_its_own_origin_only() -> None:
+    server = compose()["services"]["server"]
+    assert server["environment"]["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == "http://127.0.0.1:4200"
+    assert server["ports"] == ["127.0.0.1:4200:4200"]
+
+
+@pytest.mark.parametrize("path", ["prefect.yaml", "deploy/kubernetes/prefect.yaml"])
+def test_schedules_are_paused_and_a_night_asks_before_it_promotes(path: str) -> None:
+    (content,) = read(REPOSITORY / path)
+    scheduled = [deployment for deployment in content["deployments"] if "schedules" in deployment]
+    assert scheduled
+    for deployment in scheduled:
+        assert all(schedule["active"] is False for schedule in deployment["schedules"])
+        assert deployment["parameters"]["approval"] is True
 
 
 def test_versions_are_those_of_the_lock() -> None:
@@ -123,11 +147,32 @@ def test_what_is_deployed_to_the_cluster_is_there_and_has_variables_of_the_templ
         assert set(deployment["work_pool"]["job_variables"]) <= set(template["variables"]["properties"])
 
 
-def test_files_that_the_image_is_built_from_are_there() -> None:
+def test_the_image_holds_code_and_nothing_of_this_machine() -> None:
     lines = (DEPLOY / "Dockerfile").read_text().splitlines()
-    copied = [name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]]
-    assert all((REPOSITORY / name).exists() for name in copied)
+    copied = {name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]} - {"."}
+    rules = [line for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    taken = {rule[1:] for rule in rules if rule.startswith("!")}
+    assert rules[0] == "*"  # what no rule names, such as .dvc/config.local, stays out
+    assert copied <= taken
+    assert all((REPOSITORY / name).exists() and not name.startswith(".") for name in taken)
+    assert {"deploy/*.env", "deploy/ssh"} <= set(rules[rules.index("!deploy") :])
+    assert not list(DEPLOY.glob("*.dockerignore"))  # it would come before that of the root
     assert IMAGE.fullmatch(next(line for line in lines if line.startswith("FROM")).split()[1])
+
+
+def test_containers_do_not_run_as_root() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    assert [line for line in lines if line.startswith("USER")][-1] == "USER bakeoff"
+    for path in sorted(DEPLOY.rglob("*.y*ml")):
+        assert "/root" not in path.read_text()
+        assert path.read_text().count("runAsNonRoot: true") == path.read_text().count("restartPolicy:")
+
+
+def test_supervisord_is_configured_in_one_short_file() -> None:
+    text = (DEPLOY / "supervisord.conf").read_text()
+    assert len(text.splitlines()) <= 60
+    assert "--host 127.0.0.1" in text
+    assert "inet_http_server" not in text
 
 
 def commands(program: str) -> set[tuple[str, ...]]:
