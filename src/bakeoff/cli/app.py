@@ -212,7 +212,7 @@ def compare(
     if last or before is not None:
         from bakeoff.ops.revisions import compare as revisions
 
-        revisions.run(settings, workspace, before, after)
+        revisions.run(settings.compare, settings.seed, workspace, before, after)
         return
     from bakeoff.stages import compare as stage
 
