@@ -11,7 +11,7 @@ from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.figure import Figure
 from bakeoff.report.measured import Planted, Variant, VariantGroup, figure
-from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.sections.parts import or_dash, text_table
 from bakeoff.report.series import model_styles
 from bakeoff.report.tables import Column, Table
@@ -151,7 +151,7 @@ def sentence(found: Folding, x: str, words: str) -> str:
             continue
         most, least = rows.loc[rows[x].idxmax()], rows.loc[rows[x].idxmin()]
         parts.append(
-            f"{look(model).noun} has {formats.decimal(most[x], 3)} with “{most.label}” at a recall of "
+            f"{model_noun(model)} has {formats.decimal(most[x], 3)} with “{most.label}” at a recall of "
             f"{formats.decimal(most.recall, 3)}, and {formats.decimal(least[x], 3)} with “{least.label}” at "
             f"{formats.decimal(least.recall, 3)}"
         )
