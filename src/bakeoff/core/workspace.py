@@ -56,8 +56,20 @@ class Workspace:
         return self.split / "vocabulary"
 
     def model(self, name: str) -> Path:
-        """The exported retriever and its training.json."""
+        """Directory of one model: `trained` and `saved_model`."""
         return self.root / "models" / name
+
+    def trained(self, name: str) -> Path:
+        """Arrays and weights of a model, its catalogue and the users that it was trained on."""
+        return self.model(name) / "trained"
+
+    def saved_model(self, name: str) -> Path:
+        """The TensorFlow graph of a model, which `export` writes."""
+        return self.model(name) / "saved_model"
+
+    def training(self, name: str) -> Path:
+        """How a model was trained: curves, chosen epoch, settings; or why it was skipped."""
+        return self.root / "artifacts/training" / f"{name}.json"
 
     def evaluation(self, name: str) -> Path:
         """Lists and per-user metrics of one retriever."""

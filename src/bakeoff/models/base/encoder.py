@@ -1,15 +1,13 @@
 """The TensorFlow side of a retriever: what is exported, and how it is asked from NumPy."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.histories import Queries
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.ease.params import EASEParams
-from bakeoff.models.mf.params import MFParams
 
 QUERY_SIGNATURE = (
     tf.TensorSpec([None, None], tf.int32, name="history"),
@@ -20,8 +18,6 @@ QUERY_SIGNATURE = (
 """A block of B queries: item indices [B, W] oldest first, PAD-padded; UTC seconds [B, W]; user features as encoded."""
 
 HISTORY_SIGNATURE = QUERY_SIGNATURE[:1]
-
-Ordered = TypeVar("Ordered", EASEParams, MFParams)
 
 
 class Encoder(Protocol):
@@ -37,15 +33,8 @@ class Encoder(Protocol):
         """Bool [B], where the model has no answer of its own."""
 
 
-def in_order(params: Ordered, histories: Histories) -> Ordered:
-    """The settings, without what depends on the order of events where none of them has a time."""
-    if histories.timestamps.any():
-        return params
-    return params.model_copy(update={"recency_scale": None, "window": None})
-
-
-def recency_weights(history: Any, scale: float | None) -> Any:
-    """Weight of each event of a block of histories: 1, or exp(−l/τ) for the one at lag l; 0 where padded.
+def padded_recency_weights(history: Any, scale: float | None) -> Any:
+    """`recency_weights` of a block of padded histories, in the graph; 0 where padded.
 
     Args:
         history: int32 [B, W], oldest first, PAD-padded.

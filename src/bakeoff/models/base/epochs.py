@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from bakeoff.models.base.encoder import Encoder
+from bakeoff.models.base.retriever import TrainedRetriever
 
 Progress = Callable[[range, str], Iterable[int]]
 """Wraps a range of epochs under a title, for example in a progress bar."""
@@ -26,8 +26,8 @@ class Trainer(Protocol):
     def run_epoch(self) -> float:
         """Train one epoch; its mean loss."""
 
-    def encoder(self) -> Encoder:
-        """The model as it stands."""
+    def retriever(self) -> TrainedRetriever:
+        """The model as it stands; valid until the next epoch."""
 
     @property
     def num_parameters(self) -> int:
@@ -69,7 +69,7 @@ def _nothing(curve: list[Row]) -> None:
 
 def choose_epoch(
     trainer: Trainer,
-    validate: Callable[[Encoder], Mapping[str, float]],
+    validate: Callable[[TrainedRetriever], Mapping[str, float]],
     metric: str,
     max_epochs: int,
     progress: Progress,
@@ -81,7 +81,7 @@ def choose_epoch(
 
     Args:
         trainer: on the train part alone; fresh, or restored to where `before` ends.
-        validate: metrics of an encoder on the validation part.
+        validate: metrics of a retriever on the validation part.
         metric: the one that decides; higher is better.
         max_epochs: every epoch is tried: a learning-rate schedule that ends there must not be cut short.
         progress: shows the epochs passing.
@@ -91,7 +91,7 @@ def choose_epoch(
     curve = list(before)
     for epoch in progress(range(len(curve) + 1, max_epochs + 1), "choosing the epoch on validation"):
         loss = trainer.run_epoch()
-        scores = validate(trainer.encoder())
+        scores = validate(trainer.retriever())
         curve.append({"epoch": epoch, "loss": loss, **{f"valid_{k}": float(v) for k, v in scores.items()}})
         after_epoch(curve)
     return best_epoch(curve, metric)
@@ -126,13 +126,13 @@ def refit(
 
 
 def keep_best(
-    trainer: Trainer, validate: Callable[[Encoder], float] | None, epochs: int, looks: int, progress: Progress
+    trainer: Trainer, validate: Callable[[TrainedRetriever], float] | None, epochs: int, looks: int, progress: Progress
 ) -> tuple[int, list[tuple[float, float]]]:
     """Train through, and bring the first best of the epochs that were looked at back: no refit, no curve.
 
     Args:
         trainer: fresh.
-        validate: metric of an encoder on the validation part, higher is better; None: the last epoch is kept.
+        validate: metric of a retriever on the validation part, higher is better; None: the last epoch is kept.
         epochs: all are trained.
         looks: times that it is looked at, at most, evenly spread; the last epoch is among them.
         progress: shows the epochs passing.
@@ -150,7 +150,7 @@ def keep_best(
         seconds.append((time.perf_counter() - wall, time.process_time() - cpu))
         if validate is None or (epoch % pace and epoch != epochs):
             continue
-        score = validate(trainer.encoder())
+        score = validate(trainer.retriever())
         if score > best_score:
             best, best_score, state = epoch, score, trainer.state()
     if best != epochs:
@@ -161,16 +161,3 @@ def keep_best(
 def silent(epochs: range, title: str) -> Iterable[int]:
     """No progress bar."""
     return epochs
-
-
-def seed_everything(seed: int) -> None:
-    """Same seed, same bytes: seeds Python, NumPy and TensorFlow, and asks for deterministic kernels."""
-    from bakeoff.models.base.tensorflow import tf
-
-    tf.keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-
-
-def count_weights(weights: Iterable[Any]) -> int:
-    """Number of scalars in these weights."""
-    return sum(int(weight.shape.num_elements()) for weight in weights)

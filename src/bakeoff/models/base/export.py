@@ -1,14 +1,21 @@
-"""The SavedModel that each `models/<name>/` holds: asked by user id, or by history and features."""
+"""The SavedModel `models/<name>/saved_model`: asked by user id, or by history and features."""
 
+import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bakeoff.core.histories import PAD, Queries
 from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.models import specs
 from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
+from bakeoff.models.base.loading import EXTRAS
+from bakeoff.models.base.spec import resolve
+from bakeoff.models.base.storage import CATALOGUE, MODEL, load_trained, read_encoding, read_known_users, read_titles
 from bakeoff.models.base.tensorflow import graph, tf
 
 NO_ITEM = ""
@@ -166,8 +173,32 @@ class ServingModule(tf.Module):
         return tf.stack(codes, axis=1)
 
 
+def export_trained(trained: Path, into: Path) -> None:
+    """Write the SavedModel of a trained model, and beside it what a server reads of items, features and users.
+
+    The latter lie in `assets.extra`, which the format reserves for files that TensorFlow does not read.
+
+    Args:
+        trained: directory that `write_trained` wrote.
+        into: an existing, empty directory.
+
+    Raises:
+        BakeoffError: there is no trained model, or a file of it is damaged.
+    """
+    retriever = load_trained(trained)
+    name = json.loads((trained / MODEL).read_text(encoding="utf-8"))["model"]
+    users = read_known_users(trained)
+    items = read_titles(trained)["item_id"].astype(str).tolist()
+    encoder: Encoder = resolve(specs.spec(name).graph)(retriever)
+    export(ServingModule(encoder, Catalogue(items, list(users.rows), users.queries, read_encoding(trained))), str(into))
+    extras = into / EXTRAS
+    extras.mkdir()
+    for file in CATALOGUE:
+        shutil.copyfile(trained / file, extras / file)
+
+
 def export(module: ServingModule, path: str) -> None:
-    """Write the SavedModel into a directory that must not exist yet.
+    """Write the SavedModel into a directory that is empty or does not exist yet.
 
     Signatures: recommend_for_users, recommend_for_histories. The file fingerprint.pb is dropped: it differs from
     run to run, and DVC already has a hash of every file.

@@ -4,36 +4,44 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.models.base.encoder import EncoderRetriever
+
+EXTRAS = "assets.extra"
+"""Directory of a SavedModel with what a server reads beside the graph: items, features and users."""
 
 
-def load_serving(path: Path) -> Any:
-    """The SavedModel of a `models/<name>` directory; its functions are those of ServingModule.
+def saved_model_of(folder: Path) -> Path:
+    """The SavedModel of a directory: the directory itself, or `saved_model` in it.
+
+    The registry hands out the former; `models/<name>`, and versions that were promoted when training still exported,
+    are the latter.
+    """
+    return folder if (folder / "saved_model.pb").exists() else folder / "saved_model"
+
+
+def extras_of(folder: Path) -> Path:
+    """Where items.parquet and features.json of an export are: in its SavedModel, or next to it in older versions."""
+    extras = saved_model_of(folder) / EXTRAS
+    return extras if extras.is_dir() else folder
+
+
+def load_serving(folder: Path) -> Any:
+    """The SavedModel of a directory; its functions are those of ServingModule.
 
     Raises:
         BakeoffError: there is no such model, or it lacks a file.
     """
     from bakeoff.models.base.tensorflow import tf
 
-    saved_model = path / "saved_model"
+    saved_model = saved_model_of(folder)
     if not (saved_model / "saved_model.pb").exists():
         raise BakeoffError(
-            f"{path} holds no exported model (saved_model/saved_model.pb is missing): "
-            f"run `dvc repro train_{path.name}`, or `dvc checkout {path}` if it was trained before."
+            f"{folder} holds no exported model ({saved_model.name}/saved_model.pb is missing): "
+            f"run `bakeoff export {folder.name}`, or `dvc checkout {saved_model}` if it was exported before."
         )
     try:
         return tf.saved_model.load(str(saved_model))
     except (OSError, tf.errors.OpError, ValueError, LookupError) as error:
         raise BakeoffError(
-            f"{saved_model} can't be loaded, a file is missing or damaged: run `dvc checkout --force {path}` "
-            f"or `dvc repro train_{path.name}`. TensorFlow says: {str(error).splitlines()[0]}"
+            f"{saved_model} can't be loaded, a file is missing or damaged: run `dvc checkout --force {saved_model}` "
+            f"or `bakeoff export {folder.name}`. TensorFlow says: {str(error).splitlines()[0]}"
         ) from None
-
-
-def load_retriever(path: Path) -> EncoderRetriever:
-    """The retriever of a `models/<name>` directory.
-
-    Raises:
-        BakeoffError: there is no such model, or it lacks a file.
-    """
-    return EncoderRetriever(load_serving(path))

@@ -1,11 +1,16 @@
 """The one abstraction that carries every model: queries and items in the same space, score = dot product."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import Queries
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.parameters import Frozen
+
+Section = TypeVar("Section", bound=Frozen)
 
 
 class Retriever(Protocol):
@@ -20,3 +25,60 @@ class Retriever(Protocol):
 
     def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
         """[len(queries)], where the model itself has no answer and its stated fallback answers instead."""
+
+
+class TrainedRetriever(Retriever, Protocol):
+    """A retriever that training made, and that can be stored."""
+
+    @property
+    def fallback(self) -> str | None:
+        """A sentence on what answers where the model has no answer of its own; None if it always has one."""
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """All arrays that its spec's `load` needs, by name."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model that was fitted once.
+
+    Attributes:
+        retriever: the model.
+        num_parameters: its weights.
+        summary: what was fitted, in a line for the terminal.
+        settings: parameters that were in force, as JSON values.
+        notes: figures about the fit that a report may show.
+    """
+
+    retriever: TrainedRetriever
+    num_parameters: int
+    summary: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, float] = field(default_factory=dict)
+
+
+def without_order(section: Section, histories: Histories, orderless: Mapping[str, Any]) -> Section:
+    """The settings that are in force for these histories.
+
+    Args:
+        section: as given.
+        histories: what is trained on.
+        orderless: values of the settings that depend on the order of events, for data whose events have no time.
+    """
+    return section if histories.timestamps.any() else section.model_copy(update=dict(orderless))
+
+
+def recency_weights(histories: Histories, scale: float | None) -> NDArray[np.float32]:
+    """Weight of each event in a query: exp(−l/τ) for the event at lag l (0 is the last one), or 1.
+
+    Args:
+        histories: of the queries.
+        scale: τ > 0; None: all events weigh the same.
+
+    Returns:
+        float32 [nnz].
+    """
+    if scale is None:
+        return np.ones(len(histories.items), np.float32)
+    lag = np.repeat(histories.lengths - 1, histories.lengths) - histories.position
+    return np.asarray(np.exp(-lag.astype(np.float32) / np.float32(scale)), np.float32)

@@ -70,4 +70,11 @@ graph: Any = partial(tensorflow.function, autograph=False)
 """`tf.function` for code without Python's `if` and `while` over tensors: none of ours has them, and translating source
 code in search of them is a third of what building a model costs."""
 
+
+def seed_everything(seed: int) -> None:
+    """Same seed, same bytes: seeds Python, NumPy and TensorFlow, and asks for deterministic kernels."""
+    tf.keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
 __all__ = ["graph", "tf"]

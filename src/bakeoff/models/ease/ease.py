@@ -16,48 +16,74 @@ from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.histories import Histories
-from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, in_order, recency_weights
-from bakeoff.models.base.tensorflow import graph, tf
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.models.base.retriever import Fitted, recency_weights, without_order
+from bakeoff.models.base.storage import Stored
 from bakeoff.models.ease.params import EASEParams
+
+ORDERLESS = {"recency_scale": None, "window": None}
+"""Settings where events have no time."""
 
 _ITEMS_PER_BLOCK = 1024
 """Rows of an items × items matrix that are worked on at once: no step needs a second such matrix."""
 
 
-class EASEEncoder(tf.Module):
+class EASERetriever:
     """Query embedding: the weights of a history's items, [n]; item embedding j: column j of B, [n].
 
     An item that a history names several times weighs what its last event weighs.
     """
 
-    FALLBACK = "A user without history is asked about with the mean of all training histories."
+    fallback = "A user without history is asked about with the mean of all training histories."
 
     def __init__(
         self, item_embeddings: NDArray[np.float32], mean_history: NDArray[np.float32], recency_scale: float | None
     ) -> None:
         """Take Bᵀ [n, n], the share of users that have each item [n], and τ > 0 (None: all items weigh 1)."""
-        super().__init__(name="ease")
-        self.item_embeddings = tf.Variable(item_embeddings, trainable=False, name="item_embeddings")
-        self._mean_history = tf.Variable(mean_history, trainable=False, name="mean_history")
+        self.item_embeddings = item_embeddings
+        self.mean_history = mean_history
         self.recency_scale = recency_scale
 
-    @graph(input_signature=QUERY_SIGNATURE)
-    def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
-        """Query embeddings float32 [B, n]; features and times have no place in EASE."""
-        rows = tf.broadcast_to(tf.range(tf.shape(history)[0])[:, tf.newaxis], tf.shape(history))
-        places = tf.stack([rows, tf.maximum(history, 0)], axis=2)  # (B, W, 2)
-        nothing = tf.zeros([tf.shape(history)[0], tf.shape(self.item_embeddings)[0]])
-        weights = tf.tensor_scatter_nd_max(nothing, places, recency_weights(history, self.recency_scale))
-        return tf.where(self.uses_fallback(history)[:, tf.newaxis], self._mean_history, weights)
+    def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
+        """[len(queries), n]; features and times have no place in EASE."""
+        histories = queries.histories
+        embeddings = np.zeros((len(queries), len(self.mean_history)), np.float32)
+        # Of an item that is named several times, the last assignment stays.
+        embeddings[histories.rows, histories.items] = recency_weights(histories, self.recency_scale)
+        embeddings[self.uses_fallback(queries)] = self.mean_history
+        return embeddings
 
-    @graph(input_signature=HISTORY_SIGNATURE)
-    def uses_fallback(self, history: Any) -> Any:
+    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
         """Where the history is empty."""
-        return tf.reduce_all(history < 0, axis=1)
+        return np.asarray(queries.histories.lengths == 0)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Bᵀ and the mean history."""
+        return {"item_embeddings": self.item_embeddings, "mean_history": self.mean_history}
 
 
-def fit(histories: Histories, num_items: int, params: EASEParams) -> EASEEncoder:
+def load(stored: Stored) -> EASERetriever:
+    """The retriever that was stored; Bᵀ stays in its file."""
+    arrays = stored.arrays
+    return EASERetriever(arrays["item_embeddings"], arrays["mean_history"], stored.settings["recency_scale"])
+
+
+def fit_ease(prepared: Prepared, queries: Queries, section: EASEParams, seed: int) -> Fitted:
+    """Solve EASE on the histories of these queries.
+
+    Raises:
+        BakeoffError: λ is too small for the equations to be solved.
+    """
+    known, num_items = queries.histories, prepared.num_items
+    retriever = fit(known, num_items, section)
+    num_weights = num_items * (num_items - 1)  # an item says nothing about itself
+    summary = f"{num_weights:,} weights between {num_items:,} items, of {len(known.items):,} events"
+    settings = without_order(section, known, ORDERLESS).model_dump(mode="json")
+    return Fitted(retriever, num_weights, summary, settings)
+
+
+def fit(histories: Histories, num_items: int, params: EASEParams) -> EASERetriever:
     """Solve for B in float64 and keep it in float32.
 
     Where no event has a time, the order of a history says nothing: recency then plays no part in queries, and windows
@@ -71,13 +97,13 @@ def fit(histories: Histories, num_items: int, params: EASEParams) -> EASEEncoder
     Raises:
         BakeoffError: λ is too small for the equations to be solved.
     """
-    params = in_order(params, histories)
+    params = without_order(params, histories, ORDERLESS)
     pairs = _binary(histories, num_items)
     rows = pairs if params.window is None else _binary(histories.windows(params.window), num_items)
     weights = item_weights(rows, params.regularization)
     users_with_item = np.bincount(pairs.indices, minlength=num_items)
     mean_history = (users_with_item / max(len(histories), 1)).astype(np.float32)
-    return EASEEncoder(weights, mean_history, params.recency_scale)
+    return EASERetriever(weights, mean_history, params.recency_scale)
 
 
 def item_weights(pairs: csr_array, regularization: float) -> NDArray[np.float32]:

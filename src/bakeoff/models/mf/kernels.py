@@ -117,9 +117,11 @@ def solve_cholesky(
     With at least d columns that is A itself, d × d. With fewer it is the |S_u| × |S_u| system of the Woodbury
     identity: x = M⁻¹ Yᵀ a with (I + Y M⁻¹ Yᵀ) a = 1, where the rows of Y are the y_j.
     """
-    size = 1
+    size = longest = 1
     for u in rows:
         size = max(size, min(others.shape[1], offsets[u + 1] - offsets[u]))
+        longest = max(longest, offsets[u + 1] - offsets[u])
+    ones = np.ones(longest, np.float32)
     system = np.empty((size, size), np.float32)
     scaled = np.empty((size, others.shape[1]), np.float32)
     target = np.empty(size, np.float32)
@@ -129,24 +131,66 @@ def solve_cholesky(
         for k in range(len(dense)):
             dense[k] = spectrum[k] + ridge[u]
         if len(mine) < len(dense):
-            values[u] = _by_columns(mine, others, dense, system, scaled, target, solution[u])
+            values[u] = _by_columns(mine, ones, others, dense, system, scaled, target, solution[u])
         else:
-            values[u] = _by_dimensions(mine, others, dense, system, target, solution[u])
+            values[u] = _by_dimensions(mine, ones, others, dense, system, target, solution[u])
 
 
 @_compiled
-def _by_columns(mine: Any, others: Any, dense: Any, system: Any, scaled: Any, target: Any, x: Any) -> Any:
+def fold_in(
+    rows: Any,
+    offsets: Any,
+    columns: Any,
+    roots: Any,
+    others: Any,
+    spectrum: Any,
+    ridge: Any,
+    solution: Any,
+) -> None:
+    """Exact solution of rows whose columns are weighted: Σ_j w_j (x·y_j − 1)² in place of the first sum.
+
+    With y'_j = √w_j y_j that is the system of `solve_cholesky` with b = Σ √w_j y'_j.
+
+    Args:
+        rows: int64 [m], as above.
+        offsets: int64 [n + 1].
+        columns: int32 [nnz].
+        roots: float32 [nnz], √w_j.
+        others: float32 [k, d].
+        spectrum: float32 [d].
+        ridge: float32 [n].
+        solution: float32 [n, d], written for the given rows.
+    """
+    size = 1
+    for u in rows:
+        size = max(size, min(others.shape[1], offsets[u + 1] - offsets[u]))
+    system = np.empty((size, size), np.float32)
+    scaled = np.empty((size, others.shape[1]), np.float32)
+    target = np.empty(size, np.float32)
+    dense = np.empty(others.shape[1], np.float32)  # M
+    for u in rows:
+        mine, weights = columns[offsets[u] : offsets[u + 1]], roots[offsets[u] : offsets[u + 1]]
+        for k in range(len(dense)):
+            dense[k] = spectrum[k] + ridge[u]
+        if len(mine) < len(dense):
+            _by_columns(mine, weights, others, dense, system, scaled, target, solution[u])
+        else:
+            _by_dimensions(mine, weights, others, dense, system, target, solution[u])
+
+
+@_compiled
+def _by_columns(mine: Any, roots: Any, others: Any, dense: Any, system: Any, scaled: Any, target: Any, x: Any) -> Any:
     """Solve one row by its |S_u| × |S_u| system; the minimum's value, |S_u| − b·x = Σ a."""
     for k in range(len(dense)):
         dense[k] = np.sqrt(dense[k])
         x[k] = 0
     for i in range(len(mine)):
         for k in range(len(dense)):
-            scaled[i, k] = others[mine[i], k] / dense[k]  # Y M^−½
+            scaled[i, k] = roots[i] * others[mine[i], k] / dense[k]  # Y M^−½
         for j in range(i + 1):
             system[i, j] = _dot(scaled[i], scaled[j])
         system[i, i] += 1
-        target[i] = 1
+        target[i] = roots[i]
     _solve_in_place(system, target, len(mine))
     value = np.float32(0)
     for i in range(len(mine)):
@@ -158,16 +202,17 @@ def _by_columns(mine: Any, others: Any, dense: Any, system: Any, scaled: Any, ta
 
 
 @_compiled
-def _by_dimensions(mine: Any, others: Any, dense: Any, system: Any, target: Any, x: Any) -> Any:
+def _by_dimensions(mine: Any, roots: Any, others: Any, dense: Any, system: Any, target: Any, x: Any) -> Any:
     """Solve one row by its d × d system; the minimum's value, |S_u| − b·x."""
     for i in range(len(dense)):
         target[i] = 0
         for j in range(i + 1):
             system[i, j] = dense[i] if i == j else 0
-    for column in mine:
-        _add(np.float32(1), others[column], target)
+    for place, column in enumerate(mine):
+        weight = roots[place] * roots[place]
+        _add(weight, others[column], target)
         for i in range(len(dense)):
-            _add(others[column, i], others[column, : i + 1], system[i, : i + 1])
+            _add(weight * others[column, i], others[column, : i + 1], system[i, : i + 1])
     for k in range(len(dense)):
         x[k] = target[k]
     _solve_in_place(system, x, len(dense))

@@ -7,12 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.histories import Histories
-from bakeoff.models.base.encoder import in_order
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.models.base.retriever import without_order
 from bakeoff.models.mf.als import ImplicitALS
-from bakeoff.models.mf.encoder import MFEncoder
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.params import MFParams
+from bakeoff.models.mf.retriever import MFRetriever
+
+ORDERLESS = {"recency_scale": None, "window": None}
+"""Settings where events have no time."""
 
 STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
 """What an epoch changes in ImplicitALS."""
@@ -32,18 +36,19 @@ class MFTrainer:
         Where no event has a time, the order of a history says nothing: recency then plays no part in fold-in, and
         windows none in training.
         """
-        self._params = params = in_order(params, histories)
-        self._encoder = MFEncoder(num_items, params)
+        self._params = params = without_order(params, histories, ORDERLESS)
         self._als = factorise(histories.windows(params.window), num_items, params, seed)
 
     def run_epoch(self) -> float:
         """Solve both sides once; loss per observed pair."""
         return self._als.run_epoch()
 
-    def encoder(self) -> MFEncoder:
-        """Fold-in against the item embeddings as they stand."""
-        self._encoder.refresh(self._als.item_embeddings, self._als.item_spectrum, self._als.user_embeddings)
-        return self._encoder
+    def retriever(self) -> MFRetriever:
+        """Fold-in against a copy of the item embeddings as they stand."""
+        als = self._als
+        return MFRetriever(
+            als.item_embeddings.copy(), als.item_spectrum.copy(), als.user_embeddings.mean(axis=0), self._params
+        )
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that the rest of the training depends on, as copies."""
@@ -77,3 +82,10 @@ class MFTrainer:
     def notes(self) -> dict[str, float]:
         """Nothing beyond the curves."""
         return {}
+
+
+def build(
+    prepared: Prepared, queries: Queries, section: MFParams, seed: int, factorise: Factorise = ImplicitALS
+) -> MFTrainer:
+    """A fresh trainer on the histories of these queries; without `factorise`, in this process whatever the solver."""
+    return MFTrainer(queries.histories, prepared.num_items, section, seed, factorise)

@@ -1,24 +1,26 @@
-"""The trained softmax DNN as an encoder."""
+"""The trained softmax DNN: query tower and item embeddings, as TensorFlow module and as retriever."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
+from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, EncoderRetriever
+from bakeoff.models.base.storage import Stored
 from bakeoff.models.base.tensorflow import graph, tf
-from bakeoff.models.neural.activity import activity_of_padded
-from bakeoff.models.neural.model import SoftmaxDNN
+from bakeoff.models.neural.activity import NUM_ACTIVITY, activity_of_padded
 from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.query_tower import QueryTower
 
 
 class SoftmaxEncoder(tf.Module):
     """Query tower and precomputed item embeddings: serving never touches item features."""
 
-    def __init__(self, model: SoftmaxDNN, num_items: int, params: SoftmaxParams) -> None:
+    def __init__(self, query_tower: QueryTower, num_items: int, params: SoftmaxParams) -> None:
         """Share the query tower and make room for the embeddings of all num_items items."""
         super().__init__(name="softmax")
-        self._query_tower = model.query_tower
+        self._query_tower = query_tower
         self._max_history = params.max_history
         zeros = tf.zeros((num_items, params.dim))
         self.item_embeddings = tf.Variable(zeros, trainable=False, name="item_embeddings")
@@ -48,3 +50,51 @@ class SoftmaxEncoder(tf.Module):
     def uses_fallback(self, history: Any) -> Any:
         """Never: features and activity alone make a query."""
         return tf.zeros(tf.shape(history)[:1], tf.bool)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Both kinds of item embeddings and the weights of the tower, in their order."""
+        weights = {f"query_tower_{place:02}": weight.numpy() for place, weight in enumerate(self._query_tower.weights)}
+        embeddings = {"item_embeddings": self.item_embeddings.numpy(), "read_embeddings": self._read_embeddings.numpy()}
+        if self._read_embeddings is self.item_embeddings:
+            del embeddings["read_embeddings"]
+        return embeddings | weights
+
+    def assign(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take what `arrays` of an encoder with the same settings gave."""
+        self._read_embeddings.assign(arrays.get("read_embeddings", arrays["item_embeddings"]))
+        self.item_embeddings.assign(arrays["item_embeddings"])
+        for place, weight in enumerate(self._query_tower.weights):
+            weight.assign(arrays[f"query_tower_{place:02}"])
+
+
+class SoftmaxRetriever(EncoderRetriever):
+    """The softmax DNN or the two-tower model, asked from NumPy."""
+
+    fallback = None
+
+    def __init__(self, encoder: SoftmaxEncoder) -> None:
+        """Ask this encoder."""
+        super().__init__(encoder)
+        self.encoder = encoder
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """See `SoftmaxEncoder.arrays`."""
+        return self.encoder.arrays()
+
+
+def load(stored: Stored) -> SoftmaxRetriever:
+    """The retriever that was stored: a query tower of the same settings, with its weights."""
+    params = SoftmaxParams.model_validate({name: stored.settings[name] for name in SoftmaxParams.model_fields})
+    user = stored.encoding.user
+    tower = QueryTower(params, user.categorical_sizes, seed=0)
+    pooled = tf.zeros((1, tower.pooling.num_heads, params.dim))
+    dense, categorical = tf.zeros((1, len(user.dense))), tf.zeros((1, len(user.categorical)), tf.int32)
+    tower(pooled, tf.zeros((1, NUM_ACTIVITY)), dense, categorical)  # creates the weights
+    encoder = SoftmaxEncoder(tower, len(stored.arrays["item_embeddings"]), params)
+    encoder.assign(stored.arrays)
+    return SoftmaxRetriever(encoder)
+
+
+def encoder_of(retriever: SoftmaxRetriever) -> SoftmaxEncoder:
+    """The graph that the export writes."""
+    return retriever.encoder

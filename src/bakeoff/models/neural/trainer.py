@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures
+from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.models.base.epochs import count_weights
-from bakeoff.models.base.tensorflow import graph, tf
+from bakeoff.models.base.retriever import without_order
+from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.base.waiting import Waiting
 from bakeoff.models.neural.batches import Batches, MaskedCount
-from bakeoff.models.neural.encoder import SoftmaxEncoder
+from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.examples import target_chances
 from bakeoff.models.neural.model import SoftmaxDNN
 from bakeoff.models.neural.negatives import make_sampler
@@ -52,17 +53,16 @@ class SoftmaxTrainer:
 
         Where no event has a time, the order of a history says nothing: the tower then reads its plain mean.
         """
-        if not queries.histories.timestamps.any():
-            params = params.model_copy(update={"recency_scales": ()})
+        params = without_order(params, queries.histories, {"recency_scales": ()})
         self._params, self._queries, self._num_items = params, queries, num_items
-        tf.keras.utils.set_random_seed(seed)
+        seed_everything(seed)
         self._rng = np.random.default_rng(seed)
         is_trained = queries.histories.item_counts(num_items) > 0
         self._model = SoftmaxDNN(params, item_features, is_trained, categorical_sizes, seed)
         self._batches = self._make_batches(self._rng)
         self._model.compile(optimizer=LazyAdam(_schedule(params, self._batches.per_epoch)))
         signature = self._build(seed)
-        self._encoder = SoftmaxEncoder(self._model, num_items, params)
+        self._encoder = SoftmaxEncoder(self._model.query_tower, num_items, params)
         self._step = graph(self._model.train_step, input_signature=[signature])
         self._dataset = tf.data.Dataset.from_generator(self._batches.epoch, output_signature=signature).prefetch(
             PREFETCH
@@ -92,6 +92,10 @@ class SoftmaxTrainer:
             self._encoder.rank_by(smoothed)
         return self._encoder
 
+    def retriever(self) -> SoftmaxRetriever:
+        """The same, asked from NumPy."""
+        return SoftmaxRetriever(self.encoder())
+
     def _item_embeddings(self) -> NDArray[np.float32]:
         """[num_items, d] as they stand."""
         found = np.empty((self._num_items, self._params.dim), np.float32)
@@ -103,7 +107,7 @@ class SoftmaxTrainer:
     @property
     def num_parameters(self) -> int:
         """Trained weights of both towers and the temperature."""
-        return count_weights(self._model.trainable_weights)
+        return sum(int(weight.shape.num_elements()) for weight in self._model.trainable_weights)
 
     def settings(self) -> dict[str, Any]:
         """Those that were given, but for a recency that the data cannot have."""
@@ -157,6 +161,12 @@ class SoftmaxTrainer:
         optimizer.iterations  # noqa: B018 - creates the counter, so that it is among the weights
         optimizer._create_all_weights(self._model.trainable_variables)
         return {name: _any_length(name, array) for name, array in first.items()}
+
+
+def build(prepared: Prepared, queries: Queries, section: SoftmaxParams, seed: int) -> SoftmaxTrainer:
+    """A fresh trainer of the softmax DNN, or of the two-tower model, on the histories of these queries."""
+    sizes = prepared.encoding.user.categorical_sizes
+    return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, section, seed)
 
 
 def _schedule(params: SoftmaxParams, steps_per_epoch: int) -> Any:

@@ -1,36 +1,67 @@
-"""Popularity as an encoder: the reference that every contender must beat, of all time or of a recent window."""
+"""Popularity, of all time or of a recent window: the reference that every contender must beat."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import Histories
-from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE
-from bakeoff.models.base.tensorflow import graph, tf
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.models.base.retriever import Fitted
+from bakeoff.models.base.storage import Stored
+from bakeoff.models.popularity.params import RecentPopularityParams
 
 _SECONDS_PER_DAY = 86_400
 
 
-class PopularityEncoder(tf.Module):
+class PopularityRetriever:
     """One dimension: item embedding φ(j), the number of events of the item; query embedding 1."""
+
+    fallback = None
 
     def __init__(self, frequencies: NDArray[np.number]) -> None:
         """Take φ ≥ 0, [num_items]."""
-        super().__init__(name="popularity")
-        self.item_embeddings = tf.Variable(
-            frequencies[:, np.newaxis].astype(np.float32), trainable=False, name="item_embeddings"
-        )
+        self.item_embeddings: NDArray[np.float32] = frequencies[:, np.newaxis].astype(np.float32)
 
-    @graph(input_signature=QUERY_SIGNATURE)
-    def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
-        """Ones, float32 [B, 1]."""
-        return tf.ones([tf.shape(history)[0], 1])
+    def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
+        """Ones, [len(queries), 1]."""
+        return np.ones((len(queries), 1), np.float32)
 
-    @graph(input_signature=HISTORY_SIGNATURE)
-    def uses_fallback(self, history: Any) -> Any:
+    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
         """Never: everyone gets the same list."""
-        return tf.zeros(tf.shape(history)[:1], tf.bool)
+        return np.zeros(len(queries), np.bool_)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The item embeddings alone."""
+        return {"item_embeddings": self.item_embeddings}
+
+
+def load(stored: Stored) -> PopularityRetriever:
+    """The retriever that was stored."""
+    return PopularityRetriever(stored.arrays["item_embeddings"][:, 0])
+
+
+def fit_popularity(prepared: Prepared, queries: Queries, section: Any, seed: int) -> Fitted:
+    """Count the events of these queries' histories; there is no setting to choose."""
+    known = queries.histories
+    summary = f"{prepared.num_items:,} items counted over {len(known.items):,} events"
+    return Fitted(PopularityRetriever(known.item_counts(prepared.num_items)), prepared.num_items, summary)
+
+
+def fit_recent_popularity(prepared: Prepared, queries: Queries, section: RecentPopularityParams, seed: int) -> Fitted:
+    """Count the events of the window; where events have no time, those of all time."""
+    known, days = queries.histories, section.window_days
+    has_times = bool(known.timestamps.any())
+    frequencies = recent_frequencies(known, prepared.num_items, days)
+    counted = int(np.floor(frequencies).sum())
+    window = f"the last {days:g} days" if has_times else "all time, since no event has a time"
+    return Fitted(
+        PopularityRetriever(frequencies),
+        num_parameters=prepared.num_items,
+        summary=f"{prepared.num_items:,} items counted over {counted:,} events of {window}",
+        settings={"window_days": days if has_times else None},
+        notes={"events_in_window": counted, "events_without_time": 0 if has_times else counted},
+    )
 
 
 def in_window(timestamps: NDArray[np.int64], window_days: float, newest: np.integer | None = None) -> NDArray[np.bool_]:
