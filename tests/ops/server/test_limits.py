@@ -112,5 +112,5 @@ def test_a_refusal_shows_a_few_known_values_and_shortens_what_was_sent():
     codes = {f"user-{number}": number for number in range(1, 100)}
     with pytest.raises(RefusedError) as refused:
         _code("user", "x" * 1000, codes)
-    assert str(refused.value).endswith("must be such as user-1, user-2, user-3, user-4, user-5.")
+    assert str(refused.value).endswith("is not known: known are user-1, user-2, user-3, user-4, user-5 and others.")
     assert len(str(refused.value)) < 200

@@ -200,6 +200,6 @@ def _code(name: str, value: object, codes: Mapping[str, int]) -> int:
     code = codes.get(str(value))
     if code is None:
         shown = ", ".join(known[:40] for known in islice(codes, SHOWN_VALUES))
-        among = f"such as {shown}" if len(codes) > SHOWN_VALUES else f"one of {shown}"
-        raise RefusedError(422, f"{name}={_short(value)} is not known: it must be {among}.")
+        known = f"it must be one of {shown}" if len(codes) <= SHOWN_VALUES else f"known are {shown} and others"
+        raise RefusedError(422, f"{name}={_short(value)} is not known: {known}.")
     return code
