@@ -16,6 +16,7 @@ from bakeoff.data.engine.params import EngineParams
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.params import EvidenceParams
+from bakeoff.experiments.settings import Comparison, ExperimentSettings
 from bakeoff.models.ease.params import EASEParams
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams
@@ -70,6 +71,13 @@ class Params(Frozen):
         """
         section: Frozen = getattr(self, model, None) or spec(model).params()
         return section
+
+    @property
+    def experiments(self) -> ExperimentSettings:
+        """The sections that experiments read."""
+        comparison = Comparison(self.compare.primary_metric, self.compare.confidence, self.compare.resamples)
+        models = {name: self.section(name) for name in specs()}
+        return ExperimentSettings(self.seed, models, self.evaluate, self.evidence, comparison)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self.model_dump(exclude_unset=True),)

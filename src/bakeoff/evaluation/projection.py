@@ -30,7 +30,7 @@ def project(unit: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
     """
     if not (unit != unit[:1]).any():  # none, one, or all in one place
         return np.zeros((len(unit), 2), np.float32)
-    flat = _tsne(unit, seed) if len(unit) >= FEWEST_FOR_TSNE else _principal(unit)
+    flat = _tsne(unit, seed) if len(unit) >= FEWEST_FOR_TSNE else principal_components(unit)
     flat -= flat.mean(axis=0)
     coordinates = (flat / np.abs(flat).max()).astype(np.float32).round(DECIMALS)
     return np.asarray(coordinates + np.float32(0))  # −0.0 becomes 0.0
@@ -53,11 +53,14 @@ def _tsne(unit: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
         return np.asarray(tsne.fit_transform(unit), np.float64)
 
 
-def _principal(unit: NDArray[np.float32]) -> NDArray[np.float64]:
-    """First two principal components; each points where its largest entry is positive."""
-    centred = unit.astype(np.float64) - unit.mean(axis=0, dtype=np.float64)
+def principal_components(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Coordinates [n, 2] of rows [n, d] along their first two principal components, centred.
+
+    The sign of a component is that with which its largest entry is positive; a component that doesn't exist is 0.
+    """
+    centred = embeddings.astype(np.float64) - embeddings.mean(axis=0, dtype=np.float64)
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    flat = np.zeros((len(unit), 2))
+    flat = np.zeros((len(embeddings), 2))
     width = min(2, len(values))
     flat[:, :width] = left[:, :width] * values[:width]
     largest = np.take_along_axis(flat, np.abs(flat).argmax(axis=0)[None, :], axis=0)

@@ -1,4 +1,4 @@
-"""A training that is killed is taken up again where it last stood."""
+"""Checkpoints: a killed training resumes after the last epoch that it saved."""
 
 import json
 import shutil
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bakeoff.core.files import full_disk
 from bakeoff.core.workspace import Workspace
-from bakeoff.models.base.epochs import Row, Trainer
+from bakeoff.experiments.runner import Row
+from bakeoff.models.base.epochs import Trainer
 
 SECONDS_BETWEEN = 10.0
 """A checkpoint is written this long after the last one at the earliest: short trainings write none."""
@@ -21,14 +22,14 @@ _META = "meta"
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far a training has come.
+class TrainingProgress:
+    """The epochs of a training that are done.
 
     Attributes:
-        selection: curve of the epochs on train that are done.
-        refit: curve of the epochs on train and validation that are done; None while the epoch is being chosen.
-        selection_seconds: spent so far on the former.
-        refit_seconds: spent so far on the latter.
+        selection: curve of the epochs on train.
+        refit: curve of the epochs on train and validation; None while the epoch is being chosen.
+        selection_seconds: wall time of the former.
+        refit_seconds: wall time of the latter.
     """
 
     selection: list[Row] = field(default_factory=list)
@@ -36,62 +37,67 @@ class Standing:
     selection_seconds: float = 0.0
     refit_seconds: float = 0.0
 
+    @property
+    def seconds(self) -> float:
+        """Wall time of both phases."""
+        return self.selection_seconds + self.refit_seconds
+
 
 class Checkpoints:
     """The checkpoint of one model, in `.bakeoff/checkpoints/<model>`: DVC empties models/ before a stage runs."""
 
     def __init__(self, workspace: Workspace, model: str, fingerprint: str) -> None:
-        """A checkpoint with another fingerprint is of another training and not taken up."""
+        """Take the model's name and the training's fingerprint; a checkpoint with another fingerprint is not used."""
         self._folder = workspace.root / ".bakeoff/checkpoints" / model
         self._path = self._folder / "checkpoint.npz"
         self._model = model
         self._fingerprint = fingerprint
         self._written = time.monotonic()
 
-    def load(self) -> tuple[Standing, dict[str, NDArray[Any]]]:
-        """Where the training stood and the state of its trainer; nothing done and no state if there is none to take up.
+    def load(self) -> tuple[TrainingProgress, dict[str, NDArray[Any]]]:
+        """The progress of the training and the state of its trainer; no progress and no state without a checkpoint.
 
-        A checkpoint that can't be used is removed, and a line says so.
+        A checkpoint that can't be used is removed, and a message says so.
         """
         try:
             with self._path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             meta = json.loads(arrays.pop(_META).tobytes())
             if meta.pop("fingerprint") == self._fingerprint:
-                return Standing(**meta), arrays
+                return TrainingProgress(**meta), arrays
             reason = "is of other settings, data or code"
         except FileNotFoundError:
-            return Standing(), {}
+            return TrainingProgress(), {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
             reason = "is damaged"
         print(f"{self._model}: the checkpoint in {self._folder} {reason}: it is removed and training starts over")
         self.remove()
-        return Standing(), {}
+        return TrainingProgress(), {}
 
-    def save(self, standing: Standing, trainer: Trainer) -> None:
-        """Write beside, then rename, if the last checkpoint is old enough.
+    def save(self, progress: TrainingProgress, trainer: Trainer) -> None:
+        """Write a temporary file and rename it, if the last checkpoint is at least SECONDS_BETWEEN old.
 
-        Training goes on where the disk is full: it may not be when the model is written. A line says so.
+        If the disk is full, training continues and a message says so: there may be room again for the model.
         """
-        # Read every time: TensorFlow counts what is read, and names in an exported graph tell the count. Trainings that
-        # differ in their pace alone must give the same bytes.
+        # Read after every epoch: TensorFlow counts the reads, and an exported graph contains the count. Trainings that
+        # differ only in speed must write the same bytes.
         state = trainer.state()
         if time.monotonic() - self._written < SECONDS_BETWEEN:
             return
-        meta = json.dumps(asdict(standing) | {"fingerprint": self._fingerprint})
-        beside = self._folder / "checkpoint.part.npz"
+        meta = json.dumps(asdict(progress) | {"fingerprint": self._fingerprint})
+        partial = self._folder / "checkpoint.part.npz"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            np.savez(beside, allow_pickle=False, **state, **{_META: np.frombuffer(meta.encode(), np.uint8)})
-            beside.replace(self._path)
+            np.savez(partial, allow_pickle=False, **state, **{_META: np.frombuffer(meta.encode(), np.uint8)})
+            partial.replace(self._path)
         except OSError as error:
-            beside.unlink(missing_ok=True)
-            told = full_disk(error, self._path)
-            if told is None:
+            partial.unlink(missing_ok=True)
+            message = full_disk(error, self._path)
+            if message is None:
                 raise
-            print(f"{self._model}: without a checkpoint, a training that is killed starts over. {told}", flush=True)
+            print(f"{self._model}: without a checkpoint, a training that is killed starts over. {message}", flush=True)
         self._written = time.monotonic()
 
     def remove(self) -> None:
-        """Leave nothing to take up."""
+        """Delete the checkpoint."""
         shutil.rmtree(self._folder, ignore_errors=True)

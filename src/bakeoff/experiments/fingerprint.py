@@ -1,9 +1,10 @@
-"""A hash of what decides the outcome of a training: whether work that was put down may be taken up again."""
+"""A hash of everything that determines a training: whether a checkpoint or a study may be continued."""
 
 import ast
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ import pandas as pd
 
 import bakeoff
 from bakeoff.data.prepared.tables import Prepared
+from bakeoff.models.base.spec import ModelSpec
+
+RUNNER = "bakeoff.experiments.training"
+"""The module that trains every model."""
 
 ROWS_AT_ONCE = 1 << 16
 """Users or items that are in memory at once."""
@@ -19,21 +24,25 @@ ROWS_AT_ONCE = 1 << 16
 _PACKAGE = Path(bakeoff.__file__).parent
 
 
-def fingerprint(prepared: Prepared, stage: str, decisive: Mapping[str, Any]) -> str:
-    """Hash of the split, of the code and of whatever else decides.
+def fingerprint(prepared: Prepared, spec: ModelSpec, decisive: Mapping[str, Any]) -> str:
+    """Hash of the split, of the code that trains the model and of whatever else determines the outcome.
 
     Args:
         prepared: the split.
-        stage: the module whose code, and that of all it imports, decides, such as `bakeoff.stages.train_mf`.
+        spec: of the model; the module of its builder and everything that it imports is hashed.
         decisive: settings, seed and the like, as JSON values.
 
     Returns:
         64 hexadecimal digits.
     """
-    digest = hashlib.sha256(json.dumps([stage, decisive], sort_keys=True).encode())
-    for path in sorted(code_of(stage)):
+    builder = str(spec.trainer or spec.fit).partition(":")[0]
+    digest = hashlib.sha256(json.dumps([builder, decisive], sort_keys=True).encode())
+    for path in sorted(code_of(RUNNER) | code_of(builder)):
         digest.update(str(path.relative_to(_PACKAGE)).encode())
         digest.update(path.read_bytes())
+    origin = find_spec(builder)
+    if not builder.startswith(f"{bakeoff.__name__}.") and origin is not None and origin.origin is not None:
+        digest.update(Path(origin.origin).read_bytes())
     digest.update(prepared.encoding.model_dump_json().encode())
     for table in (prepared.users, prepared.items):
         digest.update(" ".join(table.column_names).encode())
@@ -46,10 +55,7 @@ def fingerprint(prepared: Prepared, stage: str, decisive: Mapping[str, Any]) -> 
 
 
 def code_of(module: str) -> set[Path]:
-    """Files of this package that a module imports, directly or not.
-
-    Those of `bakeoff.params` are left out: the values are hashed, and what is searched is no part of a training.
-    """
+    """Files of this package that a module imports, directly or not, and its own."""
     found: set[Path] = set()
     waiting = [module]
     while waiting:
@@ -62,7 +68,7 @@ def code_of(module: str) -> set[Path]:
 
 def _file_of(module: str) -> Path | None:
     package, *parts = module.split(".")
-    if package != bakeoff.__name__ or parts[:1] == ["params"]:
+    if package != bakeoff.__name__:
         return None
     stem = _PACKAGE.joinpath(*parts)
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)

@@ -1,244 +1,212 @@
-"""What the training stages share: the epoch is chosen on validation, the model refitted, exported, described."""
+"""Shipped training: the epoch is chosen on validation, then the model is trained again on train and validation."""
 
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
-
-from bakeoff.core.cost import measure
-from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import replaced, write_json
-from bakeoff.core.histories import Histories, Queries
-from bakeoff.core.workspace import Workspace
-from bakeoff.data.prepared.tables import Prepared, load_prepared
-from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user, means
-from bakeoff.evaluation.ranking import rank
-from bakeoff.experiments.checkpoints import Checkpoints, Standing
-from bakeoff.experiments.epoch_costs import EpochCosts
-from bakeoff.experiments.fingerprint import fingerprint
-from bakeoff.experiments.selection import SELECTION_LISTS, SELECTION_METRIC, validated_users
-from bakeoff.experiments.skipped import skip_training
-from bakeoff.experiments.training_summary import print_summary, print_waiting
-from bakeoff.models.base.encoder import Encoder, EncoderRetriever
-from bakeoff.models.base.epochs import Row, Selection, Trainer, best_epoch, choose_epoch, refit, seed_everything
-from bakeoff.models.base.export import Catalogue, ServingModule, export
+from bakeoff.core.histories import Histories
+from bakeoff.experiments.checkpoints import Checkpoints, TrainingProgress
+from bakeoff.experiments.runner import (
+    SELECTION_METRIC,
+    Experiment,
+    Row,
+    Seconds,
+    Validate,
+    best_row,
+    progress_bar,
+    run_epochs,
+    validated_users,
+    validation_scores,
+)
+from bakeoff.models.base.epochs import Trainer
+from bakeoff.models.base.retriever import TrainedRetriever
 from bakeoff.models.base.waiting import Waiting, share_of
-from bakeoff.params import Params
-
-USERS_PER_BLOCK = 1024
-"""Users that validation ranks at once; bounds memory."""
-
-Build = Callable[[Prepared, Queries, Params], Trainer]
-"""Makes a fresh trainer on the histories of these queries: `build` of each contender's stage module."""
 
 
-def train_contender(
-    params: Params,
-    workspace: Workspace,
-    name: str,
-    max_epochs: int,
-    build: Build,
-    why_not: Callable[[Prepared], str | None] = lambda prepared: None,
-) -> None:
-    """Choose the epoch on validation, refit on train and validation for that many epochs, export.
+_TITLES = {"selection": "choosing the epoch on validation", "refit": "refitting on train and validation"}
+"""Of progress bars."""
 
-    Without validation events the last epoch is taken, and training.json says so. A training that was killed is taken
-    up at its last checkpoint, and ends with the same weights as one that ran through.
 
-    Args:
-        params: of the whole project; the trainer takes its own section.
-        workspace: where the split is read and models/<name> is written.
-        name: of the model.
-        max_epochs: epochs that are tried.
-        build: makes a fresh trainer.
-        why_not: given the split, a sentence that says why the model can't be trained on it, or None.
+@dataclass(frozen=True)
+class ShippedModel:
+    """A model trained on train and validation.
+
+    Attributes:
+        retriever: the model.
+        description: what training.json says.
+        costs: measured figures for the cost file.
+        earlier_seconds: wall time of earlier processes, which were killed.
+    """
+
+    retriever: TrainedRetriever
+    description: Mapping[str, Any]
+    costs: Mapping[str, Any]
+    earlier_seconds: float = 0.0
+
+
+def train_shipped(experiment: Experiment, checkpoints: Checkpoints) -> ShippedModel:
+    """Choose the epoch on validation and train that long on train and validation; a model without epochs is fitted.
+
+    Without validation events the last epoch is taken, and training.json says so. A killed training resumes from its
+    last checkpoint and ends with the same weights as one that was not killed.
 
     Raises:
-        BakeoffError: there is no split, or it has no train event.
+        BakeoffError: the train part has no event, or the settings don't lead to a usable model.
     """
-    with measure(workspace, f"train_{name}") as cost:
-        prepared = load_prepared(workspace)
-        reason = why_not(prepared)
-        if reason is not None:
-            cost.note(selection_seconds=0.0, refit_seconds=0.0, seconds_per_epoch=0.0)
-            skip_training(workspace, name, reason)
-            return
-        training = _Training(params, workspace, prepared, name, max_epochs, build)
-        cost.earlier_seconds = training.standing.selection_seconds + training.standing.refit_seconds
-        selection = training.select()
-        trainer, refit_curve = training.refit(selection.epoch)
-        spent = training.standing
-        cost.note(
-            selection_seconds=spent.selection_seconds,
-            refit_seconds=spent.refit_seconds,
-            seconds_per_epoch=spent.refit_seconds / selection.epoch,
-            **training.epochs.notes(resumed=cost.earlier_seconds > 0),
-        )
-        encoder = trainer.encoder()
-        num_events = len(training.prepared.known().items)
-        description = _description(name, selection, refit_curve, trainer, encoder, num_events)
-        write_model(workspace, name, encoder, training.prepared, description)
-        training.checkpoints.remove()
-        cost.note(**training.measured())
-    print_summary(name, description, spent.selection_seconds + spent.refit_seconds)
-    print_waiting(cost.notes)
+    if experiment.spec.has_epochs:
+        return _Training(experiment, checkpoints).run()
+    queries, start = experiment.queries(experiment.prepared.known()), time.perf_counter()
+    fitted = experiment.fitted(queries)
+    seconds = time.perf_counter() - start
+    print(f"{experiment.spec.name}: {fitted.summary}")
+    description = _description(experiment, fitted.retriever, fitted.num_parameters, fitted.settings, fitted.notes)
+    return ShippedModel(fitted.retriever, description, _phases(0.0, seconds, 0.0))
+
+
+def no_costs() -> dict[str, float]:
+    """The cost of a model that can't be trained on the data."""
+    return _phases(0.0, 0.0, 0.0)
+
+
+def print_summary(description: Mapping[str, Any], costs: Mapping[str, Any]) -> None:
+    """Print which epoch was chosen and why, the size of the model, and the share of time spent waiting for input."""
+    epoch, curve = description["selected_epoch"], description["curve"]
+    if epoch is None:
+        return
+    reason = "the last one: there are no validation events to choose on"
+    if description["selection_metric"]:
+        reason = f"validation {SELECTION_METRIC} {curve[epoch - 1][f'valid_{SELECTION_METRIC}']:.4f}"
+    seconds = costs["selection_seconds"] + costs["refit_seconds"]
+    print(f"{description['model']}: epoch {epoch} of {max(epoch, len(curve))} ({reason}), in {seconds:.1f} s")
+    print(f"  {description['num_parameters']:,} parameters, {description['num_train_events']:,} events")
+    if "input_wait_share" in costs:
+        print(f"  {100 * costs['input_wait_share']:.1f} % of the epochs' time spent waiting for input")
+
+
+def _phases(selection: float, refit: float, per_epoch: float) -> dict[str, float]:
+    return {"selection_seconds": selection, "refit_seconds": refit, "seconds_per_epoch": per_epoch}
 
 
 def _description(
-    name: str, selection: Selection, refit_curve: list[Row], trainer: Trainer, encoder: Encoder, num_events: int
+    experiment: Experiment,
+    retriever: TrainedRetriever,
+    num_parameters: int,
+    settings: Mapping[str, Any],
+    notes: Mapping[str, float],
+    **selection: Any,
 ) -> dict[str, Any]:
-    """What training.json says."""
+    """What training.json says; without a selection, of a model without epochs."""
+    nothing_selected = {"selected_epoch": None, "selection_metric": None, "curve": [], "refit_curve": []}
     return {
-        "model": name,
-        "dim": int(encoder.item_embeddings.shape[1]),
-        "selected_epoch": selection.epoch,
-        "selection_metric": SELECTION_METRIC if selection.curve else None,
-        "num_parameters": trainer.num_parameters,
-        "num_train_events": num_events,
-        "fallback": getattr(encoder, "FALLBACK", None),
-        "curve": selection.curve,
-        "refit_curve": refit_curve,
-        "settings": trainer.settings(),
-        "notes": trainer.notes(),
+        "model": experiment.spec.name,
+        "dim": int(retriever.item_embeddings.shape[1]),
+        "num_parameters": num_parameters,
+        "num_train_events": len(experiment.prepared.known().items),
+        "fallback": retriever.fallback,
+        "settings": settings,
+        "notes": notes,
+        **(nothing_selected | selection),
     }
 
 
 class _Training:
-    """Both phases of a training, each taken up where a killed run left it."""
+    """Both phases of a training in epochs, each resumed where a killed run left it."""
 
-    def __init__(
-        self,
-        params: Params,
-        workspace: Workspace,
-        prepared: Prepared,
-        name: str,
-        max_epochs: int,
-        build: Build,
-    ) -> None:
-        self.prepared = prepared
+    def __init__(self, experiment: Experiment, checkpoints: Checkpoints) -> None:
+        self._experiment, self._checkpoints = experiment, checkpoints
+        self._progress, self._state = checkpoints.load()
+        self._earlier_seconds = self._progress.seconds
+        self._costs: list[Seconds] = []
         self._waits: list[Waiting] = []
-        self.epochs = EpochCosts()
-        self._users = warm_users(self.prepared)
-        self._params, self._name, self._max_epochs, self._build = params, name, max_epochs, build
-        # What DVC holds this stage by. Who computes, and where, decides nothing: others may go on where this one stood.
-        decisive = params.model_dump(mode="json", include={"seed", name})
-        decides = fingerprint(self.prepared, build.__module__, decisive)
-        self.checkpoints = Checkpoints(workspace, name, decides)
-        self.standing, self._state = self.checkpoints.load()
 
-    def select(self) -> Selection:
-        """The best epoch on validation; the last one, with no curve, where there are no validation events."""
-        validated = validated_users(self.prepared.valid.lengths, self._params.seed)
-        if len(validated) == 0:
-            return Selection(self._max_epochs)
-        done, earlier = self.standing.selection, self.standing.selection_seconds
-        if len(done) == self._max_epochs:
-            return best_epoch(done, SELECTION_METRIC)
-        start = time.perf_counter() - earlier
-        trainer = self._trainer(self.prepared.train, len(done), self._max_epochs, "selection")
-
-        def after_epoch(curve: list[Row]) -> None:
-            self.standing = Standing(selection=curve, selection_seconds=time.perf_counter() - start)
-            self.checkpoints.save(self.standing, trainer)
-            self.epochs.ended()
-
-        validate = validation_scores(self.prepared, validated)
-        return choose_epoch(
-            trainer,
-            validate,
-            SELECTION_METRIC,
-            self._max_epochs,
-            _progress,
-            before=done,
-            after_epoch=after_epoch,
+    def run(self) -> ShippedModel:
+        """Select, train again, describe."""
+        epoch, curve = self._select()
+        trainer, refit_curve = self._refit(epoch)
+        retriever = trainer.retriever()
+        description = _description(
+            self._experiment,
+            retriever,
+            trainer.num_parameters,
+            trainer.settings(),
+            trainer.notes(),
+            selected_epoch=epoch,
+            selection_metric=SELECTION_METRIC if curve else None,
+            curve=curve,
+            refit_curve=refit_curve,
         )
+        return ShippedModel(retriever, description, self._measured(epoch), self._earlier_seconds)
 
-    def refit(self, epochs: int) -> tuple[Trainer, list[Row]]:
+    def _select(self) -> tuple[int, list[Row]]:
+        """The best epoch on validation and the curve; the last one, with no curve, without validation events."""
+        prepared, epochs = self._experiment.prepared, self._experiment.max_epochs
+        validate = validation_scores(prepared, validated_users(prepared.valid.lengths, self._experiment.seed))
+        if validate is None:
+            return epochs, []
+        curve = self._progress.selection
+        if len(curve) < epochs:
+            spent = self._progress.selection_seconds
+
+            def reached(rows: list[Row], seconds: float) -> TrainingProgress:
+                return TrainingProgress(selection=rows, selection_seconds=spent + seconds)
+
+            _, curve = self._phase("selection", prepared.train, epochs, curve, reached, validate)
+        return int(best_row(curve)["epoch"]), curve
+
+    def _refit(self, epochs: int) -> tuple[Trainer, list[Row]]:
         """A trainer on train and validation after this many epochs, and its curve."""
-        done, start = self.standing.refit or [], time.perf_counter() - self.standing.refit_seconds
-        trainer = self._trainer(self.prepared.known(), len(done), epochs, "refit")
+        before = self._progress
 
-        def after_epoch(curve: list[Row]) -> None:
-            self.standing = replace(self.standing, refit=curve, refit_seconds=time.perf_counter() - start)
-            self.checkpoints.save(self.standing, trainer)
-            self.epochs.ended()
+        def reached(rows: list[Row], seconds: float) -> TrainingProgress:
+            return replace(before, refit=rows, refit_seconds=before.refit_seconds + seconds)
 
-        return trainer, refit(trainer, epochs, _progress, before=done, after_epoch=after_epoch)
+        return self._phase("refit", self._experiment.prepared.known(), epochs, before.refit or [], reached)
 
-    def _trainer(self, histories: Histories, done: int, epochs: int, phase: str) -> Trainer:
-        """A trainer on these histories, fresh or as the checkpoint has it."""
-        trainer = self._fresh(histories)
-        state, self._state = self._state if done else None, {}
+    def _phase(
+        self,
+        name: str,
+        histories: Histories,
+        epochs: int,
+        done: list[Row],
+        reached: Callable[[list[Row], float], TrainingProgress],
+        validate: Validate | None = None,
+    ) -> tuple[Trainer, list[Row]]:
+        """Train on these histories; `reached` makes the progress of a curve and the seconds of this phase so far."""
+        start = time.perf_counter()
+        trainer = self._experiment.trainer(self._experiment.queries(histories))
         if done:
-            print(f"{self._name}: resuming at epoch {min(done + 1, epochs)} of {epochs} ({phase})", flush=True)
-        if state is not None:
-            trainer.restore(state)
-        return trainer
+            model = self._experiment.spec.name
+            print(f"{model}: resuming at epoch {min(len(done) + 1, epochs)} of {epochs} ({name})", flush=True)
+            trainer.restore(self._state)
+        self._state = {}
 
-    def _fresh(self, histories: Histories) -> Trainer:
-        self.epochs.begin()
-        seed_everything(self._params.seed)
-        trainer = self._build(self.prepared, self.prepared.queries(histories, self._users), self._params)
+        def save(curve: list[Row]) -> None:
+            self._progress = reached(curve, time.perf_counter() - start)
+            self._checkpoints.save(self._progress, trainer)
+
+        found = run_epochs(
+            trainer,
+            epochs,
+            validate=validate,
+            before=done,
+            after_epoch=save,
+            pace=progress_bar,
+            title=_TITLES[name],
+        )
+        self._costs += found.total[1:]
         self._waits += [trainer.waiting] if hasattr(trainer, "waiting") else []
-        return trainer
+        return trainer, found.curve
 
-    def measured(self) -> dict[str, float]:
-        """The share of the epochs that was spent waiting for batches."""
-        waited = share_of(self._waits)
-        return {} if waited is None else {"input_wait_share": waited}
-
-
-def warm_users(prepared: Prepared) -> NDArray[np.int64]:
-    """Rows of the users that are trained on.
-
-    Raises:
-        BakeoffError: there are none.
-    """
-    users = np.flatnonzero(prepared.train.lengths)
-    if len(users) == 0:
-        raise BakeoffError("The train part has no event: lower split.test_share or split.new_user_share.")
-    return users
-
-
-def validation_scores(prepared: Prepared, users: NDArray[np.int64]) -> Callable[[Encoder], dict[str, float]]:
-    """Metrics of an encoder on the validation part, asked with the train part as history."""
-    queries = prepared.queries(prepared.train, users)
-    truth: Histories = prepared.valid.take(users)
-
-    def validate(encoder: Encoder) -> dict[str, float]:
-        lists = rank(EncoderRetriever(encoder), queries, queries.histories, truth, SELECTION_LISTS, USERS_PER_BLOCK)
-        scores = means(accuracy_per_user(lists, truth, (10, SELECTION_LISTS)))
-        return {metric: scores[metric] for metric in (SELECTION_METRIC, "recall@20")}
-
-    return validate
-
-
-def write_model(
-    workspace: Workspace, name: str, encoder: Encoder, prepared: Prepared, description: Mapping[str, Any]
-) -> None:
-    """Write models/<name>: SavedModel, titles, feature encoding and training.json; all appear at once."""
-    users = prepared.warm_users
-    queries = prepared.queries(prepared.known(), users)
-    catalogue = Catalogue(
-        item_ids=prepared.item_ids.to_pylist(),
-        user_ids=prepared.user_ids(users).to_pylist(),
-        queries=queries,
-        encoding=prepared.encoding,
-    )
-    with replaced(workspace.model(name)) as folder:
-        export(ServingModule(encoder, catalogue), str(folder / "saved_model"))
-        pq.write_table(prepared.items.select(["item_id", "title"]), folder / "items.parquet")
-        write_json(folder / "features.json", prepared.encoding.model_dump())
-        write_json(folder / "training.json", description)
-
-
-def _progress(epochs: range, title: str) -> Iterable[int]:
-    console = Console(stderr=True)
-    return track(epochs, title, console=console, disable=not sys.stderr.isatty(), transient=True)
+    def _measured(self, epoch: int) -> dict[str, Any]:
+        """Seconds of both phases and of their epochs; without epochs if some ran in a process that was killed."""
+        progress = self._progress
+        costs: dict[str, Any] = {
+            **_phases(progress.selection_seconds, progress.refit_seconds, progress.refit_seconds / epoch)
+        }
+        if not self._earlier_seconds:
+            costs["epoch_seconds"] = [each.wall for each in self._costs]
+            costs["epoch_cpu_seconds"] = [each.cpu for each in self._costs]
+        if (waited := share_of(self._waits)) is not None:
+            costs["input_wait_share"] = waited
+        return costs

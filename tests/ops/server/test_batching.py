@@ -16,6 +16,9 @@ class Slow:
     name: str
     gate: threading.Event = field(default_factory=threading.Event)
 
+    def num_events(self, questions):
+        return 0
+
     def answer(self, questions):
         assert self.gate.wait(10)
         if "poison" in questions:
@@ -68,6 +71,10 @@ class Quick:
     """Answers at once, and remembers in which thread."""
 
     threads: list = field(default_factory=list)
+    events: int = 0
+
+    def num_events(self, questions):
+        return self.events
 
     def answer(self, questions):
         self.threads.append(threading.current_thread())
@@ -99,6 +106,13 @@ def test_blocks_are_computed_in_the_event_loop_once_one_was_quick(monkeypatch):
 def test_blocks_that_take_long_leave_the_event_loop_free(monkeypatch):
     monkeypatch.setattr(batching, "SECONDS_HERE", 0)
     model = Quick()
+    assert one_after_the_other(model, 3) == [0, 1, 2]
+    assert threading.main_thread() not in model.threads
+
+
+def test_a_block_with_long_histories_leaves_the_event_loop_free_whatever_came_before(monkeypatch):
+    monkeypatch.setattr(batching, "SECONDS_HERE", float("inf"))
+    model = Quick(events=batching.EVENTS_HERE + 1)
     assert one_after_the_other(model, 3) == [0, 1, 2]
     assert threading.main_thread() not in model.threads
 

@@ -113,6 +113,7 @@ def test_nothing_excluded_is_recommended(client):
         ({"history": ["i1"], "timestamps": []}, 422, "timestamps has 0 entries and history 1"),
         ({"user_id": "u1", "k": 0}, 422, "body.k: Input should be greater than or equal to 1"),
         ({"user_id": "u1", "k": 13}, 422, "k 13 is not possible: it must be between 1 and the 12 items"),
+        ({"user_id": "u1", "k": 1001}, 422, "body.k: Input should be less than or equal to 1000"),
         ({"features": {"shoe": 43}}, 422, "'shoe' is not a feature of users of softmax: they have age, job"),
         ({"features": {"age": "old"}}, 422, "age='old' is not a number"),
         ({"features": {"job": "pilot"}}, 422, "job='pilot' is not known: it must be one of cook, nurse"),

@@ -1,4 +1,4 @@
-"""A town with known groups: users interact with items of their own group and, but for some noise, with no other."""
+"""A generated data set with known groups: users interact with items of their own group, apart from some noise."""
 
 from dataclasses import dataclass
 
@@ -19,11 +19,11 @@ Groups = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Town:
+class PlantedDataset:
     """A split in memory whose groups are known.
 
     Attributes:
-        prepared: what training may see; nobody has features and no event has a time.
+        prepared: train and validation events; there are no features, and no event has a time.
         held_out: test events, all in the user's own group; there are no new users.
         user_groups: [num_users] in [0, groups).
         item_groups: [num_items] in [0, groups).
@@ -40,11 +40,11 @@ class Town:
         return np.asarray(self.user_groups[:, np.newaxis] == self.item_groups, np.float32)
 
 
-def build_town(params: PlantedParams, seed: int) -> Town:
-    """Draw the events of every user: distinct items of its group, the item with rank r in it as often as 1/r.
+def generate(params: PlantedParams, seed: int) -> PlantedDataset:
+    """Draw the events of every user: distinct items of its group, the item with rank r in proportion to 1/r.
 
-    The same params and seed give the same town. Groups are dealt in turn, so that no order of users or items tells
-    them apart.
+    The same params and seed give the same data set. Groups are assigned in turn, so that the order of users or items
+    doesn't tell them apart.
 
     Raises:
         BakeoffError: a group has too few items for its users' events, or users too few events for three parts.
@@ -63,7 +63,7 @@ def build_town(params: PlantedParams, seed: int) -> Town:
     is_noise = rng.random(own.shape) < params.noise
     is_noise[:, num_train:] = False
     train, valid, test = np.split(np.where(is_noise, foreign, own), [num_train, num_train + num_valid], axis=1)
-    return Town(
+    return PlantedDataset(
         prepared=_prepared(user_groups, item_groups, train, valid),
         held_out=HeldOut(_histories(test), _histories(test[:, :0]), _histories(test[:, :0])),
         user_groups=user_groups,

@@ -16,7 +16,7 @@ from bakeoff.core.files import write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.fingerprint import fingerprint
-from bakeoff.experiments.selection import SELECTION_METRIC
+from bakeoff.experiments.runner import SELECTION_METRIC
 from bakeoff.experiments.tuning.params_patch import unified_diff, with_chosen
 from bakeoff.experiments.tuning.progress import outcome, shown
 from bakeoff.experiments.tuning.scheduler import conduct
@@ -62,7 +62,7 @@ def run(
         study = Study(path, space, params.seed, max_epochs)
         _begin(study, params, model, space, trials, jobs)
         threads = max(1, (os.cpu_count() or 1) // jobs)
-        start_worker = partial(Worker, partial(make_objective, workspace, params, model), threads)
+        start_worker = partial(Worker, partial(make_objective, workspace, model, params.section(model), params.seed), threads)
         try:
             with _terminated_as_interrupted(), shown(study, model, trials) as told:
                 conduct(study, start_worker, trials=trials, timeout=timeout, jobs=jobs, told=told)
@@ -85,7 +85,7 @@ def _identity(params: Params, workspace: Workspace, model: str, space: Space) ->
         del section[last]
     searches = {name: asdict(search) for name, search in space.items()}
     decisive = {"seed": params.seed, "fixed": fixed, "space": searches}
-    return fingerprint(prepared, f"bakeoff.stages.train_{model}", decisive)
+    return fingerprint(prepared, specs.spec(model), decisive)
 
 
 def _begin(study: Study, params: Params, model: str, space: Space, trials: int, jobs: int) -> None:

@@ -1,89 +1,77 @@
 """A trial of `bakeoff tune`: a model trained with some settings on the train part and judged on validation."""
 
-from collections.abc import Callable, Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.parameters import Frozen
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.selection import SELECTION_METRIC, validated_users
-from bakeoff.experiments.tuning.space import with_values
+from bakeoff.experiments.runner import (
+    SELECTION_METRIC,
+    Experiment,
+    Row,
+    Validate,
+    best_row,
+    run_epochs,
+    validated_users,
+    validation_scores,
+    warm_users,
+)
+from bakeoff.experiments.settings import with_values
 from bakeoff.experiments.tuning.workers import Objective, Report
-from bakeoff.params import Params
-
-if TYPE_CHECKING:  # the process that only hands out trials does without TensorFlow
-    from bakeoff.core.histories import Histories
-    from bakeoff.models.base.encoder import Encoder
-    from bakeoff.models.base.epochs import Row
-
-Validate = Callable[["Encoder"], Mapping[str, float]]
+from bakeoff.models.specs import spec
 
 
-def make_objective(workspace: Workspace, params: Params, model: str) -> Objective:
+def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int) -> Objective:
     """A function that tries values of a model's section; it reads the split once, and never its test part.
+
+    Args:
+        workspace: holds the split.
+        model: whose settings are tried.
+        section: values of the settings that are not tried.
+        seed: of every trial.
 
     Raises:
         BakeoffError: there is no split, it has no train or no validation event, or the model can't be trained on it.
     """
-    from bakeoff.experiments.training import validation_scores, warm_users
-    from bakeoff.models.base.epochs import seed_everything
-
     prepared = load_prepared(workspace)
-    users, validated = warm_users(prepared), validated_users(prepared.valid.lengths, params.seed)
-    if len(validated) == 0:
+    warm_users(prepared)  # raises where there are none
+    validate = validation_scores(prepared, validated_users(prepared.valid.lengths, seed))
+    if validate is None:
         raise BakeoffError("The validation part has no event to choose on: raise split.valid_share.")
-    validate = validation_scores(prepared, validated)
-    fit = _FITTED_ONCE.get(model)
-    # The first to import a model's stage are the trials: TensorFlow comes with it.
-    stage: Any = import_module(f"bakeoff.stages.train_{model}")
-    if hasattr(stage, "why_not") and (reason := stage.why_not(prepared, params)) is not None:
+    shipped = Experiment(spec(model), section, prepared, seed)
+    if (reason := shipped.why_not) is not None:
         raise BakeoffError(f"{model} can't be tuned on this data: {reason}")
 
     def objective(values: Mapping[str, Any], report: Report) -> tuple[float, int | None]:
-        from bakeoff.models.base.tensorflow import tf
-
-        try:
-            return attempt(values, report)
-        except tf.errors.OpError as error:  # too large for the memory, singular: other values may do
-            raise BakeoffError(str(error).splitlines()[0]) from None
-
-    def attempt(values: Mapping[str, Any], report: Report) -> tuple[float, int | None]:
-        tried = with_values(params, model, values)
-        seed_everything(params.seed)
-        if fit:
-            encoder = fit(prepared.train.take(users), prepared.num_items, tried)
-            return validate(encoder)[SELECTION_METRIC], None
-        trainer = stage.build(prepared, prepared.queries(prepared.train, users), tried)
-        return _best_epoch(trainer, validate, getattr(tried, model).max_epochs, report)
+        settings = with_values(section, values, f"Trial of {model}", model)
+        return _score(Experiment(shipped.spec, settings, prepared, seed), validate, report)
 
     return objective
 
 
-def _best_epoch(trainer: Any, validate: Validate, max_epochs: int, report: Report) -> tuple[float, int]:
-    """Score and number of the best epoch; each is reported."""
-    from bakeoff.models.base.epochs import choose_epoch, silent
-
+def _score(experiment: Experiment, validate: Validate, report: Report) -> tuple[float, int | None]:
+    """Score and number of the best epoch, each of which is reported; a model without epochs has one score."""
     metric = f"valid_{SELECTION_METRIC}"
 
-    def after_epoch(curve: "list[Row]") -> None:
+    def after_epoch(curve: list[Row]) -> None:
         report(int(curve[-1]["epoch"]), curve[-1][metric])
 
-    chosen = choose_epoch(trainer, validate, SELECTION_METRIC, max_epochs, silent, after_epoch=after_epoch)
-    return chosen.curve[chosen.epoch - 1][metric], chosen.epoch
+    queries = experiment.queries(experiment.prepared.train)
+    try:
+        if not experiment.spec.has_epochs:
+            return validate(experiment.fitted(queries).retriever)[SELECTION_METRIC], None
+        trainer = experiment.trainer(queries)
+        curve = run_epochs(trainer, experiment.max_epochs, validate=validate, after_epoch=after_epoch).curve
+    except Exception as error:
+        if _is_tensorflow_error(error):  # too large for the memory, singular: other values may do
+            raise BakeoffError(str(error).splitlines()[0]) from None
+        raise
+    best = best_row(curve)
+    return best[metric], int(best["epoch"])
 
 
-def _fit_ease(histories: "Histories", num_items: int, params: Params) -> "Encoder":
-    from bakeoff.models.ease import ease
-
-    return ease.fit(histories, num_items, params.ease)
-
-
-def _fit_recent_popularity(histories: "Histories", num_items: int, params: Params) -> "Encoder":
-    from bakeoff.models.popularity.popularity import PopularityEncoder, recent_frequencies
-
-    return PopularityEncoder(recent_frequencies(histories, num_items, params.recent_popularity.window_days))
-
-
-_FITTED_ONCE = {"ease": _fit_ease, "recent_popularity": _fit_recent_popularity}
-"""Models without epochs."""
+def _is_tensorflow_error(error: Exception) -> bool:
+    """Whether TensorFlow raised it, without importing it: not every model needs it."""
+    return any(each.__module__.startswith("tensorflow.") for each in type(error).__mro__)

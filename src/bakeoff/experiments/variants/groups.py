@@ -1,18 +1,21 @@
-"""The groups of variants, built from `params.yaml`: what is changed in each, and how it is judged."""
+"""The groups of variants: what is changed in each, and how it is evaluated."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.variants.variant import Variant, with_bases, with_settings
+from bakeoff.experiments.runner import REFERENCES
+from bakeoff.experiments.settings import ExperimentSettings
+from bakeoff.experiments.variants.variant import Variant, with_bases
+from bakeoff.models.base.spec import DataFacts
 from bakeoff.models.mf.params import MFParams
-from bakeoff.params import Params
+from bakeoff.models.specs import spec
 
 FEATURES, NEW_ITEMS, FOLDING, DEPTH, SAMPLING = NAMES = ("features", "new-items", "folding", "depth", "sampling")
 
 STUDY = SAMPLING
-"""The group that is a study of its own and no part of a nightly run."""
+"""The group that is a study of its own and not part of a nightly run."""
 
 # Per pair there would be nothing to compete with; with a multi-hot target a user's own positives do. Nothing is drawn,
 # so nothing is to be corrected: with a correction of the positives alone the model learns how popular items are.
@@ -25,12 +28,12 @@ POSITIVES_ONLY = Variant(
 )
 
 TABLE_ALONE = Variant("softmax-table", "softmax", "a table of items alone", {"softmax.use_item_features": False})
-"""What the textbook means by a DNN that can't be asked about new items."""
+"""The textbook's DNN, which can't rank new items."""
 
 NETWORKS = ("softmax", "two_tower")
 
-ASKED_TIMES = 7
-"""Times that towers are asked the same, where what an answer costs is compared; the first one does not count."""
+RANKINGS = 7
+"""Times that the same queries are ranked where the cost of ranking is compared; the first one does not count."""
 
 
 @dataclass(frozen=True)
@@ -40,35 +43,41 @@ class Group:
     Attributes:
         name: of the group.
         sentence: what was done, for people.
-        params: what stands for all variants of the group.
+        shipped: settings of the group before a variant changes any.
         variants: in the order in which they are shown.
-        judged_on: the part that is asked about.
-        asks_new_users: whether new users are asked about as well.
+        judged_on: the part of the split whose events are the truth.
+        evaluates_new_users: whether variants are evaluated on new users too.
         measures_folding: whether folding is measured.
-        asked_times: how often the question is put, to time the answers.
+        rankings: how often the queries are ranked, to time the ranking.
         left_out: models that would belong here but can't be trained on this data, each with the reason.
     """
 
     name: str
     sentence: str
-    params: Params
+    shipped: ExperimentSettings
     variants: tuple[Variant, ...]
     judged_on: Literal["valid", "test"] = "test"
-    asks_new_users: bool = False
+    evaluates_new_users: bool = False
     measures_folding: bool = False
-    asked_times: int = 1
+    rankings: int = 1
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Data:
-    """What a group must know of the data: whether users and items have features, and how large it is."""
+class SplitFacts:
+    """What a group must know about the split.
+
+    Attributes:
+        user_features: whether users have features.
+        item_features: whether items have features.
+        num_items: size of the catalogue.
+        events_per_user: mean number of train events of users with any.
+    """
 
     user_features: bool
     item_features: bool
     num_items: int
     events_per_user: float = 0.0
-    """Mean over users with any."""
 
 
 @dataclass(frozen=True)
@@ -88,21 +97,21 @@ def check_group(name: str) -> None:
         raise BakeoffError(f"{name!r} is not a group of variants: it must be one of {', '.join(NAMES)}.")
 
 
-def make_group(name: str, params: Params, data: Data) -> Group | Skipped:
+def make_group(name: str, shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
     """The group with this name.
 
     Args:
         name: one of NAMES.
-        params: of the whole project.
-        data: what is to be trained on.
+        shipped: the settings.
+        data: facts about the split.
 
     Raises:
-        BakeoffError: there is no such group, or a value of `evidence` is not one that the model can have.
+        BakeoffError: there is no such group, or a value of `evidence` is not valid for the model.
     """
     check_group(name)
     if name == STUDY:
-        return _sampling(params, data)
-    shorter = _shorter(params)
+        return _sampling(shipped, data)
+    shorter = _shorter(shipped)
     if name == FEATURES:
         return _features(shorter, data)
     if name == DEPTH:
@@ -110,29 +119,31 @@ def make_group(name: str, params: Params, data: Data) -> Group | Skipped:
     return _folding(shorter, data) if name == FOLDING else _new_items(shorter, data)
 
 
-def _shorter(params: Params) -> Params:
-    share = params.evidence.epoch_share
-    epochs = {f"{model}.max_epochs": max(1, round(share * getattr(params, model).max_epochs)) for model in NETWORKS}
-    return with_settings(params, epochs, "A shorter training")
+def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
+    """Settings under which networks are trained for a share of their epochs."""
+    share, values = shipped.evidence.epoch_share, {}
+    for model in NETWORKS:
+        epochs = int(getattr(shipped.models[model], "max_epochs"))
+        values[f"{model}.max_epochs"] = max(1, round(share * epochs))
+    return shipped.with_values(values, "A shorter training")
 
 
-def _trained(params: Params, model: str) -> str:
-    """How all variants of a group came to be."""
-    epochs = getattr(params, model).max_epochs
+def _training_sentence(shipped: ExperimentSettings) -> str:
+    """How all variants of a group were trained."""
     return (
-        f"Every variant learned from the train part alone, networks for {epochs} epochs, and is the best of the epochs "
-        "that were looked at on validation."
+        f"Every variant learned from the train part alone, networks for {shipped.softmax.max_epochs} epochs, and is "
+        "the best of the epochs that were looked at on validation."
     )
 
 
 TEST_WAS_ASKED = "Test was asked about with train and validation as the history, without training on validation."
 
 
-def _features(params: Params, data: Data) -> Group | Skipped:
+def _features(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
     variants = [Variant("shipped", "softmax", "as shipped")]
     for there, what in ((data.user_features, "user"), (data.item_features, "item")):
         if there:
-            used = not getattr(params.softmax, f"use_{what}_features")
+            used = not getattr(shipped.softmax, f"use_{what}_features")
             word = "with" if used else "without"
             settings = {f"softmax.use_{what}_features": used}
             variants.append(Variant(f"{word}-{what}-features", "softmax", f"{word} {what} features", settings))
@@ -141,45 +152,45 @@ def _features(params: Params, data: Data) -> Group | Skipped:
             "Neither users nor items have features, so there is nothing to leave out: name some under "
             "data.user_features or data.item_features in params.yaml."
         )
-    left_out = _too_large(params, data)
+    left_out = _left_out(shipped, data)
     return Group(
         FEATURES,
         "The softmax DNN with and without the features that the data has, all else as shipped. "
-        f"{_trained(params, 'softmax')} {TEST_WAS_ASKED} New users were asked about with the first of their events.",
-        params,
-        (*with_bases(variants, params), *_references(left_out)),
-        asks_new_users=True,
+        f"{_training_sentence(shipped)} {TEST_WAS_ASKED} New users were asked about with the first of their events.",
+        shipped,
+        (*with_bases(variants, shipped), *_references(left_out)),
+        evaluates_new_users=True,
         left_out=left_out,
     )
 
 
-def _depth(params: Params, data: Data) -> Group | Skipped:
+def _depth(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
     variants = []
-    for depth in dict.fromkeys(params.evidence.depths):
-        for width in dict.fromkeys(params.evidence.widths):
+    for depth in dict.fromkeys(shipped.evidence.depths):
+        for width in dict.fromkeys(shipped.evidence.widths):
             name, label = (f"{depth}x{width}", f"{depth} × {width}") if depth else ("none", "no hidden layer")
             settings = {"softmax.hidden": [width] * depth}
             variants.append(Variant(name, "softmax", label, settings))
     different = {each.name: each for each in variants}  # without hidden layers there is no width
-    group = with_bases(different.values(), params)
+    group = with_bases(different.values(), shipped)
     if len(group) == 1:
         return Skipped("evidence.depths and evidence.widths name nothing but the network as shipped.")
-    left_out = _too_large(params, data)
+    left_out = _left_out(shipped, data)
     return Group(
         DEPTH,
         "The softmax DNN with other numbers and widths of hidden layers, all else as shipped. "
-        f"{_trained(params, 'softmax')} {TEST_WAS_ASKED}",
-        params,
+        f"{_training_sentence(shipped)} {TEST_WAS_ASKED}",
+        shipped,
         (*group, *_references(left_out)),
         left_out=left_out,
-        asked_times=ASKED_TIMES,
+        rankings=RANKINGS,
     )
 
 
-def _folding(params: Params, data: Data) -> Group:
+def _folding(shipped: ExperimentSettings, data: SplitFacts) -> Group:
     weights = [
-        Variant(f"mf-{weight:g}", "mf", f"α₀ = {weight:g}", _weighted(params.mf, weight, data))
-        for weight in sorted({*params.evidence.unobserved_weights, params.mf.unobserved_weight})
+        Variant(f"mf-{weight:g}", "mf", f"α₀ = {weight:g}", _weighted(shipped.mf, weight, data))
+        for weight in sorted({*shipped.evidence.unobserved_weights, shipped.mf.unobserved_weight})
     ]
     negatives = [
         POSITIVES_ONLY,
@@ -189,74 +200,74 @@ def _folding(params: Params, data: Data) -> Group:
         _negatives("mixed", "in-batch + uniform", sampler="mixed", mixture=["in-batch", "uniform"]),
         _negatives("hard", "hard among uniform", sampler="uniform", selection="hard"),
     ]
-    left_out = _too_large(params, data)
+    left_out = _left_out(shipped, data)
     return Group(
         FOLDING,
         "MF over weights of the pairs that were not observed, with the ridge λ_u of the mean user held; the softmax "
         "DNN over ways to draw its negatives; all else as shipped. "
-        f"{_trained(params, 'softmax')} {TEST_WAS_ASKED}",
-        params,
-        (*with_bases([*weights, *negatives], params), *_references(left_out)),
+        f"{_training_sentence(shipped)} {TEST_WAS_ASKED}",
+        shipped,
+        (*with_bases([*weights, *negatives], shipped), *_references(left_out)),
         measures_folding=True,
         left_out=left_out,
     )
 
 
-def _references(left_out: Mapping[str, str], models: Sequence[str] = ("popularity", "ease")) -> tuple[Variant, ...]:
-    """Models that stand beside the contenders' variants."""
+def _references(left_out: Mapping[str, str], models: Sequence[str] = REFERENCES) -> tuple[Variant, ...]:
+    """Models as shipped that the variants are compared with."""
     able = [model for model in models if model not in left_out]
     return tuple(Variant(f"{model}-shipped", model, "as shipped", base=True) for model in able)
 
 
-def _too_large(params: Params, data: Data) -> dict[str, str]:
-    """EASE, where its matrix of items on items would not fit, and why."""
-    if data.num_items <= params.ease.max_items:
-        return {}
-    return {"ease": f"{data.num_items:,} items are more than ease.max_items = {params.ease.max_items:,}."}
+def _left_out(
+    shipped: ExperimentSettings, data: SplitFacts, models: Sequence[str] = REFERENCES
+) -> dict[str, str]:
+    """Those of the models that can't be trained on this data, each with the reason."""
+    facts = DataFacts(data.num_items, data.item_features)
+    reasons = {model: spec(model).why_not(facts, shipped.models[model]) for model in models}
+    return {model: reason for model, reason in reasons.items() if reason is not None}
 
 
-def _weighted(mf: MFParams, weight: float, data: Data) -> dict[str, Any]:
+def _weighted(mf: MFParams, weight: float, data: SplitFacts) -> dict[str, Any]:
     """MF with this weight, and λ such that λ_u of a user with the mean number of events stays what it is.
 
-    λ_u grows with α₀ by itself: with a large weight it would be the ridge that speaks, and not the weight.
+    λ_u grows with α₀: with a large weight, the effect would be that of the ridge and not of the weight.
     """
     if weight == mf.unobserved_weight:
         return {}
-    shipped, changed = (data.events_per_user + each * data.num_items for each in (mf.unobserved_weight, weight))
-    held = (shipped / changed) ** mf.regularization_exponent if shipped and changed else 1.0
+    before, after = (data.events_per_user + each * data.num_items for each in (mf.unobserved_weight, weight))
+    held = (before / after) ** mf.regularization_exponent if before and after else 1.0
     return {"mf.unobserved_weight": weight, "mf.regularization": mf.regularization * held}
 
 
-def _new_items(params: Params, data: Data) -> Group | Skipped:
-    if params.evidence.new_item_share == 0:
+def _new_items(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
+    if shipped.evidence.new_item_share == 0:
         return Skipped("evidence.new_item_share is 0, so that no item counts as new: raise it in params.yaml.")
-    left_out = _too_large(params, data)
-    if not data.item_features:
-        left_out["two_tower"] = "Items have no features to be told by."
-    models = [each for each in ("popularity", "ease", "mf", "softmax", "two_tower") if each not in left_out]
-    shipped = tuple(Variant(model, model, "as shipped", base=True) for model in models)
-    reads_features = data.item_features and params.softmax.use_item_features
+    models = (*REFERENCES, "mf", "softmax", "two_tower")
+    left_out = _left_out(shipped, data, models)
+    bases = tuple(Variant(model, model, "as shipped", base=True) for model in models if model not in left_out)
+    reads_features = data.item_features and shipped.softmax.use_item_features
     return Group(
         NEW_ITEMS,
         "Items that the models have never met: all their events were taken out of train and validation, and the warm "
-        f"users' test events on them are what is asked for. {_trained(params, 'softmax')} {TEST_WAS_ASKED}",
-        params,
-        (*shipped, TABLE_ALONE) if reads_features else shipped,
+        f"users' test events on them are what is asked for. {_training_sentence(shipped)} {TEST_WAS_ASKED}",
+        shipped,
+        (*bases, TABLE_ALONE) if reads_features else bases,
         left_out=left_out,
     )
 
 
-def _sampling(params: Params, data: Data) -> Group:
-    left_out = _too_large(params, data)
-    shipped = params.softmax.negatives
-    named = {"sampler": shipped.sampler, "selection": shipped.selection, "logq_correction": shipped.logq_correction}
-    variants = with_bases(_samplers(), params)
+def _sampling(shipped: ExperimentSettings, data: SplitFacts) -> Group:
+    left_out = _left_out(shipped, data)
+    negatives = shipped.softmax.negatives
+    named = {name: getattr(negatives, name) for name in ("sampler", "selection", "logq_correction")}
+    variants = with_bases(_samplers(), shipped)
     return Group(
         SAMPLING,
         "The softmax DNN over samplers, their correction and the selection of hard negatives, all else as shipped; "
-        f"beside it other models. {_trained(params, 'softmax')} It was judged on validation as well, with the "
+        f"beside it other models. {_training_sentence(shipped)} It was judged on validation as well, with the "
         "train part as the history.",
-        params,
+        shipped,
         (
             *(each if each.settings else replace(each, settings=_changed(named)) for each in variants),
             *_references(left_out, ("mf", "ease", "popularity")),

@@ -1,6 +1,5 @@
-"""What all variants of a group are trained on and asked, and what one of them answered."""
+"""How the variants of a group are evaluated: on which queries, against which truth, and with which extra metrics."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,41 +9,33 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.prepared.tables import HeldOut, Prepared
-from bakeoff.evaluation.metrics.metric_sets import means, or_none
-from bakeoff.evaluation.protocol import Answers
-from bakeoff.experiments.variants.cold_start_queries import (
-    PerUser,
-    Question,
-    about_new_users,
-    about_warm_users,
-    accuracy_of,
-    means_of,
-)
+from bakeoff.evaluation.params import EvaluateParams
+from bakeoff.experiments.eval_set import EvalSet, Evaluated, PerUser, mean_or_none
+from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
+from bakeoff.experiments.runner import Seconds
 from bakeoff.experiments.variants.groups import NEW_ITEMS, Group, Skipped
-from bakeoff.experiments.variants.measure_folding import model_folding
-from bakeoff.experiments.variants.new_items import MIN_EVENTS, AmongItems, draw_new_items, only_items, withhold
-from bakeoff.experiments.variants.relatedness import Relatedness, fit_relatedness
+from bakeoff.experiments.variants.subsets import MIN_EVENTS, ItemSubset, draw_new_items, only_items, withhold
 from bakeoff.models.base.retriever import Retriever
+
+ALL = "all"
+"""`first_interactions` of new users whose whole history is known."""
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What a variant answered.
+class VariantMetrics:
+    """What was measured of a variant.
 
     Attributes:
-        answers: about warm users.
-        accuracy: metrics of each of them.
-        new_users: the same about new users, by first interactions told.
+        warm: on warm users.
+        new_users: on new users, by the number of their first interactions that are known.
         figures: `metrics`, `new_users`, `folding` and, of new items, `among_new`, as JSON values.
-        folding: figures of each warm user of a sample, NaN of the others; empty where folding is not measured.
+        folding: figures of each warm user of a sample, NaN for the others; empty where folding is not measured.
         among_new: metrics of each warm user in lists of new items alone, named `among_new_…`; empty without new items.
-        queries_per_cpu_second: warm users embedded and ranked, each time that they were asked about but the first;
-            empty where they were asked about once.
+        queries_per_cpu_second: warm users embedded and ranked, of every ranking but the first; empty for one ranking.
     """
 
-    answers: Answers
-    accuracy: PerUser
-    new_users: Mapping[str, tuple[Answers, PerUser]]
+    warm: Evaluated
+    new_users: Mapping[str, Evaluated]
     figures: dict[str, Any]
     folding: PerUser
     among_new: PerUser
@@ -52,81 +43,74 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What all variants of a group are trained on and asked.
+class Protocol:
+    """What all variants of a group are trained and evaluated on.
 
     Attributes:
         group: what is compared.
         prepared: what training sees.
-        question: about warm users.
-        new_users: by first interactions told; empty where they are not asked about.
+        warm: queries of warm users.
+        new_users: queries of new users by the number of their first interactions that are known; may be empty.
         relatedness: where folding is measured.
-        new_items: int64 [m], where new items are asked for; else empty.
+        new_items: int64 [m], items that count as new; may be empty.
     """
 
     group: Group
     prepared: Prepared
-    question: Question
-    new_users: Mapping[str, Question] = field(default_factory=dict)
+    warm: EvalSet
+    new_users: Mapping[str, EvalSet] = field(default_factory=dict)
     relatedness: Relatedness | None = None
     new_items: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
-    def ask(self, retriever: Retriever) -> Answered:
-        """Ask a trained variant.
+    def evaluate(self, retriever: Retriever) -> VariantMetrics:
+        """Evaluate a trained variant.
 
         Raises:
-            BakeoffError: the model's embeddings can't be used.
+            BakeoffError: the model's embeddings are not finite.
         """
-        params = self.group.params.evaluate
-        rates = []
-        for _ in range(self.group.asked_times):
-            start = time.process_time()
-            answers = self.question.put(retriever, params)
-            rates.append(len(answers) / (time.process_time() - start))
-        accuracy = accuracy_of(answers, params)
-        new_users = {step: question.put(retriever, params) for step, question in self.new_users.items()}
-        of_new_users = {step: (each, accuracy_of(each, params)) for step, each in new_users.items()}
-        folding = self._folding(retriever)
+        shipped = self.group.shipped
+        params, rates = shipped.evaluate, []
+        for _ in range(self.group.rankings):
+            start = Seconds.now()
+            warm = self.warm.evaluate(retriever, params)
+            rates.append(len(self.warm) / Seconds.now().since(start).cpu)
+        new_users = {count: each.evaluate(retriever, params) for count, each in self.new_users.items()}
+        folding: PerUser = {}
+        if self.relatedness is not None:
+            queries, users = self.warm.queries, self.warm.users
+            folding = model_folding(retriever, queries, self.relatedness, users, seed=shipped.seed)
         figures = {
-            "metrics": means_of(answers, accuracy, self.prepared, params),
-            "new_users": {step: or_none(means(per_user)) for step, (_, per_user) in of_new_users.items()},
-            "folding": or_none(means(folding)) if folding else None,
+            "metrics": warm.means(self.prepared, params.cutoffs),
+            "new_users": {count: mean_or_none(each.accuracy) for count, each in new_users.items()},
+            "folding": mean_or_none(folding) if folding else None,
         }
         among_new = self._among_new(retriever) if len(self.new_items) else {}
         if among_new:
-            figures["among_new"] = or_none(means(among_new))
+            figures["among_new"] = mean_or_none(among_new)
         prefixed = {f"among_new_{name}": values for name, values in among_new.items()}
-        return Answered(answers, accuracy, of_new_users, figures, folding, prefixed, rates[1:])
-
-    def _folding(self, retriever: Retriever) -> PerUser:
-        if self.relatedness is None:
-            return {}
-        asked = self.question
-        return model_folding(retriever, asked.queries, self.relatedness, asked.users, seed=self.group.params.seed)
+        return VariantMetrics(warm, new_users, figures, folding, prefixed, rates[1:])
 
     def _among_new(self, retriever: Retriever) -> PerUser:
         """Accuracy of lists of new items alone."""
-        among = AmongItems(retriever, self.new_items)
-        asked, params = self.question, self.group.params.evaluate
-        exclude, truth = among.renumbered(asked.exclude), among.renumbered(asked.truth)
-        answers = Question(asked.users, asked.queries, exclude, truth).put(among, params)
-        return accuracy_of(answers, params)
+        subset, warm = ItemSubset(retriever, self.new_items), self.warm
+        exclude, truth = subset.renumbered(warm.exclude), subset.renumbered(warm.truth)
+        return EvalSet(warm.users, warm.queries, exclude, truth).evaluate(subset, self.group.shipped.evaluate).accuracy
 
 
-def plan_on_validation(group: Group, prepared: Prepared) -> Plan:
-    """Ask about validation, with the train part as the history.
+def on_validation(group: Group, prepared: Prepared) -> Protocol:
+    """Evaluate on validation, with the train part as the history.
 
     Raises:
         BakeoffError: there is no validation event.
     """
-    question = about_warm_users(prepared, prepared.train, prepared.valid)
-    if len(question.users) == 0:
+    warm = EvalSet.of(prepared, prepared.train, prepared.valid)
+    if len(warm) == 0:
         raise BakeoffError("The validation part has no event to judge by: raise split.valid_share and split again.")
-    return Plan(group, prepared, question, relatedness=_relatedness(group, prepared, on_train=True))
+    return Protocol(group, prepared, warm, relatedness=_relatedness(group, prepared, on_train=True))
 
 
-def plan_on_test(group: Group, prepared: Prepared, held_out: HeldOut) -> Plan | Skipped:
-    """Ask about test, with train and validation as the history.
+def on_test(group: Group, prepared: Prepared, held_out: HeldOut) -> Protocol | Skipped:
+    """Evaluate on test, with train and validation as the history.
 
     Raises:
         BakeoffError: no warm user has a test item.
@@ -137,26 +121,38 @@ def plan_on_test(group: Group, prepared: Prepared, held_out: HeldOut) -> Plan | 
             "bring more events per user, and split again."
         )
     if group.name == NEW_ITEMS:
-        return _plan_of_new_items(group, prepared, held_out)
-    question = about_warm_users(prepared, prepared.known(), held_out.test)
-    new_users = about_new_users(prepared, held_out, group.params.evaluate) if group.asks_new_users else {}
-    return Plan(group, prepared, question, new_users, _relatedness(group, prepared))
+        return _on_new_items(group, prepared, held_out)
+    warm = EvalSet.of(prepared, prepared.known(), held_out.test)
+    new_users = new_user_sets(prepared, held_out, group.shipped.evaluate) if group.evaluates_new_users else {}
+    return Protocol(group, prepared, warm, new_users, _relatedness(group, prepared))
+
+
+def new_user_sets(prepared: Prepared, held_out: HeldOut, params: EvaluateParams) -> dict[str, EvalSet]:
+    """Queries of new users by the number of first interactions that are known; lists exclude the whole history."""
+    users = np.flatnonzero(held_out.new_test.lengths)
+    history = held_out.new_history
+    known = {str(count): history.first(count) for count in params.first_interactions} | {ALL: history}
+    exclude, truth = history.take(users), held_out.new_test.take(users)
+    return {
+        count: EvalSet(users, prepared.queries(events, users), exclude, truth) for count, events in known.items()
+    }
 
 
 def _relatedness(group: Group, prepared: Prepared, on_train: bool = False) -> Relatedness | None:
     if not group.measures_folding:
         return None
-    params = group.params
-    told = prepared.train if on_train else prepared.known()
-    return fit_relatedness(told, prepared.num_items, params.mf, params.evidence.relatedness_weight, params.seed)
+    shipped = group.shipped
+    history = prepared.train if on_train else prepared.known()
+    weight = shipped.evidence.relatedness_weight
+    return fit_relatedness(history, prepared.num_items, shipped.mf, weight, shipped.seed)
 
 
-def _plan_of_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Plan | Skipped:
-    """Truth is in test alone, as everywhere: a withheld train event lies before the history that models are told.
+def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Protocol | Skipped:
+    """Truth is in test alone, as everywhere: a withheld train event precedes the history of the query.
 
-    What a user met of the new items before test stays out of the lists, as it would be for any other item.
+    New items that a user had before test are excluded from the lists, like any other item.
     """
-    new = draw_new_items(prepared, group.params.evidence.new_item_share, group.params.seed)
+    new = draw_new_items(prepared, group.shipped.evidence.new_item_share, group.shipped.seed)
     truth = only_items(held_out.test, new, prepared.num_items)
     seen = withhold(prepared, new)
     if len(truth.items) == 0:
@@ -165,5 +161,5 @@ def _plan_of_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> P
             "Raise evidence.new_item_share, or bring more events."
         )
     users = np.flatnonzero(truth.lengths)
-    question = Question(users, seen.queries(seen.known(), users), prepared.known().take(users), truth.take(users))
-    return Plan(group, seen, question, new_items=new)
+    warm = EvalSet(users, seen.queries(seen.known(), users), prepared.known().take(users), truth.take(users))
+    return Protocol(group, seen, warm, new_items=new)

@@ -1,10 +1,10 @@
-"""A contender with a few settings changed."""
+"""A model with a few settings changed."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bakeoff.params import Params, parse_params
+from bakeoff.experiments.settings import ExperimentSettings
 
 
 @dataclass(frozen=True)
@@ -12,11 +12,11 @@ class Variant:
     """One model of a group.
 
     Attributes:
-        name: told apart by it within the group; fit for a file or a key.
-        model: the contender that is changed.
+        name: unique within the group; suits a file name or a key.
+        model: name of the model that is changed.
         label: for people, such as "2 × 64".
         settings: what is changed, by dotted names of `params.yaml`: {"mf.unobserved_weight": 0.01}.
-        base: whether nothing is, so that this is the model as it stands in `params.yaml`.
+        base: whether nothing is changed, so that this is the model as shipped.
         positives_only: whether the softmax DNN is trained without any negative, for which there is no setting.
     """
 
@@ -27,43 +27,24 @@ class Variant:
     base: bool = False
     positives_only: bool = False
 
-    def params(self, standing: Params) -> Params:
-        """The standing parameters with the settings of the variant in their place.
+    def applied_to(self, shipped: ExperimentSettings) -> ExperimentSettings:
+        """The shipped settings with those of the variant in their place.
 
         Raises:
-            BakeoffError: a setting does not exist, or its value can't be, or not beside the others.
+            BakeoffError: a setting does not exist, or a value is not valid.
         """
-        return with_settings(standing, self.settings, f"Variant {self.name!r} of {self.model}")
+        return shipped.with_values(self.settings, f"Variant {self.name!r} of {self.model}")
 
 
-def with_settings(standing: Params, settings: Mapping[str, Any], source: str) -> Params:
-    """Parameters in which these values take the place of those that stand.
-
-    Args:
-        standing: all parameters.
-        settings: values by dotted name.
-        source: what an error says is not valid.
-
-    Raises:
-        BakeoffError: a setting does not exist, or its value can't be, or not beside the others.
-    """
-    values = standing.model_dump(mode="json")
-    for name, value in settings.items():
-        *path, last = name.split(".")
-        section = values
-        for part in path:
-            section = section.setdefault(part, {})  # what does not exist is refused below
-        section[last] = value
-    return parse_params(values, source)
-
-
-def with_bases(variants: Iterable[Variant], standing: Params) -> tuple[Variant, ...]:
-    """The variants, those that change nothing marked as base; one of each model that lacks it is put before its others.
+def with_bases(variants: Iterable[Variant], shipped: ExperimentSettings) -> tuple[Variant, ...]:
+    """The variants, those that change nothing marked as base; a model without a base gets one before its variants.
 
     Raises:
         BakeoffError: the settings of a variant are not valid.
     """
-    marked = [replace(each, base=each.params(standing) == standing and not each.positives_only) for each in variants]
+    marked = [
+        replace(each, base=each.applied_to(shipped) == shipped and not each.positives_only) for each in variants
+    ]
     result: list[Variant] = []
     for model in dict.fromkeys(each.model for each in marked):
         of_model = [each for each in marked if each.model == model]

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from bakeoff.ops.server.body_route import BodyRoute
+from bakeoff.ops.server.limits import BodyLimit
 from bakeoff.ops.server.measured import RequestMetrics
 from bakeoff.ops.server.page import page
 from bakeoff.ops.server.questions import RefusedError
@@ -30,6 +31,9 @@ from bakeoff.ops.server.schemas import (
 from bakeoff.ops.server.service import Service
 
 MOST_NEIGHBOURS = 100
+
+MOST_FAULTS = 10
+"""Faults of a request that a refusal names."""
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     404: {"model": Refusal, "description": "The model does not know the user or an item."},
@@ -65,6 +69,7 @@ def create_app(service: Service, version: str, follow: Follow | None = None) -> 
         docs_url=None,  # FastAPI's pages load their code from a CDN
         redoc_url=None,
     )
+    app.add_middleware(BodyLimit)
     app.add_middleware(RequestMetrics, metrics=service.metrics)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -87,12 +92,16 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         model = service.model
         asked: list[Any] = []
         for query in request.queries:
+            await asyncio.sleep(0)  # other requests, such as /health, are answered between two queries
             try:
                 asked.append(service.batcher.ask(model, model.vocabulary.question(query)))
             except RefusedError as error:
                 asked.append(Refusal(error=str(error), status=error.status))
-        answers = [each if isinstance(each, Refusal) else await each for each in asked]
-        return _json(BatchAnswer.model_construct(answers=answers))
+        answers: list[str] = []
+        for each in asked:
+            answers.append((each if isinstance(each, Refusal) else await each).model_dump_json())
+            await asyncio.sleep(0)
+        return Response(f'{{"answers":[{",".join(answers)}]}}', media_type="application/json")
 
     post = partial(app.router.add_api_route, methods=["POST"], route_class_override=BodyRoute)
     post("/recommend", recommend, response_model=Answer, responses=_REFUSALS, summary="A list for one query")
@@ -161,8 +170,11 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered
-    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-    return _json(Refusal(error=f"{'; '.join(told)}. GET /docs shows what can be sent.", status=422), 422)
+    faults = [f"{'.'.join(map(str, each['loc']))[:100]}: {each['msg']}" for each in error.errors()]
+    more = f"; and {len(faults) - MOST_FAULTS:,} more" if len(faults) > MOST_FAULTS else ""
+    return _json(
+        Refusal(error=f"{'; '.join(faults[:MOST_FAULTS])}{more}. GET /docs shows what can be sent.", status=422), 422
+    )
 
 
 async def _http(_: Request, error: Exception) -> Response:

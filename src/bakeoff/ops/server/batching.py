@@ -21,6 +21,9 @@ reads the bytes, and the next one asks."""
 SECONDS_HERE = 0.05
 """Longest block that the event loop computes itself, which does nothing else meanwhile."""
 
+EVENTS_HERE = 10_000
+"""Events in the histories of such a block, at most: blocks before it say nothing about one with longer histories."""
+
 
 @dataclass(frozen=True)
 class _Waiting:
@@ -112,7 +115,7 @@ class Batcher:
 
     async def _computed(self, model: ServedModel, questions: list[EncodedQuery]) -> list[Answer]:
         begun = time.perf_counter()
-        if self._is_slow:
+        if self._is_slow or model.num_events(questions) > EVENTS_HERE:
             answers = await asyncio.get_running_loop().run_in_executor(self._thread, model.answer, questions)
         else:
             answers = model.answer(questions)

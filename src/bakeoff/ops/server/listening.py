@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.ops.server.limits import MAX_CONNECTIONS, DeadlineProtocol
 
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than a load balancer keeps one, so that it is never the server
@@ -56,6 +57,8 @@ class Listening(uvicorn.Server):
         """
         config = uvicorn.Config(
             app,
+            http=DeadlineProtocol,
+            limit_concurrency=MAX_CONNECTIONS,
             log_level="warning",
             access_log=False,
             proxy_headers=False,  # nobody is told who asked

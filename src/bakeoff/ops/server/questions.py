@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from reprlib import Repr
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,13 @@ from bakeoff.ops.server.schemas import Query
 
 NAMED = 10
 """Unknown items that a refusal names."""
+
+SHOWN_VALUES = 5
+"""Known values of a categorical feature that a refusal shows: they may be ids of users, and many."""
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_short = _SHORT.repr
 
 
 class RefusedError(Exception):
@@ -86,8 +95,8 @@ class Vocabulary:
         if row is None:
             raise RefusedError(
                 404,
-                f"User {user!r} is not among those that {self.model} was trained on: for someone new or held out, send "
-                "history and features instead of user_id.",
+                f"User {_short(user)} is not among those that {self.model} was trained on: for someone new or held "
+                "out, send history and features instead of user_id.",
             )
         return row
 
@@ -106,7 +115,7 @@ class Vocabulary:
         known = places != PAD
         strangers = tuple(history[place] for place in np.flatnonzero(~known).tolist())
         if strangers and not query.ignore_unknown:
-            shown = ", ".join(map(repr, strangers[:NAMED])) + (", …" if len(strangers) > NAMED else "")
+            shown = ", ".join(map(_short, strangers[:NAMED])) + (", …" if len(strangers) > NAMED else "")
             raise RefusedError(
                 404,
                 f"history names {shown}, which the catalogue of {self.model} does not have: leave it out, or send "
@@ -130,7 +139,7 @@ class Vocabulary:
         for name in given:
             if name not in names:
                 has = f"they have {', '.join(names)}" if names else "they have none"
-                raise RefusedError(422, f"{name!r} is not a feature of users of {self.model}: {has}.")
+                raise RefusedError(422, f"{_short(name)} is not a feature of users of {self.model}: {has}.")
         scales = self.encoding.dense
         dense = [(_number(name, given.get(name)) - scale.mean) / scale.std for name, scale in scales.items()]
         codes = [_code(name, given.get(name), values) for name, values in self.codes.items()]
@@ -157,8 +166,8 @@ def _check(query: Query, num_items: int) -> None:
         names = ", ".join(name for name, value in told.items() if value is not None)
         raise RefusedError(
             422,
-            f"user_id {query.user_id!r} already says what the model knows of this user: leave {names} out, or leave "
-            "user_id out to ask for someone new.",
+            f"user_id {_short(query.user_id)} already says what the model knows of this user: leave {names} out, or "
+            "leave user_id out to ask for someone new.",
         )
     if query.user_id is None and query.history is None and query.features is None:
         raise RefusedError(
@@ -182,7 +191,7 @@ def _number(name: str, value: object) -> float:
     try:
         return float(str(value))
     except ValueError:
-        raise RefusedError(422, f"{name}={value!r} is not a number, but {name} is a dense feature.") from None
+        raise RefusedError(422, f"{name}={_short(value)} is not a number, but {name} is a dense feature.") from None
 
 
 def _code(name: str, value: object, codes: Mapping[str, int]) -> int:
@@ -190,5 +199,7 @@ def _code(name: str, value: object, codes: Mapping[str, int]) -> int:
         return 0
     code = codes.get(str(value))
     if code is None:
-        raise RefusedError(422, f"{name}={value!r} is not known: it must be one of {', '.join(codes)}.")
+        shown = ", ".join(known[:40] for known in islice(codes, SHOWN_VALUES))
+        known = f"it must be one of {shown}" if len(codes) <= SHOWN_VALUES else f"known are {shown} and others"
+        raise RefusedError(422, f"{name}={_short(value)} is not known: {known}.")
     return code

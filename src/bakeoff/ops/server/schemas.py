@@ -10,6 +10,9 @@ LONGEST_LIST = 10_000
 MOST_QUERIES = 256
 """Of one batch request."""
 
+LONGEST_ANSWER = 1_000
+"""Items of one answer."""
+
 Seconds = Annotated[int, Field(ge=-(2**62), le=2**62)]
 ItemIds = Annotated[list[str], Field(max_length=LONGEST_LIST)]
 
@@ -32,7 +35,7 @@ class Query(BaseModel):
     features: dict[str, str | int | float | None] | None = Field(
         None, description="Raw features of someone new, by name; what is not named, null or empty is unknown."
     )
-    k: int = Field(10, ge=1, description="Length of the list, at most the size of the catalogue.")
+    k: int = Field(10, ge=1, le=LONGEST_ANSWER, description="Length of the list, at most the size of the catalogue.")
     exclude: ItemIds = Field(
         default_factory=list, description="Item ids that must not be in the list; unknown ones are passed over."
     )

@@ -54,6 +54,10 @@ class ServedModel:
     loaded: str
     recall: float | None = None
 
+    def num_events(self, questions: Sequence[EncodedQuery]) -> int:
+        """Events in the histories of these queries, which say how long a block takes."""
+        return sum(len(question.query.histories.items) for question in questions)
+
     def answer(self, questions: Sequence[EncodedQuery]) -> list[Answer]:
         """Lists for a block of at least one question, each of its own length."""
         embedded = self.embedder.embed(questions)

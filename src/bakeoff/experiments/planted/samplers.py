@@ -1,4 +1,4 @@
-"""Softmax DNNs that never meet a negative of another group: the cases in which they fold."""
+"""Softmax DNNs that never see a negative of another group: the cases in which they fold."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -16,7 +16,6 @@ from bakeoff.models.neural.negatives import Candidates, InBatchSampler, Negative
 from bakeoff.models.neural.negatives.candidates import log_counts
 from bakeoff.models.neural.params import SoftmaxParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
-from bakeoff.params import Params
 
 
 class OwnGroupSampler:
@@ -106,7 +105,14 @@ class PositivesOnlyTrainer(SoftmaxTrainer):
         return PositivesOnlyBatches(self._queries, sampler, pooling, params, self._num_items, rng)
 
 
-def positives_only(prepared: Prepared, queries: Queries, params: Params) -> Trainer:
-    """A fresh one with the settings of `softmax`."""
+def positives_only(prepared: Prepared, queries: Queries, params: SoftmaxParams, seed: int) -> Trainer:
+    """A trainer without negatives, of the softmax DNN."""
     sizes = prepared.encoding.user.categorical_sizes
-    return PositivesOnlyTrainer(queries, prepared.num_items, prepared.item_features, sizes, params.softmax, params.seed)
+    return PositivesOnlyTrainer(queries, prepared.num_items, prepared.item_features, sizes, params, seed)
+
+
+def own_group(
+    prepared: Prepared, queries: Queries, params: SoftmaxParams, seed: int, user_groups: NDArray[np.integer]
+) -> Trainer:
+    """A trainer with negatives of the user's own group; user_groups [n] holds the group of each query."""
+    return OwnGroupTrainer(queries, prepared.num_items, prepared.item_features, params, seed, user_groups)

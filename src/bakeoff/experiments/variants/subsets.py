@@ -1,20 +1,50 @@
-"""New items made of old ones: their events are withheld from training, and test asks for them."""
+"""Parts of a split: some of its users, or all but some items, which then count as new."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.data.prepared.tables import Prepared
+from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.models.base.retriever import Retriever
 
 MIN_EVENTS = 5
-"""Train and validation events that an item must have to be drawn: of the others test has next to nothing to ask."""
+"""Train and validation events that an item must have to be drawn: test has hardly any event on the others."""
+
+
+def with_users(prepared: Prepared, users: NDArray[np.int64]) -> Prepared:
+    """The split of these users, warm ones first as before; the catalogue stays.
+
+    Args:
+        prepared: the split.
+        users: user_index of each, ascending.
+    """
+    features = prepared.user_features
+    return replace(
+        prepared,
+        users=prepared.users.take(pa.array(users)),
+        user_features=replace(features, dense=features.dense[users], categorical=features.categorical[users]),
+        train=prepared.train.take(users),
+        valid=prepared.valid.take(users),
+    )
+
+
+def held_out_with_users(held_out: HeldOut, users: NDArray[np.int64]) -> HeldOut:
+    """The held-out events of these users."""
+    return HeldOut(held_out.test.take(users), held_out.new_history.take(users), held_out.new_test.take(users))
+
+
+def sample_sentence(count: int, total: int) -> str:
+    """A sentence for the report about the sample; empty if it holds all users."""
+    if count == total:
+        return ""
+    return f"To bound the cost this was done on a seeded sample of {count:,} of {total:,} users (evidence.max_users)."
 
 
 def draw_new_items(prepared: Prepared, share: float, seed: int) -> NDArray[np.int64]:
-    """Indices of the items that shall count as new, ascending.
+    """Indices of the items that count as new, ascending.
 
     Args:
         prepared: the split; test plays no part in the choice.
@@ -28,19 +58,19 @@ def draw_new_items(prepared: Prepared, share: float, seed: int) -> NDArray[np.in
 
 
 def withhold(prepared: Prepared, new: NDArray[np.int64]) -> Prepared:
-    """The split as it would be had nobody met these items yet: no train or valid event; still listed."""
-    is_new = _among(new, prepared.num_items)
+    """The split without train and validation events on these items; they stay in the catalogue."""
+    is_new = _mask(new, prepared.num_items)
     return replace(prepared, train=_only(prepared.train, ~is_new), valid=_only(prepared.valid, ~is_new))
 
 
 def only_items(histories: Histories, items: NDArray[np.int64], num_items: int) -> Histories:
     """The events on these items; rows stay, empty where a user has none."""
-    return _only(histories, _among(items, num_items))
+    return _only(histories, _mask(items, num_items))
 
 
 @dataclass(frozen=True)
-class AmongItems:
-    """A retriever whose catalogue is a part of the model's: item i of it is `items[i]` of the model.
+class ItemSubset:
+    """A retriever over a part of the model's catalogue: its item i is `items[i]` of the model.
 
     Attributes:
         retriever: the model.
@@ -70,7 +100,7 @@ class AmongItems:
         return Histories.from_rows(histories.rows[found], places, histories.timestamps[found], len(histories))
 
 
-def _among(items: NDArray[np.int64], num_items: int) -> NDArray[np.bool_]:
+def _mask(items: NDArray[np.int64], num_items: int) -> NDArray[np.bool_]:
     mask = np.zeros(num_items, np.bool_)
     mask[items] = True
     return mask

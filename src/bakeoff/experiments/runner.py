@@ -1,0 +1,298 @@
+"""The experiment runner: a spec, its settings, a split and a seed become a trained model.
+
+Shipped training, tuning trials, variants, planted groups and growth all train through this module.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.sampling import draw_users
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user, means
+from bakeoff.experiments.eval_set import EvalSet
+from bakeoff.models.base.epochs import Trainer
+from bakeoff.models.base.retriever import Fitted, Retriever, TrainedRetriever
+from bakeoff.models.base.spec import DataFacts, ModelSpec, resolve
+
+REFERENCES = ("popularity", "ease")
+"""Models that experiments with the contenders are compared with."""
+
+SELECTION_METRIC = "ndcg@10"
+"""Metric on validation by which epochs and settings are chosen; higher is better."""
+
+SELECTION_LISTS = 20
+"""Length of the lists on validation."""
+
+MAX_VALIDATED_USERS = 50_000
+"""Users that validation ranks for: more would cost more than the training. The mean NDCG@10 of so many users is known
+to about 0.002, and every epoch and setting is judged by the same ones."""
+
+USERS_PER_BLOCK = 1024
+"""Users that validation ranks at once; bounds memory."""
+
+Row = dict[str, float]
+"""An epoch of a curve: `epoch`, `loss` and, where validation was looked at, its metrics (named `valid_…`)."""
+
+Validate = Callable[[Retriever], Mapping[str, float]]
+"""Scores a model on validation."""
+
+AfterEpoch = Callable[[list[Row]], None]
+"""Receives the curve so far after each epoch. What it raises ends the training: so a search prunes a trial."""
+
+Pace = Callable[[range, str], Iterable[int]]
+"""Yields epochs under a title: in a progress bar, or only as many as time allows."""
+
+Build = Callable[[Prepared, Queries, Any, int], Trainer]
+"""Split, queries with the histories to train on, section and seed → a fresh trainer."""
+
+
+class Seconds(NamedTuple):
+    """Wall time and CPU time of all threads."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> "Seconds":
+        """A reading of both clocks."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, start: "Seconds") -> "Seconds":
+        """Between an earlier reading and this one."""
+        return Seconds(self.wall - start.wall, self.cpu - start.cpu)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What determines a trained model.
+
+    Attributes:
+        spec: of the model.
+        settings: its section of `params.yaml`.
+        prepared: the split.
+        seed: of everything that is drawn.
+        build: makes the trainer in place of the spec's; for variants that no setting describes.
+        epochs: that are tried; None: `max_epochs` of the settings.
+    """
+
+    spec: ModelSpec
+    settings: Any
+    prepared: Prepared
+    seed: int
+    build: Build | None = None
+    epochs: int | None = None
+
+    @property
+    def why_not(self) -> str | None:
+        """Why the model can't be trained on this split; None if it can."""
+        facts = DataFacts(self.prepared.num_items, self.prepared.item_features.num_features > 0)
+        return self.spec.why_not(facts, self.settings)
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs that are tried."""
+        return int(self.epochs or self.settings.max_epochs)
+
+    @cached_property
+    def users(self) -> NDArray[np.int64]:
+        """Rows of the users that are trained on.
+
+        Raises:
+            BakeoffError: there are none.
+        """
+        return warm_users(self.prepared)
+
+    def queries(self, histories: Histories) -> Queries:
+        """The queries to train on, one per warm user, with these histories of all users."""
+        return self.prepared.queries(histories, self.users)
+
+    def trainer(self, queries: Queries) -> Trainer:
+        """A fresh trainer on the histories of these queries."""
+        build: Build = self.build or resolve(str(self.spec.trainer))
+        return build(self.prepared, queries, self.settings, self.seed)
+
+    def fitted(self, queries: Queries) -> Fitted:
+        """A model without epochs, fitted on the histories of these queries."""
+        fit: Callable[[Prepared, Queries, Any, int], Fitted] = resolve(str(self.spec.fit))
+        return fit(self.prepared, queries, self.settings, self.seed)
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """Epochs that were run.
+
+    Attributes:
+        curve: a row per epoch, those of an earlier process included.
+        training: cost of each epoch run here, without validation.
+        total: the same with validation and what is done after each epoch.
+    """
+
+    curve: list[Row]
+    training: list[Seconds] = field(default_factory=list)
+    total: list[Seconds] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model and how it was trained.
+
+    Attributes:
+        retriever: the model.
+        epoch: the one that is kept, counted from 1; None for a model without epochs.
+        num_parameters: trained weights.
+        seconds: wall time, validation included.
+        epoch_costs: of every epoch but the first, in which code is traced; without validation.
+        trainer: as it was after `epoch`; None for a model without epochs.
+    """
+
+    retriever: TrainedRetriever
+    epoch: int | None
+    num_parameters: int
+    seconds: float = 0.0
+    epoch_costs: Sequence[Seconds] = ()
+    trainer: Trainer | None = None
+
+
+def run_epochs(
+    trainer: Trainer,
+    epochs: int,
+    *,
+    validate: Validate | None = None,
+    every: int = 1,
+    before: Sequence[Row] = (),
+    after_epoch: AfterEpoch | None = None,
+    pace: Pace | None = None,
+    title: str = "training",
+) -> Epochs:
+    """Train a trainer up to this number of epochs; the only training loop there is.
+
+    Args:
+        trainer: fresh, or restored to where `before` ends.
+        epochs: all are run, since a learning-rate schedule that ends there must not be cut short.
+        validate: scores the model on validation; None: it is not looked at.
+        every: validation is looked at after every so many epochs, and after the last one.
+        before: rows of the epochs that this trainer has been through already.
+        after_epoch: receives the curve so far after each epoch.
+        pace: yields the epochs to run.
+        title: of the progress bar.
+    """
+    found = Epochs(list(before))
+    for epoch in (pace or silent)(range(len(found.curve) + 1, epochs + 1), title):
+        start = Seconds.now()
+        loss = trainer.run_epoch()
+        found.training.append(Seconds.now().since(start))
+        row: Row = {"epoch": epoch, "loss": loss}
+        if validate is not None and (epoch % every == 0 or epoch == epochs):
+            row |= {f"valid_{name}": float(score) for name, score in validate(trainer.retriever()).items()}
+        found.curve.append(row)
+        if after_epoch is not None:
+            after_epoch(found.curve)
+        found.total.append(Seconds.now().since(start))
+    return found
+
+
+def best_row(curve: Sequence[Row], metric: str = SELECTION_METRIC) -> Row:
+    """The first row with the best validation metric; the last row where validation was never looked at."""
+    name = f"valid_{metric}"
+    return max((row for row in curve if name in row), key=lambda row: row[name], default=curve[-1])
+
+
+def train_keeping_best(
+    experiment: Experiment, validate: Validate | None = None, looks: int | None = None, pace: Pace | None = None
+) -> TrainedModel:
+    """Train on the train part and keep the model of the best epoch on validation, without a refit.
+
+    Args:
+        experiment: what to train.
+        validate: scores the model on validation; None: the last epoch is kept.
+        looks: times that validation is looked at, at most, evenly spread over the epochs; None: after every epoch.
+        pace: yields the epochs to run.
+
+    Raises:
+        BakeoffError: there is no train event, or the settings don't lead to a usable model.
+    """
+    start, queries = time.perf_counter(), experiment.queries(experiment.prepared.train)
+    if not experiment.spec.has_epochs:
+        fitted = experiment.fitted(queries)
+        return TrainedModel(fitted.retriever, None, fitted.num_parameters, time.perf_counter() - start)
+    trainer, epochs = experiment.trainer(queries), experiment.max_epochs
+    state: dict[str, NDArray[Any]] = {}
+
+    def keep(curve: list[Row]) -> None:
+        nonlocal state
+        if best_row(curve) is curve[-1]:
+            state = trainer.state()
+
+    every = math.ceil(epochs / (looks or epochs))
+    found = run_epochs(trainer, epochs, validate=validate, every=every, after_epoch=keep, pace=pace)
+    epoch = int(best_row(found.curve)["epoch"])
+    if epoch != epochs:
+        trainer.restore(state)
+    return TrainedModel(
+        retriever=trainer.retriever(),
+        epoch=epoch,
+        num_parameters=trainer.num_parameters,
+        seconds=time.perf_counter() - start,
+        epoch_costs=found.training[1:] or found.training,
+        trainer=trainer,
+    )
+
+
+def warm_users(prepared: Prepared) -> NDArray[np.int64]:
+    """Rows of the users that are trained on.
+
+    Raises:
+        BakeoffError: there are none.
+    """
+    users = np.flatnonzero(prepared.train.lengths)
+    if len(users) == 0:
+        raise BakeoffError("The train part has no event: lower split.test_share or split.new_user_share.")
+    return users
+
+
+def validated_users(lengths: NDArray[np.integer], seed: int) -> NDArray[np.int64]:
+    """Rows of the users with validation events, ascending; a seeded sample of MAX_VALIDATED_USERS where there are more.
+
+    Args:
+        lengths: numbers of validation events of all users.
+        seed: of the sample.
+    """
+    users = np.flatnonzero(lengths)
+    return users[draw_users(len(users), MAX_VALIDATED_USERS, seed)]
+
+
+def validation_scores(prepared: Prepared, users: NDArray[np.int64]) -> Validate | None:
+    """Scores on the validation events of these users, with the train part as history; None where there is no user."""
+    if len(users) == 0:
+        return None
+    eval_set = EvalSet.of(prepared, prepared.train, prepared.valid, users)
+
+    def validate(retriever: Retriever) -> dict[str, float]:
+        lists = eval_set.rank(retriever, SELECTION_LISTS, USERS_PER_BLOCK)
+        scores = means(accuracy_per_user(lists, eval_set.truth, (10, SELECTION_LISTS)))
+        return {metric: scores[metric] for metric in (SELECTION_METRIC, "recall@20")}
+
+    return validate
+
+
+def silent(epochs: range, title: str) -> Iterable[int]:
+    """No progress bar."""
+    return epochs
+
+
+def progress_bar(epochs: range, title: str) -> Iterable[int]:
+    """A progress bar on a terminal, and nothing elsewhere."""
+    console = Console(stderr=True)
+    return track(epochs, title, console=console, disable=not sys.stderr.isatty(), transient=True)

@@ -1,0 +1,204 @@
+"""A group of variants trained, evaluated and compared with each other."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.core.sampling import draw_users
+from bakeoff.data.prepared.tables import HeldOut, Prepared
+from bakeoff.evaluation.stats.bootstrap import intervals
+from bakeoff.evaluation.stats.timing_intervals import as_json, middle
+from bakeoff.experiments.planted.samplers import positives_only
+from bakeoff.experiments.runner import (
+    Experiment,
+    TrainedModel,
+    progress_bar,
+    train_keeping_best,
+    validation_scores,
+)
+from bakeoff.experiments.settings import Comparison, ExperimentSettings
+from bakeoff.experiments.variants.groups import Group, Skipped, SplitFacts, make_group
+from bakeoff.experiments.variants.protocol import Protocol, VariantMetrics, on_test, on_validation
+from bakeoff.experiments.variants.subsets import held_out_with_users, sample_sentence, with_users
+from bakeoff.experiments.variants.variant import Variant
+from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.specs import spec
+
+LOOKS = 4
+"""Times that validation is looked at, evenly spread over the epochs: each look costs a third of an epoch."""
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """A variant, its entry in the JSON file, its metrics, and what it cost."""
+
+    variant: Variant
+    entry: dict[str, Any]
+    metrics: VariantMetrics
+    cost: dict[str, Any]
+
+
+def protocol_of(
+    settings: ExperimentSettings, name: str, whole: Prepared, held_out: Callable[[], HeldOut]
+) -> Protocol | Skipped:
+    """The protocol of a group on a split, or on a seeded sample of its users if it has more than evidence.max_users.
+
+    Args:
+        settings: the settings.
+        name: of the group.
+        whole: the split.
+        held_out: reads its held-out events; not called for groups that are judged on validation.
+
+    Raises:
+        BakeoffError: there is no such group, or nobody to evaluate on.
+    """
+    users = draw_users(whole.num_users, settings.evidence.max_users, settings.seed)
+    is_sample = len(users) < whole.num_users
+    prepared = with_users(whole, users) if is_sample else whole
+    lengths = prepared.train.lengths
+    facts = SplitFacts(
+        user_features=prepared.user_features.num_features > 0,
+        item_features=prepared.item_features.num_features > 0,
+        num_items=prepared.num_items,
+        events_per_user=float(lengths[lengths > 0].mean()),
+    )
+    group = make_group(name, settings, facts)
+    if isinstance(group, Skipped):
+        return group
+    if is_sample:
+        group = replace(group, sentence=f"{group.sentence} {sample_sentence(len(users), whole.num_users)}")
+    if group.judged_on == "valid":
+        return on_validation(group, prepared)
+    events = held_out()
+    return on_test(group, prepared, held_out_with_users(events, users) if is_sample else events)
+
+
+def measure_variants(protocol: Protocol) -> list[VariantResult]:
+    """Train and evaluate one variant after the other; prints a line for each.
+
+    Raises:
+        BakeoffError: a variant can't be trained with its settings.
+    """
+    group, results = protocol.group, []
+    print(f"{group.name}: {len(group.variants)} variants")
+    for variant in group.variants:
+        start = time.perf_counter()
+        experiment = experiment_of(variant, group.shipped, protocol.prepared)
+        trained = train_variant(experiment)
+        metrics = protocol.evaluate(trained.retriever)
+        caught = None if variant.positives_only else false_negatives(trained)
+        entry = _entry(variant, trained, metrics, caught, experiment)
+        results.append(VariantResult(variant, entry, metrics, _cost(trained, metrics, steps_per_epoch(experiment))))
+        _print_result(group, results[-1], time.perf_counter() - start)
+    return results
+
+
+def experiment_of(variant: Variant, shipped: ExperimentSettings, prepared: Prepared) -> Experiment:
+    """The experiment that trains a variant."""
+    section = variant.applied_to(shipped).models[variant.model]
+    build = positives_only if variant.positives_only else None
+    return Experiment(spec(variant.model), section, prepared, shipped.seed, build)
+
+
+def train_variant(experiment: Experiment) -> TrainedModel:
+    """Train on the train part and keep the model of the best epoch; the last one without validation events.
+
+    Raises:
+        BakeoffError: there is no train event, or the settings don't lead to a usable model.
+    """
+    prepared = experiment.prepared
+    validate = validation_scores(prepared, np.flatnonzero(prepared.valid.lengths))
+    return train_keeping_best(experiment, validate, LOOKS, progress_bar)
+
+
+def false_negatives(trained: TrainedModel) -> int | None:
+    """Candidates that the mask of a user's own items caught up to the epoch that is kept; None without a mask."""
+    state = {} if trained.trainer is None else trained.trainer.state()
+    return int(state["masked"][0]) if "masked" in state else None
+
+
+def steps_per_epoch(experiment: Experiment) -> int | None:
+    """Batches of an epoch; None for a model without batches."""
+    settings = experiment.settings
+    if not isinstance(settings, SoftmaxParams):
+        return None
+    return math.ceil(len(experiment.users) / settings.users_per_batch)
+
+
+def _entry(
+    variant: Variant, trained: TrainedModel, metrics: VariantMetrics, caught: int | None, experiment: Experiment
+) -> dict[str, Any]:
+    """What variants.json says about a variant; every epoch sees every user once."""
+    epochs, steps = trained.epoch or 0, steps_per_epoch(experiment)
+    return {
+        "name": variant.name,
+        "model": variant.model,
+        "label": variant.label,
+        "base": variant.base,
+        "settings": dict(variant.settings),
+        "selected_epoch": trained.epoch,
+        "num_parameters": trained.num_parameters,
+        **metrics.figures,
+        "false_negatives_per_query": None if caught is None else caught / (epochs * len(experiment.users)),
+        "false_negatives_per_batch": None if caught is None or steps is None else caught / (epochs * steps),
+    }
+
+
+def _cost(trained: TrainedModel, metrics: VariantMetrics, steps: int | None) -> dict[str, Any]:
+    """Seconds of training and epochs; of the epochs the fastest, since other load on the machine only adds time."""
+    per_epoch = min((each.wall for each in trained.epoch_costs), default=None)
+    return {
+        "training_seconds": trained.seconds,
+        "seconds_per_epoch": per_epoch,
+        "seconds_per_step": per_epoch / steps if per_epoch is not None and steps else None,
+        **_median("epoch_cpu_seconds", [each.cpu for each in trained.epoch_costs]),
+        **_median("queries_per_cpu_second", metrics.queries_per_cpu_second),
+    }
+
+
+def _median(name: str, values: Sequence[float]) -> dict[str, float]:
+    """The median with the ends of its interval; nothing without values."""
+    return as_json(name, middle(values)) if values else {}
+
+
+def _print_result(group: Group, result: VariantResult, seconds: float) -> None:
+    widest = max(len(_title(each)) for each in group.variants)
+    metrics = result.entry["metrics"]
+    ndcg = next(name for name in metrics if name.startswith("ndcg@"))
+    shown = "–" if metrics[ndcg] is None else f"{metrics[ndcg]:.4f}"
+    of_folding: Mapping[str, float | None] = result.entry["folding"] or {}
+    folding = "".join(f"  {name} {'–' if each is None else f'{each:.3f}'}" for name, each in of_folding.items())
+    print(f"  {_title(result.variant):<{widest}}  {ndcg} {shown}{folding}  {seconds:.1f} s", flush=True)
+
+
+def _title(variant: Variant) -> str:
+    base = " (base)" if variant.base and variant.label != "as shipped" else ""
+    return f"{variant.model}: {variant.label}{base}"
+
+
+def with_intervals(results: Sequence[VariantResult], comparison: Comparison, seed: int) -> list[dict[str, Any]]:
+    """Entries with the interval of their primary metric and of its difference from the first base."""
+    values = [each.metrics.warm.accuracy[comparison.metric] for each in results]
+    base = next(each for each, result in zip(values, results, strict=True) if result.variant.base)
+    found = intervals_of([*values, *(each - base for each in values)], seed, comparison)
+    return [
+        each.entry | {"metric": comparison.metric, "interval": interval, "difference_to_base": difference}
+        for each, interval, difference in zip(results, found[: len(results)], found[len(results) :], strict=True)
+    ]
+
+
+def intervals_of(
+    columns: Sequence[NDArray[np.float64]], seed: int, comparison: Comparison
+) -> list[dict[str, float]]:
+    """Mean, low and high end of each column of figures of the same n users, none of them NaN."""
+    rng = np.random.default_rng(seed)
+    found = intervals(np.stack(columns, axis=1), rng, comparison.confidence, comparison.resamples)
+    return [
+        {"mean": float(mean), "low": float(low), "high": float(high)}
+        for mean, low, high in zip(found.mean, found.low, found.high, strict=True)
+    ]

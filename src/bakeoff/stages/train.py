@@ -1,0 +1,39 @@
+"""Stage `train@<model>`: split → models/<model>, or a note that the model can't be trained on this data."""
+
+from bakeoff.core.cost import measure
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.experiments.checkpoints import Checkpoints
+from bakeoff.experiments.fingerprint import fingerprint
+from bakeoff.experiments.mllib import on_spark
+from bakeoff.experiments.model_files import skip_training, write_model
+from bakeoff.experiments.runner import Experiment
+from bakeoff.experiments.training import no_costs, print_summary, train_shipped
+from bakeoff.models.specs import spec
+from bakeoff.params import Params
+
+
+def run(params: Params, workspace: Workspace, model: str) -> None:
+    """Train a model on train and validation, for as many epochs as validation says, and write it.
+
+    Reads artifacts/split; writes models/<model> and artifacts/cost/train_<model>.json.
+
+    Raises:
+        BakeoffError: there is no split, it has no train event, or the settings don't lead to a usable model.
+    """
+    with measure(workspace, f"train_{model}") as cost:
+        prepared = load_prepared(workspace)
+        shipped = Experiment(spec(model), params.section(model), prepared, params.seed)
+        if (reason := shipped.why_not) is not None:
+            cost.note(**no_costs())
+            skip_training(workspace, model, reason)
+            return
+        decisive = {"seed": params.seed, model: shipped.settings.model_dump(mode="json")}
+        checkpoints = Checkpoints(workspace, model, fingerprint(prepared, shipped.spec, decisive))
+        with on_spark(shipped, params.engine) as experiment:
+            trained = train_shipped(experiment, checkpoints)
+        cost.earlier_seconds = trained.earlier_seconds
+        cost.note(**trained.costs)
+        write_model(workspace, model, trained.retriever, prepared, trained.description)
+        checkpoints.remove()
+    print_summary(trained.description, trained.costs)

@@ -1,0 +1,116 @@
+"""What one client can make the server hold: a real server on loopback around a small application."""
+
+import socket
+import threading
+import time
+from contextlib import closing, suppress
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+
+from bakeoff.ops.server import limits
+from bakeoff.ops.server.limits import MAX_BODY, BodyLimit
+from bakeoff.ops.server.listening import Listening, listen, url
+from bakeoff.ops.server.questions import RefusedError, _code
+
+
+@pytest.fixture(scope="module")
+def address():
+    app = FastAPI()
+    app.add_middleware(BodyLimit)
+
+    @app.post("/size")
+    async def size(request: Request) -> int:
+        return len(await request.body())
+
+    started = threading.Event()
+    server = Listening(app, 0, started.set, lambda: None)
+    with pytest.MonkeyPatch.context() as patch, closing(listen("127.0.0.1", 0)) as bound:
+        patch.setattr(limits, "REQUEST_SECONDS", 0.5)
+        patch.setattr(server, "install_signal_handlers", lambda: None, raising=False)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        assert started.wait(30)
+        yield url(bound)
+        server.should_exit = True
+        thread.join()
+
+
+def connect(address):
+    host, port = address.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def ended(connection):
+    """Seconds until the server closes the connection."""
+    begun = time.monotonic()
+    while connection.recv(4096):
+        pass
+    return time.monotonic() - begun
+
+
+def flood(connection, chunk):
+    """Bytes that can be sent until the server closes the connection; 100 bodies at most."""
+    sent = 0
+    with suppress(OSError):
+        while sent < 100 * MAX_BODY:
+            connection.sendall(chunk)
+            sent += len(chunk)
+    return sent
+
+
+def test_a_body_of_the_largest_size_is_read(address):
+    assert httpx.post(f"{address}/size", content=b"x" * MAX_BODY).json() == MAX_BODY
+
+
+def test_a_body_that_is_declared_too_large_is_refused(address):
+    answer = httpx.post(f"{address}/size", content=b"x" * (MAX_BODY + 1))
+    assert answer.status_code == 413
+    assert answer.json()["error"] == "The body has more than 4,194,304 bytes: send fewer or shorter queries."
+
+
+def test_a_body_without_a_declared_size_is_read_to_the_limit_and_no_further(address):
+    with closing(connect(address)) as connection:
+        connection.sendall(b"POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sent = flood(connection, b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+        assert sent < 20 * MAX_BODY  # the buffers of both sides included
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"",
+        b"POST /size HTT",
+        b"POST /size HTTP/1.1\r\nHost: x\r\n",
+        b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf",
+    ],
+    ids=["nothing", "line", "headers", "body"],
+)
+def test_a_request_that_does_not_arrive_in_time_loses_its_connection(address, half):
+    with closing(connect(address)) as connection:
+        connection.sendall(half)
+        assert ended(connection) < 10
+
+
+def test_a_connection_that_waits_between_two_requests_is_kept(address):
+    request = b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nwhol"
+    with closing(connect(address)) as connection:
+        for _ in range(2):
+            connection.sendall(request)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+            time.sleep(0.8)  # longer than a request may take
+
+
+def test_headers_without_an_end_are_not_collected(address):
+    with closing(connect(address)) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX: ")
+        assert flood(connection, b"x" * 4096) < 20 * MAX_BODY
+
+
+def test_a_refusal_shows_a_few_known_values_and_shortens_what_was_sent():
+    codes = {f"user-{number}": number for number in range(1, 100)}
+    with pytest.raises(RefusedError) as refused:
+        _code("user", "x" * 1000, codes)
+    assert str(refused.value).endswith("is not known: known are user-1, user-2, user-3, user-4, user-5 and others.")
+    assert len(str(refused.value)) < 200
