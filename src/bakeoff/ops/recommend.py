@@ -12,7 +12,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.sanitize import visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
-from bakeoff.experiments.skipped import refuse_skipped
+from bakeoff.experiments.model_files import refuse_skipped
 from bakeoff.models import specs
 
 HISTORY_SHOWN = 10

@@ -13,8 +13,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.files import write_evaluation
 from bakeoff.evaluation.parallel import ALL, Answering, Portion, Questions, answering
-from bakeoff.experiments.model_loading import Load
-from bakeoff.experiments.skipped import skip_evaluation, why_skipped
+from bakeoff.experiments.model_files import Load, skip_evaluation, why_skipped
 from bakeoff.params import Params
 
 

@@ -15,8 +15,9 @@ from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import HeldOut, Prepared, load_held_out, load_prepared
-from bakeoff.experiments.skipped import refuse_skipped, why_skipped
-from bakeoff.experiments.variants.relatedness import fit_relatedness
+from bakeoff.experiments.folding import fit_relatedness
+from bakeoff.experiments.model_files import refuse_skipped, why_skipped
+from bakeoff.experiments.serving import CALLS, LIST_LENGTH, WARM_UP_CALLS, num_bytes, take_turns
 from bakeoff.models import specs
 from bakeoff.ops.promotion import decision_page as sheet
 from bakeoff.ops.promotion.challenger import BEST, best_on_validation
@@ -43,7 +44,6 @@ from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.models import REFERENCE, model_noun
 from bakeoff.report.provenance import read_data_hash
-from bakeoff.stages.serving import CALLS, LIST_LENGTH, WARM_UP_CALLS, num_bytes, take_turns
 
 
 def run(params: Params, workspace: Workspace, model: str | None = None) -> None:

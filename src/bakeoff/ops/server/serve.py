@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
-from bakeoff.experiments.skipped import refuse_skipped
+from bakeoff.experiments.model_files import refuse_skipped
 from bakeoff.models import specs
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.files import fetch_model
