@@ -27,7 +27,7 @@ from ruamel.yaml import YAML
 from bakeoff.core.files import write_text
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.ranking import rank
-from bakeoff.experiments.selection import SELECTION_METRIC
+from bakeoff.experiments.runner import SELECTION_METRIC
 from bakeoff.experiments.training import validation_scores
 from bakeoff.experiments.variants.variant import with_settings
 from bakeoff.models.base.encoder import Encoder, EncoderRetriever

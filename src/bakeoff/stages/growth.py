@@ -12,7 +12,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.growth.child import CatalogueTask, ShareTask
 from bakeoff.experiments.growth.exponents import fit_exponent
-from bakeoff.experiments.skipped import why_skipped
+from bakeoff.models.base.model_files import why_skipped
 from bakeoff.params import Params
 
 CONTENDERS = ("mf", "softmax")
@@ -37,7 +37,7 @@ def run(params: Params, workspace: Workspace) -> None:
     """Train contenders and baselines on shares of the users, and time steps on made catalogues; write growth.json.
 
     Every fit is a process of its own, one at a time, so that CPU time and memory are that size's alone. Reads
-    artifacts/split and what models/<name>/training.json says about epochs; writes artifacts/cost/growth.json.
+    artifacts/split and what artifacts/training/<name>.json says about epochs; writes artifacts/cost/growth.json.
 
     Raises:
         BakeoffError: there is no split, or it has no train event; a file is damaged; a process died.
@@ -66,7 +66,7 @@ def _epochs(workspace: Workspace, model: str) -> int:
     """Those that training chose on validation."""
     if model in BASELINES:
         return 1
-    path = workspace.model(model) / "training.json"
+    path = workspace.training(model)
     if not path.exists():
         return DEFAULT_EPOCHS
     try:

@@ -23,10 +23,9 @@ from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.evaluation.reranking import rerank
 from bakeoff.evaluation.scoring import users_at_once
-from bakeoff.experiments.model_loading import Load, load_fitting
-from bakeoff.experiments.skipped import why_skipped
-from bakeoff.experiments.variants.relatedness import Relatedness, fit_relatedness
+from bakeoff.experiments.folding import Relatedness, fit_relatedness
 from bakeoff.experiments.variants.sample import of_how_many
+from bakeoff.models.base.model_files import Load, load_fitting, why_skipped
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.params import Params
 
@@ -52,7 +51,7 @@ def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
         params: `evaluate`, `evidence.max_users`, `evidence.rerank_candidates`, `evidence.relatedness_weight`, `mf` and
             `seed` are used.
         workspace: where files lie.
-        load: reads a retriever from its directory; `models.exported.load_retriever` if None.
+        load: reads a retriever from its directory; as training stored it if None.
 
     Raises:
         BakeoffError: a model or the split is missing, they do not belong together, no warm user has a test item, or
@@ -66,7 +65,7 @@ def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
             return
         prepared = load_prepared(workspace)
         question = _question(workspace, prepared, params)
-        beside = [m for m in BESIDE if workspace.model(m).exists() and why_skipped(workspace, m) is None]
+        beside = [m for m in BESIDE if workspace.trained(m).exists() and why_skipped(workspace, m) is None]
         models = {model: load_fitting(workspace, model, prepared.items, load) for model in (*reasons, *beside)}
         systems = _systems(params, question, models, prepared.num_items)
         relatedness = fit_relatedness(

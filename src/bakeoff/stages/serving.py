@@ -18,9 +18,9 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.stats.timing_intervals import as_json, percentile
-from bakeoff.experiments.model_loading import refuse_other_catalogue
-from bakeoff.experiments.skipped import why_skipped
 from bakeoff.models import specs
+from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving
+from bakeoff.models.base.model_files import refuse_other_catalogue, why_skipped
 from bakeoff.models.base.raw_features import raw_features
 from bakeoff.params import Params
 
@@ -37,10 +37,8 @@ WARM_UP_CALLS = 3
 FEWEST_CALLS = 20
 """Which count of each kind, however long they take."""
 
-STORED = "mf"
-"""The model that is asked a second time, with query embeddings of known users computed beforehand."""
-
-_STORED_NAME = f"{STORED}, stored"
+_STORED = "{}, stored"
+"""Label of a model with precomputed query embeddings of known users."""
 
 Ask = Callable[[], object]
 
@@ -71,8 +69,8 @@ class Served:
 def run(params: Params, workspace: Workspace) -> None:
     """Ask every exported model for lists of 10 items, by user id and by history; write serving.json.
 
-    MF is asked by user id once more as if its users' vectors were stored. The models take turns, so that whatever else
-    the machine does meets all. A model that was skipped is left out.
+    Models that may store the vectors of their users are asked by user id once more, with stored vectors. The models
+    take turns, so that whatever else the machine does meets all. A model that was skipped is left out.
     Reads artifacts/split and models/; writes artifacts/cost/serving.json.
 
     Raises:
@@ -103,8 +101,9 @@ def run(params: Params, workspace: Workspace) -> None:
             }
             for name, model in served.items()
         }
-        if _STORED_NAME in batches:
-            models[STORED]["stored"] = batches[_STORED_NAME]
+        for name in models:
+            if (stored := _STORED.format(name)) in batches:
+                models[name]["stored"] = batches[stored]
         cost.note(models=models)
     _print(models)
 
@@ -176,44 +175,37 @@ def take_turns(questions: Mapping[str, Sequence[Ask]], calls: int, seconds_per_m
 
 def _load(workspace: Workspace, items: pa.Table) -> dict[str, Served]:
     """Every model that was not skipped."""
-    from bakeoff.models.base.loading import (
-        load_serving,  # imports TensorFlow: what is wrong with the split is told first
-    )
-
     served = {}
     for name in specs.names():
         if why_skipped(workspace, name) is not None:
             continue
-        folder = workspace.model(name)
-        model = Served(load_serving(folder), num_bytes(folder / "saved_model"))
-        refuse_other_catalogue(workspace, name, model.num_items, items)
+        folder = workspace.saved_model(name)
+        model = Served(load_serving(folder), graph_bytes(folder))
+        refuse_other_catalogue(extras_of(folder), name, model.num_items, items)
         served[name] = model
     return served
 
 
 def _with_stored_vectors(served: Mapping[str, Served], prepared: Prepared) -> dict[str, Served]:
-    """STORED as it would be served with its users' vectors; exported and loaded like the others."""
+    """Models that may be served with their users' vectors, as such; exported and loaded like the others."""
     from bakeoff.models.base.encoder import EncoderRetriever
     from bakeoff.models.base.export import Catalogue, ServingModule, export
-    from bakeoff.models.base.loading import load_serving
     from bakeoff.models.base.precomputed_users import LARGEST, StoredVectors, told_by_row
 
     users = prepared.warm_users
-    if STORED not in served or len(users) > LARGEST:
-        return {}
-    retriever = EncoderRetriever(served[STORED].module)
     queries = prepared.queries(prepared.known(), users)
-    encoder = StoredVectors(retriever.embed_queries(queries), retriever.item_embeddings)
     ids = prepared.user_ids(users).to_pylist()
     catalogue = Catalogue(prepared.item_ids.to_pylist(), ids, told_by_row(queries), FeatureEncoding())
-    with TemporaryDirectory() as folder:
-        export(ServingModule(encoder, catalogue), str(Path(folder) / "saved_model"))
-        return {_STORED_NAME: Served(load_serving(Path(folder)), num_bytes(Path(folder)))}
-
-
-def num_bytes(folder: Path) -> int:
-    """Size of all files in it."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    found = {}
+    for name in served:
+        if not specs.spec(name).precomputes_users or len(users) > LARGEST:
+            continue
+        retriever = EncoderRetriever(served[name].module)
+        encoder = StoredVectors(retriever.embed_queries(queries), retriever.item_embeddings)
+        with TemporaryDirectory() as folder:
+            export(ServingModule(encoder, catalogue), str(Path(folder) / "saved_model"))
+            found[_STORED.format(name)] = Served(load_serving(Path(folder)), graph_bytes(Path(folder)))
+    return found
 
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from bakeoff.evaluation.folding import Calibration
 from bakeoff.evaluation.metrics.metric_sets import means
 from bakeoff.experiments.variants import measure_folding
 from bakeoff.experiments.variants.measure_folding import model_folding as of_users
-from bakeoff.experiments.variants.relatedness import Relatedness
+from bakeoff.experiments.folding import Relatedness
 
 NUM_USERS, NUM_ITEMS = 30, 40
 USER_GROUPS, ITEM_GROUPS = np.arange(NUM_USERS) % 2, np.arange(NUM_ITEMS) % 2

@@ -156,11 +156,9 @@ def _build_mf(prepared: Prepared, queries: Queries, params: Params) -> Callable[
 
 
 def _build_softmax(prepared: Prepared, queries: Queries, params: Params) -> Callable[[], Fit]:
-    from bakeoff.models.base.epochs import seed_everything
-    from bakeoff.stages.train_softmax import build
+    from bakeoff.models.neural.trainer import build
 
-    seed_everything(params.seed)
-    return lambda: build(prepared, queries, params)
+    return lambda: build(prepared, queries, params.softmax, params.seed)
 
 
 @dataclass(frozen=True)
