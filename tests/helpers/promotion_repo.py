@@ -8,9 +8,11 @@ from pathlib import Path
 from dvc.repo import Repo
 
 from bakeoff.core.workspace import Workspace
+from bakeoff.ops.promotion.decide import DecisionSettings
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.files import recorded_md5
 from bakeoff.ops.registry.history import production
+from bakeoff.params import Params
 
 MODELS = ("mf", "softmax")
 STAGE = "  train_{0}:\n    cmd: train {0}\n    outs:\n      - models/{0}\n"
@@ -89,3 +91,8 @@ def standing(workspace: Workspace) -> str | None:
 
 def tags(workspace: Workspace) -> set[str]:
     return set(git(workspace.root, "tag", "--list").split())
+
+
+def decision_settings(params: Params) -> DecisionSettings:
+    """The sections that a decision depends on, as the command line passes them."""
+    return DecisionSettings(params.seed, params.promotion, params.compare, params.evaluate, params.evidence, params.mf)

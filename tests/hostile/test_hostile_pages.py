@@ -19,10 +19,10 @@ from versions import compared, version
 from bakeoff.core.errors import BakeoffError
 from bakeoff.ops.drift import drift_page as drift_sheet
 from bakeoff.ops.drift.distributions import Feature
-from bakeoff.ops.drift.findings import Drift, Finding
+from bakeoff.ops.drift.findings import Drift, DriftFinding
 from bakeoff.ops.promotion import decision_page as sheet
-from bakeoff.ops.promotion.decision import Decision, Outcome, Side
-from bakeoff.ops.promotion.guardrails import Guardrail, Primary
+from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, DecisionSide
+from bakeoff.ops.promotion.guardrails import Guardrail, PrimaryComparison
 from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions.revisions import Revisions
 from bakeoff.report import study_page as study_sheet
@@ -183,7 +183,7 @@ def test_a_hostile_study_is_shown_and_does_not_run(browser: Browser, tmp_path: P
 @pytest.fixture(scope="module")
 def drift() -> Drift:
     bins = ["<script>hacked=1</script>", "var(--none)", "</svg><img src=x>", "'\"\\", "a&b"]
-    moved = Finding("users", FEATURE, f"{FEATURE}: is as before", "warning", False, 0.5, 0.1, MARKUP)
+    moved = DriftFinding("users", FEATURE, f"{FEATURE}: is as before", "warning", False, 0.5, 0.1, MARKUP)
     feature = Feature("users", FEATURE, FEATURE, bins, np.full(5, 0.2), np.array([2, 1, 1, 1, 1]), 5)
     return Drift(MARKUP, "abc", [moved], {}, [(feature, moved)], [MARKUP])
 
@@ -212,10 +212,10 @@ def test_a_picture_of_drift_is_only_a_picture(drift: Drift) -> None:
 def decision() -> Decision:
     """A person's reason, a revision's name and hashes are text from elsewhere."""
     rail = Guardrail("new_user_loss", 0.1, 0.2, 0.1, 0.05, False, MARKUP)
-    primary = Primary("ndcg@10", 0.2, 0.2, 0.0, -0.01, 0.01, 0.5, 90, 0.0, 0.95)
-    champion = Side("mf", MARKUP, MARKUP, MARKUP, MARKUP, 10)
-    challenger = Side("softmax", MARKUP, data_md5=MARKUP)
-    return Decision(Outcome.HOLD, challenger, champion, primary, [rail], [MARKUP, MARKUP])
+    primary = PrimaryComparison("ndcg@10", 0.2, 0.2, 0.0, -0.01, 0.01, 0.5, 90, 0.0, 0.95)
+    champion = DecisionSide("mf", MARKUP, MARKUP, MARKUP, MARKUP, 10)
+    challenger = DecisionSide("softmax", MARKUP, data_md5=MARKUP)
+    return Decision(DecisionOutcome.HOLD, challenger, champion, primary, [rail], [MARKUP, MARKUP])
 
 
 def test_a_hostile_decision_is_shown_and_does_not_run(browser: Browser, tmp_path: Path, decision: Decision) -> None:

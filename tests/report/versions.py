@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.ops.revisions.revisions import Revisions, Version, compare
+from bakeoff.ops.revisions.revisions import ProjectVersion, Revisions, compare
 from bakeoff.report.accuracy import Statistics
 
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=1)
@@ -28,11 +28,11 @@ def version(
     num_test: int = 3,
     read: bool = True,
     **others: Any,
-) -> Version:
+) -> ProjectVersion:
     """A version in which `values` holds the figures of each model's users; unread without `read`."""
     tables = {model: users(column, ids, num_test) for model, column in values.items()}
     means = {model: {m: sum(column) / len(column) for m in METRICS} for model, column in values.items()}
-    return Version(
+    return ProjectVersion(
         name=name,
         commit="",
         metrics=means | {"verdict": {"unreadable": {}}},
@@ -44,5 +44,5 @@ def version(
     )
 
 
-def compared(before: Version, after: Version) -> Revisions:
+def compared(before: ProjectVersion, after: ProjectVersion) -> Revisions:
     return compare(before, after, "ndcg@10", STATISTICS)

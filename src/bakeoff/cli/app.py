@@ -104,13 +104,22 @@ def split() -> None:
 
 @app.command()
 def train(model: ModelName) -> None:
-    """Train on train and validation, for as many epochs as validation says, and write the model."""
+    """Train on train and validation, for as many epochs as validation says."""
     from bakeoff.stages import train as stage
 
     workspace = Workspace()
     settings = load_params(workspace.params)
     specs.check_model(model)
     stage.run(settings, workspace, model)
+
+
+@app.command()
+def export(model: ModelName) -> None:
+    """Write the trained model as a TensorFlow SavedModel, which `serve` and promotion take."""
+    from bakeoff.stages import export as stage
+
+    specs.check_model(model)
+    stage.run(Workspace(), model)
 
 
 @app.command()
@@ -212,7 +221,7 @@ def compare(
     if last or before is not None:
         from bakeoff.ops.revisions import compare as revisions
 
-        revisions.run(settings, workspace, before, after)
+        revisions.run(settings.compare, settings.seed, workspace, before, after)
         return
     from bakeoff.stages import compare as stage
 

@@ -20,7 +20,8 @@ def drift(
     from bakeoff.ops.drift import command as stage
 
     workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace, since)
+    params = load_params(workspace.params)
+    stage.run(workspace, params.data, params.drift, params.engine, since)
 
 
 @app.command()
@@ -31,7 +32,11 @@ def decide(
     from bakeoff.ops.promotion import decide as stage
 
     workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace, model)
+    params = load_params(workspace.params)
+    settings = stage.DecisionSettings(
+        params.seed, params.promotion, params.compare, params.evaluate, params.evidence, params.mf
+    )
+    stage.run(settings, workspace, model)
 
 
 @app.command()
@@ -48,8 +53,7 @@ def promote(
     """
     from bakeoff.ops.promotion import promote as stage
 
-    workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace, model, despite=despite, push=push)
+    stage.run(Workspace(), model, despite=despite, push=push)
 
 
 @app.command()

@@ -16,7 +16,8 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.stats.timing_intervals import as_json, percentile
-from bakeoff.experiments.model_files import refuse_other_catalogue, why_skipped
+from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving
+from bakeoff.models.base.model_files import refuse_other_catalogue, why_skipped
 from bakeoff.models.base.raw_features import raw_features
 from bakeoff.models.specs import spec, specs
 
@@ -176,14 +177,12 @@ def load_exported(workspace: Workspace, items: pa.Table) -> dict[str, ExportedMo
     Raises:
         BakeoffError: a model is missing, or its catalogue is not that of the split.
     """
-    from bakeoff.models.base.loading import load_serving
-
     exported = {}
     for name in specs():
         if why_skipped(workspace, name) is None:
             folder = workspace.saved_model(name)
-            model = ExportedModel(load_serving(folder), num_bytes(folder))
-            refuse_other_catalogue(workspace, name, model.num_items, items)
+            model = ExportedModel(load_serving(folder), graph_bytes(folder))
+            refuse_other_catalogue(extras_of(folder), name, model.num_items, items)
             exported[name] = model
     return exported
 
@@ -199,7 +198,6 @@ def with_stored_users(exported: ExportedModel, prepared: Prepared) -> ExportedMo
     """The model with its users' embeddings stored; exported and loaded like the others."""
     from bakeoff.models.base.encoder import EncoderRetriever
     from bakeoff.models.base.export import Catalogue, ServingModule, export
-    from bakeoff.models.base.loading import load_serving
     from bakeoff.models.base.precomputed_users import StoredVectors, told_by_row
 
     users = prepared.warm_users
@@ -210,12 +208,7 @@ def with_stored_users(exported: ExportedModel, prepared: Prepared) -> ExportedMo
     catalogue = Catalogue(prepared.item_ids.to_pylist(), ids, told_by_row(queries), FeatureEncoding())
     with TemporaryDirectory() as folder:
         export(ServingModule(encoder, catalogue), str(Path(folder) / "saved_model"))
-        return ExportedModel(load_serving(Path(folder)), num_bytes(Path(folder)))
-
-
-def num_bytes(folder: Path) -> int:
-    """Size of all files in a directory."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        return ExportedModel(load_serving(Path(folder)), graph_bytes(Path(folder)))
 
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, Any]:

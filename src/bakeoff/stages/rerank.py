@@ -6,9 +6,9 @@ from bakeoff.core.cost import measure
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
-from bakeoff.experiments.model_files import Load, load_fitting, why_skipped
 from bakeoff.experiments.rerank import RETRIEVER, SCORER, measure_reranking
 from bakeoff.experiments.runner import REFERENCES
+from bakeoff.models.base.model_files import Load, load_fitting, why_skipped
 from bakeoff.params import Params
 
 

@@ -5,7 +5,7 @@ from frames import snapshot_of
 
 from bakeoff.data.params import DataParams
 from bakeoff.ops.drift.expectations import RECENT_DAYS, judge
-from bakeoff.ops.drift.findings import Outcome
+from bakeoff.ops.drift.findings import DriftOutcome
 from bakeoff.ops.drift.snapshot import DAY
 from bakeoff.ops.params import DriftParams
 
@@ -51,14 +51,14 @@ def before():
 
 def test_the_same_data_have_not_drifted(before):
     drift = judged(before, before)
-    assert drift.outcome is Outcome.NONE
+    assert drift.outcome is DriftOutcome.NONE
     assert all(finding.value <= 0.0101 for _, finding in drift.features)
     assert {finding.column for _, finding in drift.features} == {"rating", "age", "country", None}
 
 
 def test_a_feature_that_has_shifted_is_found_and_no_other(before):
     drift = judged(before, snapshot(shift=15.0))
-    assert drift.outcome is Outcome.WARNING
+    assert drift.outcome is DriftOutcome.WARNING
     [finding] = drift.failed
     assert (finding.table, finding.column, finding.severity) == ("users", "age", "warning")
     assert finding.limit == pytest.approx(0.1 + (10 - 1) / 2 * (1 / 200 + 1 / 200))  # ten bins, 200 users on each side
@@ -96,7 +96,7 @@ def test_few_rows_of_one_distribution_have_not_drifted(before):
 
 @pytest.mark.parametrize(
     ("events", "outcome"),
-    [(200, Outcome.NONE), (199, Outcome.STOP), (1200, Outcome.NONE), (1201, Outcome.WARNING)],
+    [(200, DriftOutcome.NONE), (199, DriftOutcome.STOP), (1200, DriftOutcome.NONE), (1201, DriftOutcome.WARNING)],
 )
 def test_volume_at_its_limits(before, events, outcome):
     # Only rows count here: features may drift as they like
@@ -119,7 +119,7 @@ def test_new_days_are_set_beside_those_before(before, per_day, holds):
     drift = judged(before, now, LIMITS.model_copy(update={"max_divergence": 99.0}))
     # the last of the seven days may not be over yet
     assert drift.volume["days"] == {"new_days": 6, "median_before": 10.0, "median_now": float(per_day)}
-    assert (drift.outcome is Outcome.NONE) == holds
+    assert (drift.outcome is DriftOutcome.NONE) == holds
     assert RECENT_DAYS < 40
 
 

@@ -9,7 +9,7 @@ from bakeoff.data.features.encoding import Scale, TableEncoding
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.models.base.raw_features import raw_features
 from bakeoff.ops.promotion.leakage import knows_answers
-from bakeoff.ops.promotion.served_answers import Asker, Question, Served, pessimistic
+from bakeoff.ops.promotion.served_answers import ExportedModel, ExportedModelClient, UserQueries, pessimistic
 
 FEATURES = TableEncoding(dense={"age": Scale(mean=30, std=10), "gone": Scale(mean=0, std=1)}, categorical={"job": ()})
 
@@ -40,19 +40,19 @@ class Old:
         return {"item_ids": np.array([known.get(u, ["", ""]) for u in user_ids.tolist()], np.bytes_).astype(object)}
 
 
-def question(*told: list[int], truth=None) -> Question:
+def question(*told: list[int], truth=None) -> UserQueries:
     users = pd.DataFrame({"user_id": [f"u{u + 1}" for u in range(len(told))], "age": 40.0, "job": "cook"})
     users.loc[0, ["age", "job"]] = [np.nan, None]
     table = pa.Table.from_pandas(users, preserve_index=False)
-    return Question(table, np.arange(len(told)), histories(*told), truth or histories(*([[]] * len(told))))
+    return UserQueries(table, np.arange(len(told)), histories(*told), truth or histories(*([[]] * len(told))))
 
 
-def asker(users_per_block: int = 10) -> Asker:
-    return Asker(["new", "b", "a"], list_length=4, users_per_block=users_per_block)
+def asker(users_per_block: int = 10) -> ExportedModelClient:
+    return ExportedModelClient(["new", "b", "a"], list_length=4, users_per_block=users_per_block)
 
 
 def test_lists_are_told_in_current_items_and_what_is_gone_keeps_its_place():
-    found = asker().lists(Served(Old(), FEATURES, 0), question([], [1], [2, 0]))
+    found = asker().lists(ExportedModel(Old(), FEATURES, 0), question([], [1], [2, 0]))
     a, b = 2, 1
     assert found.items.tolist() == [[a, b, PAD, PAD], [a, PAD, PAD, PAD], [b, PAD, PAD, PAD]]
     assert found.scores[0].tolist() == [3, 2, 1, -np.inf]  # the third is an item that nobody can have any more
@@ -60,14 +60,14 @@ def test_lists_are_told_in_current_items_and_what_is_gone_keeps_its_place():
 
 def test_users_are_asked_about_in_blocks_of_like_histories_and_answered_in_order():
     old = Old()
-    found = asker(users_per_block=2).lists(Served(old, FEATURES, 0), question([2, 1], [], [2], [0, 1, 2]))
+    found = asker(users_per_block=2).lists(ExportedModel(old, FEATURES, 0), question([2, 1], [], [2], [0, 1, 2]))
     assert [history for history, *_ in old.asked] == [[[""], ["a"]], [["a", "b", ""], ["new", "b", "a"]]]
     assert found.items[:, 0].tolist() == [PAD, 2, 1, PAD]
 
 
 def test_each_model_gets_its_own_features_in_its_own_order():
     old = Old()
-    asker().lists(Served(old, FEATURES, 0), question([2], [2]))
+    asker().lists(ExportedModel(old, FEATURES, 0), question([2], [2]))
     [(_, timestamps, dense, text)] = old.asked
     assert timestamps == [[0], [1]]
     assert str(dense) == "[[nan, nan], [40.0, nan]]"  # a column that is gone is unknown
@@ -81,7 +81,7 @@ def test_a_model_without_features_is_given_none():
 
 def test_single_calls_ask_about_one_person_each():
     old = Old()
-    for call in asker().singles(Served(old, FEATURES, 0), question([2], [1, 2]), 2):
+    for call in asker().singles(ExportedModel(old, FEATURES, 0), question([2], [1, 2]), 2):
         call()
     assert [history for history, *_ in old.asked] == [[["a"]], [["b", "a"]]]
 
@@ -92,7 +92,7 @@ def test_equal_scores_put_the_truth_last():
 
 
 def test_what_a_model_was_trained_on_is_told_in_current_items():
-    known = asker().known(Served(Old(), FEATURES, 0), question([], [], []))
+    known = asker().known(ExportedModel(Old(), FEATURES, 0), question([], [], []))
     assert (known.rows.tolist(), known.items.tolist()) == ([0, 1], [2, 1])
 
 

@@ -38,7 +38,7 @@ def served(tmp_path_factory):
     for report, rows in ((workspace.validation_report, 1234), (workspace.reports / "validation.json", 5)):
         write_json(report, {"tables": {"interactions": {"rows": rows}}})
     repo.commit(workspace)
-    promote.run(PARAMS, workspace, "ease", despite="there must be something")
+    promote.run(workspace, "ease", despite="there must be something")
     return workspace
 
 
@@ -49,7 +49,7 @@ def workspace(served, tmp_path):
 
 
 def decided(workspace: Workspace, params: Params = PARAMS, model: str | None = None) -> dict:
-    decide.run(params, workspace, model)
+    decide.run(repo.decision_settings(params), workspace, model)
     for name in ("decision.md", "decision.html"):
         assert (workspace.decision / name).stat().st_size > 400
     return json.loads((workspace.decision / "decision.json").read_text(encoding="utf-8"))
@@ -166,7 +166,7 @@ def test_before_anything_is_in_production_the_challenger_must_beat_popularity(wo
 
 
 def test_a_model_that_a_rollback_left_is_held(workspace):
-    promote.run(PARAMS, workspace, "mf", despite="a try")
+    promote.run(workspace, "mf", despite="a try")
     rollback.run(workspace)
     found = decided(workspace, changed("promotion", margin=0.99, guardrails={"p95_seconds": None, "new_user_loss": 1}))
     assert found["outcome"] == "hold"
@@ -176,15 +176,15 @@ def test_a_model_that_a_rollback_left_is_held(workspace):
 def test_files_of_the_champion_that_are_nowhere_stop_the_decision(workspace):
     shutil.rmtree(workspace.root / ".dvc/cache")
     with pytest.raises(BakeoffError, match=r"ease@v1\.0\.0 .* in neither DVC's cache nor its remote"):
-        decide.run(PARAMS, workspace)
+        decide.run(repo.decision_settings(PARAMS), workspace)
     assert not workspace.decision.exists()
 
 
 def test_a_model_that_dvc_does_not_keep_cannot_challenge(workspace):
     (workspace.model("mf") / "training.json").write_text("{}")
     with pytest.raises(BakeoffError, match=r"is not what dvc\.lock records .*dvc repro train_mf"):
-        decide.run(PARAMS, workspace)
+        decide.run(repo.decision_settings(PARAMS), workspace)
     with pytest.raises(BakeoffError, match=r"dvc\.lock records no models/softmax"):
-        decide.run(PARAMS, workspace, "softmax")
+        decide.run(repo.decision_settings(PARAMS), workspace, "softmax")
     with pytest.raises(BakeoffError, match="'gpt' is not a model"):
-        decide.run(PARAMS, workspace, "gpt")
+        decide.run(repo.decision_settings(PARAMS), workspace, "gpt")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from decided import AFTER, CHALLENGER, CHAMPION, decision, primary, rails
 
 from bakeoff.ops.promotion import decision_page as sheet
-from bakeoff.ops.promotion.decision import Outcome, unchanged
+from bakeoff.ops.promotion.decision import DecisionOutcome, unchanged
 
 
 def test_the_file_holds_what_was_found_on_both_sides():
@@ -36,7 +36,7 @@ def test_the_first_reasons_are_the_comparison_and_the_rule():
 
 def test_a_broken_guardrail_is_a_reason():
     found = decision(guards=rails(replace(AFTER, lift=9.0)))
-    assert found.outcome is Outcome.HOLD
+    assert found.outcome is DecisionOutcome.HOLD
     assert any("more than the 0.100 by which it may rise" in reason for reason in found.reasons)
     assert not any("guardrails hold" in reason for reason in found.reasons)
 
@@ -48,13 +48,13 @@ def test_worse_is_told_from_not_known():
 
 def test_a_model_that_a_rollback_left_is_held_though_it_is_better():
     found = decision(taken_back="softmax@v2.0.0")
-    assert found.outcome is Outcome.HOLD
+    assert found.outcome is DecisionOutcome.HOLD
     assert any("A rollback took softmax@v2.0.0" in reason and "--despite" in reason for reason in found.reasons)
 
 
 def test_the_first_model_is_said_to_be_compared_with_popularity():
     found = decision(champion=None)
-    assert found.outcome is Outcome.PROMOTE
+    assert found.outcome is DecisionOutcome.PROMOTE
     assert "beside 0.2000 of popularity" in found.reasons[0]
     assert any("Nothing is in production" in reason for reason in found.reasons)
 
@@ -67,7 +67,7 @@ def test_users_whose_answers_were_known_are_counted():
 
 def test_without_users_nothing_goes_into_production():
     found = decision(primary(math.nan, math.nan, num_users=0))
-    assert found.outcome is Outcome.HOLD
+    assert found.outcome is DecisionOutcome.HOLD
     assert found.reasons[0] == "No user is left on whom the softmax DNN could be compared with mf@v3.0.0."
 
 

@@ -5,18 +5,18 @@ import pytest
 from decided import AFTER, BEFORE, decision, primary, rails
 
 from bakeoff.ops.params import GuardrailParams
-from bakeoff.ops.promotion.decision import Outcome
+from bakeoff.ops.promotion.decision import DecisionOutcome
 
 
 @pytest.mark.parametrize(
     ("low", "margin", "outcome"),
     [
-        (0.0, 0.0, Outcome.HOLD),  # equal for every user: low is exactly −margin
-        (1e-9, 0.0, Outcome.PROMOTE),
-        (-1e-9, 0.0, Outcome.HOLD),
-        (-0.01, 0.01, Outcome.HOLD),
-        (-0.0099, 0.01, Outcome.PROMOTE),
-        (math.nan, 0.5, Outcome.HOLD),
+        (0.0, 0.0, DecisionOutcome.HOLD),  # equal for every user: low is exactly −margin
+        (1e-9, 0.0, DecisionOutcome.PROMOTE),
+        (-1e-9, 0.0, DecisionOutcome.HOLD),
+        (-0.01, 0.01, DecisionOutcome.HOLD),
+        (-0.0099, 0.01, DecisionOutcome.PROMOTE),
+        (math.nan, 0.5, DecisionOutcome.HOLD),
     ],
 )
 def test_the_whole_interval_must_lie_above_the_margin(low, margin, outcome):
@@ -37,7 +37,7 @@ def test_what_is_at_its_limit_holds_and_what_is_beyond_does_not(field, at_limit,
     for value, success in ((at_limit, True), (beyond, False)):
         found = rails(replace(AFTER, **{field: value}))
         assert {rail.name: rail.success for rail in found if not rail.success} == ({} if success else {name: False})
-        assert decision(guards=found).outcome is (Outcome.PROMOTE if success else Outcome.HOLD)
+        assert decision(guards=found).outcome is (DecisionOutcome.PROMOTE if success else DecisionOutcome.HOLD)
 
 
 def test_0_28_beside_0_30_is_at_a_limit_of_0_02():

@@ -27,7 +27,7 @@ def workspace(made, tmp_path):
 
 
 def run(workspace: Workspace, *arguments, **options) -> None:
-    promote.run(PARAMS, workspace, *arguments, **options)
+    promote.run(workspace, *arguments, **options)
 
 
 def message(workspace: Workspace, tag: str) -> str:

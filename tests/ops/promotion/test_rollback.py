@@ -8,14 +8,13 @@ from promotion_repo import Repo, commit, decided, git, new_repo, standing, tags,
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.ops.promotion import promote, rollback
-from bakeoff.params import Params
 
 
 def promoted(workspace: Workspace, model: str, **content: str) -> None:
     write_models(workspace, **content)
     commit(workspace)
     decided(workspace, model)
-    promote.run(Params(), workspace)
+    promote.run(workspace)
 
 
 @pytest.fixture(scope="module")

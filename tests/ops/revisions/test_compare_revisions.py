@@ -79,7 +79,7 @@ def params() -> Params:
 
 
 def told(params: Params, root: Path, *versions: str | None) -> str:
-    revisions.run(params, Workspace(root), *versions)
+    revisions.run(params.compare, params.seed, Workspace(root), *versions)
     assert (root / "reports/revisions.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     return (root / "reports/revisions.md").read_text(encoding="utf-8")
 
@@ -141,33 +141,33 @@ def test_without_any_revision_the_version_in_production_is_compared(params: Para
 @pytest.mark.parametrize("revision", ["nowhere", "--output=stolen", ""])
 def test_an_unknown_revision_is_refused_by_name(params: Params, root: Path, revision: str):
     with pytest.raises(BakeoffError, match=f"{revision!r} is no revision of this repository"):
-        revisions.run(params, Workspace(root), revision)
+        revisions.run(params.compare, params.seed, Workspace(root), revision)
     assert not (root / "stolen").exists()
 
 
 def test_a_revision_without_figures_is_refused_with_the_way_to_find_others(params: Params, root: Path):
     with pytest.raises(BakeoffError, match=r"no reports/metrics\.json at empty.*git log --oneline"):
-        revisions.run(params, Workspace(root), "empty")
+        revisions.run(params.compare, params.seed, Workspace(root), "empty")
 
 
 def test_a_workspace_without_figures_is_refused(params: Params, root: Path):
     (root / "reports/metrics.json").unlink()
     with pytest.raises(BakeoffError, match="nothing was compared yet"):
-        revisions.run(params, Workspace(root), "old")
+        revisions.run(params.compare, params.seed, Workspace(root), "old")
 
 
 def test_a_directory_without_history_is_refused(params: Params, tmp_path: Path):
     with pytest.raises(BakeoffError, match="is in no Git repository"):
-        revisions.run(params, Workspace(tmp_path), "HEAD")
+        revisions.run(params.compare, params.seed, Workspace(tmp_path), "HEAD")
     git("init", "--quiet", ".", cwd=tmp_path)
     with pytest.raises(BakeoffError, match="has no commit yet"):
-        revisions.run(params, Workspace(tmp_path), "HEAD")
+        revisions.run(params.compare, params.seed, Workspace(tmp_path), "HEAD")
 
 
 def test_damaged_figures_are_refused_with_their_place(params: Params, root: Path):
     (root / "reports/metrics.json").write_text("{")
     with pytest.raises(BakeoffError, match=r"reports/metrics\.json of workspace can't be read as JSON"):
-        revisions.run(params, Workspace(root), "old")
+        revisions.run(params.compare, params.seed, Workspace(root), "old")
 
 
 STUB = """#!/bin/bash

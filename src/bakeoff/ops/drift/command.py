@@ -12,12 +12,14 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
+from bakeoff.data.engine.params import EngineParams
+from bakeoff.data.params import DataParams
 from bakeoff.ops.drift import drift_page as drift_sheet
-from bakeoff.ops.drift.findings import Drift, Outcome
+from bakeoff.ops.drift.findings import Drift, DriftOutcome
 from bakeoff.ops.drift.snapshot import ID, TABLES, Snapshot
+from bakeoff.ops.params import DriftParams
 from bakeoff.ops.registry.git import check_repository, commit_of
 from bakeoff.ops.revisions.compare import last_version
-from bakeoff.params import Params
 
 NO_EVIDENCE = "no evidence"
 
@@ -26,19 +28,23 @@ class _NoReferenceError(Exception):
     """Why there is no reference."""
 
 
-def run(params: Params, workspace: Workspace, since: str | None = None) -> None:
+def run(
+    workspace: Workspace, data: DataParams, limits: DriftParams, engine_params: EngineParams, since: str | None = None
+) -> None:
     """Set artifacts/validated beside that of a revision, and write drift.json, .md, .html and .svg.
 
     Args:
-        params: `data` says which columns are features, `drift` how far they may differ, `engine` what counts.
         workspace: inside a Git repository; with validated tables.
+        data: which columns are features.
+        limits: how far the data may differ.
+        engine_params: the engine that counts.
         since: a Git revision; None: the version in production, or the last commit where no tag names one.
 
     Raises:
         BakeoffError: nothing was validated yet, there is no such revision, or too many rows are missing; in the last
             case the files are written before.
     """
-    with opened(params.engine) as engine:
+    with opened(engine_params) as engine:
         now = _in_workspace(engine, workspace)
         try:
             name, commit = _revision(workspace.root, since)
@@ -49,10 +55,10 @@ def run(params: Params, workspace: Workspace, since: str | None = None) -> None:
             return
         from bakeoff.ops.drift.expectations import judge  # Great Expectations takes seconds to load
 
-        drift = judge(before, now, params.data, params.drift, name, commit[:7])
+        drift = judge(before, now, data, limits, name, commit[:7])
         _write(workspace.drift, drift, (before.days, now.days))
     told = f"{drift_sheet.headline(drift)}. {drift_sheet.statement(drift)}"
-    if drift.outcome is Outcome.STOP:
+    if drift.outcome is DriftOutcome.STOP:
         raise BakeoffError(f"{told} The picture: {workspace.drift / 'drift.html'}")
     print(told)
     print(f"Report: {workspace.drift / 'drift.html'}")

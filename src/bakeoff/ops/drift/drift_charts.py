@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from bakeoff.ops.drift.distributions import Feature
-from bakeoff.ops.drift.findings import Drift, Finding
+from bakeoff.ops.drift.findings import Drift, DriftFinding
 from bakeoff.ops.drift.snapshot import DAY
 from bakeoff.report import formats
 from bakeoff.report.chart_parts import FONT, Spec
@@ -21,7 +21,7 @@ MAX_POINTS = 90
 _LONGEST_LABEL = 24
 
 
-def panel(feature: Feature, finding: Finding) -> alt.LayerChart:
+def panel(feature: Feature, finding: DriftFinding) -> alt.LayerChart:
     """Shares of the bins: a bar for the new data, a line across it for the reference.
 
     Bins that are empty on both sides are left out; a feature that has drifted is titled so.

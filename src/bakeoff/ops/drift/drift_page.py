@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bakeoff.ops.drift import drift_charts
-from bakeoff.ops.drift.findings import Drift, Finding, Outcome
+from bakeoff.ops.drift.findings import Drift, DriftFinding, DriftOutcome
 from bakeoff.report import formats, markdown_tables
 from bakeoff.report import pages as sheets
 from bakeoff.report.tables import Cell, Column, Table
@@ -15,10 +15,10 @@ _EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
 
 def headline(drift: Drift) -> str:
     """What follows, in a sentence without its full stop."""
-    if drift.outcome is Outcome.STOP:
+    if drift.outcome is DriftOutcome.STOP:
         tables = [finding.table for finding in drift.failed if finding.severity == "critical"]
         return f"Stop: too few {formats.listing(tables)}; nothing is trained on them"
-    if drift.outcome is Outcome.WARNING:
+    if drift.outcome is DriftOutcome.WARNING:
         subjects = [finding.subject for finding in drift.failed]
         return f"Drift: {formats.listing([name[:1].lower() + name[1:] for name in subjects])}"
     return f"No drift: the volume and {len(drift.features)} features are as before"
@@ -28,9 +28,9 @@ def statement(drift: Drift) -> str:
     """What was compared, and what moved most."""
     told = [f"The validated data beside those of {_label(drift)}."]
     told += [f"{_found(finding)}." for finding in drift.failed]
-    if drift.outcome is Outcome.STOP:
+    if drift.outcome is DriftOutcome.STOP:
         told.append("Look at what was delivered; a smaller data set that is meant needs a lower drift.min_volume.")
-    elif drift.outcome is Outcome.WARNING:
+    elif drift.outcome is DriftOutcome.WARNING:
         told.append("The run goes on.")
     return " ".join(told)
 
@@ -127,13 +127,13 @@ def _label(drift: Drift) -> str:
     return drift.since if drift.since.startswith(drift.commit) else f"{drift.since} ({drift.commit})"
 
 
-def _says(finding: Finding) -> Cell:
+def _says(finding: DriftFinding) -> Cell:
     if finding.success:
         return Cell("holds")
     return Cell("stops the run" if finding.severity == "critical" else "warning", strong=True)
 
 
-def _found(finding: Finding) -> str:
+def _found(finding: DriftFinding) -> str:
     what = "" if " as many " in finding.expectation else "divergence "
     return f"{finding.subject}: {what}{_number(finding.value)}, limit {_number(finding.limit)} ({finding.detail})"
 

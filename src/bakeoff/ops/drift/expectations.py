@@ -11,7 +11,7 @@ import pandas as pd
 from bakeoff.data.params import DataParams
 from bakeoff.data.validate.gx import Runner, gxe
 from bakeoff.ops.drift.distributions import Feature, features
-from bakeoff.ops.drift.findings import Drift, Finding, Severity, moved_most
+from bakeoff.ops.drift.findings import Drift, DriftFinding, Severity, moved_most
 from bakeoff.ops.drift.snapshot import TABLES, Snapshot
 from bakeoff.ops.params import DriftParams
 
@@ -26,7 +26,7 @@ _TINY = 1e-9
 class _Expected:
     """An expectation before it is judged; what it observes is divided by `unit`, so that it is a share."""
 
-    finding: Finding
+    finding: DriftFinding
     expectation: Any
     unit: float = 1.0
 
@@ -47,7 +47,7 @@ def judge(before: Snapshot, now: Snapshot, data: DataParams, limits: DriftParams
     """
     runner = Runner()
     volume: dict[str, Any] = {}
-    findings: list[Finding] = []
+    findings: list[DriftFinding] = []
     for name in TABLES:
         rows = before.num_rows(name), now.num_rows(name)
         volume[name] = {"before": rows[0], "now": rows[1], "ratio": round(rows[1] / max(rows[0], 1), DIGITS)}
@@ -138,11 +138,11 @@ def _expected(
     **settings: Any,
 ) -> _Expected:
     """`place`: table and column of the finding; `settings` are the expectation's own."""
-    finding = Finding(*place, sentence, severity, success=True, value=None, limit=limit, detail=detail)
+    finding = DriftFinding(*place, sentence, severity, success=True, value=None, limit=limit, detail=detail)
     return _Expected(finding, kind(description=sentence, severity=severity, **settings), unit)
 
 
-def _run(runner: Runner, name: str, expected: Sequence[_Expected], frame: pd.DataFrame) -> list[Finding]:
+def _run(runner: Runner, name: str, expected: Sequence[_Expected], frame: pd.DataFrame) -> list[DriftFinding]:
     """Judge a table; the findings in the order of what was expected, with what was observed."""
     if not expected:
         return []
@@ -150,7 +150,7 @@ def _run(runner: Runner, name: str, expected: Sequence[_Expected], frame: pd.Dat
     return [_found(each, result) for each, result in zip(expected, results, strict=True)]
 
 
-def _found(expected: _Expected, result: Any) -> Finding:
+def _found(expected: _Expected, result: Any) -> DriftFinding:
     observed = result.result.get("observed_value")
     if observed is None:
         # What did not run must not pass for what held.

@@ -12,7 +12,7 @@ from bakeoff.ops.drift.distributions import Feature
 Severity = Literal["critical", "warning"]
 
 
-class Outcome(StrEnum):
+class DriftOutcome(StrEnum):
     """What follows from the findings."""
 
     NONE = "no drift"
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class DriftFinding:
     """One expectation and whether it holds.
 
     Attributes:
@@ -65,19 +65,19 @@ class Drift:
 
     since: str
     commit: str
-    findings: Sequence[Finding]
+    findings: Sequence[DriftFinding]
     volume: dict[str, Any]
-    features: Sequence[tuple[Feature, Finding]] = ()
+    features: Sequence[tuple[Feature, DriftFinding]] = ()
     notes: Sequence[str] = field(default_factory=tuple)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> DriftOutcome:
         """Stop where a critical finding fails, warning where another one does."""
         failed = {finding.severity for finding in self.failed}
-        return Outcome.STOP if "critical" in failed else Outcome.WARNING if failed else Outcome.NONE
+        return DriftOutcome.STOP if "critical" in failed else DriftOutcome.WARNING if failed else DriftOutcome.NONE
 
     @property
-    def failed(self) -> list[Finding]:
+    def failed(self) -> list[DriftFinding]:
         """Findings that do not hold, critical ones first."""
         return sorted((each for each in self.findings if not each.success), key=lambda each: each.severity)
 

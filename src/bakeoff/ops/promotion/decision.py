@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from bakeoff.ops.promotion.guardrails import Guardrail, Primary
+from bakeoff.ops.promotion.guardrails import Guardrail, PrimaryComparison
 from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_noun
 
 
-class Outcome(StrEnum):
+class DecisionOutcome(StrEnum):
     """What the decision says of the challenger."""
 
     PROMOTE = "promote"
@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Side:
+class DecisionSide:
     """One of the two models.
 
     Attributes:
@@ -54,10 +54,10 @@ class Decision:
         left_out: warm and new users whose answers the champion was trained on.
     """
 
-    outcome: Outcome
-    challenger: Side
-    champion: Side | None
-    primary: Primary | None
+    outcome: DecisionOutcome
+    challenger: DecisionSide
+    champion: DecisionSide | None
+    primary: PrimaryComparison | None
     guardrails: Sequence[Guardrail]
     reasons: Sequence[str]
     left_out: tuple[int, int] = (0, 0)
@@ -76,19 +76,19 @@ class Decision:
         }
 
 
-def unchanged(challenger: Side, champion: Side) -> Decision:
+def unchanged(challenger: DecisionSide, champion: DecisionSide) -> Decision:
     """The challenger is what is in production, byte for byte."""
     reason = (
         f"Training gave the same bytes as {champion.model}@{champion.version}, which is in production: there is "
         "nothing to decide."
     )
-    return Decision(Outcome.UNCHANGED, challenger, champion, None, (), [reason])
+    return Decision(DecisionOutcome.UNCHANGED, challenger, champion, None, (), [reason])
 
 
 def decide(
-    challenger: Side,
-    champion: Side | None,
-    primary: Primary,
+    challenger: DecisionSide,
+    champion: DecisionSide | None,
+    primary: PrimaryComparison,
     guardrails: Sequence[Guardrail],
     left_out: tuple[int, int] = (0, 0),
     taken_back: str | None = None,
@@ -122,11 +122,11 @@ def decide(
             "and guardrails about a loss or a rise had nothing to compare with."
         )
     reasons += [sentence for sentence in (_left_out(left_out), chosen) if sentence]
-    outcome = Outcome.PROMOTE if passed else Outcome.HOLD
+    outcome = DecisionOutcome.PROMOTE if passed else DecisionOutcome.HOLD
     return Decision(outcome, challenger, champion, primary, guardrails, reasons, left_out)
 
 
-def comparison(primary: Primary, challenger: Side, champion: Side | None) -> str:
+def comparison(primary: PrimaryComparison, challenger: DecisionSide, champion: DecisionSide | None) -> str:
     """The figures of both sides, in a sentence."""
     metric = formats.metric_label(primary.metric)
     beside = model_noun(REFERENCE) if champion is None else f"{champion.model}@{champion.version}"
@@ -140,7 +140,7 @@ def comparison(primary: Primary, challenger: Side, champion: Side | None) -> str
     )
 
 
-def _rule(primary: Primary, champion: Side | None) -> str:
+def _rule(primary: PrimaryComparison, champion: DecisionSide | None) -> str:
     if math.isnan(primary.low):
         return "Without a comparison nothing goes into production."
     bound = "0" if primary.margin == 0 else f"{formats.signed(-primary.margin, 3)}, the margin"
@@ -162,7 +162,7 @@ def _left_out(left_out: tuple[int, int]) -> str | None:
     )
 
 
-def _side(side: Side) -> dict[str, Any]:
+def _side(side: DecisionSide) -> dict[str, Any]:
     named = {} if side.version is None else {"version": side.version, "commit": side.commit}
     return {"model": side.model, "md5": side.md5, **named, "data_md5": side.data_md5, "rows": side.rows}
 

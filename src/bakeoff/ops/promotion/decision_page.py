@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
-from bakeoff.ops.promotion.decision import Decision, Outcome, Side
-from bakeoff.ops.promotion.guardrails import Guardrail, Primary
+from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, DecisionSide
+from bakeoff.ops.promotion.guardrails import Guardrail, PrimaryComparison
 from bakeoff.report import formats, markdown_tables
 from bakeoff.report import pages as sheets
 from bakeoff.report.chart_parts import FEW_TICKS, Spec, layered
@@ -49,9 +49,9 @@ class Meter:
 def headline(decision: Decision) -> str:
     """What follows, in a sentence."""
     challenger = formats.sentence(model_noun(decision.challenger.model))
-    if decision.outcome is Outcome.UNCHANGED:
+    if decision.outcome is DecisionOutcome.UNCHANGED:
         return f"{challenger} stays in production: nothing has changed"
-    if decision.outcome is Outcome.PROMOTE:
+    if decision.outcome is DecisionOutcome.PROMOTE:
         return f"{challenger} goes into production" + _instead(decision.champion)
     stays = "nothing goes into production" if decision.champion is None else f"{_name(decision.champion)} stays"
     return f"{challenger} does not go into production: {stays}"
@@ -59,9 +59,9 @@ def headline(decision: Decision) -> str:
 
 def what_promote_does(decision: Decision) -> str:
     """What `bakeoff promote` would do now, a sentence in Markdown."""
-    if decision.outcome is Outcome.UNCHANGED:
+    if decision.outcome is DecisionOutcome.UNCHANGED:
         return "`bakeoff promote` changes nothing."
-    if decision.outcome is Outcome.HOLD:
+    if decision.outcome is DecisionOutcome.HOLD:
         return (
             '`bakeoff promote` changes nothing and prints these reasons. `bakeoff promote --despite "REASON"` puts the '
             "challenger into production all the same, and the tag keeps the reason."
@@ -148,7 +148,7 @@ def meter(rail: Guardrail) -> Meter:
     return Meter(LABELS[rail.name], change, write(rail.limit), share, rail.success, rail.sentence)
 
 
-def chart(primary: Primary, names: tuple[str, str]) -> Spec:
+def chart(primary: PrimaryComparison, names: tuple[str, str]) -> Spec:
     """The difference with its interval, beside 0 and −margin."""
     found = pd.DataFrame([{"low": primary.low, "high": primary.high, "mean": primary.difference, "y": ""}])
     marks = [(0.0, "no difference")] + ([(-primary.margin, "margin")] if primary.margin else [])
@@ -192,11 +192,11 @@ def _opponent(decision: Decision) -> str:
     return decision.champion.model if decision.champion else REFERENCE
 
 
-def _name(side: Side) -> str:
+def _name(side: DecisionSide) -> str:
     return f"{side.model}@{side.version}"
 
 
-def _instead(champion: Side | None) -> str:
+def _instead(champion: DecisionSide | None) -> str:
     return ", the first that does" if champion is None else f" instead of {_name(champion)}"
 
 

@@ -12,7 +12,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Primary:
+class PrimaryComparison:
     """The paired difference on the primary metric.
 
     Attributes:
@@ -46,7 +46,7 @@ class Primary:
 
 
 @dataclass(frozen=True)
-class Observed:
+class GuardrailMetrics:
     """What the guardrails look at, of one side; NaN where there was nothing to measure.
 
     Attributes:
@@ -90,8 +90,8 @@ class Guardrail:
 def guardrails(
     limits: GuardrailParams,
     metric: str,
-    challenger: Observed,
-    champion: Observed | None,
+    challenger: GuardrailMetrics,
+    champion: GuardrailMetrics | None,
     new_user_interval: tuple[float, float] = (math.nan, math.nan),
 ) -> list[Guardrail]:
     """Every guardrail that has a limit, in the order of params.yaml.
@@ -109,7 +109,7 @@ def guardrails(
     k = metric.partition("@")[2]
     label = formats.metric_label(metric)
     interval = f", {formats.signed(new_user_interval[0])} to {formats.signed(new_user_interval[1])}"
-    before = champion or Observed(math.nan, math.nan, math.nan, math.nan, 0)
+    before = champion or GuardrailMetrics(math.nan, math.nan, math.nan, math.nan, 0)
     found = [
         _compared(
             "new_user_loss",
@@ -147,7 +147,7 @@ def guardrails(
     return [guardrail for guardrail in found if guardrail is not None]
 
 
-def holds(primary: Primary, rails: list[Guardrail]) -> bool:
+def holds(primary: PrimaryComparison, rails: list[Guardrail]) -> bool:
     """Whether the challenger goes into production."""
     return primary.success and all(rail.success for rail in rails)
 

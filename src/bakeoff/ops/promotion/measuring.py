@@ -10,7 +10,7 @@ from bakeoff.evaluation.folding import spurious_at_k
 from bakeoff.evaluation.metrics import metric_sets as measures
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.experiments.folding import Relatedness
-from bakeoff.ops.promotion.served_answers import Asker, Question, Served
+from bakeoff.ops.promotion.served_answers import ExportedModel, ExportedModelClient, UserQueries
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class Audience:
         num_warm_users: whose train events were counted.
     """
 
-    warm: Question
-    new: Question
+    warm: UserQueries
+    new: UserQueries
     warm_users: NDArray[np.int64]
     counts: NDArray[np.int64]
     num_warm_users: int
 
 
 @dataclass(frozen=True)
-class Figures:
+class SideMetrics:
     """What one side shows.
 
     Attributes:
@@ -50,8 +50,12 @@ class Figures:
 
 
 def measure(
-    asker: Asker, served: Served, audience: Audience, metric: str, relatedness: Relatedness | None = None
-) -> Figures:
+    asker: ExportedModelClient,
+    served: ExportedModel,
+    audience: Audience,
+    metric: str,
+    relatedness: Relatedness | None = None,
+) -> SideMetrics:
     """Ask a model about everyone, and measure its lists as stage `evaluate` does.
 
     Args:
@@ -66,7 +70,7 @@ def measure(
     popularity = measures.popularity_per_user(warm, audience.warm.told, audience.counts, audience.num_warm_users, (k,))
     together = measures.of_all_lists(warm, popularity, len(audience.counts), (k,))
     spurious = np.nan if relatedness is None else _spurious(warm, audience.warm_users, relatedness, k)
-    return Figures(
+    return SideMetrics(
         warm=measures.accuracy_per_user(warm, audience.warm.truth, (k,))[metric],
         new=measures.accuracy_per_user(new, audience.new.truth, (k,))[metric],
         lift=together[f"popularity_lift@{k}"],

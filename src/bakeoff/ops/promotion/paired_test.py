@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.ops.params import GuardrailParams
-from bakeoff.ops.promotion.guardrails import Guardrail, Observed, Primary, guardrails
-from bakeoff.ops.promotion.measuring import Figures
+from bakeoff.ops.promotion.guardrails import Guardrail, GuardrailMetrics, PrimaryComparison, guardrails
+from bakeoff.ops.promotion.measuring import SideMetrics
 from bakeoff.report.accuracy import Statistics
 
 
 @dataclass(frozen=True)
-class Shown:
+class SideResult:
     """One side: its figures, and what serving it takes.
 
     Attributes:
@@ -23,13 +23,13 @@ class Shown:
         num_bytes: size of the exported model.
     """
 
-    figures: Figures
+    figures: SideMetrics
     p95_seconds: float
     num_bytes: int
 
 
 @dataclass(frozen=True)
-class Terms:
+class DecisionRules:
     """By what is decided.
 
     Attributes:
@@ -46,13 +46,13 @@ class Terms:
 
 
 def compare(
-    challenger: Shown,
-    champion: Shown,
+    challenger: SideResult,
+    champion: SideResult,
     leaks: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    terms: Terms,
+    terms: DecisionRules,
     *,
     stand_in: bool = False,
-) -> tuple[Primary, list[Guardrail]]:
+) -> tuple[PrimaryComparison, list[Guardrail]]:
     """The paired difference of warm users, and the guardrails.
 
     Args:
@@ -76,16 +76,19 @@ def compare(
 
 
 def _pair(
-    first: NDArray[np.float64], second: NDArray[np.float64], left_out: Sequence[bool] | NDArray[np.bool_], terms: Terms
-) -> Primary:
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    left_out: Sequence[bool] | NDArray[np.bool_],
+    terms: DecisionRules,
+) -> PrimaryComparison:
     """Means and their difference over the users who have both and are not left out; NaN without any."""
     both = ~(np.isnan(first) | np.isnan(second) | np.asarray(left_out, np.bool_))
     level = terms.statistics.confidence
     if not both.any():
         unknown = dict.fromkeys(("challenger", "champion", "difference", "low", "high", "p"), math.nan)
-        return Primary(terms.metric, **unknown, num_users=0, margin=terms.margin, confidence=level)
+        return PrimaryComparison(terms.metric, **unknown, num_users=0, margin=terms.margin, confidence=level)
     [found] = terms.statistics.differences([first[both]], [second[both]], [terms.metric])
-    return Primary(
+    return PrimaryComparison(
         metric=terms.metric,
         challenger=float(first[both].mean()),
         champion=float(second[both].mean()),
@@ -99,5 +102,5 @@ def _pair(
     )
 
 
-def _observed(side: Shown, new_users: float) -> Observed:
-    return Observed(new_users, side.figures.lift, side.figures.spurious, side.p95_seconds, side.num_bytes)
+def _observed(side: SideResult, new_users: float) -> GuardrailMetrics:
+    return GuardrailMetrics(new_users, side.figures.lift, side.figures.spurious, side.p95_seconds, side.num_bytes)

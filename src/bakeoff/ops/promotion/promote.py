@@ -9,13 +9,12 @@ from typing import Any
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.models import specs
-from bakeoff.ops.promotion.decision import Outcome
+from bakeoff.ops.promotion.decision import DecisionOutcome
 from bakeoff.ops.registry.events import PROMOTE, Event, read_events
 from bakeoff.ops.registry.files import LOCK, model_md5_at, taken_back
 from bakeoff.ops.registry.git import head
 from bakeoff.ops.registry.history import Assignment, production
 from bakeoff.ops.registry.transition import check_current, enter, reminder
-from bakeoff.params import Params
 
 
 @dataclass(frozen=True)
@@ -33,16 +32,13 @@ class _Wanted:
     decision: Mapping[str, Any] | None = None
 
 
-def run(
-    params: Params, workspace: Workspace, model: str | None = None, *, despite: str | None = None, push: bool = False
-) -> None:
+def run(workspace: Workspace, model: str | None = None, *, despite: str | None = None, push: bool = False) -> None:
     """Register the challenger's next version and assign it to production, if the decision says so.
 
     All tags become visible together. A second call finds everything done and says so; one after a call that was cut
     off does the rest. Where the decision says no, its reasons are printed and nothing changes.
 
     Args:
-        params: not used: by what is promoted, stands in the decision.
         workspace: inside a Git repository whose HEAD holds the challenger's dvc.lock.
         model: instead of the challenger; needs `despite`.
         despite: why the model goes into production although the decision does not say so; kept in the tag.
@@ -142,13 +138,13 @@ def _go(
             "`bakeoff decide` again."
         )
     left = taken_back(root, events, wanted.model, md5)
-    yes = decision["outcome"] == Outcome.PROMOTE and left is None
+    yes = decision["outcome"] == DecisionOutcome.PROMOTE and left is None
     if yes and despite is not None:
         raise BakeoffError("The decision says promote: leave --despite out.")
     if yes or despite is not None:
         return True
     print(f"Production stays as it is. The decision says {decision['outcome']}:")
-    if decision["outcome"] == Outcome.PROMOTE:
+    if decision["outcome"] == DecisionOutcome.PROMOTE:
         print(f"  A rollback took {left}, which has the same bytes, out of production since.")
     for reason in wanted.reasons:
         print(f"  {reason}")

@@ -19,7 +19,7 @@ from bakeoff.models.base.raw_features import raw_features
 
 
 @dataclass(frozen=True)
-class Served:
+class ExportedModel:
     """An exported model.
 
     Attributes:
@@ -34,7 +34,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Question:
+class UserQueries:
     """What is asked about n users, in terms of the current vocabulary.
 
     Attributes:
@@ -52,9 +52,9 @@ class Question:
     def __len__(self) -> int:
         return len(self.told)
 
-    def take(self, rows: NDArray[np.integer]) -> "Question":
+    def take(self, rows: NDArray[np.integer]) -> "UserQueries":
         """Some of the users, in this order."""
-        return Question(self.users, self.rows[rows], self.told.take(rows), self.truth.take(rows))
+        return UserQueries(self.users, self.rows[rows], self.told.take(rows), self.truth.take(rows))
 
     @property
     def people(self) -> pd.DataFrame:
@@ -63,7 +63,7 @@ class Question:
         return people
 
 
-class Asker:
+class ExportedModelClient:
     """Asks about users in terms of the current vocabulary, whatever vocabulary the model has."""
 
     def __init__(self, item_ids: Sequence[str], list_length: int, users_per_block: int) -> None:
@@ -72,7 +72,7 @@ class Asker:
         self._index = pd.Index([item.encode() for item in item_ids])
         self._length, self._users_per_block = list_length, users_per_block
 
-    def lists(self, served: Served, question: Question) -> TopLists:
+    def lists(self, served: ExportedModel, question: UserQueries) -> TopLists:
         """What the model recommends to each, [n, list_length].
 
         Items that only the model knows keep their place, as PAD: nobody can have them any more. Items that the model
@@ -88,7 +88,7 @@ class Asker:
             scores[rows, : found.shape[1]] = np.asarray(answer["scores"])
         return pessimistic(TopLists(items, scores), question.truth)
 
-    def known(self, served: Served, question: Question) -> Histories:
+    def known(self, served: ExportedModel, question: UserQueries) -> Histories:
         """What the model was trained on of each user, in current items; empty where it does not know the user."""
         ids = question.people["user_id"].to_numpy(np.str_)
         places = [np.zeros(0, np.int64)]
@@ -101,13 +101,13 @@ class Asker:
         events = np.concatenate(items)
         return Histories.from_rows(np.concatenate(places), events, np.zeros(len(events), np.int64), len(question))
 
-    def told(self, served: Served, question: Question) -> tuple[NDArray[Any], ...]:
+    def told(self, served: ExportedModel, question: UserQueries) -> tuple[NDArray[Any], ...]:
         """History, timestamps and raw features of each, as `recommend_for_histories` takes them."""
         width = int(question.told.lengths.max(initial=0))
         items, timestamps = question.told.padded(width)
         return self._ids[items], timestamps, *raw_features(served.features, question.people)
 
-    def singles(self, served: Served, question: Question, length: int) -> list[Callable[[], object]]:
+    def singles(self, served: ExportedModel, question: UserQueries, length: int) -> list[Callable[[], object]]:
         """A call per user that asks about this user alone."""
         ask = served.module.recommend_for_histories
         history, timestamps, dense, text = self.told(served, question)
@@ -117,7 +117,7 @@ class Asker:
             for one in [slice(row, row + 1)]
         ]
 
-    def _blocks(self, served: Served, told: Histories) -> list[NDArray[np.int64]]:
+    def _blocks(self, served: ExportedModel, told: Histories) -> list[NDArray[np.int64]]:
         """Rows to ask about together: those with histories of a length, which then need little padding."""
         num_items = int(served.module.item_embeddings.shape[0])
         size = users_at_once(self._users_per_block, num_items)

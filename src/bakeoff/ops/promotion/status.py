@@ -24,7 +24,7 @@ SHOWN = 10
 """Assignments of the history."""
 
 METRICS = ("recall", "coverage", "popularity_lift")
-"""Figures beside the primary metric, at its cutoff."""
+"""SideMetrics beside the primary metric, at its cutoff."""
 
 NOTHING = """Nothing is in production yet. This is how something gets there:
   bakeoff decide          compares the challenger with popularity

@@ -22,9 +22,9 @@ from bakeoff.ops.registry.git import check_repository, commit_of
 from bakeoff.ops.registry.history import production
 from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions import revisions
-from bakeoff.ops.revisions.revisions import Version
-from bakeoff.params import Params
+from bakeoff.ops.revisions.revisions import ProjectVersion
 from bakeoff.report.accuracy import Statistics
+from bakeoff.report.params import CompareParams
 from bakeoff.report.provenance import read_data_hash
 
 WORKSPACE = "workspace"
@@ -34,11 +34,14 @@ Read = Callable[[str], str | None]
 """Text of a file of one version by its path in the workspace; None where there is none."""
 
 
-def run(params: Params, workspace: Workspace, before: str | None = None, after: str | None = None) -> None:
+def run(
+    compare: CompareParams, seed: int, workspace: Workspace, before: str | None = None, after: str | None = None
+) -> None:
     """Compare two versions and write reports/revisions.html and reports/revisions.md; nothing else is touched.
 
     Args:
-        params: of the workspace: which metric, and how intervals are made.
+        compare: which metric, and how intervals are made.
+        seed: of their resamples.
         workspace: inside a Git repository.
         before: a Git revision; None: the version in production, or the last commit where no tag names one.
         after: a Git revision; None: the workspace as it is.
@@ -49,8 +52,8 @@ def run(params: Params, workspace: Workspace, before: str | None = None, after: 
     check_repository(workspace.root)
     first = at_revision(workspace.root, last_version(workspace.root) if before is None else before)
     second = in_workspace(workspace) if after is None else at_revision(workspace.root, after)
-    statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
-    found = revisions.compare(first, second, params.compare.primary_metric, statistics)
+    statistics = Statistics(compare.confidence, compare.resamples, seed)
+    found = revisions.compare(first, second, compare.primary_metric, statistics)
     write_text(workspace.reports / "revisions.md", revision_sheet.markdown(found))
     write_text(workspace.reports / "revisions.html", revision_sheet.html(found))
     print(f"{revision_sheet.title(found)}: {revision_sheet.headline(found)}. {revision_sheet.statement(found)}")
@@ -63,7 +66,7 @@ def last_version(root: Path) -> str:
     return "HEAD" if standing is None else standing.event.tag
 
 
-def at_revision(root: Path, revision: str) -> Version:
+def at_revision(root: Path, revision: str) -> ProjectVersion:
     """What a revision left: small files from Git, per-user metrics through DVC (its cache, then its remote).
 
     Raises:
@@ -80,7 +83,7 @@ def at_revision(root: Path, revision: str) -> Version:
     return _version(read, revision, commit[:7], users, unread)
 
 
-def in_workspace(workspace: Workspace) -> Version:
+def in_workspace(workspace: Workspace) -> ProjectVersion:
     """What lies in the workspace.
 
     Raises:
@@ -101,10 +104,10 @@ def in_workspace(workspace: Workspace) -> Version:
 
 def _version(
     read: Read, name: str, commit: str, users: Mapping[str, pd.DataFrame], unread: Mapping[str, str]
-) -> Version:
+) -> ProjectVersion:
     metrics = _json(read(METRICS), METRICS, name)
     data_dvc = read("data.dvc")
-    return Version(
+    return ProjectVersion(
         name=name,
         commit=commit,
         metrics=metrics,

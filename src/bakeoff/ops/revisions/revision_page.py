@@ -6,7 +6,7 @@ from math import isnan
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.ops.revisions import revision_tables
 from bakeoff.ops.revisions.revision_tables import label
-from bakeoff.ops.revisions.revisions import Change, Revisions, Version
+from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions
 from bakeoff.report import formats, markdown_tables, verdict
 from bakeoff.report import pages as sheets
 from bakeoff.report.figure import Figure
@@ -189,7 +189,7 @@ def _lost(revisions: Revisions, change: Change) -> bool:
     return any(len(version.users[change.model]) > shared for version in (revisions.before, revisions.after))
 
 
-def _verdict(version: Version) -> str | None:
+def _verdict(version: ProjectVersion) -> str | None:
     try:
         return verdict.headline(verdict.Result.from_metrics(version.metrics["verdict"]))
     except (KeyError, TypeError, ValueError):  # written by another version of this program

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from bakeoff.evaluation.stats.significance import Verdict
-from bakeoff.ops.revisions.revisions import Change, Revisions, Version
+from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions
 from bakeoff.report import formats
 from bakeoff.report.chart_parts import FEW_TICKS, Spec, color, labels, layered, tooltip
 from bakeoff.report.models import model_label
@@ -21,7 +21,7 @@ LIST_LABELS = {
 NO_CELL = Cell(formats.NO_VALUE)
 
 
-def label(version: Version) -> str:
+def label(version: ProjectVersion) -> str:
     """`HEAD (1a2b3c4)`; a hash that was typed as such is not repeated."""
     if not version.commit or version.commit.startswith(version.name) or version.name.startswith(version.commit):
         return version.name

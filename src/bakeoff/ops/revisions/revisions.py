@@ -29,7 +29,7 @@ WHOLE_LISTS = ("popularity_lift", "coverage", "gini", "long_tail_share")
 
 
 @dataclass(frozen=True)
-class Version:
+class ProjectVersion:
     """What one version left.
 
     Attributes:
@@ -131,8 +131,8 @@ class Revisions:
         other_truth: models whose users have other numbers of test events in the two versions.
     """
 
-    before: Version
-    after: Version
+    before: ProjectVersion
+    after: ProjectVersion
     metric: str
     confidence: float
     primary: Sequence[Change]
@@ -148,7 +148,7 @@ class Revisions:
         return self.before.data_hash is not None and self.before.data_hash == self.after.data_hash
 
 
-def compare(before: Version, after: Version, metric: str, statistics: Statistics) -> Revisions:
+def compare(before: ProjectVersion, after: ProjectVersion, metric: str, statistics: Statistics) -> Revisions:
     """Set two versions side by side.
 
     Args:
@@ -196,7 +196,9 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def _changes(before: Version, after: Version, keys: Sequence[tuple[str, str]], statistics: Statistics) -> list[Change]:
+def _changes(
+    before: ProjectVersion, after: ProjectVersion, keys: Sequence[tuple[str, str]], statistics: Statistics
+) -> list[Change]:
     """A change per (model, metric); those that can be paired are judged together."""
     pairs = {key: pair for key in keys if (pair := _paired(before, after, *key)) is not None}
     differences = _differences(list(pairs.values()), [metric for _, metric in pairs], statistics)
@@ -207,7 +209,7 @@ def _changes(before: Version, after: Version, keys: Sequence[tuple[str, str]], s
     ]
 
 
-def _paired(before: Version, after: Version, model: str, metric: str) -> pd.DataFrame | None:
+def _paired(before: ProjectVersion, after: ProjectVersion, model: str, metric: str) -> pd.DataFrame | None:
     """Columns before, after by user, of the users that both versions have; None where there is no such user."""
     tables = [version.users.get(model) for version in (before, after)]
     if any(table is None or metric not in table for table in tables):
@@ -230,18 +232,18 @@ def _differences(pairs: Sequence[pd.DataFrame], metrics: Sequence[str], statisti
     return statistics.differences(side("after"), side("before"), metrics)
 
 
-def _truth_differs(before: Version, after: Version, model: str) -> bool:
+def _truth_differs(before: ProjectVersion, after: ProjectVersion, model: str) -> bool:
     both = _paired(before, after, model, "num_test")
     return both is not None and bool((both.before != both.after).any())
 
 
-def _sizes(before: Version, after: Version) -> list[Size]:
+def _sizes(before: ProjectVersion, after: ProjectVersion) -> list[Size]:
     """Rows of the raw tables, rows in quarantine, and the sizes of the split."""
     old, new = _numbers(before), _numbers(after)
     return [Size(name, old.get(name), new.get(name)) for name in dict.fromkeys([*new, *old])]
 
 
-def _numbers(version: Version) -> dict[str, int]:
+def _numbers(version: ProjectVersion) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, table in version.validation.get("tables", {}).items():
         found[f"{name}, rows"] = int(table["rows"])

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from bakeoff.ops.server.body_route import BodyRoute
-from bakeoff.ops.server.measured import Measured
+from bakeoff.ops.server.measured import RequestMetrics
 from bakeoff.ops.server.page import page
 from bakeoff.ops.server.questions import RefusedError
 from bakeoff.ops.server.schemas import (
@@ -65,7 +65,7 @@ def create_app(service: Service, version: str, follow: Follow | None = None) -> 
         docs_url=None,  # FastAPI's pages load their code from a CDN
         redoc_url=None,
     )
-    app.add_middleware(Measured, metrics=service.metrics)
+    app.add_middleware(RequestMetrics, metrics=service.metrics)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.ops.server.search import ExactSearch, Excluded, Found, Ids
+from bakeoff.ops.server.search import ExactSearch, Excluded, Ids, SearchResult
 
 MOST_PROBED = 0.25
 """Share of the lists beyond which brute force is no slower."""
@@ -31,7 +31,7 @@ _POINTS_PER_LIST = 64
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRecall:
     """What approximate search reached at load.
 
     Attributes:
@@ -67,7 +67,7 @@ class ApproximateSearch:
         self._index.cp.min_points_per_centroid = 1  # faiss would warn of fewer than 39, on small catalogues
         self._index.train(items)
         self._index.add(items)
-        self.measured = Measured(0.0, 0, 1, lists)
+        self.measured = MeasuredRecall(0.0, 0, 1, lists)
 
     @property
     def description(self) -> str:
@@ -78,7 +78,7 @@ class ApproximateSearch:
             f"queries, {found.probes} of {found.lists} lists looked through"
         )
 
-    def tune(self, queries: NDArray[np.float32], exclude: Excluded, target: float = RECALL) -> Measured:
+    def tune(self, queries: NDArray[np.float32], exclude: Excluded, target: float = RECALL) -> MeasuredRecall:
         """Look through as few lists as reach the recall on these queries, [m, d], with what they exclude; m ≥ 1."""
         k = min(RECALL_AT, self._num_items)
         truth = [found.items for found in self._exact.find(queries, exclude, k)]
@@ -88,15 +88,15 @@ class ApproximateSearch:
             found = self.find(queries, exclude, k)
             shares = [np.isin(true, mine.items).mean() for true, mine in zip(truth, found, strict=True) if len(true)]
             recall = float(np.mean(shares)) if shares else 1.0
-            self.measured = Measured(recall, len(queries), probes, lists)
+            self.measured = MeasuredRecall(recall, len(queries), probes, lists)
             if recall >= target or probes == lists:
                 return self.measured
             probes = min(2 * probes, lists)
 
-    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[Found]:
-        """See Search."""
+    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
+        """See ItemSearch."""
         faiss.omp_set_num_threads(1)  # it counts for the calling thread alone
-        found: dict[int, Found] = {}
+        found: dict[int, SearchResult] = {}
         few = np.flatnonzero(exclude.lengths <= LONGEST_OVERFETCH)
         if len(few):
             # As many more as may be excluded: what is left is then as long as was asked for.
@@ -106,7 +106,7 @@ class ApproximateSearch:
                 out = exclude.row(row)
                 kept = (mine >= 0) & ~_within(mine, out)
                 if np.count_nonzero(kept) >= min(k, self._num_items - len(out)):
-                    found[row] = Found(mine[kept][:k], best[kept][:k])
+                    found[row] = SearchResult(mine[kept][:k], best[kept][:k])
         rest = [row for row in range(len(queries)) if row not in found]
         if rest:
             by_force = self._exact.find(np.ascontiguousarray(queries[rest]), exclude.take(rest), k)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bakeoff.ops.server.questions import Question, RefusedError
+from bakeoff.ops.server.questions import EncodedQuery, RefusedError
 from bakeoff.ops.server.schemas import Answer
 from bakeoff.ops.server.served import ServedModel
 
@@ -25,7 +25,7 @@ SECONDS_HERE = 0.05
 @dataclass(frozen=True)
 class _Waiting:
     model: ServedModel
-    question: Question
+    question: EncodedQuery
     answer: "asyncio.Future[Answer]"
 
 
@@ -45,7 +45,7 @@ class Batcher:
         self._is_slow = True  # the first block, in which code may be traced
         self._working: asyncio.Task[None] | None = None
 
-    def ask(self, model: ServedModel, question: Question) -> "asyncio.Future[Answer]":
+    def ask(self, model: ServedModel, question: EncodedQuery) -> "asyncio.Future[Answer]":
         """The answer, once it is there. Call it in the event loop.
 
         Raises:
@@ -110,7 +110,7 @@ class Batcher:
             if not entry.answer.cancelled():
                 entry.answer.set_result(answer)
 
-    async def _computed(self, model: ServedModel, questions: list[Question]) -> list[Answer]:
+    async def _computed(self, model: ServedModel, questions: list[EncodedQuery]) -> list[Answer]:
         begun = time.perf_counter()
         if self._is_slow:
             answers = await asyncio.get_running_loop().run_in_executor(self._thread, model.answer, questions)

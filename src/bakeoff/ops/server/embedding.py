@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Queries
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.ops.server.questions import Question, joined
+from bakeoff.ops.server.questions import EncodedQuery, joined
 
 REMEMBERED_BYTES = 1 << 29
 """Embeddings beyond which none are remembered: those of 10⁶ users with 128 dimensions are just within."""
@@ -34,7 +34,7 @@ class Embedder:
                 return
             self._embeddings[part], self._known[part] = self._retriever.embed_queries(block), True
 
-    def embed(self, questions: Sequence[Question]) -> NDArray[np.float32]:
+    def embed(self, questions: Sequence[EncodedQuery]) -> NDArray[np.float32]:
         """[len(questions), dim] of at least one question."""
         users = np.array([-1 if question.user is None else question.user for question in questions])
         remembered = (users >= 0) & (users < len(self._known))

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bakeoff.ops.server.metrics import Metrics
 
 
-class Measured:
+class RequestMetrics:
     """An ASGI application around another."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

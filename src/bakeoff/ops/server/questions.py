@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.data.features.encoding import TableEncoding
-from bakeoff.ops.server.known_users import KnownUsers
+from bakeoff.models.base.storage import KnownUsers
 from bakeoff.ops.server.schemas import Query
 
 NAMED = 10
@@ -26,7 +26,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class Question:
+class EncodedQuery:
     """A query as a model takes it.
 
     Attributes:
@@ -62,7 +62,7 @@ class Vocabulary:
     encoding: TableEncoding
     codes: Mapping[str, Mapping[str, int]]
 
-    def question(self, query: Query) -> Question:
+    def question(self, query: Query) -> EncodedQuery:
         """Encode a query.
 
         Raises:
@@ -79,7 +79,7 @@ class Vocabulary:
         seen = asked.histories.items if query.exclude_seen else np.zeros(0, np.int32)
         named = [self.items[item] for item in query.exclude if item in self.items]
         exclude = np.concatenate([seen, np.array(named, np.int64)]) if named else seen
-        return Question(asked, exclude, query.k, ignored, user)
+        return EncodedQuery(asked, exclude, query.k, ignored, user)
 
     def _row(self, user: str) -> int:
         row = self.users.rows.get(user)
@@ -139,7 +139,7 @@ class Vocabulary:
         return np.where(np.isfinite(scaled), scaled, np.float32(0)), np.array([codes], np.int32).reshape(1, len(codes))
 
 
-def joined(questions: Sequence[Question]) -> Queries:
+def joined(questions: Sequence[EncodedQuery]) -> Queries:
     """The queries of several questions as one block."""
     queries = [question.query for question in questions]
     if len(queries) == 1:

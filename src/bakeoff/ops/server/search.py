@@ -55,7 +55,7 @@ class Excluded:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The best items of one query, best first: item indices int64 [m] and scores float32 [m], m ≤ k."""
 
     items: Ids
@@ -70,14 +70,14 @@ class Approximate(StrEnum):
     OFF = "off"
 
 
-class Search(Protocol):
+class ItemSearch(Protocol):
     """Finds the best items of queries."""
 
     @property
     def description(self) -> str:
         """In words, for people."""
 
-    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[Found]:
+    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """Lists of at most k items each; fewer only where the catalogue has no more that are not excluded.
 
         Args:
@@ -99,8 +99,8 @@ class ExactSearch:
         self._index = np.arange(len(items))
         self._own = threading.local()
 
-    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[Found]:
-        """See Search. Equal scores are ordered by item index."""
+    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
+        """See ItemSearch. Equal scores are ordered by item index."""
         scores = self._scores(len(queries))
         np.matmul(queries, self._transposed, out=scores)
         nobody = Ahead(np.zeros(len(queries) + 1, np.int64), np.zeros(0, np.int64))
@@ -114,17 +114,17 @@ class ExactSearch:
         """Of the embeddings."""
         return len(self._transposed)
 
-    def nearest(self, item: int, k: int) -> Found:
+    def nearest(self, item: int, k: int) -> SearchResult:
         """At most k other items with the largest cosine; none where the item has no direction."""
         vector = self._transposed[:, item]
         lengths = np.sqrt(np.einsum("dn,dn->n", self._transposed, self._transposed))
         if not lengths[item]:
-            return Found(np.zeros(0, np.int64), np.zeros(0, np.float32))
+            return SearchResult(np.zeros(0, np.int64), np.zeros(0, np.float32))
         cosines = (vector @ self._transposed) / np.where(lengths > 0, lengths * lengths[item], np.inf)
         cosines[[item]] = -np.inf
         best = np.argsort(-cosines, kind="stable")[: min(k, len(cosines) - 1)]
         best = best[lengths[best] > 0]
-        return Found(best, np.clip(cosines[best], -1, 1).astype(np.float32))
+        return SearchResult(best, np.clip(cosines[best], -1, 1).astype(np.float32))
 
     def _scores(self, num_queries: int) -> NDArray[np.float32]:
         """This thread's own room for scores: fresh memory would cost as much as the product."""
@@ -134,6 +134,6 @@ class ExactSearch:
         return room[:num_queries]
 
 
-def _unpacked(keys: Ids, scores: NDArray[np.float32]) -> Found:
+def _unpacked(keys: Ids, scores: NDArray[np.float32]) -> SearchResult:
     items = _INDEX_MASK - (keys & _INDEX_MASK)
-    return Found(items, scores[items])
+    return SearchResult(items, scores[items])

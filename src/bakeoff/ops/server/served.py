@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bakeoff.ops.server.embedding import Embedder
-from bakeoff.ops.server.questions import Question, RefusedError, Vocabulary
+from bakeoff.ops.server.questions import EncodedQuery, RefusedError, Vocabulary
 from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours
-from bakeoff.ops.server.search import ExactSearch, Excluded, Search
+from bakeoff.ops.server.search import ExactSearch, Excluded, ItemSearch
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class ServedModel:
     embedder: Embedder
     falls_back: bool
     exact: ExactSearch
-    search: Search
+    search: ItemSearch
     loaded: str
     recall: float | None = None
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answer(self, questions: Sequence[EncodedQuery]) -> list[Answer]:
         """Lists for a block of at least one question, each of its own length."""
         embedded = self.embedder.embed(questions)
         exclude = Excluded.of([each.exclude for each in questions])
