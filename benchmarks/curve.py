@@ -27,11 +27,10 @@ from ruamel.yaml import YAML
 from bakeoff.core.files import write_text
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.ranking import rank
-from bakeoff.experiments.selection import SELECTION_METRIC
-from bakeoff.experiments.training import validation_scores
+from bakeoff.experiments.runner import SELECTION_METRIC, validation_scores
 from bakeoff.experiments.variants.variant import with_settings
 from bakeoff.models.base.encoder import Encoder, EncoderRetriever
-from bakeoff.models.base.epochs import choose_epoch, refit, silent
+from bakeoff.models.base.trainer import choose_epoch, refit, silent
 from bakeoff.models.ease import ease
 from bakeoff.params import Params
 

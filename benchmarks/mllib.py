@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from bakeoff.core.files import write_text
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.data.prepared.tables import Prepared, load_prepared
-from bakeoff.experiments.training import warm_users
+from bakeoff.experiments.runner import warm_users
 from bakeoff.experiments.variants.variant import with_settings
-from bakeoff.models.base.epochs import seed_everything
+from bakeoff.models.base.tensorflow import seed_everything
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.spark_exchange import observed_pairs
 from bakeoff.models.mf.trainer import MFTrainer

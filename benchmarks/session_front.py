@@ -26,9 +26,9 @@ from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists, rank
-from bakeoff.experiments.training import warm_users
+from bakeoff.experiments.runner import warm_users
 from bakeoff.models.base.encoder import Encoder, EncoderRetriever
-from bakeoff.models.base.epochs import refit, seed_everything, silent
+from bakeoff.models.base.trainer import refit, seed_everything, silent
 from bakeoff.models.ease import ease
 from bakeoff.models.neural.smoothing import smooth
 from bakeoff.models.popularity.popularity import PopularityEncoder

@@ -17,10 +17,9 @@ from peers.lists import Scorer
 from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_prepared
-from bakeoff.experiments.selection import SELECTION_METRIC
-from bakeoff.experiments.training import validation_scores, warm_users
+from bakeoff.experiments.runner import SELECTION_METRIC, validation_scores, warm_users
 from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.models.base.epochs import choose_epoch, refit, seed_everything, silent
+from bakeoff.models.base.trainer import choose_epoch, refit, seed_everything, silent
 from bakeoff.params import Params, parse_params
 
 

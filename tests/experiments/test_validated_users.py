@@ -3,7 +3,7 @@
 import numpy as np
 
 from bakeoff.experiments import selection
-from bakeoff.experiments.selection import validated_users
+from bakeoff.experiments.runner import validated_users
 
 
 def test_all_users_with_validation_events_are_asked_about():

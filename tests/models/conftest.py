@@ -1,6 +1,6 @@
 import pytest
 
-from bakeoff.models.base.epochs import seed_everything
+from bakeoff.models.base.tensorflow import seed_everything
 
 
 @pytest.fixture(autouse=True)

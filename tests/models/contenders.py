@@ -9,8 +9,8 @@ from small import FAST, FAST_TWO_TOWER, histories, no_features, queries
 from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding
 from bakeoff.models import specs
-from bakeoff.models.base.epochs import seed_everything
 from bakeoff.models.base.export import Catalogue
+from bakeoff.models.base.tensorflow import seed_everything
 from bakeoff.models.ease import ease
 from bakeoff.models.ease.params import EASEParams
 from bakeoff.models.mf.params import MFParams

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bakeoff.models.base.epochs import Selection, choose_epoch, count_weights, refit, seed_everything, silent
 from bakeoff.models.base.tensorflow import tf
+from bakeoff.models.base.trainer import Selection, choose_epoch, count_weights, refit, seed_everything, silent
 
 
 class Scripted:

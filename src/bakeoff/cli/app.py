@@ -104,13 +104,22 @@ def split() -> None:
 
 @app.command()
 def train(model: ModelName) -> None:
-    """Train on train and validation, for as many epochs as validation says, and export the retriever."""
-    from importlib import import_module
+    """Train on train and validation, for as many epochs as validation says."""
+    from bakeoff.stages import train as stage
 
     workspace = Workspace()
     settings = load_params(workspace.params)
     specs.check_model(model)
-    import_module(f"bakeoff.stages.train_{model}").run(settings, workspace)
+    stage.run(settings, workspace, model)
+
+
+@app.command()
+def export(model: ModelName) -> None:
+    """Write the trained model as a TensorFlow SavedModel, which `serve` and promotion take."""
+    from bakeoff.stages import export as stage
+
+    specs.check_model(model)
+    stage.run(Workspace(), model)
 
 
 @app.command()

@@ -22,9 +22,9 @@ from bakeoff.core.sampling import draw_users
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user, means
 from bakeoff.experiments.eval_set import EvalSet
-from bakeoff.models.base.epochs import Trainer
 from bakeoff.models.base.retriever import Fitted, Retriever, TrainedRetriever
 from bakeoff.models.base.spec import DataFacts, ModelSpec, resolve
+from bakeoff.models.base.trainer import Trainer
 
 REFERENCES = ("popularity", "ease")
 """Models that experiments with the contenders are compared with."""

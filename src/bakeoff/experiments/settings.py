@@ -10,7 +10,6 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Frozen
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.params import EvidenceParams
-from bakeoff.models.ease.params import EASEParams
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.neural.params import SoftmaxParams
 
@@ -51,11 +50,6 @@ class ExperimentSettings:
     comparison: Comparison = Comparison()
 
     @property
-    def ease(self) -> EASEParams:
-        """Section of EASE."""
-        return cast("EASEParams", self.models["ease"])
-
-    @property
     def mf(self) -> MFParams:
         """Section of MF."""
         return cast("MFParams", self.models["mf"])
@@ -63,11 +57,11 @@ class ExperimentSettings:
     @property
     def softmax(self) -> SoftmaxParams:
         """Section of the softmax DNN."""
-        return cast("SoftmaxParams", self.models["softmax"])
+        return self.network("softmax")
 
-    def with_model(self, name: str, section: Frozen) -> "ExperimentSettings":
-        """The same settings with another section of one model."""
-        return replace(self, models={**self.models, name: section})
+    def network(self, name: str) -> SoftmaxParams:
+        """Section of a model that is a network, such as `two_tower`."""
+        return cast("SoftmaxParams", self.models[name])
 
     def with_values(self, values: Mapping[str, Any], source: str) -> "ExperimentSettings":
         """The same settings with some values of models replaced.

@@ -19,10 +19,9 @@ from bakeoff.experiments.runner import (
     validated_users,
     validation_scores,
 )
-from bakeoff.models.base.epochs import Trainer
 from bakeoff.models.base.retriever import TrainedRetriever
+from bakeoff.models.base.trainer import Trainer
 from bakeoff.models.base.waiting import Waiting, share_of
-
 
 _TITLES = {"selection": "choosing the epoch on validation", "refit": "refitting on train and validation"}
 """Of progress bars."""
@@ -97,7 +96,12 @@ def _description(
     **selection: Any,
 ) -> dict[str, Any]:
     """What training.json says; without a selection, of a model without epochs."""
-    nothing_selected = {"selected_epoch": None, "selection_metric": None, "curve": [], "refit_curve": []}
+    nothing_selected: dict[str, Any] = {
+        "selected_epoch": None,
+        "selection_metric": None,
+        "curve": [],
+        "refit_curve": [],
+    }
     return {
         "model": experiment.spec.name,
         "dim": int(retriever.item_embeddings.shape[1]),

@@ -1,19 +1,23 @@
-"""`bakeoff recommend`: ask an exported model, with titles for people."""
+"""`bakeoff recommend`: ask a trained model, with titles for people."""
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.sanitize import visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
-from bakeoff.experiments.skipped import refuse_skipped
 from bakeoff.models import specs
+from bakeoff.models.base.model_files import refuse_skipped
+from bakeoff.models.base.retriever import Retriever
+from bakeoff.models.base.storage import load_trained, read_encoding, read_known_users, read_titles
 
 HISTORY_SHOWN = 10
 """Most recent items of a history that are printed."""
@@ -31,7 +35,7 @@ def run(
     """Print what a model recommends to a known user, or to someone new, beside the history.
 
     Args:
-        workspace: models/<model> is all that is read.
+        workspace: models/<model>/trained is all that is read.
         model: name of the model.
         user: id of a user that the model was trained on, or None.
         history: item ids of someone new, oldest first, separated by commas, or None.
@@ -44,25 +48,52 @@ def run(
     specs.check_model(model)
     refuse_skipped(workspace, model)
     _check_question(user, history, features)
-    items = _titles(workspace, model)
+    folder = workspace.trained(model)
+    if not folder.exists():
+        raise BakeoffError(f"{folder} is missing: run `bakeoff train {model}` first, or `make run` for everything.")
+    catalogue = read_titles(folder)
+    items = pd.Series(catalogue["title"].to_numpy(), index=catalogue["item_id"].astype(str))
     if not 1 <= k <= len(items):
         raise BakeoffError(f"-k {k} is not possible: it must be between 1 and the {len(items)} items there are.")
-    new_history = _parse_history(history or "")
-    _check_items(new_history, items)
-    dense, categorical = _raw_features(workspace, model, features)
-    serving = _load(workspace, model)
     if user is not None:
-        answer = serving.recommend_for_users(np.array([user]), k)
-        _check_user(bool(answer["known"][0]), user, model)
-        shown = _strings(serving.known_history(np.array([user]))["item_ids"])
+        query = _known_user(folder, user, model)
     else:
-        asked = np.array([new_history or [""]])
-        times = np.zeros(asked.shape, np.int64)
-        answer = serving.recommend_for_histories(asked, times, dense, categorical, k)
-        shown = new_history
-    recommended = _strings(answer["item_ids"])
-    scores = np.asarray(answer["scores"])[0]
-    _print(model, user, items, shown, recommended, scores)
+        query = _someone_new(folder, history or "", features, items)
+    shown = items.index[query.histories.items].tolist()
+    recommended, scores = _best(load_trained(folder), query, k)
+    _print(model, user, items, shown, items.index[recommended].tolist(), scores)
+
+
+def _best(retriever: Retriever, query: Queries, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Items that are not in the history, best first, and their scores; of equal scores the first item wins."""
+    scores = (retriever.embed_queries(query) @ retriever.item_embeddings.T)[0]
+    if not np.isfinite(scores).all():
+        raise BakeoffError("The model's embeddings hold NaN or infinity: train it again.")
+    scores[query.histories.items] = -np.inf
+    best = np.argsort(-scores, kind="stable")[:k]
+    best = best[np.isfinite(scores[best])]
+    return best, scores[best]
+
+
+def _known_user(folder: Path, user: str, model: str) -> Queries:
+    """The query of a user that the model was trained on."""
+    users = read_known_users(folder)
+    if user not in users.rows:
+        raise BakeoffError(
+            f"User {user!r} is not among those that {model} was trained on: check the id (data/users.csv), or, for "
+            "someone new or held out, ask with --history and --feature."
+        )
+    return users.queries.take(np.array([users.rows[user]]))
+
+
+def _someone_new(folder: Path, history: str, features: Sequence[str], items: pd.Series) -> Queries:
+    """The query of someone with this history, whose events have no time, and these features."""
+    asked = _parse_history(history)
+    _check_items(asked, items)
+    places = items.index.get_indexer(asked).astype(np.int32)
+    histories = Histories(np.array([0, len(places)]), places, np.zeros(len(places), np.int64))
+    dense, categorical = _encode(read_encoding(folder), features)
+    return Queries(histories, dense, categorical)
 
 
 def _check_question(user: str | None, history: str | None, features: Sequence[str]) -> None:
@@ -75,14 +106,6 @@ def _check_question(user: str | None, history: str | None, features: Sequence[st
             f"--user {user} already says what the model knows of this user: leave --history and features out, or "
             "leave --user out to ask for someone new."
         )
-
-
-def _titles(workspace: Workspace, model: str) -> pd.Series:
-    """Titles by item id."""
-    path = workspace.model(model) / "items.parquet"
-    if not path.exists():
-        raise BakeoffError(f"{path} is missing: run `make run` (or `dvc repro train_{model}`) first.")
-    return pd.read_parquet(path).set_index("item_id")["title"]
 
 
 def _parse_history(history: str) -> list[str]:
@@ -101,43 +124,19 @@ def _check_items(asked: Sequence[str], items: pd.Series) -> None:
         )
 
 
-def _check_user(known: bool, user: str, model: str) -> None:
-    if not known:
-        raise BakeoffError(
-            f"User {user!r} is not among those that {model} was trained on: check the id (data/users.csv), or, for "
-            "someone new or held out, ask with --history and --feature."
-        )
-
-
-def _raw_features(workspace: Workspace, model: str, features: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Raw values in the order in which the model takes them: float32 [1, D] and text [1, K]."""
-    path = workspace.model(model) / "features.json"
-    if not path.exists():
-        raise BakeoffError(f"{path} is missing: run `dvc checkout --force {path.parent}`, or train {model} again.")
-    encoding = FeatureEncoding.model_validate_json(path.read_text(encoding="utf-8"))
+def _encode(encoding: FeatureEncoding, features: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Encoded features as the model takes them: float32 [1, D] and int32 [1, K]."""
     given: dict[str, str] = {}
     for feature in features:
         name, separator, value = feature.partition("=")
         if not separator:
             raise BakeoffError(f"--feature {feature!r} must be name=value, such as age=30.")
         given[name.strip()] = value.strip()
-    encoding.encode_user(given)  # refuses unknown names and numbers that are none
+    dense, categorical = encoding.encode_user(given)  # refuses unknown names and numbers that are none
     for name, values in encoding.user.categorical.items():
         if given.get(name) and given[name] not in values:
             raise BakeoffError(f"{name}={given[name]!r} is not known: it must be one of {', '.join(values)}.")
-    dense = [float(given.get(name) or "nan") for name in encoding.user.dense]
-    categorical = [given.get(name, "") for name in encoding.user.categorical]
-    return np.array([dense], np.float32), np.array([categorical], np.str_)
-
-
-def _load(workspace: Workspace, model: str) -> Any:
-    from bakeoff.models.base.loading import load_serving
-
-    return load_serving(workspace.model(model))
-
-
-def _strings(ids: Any) -> list[str]:
-    return [item.decode() for item in np.asarray(ids)[0] if item]
+    return dense[np.newaxis], categorical[np.newaxis]
 
 
 def _print(

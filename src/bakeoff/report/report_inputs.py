@@ -156,7 +156,7 @@ def _model(workspace: Workspace, name: str, longest: int, asked: _LookedAt) -> M
         lists=_lists(folder / "recommendations.parquet", longest, asked.warm),
         new_lists=_lists(folder / "new_user_recommendations.parquet", longest, asked.new, STEP),
         metrics=_json(folder / "metrics.json"),
-        training=_json(workspace.model(name) / "training.json"),
+        training=_json(workspace.training(name)),
         training_cost=_cost(workspace.cost(f"train_{name}")),
         evaluation_cost=_cost(workspace.cost(f"evaluate_{name}")),
         shuffled_users=_table(folder / "shuffled_users.parquet", asked.warm),

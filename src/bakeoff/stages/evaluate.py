@@ -9,12 +9,12 @@ from rich.progress import Progress
 
 from bakeoff.core.cost import measure
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.files import write_evaluation
 from bakeoff.evaluation.parallel import ALL, Answering, Portion, Questions, answering
-from bakeoff.experiments.model_loading import Load
-from bakeoff.experiments.skipped import skip_evaluation, why_skipped
+from bakeoff.models.base.model_files import Load, why_skipped
 from bakeoff.params import Params
 
 
@@ -35,7 +35,7 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         params: `evaluate`, `seed`, `evidence.sampled_candidates` and `engine` are used.
         workspace: where files lie.
         model: name of the model.
-        load: reads a retriever from its directory; `models.exported.load_retriever` if None.
+        load: reads a retriever from its directory; as training stored it if None.
 
     Raises:
         BakeoffError: the model or the split is missing, they do not belong together, no warm user has a test
@@ -45,7 +45,7 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         reason = why_skipped(workspace, model)
         if reason is not None:
             cost.note(ranking_seconds=0.0, ranked_queries=0, sampled_seconds=0.0)
-            skip_evaluation(workspace, model, reason)
+            _skip(workspace, model, reason)
             return
         prepared = load_prepared(workspace)
         questions = Questions(prepared, load_held_out(workspace, prepared), params)
@@ -57,6 +57,13 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         metrics, figures = _evaluate(questions, workspace, model, load)
         cost.note(**figures)
     _print_summary(model, metrics, prepared.num_items, figures["ranking_seconds"])
+
+
+def _skip(workspace: Workspace, model: str, reason: str) -> None:
+    """Leave nothing but a metrics.json with the reason."""
+    with replaced(workspace.evaluation(model)) as folder:
+        write_json(folder / "metrics.json", {"skipped": reason})
+    print(f"{model} is skipped: {reason}")
 
 
 def _evaluate(

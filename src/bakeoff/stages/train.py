@@ -1,4 +1,4 @@
-"""Stage `train@<model>`: split → models/<model>, or a note that the model can't be trained on this data."""
+"""Stage `train@<model>`: split → models/<model>/trained, or a note that the model can't be trained on this data."""
 
 from bakeoff.core.cost import measure
 from bakeoff.core.workspace import Workspace
@@ -6,9 +6,9 @@ from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.checkpoints import Checkpoints
 from bakeoff.experiments.fingerprint import fingerprint
 from bakeoff.experiments.mllib import on_spark
-from bakeoff.experiments.model_files import skip_training, write_model
 from bakeoff.experiments.runner import Experiment
 from bakeoff.experiments.training import no_costs, print_summary, train_shipped
+from bakeoff.models.base.model_files import skip_training, write_model
 from bakeoff.models.specs import spec
 from bakeoff.params import Params
 
@@ -16,7 +16,8 @@ from bakeoff.params import Params
 def run(params: Params, workspace: Workspace, model: str) -> None:
     """Train a model on train and validation, for as many epochs as validation says, and write it.
 
-    Reads artifacts/split; writes models/<model> and artifacts/cost/train_<model>.json.
+    Reads artifacts/split; writes models/<model>/trained, artifacts/training/<model>.json and
+    artifacts/cost/train_<model>.json.
 
     Raises:
         BakeoffError: there is no split, it has no train event, or the settings don't lead to a usable model.

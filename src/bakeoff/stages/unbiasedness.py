@@ -7,7 +7,7 @@ from typing import Any
 from bakeoff.core.files import write_json
 from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
-from bakeoff.models.base.epochs import seed_everything
+from bakeoff.models.base.tensorflow import seed_everything
 from bakeoff.models.neural.loss import MultiHotSampledSoftmax
 from bakeoff.models.neural.negatives import (
     CandidateSelector,

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from bakeoff.experiments.planted.own_group import OwnGroupSampler, OwnGroupTrainer, PositivesOnlyTrainer
 
 from bakeoff.core.histories import Histories
 from bakeoff.experiments.params import PlantedParams
 from bakeoff.experiments.planted.generator import build_town
-from bakeoff.experiments.planted.own_group import OwnGroupSampler, OwnGroupTrainer, PositivesOnlyTrainer
-from bakeoff.models.base.epochs import seed_everything
+from bakeoff.models.base.tensorflow import seed_everything
 from bakeoff.models.neural.params import SoftmaxParams
 
 SOFTMAX = SoftmaxParams(dim=4, hidden=(4,), max_epochs=2, users_per_batch=4, cuts_per_user=2, loss="multi-hot")

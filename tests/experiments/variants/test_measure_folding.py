@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from bakeoff.experiments.variants.measure_folding import model_folding as of_users
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.evaluation.folding import Calibration
 from bakeoff.evaluation.metrics.metric_sets import means
+from bakeoff.experiments.folding import Relatedness
 from bakeoff.experiments.variants import measure_folding
-from bakeoff.experiments.variants.measure_folding import model_folding as of_users
-from bakeoff.experiments.variants.relatedness import Relatedness
 
 NUM_USERS, NUM_ITEMS = 30, 40
 USER_GROUPS, ITEM_GROUPS = np.arange(NUM_USERS) % 2, np.arange(NUM_ITEMS) % 2

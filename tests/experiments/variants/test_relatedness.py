@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bakeoff.core.histories import Histories
-from bakeoff.experiments.variants.relatedness import THRESHOLD, fit_relatedness, sampled_positives
+from bakeoff.experiments.folding import THRESHOLD, fit_relatedness, sampled_positives
 from bakeoff.models.mf.params import MFParams
 
 MF = MFParams(dim=2, max_epochs=8, regularization=0.05)

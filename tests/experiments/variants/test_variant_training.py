@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import small_prepared
+from bakeoff.experiments.variants.training import BUILDS, LOOKS
 from small_prepared import PARAMS
 
 from bakeoff.experiments.training import warm_users
 from bakeoff.experiments.variants import training
 from bakeoff.experiments.variants.groups import POSITIVES_ONLY
-from bakeoff.experiments.variants.training import BUILDS, LOOKS
 from bakeoff.experiments.variants.variant import Variant, with_settings
-from bakeoff.models.base.epochs import seed_everything
+from bakeoff.models.base.tensorflow import seed_everything
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ from bakeoff.core.parameters import search_space
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.features.value_sets import ValueSets
 from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.models.base.epochs import seed_everything
-from bakeoff.models.base.tensorflow import tf
+from bakeoff.models.base.tensorflow import seed_everything, tf
 from bakeoff.models.neural.item_tower import ItemTower
 from bakeoff.models.neural.negatives import all_targets, make_sampler
 from bakeoff.models.neural.params import NegativesParams, SoftmaxParams, TwoTowerNegativesParams, TwoTowerParams

@@ -21,7 +21,7 @@ from bakeoff.evaluation.parallel.eval_queries import TEST, USERS_PER_PORTION, Qu
 from bakeoff.evaluation.parallel.user_batch import Portion, measured
 from bakeoff.evaluation.parallel.worker_tasks import Job, answer, tell_items
 from bakeoff.evaluation.protocol import Asker
-from bakeoff.experiments.model_loading import Load, load_fitting
+from bakeoff.models.base.model_files import Load, load_fitting
 
 PORTIONS_PER_CORE = 3
 """So that a core that is done early finds more to do."""

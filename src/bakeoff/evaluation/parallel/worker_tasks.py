@@ -17,7 +17,7 @@ from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.parallel.eval_queries import Questions
 from bakeoff.evaluation.parallel.user_batch import measured
 from bakeoff.evaluation.protocol import Asker
-from bakeoff.experiments.model_loading import Load, load_fitting
+from bakeoff.models.base.model_files import Load, load_fitting
 from bakeoff.params import Params
 
 

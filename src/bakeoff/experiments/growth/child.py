@@ -1,48 +1,44 @@
-"""What stage `growth` measures in processes of their own."""
+"""Cost of training on growing data, measured in processes of their own."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.core.cost import own_peak_memory_bytes
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.stats.timing_intervals import as_json
-from bakeoff.params import Params
+from bakeoff.experiments.runner import Experiment, Seconds, run_epochs
+from bakeoff.experiments.settings import ExperimentSettings
+from bakeoff.models.specs import spec
 
 SECONDS_PER_FIT = 4.0
-"""After which no further epoch of a fit begins; two always run. The rest of the epochs cost what those did."""
+"""After which no further epoch of a fit begins; two always run. The others are assumed to cost the same."""
 
-FITS_AT_ONCE = 3
-"""Times that a model is fitted which is learned at once, if that is short; of a single second little can be told."""
+MAX_FITS = 3
+"""Times that a model without epochs is fitted if that is short: a single second is too noisy."""
 
 SECONDS_PER_CATALOGUE = 4.0
 """After which no further turn of steps begins."""
 
 USERS_PER_BATCH = 8
-"""Of made catalogues: with 64 queries a full step over 10⁶ items takes a second or two."""
-
-
-class Fit(Protocol):
-    """A model in training."""
-
-    def run_epoch(self) -> float:
-        """Train one epoch."""
+"""Of generated catalogues: with 64 queries a full step over 10⁶ items takes a second or two."""
 
 
 @dataclass(frozen=True)
 class ShareTask:
-    """Train a model on a share of the users, for so many epochs."""
+    """Train a model on a share of the users, for this number of epochs."""
 
     root: Path
-    params: Params
+    settings: ExperimentSettings
     model: str
     share: float
     epochs: int
@@ -50,31 +46,32 @@ class ShareTask:
     def __call__(self) -> dict[str, Any]:
         """Figures of `sizes` in growth.json, and `cpu_seconds_per_epoch`."""
         prepared = load_prepared(Workspace(self.root))
-        users = users_of_share(prepared, self.share, self.params.seed)
+        users = users_of_share(prepared, self.share, self.settings.seed)
         queries = prepared.queries(prepared.known(), users)
-        build = BUILDS[self.model](prepared, queries, self.params)
+        experiment = Experiment(spec(self.model), self.settings.models[self.model], prepared, self.settings.seed)
+        warm_up(experiment)
         return {
             "model": self.model,
             "share": self.share,
             "users": len(users),
             "items": prepared.num_items,
             "events": len(queries.histories.items),
-            **shortest_fit(build, self.epochs, SECONDS_PER_FIT),
+            **shortest_fit(experiment, queries, self.epochs, SECONDS_PER_FIT),
             "peak_memory_bytes": own_peak_memory_bytes(),
         }
 
 
 @dataclass(frozen=True)
 class CatalogueTask:
-    """Time full and sampled steps on made catalogues."""
+    """Time full and sampled steps on generated catalogues."""
 
-    params: Params
+    settings: ExperimentSettings
 
     def __call__(self) -> list[dict[str, Any]]:
         """A row of `catalogues` in growth.json for each size."""
         from bakeoff.experiments.growth.steps import Steps
 
-        negatives = self.params.softmax.negatives
+        negatives = self.settings.softmax.negatives
         drawn = negatives.sampler in ("uniform", "popularity", "log-uniform")
         steps = Steps(
             sampler=negatives.sampler if drawn else "in-batch",
@@ -84,110 +81,86 @@ class CatalogueTask:
             sampled=10,
             seconds=SECONDS_PER_CATALOGUE,
         )
-        return [_catalogue(items, steps, self.params.seed) for items in self.params.evidence.growth_catalogues]
+        return [_catalogue(items, steps, self.settings.seed) for items in self.settings.evidence.growth_catalogues]
 
 
 def users_of_share(prepared: Prepared, share: float, seed: int) -> NDArray[np.int64]:
-    """Rows of a seeded share of the users that are trained on, ascending; a larger share holds the smaller ones."""
+    """Rows of a seeded share of the users that are trained on, ascending; a larger share contains the smaller ones."""
     users = np.flatnonzero(prepared.train.lengths)
     drawn = np.random.default_rng(seed).permutation(users)[: max(1, round(share * len(users)))]
     return np.sort(drawn)
 
 
-def shortest_fit(build: Callable[[], Fit], epochs: int, seconds: float) -> dict[str, float]:
-    """As measure_fit; of a model that is learned at once the shortest of a few, since what else is done only adds."""
-    found = [measure_fit(build, epochs, seconds)]
-    while epochs == 1 and len(found) < FITS_AT_ONCE and sum(each["fit_seconds"] for each in found) < seconds:
-        found.append(measure_fit(build, epochs, seconds))
+def warm_up(experiment: Experiment) -> None:
+    """Train the model on a tiny split, so that imports and compiled kernels do not count as part of a fit.
+
+    One history is longer than `models.mf.als.EXACT_SIZE` and one is shorter, so that both of MF's solvers are loaded.
+    """
+    lengths = np.array([1, 32])
+    ids = [str(number) for number in range(int(lengths.max()))]
+    users, items = pd.DataFrame({"user_id": ids[:2], "is_new": False}), pd.DataFrame({"item_id": ids, "title": ids})
+    rows, events = np.repeat([0, 1], lengths), np.concatenate([np.arange(length) for length in lengths])
+    train = Histories.from_rows(rows, events, np.arange(len(events)) + 1, 2)
+    tiny = Experiment(
+        experiment.spec,
+        experiment.settings,
+        Prepared.encoded(users, items, FeatureEncoding(), train, train.first(0)),
+        experiment.seed,
+    )
+    fit(tiny, tiny.queries(train), 1, lambda epochs, title: epochs)
+
+
+def shortest_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: float) -> dict[str, float]:
+    """As measure_fit; of a model without epochs the shortest of a few fits, since other load only adds time."""
+    found = [measure_fit(experiment, queries, epochs, seconds)]
+    while epochs == 1 and len(found) < MAX_FITS and sum(each["fit_seconds"] for each in found) < seconds:
+        found.append(measure_fit(experiment, queries, epochs, seconds))
     return min(found, key=lambda each: each["fit_seconds"])
 
 
-def measure_fit(build: Callable[[], Fit], epochs: int, seconds: float) -> dict[str, float]:
-    """What it costs to build a model and train it for so many epochs.
+def measure_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: float) -> dict[str, float]:
+    """Cost of building a model and training it for this number of epochs.
 
-    Of two epochs and more the first, in which code is traced, does not count as an epoch's cost, but as the fit's.
+    Of several epochs the first, in which code is traced, counts for the fit and not for the cost of an epoch.
 
     Args:
-        build: makes the model.
-        epochs: of the fit, at least 1. Those that begin too late are not run: they cost as much as the others.
+        experiment: the model and its settings.
+        queries: with the histories to train on.
+        epochs: of the fit, at least 1. Those that would begin too late are not run: they cost as much as the others.
         seconds: after which no further epoch begins; two always run.
     """
-    start = _now()
-    model = build()
-    passed = _since(start)
-    run: list[tuple[float, float]] = []
-    while len(run) < epochs and (len(run) < 2 or passed[0] < seconds):
-        begun = _now()
-        model.run_epoch()
-        run.append(_since(begun))
-        passed = _since(start)
-    steady = run[1:] or run
-    wall, cpu = median(epoch[0] for epoch in steady), fmean(epoch[1] for epoch in steady)
-    left = epochs - len(run)
+    start = Seconds.now()
+
+    def in_time(planned: range, title: str) -> Iterator[int]:
+        for epoch in planned:
+            if epoch > 2 and Seconds.now().since(start).wall >= seconds:
+                return
+            yield epoch
+
+    costs = fit(experiment, queries, epochs, in_time)
+    whole = Seconds.now().since(start)
+    steady = costs[1:] or costs
+    wall, cpu = median(each.wall for each in steady), fmean(each.cpu for each in steady)
+    left = epochs - len(costs)
     return {
         "epochs": epochs,
-        "epochs_run": len(run),
-        "fit_seconds": passed[0] + left * wall,
+        "epochs_run": len(costs),
+        "fit_seconds": whole.wall + left * wall,
         "seconds_per_epoch": wall,
-        "cpu_seconds": passed[1] + left * cpu,
+        "cpu_seconds": whole.cpu + left * cpu,
         "cpu_seconds_per_epoch": cpu,
     }
 
 
-def _now() -> tuple[float, float]:
-    return time.perf_counter(), time.process_time()
-
-
-def _since(start: tuple[float, float]) -> tuple[float, float]:
-    """Wall and CPU seconds, the latter of all threads."""
-    wall, cpu = _now()
-    return wall - start[0], cpu - start[1]
-
-
-def _build_mf(prepared: Prepared, queries: Queries, params: Params) -> Callable[[], Fit]:
-    """ALS alone: the trainer that exports it would bring TensorFlow, which it does not train with."""
-    from bakeoff.models.mf.als import ImplicitALS
-
-    histories, mf = queries.histories, params.mf
-    for solver in ("cholesky", "cg"):  # loads the compiled kernels, which is not part of a fit
-        tiny = mf.model_copy(update={"dim": 2, "solver": solver})
-        ImplicitALS(histories.take(np.arange(1)), prepared.num_items, tiny, params.seed).run_epoch()
-    return lambda: ImplicitALS(histories, prepared.num_items, mf, params.seed)
-
-
-def _build_softmax(prepared: Prepared, queries: Queries, params: Params) -> Callable[[], Fit]:
-    from bakeoff.models.base.epochs import seed_everything
-    from bakeoff.stages.train_softmax import build
-
-    seed_everything(params.seed)
-    return lambda: build(prepared, queries, params)
-
-
-@dataclass(frozen=True)
-class _AtOnce:
-    """A model without epochs."""
-
-    learn: Callable[[], object]
-
-    def run_epoch(self) -> float:
-        """All of it."""
-        self.learn()
-        return 0.0
-
-
-def _build_popularity(prepared: Prepared, queries: Queries, _: Params) -> Callable[[], Fit]:
-    return lambda: _AtOnce(lambda: queries.histories.item_counts(prepared.num_items))
-
-
-def _build_ease(prepared: Prepared, queries: Queries, params: Params) -> Callable[[], Fit]:
-    from bakeoff.models.ease import ease
-
-    one = Histories.from_rows(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64), 1)
-    ease.fit(one, 2, params.ease)  # loads what is not part of a fit
-    return lambda: _AtOnce(lambda: ease.fit(queries.histories, prepared.num_items, params.ease))
-
-
-BUILDS = {"popularity": _build_popularity, "ease": _build_ease, "mf": _build_mf, "softmax": _build_softmax}
+def fit(
+    experiment: Experiment, queries: Queries, epochs: int, pace: Callable[[range, str], Iterable[int]]
+) -> list[Seconds]:
+    """Train a model and return the cost of each epoch that was run; a model without epochs counts as one."""
+    if experiment.spec.has_epochs:
+        return run_epochs(experiment.trainer(queries), epochs, pace=pace).training
+    start = Seconds.now()
+    experiment.fitted(queries)
+    return [Seconds.now().since(start)]
 
 
 def _catalogue(items: int, steps: Any, seed: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ SELECTED_SHARE = 4
 """Hard negatives are a quarter of what is sampled."""
 
 SOFTMAX_EPOCHS, LEARNING_RATE = 12, 0.03
-"""An epoch is a few steps here: with the shipped learning rate, meant for hundreds of steps, little would be learned."""
+"""An epoch is a few steps here: at the shipped learning rate, meant for hundreds of steps, little is learned."""
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,9 @@ def _summary(
             f"{planted.items_per_group} items each. Users have {planted.events_per_user} items of their own group and "
             f"none of another{noise}, so that every recommended item of another group is a mistake. Both contenders "
             "went through the training code of the comparison, with few dimensions, so that groups can get into each "
-            f"other's way. {_differences(settings, contenders)} Each was trained on the train part alone, to the epoch that "
-            "validation chose; popularity and EASE, which have no epochs, stand beside them. As a scorer the softmax "
-            f"DNN orders MF's first {num_candidates(settings)} items. "
+            f"other's way. {_differences(settings, contenders)} Each was trained on the train part alone, to the epoch "
+            "that validation chose; popularity and EASE, which have no epochs, stand beside them. As a scorer the "
+            f"softmax DNN orders MF's first {num_candidates(settings)} items. "
             "Pictures show item embeddings along their two principal components: items that fall together in the space "
             "do so in the picture, while groups that touch there may be apart in the space."
         ),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.models.base.epochs import Trainer
+from bakeoff.models.base.trainer import Trainer
 from bakeoff.models.neural.batches import Batch, Batches
 from bakeoff.models.neural.examples import target_chances
 from bakeoff.models.neural.negatives import Candidates, InBatchSampler, NegativeSampler

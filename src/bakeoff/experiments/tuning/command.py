@@ -62,7 +62,9 @@ def run(
         study = Study(path, space, params.seed, max_epochs)
         _begin(study, params, model, space, trials, jobs)
         threads = max(1, (os.cpu_count() or 1) // jobs)
-        start_worker = partial(Worker, partial(make_objective, workspace, model, params.section(model), params.seed), threads)
+        start_worker = partial(
+            Worker, partial(make_objective, workspace, model, params.section(model), params.seed), threads
+        )
         try:
             with _terminated_as_interrupted(), shown(study, model, trials) as told:
                 conduct(study, start_worker, trials=trials, timeout=timeout, jobs=jobs, told=told)

@@ -192,9 +192,7 @@ def with_intervals(results: Sequence[VariantResult], comparison: Comparison, see
     ]
 
 
-def intervals_of(
-    columns: Sequence[NDArray[np.float64]], seed: int, comparison: Comparison
-) -> list[dict[str, float]]:
+def intervals_of(columns: Sequence[NDArray[np.float64]], seed: int, comparison: Comparison) -> list[dict[str, float]]:
     """Mean, low and high end of each column of figures of the same n users, none of them NaN."""
     rng = np.random.default_rng(seed)
     found = intervals(np.stack(columns, axis=1), rng, comparison.confidence, comparison.resamples)

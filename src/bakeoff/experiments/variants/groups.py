@@ -121,10 +121,9 @@ def make_group(name: str, shipped: ExperimentSettings, data: SplitFacts) -> Grou
 
 def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
     """Settings under which networks are trained for a share of their epochs."""
-    share, values = shipped.evidence.epoch_share, {}
-    for model in NETWORKS:
-        epochs = int(getattr(shipped.models[model], "max_epochs"))
-        values[f"{model}.max_epochs"] = max(1, round(share * epochs))
+    epochs = {model: shipped.network(model).max_epochs for model in NETWORKS}
+    share = shipped.evidence.epoch_share
+    values = {f"{model}.max_epochs": max(1, round(share * count)) for model, count in epochs.items()}
     return shipped.with_values(values, "A shorter training")
 
 
@@ -219,9 +218,7 @@ def _references(left_out: Mapping[str, str], models: Sequence[str] = REFERENCES)
     return tuple(Variant(f"{model}-shipped", model, "as shipped", base=True) for model in able)
 
 
-def _left_out(
-    shipped: ExperimentSettings, data: SplitFacts, models: Sequence[str] = REFERENCES
-) -> dict[str, str]:
+def _left_out(shipped: ExperimentSettings, data: SplitFacts, models: Sequence[str] = REFERENCES) -> dict[str, str]:
     """Those of the models that can't be trained on this data, each with the reason."""
     facts = DataFacts(data.num_items, data.item_features)
     reasons = {model: spec(model).why_not(facts, shipped.models[model]) for model in models}

@@ -133,9 +133,7 @@ def new_user_sets(prepared: Prepared, held_out: HeldOut, params: EvaluateParams)
     history = held_out.new_history
     known = {str(count): history.first(count) for count in params.first_interactions} | {ALL: history}
     exclude, truth = history.take(users), held_out.new_test.take(users)
-    return {
-        count: EvalSet(users, prepared.queries(events, users), exclude, truth) for count, events in known.items()
-    }
+    return {count: EvalSet(users, prepared.queries(events, users), exclude, truth) for count, events in known.items()}
 
 
 def _relatedness(group: Group, prepared: Prepared, on_train: bool = False) -> Relatedness | None:

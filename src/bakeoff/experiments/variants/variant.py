@@ -42,9 +42,7 @@ def with_bases(variants: Iterable[Variant], shipped: ExperimentSettings) -> tupl
     Raises:
         BakeoffError: the settings of a variant are not valid.
     """
-    marked = [
-        replace(each, base=each.applied_to(shipped) == shipped and not each.positives_only) for each in variants
-    ]
+    marked = [replace(each, base=each.applied_to(shipped) == shipped and not each.positives_only) for each in variants]
     result: list[Variant] = []
     for model in dict.fromkeys(each.model for each in marked):
         of_model = [each for each in marked if each.model == model]

@@ -24,6 +24,13 @@ def extras_of(folder: Path) -> Path:
     return extras if extras.is_dir() else folder
 
 
+def graph_bytes(folder: Path) -> int:
+    """Size of the graph and its variables, without what a server reads beside them."""
+    saved_model = saved_model_of(folder)
+    files = (file for file in saved_model.rglob("*") if EXTRAS not in file.relative_to(saved_model).parts)
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def load_serving(folder: Path) -> Any:
     """The SavedModel of a directory; its functions are those of ServingModule.
 

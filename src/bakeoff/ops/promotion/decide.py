@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import HeldOut, Prepared, load_held_out, load_prepared
 from bakeoff.evaluation.params import EvaluateParams
+from bakeoff.experiments.folding import fit_relatedness
 from bakeoff.experiments.params import EvidenceParams
-from bakeoff.experiments.skipped import refuse_skipped, why_skipped
-from bakeoff.experiments.variants.relatedness import fit_relatedness
+from bakeoff.experiments.serving import CALLS, LIST_LENGTH, WARM_UP_CALLS, take_turns
 from bakeoff.models import specs
+from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving
+from bakeoff.models.base.model_files import refuse_skipped, why_skipped
+from bakeoff.models.base.storage import read_encoding
 from bakeoff.models.mf.params import MFParams
 from bakeoff.ops.params import PromotionParams
 from bakeoff.ops.promotion import decision_page as sheet
@@ -48,7 +50,6 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.models import REFERENCE, model_noun
 from bakeoff.report.params import CompareParams
 from bakeoff.report.provenance import read_data_hash
-from bakeoff.stages.serving import CALLS, LIST_LENGTH, WARM_UP_CALLS, num_bytes, take_turns
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ def _challenger(settings: DecisionSettings, workspace: Workspace, model: str | N
         specs.check_model(named)
         refuse_skipped(workspace, named)
         return named, None
-    folders = {name: workspace.model(name) / "training.json" for name in specs.names()}
-    there = {name: path for name, path in folders.items() if path.exists() and why_skipped(workspace, name) is None}
+    paths = {name: workspace.training(name) for name in specs.names()}
+    there = {name: path for name, path in paths.items() if path.exists() and why_skipped(workspace, name) is None}
     trainings = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in there.items()}
     best = best_on_validation(trainings, settings.compare.primary_metric)
     return best.model, (
@@ -139,16 +140,17 @@ def _in_workspace(workspace: Workspace, model: str) -> tuple[DecisionSide, str]:
     Raises:
         BakeoffError: dvc.lock records no such model, or other bytes than there are.
     """
-    md5 = recorded_md5(_text(workspace.root / LOCK), f"models/{model}")
+    exported = workspace.saved_model(model)
+    md5 = recorded_md5(_text(workspace.root / LOCK), f"models/{model}/saved_model")
     if md5 is None:
         raise BakeoffError(
-            f"{workspace.root / LOCK} records no models/{model}, and only what DVC keeps can go into production: run "
-            f"`dvc repro train_{model}`."
+            f"{workspace.root / LOCK} records no models/{model}/saved_model, and only what DVC keeps can go into "
+            f"production: run `dvc repro export@{model}`."
         )
-    if directory_md5(workspace.model(model)) != md5:
+    if directory_md5(exported) != md5:
         raise BakeoffError(
-            f"{workspace.model(model)} is not what {LOCK} records ({md5}), and only what DVC keeps can go into "
-            f"production: run `dvc repro train_{model}`, or `dvc checkout --force models/{model}`."
+            f"{exported} is not what {LOCK} records ({md5}), and only what DVC keeps can go into production: run "
+            f"`dvc repro export@{model}`, or `dvc checkout --force {exported}`."
         )
     data = read_data_hash(_text(workspace.root / "data.dvc") or "")
     rows = num_rows(json.loads(_text(workspace.validation_report) or "{}"))
@@ -198,11 +200,11 @@ def _show(
     with TemporaryDirectory(prefix="bakeoff-champion-") as folder:
         # What is not to be had is told before anything is computed.
         before = (
-            workspace.model(REFERENCE)
+            workspace.saved_model(REFERENCE)
             if version is None
             else fetch_model(workspace.root, version, Path(folder) / version.model)
         )
-        served = {"challenger": _load(workspace.model(model)), "champion": _load(before)}
+        served = {"challenger": _load(workspace.saved_model(model)), "champion": _load(before)}
     if limits.spurious_rise is not None:
         weight = settings.evidence.relatedness_weight
         relatedness = fit_relatedness(prepared.known(), prepared.num_items, settings.mf, weight, settings.seed)
@@ -226,11 +228,9 @@ def _list_length(settings: DecisionSettings) -> int:
 
 
 def _load(folder: Path) -> ExportedModel:
-    from bakeoff.models.base.loading import load_serving  # imports TensorFlow, which takes seconds
-
-    encoding = FeatureEncoding.model_validate_json((folder / "features.json").read_bytes())
+    encoding = read_encoding(extras_of(folder))
     module = load_serving(folder)
-    return ExportedModel(module, encoding.user, num_bytes(folder / "saved_model"))
+    return ExportedModel(module, encoding.user, graph_bytes(folder))
 
 
 def _p95(

@@ -51,7 +51,21 @@ def compared_md5(lock: str | None) -> str | None:
 def model_md5_at(root: Path, place: tuple[str, str]) -> str | None:
     """What the model of a commit hashes to."""
     model, commit = place
-    return recorded_md5(text_at(root, commit, LOCK), f"models/{model}")
+    found = recorded_model(text_at(root, commit, LOCK), model)
+    return None if found is None else found[1]
+
+
+def recorded_model(lock: str | None, model: str) -> tuple[str, str] | None:
+    """Path and MD5 of a model's export, as the text of a dvc.lock has them; None where it has none.
+
+    Up to Bakeoff 0.1 training exported, and all of models/<model> was one output.
+
+    Raises:
+        BakeoffError: it is no dvc.lock.
+    """
+    paths = (f"models/{model}/saved_model", f"models/{model}")
+    found = ((path, recorded_md5(lock, path)) for path in paths)
+    return next(((path, md5) for path, md5 in found if md5 is not None), None)
 
 
 def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
@@ -93,15 +107,15 @@ def fetch_model(root: Path, version: Version, into: Path) -> Path:
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
 
-    recorded = model_md5_at(root, version.place)
+    recorded = recorded_model(text_at(root, version.commit, LOCK), version.model)
     if recorded is None:
         raise BakeoffError(f"{version.name} ({version.commit[:7]}) records no models/{version.model} in its {LOCK}.")
     try:
         files = DVCFileSystem(str(root), rev=version.commit)
-        files.get(f"models/{version.model}", str(into), recursive=True)
+        files.get(recorded[0], str(into), recursive=True)
     except (DvcException, DataIndexDirError, OSError) as error:
         raise _gone(version, str(error).splitlines()[0]) from None
-    if directory_md5(into) != recorded:
+    if directory_md5(into) != recorded[1]:
         raise _gone(version, f"what was found is not what its {LOCK} records")
     return into
 

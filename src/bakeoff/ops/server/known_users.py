@@ -1,6 +1,5 @@
-"""What an exported model knows of its users: ids, histories and features, read back from its SavedModel."""
+"""The users of a model that was exported without users.parquet, read from its graph."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,23 +7,11 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
+from bakeoff.models.base.storage import KnownUsers
 
 
-@dataclass(frozen=True)
-class KnownUsers:
-    """Users that can be asked for by id.
-
-    Attributes:
-        rows: id → row of `queries`.
-        queries: what each of them has seen, and their features as the model takes them.
-    """
-
-    rows: dict[str, int]
-    queries: Queries
-
-
-def read_known_users(module: Any, num_items: int) -> KnownUsers:
-    """Take the users out of a loaded ServingModule.
+def known_users_of_graph(module: Any, num_items: int) -> KnownUsers:
+    """Take the users out of a loaded ServingModule, as versions that were promoted up to Bakeoff 0.1 need it.
 
     A SavedModel keeps its variables and tables by name, and the constants of a function as what the function captured:
     offsets of the histories are the only vector of int64 there, encoded features the only matrices.

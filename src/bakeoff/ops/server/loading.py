@@ -14,8 +14,8 @@ from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.retriever import Retriever
+from bakeoff.models.base.storage import KnownUsers
 from bakeoff.ops.server.embedding import Embedder
-from bakeoff.ops.server.known_users import KnownUsers, read_known_users
 from bakeoff.ops.server.questions import Vocabulary
 from bakeoff.ops.server.schemas import Query
 from bakeoff.ops.server.search import Approximate, ExactSearch, Excluded
@@ -40,7 +40,12 @@ CLOSE = 1e-3
 
 
 def build(
-    module: Any, items: pd.DataFrame, encoding: TableEncoding, origin: Origin, approximate: Approximate
+    module: Any,
+    items: pd.DataFrame,
+    encoding: TableEncoding,
+    users: KnownUsers,
+    origin: Origin,
+    approximate: Approximate,
 ) -> ServedModel:
     """A model that has answered already, and as its SavedModel does.
 
@@ -48,6 +53,7 @@ def build(
         module: as `load_serving` gives it.
         items: item_id and title, in the order of the item indices.
         encoding: of user features.
+        users: that can be asked for by id.
         origin: where it comes from.
         approximate: whether search is approximate.
 
@@ -65,7 +71,6 @@ def build(
     codes = {
         name: {value: code + 1 for code, value in enumerate(values)} for name, values in encoding.categorical.items()
     }
-    users = read_known_users(module, len(ids))
     vocabulary = Vocabulary(origin.model, {item: index for index, item in enumerate(ids)}, users, encoding, codes)
     model = ServedModel(
         origin=origin,

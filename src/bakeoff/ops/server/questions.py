@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.data.features.encoding import TableEncoding
-from bakeoff.ops.server.known_users import KnownUsers
+from bakeoff.models.base.storage import KnownUsers
 from bakeoff.ops.server.schemas import Query
 
 NAMED = 10

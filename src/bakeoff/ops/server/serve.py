@@ -9,14 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import FeatureEncoding
-from bakeoff.experiments.skipped import refuse_skipped
 from bakeoff.models import specs
+from bakeoff.models.base.loading import extras_of, load_serving
+from bakeoff.models.base.model_files import refuse_skipped
+from bakeoff.models.base.storage import USERS, read_encoding, read_known_users, read_titles
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.files import fetch_model
 from bakeoff.ops.registry.git import check_repository, order
@@ -158,19 +158,15 @@ def load_named(workspace: Workspace, model: str, approximate: Approximate) -> Se
     """
     specs.check_model(model)
     refuse_skipped(workspace, model)
-    return _load(workspace.model(model), Origin(model, "workspace"), approximate)
+    return _load(workspace.saved_model(model), Origin(model, "workspace"), approximate)
 
 
 def _load(folder: Path, origin: Origin, approximate: Approximate) -> ServedModel:
-    from bakeoff.models.base.loading import load_serving  # imports TensorFlow: what is wrong otherwise is told first
-    from bakeoff.ops.server.loading import build
+    extras = extras_of(folder)
+    items, encoding = read_titles(extras), read_encoding(extras)
+    from bakeoff.ops.server.known_users import known_users_of_graph
+    from bakeoff.ops.server.loading import build  # imports TensorFlow: errors above cost no seconds
 
-    try:
-        items = pd.read_parquet(folder / "items.parquet", columns=["item_id", "title"])
-        encoding = FeatureEncoding.model_validate_json((folder / "features.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError) as error:
-        raise BakeoffError(
-            f"{folder} is no exported model, or damaged ({str(error).splitlines()[0]}): run `dvc repro "
-            f"train_{origin.model}`, or `dvc checkout --force {folder}` if it was trained before."
-        ) from None
-    return build(load_serving(folder), items, encoding.user, origin, approximate)
+    module = load_serving(folder)
+    users = read_known_users(extras) if (extras / USERS).exists() else known_users_of_graph(module, len(items))
+    return build(module, items, encoding.user, users, origin, approximate)

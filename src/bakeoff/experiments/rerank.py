@@ -1,0 +1,200 @@
+"""The softmax DNN as a scorer of the candidates that MF retrieves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import Histories
+from bakeoff.core.sampling import draw_users
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.evaluation.folding import spurious_at_k
+from bakeoff.evaluation.metrics import accuracy, metric_sets
+from bakeoff.evaluation.ranking import TopLists
+from bakeoff.evaluation.reranking import rerank
+from bakeoff.evaluation.scoring import users_at_once
+from bakeoff.experiments.eval_set import EvalSet, PerUser, mean_or_none
+from bakeoff.experiments.folding import CUTOFF, Relatedness, fit_relatedness
+from bakeoff.experiments.settings import ExperimentSettings
+from bakeoff.experiments.variants.subsets import sample_sentence
+from bakeoff.models.base.retriever import Retriever
+
+RETRIEVER, SCORER = "mf", "softmax"
+
+SPURIOUS = f"spurious@{CUTOFF}"
+
+
+@dataclass(frozen=True)
+class RankedSystem:
+    """Lists of a model, or of a scorer over the candidates of a retriever, and their metrics.
+
+    Attributes:
+        name: of the model, or `retriever→scorer@candidates`.
+        lists: of the users of the evaluation set.
+        per_user: accuracy metrics and spurious@10 of each user.
+        candidates: that were reordered, at most; None without reranking.
+        recall: share of the truth among the candidates; None without reranking.
+    """
+
+    name: str
+    lists: TopLists
+    per_user: PerUser
+    candidates: int | None = None
+    recall: float | None = None
+
+    def figures(self) -> dict[str, Any]:
+        """Its entry in rerank.json."""
+        means = mean_or_none(self.per_user)
+        spurious = means.pop(SPURIOUS)
+        return {
+            "system": self.name,
+            "candidates": self.candidates,
+            "metrics": means,
+            "candidate_recall": self.recall,
+            SPURIOUS: spurious,
+        }
+
+
+@dataclass(frozen=True)
+class RerankResults:
+    """What is written about reranking: rerank.json, and a table with one row per system and user."""
+
+    summary: dict[str, Any]
+    users: pa.Table
+
+
+def measure_reranking(
+    settings: ExperimentSettings, prepared: Prepared, test: Histories, models: Mapping[str, Retriever]
+) -> RerankResults:
+    """Rank MF's candidates by the softmax DNN's scores, and compare with the models' own lists; prints a line each.
+
+    If more than `evidence.max_users` users have test items, a seeded sample of them is used.
+
+    Args:
+        settings: the settings.
+        prepared: the split.
+        test: test events; rows are user_index.
+        models: retriever and scorer, and the models that they are compared with.
+
+    Raises:
+        BakeoffError: no warm user has a test item, or the embeddings are not finite.
+    """
+    with_items = np.flatnonzero(test.lengths)
+    if len(with_items) == 0:
+        raise BakeoffError(
+            "No warm user has a test item, so there is nothing to rank again: raise split.test_share in params.yaml, "
+            "or bring more events per user, and split again."
+        )
+    users = with_items[draw_users(len(with_items), settings.evidence.max_users, settings.seed)]
+    known, num_items = prepared.known(), prepared.num_items
+    eval_set = EvalSet.of(prepared, known, test, users)
+    weight = settings.evidence.relatedness_weight
+    ranked = rank_systems(settings, eval_set, models, num_items)
+    relatedness = fit_relatedness(known, num_items, settings.mf, weight, settings.seed)
+    systems = _with_spurious(settings, eval_set, ranked, relatedness)
+    for system in systems:
+        _print(system)
+    sampled = sample_sentence(len(users), len(with_items))
+    sentence = " ".join([_sentence(settings, len(users), num_items, relatedness.threshold), sampled]).rstrip()
+    sentence += _capped(settings, num_items)
+    return RerankResults(
+        {"sentence": sentence, "systems": [system.figures() for system in systems]},
+        pa.concat_tables(_table(prepared, eval_set, system) for system in systems),
+    )
+
+
+def rank_systems(
+    settings: ExperimentSettings, eval_set: EvalSet, models: Mapping[str, Retriever], num_items: int
+) -> list[RankedSystem]:
+    """Lists of each model alone, then of the scorer over the retriever's candidates, with accuracy metrics."""
+    params, sizes = settings.evaluate, _sizes(settings, num_items)
+    longest = {RETRIEVER: max(*sizes, params.list_length)}
+    alone = {
+        name: eval_set.rank(model, longest.get(name, params.list_length), params.users_per_block)
+        for name, model in models.items()
+    }
+
+    def system(name: str, lists: TopLists, size: int | None = None, recall: float | None = None) -> RankedSystem:
+        shown = _first(lists, params.list_length)
+        per_user = metric_sets.accuracy_per_user(shown, eval_set.truth, params.cutoffs)
+        return RankedSystem(name, shown, per_user, size, recall)
+
+    systems = [system(name, lists) for name, lists in alone.items()]
+    relevant = accuracy.relevance(alone[RETRIEVER], eval_set.truth)
+    num_relevant = accuracy.num_relevant(eval_set.truth)
+    for size in sizes:
+        candidates = _first(alone[RETRIEVER], size)
+        lists = rerank(models[SCORER], eval_set.queries, candidates, eval_set.truth, params.users_per_block)
+        recall = float(accuracy.recall(relevant, num_relevant, size).mean())
+        systems.append(system(f"{RETRIEVER}→{SCORER}@{size}", lists, size, recall))
+    return systems
+
+
+def _with_spurious(
+    settings: ExperimentSettings, eval_set: EvalSet, systems: Sequence[RankedSystem], relatedness: Relatedness
+) -> list[RankedSystem]:
+    """The same systems with spurious@10 of each user."""
+    spurious = {system.name: np.full(len(eval_set), np.nan) for system in systems}
+    size = users_at_once(settings.evaluate.users_per_block, len(relatedness.item_embeddings))
+    for start in range(0, len(eval_set), size):
+        part = slice(start, start + size)
+        related = relatedness.of(eval_set.users[part])
+        for system in systems:
+            listed = system.lists.items[part]
+            spurious[system.name][part] = spurious_at_k(listed, related, CUTOFF, relatedness.threshold)
+    return [
+        RankedSystem(
+            each.name, each.lists, each.per_user | {SPURIOUS: spurious[each.name]}, each.candidates, each.recall
+        )
+        for each in systems
+    ]
+
+
+def _sizes(settings: ExperimentSettings, num_items: int) -> list[int]:
+    """Numbers of candidates, ascending; those beyond the catalogue become its size, once."""
+    return sorted({min(size, num_items) for size in settings.evidence.rerank_candidates})
+
+
+def _first(lists: TopLists, count: int) -> TopLists:
+    return TopLists(lists.items[:, :count], lists.scores[:, :count])
+
+
+def _sentence(settings: ExperimentSettings, num_users: int, num_items: int, threshold: float) -> str:
+    """What was done, for people."""
+    sizes = " or ".join(f"{size:,}" for size in _sizes(settings, num_items))
+    return (
+        f"MF retrieves the {sizes} best items that a user has not had, and the softmax DNN puts them in the order of "
+        f"its own scores, for {num_users:,} warm users with test items. An item is spurious where its relatedness to "
+        f"the user, read off an ALS fit with weight {settings.evidence.relatedness_weight:g} on unobserved pairs, is "
+        f"below {threshold:g}."
+    )
+
+
+def _capped(settings: ExperimentSettings, num_items: int) -> str:
+    """A sentence on numbers of candidates beyond the catalogue; empty if there are none."""
+    beyond = [size for size in settings.evidence.rerank_candidates if size > num_items]
+    if not beyond:
+        return ""
+    sizes = " and ".join(f"{size:,}" for size in beyond)
+    return f" The catalogue has {num_items:,} items: {sizes} candidates are all of them."
+
+
+def _table(prepared: Prepared, eval_set: EvalSet, system: RankedSystem) -> pa.Table:
+    return pa.table(
+        {
+            "system": pa.array([system.name] * len(eval_set), pa.string()),
+            "user_id": prepared.user_ids(eval_set.users),
+            "num_test": accuracy.num_relevant(eval_set.truth),
+            **system.per_user,
+        }
+    )
+
+
+def _print(system: RankedSystem) -> None:
+    means = metric_sets.means(system.per_user)
+    ndcg = next(name for name in means if name.startswith("ndcg@"))
+    recall = "" if system.recall is None else f"  recall of the candidates {system.recall:.4f}"
+    print(f"{system.name}: {ndcg} {means[ndcg]:.4f}  {SPURIOUS} {means[SPURIOUS]:.4f}{recall}")

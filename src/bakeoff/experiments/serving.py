@@ -1,0 +1,216 @@
+"""Latency of exported models: how long they take to answer, and what is computed beforehand."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.evaluation.stats.timing_intervals import as_json, percentile
+from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving
+from bakeoff.models.base.model_files import refuse_other_catalogue, why_skipped
+from bakeoff.models.base.raw_features import raw_features
+from bakeoff.models.specs import spec, specs
+
+LIST_LENGTH = 10
+BATCHES = (1, 256)
+"""Queries per call."""
+
+CALLS = {1: 300, 256: 40}
+"""Measured calls at most, by size of the batch."""
+
+WARM_UP_CALLS = 3
+"""Calls that do not count: code is traced and memory allocated."""
+
+FEWEST_CALLS = 20
+"""Measured calls of each kind at least, however long they take."""
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A SavedModel that was loaded.
+
+    Attributes:
+        module: its functions are those of ServingModule.
+        num_bytes: size of its files.
+    """
+
+    module: Any
+    num_bytes: int
+
+    @property
+    def num_items(self) -> int:
+        """Size of its catalogue."""
+        return int(self.module.item_embeddings.shape[0])
+
+    @property
+    def dim(self) -> int:
+        """Dimension of its embeddings."""
+        return int(self.module.item_embeddings.shape[1])
+
+    @property
+    def list_length(self) -> int:
+        """Items per list."""
+        return min(LIST_LENGTH, self.num_items)
+
+
+def measure_latency(
+    exported: Mapping[str, ExportedModel], prepared: Prepared, seed: int, seconds: float
+) -> dict[str, dict[str, Any]]:
+    """Latency of lists of 10 items, by user id and by history.
+
+    Models whose spec says so are measured by user id once more with their users' embeddings stored. Models take turns,
+    so that other load on the machine affects all of them.
+
+    Args:
+        exported: models by name.
+        prepared: the split that they were trained on.
+        seed: of the order of the users.
+        seconds: per model and kind of call.
+
+    Returns:
+        entry of each model in serving.json.
+    """
+    calls = LatencyCalls(prepared, np.random.default_rng(seed).permutation(np.flatnonzero(prepared.train.lengths)))
+    stored = {
+        f"{name}, stored": with_stored_users(model, prepared)
+        for name, model in exported.items()
+        if spec(name).precomputes_users and can_store_users(prepared)
+    }
+    by_id: dict[str, dict[str, Any]] = {name: {} for name in (*exported, *stored)}
+    for size in BATCHES:
+        for name, taken in take_turns(calls.by_id({**exported, **stored}, size), CALLS[size], seconds).items():
+            by_id[name][str(size)] = _percentiles(taken)
+    by_history = take_turns(calls.by_history(exported), CALLS[1], seconds)
+    found = {}
+    for name, model in exported.items():
+        found[name] = {
+            "batches": by_id[name],
+            "history": {"1": _percentiles(by_history[name])},
+            "model_bytes": model.num_bytes,
+            "num_items": model.num_items,
+            "dim": model.dim,
+            "precomputed": spec(name).precomputed,
+        }
+        if f"{name}, stored" in by_id:
+            found[name]["stored"] = by_id[f"{name}, stored"]
+    return found
+
+
+class LatencyCalls:
+    """Calls of models for users in a fixed order, which starts over at the end."""
+
+    def __init__(self, prepared: Prepared, users: NDArray[np.int64]) -> None:
+        """Take the users [n], at least one."""
+        self._prepared, self._users, self._known = prepared, users, prepared.known()
+        self._item_ids = prepared.item_ids.to_numpy(zero_copy_only=False).astype(np.str_)
+
+    def by_id(self, exported: Mapping[str, ExportedModel], size: int) -> dict[str, list[Call]]:
+        """For each model its calls with the ids of `size` known users each; the same users for all models."""
+        ids = [self._ids(self._rows(call, size)) for call in range(WARM_UP_CALLS + CALLS[size])]
+        return {
+            name: [partial(each.module.recommend_for_users, users, each.list_length) for users in ids]
+            for name, each in exported.items()
+        }
+
+    def by_history(self, exported: Mapping[str, ExportedModel]) -> dict[str, list[Call]]:
+        """For each model its calls with the history and raw features of one user each, as if the user were new."""
+        queries = [self._raw_query(call % len(self._users)) for call in range(WARM_UP_CALLS + CALLS[1])]
+        return {
+            name: [partial(each.module.recommend_for_histories, *query, each.list_length) for query in queries]
+            for name, each in exported.items()
+        }
+
+    def _rows(self, call: int, size: int) -> NDArray[np.int64]:
+        return np.arange(call * size, (call + 1) * size) % len(self._users)
+
+    def _ids(self, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+        ids = self._prepared.user_ids(self._users[rows]).to_numpy(zero_copy_only=False)
+        return np.asarray(ids.astype(np.str_))
+
+    def _raw_query(self, row: int) -> tuple[NDArray[Any], ...]:
+        user = self._users[[row]]
+        history = self._known.take(user)
+        raw = self._prepared.users.take(pa.array(user)).to_pandas()
+        return (
+            self._item_ids[history.items][np.newaxis],
+            history.timestamps[np.newaxis],
+            *raw_features(self._prepared.encoding.user, raw),
+        )
+
+
+def take_turns(calls: Mapping[str, Sequence[Call]], count: int, seconds_per_model: float) -> dict[str, list[float]]:
+    """Seconds of each measured call; a round calls every model once.
+
+    Args:
+        calls: model → WARM_UP_CALLS + count of them.
+        count: measured calls at most; fewer if they take too long, but at least FEWEST_CALLS.
+        seconds_per_model: times the number of models, after which no further round begins.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    begun = time.perf_counter()
+    for call in range(WARM_UP_CALLS + count):
+        late = time.perf_counter() - begun > seconds_per_model * len(calls)
+        if late and call >= WARM_UP_CALLS + FEWEST_CALLS:
+            break
+        for name, of_model in calls.items():
+            start = time.perf_counter()
+            of_model[call]()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: values[WARM_UP_CALLS:] for name, values in seconds.items()}
+
+
+def load_exported(workspace: Workspace, items: pa.Table) -> dict[str, ExportedModel]:
+    """Every exported model that was not skipped.
+
+    Raises:
+        BakeoffError: a model is missing, or its catalogue is not that of the split.
+    """
+    exported = {}
+    for name in specs():
+        if why_skipped(workspace, name) is None:
+            folder = workspace.saved_model(name)
+            model = ExportedModel(load_serving(folder), graph_bytes(folder))
+            refuse_other_catalogue(extras_of(folder), name, model.num_items, items)
+            exported[name] = model
+    return exported
+
+
+def can_store_users(prepared: Prepared) -> bool:
+    """Whether the embeddings of all warm users can be stored in an export."""
+    from bakeoff.models.base.precomputed_users import LARGEST
+
+    return len(prepared.warm_users) <= LARGEST
+
+
+def with_stored_users(exported: ExportedModel, prepared: Prepared) -> ExportedModel:
+    """The model with its users' embeddings stored; exported and loaded like the others."""
+    from bakeoff.models.base.encoder import EncoderRetriever
+    from bakeoff.models.base.export import Catalogue, ServingModule, export
+    from bakeoff.models.base.precomputed_users import StoredVectors, told_by_row
+
+    users = prepared.warm_users
+    retriever = EncoderRetriever(exported.module)
+    queries = prepared.queries(prepared.known(), users)
+    encoder = StoredVectors(retriever.embed_queries(queries), retriever.item_embeddings)
+    ids = prepared.user_ids(users).to_pylist()
+    catalogue = Catalogue(prepared.item_ids.to_pylist(), ids, told_by_row(queries), FeatureEncoding())
+    with TemporaryDirectory() as folder:
+        export(ServingModule(encoder, catalogue), str(Path(folder) / "saved_model"))
+        return ExportedModel(load_serving(Path(folder)), graph_bytes(Path(folder)))
+
+
+def _percentiles(seconds: Sequence[float]) -> dict[str, Any]:
+    p50, p95 = (percentile(seconds, share) for share in (0.5, 0.95))
+    return as_json("p50_seconds", p50) | as_json("p95_seconds", p95) | {"calls": len(seconds)}
