@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.sampling import draw_users
+from bakeoff.core.histories import draw_users
 
 SELECTION_METRIC = "ndcg@10"
 """On validation; higher is better."""

@@ -18,7 +18,7 @@ from bakeoff.core.files import replaced, write_json
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_prepared
-from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user, means
+from bakeoff.evaluation.metrics.table import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
 from bakeoff.experiments.checkpoints import Checkpoints, Standing
 from bakeoff.experiments.epoch_costs import EpochCosts

@@ -18,8 +18,7 @@ from typing import cast
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import full_disk
-from bakeoff.core.processes import end_with_parent
-from bakeoff.core.threads import num_cores
+from bakeoff.core.processes import end_with_parent, num_cores
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params, parse_params
 

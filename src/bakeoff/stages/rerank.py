@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 from bakeoff.core.cost import measure
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json
-from bakeoff.core.histories import Histories, Queries
-from bakeoff.core.sampling import draw_users
+from bakeoff.core.histories import Histories, Queries, draw_users
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
 from bakeoff.evaluation.folding import spurious_at_k
-from bakeoff.evaluation.metrics import accuracy
-from bakeoff.evaluation.metrics import metric_sets as measures
+from bakeoff.evaluation.metrics import formulas
+from bakeoff.evaluation.metrics import table as measures
 from bakeoff.evaluation.params import EvaluateParams
-from bakeoff.evaluation.ranking import TopLists, rank
-from bakeoff.evaluation.reranking import rerank
-from bakeoff.evaluation.scoring import users_at_once
+from bakeoff.evaluation.ranking import TopLists, rank, rerank
+from bakeoff.evaluation.ranking.reproducible_scores import block_size
 from bakeoff.experiments.model_loading import Load, load_fitting
 from bakeoff.experiments.skipped import why_skipped
 from bakeoff.experiments.variants.relatedness import Relatedness, fit_relatedness
@@ -137,12 +135,12 @@ def _systems(params: Params, question: _Question, models: Mapping[str, Retriever
         for name, model in models.items()
     }
     own = alone[RETRIEVER]
-    relevant, num_relevant = accuracy.relevance(own, question.truth), accuracy.num_relevant(question.truth)
+    relevant, num_relevant = formulas.relevance(own, question.truth), formulas.num_relevant(question.truth)
     systems = [_System(name, _first(lists, settings.list_length)) for name, lists in alone.items()]
     for size in sizes:
         first = _first(own, size)
         lists = rerank(models[SCORER], question.queries, first, question.truth, settings.users_per_block)
-        recall = float(accuracy.recall(relevant, num_relevant, size).mean())
+        recall = float(formulas.recall(relevant, num_relevant, size).mean())
         systems.append(_System(f"{RETRIEVER}→{SCORER}@{size}", _first(lists, settings.list_length), size, recall))
     return systems
 
@@ -156,7 +154,7 @@ def _measure(
 ) -> dict[str, measures.PerUser]:
     """By system, accuracy metrics and spurious@10 of each user."""
     spurious = {system.name: np.full(len(question.users), np.nan) for system in systems}
-    size = users_at_once(settings.users_per_block, len(relatedness.item_embeddings))
+    size = block_size(settings.users_per_block, len(relatedness.item_embeddings))
     for start in range(0, len(question.users), size):
         part = slice(start, start + size)
         related = relatedness.of(question.users[part])
@@ -201,7 +199,7 @@ def _write(
             {
                 "system": pa.array([system.name] * len(question.users), pa.string()),
                 "user_id": prepared.user_ids(question.users),
-                "num_test": accuracy.num_relevant(question.truth),
+                "num_test": formulas.num_relevant(question.truth),
                 **per_user[system.name],
             }
         )

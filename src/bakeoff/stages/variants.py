@@ -13,11 +13,11 @@ from rich.progress import track
 
 from bakeoff.core.cost import measure
 from bakeoff.core.files import replaced, write_json
-from bakeoff.core.sampling import draw_users
+from bakeoff.core.histories import draw_users
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
-from bakeoff.evaluation.metrics.accuracy import num_relevant
-from bakeoff.evaluation.protocol import Answers
+from bakeoff.evaluation.metrics.formulas import num_relevant
+from bakeoff.evaluation.protocol import Recommendations
 from bakeoff.evaluation.stats.timing_intervals import as_json, middle
 from bakeoff.experiments.variants.cold_start_queries import PerUser, intervals_of
 from bakeoff.experiments.variants.groups import STUDY, Data, Group, Skipped, check_group, make_group
@@ -213,7 +213,7 @@ def _new_users(prepared: Prepared, results: Sequence[_Result]) -> pa.Table:
 
 
 def _table(
-    prepared: Prepared, answers: Answers, accuracy: PerUser, names: dict[str, str], fallback: bool = False
+    prepared: Prepared, answers: Recommendations, accuracy: PerUser, names: dict[str, str], fallback: bool = False
 ) -> pa.Table:
     return pa.table(
         {

@@ -3,7 +3,7 @@ import pytest
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.evaluation.folding import Calibration
-from bakeoff.evaluation.metrics.metric_sets import means
+from bakeoff.evaluation.metrics.table import means
 from bakeoff.experiments.variants import measure_folding
 from bakeoff.experiments.variants.measure_folding import model_folding as of_users
 from bakeoff.experiments.variants.relatedness import Relatedness

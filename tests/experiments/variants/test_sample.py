@@ -1,7 +1,7 @@
 import numpy as np
 from small_prepared import world
 
-from bakeoff.core.sampling import draw_users
+from bakeoff.core.histories import draw_users
 from bakeoff.experiments.variants.sample import held_out_of_users, of_how_many, of_users
 
 

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Queries
 from bakeoff.evaluation.folding import calibrate, folding_per_user, off_group_at_k
-from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user
-from bakeoff.evaluation.ranking import TopLists, rank
-from bakeoff.evaluation.reranking import rerank
+from bakeoff.evaluation.metrics.table import accuracy_per_user
+from bakeoff.evaluation.ranking import TopLists, rank, rerank
 from bakeoff.experiments.planted.contenders import Planted
 from bakeoff.experiments.planted.generator import Town
 from bakeoff.experiments.selection import SELECTION_METRIC

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import HeldOut, Prepared
-from bakeoff.evaluation.metrics import metric_sets as measures
+from bakeoff.evaluation.metrics import table as measures
 from bakeoff.evaluation.params import EvaluateParams
-from bakeoff.evaluation.protocol import Answers, Asker
-from bakeoff.evaluation.stats.bootstrap import intervals
+from bakeoff.evaluation.protocol import Recommendations, recommend
+from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.report.params import CompareParams
 
@@ -37,13 +37,13 @@ class Question:
     exclude: Histories
     truth: Histories
 
-    def put(self, retriever: Retriever, params: EvaluateParams) -> Answers:
+    def put(self, retriever: Retriever, params: EvaluateParams) -> Recommendations:
         """Rank the whole catalogue of the retriever.
 
         Raises:
             BakeoffError: the model's embeddings can't be used.
         """
-        return Asker.of(retriever, params).ask(self.users, self.queries, self.exclude, self.truth)
+        return recommend(retriever, self.users, self.queries, self.exclude, self.truth, params)
 
 
 def about_warm_users(prepared: Prepared, told: Histories, truth: Histories) -> Question:
@@ -63,17 +63,18 @@ def about_new_users(prepared: Prepared, held_out: HeldOut, params: EvaluateParam
     }
 
 
-def accuracy_of(answers: Answers, params: EvaluateParams) -> PerUser:
+def accuracy_of(answers: Recommendations, params: EvaluateParams) -> PerUser:
     """Accuracy metrics of each user."""
     return measures.accuracy_per_user(answers.lists, answers.truth, params.cutoffs)
 
 
 def means_of(
-    answers: Answers, accuracy: PerUser, prepared: Prepared, params: EvaluateParams
+    answers: Recommendations, accuracy: PerUser, prepared: Prepared, params: EvaluateParams
 ) -> dict[str, float | None]:
     """Means over the users, of their accuracy and of how popular their lists are, and figures of all lists."""
     counts = prepared.train_counts
-    popular = measures.popularity_per_user(answers.lists, answers.told, counts, prepared.num_warm_users, params.cutoffs)
+    num_users = prepared.num_warm_users
+    popular = measures.popularity_per_user(answers.lists, answers.given, counts, num_users, params.cutoffs)
     together = measures.of_all_lists(answers.lists, popular, prepared.num_items, params.cutoffs)
     return measures.or_none(measures.means(accuracy | popular) | together)
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.prepared.tables import HeldOut, Prepared
-from bakeoff.evaluation.metrics.metric_sets import means, or_none
-from bakeoff.evaluation.protocol import Answers
+from bakeoff.evaluation.metrics.table import means, or_none
+from bakeoff.evaluation.protocol import Recommendations
 from bakeoff.experiments.variants.cold_start_queries import (
     PerUser,
     Question,
@@ -42,9 +42,9 @@ class Answered:
             empty where they were asked about once.
     """
 
-    answers: Answers
+    answers: Recommendations
     accuracy: PerUser
-    new_users: Mapping[str, tuple[Answers, PerUser]]
+    new_users: Mapping[str, tuple[Recommendations, PerUser]]
     figures: dict[str, Any]
     folding: PerUser
     among_new: PerUser

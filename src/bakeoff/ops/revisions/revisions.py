@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.core.workspace import MODELS
-from bakeoff.evaluation.stats.significance import Verdict, verdict
+from bakeoff.evaluation.stats.tests import Verdict, verdict
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.formats import METRIC_LABELS
 
