@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.evaluation.metrics.sums import ExactSum
+from bakeoff.evaluation.metrics.table import ExactSum
 
 VALUES = st.lists(st.floats(-1e270, 1e270) | st.floats(0, 1) | st.sampled_from([5e-324, -0.0, 1 / 3]), max_size=30)
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.evaluation.metrics import metric_sets
+from bakeoff.evaluation.metrics import table
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.models.base.retriever import Retriever
@@ -67,7 +67,7 @@ class EvalSet:
             BakeoffError: the model's embeddings are not finite.
         """
         lists = self.rank(retriever, params.list_length, params.users_per_block)
-        accuracy = metric_sets.accuracy_per_user(lists, self.truth, params.cutoffs)
+        accuracy = table.accuracy_per_user(lists, self.truth, params.cutoffs)
         return Evaluated(self, lists, accuracy, retriever.uses_fallback(self.queries))
 
 
@@ -90,13 +90,13 @@ class Evaluated:
     def means(self, prepared: Prepared, cutoffs: Sequence[int]) -> dict[str, float | None]:
         """Means over users of accuracy and popularity metrics, and the figures of all lists together."""
         history = self.eval_set.queries.histories
-        popularity = metric_sets.popularity_per_user(
+        popularity = table.popularity_per_user(
             self.lists, history, prepared.train_counts, prepared.num_warm_users, cutoffs
         )
-        together = metric_sets.of_all_lists(self.lists, popularity, prepared.num_items, cutoffs)
-        return metric_sets.or_none(metric_sets.means(self.accuracy | popularity) | together)
+        together = table.of_all_lists(self.lists, popularity, prepared.num_items, cutoffs)
+        return table.or_none(table.means(self.accuracy | popularity) | together)
 
 
 def mean_or_none(per_user: Mapping[str, NDArray[np.float64]]) -> dict[str, float | None]:
     """Mean of each metric over the users for whom it is defined; None where there are none."""
-    return metric_sets.or_none(metric_sets.means(per_user))
+    return table.or_none(table.means(per_user))

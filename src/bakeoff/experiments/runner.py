@@ -17,10 +17,9 @@ from rich.console import Console
 from rich.progress import track
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.histories import Histories, Queries
-from bakeoff.core.sampling import draw_users
+from bakeoff.core.histories import Histories, Queries, draw_users
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user, means
+from bakeoff.evaluation.metrics.table import accuracy_per_user, means
 from bakeoff.experiments.eval_set import EvalSet
 from bakeoff.models.base.retriever import Fitted, Retriever, TrainedRetriever
 from bakeoff.models.base.spec import DataFacts, ModelSpec, resolve

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.stats.significance import Verdict
+from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.claims.claim import Claim

@@ -4,7 +4,7 @@ from bakeoff.experiments.variants.measure_folding import model_folding as of_use
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.evaluation.folding import Calibration
-from bakeoff.evaluation.metrics.metric_sets import means
+from bakeoff.evaluation.metrics.table import means
 from bakeoff.experiments.folding import Relatedness
 from bakeoff.experiments.variants import measure_folding
 

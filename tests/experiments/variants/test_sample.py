@@ -1,8 +1,8 @@
 import numpy as np
+from bakeoff.experiments.variants.sample import held_out_of_users, of_how_many, of_users
 from small_prepared import world
 
-from bakeoff.core.sampling import draw_users
-from bakeoff.experiments.variants.sample import held_out_of_users, of_how_many, of_users
+from bakeoff.core.histories import draw_users
 
 
 def test_all_users_are_drawn_where_there_are_no_more_than_asked_for():

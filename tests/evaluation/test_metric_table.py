@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.evaluation.metrics import metric_sets as measures
+from bakeoff.evaluation.metrics import table as measures
 from bakeoff.evaluation.ranking import TopLists
 
 CUTS = st.lists(st.integers(0, 40), max_size=4).map(sorted)
