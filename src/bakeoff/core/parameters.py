@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A share that leaves something."""
+MAX_DIMENSION = 8192
+"""Widest vector or layer: beyond it a typing error would ask for more memory than machines have."""
+Dimension = Annotated[int, Field(gt=0, le=MAX_DIMENSION)]
+"""Length of a vector, or width of a layer."""
 
 
 class Frozen(BaseModel):

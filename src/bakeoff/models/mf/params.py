@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from bakeoff.core.parameters import Frozen, Search
+from bakeoff.core.parameters import Dimension, Frozen, Search
 
 
 class MFParams(Frozen):
     """Implicit ALS (Hu et al. 2008; Rendle et al. 2021)."""
 
-    dim: Annotated[PositiveInt, Search(choices=(32, 64, 128, 256, 512))] = 64
+    dim: Annotated[Dimension, Search(choices=(32, 64, 128, 256, 512))] = 64
     """Embedding dimension d."""
     max_epochs: PositiveInt = 16
     """Upper limit of epochs; the one with the best validation NDCG@10 is taken."""
