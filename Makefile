@@ -51,7 +51,7 @@ down: $(READY) ## end them; data and history stay
 status: $(READY) ## what of them runs, and where the logs are
 	@python -m stack status
 
-spark: $(SPARK) ## Spark in the same environment, for `engine.name: spark` (Java 17 or 21 comes from the system)
+spark: $(SPARK) ## Spark in the same environment, for `BAKEOFF_ENGINE=spark` (Java 17 or 21 comes from the system)
 
 test: $(SPARK) ## every test
 	pytest

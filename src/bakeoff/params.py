@@ -11,7 +11,6 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Frozen
 from bakeoff.core.plain_values import changes, refusals
 from bakeoff.core.yaml_reader import MAX_BYTES, read_yaml
-from bakeoff.data.engine.params import EngineParams
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.params import EvidenceParams
@@ -50,7 +49,6 @@ class Params(Frozen):
     placement: Placement = Field(default_factory=dict)
     """Stages that run on another machine: the name of each, and the Prefect work pool whose workers run it."""
     placed: PlacedParams = PlacedParams()
-    engine: EngineParams = EngineParams()
     workers: WorkersParams = WorkersParams()
 
     @model_validator(mode="after")

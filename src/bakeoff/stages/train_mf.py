@@ -5,6 +5,7 @@ from functools import partial
 from bakeoff.core.histories import Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.scratch import scratch_directory
+from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.experiments.training import train_contender
@@ -34,8 +35,8 @@ def run(params: Params, workspace: Workspace) -> None:
 def _run_on_spark(params: Params, workspace: Workspace) -> None:
     """All iterations count as one epoch, so that validation still measures what is kept."""
     with (
-        scratch_directory(params.engine) as scratch,
-        spark_session(params.engine, scratch, "mf.solver", "auto") as session,
+        scratch_directory(engine_settings()) as scratch,
+        spark_session(engine_settings(), scratch, "mf.solver", "auto") as session,
     ):
         # Each iteration rests on those before it: without a place to cut this chain, some tens overflow the stack.
         session.sparkContext.setCheckpointDir(scratch.resolve().as_uri())

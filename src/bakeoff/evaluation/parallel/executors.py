@@ -14,8 +14,8 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.processes import process_pool
 from bakeoff.core.threads import num_cores
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.engine.params import EngineParams
 from bakeoff.data.engine.scratch import scratch_directory
+from bakeoff.data.engine.settings import EngineSettings, engine_settings
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.evaluation.parallel.eval_queries import TEST, USERS_PER_PORTION, Questions
 from bakeoff.evaluation.parallel.user_batch import Portion, measured
@@ -32,7 +32,7 @@ USERS_AT_ONCE = 1 << 14
 MOST_PROCESSES = 8
 """That start without being asked for: each takes a gigabyte and more. On more cores each has several threads."""
 
-FEWER = "Run it again, or with fewer: engine.processes in params.yaml says how many there are, and 1 starts none."
+FEWER = "Run it again, or with fewer: BAKEOFF_PROCESSES says how many there are, and 1 starts none."
 
 OnBlock = Callable[[int], None]
 """Told of numbers of users as they have been answered."""
@@ -61,7 +61,7 @@ class Answering(Protocol):
 def answering(
     questions: Questions, workspace: Workspace, model: str, load: Load | None, on_block: OnBlock
 ) -> AbstractContextManager[Answering]:
-    """Who answers; `engine` in the parameters decides, and the answers are the same.
+    """Who answers; the settings of the engine decide, and the answers are the same.
 
     Args:
         questions: what is asked.
@@ -73,8 +73,8 @@ def answering(
     Raises:
         BakeoffError: there is no such model or it is not of this split, or it can't be asked.
     """
-    engine = questions.params.engine
-    if engine.name == "spark":
+    engine = engine_settings()
+    if engine.engine == "spark":
         crew = partial(_executors, engine, workspace.root.resolve(), model)
     elif (count := num_processes(questions)) > 1:
         crew = partial(_processes, count, model)
@@ -84,9 +84,9 @@ def answering(
 
 
 def num_processes(questions: Questions) -> int:
-    """`engine.processes`; where that is null, one per core, as far as each finds a portion of test users to rank."""
+    """BAKEOFF_PROCESSES; where that is unset, one per core, as far as each finds a portion of test users to rank."""
     portions = math.ceil(len(questions.about(TEST)) / USERS_PER_PORTION)
-    return questions.params.engine.processes or max(1, min(num_cores(), portions, MOST_PROCESSES))
+    return engine_settings().processes or max(1, min(num_cores(), portions, MOST_PROCESSES))
 
 
 class _Here:
@@ -144,7 +144,7 @@ def _complain(complaint: str | None) -> None:
 def _elsewhere(
     questions: Questions, workspace: Workspace, model: str, load: Load | None, on_block: OnBlock, crew: Crew
 ) -> Iterator[Answering]:
-    with scratch_directory(questions.params.engine) as scratch, crew(scratch) as (run, at_once):
+    with scratch_directory(engine_settings()) as scratch, crew(scratch) as (run, at_once):
         root, params = workspace.root.resolve(), questions.params.model_dump_json()
         yield _Elsewhere(questions, Job(root, model, load, params, scratch.resolve()), run, at_once, on_block)
 
@@ -157,8 +157,8 @@ def _processes(count: int, model: str, _scratch: Path) -> Iterator[tuple[Run, in
 
 
 @contextmanager
-def _executors(engine: EngineParams, root: Path, model: str, scratch: Path) -> Iterator[tuple[Run, int]]:
-    with spark_session(engine, scratch, "engine.name", "duckdb") as session:
+def _executors(engine: EngineSettings, root: Path, model: str, scratch: Path) -> Iterator[tuple[Run, int]]:
+    with spark_session(engine, scratch, "BAKEOFF_ENGINE", "duckdb") as session:
         context = session.sparkContext
 
         def run(task: Callable[[int], str | None], numbers: int) -> Iterator[str | None]:
@@ -168,7 +168,7 @@ def _executors(engine: EngineParams, root: Path, model: str, scratch: Path) -> I
             except Exception as error:  # noqa: BLE001  # of the JVM, of executors: all mean that nothing was answered
                 raise BakeoffError(
                     f"Spark could not rank with {model} ({str(error).splitlines()[0]}). Executors must see {root} "
-                    "and engine.scratch under these paths, and have this environment."
+                    "and BAKEOFF_SCRATCH under these paths, and have this environment."
                 ) from None
 
         yield run, context.defaultParallelism

@@ -30,7 +30,7 @@ def run(params: Params, workspace: Workspace, since: str | None = None) -> None:
     """Set artifacts/validated beside that of a revision, and write drift.json, .md, .html and .svg.
 
     Args:
-        params: `data` says which columns are features, `drift` how far they may differ, `engine` what counts.
+        params: `data` says which columns are features, `drift` how far they may differ.
         workspace: inside a Git repository; with validated tables.
         since: a Git revision; None: the version in production, or the last commit where no tag names one.
 
@@ -38,7 +38,7 @@ def run(params: Params, workspace: Workspace, since: str | None = None) -> None:
         BakeoffError: nothing was validated yet, there is no such revision, or too many rows are missing; in the last
             case the files are written before.
     """
-    with opened(params.engine) as engine:
+    with opened() as engine:
         now = _in_workspace(engine, workspace)
         try:
             name, commit = _revision(workspace.root, since)
