@@ -246,7 +246,7 @@ def test_tags_of_a_parquet_file_are_joined(read):
 def test_a_null_among_tags_and_a_bar_in_one_are_refused(read, tags):
     files = {"interactions.csv": PAIRS, "items.parquet": {"item_id": ["i"], "tags": pa.array([tags])}}
     with pytest.raises(
-        BakeoffError, match=r"column 'tags' of .*items\.parquet has a list with a NULL or a value with \|"
+        BakeoffError, match=r"column 'tags' of .*items\.parquet holds an array with a NULL or a value with \|"
     ):
         read(files)
 

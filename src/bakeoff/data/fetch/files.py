@@ -200,7 +200,7 @@ def _joined(values: Any, where: str) -> pa.Array:
     texts = flat.cast(pa.large_string())
     if flat.null_count or pc.any(pc.match_substring(texts, "|")).as_py():
         raise BakeoffError(
-            f"{where} has a list with a NULL or a value with | in it, which joins the values of a list: leave out "
+            f"{where} holds an array with a NULL or a value with | in it, which joins values: leave out "
             "the NULL (in SQL with array_remove(…, NULL)), or replace the |."
         )
     offsets = pc.cumulative_sum(pc.fill_null(pc.list_value_length(values).cast(pa.int64()), 0))

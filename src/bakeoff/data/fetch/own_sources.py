@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.database import URL_VARIABLE
+from bakeoff.data.fetch.database import URL_VARIABLE, read_database
 from bakeoff.data.fetch.inbox import Inbox, read_inbox
 from bakeoff.data.fetch.merging import Added, merge
 from bakeoff.data.fetch.own import read_parts
 from bakeoff.data.fetch.parts import Parts, complete
-from bakeoff.data.fetch.queries import read_database
 from bakeoff.data.fetch.tables import Tables
 from bakeoff.data.params import DataParams
 
@@ -109,7 +108,7 @@ def read(request: Request, data: DataParams) -> list[tuple[Parts, str]]:
     url = os.environ.get(URL_VARIABLE)
     if not url:
         raise BakeoffError(
-            f"{URL_VARIABLE} is not set: it must hold the connection string of the database that {request.query} asks, "
+            f"{URL_VARIABLE} is not set: it must hold the URL of the database that {request.query} asks, "
             "such as postgresql://user:password@host:5432/database."
         )
     return [(read_database(request.query, url, data), str(request.query))]
