@@ -75,7 +75,7 @@ $(PROFILE): | $(READY)
 	'PREFECT_API_URL = "http://127.0.0.1:$(PORT)/api"' 'PREFECT_SERVER_API_PORT = "$(PORT)"' \
 	'PREFECT_SERVER_CORS_ALLOWED_ORIGINS = "http://127.0.0.1:$(PORT)"' > $@.new && mv $@.new $@
 
-spark: $(SPARK) ## Spark in the same environment, for `engine.name: spark` (Java 17 or 21 comes from the system)
+spark: $(SPARK) ## Spark in the same environment, for `BAKEOFF_ENGINE=spark` (Java 17 or 21 comes from the system)
 
 test: $(SPARK) ## every test
 	pytest

@@ -7,6 +7,7 @@ How evaluation's depends on `evaluate.users_per_block` and on the users is tried
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -104,7 +105,7 @@ def write_params(workspace: Workspace, dim: int, users_per_block: int | None = N
     values["data"] |= {"user_features": {}, "item_features": {}}
     values["mf"] |= {"dim": dim, "max_epochs": 1}
     values["softmax"] |= {"dim": dim, "max_epochs": 1, "users_per_batch": 256}
-    values["engine"] |= {"processes": 1}  # of which the memory is measured
+    os.environ["BAKEOFF_PROCESSES"] = "1"  # whose memory is measured
     values["evaluate"] |= {"users_per_block": users_per_block} if users_per_block else {}
     with workspace.params.open("w", encoding="utf-8") as file:
         YAML(typ="safe").dump(values, file)

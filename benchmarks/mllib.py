@@ -21,6 +21,7 @@ from harness.score import with_intervals
 from numpy.typing import NDArray
 
 from bakeoff.core.files import write_text
+from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.experiments.runner import warm_users
@@ -50,7 +51,7 @@ def main() -> None:
     prepared = load_prepared(split.workspace)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        engine = split.params.engine.model_copy(update={"master": arguments.master})
+        engine = engine_settings().model_copy(update={"spark_master": arguments.master})
         with spark_session(engine, Path(folder), "mf.solver", "auto") as session:
             session.sparkContext.setCheckpointDir(Path(folder).as_uri())
             pairs = partial(observed_pairs, session=session, scratch=Path(folder))

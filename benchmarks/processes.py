@@ -5,19 +5,18 @@ is what was there.
 """
 
 import argparse
+import os
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ruamel.yaml import YAML
 from scaling.measuring import Limits, Measured, run_stage
 from scaling.pipeline import Stage
 
 from bakeoff.core.processes import num_cores
 from bakeoff.core.workspace import Workspace
 from bakeoff.ops.registry.files import directory_md5
-from bakeoff.params import load_params
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = Limits(memory=1 << 40, seconds=3600.0, threads=num_cores())
@@ -66,15 +65,8 @@ def rows(workspace: Workspace, model: str, counts: Sequence[int], repeats: int) 
 
 def evaluated(workspace: Workspace, model: str, count: int) -> Measured:
     """What an evaluation with so many processes costs."""
-    standing = workspace.params.read_text(encoding="utf-8")
-    values = load_params(workspace.params).model_dump(mode="json")
-    values["engine"]["processes"] = count
-    try:
-        with workspace.params.open("w", encoding="utf-8") as file:
-            YAML(typ="safe").dump(values, file)
-        run = run_stage(Stage(f"evaluate@{model}", ("bakeoff", "evaluate", model), ()), workspace.root, LIMITS)
-    finally:
-        workspace.params.write_text(standing, encoding="utf-8")
+    os.environ["BAKEOFF_PROCESSES"] = str(count)
+    run = run_stage(Stage(f"evaluate@{model}", ("bakeoff", "evaluate", model), ()), workspace.root, LIMITS)
     if run.failed:
         raise SystemExit(f"evaluate {model} by {count} processes: {run.note}")
     return run

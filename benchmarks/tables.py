@@ -5,6 +5,7 @@ size, as `local-cluster` of two executors. Writes benchmarks/results/tables.md.
 """
 
 import argparse
+import json
 import math
 import os
 import sys
@@ -21,10 +22,11 @@ from scaling.measuring import Limits, run_stage
 from scaling.pipeline import Stage
 
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.engine.settings import variable
 from bakeoff.params import load_params
 
 RESULTS = ROOT / "benchmarks/results/tables.md"
-SPARK = {"name": "spark", "master": "local-cluster[2,1,2048]", "conf": {"spark.driver.memory": "2g"}}
+SPARK = {"engine": "spark", "spark_master": "local-cluster[2,1,2048]", "spark_conf": {"spark.driver.memory": "2g"}}
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("--memory-limit", default="4GB", help="of DuckDB (default: 4GB)")
     parser.add_argument("--no-spark", action="store_true", help="DuckDB alone")
     arguments = parser.parse_args()
-    duckdb = {"name": "duckdb", "memory_limit": arguments.memory_limit, "threads": 2}
+    duckdb = {"engine": "duckdb", "memory_limit": arguments.memory_limit, "threads": 2}
     rows = []
     for events in arguments.events:
         with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +51,7 @@ def main() -> None:
                     seconds, peak = (
                         measured([stage], workspace) if engine is duckdb else measured_tree(stage, workspace)
                     )
-                    rows.append(f"| {engine['name']} | {events:,} | {stage} | {seconds:.0f} | {peak / 2**30:.2f} |")
+                    rows.append(f"| {engine['engine']} | {events:,} | {stage} | {seconds:.0f} | {peak / 2**30:.2f} |")
                     print(rows[-1], flush=True)
     RESULTS.write_text(page(arguments, rows), encoding="utf-8")
 
@@ -61,9 +63,9 @@ def page(arguments: argparse.Namespace, rows: list[str]) -> str:
             "",
             f"`python benchmarks/tables.py --events {' '.join(map(str, arguments.events))}`: {arguments.users:,} users "
             "(a tenth of the events, where that is less) "
-            f"and {arguments.items:,} items, two threads; DuckDB with `engine.memory_limit: {arguments.memory_limit}`, "
-            f"Spark as `{SPARK['master']}`. Peak memory is that of the process, and of Spark the largest sum of the "
-            "process, its driver and its executors.",
+            f"and {arguments.items:,} items, two threads; DuckDB with `BAKEOFF_MEMORY_LIMIT={arguments.memory_limit}`, "
+            f"Spark as `{SPARK['spark_master']}`. Peak memory is that of the process, and of Spark the largest sum of "
+            "the process, its driver and its executors.",
             "",
             f"{os.cpu_count()} cores; the load of the machine by other work was {os.getloadavg()[2]:.1f} (mean of the "
             "last 15 minutes, this work included).",
@@ -99,7 +101,9 @@ def write_params(workspace: Workspace, engine: dict[str, Any]) -> None:
     values = load_params(ROOT / "params.yaml").model_dump(mode="json")
     values["data"] |= {"user_features": {"age": "dense"}, "item_features": {"title": "text"}}
     values["validation"] |= {"max_quarantine_share": 0.5}
-    values["engine"] |= engine
+    os.environ |= {
+        variable(name): json.dumps(value) if isinstance(value, dict) else str(value) for name, value in engine.items()
+    }
     with workspace.params.open("w", encoding="utf-8") as file:
         YAML(typ="safe").dump(values, file)
 

@@ -25,6 +25,12 @@ def test_the_shipped_file_states_every_parameter_that_there_is() -> None:
     ("values", "message"),
     [
         ({"softmax": {"dim": 0}}, r"softmax\.dim: .*greater than 0 \(got 0\)"),
+        ({"seed": 1.0}, r"seed: Input should be a valid integer \(got 1\.0\)"),
+        ({"engine": {"name": "spark"}}, r"engine: Extra inputs .*environment variables now, see docs/settings\.md"),
+        ({"softmax": {"dim": 10**9}}, r"softmax\.dim: .*less than or equal to 8192 \(got 1000000000\)"),
+        ({"mf": {"dim": 8193}}, r"mf\.dim: .*less than or equal to 8192"),
+        ({"two_tower": {"item_hidden": [10**6]}}, r"two_tower\.item_hidden\.0: .*less than or equal to 8192"),
+        ({"evidence": {"widths": [10**6]}}, r"evidence\.widths\.0: .*less than or equal to 8192"),
         ({"softmax": {"dimension": 8}}, r"softmax\.dimension: Extra inputs are not permitted"),
         ({"ease": {"regularization": 0}}, r"ease\.regularization: .*greater than 0 \(got 0\)"),
         ({"ease": {"recency_scale": 0}}, r"ease\.recency_scale: .*greater than 0 \(got 0\)"),

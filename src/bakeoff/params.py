@@ -1,18 +1,18 @@
 """All of `params.yaml`, read and checked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from pathlib import Path
 from reprlib import Repr
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Frozen
-from bakeoff.core.plain_values import changes, refusals
+from bakeoff.core.sanitize import visible
 from bakeoff.core.yaml_reader import MAX_BYTES, read_yaml
-from bakeoff.data.engine.params import EngineParams
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.params import EvidenceParams
@@ -25,6 +25,9 @@ from bakeoff.models.specs import spec, specs
 from bakeoff.ops.params import DriftParams, PromotionParams
 from bakeoff.ops.placement_params import PlacedParams, Placement
 from bakeoff.report.params import CompareParams
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MAX_MESSAGES = 20
 """Faults that a message lists; it counts the others."""
@@ -51,7 +54,6 @@ class Params(Frozen):
     placement: Placement = Field(default_factory=dict)
     """Stages that run on another machine: the name of each, and the Prefect work pool whose workers run it."""
     placed: PlacedParams = PlacedParams()
-    engine: EngineParams = EngineParams()
 
     @model_validator(mode="after")
     def _primary_metric_is_measured(self) -> Self:
@@ -108,19 +110,13 @@ def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Para
     Raises:
         BakeoffError: names each offending key, its value and what it must be.
     """
-    if refused := list(refusals(values)):
-        raise _not_valid(source, refused)
     try:
-        params = params_class().model_validate(values)
+        return params_class().model_validate(values)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in e['loc']) or 'values'}: {e['msg']} (got {_SHORT.repr(e['input'])})"
-            for e in error.errors()
-        ]
-        raise _not_valid(source, lines) from None
-    if changed := [*changes(values, params), *refusals(params.model_dump())]:
-        raise _not_valid(source, changed)
-    return params
+        faults = list(map(_fault, error.errors()))
+        lines = [f"  {fault}" for fault in faults[:MAX_MESSAGES]]
+        more = [f"  and {len(faults) - MAX_MESSAGES:,} more"] if len(faults) > MAX_MESSAGES else []
+        raise BakeoffError("\n".join([f"{source} is not valid:", *lines, *more])) from None
 
 
 def load_params(path: Path) -> Params:
@@ -147,8 +143,12 @@ _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 
-def _not_valid(source: str, faults: Sequence[str]) -> BakeoffError:
-    """One line per fault, not more than can be read."""
-    lines = [f"  {fault}" for fault in faults[:MAX_MESSAGES]]
-    more = len(faults) - len(lines)
-    return BakeoffError("\n".join([f"{source} is not valid:", *lines, *([f"  and {more:,} more"] if more else [])]))
+def _fault(error: "ErrorDetails") -> str:
+    """Key, what is wrong, the value and, where it is known, the fix."""
+    place = visible(".".join(str(part) for part in error["loc"])[: _SHORT.maxstring]) or "values"
+    fix = ""
+    if isinstance(error["input"], date):
+        fix = ": write it in quotation marks"
+    if error["loc"] == ("engine",):
+        fix = ": the engine's settings are environment variables now, see docs/settings.md"
+    return f"{place}: {error['msg']} (got {_SHORT.repr(error['input'])}){fix}"

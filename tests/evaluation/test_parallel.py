@@ -9,6 +9,7 @@ from contrarian import PARAMS, Contrarian, asked_in_blocks_of, contents, write_s
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.engine.settings import EngineSettings
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation import parallel, protocol
 from bakeoff.evaluation.protocol import EvalQueries
@@ -59,12 +60,13 @@ def workspace(tmp_path):
     return workspace
 
 
-def by(count, scratch=None, **evidence):
+def by(count, monkeypatch, scratch="", **evidence):
     """Settings with so many processes."""
     params = asked_in_blocks_of(4)
+    monkeypatch.setenv("BAKEOFF_PROCESSES", str(count or ""))
+    monkeypatch.setenv("BAKEOFF_SCRATCH", scratch)
     return params.model_copy(
         update={
-            "engine": params.engine.model_copy(update={"processes": count, "scratch": scratch}),
             "evidence": params.evidence.model_copy(update={"sampled_candidates": 3, **evidence}),
         }
     )
@@ -76,12 +78,12 @@ def queries_of(workspace, params):
     return EvalQueries(prepared, held_out, params.evaluate, params.seed, params.evidence.sampled_candidates)
 
 
-def test_two_processes_write_the_files_of_one(workspace, tmp_path):
+def test_two_processes_write_the_files_of_one(workspace, tmp_path, monkeypatch):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     found = []
     for count in (1, 2):
-        evaluate.run(by(count, str(scratch)), workspace, "mf", load)
+        evaluate.run(by(count, monkeypatch, str(scratch)), workspace, "mf", load)
         found.append(contents(workspace.evaluation("mf")))
     assert found[0] == found[1]
     assert len(found[0]) == 9
@@ -90,18 +92,18 @@ def test_two_processes_write_the_files_of_one(workspace, tmp_path):
     assert 0 < cost["ranking_seconds"] + cost["sampled_seconds"] <= cost["wall_seconds"]
 
 
-def test_what_is_wrong_with_a_model_is_told_as_by_one_process(workspace):
-    evaluate.run(by(1), workspace, "mf", load)
+def test_what_is_wrong_with_a_model_is_told_as_by_one_process(workspace, monkeypatch):
+    evaluate.run(by(1, monkeypatch), workspace, "mf", load)
     before = contents(workspace.evaluation("mf"))
     with pytest.raises(BakeoffError, match=r"NaN or infinity.*Lower the learning rate"):
-        evaluate.run(by(2), workspace, "mf", load_diverged)
+        evaluate.run(by(2, monkeypatch), workspace, "mf", load_diverged)
     assert contents(workspace.evaluation("mf")) == before
     assert [path.name for path in workspace.evaluation("mf").parent.iterdir()] == ["mf"]
 
 
-def test_a_process_that_dies_is_told(workspace):
-    with pytest.raises(BakeoffError, match=r"A process that ranks with mf was ended: .*engine\.processes"):
-        evaluate.run(by(2), workspace, "mf", load_and_die)
+def test_a_process_that_dies_is_told(workspace, monkeypatch):
+    with pytest.raises(BakeoffError, match=r"A process that ranks with mf was ended: .*BAKEOFF_PROCESSES"):
+        evaluate.run(by(2, monkeypatch), workspace, "mf", load_and_die)
     assert not workspace.evaluation("mf").exists()
 
 
@@ -131,11 +133,11 @@ def test_there_are_as_many_processes_as_have_something_to_do(
 ):
     monkeypatch.setattr(parallel, "num_cores", lambda: cores)
     monkeypatch.setattr(parallel, "USERS_PER_BATCH", users_per_batch)
-    assert parallel.num_processes(queries_of(workspace, by(asked)), by(asked).engine) == expected
+    assert parallel.num_processes(queries_of(workspace, PARAMS), EngineSettings(processes=asked)) == expected
 
 
 def test_batches_have_whole_blocks_so_that_their_number_changes_nothing(workspace, monkeypatch):
-    asked = queries_of(workspace, by(1))
+    asked = queries_of(workspace, asked_in_blocks_of(4))
     sizes = {least: [len(users) for users in asked.batches("test", least)] for least in (1, 3, 6, 99)}
     assert sizes == {1: [28, 2], 3: [8, 8, 8, 6], 6: [4] * 7 + [2], 99: [4] * 7 + [2]}
     monkeypatch.setattr(protocol, "USERS_PER_BATCH", 9)

@@ -19,7 +19,6 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.sanitize import visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine import engine as engines
-from bakeoff.data.engine.params import EngineParams
 from bakeoff.data.validate import checks
 from bakeoff.data.validate.gx_runner import Inspector
 from bakeoff.data.validate.quarantine import judge
@@ -89,7 +88,7 @@ NUMBER = iter(range(10**9))
 @given(rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=6))
 def test_every_row_is_valid_or_in_quarantine_with_its_reason(inspector, rows) -> None:
     raw = read_csv(written([["user_id", "age", "reason"], *rows], "\n", csv.QUOTE_ALL), "data/users.csv")
-    with engines.opened(EngineParams()) as engine:
+    with engines.opened() as engine:
         name = f"t{next(NUMBER)}"
         table = stored(engine, name, [raw], lambda block: entities(block, "user_id", {"age": "dense"}))
         verdict = judge(inspector, name, table, [], engine, partial(engines.loaded, engine), {})

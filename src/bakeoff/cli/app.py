@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from bakeoff.cli.operations import app as operations
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, denied_access
 from bakeoff.core.sanitize import visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.models import specs
@@ -285,7 +285,7 @@ app.add_typer(operations)
 
 
 def main() -> None:
-    """Entry point: a BakeoffError is printed for a person, without a trace, and so is a full disk."""
+    """Entry point: a BakeoffError is printed for a person, without a trace; so is a full or read-only disk."""
     try:
         app()
     except BakeoffError as error:
@@ -293,7 +293,7 @@ def main() -> None:
     except OSError as error:
         from bakeoff.core.files import full_disk
 
-        told = full_disk(error, Path())
+        told = full_disk(error, Path()) or denied_access(error)
         if told is None:
             raise
         _end(told)

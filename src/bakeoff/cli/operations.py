@@ -21,7 +21,7 @@ def drift(
 
     workspace = Workspace()
     params = load_params(workspace.params)
-    stage.run(workspace, params.data, params.drift, params.engine, since)
+    stage.run(workspace, params.data, params.drift, since)
 
 
 @app.command()

@@ -1,8 +1,23 @@
-"""The one error that a person is meant to read."""
+"""Errors that a person can act on."""
+
+import errno
 
 
 class BakeoffError(Exception):
-    """Something a person can act on: the message names the value, the cause and the fix.
+    """An error that a person can act on: the message names the value, the cause and the fix.
 
-    The command line prints it without a trace and exits with status 1.
+    The command line prints it without a traceback and exits with status 1.
     """
+
+
+_DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def denied_access(error: OSError) -> BakeoffError | None:
+    """What to say where the system refuses to read or write a path; None for any other error."""
+    if error.errno not in _DENIED:
+        return None
+    return BakeoffError(
+        f"{error.filename or 'A file of the workspace'} can't be read or written ({error.strerror}): run bakeoff as a "
+        "user who may write in this directory, on a file system that is not mounted read-only."
+    )

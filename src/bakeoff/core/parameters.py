@@ -1,18 +1,54 @@
 """What all parameter models share, and how a parameter says which of its values are worth trying."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A share that leaves something."""
+MAX_DIMENSION = 8192
+"""Widest vector or layer: beyond it a typing error would ask for more memory than machines have."""
+Dimension = Annotated[int, Field(gt=0, le=MAX_DIMENSION)]
+"""Length of a vector, or width of a layer."""
+
+
+MAX_TEXT = 256
+"""Characters of a text."""
+MAX_INT = 2**53
+"""Whole numbers up to here are exact as floats."""
 
 
 class Frozen(BaseModel):
-    """Base of all parameter models: immutable, no unknown keys, no infinity, docstrings as descriptions."""
+    """Base of all parameter models: immutable, strict types, no unknown keys, no infinity, docstrings as descriptions.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    Strict: `no` is no truth value, true is no number, and a number is no text.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_plain(cls, value: Any) -> Any:
+        """Refuse control characters, long texts and huge numbers; YAML's lists become tuples."""
+        if isinstance(value, list):
+            value = tuple(value)
+        for each in value if isinstance(value, tuple | dict) else (value,):
+            _refuse(each)
+        return value
+
+
+def _refuse(value: Any) -> None:
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise ValueError(f"holds {len(value):,} characters, more than {MAX_TEXT}")
+        if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in value):
+            raise ValueError("holds a control character, a line break or half a character")
+    elif isinstance(value, int) and abs(value) > MAX_INT:
+        raise ValueError(f"holds a whole number beyond ±{MAX_INT:,}")
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.processes import num_cores, process_pool
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.engine.params import EngineParams
 from bakeoff.data.engine.scratch import scratch_directory
+from bakeoff.data.engine.settings import EngineSettings
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.params import EvaluateParams
@@ -38,7 +38,7 @@ USERS_PER_PROCESS = 1 << 14
 MAX_PROCESSES = 8
 """Number of processes that start by default: each takes a gigabyte or more. On more cores each has several threads."""
 
-_FEWER = "Run it again, or with fewer: engine.processes in params.yaml says how many there are, and 1 starts none."
+_FEWER = "Run it again, or with fewer: BAKEOFF_PROCESSES says how many there are, and 1 starts none."
 
 LoadModel = Callable[[pa.Table], Retriever]
 """Loads the model, given the split's items. Other processes pickle it."""
@@ -62,7 +62,7 @@ class Evaluator(Protocol):
 
 @contextmanager
 def evaluator(
-    queries: EvalQueries, workspace: Workspace, engine: EngineParams, model: str, load: LoadModel, on_users: OnBlock
+    queries: EvalQueries, workspace: Workspace, engine: EngineSettings, model: str, load: LoadModel, on_users: OnBlock
 ) -> Iterator[Evaluator]:
     """Start whatever evaluates: `engine` decides.
 
@@ -78,7 +78,7 @@ def evaluator(
         BakeoffError: the model can't be loaded, is not of this split, or can't be queried.
     """
     executors: Executors
-    if engine.name == "spark":
+    if engine.engine == "spark":
         executors = partial(_spark_executors, engine, workspace.root.resolve(), model)
     elif (count := num_processes(queries, engine)) > 1:
         executors = partial(_processes, count, model)
@@ -92,8 +92,8 @@ def evaluator(
         yield _Distributed(queries, job, run, concurrency, on_users)
 
 
-def num_processes(queries: EvalQueries, engine: EngineParams) -> int:
-    """`engine.processes`; where that is null, one per core, if each finds a batch of test users to rank."""
+def num_processes(queries: EvalQueries, engine: EngineSettings) -> int:
+    """BAKEOFF_PROCESSES; where that is unset, one per core, if each finds a batch of test users to rank."""
     batches = math.ceil(len(queries.users(TEST)) / USERS_PER_BATCH)
     return engine.processes or max(1, min(num_cores(), batches, MAX_PROCESSES))
 
@@ -222,8 +222,8 @@ def _processes(count: int, model: str, _scratch: Path) -> Iterator[tuple[Run, in
 
 
 @contextmanager
-def _spark_executors(engine: EngineParams, root: Path, model: str, scratch: Path) -> Iterator[tuple[Run, int]]:
-    with spark_session(engine, scratch, "engine.name", "duckdb") as session:
+def _spark_executors(engine: EngineSettings, root: Path, model: str, scratch: Path) -> Iterator[tuple[Run, int]]:
+    with spark_session(engine, scratch, "BAKEOFF_ENGINE", "duckdb") as session:
         context = session.sparkContext
 
         def run(task: Callable[[int], str | None], numbers: int) -> Iterator[str | None]:
@@ -233,7 +233,7 @@ def _spark_executors(engine: EngineParams, root: Path, model: str, scratch: Path
             except Exception as error:  # noqa: BLE001  # of the JVM, of executors: all mean that nothing was ranked
                 raise BakeoffError(
                     f"Spark could not rank with {model} ({str(error).splitlines()[0]}). Executors must see {root} "
-                    "and engine.scratch under these paths, and have this environment."
+                    "and BAKEOFF_SCRATCH under these paths, and have this environment."
                 ) from None
 
         yield run, context.defaultParallelism

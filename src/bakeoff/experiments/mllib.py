@@ -5,15 +5,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from bakeoff.data.engine.params import EngineParams
 from bakeoff.data.engine.scratch import scratch_directory
+from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.experiments.runner import Experiment
 
 
 @contextmanager
-def on_spark(experiment: Experiment, engine: EngineParams) -> Iterator[Experiment]:
-    """The experiment itself; with `solver: mllib`, one that trains on the Spark cluster of `engine.master`.
+def on_spark(experiment: Experiment) -> Iterator[Experiment]:
+    """The experiment itself; with `solver: mllib`, one that trains on the Spark cluster of `BAKEOFF_SPARK_MASTER`.
 
     MLlib shows nothing between its iterations, so all of them count as one epoch and validation still measures what is
     kept.
@@ -28,6 +28,7 @@ def on_spark(experiment: Experiment, engine: EngineParams) -> Iterator[Experimen
     from bakeoff.models.mf.spark_exchange import observed_pairs
     from bakeoff.models.mf.trainer import build
 
+    engine = engine_settings()
     with scratch_directory(engine) as scratch, spark_session(engine, scratch, "mf.solver", "auto") as session:
         # Each iteration depends on those before it: without checkpoints, some tens of them overflow the stack.
         session.sparkContext.setCheckpointDir(scratch.resolve().as_uri())

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from bakeoff.core.parameters import Frozen, Share
+from bakeoff.core.parameters import Dimension, Frozen, Share
 
 
 class PlantedParams(Frozen):
@@ -33,7 +33,7 @@ class EvidenceParams(Frozen):
     there are more, which the report says."""
     depths: tuple[NonNegativeInt, ...] = (0, 1, 2, 3)
     """Numbers of hidden layers of the softmax DNN that are compared."""
-    widths: tuple[PositiveInt, ...] = (64, 128)
+    widths: tuple[Dimension, ...] = (64, 128)
     """Units of a hidden layer that are compared."""
     unobserved_weights: tuple[NonNegativeFloat, ...] = (0.0, 0.01, 0.1, 1.0, 10.0)
     """α₀ of MF with which folding is measured, on planted groups and on the data itself."""

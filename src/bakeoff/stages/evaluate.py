@@ -12,6 +12,7 @@ from bakeoff.core.cost import measure
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.files import write_evaluation
 from bakeoff.evaluation.parallel import evaluator
@@ -62,7 +63,7 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         load_model = partial(load_fitting, workspace, model, load=load)
         with (
             _progress(model, ranked) as advance,
-            evaluator(queries, workspace, params.engine, model, load_model, advance) as found,
+            evaluator(queries, workspace, engine_settings(), model, load_model, advance) as found,
         ):
             batches = partial(_timed, found.batches, seconds)
             metrics = write_evaluation(workspace.evaluation(model), queries, batches, found.item_embeddings)

@@ -11,8 +11,7 @@ import ibis.expr.types as ir
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.engine.engine import Engine, num_pieces, opened, rows_of, same
-from bakeoff.data.engine.partitioned import Divided
+from bakeoff.data.engine.engine import Engine, Partitioned, num_pieces, opened, rows_of, same
 from bakeoff.data.features.encoded import encoded_features
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.features.feature_encoder import fit_features
@@ -37,7 +36,7 @@ def run(params: Params, workspace: Workspace) -> None:
         BakeoffError: the data can't carry the method, a part that later stages need is empty, or the split
             breaks a promise (artifacts/checks/split.json is written then, artifacts/split is not).
     """
-    with opened(params.engine) as engine:
+    with opened() as engine:
         raw = {name: _read(engine, workspace, name, columns) for name, columns in _columns(params).items()}
         parts = _parts(engine, raw["interactions"], params)
         users = engine.kept("user_vocabulary", user_vocabulary(parts, raw["users"]))
@@ -94,7 +93,7 @@ def _parts(engine: Engine, interactions: ir.Table, params: Params) -> ir.Table:
     return engine.kept_each("parts", chosen.map(lambda events: assign_parts(events, split, seed, cuts))).whole
 
 
-def _events(engine: Engine, parts: ir.Table, users: ir.Table, items: ir.Table) -> Divided:
+def _events(engine: Engine, parts: ir.Table, users: ir.Table, items: ir.Table) -> Partitioned:
     """All that is known of every event, some users after the other, by their indices."""
     num_events, num_users = (table.count().to_pyarrow().as_py() for table in (parts, users))
     return engine.ranged("events", _indexed(parts, users, items), "user_index", num_users, num_pieces(num_events))
@@ -199,7 +198,7 @@ def _stop_if_broken(workspace: Workspace, promises: list[Promise]) -> None:
 def _write_split(
     engine: Engine,
     workspace: Workspace,
-    events: Divided,
+    events: Partitioned,
     users: ir.Table,
     items: ir.Table,
     encoding: FeatureEncoding,
@@ -222,7 +221,7 @@ def _write_split(
 
 
 def _write_vocabulary(engine: Engine, table: ir.Table, index: str, path: Path) -> None:
-    engine.write(Divided.undivided(table), path, (index,), same(table.columns), "snappy")
+    engine.write(Partitioned.single(table), path, (index,), same(table.columns), "snappy")
 
 
 def _of_part(events: ir.Table, part: str) -> ir.Table:

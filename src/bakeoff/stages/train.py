@@ -31,7 +31,7 @@ def run(params: Params, workspace: Workspace, model: str) -> None:
             return
         decisive = {"seed": params.seed, model: shipped.settings.model_dump(mode="json")}
         checkpoints = Checkpoints(workspace, model, fingerprint(prepared, shipped.spec, decisive))
-        with on_spark(shipped, params.engine) as experiment:
+        with on_spark(shipped) as experiment:
             trained = train_shipped(experiment, checkpoints)
         cost.earlier_seconds = trained.earlier_seconds
         cost.note(**trained.costs)

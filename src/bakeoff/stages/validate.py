@@ -38,7 +38,7 @@ def run(params: Params, workspace: Workspace) -> None:
             than `validation.max_quarantine_share` went to quarantine (all outputs are written first, to be
             looked at).
     """
-    with opened(params.engine) as engine:
+    with opened() as engine:
         try:
             blocks = {name: _read(workspace, name) for name in TABLES}
             inspector, verdicts = _judge(blocks, params, engine)

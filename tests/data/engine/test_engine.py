@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,9 @@ import pytest
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine import engine as engines
-from bakeoff.data.engine.engine import opened
-from bakeoff.data.engine.params import EngineParams
-from bakeoff.data.engine.partitioned import Divided
+from bakeoff.data.engine.engine import Partitioned, opened
 from bakeoff.data.engine.scratch import NAME
+from bakeoff.data.engine.settings import EngineSettings, engine_settings, settings_table
 from bakeoff.data.validate import blocks
 from bakeoff.data.validate.reader import read_csv
 from bakeoff.params import parse_params
@@ -29,8 +29,8 @@ def test_what_does_not_fit_in_memory_spills_to_scratch_which_is_gone_afterwards(
     pq.write_table(table, tmp_path / "table.parquet")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with opened(EngineParams(memory_limit="24MB", threads=1, scratch=str(scratch))) as engine:
-        rows = Divided.undivided(engine.read(tmp_path / "table.parquet"))
+    with opened(EngineSettings(memory_limit="24MB", threads=1, scratch=str(scratch))) as engine:
+        rows = Partitioned.single(engine.read(tmp_path / "table.parquet"))
         engine.write(rows, tmp_path / "sorted.parquet", ("text",), {"Key": "key", "key": "text"}, "snappy")
         assert any((engine.scratch / "spill").iterdir())
     assert os.listdir(scratch) == []
@@ -41,14 +41,17 @@ def test_what_does_not_fit_in_memory_spills_to_scratch_which_is_gone_afterwards(
 
 def test_too_little_memory_says_which_setting_to_raise(tmp_path):
     pq.write_table(pa.table({"text": ["x" * 1000] * 100_000}), tmp_path / "table.parquet")
-    with pytest.raises(BakeoffError, match=r"engine\.memory_limit 1MB"), opened(EngineParams(memory_limit="1MB")) as e:
+    with (
+        pytest.raises(BakeoffError, match=r"BAKEOFF_MEMORY_LIMIT=1MB"),
+        opened(EngineSettings(memory_limit="1MB")) as e,
+    ):
         e.kept("all", e.read(tmp_path / "table.parquet").distinct())
 
 
 def test_a_scratch_that_is_not_there_is_named():
     with (
-        pytest.raises(BakeoffError, match=r"engine\.scratch /nowhere"),
-        opened(EngineParams(scratch="/nowhere/at/all")),
+        pytest.raises(BakeoffError, match=r"BAKEOFF_SCRATCH=/nowhere"),
+        opened(EngineSettings(scratch="/nowhere/at/all")),
     ):
         pass
 
@@ -57,7 +60,7 @@ def test_spark_without_java_says_what_to_install(monkeypatch, tmp_path):
     pytest.importorskip("pyspark")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(BakeoffError, match=r"no Java.*17 or 21"), opened(EngineParams(name="spark")):
+    with pytest.raises(BakeoffError, match=r"no Java.*17 or 21"), opened(EngineSettings(engine="spark")):
         pass
 
 
@@ -118,7 +121,7 @@ def test_rows_that_agree_are_in_one_frame_and_a_user_with_very_many_is_in_severa
     users = np.repeat(np.arange(1_001), [1_000, *[3] * 1_000])
     items = np.concatenate([np.arange(1_000) % 700, np.tile([1, 2, 1], 1_000)])
     rows = pa.table({"row": np.arange(4_000)[::-1], "user": users, "item": items})
-    with engines.opened(EngineParams()) as engine:
+    with engines.opened(EngineSettings()) as engine:
         frames = list(engine.groups(engines.loaded(engine, "rows", rows), "row", ["user", "item"]))
     assert max(map(len, frames)) < 250
     assert all(frame.index.is_monotonic_increasing and list(frame.columns) == ["user", "item"] for frame in frames)
@@ -135,7 +138,7 @@ def test_a_table_is_divided_by_a_key_and_written_in_the_order_of_an_index(tmp_pa
     monkeypatch.setattr(engines, "BLOCK_ROWS", 100)
     rng = np.random.default_rng(0)
     rows = pa.table({"user": rng.integers(0, 50, 3_000).astype(str), "index": rng.permutation(3_000)})
-    with engines.opened(EngineParams()) as engine:
+    with engines.opened(EngineSettings()) as engine:
         table = engines.loaded(engine, "rows", rows)
         by_user = engine.divided("by_user", table, "user")
         users = [set(piece.to_pyarrow()["user"].to_pylist()) for piece in by_user.pieces]
@@ -158,11 +161,11 @@ def test_a_table_is_divided_by_a_key_and_written_in_the_order_of_an_index(tmp_pa
 
 def test_a_small_table_is_one_piece_and_an_empty_one_is_a_file(tmp_path):
     rows = pa.table({"user": ["u", "v"], "index": [1, 0]})
-    with engines.opened(EngineParams()) as engine:
+    with engines.opened(EngineSettings()) as engine:
         table = engines.loaded(engine, "rows", rows)
         assert engine.divided("by_user", table, "user").pieces == (table,)
         assert len(engine.ranged("ranged", table, "index", size=2, count=1).pieces) == 1
-        nobody = Divided.undivided(table.filter(table.user == "w"))
+        nobody = Partitioned.single(table.filter(table.user == "w"))
         engine.write(nobody, tmp_path / "empty.parquet", ("index",), engines.same(table.columns), "snappy")
     assert pq.read_table(tmp_path / "empty.parquet").equals(rows.slice(0, 0))
 
@@ -173,6 +176,34 @@ def test_what_a_killed_run_left_in_scratch_goes_and_what_a_running_one_has_stays
     names = {number: f"{NAME}{socket.gethostname()}-{number}-x" for number in (dead.pid, os.getpid())}
     for name in names.values():
         (tmp_path / name).mkdir()
-    with engines.opened(EngineParams(scratch=str(tmp_path))):
+    with engines.opened(EngineSettings(scratch=str(tmp_path))):
         assert not (tmp_path / names[dead.pid]).exists()
     assert [path.name for path in tmp_path.iterdir()] == [names[os.getpid()]]
+
+
+def test_settings_come_from_the_environment(monkeypatch):
+    for name, value in {"ENGINE": "spark", "MEMORY_LIMIT": "4GB", "THREADS": "", "SPARK_CONF": '{"a.b": 3}'}.items():
+        monkeypatch.setenv(f"BAKEOFF_{name}", value)
+    found = engine_settings()
+    assert (found.engine, found.memory_limit, found.threads, found.spark_conf) == ("spark", "4GB", None, {"a.b": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("ENGINE", "polars", r"BAKEOFF_ENGINE='polars': Input should be 'duckdb' or 'spark'"),
+        ("THREADS", "0", r"BAKEOFF_THREADS='0': Input should be greater than 0"),
+        ("MEMORY_LIMIT", "much", r"BAKEOFF_MEMORY_LIMIT='much': String should match"),
+        ("SPARK_CONF", "a=b", r"BAKEOFF_SPARK_CONF: it must be a JSON object"),
+    ],
+)
+def test_a_setting_that_is_not_allowed_is_named_with_its_value(monkeypatch, name, value, message):
+    monkeypatch.setenv(f"BAKEOFF_{name}", value)
+    with pytest.raises(BakeoffError, match=message):
+        engine_settings()
+
+
+def test_the_docs_list_every_setting():
+    docs = (Path(__file__).parents[3] / "docs/settings.md").read_text(encoding="utf-8")
+    for name, default, meaning in settings_table():
+        assert f"| `{name}` | {default and f'`{default}`'} | {meaning} |" in docs

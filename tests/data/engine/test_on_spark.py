@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 from dirty_rows import BAD_EVENTS, BAD_ITEMS, BAD_USERS, FEATURES_OF_ALL, files_of_all
 from movielens import movielens_100k
-from small_cluster import SPARK, files
+from small_cluster import SPARK, files, use
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
-from bakeoff.data.engine.params import EngineParams
+from bakeoff.data.engine.settings import EngineSettings
 from bakeoff.data.fetch.tables import csv_blocks
 from bakeoff.data.params import SplitParams
 from bakeoff.data.prepared.tables import load_prepared
@@ -68,7 +68,7 @@ def test_each_way_to_split_sends_an_event_to_the_same_part(spark, tmp_path, meth
     pq.write_table(pa.table(events), tmp_path / "events.parquet")
     asked = SplitParams(method=method, new_user_share=0.25)
     found = []
-    with opened(EngineParams(scratch=str(tmp_path))) as duckdb:
+    with opened(EngineSettings(scratch=str(tmp_path))) as duckdb:
         for engine in (duckdb, spark):
             chosen = positives(engine.read(tmp_path / "events.parquet"), None)
             parts = assign_parts(chosen, asked, 42, cuts_of(chosen, chosen.select("user_id").distinct(), asked, 42))
@@ -106,26 +106,28 @@ def trained(tmp_path_factory) -> tuple[Workspace, Params]:
 
 
 @pytest.mark.usefixtures("spark")
-def test_executors_rank_as_this_process_does(trained, tmp_path):
+def test_executors_rank_as_this_process_does(trained, tmp_path, monkeypatch):
     workspace, params = trained
     evaluate.run(params, workspace, "mf")
     folder = workspace.evaluation("mf")
     ours = {path.name: path.read_bytes() for path in folder.iterdir()}
     shutil.rmtree(folder)
     scratch = str(tmp_path)
-    evaluate.run(params.model_copy(update={"engine": SPARK.model_copy(update={"scratch": scratch})}), workspace, "mf")
+    use(monkeypatch, SPARK.model_copy(update={"scratch": scratch}))
+    evaluate.run(params, workspace, "mf")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == ours
     assert pq.read_metadata(folder / "recommendations.parquet").num_rows > 100
     assert os.listdir(scratch) == []
 
 
 @pytest.mark.usefixtures("spark")
-def test_what_is_wrong_with_a_model_is_told_as_it_is_on_an_executor(trained, tmp_path):
+def test_what_is_wrong_with_a_model_is_told_as_it_is_on_an_executor(trained, tmp_path, monkeypatch):
     workspace, params = trained
     broken = Workspace(tmp_path / "broken")
     shutil.copytree(workspace.root, broken.root, ignore=shutil.ignore_patterns("evaluation", "saved_model"))
+    use(monkeypatch, SPARK)
     with pytest.raises(BakeoffError, match="holds no exported model"):
-        evaluate.run(params.model_copy(update={"engine": SPARK}), broken, "mf")
+        evaluate.run(params, broken, "mf")
     assert not broken.evaluation("mf").exists()
 
 
@@ -153,13 +155,14 @@ def test_dirty_data_give_the_same_rows_quarantine_verdict_split_and_drift(spark,
             "split": {"method": "random", "new_user_share": 0, "test_share": 0.5},
         }
     )
-    for engine in (EngineParams(), SPARK):
-        workspace = Workspace(tmp_path / engine.name)
+    for engine in (EngineSettings(), SPARK):
+        workspace = Workspace(tmp_path / engine.engine)
+        use(monkeypatch, engine)
         workspace.data.mkdir(parents=True)
         for name, content in files_of_all().items():
             (workspace.data / f"{name}.csv").write_bytes(content)
         for stage in (validate, split):
-            stage.run(params.model_copy(update={"engine": engine}), workspace)
+            stage.run(params, workspace)
     ours, theirs = (Workspace(tmp_path / name) for name in ("duckdb", "spark"))
     assert files(theirs.validated) == files(ours.validated)
     assert files(theirs.quarantine) == files(ours.quarantine)
@@ -172,7 +175,7 @@ def test_dirty_data_give_the_same_rows_quarantine_verdict_split_and_drift(spark,
         "items.parquet": len(BAD_ITEMS) + 1,
         "interactions.parquet": len(BAD_EVENTS) + 2,
     }
-    with opened(EngineParams()) as duckdb:
+    with opened(EngineSettings()) as duckdb:
         expected = drift_counts(duckdb, ours)
     assert drift_counts(spark, theirs) == expected
     assert sum(expected[0][1]) > 1
@@ -186,14 +189,14 @@ def test_movielens_gives_the_same_tables(tmp_path, monkeypatch):
     monkeypatch.setattr("bakeoff.data.engine.engine.BLOCK_ROWS", 50_000)  # parts of a table
     published = movielens_100k(tmp_path / "published")
     shipped = load_params(Path(__file__).parents[3] / "params.yaml")
-    for engine in (EngineParams(), SPARK):
-        workspace = Workspace(tmp_path / engine.name)
+    for engine in (EngineSettings(), SPARK):
+        workspace = Workspace(tmp_path / engine.engine)
+        use(monkeypatch, engine)
         workspace.data.mkdir(parents=True)
         for name, table in published.by_name().items():
             (workspace.data / f"{name}.csv").write_bytes(b"".join(csv_blocks(table)))
-        params = shipped.model_copy(update={"engine": engine})
-        validate.run(params, workspace)
-        split.run(params, workspace)
+        validate.run(shipped, workspace)
+        split.run(shipped, workspace)
     ours, theirs = (Workspace(tmp_path / name) for name in ("duckdb", "spark"))
     for folder in ("validated", "quarantine", "split"):
         assert files(getattr(theirs, folder)) == files(getattr(ours, folder)), folder
@@ -235,9 +238,9 @@ GROUPED = parse_params(
 
 
 @pytest.mark.usefixtures("spark")
-def test_mf_of_mllib_is_a_retriever_as_good_as_our_own_within_the_interval(grouped, tmp_path):
-    engine = SPARK.model_copy(update={"scratch": str(tmp_path)})
-    mllib = {"mf": GROUPED.mf.model_copy(update={"solver": "mllib"}), "engine": engine}
+def test_mf_of_mllib_is_a_retriever_as_good_as_our_own_within_the_interval(grouped, tmp_path, monkeypatch):
+    use(monkeypatch, SPARK.model_copy(update={"engine": "duckdb", "scratch": str(tmp_path)}))
+    mllib = {"mf": GROUPED.mf.model_copy(update={"solver": "mllib"})}
     found = []
     for params in (GROUPED, GROUPED.model_copy(update=mllib)):
         train_mf.run(params, grouped)

@@ -1,3 +1,4 @@
+import errno
 import json
 import shutil
 
@@ -109,15 +110,58 @@ def test_a_delivery_may_hold_users_or_items_alone(run, deliver, repository):
     assert read(repository, "items") == "item_id,title\na,Apple\n"
 
 
-def test_a_delivery_that_cannot_be_read_stops_everything_and_is_named(run, deliver, repository, tmp_path):
+def test_a_delivery_that_cannot_be_read_is_left_out_and_named(run, deliver, repository):
+    run(inbox=deliver("1", interactions=f"{EVENTS}1,a,5\n"))
+    deliver("2", interactions="user_id,item\n1,a\n")
+    deliver("3", interactions="user_id,item_id,timestamp\n1,a\n")
+    said = run(inbox=deliver("4", interactions=f"{EVENTS}1,b,6\n"))
+    assert read(repository) == f"{EVENTS}1,a,5\n1,b,6\n"
+    assert about(repository)["taken"] == ["1", "4"]
+    assert said.startswith("data/ holds shop from delivery 4: 1 → 2 interactions")
+    assert "NOT TAKEN: Delivery 2 can't be taken in: " in said
+    assert "NOT TAKEN: Delivery 3 can't be taken in: " in said
+    assert recorded_hash(repository) == "current"
+
+
+def test_a_mended_delivery_is_taken_later(run, deliver, repository, tmp_path):
+    deliver("2", interactions=f"{EVENTS}1,b,6\n")
+    inbox = deliver("1", interactions=f"{EVENTS}1,a,5\n", users="user_id\n1,2\n")
+    run(inbox=inbox)
+    (tmp_path / "inbox/1/users.csv").write_text("user_id\n1\n")
+    run(inbox=inbox)
+    assert about(repository)["taken"] == ["2", "1"]
+    assert read(repository) == f"{EVENTS}1,b,6\n1,a,5\n"
+
+
+def test_where_no_delivery_can_be_taken_nothing_changes(run, deliver, repository, tmp_path):
     run(inbox=deliver("1", interactions=f"{EVENTS}1,a,5\n"))
     before = (repository / "data.dvc").read_text(), read(repository)
-    deliver("2", interactions=f"{EVENTS}1,b,6\n")
-    with pytest.raises(BakeoffError, match=r"Delivery 3 can't be taken in: .*no column 'item_id'.*as it was"):
+    with pytest.raises(BakeoffError, match=r"(?s)Delivery 3 can't be taken in: .*no column 'item_id'.*as it was"):
         run(inbox=deliver("3", interactions="user_id,item\n1,a\n"))
     assert ((repository / "data.dvc").read_text(), read(repository)) == before
     assert sorted(path.name for path in repository.iterdir()) == [".dvc", "data", "data.dvc"]
-    assert sorted(path.name for path in (tmp_path / "inbox").iterdir()) == ["1", "2", "3"]
+    assert sorted(path.name for path in (tmp_path / "inbox").iterdir()) == ["1", "3"]
+
+
+def test_a_nul_byte_far_into_a_file_is_refused_before_anything_is_recorded(run, deliver, repository):
+    rows = "".join(f"1,i{n},5\n" for n in range(20_000))
+    assert len(rows) > 2**16
+    inbox = deliver("1", interactions=f"{EVENTS}{rows}1,x\0,5\n")
+    with pytest.raises(BakeoffError, match=r"interactions\.csv holds a NUL byte on line 20002"):
+        run(inbox=inbox)
+    assert not (repository / "data.dvc").exists()
+    assert not (repository / "data").exists()
+
+
+def test_a_read_only_workspace_is_explained(run, files, repository, monkeypatch):
+    source = files("whole", interactions=f"{EVENTS}1,a,5\n")
+
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(fetch, "data_state", refuse)
+    with pytest.raises(BakeoffError, match=r"workspace can't be read or written \(Read-only file system\)"):
+        run(source=source)
 
 
 def test_nothing_is_added_to_another_data_set(run, files):

@@ -1,5 +1,6 @@
 import datetime as dt
 import os
+import resource
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,6 +8,7 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.own import read_directory
+from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.fetch.tables import csv_blocks
 from bakeoff.data.params import ColumnParams, DataParams
 
@@ -197,3 +199,83 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "interactions.csv")
     with pytest.raises(BakeoffError, match=r"neither interactions.csv"):
         read_directory(tmp_path, data())
+
+
+def bomb(path, rows, length):
+    """A small file of many rows, each the same text of this length."""
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * length]))
+    ids = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["u"]))
+    pq.write_table(pa.table({"user_id": ids, "item_id": texts}), path, compression="zstd", store_schema=False)
+
+
+def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    bomb(tmp_path / "interactions.parquet", rows=4_000, length=1_000_000)
+    assert (tmp_path / "interactions.parquet").stat().st_size < 155_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BakeoffError, match=r"interactions\.parquet unpacks to more than 268,435,456 bytes"):
+        read_directory(tmp_path, data(timestamp=None))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 512 * 2**10  # KiB
+
+
+def test_a_parquet_file_of_a_billion_rows_without_content_is_refused(tmp_path):
+    schema = pa.schema({"user_id": pa.int64(), "item_id": pa.int64()})
+    with pq.ParquetWriter(tmp_path / "interactions.parquet", schema, compression="zstd") as writer:
+        block = pa.table({name: pa.repeat(pa.scalar(7), 5_000_000) for name in schema.names})
+        for _ in range(6):
+            writer.write_table(block)
+    with pytest.raises(BakeoffError, match="unpacks to more than"):
+        read_directory(tmp_path, data(timestamp=None))
+
+
+def test_a_parquet_file_of_lists_that_unpack_to_gigabytes_is_refused(tmp_path):
+    words = pa.DictionaryArray.from_arrays(pa.array([0] * 4000, pa.int32()), pa.array(["x" * 1_000_000]))
+    lists = pa.ListArray.from_arrays(pa.array(range(4001), pa.int32()), words)
+    table = pa.table({"user_id": ["u"] * 4000, "item_id": ["i"] * 4000, "tags": lists})
+    pq.write_table(table, tmp_path / "interactions.parquet", compression="zstd", store_schema=False)
+    with pytest.raises(BakeoffError, match="unpacks to more than"):
+        read_directory(tmp_path, data(timestamp=None))
+
+
+def test_tags_of_a_parquet_file_are_joined(read):
+    tags = pa.array([["Drama", "War"], [], None], pa.list_(pa.string()))
+    files = {"interactions.csv": PAIRS, "items.parquet": {"item_id": ["i", "j", "k"], "tags": tags}}
+    assert read(files, data(timestamp=None, title=None))["items"] == "item_id,title,tags\ni,i,Drama|War\nj,j,\nk,k,\n"
+
+
+@pytest.mark.parametrize("tags", [["Drama", None, "War"], ["Drama|War"]])
+def test_a_null_among_tags_and_a_bar_in_one_are_refused(read, tags):
+    files = {"interactions.csv": PAIRS, "items.parquet": {"item_id": ["i"], "tags": pa.array([tags])}}
+    with pytest.raises(
+        BakeoffError, match=r"column 'tags' of .*items\.parquet holds an array with a NULL or a value with \|"
+    ):
+        read(files)
+
+
+TIMES_OF_DAY = [pa.array([5], pa.duration("s")), pa.array([5], pa.time64("us")), pa.array([5], pa.time32("s"))]
+
+
+@pytest.mark.parametrize("values", TIMES_OF_DAY, ids=lambda values: str(values.type))
+def test_a_duration_and_a_time_of_day_are_no_times_of_events(read, values):
+    with pytest.raises(BakeoffError, match=r"column timestamp of .* holds (duration|time).* values: a time must be"):
+        read({"interactions.parquet": {"user_id": ["u"], "item_id": ["i"], "timestamp": values}}, data())
+
+
+def test_a_duration_is_no_feature_and_a_time_of_day_is_text(read):
+    files = {"interactions.csv": PAIRS, "users.parquet": {"user_id": ["u"], "visit": TIMES_OF_DAY[1]}}
+    assert read(files)["users"] == "user_id,visit\nu,00:00:00.000005\n"
+    with pytest.raises(BakeoffError, match=r"column 'visit' of .* is of type duration\[s\], which has no plain text"):
+        read({"users.parquet": {"user_id": ["u"], "visit": TIMES_OF_DAY[0]}})
+
+
+def test_a_nul_character_in_parquet_is_refused(read):
+    with pytest.raises(
+        BakeoffError, match=r"Column 'item_id' of .*interactions\.parquet holds a NUL character in row 2"
+    ):
+        read({"interactions.parquet": {"user_id": ["u", "v"], "item_id": ["i", "\0"]}})
+
+
+def test_a_directory_that_is_a_link_to_itself_is_none(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    Request(tmp_path / "loop", None, None, False).check("shop", tmp_path / "data", ())  # leaves it to the reader
+    with pytest.raises(BakeoffError, match="loop is not a directory"):
+        read_directory(tmp_path / "loop", data())

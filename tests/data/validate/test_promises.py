@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 import bakeoff.data.split.split_invariants
-from bakeoff.data.engine.partitioned import Divided
+from bakeoff.data.engine.engine import Partitioned
 from bakeoff.data.split.split_invariants import WEAKNESSES, weakness
 
 # Three users, items a to e in the order of time; v is held out.
@@ -47,7 +47,7 @@ def check_promises(events, *, method, user_ids, item_ids, pieces=((),)):
     text = dict.fromkeys(("user_id", "item_id", "part"), "string")
     whole = rows.cast(text)
     return bakeoff.data.split.split_invariants.check_promises(
-        Divided(tuple(whole.filter(whole.user_id.isin([*piece])) if piece else whole for piece in pieces), whole),
+        Partitioned(tuple(whole.filter(whole.user_id.isin([*piece])) if piece else whole for piece in pieces), whole),
         method=method,
         users=users,
         items=items,

@@ -64,7 +64,7 @@ def first_version(tmp_path_factory):
 @pytest.fixture
 def run(first_version, capsys):
     def call_stage(since=None):
-        drift.run(Workspace(first_version), PARAMS.data, PARAMS.drift, PARAMS.engine, since)
+        drift.run(Workspace(first_version), PARAMS.data, PARAMS.drift, since)
         return capsys.readouterr().out
 
     return call_stage
@@ -130,7 +130,7 @@ def test_a_version_that_cannot_be_read_is_no_evidence(run, first_version):
 
 def test_a_first_version_is_no_evidence(tmp_path):
     tables(tmp_path)
-    drift.run(Workspace(tmp_path), PARAMS.data, PARAMS.drift, PARAMS.engine)
+    drift.run(Workspace(tmp_path), PARAMS.data, PARAMS.drift)
     assert told(tmp_path)["outcome"] == "no evidence"
 
 
@@ -141,4 +141,4 @@ def test_a_revision_that_is_not_there_is_an_error(run):
 
 def test_before_validation_there_is_nothing_to_compare(tmp_path):
     with pytest.raises(BakeoffError, match="dvc repro validate"):
-        drift.run(Workspace(tmp_path), PARAMS.data, PARAMS.drift, PARAMS.engine)
+        drift.run(Workspace(tmp_path), PARAMS.data, PARAMS.drift)

@@ -19,24 +19,23 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.engine.engine import OfBlock, in_blocks, num_blocks, num_pieces, part_name
-from bakeoff.data.engine.params import EngineParams
-from bakeoff.data.engine.partitioned import Divided
+from bakeoff.data.engine.engine import OfBlock, Partitioned, in_blocks, num_blocks, num_pieces, part_name
+from bakeoff.data.engine.settings import EngineSettings
 
 BATCH_ROWS = 100_000
 PIECE = "bakeoff_piece"
 
 
 @contextmanager
-def duckdb_engine(params: EngineParams, scratch: Path) -> Iterator["DuckDBEngine"]:
+def duckdb_engine(settings: EngineSettings, scratch: Path) -> Iterator["DuckDBEngine"]:
     """The embedded engine. What does not fit in memory spills to scratch.
 
     Raises:
         BakeoffError: the memory that it was given is too small for what it is asked to do.
     """
-    settings = {"memory_limit": params.memory_limit, "threads": params.threads}
+    given = {"memory_limit": settings.memory_limit, "threads": settings.threads}
     connection = ibis.duckdb.connect(
-        temp_directory=str(scratch / "spill"), **{name: value for name, value in settings.items() if value is not None}
+        temp_directory=str(scratch / "spill"), **{name: value for name, value in given.items() if value is not None}
     )
     try:
         with warnings.catch_warnings():
@@ -45,8 +44,8 @@ def duckdb_engine(params: EngineParams, scratch: Path) -> Iterator["DuckDBEngine
             yield DuckDBEngine(connection, scratch)
     except duckdb.OutOfMemoryException as error:
         raise BakeoffError(
-            f"DuckDB can't do with engine.memory_limit {params.memory_limit or 'null'} "
-            f"({str(error).splitlines()[0]}): raise it, or lower engine.threads, each of which takes a part of it."
+            f"DuckDB needs more memory than BAKEOFF_MEMORY_LIMIT={settings.memory_limit or ''} allows "
+            f"({str(error).splitlines()[0]}): raise it, or lower BAKEOFF_THREADS, each of which takes a part of it."
         ) from None
     finally:
         connection.disconnect()
@@ -74,7 +73,7 @@ class DuckDBEngine:
         called = dict(zip(in_file, table.columns, strict=True))
         return table.select(**{name: table[called[name]] for name in in_file if name in columns})
 
-    def parts(self, path: Path) -> Divided:
+    def parts(self, path: Path) -> Partitioned:
         """See `Engine`."""
         return self._pieces(path, "*.parquet")
 
@@ -84,7 +83,7 @@ class DuckDBEngine:
         self.connection.to_parquet(table, path)
         return self.connection.read_parquet(path)
 
-    def kept_each(self, name: str, rows: Divided) -> Divided:
+    def kept_each(self, name: str, rows: Partitioned) -> Partitioned:
         """See `Engine`."""
         folder = self.scratch / name
         folder.mkdir()
@@ -92,17 +91,17 @@ class DuckDBEngine:
             self.connection.to_parquet(piece, folder / part_name(number))
         return self.parts(folder)
 
-    def divided(self, name: str, table: ir.Table, key: str) -> Divided:
+    def divided(self, name: str, table: ir.Table, key: str) -> Partitioned:
         """See `Engine`."""
         count = num_pieces(_num_rows(table))
         if count == 1:
-            return Divided.undivided(table)
+            return Partitioned.single(table)
         return self._partitioned(self.scratch / name, table, _remainder(table[key].hash(), count))
 
-    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Divided:
+    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Partitioned:
         """See `Engine`."""
         if count == 1:
-            return self.kept_each(name, Divided.undivided(table))
+            return self.kept_each(name, Partitioned.single(table))
         return self._partitioned(self.scratch / name, table, table[index] // math.ceil(size / count))
 
     def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
@@ -145,7 +144,9 @@ class DuckDBEngine:
             for rows in self._partitioned(Path(parts), table, _remainder(mixed, count)).pieces:
                 yield from self._groups(rows, key, columns, used + 1, 2)
 
-    def write(self, rows: Divided, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
+    def write(
+        self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str
+    ) -> None:
         """See `Engine`."""
         pieces = [piece.order_by(*order).select(*columns.values()) for piece in rows.pieces]
         types = pieces[0].schema().to_pyarrow()
@@ -159,17 +160,17 @@ class DuckDBEngine:
         with self.connection.con.sql(self.connection.compile(table)).to_arrow_reader(BATCH_ROWS) as batches:
             yield from batches
 
-    def _partitioned(self, folder: Path, table: ir.Table, number: ir.Value) -> Divided:
+    def _partitioned(self, folder: Path, table: ir.Table, number: ir.Value) -> Partitioned:
         """The table by a whole number from 0, each number a piece, in their order."""
         self.connection.to_parquet(table.mutate({PIECE: number.cast("int32")}), folder, partition_by=PIECE)
         for written in folder.glob(f"{PIECE}=*"):
             written.rename(folder / part_name(int(written.name.rpartition("=")[2])))
         return self._pieces(folder, "*.parquet/*.parquet")
 
-    def _pieces(self, folder: Path, files: str) -> Divided:
+    def _pieces(self, folder: Path, files: str) -> Partitioned:
         inside = files.partition("/")[2]
         pieces = (self._stored(path / inside) for path in sorted(folder.iterdir()))
-        return Divided(tuple(pieces), self._stored(folder / files))
+        return Partitioned(tuple(pieces), self._stored(folder / files))
 
     def _stored(self, files: Path) -> ir.Table:
         return self.connection.read_parquet(files, hive_partitioning=False)

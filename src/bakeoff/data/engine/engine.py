@@ -7,17 +7,17 @@ without ever being in this process as a whole.
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bakeoff.data.engine.params import EngineParams
-from bakeoff.data.engine.partitioned import Divided
 from bakeoff.data.engine.scratch import scratch_directory
+from bakeoff.data.engine.settings import EngineSettings, engine_settings
 
 BLOCK_ROWS = 1024 * 1024
 """Rows that this process holds at a time, and of a row group or a part of what is written."""
@@ -26,6 +26,29 @@ PIECE_BLOCKS = 4
 
 OfBlock = Callable[[pd.Series], pa.Array]
 """Computes a value for each of a block of values."""
+
+
+@dataclass(frozen=True)
+class Partitioned:
+    """A table and its pieces, which are prepared one after the other: no sort grows with the data.
+
+    Attributes:
+        pieces: each row is in one of them; at least one.
+        whole: all rows.
+    """
+
+    pieces: tuple[ir.Table, ...]
+    whole: ir.Table
+
+    @classmethod
+    def single(cls, table: ir.Table) -> Self:
+        """A table in one piece."""
+        return cls((table,), table)
+
+    def map(self, of_piece: Callable[[ir.Table], ir.Table]) -> Self:
+        """Apply a function to each piece; applied to the whole table it must give the same rows."""
+        pieces = tuple(map(of_piece, self.pieces))
+        return type(self)(pieces, pieces[0] if len(pieces) == 1 else of_piece(self.whole))
 
 
 class Engine(Protocol):
@@ -47,22 +70,22 @@ class Engine(Protocol):
             BakeoffError: it can't be read; the message says why and names no remedy.
         """
 
-    def parts(self, path: Path) -> Divided:
+    def parts(self, path: Path) -> Partitioned:
         """A directory of Parquet parts of about a block each, in their order."""
 
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """The table computed once, in scratch, for all who read it; `name` is unique within this engine."""
 
-    def kept_each(self, name: str, rows: Divided) -> Divided:
+    def kept_each(self, name: str, rows: Partitioned) -> Partitioned:
         """Likewise each piece."""
 
-    def divided(self, name: str, table: ir.Table, key: str) -> Divided:
+    def divided(self, name: str, table: ir.Table, key: str) -> Partitioned:
         """A table that was read or kept, in pieces within which all rows of a key are; kept where they are several.
 
         An engine that divides its tables itself makes one piece.
         """
 
-    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Divided:
+    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Partitioned:
         """Any table that has rows, kept in about `count` pieces, which ascend by an index that is below `size`."""
 
     def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
@@ -84,7 +107,9 @@ class Engine(Protocol):
     def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[Any]:
         """As `frames`, but rows that agree in all the columns are in one frame; `key` and these columns only."""
 
-    def write(self, rows: Divided, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
+    def write(
+        self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str
+    ) -> None:
         """Write columns to Parquet.
 
         Args:
@@ -98,23 +123,24 @@ class Engine(Protocol):
 
 
 @contextmanager
-def opened(params: EngineParams) -> Iterator[Engine]:
-    """The engine that the parameters name.
+def opened(settings: EngineSettings | None = None) -> Iterator[Engine]:
+    """The engine that the settings name; None: those of the environment.
 
     Raises:
         BakeoffError: Spark is asked for and it, Java or the cluster is not there; scratch can't be written.
     """
+    settings = settings or engine_settings()
     # Each engine is imported where it is asked for: few have Spark.
-    with scratch_directory(params) as scratch:
-        if params.name == "spark":
+    with scratch_directory(settings) as scratch:
+        if settings.engine == "spark":
             from bakeoff.data.engine.spark_engine import spark_engine
 
-            with spark_engine(params, scratch) as spark:
+            with spark_engine(settings, scratch) as spark:
                 yield spark
         else:
             from bakeoff.data.engine.duckdb_engine import duckdb_engine
 
-            with duckdb_engine(params, scratch) as duckdb:
+            with duckdb_engine(settings, scratch) as duckdb:
                 yield duckdb
 
 

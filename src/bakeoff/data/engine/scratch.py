@@ -12,27 +12,27 @@ import psutil
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import disk_full_as_error
-from bakeoff.data.engine.params import EngineParams
+from bakeoff.data.engine.settings import EngineSettings
 
 NAME = "bakeoff-"
 """What such directories are called, then by machine and process."""
 
 
 @contextmanager
-def scratch_directory(params: EngineParams) -> Iterator[Path]:
-    """An empty directory below `engine.scratch`, or the system's.
+def scratch_directory(settings: EngineSettings) -> Iterator[Path]:
+    """An empty directory below BAKEOFF_SCRATCH, or the system's.
 
     Raises:
         BakeoffError: it can't be written, or the disk is full.
     """
     own = f"{NAME}{socket.gethostname()}-"
-    _clear(Path(params.scratch or gettempdir()), own)
+    _clear(Path(settings.scratch or gettempdir()), own)
     try:
-        scratch = TemporaryDirectory(dir=params.scratch, prefix=f"{own}{os.getpid()}-")
+        scratch = TemporaryDirectory(dir=settings.scratch, prefix=f"{own}{os.getpid()}-")
     except OSError as error:
         raise BakeoffError(
-            f"engine.scratch {params.scratch} can't be written ({error.strerror}): name a directory that exists, or "
-            "null for the system's."
+            f"BAKEOFF_SCRATCH={settings.scratch} can't be written ({error.strerror}): name a directory that exists, or "
+            "unset it for the system's."
         ) from None
     with scratch as folder, disk_full_as_error(Path(folder)):
         yield Path(folder)

@@ -17,9 +17,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.engine.engine import OfBlock, in_blocks, num_blocks, part_name, rows_of
-from bakeoff.data.engine.params import EngineParams
-from bakeoff.data.engine.partitioned import Divided
+from bakeoff.data.engine.engine import OfBlock, Partitioned, in_blocks, num_blocks, part_name, rows_of
+from bakeoff.data.engine.settings import EngineSettings
 from bakeoff.data.engine.spark_session import spark_session
 
 if TYPE_CHECKING:
@@ -30,13 +29,13 @@ ORDER = "bakeoff order "
 
 
 @contextmanager
-def spark_engine(params: EngineParams, scratch: Path) -> Iterator["SparkEngine"]:
+def spark_engine(settings: EngineSettings, scratch: Path) -> Iterator["SparkEngine"]:
     """A session of its own, or the one that this process has already, which is then left running.
 
     Raises:
         BakeoffError: Spark or Java is missing, or the cluster does not answer.
     """
-    with spark_session(params, scratch, "engine.name", "duckdb") as session:
+    with spark_session(settings, scratch, "BAKEOFF_ENGINE", "duckdb") as session:
         yield SparkEngine(ibis.pyspark.connect(session), session, scratch)
 
 
@@ -62,9 +61,9 @@ class SparkEngine:
             raise BakeoffError(f"{path} can't be read ({str(error).splitlines()[0]})") from None
         return table if columns is None else table.select([name for name in table.columns if name in columns])
 
-    def parts(self, path: Path) -> Divided:
+    def parts(self, path: Path) -> Partitioned:
         """See `Engine`."""
-        return Divided.undivided(self.read(path))
+        return Partitioned.single(self.read(path))
 
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """See `Engine`."""
@@ -72,17 +71,17 @@ class SparkEngine:
         self.connection.to_parquet_dir(table, _url(path))  # which tells Spark of functions, as `_frame` does not
         return self.connection.read_parquet(_url(path))
 
-    def kept_each(self, name: str, rows: Divided) -> Divided:
+    def kept_each(self, name: str, rows: Partitioned) -> Partitioned:
         """See `Engine`."""
-        return Divided.undivided(self.kept(name, rows.whole))
+        return Partitioned.single(self.kept(name, rows.whole))
 
-    def divided(self, name: str, table: ir.Table, key: str) -> Divided:
+    def divided(self, name: str, table: ir.Table, key: str) -> Partitioned:
         """See `Engine`."""
-        return Divided.undivided(table)
+        return Partitioned.single(table)
 
-    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Divided:
+    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Partitioned:
         """See `Engine`."""
-        return self.kept_each(name, Divided.undivided(table))
+        return self.kept_each(name, Partitioned.single(table))
 
     def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
         """See `Engine`."""
@@ -111,7 +110,9 @@ class SparkEngine:
         """See `Engine`."""
         yield from self.frames(table.select(key, *columns), key)
 
-    def write(self, rows: Divided, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str) -> None:
+    def write(
+        self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str
+    ) -> None:
         """See `Engine`. Parts are ranges of the first column of `order`, so that they are the same in every run."""
         table = rows.whole
         first = table[order[0]]

@@ -1,4 +1,4 @@
-"""A session of Spark: on the cluster that `engine` in params.yaml names, with what all who use it rest on."""
+"""A session of Spark on the cluster that BAKEOFF_SPARK_MASTER names."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.engine.params import EngineParams
+from bakeoff.data.engine.settings import EngineSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -24,17 +24,17 @@ SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
 }
-"""What `engine.conf` may say otherwise."""
+"""Defaults, which BAKEOFF_SPARK_CONF may override."""
 
 
 @contextmanager
-def spark_session(params: EngineParams, scratch: Path, setting: str, other: str) -> Iterator["SparkSession"]:
+def spark_session(settings: EngineSettings, scratch: Path, setting: str, other: str) -> Iterator["SparkSession"]:
     """A session of its own, or the one that this process has already, which is then left running.
 
     Args:
-        params: `master` and `conf` are used.
+        settings: `spark_master` and `spark_conf` are used.
         scratch: directory for what is in between.
-        setting: that asks for Spark, for messages, such as `engine.name`.
+        setting: that asks for Spark, for messages, such as `BAKEOFF_ENGINE`.
         other: value of it that needs no Spark.
 
     Raises:
@@ -54,28 +54,28 @@ def spark_session(params: EngineParams, scratch: Path, setting: str, other: str)
             f"{setting} asks for Spark, and there is no Java: install a runtime of version 17 or 21 (on Debian "
             f"`default-jre-headless`) or set JAVA_HOME; or set {setting} to {other}."
         )
-    session = _started(params, scratch)
+    session = _started(settings, scratch)
     try:
         yield session
     finally:
         session.stop()
 
 
-def _started(params: EngineParams, scratch: Path) -> "SparkSession":
+def _started(settings: EngineSettings, scratch: Path) -> "SparkSession":
     from pyspark.sql import SparkSession
 
-    builder = SparkSession.builder.master(params.master).appName("bakeoff")
+    builder = SparkSession.builder.master(settings.spark_master).appName("bakeoff")
     own = {"spark.local.dir": str(scratch), "spark.pyspark.python": sys.executable}
     if path := os.environ.get("PYTHONPATH"):
         own["spark.executorEnv.PYTHONPATH"] = path  # executors run the code that this process runs
-    for name, value in ({**own, **SETTINGS} | params.conf).items():
+    for name, value in ({**own, **SETTINGS} | settings.spark_conf).items():
         builder = builder.config(name, _text(value))
     try:
         return builder.getOrCreate()
     except Exception as error:  # noqa: BLE001  # of the JVM, of sockets, of Spark: all mean that it does not run
         raise BakeoffError(
-            f"Spark can't be started at engine.master {params.master} ({str(error).splitlines()[0]}): is the cluster "
-            "up, and are Java 17 or 21 and the settings of engine.conf right?"
+            f"Spark can't be started at BAKEOFF_SPARK_MASTER={settings.spark_master} ({str(error).splitlines()[0]}): "
+            "is the cluster up, and are Java 17 or 21 and the settings of BAKEOFF_SPARK_CONF right?"
         ) from None
 
 

@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.parameters import Frozen
 from bakeoff.data.features.tokenizer import words_of
 from bakeoff.data.features.value_sets import ValueSets
 
@@ -54,7 +53,13 @@ class EncodedFeatures:
         return tuple(each.matrix() for each in self.tag_sets)
 
 
-class Scale(Frozen):
+class _Fitted(BaseModel):
+    """What was learned from data; texts may be any."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Scale(_Fitted):
     """Standardisation of a dense feature: (value − mean) / std."""
 
     mean: float
@@ -63,7 +68,7 @@ class Scale(Frozen):
     """Their standard deviation (of the population); 1 where they do not differ."""
 
 
-class TableEncoding(Frozen):
+class TableEncoding(_Fitted):
     """Encoding of one table's features; the order of the keys is the order of the arrays' columns."""
 
     dense: dict[str, Scale] = Field(default_factory=dict)
@@ -114,7 +119,7 @@ class TableEncoding(Frozen):
         return (*self.dense, *self.categorical, *self.tags, *self.text)
 
 
-class FeatureEncoding(Frozen):
+class FeatureEncoding(_Fitted):
     """`features.json`: how the features of users and items are encoded."""
 
     user: TableEncoding = TableEncoding()

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, denied_access
+from bakeoff.core.sanitize import visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import own_sources as taking
 from bakeoff.data.fetch.catalogue import BUILT_IN, PUBLISHER, Dataset
@@ -93,16 +94,16 @@ def run(
     """
     request = Request(source, query, inbox, append)
     request.check(params.data.dataset, workspace.data, known)
-    if not workspace.root.is_dir():
-        workspace.root.mkdir(parents=True)
-    with alone(workspace.root, _say):
-        state = data_state(workspace.root)
-        if request.adds:
-            _add(params, workspace, request, state, force, known)
-            return
-        if not force and request.origin is None and _is_there(params.data.dataset, workspace, state):
-            return
-        _replace(params, workspace, request, state, force, known, transfer, get_wheel)
+    try:
+        workspace.root.mkdir(parents=True, exist_ok=True)
+        with alone(workspace.root, _say):
+            state = data_state(workspace.root)
+            if request.adds:
+                _add(params, workspace, request, state, force, known)
+            elif force or request.origin is not None or not _is_there(params.data.dataset, workspace, state):
+                _replace(params, workspace, request, state, force, known, transfer, get_wheel)
+    except OSError as error:
+        raise denied_access(error) or error from None
 
 
 def _replace(
@@ -156,6 +157,8 @@ def _add(
         return
     found = Found(new.tables, Content(content.about, {**content.taken, **new.taken}), new.came_from, {})
     _put(found, workspace, state, None if held is None else num_rows(held), note=new.note, grown=new.grown)
+    for reason in new.refused:
+        _say(f"NOT TAKEN: {reason} Mend the delivery, or move it out of the inbox.")
 
 
 def _put(
@@ -257,4 +260,5 @@ def _show_terms(about: About) -> None:
 
 
 def _say(text: str) -> None:
+    text = "\n".join(map(visible, text.split("\n")))  # it may quote a file or a name that is not UTF-8
     _CONSOLE.print(text, markup=False, highlight=False, soft_wrap=not _CONSOLE.is_terminal)

@@ -1,40 +1,93 @@
-"""SQL queries against PostgreSQL through ADBC: Arrow in batches, one read-only transaction, errors without secrets."""
+"""A directory of SQL files → canonical tables, from any database that SQLAlchemy reaches by its URL."""
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.sql_types import as_text, check_type
+from bakeoff.data.fetch.files import text_of
+from bakeoff.data.fetch.own import check_directory
+from bakeoff.data.fetch.parts import Parts, Raw, listed, parts
+from bakeoff.data.fetch.tables import TABLES, text_column
+from bakeoff.data.params import DataParams
 
 URL_VARIABLE = "BAKEOFF_DATABASE_URL"
-"""Environment variable with the connection string, postgresql://user:password@host/database."""
+"""Environment variable with the database's URL, such as postgresql://user:password@host/database."""
+MAX_QUERY_BYTES = 2**20
+"""Size of a query; what is longer is another file."""
+ROWS_PER_BATCH = 50_000
+"""Rows that are in memory as Python objects at a time."""
 
-_BEGIN = (
-    # The session too, in case a query ends the transaction. Without a zone of its own a time is UTC.
-    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-    "SET TIME ZONE 'UTC'",
-)
-_CONNECT_SECONDS = 10
+_SESSION = {
+    "postgresql": (
+        # The session too, in case a query ends the transaction. Without a zone of its own a time is UTC.
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        "SET TIME ZONE 'UTC'",
+    ),
+    "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET time_zone = '+00:00'", "START TRANSACTION READ ONLY"),
+    "sqlite": ("PRAGMA query_only = ON", "BEGIN"),
+}
+"""What makes a transaction see one moment and read only. Elsewhere nothing is committed, at least."""
+_REFUSED = ("money", "json", "jsonb", "bytea", "interval", "time", "timetz", "record", "inet", "cidr")
+"""PostgreSQL's types whose text people would not agree on."""
 _LOST = re.compile(
-    r"closed the connection|terminating connection|Connection (reset|refused|timed out)|timeout expired|could not "
+    r"closed the connection|terminating connection|connection (reset|refused|timed out)|timeout expired|could not "
     r"(connect|translate|receive|send)|no connection to the server|shutting down|starting up|recovery mode"
-    r"|too many (clients|connections)|remaining connection slots|SSL SYSCALL|Network is unreachable|No route to host",
+    r"|too many (clients|connections)|remaining connection slots|SSL SYSCALL|Network is unreachable|No route to host"
+    r"|can't connect|lost connection|consuming input failed",
     re.IGNORECASE,
 )
-"""Where the server can't be reached now. ADBC has no code for it."""
+"""Where the server can't be reached now, and the driver has no code for it."""
 _LOST_STATES = ("08", "57P0", "53300", "40001")
 """Beginnings of the SQLSTATEs of the same: connection, shutdown, too many connections, conflict with recovery."""
-_READ_ONLY = "25006"
 
 
 class UnreachableError(BakeoffError):
     """The database can't be reached now: the same may succeed later."""
+
+
+def read_database(directory: Path, url: str, data: DataParams) -> Parts:
+    """Run interactions.sql and, where there are, users.sql and items.sql, in one transaction.
+
+    Args:
+        directory: holds the files, each one SELECT whose columns are named as those of files are.
+        url: of the database.
+        data: how columns are named.
+
+    Raises:
+        UnreachableError: the database can't be reached now.
+        BakeoffError: interactions.sql is missing or a file can't be read, or what its query returns; see
+            `read_queries` and `parts`.
+    """
+    check_directory(directory)
+    paths = {table: path for table in TABLES if (path := directory / f"{table}.sql").is_file()}
+    if "interactions" not in paths:
+        raise BakeoffError(
+            f"{directory} has no interactions.sql; it has "
+            f"{listed(sorted(entry.name for entry in directory.iterdir()))}. Write one SELECT into it, whose columns "
+            "are named as data.columns in params.yaml says."
+        )
+    names = data.columns
+    ids = {"interactions": (names.user_id, names.item_id), "users": (names.user_id,), "items": (names.item_id,)}
+    found = read_queries(
+        {str(path): _query(path) for path in paths.values()},
+        url,
+        raw={str(paths["interactions"]): names.timestamp},
+        ids={str(path): ids[table] for table, path in paths.items()},
+    )
+    raws = {table: Raw(str(path), found[str(path)]) for table, path in paths.items()}
+    return parts(raws["interactions"], raws.get("users"), raws.get("items"), names)
 
 
 def read_queries(
@@ -44,8 +97,8 @@ def read_queries(
 
     Args:
         queries: statement by the name that messages call it.
-        url: connection string.
-        raw: query → a column of it that keeps its type.
+        url: of the database.
+        raw: query → a column of it that keeps its type if it holds dates or times.
         ids: query → its columns with ids.
 
     Returns:
@@ -53,104 +106,128 @@ def read_queries(
 
     Raises:
         UnreachableError: the server can't be reached, or was lost on the way.
-        BakeoffError: it refuses the user or a query, or a column can't be read. No message holds the user's name, the
-            password or the connection string.
+        BakeoffError: the URL, its driver, the user or a query is wrong, or a column can't be read. No message holds the
+            user's name, the password or the URL.
     """
-    _check_url(url)
+    engine = _engine(url)
     found = {}
-    with _told("The database", url), closing(_connect(url)) as connection, connection.cursor() as cursor:
-        for statement in _BEGIN:
-            cursor.execute(statement)
+    with _explained("The database", url), engine.connect() as connection:
+        for statement in _SESSION.get(engine.dialect.name, ()):
+            connection.exec_driver_sql(statement)
+        streamed = connection.execution_options(stream_results=True, no_parameters=True, max_row_buffer=ROWS_PER_BATCH)
         for name, query in queries.items():
-            with _told(name, url):
-                cursor.execute(_bare(query))
-                found[name] = _columns(cursor.fetch_record_batch(), name, raw.get(name), ids.get(name, ()))
+            with _explained(name, url), streamed.exec_driver_sql(query) as result:
+                found[name] = _columns(result, name, raw.get(name), ids.get(name, ()))
+        connection.rollback()
     return found
 
 
-def _check_url(url: str) -> None:
+def _query(path: Path) -> str:
     try:
-        is_address = urlsplit(url).scheme in ("postgres", "postgresql") and "://" in url
-    except ValueError:
-        is_address = False
-    if not is_address:
+        with path.open("rb") as stream:
+            text = stream.read(MAX_QUERY_BYTES + 1).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BakeoffError(f"{path} is not UTF-8: store it as such.") from None
+    if len(text) > MAX_QUERY_BYTES or not text.strip():
+        raise BakeoffError(f"{path} is empty or larger than {MAX_QUERY_BYTES:,} bytes: it must hold one SELECT.")
+    return text
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        is_postgres = parsed.get_backend_name() == "postgresql"
+        path = parsed.database or ""
+        if parsed.get_backend_name() == "sqlite" and not Path(path).is_file():
+            raise BakeoffError(f"{URL_VARIABLE} names the SQLite file {path!r}, which is not there.")
+        timeout = {"connect_timeout": 10} if is_postgres and "connect_timeout" not in parsed.query else {}
+        return sa.create_engine(parsed, poolclass=sa.NullPool, connect_args=timeout)
+    except (ArgumentError, NoSuchModuleError, ValueError):
         raise BakeoffError(
-            f"{URL_VARIABLE} must be a connection string of PostgreSQL, postgresql://user:password@host:5432/database, "
-            "with %40 for @ and %2F for / in a password; what it holds is none."
-        )
+            f"{URL_VARIABLE} must be a database's URL as SQLAlchemy reads it, such as "
+            "postgresql://user:password@host:5432/database or sqlite:///shop.db, with %40 for @ and %2F for / in a "
+            "password; what it holds is none, or of a database whose dialect is not installed."
+        ) from None
+    except ModuleNotFoundError as error:
+        raise BakeoffError(
+            f"The driver of this database, the package {error.name}, is not installed: for PostgreSQL "
+            "`pip install 'bakeoff[postgres]'`, for others the package that SQLAlchemy's documentation names."
+        ) from None
 
 
-def _connect(url: str) -> Any:
-    from adbc_driver_postgresql import dbapi  # only those who query need it
-
-    limited = (
-        url if "connect_timeout" in url else f"{url}{'&' if '?' in url else '?'}connect_timeout={_CONNECT_SECONDS}"
-    )
-    return dbapi.connect(limited)
-
-
-def _bare(query: str) -> str:
-    """Without what may stand behind a statement: ADBC puts it in brackets."""
-    lines = query.rstrip().splitlines()
-    while lines and (lines[-1].lstrip().startswith("--") or not lines[-1].strip(" \t;")):
-        lines.pop()
-    if lines:
-        lines[-1] = lines[-1].rstrip(" \t;")
-    return "\n".join([*lines, ""])
-
-
-def _columns(reader: Any, name: str, raw: str | None, ids: tuple[str, ...]) -> dict[str, Any]:
-    """Read all batches; only one of them is there in PostgreSQL's types at a time."""
-    schema = reader.schema
-    if not schema.names:
+def _columns(result: Any, name: str, raw: str | None, ids: tuple[str, ...]) -> dict[str, Any]:
+    """Read all rows; only one batch of them is there as Python objects at a time."""
+    if not result.returns_rows:
         raise BakeoffError(f"{name} returns no columns: it must be one SELECT.")
-    if len(set(schema.names)) < len(schema.names):
-        repeated = next(column for column in schema.names if schema.names.count(column) > 1)
+    names = list(result.keys())
+    if len(set(names)) < len(names):
+        repeated = next(column for column in names if names.count(column) > 1)
         raise BakeoffError(f"{name} returns more than one column {repeated!r}: name them apart with AS.")
-    labels = [f"column {field.name!r} of {name}" for field in schema]
-    for field, where in zip(schema, labels, strict=True):
-        check_type(field, where)
-    chunks: list[list[Any]] = [[] for _ in schema]
-    for batch in reader:
-        for field, values, where, parts in zip(schema, batch.columns, labels, chunks, strict=True):
-            kept = field.name == raw and (pa.types.is_date(field.type) or pa.types.is_timestamp(field.type))
-            parts.append(values if kept else as_text(values, field, where, field.name in ids))
-    empty = pa.large_string()
-    return {
-        field.name: pa.chunked_array(parts) if parts else pa.chunked_array([], empty)
-        for field, parts in zip(schema, chunks, strict=True)
-    }
+    types = [getattr(column, "type_display", "") for column in result.cursor.description or ()]
+    chunks: list[list[Any]] = [[] for _ in names]
+    for rows in result.partitions(ROWS_PER_BATCH):
+        for place, values in enumerate(zip(*rows, strict=True)):
+            where = f"column {names[place]!r} of {name}"
+            array = _array(values, types[place], names[place], where)
+            is_time = pa.types.is_date(array.type) or pa.types.is_timestamp(array.type) or pa.types.is_null(array.type)
+            if not (names[place] == raw and is_time):
+                array = text_column(text_of(array, names[place] in ids, where))
+                array = pc.utf8_rtrim_whitespace(array) if types[place].startswith(("bpchar", "character(")) else array
+            chunks[place].append(array)
+    return {column: _chunked(parts) for column, parts in zip(names, chunks, strict=True)}
+
+
+def _array(values: Sequence[Any], kind: str, column: str, where: str) -> pa.Array:
+    """Values as the driver gives them → Arrow, exact: digits of a numeric stay as they are."""
+    name = kind.partition("(")[0]
+    try:
+        if any(isinstance(value, Decimal | uuid.UUID) for value in values):
+            values = [format(value, "f") if isinstance(value, Decimal) else value and str(value) for value in values]
+        array = pa.array(values)
+    except (pa.ArrowException, TypeError, OverflowError):
+        array, name = None, name or "mixed"
+    unclear = array is None or pa.types.is_time(array.type) or pa.types.is_duration(array.type)
+    if unclear or pa.types.is_struct(array.type) or pa.types.is_binary(array.type) or name in _REFUSED:
+        raise BakeoffError(
+            f"{where} is of type {name or array.type}, which has no plain text: select what counts of it, such as "
+            f"`{column}::text AS {column}` in PostgreSQL, else CAST({column} AS …)."
+        )
+    return array
+
+
+def _chunked(parts: list[Any]) -> pa.ChunkedArray:
+    known = [part.type for part in parts if not pa.types.is_null(part.type)]
+    kind = known[0] if known else pa.large_string()
+    return pa.chunked_array([part.cast(kind) for part in parts], kind)
 
 
 @contextmanager
-def _told(what: str, url: str) -> Iterator[None]:
+def _explained(what: str, url: str) -> Iterator[None]:
     """Turn the driver's errors into ones for people, without secrets."""
-    from adbc_driver_postgresql import dbapi
-
     try:
         yield
-    except (dbapi.Error, OSError, pa.ArrowException) as error:  # a lost connection comes as OSError out of Arrow
-        state = getattr(error, "sqlstate", None) or ""
-        said = scrubbed(str(error), url)
+    except DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None) or ""
+        said = scrubbed(str(error.orig), url)
         if state.startswith(_LOST_STATES) or (not state and _LOST.search(said)):
             raise UnreachableError(
                 f"{what} can't be read, since there is no connection to the database ({said}). See whether it runs "
                 f"and whether host and port in {URL_VARIABLE} are right, then try again."
             ) from None
-        advice = (
-            "A query may only read."
-            if state == _READ_ONLY
-            else f"Mend the query, or what {URL_VARIABLE} says of user, password and database."
-        )
-        raise BakeoffError(f"{what}: PostgreSQL says {said}. {advice}") from None
+        raise BakeoffError(
+            f"{what}: the database says {said}. A query may only read, and is one SELECT: mend it, or what "
+            f"{URL_VARIABLE} says of user, password and database."
+        ) from None
 
 
 def scrubbed(text: str, url: str) -> str:
-    """A message of the driver in one line, without the connection string and what is secret in it.
+    """A message of the driver in one line, without the URL and what is secret in it.
 
     Args:
         text: what the driver says.
-        url: the connection string.
+        url: of the database.
     """
     # Up to the last @, as a person may mean it who has not written %40 and %2F for those in a password.
     whole = url.partition("://")[2].rpartition("@")[0]
@@ -160,6 +237,4 @@ def scrubbed(text: str, url: str) -> str:
     for secret in sorted({*secrets, *queried, *map(unquote, queried)}, key=len, reverse=True):
         if secret:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "…", text)
-    text = re.sub(r"\s*Query was: .*", "", text, flags=re.DOTALL)  # the file holds it
-    text = re.sub(r"^(IO|INTERNAL|UNKNOWN): |\[libpq\]", "", text)  # ADBC's own words
     return re.sub(r"\s+", " ", text).strip().rstrip(".")

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,13 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from bakeoff.core.errors import BakeoffError
+
+BLOCK_BYTES = 2**24
+"""Bytes that are searched at a time."""
+LEAST_UNPACKED_BYTES = 256 * 2**20
+"""A Parquet file may always unpack to this much text,"""
+MOST_UNPACKED = 200
+"""and else to this many times its own size."""
 
 
 def read_columns(path: Path, ids: Sequence[str | None], raw: Sequence[str | None] = ()) -> dict[str, Any]:
@@ -36,19 +43,30 @@ def read_columns(path: Path, ids: Sequence[str | None], raw: Sequence[str | None
 
 
 def refuse_binary(path: Path) -> None:
-    """Text has no NUL bytes.
+    """Refuse a file that is empty or not text. The whole file is searched for NUL bytes.
 
     Raises:
-        BakeoffError: the file is empty or begins like a binary one.
+        BakeoffError: the file is empty, compressed, or holds a NUL byte; names the line of the byte.
     """
     with path.open("rb") as stream:
-        head = stream.read(2**16)
-    if not head.strip():
-        raise BakeoffError(f"{path} is empty.")
-    if b"\0" in head or head[:2] == b"\x1f\x8b":
-        raise BakeoffError(
-            f"{path} is not a text file (compressed, UTF-16 or binary): Bakeoff reads plain CSV in UTF-8, or Parquet."
-        )
+        block = stream.read(BLOCK_BYTES)
+        if not block.strip():
+            raise BakeoffError(f"{path} is empty.")
+        if b"\0" in block[: 2**12] or block[:2] == b"\x1f\x8b":
+            raise BakeoffError(
+                f"{path} is not a text file (compressed, UTF-16 or binary): Bakeoff reads plain CSV in UTF-8, or "
+                "Parquet."
+            )
+        line = 1
+        while block:
+            if (place := block.find(0)) >= 0:
+                line += block.count(b"\n", 0, place)
+                raise BakeoffError(
+                    f"{path} holds a NUL byte on line {line}: text has none. Remove it where the file is written, or "
+                    f"with `tr -d '\\0' < {path.name} > fixed.csv`."
+                )
+            line += block.count(b"\n")
+            block = stream.read(BLOCK_BYTES)
 
 
 def not_utf8(path: Path) -> BakeoffError:
@@ -94,23 +112,98 @@ def _read_csv(path: Path) -> list[tuple[str, Any]]:
 
 
 def _read_parquet(path: Path, ids: Sequence[str | None], raw: Sequence[str | None]) -> list[tuple[str, Any]]:
+    """Columns of a Parquet file, in batches whose size as text is known before they are unpacked.
+
+    Repeated values of a Parquet file take no space, so that a file of 100 KB may unpack to gigabytes. Texts are
+    therefore read as dictionaries, which stay small, and unpacked within the limit.
+    """
+    limit = max(LEAST_UNPACKED_BYTES, MOST_UNPACKED * path.stat().st_size)
     try:
-        table = pq.ParquetFile(path).read()
-        table.validate(full=True)  # texts that are not UTF-8
+        with pq.ParquetFile(path) as plain:
+            schema, leaves = plain.schema_arrow, [plain.schema.column(i).path for i in range(len(plain.schema))]
+            # A text column takes 8 bytes a row at least.
+            size = 8 * plain.metadata.num_rows * len(schema)
+            chunks = (group.column(i) for group in _row_groups(plain.metadata) for i in range(group.num_columns))
+            _refuse_bomb(path, max(size, sum(chunk.total_uncompressed_size for chunk in chunks)), limit)
+        chunks_of: list[list[Any]] = [[] for _ in schema]
+        with pq.ParquetFile(path, read_dictionary=leaves) as source:
+            for batch in source.iter_batches():
+                batch.validate(full=True)  # texts that are not UTF-8
+                size += sum(map(_unpacked_bytes, batch.columns))
+                _refuse_bomb(path, size, limit)
+                for held, field, values in zip(chunks_of, schema, batch.columns, strict=True):
+                    where = f"column {field.name!r} of {path}"
+                    held.append(
+                        values.cast(field.type) if field.name in raw else text_of(values, field.name in ids, where)
+                    )
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise BakeoffError(f"{path} is not a Parquet file that can be read: {error}") from None
     return [
-        (name, values if name in raw else _text(values, name in ids, f"column {name!r} of {path}"))
-        for name, values in zip(table.column_names, table.columns, strict=True)
+        (field.name, pa.chunked_array(held, field.type if field.name in raw else pa.large_string()))
+        for field, held in zip(schema, chunks_of, strict=True)
     ]
 
 
-def _text(values: Any, is_id: bool, where: str) -> Any:
+def _row_groups(metadata: Any) -> Iterator[Any]:
+    return (metadata.row_group(number) for number in range(metadata.num_row_groups))
+
+
+def _unpacked_bytes(values: Any) -> int:
+    """Bytes of the texts of a batch's column once each row has its own copy."""
+    while pa.types.is_nested(values.type):
+        if not pa.types.is_list(values.type):
+            return int(values.nbytes)
+        values = values.flatten()
+    if not pa.types.is_dictionary(values.type):
+        return int(values.nbytes)
+    return pc.sum(pc.binary_length(values.dictionary).cast(pa.int64()).take(values.indices)).as_py() or 0
+
+
+def _refuse_bomb(path: Path, size: int, limit: int) -> None:
+    if size > limit:
+        raise BakeoffError(
+            f"{path} unpacks to more than {limit:,} bytes, over {MOST_UNPACKED} times its own size: it is refused, "
+            "since such a file can fill the memory. If the data is real, deliver it in several files or as CSV."
+        )
+
+
+def text_of(values: Any, is_id: bool, where: str) -> pa.Array:
+    """A column as text; the values of a list are joined by `|`.
+
+    Args:
+        values: [n] values of any type that has a text.
+        is_id: whether whole numbers that come as fractions (7.0) are written as whole ones.
+        where: column and file, for messages.
+
+    Raises:
+        BakeoffError: the type has no text, or a list holds a null or a value with `|` in it.
+    """
+    kind = values.type
+    if pa.types.is_duration(kind):
+        raise BakeoffError(f"{where} is of type {kind}, which has no plain text: store it as a number.")
     try:
-        if is_id and pa.types.is_floating(values.type):
-            values = values.cast(pa.int64())  # what pandas makes of whole numbers beside a missing one
-        if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-            return pc.binary_join(values.cast(pa.list_(pa.string())), "|")  # tags
+        if pa.types.is_dictionary(kind):
+            values = values.cast(kind.value_type)
+        if is_id and pa.types.is_floating(kind):
+            values = values.cast(pa.int64())  # pandas stores whole numbers as fractions where one is missing
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            return _joined(values, where)
         return values.cast(pa.large_string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise BakeoffError(f"{where} is of type {values.type}, which cannot be read as text: {error}") from None
+        raise BakeoffError(f"{where} is of type {kind}, which cannot be read as text: {error}") from None
+
+
+def _joined(values: Any, where: str) -> pa.Array:
+    flat = values.flatten()
+    if pa.types.is_dictionary(flat.type):
+        flat = flat.cast(flat.type.value_type)
+    texts = flat.cast(pa.large_string())
+    if flat.null_count or pc.any(pc.match_substring(texts, "|")).as_py():
+        raise BakeoffError(
+            f"{where} holds an array with a NULL or a value with | in it, which joins values: leave out "
+            "the NULL (in SQL with array_remove(…, NULL)), or replace the |."
+        )
+    offsets = pc.cumulative_sum(pc.fill_null(pc.list_value_length(values).cast(pa.int64()), 0))
+    offsets = pa.concat_arrays([pa.array([0], pa.int64()), offsets])
+    joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, texts), pa.scalar("|", pa.large_string()))
+    return pc.if_else(pc.is_null(values), pa.scalar(None, pa.large_string()), joined)

@@ -32,6 +32,11 @@ class Added:
     items: int = 0
     replaced: int = 0
 
+    @property
+    def any(self) -> bool:
+        """Whether any row is new or took the place of another."""
+        return self != Added(repeated=self.repeated)
+
     def __add__(self, other: "Added") -> "Added":
         """The sum of two merges."""
         return Added(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))

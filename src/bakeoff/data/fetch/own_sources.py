@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.database import URL_VARIABLE
-from bakeoff.data.fetch.inbox import Delivery, new_deliveries
+from bakeoff.data.fetch.database import URL_VARIABLE, read_database
+from bakeoff.data.fetch.inbox import Inbox, read_inbox
 from bakeoff.data.fetch.merging import Added, merge
 from bakeoff.data.fetch.own import read_parts
 from bakeoff.data.fetch.parts import Parts, complete
-from bakeoff.data.fetch.queries import read_database
 from bakeoff.data.fetch.tables import Tables
 from bakeoff.data.params import DataParams
 
@@ -68,7 +67,7 @@ class Request:
                 f"data.dataset in params.yaml is {name}, but `{options[0]}` brings data of your own: give it a name of "
                 "its own there, such as my-shop."
             )
-        if self.origin.resolve().is_relative_to(data.resolve()):
+        if Path(os.path.realpath(self.origin)).is_relative_to(os.path.realpath(data)):
             raise BakeoffError(
                 f"{self.origin} is data/ itself, which fetch writes: `{options[0]}` takes another directory."
             )
@@ -84,6 +83,7 @@ class Taken:
         note: what was added, in words.
         grown: whether any row is new or replaced another.
         taken: name → hash of the deliveries that are in it now and were not before.
+        refused: why a delivery was left out, a sentence each.
     """
 
     tables: Tables
@@ -91,6 +91,7 @@ class Taken:
     note: str
     grown: bool
     taken: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
 
 
 def read(request: Request, data: DataParams) -> list[tuple[Parts, str]]:
@@ -107,7 +108,7 @@ def read(request: Request, data: DataParams) -> list[tuple[Parts, str]]:
     url = os.environ.get(URL_VARIABLE)
     if not url:
         raise BakeoffError(
-            f"{URL_VARIABLE} is not set: it must hold the connection string of the database that {request.query} asks, "
+            f"{URL_VARIABLE} is not set: it must hold the URL of the database that {request.query} asks, "
             "such as postgresql://user:password@host:5432/database."
         )
     return [(read_database(request.query, url, data), str(request.query))]
@@ -123,53 +124,59 @@ def take(
         data: how columns are named, and which of them are features.
         held: what is there; None where nothing is.
         before: name → hash of the deliveries that were taken already.
-        say: told what is left out.
+        say: called with a sentence about what is left out.
 
     Returns:
-        None where the inbox has nothing new; `say` was told so.
+        None where the inbox has nothing new; `say` was called with that.
 
     Raises:
         UnreachableError: the database can't be reached now.
-        BakeoffError: something can't be read or does not fit; names the delivery.
+        BakeoffError: the source can't be read or does not fit; of an inbox only where no delivery can be taken.
     """
-    deliveries: list[Delivery] = []
     if request.inbox is not None:
-        deliveries = _deliveries(request.inbox, before, say)
-        if not deliveries:
-            say(f"data/ is unchanged: {request.inbox} has no delivery that was not taken before.")
-            return None
-        sources = [(_read_delivery(delivery, data), f"delivery {delivery.name}") for delivery in deliveries]
-    else:
-        sources = read(request, data)
+        return _take_inbox(request.inbox, data, held, before, say)
     tables, added = held, Added()
+    sources = read(request, data)
     for parts, where in sources:
         tables, more = _merged(tables, parts, data, where)
         added += more
     if tables is None:
         raise BakeoffError("There is nothing to add: no source was given.")
-    came_from = ", ".join(where for _, where in sources)
-    grown = added != Added(repeated=added.repeated)
-    return Taken(tables, came_from, _in_words(added), grown, {each.name: each.sha256 for each in deliveries})
+    return Taken(tables, ", ".join(where for _, where in sources), _in_words(added), added.any)
 
 
-def _deliveries(inbox: Path, before: Mapping[str, str], say: Callable[[str], None]) -> list[Delivery]:
+def _take_inbox(
+    inbox: Path, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Callable[[str], None]
+) -> Taken | None:
+    """Add each delivery that can be read; one that can't is left out and does not keep the others waiting."""
+    found = _read_inbox(inbox, before)
+    if found.unfinished:
+        say(f"Not taken, since they have no _SUCCESS yet: {', '.join(found.unfinished)}.")
+    tables, added, taken, refused = held, Added(), dict[str, str](), list(found.refused)
+    for delivery in found.deliveries:
+        name = f"delivery {delivery.name}"
+        try:
+            tables, more = _merged(tables, read_parts(delivery.directory, data), data, name)
+        except (BakeoffError, OSError) as error:
+            refused.append(f"Delivery {delivery.name} can't be taken in: {error}")
+            continue
+        added += more
+        taken[delivery.name] = delivery.sha256
+    if tables is None or not taken:
+        if refused:
+            unchanged = "Nothing of the inbox was taken, and data/ is as it was."
+            raise BakeoffError("\n".join([*refused, f"{unchanged} Mend the delivery, or move it out of the inbox."]))
+        say(f"data/ is unchanged: {inbox} has no delivery that was not taken before.")
+        return None
+    came_from = ", ".join(f"delivery {name}" for name in taken)
+    return Taken(tables, came_from, _in_words(added), added.any, taken, tuple(refused))
+
+
+def _read_inbox(inbox: Path, before: Mapping[str, str]) -> Inbox:
     try:
-        found, unfinished = new_deliveries(inbox, before)
+        return read_inbox(inbox, before)
     except OSError as error:
         raise BakeoffError(f"{inbox} can't be read: {error}.") from None
-    if unfinished:
-        say(f"Not taken, since they have no _SUCCESS yet: {', '.join(unfinished)}.")
-    return found
-
-
-def _read_delivery(delivery: Delivery, data: DataParams) -> Parts:
-    try:
-        return read_parts(delivery.directory, data)
-    except (BakeoffError, OSError) as error:
-        raise BakeoffError(
-            f"Delivery {delivery.name} can't be taken in: {error} Nothing of the inbox was taken, and data/ is as it "
-            "was. Mend the delivery, or move it out of the inbox."
-        ) from None
 
 
 def _merged(held: Tables | None, parts: Parts, data: DataParams, where: str) -> tuple[Tables, Added]:

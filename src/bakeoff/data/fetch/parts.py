@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.tables import Tables, id_order, sorted_by_id, text_column, text_table
@@ -52,6 +53,9 @@ def parts(interactions: Raw | None, users: Raw | None, items: Raw | None, names:
     Raises:
         BakeoffError: a mapped column is missing, two would have one name, or times can't be read.
     """
+    for raw in (interactions, users, items):
+        if raw is not None:
+            _refuse_nul(raw)
     return Parts(
         None if interactions is None else _interactions(interactions, names),
         None if users is None else _entities(users, {"user_id": names.user_id}),
@@ -148,9 +152,8 @@ def _entities(raw: Raw, mapping: Mapping[str, str | None]) -> pa.Table:
 
 def _check_names(names: Sequence[str], where: str) -> None:
     """Names that an SQL engine, to which `age` and `Age` are the same, can tell apart."""
-    blank = [name for name in names if not name.strip()]
-    if blank:
-        raise BakeoffError(f"{where} has a column without a name: give it one, or leave it out.")
+    if any(not name.strip() or "\0" in name for name in names):
+        raise BakeoffError(f"{where} has a column without a name or with a NUL in it: name it, or leave it out.")
     first: dict[str, str] = {}
     for name in names:
         other = first.setdefault(name.casefold(), name)
@@ -158,6 +161,19 @@ def _check_names(names: Sequence[str], where: str) -> None:
             raise BakeoffError(
                 f"{where} has columns {other!r} and {name!r}, which differ in nothing but case: rename one of them."
             )
+
+
+def _refuse_nul(raw: Raw) -> None:
+    """Validation takes a file with a NUL byte for a binary one, and refuses all of it."""
+    for name, values in raw.columns.items():
+        if pa.types.is_large_string(values.type):
+            found = pc.match_substring(values, "\0")
+            if pc.any(found).as_py():
+                row = pc.index(pc.fill_null(found, False), True).as_py() + 1
+                raise BakeoffError(
+                    f"Column {name!r} of {raw.where} holds a NUL character in row {row:,}: text has none. Remove it "
+                    "where the data comes from."
+                )
 
 
 def _titled(items: pa.Table) -> pa.Table:

@@ -34,9 +34,9 @@ def unix_seconds(values: Any, unit: Unit, where: str) -> pa.Array:
     Raises:
         BakeoffError: not one value can be read in that unit, or seconds are evidently milliseconds.
     """
-    if pa.types.is_temporal(values.type):
+    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
         return text_column(_whole_seconds(values))
-    if pa.types.is_nested(values.type):
+    if pa.types.is_nested(values.type) or pa.types.is_temporal(values.type):
         raise BakeoffError(
             f"{where} holds {values.type} values: a time must be a number, a text or a timestamp. Store it as "
             "one, or set data.columns.timestamp: null in params.yaml."

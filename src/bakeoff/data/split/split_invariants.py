@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.data.engine.partitioned import Divided
+from bakeoff.data.engine.engine import Partitioned
 from bakeoff.data.split.split_facts import PARTS, facts_of, latest_of_all
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def weakness(method: str) -> str:
     return WEAKNESSES[method]
 
 
-def check_promises(events: Divided, *, method: str, users: ir.Table, items: ir.Table, frames: Frames) -> list[Promise]:
+def check_promises(
+    events: Partitioned, *, method: str, users: ir.Table, items: ir.Table, frames: Frames
+) -> list[Promise]:
     """Check what the split promises.
 
     Args:

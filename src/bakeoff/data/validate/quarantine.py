@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.engine.partitioned import Divided
+from bakeoff.data.engine.engine import Partitioned
 from bakeoff.data.validate.checks import Check
 from bakeoff.data.validate.gx_runner import Inspector, Outcome
 from bakeoff.data.validate.reader import RawTable
@@ -49,7 +49,7 @@ class Stored:
     """
 
     file: str
-    rows: Divided
+    rows: Partitioned
     num_rows: int
     raw: list[str]
     typed: list[str]
@@ -74,8 +74,8 @@ class Verdict:
     """
 
     stored: Stored
-    valid: Divided
-    quarantined: Divided
+    valid: Partitioned
+    quarantined: Partitioned
     reason_of: pd.Series
     outcomes: list[Outcome]
     reasons: dict[str, int]

@@ -209,7 +209,7 @@ class Means:
         """Start without a user."""
         self._sums: dict[str, ExactSum] = {}
 
-    def add(self, per_user: PerUser) -> None:
+    def add(self, per_user: Mapping[str, FloatArray]) -> None:
         """Count more users, or none; all batches have the same metrics."""
         for name, values in per_user.items():
             self._sums.setdefault(name, ExactSum()).add(values[~np.isnan(values)])

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from bakeoff.core.parameters import Frozen, Search
+from bakeoff.core.parameters import Dimension, Frozen, Search
 
 
 class MFParams(Frozen):
     """Implicit ALS (Hu et al. 2008; Rendle et al. 2021)."""
 
-    dim: Annotated[PositiveInt, Search(choices=(32, 64, 128, 256, 512))] = 64
+    dim: Annotated[Dimension, Search(choices=(32, 64, 128, 256, 512))] = 64
     """Embedding dimension d."""
     max_epochs: PositiveInt = 16
     """Upper limit of epochs; the one with the best validation NDCG@10 is taken."""
@@ -25,8 +25,8 @@ class MFParams(Frozen):
     solver: Literal["auto", "cholesky", "cg", "mllib"] = "auto"
     """How a row is solved in training: exactly (cholesky), by cg_steps of conjugate gradient from where it stood (cg),
     or exactly where its system is small, min(events, dim) ≤ 16, and by conjugate gradient elsewhere (auto). `mllib`:
-    Spark's own ALS on the cluster of `engine.master`, for what does not fit one machine; all max_epochs, since it shows
-    nothing between them. Variants and made data, which are small, then take `auto`."""
+    Spark's own ALS on the cluster of BAKEOFF_SPARK_MASTER, for what does not fit one machine; all max_epochs, since it
+    shows nothing between them. Variants and made data, which are small, then take `auto`."""
     cg_steps: PositiveInt = 3
     """Steps of conjugate gradient in each half of an epoch; more come closer to each half's optimum."""
     recency_scale: Annotated[PositiveFloat | None, Search(choices=(None, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 40.0))] = None

@@ -89,7 +89,7 @@ def observed_pairs(histories: Histories, session: "SparkSession", scratch: Path)
                 raise
             raise BakeoffError(
                 f"Executors of Spark can't read {folder}, where this process wrote the events for them: set "
-                "engine.scratch to a directory that all of them see under the same path."
+                "BAKEOFF_SCRATCH to a directory that all of them see under the same path."
             ) from error
 
 

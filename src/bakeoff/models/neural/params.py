@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from bakeoff.core.parameters import Frozen, Search, Share
+from bakeoff.core.parameters import Dimension, Frozen, Search, Share
 
 SamplerName = Literal["in-batch", "uniform", "popularity", "log-uniform", "full"]
 """Samplers that can stand alone or be part of a mixture."""
@@ -41,9 +41,9 @@ class NegativesParams(Frozen):
 class SoftmaxParams(Frozen):
     """Softmax DNN: a query tower over history and features, item embeddings as the output layer."""
 
-    dim: Annotated[PositiveInt, Search(choices=(32, 64, 128))] = 64
+    dim: Annotated[Dimension, Search(choices=(32, 64, 128))] = 64
     """Embedding dimension d."""
-    hidden: Annotated[tuple[PositiveInt, ...], Search(choices=((), (64,), (128,), (256,)))] = (128,)
+    hidden: Annotated[tuple[Dimension, ...], Search(choices=((), (64,), (128,), (256,)))] = (128,)
     """Widths of the ReLU hidden layers of the query tower; none: the query is linear in the history."""
     max_epochs: PositiveInt = 24
     """Upper limit of epochs (each user is seen once an epoch); the best on validation NDCG@10 is taken."""

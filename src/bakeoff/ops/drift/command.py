@@ -12,7 +12,6 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
-from bakeoff.data.engine.params import EngineParams
 from bakeoff.data.params import DataParams
 from bakeoff.ops.drift import drift_page as drift_sheet
 from bakeoff.ops.drift.findings import Drift, DriftOutcome
@@ -28,23 +27,20 @@ class _NoReferenceError(Exception):
     """Why there is no reference."""
 
 
-def run(
-    workspace: Workspace, data: DataParams, limits: DriftParams, engine_params: EngineParams, since: str | None = None
-) -> None:
+def run(workspace: Workspace, data: DataParams, limits: DriftParams, since: str | None = None) -> None:
     """Set artifacts/validated beside that of a revision, and write drift.json, .md, .html and .svg.
 
     Args:
         workspace: inside a Git repository; with validated tables.
         data: which columns are features.
         limits: how far the data may differ.
-        engine_params: the engine that counts.
         since: a Git revision; None: the version in production, or the last commit where no tag names one.
 
     Raises:
         BakeoffError: nothing was validated yet, there is no such revision, or too many rows are missing; in the last
             case the files are written before.
     """
-    with opened(engine_params) as engine:
+    with opened() as engine:
         now = _in_workspace(engine, workspace)
         try:
             name, commit = _revision(workspace.root, since)

@@ -1,0 +1,70 @@
+"""Settings of the engine: infrastructure, so they come from the environment and not from params.yaml.
+
+Both engines make the same tables and lists, so that no stage depends on these settings. This is the one place that
+reads them; docs/settings.md lists them.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from bakeoff.core.errors import BakeoffError
+
+PREFIX = "BAKEOFF_"
+
+Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?)?B$")]
+"""A size that people write, such as `4GB` or `512 MiB`."""
+
+
+class EngineSettings(BaseSettings):
+    """The engine of validation, split and ranking, and what it may use."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    """`duckdb` runs within the process; `spark` needs `make spark` and Java 17 or 21."""
+    memory_limit: Size | None = None
+    """Memory that DuckDB takes before it spills to disk, such as `4GB`. Unset: most of what there is."""
+    threads: PositiveInt | None = None
+    """Threads of DuckDB. Unset: one per core."""
+    processes: PositiveInt | None = None
+    """Processes that rank in `evaluate` without Spark; each holds a model. 1: the stage's own, with a thread per core.
+    Unset: one per core, up to 8 and up to one per 65,536 test users."""
+    scratch: str | None = None
+    """Directory for intermediate files, which are removed afterwards. Executors of Spark must see it under the same
+    path. Unset: the system's."""
+    spark_master: str = "local[*]"
+    """URL of the Spark cluster; `local[*]` uses all cores of this machine."""
+    spark_conf: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Further settings of Spark as JSON, such as `{"spark.executor.memory": "8g"}`."""
+
+
+def engine_settings() -> EngineSettings:
+    """Read the settings from the environment.
+
+    Raises:
+        BakeoffError: a variable has a value that is not allowed.
+    """
+    try:
+        return EngineSettings()
+    except ValidationError as error:
+        faults = [f"  {variable(str(e['loc'][0]))}={e['input']!r}: {e['msg']}" for e in error.errors()]
+    except SettingsError:
+        faults = [f"  {variable('spark_conf')}: it must be a JSON object, such as {{}}"]
+    raise BakeoffError("\n".join(["The environment is not valid (docs/settings.md):", *faults]))
+
+
+def variable(field: str) -> str:
+    """Name of the environment variable of a field, such as `BAKEOFF_MEMORY_LIMIT`."""
+    return f"{PREFIX}{field.upper()}"
+
+
+def settings_table() -> Iterator[tuple[str, str, str]]:
+    """Variable, default and meaning of each setting, as docs/settings.md shows them."""
+    for name, field in EngineSettings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        yield variable(name), "" if default in (None, {}) else str(default), " ".join((field.description or "").split())
