@@ -12,6 +12,7 @@ import typer
 
 from bakeoff.cli_operations import app as operations
 from bakeoff.errors import BakeoffError
+from bakeoff.own_code import check_own_code
 from bakeoff.params import load_params
 from bakeoff.validation.visible import visible
 from bakeoff.workspace import MODELS, Workspace, check_model
@@ -277,6 +278,7 @@ app.add_typer(operations)
 def main() -> None:
     """Entry point: a BakeoffError is printed for a person, without a trace, and so is a full disk."""
     try:
+        check_own_code(Path())
         app()
     except BakeoffError as error:
         _end(error)

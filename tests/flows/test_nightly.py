@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from deliver import DeliveryError
 from prefect.client.schemas.objects import State
 from small_project import call, new_workspace, share, shorten
 
 import nightly
 from child import ChildError
-from deliver import DeliveryError
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

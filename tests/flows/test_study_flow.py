@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 from flow_project import FLOWS, Project, call, dvc
+from last_version import publish_changes
 from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from ruamel.yaml import YAML
+from study import read_study, study, variant_rows
 
 from child import ChildError
-from last_version import publish_changes
-from study import read_study, study, variant_rows
 
 ROOT = """
 stages:

@@ -16,7 +16,6 @@ from bakeoff.params.evaluate import CompareParams, EvaluateParams
 from bakeoff.params.evidence import EvidenceParams
 from bakeoff.params.mf import MFParams
 from bakeoff.params.operations import DriftParams, PromotionParams
-from bakeoff.params.placement import PlacedParams, Placement
 from bakeoff.params.plain import changes, refusals
 from bakeoff.params.softmax import SoftmaxParams
 from bakeoff.params.text import MAX_BYTES, read_yaml
@@ -45,9 +44,6 @@ class Params(Frozen):
     compare: CompareParams = CompareParams()
     drift: DriftParams = DriftParams()
     promotion: PromotionParams = PromotionParams()
-    placement: Placement = Field(default_factory=dict)
-    """Stages that run on another machine: the name of each, and the Prefect work pool whose workers run it."""
-    placed: PlacedParams = PlacedParams()
     engine: EngineParams = EngineParams()
     workers: WorkersParams = WorkersParams()
 
