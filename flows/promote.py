@@ -122,11 +122,18 @@ def request_promotion(commit: str, workspace: Path, approval: bool, timeout: int
     Returns:
         what became of it, in a sentence.
     """
-    parameters: dict[str, Any] = {"commit": commit, "approval": approval, "approval_timeout_seconds": timeout}
+    parameters: dict[str, Any] = {
+        "commit": commit,
+        "workspace": str(workspace),
+        "approval": approval,
+        "approval_timeout_seconds": timeout,
+    }
     try:
         run: Any = run_deployment("promote/promote", parameters=parameters, timeout=0, as_subflow=False)
     except ObjectNotFound:
-        final = promote(workspace=workspace, **parameters, return_state=True)
+        final = promote(**parameters, return_state=True)
+        if not final.is_completed():
+            raise BakeoffError(f"The promotion ended as {final.name}: {final.message}") from None
         return str(final.message)
     return f"The flow run {run.name} decides on production."
 

@@ -19,7 +19,7 @@ from bakeoff.errors import BakeoffError
 from bakeoff.params import ColumnParams, DataParams, SoftmaxParams, load_params, parse_params
 from bakeoff.stages import recommend, validate
 from bakeoff.workspace import Workspace
-from dvc_experiments import check_overrides
+from experiment import check_overrides
 
 DATA = DataParams(dataset="x", columns=ColumnParams(timestamp=None, title=None))
 
