@@ -171,7 +171,7 @@ def _explained(error: ChildError, workspace: Path) -> str:
     if _FULL.search(lines):
         return (
             f"{error.reason}: the disk is full. Make room for {workspace.resolve()} and DVC's cache (`dvc cache dir` "
-            "prints its directory) and run again: stages that are done are not repeated"
+            "says where that is) and run again: stages that are done are not repeated"
         )
     if _KILLED.search(lines):
         return (

@@ -127,10 +127,7 @@ def bakeoff(clone: Path, *arguments: str, variables: dict[str, str] | None = Non
 
 
 @flow(
-    task_runner=SIDE_BY_SIDE,
-    on_failure=[notify_failure],
-    on_crashed=[notify_failure],
-    on_cancellation=[notify_failure],
+    task_runner=SIDE_BY_SIDE, on_failure=[notify_failure], on_crashed=[notify_failure], on_cancellation=[notify_failure]
 )
 def nightly(
     workspace: DirectoryPath = Path(),

@@ -126,7 +126,7 @@ def update(clone: Path, log: Log) -> None:
     try:
         git(clone, "rebase", "--quiet", theirs)
     except ChildError as error:
-        git(clone, "rebase", "--abort")
+        succeeds(clone, "rebase", "--abort")
         raise CloneError(
             f"Results of an earlier run and new commits of {theirs} changed the same files. In {clone.resolve()}, `git "
             f"reset --keep {theirs}` drops those results, which the next run makes again.\n{error}"

@@ -20,7 +20,7 @@ from pydantic import DirectoryPath
 
 from bakeoff.errors import BakeoffError
 from bakeoff.registry.events import read_events
-from bakeoff.registry.history import assignments
+from bakeoff.registry.history import assignments, production
 from checkout import check_identity, git
 from child import Log, run_child
 from nightly_clone import make_clone
@@ -47,10 +47,7 @@ class Approval(RunInput):
     on_cancellation=[notify_failure],
 )
 def promote(
-    commit: str,
-    workspace: DirectoryPath = Path(),
-    approval: bool = True,
-    approval_timeout_seconds: int = 12 * 3600,
+    commit: str, workspace: DirectoryPath = Path(), approval: bool = True, approval_timeout_seconds: int = 12 * 3600
 ) -> State[None]:
     """Put the challenger of a commit's decision into production, if a person agrees.
 
@@ -77,6 +74,9 @@ def promote(
             clone = Path(folder, "clone")
             check_out(workspace, clone, commit)
             run_child(["bakeoff", "promote", "--push"], clone, log=log, timeout=STEP_SECONDS)
+            now = production(read_events(clone))
+            if now is None or now.version.place != (model, git(clone, "rev-parse", "HEAD")):
+                return Completed(name="Not promoted", message="Production stays as it is; the log says why.")
     except BakeoffError as error:
         return failed(error)
     notify(f"Bakeoff: {model} is in production", f"Commit {commit}.", get_run_logger())

@@ -127,11 +127,7 @@ def in_words(decision: Mapping[str, Any]) -> str:
 def timings(states: Mapping[str, State[float]]) -> list[Row]:
     """One row per stage: its outcome, and its seconds if it ended well."""
     return [
-        {
-            "stage": stage,
-            "outcome": state.name,
-            "seconds": round(state.result(), 1) if state.is_completed() else None,
-        }
+        {"stage": stage, "outcome": state.name, "seconds": round(state.result(), 1) if state.is_completed() else None}
         for stage, state in states.items()
     ]
 

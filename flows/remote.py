@@ -74,6 +74,7 @@ def run_remote_stage(stage: str, revision: str, timeout_seconds: float) -> State
         return Failed(message=str(error))
     finally:
         shutil.rmtree(home / CLONES / str(flow_run.id), ignore_errors=True)
+        (home / CLONES / f"{flow_run.id}.lock").unlink(missing_ok=True)  # Prefect's
     return Completed()
 
 

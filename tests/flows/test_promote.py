@@ -28,7 +28,7 @@ class Team:
     """A workspace whose only commit is decided on; `bakeoff promote --push` is a tag here."""
 
     def __init__(self, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.workspace, self.remote = workspace, workspace.parent / "remote.git"
+        self.workspace, self.remote, self.refuses = workspace, workspace.parent / "remote.git", False
         self.decide("promote")
         share(workspace, self.remote)
         self.commit = call("git", "rev-parse", "HEAD", cwd=workspace).strip()
@@ -43,8 +43,9 @@ class Team:
         assert command == ["bakeoff", "promote", "--push"]
         assert call("git", "rev-parse", "HEAD", cwd=directory).strip() == self.commit
         assert not directory.is_relative_to(self.workspace)
-        call("git", "tag", "mf#prod#1", cwd=directory)
-        call("git", "push", "--quiet", "origin", "mf#prod#1", cwd=directory)
+        if not self.refuses:
+            call("git", "tag", "mf#prod#2", cwd=directory)
+            call("git", "push", "--quiet", "origin", "mf#prod#2", cwd=directory)
 
     def promote(self, **parameters: Any) -> State[Any]:
         return promote(self.commit, self.workspace, return_state=True, **parameters)
@@ -72,7 +73,7 @@ def answered(runs: list[FlowRun], **answer: object) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("agrees", "tags"), [(True, ["mf#prod#1"]), (False, [])])
+@pytest.mark.parametrize(("agrees", "tags"), [(True, ["mf#prod#2"]), (False, [])])
 def test_the_first_promotion_asks_even_without_approval_and_waiting_locks_nothing(
     team: Team, told: list[tuple[str, str]], agrees: bool, tags: list[str]
 ) -> None:
@@ -108,13 +109,20 @@ def test_later_ones_ask_only_where_approval_is_wanted(
     monkeypatch.setattr(module, "is_approved", lambda model, *_: asked.append(model) or True)
     assert team.promote(approval=approval).is_completed()
     assert asked == (["mf"] if approval else [])
-    assert team.in_production == ["mf#prod#1", "softmax#prod#1"]
+    assert team.in_production == ["mf#prod#2", "softmax#prod#1"]
 
 
 def test_nobody_answers_and_production_stays_as_it_is(team: Team) -> None:
     state = team.promote(approval_timeout_seconds=1)
     assert state.is_failed()
     assert team.in_production == []
+
+
+def test_a_promotion_that_changes_nothing_does_not_claim_to(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one of bytes that a rollback has taken out of production meanwhile."""
+    monkeypatch.setattr(module, "is_approved", lambda *_: True)
+    team.refuses = True
+    assert team.promote().name == "Not promoted"
 
 
 def test_a_commit_that_is_not_to_be_promoted_is_refused(team: Team) -> None:

@@ -65,7 +65,7 @@ class Worker:
             **os.environ,
             **variables,
             "PREFECT_API_URL": server,
-            "PREFECT_HOME": str(home / ".dvc/tmp/prefect"),
+            "PREFECT_HOME": str(home.parent / "prefect"),
             "PREFECT_WORKER_QUERY_SECONDS": "2",
             "BAKEOFF_HOME": str(home),
         }
