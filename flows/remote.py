@@ -145,7 +145,7 @@ def read_inputs(workspace: Path, stage: str) -> tuple[list[str], list[str]]:
         BakeoffError: the stage writes files that DVC's cache does not take, so its result would not travel.
     """
     with Repo(str(workspace)) as repo:
-        [found] = repo.stage.collect(stage)
+        [found] = [each for each in repo.index.stages if each.path_in_repo == "dvc.yaml" and each.name == stage]
         loose = [str(out) for out in found.outs if not out.use_cache]
         if loose:
             raise BakeoffError(

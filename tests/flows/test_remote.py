@@ -11,6 +11,7 @@ from flow_project import Project, call, dvc
 from placed_project import RAW, REPORT, VERDICT, Worker, commit, deploy, new_pool, new_project, start, until
 from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.objects import WorkPoolStatus
 from prefect.variables import Variable
 
 import remote
@@ -63,9 +64,9 @@ def is_ready(pool: str) -> bool:
 
 def test_cancelling_ends_the_stage_on_the_worker(runs: SimpleNamespace) -> None:
     assert runs.first != 0
+    wanted = FlowRunFilter(name=FlowRunFilterName(any_=["train"]))
     with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=["train"])))
-    assert {run.state.name for run in found} >= {"Cancelled", "Completed"}
+        until(lambda: {"Cancelled", "Completed"} == {run.state.name for run in client.read_flow_runs(wanted)})
 
 
 def test_the_next_run_goes_on_and_only_the_cancelled_stage_runs(runs: SimpleNamespace, workspace: Path) -> None:
@@ -155,7 +156,7 @@ def test_a_run_that_nobody_takes_is_given_up_and_goes_with_its_caller(
 ) -> None:
     stop, begun = Event(), []
     if stops:
-        monkeypatch.setattr(remote, "WorkPoolStatus", SimpleNamespace(READY=None))
+        monkeypatch.setattr(remote, "WorkPoolStatus", SimpleNamespace(READY=WorkPoolStatus.NOT_READY))
         monkeypatch.setattr(remote, "_POLL_SECONDS", 600)
         Timer(1, stop.set).start()
 
