@@ -40,7 +40,7 @@ run: $(READY) ## environment, data, the Prefect flow, the verdict; seconds when 
 
 study: $(READY) ## the study of negative sampling by its own Prefect flow; longer than a run
 	@bakeoff fetch
-	@python flows/study.py
+	@python flows/pipeline.py --study && echo "Page: reports/sampling.html"
 
 repro: $(READY) ## the same pipeline by plain DVC
 	@bakeoff fetch

@@ -1,4 +1,4 @@
-"""A command as a child process that can be watched line by line and ended as a whole."""
+"""Child processes: watched line by line, and ended with their whole process group."""
 
 import codecs
 import os
@@ -14,47 +14,55 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
+from bakeoff.core.errors import BakeoffError
+
 Log = Callable[[str], None]
 
 NEVER = Event()
-"""The default of `stop`: nobody sets it."""
+"""Default of `stop`: an event that is never set."""
 
 TAIL_LINES = 20
-"""Lines of output that a failure quotes."""
+"""Lines of output that an error quotes."""
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 10.0
 
 
-class ChildError(Exception):
-    """A child process that did not succeed: why, the last lines that it printed, and its exit status if it has one."""
+class ChildError(BakeoffError):
+    """A child process that failed: the reason, the last lines that it printed, and its exit status if it has one."""
 
     def __init__(self, reason: str, tail: Sequence[str] = (), status: int | None = None) -> None:
-        super().__init__(reason, tuple(tail), status)  # all, so that it can be pickled
+        super().__init__(reason, tuple(tail), status)  # all three, so that it can be pickled
         self.reason = reason
         self.tail = tuple(tail)
         self.status = status
 
     @property
-    def told(self) -> str:
-        """The sentence for people that the command ended with, `error: …`; the reason where there is none."""
-        found = [line.partition(": ")[2] for line in self.tail if line.lower().startswith("error: ")]
-        return found[-1] if found else self.reason
+    def summary(self) -> str:
+        """The reason and the last line, for the state of a run."""
+        return ": ".join([self.reason, *self.tail[-1:]])
 
     def __str__(self) -> str:
         """The reason, then the last lines, indented."""
         return "\n  ".join([self.reason + (". Its last lines:" if self.tail else "."), *self.tail])
 
 
-def environment() -> dict[str, str]:
-    """This process's environment, with this Python's commands first on PATH and unbuffered output.
+def environment(directory: Path) -> dict[str, str]:
+    """Environment of a child process that works in a directory.
 
-    Stages call `python` and `bakeoff` by name. Without PYTHONUNBUFFERED lines would come in blocks of 8 KiB.
+    - PATH begins with this Python's commands, since stages call `python` and `bakeoff` by name.
+    - PYTHONPATH begins with the directory's own `src`, where it has one, so that the code that runs is the code that
+      DVC hashes, whatever directory the environment was installed from.
+    - Without PYTHONUNBUFFERED lines would come in blocks of 8 KiB.
+    - Git never asks for a password.
     """
-    commands = str(Path(sys.executable).parent)
-    path = os.pathsep.join([commands, os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    commands, source = str(Path(sys.executable).parent), directory.resolve() / "src"
+    settings = {**os.environ, "PYTHONUNBUFFERED": "1", "GIT_TERMINAL_PROMPT": "0"}
+    settings["PATH"] = os.pathsep.join([commands, os.environ.get("PATH", os.defpath)])
+    if (source / "bakeoff").is_dir():
+        settings["PYTHONPATH"] = os.pathsep.join([str(source), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return settings
 
 
 def run_child(
@@ -65,11 +73,12 @@ def run_child(
     timeout: float,
     stop: Event = NEVER,
     grace: float = _GRACE_SECONDS,
-    secrets: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> None:
     """Run a command to its end, passing each line that it prints to `log` as it comes.
 
-    The child leads a process group of its own. However this function is left, the whole group is gone then.
+    The child leads a process group of its own, which has ended when this function returns or raises. The child
+    inherits the lock of `dvc_stages.only_run`: if this process is killed, the next run waits for what it left behind.
 
     Args:
         command: Program and arguments; no shell.
@@ -78,7 +87,7 @@ def run_child(
         timeout: Seconds after which the group is ended.
         stop: Ends the group when someone sets it.
         grace: Seconds between SIGTERM and SIGKILL.
-        secrets: Further variables of the child's environment.
+        variables: Further variables of the child's environment.
 
     Raises:
         ChildError: the command failed, took longer than `timeout`, or was stopped.
@@ -88,7 +97,8 @@ def run_child(
     process = subprocess.Popen(
         command,
         cwd=directory,
-        env={**environment(), **(secrets or {})},
+        env={**environment(directory), **(variables or {})},
+        close_fds=False,  # Python opens every file but that lock as not inheritable
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -109,8 +119,8 @@ def run_child(
         raise ChildError("failed" if status > 0 else f"was ended by signal {-status}", tail, status)
 
 
-def read_output(command: Sequence[str], directory: Path) -> str:
-    """What a short command prints on stdout, stripped.
+def read_output(command: Sequence[str], directory: Path, variables: Mapping[str, str] | None = None) -> str:
+    """What a short command prints on stdout, without white space at the end.
 
     Raises:
         ChildError: the command failed; quotes its stderr.
@@ -118,7 +128,7 @@ def read_output(command: Sequence[str], directory: Path) -> str:
     answer = subprocess.run(
         command,
         cwd=directory,
-        env=environment(),
+        env={**environment(directory), **(variables or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -127,7 +137,7 @@ def read_output(command: Sequence[str], directory: Path) -> str:
     if answer.returncode:
         tail = answer.stderr.strip().splitlines()[-TAIL_LINES:]
         raise ChildError(f"`{' '.join(command)}` failed in {directory.resolve()}", tail)
-    return answer.stdout.strip()
+    return answer.stdout.rstrip()
 
 
 def _lines(process: subprocess.Popen[bytes], deadline: float, stop: Event) -> Iterator[str]:

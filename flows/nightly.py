@@ -1,60 +1,54 @@
-"""The night: new data, the pipeline, the decision on what goes into production, and what is delivered of it.
+"""The night: new data and commits, the pipeline, the decision on what may go into production, and delivery.
 
-Every step looks at what is there already. A run that was cut off anywhere is resumed by the next one, and a run that
-finds nothing new says so within seconds.
+It works in a clone of its own (nightly_clone.py). Every step looks at what is there already, so a run resumes the one
+before it where that was cut off, and a run that finds nothing new ends within seconds. Promotion is a run of its own
+(promote.py).
 """
 
 import json
+import os
 import time
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import Annotated, Any
 
-from prefect import Flow, flow, get_client, get_run_logger, pause_flow_run, task
+from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.exceptions import FlowPauseTimeout
-from prefect.input import RunInput
-from prefect.logging.loggers import flow_run_logger
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed, Running
-from pydantic import DirectoryPath
+from prefect.states import Completed
+from prefect.tasks import exponential_backoff
+from pydantic import DirectoryPath, Field
 
-import deliver
+import nightly_clone as clones
+from bakeoff.core.errors import BakeoffError
+from checkout import CloneError, check_identity, check_packages, git, only_run
 from child import ChildError, run_child
-from dvc_stages import Dag, is_up_to_date, only_run, read_dag
-from history import publish_history
-from ingest import Source, take_in
-from integrity import mend_cache
-from logs import structured_log
-from notify import tell
-from pipeline import SIDE_BY_SIDE, PipelineError, Seconds, end_command, publish_run, run_dag, summarise
-from placement import read_placement
-from publish import in_words, publish_decision, publish_drift
+from dvc_stages import Dag, is_up_to_date, read_dag
+from pipeline import SIDE_BY_SIDE, Seconds, end_command, failed, run_dag, summarise
+from promote import request_promotion
+from publish import in_words, notify, notify_failure, publish_file, publish_night, publish_run, read_secret
+from remote import read_placement
 
 STEP_SECONDS = 3600.0
-"""After which a step that is no stage is given up."""
-POLL_SECONDS = 5
-"""Between looks whether a person has answered."""
+"""After which a step that is not a stage is ended."""
 UNCHANGED = "Unchanged"
-"""How a night ends that found nothing to do."""
+"""State of a night that found nothing to do."""
+PENDING = Path(".dvc/tmp/promotion")
+"""In the clone, the commit for which a promotion is still to be asked for."""
 CHECKED_FIRST = "validate"
-"""The stage after which the data are set beside those in production, before anything is trained on them."""
-APPROVED = Path(".dvc/tmp/approved")
-"""Holds the hash of a model that may go into production and is not there yet."""
-
-
-class Approval(RunInput):
-    """What a person answers, in Prefect, when asked whether the challenger may go into production."""
-
-    approve: bool = False
-    by: str = ""
+"""The stage after which the data are compared with those in production, before anything is trained on them."""
 
 
 def may_help(task: Any, run: Any, state: State[Any]) -> bool:
-    """Whether another try may help: not where a person has to do something first."""
-    return not isinstance(state.result(raise_on_failure=False), deliver.DeliveryError)
+    """Whether another try may help: not where a person has to act first."""
+    return not isinstance(state.result(raise_on_failure=False), CloneError)
+
+
+def is_unreachable(task: Any, run: Any, state: State[Any]) -> bool:
+    """Whether the database could not be reached: `bakeoff fetch` ends with status 75 then."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, ChildError) and error.status == os.EX_TEMPFAIL
 
 
 # What crosses a network is tried again: about four minutes in all.
@@ -66,229 +60,186 @@ CROSSING: dict[str, Any] = {
 }
 
 
+@task(name="clone", **CROSSING)
+def open_clone(project: Path, clone: Path) -> None:
+    """Make the clone, or see that it is the night's own."""
+    clones.open_nightly(project, clone)
+
+
 @task(name="update", **CROSSING)
-def take_in_commits(workspace: Path) -> None:
-    """Bring this clone up to date with its remote."""
-    deliver.update(workspace, get_run_logger().info)
+def update(clone: Path) -> None:
+    """Take in what others pushed, and have data and outputs as recorded."""
+    clones.update(clone, get_run_logger().info)
+    check_packages(clone)
+    clones.restore(clone, get_run_logger().info, STEP_SECONDS)
 
 
-@task(name="check cache", cache_policy=NO_CACHE)
-def check_cache(workspace: Path) -> None:
-    """Find damage in DVC's cache before anything is made of it or sent on."""
-    mend_cache(workspace, get_run_logger().info)
+@task(
+    name="fetch",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=exponential_backoff(15),  # 15, 30 and 60 s
+    retry_condition_fn=is_unreachable,
+)
+def fetch(clone: Path, options: list[str]) -> None:
+    """Take in new data, and record them as a new version."""
+    url = read_secret("BAKEOFF_DATABASE_URL", "bakeoff-database") if "--query" in options else None
+    bakeoff(clone, "fetch", *options, variables={"BAKEOFF_DATABASE_URL": url} if url else None)
 
 
 @task(name="drift", cache_policy=NO_CACHE)
-def drift(workspace: Path) -> None:
-    """Set the data beside those of the version in production; too few rows end the run here."""
+def drift(clone: Path) -> None:
+    """Compare the data with those of the version in production; too few rows end the run here."""
     try:
-        run_child(["bakeoff", "drift"], workspace, log=get_run_logger().info, timeout=STEP_SECONDS)
+        bakeoff(clone, "drift")
     finally:
-        publish_drift(workspace)
+        publish_file(clone / "reports/drift/drift.md", "drift", "The data compared with those in production")
 
 
 @task(name="decide", cache_policy=NO_CACHE)
-def decide(workspace: Path) -> dict[str, Any]:
-    """Set the challenger beside the champion."""
-    run_child(["bakeoff", "decide"], workspace, log=get_run_logger().info, timeout=STEP_SECONDS)
-    publish_decision(workspace)
-    decision: dict[str, Any] = json.loads((workspace / "reports/decision/decision.json").read_text(encoding="utf-8"))
+def decide(clone: Path) -> dict[str, Any]:
+    """Compare the challenger with the champion."""
+    bakeoff(clone, "decide")
+    publish_file(clone / "reports/decision/decision.md", "decision", "Challenger and champion")
+    decision: dict[str, Any] = json.loads((clone / "reports/decision/decision.json").read_text(encoding="utf-8"))
     return decision
 
 
 @task(name="push data", **CROSSING)
-def push_data(workspace: Path) -> None:
+def push_data(clone: Path) -> None:
     """Send data and models to DVC's remote."""
-    deliver.push_data(workspace, get_run_logger().info, STEP_SECONDS)
-
-
-@task(name="commit", cache_policy=NO_CACHE)
-def commit(workspace: Path, message: str, run: str) -> str | None:
-    """Commit the results; None where nothing has changed."""
-    return deliver.commit(workspace, message, run)
-
-
-@task(name="promote", cache_policy=NO_CACHE)
-def promote(workspace: Path) -> None:
-    """Tag the commit as what is in production."""
-    run_child(["bakeoff", "promote"], workspace, log=get_run_logger().info, timeout=STEP_SECONDS)
+    clones.push_data(clone, get_run_logger().info, STEP_SECONDS)
 
 
 @task(name="push history", **CROSSING)
-def push_history(workspace: Path) -> bool:
-    """Send the branch and the registry's tags to the remote, all or none."""
-    return deliver.push_history(workspace, get_run_logger().info)
+def push_history(clone: Path) -> None:
+    """Send the branch to Git's remote."""
+    clones.push_history(clone, get_run_logger().info)
 
 
-@task(name="history", cache_policy=NO_CACHE)
-def keep_history(workspace: Path, ended: str, seconds: float) -> None:
-    """Add this night to the table of the last ones, however it ended; a table that fails takes no night with it."""
+def bakeoff(clone: Path, *arguments: str, variables: dict[str, str] | None = None) -> None:
+    """Run a command of the clone's own code."""
     try:
-        publish_history(workspace, ended, seconds)
-    except Exception:  # noqa: BLE001 - whatever it is, the night has ended as it has
-        get_run_logger().exception("This night is missing in the table of the last ones.")
-
-
-@task(name="notify", cache_policy=NO_CACHE)
-def tell_of_success(told: str) -> None:
-    """What the people who look after the pipeline read when a night has ended well."""
-    tell(f"Bakeoff: {flow_run.name}", told, get_run_logger())
-
-
-def tell_of_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """What the person on call reads when a night has not.
-
-    A run fails before its tags are sent or not at all. One that was cancelled or has crashed may have sent them.
-    """
-    kept = "Production is as it was." if state.is_failed() else "`bakeoff status` says what is in production."
-    body = f"{state.message}\n\n{kept} What to do: docs/runbook.md; then run it again: it resumes."
-    tell(f"Bakeoff: {flow_run.name} ended as {state.name}", body, flow_run_logger(flow_run, flow))
+        log = get_run_logger().info
+        run_child(["bakeoff", *arguments], clone, log=log, timeout=STEP_SECONDS, variables=variables)
+    except ChildError as error:
+        raise ChildError(f"`bakeoff {arguments[0]}` {error.reason}", error.tail, error.status) from None
 
 
 @flow(
-    task_runner=SIDE_BY_SIDE,
-    on_failure=[tell_of_failure],
-    on_crashed=[tell_of_failure],
-    on_cancellation=[tell_of_failure],
+    task_runner=SIDE_BY_SIDE, on_failure=[notify_failure], on_crashed=[notify_failure], on_cancellation=[notify_failure]
 )
 def nightly(
     workspace: DirectoryPath = Path(),
+    clone: Path | None = None,
     inbox: DirectoryPath | None = None,
     queries: DirectoryPath | None = None,
     append: bool = False,
-    approval: bool = False,
+    approval: bool = True,
     approval_timeout_seconds: int = 12 * 3600,
     stage_timeout_seconds: Seconds = 3600,
+    keep_versions: Annotated[int, Field(ge=1)] = 10,
 ) -> State[None]:
-    """Take in new data and commits, run the pipeline, decide, and deliver what came of it.
+    """Take in new data and commits, run the pipeline, decide, deliver, and ask for a promotion if one is due.
 
     Args:
-        workspace: Directory of dvc.yaml, in a Git clone where nobody else works.
+        workspace: A checkout of the project. Nothing in it is changed; its Git remote, its settings and its DVC cache
+            serve the clone.
+        clone: Directory in which the night works; made by it, and used by nothing else. Default: .bakeoff/nightly.
         inbox: Directory into which deliveries are dropped.
         queries: Directory with interactions.sql, and perhaps users.sql and items.sql, for a database.
         append: Whether the queries bring new rows only, or all.
-        approval: Whether a person must agree, in Prefect, before anything goes into production.
+        approval: Whether a person must agree to every promotion, or to the first one only.
         approval_timeout_seconds: After which nobody has agreed.
         stage_timeout_seconds: A stage that takes longer is ended, and fails.
+        keep_versions: Versions that stay in the clone's DVC cache, besides all that were promoted.
     """
-    log = get_run_logger()
-    source = Source(inbox=inbox, queries=queries, append=append)
-    patience = approval_timeout_seconds if approval else None
-    began = time.monotonic()
-    with structured_log(workspace, str(flow_run.name)), only_run(workspace, log.info):
-        try:
-            final = take_steps(workspace, source, stage_timeout_seconds, patience)
-        except ChildError as error:
-            final = Failed(message=error.told, data=PipelineError(str(error)))
-        if final.name != UNCHANGED:
-            keep_history(workspace, str(final.name), time.monotonic() - began)
-        return final
+    began, log = time.monotonic(), get_run_logger()
+    clone = (clone or workspace / ".bakeoff/nightly").resolve()
+    options = ["--inbox", str(inbox.resolve())] if inbox else []
+    if queries:
+        options = ["--query", str(queries.resolve()), *(["--append"] if append else [])]
+    try:
+        check_identity(workspace)
+        open_clone(workspace, clone)
+        with only_run(clone, log.info):
+            clones.check_nightly(clone, log.info)
+            final = take_steps(clone, options, stage_timeout_seconds, keep_versions)
+        pending = clone / PENDING
+        if final.is_completed() and pending.exists():
+            told = request_promotion(pending.read_text(), workspace, approval, approval_timeout_seconds)
+            pending.unlink()
+            final = Completed(message=f"{final.message} {told}")
+    except BakeoffError as error:
+        final = failed(error)
+    if final.name != UNCHANGED:
+        publish_night(clone, str(final.name), time.monotonic() - began)
+        if final.is_completed():
+            notify(f"Bakeoff: {flow_run.name}", str(final.message), log)
+    return final
 
 
-def take_steps(workspace: Path, source: Source, stage_timeout: float, patience: int | None) -> State[None]:
-    """All steps; see `nightly`.
+def take_steps(clone: Path, options: list[str], stage_timeout: float, keep_versions: int) -> State[None]:
+    """The steps in the clone; see `nightly`. Called by the holder of `only_run`.
 
     Args:
-        workspace: Directory of dvc.yaml.
-        source: Of new data.
+        clone: In which nobody else has worked.
+        options: Of `bakeoff fetch`.
         stage_timeout: Seconds that a stage may take.
-        patience: Seconds that a person has to agree to a promotion; None: nobody is asked.
+        keep_versions: Versions that stay in the clone's DVC cache.
 
     Raises:
-        ChildError: a step failed that is no stage.
+        BakeoffError: a step failed that is not a stage.
     """
-    take_in_commits(workspace)
-    check_cache(workspace)
-    take_in(workspace, source)
-    if not has_work(workspace):
+    update(clone)
+    fetch(clone, options)
+    if not has_work(clone):
+        clones.end_work(clone)
         return Completed(name=UNCHANGED, message="Nothing new: no data, no commits, nothing left to deliver.")
-    final = summarise(run_stages(workspace, stage_timeout))
+    final = summarise(run_stages(clone, stage_timeout))
     if not final.is_completed():
         return final
-    told = finish(workspace, patience)
-    tell_of_success(told)
-    return Completed(message=f"{final.message} {told}")
+    words = in_words(decision := decide(clone))
+    push_data(clone)
+    made = clones.commit(clone, f"Nightly run: {words}", str(flow_run.name))
+    if decision["outcome"] == "promote":
+        (clone / PENDING).write_text(git(clone, "rev-parse", "HEAD"))
+    push_history(clone)
+    removed = clones.remove_old_versions(clone, keep_versions, get_run_logger().info, STEP_SECONDS)
+    return Completed(message=" ".join(filter(None, [final.message, words, made and f"Commit {made}.", removed])))
 
 
-def has_work(workspace: Path) -> bool:
+def has_work(clone: Path) -> bool:
     """Whether anything is stale, not committed or not delivered."""
-    if (workspace / APPROVED).exists() or not is_up_to_date(workspace):
-        return True
-    if deliver.git(workspace, "status", "--porcelain", "--", *deliver.RESULTS):
-        return True
-    return deliver.has_remote(workspace) and bool(deliver.unsent(workspace))
+    return not is_up_to_date(clone) or bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
 
 
-def run_stages(workspace: Path, timeout: float) -> dict[str, State[float]]:
+def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:
     """The pipeline, with a look at the data before anything is trained on them."""
-    dag = read_dag(workspace)
-    placement = read_placement(workspace, dag)
+    dag = read_dag(clone)
+    placement = read_placement(clone, dag)
     first = {CHECKED_FIRST: frozenset[str]()} if CHECKED_FIRST in dag else {}
-    states = dict(run_dag(first, workspace, timeout, placement))
+    states = dict(run_dag(first, clone, timeout, placement))
     if all(state.is_completed() for state in states.values()):
         if first:
-            drift(workspace)
+            drift(clone)
         rest: Dag = {stage: before - first.keys() for stage, before in dag.items() if stage not in first}
-        states |= run_dag(rest, workspace, timeout, placement)
-    publish_run(workspace, states, get_run_logger().info)
+        states |= run_dag(rest, clone, timeout, placement)
+    publish_run(clone, states, get_run_logger().info)
     return states
-
-
-def finish(workspace: Path, approval_timeout: int | None) -> str:
-    """Decide, deliver, and say what came of it.
-
-    Args:
-        workspace: Every stage of it is up to date.
-        approval_timeout: Seconds that a person has to agree; None: nobody is asked.
-    """
-    decision = decide(workspace)
-    go = decision["outcome"] == "promote" and is_approved(workspace, decision, approval_timeout)
-    told = in_words(decision, go)
-    push_data(workspace)
-    made = commit(workspace, f"Nightly run: {told}", str(flow_run.name))
-    if go:
-        promote(workspace)
-    push_history(workspace)
-    (workspace / APPROVED).unlink(missing_ok=True)
-    return f"{told} Commit {made}." if made else told
-
-
-def is_approved(workspace: Path, decision: dict[str, Any], timeout: int | None) -> bool:
-    """Ask a person, if one is to be asked and has not agreed to this very model before."""
-    challenger = decision["challenger"]["md5"]
-    path = workspace / APPROVED
-    if timeout is not None and not (path.exists() and path.read_text(encoding="utf-8") == challenger):
-        get_run_logger().info("Waiting for a person: `Resume` in Prefect, with or without approval.")
-        try:
-            answer = pause_flow_run(wait_for_input=Approval, timeout=timeout, poll_interval=POLL_SECONDS)
-        except FlowPauseTimeout:
-            go_on()
-            get_run_logger().warning("Nobody has answered within %s s: production stays as it is.", timeout)
-            return False
-        if not answer.approve:
-            get_run_logger().info("Not approved (by %s): production stays as it is.", answer.by or "somebody")
-            return False
-    path.write_text(challenger, encoding="utf-8")
-    return True
-
-
-def go_on() -> None:
-    """Tell the server that this run is no longer paused, or it would not let it end."""
-    with get_client(sync_client=True) as client:
-        client.set_flow_run_state(UUID(str(flow_run.id)), Running(), force=True)
 
 
 def main() -> None:
     """Read the command line and run the flow, on the server of PREFECT_API_URL or on a temporary one."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--workspace", default=".", help="directory of dvc.yaml (default: this one)")
+    parser.add_argument("--workspace", default=".", help="a checkout of the project (default: this one)")
+    parser.add_argument("--clone", help="directory in which the night works (default: .bakeoff/nightly)")
     parser.add_argument("--inbox", help="directory into which deliveries are dropped")
     parser.add_argument("--queries", help="directory with interactions.sql, for the database in BAKEOFF_DATABASE_URL")
     parser.add_argument("--append", action="store_true", help="the queries bring new rows only")
-    parser.add_argument("--approval", action="store_true", help="a person must agree before a promotion")
-    arguments = parser.parse_args()
-    final = nightly(**vars(arguments), return_state=True)
-    end_command(final)
+    parser.add_argument("--no-approval", dest="approval", action="store_false", help="only the first promotion asks")
+    parser.add_argument("--keep-versions", type=int, default=10, help="that stay in DVC's cache (default: 10)")
+    end_command(nightly(**vars(parser.parse_args()), return_state=True))
 
 
 if __name__ == "__main__":

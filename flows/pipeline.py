@@ -1,4 +1,7 @@
-"""The flow: one task per DVC stage, in the order of DVC's DAG, independent ones side by side."""
+"""The flows of the DAG: one task per DVC stage, in DVC's order, independent stages at the same time.
+
+`pipeline` runs dvc.yaml, `study` the study of negative sampling in studies/dvc.yaml.
+"""
 
 import os
 import sys
@@ -14,43 +17,39 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
-from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import DirectoryPath, Field
 
-from child import ChildError, Log
-from dvc_stages import Dag, Outcome, only_run, read_dag, run_stage, unchanged_stages
-from last_version import publish_changes
-from logs import structured_log
-from placement import Placement, read_placement, run_placed
-from publish import Row, publish_comparison, publish_metrics, publish_timings, publish_validation
+from bakeoff.core.errors import BakeoffError
+from checkout import only_run
+from child import ChildError
+from dvc_stages import Dag, Outcome, read_dag, run_stage, unchanged_stages
+from publish import publish_run, publish_sampling
+from remote import read_placement, run_remotely
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 Future = PrefectFuture[State[float]]
-# More stages than cores, so that none of them waits for a core's other stage to load its libraries.
+# More stages than cores: while one of them loads its libraries, another computes.
 SIDE_BY_SIDE: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=2 + (os.cpu_count() or 2))
 
 
-class PipelineError(Exception):
-    """Stages failed: which, with the last lines that each printed, and which were not run for it."""
+class PipelineError(BakeoffError):
+    """Failed stages, with the last lines that each printed, and the stages that were not run because of them."""
 
 
 # DVC is the cache. There are no retries: a deterministic stage fails again.
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
-def run(
-    stage: str, workspace: Path, timeout: float, stop: Event, unchanged: bool, placement: Placement | None
-) -> State[float]:
-    """One stage; the state's name tells whether it ran, was unchanged or came from the cache, its data the seconds."""
+def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: bool, pool: str | None) -> State[float]:
+    """Bring one stage up to date; the state's name is the outcome, its data the seconds."""
     if unchanged:
         return Completed(name=Outcome.UNCHANGED, data=0.0)
-    begun = time.monotonic()
-    limits: dict[str, Any] = {"log": get_run_logger().info, "timeout": timeout, "stop": stop}
+    begun, log = time.monotonic(), get_run_logger().info
     try:
-        if placement is not None and stage in placement.pools:
-            outcome = run_placed(stage, workspace, placement, **limits)
+        if pool is None:
+            outcome = run_stage(stage, workspace, log=log, timeout=timeout, stop=stop)
         else:
-            outcome = run_stage(stage, workspace, **limits)
+            outcome = run_remotely(stage, workspace, pool, log=log, timeout=timeout, stop=stop)
     except ChildError as error:
         return Failed(message=f"{stage} {error.reason}", data=error)
     return Completed(name=outcome, data=time.monotonic() - begun)
@@ -65,55 +64,50 @@ def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds =
         stage_timeout_seconds: A stage that takes longer is ended, and fails.
     """
     log = get_run_logger().info
-    with structured_log(workspace, str(flow_run.name)), only_run(workspace, log):
-        try:  # here: DVC reads no DAG with a dvc.lock that was cut off, which only_run repairs
+    try:
+        with only_run(workspace, log):
             dag = read_dag(workspace)
-            placement = read_placement(workspace, dag)
-        except ChildError as error:
-            return Failed(message=error.reason, data=error)
-        states = run_dag(dag, workspace, stage_timeout_seconds, placement)
-        publish_run(workspace, states, log)
+            states = run_dag(dag, workspace, stage_timeout_seconds, read_placement(workspace, dag))
+            publish_run(workspace, states, log)
+    except BakeoffError as error:
+        return failed(error)
     return summarise(states)
 
 
-def publish_run(workspace: Path, states: Mapping[str, State[float]], log: Log) -> None:
-    """What people see of a run: the verdict on the data always, the comparison where every stage is up to date."""
-    publish_validation(workspace)
-    publish_timings(timings(states))
-    if all(state.is_completed() for state in states.values()):
-        publish_comparison(workspace)
-        publish_metrics(workspace)
-        publish_changes(workspace, log=log)
+@flow(task_runner=SIDE_BY_SIDE)
+def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 * 3600) -> State[None]:
+    """Bring the study and the stages that it depends on up to date, all of them here, and publish what it found.
+
+    Args:
+        workspace: Directory of dvc.yaml.
+        stage_timeout_seconds: A stage that takes longer is ended, and fails.
+    """
+    try:
+        with only_run(workspace, get_run_logger().info):
+            states = run_dag(read_dag(workspace, "studies/dvc.yaml"), workspace, stage_timeout_seconds, {})
+            publish_sampling(workspace)
+    except BakeoffError as error:
+        return failed(error)
+    return summarise(states)
 
 
-def timings(states: Mapping[str, State[float]]) -> list[Row]:
-    """One row per stage: how it ended, and its seconds where it did."""
-    return [
-        {
-            "stage": stage,
-            "outcome": state.name,
-            "seconds": round(seconds, 1) if isinstance(seconds, float) else None,
-        }
-        for stage, state in states.items()
-        for seconds in [state.result(raise_on_failure=False) if state.is_completed() else None]
-    ]
+def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, str]) -> Mapping[str, State[float]]:
+    """Bring stages up to date; how each ended. Called within a flow that holds `only_run`.
 
-
-def run_dag(
-    dag: Dag, workspace: Path, timeout: float, placement: Placement | None = None
-) -> Mapping[str, State[float]]:
-    """Bring these stages up to date, here or where they are placed; how each ended.
-
-    Called within a flow that holds `only_run`.
+    Args:
+        dag: The stages.
+        workspace: Directory of dvc.yaml.
+        timeout: Seconds that a stage may take.
+        placement: Work pool of stages that do not run here.
     """
     stop = Event()
     try:
         unchanged = unchanged_stages(dag, workspace)
-    except ChildError:  # whatever it is, the stage that it concerns will say so
+    except ChildError:  # the stage that it concerns will say so
         unchanged = frozenset()
 
     def submit(stage: str, upstream: list[Future]) -> Future:
-        settings = (stage, workspace, timeout, stop, stage in unchanged, placement)
+        settings = (stage, workspace, timeout, stop, stage in unchanged, placement.get(stage))
         return run.submit(*settings, wait_for=upstream, return_state=False)
 
     try:
@@ -156,9 +150,14 @@ def summarise(states: Mapping[str, State[float]]) -> State[None]:
         whole = [f"{stage} {state.result(raise_on_failure=False)}" for stage, state in broken.items()]
         return Failed(message=f"{'; '.join(short)}. {ending}", data=PipelineError("\n".join([*whole, ending])))
     names = [state.name for state in states.values()]
-    told = [outcome for outcome in Outcome if outcome is not Outcome.PLACED or outcome in names]
-    counts = ", ".join(f"{names.count(outcome)} {outcome.lower()}" for outcome in told)
+    shown = [outcome for outcome in Outcome if outcome is not Outcome.REMOTE or outcome in names]
+    counts = ", ".join(f"{names.count(outcome)} {outcome.lower()}" for outcome in shown)
     return Completed(message=f"{len(names)} stages: {counts}.")
+
+
+def failed(error: BakeoffError) -> State[None]:
+    """The final state after an error that people can act on."""
+    return Failed(message=error.summary if isinstance(error, ChildError) else str(error), data=error)
 
 
 def end_command(final: State[Any]) -> None:
@@ -172,12 +171,11 @@ def main() -> None:
     """Read the command line and run the flow, on the server of PREFECT_API_URL or on a temporary one."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", default=".", help="directory of dvc.yaml (default: this one)")
-    parser.add_argument(
-        "--stage-timeout-seconds", type=float, default=3600, help="a stage that takes longer is ended (default: 3600)"
-    )
-    arguments = parser.parse_args()
-    final = pipeline(arguments.workspace, arguments.stage_timeout_seconds, return_state=True)
-    end_command(final)
+    parser.add_argument("--stage-timeout-seconds", type=float, help="a stage that takes longer is ended")
+    parser.add_argument("--study", action="store_true", help="run the study of negative sampling, studies/dvc.yaml")
+    arguments = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    chosen = study if arguments.pop("study") else pipeline
+    end_command(chosen(**arguments, return_state=True))
 
 
 if __name__ == "__main__":

@@ -1,72 +1,139 @@
-"""What people see of a run in Prefect: artifacts with stable keys, made from the files that stages wrote."""
+"""What people see of a run: artifacts in Prefect with stable keys, made from the files that stages wrote, and messages.
+
+`python flows/publish.py` sends a test message to the address in BAKEOFF_NOTIFY.
+"""
 
 import json
+import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import apprise
+from prefect import Flow, get_client
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.blocks.system import Secret
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.sorting import ArtifactSort
+from prefect.logging.loggers import flow_run_logger
+from prefect.runtime import flow_run
 
 from bakeoff.core.workspace import Workspace
+from checkout import git
+from child import ChildError, Log, run_child
 
 Row = dict[str, str | float | None]
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+SHOWN = 30
+"""Runs in the table of the last ones."""
+STUDY_FIGURES = ("ndcg@10", "popularity_lift@10", "coverage@10")
 
 
-def publish_comparison(workspace: Path) -> None:
-    """The report for a pull request, as it is (`reports/comparison.md`)."""
-    _publish_text(workspace / "reports/comparison.md", "comparison", "Which retriever is better")
+def publish_run(workspace: Path, states: Mapping[str, State[float]], log: Log) -> None:
+    """Publish the verdict on the data and the timings; if every stage is up to date, the comparison too."""
+    publish_validation(workspace)
+    create_table_artifact(timings(states), key="timings", description="Seconds of each stage")
+    if not all(state.is_completed() for state in states.values()):
+        return
+    publish_file(workspace / "reports/comparison.md", "comparison", "Which retriever is better")
+    metrics = read_json(workspace / "reports/metrics.json")
+    if metrics:
+        create_table_artifact(metric_rows(metrics), key="metrics", description="Test metrics, all test users")
+        publish_changes(workspace, log)
 
 
-def publish_metrics(workspace: Path) -> None:
-    """One row per metric, one column per retriever (`reports/metrics.json`)."""
-    path = workspace / "reports/metrics.json"
-    if path.exists():
-        rows = metric_rows(json.loads(path.read_text(encoding="utf-8")))
-        create_table_artifact(rows, key="metrics", description="Test metrics, all test users")
+def publish_changes(workspace: Path, log: Log) -> None:
+    """Compare with the version in production, or the last commit: reports/revisions.html, and the same as an artifact.
+
+    No stage does this, since the history in Git is no dependency that DVC watches. A failure is logged.
+    """
+    try:
+        run_child(["bakeoff", "compare", "--last"], workspace, log=log, timeout=600)
+    except ChildError as error:
+        log(f"Not compared with the last version: {error.summary}")
+    else:
+        publish_file(workspace / "reports/revisions.md", "revisions", "What changed since the last version")
 
 
 def publish_validation(workspace: Path) -> None:
-    """The validation verdict, above all when it is a bad one, which reports/validation.json never has."""
-    path = Workspace(workspace).validation_report
-    if path.exists():
-        markdown = validation_markdown(json.loads(path.read_text(encoding="utf-8")))
-        create_markdown_artifact(markdown, key="validation", description="Whether the raw data can be used")
+    """Publish the validation verdict, even a bad one, which reports/validation.json never has."""
+    report = read_json(Workspace(workspace).validation_report)
+    if report:
+        create_markdown_artifact(
+            validation_markdown(report), key="validation", description="Whether the raw data can be used"
+        )
 
 
-def publish_drift(workspace: Path) -> None:
-    """How far the data have drifted (`reports/drift/drift.md`), above all when they have."""
-    _publish_text(workspace / "reports/drift/drift.md", "drift", "The data beside those in production")
+def publish_sampling(workspace: Path) -> None:
+    """Publish one row per variant of the study (studies/sampling.json)."""
+    sampling = read_json(workspace / "studies/sampling.json")
+    if sampling:
+        create_table_artifact(variant_rows(sampling), key="sampling", description="The page: reports/sampling.html")
 
 
-def publish_decision(workspace: Path) -> None:
-    """Whether the challenger goes into production, and why (`reports/decision/decision.md`)."""
-    _publish_text(workspace / "reports/decision/decision.md", "decision", "Challenger and champion")
+def publish_night(clone: Path, ended: str, seconds: float) -> None:
+    """Add a row for this night to the table `history`, above those of the nights before.
+
+    Args:
+        clone: Where the night left its files.
+        ended: Name of its final state. Unless that is Completed, there are no figures of models, which may be older.
+        seconds: That it took, by a clock that does not jump.
+    """
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["history"]))
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
+    earlier = json.loads(str(found[0].data)) if found else []
+    rows = [night_row(clone, ended, seconds), *earlier][:SHOWN]
+    create_table_artifact(rows, key="history", description=f"The last {SHOWN} nights")
 
 
-def in_words(decision: dict[str, Any], go: bool) -> str:
-    """What is decided, in a sentence."""
+def night_row(clone: Path, ended: str, seconds: float) -> Row:
+    """Figures of one night, from the files of its stages; None where there is none."""
+    data = read_json(Workspace(clone).validation_report).get("tables", {}).get("interactions", {})
+    whole = ended == "Completed"
+    metrics = read_json(clone / "reports/metrics.json") if whole else {}
+    decision = read_json(clone / "reports/decision/decision.json") if whole else {}
+    primary = decision.get("primary") or {}
+    metric = primary.get("metric", "ndcg@10")
+    return {
+        "run": flow_run.name,
+        "started": f"{flow_run.scheduled_start_time:%Y-%m-%d %H:%M}",
+        "ended": ended,
+        "commit": git(clone, "rev-parse", "--short", "HEAD") if (clone / ".git").exists() else None,
+        "rows": data.get("rows"),
+        "quarantine share": data.get("share"),
+        "metric": metric,
+        **{name: metrics.get(name, {}).get(metric) for name in ("mf", "softmax", "two_tower")},
+        "challenger": (decision.get("challenger") or {}).get("model"),
+        "difference": primary.get("difference"),
+        "decision": decision.get("outcome"),
+        "minutes": round(seconds / 60, 1),
+    }
+
+
+def in_words(decision: Mapping[str, Any]) -> str:
+    """The decision in a sentence."""
     challenger = decision["challenger"]["model"]
-    if go:
-        return f"{challenger} goes into production."
     if decision["outcome"] == "promote":
-        return f"{challenger} may go into production, and was not approved."
+        return f"{challenger} may go into production."
     if decision["outcome"] == "unchanged":
         return f"{challenger} is in production already."
     return f"{challenger} does not go into production: {decision['reasons'][0]}"
 
 
-def publish_timings(rows: list[Row]) -> None:
-    """How each stage ended and how long it took; the key's earlier versions are the history."""
-    create_table_artifact(rows, key="timings", description="Seconds of each stage")
-
-
-def publish_experiment(rows: list[Row], name: str) -> None:
-    """What an experiment changed: one row per metric."""
-    create_table_artifact(rows, key="experiment", description=f"Experiment {name} beside the workspace")
+def timings(states: Mapping[str, State[float]]) -> list[Row]:
+    """One row per stage: its outcome, and its seconds if it ended well."""
+    return [
+        {"stage": stage, "outcome": state.name, "seconds": round(state.result(), 1) if state.is_completed() else None}
+        for stage, state in states.items()
+    ]
 
 
 def difference_rows(differences: Mapping[str, tuple[float | None, float | None]]) -> list[Row]:
-    """One row per metric: the workspace's value, the experiment's, and by how much the latter is larger."""
+    """One row per metric: the value in the workspace, in the experiment, and the difference."""
     return [
         {
             "metric": metric,
@@ -79,7 +146,7 @@ def difference_rows(differences: Mapping[str, tuple[float | None, float | None]]
 
 
 def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """Turn {retriever: {metric: number}} into rows; a section that holds more than numbers is none."""
+    """Rows of {retriever: {metric: number}}; sections that hold more than numbers are left out."""
     retrievers = {
         name: values
         for name, values in metrics.items()
@@ -90,7 +157,7 @@ def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
 
 
 def validation_markdown(report: Mapping[str, Any]) -> str:
-    """The verdict in Markdown: tables of rows and reasons, then what was expected in vain."""
+    """The verdict in Markdown: tables of rows and reasons, then the expectations that were not met."""
     lines = [f"# Validation {'passed' if report['success'] else 'failed'}", ""]
     lines += [f"- {_text(message)}" for message in report.get("messages", [])]
     lines += ["", "| table | rows | valid | quarantined | share | reasons |", "|---|--:|--:|--:|--:|---|"]
@@ -110,9 +177,59 @@ def validation_markdown(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _publish_text(path: Path, key: str, description: str) -> None:
+def variant_rows(sampling: Mapping[str, Any]) -> list[Row]:
+    """Label, some metrics and folding of each variant; None for what was not measured."""
+    return [
+        {
+            "variant": variant["label"],
+            **{name: variant["metrics"].get(name) for name in STUDY_FIGURES},
+            "folding": (variant.get("folding") or {}).get("folding"),
+        }
+        for variant in sampling.get("variants", [])
+    ]
+
+
+def publish_file(path: Path, key: str, description: str) -> None:
+    """Publish a Markdown file, if it is there."""
     if path.exists():
         create_markdown_artifact(path.read_text(encoding="utf-8"), key=key, description=description)
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    """A JSON object; empty if there is no file."""
+    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def read_secret(variable: str, block: str) -> str | None:
+    """A secret of the worker's environment or, if it is not set there, of a Secret block of the Prefect server."""
+    if value := os.environ.get(variable):
+        return value
+    try:
+        stored: Any = Secret.load(block)
+    except ValueError:  # there is no such block
+        return None
+    return str(stored.get())
+
+
+def notify(title: str, body: str, log: Logger) -> None:
+    """Send a message to the people who look after the pipeline, through Apprise; a failure is logged.
+
+    The address, which holds secrets, is neither logged nor shown.
+    """
+    address, channel = read_secret("BAKEOFF_NOTIFY", "bakeoff-notify"), apprise.Apprise()
+    if address is None:
+        log.info("No message is sent: BAKEOFF_NOTIFY is not set, and there is no Secret block bakeoff-notify.")
+    elif not channel.add(address):
+        log.error("BAKEOFF_NOTIFY is not an address that Apprise knows, such as slack://…, mailto://… or json://…")
+    elif not channel.notify(title=title, body=body, body_format=apprise.NotifyFormat.MARKDOWN):
+        log.error("The message %r was not taken by the address in BAKEOFF_NOTIFY.", title)
+
+
+def notify_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Message about a run that failed, crashed or was cancelled."""
+    body = f"{state.message}\n\n`bakeoff status` says what is in production; docs/runbook.md, what to do."
+    notify(f"Bakeoff: {flow_run.name} ended as {state.name}", body, flow_run_logger(flow_run, flow))
 
 
 def _row(cells: list[Any]) -> str:
@@ -125,3 +242,8 @@ def _text(value: Any) -> str:
     for character in "\\`*|[]<>":
         text = text.replace(character, f"\\{character}")
     return text
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    notify("Bakeoff", "This is a test.", logging.getLogger("bakeoff"))

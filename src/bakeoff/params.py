@@ -23,7 +23,6 @@ from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams
 from bakeoff.models.popularity.params import RecentPopularityParams
 from bakeoff.models.specs import spec, specs
 from bakeoff.ops.params import DriftParams, PromotionParams
-from bakeoff.ops.placement_params import PlacedParams, Placement
 from bakeoff.report.params import CompareParams
 
 if TYPE_CHECKING:
@@ -51,9 +50,6 @@ class Params(Frozen):
     compare: CompareParams = CompareParams()
     drift: DriftParams = DriftParams()
     promotion: PromotionParams = PromotionParams()
-    placement: Placement = Field(default_factory=dict)
-    """Stages that run on another machine: the name of each, and the Prefect work pool whose workers run it."""
-    placed: PlacedParams = PlacedParams()
 
     @model_validator(mode="after")
     def _primary_metric_is_measured(self) -> Self:

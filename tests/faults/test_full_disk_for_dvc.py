@@ -6,8 +6,9 @@ import pytest
 from small_disk import nearly_full, small_disk
 from tiny_project import dvc, new_project
 
+from checkout import only_run
 from child import ChildError
-from dvc_stages import Outcome, only_run, run_stage
+from dvc_stages import Outcome, run_stage
 
 
 def test_a_stage_whose_output_the_cache_has_no_room_for_is_run_again_when_there_is(tmp_path: Path) -> None:

@@ -4,15 +4,17 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tiny_project import attempt_dvc, begin, dvc, git, new_project, until
+from tiny_project import attempt_dvc, begin, dvc, new_project, until
 
+from checkout import only_run
 from child import ChildError
-from dvc_stages import Outcome, only_run, run_stage
-from recovery import is_whole, keep_lock_files, recover
+from dvc_stages import Outcome, run_stage
 
 
 @pytest.fixture(scope="module")
@@ -66,89 +68,45 @@ def test_a_stage_that_the_system_kills_is_told_from_one_that_fails(project: Path
     assert run("first", project)[0] is Outcome.RAN
 
 
-def test_a_lock_of_dvc_whose_number_another_program_has_now_blocks_nobody(project: Path) -> None:
-    (project / "raw").write_text("newest" * 4000)
-    entry = {"pid": os.getpid(), "cmd": "dvc repro"}
-    lists = {"write": {str(project / "first"): entry}, "read": {str(project / "raw"): [entry]}}
-    (project / ".dvc/tmp/rwlock").write_text(json.dumps(lists))
-    assert "is busy" in attempt_dvc("repro", "first", cwd=project)["printed"]
-    outcome, said = run("first", project)
-    assert outcome is Outcome.RAN
-    assert "A DVC command was killed: its locks are removed." in said
-
-
-def test_a_list_of_locks_that_was_cut_off_is_removed(project: Path) -> None:
-    (project / ".dvc/tmp/rwlock").write_text('{"write": {"/somewhere/fir')
-    said: list[str] = []
-    recover(project, said.append)
-    assert said == ["A DVC command was killed while it wrote the list of paths that it locks: the list is removed."]
-    assert not (project / ".dvc/tmp/rwlock").exists()
-
-
-def test_a_list_of_no_locks_is_no_news(project: Path) -> None:
-    (project / ".dvc/tmp/rwlock").write_text('{"write": {}, "read": {}}')
-    said: list[str] = []
-    recover(project, said.append)
-    assert said == []
+RUN = """
+from pathlib import Path
+from checkout import only_run
+from dvc_stages import run_stage
+with only_run(Path(), print):
+    run_stage('first', Path(), log=print, timeout=60)
+"""
 
 
 def test_what_a_killed_run_left_working_is_waited_for(project: Path) -> None:
     (project / "raw").write_text("slow" * 9000)
     (project / "wait").touch()
-    orphan = begin("repro", "--single-item", "first", cwd=project)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.Popen([sys.executable, "-c", RUN], cwd=project, env=environment)
     until((project / "begun").exists)
+    killed.kill()
+    killed.wait()
     said: list[str] = []
     with ThreadPoolExecutor() as pool:
 
-        def second() -> bytes:
+        def second() -> str:
             with only_run(project, said.append):
-                return (project / "dvc.lock").read_bytes()
+                return (project / "first").read_text()
 
-        before = (project / "dvc.lock").read_bytes()
         found = pool.submit(second)
         until(lambda: said)
+        assert not found.done()
         (project / "wait").unlink()
-        assert found.result() != before  # DVC had recorded the stage before the second run began
-    assert orphan.wait() == 0
-    assert said == [
-        f"`repro --single-item first` (PID {orphan.pid}) is at work in {project}: waiting for the end. `kill` ends it."
-    ]
-
-
-@pytest.mark.parametrize("size", [0, 1, 13, 200, 263, 400, 600])
-def test_a_cut_off_dvc_lock_is_not_taken_for_a_whole_one(done: Path, size: int) -> None:
-    whole = (done / "dvc.lock").read_bytes()
-    assert is_whole(whole)
-    assert size < len(whole)
-    assert not is_whole(whole[:size])
-
-
-def test_a_dvc_lock_that_was_cut_off_comes_back_as_the_last_stage_left_it(project: Path) -> None:
-    keep_lock_files(project)
-    whole = (project / "dvc.lock").read_bytes()
-    (project / "dvc.lock").write_bytes(whole[: len(whole) // 2])
-    assert attempt_dvc("status", cwd=project)["status"] != 0
-    said: list[str] = []
-    recover(project, said.append)
-    assert said == ["A DVC command was killed while it wrote dvc.lock: it is as it was before the last stage."]
+        assert found.result() == "slow" * 9000  # nothing writes there any more
+    assert said == [f"Another run is at work in {project}: waiting for its end."]
+    run("first", project)
+    run("second", project)
     assert status(project) == {}
-
-
-def test_without_a_copy_a_dvc_lock_comes_from_the_last_commit(project: Path) -> None:
-    git("add", "--all", cwd=project)
-    git("commit", "--quiet", "--message", "results", cwd=project)
-    whole = (project / "dvc.lock").read_bytes()
-    (project / "dvc.lock").write_bytes(b"")
-    said: list[str] = []
-    recover(project, said.append)
-    assert said == ["A DVC command was killed while it wrote dvc.lock: it is as the last commit has it."]
-    assert (project / "dvc.lock").read_bytes() == whole
 
 
 def test_without_either_dvc_writes_its_lock_anew_and_repeats_nothing(project: Path) -> None:
     (project / "dvc.lock").write_text("schema: '2.0'\nsta")
     outcome, said = run("first", project)
-    assert said[0] == "A DVC command was killed while it wrote dvc.lock: it is gone: DVC writes it anew."
+    assert said[0] == "A DVC command was killed while it wrote dvc.lock: it is removed, and DVC writes it anew."
     assert outcome is Outcome.CACHED
 
 

@@ -1,25 +1,32 @@
-"""Git is killed: its locks are removed where nobody can hold them, and kept where somebody may."""
+"""Git is killed in the middle of a night's commit: nothing half is committed, and the next night goes on."""
 
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
-from tiny_project import attempt, git, new_project, until
+from tiny_project import git, new_project
 
-from recovery import clear_dead_locks, git_locks
+from child import ChildError
+from nightly_clone import check_nightly, commit
 
 IN_THE_COMMIT = "kill -9 $PPID"
 IN_THE_REFERENCES = '[ "$1" = prepared ] && kill -9 $PPID; exit 0'
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    return new_project(tmp_path / "project")
+def clone(tmp_path: Path) -> Path:
+    """What a night works in, with results that are not committed yet."""
+    root = new_project(tmp_path / "project")
+    git("init", "--quiet", "--bare", str(tmp_path / "remote.git"), cwd=root)
+    git("remote", "add", "origin", str(tmp_path / "remote.git"), cwd=root)
+    git("push", "--quiet", "origin", "HEAD", cwd=root)
+    (root / ".dvc/tmp").mkdir()
+    check_nightly(root, print)
+    (root / "data.dvc").write_text("outs: []\n")
+    return root
 
 
-def hook(project: Path, name: str, script: str) -> Path:
-    path = project / ".git/hooks" / name
+def hook(clone: Path, name: str, script: str) -> Path:
+    path = clone / ".git/hooks" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -27,70 +34,27 @@ def hook(project: Path, name: str, script: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "script", "command", "locks"),
+    ("name", "script", "lock"),
     [
-        ("pre-commit", IN_THE_COMMIT, "commit --message second -- raw", {".git/index.lock", ".git/next-index-"}),
-        (
-            "reference-transaction",
-            IN_THE_REFERENCES,
-            "commit --message second",
-            {".git/HEAD.lock", ".git/refs/heads/"},
-        ),
-        ("reference-transaction", IN_THE_REFERENCES, "tag mf#prod#1", {".git/refs/tags/mf#prod#1.lock"}),
+        ("pre-commit", IN_THE_COMMIT, None),
+        ("reference-transaction", IN_THE_REFERENCES, ".git/HEAD.lock"),
     ],
 )
-def test_a_git_command_that_was_killed_can_be_repeated(
-    project: Path, name: str, script: str, command: str, locks: set[str]
+def test_a_commit_that_was_killed_is_repeated_by_the_next_night(
+    clone: Path, name: str, script: str, lock: str | None
 ) -> None:
-    head = git("rev-parse", "HEAD", cwd=project)
-    (project / "raw").write_text("new")
-    git("add", "raw", cwd=project)
-    deadly = hook(project, name, script)
-    assert attempt("git", *command.split(), cwd=project).returncode == -signal.SIGKILL
+    head = git("rev-parse", "HEAD", cwd=clone)
+    deadly = hook(clone, name, script)
+    with pytest.raises(ChildError):
+        commit(clone, "results", "run")
     deadly.unlink()
-    assert git("rev-parse", "HEAD", cwd=project) == head  # never half a commit
-    assert git("tag", cwd=project) == ""
-    assert ".lock': File exists" in attempt("git", *command.split(), cwd=project).stdout
-
-    left = [path.relative_to(project).as_posix() for path in git_locks(project)]
-    assert all(any(path.startswith(lock) for path in left) for lock in locks)
+    assert git("rev-parse", "HEAD", cwd=clone) == head  # never half a commit
+    if lock is not None:
+        with pytest.raises(ChildError, match="File exists"):
+            commit(clone, "results", "run")
     said: list[str] = []
-    clear_dead_locks(project, said.append)
-    assert said == [f"A Git command was killed: its locks are removed ({', '.join(left)})."]
-    git(*command.split(), cwd=project)
-    git("fsck", "--strict", cwd=project)
-    assert git("status", "--porcelain", "--", "raw", cwd=project).strip() in ("", "M  raw")
-
-
-def test_a_lock_of_a_git_that_is_at_work_stays(project: Path) -> None:
-    hook(project, "pre-commit", "touch begun; while [ ! -e wait ]; do sleep 0.05; done")
-    (project / "raw").write_text("new")
-    slow = subprocess.Popen(["git", "commit", "--quiet", "--message", "slow", "--", "raw"], cwd=project)
-    until((project / "begun").exists)
-    locks = git_locks(project)
-    said: list[str] = []
-    clear_dead_locks(project, said.append)
-    assert git_locks(project) == locks != []
-    [line] = said
-    assert f"(PID {slow.pid})" in line
-    assert line.endswith(f"at work in {project}: the locks of Git stay (.git/index.lock, {_next(locks)}).")
-    (project / "wait").touch()
-    assert slow.wait() == 0
-
-
-def test_locks_of_another_repository_do_not_matter(project: Path, tmp_path: Path) -> None:
-    with subprocess.Popen(["git", "hash-object", "--stdin"], stdin=subprocess.PIPE, cwd=tmp_path):
-        said: list[str] = []
-        (project / ".git/index.lock").touch()
-        clear_dead_locks(project, said.append)
-        assert git_locks(project) == [], said
-
-
-def test_without_a_repository_there_is_nothing_to_clear(tmp_path: Path) -> None:
-    said: list[str] = []
-    clear_dead_locks(tmp_path, said.append)
-    assert said == []
-
-
-def _next(locks: list[Path]) -> str:
-    return ", ".join(f".git/{path.name}" for path in locks if path.name != "index.lock")
+    check_nightly(clone, said.append)
+    assert lock is None or f"A Git command was killed: its lock {lock} is removed." in said
+    assert commit(clone, "results", "run") is not None
+    git("fsck", "--strict", cwd=clone)
+    assert git("status", "--porcelain", "--untracked-files=no", cwd=clone) == ""

@@ -14,14 +14,16 @@ from tiny_project import dvc, new_project, until
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.history import production
 from bakeoff.ops.registry.transition import enter
+from checkout import only_run
 from child import ChildError, run_child
-from dvc_stages import only_run, run_stage
+from dvc_stages import run_stage
 
 FLOWS = Path(__file__).parents[2] / "flows"
 RUN = """
 import sys
 from pathlib import Path
-from dvc_stages import only_run, run_stage
+from checkout import only_run
+from dvc_stages import run_stage
 def say(line): print(line, flush=True)
 with only_run(Path(), say):
     say('begins')

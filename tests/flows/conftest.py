@@ -26,8 +26,9 @@ def warm_children(warm: str) -> Iterator[None]:
     """What flows start starts at once."""
     usual = child.environment
 
-    def environment() -> dict[str, str]:
-        return {**usual(), "PATH": os.pathsep.join([warm, usual()["PATH"]])}
+    def environment(directory: Path) -> dict[str, str]:
+        settings = usual(directory)
+        return {**settings, "PATH": os.pathsep.join([warm, settings["PATH"]])}
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(child, "environment", environment)
@@ -67,15 +68,21 @@ def prefect_server() -> Iterator[str]:
     from prefect.settings import PREFECT_API_URL
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=600):
         yield PREFECT_API_URL.value()
 
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What the people on call were told."""
-    import notify  # brings Prefect, whose settings are made above
+    """Messages to the people on call."""
+    import publish  # brings Prefect, whose settings are made above
 
     messages: list[tuple[str, str]] = []
-    monkeypatch.setattr(notify, "send", lambda title, body: messages.append((title, body)) or True)
+
+    def take(_: object, title: str, body: str, **__: object) -> bool:
+        messages.append((title, body))
+        return True
+
+    monkeypatch.setenv("BAKEOFF_NOTIFY", "json://localhost")
+    monkeypatch.setattr(publish.apprise.Apprise, "notify", take)
     return messages

@@ -118,8 +118,8 @@ def test_someone_else_can_stop_the_child(tmp_path: Path) -> None:
         run("import time; time.sleep(60)", tmp_path, stop=stop)
 
 
-def test_children_find_this_pythons_commands_first() -> None:
-    assert environment()["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+def test_children_find_this_pythons_commands_first(tmp_path: Path) -> None:
+    assert environment(tmp_path)["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
 def test_a_short_command_that_fails_is_quoted(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from threading import Event
 import pytest
 from flow_project import Project, dvc
 
+from bakeoff.core.errors import BakeoffError
+from checkout import only_run
 from child import ChildError
-from dvc_stages import Outcome, only_run, parse_dag, read_dag, run_stage
+from dvc_stages import Outcome, parse_dag, read_dag, run_stage
 
 STAGES = """
 stages:
@@ -72,7 +74,7 @@ def test_a_directory_without_a_project_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_project_without_stages_is_refused(empty_project: Path) -> None:
-    with pytest.raises(ChildError, match="has no stages"):
+    with pytest.raises(BakeoffError, match="has no stages"):
         read_dag(empty_project)
 
 

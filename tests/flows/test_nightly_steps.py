@@ -1,27 +1,24 @@
-"""The order of a night's steps, what a cut between them leaves, and who is asked: on a project of one small stage."""
+"""The order of a night's steps, and what a cut between them leaves: on a project of two small stages."""
 
 import json
-import logging
 import shutil
 from pathlib import Path
-from threading import Thread
-from time import sleep
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from flow_project import Project, call
-from prefect import get_client, task
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect import task
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.flow_runs import resume_flow_run
-from prefect.states import Cancelled, Crashed
+from prefect.states import Cancelled, Crashed, Failed
 from small_project import share
 
-import deliver
 import nightly
+import nightly_clone
+import publish
+from bakeoff.core.errors import BakeoffError
+from checkout import CloneError
 from child import ChildError
-from deliver import DeliveryError
 
 STAGES = """
 stages:
@@ -46,35 +43,37 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 class Team:
-    """A clone in which nights happen; `decide` and `promote` answer as they are told to."""
+    """A project with nights in a clone of its own; `decide` answers what `outcome` says, requests go into a list."""
 
     def __init__(self, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.workspace, self.monkeypatch, self.outcome = workspace, monkeypatch, "promote"
-        self.remote = workspace.parent / "remote.git"
+        self.workspace, self.outcome = workspace, "promote"
+        self.remote, self.clone = workspace.parent / "remote.git", workspace / ".bakeoff/nightly"
+        self.asked: list[tuple[str, bool]] = []
+        (workspace / ".gitignore").write_text(".bakeoff/\n")
         share(workspace, self.remote)
-        for step in ("check_cache", "drift", "take_in"):
+        for step in ("drift", "fetch"):
             monkeypatch.setattr(nightly, step, lambda *_: None)
         monkeypatch.setattr(nightly, "decide", task(self.decide))
-        monkeypatch.setattr(nightly, "promote", task(self.promote))
-        monkeypatch.setattr(nightly, "POLL_SECONDS", 1)
+        monkeypatch.setattr(nightly, "request_promotion", self.ask)
 
-    def decide(self, workspace: Path) -> dict[str, Any]:
+    def decide(self, clone: Path) -> dict[str, Any]:
         decision = {"outcome": self.outcome, "challenger": CHALLENGER, "reasons": ["not better"], "primary": None}
-        (workspace / "reports/decision").mkdir(parents=True, exist_ok=True)
-        (workspace / "reports/decision/decision.json").write_text(json.dumps(decision))
+        (clone / "reports/decision").mkdir(parents=True, exist_ok=True)
+        (clone / "reports/decision/decision.json").write_text(json.dumps(decision))
         return decision
 
-    def promote(self, workspace: Path) -> None:
-        call("git", "tag", "--force", "mf#prod#1", cwd=workspace)
+    def ask(self, commit: str, workspace: Path, approval: bool, timeout: int) -> str:
+        assert commit == call("git", "rev-parse", "HEAD", cwd=self.remote).strip()
+        self.asked.append((commit, approval))
+        return "Asked."
 
     def night(self, **parameters: Any) -> State[Any]:
         return nightly.nightly(self.workspace, return_state=True, **parameters)
 
     @property
-    def sent(self) -> list[str]:
-        """Tags at the remote, and the message of its newest commit."""
-        tags = call("git", "tag", cwd=self.remote).split()
-        return [*tags, call("git", "log", "-1", "--all", "--format=%s", cwd=self.remote).strip()]
+    def sent(self) -> str:
+        """Message of the newest commit at the remote."""
+        return call("git", "log", "-1", "--all", "--format=%s", cwd=self.remote).strip()
 
 
 @pytest.fixture
@@ -85,30 +84,30 @@ def team(project: Project, monkeypatch: pytest.MonkeyPatch) -> Team:
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the table of the last nights was given."""
+    """Rows of the table of the last nights."""
     nights: list[Any] = []
-    monkeypatch.setattr(nightly, "publish_history", lambda *night: nights.append(night))
+    monkeypatch.setattr(nightly, "publish_night", lambda *night: nights.append(night))
     return nights
 
 
 def test_a_night_that_is_cut_off_anywhere_is_resumed_by_the_next(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object, **__: object) -> None:
-        raise DeliveryError("the power failed")
+        raise CloneError("the power failed")
 
-    champion = ["softmax#prod#1"]
-    call("git", "tag", *champion, cwd=team.workspace)
-    call("git", "push", "--quiet", "origin", *champion, cwd=team.workspace)
-    for cut in ("push_data", "promote", "push_history"):
+    for cut in ("push_data", "push_history", "request_promotion"):
         with monkeypatch.context() as night:
             night.setattr(nightly, cut, gone)
             state = team.night()
         assert state.is_failed()
         assert state.message == "the power failed"
-        assert call("git", "tag", cwd=team.remote).split() == champion
-        assert nightly.has_work(team.workspace)
-    assert team.night().is_completed()
-    assert team.sent == ["mf#prod#1", *champion, "Nightly run: mf goes into production."]
-    assert not nightly.has_work(team.workspace)
+        assert team.asked == []
+    assert team.sent == "Nightly run: mf may go into production."
+    state = team.night()
+    assert state.is_completed()
+    assert len(team.asked) == 1
+    assert not nightly.has_work(team.clone)
+    assert team.night().name == "Unchanged"
+    assert len(team.asked) == 1
 
 
 def test_a_remote_that_is_gone_for_a_while_is_tried_again(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,21 +118,43 @@ def test_a_remote_that_is_gone_for_a_while_is_tried_again(team: Team, monkeypatc
         if len(tries) < 3:
             raise ChildError("failed", ["ERROR: unable to connect"])
 
-    monkeypatch.setattr(deliver, "push_data", gone_twice)
+    monkeypatch.setattr(nightly_clone, "push_data", gone_twice)
     monkeypatch.setattr(nightly, "push_data", nightly.push_data.with_options(retry_delay_seconds=0))
     assert team.night().is_completed()
     assert len(tries) == 3
-    assert team.sent == ["mf#prod#1", "Nightly run: mf goes into production."]
 
 
-def test_a_model_that_is_not_better_changes_nothing_in_production(team: Team) -> None:
+def test_what_a_person_must_mend_is_not_tried_again() -> None:
+    assert nightly.may_help(None, None, Failed(data=ChildError("the network is gone")))
+    assert not nightly.may_help(None, None, Failed(data=CloneError("somebody's work")))
+
+
+def test_only_a_database_that_cannot_be_reached_is_asked_again() -> None:
+    assert nightly.is_unreachable(None, None, Failed(data=ChildError("failed", [], 75)))
+    assert not nightly.is_unreachable(None, None, Failed(data=ChildError("failed", ["error: wrong password"], 1)))
+    assert nightly.fetch.retry_delay_seconds == [15, 30, 60]
+
+
+def test_a_model_that_is_not_better_is_delivered_and_nobody_is_asked(team: Team) -> None:
     team.outcome = "hold"
     state = team.night()
     assert state.message.startswith(
-        "2 stages: 2 ran, 0 unchanged, 0 cached. mf does not go into production: not better"
+        "2 stages: 2 ran, 0 unchanged, 0 cached. mf does not go into production: not better Commit "
     )
-    assert team.sent == ["Nightly run: mf does not go into production: not better"]
+    assert team.sent == "Nightly run: mf does not go into production: not better"
+    assert team.asked == []
+    assert call("git", "status", "--porcelain", cwd=team.clone) == ""
     assert team.night().name == "Unchanged"
+
+
+def test_the_workspace_stays_as_it_is_with_all_that_somebody_does_there(team: Team) -> None:
+    (team.workspace / "compare.py").write_text("tried out")
+    (team.workspace / "private.txt").write_text("private")
+    before = call("git", "status", "--porcelain", cwd=team.workspace)
+    assert team.night().is_completed()
+    assert call("git", "status", "--porcelain", cwd=team.workspace) == before
+    assert not (team.workspace / "reports").exists()
+    assert "private.txt" not in call("git", "ls-tree", "-r", "--name-only", "HEAD", cwd=team.remote)
 
 
 def test_a_failed_stage_ends_the_night_and_nothing_is_delivered(
@@ -141,48 +162,63 @@ def test_a_failed_stage_ends_the_night_and_nothing_is_delivered(
 ) -> None:
     (team.workspace / "compare.py").write_text("raise SystemExit('the disk is full')")
     call("git", "commit", "--quiet", "--all", "--message", "breaks it", cwd=team.workspace)
+    call("git", "push", "--quiet", "origin", "HEAD", cwd=team.workspace)
     state = team.night()
     assert state.is_failed()
     assert "compare failed" in state.message
-    assert team.sent == [""]
+    assert team.sent == "breaks it"
     ((title, body),) = told
     assert title.endswith(" ended as Failed")
     assert body.startswith(state.message)
-    assert "Production is as it was. What to do: docs/runbook.md" in body
-    assert [(workspace, ended) for workspace, ended, _ in kept] == [(team.workspace, "Failed")]
+    assert "`bakeoff status` says what is in production" in body
+    assert [(clone, ended) for clone, ended, _ in kept] == [(team.clone, "Failed")]
 
 
-def test_a_run_that_crashed_or_was_cancelled_may_have_delivered_and_says_where_to_look(
-    told: list[tuple[str, str]],
-) -> None:
+def test_packages_that_a_merged_lock_changes_stop_the_night_with_the_fix(team: Team) -> None:
+    (team.workspace / "requirements.lock").write_text("pandas==0.1\n")
+    call("git", "add", "requirements.lock", cwd=team.workspace)
+    call("git", "commit", "--quiet", "--message", "new packages", cwd=team.workspace)
+    call("git", "push", "--quiet", "origin", "HEAD", cwd=team.workspace)
+    state = team.night()
+    assert state.is_failed()
+    assert "instead of ==0.1" in state.message
+    assert "make .venv/.ready" in state.message
+    assert not (team.clone / "valid").exists()
+
+
+def test_without_an_identity_nothing_is_begun(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, "/dev/null")
+    call("git", "config", "--unset", "user.name", cwd=team.workspace)
+    call("git", "config", "--unset", "user.email", cwd=team.workspace)
+    call("git", "config", "user.useConfigOnly", "true", cwd=team.workspace)
+    state = team.night()
+    assert state.is_failed()
+    assert "git config --global user.name" in state.message
+    assert not team.clone.exists()
+
+
+def test_a_run_that_crashed_or_was_cancelled_says_where_to_look(told: list[tuple[str, str]]) -> None:
     for ended in (Crashed(message="The process was killed."), Cancelled(message="Somebody pressed Cancel.")):
-        nightly.tell_of_failure(nightly.nightly, FlowRun(flow_id=uuid4(), name="brave-owl"), ended)
+        publish.notify_failure(nightly.nightly, FlowRun(flow_id=uuid4(), name="brave-owl"), ended)
     assert [title for title, _ in told] == [f"Bakeoff: brave-owl ended as {name}" for name in ("Crashed", "Cancelled")]
-    assert all("`bakeoff status` says what is in production." in body for _, body in told)
-
-
-def test_a_table_that_fails_takes_no_night_with_it(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
-        raise ValueError("no such file")
-
-    monkeypatch.setattr(nightly, "publish_history", broken)
-    assert team.night().is_completed()
-    assert team.sent == ["mf#prod#1", "Nightly run: mf goes into production."]
+    assert all("`bakeoff status` says what is in production" in body for _, body in told)
 
 
 def test_data_that_have_drifted_too_far_end_the_night_before_anything_is_trained(
     team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_few(_: Path) -> None:
-        raise ChildError("failed", ["Drift …", "error: Stop: far too few events."])
+        raise ChildError("`bakeoff drift` failed", ["Drift …", "error: Stop: far too few events."])
 
     monkeypatch.setattr(nightly, "drift", too_few)
+    before = team.sent
     state = team.night()
     assert state.is_failed()
-    assert state.message == "Stop: far too few events."
-    assert (team.workspace / "valid").exists()
-    assert not (team.workspace / "reports").exists()
-    assert team.sent == [""]
+    assert state.message == "`bakeoff drift` failed: error: Stop: far too few events."
+    assert (team.clone / "valid").exists()
+    assert not (team.clone / "reports").exists()
+    assert team.sent == before
 
 
 def test_a_project_that_is_no_clone_says_so(project: Project) -> None:
@@ -190,52 +226,27 @@ def test_a_project_that_is_no_clone_says_so(project: Project) -> None:
     shutil.rmtree(workspace / ".git")
     state = nightly.nightly(workspace, return_state=True)
     assert state.is_failed()
-    assert "no Git repository" in state.message
+    assert "no Git remote" in state.message
 
 
-def answered(runs: list[FlowRun]) -> bool:
-    """Answer as soon as the run waits for it; it says so a moment before it can be answered."""
-    if not (runs and runs[0].state and runs[0].state.is_paused()):
-        return False
-    try:
-        resume_flow_run(runs[0].id, run_input={"approve": True, "by": "Ada"})
-    except RuntimeError as refusal:
-        if "schema not found" not in str(refusal):
-            raise
-        return False
-    return True
+def test_the_password_of_the_database_reaches_the_child_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(nightly, "run_child", lambda command, _, **options: given.append((command, options)))
+    monkeypatch.setattr(nightly, "read_secret", lambda name, block: f"{name} or {block}")
+    monkeypatch.setattr(nightly, "get_run_logger", publish.logging.getLogger)
+    nightly.fetch.fn(tmp_path, ["--query", "queries"])
+    nightly.fetch.fn(tmp_path, ["--inbox", "inbox"])
+    assert [command for command, _ in given] == [
+        ["bakeoff", "fetch", "--query", "queries"],
+        ["bakeoff", "fetch", "--inbox", "inbox"],
+    ]
+    secret = {"BAKEOFF_DATABASE_URL": "BAKEOFF_DATABASE_URL or bakeoff-database"}
+    assert [options["variables"] for _, options in given] == [secret, None]
 
 
-def test_a_person_is_asked_and_the_answer_holds(team: Team) -> None:
-    ended: list[State[Any]] = []
-    run = nightly.nightly.with_options(flow_run_name="asked")
-    thread = Thread(target=lambda: ended.append(run(team.workspace, approval=True, return_state=True)), daemon=True)
-    thread.start()
-    with get_client(sync_client=True) as client:
-        wanted = FlowRunFilter(name=FlowRunFilterName(any_=["asked"]))
-        while not answered(client.read_flow_runs(flow_run_filter=wanted)):
-            assert thread.is_alive(), ended
-            sleep(0.2)
-    thread.join()
-    assert ended[0].is_completed(), ended[0].message
-    assert team.sent == ["mf#prod#1", "Nightly run: mf goes into production."]
+def test_an_error_that_people_can_act_on_is_the_nights_message(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise BakeoffError("The Prefect variable names no stage.")
 
-
-def test_a_person_who_does_not_agree_is_obeyed(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = nightly.Approval(approve=False, by="Ada")
-    monkeypatch.setattr(nightly, "pause_flow_run", lambda **_: answer)
-    monkeypatch.setattr(nightly, "get_run_logger", lambda: logging.getLogger("run"))
-    assert not nightly.is_approved(team.workspace, {"challenger": CHALLENGER}, 60)
-    assert not (team.workspace / nightly.APPROVED).exists()
-
-
-def test_a_model_that_was_agreed_to_is_not_asked_about_again(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nightly, "pause_flow_run", lambda **_: pytest.fail("asked again"))
-    (team.workspace / nightly.APPROVED).write_text(CHALLENGER["md5"])
-    assert nightly.is_approved(team.workspace, {"challenger": CHALLENGER}, 60)
-
-
-def test_nobody_answers_and_production_stays_as_it_is(team: Team) -> None:
-    state = team.night(approval=True, approval_timeout_seconds=1)
-    assert "was not approved" in state.message
-    assert team.sent == ["Nightly run: mf may go into production, and was not approved."]
+    monkeypatch.setattr(nightly, "read_placement", refuse)
+    assert team.night().message == "The Prefect variable names no stage."

@@ -1,4 +1,26 @@
-from publish import difference_rows, metric_rows, validation_markdown
+"""Artifacts, the table of the last nights, and messages, to a real server on loopback."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect import flow, get_client
+from prefect.blocks.system import Secret
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
+from services.listener import Listener, listening
+
+from publish import (
+    difference_rows,
+    in_words,
+    metric_rows,
+    notify,
+    publish_night,
+    read_secret,
+    validation_markdown,
+)
 
 VALIDATION = {
     "success": False,
@@ -55,3 +77,97 @@ def test_a_good_verdict_lists_nothing_that_was_not_met() -> None:
     text = validation_markdown({"success": True, "tables": {}})
     assert text.startswith("# Validation passed")
     assert "not met" not in text
+
+
+DECISION = {"outcome": "promote", "challenger": {"model": "mf", "md5": "abc"}, "reasons": ["not better"]}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("promote", "mf may go into production."),
+        ("unchanged", "mf is in production already."),
+        ("hold", "mf does not go into production: not better"),
+    ],
+)
+def test_the_decision_is_a_sentence(outcome: str, words: str) -> None:
+    assert in_words(DECISION | {"outcome": outcome}) == words
+
+
+@flow
+def one_night(clone: Path, ended: str) -> None:
+    publish_night(clone, ended, 150.0)
+
+
+def write(clone: Path, path: str, values: object) -> None:
+    (clone / path).parent.mkdir(parents=True, exist_ok=True)
+    (clone / path).write_text(json.dumps(values))
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_each_night_adds_a_row_and_the_newest_comes_first(tmp_path: Path) -> None:
+    one_night.with_options(flow_run_name="without-any-file")(tmp_path, "Completed")
+    write(tmp_path, "artifacts/checks/validation.json", {"tables": {"interactions": {"rows": 1234, "share": 0.0125}}})
+    write(tmp_path, "reports/metrics.json", {"mf": {"recall@20": 0.25}, "softmax": {"recall@20": 0.28}})
+    decision = {
+        "outcome": "hold",
+        "challenger": {"model": "mf"},
+        "primary": {"metric": "recall@20", "difference": -0.03},
+    }
+    write(tmp_path, "reports/decision/decision.json", decision)
+    one_night.with_options(flow_run_name="with-all")(tmp_path, "Completed")
+    one_night.with_options(flow_run_name="failed")(tmp_path, "Failed")
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["history"]))
+    with get_client(sync_client=True) as client:
+        newest, *_ = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC)
+    failed, whole, empty, *_ = json.loads(str(newest.data))
+    assert [row["run"] for row in (failed, whole, empty)] == ["failed", "with-all", "without-any-file"]
+    figures = ("rows", "quarantine share", "metric", "mf", "softmax", "two_tower", "challenger", "difference")
+    assert [whole[name] for name in figures] == [1234, 0.0125, "recall@20", 0.25, 0.28, None, "mf", -0.03]
+    assert (whole["decision"], whole["minutes"]) == ("hold", 2.5)
+    assert [failed[name] for name in figures] == [1234, 0.0125, "ndcg@10", None, None, None, None, None]
+    assert empty["rows"] is None
+
+
+@pytest.fixture
+def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+    with listening() as server:
+        monkeypatch.setenv("BAKEOFF_NOTIFY", server.address)
+        yield server
+
+
+def test_a_message_reaches_the_address_and_one_that_is_refused_is_logged_without_it(
+    listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = logging.getLogger("run")
+    notify("Bakeoff: brave-owl", "softmax goes into production.", log)
+    (taken,) = listener.taken
+    assert (taken["title"], taken["message"]) == ("Bakeoff: brave-owl", "softmax goes into production.")
+    listener.status = 500
+    notify("Bakeoff: brave-owl", "body", log)
+    assert "'Bakeoff: brave-owl' was not taken" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_without_a_usable_address_nothing_fails_and_the_log_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("BAKEOFF_NOTIFY", "hunter2")
+    notify("title", "body", logging.getLogger("run"))
+    assert "not an address that Apprise knows" in caplog.text
+    monkeypatch.delenv("BAKEOFF_NOTIFY")
+    notify("title", "body", logging.getLogger("run"))
+    assert "BAKEOFF_NOTIFY is not set" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_secret_comes_from_the_environment_first_then_from_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    Secret(value="on the server").save("test-secret")
+    monkeypatch.delenv("A_SECRET", raising=False)
+    assert read_secret("A_SECRET", "test-secret") == "on the server"
+    assert read_secret("A_SECRET", "no-such-block") is None
+    monkeypatch.setenv("A_SECRET", "here")
+    assert read_secret("A_SECRET", "test-secret") == "here"

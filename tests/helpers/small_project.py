@@ -109,8 +109,9 @@ def shorten(workspace: Path) -> None:
 
 
 def share(workspace: Path, remote: Path) -> None:
-    """Commit what there is, in a clone whose remote is a new bare repository."""
+    """Commit what there is, and push it to a new bare repository."""
     call("git", "init", "--quiet", "--bare", str(remote), cwd=workspace)
     call("git", "remote", "add", "origin", str(remote), cwd=workspace)
     call("git", "add", "--all", cwd=workspace)
     call("git", "commit", "--quiet", "--message", "the project", cwd=workspace)
+    call("git", "push", "--quiet", "origin", "HEAD", cwd=workspace)

@@ -22,7 +22,7 @@ from bakeoff.models.neural.params import SoftmaxParams
 from bakeoff.ops import recommend
 from bakeoff.params import load_params, parse_params
 from bakeoff.stages import validate
-from dvc_experiments import check_overrides
+from experiment import check_overrides
 
 DATA = DataParams(dataset="x", columns=ColumnParams(timestamp=None, title=None))
 

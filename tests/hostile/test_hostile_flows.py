@@ -11,7 +11,7 @@ from hostile_texts import MARKUP, SHELL
 from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
-from dvc_experiments import check_overrides
+from experiment import check_overrides
 from publish import validation_markdown
 
 ROOT = Path(__file__).parents[2]

@@ -213,7 +213,6 @@ def test_what_is_set_for_other_stages_and_other_machines_stops_no_training_from_
         walk(workspace, dies_in_selection_at=3)
     others = {
         "compare": PARAMS.compare.model_copy(update={"resamples": 777}),
-        "placement": {"train_mf": "far"},
         "softmax": PARAMS.softmax.model_copy(update={"dim": 5}),
     }
     walk(workspace, params=PARAMS.model_copy(update=others))

@@ -12,6 +12,7 @@ import typer
 
 from bakeoff.cli.operations import app as operations
 from bakeoff.core.errors import BakeoffError, denied_access
+from bakeoff.core.own_code import check_own_code
 from bakeoff.core.sanitize import visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.models import specs
@@ -287,6 +288,7 @@ app.add_typer(operations)
 def main() -> None:
     """Entry point: a BakeoffError is printed for a person, without a trace; so is a full or read-only disk."""
     try:
+        check_own_code(Path())
         app()
     except BakeoffError as error:
         _end(error)

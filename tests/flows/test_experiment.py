@@ -5,7 +5,7 @@ from flow_project import Project, call, dvc
 
 from bakeoff.core.errors import BakeoffError
 from child import ChildError
-from dvc_experiments import check_overrides, parse_differences, run_experiment
+from experiment import check_overrides, parse_differences, run_experiment
 
 STAGES = """
 stages:

@@ -1,0 +1,150 @@
+"""Promotion: a person agrees, then the model of one commit goes into production.
+
+A run of its own, so that nights go on while it waits. It works in a temporary clone of that commit, and holds no lock.
+"""
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from prefect import flow, get_run_logger, pause_flow_run, suspend_flow_run
+from prefect.client.schemas.objects import State
+from prefect.deployments import run_deployment
+from prefect.exceptions import FlowPauseTimeout, ObjectNotFound
+from prefect.input import RunInput
+from prefect.runtime import deployment
+from prefect.states import Completed
+from pydantic import DirectoryPath
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.registry.history import assignments, production
+from checkout import check_identity, git
+from child import Log, run_child
+from nightly_clone import make_clone
+from pipeline import end_command, failed
+from publish import notify, notify_failure
+
+STEP_SECONDS = 3600.0
+POLL_SECONDS = 5
+"""Between looks whether a person has answered, where the run waits in its process."""
+DECISION = "reports/decision/decision.json"
+
+
+class Approval(RunInput):
+    """A person's answer in Prefect: may the challenger go into production?"""
+
+    approve: bool = False
+    by: str = ""
+
+
+@flow(
+    flow_run_name="promote {commit}",
+    on_failure=[notify_failure],
+    on_crashed=[notify_failure],
+    on_cancellation=[notify_failure],
+)
+def promote(
+    commit: str, workspace: DirectoryPath = Path(), approval: bool = True, approval_timeout_seconds: int = 12 * 3600
+) -> State[None]:
+    """Put the challenger of a commit's decision into production, if a person agrees.
+
+    A deployed run is suspended while it waits and takes no worker's time. Unless something was in production before, a
+    person is asked even without `approval`.
+
+    Args:
+        commit: Whose reports/decision says `promote`; on the Git remote.
+        workspace: A checkout of the project, for its Git remote and identity.
+        approval: Whether a person must agree.
+        approval_timeout_seconds: After which nobody has agreed.
+    """
+    log = get_run_logger().info
+    try:
+        check_identity(workspace)
+        with TemporaryDirectory(prefix="bakeoff-promotion-") as folder:
+            clone = Path(folder, "clone")
+            check_out(workspace, clone, commit)
+            model = read_decision(clone)["challenger"]["model"]
+            asks = approval or not assignments(read_events(clone))
+        if asks and not is_approved(model, approval_timeout_seconds, log):
+            return Completed(name="Not approved", message=f"{model} was not approved: production stays as it is.")
+        with TemporaryDirectory(prefix="bakeoff-promotion-") as folder:
+            clone = Path(folder, "clone")
+            check_out(workspace, clone, commit)
+            run_child(["bakeoff", "promote", "--push"], clone, log=log, timeout=STEP_SECONDS)
+            now = production(read_events(clone))
+            if now is None or now.version.place != (model, git(clone, "rev-parse", "HEAD")):
+                return Completed(name="Not promoted", message="Production stays as it is; the log says why.")
+    except BakeoffError as error:
+        return failed(error)
+    notify(f"Bakeoff: {model} is in production", f"Commit {commit}.", get_run_logger())
+    return Completed(message=f"{model} is in production.")
+
+
+def check_out(project: Path, clone: Path, commit: str) -> None:
+    """Clone the project's remote at a commit."""
+    make_clone(project, clone)
+    git(clone, "checkout", "--quiet", "--detach", commit)
+
+
+def read_decision(clone: Path) -> dict[str, Any]:
+    """The decision of the last `bakeoff decide`.
+
+    Raises:
+        BakeoffError: there is none, or it does not say `promote`.
+    """
+    path = clone / DECISION
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if found.get("outcome") != "promote":
+        raise BakeoffError(f"{DECISION} of this commit says {found.get('outcome', 'nothing')}, not promote.")
+    return found
+
+
+def is_approved(model: str, timeout: int, log: Log) -> bool:
+    """Wait for a person's answer; without one in time, it is no."""
+    log(f"May {model} go into production? `Resume` in Prefect, with or without approval.")
+    try:
+        if deployment.id is None:
+            answer = pause_flow_run(wait_for_input=Approval, timeout=timeout, poll_interval=POLL_SECONDS)
+        else:
+            answer = suspend_flow_run(wait_for_input=Approval, timeout=timeout)
+    except FlowPauseTimeout:
+        raise BakeoffError(f"Nobody has answered within {timeout} s: production stays as it is.") from None
+    log(f"{'Approved' if answer.approve else 'Not approved'} by {answer.by or 'somebody'}.")
+    return bool(answer.approve)
+
+
+def request_promotion(commit: str, workspace: Path, approval: bool, timeout: int) -> str:
+    """Start the promotion's own run, as the deployment `promote/promote`; in this process where that is not deployed.
+
+    Returns:
+        what became of it, in a sentence.
+    """
+    parameters: dict[str, Any] = {
+        "commit": commit,
+        "workspace": str(workspace),
+        "approval": approval,
+        "approval_timeout_seconds": timeout,
+    }
+    try:
+        run: Any = run_deployment("promote/promote", parameters=parameters, timeout=0, as_subflow=False)
+    except ObjectNotFound:
+        final = promote(**parameters, return_state=True)
+        if not final.is_completed():
+            raise BakeoffError(f"The promotion ended as {final.name}: {final.message}") from None
+        return str(final.message)
+    return f"The flow run {run.name} decides on production."
+
+
+def main() -> None:
+    """Read the command line and run the flow, on the server of PREFECT_API_URL or on a temporary one."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("commit", help="whose reports/decision says promote; on the Git remote")
+    parser.add_argument("--workspace", default=".", help="a checkout of the project (default: this one)")
+    end_command(promote(**vars(parser.parse_args()), return_state=True))
+
+
+if __name__ == "__main__":
+    main()

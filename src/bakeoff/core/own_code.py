@@ -1,0 +1,42 @@
+"""The code that runs must be the code that DVC hashes."""
+
+import filecmp
+import sys
+from pathlib import Path
+
+from bakeoff.core.errors import BakeoffError
+
+_MADE = {".pyc", ".nbi", ".nbc"}
+"""Suffixes of files that Python and Numba write next to the code."""
+
+
+def check_own_code(workspace: Path, running: Path = Path(__file__).parent) -> None:
+    """Refuse to run other code than that in the workspace's src/bakeoff; a workspace without code takes any.
+
+    An editable install runs the code of the directory in which it was made, whatever the workspace holds, and DVC would
+    record its results as those of the workspace's code. A copy with the same content is as good.
+
+    Args:
+        workspace: Directory of dvc.yaml.
+        running: Directory of the package that runs.
+
+    Raises:
+        BakeoffError: names both directories, a file that differs, and the fix.
+    """
+    own = workspace.resolve() / "src/bakeoff"
+    if not own.is_dir() or own == running.resolve():
+        return
+    ours, theirs = _files(own), _files(running)
+    common = sorted(ours & theirs)
+    _, differing, unread = filecmp.cmpfiles(own, running, common, shallow=False)
+    if found := sorted([*(ours ^ theirs), *differing, *unread]):
+        raise BakeoffError(
+            f"The code that runs, {running}, is not that of this workspace, {own}: {found[0]} differs, so DVC would "
+            f"record wrong results. Set PYTHONPATH={own.parent}, or run `uv pip install --python {sys.executable} -e "
+            f"{workspace.resolve()}`."
+        )
+
+
+def _files(folder: Path) -> set[str]:
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix not in _MADE)
+    return {path.relative_to(folder).as_posix() for path in paths}
