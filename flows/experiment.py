@@ -15,7 +15,7 @@ from bakeoff.errors import BakeoffError
 from child import ChildError
 from dvc_experiments import check_overrides, run_experiment
 from logs import structured_log
-from pipeline import Seconds
+from pipeline import Seconds, private_server
 from publish import difference_rows, publish_experiment
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -67,7 +67,8 @@ def main() -> None:
         check_overrides(arguments.overrides, Path())
     except BakeoffError as error:
         sys.exit(f"error: {error}")
-    state = experiment(arguments.overrides, arguments.name, return_state=True)
+    with private_server():
+        state = experiment(arguments.overrides, arguments.name, return_state=True)
     if not state.is_completed():
         sys.exit(f"error: the experiment failed: {state.result(raise_on_failure=False)}")
     print(state.message)

@@ -18,7 +18,7 @@ from pydantic import DirectoryPath
 from child import ChildError, Log, run_child
 from dvc_stages import only_run
 from logs import structured_log
-from pipeline import end_command
+from pipeline import end_command, private_server
 from secret import read_secret
 
 URL_VARIABLE = "BAKEOFF_DATABASE_URL"
@@ -156,7 +156,8 @@ def main() -> None:
     parser.add_argument("--queries", help=f"directory with interactions.sql, for the database in {URL_VARIABLE}")
     parser.add_argument("--append", action="store_true", help="the queries bring new rows only")
     parser.add_argument("--database", default=BLOCK, help=f"Secret block to look into where {URL_VARIABLE} is not set")
-    final = ingest(**vars(parser.parse_args()), return_state=True)
+    with private_server():
+        final = ingest(**vars(parser.parse_args()), return_state=True)
     end_command(final)
 
 

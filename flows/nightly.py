@@ -29,7 +29,16 @@ from ingest import Source, take_in
 from integrity import mend_cache
 from logs import structured_log
 from notify import tell
-from pipeline import SIDE_BY_SIDE, PipelineError, Seconds, end_command, publish_run, run_dag, summarise
+from pipeline import (
+    SIDE_BY_SIDE,
+    PipelineError,
+    Seconds,
+    end_command,
+    private_server,
+    publish_run,
+    run_dag,
+    summarise,
+)
 from placement import read_placement
 from publish import in_words, publish_decision, publish_drift
 
@@ -287,7 +296,8 @@ def main() -> None:
     parser.add_argument("--append", action="store_true", help="the queries bring new rows only")
     parser.add_argument("--approval", action="store_true", help="a person must agree before a promotion")
     arguments = parser.parse_args()
-    final = nightly(**vars(arguments), return_state=True)
+    with private_server():
+        final = nightly(**vars(arguments), return_state=True)
     end_command(final)
 
 

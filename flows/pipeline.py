@@ -4,9 +4,11 @@ import os
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
+from secrets import token_urlsafe
 from threading import Event
 from typing import Annotated, Any
 
@@ -15,6 +17,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
 from prefect.runtime import flow_run
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_SERVER_API_AUTH_STRING,
+    PREFECT_SERVER_CORS_ALLOWED_ORIGINS,
+    temporary_settings,
+)
 from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import DirectoryPath, Field
@@ -161,6 +170,26 @@ def summarise(states: Mapping[str, State[float]]) -> State[None]:
     return Completed(message=f"{len(names)} stages: {counts}.")
 
 
+@contextmanager
+def private_server() -> Iterator[None]:
+    """Let the temporary server, which starts where no PREFECT_API_URL is set, answer to this process only.
+
+    Its API would otherwise have no password and answer pages of every origin.
+    """
+    if PREFECT_API_URL.value():
+        yield
+        return
+    password = f"bakeoff:{token_urlsafe(32)}"
+    with temporary_settings(
+        {
+            PREFECT_API_AUTH_STRING: password,
+            PREFECT_SERVER_API_AUTH_STRING: password,
+            PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "",
+        }
+    ):
+        yield
+
+
 def end_command(final: State[Any]) -> None:
     """End a flow's command: the message, or status 1 and what went wrong."""
     if not final.is_completed():
@@ -176,7 +205,8 @@ def main() -> None:
         "--stage-timeout-seconds", type=float, default=3600, help="a stage that takes longer is ended (default: 3600)"
     )
     arguments = parser.parse_args()
-    final = pipeline(arguments.workspace, arguments.stage_timeout_seconds, return_state=True)
+    with private_server():
+        final = pipeline(arguments.workspace, arguments.stage_timeout_seconds, return_state=True)
     end_command(final)
 
 

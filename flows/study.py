@@ -16,7 +16,7 @@ from pydantic import DirectoryPath
 from child import ChildError, read_output
 from dvc_stages import DVC, Dag, only_run, parse_dag
 from logs import structured_log
-from pipeline import SIDE_BY_SIDE, Seconds, end_command, run_dag, summarise
+from pipeline import SIDE_BY_SIDE, Seconds, end_command, private_server, run_dag, summarise
 from publish import Row
 
 STUDY = "studies/dvc.yaml"
@@ -83,7 +83,8 @@ def main() -> None:
         "--stage-timeout-seconds", type=float, default=4 * 3600, help="a stage that takes longer is ended"
     )
     arguments = parser.parse_args()
-    final = study(arguments.workspace, arguments.stage_timeout_seconds, return_state=True)
+    with private_server():
+        final = study(arguments.workspace, arguments.stage_timeout_seconds, return_state=True)
     end_command(final)
     print(f"Page: {Path(arguments.workspace) / 'reports/sampling.html'}")
 
