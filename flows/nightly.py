@@ -25,7 +25,7 @@ from bakeoff.core.errors import BakeoffError
 from checkout import CloneError, check_identity, check_packages, git, only_run
 from child import ChildError, run_child
 from dvc_stages import Dag, is_up_to_date, read_dag
-from pipeline import SIDE_BY_SIDE, Seconds, end_command, failed, run_dag, summarise
+from pipeline import SIDE_BY_SIDE, Seconds, failed, run_command, run_dag, summarise
 from promote import request_promotion
 from publish import in_words, notify, notify_failure, publish_file, publish_night, publish_run, read_secret
 from remote import read_placement
@@ -239,7 +239,7 @@ def main() -> None:
     parser.add_argument("--append", action="store_true", help="the queries bring new rows only")
     parser.add_argument("--no-approval", dest="approval", action="store_false", help="only the first promotion asks")
     parser.add_argument("--keep-versions", type=int, default=10, help="that stay in DVC's cache (default: 10)")
-    end_command(nightly(**vars(parser.parse_args()), return_state=True))
+    run_command(nightly, **vars(parser.parse_args()))
 
 
 if __name__ == "__main__":

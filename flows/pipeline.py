@@ -7,16 +7,25 @@ import os
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
+from secrets import token_urlsafe
 from threading import Event
 from typing import Annotated, Any
 
-from prefect import flow, get_run_logger, task
+from prefect import Flow, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_SERVER_API_AUTH_STRING,
+    PREFECT_SERVER_CORS_ALLOWED_ORIGINS,
+    temporary_settings,
+)
 from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import DirectoryPath, Field
@@ -160,8 +169,30 @@ def failed(error: BakeoffError) -> State[None]:
     return Failed(message=error.summary if isinstance(error, ChildError) else str(error), data=error)
 
 
-def end_command(final: State[Any]) -> None:
-    """End a flow's command: the message, or status 1 and what went wrong."""
+@contextmanager
+def private_server() -> Iterator[None]:
+    """Let the temporary server, which starts where no PREFECT_API_URL is set, answer to this process only.
+
+    Its API would otherwise have no password and answer pages of every origin.
+    """
+    if PREFECT_API_URL.value():
+        yield
+        return
+    password = f"bakeoff:{token_urlsafe(32)}"
+    with temporary_settings(
+        {
+            PREFECT_API_AUTH_STRING: password,
+            PREFECT_SERVER_API_AUTH_STRING: password,
+            PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "",
+        }
+    ):
+        yield
+
+
+def run_command(chosen: Flow[..., Any], **parameters: Any) -> None:
+    """Run a flow for its command line: print the final message, or exit with status 1 and what went wrong."""
+    with private_server():
+        final = chosen(**parameters, return_state=True)
     if not final.is_completed():
         sys.exit(f"error: {final.result(raise_on_failure=False)}")
     print(final.message)
@@ -175,7 +206,7 @@ def main() -> None:
     parser.add_argument("--study", action="store_true", help="run the study of negative sampling, studies/dvc.yaml")
     arguments = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     chosen = study if arguments.pop("study") else pipeline
-    end_command(chosen(**arguments, return_state=True))
+    run_command(chosen, **arguments)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from bakeoff.ops.registry.history import assignments, production
 from checkout import check_identity, git
 from child import Log, run_child
 from nightly_clone import make_clone
-from pipeline import end_command, failed
+from pipeline import failed, run_command
 from publish import notify, notify_failure
 
 STEP_SECONDS = 3600.0
@@ -143,7 +143,7 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("commit", help="whose reports/decision says promote; on the Git remote")
     parser.add_argument("--workspace", default=".", help="a checkout of the project (default: this one)")
-    end_command(promote(**vars(parser.parse_args()), return_state=True))
+    run_command(promote, **vars(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ SLOWEST_FIRST = (
     "tests/pipeline/test_end_to_end.py",
     "tests/flows/",
     "tests/services/test_local_stack.py",
+    "tests/services/test_stack_access.py",
     "tests/faults/test_stages_under_fault.py",
     "tests/data/engine/",
     "tests/report/test_browser.py",

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from flow_project import Project, dvc
+from study import study
 
 from pipeline import pipeline
-from study import study
 
 STAGES = """
 stages:
@@ -32,6 +32,6 @@ def test_a_lock_file_that_was_cut_off_stops_no_flow(project: Project, flow: Call
     (root / "studies/dvc.yaml").write_text(STUDY)
     dvc("repro", "--quiet", "--all-pipelines", cwd=root)
     whole = (root / lock).read_text()
-    (root / lock).write_text(whole[: len(whole) // 2])
+    (root / lock).write_text(whole[: whole.rindex("outs") + 4])  # with which DVC reads no YAML, and no DAG
     assert flow(root, return_state=True).is_completed()
     assert flow(root, return_state=True).message.count(" 0 ran") == 1

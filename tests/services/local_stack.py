@@ -19,7 +19,7 @@ from urllib.error import HTTPError
 import psutil
 
 REPOSITORY = Path(__file__).parents[2]
-_HANGING = 240.0
+_HANGING = 900.0
 
 
 def until(condition: Callable[[], Any], problem: str) -> Any:
