@@ -24,8 +24,12 @@ def do_less() -> None:
     """Less of the same: the base of each group of variants alone, few measurements, and none in a new process."""
     import tensorflow
 
+    from bakeoff.experiments import serving
     from bakeoff.experiments.growth import child as growth_child
-    from bakeoff.stages import growth, planted, serving, unbiasedness, variants
+    from bakeoff.experiments.growth import experiment as growth
+    from bakeoff.experiments.planted import experiment as planted
+    from bakeoff.experiments.variants import experiment as variants
+    from bakeoff.stages import unbiasedness
 
     variants.make_group = bases_of(variants.make_group)
     contenders = planted.planted_contenders
