@@ -25,6 +25,7 @@ def do_less() -> None:
     import tensorflow
 
     from bakeoff.experiments import serving
+    from bakeoff.experiments import unbiasedness as samplers
     from bakeoff.experiments.growth import child as growth_child
     from bakeoff.experiments.growth import experiment as growth
     from bakeoff.experiments.planted import experiment as planted
@@ -39,7 +40,7 @@ def do_less() -> None:
     serving.CALLS = {1: 2, 256: 2}
     serving.WARM_UP_CALLS = 1
     unbiasedness.run.__defaults__ = (3, 2)
-    unbiasedness.CASES = unbiasedness.CASES[:1]
+    samplers.CASES = samplers.CASES[:1]
     tensorflow.config.run_functions_eagerly(sys.argv[1] not in ("planted", "unbiasedness"))
 
 

@@ -17,8 +17,8 @@ MODULES = (
     "bakeoff.data.validate.tables bakeoff.models.base.loading bakeoff.stages.unbiasedness "
     "bakeoff.stages.train bakeoff.models.neural.trainer bakeoff.stages.validate bakeoff.stages.split "
     "bakeoff.stages.evaluate bakeoff.stages.variants bakeoff.stages.planted bakeoff.stages.serving "
-    "bakeoff.stages.rerank bakeoff.stages.items bakeoff.stages.compare bakeoff.stages.growth bakeoff.data.fetch.command "
-    "bakeoff.ops.drift.expectations bakeoff.ops.drift.command bakeoff.ops.promotion.decide "
+    "bakeoff.stages.rerank bakeoff.stages.items bakeoff.stages.compare bakeoff.stages.growth "
+    "bakeoff.data.fetch.command bakeoff.ops.drift.expectations bakeoff.ops.drift.command bakeoff.ops.promotion.decide "
     "bakeoff.ops.promotion.promote"
 )
 """Of stages and of what they import inside their functions."""
