@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from bakeoff.experiments import runner
-from bakeoff.experiments.runner import best_row, run_epochs, validated_users
+from bakeoff.experiments import validation
+from bakeoff.experiments.runner import best_row, run_epochs
+from bakeoff.experiments.validation import validated_users
 
 
 class Scripted:
@@ -109,7 +110,7 @@ def test_all_users_with_validation_events_are_validated():
 
 
 def test_of_too_many_users_a_seeded_sample_is_validated(monkeypatch):
-    monkeypatch.setattr(runner, "MAX_VALIDATED_USERS", 10)
+    monkeypatch.setattr(validation, "MAX_VALIDATED_USERS", 10)
     lengths = np.arange(100) % 2
     users = validated_users(lengths, seed=1)
     assert len(set(users)) == 10

@@ -5,7 +5,8 @@ from bakeoff.experiments.params import PlantedParams
 from bakeoff.experiments.planted.contenders import mf_settings, planted_contenders
 from bakeoff.experiments.planted.evaluate import evaluate, project
 from bakeoff.experiments.planted.generator import generate
-from bakeoff.experiments.runner import Experiment, train_keeping_best, validation_scores, warm_users
+from bakeoff.experiments.runner import Experiment, train_keeping_best, warm_users
+from bakeoff.experiments.validation import validation_scores
 from bakeoff.models.specs import spec
 from bakeoff.params import Params
 

@@ -12,8 +12,9 @@ from bakeoff.evaluation.ranking import TopLists
 from bakeoff.experiments.planted.contenders import PlantedContender, planted_contenders
 from bakeoff.experiments.planted.evaluate import CUTOFF, PlantedMetrics, evaluate, retrieve
 from bakeoff.experiments.planted.generator import PlantedDataset, generate
-from bakeoff.experiments.runner import train_keeping_best, validation_scores, warm_users
+from bakeoff.experiments.runner import train_keeping_best, warm_users
 from bakeoff.experiments.settings import ExperimentSettings
+from bakeoff.experiments.validation import validation_scores
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.neural.params import SoftmaxParams
 
