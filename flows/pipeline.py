@@ -15,7 +15,7 @@ from secrets import token_urlsafe
 from threading import Event
 from typing import Annotated, Any
 
-from prefect import Flow, flow, get_run_logger, task
+from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
@@ -189,7 +189,7 @@ def private_server() -> Iterator[None]:
         yield
 
 
-def run_command(chosen: Flow[..., Any], **parameters: Any) -> None:
+def run_command(chosen: Callable[..., State[Any]], **parameters: Any) -> None:
     """Run a flow for its command line: print the final message, or exit with status 1 and what went wrong."""
     with private_server():
         final = chosen(**parameters, return_state=True)
