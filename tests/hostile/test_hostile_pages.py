@@ -25,9 +25,9 @@ from bakeoff.ops.promotion.decision import Decision, Outcome, Side
 from bakeoff.ops.promotion.guardrails import Guardrail, Primary
 from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions.revisions import Revisions
-from bakeoff.report import study_page as study_sheet
-from bakeoff.report.markdown_tables import code
 from bakeoff.report.provenance import read_data_hash
+from bakeoff.report.render import study_page as study_sheet
+from bakeoff.report.render.markdown import code
 from bakeoff.report.sections.explore import map_spec
 from bakeoff.report.study import study
 

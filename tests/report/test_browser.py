@@ -13,8 +13,8 @@ from study_files import DATASET, cost, sampling, unbiasedness
 from versions import compared, version
 
 from bakeoff.ops.revisions import revision_page as revision_sheet
-from bakeoff.report import study_page as study_sheet
-from bakeoff.report.page import SECTIONS
+from bakeoff.report.render import study_page as study_sheet
+from bakeoff.report.render.page import SECTIONS
 from bakeoff.report.study import study
 
 pytestmark = pytest.mark.browser

@@ -5,9 +5,9 @@ import pytest
 from synthetic import NOISE
 
 from bakeoff.report import formats
-from bakeoff.report.card_page import render_cards
 from bakeoff.report.cards import Card, cards
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.render.card_page import render_cards
 from bakeoff.report.summary import Summary
 
 

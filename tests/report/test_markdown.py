@@ -5,9 +5,9 @@ from xml.etree import ElementTree
 import pytest
 from synthetic import NOISE
 
-from bakeoff.report import markdown
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
+from bakeoff.report.render import comparison as markdown
 from bakeoff.report.summary import Summary
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from synthetic import HOSTILE_TITLE, NOISE
 
-from bakeoff.report import gallery, page
-from bakeoff.report.environment import keep_units
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.glossary import glossary
+from bakeoff.report.render import gallery, page
+from bakeoff.report.render.environment import keep_units
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.summary import Summary
 
 
@@ -252,6 +252,6 @@ def test_a_number_and_its_unit_stay_on_one_line(text: str, kept: str):
 
 
 def test_making_reports_does_not_load_tensorflow():
-    code = "import sys, bakeoff.stages.compare, bakeoff.report.terminal; print('tensorflow' in sys.modules)"
+    code = "import sys, bakeoff.stages.compare, bakeoff.report.render.terminal; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

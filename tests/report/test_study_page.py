@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from study_files import BASE, DATASET, cost, sampling, unbiasedness
 
-from bakeoff.report import study_page as study_sheet
 from bakeoff.report.glossary import glossary
+from bakeoff.report.render import study_page as study_sheet
+from bakeoff.report.render.study_sentences import correction, folding, lift, quality, steps
+from bakeoff.report.render.study_sentences import unbiasedness as said_of_unbiasedness
 from bakeoff.report.study import BESIDE, CORRECTED, NEITHER, UNCORRECTED, Study, study
-from bakeoff.report.study_sentences import correction, folding, lift, quality, steps
-from bakeoff.report.study_sentences import unbiasedness as said_of_unbiasedness
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.report import terminal as verdict
+from bakeoff.report.render import terminal as verdict
 
 FIGURES = {
     "softmax": 0.25,

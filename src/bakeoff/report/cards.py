@@ -14,8 +14,8 @@ from bakeoff.report.accuracy import Estimate
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import CONTENDERS, SOFTMAX, baselines, look, model_label
 from bakeoff.report.new_users import step_label
+from bakeoff.report.render.tables import Cell, Column, Table
 from bakeoff.report.summary import Summary
-from bakeoff.report.tables import Cell, Column, Table
 from bakeoff.report.training import TrainingFigure
 
 FEATURES = "data.user_features."

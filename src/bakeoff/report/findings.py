@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.measured import Measured, Skipped, VariantGroup
 from bakeoff.report.models import not_asked
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.sections import (
     depth,
     explore,

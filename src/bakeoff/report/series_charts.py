@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from bakeoff.report.chart_parts import FEW_TICKS, NARROW, Spec, finish, layered, present, tooltip
+from bakeoff.report.render.chart_parts import FEW_TICKS, NARROW, Spec, finish, layered, present, tooltip
 from bakeoff.report.series import Styles
 
 MARK_HEIGHT = 14

@@ -6,9 +6,10 @@ from shutil import copyfile
 from bakeoff.core.files import replaced, write_json, write_text, written
 from bakeoff.core.workspace import MODELS, Workspace
 from bakeoff.params import Params
-from bakeoff.report import markdown, page
-from bakeoff.report.card_page import render_cards
 from bakeoff.report.metrics import metrics
+from bakeoff.report.render import comparison as markdown
+from bakeoff.report.render import page
+from bakeoff.report.render.card_page import render_cards
 from bakeoff.report.report_inputs import read_evidence
 from bakeoff.report.summary import summarize
 

@@ -8,7 +8,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.report import study
-from bakeoff.report import study_page as study_sheet
+from bakeoff.report.render import study_page as study_sheet
 
 
 def run(workspace: Workspace) -> None:

@@ -10,7 +10,7 @@ from bakeoff.ops.drift.distributions import Feature
 from bakeoff.ops.drift.findings import Drift, Finding
 from bakeoff.ops.drift.snapshot import DAY
 from bakeoff.report import formats
-from bakeoff.report.chart_parts import FONT, Spec
+from bakeoff.report.render.chart_parts import FONT, Spec
 
 COLUMNS = 2
 PANEL_WIDTH = 225

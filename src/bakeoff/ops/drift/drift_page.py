@@ -4,9 +4,10 @@ import pandas as pd
 
 from bakeoff.ops.drift import drift_charts
 from bakeoff.ops.drift.findings import Drift, Finding, Outcome
-from bakeoff.report import formats, markdown_tables
-from bakeoff.report import pages as sheets
-from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report import formats
+from bakeoff.report.render import markdown as markdown_tables
+from bakeoff.report.render import pages as sheets
+from bakeoff.report.render.tables import Cell, Column, Table
 
 Events = tuple["pd.Series[int]", "pd.Series[int]"]
 """Events by day, of the reference and of the new data."""

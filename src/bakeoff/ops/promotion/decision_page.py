@@ -8,11 +8,12 @@ import pandas as pd
 
 from bakeoff.ops.promotion.decision import Decision, Outcome, Side
 from bakeoff.ops.promotion.guardrails import Guardrail, Primary
-from bakeoff.report import formats, markdown_tables
-from bakeoff.report import pages as sheets
-from bakeoff.report.chart_parts import FEW_TICKS, Spec, layered
+from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_label, model_noun
-from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report.render import markdown as markdown_tables
+from bakeoff.report.render import pages as sheets
+from bakeoff.report.render.chart_parts import FEW_TICKS, Spec, layered
+from bakeoff.report.render.tables import Cell, Column, Table
 
 TERMS = ("interval", "p-value", "new-user", "lift")
 LABELS = {

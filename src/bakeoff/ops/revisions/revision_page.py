@@ -7,11 +7,12 @@ from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.ops.revisions import revision_tables
 from bakeoff.ops.revisions.revision_tables import label
 from bakeoff.ops.revisions.revisions import Change, Revisions, Version
-from bakeoff.report import formats, markdown_tables, verdict
-from bakeoff.report import pages as sheets
-from bakeoff.report.figure import Figure
+from bakeoff.report import formats, verdict
 from bakeoff.report.models import model_noun
-from bakeoff.report.tables import Table
+from bakeoff.report.render import markdown as markdown_tables
+from bakeoff.report.render import pages as sheets
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.tables import Table
 
 TERMS = ("interval", "holm")
 

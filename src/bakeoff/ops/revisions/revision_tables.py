@@ -8,9 +8,9 @@ import pandas as pd
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.ops.revisions.revisions import Change, Revisions, Version
 from bakeoff.report import formats
-from bakeoff.report.chart_parts import FEW_TICKS, Spec, color, labels, layered, tooltip
 from bakeoff.report.models import model_label
-from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report.render.chart_parts import FEW_TICKS, Spec, color, labels, layered, tooltip
+from bakeoff.report.render.tables import Cell, Column, Table
 
 LIST_LABELS = {
     "popularity_lift": "Popularity lift",

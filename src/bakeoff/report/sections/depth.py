@@ -11,12 +11,12 @@ import pandas as pd
 from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.figure import Figure
 from bakeoff.report.measured import VariantGroup, figure
 from bakeoff.report.models import MF, SOFTMAX, look, model_label, model_noun
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.tables import Table
 from bakeoff.report.sections.parts import estimates, or_dash, text_table
 from bakeoff.report.series import PALETTE, Styles, model_styles
-from bakeoff.report.tables import Table
 from bakeoff.report.variants import Tower, towers
 
 ENDS = ["mean", "low", "high"]

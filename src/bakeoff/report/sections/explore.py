@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.params import Params
-from bakeoff.report.chart_parts import FONT, Spec
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
+from bakeoff.report.render.chart_parts import FONT, Spec
 
 SHOWN = 10
 """Neighbours that are shown."""

@@ -8,10 +8,10 @@ import pandas as pd
 
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.figure import Figure
 from bakeoff.report.measured import VariantGroup
 from bakeoff.report.models import SOFTMAX, model_label
 from bakeoff.report.new_users import step_label
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.sections.parts import Named, estimate_table, estimates
 from bakeoff.report.series import styles
 

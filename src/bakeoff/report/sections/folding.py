@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
-from bakeoff.report.figure import Figure
 from bakeoff.report.measured import Planted, Variant, VariantGroup, figure
 from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.tables import Column, Table
 from bakeoff.report.sections.parts import or_dash, text_table
 from bakeoff.report.series import model_styles
-from bakeoff.report.tables import Column, Table
 from bakeoff.report.variants import weight
 
 COLORS = tuple(f"var(--tag-{number})" for number in range(1, 7))

@@ -8,9 +8,9 @@ import altair as alt
 import pandas as pd
 
 from bakeoff.report import formats, series_charts
-from bakeoff.report.figure import Figure
 from bakeoff.report.measured import figure
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.sections.parts import or_dash, text_table
 from bakeoff.report.series import PALETTE, model_styles
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.figure import Figure
 from bakeoff.report.measured import VariantGroup
 from bakeoff.report.models import model_label, model_noun
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.sections.parts import Named, estimate_table, estimates
 from bakeoff.report.series import model_styles
 

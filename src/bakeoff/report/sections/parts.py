@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.chart_parts import present
-from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report.render.chart_parts import present
+from bakeoff.report.render.tables import Cell, Column, Table
 
 Named = tuple[str, str, NDArray[np.float64]]
 """Group, series and the values over users."""

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from bakeoff.core.workspace import MODELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.figure import Figure
 from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.measured import Rerank, Variant, figure
 from bakeoff.report.models import look, model_label
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.tables import Cell, Column, Table
 from bakeoff.report.sections.parts import Named, estimates, or_dash
 from bakeoff.report.series import PALETTE, Style, Styles
-from bakeoff.report.tables import Cell, Column, Table
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import NUM_GROUPS, popularity_group
-from bakeoff.report.figure import Figure
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.sections.parts import Named, estimate_table, estimates
 from bakeoff.report.series import model_styles
 from bakeoff.report.slices import top_lists, values_on

@@ -33,7 +33,7 @@ class Scripts:
 
 def resource(name: str) -> str:
     """Text of a file of this package."""
-    return files("bakeoff.report").joinpath(name).read_text(encoding="utf-8")
+    return files("bakeoff.report.render").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache

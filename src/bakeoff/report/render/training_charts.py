@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from bakeoff.report.chart_parts import (
+from bakeoff.report.render.chart_parts import (
     FEW_TICKS,
     NARROW,
     SIZE,

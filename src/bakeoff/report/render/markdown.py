@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bakeoff.report.tables import Cell, Table
+from bakeoff.report.render.tables import Cell, Table
 
 
 def table(shown: Table) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 import vl_convert
 from markupsafe import Markup
 
-from bakeoff.report.environment import environment
-from bakeoff.report.figure import Figure, specs_of
 from bakeoff.report.glossary import glossary
 from bakeoff.report.models import stylesheet
-from bakeoff.report.scripts import Scripts, resource
+from bakeoff.report.render.environment import environment
+from bakeoff.report.render.figure import Figure, specs_of
+from bakeoff.report.render.scripts import Scripts, resource
 
 WIDTH = 760
 """Of a chart in pixels; on a narrower page it shrinks."""

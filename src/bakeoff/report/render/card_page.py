@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from bakeoff.report import markdown_tables
 from bakeoff.report.cards import Card, Fact, cards
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.markdown_tables import escape, table
+from bakeoff.report.render import markdown as markdown_tables
+from bakeoff.report.render.markdown import escape, table
 from bakeoff.report.summary import Summary
 
 

@@ -7,15 +7,16 @@ from typing import Any
 from jinja2 import Environment
 
 from bakeoff.evaluation.stats.significance import Verdict
-from bakeoff.report import cards, data_tables, formats, gallery, sentences, tables, training_tables, verdict
+from bakeoff.report import cards, formats, verdict
 from bakeoff.report.claims import formatting as words
-from bakeoff.report.environment import environment
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import specs_of
 from bakeoff.report.glossary import glossary
 from bakeoff.report.limits import limits
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, stylesheet
-from bakeoff.report.scripts import Scripts, resource
+from bakeoff.report.render import data_tables, gallery, sentences, tables, training_tables
+from bakeoff.report.render.environment import environment
+from bakeoff.report.render.figure import specs_of
+from bakeoff.report.render.scripts import Scripts, resource
 from bakeoff.report.sections import explore
 from bakeoff.report.summary import Summary
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from bakeoff.report import formats
 from bakeoff.report.provenance import Provenance
-from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report.render.tables import Cell, Column, Table
 
 
 def validation_table(validation: Mapping[str, Any]) -> Table:

@@ -6,14 +6,15 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from bakeoff.report import formats, study_sentences
-from bakeoff.report import pages as sheets
-from bakeoff.report.chart_parts import FEW_TICKS, NARROW, Spec, layered, present, tooltip
-from bakeoff.report.figure import Figure
+from bakeoff.report import formats
 from bakeoff.report.glossary import SAMPLERS
 from bakeoff.report.models import MF, SOFTMAX
+from bakeoff.report.render import pages as sheets
+from bakeoff.report.render import study_sentences
+from bakeoff.report.render.chart_parts import FEW_TICKS, NARROW, Spec, layered, present, tooltip
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.tables import Cell, Column, Table
 from bakeoff.report.study import BESIDE, CORRECTED, NEITHER, UNCORRECTED, Converged, Study, Trained
-from bakeoff.report.tables import Cell, Column, Table
 
 TERMS = (
     *("interval", "lift", "long-tail", "coverage", "mask", "validation", "folding", "relatedness", "spurious"),

@@ -1,15 +1,16 @@
 """The same verdict for a pull request: short, and without measured seconds, which differ from run to run."""
 
-from bakeoff.report import formats, gallery, tables, training_tables, verdict
-from bakeoff.report import pages as sheets
+from bakeoff.report import formats, verdict
 from bakeoff.report.claims import formatting as words
 from bakeoff.report.claims.claim import Outcome
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.markdown_tables import code, escape
-from bakeoff.report.markdown_tables import table as as_markdown
 from bakeoff.report.models import model_label
+from bakeoff.report.render import gallery, tables, training_tables
+from bakeoff.report.render import pages as sheets
+from bakeoff.report.render.markdown import code, escape
+from bakeoff.report.render.markdown import table as as_markdown
+from bakeoff.report.render.tables import Cell, Column, Table
 from bakeoff.report.summary import Summary
-from bakeoff.report.tables import Cell, Column, Table
 
 PICTURE = "comparison.svg"
 """File beside the Markdown that it shows."""

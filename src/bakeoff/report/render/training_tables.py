@@ -7,7 +7,7 @@ import pandas as pd
 
 from bakeoff.report import formats
 from bakeoff.report.models import model_label
-from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report.render.tables import Cell, Column, Table
 from bakeoff.report.training import TrainingFigure
 from bakeoff.report.tuning import Search
 

@@ -15,7 +15,7 @@ UNIT = re.compile(r"(?<=\d) (?=%|(?:s|min|h|MB|GB)\b)|(?<=\bp) (?=[<=])|(?<=[<=]
 def environment() -> Environment:
     """The templates of this package with the filters that they use."""
     made = Environment(
-        loader=PackageLoader("bakeoff.report"),
+        loader=PackageLoader("bakeoff.report.render"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=keep_units,

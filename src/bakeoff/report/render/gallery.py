@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bakeoff.report import charts, findings, formats, sentences, tables, training_charts, training_tables, tuning
+from bakeoff.report import findings, formats, tuning
 from bakeoff.report.accuracy import Difference, Estimate
-from bakeoff.report.figure import Figure
 from bakeoff.report.models import model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
+from bakeoff.report.render import charts, sentences, tables, training_charts, training_tables
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.sections import serving
 from bakeoff.report.summary import Summary
 from bakeoff.report.verdict import cost_sentence

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.stats.significance import Verdict
-from bakeoff.report.chart_parts import (
+from bakeoff.report.models import MF, SOFTMAX
+from bakeoff.report.render.chart_parts import (
     FEW_TICKS,
     SIZE,
     WIDTH,
@@ -24,7 +25,6 @@ from bakeoff.report.chart_parts import (
     shape,
     tooltip,
 )
-from bakeoff.report.models import MF, SOFTMAX
 
 SIDES = {
     Verdict.BETTER: "softmax DNN ahead",

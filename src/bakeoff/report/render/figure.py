@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bakeoff.report.chart_parts import Spec
-from bakeoff.report.tables import Table
+from bakeoff.report.render.chart_parts import Spec
+from bakeoff.report.render.tables import Table
 
 
 @dataclass(frozen=True)
