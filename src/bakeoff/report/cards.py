@@ -12,7 +12,7 @@ from bakeoff.ops.revisions.revisions import flat
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Estimate
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import CONTENDERS, SOFTMAX, baselines, look, model_label
+from bakeoff.report.models import CONTENDERS, baselines, look, model_label
 from bakeoff.report.new_users import step_label
 from bakeoff.report.render.tables import Cell, Column, Table
 from bakeoff.report.summary import Summary
@@ -20,10 +20,6 @@ from bakeoff.report.training import TrainingFigure
 
 FEATURES = "data.user_features."
 """Parameters that name the features of a user."""
-ITEM_TOWER = "item_hidden"
-"""Setting of the models that embed an item by its features."""
-IMPERSONAL = ("popularity", "recent_popularity")
-"""Models that ask nothing of the user."""
 
 
 @dataclass(frozen=True)
@@ -217,14 +213,14 @@ def _lists(model: str, summary: Summary) -> Table:
 def _limits(model: str, summary: Summary, evidence: Evidence) -> list[str]:
     training = evidence.models[model].training
     settings = training["settings"]
-    reads_items = ITEM_TOWER in settings or (model == SOFTMAX and settings.get("use_item_features", False))
+    reads_items = look(model).embeds_new_items(settings)
     new_items = (
         "Items without an event are ranked by their features; how well is measured in the report."
         if reads_items
         else "Items without an event in training are not recommended in earnest: it has learned nothing of them."
     )
     order = "It reads the order of a history: part of its quality may be the continuation of a session."
-    if model in IMPERSONAL:
+    if not look(model).personal:
         order = "It sees nothing of the user but which items are to be left out: everyone gets the same list."
     elif model in summary.order_blind:
         order = "It sees which items a user had, not in which order: it can't continue a session."

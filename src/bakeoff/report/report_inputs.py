@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.sampling import draw_users
-from bakeoff.core.workspace import MODELS, Workspace
+from bakeoff.core.workspace import Workspace
+from bakeoff.models import specs
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence, ModelEvidence
 from bakeoff.report.examples import LIST_LENGTH
@@ -45,8 +46,8 @@ class _LookedAt:
     anyone: pc.Expression | None = None
 
 
-def read_evidence(params: Params, workspace: Workspace, models: Sequence[str] = MODELS) -> Evidence:
-    """Everything that the report rests on, models in the order of `models`.
+def read_evidence(params: Params, workspace: Workspace, models: Sequence[str] | None = None) -> Evidence:
+    """Everything that the report rests on, models in the order of `models`; all that there are if None.
 
     Of more than `compare.max_users` test users, or new ones, a seeded sample is read, and the metrics of all stay on
     disk: what is in memory does not grow with them.
@@ -54,6 +55,7 @@ def read_evidence(params: Params, workspace: Workspace, models: Sequence[str] = 
     Raises:
         BakeoffError: a file is missing or can't be read, or a model was skipped that the verdict needs.
     """
+    models = specs.names() if models is None else models
     skipped = _skipped_models(workspace, models)
     searches = {name: path for name in models if (path := workspace.tuning(name)).exists()}
     split = workspace.split

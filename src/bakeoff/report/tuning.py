@@ -94,7 +94,7 @@ def warnings(found: Sequence[Search], models: Sequence[str], dataset: str) -> li
 def _unequal(found: Sequence[Search], models: Sequence[str]) -> list[str]:
     """A line where trials or wall time of the models that are no baselines differ by more than FAIR."""
     by_model = {search.model: search for search in found}
-    tuned = [name for name in models if name in CONTENDERS or (name in by_model and look(name).role != "baseline")]
+    tuned = [name for name in models if name in CONTENDERS or (name in by_model and not look(name).is_baseline)]
     trials = {name: by_model[name].trials if name in by_model else 0 for name in tuned}
     seconds = {name: by_model[name].wall_seconds if name in by_model else 0.0 for name in tuned}
     parts = []

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from shutil import copyfile
 
 from bakeoff.core.files import replaced, write_json, write_text, written
-from bakeoff.core.workspace import MODELS, Workspace
+from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params
 from bakeoff.report.metrics import metrics
 from bakeoff.report.render import comparison as markdown
@@ -14,7 +14,7 @@ from bakeoff.report.report_inputs import read_evidence
 from bakeoff.report.summary import summarize
 
 
-def run(params: Params, workspace: Workspace, models: Sequence[str] = MODELS) -> None:
+def run(params: Params, workspace: Workspace, models: Sequence[str] | None = None) -> None:
     """Compare the evaluated models; those that were skipped are named with the reason.
 
     This stage alone writes what Git keeps, the reports of validation and split too.

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.core.workspace import MODELS
 from bakeoff.evaluation.stats.significance import Verdict, verdict
+from bakeoff.models import specs
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.formats import METRIC_LABELS
 
@@ -57,7 +57,7 @@ class Version:
     @property
     def models(self) -> list[str]:
         """The models that were compared in this version, in the order of the reports."""
-        return [name for name in MODELS if name in self.metrics]
+        return [name for name in specs.names() if name in self.metrics]
 
     def mean(self, model: str, metric: str) -> float:
         """A figure of reports/metrics.json; NaN where there is none."""
@@ -157,7 +157,7 @@ def compare(before: Version, after: Version, metric: str, statistics: Statistics
         metric: the primary metric, such as `ndcg@10`.
         statistics: how intervals and tests are made.
     """
-    models = [name for name in MODELS if name in {*before.models, *after.models}]
+    models = [name for name in specs.names() if name in {*before.models, *after.models}]
     cutoff = metric.partition("@")[2]
     others = [name for label in METRIC_LABELS if (name := f"{label}@{cutoff}") != metric]
     return Revisions(

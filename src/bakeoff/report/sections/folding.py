@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.measured import Planted, Variant, VariantGroup, figure
-from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.render.tables import Column, Table
 from bakeoff.report.sections.parts import or_dash, text_table
@@ -151,7 +151,7 @@ def sentence(found: Folding, x: str, words: str) -> str:
             continue
         most, least = rows.loc[rows[x].idxmax()], rows.loc[rows[x].idxmin()]
         parts.append(
-            f"{look(model).noun} has {formats.decimal(most[x], 3)} with “{most.label}” at a recall of "
+            f"{model_noun(model)} has {formats.decimal(most[x], 3)} with “{most.label}” at a recall of "
             f"{formats.decimal(most.recall, 3)}, and {formats.decimal(least[x], 3)} with “{least.label}” at "
             f"{formats.decimal(least.recall, 3)}"
         )

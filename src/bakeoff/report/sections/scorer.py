@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.core.workspace import MODELS
+from bakeoff.models import specs
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.formats import METRIC_LABELS
@@ -84,7 +84,7 @@ def figures(found: Scorer) -> list[Figure]:
 
 def _styles(labels: Iterable[str]) -> Styles:
     """Models as everywhere; what is made of two in other colours."""
-    known = {f"{model_label(name)} alone": name for name in MODELS}
+    known = {f"{model_label(name)} alone": name for name in specs.names()}
     others = iter([*PALETTE[3:], PALETTE[1]] * len(PALETTE))
     return {
         label: Style(f"var(--{known[label]})", look(known[label]).shape, size=100) if label in known else next(others)
