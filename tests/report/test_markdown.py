@@ -13,7 +13,7 @@ from bakeoff.report.summary import Summary
 
 @pytest.fixture
 def text(summary: Summary, evidence: Evidence) -> str:
-    return markdown.render(summary, evidence)
+    return markdown.comparison_markdown(summary, evidence)
 
 
 def test_the_verdict_comes_first(text: str):
@@ -42,7 +42,7 @@ def test_the_record_of_the_search_is_in_it(text: str):
 
 def test_a_skipped_model_is_named_with_its_reason_once(summary: Summary, evidence: Evidence):
     skipped = replace(evidence, skipped={"ease": "The catalogue is too large."})
-    assert markdown.render(summary, skipped).count("EASE was left out. The catalogue is too large.") == 1
+    assert markdown.comparison_markdown(summary, skipped).count("EASE was left out. The catalogue is too large.") == 1
 
 
 def test_the_fallback_is_said(text: str):

@@ -6,10 +6,10 @@ import pytest
 from study_files import BASE, DATASET, cost, sampling, unbiasedness
 
 from bakeoff.report.glossary import glossary
-from bakeoff.report.render import study_page as study_sheet
+from bakeoff.report.render.study_page import study_html
 from bakeoff.report.render.study_sentences import correction, folding, lift, quality, steps
 from bakeoff.report.render.study_sentences import unbiasedness as said_of_unbiasedness
-from bakeoff.report.study import BESIDE, CORRECTED, NEITHER, UNCORRECTED, Study, study
+from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, Study, study
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def shown() -> Study:
 
 @pytest.fixture(scope="module")
 def html(shown: Study) -> str:
-    return study_sheet.html(shown)
+    return study_html(shown)
 
 
 def test_each_variant_is_in_the_series_of_its_correction(shown: Study):
@@ -46,9 +46,9 @@ def test_the_best_variant_and_the_differences_to_the_shipped_one_are_counted(sho
 
 
 def test_other_models_stand_beside_and_are_counted_as_no_variant(shown: Study, html: str):
-    assert [(row.pool, row.series, row.base) for row in shown.beside] == [
-        ("model: MF", BESIDE, False),
-        ("model: popularity", BESIDE, False),
+    assert [(row.pool, row.series, row.base) for row in shown.others] == [
+        ("model: MF", OTHER_MODEL, False),
+        ("model: popularity", OTHER_MODEL, False),
     ]
     # 0.20 twice, 0.12, 0.15 and the full softmax's 0.20 lie below MF
     assert quality(shown).endswith(
@@ -64,7 +64,7 @@ def test_a_study_of_the_softmax_dnn_alone_has_nothing_beside_it():
     alone["variants"] = [each for each in alone["variants"] if each["model"] == "softmax"]
     found = study(alone, cost(), unbiasedness(), DATASET)
     assert "Beside them" not in quality(found)
-    assert "other model" not in study_sheet.html(found)
+    assert "other model" not in study_html(found)
 
 
 def test_a_model_that_was_left_out_is_named_with_the_reason(html: str):
@@ -109,7 +109,7 @@ def test_the_time_of_a_step_is_compared(shown: Study):
 def test_without_measured_cost_there_is_still_a_page():
     unmeasured = study(sampling(), {}, unbiasedness(), DATASET)
     assert steps(unmeasured) == "The time of a step was not measured."
-    assert "<h1>" in study_sheet.html(unmeasured)
+    assert "<h1>" in study_html(unmeasured)
 
 
 def test_without_folding_there_is_still_a_page():
@@ -118,7 +118,7 @@ def test_without_folding_there_is_still_a_page():
         variant["folding"] = None
     found = study(unmeasured, cost(), unbiasedness(), DATASET)
     assert folding(found) == "Folding was not measured."
-    assert "<h1>" in study_sheet.html(found)
+    assert "<h1>" in study_html(found)
 
 
 def test_the_worst_bias_is_told_with_and_without_correction(shown: Study):
@@ -165,7 +165,7 @@ def test_the_metric_of_another_study_is_explained():
     recall = sampling()
     for each in recall["variants"]:
         each["metric"] = "recall@20"
-    html = study_sheet.html(study(recall, cost(), unbiasedness(), DATASET))
+    html = study_html(study(recall, cost(), unbiasedness(), DATASET))
     assert 'href="#term-recall"' in html
     assert "term-ndcg" not in html
 
@@ -191,4 +191,4 @@ def test_markup_in_the_files_is_text(html: str):
 
 
 def test_the_same_files_give_the_same_bytes(html: str, shown: Study):
-    assert study_sheet.html(shown) == html
+    assert study_html(shown) == html

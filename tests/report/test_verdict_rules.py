@@ -13,7 +13,7 @@ from bakeoff.report.verdict import (
     contradictions,
     cost_sentence,
     headline,
-    humbled,
+    lost_to_baselines,
     statement,
 )
 
@@ -96,7 +96,7 @@ BEATEN = Standing("softmax", "ease", 0.25, 0.26, -0.01, low=-0.02, high=-0.005, 
     ],
 )
 def test_a_contender_that_does_not_beat_the_best_baseline_is_named(standing: Standing, words: str):
-    [note] = humbled(CLEAR, [standing])
+    [note] = lost_to_baselines(CLEAR, [standing])
     assert note.startswith(words)
 
 
@@ -109,11 +109,11 @@ def test_a_contender_that_does_not_beat_the_best_baseline_is_named(standing: Sta
     ],
 )
 def test_a_better_contender_another_model_or_popularity_itself_gives_no_such_note(standing: Standing):
-    assert humbled(CLEAR, [standing]) == []
+    assert lost_to_baselines(CLEAR, [standing]) == []
 
 
 def test_who_is_not_shown_to_beat_popularity_is_not_told_the_same_of_a_stronger_baseline():
-    assert humbled(replace(CLEAR, softmax_above_popularity=0), [replace(BEATEN, p=0.3)]) == []
+    assert lost_to_baselines(replace(CLEAR, softmax_above_popularity=0), [replace(BEATEN, p=0.3)]) == []
 
 
 LATER = Span(name="later", num_users=203, softmax=0.07, mf=0.13, low=-0.08, high=-0.04, p=0.001)

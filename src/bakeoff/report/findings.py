@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import Measured, Skipped, VariantGroup
 from bakeoff.report.models import not_asked
+from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.sections import (
     depth,
@@ -54,7 +54,7 @@ class Findings:
     notes: Mapping[str, Sequence[str]]
 
 
-def find(evidence: Evidence, params: Params, statistics: Statistics) -> Findings:
+def find(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Findings:
     """Compute every section."""
     metric = params.compare.primary_metric
     cutoff = metric.partition("@")[2]

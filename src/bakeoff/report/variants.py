@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from bakeoff.params import Params
 from bakeoff.report.measured import Variant, VariantGroup
 from bakeoff.report.models import MF, SOFTMAX
+from bakeoff.report.params import ReportParams
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Tower:
         return max(self.hidden, default=0)
 
 
-def resolved(variant: Variant, name: str, params: Params) -> Any:
+def resolved(variant: Variant, name: str, params: ReportParams) -> Any:
     """The value of a setting such as `softmax.hidden`: the variant's own, else the shipped one."""
     settings = variant["settings"]
     return settings[name] if name in settings else reduce(getattr, name.split("."), params)
 
 
-def with_and_without_features(group: VariantGroup, kind: str, params: Params) -> tuple[Variant, Variant] | None:
+def with_and_without_features(group: VariantGroup, kind: str, params: ReportParams) -> tuple[Variant, Variant] | None:
     """The shipped softmax DNN and the variant that differs in the features of `kind` alone, the one with them first.
 
     None where there is no such variant.
@@ -47,7 +47,7 @@ def with_and_without_features(group: VariantGroup, kind: str, params: Params) ->
     return (shipped, other) if resolved(shipped, name, params) else (other, shipped)
 
 
-def towers(group: VariantGroup, params: Params) -> list[Tower]:
+def towers(group: VariantGroup, params: ReportParams) -> list[Tower]:
     """The softmax variants with their hidden layers."""
     return [
         Tower(variant, tuple(int(units) for units in resolved(variant, "softmax.hidden", params)))
@@ -55,7 +55,7 @@ def towers(group: VariantGroup, params: Params) -> list[Tower]:
     ]
 
 
-def weight(variant: Variant, params: Params) -> float:
+def weight(variant: Variant, params: ReportParams) -> float:
     """α₀ of an MF variant."""
     return float(resolved(variant, f"{MF}.unobserved_weight", params))
 

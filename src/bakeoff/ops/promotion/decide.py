@@ -14,6 +14,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.prepared.tables import HeldOut, Prepared, load_held_out, load_prepared
 from bakeoff.experiments.skipped import refuse_skipped, why_skipped
 from bakeoff.experiments.variants.relatedness import fit_relatedness
@@ -42,7 +43,6 @@ from bakeoff.params import Params
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.models import REFERENCE, model_noun
-from bakeoff.report.provenance import read_data_hash
 from bakeoff.stages.serving import CALLS, LIST_LENGTH, WARM_UP_CALLS, num_bytes, take_turns
 
 

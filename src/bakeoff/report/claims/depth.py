@@ -1,18 +1,18 @@
 """Claim 8: deeper and wider towers express more, train harder and serve dearer."""
 
-from bakeoff.params import Params
 from bakeoff.report import formats
 from bakeoff.report.claims.caveats import of_variants
 from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Question, Unknown, Words, repeated
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import Skipped, Variant, VariantGroup, paired, repeated_figure
+from bakeoff.report.params import ReportParams
 from bakeoff.report.variants import Tower, towers
 
 EPOCH = "CPU time of an epoch (median)"
 NO_PAIR = "No two towers differ in it alone."
 
 
-def ask(evidence: Evidence, params: Params) -> Asked:
+def ask(evidence: Evidence, params: ReportParams) -> Asked:
     """The deepest tower against none, the widest against the narrowest; quality, then cost of the deepest."""
     group = evidence.measured.group("depth")
     metric = params.compare.primary_metric
@@ -29,7 +29,7 @@ def _skipped(group: Skipped) -> list[Question]:
     return [Unknown(Words("deep", "Deeper towers rank better", "quality", "", ""), group.reason)]
 
 
-def _questions(group: VariantGroup, params: Params, metric: str) -> list[Question]:
+def _questions(group: VariantGroup, params: ReportParams, metric: str) -> list[Question]:
     found = towers(group, params)
     by_depth, by_width = deepest_and_shallowest(found), widest_and_narrowest(found)
     label = formats.metric_label(metric)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from bakeoff.params import Params
 from bakeoff.report.claims.caveats import of_variants
 from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Question, Unknown, Words
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.measured import Planted, Skipped, Variant, VariantGroup, paired
 from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.params import ReportParams
 from bakeoff.report.variants import extremes_by_weight, weight
 
 ZERO = "MF with weight 0"
@@ -23,7 +23,7 @@ _FOREIGN = "foreign items among the first 10 (spurious@10)"
 FOLDING, SPURIOUS = "folding", "spurious@10"
 
 
-def ask(evidence: Evidence, params: Params) -> Asked:
+def ask(evidence: Evidence, params: ReportParams) -> Asked:
     """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
     return Asked(
         key="folding",
@@ -77,7 +77,7 @@ def _planted(planted: Planted | Skipped) -> list[Question]:
     return questions
 
 
-def _own(evidence: Evidence, params: Params) -> list[Question]:
+def _own(evidence: Evidence, params: ReportParams) -> list[Question]:
     group = evidence.measured.group("folding")
     zero_folds = Words("own_weight", "With weight 0 MF folds", f"folding {_OWN}", ZERO, SHIPPED)
     if isinstance(group, Skipped):
@@ -112,7 +112,7 @@ def _own_dnn(group: VariantGroup) -> list[Question]:
     return questions
 
 
-def _own_recall(group: VariantGroup, zero: Variant, shipped: Variant, params: Params) -> Paired:
+def _own_recall(group: VariantGroup, zero: Variant, shipped: Variant, params: ReportParams) -> Paired:
     metric = f"recall@{params.evaluate.cutoffs[0]}"
     words = Words("own_recall", "while its recall hardly falls", f"{metric_label(metric)} on warm users", ZERO, SHIPPED)
     return _asked(group, words, zero, shipped, metric, Expected.NOT_LOWER)

@@ -3,20 +3,21 @@
 import numpy as np
 import pandas as pd
 
-from bakeoff.params import Params
 from bakeoff.report.claims.caveats import of_variants
 from bakeoff.report.claims.claim import Asked, Expected, Paired, Question, Unknown, Words
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.measured import Skipped, VariantGroup, figure, paired
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.variants import resolved
 
 TWO_TOWER = "two_tower"
 READS = "_with_features"
 """End of the keys of parts that are about a DNN that reads features of items."""
 
 
-def ask(evidence: Evidence, params: Params) -> Asked:
+def ask(evidence: Evidence, params: ReportParams) -> Asked:
     """The two-tower model against both contenders, among all items and among the new ones."""
     questions = _questions(evidence, params)
     return Asked(
@@ -31,7 +32,7 @@ def ask(evidence: Evidence, params: Params) -> Asked:
     )
 
 
-def _questions(evidence: Evidence, params: Params) -> list[Question]:
+def _questions(evidence: Evidence, params: ReportParams) -> list[Question]:
     metrics = [f"recall@{k}" for k in params.evaluate.cutoffs]
     group = evidence.measured.group("new-items")
     if isinstance(group, Skipped):
@@ -44,7 +45,7 @@ def _questions(evidence: Evidence, params: Params) -> list[Question]:
         for rival in group.of(name):
             for metric in metrics:
                 values = paired(group.values(tower["name"], metric), group.values(rival["name"], metric))
-                reads = name == SOFTMAX and rival["base"] and params.softmax.use_item_features
+                reads = name == SOFTMAX and rival["base"] and resolved(rival, "softmax.use_item_features", params)
                 words = _words(name, metric, "" if rival["base"] else rival["label"], READS if reads else "")
                 note = "This DNN reads features of items beside its table." if reads else ""
                 questions.append(Paired(words, *values, Expected.LARGER, note=note))

@@ -1,6 +1,5 @@
 """Claim 1: features and new users are easy for the DNN and not for MF."""
 
-from bakeoff.params import Params
 from bakeoff.report import formats
 from bakeoff.report.claims.caveats import of_variants
 from bakeoff.report.claims.claim import Asked, Expected, Paired, Question, Unknown, Words
@@ -8,12 +7,13 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import Skipped, paired
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.new_users import asked, steps, told
+from bakeoff.report.params import ReportParams
 from bakeoff.report.variants import with_and_without_features
 
 NEW, WARM = "new users, told nothing else", "warm users, whose history it knows"
 
 
-def ask(evidence: Evidence, params: Params) -> Asked:
+def ask(evidence: Evidence, params: ReportParams) -> Asked:
     """New users by what is told of them, then what features add."""
     metric = params.compare.primary_metric
     questions = [*_new_users(evidence, metric), *of_variants(_features(evidence, params, metric), params)]
@@ -50,7 +50,7 @@ def _new_users(evidence: Evidence, metric: str) -> list[Question]:
     return [Unknown(words, "The split holds out no new users.")]
 
 
-def _features(evidence: Evidence, params: Params, metric: str) -> list[Question]:
+def _features(evidence: Evidence, params: ReportParams, metric: str) -> list[Question]:
     """User features where nothing else is known and where a history is; item features with a history."""
     group = evidence.measured.group("features")
     asked_for = [("user", "0", NEW), ("user", "", WARM), ("item", "", WARM)]

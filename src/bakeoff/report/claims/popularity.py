@@ -5,14 +5,14 @@ import pandas as pd
 
 from bakeoff.evaluation.metrics.popularity import coverage, gini
 from bakeoff.evaluation.stats.jackknife import half_width
-from bakeoff.params import Params
 from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Pooled, Question, Words
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import paired
 from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.params import ReportParams
 
 
-def ask(evidence: Evidence, params: Params) -> Asked:
+def ask(evidence: Evidence, params: ReportParams) -> Asked:
     """How popular the lists are, and how much of the catalogue they reach."""
     k = int(params.compare.primary_metric.partition("@")[2])
     return Asked(
@@ -52,7 +52,7 @@ def _per_user(
     return Paired(words, *paired(softmax, mf), expected, form)
 
 
-def _lists(evidence: Evidence, k: int, params: Params) -> list[Question]:
+def _lists(evidence: Evidence, k: int, params: ReportParams) -> list[Question]:
     """Figures of all lists together, of those users who are looked at."""
     models = [evidence.models[name] for name in (SOFTMAX, MF)]
     items = pd.Index(evidence.items.item_id)

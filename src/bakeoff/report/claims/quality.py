@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from bakeoff.params import Params
 from bakeoff.report.claims.claim import Asked, Expected, Paired, Question, Words
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import METRIC_LABELS, metric_label
 from bakeoff.report.measured import paired
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label
+from bakeoff.report.params import ReportParams
 from bakeoff.report.vs_baseline import best
 
 
-def ask(evidence: Evidence, params: Params) -> Asked:
+def ask(evidence: Evidence, params: ReportParams) -> Asked:
     """Every metric at every cutoff against MF, the primary one against the best baseline too."""
     primary = params.compare.primary_metric
     values = {name: model.users[primary].to_numpy(np.float64) for name, model in evidence.models.items()}
@@ -28,7 +28,7 @@ def ask(evidence: Evidence, params: Params) -> Asked:
     )
 
 
-def _metrics(params: Params) -> list[str]:
+def _metrics(params: ReportParams) -> list[str]:
     """All that are measured: the primary one, the others at its cutoff, then those at other cutoffs."""
     primary = params.compare.primary_metric
     at = int(primary.partition("@")[2])

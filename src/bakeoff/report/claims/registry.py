@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.claims import (
     depth,
@@ -19,8 +18,9 @@ from bakeoff.report.claims import (
 from bakeoff.report.claims.claim import Asked, Claim
 from bakeoff.report.claims.judge import judge
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.params import ReportParams
 
-CLAIMS: Sequence[Callable[[Evidence, Params], Asked]] = (
+CLAIMS: Sequence[Callable[[Evidence, ReportParams], Asked]] = (
     new_users.ask,
     new_items.ask,
     folding.ask,
@@ -34,6 +34,6 @@ CLAIMS: Sequence[Callable[[Evidence, Params], Asked]] = (
 )
 
 
-def judge_claims(evidence: Evidence, params: Params, statistics: Statistics) -> list[Claim]:
+def judge_claims(evidence: Evidence, params: ReportParams, statistics: Statistics) -> list[Claim]:
     """Every claim, judged on this evidence."""
     return judge([ask(evidence, params) for ask in CLAIMS], statistics)

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping
 
-from bakeoff.params import Params
 from bakeoff.report import formats
 from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Question, Unknown, Words
 from bakeoff.report.claims.folding import positives_only
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import Planted, Rerank, Skipped, Variant, paired
 from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.params import ReportParams
 
 SPURIOUS = "spurious@10"
 _SPURIOUS = "share of the first 10 that are foreign to the user (spurious@10)"
 
 
-def ask(evidence: Evidence, params: Params) -> Asked:
+def ask(evidence: Evidence, params: ReportParams) -> Asked:
     """Re-ranked candidates against MF's own order and the DNN alone; spurious items within the set."""
     return Asked(
         key="scorer",

@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bakeoff.params import Params
 from bakeoff.report.claims.claim import Asked, Expected, Form, Once, Question, Unknown, Words, repeated
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import count, duration
 from bakeoff.report.measured import Skipped, figure, repeated_figure
 from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.params import ReportParams
 
 SIDES = (model_label(MF), model_label(SOFTMAX))
 WITH_VECTORS = (f"{model_label(MF)}, vectors of known users stored", model_label(SOFTMAX))
 
 
-def ask(evidence: Evidence, _: Params) -> Asked:
+def ask(evidence: Evidence, _: ReportParams) -> Asked:
     """One query, batches of queries, users without a stored vector, and the size of what is served."""
     return Asked(
         key="serving_cost",

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.params import Params
 from bakeoff.report.claims.claim import Asked, Expected, Paired, Question, Unknown, Words
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_label
+from bakeoff.report.params import ReportParams
 from bakeoff.report.slices import later_events, top_lists, values_on
 from bakeoff.report.vs_baseline import best
 
@@ -17,7 +17,7 @@ _SESSION_WORDS = "events more than an hour after the last known one"
 Values = dict[str, NDArray[np.float64]]
 
 
-def ask(evidence: Evidence, params: Params) -> Asked:
+def ask(evidence: Evidence, params: ReportParams) -> Asked:
     """Beyond the session, against MF and the best baseline; with shuffled histories; both at once."""
     return Asked(
         key="taste",

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bakeoff.evaluation.stats.timing_intervals import total
-from bakeoff.params import Params
 from bakeoff.report.claims.claim import Asked, Expected, Form, Once, Question, Slope, Slopes, Unknown, Words, repeated
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import count
 from bakeoff.report.measured import Skipped, figure, repeated_figure
 from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.params import ReportParams
 
 COSTS = {
     "wall_seconds": ("wall", "MF is trained sooner", "wall time of training", Form.SECONDS, "epoch_seconds"),
@@ -29,7 +29,7 @@ ALONE = (
 SIDES = (model_label(MF), model_label(SOFTMAX))
 
 
-def ask(evidence: Evidence, _: Params) -> Asked:
+def ask(evidence: Evidence, _: ReportParams) -> Asked:
     """What training cost, how that grows with the data, and what the size of the catalogue does to a step."""
     growth = evidence.measured.growth
     return Asked(

@@ -1,4 +1,4 @@
-"""What all charts share: how models are told apart, tooltips, text and grid colours."""
+"""What all charts share: the look of the models, tooltips, text and grid colours."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,20 +11,22 @@ from bakeoff.report.exposure import WATCHED
 from bakeoff.report.models import drawing_order, look, model_label
 
 disable_debug_mode()
-# Altair would hold each part of a chart against a schema, which takes long: tests draw every chart in a browser.
+# Altair would validate each part of a chart against a schema, which is slow; tests draw every chart in a browser.
 
 Spec = dict[str, Any]
 
 FONT = "system-ui, sans-serif"
 FEW_TICKS = alt.Axis(tickCount=6)
+WHOLE_NUMBERS = alt.Axis(tickMinStep=1, format="d")
 NARROW = 520
 """Below this width in pixels a legend takes several rows."""
-
+ROW_HEIGHT = 28
+"""Pixels for a row of `intervals`."""
 
 SIZE = alt.Size("size:Q", scale=None, legend=None)
 """Area of the mark as `named` gives it: contenders are larger."""
 WIDTH = alt.StrokeWidth("width:Q", scale=None, legend=None)
-"""Width of the line likewise."""
+"""Width of the line, likewise."""
 
 
 def named(table: pd.DataFrame, enlarged: float = 1.0) -> pd.DataFrame:
@@ -73,34 +75,62 @@ def lines(base: alt.Chart, names: pd.Series, **mark: Any) -> list[alt.Chart]:
 
 
 def tooltip(*names: str, **formats: str | None) -> list[alt.Tooltip]:
-    """Names as text, then figures by their format."""
+    """Columns as text, then figures with their formats."""
     plain = [alt.Tooltip(f"{name}:N") for name in names]
     return plain + [
         alt.Tooltip(f"{name}:Q", format=form) if form else alt.Tooltip(f"{name}:N") for name, form in formats.items()
     ]
 
 
+def zero_line(at: float = 0.0) -> alt.Chart:
+    """A dashed vertical line."""
+    rule = alt.Chart(pd.DataFrame({"zero": [at]})).mark_rule(strokeDash=[4, 3], stroke="var(--muted)", strokeWidth=1.5)
+    return rule.encode(x="zero:Q")
+
+
+def intervals(table: pd.DataFrame, row: str, axis: str, hue: alt.Color, **formats: str) -> Spec:
+    """Differences with their intervals around a line at 0, one per row.
+
+    Args:
+        table: mean, low, high, the column `row`, and what `hue` and `formats` name.
+        row: column whose values, in order, label the rows.
+        axis: which side of 0 means what.
+        hue: colour of the marks.
+        formats: further columns of the tooltip with their formats.
+    """
+    digits = dict.fromkeys(("mean", "low", "high"), "+.4f")
+    base = alt.Chart().encode(
+        y=alt.Y(f"{row}:N", sort=present(table[row]), title=None, axis=alt.Axis(grid=False, ticks=False)),
+        color=hue,
+        tooltip=tooltip(row, **digits, **formats),
+    )
+    low = alt.X("low:Q", title=axis, axis=FEW_TICKS, scale=alt.Scale(padding=8))
+    interval = base.mark_rule(strokeWidth=3).encode(x=low, x2="high:Q")
+    point = base.mark_point(filled=True, size=70, opacity=1).encode(x="mean:Q")
+    return layered(table, [zero_line(), interval, point], height=ROW_HEIGHT * len(table))
+
+
 def finish(chart: alt.Chart, height: int) -> Spec:
-    """Fill the width of the page, and take text and grid colours from it."""
-    return _spec(chart.properties(**_frame(height)))
+    """A chart as wide as the page, in its text and grid colours."""
+    return to_spec(chart.properties(**_frame(height)))
 
 
 def layered(table: pd.DataFrame, layers: Sequence[alt.Chart], height: int) -> Spec:
-    """As `finish` of layers that lie on each other, the first one lowest.
+    """Like `finish`, for layers of which the first is the lowest.
 
     Args:
-        table: the data of layers that have none of their own. Altair copies and compares what each has.
+        table: the data of layers that have none of their own; one table, since Altair copies and compares each.
         layers: at least one.
         height: in pixels.
     """
-    return _spec(alt.layer(*layers, data=table, **_frame(height)))
+    return to_spec(alt.layer(*layers, data=table, **_frame(height)))
 
 
-def _frame(height: int) -> dict[str, Any]:
-    """What belongs to the whole of a chart; at once, since Altair copies the chart for each of its methods."""
+def chart_config(**more: Any) -> alt.Config:
+    """Font, text and grid colours of all charts."""
     quiet = {"labelColor": "var(--text)", "titleColor": "var(--muted)", "gridColor": "var(--grid)"}
     line = {"domainColor": "var(--grid)", "tickColor": "var(--grid)", "titleFontWeight": "normal"}
-    config = alt.Config(
+    return alt.Config(
         font=FONT,
         aria=False,
         view=alt.ViewConfig(stroke=None),
@@ -108,14 +138,20 @@ def _frame(height: int) -> dict[str, Any]:
         legend=alt.LegendConfig(
             orient="top", direction="horizontal", labelColor="var(--text)", labelFontSize=12, symbolSize=70
         ),
+        **more,
     )
-    return {"width": "container", "height": height, "background": "transparent", "config": config}
 
 
-def _spec(chart: Any) -> Spec:
+def to_spec(chart: Any) -> Spec:
+    """The specification of a chart, without the address of its schema."""
     spec: Spec = chart.to_dict(validate=False)
     spec.pop("$schema", None)
     return spec
+
+
+def _frame(height: int) -> dict[str, Any]:
+    """Properties of a whole chart; all at once, since each method of Altair copies the chart."""
+    return {"width": "container", "height": height, "background": "transparent", "config": chart_config()}
 
 
 def _scale(names: Iterable[str], values: Mapping[str, Any]) -> alt.Scale:

@@ -1,7 +1,6 @@
-"""Charts of accuracy and popularity as Vega-Lite specifications.
+"""Charts of models as Vega-Lite specifications. Colours are CSS variables, which follow light and dark mode."""
 
-Colours are CSS variables that follow light and dark.
-"""
+from collections.abc import Sequence
 
 import altair as alt
 import numpy as np
@@ -9,14 +8,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.stats.significance import Verdict
+from bakeoff.report import formats
+from bakeoff.report.accuracy import Difference
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.render.chart_parts import (
     FEW_TICKS,
+    NARROW,
     SIZE,
+    WHOLE_NUMBERS,
     WIDTH,
     Spec,
     color,
     finish,
+    intervals,
     labels,
     layered,
     lines,
@@ -26,11 +30,13 @@ from bakeoff.report.render.chart_parts import (
     tooltip,
 )
 
-SIDES = {
-    Verdict.BETTER: "softmax DNN ahead",
-    Verdict.WORSE: "MF ahead",
-    Verdict.NO_EVIDENCE: "no difference",
-}
+SIDES = {Verdict.BETTER: "softmax DNN ahead", Verdict.WORSE: "MF ahead", Verdict.NO_EVIDENCE: "no difference"}
+SIDE_AXIS = "← MF ahead · softmax DNN ahead →"
+SIDE_COLOR = alt.Color(
+    "side:N",
+    scale=alt.Scale(domain=list(SIDES.values()), range=[f"var(--{SOFTMAX})", f"var(--{MF})", "var(--muted)"]),
+    legend=None,
+)
 MARK_HEIGHT = 13
 """Pixels for one mark with its interval."""
 GROUP_MARGIN = 18
@@ -38,20 +44,21 @@ GROUP_MARGIN = 18
 
 
 def dots(table: pd.DataFrame, axis: str, title: str | None = None) -> Spec:
-    """Mean and interval per group and model; where a fallback answered, the mark is open.
+    """Mean and interval per group and model; the mark is open if a fallback answered.
 
     Args:
         table: model, group (a label, in order; a line break starts a second line), mean, low, high, fallback (bool).
         axis: what the means are.
-        title: what the groups are, where the chart's title does not say it.
+        title: what the groups are, if the chart's title does not say it.
     """
     groups = present(table.group)
+    height = MARK_HEIGHT * table.model.nunique() + GROUP_MARGIN
     base = alt.Chart().encode(
         y=alt.Y(
             "group:N",
             sort=groups,
             title=title,
-            scale=alt.Scale(paddingInner=GROUP_MARGIN / _group_height(table), paddingOuter=0.1),
+            scale=alt.Scale(paddingInner=GROUP_MARGIN / height, paddingOuter=0.1),
             axis=alt.Axis(grid=False, ticks=False, labelExpr="split(datum.label, '\\n')"),
         ),
         yOffset=alt.YOffset("model:N", sort=labels(table.model)),
@@ -60,62 +67,39 @@ def dots(table: pd.DataFrame, axis: str, title: str | None = None) -> Spec:
     )
     interval = base.mark_rule().encode(x=alt.X("low:Q", title=axis, axis=FEW_TICKS), x2="high:Q", strokeWidth=WIDTH)
     own = base.mark_point(filled=True, opacity=1).transform_filter("!datum.fallback")
-    fallback = base.mark_point(filled=False, opacity=1, strokeWidth=2, fill="var(--page)").transform_filter(
-        "datum.fallback"
-    )
-    points = [
-        layer.encode(
-            x=alt.X("mean:Q", scale=alt.Scale(zero=True), axis=FEW_TICKS),
-            shape=shape(table.model),
-            size=SIZE,
-        )
-        for layer in ([own, fallback] if table.fallback.any() else [own])
-    ]
-    return layered(named(table), [interval, *points], height=_group_height(table) * len(groups))
+    fallback = base.mark_point(filled=False, opacity=1, strokeWidth=2, fill="var(--page)")
+    marks = [own, fallback.transform_filter("datum.fallback")] if table.fallback.any() else [own]
+    x = alt.X("mean:Q", scale=alt.Scale(zero=True), axis=FEW_TICKS)
+    points = [layer.encode(x=x, shape=shape(table.model), size=SIZE) for layer in marks]
+    return layered(named(table), [interval, *points], height=height * len(groups))
 
 
-def differences(table: pd.DataFrame) -> Spec:
-    """Paired differences softmax − MF with their intervals around a line at 0.
-
-    Args:
-        table: metric (a label), mean, low, high, p_holm, verdict.
-    """
-    metrics = present(table.metric)
-    base = alt.Chart().encode(
-        y=alt.Y("metric:N", sort=metrics, title=None, axis=alt.Axis(grid=False, ticks=False)),
-        color=alt.Color("side:N", scale=_sides(), legend=None),
-        tooltip=tooltip("metric", mean="+.4f", low="+.4f", high="+.4f", p_holm=".4f"),
+def differences(rows: Sequence[Difference]) -> Spec:
+    """Paired differences softmax − MF with their intervals, a row per metric."""
+    table = pd.DataFrame(
+        [(formats.metric_label(d.metric), d.mean, d.low, d.high, d.p_holm, SIDES[d.verdict]) for d in rows],
+        columns=["metric", "mean", "low", "high", "p_holm", "side"],
     )
-    title = "← MF ahead · softmax DNN ahead →"
-    axis = alt.X("low:Q", title=title, axis=FEW_TICKS, scale=alt.Scale(padding=8))
-    interval = base.mark_rule(strokeWidth=3).encode(x=axis, x2="high:Q")
-    point = base.mark_point(filled=True, size=70, opacity=1).encode(x="mean:Q")
-    return layered(
-        table.assign(side=table.verdict.map(SIDES)), [_zero_line(), interval, point], height=26 * len(metrics)
-    )
+    return intervals(table, "metric", SIDE_AXIS, SIDE_COLOR, p_holm=".4f")
 
 
 def difference_histogram(bins: pd.DataFrame) -> Spec:
-    """How the difference softmax − MF on one metric is spread over users.
+    """Distribution over users of the difference softmax − MF on one metric.
 
     Args:
         bins: as `binned` makes them.
     """
     reach = max(abs(bins.low[bins.users > 0]).max(), abs(bins.high[bins.users > 0]).max(), 0.1)
+    x = alt.X("low:Q", title=SIDE_AXIS, scale=alt.Scale(domain=[-reach, reach]), axis=alt.Axis(format=".1f"))
     bars = (
         alt.Chart(bins[bins.low.abs().combine(bins.high.abs(), max) <= reach])
         .mark_bar(stroke="var(--surface)", strokeWidth=1)
         .encode(
-            x=alt.X(
-                "low:Q",
-                title="← MF ahead · softmax DNN ahead →",
-                scale=alt.Scale(domain=[-reach, reach]),
-                axis=alt.Axis(format=".1f"),
-            ),
+            x=x,
             x2="high:Q",
             y=alt.Y("users:Q", title="users"),
             y2=alt.datum(0),
-            color=alt.Color("side:N", scale=_sides(), legend=None),
+            color=SIDE_COLOR,
             tooltip=tooltip(**{"from": "+.1f", "to": "+.1f", "users": "d"}),
         )
     )
@@ -127,7 +111,7 @@ def binned(values: NDArray[np.float64], step: float = 0.1) -> pd.DataFrame:
 
     Returns:
         low, high (drawn edges), from, to (true edges: from < difference ≤ to, mirrored below 0), users, side;
-        ascending. The bar of 0 is drawn a quarter as wide as the others.
+        ascending. The bar of 0 is a quarter as wide as the others.
     """
     half = step / 8
     rows = [(-half, half, 0.0, 0.0, int((values == 0).sum()), SIDES[Verdict.NO_EVIDENCE])]
@@ -159,17 +143,69 @@ def popularity_profile(profile: pd.DataFrame) -> Spec:
     return layered(named(table, enlarged=0.8), [*lines(base, table.model), point], height=280)
 
 
-def _group_height(table: pd.DataFrame) -> int:
-    return MARK_HEIGHT * len(present(table.model)) + GROUP_MARGIN
+def learning_curves(curves: pd.DataFrame, metric: str) -> Spec:
+    """Validation metric per epoch; a large mark at the epoch that was chosen.
+
+    Args:
+        curves: model, epoch, value, chosen (bool).
+        metric: label of the metric.
+    """
+    base = _progress(curves, "epoch", alt.X("epoch:Q", title="epoch", axis=WHOLE_NUMBERS), f"{metric}, validation")
+    chosen = base.mark_point(filled=True, opacity=1, stroke="var(--surface)", strokeWidth=1)
+    chosen = chosen.encode(shape=shape(curves.model), size=SIZE).transform_filter("datum.chosen")
+    progress = lines(base, curves.model, point=alt.OverlayMarkDef(size=18))
+    shown = curves[["model", "epoch", "value", "chosen"]]
+    return layered(named(shown, enlarged=2), [*progress, chosen], height=260)
 
 
-def _sides() -> alt.Scale:
-    return alt.Scale(domain=list(SIDES.values()), range=[f"var(--{SOFTMAX})", f"var(--{MF})", "var(--muted)"])
+def best_so_far(progress: pd.DataFrame, metric: str) -> Spec:
+    """Best validation metric among the trials up to each; a mark where a trial was better than all before.
+
+    Args:
+        progress: model, trial (from 1), value, better (bool).
+        metric: label of the metric.
+    """
+    x = alt.X("trial:Q", title="trial", scale=alt.Scale(zero=False, nice=False), axis=WHOLE_NUMBERS)
+    base = _progress(progress, "trial", x, f"best {metric} so far, validation")
+    better = base.mark_point(filled=True, opacity=1).encode(shape=shape(progress.model), size=SIZE)
+    steps = lines(base, progress.model, interpolate="step-after")
+    return layered(named(progress), [*steps, better.transform_filter("datum.better")], height=260)
 
 
-def _zero_line() -> alt.Chart:
-    return (
-        alt.Chart(pd.DataFrame({"zero": [0]}))
-        .mark_rule(strokeDash=[4, 3], stroke="var(--muted)", strokeWidth=1.5)
-        .encode(x="zero:Q")
+def training_seconds(phases: pd.DataFrame) -> Spec:
+    """Wall seconds of training, stacked by phase.
+
+    Args:
+        phases: model, phase (a label, in order), seconds.
+    """
+    order = present(phases.phase)
+    legend = alt.Legend(
+        title=None,
+        columns={"expr": f"width < {NARROW} ? 1 : {len(order)}"},
+        symbolFillColor="var(--text)",
+        symbolStrokeWidth=0,
+    )
+    opacity = alt.Scale(domain=order, range=[1.0, 0.6, 0.3][: len(order)])
+    chart = (
+        alt.Chart(named(phases).assign(place=lambda frame: frame.phase.map(order.index)))
+        .mark_bar(height=16)
+        .encode(
+            x=alt.X("seconds:Q", title="wall seconds", axis=FEW_TICKS),
+            y=alt.Y("model:N", sort=labels(phases.model), title=None, axis=alt.Axis(ticks=False)),
+            color=color(phases.model).legend(None),
+            opacity=alt.Opacity("phase:N", scale=opacity, sort=order, legend=legend),
+            order="place:O",
+            tooltip=tooltip("model", "phase", seconds=".2f"),
+        )
+    )
+    return finish(chart, height=32 * phases.model.nunique())
+
+
+def _progress(table: pd.DataFrame, step: str, x: alt.X, title: str) -> alt.Chart:
+    """A value per model and step."""
+    return alt.Chart().encode(
+        x=x,
+        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
+        color=color(table.model),
+        tooltip=tooltip("model", **{step: "d", "value": ".4f"}),
     )

@@ -1,36 +1,31 @@
 """The charts of the page, each with its alternative text, its sentence and the table behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import pandas as pd
 
 from bakeoff.report import findings, formats, tuning
-from bakeoff.report.accuracy import Difference, Estimate
-from bakeoff.report.models import model_label
-from bakeoff.report.new_users import NewUserFigure, step_label
-from bakeoff.report.render import charts, sentences, tables, training_charts, training_tables
+from bakeoff.report.accuracy import Estimate
+from bakeoff.report.new_users import step_label
+from bakeoff.report.render import charts, run_tables, sentences, tables
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.sections import serving
 from bakeoff.report.summary import Summary
+from bakeoff.report.training import SELECTION_METRIC
 from bakeoff.report.verdict import cost_sentence
 
 DOTS = ["model", "group", "mean", "low", "high", "fallback"]
-"""Columns that a chart of dots is made from."""
+"""Columns of a chart of dots."""
 
 
 def figures(summary: Summary) -> dict[str, Figure]:
     """All charts that the figures allow, by key."""
     drawn = [accuracy(summary), _differences(summary), _user_differences(summary), _profile(summary)]
-    if summary.slices:
-        drawn.append(_slices(summary))
-    if summary.new_users:
-        drawn.append(_new_users(summary))
-    if len(summary.curves):
-        drawn.append(_learning_curves(summary))
-    if len(summary.phases):
-        drawn.append(_training_seconds(summary))
-    if summary.searches:
-        drawn.append(_searches(summary))
+    drawn += [_slices(summary)] if summary.slices else []
+    drawn += [_new_users(summary)] if summary.new_users else []
+    drawn += [_learning_curves(summary)] if len(summary.curves) else []
+    drawn += [_training_seconds(summary)] if len(summary.phases) else []
+    drawn += [_searches(summary)] if summary.searches else []
     drawn += findings.figures(summary.findings)
     return {figure.key: figure for figure in drawn}
 
@@ -41,21 +36,21 @@ def training_cost(summary: Summary) -> str | None:
 
 
 def costs(summary: Summary) -> list[str]:
-    """Sentences on wall seconds of training, and on how soon an answer comes; of what was measured."""
+    """Sentences on the time of training and of an answer, as far as they were measured."""
     found = summary.findings.serving
     answers = serving.one_query(found) if found else None
     return [sentence for sentence in (training_cost(summary), answers) if sentence]
 
 
 def accuracy(summary: Summary) -> Figure:
-    """Every model on every metric, in the first places of its lists; what is said is said of what is drawn."""
+    """Every model on every metric at the cutoff of the primary metric."""
     drawn = [estimate for estimate in summary.estimates if estimate.metric.endswith(f"@{summary.cutoff}")]
     return Figure(
         key="accuracy",
         title=f"Accuracy in the first {summary.cutoff}, every model",
         alt="Dot chart: a group per metric, a mark with its interval per model.",
         sentence=f"{sentences.accuracy(drawn)} The table has the longer lists too.",
-        spec=charts.dots(_estimate_frame(drawn), "mean over users"),
+        spec=charts.dots(_dots((formats.metric_label(e.metric), e, False) for e in drawn), "mean over users"),
         table=tables.metric_table(summary.estimates),
         open=True,
     )
@@ -65,99 +60,80 @@ def _differences(summary: Summary) -> Figure:
     return Figure(
         key="differences",
         title="Softmax DNN − MF, paired by user",
-        alt="Interval chart: a row per metric with the mean difference and its interval beside a line at zero.",
+        alt="Interval chart: a row per metric with the mean difference and its interval, and a line at zero.",
         sentence=sentences.differences(summary.differences),
-        spec=charts.differences(_difference_frame(summary.differences)),
+        spec=charts.differences(summary.differences),
         table=tables.difference_table(summary.differences),
         open=True,
     )
 
 
 def _user_differences(summary: Summary) -> Figure:
-    label = formats.metric_label(summary.result.metric)
     bins = charts.binned(summary.user_differences)
-    shown = pd.DataFrame(
-        {
-            "range": [
-                "0, no difference" if row.low < 0 < row.high else f"{row.from_:+.1f} to {row.to:+.1f}"
-                for row in bins.rename(columns={"from": "from_"}).itertuples()
-            ],
-            "users": bins.users,
-        }
-    )
     return Figure(
         key="users",
-        title=f"{label}: difference per user",
-        alt="Histogram: how many users see which difference, with a bar of its own for users without one.",
+        title=f"{formats.metric_label(summary.result.metric)}: difference per user",
+        alt="Histogram: the number of users per difference, with a bar of its own for users without a difference.",
         sentence=sentences.user_differences(summary.user_differences),
         spec=charts.difference_histogram(bins),
-        table=tables.frame_table("Users by difference", shown, ["Difference", "Users"]),
+        table=tables.histogram_table(bins),
     )
 
 
 def _slices(summary: Summary) -> Figure:
-    metric = summary.result.metric
+    label = formats.metric_label(summary.result.metric)
     rows = [
-        (e.model, f"{part.name}\n{formats.count(part.num_users)} users", e.mean, e.low, e.high, False)
+        (f"{part.name}\n{formats.count(part.num_users)} users", estimate, False)
         for part in summary.slices
-        for e in part.estimates
+        for estimate in part.estimates
     ]
-    label = formats.metric_label(metric)
     return Figure(
         key="slices",
         title=f"{label} by time since the last known event",
         alt="Dot chart: a group per span of time, a mark with its interval per model.",
         sentence=sentences.slices(summary.slices, summary.order_blind, summary.result.confidence),
-        spec=charts.dots(pd.DataFrame(rows, columns=DOTS), f"{label}, mean over users"),
-        table=tables.slice_table(summary.slices, metric),
+        spec=charts.dots(_dots(rows), f"{label}, mean over users"),
+        table=tables.slice_table(summary.slices, summary.result.metric),
         open=True,
     )
 
 
 def _profile(summary: Summary) -> Figure:
-    profile = summary.profile
-    wide = profile.pivot_table(index="group", columns="source", values="share", sort=False)
-    shown = wide.map(lambda share: formats.percent(share)).reset_index()
-    sources = [formats.sentence(model_label(name)) for name in wide.columns]
     return Figure(
         key="profile",
         title=f"Where the places in lists of {summary.cutoff} go",
         alt="Line chart: share of list places by tenth of the catalogue, most popular tenth first, a line per model.",
-        sentence=sentences.popularity_profile(profile),
-        spec=charts.popularity_profile(profile),
-        table=tables.frame_table("Share of list places by tenth of the catalogue", shown, ["Tenth", *sources]),
+        sentence=sentences.popularity_profile(summary.profile),
+        spec=charts.popularity_profile(summary.profile),
+        table=tables.profile_table(summary.profile),
     )
 
 
 def _new_users(summary: Summary) -> Figure:
     metric = summary.result.metric
+    label = formats.metric_label(metric)
+    rows = [(step_label(f.first), f.estimate(metric), f.fallback_share > 0) for f in summary.new_users]
+    axis, groups = f"{label}, mean over new users", "first interactions that the model knows"
     return Figure(
         key="new-users",
-        title=f"{formats.metric_label(metric)} on new users",
-        alt="Dot chart: a group per number of first interactions, a mark with its interval per model.",
+        title=f"{label} on new users",
+        alt="Dot chart: a group per number of known interactions, a mark with its interval per model.",
         sentence=sentences.new_users(summary.new_users, metric),
-        spec=charts.dots(
-            _new_user_frame(summary.new_users, metric),
-            f"{formats.metric_label(metric)}, mean over new users",
-            "first interactions that the model is told",
-        ),
+        spec=charts.dots(_dots(rows), axis, groups),
         table=tables.new_user_table(summary.new_users, summary.new_differences, metric),
         open=True,
     )
 
 
 def _learning_curves(summary: Summary) -> Figure:
-    metric = "ndcg@10"
-    curve = summary.curves.rename(columns={f"valid_{metric}": "value"})
+    curves = summary.curves.rename(columns={f"valid_{SELECTION_METRIC}": "value"})
     return Figure(
         key="curves",
         title="Learning curves on validation",
         alt="Line chart: validation metric per epoch, a line per model with epochs, a large mark at the chosen one.",
-        sentence=sentences.learning_curves(summary.training, metric),
-        spec=training_charts.learning_curves(
-            curve[["model", "epoch", "value", "chosen"]], formats.metric_label(metric)
-        ),
-        table=training_tables.curve_table(summary.curves),
+        sentence=sentences.learning_curves(summary.training, SELECTION_METRIC),
+        spec=charts.learning_curves(curves, formats.metric_label(SELECTION_METRIC)),
+        table=run_tables.curve_table(summary.curves),
     )
 
 
@@ -165,42 +141,28 @@ def _training_seconds(summary: Summary) -> Figure:
     return Figure(
         key="seconds",
         title="Wall time of training",
-        alt="Bar chart: seconds per model, stacked by what they went into.",
-        sentence=sentences.training_seconds(training_cost(summary)),
-        spec=training_charts.training_seconds(summary.phases),
-        table=training_tables.training_table(summary.training),
+        alt="Bar chart: seconds per model, stacked by phase.",
+        sentence=training_cost(summary) or "Training cost was not measured for both contenders.",
+        spec=charts.training_seconds(summary.phases),
+        table=run_tables.training_table(summary.training),
         open=True,
     )
 
 
 def _searches(summary: Summary) -> Figure:
+    label = formats.metric_label(summary.searches[0].metric)
     return Figure(
         key="searches",
         title="Best setting so far, trial by trial",
         alt="Step chart: the best validation metric among the trials so far, a line per model.",
         sentence=sentences.searches(summary.searches),
-        spec=training_charts.best_so_far(
-            tuning.progress(summary.searches), formats.metric_label(summary.searches[0].metric)
-        ),
-        table=training_tables.search_table(summary.searches),
+        spec=charts.best_so_far(tuning.progress(summary.searches), label),
+        table=run_tables.search_table(summary.searches),
         open=True,
     )
 
 
-def _estimate_frame(estimates: Sequence[Estimate]) -> pd.DataFrame:
-    rows = [(e.model, formats.metric_label(e.metric), e.mean, e.low, e.high, False) for e in estimates]
-    return pd.DataFrame(rows, columns=DOTS)
-
-
-def _difference_frame(differences: Sequence[Difference]) -> pd.DataFrame:
-    rows = [(formats.metric_label(d.metric), d.mean, d.low, d.high, d.p_holm, d.verdict) for d in differences]
-    return pd.DataFrame(rows, columns=["metric", "mean", "low", "high", "p_holm", "verdict"])
-
-
-def _new_user_frame(figures: Sequence[NewUserFigure], metric: str) -> pd.DataFrame:
-    rows = []
-    for figure in figures:
-        estimate = figure.estimate(metric)
-        fallback = figure.fallback_share > 0
-        rows.append((figure.model, step_label(figure.first), estimate.mean, estimate.low, estimate.high, fallback))
-    return pd.DataFrame(rows, columns=DOTS)
+def _dots(rows: Iterable[tuple[str, Estimate, bool]]) -> pd.DataFrame:
+    """The data of a chart of dots, from groups, estimates, and whether a fallback answered."""
+    shown = [(e.model, group, e.mean, e.low, e.high, fallback) for group, e, fallback in rows]
+    return pd.DataFrame(shown, columns=DOTS)

@@ -4,19 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment
-
 from bakeoff.evaluation.stats.significance import Verdict
-from bakeoff.report import cards, formats, verdict
+from bakeoff.report import formats, verdict
+from bakeoff.report.cards import cards
 from bakeoff.report.claims import formatting as words
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.glossary import glossary
 from bakeoff.report.limits import limits
-from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, stylesheet
-from bakeoff.report.render import data_tables, gallery, sentences, tables, training_tables
-from bakeoff.report.render.environment import environment
-from bakeoff.report.render.figure import specs_of
-from bakeoff.report.render.scripts import Scripts, resource
+from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label
+from bakeoff.report.render import gallery, run_tables, sentences, tables
+from bakeoff.report.render.figure import Table, specs_of
+from bakeoff.report.render.pages import scripts, style, template_environment
 from bakeoff.report.sections import explore
 from bakeoff.report.summary import Summary
 
@@ -56,7 +54,7 @@ SECTIONS = {key: title for group in CONTENTS.values() for key, title in group.it
 
 @dataclass(frozen=True)
 class Tile:
-    """A key figure: what it is, its value, and what stands below it."""
+    """A key figure: what it is, its value, and a detail below it."""
 
     label: str
     value: str
@@ -64,34 +62,32 @@ class Tile:
     kind: str = ""
 
 
-def render(summary: Summary, evidence: Evidence) -> str:
+def report_html(summary: Summary, evidence: Evidence) -> str:
     """The page.
 
-    Every text is escaped by the template; the only markup that is passed through is the page's own style,
-    script and chart library.
+    Every text is escaped by the template; the only markup passed through is the page's own style, scripts and chart
+    library.
     """
     shown = gallery.figures(summary)
-    return (
-        _environment()
-        .get_template("index.html.j2")
-        .render(
-            **_contents(summary),
-            **_verdict(summary),
-            **_tables(summary, evidence),
-            **_claims(summary),
-            **_explorer(summary),
-            summary=summary,
-            evidence=evidence,
-            figures=shown,
-            specs=specs_of(shown.values()),
-            order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
-            fallbacks=fallbacks(evidence),
-            cards=cards.cards(summary, evidence),
-            limits=limits(summary, evidence),
-            glossary=glossary(summary.models),
-            style="\n".join([stylesheet(summary.models), resource("style.css"), resource("claims.css")]),
-            scripts=Scripts.of("charts.js", "terms.js", "contents.js", "explore.js"),
-        )
+    environment = template_environment()
+    environment.filters.update(outcome_class=words.css_class, tag_color=explore.color_of, tag_shape=explore.path_of)
+    return environment.get_template("index.html.j2").render(
+        **_contents(summary),
+        **_verdict(summary),
+        **_tables(summary, evidence),
+        **_claims(summary),
+        **_explorer(summary),
+        summary=summary,
+        evidence=evidence,
+        figures=shown,
+        specs=specs_of(shown.values()),
+        order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
+        fallbacks={name: model.training["fallback"] for name, model in evidence.models.items()},
+        cards=cards(summary, evidence),
+        limits=limits(summary, evidence),
+        glossary=glossary(summary.models),
+        style=style(summary.models, "claims.css"),
+        scripts=scripts("charts.js", "terms.js", "contents.js", "explore.js"),
     )
 
 
@@ -103,38 +99,29 @@ def outcome(result: verdict.Result) -> str:
 def tiles(summary: Summary) -> list[Tile]:
     """Key figures: the means of the contenders and of the best baseline, users ahead, time to train."""
     result = summary.result
-    metric = formats.metric_label(result.metric)
     means = {e.model: e for e in summary.estimates if e.metric == result.metric}
-    seconds = {f.model: f for f in summary.training}
     baseline = summary.standings[0].baseline
-    shown = [
-        Tile(
-            f"{model_label(name)}{' (best baseline)' if name == baseline else ''}, {metric}",
-            formats.decimal(means[name].mean),
-            f"{formats.level(result.confidence)}: {formats.decimal(means[name].low)} to "
-            f"{formats.decimal(means[name].high)}",
-            name if name in CONTENDERS else "",
-        )
-        for name in (SOFTMAX, MF, baseline)
-    ]
+    shown = []
+    for name in (SOFTMAX, MF, baseline):
+        label = f"{model_label(name)}{' (best baseline)' if name == baseline else ''}"
+        cell = tables.estimate_cell(means[name])
+        detail = f"{formats.level(result.confidence)}: {cell.detail}"
+        kind = name if name in CONTENDERS else ""
+        shown.append(Tile(f"{label}, {formats.metric_label(result.metric)}", cell.text, detail, kind))
     row = next(d for d in summary.differences if d.metric == result.metric)
-    shown.append(
-        Tile(
-            "Users ahead: softmax / level / MF",
-            tables.win_tie_loss(row).replace(" ", "\N{NARROW NO-BREAK SPACE}"),
-            f"effect size d {formats.signed(row.effect, 2)}",
-        )
-    )
+    ahead = tables.win_tie_loss(row).replace(" ", "\N{NARROW NO-BREAK SPACE}")
+    shown.append(Tile("Users ahead: softmax / level / MF", ahead, f"effect size d {formats.signed(row.effect, 2)}"))
+    costs = {figure.model: figure for figure in summary.training if figure.wall_seconds > 0}
     for name in (SOFTMAX, MF):
-        cost = seconds[name]
-        if cost.wall_seconds > 0:
-            detail = f"{formats.megabytes(cost.peak_memory_bytes)} at its peak"
-            shown.append(Tile(f"Training, {model_label(name)}", formats.seconds(cost.wall_seconds), detail, name))
+        if name in costs:
+            detail = f"{formats.megabytes(costs[name].peak_memory_bytes)} at its peak"
+            wall = formats.seconds(costs[name].wall_seconds)
+            shown.append(Tile(f"Training, {model_label(name)}", wall, detail, name))
     return shown
 
 
 def interval_band(result: verdict.Result) -> Mapping[str, str]:
-    """Where 0, the mean and the interval lie on the line of the verdict's small picture, in percent."""
+    """Places of 0, the mean and the interval on the line of the verdict's small picture, in percent."""
     low, high = min(result.low, 0.0), max(result.high, 0.0)
     margin = 0.12 * (high - low) or 1.0
     start, length = low - margin, high - low + 2 * margin
@@ -146,13 +133,8 @@ def interval_band(result: verdict.Result) -> Mapping[str, str]:
     return {"zero": place(0), "mean": place(result.difference), "low": place(result.low), "width": width}
 
 
-def fallbacks(evidence: Evidence) -> Mapping[str, str]:
-    """Model → its fallback, in the model's own words."""
-    return {name: model.training["fallback"] for name, model in evidence.models.items() if model.training["fallback"]}
-
-
 def _contents(summary: Summary) -> dict[str, Any]:
-    """Sections that there is something to say in, and the groups that they stand in."""
+    """Sections that have something to say, by group."""
     present = {"new-users": bool(summary.new_users), "tuning": bool(summary.searches)}
     sections = {key: title for key, title in SECTIONS.items() if present.get(key, True)}
     groups = {group: [key for key in titles if key in sections] for group, titles in CONTENTS.items()}
@@ -160,7 +142,7 @@ def _contents(summary: Summary) -> dict[str, Any]:
 
 
 def _verdict(summary: Summary) -> dict[str, Any]:
-    """What stands at the top."""
+    """The top of the page."""
     result = summary.result
     return {
         "headline": verdict.headline(result),
@@ -177,28 +159,27 @@ def _verdict(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _tables(summary: Summary, evidence: Evidence) -> dict[str, tables.Table]:
+def _tables(summary: Summary, evidence: Evidence) -> dict[str, Table]:
     """Tables without a chart, by the name that the templates use."""
-    result = summary.result
+    result, made = summary.result, summary.provenance
     return {
         "standings": tables.standing_table(summary.standings, result.metric, result.confidence),
         "exposure": tables.exposure_table(summary.exposures, summary.cutoff),
-        "settings": training_tables.setting_table(summary.searches),
-        "validation": data_tables.validation_table(evidence.validation),
-        "reasons": data_tables.reason_table(evidence.validation),
-        "expectations": data_tables.expectation_table(evidence.validation),
-        "params": data_tables.parameter_table(summary.provenance),
-        "versions": data_tables.version_table(summary.provenance),
+        "settings": run_tables.setting_table(summary.searches),
+        "validation": run_tables.validation_table(evidence.validation),
+        "reasons": run_tables.reason_table(evidence.validation),
+        "expectations": run_tables.expectation_table(evidence.validation),
+        "params": run_tables.name_table("params.yaml", "Parameter", made.params),
+        "versions": run_tables.name_table("Installed versions", "Package", made.versions, "Version"),
     }
 
 
 def _claims(summary: Summary) -> dict[str, Any]:
-    """The claims as the template shows them, every figure as text."""
-    level = formats.level(summary.result.confidence)
+    """The claims with every figure as text."""
     return {
         "claims": [words.shown(claim) for claim in summary.claims],
         "claims_overview": words.overview(summary.claims),
-        "claim_rules": words.rules(level),
+        "claim_rules": words.rules(formats.level(summary.result.confidence)),
     }
 
 
@@ -210,9 +191,3 @@ def _explorer(summary: Summary) -> dict[str, Any]:
         "explore_data": explore.data(found) if found else {},
         "explore_model": SOFTMAX if SOFTMAX in models else next(iter(models), ""),
     }
-
-
-def _environment() -> Environment:
-    made = environment()
-    made.filters.update(outcome_class=words.css_class, tag_color=explore.color_of, tag_shape=explore.path_of)
-    return made

@@ -1,13 +1,13 @@
-"""What to see in the charts of the study, in sentences made from its figures."""
+"""What to see in each chart of the study, in sentences made from its figures."""
 
 import math
 from collections.abc import Sequence
 
 from bakeoff.report import formats
-from bakeoff.report.study import CORRECTED, OTHER, TOP_K, UNCORRECTED, UNIFORM, Converged, Study, Trained
+from bakeoff.report.study import CORRECTED, OTHER, TOP_K, UNCORRECTED, UNIFORM, ConvergedSampler, SampledVariant, Study
 
 CLEARLY = 10
-"""How many times as far from the truth as with the correction a sampler must end for one to say that it needs it."""
+"""A sampler needs the correction if without it the KL divergence is at least this many times as large."""
 
 
 def quality(shown: Study) -> str:
@@ -26,19 +26,19 @@ def quality(shown: Study) -> str:
 
 
 def _other_models(shown: Study) -> list[str]:
-    """How many variants each model beside the softmax DNN is ahead of, by their means."""
-    if not shown.beside:
+    """How many variants of the softmax DNN each other model beats, by their means."""
+    if not shown.others:
         return []
     parts = [
         f"{_named(row)} ({formats.decimal(row.mean)}, above "
         f"{sum(row.mean > each.mean for each in shown.trained)} of its {len(shown.trained)} means)"
-        for row in shown.beside
+        for row in shown.others
     ]
-    return [f"Beside them stand {formats.listing(parts)}."]
+    return [f"For comparison: {formats.listing(parts)}."]
 
 
 def correction(shown: Study) -> str:
-    """What the correction does to the primary metric, over the pools that were tried both ways."""
+    """Effect of the correction on the primary metric, over the pools that were tried both ways."""
     pairs = both_ways(shown)
     if not pairs:
         return "No sampler was tried both with and without correction."
@@ -52,27 +52,27 @@ def correction(shown: Study) -> str:
 
 
 def lift(shown: Study) -> str:
-    """What the correction does to the popularity of lists, likewise, and how popular those of other models are."""
+    """Effect of the correction on the popularity of lists, likewise, and the popularity of other models' lists."""
     pairs = {
         pool: (with_it.lift, without.lift)
         for pool, (with_it, without) in both_ways(shown).items()
         if not math.isnan(with_it.lift - without.lift)
     }
     if not pairs:
-        return "What the correction does to the popularity of lists was not measured."
+        return "The effect of the correction on the popularity of lists was not measured."
     most = max(pairs, key=lambda pool: abs(pairs[pool][0] - pairs[pool][1]))
     with_it, without = map(formats.signed_percent, pairs[most])
     text = (
         f"The correction raises the popularity lift for {sum(one > other for one, other in pairs.values())} of "
-        f"{len(pairs)} pools; it moves that of {most} most, from {without} to {with_it}. Without it, what a sampler "
-        "draws often is pushed down."
+        f"{len(pairs)} pools; the largest change is that of {most}, from {without} to {with_it}. Without it, "
+        "items that a sampler draws often are pushed down."
     )
-    others = [f"{_named(row)} ({formats.signed_percent(row.lift)})" for row in shown.beside if not math.isnan(row.lift)]
-    return f"{text} Beside them stand {formats.listing(others)}." if others else text
+    others = [f"{_named(row)} ({formats.signed_percent(row.lift)})" for row in shown.others if not math.isnan(row.lift)]
+    return f"{text} For comparison: {formats.listing(others)}." if others else text
 
 
 def folding(shown: Study) -> str:
-    """Who folds most and least, and whether quality tells."""
+    """Which variants fold most and least, and whether accuracy shows it."""
     known = [row for row in shown.trained if not math.isnan(row.folding)]
     if not known:
         return "Folding was not measured."
@@ -86,16 +86,16 @@ def folding(shown: Study) -> str:
 
 
 def steps(shown: Study) -> str:
-    """Time of a step, beside the false negatives that came with it."""
+    """Time of a step, and the false negatives among its candidates."""
     known = [row for row in shown.trained if not math.isnan(row.step_seconds)]
     if not known:
         return "The time of a step was not measured."
     slow, fast = (choose(known, key=lambda row: row.step_seconds) for choose in (max, min))
     text = (
         f"A step takes from {milliseconds(fast.step_seconds)} ({fast.pool}) to {milliseconds(slow.step_seconds)} "
-        f"({slow.pool}), {formats.times(slow.step_seconds / fast.step_seconds)} as long, on this catalogue. By "
-        "definition a step of the full softmax scores every item of the catalogue, and one against samples only what "
-        "was drawn."
+        f"({slow.pool}), {formats.times(slow.step_seconds / fast.step_seconds)} as long, on this catalogue. A "
+        "step of the full softmax scores every item of the catalogue, a step against samples only those that were "
+        "drawn."
     )
     caught = [row for row in shown.trained if not math.isnan(row.batch_false_negatives)]
     if not caught:
@@ -104,12 +104,12 @@ def steps(shown: Study) -> str:
     return (
         f"{text} {formats.sentence(worst.pool)} draws most of the user's own items, "
         f"{formats.decimal(worst.batch_false_negatives, 0)} per batch ({formats.decimal(worst.false_negatives, 1)} per "
-        "query), which the mask keeps out of the loss."
+        "query), which the mask removes from the loss."
     )
 
 
 def unbiasedness(shown: Study) -> str:
-    """How far training ends from the truth with and without correction; what is biased by nature by itself."""
+    """Distance from the true distribution at the end of training, with and without correction."""
     known = [row for row in shown.converged if not math.isnan(row.kl)]
     drawn = [row for row in known if TOP_K not in row.pool]
     ends = []
@@ -125,19 +125,19 @@ def unbiasedness(shown: Study) -> str:
     return " ".join([text, *_top_k(known), *_uniform(drawn)])
 
 
-def _top_k(known: Sequence[Converged]) -> list[str]:
-    """Where the highest-scored negatives lead."""
+def _top_k(known: Sequence[ConvergedSampler]) -> list[str]:
+    """Where training against the highest-scored negatives ends."""
     ends = [f"{formats.decimal(row.kl)} {row.series}" for row in known if TOP_K in row.pool]
     if not ends:
         return []
     return [
-        f"Top-k selection, {formats.listing(ends)}, stands apart: it keeps the highest-scored candidates alone, for "
-        "which no correction is exact."
+        f"Top-k selection ends at {formats.listing(ends)}: it keeps only the highest-scored candidates, for which no "
+        "correction is exact."
     ]
 
 
-def _uniform(drawn: Sequence[Converged]) -> list[str]:
-    """Whether even the uniform sampler needs the correction, and why it would."""
+def _uniform(drawn: Sequence[ConvergedSampler]) -> list[str]:
+    """Whether even the uniform sampler needs the correction, and why."""
     found = {row.series: row.kl for row in drawn if row.pool == UNIFORM}
     if not {CORRECTED, UNCORRECTED} <= set(found):
         return []
@@ -146,13 +146,13 @@ def _uniform(drawn: Sequence[Converged]) -> list[str]:
     if without <= CLEARLY * with_it:
         return [f"The uniform sampler ends at {ends}."]
     return [
-        f"Not even the uniform sampler does without, at {ends}: all positives of a query are always among its "
-        "candidates and other items by chance, so that what is popular is met, and pushed down, more often, the more "
-        "so the more positives a query has."
+        f"Even the uniform sampler needs the correction, with {ends}: the positives of a query are always among its "
+        "candidates and other items only by chance, so that popular items are pushed down more often. The "
+        "more positives a query has, the stronger the effect."
     ]
 
 
-def both_ways(shown: Study) -> dict[str, tuple[Trained, Trained]]:
+def both_ways(shown: Study) -> dict[str, tuple[SampledVariant, SampledVariant]]:
     """Pool → the variant with and the one without correction, of pools that have both."""
     found = {(row.pool, row.series): row for row in shown.trained}
     return {
@@ -163,10 +163,10 @@ def both_ways(shown: Study) -> dict[str, tuple[Trained, Trained]]:
 
 
 def milliseconds(seconds: float) -> str:
-    """The time of a step; an en dash where it was not measured."""
+    """The time of a step; an en dash if it was not measured."""
     return formats.NO_VALUE if math.isnan(seconds) else f"{1000 * seconds:.1f} ms"
 
 
-def _named(row: Trained) -> str:
+def _named(row: SampledVariant) -> str:
     """Another model within a sentence."""
     return row.pool.removeprefix(OTHER)

@@ -1,7 +1,7 @@
-"""The report's figures as tables of text, shared by the page and by Markdown."""
+"""The report's figures as tables of text, shared by the page, the cards and Markdown."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -11,169 +11,155 @@ from bakeoff.report.accuracy import Difference, Estimate
 from bakeoff.report.exposure import Exposure
 from bakeoff.report.models import look, model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
+from bakeoff.report.render.figure import Cell, Column, Heading, Row, Table, change_cell, mean_cell, table_of
 from bakeoff.report.slices import Slice
 from bakeoff.report.verdict import Standing
 
-
-@dataclass(frozen=True)
-class Cell:
-    """Text of a cell; `detail` stands smaller below it (in Markdown: in brackets), `strong` stands out."""
-
-    text: str
-    detail: str = ""
-    strong: bool = False
-
-
-@dataclass(frozen=True)
-class Column:
-    """Heading of a column; `term` is the glossary's anchor, if it is a term; `prose`: text, not figures."""
-
-    label: str
-    term: str = ""
-    prose: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A caption, headings and rows; the first cell of a row is its heading."""
-
-    caption: str
-    columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
-
-
-def model_columns(models: Sequence[str]) -> list[Column]:
-    """A heading per model, a term where the glossary explains it."""
-    return [Column(model_label(name), name if look(name).meaning else "") for name in models]
+P_HOLM = Column("p, Holm", "holm")
+EXPOSURE = {
+    "ARP": "arp",
+    "Popularity lift": "lift",
+    "Coverage": "coverage",
+    "Gini": "gini",
+    "Long-tail share": "long-tail",
+}
+"""Heading → term, of figures of the lists."""
+OUTCOMES = {Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.NO_EVIDENCE: "no evidence"}
+"""How a verdict is written in a table."""
 
 
 def metric_table(estimates: Sequence[Estimate]) -> Table:
-    """Metrics × models: mean with its interval, the highest mean of a row marked."""
+    """Metrics × models: mean with its interval, the highest mean of a row in bold."""
     models = list(dict.fromkeys(estimate.model for estimate in estimates))
-    rows = []
-    for metric in dict.fromkeys(estimate.metric for estimate in estimates):
-        row = [estimate for estimate in estimates if estimate.metric == metric]
-        best = _highest(row)
-        rows.append([Cell(formats.metric_label(metric)), *(_estimate(e, e.mean == best) for e in row)])
-    return Table("Mean over warm test users, with its interval", [Column("Metric"), *model_columns(models)], rows)
+    rows: list[Row] = []
+    for metric, found in _by(estimates, "metric").items():
+        best = _highest(found)
+        rows.append([formats.metric_label(metric), *(estimate_cell(e, e.mean == best) for e in found)])
+    return table_of("Mean over warm test users, with its interval", ["Metric", *_model_columns(models)], rows)
 
 
 def cutoff_table(estimates: Sequence[Estimate], cutoff: int) -> Table:
-    """Models × metrics at one cutoff: mean with its interval, the highest mean of a column marked."""
-    shown = [estimate for estimate in estimates if estimate.metric.endswith(f"@{cutoff}")]
-    columns = {
-        metric: {e.model: e for e in shown if e.metric == metric} for metric in dict.fromkeys(e.metric for e in shown)
-    }
-    rows = _by_model(columns)
-    headings = [Column("Model"), *(Column(formats.metric_label(metric)) for metric in columns)]
-    return Table("Mean over warm test users, with its interval", headings, rows)
+    """Models × metrics at one cutoff: mean with its interval, the highest mean of a column in bold."""
+    metrics = _by([estimate for estimate in estimates if estimate.metric.endswith(f"@{cutoff}")], "metric")
+    headings = ["Model", *map(formats.metric_label, metrics)]
+    return table_of("Mean over warm test users, with its interval", headings, _by_model(metrics.values()))
 
 
 def standing_table(standings: Sequence[Standing], metric: str, confidence: float) -> Table:
-    """Every model beside the best baseline, which stands in the first row."""
-    baseline, mean = standings[0].baseline, standings[0].baseline_mean
-    label = model_label(baseline)
-    rows = [[Cell(label, "the best baseline"), Cell(formats.decimal(mean)), *[Cell(formats.NO_VALUE)] * 3]]
-    rows += [
+    """Every model compared with the best baseline, which is in the first row."""
+    label = model_label(standings[0].baseline)
+    first: Row = [
+        Cell(label, "the best baseline"),
+        formats.decimal(standings[0].baseline_mean),
+        *[formats.NO_VALUE] * 3,
+    ]
+    rows: list[Row] = [
         [
-            Cell(model_label(s.model)),
-            Cell(formats.decimal(s.mean)),
-            Cell(formats.signed(s.difference), f"{formats.signed(s.low)} to {formats.signed(s.high)}"),
-            Cell(formats.p_figure(s.p)),
-            Cell(_stands(s.verdict(confidence)), strong=s.verdict(confidence) is not Verdict.NO_EVIDENCE),
+            model_label(s.model),
+            formats.decimal(s.mean),
+            change_cell(s.difference, s.low, s.high),
+            formats.p_figure(s.p),
+            outcome_cell(s.verdict(confidence)),
         ]
         for s in standings
     ]
-    columns = [Column("Model"), Column(formats.metric_label(metric)), Column(f"− {label}")]
-    columns += [Column("p, Holm", "holm"), Column("Says")]
-    return Table(
-        f"{formats.metric_label(metric)} of each model beside that of {label}, the best baseline", columns, rows
-    )
+    name = formats.metric_label(metric)
+    caption = f"{name} of each model compared with {label}, the best baseline"
+    return table_of(caption, ["Model", name, f"− {label}", P_HOLM, "Says"], [first, *rows])
 
 
 def difference_table(differences: Sequence[Difference]) -> Table:
     """Paired differences softmax − MF: interval, adjusted p, effect size, wins, detectable difference."""
-    columns = [
-        Column("Metric"),
-        Column("Difference"),
-        Column("p", "p-value"),
-        Column("p, Holm", "holm"),
-        Column("Effect size d", "effect"),
-        Column("Win / tie / loss"),
-        Column("Detectable", "detectable"),
-        Column("Says"),
-    ]
-    rows = [
+    words = {Verdict.BETTER: "softmax better", Verdict.WORSE: "MF better"}
+    columns: list[Heading] = ["Metric", "Difference", Column("p", "p-value"), P_HOLM, Column("Effect size d", "effect")]
+    columns += ["Win / tie / loss", Column("Detectable", "detectable"), "Says"]
+    rows: list[Row] = [
         [
-            Cell(formats.metric_label(d.metric)),
-            _difference(d),
-            Cell(formats.p_figure(d.p)),
-            Cell(formats.p_figure(d.p_holm)),
-            Cell(formats.signed(d.effect, 2)),
-            Cell(win_tie_loss(d)),
-            Cell(formats.decimal(d.detectable)),
-            Cell(says(d.verdict), strong=d.verdict is not Verdict.NO_EVIDENCE),
+            formats.metric_label(d.metric),
+            change_cell(d.mean, d.low, d.high),
+            formats.p_figure(d.p),
+            formats.p_figure(d.p_holm),
+            formats.signed(d.effect, 2),
+            win_tie_loss(d),
+            formats.decimal(d.detectable),
+            outcome_cell(d.verdict, words),
         ]
         for d in differences
     ]
-    return Table("Softmax DNN − MF on the same users", columns, rows)
+    return table_of("Softmax DNN − MF on the same users", columns, rows)
 
 
 def exposure_table(exposures: Sequence[Exposure], k: int) -> Table:
     """Popularity and coverage of the lists of length k."""
-    columns = [
-        Column(f"Lists of {k}"),
-        Column("ARP", "arp"),
-        Column("Popularity lift", "lift"),
-        Column("Coverage", "coverage"),
-        Column("Gini", "gini"),
-        Column("Long-tail share", "long-tail"),
+    columns: list[Heading] = [f"Lists of {k}", *(Column(label, term) for label, term in EXPOSURE.items())]
+    rows: list[Row] = [[model_label(e.model), *exposure_texts(e)] for e in exposures if e.k == k]
+    return table_of(f"Popularity and coverage of the first {k}", columns, rows)
+
+
+def exposure_texts(exposure: Exposure) -> list[str]:
+    """The figures under the headings of EXPOSURE."""
+    return [
+        formats.decimal(exposure.arp, 1),
+        formats.signed_percent(exposure.lift),
+        formats.percent(exposure.coverage),
+        formats.decimal(exposure.gini, 3),
+        formats.percent(exposure.long_tail),
     ]
-    rows = [
-        [
-            Cell(model_label(e.model)),
-            Cell(formats.decimal(e.arp, 1)),
-            Cell(formats.signed_percent(e.lift)),
-            Cell(formats.percent(e.coverage)),
-            Cell(formats.decimal(e.gini, 3)),
-            Cell(formats.percent(e.long_tail)),
-        ]
-        for e in exposures
-        if e.k == k
-    ]
-    return Table(f"Popularity and coverage of the first {k}", columns, rows)
 
 
 def slice_table(slices: Sequence[Slice], metric: str) -> Table:
     """Models × spans of time on one metric, with events and users, and the paired difference softmax − MF."""
-    rows = [
-        [Cell("Test events"), *(Cell(formats.count(part.num_events)) for part in slices)],
-        [Cell("Users"), *(Cell(formats.count(part.num_users)) for part in slices)],
-        *_by_model({part.name: {e.model: e for e in part.estimates} for part in slices}),
+    rows: list[Row] = [
+        ["Test events", *(formats.count(part.num_events) for part in slices)],
+        ["Users", *(formats.count(part.num_users) for part in slices)],
+        *_by_model(part.estimates for part in slices),
         *_paired_rows([part.difference for part in slices]),
     ]
     caption = f"{formats.metric_label(metric)} on the test events of each span, with whole lists"
-    return Table(caption, [Column("Since last event"), *(Column(part.name) for part in slices)], rows)
+    return table_of(caption, ["Since last event", *(part.name for part in slices)], rows)
 
 
-def new_user_table(figures: Sequence[NewUserFigure], differences: dict[str, Difference], metric: str) -> Table:
-    """Models × steps on one metric, a fallback said as such, and the paired difference softmax − MF."""
-    steps = list(dict.fromkeys(figure.first for figure in figures))
-    fallbacks = {(figure.first, figure.model): _fallback(figure) for figure in figures}
-    estimates = {step: {f.model: f.estimate(metric) for f in figures if f.first == step} for step in steps}
-    rows = [
-        *_by_model(estimates, fallbacks),
-        *_paired_rows([differences[step] for step in steps]),
+def new_user_table(figures: Sequence[NewUserFigure], differences: Mapping[str, Difference], metric: str) -> Table:
+    """Models × numbers of known interactions on one metric, and the paired difference softmax − MF."""
+    steps = _by(figures, "first")
+    rows: list[Row] = [
+        *_by_model(
+            [[figure.estimate(metric) for figure in step] for step in steps.values()],
+            [[_fallback(figure) for figure in step] for step in steps.values()],
+        ),
+        *_paired_rows([differences[first] for first in steps]),
     ]
-    columns = [Column("Told"), *(Column(step_label(step)) for step in steps)]
-    caption = f"{formats.metric_label(metric)} on new users, by the first interactions that the model is told"
-    return Table(caption, columns, rows)
+    caption = f"{formats.metric_label(metric)} on new users, by the number of first interactions that the model knows"
+    return table_of(caption, ["Known interactions", *map(step_label, steps)], rows)
 
 
-def frame_table(caption: str, frame: pd.DataFrame, columns: Sequence[str]) -> Table:
-    """A data frame whose values are already text."""
-    rows = [[Cell(str(value)) for value in row] for row in frame.itertuples(index=False)]
-    return Table(caption, [Column(label) for label in columns], rows)
+def profile_table(profile: pd.DataFrame) -> Table:
+    """Tenths of the catalogue × sources of list places."""
+    wide = profile.pivot_table(index="group", columns="source", values="share", sort=False)
+    rows: list[Row] = [
+        [str(group), *map(formats.percent, shares)] for group, shares in zip(wide.index, wide.to_numpy(), strict=True)
+    ]
+    columns: list[Heading] = ["Tenth", *(formats.sentence(model_label(name)) for name in wide.columns)]
+    return table_of("Share of list places by tenth of the catalogue", columns, rows)
+
+
+def histogram_table(bins: pd.DataFrame) -> Table:
+    """Users by their difference, from the bins of `charts.binned`."""
+    rows: list[Row] = [
+        ["0, no difference" if low < 0 < high else f"{start:+.1f} to {end:+.1f}", str(users)]
+        for low, high, start, end, users in bins[["low", "high", "from", "to", "users"]].itertuples(index=False)
+    ]
+    return table_of("Users by difference", ["Difference", "Users"], rows)
+
+
+def estimate_cell(estimate: Estimate, is_best: bool = False) -> Cell:
+    """A mean with its interval, in bold if it is the best."""
+    return mean_cell(estimate.mean, estimate.low, estimate.high, strong=is_best)
+
+
+def outcome_cell(verdict: Verdict, words: Mapping[Verdict, str] = OUTCOMES) -> Cell:
+    """A verdict in a word or two, in bold where there is evidence."""
+    return Cell(words.get(verdict, OUTCOMES[verdict]), strong=verdict is not Verdict.NO_EVIDENCE)
 
 
 def win_tie_loss(difference: Difference) -> str:
@@ -181,59 +167,52 @@ def win_tie_loss(difference: Difference) -> str:
     return f"{difference.wins} / {difference.ties} / {difference.losses}"
 
 
-def says(verdict: Verdict) -> str:
-    """The outcome in a word or two, for a table."""
-    return {Verdict.BETTER: "softmax better", Verdict.WORSE: "MF better", Verdict.NO_EVIDENCE: "no evidence"}[verdict]
+def _by(rows: Iterable[Any], attribute: str) -> dict[str, list[Any]]:
+    """The rows by an attribute, in the order in which its values first occur."""
+    groups: dict[str, list[Any]] = {}
+    for row in rows:
+        groups.setdefault(getattr(row, attribute), []).append(row)
+    return groups
+
+
+def _model_columns(models: Sequence[str]) -> list[Column]:
+    """A heading per model, a term if the glossary explains it."""
+    return [Column(model_label(name), name if look(name).meaning else "") for name in models]
 
 
 def _highest(estimates: Sequence[Estimate]) -> float | None:
-    """The highest mean; None where all are the same, so that none stands out."""
+    """The highest mean; None if all are the same."""
     means = [estimate.mean for estimate in estimates]
     return max(means) if len(set(means)) > 1 else None
 
 
-def _estimate(estimate: Estimate, best: bool) -> Cell:
-    interval = f"{formats.decimal(estimate.low)} to {formats.decimal(estimate.high)}"
-    return Cell(formats.decimal(estimate.mean), interval, strong=best)
+def _by_model(columns: Iterable[Sequence[Estimate]], notes: Sequence[Sequence[str]] | None = None) -> list[Row]:
+    """A row per model, an estimate and its note per column; the highest mean of a column is in bold.
+
+    Args:
+        columns: the estimates of each column, models in the same order.
+        notes: what is appended to the interval of each estimate, in the same shape.
+    """
+    rows: dict[str, list[str | Cell]] = {}
+    for place, column in enumerate(columns):
+        best = _highest(column)
+        for row, estimate in enumerate(column):
+            cell = estimate_cell(estimate, estimate.mean == best)
+            note = notes[place][row] if notes else ""
+            cells = rows.setdefault(estimate.model, [model_label(estimate.model)])
+            cells.append(Cell(cell.text, f"{cell.detail}{note}", cell.strong))
+    return [*rows.values()]
 
 
-def _difference(difference: Difference) -> Cell:
-    interval = f"{formats.signed(difference.low)} to {formats.signed(difference.high)}"
-    return Cell(formats.signed(difference.mean), interval)
-
-
-def _by_model(
-    columns: Mapping[str, Mapping[str, Estimate]], notes: Mapping[tuple[str, str], str] | None = None
-) -> list[list[Cell]]:
-    """A row per model with an estimate per column, the highest of a column marked; notes by (column, model)."""
-    best = {column: _highest([*models.values()]) for column, models in columns.items()}
-    rows = []
-    for model in next(iter(columns.values())):
-        row = [Cell(model_label(model))]
-        for column, models in columns.items():
-            cell = _estimate(models[model], models[model].mean == best[column])
-            note = (notes or {}).get((column, model), "")
-            row.append(Cell(cell.text, f"{cell.detail}{note}", cell.strong))
-        rows.append(row)
-    return rows
-
-
-def _paired_rows(differences: Sequence[Difference]) -> list[list[Cell]]:
+def _paired_rows(differences: Sequence[Difference]) -> list[Row]:
     return [
-        [Cell("Softmax DNN − MF"), *(_difference(difference) for difference in differences)],
-        [Cell("p, Holm"), *(Cell(formats.p_figure(difference.p_holm)) for difference in differences)],
+        ["Softmax DNN − MF", *(change_cell(d.mean, d.low, d.high) for d in differences)],
+        ["p, Holm", *(formats.p_figure(d.p_holm) for d in differences)],
     ]
-
-
-def _stands(verdict: Verdict) -> str:
-    return {Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.NO_EVIDENCE: "no evidence"}[verdict]
 
 
 def _fallback(figure: NewUserFigure) -> str:
     if figure.fallback_share == 0:
         return ""
-    return (
-        ", its fallback"
-        if figure.fallback_share == 1
-        else f", fallback for {formats.percent(figure.fallback_share, 0)}"
-    )
+    share = figure.fallback_share
+    return ", its fallback" if share == 1 else f", fallback for {formats.percent(share, 0)}"

@@ -8,13 +8,12 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.measured import VariantGroup, figure
 from bakeoff.report.models import MF, SOFTMAX, look, model_label, model_noun
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.render.tables import Table
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure, Table
 from bakeoff.report.sections.parts import estimates, or_dash, text_table
 from bakeoff.report.series import PALETTE, Styles, model_styles
 from bakeoff.report.variants import Tower, towers
@@ -42,7 +41,7 @@ class Depth:
     beside: pd.DataFrame
 
 
-def depth(group: VariantGroup, params: Params, metric: str, statistics: Statistics) -> Depth | None:
+def depth(group: VariantGroup, params: ReportParams, metric: str, statistics: Statistics) -> Depth | None:
     """None without towers. A tower without hidden layers has no width: it starts the line of each."""
     found = towers(group, params)
     if not found:

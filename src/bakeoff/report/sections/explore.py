@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
+from bakeoff.report.params import ReportParams
 from bakeoff.report.render.chart_parts import FONT, Spec
 
 SHOWN = 10
@@ -64,7 +64,7 @@ class Explorer:
         return min(known, default=0)
 
 
-def explorer(evidence: Evidence, params: Params) -> Explorer | None:
+def explorer(evidence: Evidence, params: ReportParams) -> Explorer | None:
     """None where no model has item embeddings to show."""
     models = {name: m for name, m in evidence.models.items() if len(m.positions) or len(m.neighbours)}
     if not models:
@@ -98,7 +98,7 @@ def _title(row: Any) -> str:
     return row.title if isinstance(row.title, str) and row.title else f"item {row.item_id}"
 
 
-def _tag_feature(items: pd.DataFrame, params: Params) -> str:
+def _tag_feature(items: pd.DataFrame, params: ReportParams) -> str:
     """The first column of tags, else of categories, that the items have."""
     kinds = params.data.item_features
     for wanted in ("tags", "categorical"):

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.measured import Planted, Variant, VariantGroup, figure
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.render.tables import Column, Table
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Column, Figure, Table
 from bakeoff.report.sections.parts import or_dash, text_table
 from bakeoff.report.series import model_styles
 from bakeoff.report.variants import weight
@@ -78,7 +77,7 @@ def planted_folding(planted: Planted) -> Folding:
     )
 
 
-def own_folding(group: VariantGroup, params: Params) -> Folding:
+def own_folding(group: VariantGroup, params: ReportParams) -> Folding:
     """On the data itself: items that the ALS fit calls unrelated are foreign."""
 
     def row(v: Variant) -> tuple[object, ...]:

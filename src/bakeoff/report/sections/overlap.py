@@ -9,8 +9,7 @@ import pandas as pd
 from bakeoff.report import formats, series_charts
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.render.tables import Cell, Column, Table
+from bakeoff.report.render.figure import Cell, Column, Figure, Table
 
 
 @dataclass(frozen=True)

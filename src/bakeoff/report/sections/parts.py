@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.render.chart_parts import present
-from bakeoff.report.render.tables import Cell, Column, Table
+from bakeoff.report.render.figure import Cell, Column, Table
 
 Named = tuple[str, str, NDArray[np.float64]]
 """Group, series and the values over users."""

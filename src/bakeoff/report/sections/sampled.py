@@ -13,8 +13,7 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label, model_noun
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.render.tables import Table
+from bakeoff.report.render.figure import Figure, Table
 from bakeoff.report.sections.parts import text_table
 from bakeoff.report.series import model_styles
 

@@ -13,8 +13,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.measured import Rerank, Variant, figure
 from bakeoff.report.models import look, model_label
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.render.tables import Cell, Column, Table
+from bakeoff.report.render.figure import Cell, Column, Figure, Table
 from bakeoff.report.sections.parts import Named, estimates, or_dash
 from bakeoff.report.series import PALETTE, Style, Styles
 

@@ -9,8 +9,7 @@ import pandas as pd
 from bakeoff.report import formats, series_charts
 from bakeoff.report.measured import figure
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.render.tables import Column
+from bakeoff.report.render.figure import Column, Figure
 from bakeoff.report.sections.parts import or_dash, text_table
 from bakeoff.report.series import model_styles
 

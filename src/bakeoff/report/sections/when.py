@@ -11,8 +11,7 @@ from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.claims.taste import SESSION
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, model_noun
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.render.tables import Cell, Column, Table
+from bakeoff.report.render.figure import Cell, Column, Figure, Table
 from bakeoff.report.series import model_styles
 from bakeoff.report.slices import events_by_gap, later_events, top_lists, values_on
 
