@@ -66,7 +66,7 @@ def test_it_is_short_enough_for_a_pull_request(text: str):
 
 def test_it_shows_a_picture_that_needs_no_page_around_it(summary: Summary, text: str):
     assert f"]({markdown.PICTURE})" in text
-    picture = ElementTree.fromstring(markdown.picture(summary))
+    picture = ElementTree.fromstring(markdown.comparison_picture(summary))
     drawn = ElementTree.tostring(picture, encoding="unicode")
     assert "var(" not in drawn
     for name in summary.models:

@@ -62,7 +62,7 @@ def test_a_clear_result_needs_no_caveat():
 def test_no_evidence_says_what_could_have_been_seen():
     [note] = caveats(UNDECIDED)
     assert "0.0120" in note
-    assert "not evidence of none" in note
+    assert "not evidence that there is none" in note
 
 
 def test_an_interval_and_a_p_that_disagree_are_called_borderline():
@@ -121,7 +121,7 @@ LATER = Span(name="later", num_users=203, softmax=0.07, mf=0.13, low=-0.08, high
 
 def test_a_span_with_the_opposite_verdict_is_said():
     [note] = contradictions(CLEAR, [LATER])
-    assert "more than a day after the last known one (203 users), MF is better, 0.1300 against 0.0700" in note
+    assert "more than a day after the last known event (203 users), MF is better, 0.1300 against 0.0700" in note
 
 
 def test_a_span_that_agrees_or_shows_nothing_is_not_said():

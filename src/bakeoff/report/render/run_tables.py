@@ -14,15 +14,8 @@ from bakeoff.report.tuning import Search
 
 def training_table(figures: Sequence[TrainingFigure]) -> Table:
     """What training took."""
-    columns: list[Heading] = [
-        "Model",
-        "Wall time",
-        "CPU time",
-        "Peak memory",
-        "Parameters",
-        "Dimension",
-        Column("Epochs", "epoch"),
-    ]
+    columns: list[Heading] = ["Model", "Wall time", "CPU time", "Peak memory", "Parameters", "Dimension"]
+    columns += [Column("Epochs", "epoch"), "Ranking all users"]
     rows: list[Row] = [
         [
             model_label(f.model),
@@ -36,8 +29,7 @@ def training_table(figures: Sequence[TrainingFigure]) -> Table:
         ]
         for f in figures
     ]
-    headings = [*columns, Column("Epochs", "epoch"), "Ranking all users"]
-    return table_of("Cost of training, on the machine that made this report", headings, rows)
+    return table_of("Cost of training, on the machine that made this report", columns, rows)
 
 
 def curve_table(curves: pd.DataFrame) -> Table:
