@@ -28,8 +28,8 @@ from bakeoff.ops.revisions.revisions import Revisions
 from bakeoff.report import study_page as study_sheet
 from bakeoff.report.markdown_tables import code
 from bakeoff.report.provenance import read_data_hash
-from bakeoff.report.sections.explore import map_spec
 from bakeoff.report.study import study
+from bakeoff.report.topics.explore import map_spec
 
 pytestmark = pytest.mark.browser
 

@@ -2,7 +2,7 @@
 
 import re
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bakeoff.report import formats
@@ -15,7 +15,7 @@ UNIT = re.compile(r"(?<=\d) (?=%|(?:s|min|h|MB|GB)\b)|(?<=\bp) (?=[<=])|(?<=[<=]
 def environment() -> Environment:
     """The templates of this package with the filters that they use."""
     made = Environment(
-        loader=PackageLoader("bakeoff.report"),
+        loader=ChoiceLoader([PackageLoader("bakeoff.report"), PackageLoader("bakeoff.report", "topics")]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=keep_units,

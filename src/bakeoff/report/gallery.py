@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bakeoff.report import charts, findings, formats, sentences, tables, training_charts, training_tables, tuning
+from bakeoff.report import charts, formats, sentences, tables, training_charts, training_tables, tuning
 from bakeoff.report.accuracy import Difference, Estimate
 from bakeoff.report.figure import Figure
 from bakeoff.report.models import model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
-from bakeoff.report.sections import serving
 from bakeoff.report.summary import Summary
+from bakeoff.report.topics import serving
+from bakeoff.report.topics.base.topic import figures as topic_figures
 from bakeoff.report.verdict import cost_sentence
 
 DOTS = ["model", "group", "mean", "low", "high", "fallback"]
@@ -30,7 +31,7 @@ def figures(summary: Summary) -> dict[str, Figure]:
         drawn.append(_training_seconds(summary))
     if summary.searches:
         drawn.append(_searches(summary))
-    drawn += findings.figures(summary.findings)
+    drawn += topic_figures(summary.findings)
     return {figure.key: figure for figure in drawn}
 
 
@@ -41,8 +42,7 @@ def training_cost(summary: Summary) -> str | None:
 
 def costs(summary: Summary) -> list[str]:
     """Sentences on wall seconds of training, and on how soon an answer comes; of what was measured."""
-    found = summary.findings.serving
-    answers = serving.one_query(found) if found else None
+    answers = serving.one_query(summary.findings.of(serving.TOPIC))
     return [sentence for sentence in (training_cost(summary), answers) if sentence]
 
 

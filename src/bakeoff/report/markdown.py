@@ -2,14 +2,14 @@
 
 from bakeoff.report import formats, gallery, tables, training_tables, verdict
 from bakeoff.report import pages as sheets
-from bakeoff.report.claims import formatting as words
-from bakeoff.report.claims.claim import Outcome
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.markdown_tables import code, escape
 from bakeoff.report.markdown_tables import table as as_markdown
 from bakeoff.report.models import model_label
 from bakeoff.report.summary import Summary
 from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report.topics.base import wording as words
+from bakeoff.report.topics.base.claims import Outcome
 
 PICTURE = "comparison.svg"
 """File beside the Markdown that it shows."""
