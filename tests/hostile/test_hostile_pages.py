@@ -28,8 +28,8 @@ from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions.revisions import Revisions
 from bakeoff.report.render.markdown import code
 from bakeoff.report.render.study_page import study_html
-from bakeoff.report.sections.explore import map_spec
 from bakeoff.report.study import study
+from bakeoff.report.topics.explore import map_spec
 
 pytestmark = pytest.mark.browser
 

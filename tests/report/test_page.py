@@ -15,6 +15,7 @@ from bakeoff.report.render import gallery, page
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.render.pages import keep_units
 from bakeoff.report.summary import Summary
+from bakeoff.report.topics import explore, growth
 
 
 class Ids(HTMLParser):
@@ -172,8 +173,7 @@ def test_every_claim_and_every_part_has_a_row_with_its_outcome(html: str, summar
 
 
 def test_the_map_has_its_items_its_models_and_the_nearest_items_without_script(html: str, summary: Summary):
-    found = summary.findings.explorer
-    assert found is not None
+    assert summary.findings.of(explore.TOPIC) is not None
     section = html[html.index('<section id="map"') :].partition("</section>")[0]
     assert section.count('name="explore-model"') == 4
     lists = section[section.index('id="explore-lists"') :]
@@ -192,7 +192,7 @@ def test_data_of_the_map_can_not_end_its_element(html: str):
 
 
 def test_without_embeddings_the_map_says_so(summary: Summary, evidence: Evidence):
-    html = page.report_html(replace(summary, findings=replace(summary.findings, explorer=None)), evidence)
+    html = page.report_html(replace(summary, findings=summary.findings.without(explore.TOPIC)), evidence)
     assert "No model has item embeddings to show." in html
     assert 'id="explore-data"' not in html
 
@@ -222,7 +222,7 @@ def test_the_same_evidence_gives_the_same_bytes(summary: Summary, evidence: Evid
 def test_the_time_of_one_fit_is_told_from_that_of_a_stage(summary: Summary, evidence: Evidence, html: str):
     said = "Training time by size of the data is that of one fit alone"
     assert html.count(said) == 1
-    without = replace(summary, findings=replace(summary.findings, growth=None))
+    without = replace(summary, findings=summary.findings.without(growth.TOPIC))
     assert said not in page.report_html(without, evidence)
 
 

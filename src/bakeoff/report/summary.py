@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
-from bakeoff.report.claims.claim import Claim
-from bakeoff.report.claims.registry import judge_claims
 from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import Exposure, exposures, popularity_profile
-from bakeoff.report.findings import Findings, find
 from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
@@ -22,6 +19,8 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.provenance import Provenance, provenance
 from bakeoff.report.recommendation import recommendation
 from bakeoff.report.slices import Slice, slices_by_gap, spans
+from bakeoff.report.topics.base.claims import Claim
+from bakeoff.report.topics.base.topic import Findings, find, judge_claims
 from bakeoff.report.training import (
     TrainingFigure,
     learning_curves,

@@ -2,8 +2,6 @@
 
 from bakeoff.report import formats, verdict
 from bakeoff.report.cards import Card
-from bakeoff.report.claims import formatting as words
-from bakeoff.report.claims.claim import Outcome
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
 from bakeoff.report.render import gallery, run_tables, tables
@@ -11,6 +9,8 @@ from bakeoff.report.render.figure import Cell, Column, Row, Table, table_of
 from bakeoff.report.render.markdown import code, document, escape, markdown_facts, markdown_table
 from bakeoff.report.render.pages import svg_file
 from bakeoff.report.summary import Summary
+from bakeoff.report.topics.base import wording as words
+from bakeoff.report.topics.base.claims import Outcome
 
 PICTURE = "comparison.svg"
 """File next to the Markdown that shows it."""

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from bakeoff.report import findings, formats, tuning
+from bakeoff.report import formats, tuning
 from bakeoff.report.accuracy import Estimate
 from bakeoff.report.new_users import step_label
 from bakeoff.report.render import charts, run_tables, sentences, tables
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.sections import serving
 from bakeoff.report.summary import Summary
+from bakeoff.report.topics import serving
+from bakeoff.report.topics.base.topic import figures as topic_figures
 from bakeoff.report.training import SELECTION_METRIC
 from bakeoff.report.verdict import cost_sentence
 
@@ -26,7 +27,7 @@ def figures(summary: Summary) -> dict[str, Figure]:
     drawn += [_learning_curves(summary)] if len(summary.curves) else []
     drawn += [_training_seconds(summary)] if len(summary.phases) else []
     drawn += [_searches(summary)] if summary.searches else []
-    drawn += findings.figures(summary.findings)
+    drawn += topic_figures(summary.findings)
     return {figure.key: figure for figure in drawn}
 
 
@@ -37,8 +38,7 @@ def training_cost(summary: Summary) -> str | None:
 
 def costs(summary: Summary) -> list[str]:
     """Sentences on the time of training and of an answer, as far as they were measured."""
-    found = summary.findings.serving
-    answers = serving.one_query(found) if found else None
+    answers = serving.one_query(summary.findings.of(serving.TOPIC))
     return [sentence for sentence in (training_cost(summary), answers) if sentence]
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats, verdict
 from bakeoff.report.cards import cards
-from bakeoff.report.claims import formatting as words
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.glossary import glossary
 from bakeoff.report.limits import limits
@@ -15,41 +14,43 @@ from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label
 from bakeoff.report.render import gallery, run_tables, sentences, tables
 from bakeoff.report.render.figure import Table, specs_of
 from bakeoff.report.render.pages import scripts, style, template_environment
-from bakeoff.report.sections import explore
 from bakeoff.report.summary import Summary
+from bakeoff.report.topics import explore
+from bakeoff.report.topics.base import wording as words
+from bakeoff.report.topics.base.topic import topics
 
-CONTENTS = {
-    "Answer": {"verdict": "Verdict", "claims": "The textbook's claims"},
-    "Quality": {
-        "accuracy": "Accuracy",
-        "when": "When",
-        "popularity": "Popularity and coverage",
-        "scorer": "As a scorer",
-        "sampled": "Sampled metrics",
-    },
-    "New to the models": {"new-users": "New users and features", "new-items": "New items"},
-    "What they learn": {
-        "folding": "Folding",
-        "map": "Embedding map",
-        "examples": "Where the models differ",
-        "cards": "Model cards",
-    },
-    "Cost": {
-        "training": "Training",
-        "growth": "Growth and serving",
-        "depth": "Depth and width",
-        "tuning": "Tuning",
-    },
-    "Basis": {
-        "data": "Data and split",
-        "limits": "Limits",
-        "since": "Since the last version",
-        "reproduce": "Reproduce",
-        "glossary": "Glossary",
-    },
-}
+OTHER_SECTIONS = (
+    (10, "Answer", "verdict", "Verdict"),
+    (20, "Answer", "claims", "The textbook's claims"),
+    (330, "What they learn", "examples", "Where the models differ"),
+    (340, "What they learn", "cards", "Model cards"),
+    (410, "Cost", "training", "Training"),
+    (440, "Cost", "tuning", "Tuning"),
+    (510, "Basis", "data", "Data and split"),
+    (520, "Basis", "limits", "Limits"),
+    (530, "Basis", "since", "Since the last version"),
+    (540, "Basis", "reproduce", "Reproduce"),
+    (550, "Basis", "glossary", "Glossary"),
+)
+"""Sections that are not topics: order, group, anchor and title."""
+
+
+def contents() -> dict[str, dict[str, str]]:
+    """Group → anchor → title of topics and other sections, in the order of the page."""
+    of_topics = [(topic.order, topic.group, topic.section, topic.title) for topic in topics() if topic.title]
+    groups: dict[str, dict[str, str]] = {}
+    for _, group, key, title in sorted((*of_topics, *OTHER_SECTIONS)):
+        groups.setdefault(group, {})[key] = title
+    return groups
+
+
+CONTENTS = contents()
 """Group → anchor → title, in the order of the page."""
 SECTIONS = {key: title for group in CONTENTS.values() for key, title in group.items()}
+TEMPLATES = {key: f"_{key}.html.j2" for _, _, key, _ in OTHER_SECTIONS} | {
+    topic.section: topic.template for topic in topics() if topic.title
+}
+"""Anchor → template of the section."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
     """
     shown = gallery.figures(summary)
     environment = template_environment()
-    environment.filters.update(outcome_class=words.css_class, tag_color=explore.color_of, tag_shape=explore.path_of)
+    environment.filters.update(outcome_class=words.css_class, tag_color=explore.tag_color, tag_shape=explore.tag_path)
     return environment.get_template("index.html.j2").render(
         **_contents(summary),
         **_verdict(summary),
@@ -138,7 +139,11 @@ def _contents(summary: Summary) -> dict[str, Any]:
     present = {"new-users": bool(summary.new_users), "tuning": bool(summary.searches)}
     sections = {key: title for key, title in SECTIONS.items() if present.get(key, True)}
     groups = {group: [key for key in titles if key in sections] for group, titles in CONTENTS.items()}
-    return {"sections": sections, "contents": {group: keys for group, keys in groups.items() if keys}}
+    return {
+        "sections": sections,
+        "contents": {group: keys for group, keys in groups.items() if keys},
+        "section_templates": TEMPLATES,
+    }
 
 
 def _verdict(summary: Summary) -> dict[str, Any]:
@@ -184,10 +189,10 @@ def _claims(summary: Summary) -> dict[str, Any]:
 
 
 def _explorer(summary: Summary) -> dict[str, Any]:
-    found = summary.findings.explorer
+    found = summary.findings.of(explore.TOPIC)
     models = list(found.positions) if found else []
     return {
         "explorer": found,
-        "explore_data": explore.data(found) if found else {},
+        "explore_data": found.page_data() if found else {},
         "explore_model": SOFTMAX if SOFTMAX in models else next(iter(models), ""),
     }

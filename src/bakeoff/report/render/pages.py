@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bakeoff.report import formats
@@ -90,7 +90,7 @@ def render_page(
 def template_environment() -> Environment:
     """Templates that escape texts, refuse undefined names, and write numbers for people."""
     made = Environment(
-        loader=PackageLoader("bakeoff.report.render"),
+        loader=ChoiceLoader([PackageLoader("bakeoff.report.render"), PackageLoader("bakeoff.report", "topics")]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=keep_units,
