@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bakeoff.report import sentences
 from bakeoff.report.accuracy import Estimate
+from bakeoff.report.render import sentences
 from bakeoff.report.summary import Summary
 from bakeoff.report.verdict import Standing
 

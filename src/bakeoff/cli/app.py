@@ -249,7 +249,7 @@ def study() -> None:
 @app.command()
 def verdict() -> None:
     """Print the verdict of the last comparison in a few lines, and where the report lies."""
-    from bakeoff.report import terminal as stage
+    from bakeoff.report.render import terminal as stage
 
     stage.run(Workspace())
 

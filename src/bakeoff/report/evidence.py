@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.report.accuracy import PerUser, per_user_of
 from bakeoff.report.measured import Measured
-from bakeoff.report.per_user import InMemory, OnDisk, PerUser
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,12 @@ class Evidence:
     data_hash: str | None
     skipped: Mapping[str, str] = field(default_factory=dict)
     tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    everyone: OnDisk | None = None
+    everyone: PerUser | None = None
 
     @property
     def per_user(self) -> PerUser:
         """Metrics of all test users."""
-        return self.everyone or InMemory({name: model.users for name, model in self.models.items()})
+        return self.everyone or per_user_of({name: model.users for name, model in self.models.items()})
 
 
 def check_same_users(evidence: Evidence) -> None:
@@ -93,8 +93,6 @@ def check_same_users(evidence: Evidence) -> None:
     Raises:
         BakeoffError: two models differ in their test users or new users.
     """
-    if evidence.everyone is not None:
-        evidence.everyone.check_same_users()
     reference, *others = evidence.models
     for table, keys in (("users", ["user_id"]), ("new_users", ["user_id", "first_interactions"])):
         expected = getattr(evidence.models[reference], table)[keys]

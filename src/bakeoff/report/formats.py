@@ -70,11 +70,15 @@ def p_figure(p: float) -> str:
 
 def count(value: float) -> str:
     """A whole number with thin spaces between thousands."""
+    if math.isnan(value):
+        return NO_VALUE
     return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def seconds(value: float) -> str:
     """A duration as people say it: 0.42 s, 12.3 s, 2 min 5 s, 1 h 4 min."""
+    if math.isnan(value):
+        return NO_VALUE
     if value < 60:
         return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
@@ -90,6 +94,8 @@ def duration(value: float) -> str:
 
 def megabytes(num_bytes: float) -> str:
     """A size in megabytes (10⁶ bytes) with a digit below 10, in gigabytes from 1,000 of them."""
+    if math.isnan(num_bytes):
+        return NO_VALUE
     size = num_bytes / _MEGABYTE
     if size < 10:
         return f"{size:.1f} MB"

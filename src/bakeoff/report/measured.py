@@ -1,14 +1,16 @@
-"""What was measured for the claims beside the evaluation of the shipped models, already read."""
+"""What was measured for the claims in addition to the evaluation of the shipped models, already read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.stats.timing_intervals import Repeated
+from bakeoff.report.models import SOFTMAX, not_asked
+from bakeoff.report.params import ReportParams
 
 GROUPS = ("features", "new-items", "folding", "depth")
 """Groups of variants that the report reads."""
@@ -24,8 +26,31 @@ class Skipped:
     reason: str
 
 
+class HasVariants:
+    """Models trained with different settings, and their metrics per user."""
+
+    variants: Sequence[Variant]
+    users: pd.DataFrame
+
+    def of(self, model: str) -> list[Variant]:
+        """The variants of one model."""
+        return [variant for variant in self.variants if variant["model"] == model]
+
+    def base(self, model: str) -> Variant | None:
+        """The variant with the shipped settings; None where the group has none of this model."""
+        return next((variant for variant in self.of(model) if variant["base"]), None)
+
+    def positives_only(self) -> Variant | None:
+        """The softmax DNN that sees no negatives from other groups."""
+        return next((v for v in self.of(SOFTMAX) if "positive" in str(v["name"]) or "own" in str(v["name"])), None)
+
+    def values(self, name: str, metric: str) -> pd.Series:
+        """The metric of one variant, by user id."""
+        return self.users[self.users.variant == name].set_index("user_id")[metric]
+
+
 @dataclass(frozen=True)
-class VariantGroup:
+class VariantGroup(HasVariants):
     """Contenders trained again with some settings changed.
 
     Attributes:
@@ -46,20 +71,8 @@ class VariantGroup:
     notes: Mapping[str, Any]
     cost: Mapping[str, Mapping[str, float | None]]
 
-    def of(self, model: str) -> list[Variant]:
-        """The variants of one model."""
-        return [variant for variant in self.variants if variant["model"] == model]
-
-    def base(self, model: str) -> Variant | None:
-        """The variant with the shipped settings; None where the group has none of this model."""
-        return next((variant for variant in self.of(model) if variant["base"]), None)
-
-    def values(self, name: str, metric: str) -> pd.Series:
-        """The metric of one variant, by user id."""
-        return self.users[self.users.variant == name].set_index("user_id")[metric]
-
     def new_values(self, name: str, first: str, metric: str) -> pd.Series:
-        """The same on new users with test items, who are told `first` interactions."""
+        """The same for new users with test items; the model is given their first `first` interactions."""
         table = self.new_users
         asked = (table.variant == name) & (table.first_interactions == first) & (table.num_test > 0)
         return table[asked].set_index("user_id")[metric]
@@ -71,7 +84,7 @@ class VariantGroup:
 
 
 @dataclass(frozen=True)
-class Planted:
+class Planted(HasVariants):
     """Folding on a made data set with known groups.
 
     Attributes:
@@ -88,14 +101,6 @@ class Planted:
     items: pd.DataFrame
     users: pd.DataFrame
     candidates: int
-
-    def of(self, model: str) -> list[Variant]:
-        """The variants of one model."""
-        return [variant for variant in self.variants if variant["model"] == model]
-
-    def values(self, name: str, metric: str) -> pd.Series:
-        """The metric of one variant, by user id."""
-        return self.users[self.users.variant == name].set_index("user_id")[metric]
 
 
 @dataclass(frozen=True)
@@ -146,12 +151,21 @@ def paired(first: pd.Series, second: pd.Series) -> tuple[Values, Values]:
     return first.loc[shared].to_numpy(np.float64), second.loc[shared].to_numpy(np.float64)
 
 
-def repeated_figure(values: Mapping[str, Any] | None, name: str) -> Repeated:
-    """A figure that was measured again and again, with the ends of its interval, `<name>_low` and `<name>_high`."""
-    return Repeated(*(figure(values, key) for key in (name, f"{name}_low", f"{name}_high")))
-
-
 def figure(values: Mapping[str, Any] | None, name: str) -> float:
     """A number that may be absent or null: NaN then."""
     value = (values or {}).get(name)
     return float("nan") if value is None else float(value)
+
+
+def notes_on(measured: Any) -> list[str]:
+    """What was done, or why it was skipped; then a sentence per model that was left out, with the reason."""
+    if isinstance(measured, Skipped):
+        return [measured.reason]
+    group = measured.notes.get("left_out", {}) if isinstance(measured, VariantGroup) else {}
+    return [measured.sentence, *not_asked(group)] if isinstance(measured, VariantGroup | Rerank) else []
+
+
+def resolved(variant: Variant, name: str, params: ReportParams) -> Any:
+    """The value of a setting such as `softmax.hidden`: the variant's own, else the shipped one."""
+    settings = variant["settings"]
+    return settings[name] if name in settings else reduce(getattr, name.split("."), params)

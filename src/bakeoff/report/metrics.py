@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from bakeoff.report.claims.claim import Claim, Outcome
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.slices import spans
 from bakeoff.report.summary import Summary
+from bakeoff.report.topics.base.claims import Claim, Outcome
 
 DIGITS = 6
 """Significant digits that are written: finer ones differ from machine to machine."""

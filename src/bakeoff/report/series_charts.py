@@ -1,13 +1,15 @@
 """Charts of any series: dots with intervals, lines, pairs of marks, scatters, a matrix. Colours are CSS variables."""
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from bakeoff.report.chart_parts import FEW_TICKS, NARROW, Spec, finish, layered, present, tooltip
-from bakeoff.report.series import Styles
+from bakeoff.report.models import look, model_label
+from bakeoff.report.render.chart_parts import FEW_TICKS, NARROW, Spec, finish, layered, present, tooltip
 
 MARK_HEIGHT = 14
 """Pixels for one mark with its interval."""
@@ -15,9 +17,46 @@ GROUP_MARGIN = 18
 """Pixels between two groups of marks."""
 LETTER, LABEL_HEIGHT = 6.5, 15
 """Pixels that a label takes, per letter and in height."""
-
 PER_ENTRY, WIDEST = 28, 740
-"""Pixels of a legend: what an entry takes beside its letters, and what a row has in a wide window."""
+"""Pixels of a legend: of an entry in addition to its letters, and of a row in a wide window."""
+BY_STYLE = alt.Size("size:Q", scale=None)
+"""Area of a mark, from the style of its series."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """One series: a CSS colour, the shape of its mark, the pattern and width of its line, the area of its mark."""
+
+    color: str
+    shape: str = "circle"
+    dash: Sequence[int] = (1, 0)
+    width: float = 2.0
+    size: int = 80
+
+
+Styles = Mapping[str, Style]
+"""Label → style, in the order of the legend."""
+
+PALETTE = (
+    Style("var(--softmax)", "diamond", width=2.5, size=90),
+    Style("var(--muted)", "square", dash=(5, 3)),
+    Style("var(--mf)", "circle", dash=(8, 2)),
+    Style("var(--text)", "triangle-up", dash=(2, 2)),
+    Style("var(--link)", "cross", dash=(8, 2, 2, 2)),
+)
+
+
+def model_styles(names: Iterable[str]) -> Styles:
+    """Each model as everywhere in the report."""
+    return {
+        model_label(name): Style(f"var(--{name})", look(name).shape, look(name).dash, look(name).width, look(name).size)
+        for name in dict.fromkeys(names)
+    }
+
+
+def palette_styles(labels: Iterable[str]) -> Styles:
+    """A style per label, by the palette, which starts again where there are more labels."""
+    return {label: PALETTE[place % len(PALETTE)] for place, label in enumerate(dict.fromkeys(labels))}
 
 
 def dots(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
@@ -26,19 +65,11 @@ def dots(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
     Args:
         table: group, series, mean, low, high; low and high equal to the mean where there is no interval.
         styles: how the series look.
-        axis: what the means are.
+        axis: title of the axis of means.
     """
-    y, height = _groups(table, len(styles))
-    base = alt.Chart().encode(
-        y=y,
-        yOffset=alt.YOffset("series:N", sort=list(styles)),
-        color=_color(styles),
-        tooltip=tooltip("series", "group", mean=".4f", low=".4f", high=".4f"),
-    )
+    base, height = _grouped(table, styles, tooltip("series", "group", mean=".4f", low=".4f", high=".4f"))
     interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=axis, axis=FEW_TICKS), x2="high:Q")
-    point = base.mark_point(filled=True, opacity=1).encode(
-        x=alt.X("mean:Q", scale=alt.Scale(zero=True)), shape=_shape(styles), size=alt.Size("size:Q", scale=None)
-    )
+    point = _point(base, styles, alt.X("mean:Q", scale=alt.Scale(zero=True)))
     return layered(_sized(table, styles), [interval, point], height=height)
 
 
@@ -48,29 +79,34 @@ def dumbbells(table: pd.DataFrame, styles: Styles, axis: str, words: tuple[str, 
     Args:
         table: group, series, first, second.
         styles: how the series look.
-        axis: what the figures are.
-        words: what the first and the second figure are, for tooltips.
+        axis: title of the axis of both.
+        words: titles of the first and the second figure in tooltips.
     """
-    y, height = _groups(table, len(styles))
-    base = alt.Chart().encode(
-        y=y,
-        yOffset=alt.YOffset("series:N", sort=list(styles)),
-        color=_color(styles),
-        tooltip=[
-            alt.Tooltip("series:N"),
-            alt.Tooltip("group:N"),
-            alt.Tooltip("first:Q", title=words[0], format=".4f"),
-            alt.Tooltip("second:Q", title=words[1], format=".4f"),
-        ],
-    )
-    size = alt.Size("size:Q", scale=None)
+    figures = [
+        alt.Tooltip(f"{name}:Q", title=title, format=".4f")
+        for name, title in zip(("first", "second"), words, strict=True)
+    ]
+    base, height = _grouped(table, styles, [*tooltip("series", "group"), *figures])
     x = alt.X("first:Q", title=axis, axis=FEW_TICKS, scale=alt.Scale(zero=True))
     line = base.mark_rule(strokeWidth=2).encode(x=x, x2="second:Q")
     second = base.mark_point(filled=False, strokeWidth=2, fill="var(--page)", opacity=1).encode(
-        x="second:Q", shape=_shape(styles), size=size
+        x="second:Q", shape=_by_series(alt.Shape, styles, "shape"), size=BY_STYLE
     )
-    first = base.mark_point(filled=True, opacity=1).encode(x="first:Q", shape=_shape(styles), size=size)
-    return layered(_sized(table, styles), [line, second, first], height=height)
+    return layered(_sized(table, styles), [line, second, _point(base, styles, "first:Q")], height=height)
+
+
+def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
+    """A span per group and series on a logarithmic axis, with a mark at its upper end.
+
+    Args:
+        table: group, series, low, high, both above 0.
+        styles: how the series look.
+        axis: title of the axis of both ends.
+    """
+    base, height = _grouped(table, styles, tooltip("series", "group", low=".3s", high=".3s"))
+    x = alt.X("low:Q", title=axis, scale=alt.Scale(type="log", nice=True), axis=alt.Axis(format="~g", tickCount=4))
+    span = base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q")
+    return layered(_sized(table, styles), [span, _point(base, styles, "high:Q")], height=height)
 
 
 def lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str = ".4f") -> Spec:
@@ -85,7 +121,9 @@ def lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str =
     """
     formats = dict.fromkeys(("y", *(name for name in ("low", "high") if name in table)), digits)
     base = alt.Chart().encode(
-        x=x, color=_color(styles), tooltip=[*tooltip("series"), alt.Tooltip("x:N", title="at"), *tooltip(**formats)]
+        x=x,
+        color=_by_series(alt.Color, styles, "color"),
+        tooltip=[*tooltip("series"), alt.Tooltip("x:N", title="at"), *tooltip(**formats)],
     )
     layers = [
         base.transform_filter(alt.datum.series == label)
@@ -96,7 +134,7 @@ def lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str =
     if "low" in table:
         layers.append(base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q"))
     point = base.mark_point(filled=True, opacity=1).encode(
-        y=y, shape=_shape(styles), size=alt.Size("size:Q", scale=None)
+        y=y, shape=_by_series(alt.Shape, styles, "shape"), size=BY_STYLE
     )
     return layered(_sized(table, styles), [*layers, point], height=300)
 
@@ -115,7 +153,7 @@ def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
     base = alt.Chart().encode(
         x=alt.X("x:Q", title=x, axis=FEW_TICKS, scale=alt.Scale(type="sqrt", domain=[0, right], nice=False)),
         y=alt.Y("y:Q", title=y, axis=FEW_TICKS, scale=alt.Scale(domain=[0, top], nice=False)),
-        color=_color(styles),
+        color=_by_series(alt.Color, styles, "color"),
         tooltip=[
             *tooltip("series", "label"),
             alt.Tooltip("x:Q", title=x, format=".4f"),
@@ -124,7 +162,7 @@ def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
     )
     line = base.transform_filter("datum.joined").mark_line(strokeWidth=1.5).encode(order="order:Q", detail="series:N")
     point = base.mark_point(filled=True, opacity=1).encode(
-        shape=_shape(styles),
+        shape=_by_series(alt.Shape, styles, "shape"),
         size=alt.condition("datum.emphasis", alt.value(190), alt.value(70)),
     )
     texts = [
@@ -161,24 +199,23 @@ def label_sides(table: pd.DataFrame, width: float = 760, height: float = 300) ->
     return sides
 
 
-def cloud(table: pd.DataFrame, colors: dict[str, str], shapes: dict[str, str]) -> Spec:
+def cloud(table: pd.DataFrame, styles: Mapping[str, tuple[str, str]]) -> Spec:
     """Points in a plane without axes, coloured and shaped by group.
 
     Args:
         table: x, y, group (a label), name.
-        colors: group → CSS colour.
-        shapes: group → shape.
+        styles: group → CSS colour and shape.
     """
     scale = alt.Scale(zero=False, padding=6)
-    groups = list(colors)
+    colors, shapes = (alt.Scale(domain=list(styles), range=list(each)) for each in zip(*styles.values(), strict=True))
     chart = (
         alt.Chart(table)
         .mark_point(filled=True, opacity=0.75, size=26)
         .encode(
             x=alt.X("x:Q", axis=None, scale=scale),
             y=alt.Y("y:Q", axis=None, scale=scale),
-            color=alt.Color("group:N", scale=alt.Scale(domain=groups, range=list(colors.values())), legend=None),
-            shape=alt.Shape("group:N", scale=alt.Scale(domain=groups, range=[shapes[g] for g in groups]), legend=None),
+            color=alt.Color("group:N", scale=colors, legend=None),
+            shape=alt.Shape("group:N", scale=shapes, legend=None),
             tooltip=tooltip("name", "group"),
         )
     )
@@ -207,33 +244,9 @@ def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
     return layered(table, [cell, text], height=46 * len(order))
 
 
-def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
-    """A span per group and series on a logarithmic axis, with a mark at its upper end.
-
-    Args:
-        table: group, series, low, high, both above 0.
-        styles: how the series look.
-        axis: what the ends are.
-    """
-    y, height = _groups(table, len(styles))
-    x = alt.X("low:Q", title=axis, scale=alt.Scale(type="log", nice=True), axis=alt.Axis(format="~g", tickCount=4))
-    base = alt.Chart().encode(
-        y=y,
-        yOffset=alt.YOffset("series:N", sort=list(styles)),
-        color=_color(styles),
-        tooltip=tooltip("series", "group", low=".3s", high=".3s"),
-    )
-    span = base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q")
-    point = base.mark_point(filled=True, opacity=1).encode(
-        x="high:Q", shape=_shape(styles), size=alt.Size("size:Q", scale=None)
-    )
-    return layered(_sized(table, styles), [span, point], height=height)
-
-
-def _groups(table: pd.DataFrame, num_series: int) -> tuple[alt.Y, int]:
-    """The axis of groups, and the height of the chart."""
-    groups = present(table.group)
-    each = MARK_HEIGHT * num_series + GROUP_MARGIN
+def _grouped(table: pd.DataFrame, styles: Styles, tips: list[alt.Tooltip]) -> tuple[alt.Chart, int]:
+    """A chart with groups on its vertical axis, a row per series in each, and its height in pixels."""
+    groups, each = present(table.group), MARK_HEIGHT * len(styles) + GROUP_MARGIN
     y = alt.Y(
         "group:N",
         sort=groups,
@@ -241,29 +254,29 @@ def _groups(table: pd.DataFrame, num_series: int) -> tuple[alt.Y, int]:
         scale=alt.Scale(paddingInner=GROUP_MARGIN / each, paddingOuter=0.1),
         axis=alt.Axis(grid=False, ticks=False, labelPadding=8, labelExpr="split(datum.label, '\\n')"),
     )
-    return y, each * len(groups)
+    offset = alt.YOffset("series:N", sort=list(styles))
+    base = alt.Chart().encode(y=y, yOffset=offset, color=_by_series(alt.Color, styles, "color"), tooltip=tips)
+    return base, each * len(groups)
+
+
+def _point(base: alt.Chart, styles: Styles, x: str | alt.X) -> alt.Chart:
+    """A filled mark in the shape and size of its series."""
+    shape = _by_series(alt.Shape, styles, "shape")
+    return base.mark_point(filled=True, opacity=1).encode(x=x, shape=shape, size=BY_STYLE)
 
 
 def _sized(table: pd.DataFrame, styles: Styles) -> pd.DataFrame:
     return table.assign(size=[styles[label].size for label in table.series])
 
 
-def _color(styles: Styles) -> alt.Color:
-    return alt.Color("series:N", scale=_scale(styles, "color"), legend=_legend(styles))
-
-
-def _shape(styles: Styles) -> alt.Shape:
-    return alt.Shape("series:N", scale=_scale(styles, "shape"), legend=_legend(styles))
-
-
-def _scale(styles: Styles, attribute: str) -> alt.Scale:
-    values: list[Any] = [getattr(style, attribute) for style in styles.values()]
-    return alt.Scale(domain=list(styles), range=values)
-
-
-def _legend(styles: Styles) -> alt.Legend:
+def _by_series(channel: Any, styles: Styles, attribute: str) -> Any:
+    """Encoding of the series by an attribute of its style, with a legend that wraps on a narrow page."""
     longest = max(len(label) for label in styles)
     columns = 1 if longest > 24 else 2
     takes = sum(LETTER * len(label) + PER_ENTRY for label in styles)
     wide = len(styles) if takes < WIDEST else math.ceil(len(styles) / 2)
-    return alt.Legend(title=None, columns={"expr": f"width < {NARROW} ? {columns} : {wide}"})
+    return channel(
+        "series:N",
+        scale=alt.Scale(domain=list(styles), range=[getattr(style, attribute) for style in styles.values()]),
+        legend=alt.Legend(title=None, columns={"expr": f"width < {NARROW} ? {columns} : {wide}"}),
+    )

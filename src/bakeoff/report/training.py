@@ -9,6 +9,8 @@ from bakeoff.report.models import is_order_blind
 
 PHASES = {"selection_seconds": "choosing the epoch", "refit_seconds": "refit"}
 REST = "other"
+SELECTION_METRIC = "ndcg@10"
+"""Validation metric of the learning curves."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class TrainingFigure:
         return self.selected_epoch is not None and self.selected_epoch == self.last_epoch
 
 
-def training_figures(evidence: Evidence, metric: str = "ndcg@10") -> list[TrainingFigure]:
+def training_figures(evidence: Evidence, metric: str = SELECTION_METRIC) -> list[TrainingFigure]:
     """One figure per model."""
     figures = []
     for name, model in evidence.models.items():

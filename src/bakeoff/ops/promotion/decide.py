@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.prepared.tables import HeldOut, Prepared, load_held_out, load_prepared
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.folding import fit_relatedness
@@ -49,7 +50,6 @@ from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.models import REFERENCE, model_noun
 from bakeoff.report.params import CompareParams
-from bakeoff.report.provenance import read_data_hash
 
 
 @dataclass(frozen=True)

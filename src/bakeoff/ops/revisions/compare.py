@@ -15,6 +15,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
+from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.models import specs
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.files import text_at
@@ -25,7 +26,6 @@ from bakeoff.ops.revisions import revisions
 from bakeoff.ops.revisions.revisions import ProjectVersion
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.params import CompareParams
-from bakeoff.report.provenance import read_data_hash
 
 WORKSPACE = "workspace"
 METRICS = "reports/metrics.json"

@@ -1,6 +1,5 @@
 """Two versions of the project side by side: what differs in data, parameters and figures."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from bakeoff.evaluation.stats.tests import Verdict, verdict
 from bakeoff.models import specs
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.formats import METRIC_LABELS
+from bakeoff.report.provenance import flat
 
 SIZE_LABELS = {
     "train": "events to train on",
@@ -183,17 +183,6 @@ def differing_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> l
     old, new = flat(before), flat(after)
     names = [*new, *(name for name in old if name not in new)]
     return [Setting(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted name → value as text, of values in nested mappings."""
-    found: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return found
 
 
 def _changes(

@@ -1,0 +1,117 @@
+"""What a topic of the report is. Topics are discovered: whatever module of `topics` has a `TOPIC` is one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Generic, TypeVar
+
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.measured import Skipped, notes_on
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.topics.base.claims import Claim, ClaimQuestions
+from bakeoff.report.topics.base.judge import judge
+
+PACKAGE = "bakeoff.report.topics"
+F = TypeVar("F")
+
+
+@dataclass(frozen=True)
+class Topic(Generic[F]):
+    """One subject of the report: its claim, its figures and its section.
+
+    Attributes:
+        id: its name; the template of its section is `<id>.html.j2` in the folder of the topics.
+        order: place of its section and of its figures in the page.
+        section: anchor of the section that shows its figures.
+        measure: computes its figures from what `source` gives; None where there is nothing to show.
+        draw: charts of these figures, each with its sentence and its table.
+        group: group of the section in the contents; empty where the section is that of another topic or of the page.
+        title: heading of the section; empty likewise.
+        claim: the claim of the textbook about it.
+        source: what the figures are computed from; without figures where it was skipped.
+        notes: sentences above the charts; by default what was done for the source, or why it was skipped.
+    """
+
+    id: str
+    order: int
+    section: str
+    measure: Callable[[Any, ReportParams, Statistics], F | None]
+    draw: Callable[[F], list[Figure]]
+    group: str = ""
+    title: str = ""
+    claim: Callable[[Evidence, ReportParams], ClaimQuestions] | None = None
+    source: Callable[[Evidence], Any] = lambda evidence: evidence
+    notes: Callable[[Any], Sequence[str]] = notes_on
+
+    @property
+    def template(self) -> str:
+        """Name of the template of its section."""
+        return f"{self.id}.html.j2"
+
+    def find(self, evidence: Evidence, params: ReportParams, statistics: Statistics) -> F | None:
+        """Its figures; None where there is nothing to show."""
+        source = self.source(evidence)
+        return None if isinstance(source, Skipped) else self.measure(source, params, statistics)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Figures of all topics.
+
+    Attributes:
+        by_topic: id of a topic → its figures; without topics that have nothing to show.
+        notes: anchor of a section → sentences above its charts.
+    """
+
+    by_topic: Mapping[str, Any]
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def of(self, topic: Topic[F]) -> F | None:
+        """Figures of one topic; None where there is nothing to show."""
+        return self.by_topic.get(topic.id)
+
+    def without(self, topic: Topic[Any]) -> "Findings":
+        """These findings without the figures of one topic."""
+        return replace(self, by_topic={name: each for name, each in self.by_topic.items() if name != topic.id})
+
+
+@cache
+def topics() -> tuple[Topic[Any], ...]:
+    """All topics in the order of the page."""
+    names = [module.name for module in iter_modules(import_module(PACKAGE).__path__)]
+    modules = [import_module(f"{PACKAGE}.{name}") for name in names]
+    return tuple(sorted((m.TOPIC for m in modules if hasattr(m, "TOPIC")), key=lambda topic: topic.order))
+
+
+def find(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Findings:
+    """Compute the figures of every topic."""
+    found = {topic.id: topic.find(evidence, params, statistics) for topic in topics()}
+    return Findings({name: each for name, each in found.items() if each is not None}, notes(evidence))
+
+
+def notes(evidence: Evidence) -> dict[str, list[str]]:
+    """Anchor of a section → the sentences above its charts."""
+    found: dict[str, list[str]] = {}
+    for topic in topics():
+        found.setdefault(topic.section, []).extend(text for text in topic.notes(topic.source(evidence)) if text)
+    return found
+
+
+def figures(findings: Findings) -> list[Figure]:
+    """Charts of every topic, each with the section that shows it."""
+    return [
+        replace(figure, section=topic.section)
+        for topic in topics()
+        if topic.id in findings.by_topic
+        for figure in topic.draw(findings.by_topic[topic.id])
+    ]
+
+
+def judge_claims(evidence: Evidence, params: ReportParams, statistics: Statistics) -> list[Claim]:
+    """Every claim, judged on this evidence, in the order of their numbers."""
+    asked = [replace(topic.claim(evidence, params), section=topic.section) for topic in topics() if topic.claim]
+    return judge(sorted(asked, key=lambda claim: claim.number), statistics)

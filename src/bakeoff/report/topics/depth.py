@@ -1,0 +1,284 @@
+"""Depth and width of the tower: the claim about them, their quality and their cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.measured import Skipped, Variant, VariantGroup, figure, resolved
+from bakeoff.report.models import MF, SOFTMAX, look, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.series_charts import PALETTE, Styles, model_styles
+from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
+from bakeoff.report.topics.base.estimates import estimates, record_table
+from bakeoff.report.topics.base.questions import of_variants, on_costs, on_variants, repeated_figure, unknown
+from bakeoff.report.topics.base.topic import Topic
+
+EPOCH = "CPU time of an epoch (median)"
+RATE = "queries per CPU second, embedded and ranked (median)"
+EPOCH_SECONDS, QUERY_RATE = "epoch_cpu_seconds", "queries_per_cpu_second"
+ENDS = ["mean", "low", "high"]
+
+
+@dataclass(frozen=True)
+class Tower:
+    """A variant of the softmax DNN by the hidden layers of its tower."""
+
+    variant: Variant
+    hidden: tuple[int, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Number of hidden layers, and units of the widest; (0, 0) without one."""
+        return len(self.hidden), max(self.hidden, default=0)
+
+
+@dataclass(frozen=True)
+class TowerFigures:
+    """Towers by depth and width.
+
+    Attributes:
+        metric: that measures quality.
+        frame: label, base, name, series (the width), x (hidden layers), y (mean), low, high, parameters, epoch (CPU
+            seconds), training (seconds), rate (queries per CPU second).
+        widths: labels of the widths.
+        others: models without a tower on the same users: model, y (mean), low, high, parameters.
+    """
+
+    metric: str
+    frame: pd.DataFrame
+    widths: Sequence[str]
+    others: pd.DataFrame
+
+
+def _towers(group: VariantGroup, params: ReportParams) -> list[Tower]:
+    """The softmax variants with their hidden layers."""
+    return [
+        Tower(variant, tuple(int(units) for units in resolved(variant, "softmax.hidden", params)))
+        for variant in group.of(SOFTMAX)
+    ]
+
+
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+    """The deepest tower against the shallowest and the widest against the narrowest, by quality and by cost."""
+    group = evidence.measured.group("depth")
+    skipped = Words("deep", "Deeper towers rank better", "quality")
+    return ClaimQuestions(
+        number=8,
+        key="depth",
+        title="Depth and width",
+        words="Deeper and wider towers express more, are harder to train and dearer to serve.",
+        questions=[unknown(skipped, group.reason)] if isinstance(group, Skipped) else _questions(group, params),
+    )
+
+
+def _questions(group: VariantGroup, params: ReportParams) -> list[Question]:
+    metric = params.compare.primary_metric
+    label = formats.metric_label(metric)
+    found = _towers(group, params)
+    by_depth, by_width = _deepest_and_shallowest(found), _widest_and_narrowest(found)
+    parts = (
+        ("deep", "Deeper towers rank better", label, by_depth, metric),
+        ("wide", "Wider towers rank better", label, by_width, metric),
+        ("epoch", "Depth makes an epoch dearer", EPOCH, by_depth, EPOCH_SECONDS),
+        ("wide_epoch", "Width makes an epoch dearer", EPOCH, by_width, EPOCH_SECONDS),
+        ("queries", "Depth makes serving dearer", RATE, by_depth, QUERY_RATE),
+    )
+    return of_variants([_question(group, *part) for part in parts], params)
+
+
+def _question(
+    group: VariantGroup, key: str, says: str, measured: str, pair: tuple[Tower, Tower] | None, figure_name: str
+) -> Question:
+    if pair is None:
+        return unknown(Words(key, says, measured), "No two towers differ in it alone.")
+    first, second = (tower.variant for tower in pair)
+    words = Words(key, says, measured, str(first["label"]), str(second["label"]))
+    if figure_name not in (EPOCH_SECONDS, QUERY_RATE):
+        return on_variants(group, words, (first["name"], second["name"]), figure_name)
+    form, basis, expected = {
+        EPOCH_SECONDS: (Form.SECONDS, "the epochs of one training each", Expected.LARGER),
+        QUERY_RATE: (Form.RATE, "repeated measurements", Expected.SMALLER),
+    }[figure_name]
+    costs = [repeated_figure(group.cost.get(each["name"]), figure_name) for each in (first, second)]
+    return on_costs(words, costs, form, basis, expected)
+
+
+def _deepest_and_shallowest(found: list[Tower]) -> tuple[Tower, Tower] | None:
+    """The deepest tower, the widest among equals, and the shallowest; None where all have the same depth."""
+    if not found:
+        return None
+    deep, shallow = max(found, key=lambda tower: tower.size), min(found, key=lambda tower: tower.size)
+    return (deep, shallow) if len(deep.hidden) > len(shallow.hidden) else None
+
+
+def _widest_and_narrowest(found: list[Tower]) -> tuple[Tower, Tower] | None:
+    """Two towers of the same depth, the greatest at which widths differ; None without such a depth."""
+    for depth in sorted({len(tower.hidden) for tower in found if tower.hidden}, reverse=True):
+        same = sorted((tower for tower in found if len(tower.hidden) == depth), key=lambda tower: tower.size)
+        if same[0].size < same[-1].size:
+            return same[-1], same[0]
+    return None
+
+
+def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) -> TowerFigures | None:
+    """None without towers. A tower without hidden layers has no width: the line of every width starts with it."""
+    found = _towers(group, params)
+    if not found:
+        return None
+    metric = params.compare.primary_metric
+    others = [variant for variant in group.variants if variant["model"] != SOFTMAX]
+    names = [str(variant["name"]) for variant in (*(tower.variant for tower in found), *others)]
+    columns = [(name, "", group.values(name, metric).to_numpy(np.float64)) for name in names]
+    means = estimates(columns, statistics).set_index("group")
+    widths = sorted({tower.size[1] for tower in found if tower.hidden}) or [0]
+    rows = [row for tower in sorted(found, key=lambda tower: tower.size) for row in _rows(tower, group, means, widths)]
+    levels = [
+        (str(each["model"]), *means.loc[each["name"], ENDS], figure(each, "num_parameters"))
+        for each in others
+        if each["name"] in means.index
+    ]
+    return TowerFigures(
+        metric=metric,
+        frame=pd.DataFrame(rows),
+        widths=[_width(width) for width in widths],
+        others=pd.DataFrame(levels, columns=["model", "y", "low", "high", "parameters"]),
+    )
+
+
+def _rows(tower: Tower, group: VariantGroup, means: pd.DataFrame, widths: Sequence[int]) -> list[dict[str, Any]]:
+    """One row, or one per width of a tower that has none."""
+    variant = tower.variant
+    name, label = variant["name"], str(variant["label"])
+    depth, width = tower.size
+    mean, low, high = (float(value) for value in means.loc[name, ENDS])
+    row = {
+        "label": label,
+        "base": bool(variant["base"]),
+        "name": f"{label}{' (shipped)' if variant['base'] else ''}",
+        "x": depth,
+        "y": mean,
+        "low": low,
+        "high": high,
+        "parameters": figure(variant, "num_parameters"),
+        "epoch": group.seconds(name, EPOCH_SECONDS),
+        "training": group.seconds(name, "training_seconds"),
+        "rate": group.seconds(name, QUERY_RATE),
+    }
+    return [{**row, "series": _width(each)} for each in ([width] if depth else widths)]
+
+
+def _width(width: int) -> str:
+    return f"{formats.count(width)} units" if width else "no hidden layer"
+
+
+def _draw(found: TowerFigures) -> list[Figure]:
+    """Quality by depth, and the time of an epoch by depth where it was measured."""
+    label = formats.metric_label(found.metric)
+    level = ", a level line per baseline" if len(found.others) else ""
+    looks = {**model_styles(found.others.model), **_styles(found)}
+    quality = Figure(
+        key="depth",
+        title=f"{label} by depth and width of the tower",
+        alt=f"Line chart: quality with its interval by number of hidden layers, a line per width{level}.",
+        sentence=_sentence(found),
+        spec=series_charts.lines(
+            _drawn(found),
+            looks,
+            alt.X("x:O", title="hidden layers", axis=alt.Axis(labelAngle=0)),
+            alt.Y("y:Q", title=f"{label}, mean over users", scale=alt.Scale(zero=False, padding=20)),
+        ),
+        table=record_table(
+            "Quality of each tower",
+            pd.concat(
+                [found.frame.drop_duplicates("label"), found.others.assign(name=found.others.model.map(model_label))]
+            ).assign(interval=lambda rows: [_interval(row) for row in rows.itertuples()]),
+            ("Tower, or model" if len(found.others) else "Tower", "name", str),
+            (label, "interval", str),
+            ("Parameters", "parameters", formats.count),
+        ),
+    )
+    timed = found.frame[found.frame.epoch.notna()]
+    return [quality, _cost(found, timed)] if len(timed) else [quality]
+
+
+def _interval(row: Any) -> str:
+    return f"{formats.decimal(row.y)} ({formats.decimal(row.low)} to {formats.decimal(row.high)})"
+
+
+def _styles(found: TowerFigures) -> Styles:
+    """Styles of the widths: first those unlike any model that is drawn, MF's style last."""
+    taken = {look(name).shape for name in found.others.model}
+    order = sorted(PALETTE, key=lambda style: (style.shape in taken, style.shape == look(MF).shape))
+    return {label: order[place % len(order)] for place, label in enumerate(found.widths)}
+
+
+def _drawn(found: TowerFigures) -> pd.DataFrame:
+    """Towers, and below them baselines, which have no layers and are the same at every depth."""
+    columns = ["series", "x", "y", "low", "high"]
+    if found.others.empty:
+        return found.frame[columns]
+    depths = pd.DataFrame({"x": sorted(found.frame.x.unique())})
+    level = found.others.assign(series=found.others.model.map(model_label)).merge(depths, how="cross")
+    return pd.concat([level[columns], found.frame[columns]])
+
+
+def _cost(found: TowerFigures, timed: pd.DataFrame) -> Figure:
+    dearest, cheapest = timed.loc[timed.epoch.idxmax()], timed.loc[timed.epoch.idxmin()]
+    return Figure(
+        key="depth-cost",
+        title="CPU time of an epoch by depth and width",
+        alt="Line chart: CPU seconds of an epoch by number of hidden layers, a line per width.",
+        sentence=f"An epoch takes from {formats.duration(cheapest.epoch)} of CPU time ({cheapest.label}) to "
+        f"{formats.duration(dearest.epoch)} ({dearest.label}), in the median of its epochs.",
+        spec=series_charts.lines(
+            timed.assign(y=timed.epoch)[["series", "x", "y"]],
+            _styles(found),
+            alt.X("x:O", title="hidden layers", axis=alt.Axis(labelAngle=0)),
+            alt.Y("y:Q", title="CPU seconds of an epoch", scale=alt.Scale(zero=True)),
+            ".3s",
+        ),
+        table=record_table(
+            "Cost of each tower",
+            found.frame.drop_duplicates("label"),
+            ("Tower", "name", str),
+            ("Training, wall time", "training", formats.duration),
+            ("Epoch, CPU time", "epoch", formats.duration),
+            ("Queries per CPU second", "rate", lambda rate: formats.count(round(rate))),
+        ),
+    )
+
+
+def _sentence(found: TowerFigures) -> str:
+    """The best tower compared with the simplest."""
+    best, simplest = found.frame.loc[found.frame.y.idxmax()], found.frame.iloc[0]
+    means = [f"{formats.decimal(row.y, 3)} for {model_noun(row.model)}" for row in found.others.itertuples()]
+    others = f" For comparison, learned from the same events: {formats.listing(means)}." if means else ""
+    if best.label == simplest.label:
+        return f"No tower beats the simplest one ({simplest.label}), with {formats.decimal(simplest.y, 3)}.{others}"
+    return (
+        f"{formats.sentence(best.label)} has the highest mean, {formats.decimal(best.y, 3)}; the simplest tower "
+        f"({simplest.label}) has {formats.decimal(simplest.y, 3)}. Whether the deepest tower beats the shallowest, or "
+        "the widest the narrowest, by more than chance is judged among the claims. The axis does not start at 0."
+        f"{others}"
+    )
+
+
+TOPIC = Topic(
+    "depth",
+    430,
+    "depth",
+    _measure,
+    _draw,
+    "Cost",
+    "Depth and width",
+    _claim,
+    lambda evidence: evidence.measured.group("depth"),
+)

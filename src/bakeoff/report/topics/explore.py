@@ -1,0 +1,238 @@
+"""The embedding map and the nearest items: data with which the page answers clicks and searches without a server."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.models import model_label
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.chart_parts import FONT, Spec
+from bakeoff.report.topics.base.topic import Topic
+
+SHOWN = 10
+"""Number of neighbours that are shown."""
+NUM_TAGS = 7
+"""Number of tags with a colour of their own: the most frequent ones on the map."""
+OTHER = "other"
+GRID = 1000
+"""Positions are whole numbers from 0 to this."""
+SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "circle")
+PATHS = {
+    "circle": "M7,0A7,7 0 1 1 -7,0A7,7 0 1 1 7,0Z",
+    "square": "M-6,-6H6V6H-6Z",
+    "diamond": "M0,-8L8,0L0,8L-8,0Z",
+    "triangle-up": "M0,-7L7,6H-7Z",
+    "triangle-down": "M0,7L7,-6H-7Z",
+    "triangle-right": "M7,0L-6,7V-7Z",
+    "cross": "M-7,-3H-3V-7H3V-3H7V3H3V7H-3V3H-7Z",
+}
+"""The shapes in a square from −10 to 10."""
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Items, their places in the space of each model, and their nearest items there.
+
+    Attributes:
+        models: that have a map or neighbours, in order.
+        titles: of the items, those with most events first.
+        tags: names of the colours, `other` last; a single `other` where items have no tags.
+        tag: place of each item's tag among `tags`.
+        feature: name of the column that the tags come from; empty without.
+        explored: number of items whose neighbours are in the page: those with most events, as many as the map holds.
+        positions: model → int [num_items, 2] in [0, GRID]; −1 where the item is not on the map.
+        neighbours: model → place of the item → (places of its neighbours, similarities in percent).
+    """
+
+    models: Sequence[str]
+    titles: Sequence[str]
+    tags: Sequence[str]
+    tag: Sequence[int]
+    feature: str
+    explored: int
+    positions: Mapping[str, NDArray[np.int64]]
+    neighbours: Mapping[str, Mapping[int, tuple[list[int], list[int]]]]
+
+    @property
+    def chosen(self) -> int:
+        """The item that is shown first: the most popular one whose neighbours are known."""
+        known = [min(found) for found in self.neighbours.values() if found]
+        return min(known, default=0)
+
+    def page_data(self) -> dict[str, Any]:
+        """What the script of the page reads: as small as it can be."""
+        return {
+            "titles": list(self.titles),
+            "tags": list(self.tags),
+            "tag": list(self.tag),
+            "models": [{"key": name, "label": model_label(name)} for name in self.models],
+            "chosen": self.chosen,
+            "positions": {name: grid.ravel().tolist() for name, grid in self.positions.items()},
+            "near": {
+                name: {str(item): [places, percent] for item, (places, percent) in near.items()}
+                for name, near in self.neighbours.items()
+            },
+            "spec": map_spec(self.tags, self.feature or "tag"),
+        }
+
+
+def _measure(evidence: Evidence, params: ReportParams, _: Statistics) -> Explorer | None:
+    """None where no model has item embeddings to show."""
+    models = {name: m for name, m in evidence.models.items() if len(m.positions) or len(m.neighbours)}
+    if not models:
+        return None
+    popular = evidence.items.sort_values("fit_count", ascending=False, kind="stable")
+    explored = set(popular.item_id.head(params.evidence.map_items))
+    near = {
+        name: model.neighbours[(model.neighbours["rank"] <= SHOWN) & model.neighbours.item_id.isin(explored)]
+        for name, model in models.items()
+    }
+    shown: set[str] = set()
+    for name, model in models.items():
+        shown |= {*model.positions.item_id, *near[name].item_id, *near[name].neighbour_id}
+    items = popular[popular.item_id.isin(shown)].reset_index(drop=True)
+    place = pd.Series(np.arange(len(items)), index=items.item_id)
+    feature = _tag_feature(items, params)
+    tags, tag = _tags(items, feature)
+    return Explorer(
+        models=list(models),
+        titles=[
+            row.title if isinstance(row.title, str) and row.title else f"item {row.item_id}"
+            for row in items[["item_id", "title"]].itertuples(index=False)
+        ],
+        tags=tags,
+        tag=tag,
+        feature=feature,
+        explored=len(explored),
+        positions={name: _on_grid(model.positions, place) for name, model in models.items() if len(model.positions)},
+        neighbours={name: _near(near[name], place) for name in models},
+    )
+
+
+def _tag_feature(items: pd.DataFrame, params: ReportParams) -> str:
+    """The first column of tags, else of categories, that the items have; empty without."""
+    kinds = params.data.item_features
+    known = [name for wanted in ("tags", "categorical") for name, kind in kinds.items() if kind == wanted]
+    return next((name for name in known if name in items), "")
+
+
+def _tags(items: pd.DataFrame, feature: str) -> tuple[list[str], list[int]]:
+    """The most frequent first tags, and the place of each item's tag among them."""
+    if not feature:
+        return [OTHER], [0] * len(items)
+    first = items[feature].fillna("").astype(str).str.partition("|")[0]
+    counts = first[first != ""].value_counts()
+    names = sorted(counts.index, key=lambda name: (-counts[name], name))[:NUM_TAGS]
+    places = {name: place for place, name in enumerate(names)}
+    return [*names, OTHER], [places.get(name, len(names)) for name in first]
+
+
+def _on_grid(positions: pd.DataFrame, place: pd.Series) -> NDArray[np.int64]:
+    """[num_items, 2] both axes by the same scale, so that distances keep their proportions."""
+    known = positions[positions.item_id.isin(place.index)]
+    xy = known[["x", "y"]].to_numpy(np.float64)
+    low, span = xy.min(axis=0), max(np.ptp(xy, axis=0).max(), 1e-12)
+    grid = np.full((len(place), 2), -1, np.int64)
+    grid[place[known.item_id].to_numpy()] = np.rint((xy - low) / span * GRID)
+    return grid
+
+
+def _near(table: pd.DataFrame, place: pd.Series) -> dict[int, tuple[list[int], list[int]]]:
+    """Place of an item → places of its neighbours and their similarities in percent, the nearest first."""
+    ordered = pd.DataFrame(
+        {
+            "item": place.reindex(table.item_id).to_numpy(),
+            "other": place.reindex(table.neighbour_id).to_numpy(),
+            "rank": table["rank"].to_numpy(),
+            "percent": np.rint(100 * table.similarity.to_numpy(np.float64)).astype(int),
+        }
+    ).sort_values(["item", "rank"])
+    return {
+        int(item): (part.other.astype(int).tolist(), part.percent.tolist())
+        for item, part in ordered.groupby("item", sort=True)
+    }
+
+
+def tag_color(place: int, num_tags: int) -> str:
+    """CSS colour of a tag; the last one is that of all other tags."""
+    return "var(--muted)" if place == num_tags - 1 else f"var(--tag-{place + 1})"
+
+
+def tag_shape(place: int, num_tags: int) -> str:
+    """Name of the mark of a tag."""
+    return "circle" if place == num_tags - 1 else SHAPES[place]
+
+
+def tag_path(place: int, num_tags: int) -> str:
+    """The mark of a tag as an SVG path, for the legend."""
+    return PATHS[tag_shape(place, num_tags)]
+
+
+def map_spec(tags: Sequence[str], feature: str) -> Spec:
+    """The map as a specification whose rows the script fills in: x, y, tag, title, o(pacity), s(ize), mark."""
+
+    def by_tag(look: Callable[[int, int], str]) -> dict[str, Any]:
+        scale = {"domain": list(tags), "range": [look(place, len(tags)) for place in range(len(tags))]}
+        return {"field": "tag", "type": "nominal", "scale": scale, "legend": None}
+
+    scale = {"domain": [0, GRID], "nice": False, "padding": 8}
+    place = {axis: {"field": axis, "type": "quantitative", "axis": None, "scale": scale} for axis in ("x", "y")}
+    points = {
+        "mark": {"type": "point", "filled": True, "cursor": "pointer"},
+        "encoding": {
+            **place,
+            "color": by_tag(tag_color),
+            "shape": by_tag(tag_shape),
+            "opacity": {"field": "o", "type": "quantitative", "scale": None},
+            "size": {"field": "s", "type": "quantitative", "scale": None},
+            "tooltip": [
+                {"field": "title", "type": "nominal"},
+                {"field": "tag", "type": "nominal", "title": _tooltip_name(feature)},
+            ],
+        },
+    }
+    return {
+        "data": {"name": "items", "values": []},
+        "width": "container",
+        "height": 460,
+        "background": "transparent",
+        "layer": [points, *_marks(place)],
+        "config": {"font": FONT, "aria": False, "view": {"stroke": None}},
+    }
+
+
+def _tooltip_name(feature: str) -> str:
+    """The name of a feature in an expression of Vega-Lite, which escapes quotes but no backslash.
+
+    Vega's tooltip takes the value of a field named `image` as the address of a picture and fetches it.
+    """
+    return f"column {feature}" if feature in ("title", "image") else feature.replace("\\", "\\\\")
+
+
+def _marks(place: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Rings around what is marked, and the title of the chosen item."""
+    rings = {
+        "transform": [{"filter": "datum.mark !== ''"}],
+        "mark": {"type": "point", "filled": False, "shape": "circle", "stroke": "var(--text)", "opacity": 1},
+        "encoding": {
+            **place,
+            "size": {"condition": {"test": "datum.mark === 'chosen'", "value": 260}, "value": 110},
+            "strokeWidth": {"condition": {"test": "datum.mark === 'chosen'", "value": 2.5}, "value": 1.2},
+        },
+    }
+    label = {
+        "transform": [{"filter": "datum.mark === 'chosen'"}],
+        # A title as long as a page would push the map out of it.
+        "mark": {"type": "text", "dy": -14, "fontSize": 13, "fontWeight": "bold", "color": "var(--text)", "limit": 600},
+        "encoding": {**place, "text": {"field": "title", "type": "nominal"}},
+    }
+    return rings, label
+
+
+TOPIC = Topic("explore", 320, "map", _measure, lambda _: [], "What they learn", "Embedding map")

@@ -1,0 +1,109 @@
+"""The claim that training on positives alone folds; MF folds less, and the weight of unobserved pairs tunes it."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.formats import metric_label
+from bakeoff.report.measured import HasVariants, Skipped, Variant
+from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.params import ReportParams
+from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
+from bakeoff.report.topics.base.questions import of_variants, on_variants, unknown
+from bakeoff.report.topics.folding.figures import own_weight, planted_weight
+
+FOLDING, SPURIOUS = "folding", "spurious@10"
+FORMS = {FOLDING: Form.NUMBER, SPURIOUS: Form.SHARE}
+ZERO, POSITIVES = "MF with weight 0", "positives only"
+"""Variants of MF and of the softmax DNN, compared with the shipped ones."""
+SHIPPED = {ZERO: ZERO, MF: "MF as shipped", SOFTMAX: f"{model_label(SOFTMAX)} as shipped"}
+PLANTED_SHIPPED = {
+    ZERO: ZERO,
+    MF: "MF with the shipped weight",
+    SOFTMAX: f"{model_label(SOFTMAX)} with the shipped negatives",
+}
+"""Planted groups share only these settings with the shipped models: dimensions, rates and epochs are their own."""
+
+ON_PLANTED, ON_OWN = "folding on planted groups", "folding on this data"
+FOREIGN = "foreign items among the first 10 (spurious@10) on this data"
+NO_ZERO = "MF was not trained with weight 0."
+NO_POSITIVES = "The DNN was not trained without negatives of other groups."
+FoldingPart = tuple[str, str, str, str, str, str, Expected, str]
+"""Key, what it says, what was measured, first and second variant, metric, expectation, reason without a variant."""
+
+
+def _planted_parts() -> Sequence[FoldingPart]:
+    recall = f"{metric_label('recall@10')} on planted groups"
+    return (
+        ("planted_weight", "With weight 0 MF folds", ON_PLANTED, ZERO, MF, FOLDING, Expected.LARGER, NO_ZERO),
+        ("planted_recall", "while its recall hardly falls", recall, ZERO, MF, "recall@10", Expected.NOT_LOWER, ""),
+        (
+            "planted_negatives",
+            "Negatives repair the DNN",
+            ON_PLANTED,
+            SOFTMAX,
+            POSITIVES,
+            FOLDING,
+            Expected.SMALLER,
+            NO_POSITIVES,
+        ),
+        ("planted_mf", "MF folds less than the DNN", ON_PLANTED, MF, SOFTMAX, FOLDING, Expected.SMALLER, ""),
+    )
+
+
+def _own_parts(params: ReportParams) -> Sequence[FoldingPart]:
+    metric = f"recall@{params.evaluate.cutoffs[0]}"
+    recall = f"{metric_label(metric)} on warm users"
+    return (
+        ("own_weight", "With weight 0 MF folds", ON_OWN, ZERO, MF, FOLDING, Expected.LARGER, NO_ZERO),
+        ("own_weight_shown", "and shows foreign items", FOREIGN, ZERO, MF, SPURIOUS, Expected.LARGER, ""),
+        ("own_recall", "while its recall hardly falls", recall, ZERO, MF, metric, Expected.NOT_LOWER, ""),
+        ("own_negatives", "Negatives repair the DNN", FOREIGN, SOFTMAX, POSITIVES, SPURIOUS, Expected.SMALLER, ""),
+        ("own_mf", "MF folds less than the DNN", ON_OWN, MF, SOFTMAX, FOLDING, Expected.SMALLER, ""),
+        ("own_mf_shown", "and shows fewer foreign items", FOREIGN, MF, SOFTMAX, SPURIOUS, Expected.SMALLER, ""),
+    )
+
+
+def claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+    """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
+    planted, own = evidence.measured.planted, evidence.measured.group("folding")
+    on_own = _questions(own, _own_parts(params), SHIPPED, lambda variant: own_weight(variant, params))
+    return ClaimQuestions(
+        number=3,
+        key="folding",
+        title="Folding",
+        words="Trained without negatives, groups of items that never meet land on top of each other. MF folds less, "
+        "and the weight of unobserved pairs tunes it; sampled negatives repair the DNN.",
+        questions=[
+            *_questions(planted, _planted_parts(), PLANTED_SHIPPED, planted_weight),
+            *of_variants(on_own, params),
+        ],
+    )
+
+
+def _questions(
+    measured: HasVariants | Skipped,
+    parts: Sequence[FoldingPart],
+    labels: Mapping[str, str],
+    weight: Callable[[Variant], float],
+) -> list[Question]:
+    """The parts whose variants were trained; the others only where they have a reason."""
+    if isinstance(measured, Skipped):
+        key, says, what, *_ = parts[0]
+        return [unknown(Words(key, says, what), measured.reason)]
+    variants = {
+        ZERO: next((variant for variant in measured.of(MF) if weight(variant) == 0), None),
+        POSITIVES: measured.positives_only(),
+        **{name: measured.base(name) for name in (MF, SOFTMAX)},
+    }
+    named = {**labels, POSITIVES: str((variants[POSITIVES] or {}).get("label", ""))}
+    questions: list[Question] = []
+    for key, says, what, first, second, metric, expected, reason in parts:
+        words = Words(key, says, what, named[first], named[second])
+        pair = [variants[first], variants[second]]
+        names = [str(variant["name"]) for variant in pair if variant is not None]
+        if len(names) == len(pair):
+            form = FORMS.get(metric, Form.METRIC)
+            questions.append(on_variants(measured, words, (names[0], names[1]), metric, expected, form))
+        elif reason:
+            questions.append(unknown(words, reason))
+    return questions

@@ -1,0 +1,277 @@
+"""Folding and recall of variants: on planted groups, where folding can be seen, and on the data itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.measured import HasVariants, Planted, Skipped, Variant, figure, resolved
+from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Column, Figure, Table
+from bakeoff.report.series_charts import model_styles
+from bakeoff.report.topics.base.estimates import record_table
+
+SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down")
+"""Of the groups, in order; their colours are those of tags."""
+COLUMNS = ["model", "label", "base", "folding", "foreign", "recall", "filtered"]
+
+
+@dataclass(frozen=True)
+class FoldingFigures:
+    """Variants by how much they fold and what they recall.
+
+    Frames have model, label, base, folding, foreign (share of foreign items in lists), recall, filtered (the share of
+    foreign items when the DNN orders what MF retrieved; NaN where it did not); MF by its weight. They are empty where
+    there was nothing to measure.
+
+    Attributes:
+        planted: frame of planted groups: items of other groups are foreign.
+        own: frame of the data itself: items that the ALS fit calls unrelated are foreign.
+        items: of planted groups: variant (a label), name, group, x, y.
+        blocks: of planted groups: variant (a label) → mean calibrated score [groups, groups] of users (rows) and items.
+    """
+
+    planted: pd.DataFrame
+    own: pd.DataFrame
+    items: pd.DataFrame
+    blocks: Mapping[str, NDArray[np.float64]]
+
+
+def planted_weight(variant: Variant) -> float:
+    """α₀ of a variant of MF on planted groups; NaN where it has none."""
+    return figure(variant, "unobserved_weight")
+
+
+def own_weight(variant: Variant, params: ReportParams) -> float:
+    """α₀ of a variant of MF on the data itself."""
+    return float(resolved(variant, f"{MF}.unobserved_weight", params))
+
+
+def measure(evidence: Evidence, params: ReportParams, _: Statistics) -> FoldingFigures | None:
+    """None where neither planted groups nor variants were measured."""
+    planted, own = evidence.measured.planted, evidence.measured.group("folding")
+    if isinstance(planted, Skipped) and isinstance(own, Skipped):
+        return None
+    items, blocks = (pd.DataFrame(), {}) if isinstance(planted, Skipped) else _items_and_blocks(planted)
+    own_rows = [row for row in _by_weight(own, lambda variant: own_weight(variant, params)) if row["folding"]]
+    return FoldingFigures(
+        planted=pd.DataFrame(map(_planted_row, _by_weight(planted, planted_weight)), columns=COLUMNS),
+        own=pd.DataFrame(map(_own_row, own_rows), columns=COLUMNS),
+        items=items,
+        blocks=blocks,
+    )
+
+
+def _by_weight(measured: HasVariants | Skipped, weight: Callable[[Variant], float]) -> list[Variant]:
+    """MF by its weight, then all others."""
+    if isinstance(measured, Skipped):
+        return []
+    return [*sorted(measured.of(MF), key=weight), *(each for each in measured.variants if each["model"] != MF)]
+
+
+def _planted_row(variant: Variant) -> tuple[Any, ...]:
+    metrics = ("folding", "off_group@10", "recall@10", "off_group_filtered@10")
+    return variant["model"], variant["label"], variant["base"], *(figure(variant, name) for name in metrics)
+
+
+def _own_row(variant: Variant) -> tuple[Any, ...]:
+    folding, foreign = (figure(variant["folding"], name) for name in ("folding", "spurious@10"))
+    recall = figure(variant["metrics"], "recall@10")
+    return variant["model"], variant["label"], variant["base"], folding, foreign, recall, float("nan")
+
+
+def _items_and_blocks(planted: Planted) -> tuple[pd.DataFrame, dict[str, NDArray[np.float64]]]:
+    variants = _by_weight(planted, planted_weight)
+    labels = {variant["name"]: f"{model_label(variant['model'])}, {variant['label']}" for variant in variants}
+    order = {name: place for place, name in enumerate(labels)}
+    known = planted.items[planted.items.variant.isin(order)]
+    items = known.assign(place=known.variant.map(order)).sort_values("place", kind="stable")
+    shown = {
+        "variant": items.variant.map(labels),
+        "name": "item " + items.item_id.astype(str),
+        "group": [f"group {int(group) + 1}" for group in items.group],
+        "x": items.x.astype(float),
+        "y": items.y.astype(float),
+    }
+    return pd.DataFrame(shown), {labels[each["name"]]: np.asarray(each["blocks"], np.float64) for each in variants}
+
+
+def draw(found: FoldingFigures) -> list[Figure]:
+    """Recall against folding on planted groups, with their scores and items; against foreign items on this data."""
+    drawn = []
+    if len(found.planted):
+        title, words = "Folding and recall on planted groups", "folding"
+        drawn.append(_against_recall("folding-planted", title, found.planted, "off-group@10", "folding", words))
+        drawn.append(_scores_by_group(found.blocks))
+        if len(found.items):
+            drawn.append(_clouds(found.items))
+    if len(found.own):
+        title, words = "Foreign items and recall on this data", "share of foreign items among the first 10"
+        drawn.append(_against_recall("folding-own", title, found.own, "spurious@10", "foreign", words))
+    return drawn
+
+
+def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, x: str, words: str) -> Figure:
+    """Recall against the column `x`, which `words` names; MF's variants joined by their weight."""
+    frame = variants[variants[x].notna() & variants.recall.notna()].assign(
+        series=lambda rows: rows.model.map(model_label),
+        label=lambda rows: rows.label.where(rows.model.isin((MF, SOFTMAX)), rows.model.map(model_label)),
+        x=lambda rows: rows[x],
+        y=lambda rows: rows.recall,
+        emphasis=lambda rows: rows.base,
+        joined=lambda rows: rows.model == MF,
+    )
+    return Figure(
+        key=key,
+        title=title,
+        alt=f"Scatter: {words} to the right, recall upwards, a labelled mark per variant, the shipped settings larger.",
+        sentence=_sentence(variants, x, words),
+        spec=series_charts.path(
+            frame[["series", "label", "x", "y", "emphasis", "joined"]],
+            model_styles(frame.model),
+            f"{words} (less is better)",
+            "Recall@10",
+        ),
+        table=_table(title, variants, foreign),
+    )
+
+
+def _sentence(variants: pd.DataFrame, x: str, words: str) -> str:
+    """Per contender the ends of x, with recall there; where x is not folding, how folding changes with it."""
+    parts = []
+    for model in (MF, SOFTMAX):
+        rows = variants[(variants.model == model) & variants[x].notna()]
+        if len(rows) < 2:
+            continue
+        most, least = (
+            f"{formats.decimal(row[x], 3)} with “{row.label}” (recall {formats.decimal(row.recall, 3)})"
+            for row in (rows.loc[rows[x].idxmax()], rows.loc[rows[x].idxmin()])
+        )
+        parts.append(f"{look(model).noun} goes from {most} down to {least}")
+    if not parts:
+        return f"Too few variants to see what changes the {words}."
+    text = (
+        f"{formats.sentence(words)}: {'; '.join(parts)}. Where marks lie side by side at one height, recall does not "
+        "tell them apart."
+    )
+    return text if x == "folding" else f"{text}{_folding_and_foreign(variants)}"
+
+
+def _folding_and_foreign(variants: pd.DataFrame) -> str:
+    """How MF's folding and the foreign items in its lists change over its weights."""
+    rows = variants[(variants.model == MF) & variants.folding.notna() & variants.foreign.notna()]
+    if len(rows) < 2:
+        return ""
+    first, last = rows.iloc[0], rows.iloc[-1]
+    together = (last.folding - first.folding) * (last.foreign - first.foreign)
+    way = " the other way," if together < 0 else " the same way," if together > 0 else ""
+    return (
+        f" From “{first.label}” to “{last.label}” foreign items in MF's lists go from {formats.percent(first.foreign)} "
+        f"to {formats.percent(last.foreign)}; its folding, which the table has, goes{way} from "
+        f"{formats.decimal(first.folding, 3)} to {formats.decimal(last.folding, 3)}."
+    )
+
+
+def _table(caption: str, variants: pd.DataFrame, foreign: str) -> Table:
+    """A row per variant."""
+    shipped = variants.base.map(lambda base: " (shipped)" if base else "")
+    filtered = (Column("Foreign in MF's candidates", "spurious"), "filtered", formats.percent)
+    return record_table(
+        caption,
+        variants.assign(named=variants.label + shipped),
+        ("Model", "model", model_label),
+        ("Variant", "named", str),
+        (Column("Folding", "folding"), "folding", formats.decimal),
+        (Column(f"Foreign items ({foreign})", "spurious"), "foreign", formats.percent),
+        (Column("Recall@10", "recall"), "recall", formats.decimal),
+        *([filtered] if variants.filtered.notna().any() else []),
+    )
+
+
+def _scores_by_group(blocks: Mapping[str, NDArray[np.float64]]) -> Figure:
+    """A small matrix per variant: users of each group down, items of each group across."""
+    size = len(next(iter(blocks.values())))
+    names = [str(place + 1) for place in range(size)]
+    cells = [(row, column) for row in range(size) for column in range(size)]
+    panels = {
+        label: series_charts.matrix(
+            pd.DataFrame(
+                [(names[i], names[j], float(block[i, j])) for i, j in cells], columns=["row", "column", "share"]
+            ),
+            names,
+            "mean score",
+        )
+        for label, block in blocks.items()
+    }
+    diagonal = np.eye(size, dtype=bool)
+    means = pd.DataFrame(
+        [(label, float(block[diagonal].mean()), float(block[~diagonal].mean())) for label, block in blocks.items()],
+        columns=["variant", "own", "strange"],
+    )
+    most = means.loc[means.strange.idxmax()]
+    return Figure(
+        key="planted-blocks",
+        title="What users of each planted group like, by group of items",
+        alt="Small matrices, one per variant: mean score of users by group (rows) on items by group (columns).",
+        sentence="Users are related only to the items of their own group: tinted cells off the diagonal are folding. "
+        f"{most.variant} scores items of other groups highest: {formats.decimal(most.strange, 3)} on average, compared "
+        f"with {formats.decimal(most.own, 3)} within the group.",
+        spec={},
+        table=record_table(
+            "Mean calibrated score",
+            means,
+            ("Variant", "variant", str),
+            ("Own group", "own", lambda score: formats.decimal(score, 3)),
+            (Column("Other groups (folding)", "folding"), "strange", lambda score: formats.decimal(score, 3)),
+        ),
+        panels=panels,
+    )
+
+
+def _clouds(items: pd.DataFrame) -> Figure:
+    groups = sorted(items.group.unique(), key=formats.natural_key)
+    styles = {group: (f"var(--tag-{place % 6 + 1})", SHAPES[place % 6]) for place, group in enumerate(groups)}
+    rounded = items.round({"x": 3, "y": 3})
+    panels = {
+        str(label): series_charts.cloud(part[["x", "y", "group", "name"]], styles)
+        for label, part in rounded.groupby("variant", sort=False)
+    }
+    return Figure(
+        key="planted-map",
+        title="Items of the planted groups, as each variant places them",
+        alt="Small scatters, one per variant: items in two dimensions, colour and shape by group.",
+        sentence="Each colour is a group of items that the users of one group are related to. Items in one place of "
+        "the space get the same score from every user, so a model whose groups overlap there can't separate strangers. "
+        "The reverse does not hold: a map of items alone can't show the folding of MF, which can keep items apart and "
+        "fold through its users, whose vectors the map leaves out and which may lie near several groups at once. The "
+        "matrices of scores above show it.",
+        spec={},
+        table=_distance_table(items),
+        panels=panels,
+    )
+
+
+def _distance_table(items: pd.DataFrame) -> Table:
+    """Distance between the centres of groups and the spread within them, in the plane that is drawn."""
+    rows = []
+    for label, part in items.groupby("variant", sort=False):
+        centres = part.groupby("group")[["x", "y"]].mean()
+        away = part[["x", "y"]].to_numpy() - centres.loc[part.group].to_numpy()
+        within = float((away**2).sum(axis=1).mean() ** 0.5)
+        between = float((centres - centres.mean()).pow(2).sum(axis=1).mean() ** 0.5)
+        rows.append((str(label), between, within, between / within if within > 0 else float("nan")))
+    return record_table(
+        "Distance of the groups in the plane that is drawn",
+        pd.DataFrame(rows, columns=["variant", "between", "within", "ratio"]),
+        ("Variant", "variant", str),
+        ("Spread of the groups' centres", "between", lambda spread: formats.decimal(spread, 2)),
+        ("Spread within a group", "within", lambda spread: formats.decimal(spread, 2)),
+        ("Ratio (above 1: apart)", "ratio", lambda ratio: formats.decimal(ratio, 1)),
+    )

@@ -1,0 +1,290 @@
+"""Cost of training: the claim that MF trains at larger scale, and how cost grows with data and catalogue."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from bakeoff.evaluation.stats.timing_intervals import Repeated, total
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.formats import count, decimal, duration
+from bakeoff.report.measured import Skipped, figure
+from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Cell, Figure, Table
+from bakeoff.report.series_charts import PALETTE, Styles, model_styles
+from bakeoff.report.topics.base.claims import ClaimQuestions, Form, Question, Words
+from bakeoff.report.topics.base.estimates import record_table
+from bakeoff.report.topics.base.questions import on_costs, on_exponents, repeated_figure, unknown
+from bakeoff.report.topics.base.topic import Topic
+
+FULL, SAMPLED = "full softmax", "sampled negatives"
+OTHER_COSTS = {"cpu": "CPU time:", "epoch": "an epoch's CPU time:", "memory": "peak memory:"}
+"""Costs other than wall time whose growth the sentence names."""
+ALONE = (
+    "Of a process that only trains. The peak memory next to the time of training in the verdict is that of the whole "
+    "stage, which loads TensorFlow to export the model, MF too."
+)
+"""Why the memory of growth is less than that of the stages."""
+SIDES = (model_label(MF), model_label(SOFTMAX))
+MeasuredGrowth = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class GrowthFigures:
+    """Measured costs.
+
+    Attributes:
+        sizes: model, events, users, items, wall, cpu, memory; a row per model and size.
+        exponents: model → kind (wall, cpu, memory, epoch) → exponent, low, high; null where it could not be fitted.
+        catalogues: items, full, sampled (seconds per step), repeats.
+    """
+
+    sizes: pd.DataFrame
+    exponents: Mapping[str, Mapping[str, Any]]
+    catalogues: pd.DataFrame
+
+
+def _claim(evidence: Evidence, _: ReportParams) -> ClaimQuestions:
+    """Cost of training, its growth with the data, and the effect of the size of the catalogue on a step."""
+    growth = evidence.measured.growth
+    return ClaimQuestions(
+        number=5,
+        key="training_cost",
+        title="Cost of training",
+        words="MF trains at larger scale than the DNN; and the full softmax costs O(n) per example, which sampled "
+        "negatives avoid.",
+        questions=[
+            _training(evidence, "wall", "MF is trained sooner", "wall time of training", "epoch_seconds"),
+            _training(evidence, "cpu", "It takes less of the processors", "CPU time of training", "epoch_cpu_seconds"),
+            *(
+                unknown(words, growth.reason, is_cost=True) if isinstance(growth, Skipped) else ask(words, growth)
+                for words, ask in GROWTH_PARTS
+            ),
+        ],
+    )
+
+
+def _training(evidence: Evidence, key: str, says: str, measured: str, epochs: str) -> Question:
+    """Cost of the shipped models, as they were trained for this report."""
+    costs = [evidence.models[name].training_cost for name in (MF, SOFTMAX)]
+    steps = [cost.get(epochs, ()) for cost in costs]
+    totals = [total(each, figure(cost, f"{key}_seconds")) for each, cost in zip(steps, costs, strict=True)]
+    timed = f"{count(len(steps[0]))} and {count(len(steps[1]))} epochs timed"
+    basis = timed if min(map(len, steps)) > 1 else "measured once"
+    return on_costs(Words(key, says, measured, *SIDES), totals, Form.SECONDS, basis)
+
+
+def _memory(words: Words, growth: MeasuredGrowth) -> Question:
+    ascending = sorted(growth["sizes"], key=lambda row: int(row["events"]))
+    largest = {row["model"]: figure(row, "peak_memory_bytes") for row in ascending}
+    sides = [Repeated(largest.get(name, float("nan"))) for name in (MF, SOFTMAX)]
+    return on_costs(words, sides, Form.BYTES, "measured once", note=ALONE)
+
+
+def _exponents(words: Words, growth: MeasuredGrowth) -> Question:
+    fitted = [growth.get("exponents", {}).get(name, {}).get("cpu") for name in (MF, SOFTMAX)]
+    if not all(fitted):
+        return unknown(words, "An exponent needs at least three sizes of the data.", is_cost=True)
+    return on_exponents(words, [Repeated(each["exponent"], each["low"], each["high"]) for each in fitted])
+
+
+def _catalogue_step(words: Words, growth: MeasuredGrowth) -> Question:
+    sizes = [row for row in growth.get("catalogues", []) if row.get("full_step_seconds")]
+    if not sizes:
+        return unknown(words, "No step was timed.", is_cost=True)
+    largest = max(sizes, key=lambda row: int(row["items"]))
+    sides = [repeated_figure(largest, f"{kind}_step_seconds") for kind in ("sampled", "full")]
+    measured = f"{words.measured} with {count(largest['items'])} items"
+    named = Words(words.key, words.says, measured, words.first, words.second)
+    return on_costs(named, sides, Form.SECONDS, f"{count(largest['repeats'])} turns of steps each")
+
+
+GROWTH_PARTS = (
+    (Words("memory", "It needs less memory", "peak memory of a process that trains on all users", *SIDES), _memory),
+    (
+        Words(
+            "exponent",
+            "Its cost grows more slowly with the data",
+            "exponent of CPU time over the number of events",
+            *SIDES,
+        ),
+        _exponents,
+    ),
+    (
+        Words(
+            "sampled_step",
+            "Sampled negatives make a step cheaper than the full softmax in a large catalogue",
+            "wall time of a training step",
+            "sampled",
+            "full",
+        ),
+        _catalogue_step,
+    ),
+)
+"""Parts of the claim that need measured growth, and how each is asked."""
+
+
+def _measure(measured: MeasuredGrowth, _: ReportParams, __: Statistics) -> GrowthFigures:
+    sizes = [
+        (
+            row["model"],
+            *(int(row[name]) for name in ("events", "users", "items")),
+            *(figure(row, name) for name in ("fit_seconds", "cpu_seconds", "peak_memory_bytes")),
+        )
+        for row in measured.get("sizes", [])
+    ]
+    catalogues = [
+        (int(row["items"]), figure(row, "full_step_seconds"), figure(row, "sampled_step_seconds"), int(row["repeats"]))
+        for row in measured.get("catalogues", [])
+    ]
+    return GrowthFigures(
+        sizes=pd.DataFrame(sizes, columns=["model", "events", "users", "items", "wall", "cpu", "memory"]),
+        exponents=measured.get("exponents", {}),
+        catalogues=pd.DataFrame(catalogues, columns=["items", "full", "sampled", "repeats"]),
+    )
+
+
+def _draw(found: GrowthFigures) -> list[Figure]:
+    """Wall time by size of the data, and time of a step by size of the catalogue."""
+    drawn = [_sizes(found)] if len(found.sizes) else []
+    return [*drawn, _catalogues(found)] if len(found.catalogues) else drawn
+
+
+def _lines(frame: pd.DataFrame, styles: Styles, x: str, y: str) -> dict[str, Any]:
+    """Lines with both axes logarithmic."""
+    axes = [
+        {
+            "shorthand": f"{column}:Q",
+            "title": title,
+            "scale": alt.Scale(type="log", nice=False, padding=12),
+            "axis": alt.Axis(format=form, tickCount=4),
+        }
+        for column, title, form in (("x", x, "~s"), ("y", y, "~g"))
+    ]
+    return series_charts.lines(frame[["series", "x", "y"]], styles, alt.X(**axes[0]), alt.Y(**axes[1]), ".3s")
+
+
+def _sizes(found: GrowthFigures) -> Figure:
+    frame = found.sizes.assign(series=found.sizes.model.map(model_label), x=found.sizes.events, y=found.sizes.wall)
+    return Figure(
+        key="growth",
+        title="Training time by size of the data",
+        alt="Line chart, both axes logarithmic: wall seconds by number of events, a line per model.",
+        sentence=_size_sentence(found),
+        spec=_lines(frame, model_styles(found.sizes.model), "events", "wall seconds"),
+        table=_size_table(found),
+    )
+
+
+def _size_table(found: GrowthFigures) -> Table:
+    """A row per model and size, then the exponents of each model."""
+    table = record_table(
+        "Cost of training on shares of the users, once each; of long fits some epochs, which stand for all",
+        found.sizes,
+        ("Model", "model", model_label),
+        ("Events", "events", count),
+        ("Users", "users", count),
+        ("Wall time", "wall", duration),
+        ("CPU time", "cpu", duration),
+        ("Peak memory", "memory", formats.megabytes),
+    )
+    exponents = [
+        [model_label(name), "exponent (95 %)", "", *(_exponent(fits.get(kind)) for kind in ("wall", "cpu", "memory"))]
+        for name, fits in found.exponents.items()
+        if any(fits.values())
+    ]
+    return Table(table.caption, table.columns, [*table.rows, *([Cell(text) for text in row] for row in exponents)])
+
+
+def _size_sentence(found: GrowthFigures) -> str:
+    """Wall time on all events, and how each cost grows."""
+    parts = []
+    for name in (MF, SOFTMAX):
+        rows = found.sizes[found.sizes.model == name]
+        fitted = found.exponents.get(name, {}).get("wall")
+        if rows.empty:
+            continue
+        last = rows.loc[rows.events.idxmax()]
+        grows = f", growing as events to the power of {_exponent(fitted)}" if fitted else ""
+        parts.append(f"{model_noun(name)} takes {duration(last.wall)}{grows}")
+    return (
+        f"On all events {formats.listing(parts)}. An exponent of 1 is growth in step with the data; below 1, part "
+        "of the cost, such as starting up, is the same at any size."
+        f"{_others(found)}{_other_exponents(found)}"
+    )
+
+
+def _others(found: GrowthFigures) -> str:
+    """Wall time on all events of the models that are drawn in addition to the contenders."""
+    rows = found.sizes[~found.sizes.model.isin(CONTENDERS) & found.sizes.wall.notna()]
+    last = rows.sort_values("events").groupby("model", sort=False).wall.last()
+    times = [f"{model_noun(name)} takes {duration(last[name])}" for name in dict.fromkeys(rows.model)]
+    return f" For comparison, {formats.listing(times)}." if times else ""
+
+
+def _other_exponents(found: GrowthFigures) -> str:
+    """Exponents of costs other than wall time, without their intervals."""
+    parts = []
+    for kind, words in OTHER_COSTS.items():
+        fitted = {name: found.exponents.get(name, {}).get(kind) for name in (MF, SOFTMAX)}
+        shown = [f"{decimal(fit['exponent'], 2)} for {model_noun(name)}" for name, fit in fitted.items() if fit]
+        parts += [f"{words} {' and '.join(shown)}"] if shown else []
+    return f" Exponents of {'; of '.join(parts)}." if parts else ""
+
+
+def _exponent(fitted: Mapping[str, Any] | None) -> str:
+    """The exponent with its interval; an en dash where it was not fitted."""
+    if not fitted:
+        return formats.NO_VALUE
+    return f"{decimal(fitted['exponent'], 2)} ({decimal(fitted['low'], 2)} to {decimal(fitted['high'], 2)})"
+
+
+def _catalogues(found: GrowthFigures) -> Figure:
+    sizes = found.catalogues.assign(
+        ratio=(found.catalogues.full / found.catalogues.sampled).where(found.catalogues.sampled > 0)
+    )
+    long = sizes.melt(["items"], ["full", "sampled"], var_name="kind", value_name="y")
+    frame = long[long.y > 0].assign(
+        series=lambda f: f.kind.map({"full": FULL, "sampled": SAMPLED}), x=lambda f: f["items"]
+    )
+    last = sizes.iloc[-1]
+    sentence = (
+        f"With {count(last['items'])} items a step with the full softmax takes {formats.times(last.ratio)} as long as "
+        "one with sampled negatives: the full one grows with the catalogue, the sampled one hardly."
+        if last.full > 0 and last.ratio > 1
+        else "On these catalogues sampled negatives save nothing."
+    )
+    return Figure(
+        key="catalogues",
+        title="Time of a step by size of the catalogue",
+        alt="Line chart, both axes logarithmic: seconds per step by number of items, a line per kind of softmax.",
+        sentence=sentence,
+        spec=_lines(frame, {SAMPLED: PALETTE[0], FULL: PALETTE[1]}, "items of a made catalogue", "seconds per step"),
+        table=record_table(
+            "Median wall time of a training step",
+            sizes,
+            ("Items", "items", count),
+            ("Full softmax", "full", duration),
+            ("Sampled", "sampled", duration),
+            ("Full / sampled", "ratio", formats.times),
+            ("Turns", "repeats", count),
+        ),
+    )
+
+
+TOPIC = Topic(
+    "growth",
+    420,
+    "growth",
+    _measure,
+    _draw,
+    "Cost",
+    "Growth and serving",
+    _claim,
+    lambda evidence: evidence.measured.growth,
+)

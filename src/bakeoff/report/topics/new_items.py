@@ -1,0 +1,179 @@
+"""New items: the claim that a network over their features can recommend them, and how well each model does."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.measured import Skipped, VariantGroup, figure, paired, resolved
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.series_charts import model_styles
+from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
+from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
+from bakeoff.report.topics.base.questions import of_variants, unknown
+from bakeoff.report.topics.base.topic import Topic
+
+TWO_TOWER = "two_tower"
+AMONG_NEW = "recall@10"
+"""Metric of ranking new items alone."""
+
+
+@dataclass(frozen=True)
+class NewItems:
+    """Recall of new items by model.
+
+    Attributes:
+        num_items: number of new items.
+        num_events: test events on them.
+        models: that were asked, in order.
+        frame: group (a metric), series (a model's label), mean, low, high.
+        others: variants that are not as shipped, in words → mean recall in the longest lists.
+    """
+
+    num_items: int
+    num_events: int
+    models: Sequence[str]
+    frame: pd.DataFrame
+    others: Mapping[str, float]
+
+
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+    """The two-tower model against both contenders, among all items and among the new ones."""
+    return ClaimQuestions(
+        number=2,
+        key="new_items",
+        title="New items",
+        words="A second network over the features of items can be asked about items that nobody has had yet; MF and "
+        "a DNN with a mere table of items can't.",
+        questions=_questions(evidence, params),
+    )
+
+
+def _questions(evidence: Evidence, params: ReportParams) -> list[Question]:
+    """A shipped DNN that reads features of items is not the one of the claim: its parts do not decide."""
+    metrics = [f"recall@{k}" for k in params.evaluate.cutoffs]
+    group = evidence.measured.group("new-items")
+    if isinstance(group, Skipped):
+        return [unknown(_words(MF, metrics[0]), group.reason)]
+    tower = group.base(TWO_TOWER)
+    if tower is None:
+        return [unknown(_words(MF, metrics[0]), "The two-tower model was not trained without the new items.")]
+    questions: list[Question] = []
+    for name in (MF, SOFTMAX):
+        for rival in group.of(name):
+            reads = name == SOFTMAX and rival["base"] and resolved(rival, "softmax.use_item_features", params)
+            note = "This DNN reads features of items in addition to its table." if reads else ""
+            for metric in metrics:
+                values = paired(group.values(tower["name"], metric), group.values(rival["name"], metric))
+                words = _words(name, metric, "" if rival["base"] else rival["label"], reads)
+                questions.append(Paired(words, *values, note=note))
+    return of_variants([*questions, _among_new(group)], params)
+
+
+def _words(name: str, metric: str, label: str = "", reads: bool = False) -> Words:
+    return Words(
+        key=f"{metric.replace('@', '_')}_{name}{'_with_features' if reads else ''}",
+        says=f"The two-tower model finds more new items than {model_noun(name)}{f' with {label}' if label else ''}",
+        measured=f"{formats.metric_label(metric)} of new items, in lists over the whole catalogue",
+        first=model_label(TWO_TOWER),
+        second=f"{model_label(name)}{f', {label}' if label else ''}",
+        decides=not reads,
+    )
+
+
+def _among_new(group: VariantGroup) -> Question:
+    """Against the best of all others when only new items are ranked."""
+    values = {v["model"]: figure(v.get("among_new"), AMONG_NEW) for v in group.variants if v["base"]}
+    others = {name: value for name, value in values.items() if name != TWO_TOWER and not np.isnan(value)}
+    rival = max(others, key=lambda name: others[name]) if others else MF
+    words = Words(
+        key="among_new",
+        says="Among new items alone it knows which ones fit",
+        measured=f"{formats.metric_label(AMONG_NEW)} where new items are ranked and no others",
+        first=model_label(TWO_TOWER),
+        second=f"{model_label(rival)}, the best of the others",
+    )
+    both = [group.base(name) for name in (TWO_TOWER, rival)]
+    first, second = (group.values(each["name"], f"among_new_{AMONG_NEW}") if each else pd.Series() for each in both)
+    return Paired(words, *paired(first, second))
+
+
+def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) -> NewItems | None:
+    """None where no model was trained without the new items, or no test event is on one of them."""
+    cutoffs = params.evaluate.cutoffs
+    variants = [variant for variant in group.variants if variant["base"]]
+    metrics = {f"{formats.metric_label(f'recall@{k}')}\nwhole catalogue": f"recall@{k}" for k in cutoffs}
+    if f"among_new_{AMONG_NEW}" in group.users:
+        metrics[f"{formats.metric_label(AMONG_NEW)}\nnew items alone"] = f"among_new_{AMONG_NEW}"
+    columns: list[Named] = [
+        (label, model_label(v["model"]), group.values(v["name"], metric).to_numpy(np.float64))
+        for label, metric in metrics.items()
+        for v in variants
+    ]
+    frame = estimates(columns, statistics)
+    if frame.empty:
+        return None
+    sizes = group.notes.get("new_items", {})
+    return NewItems(
+        num_items=int(sizes.get("items", 0)),
+        num_events=int(sizes.get("events", 0)),
+        models=[variant["model"] for variant in variants],
+        frame=frame,
+        others={
+            f"{model_noun(v['model'])} with {v['label']}": float(
+                np.mean(group.values(v["name"], f"recall@{cutoffs[-1]}").to_numpy(np.float64))
+            )
+            for v in group.variants
+            if not v["base"]
+        },
+    )
+
+
+def _draw(found: NewItems) -> list[Figure]:
+    return [
+        Figure(
+            key="new-items",
+            title="Recall of new items",
+            alt="Dot chart: a group per length of lists over the catalogue, one where new items alone are ranked.",
+            sentence=_sentence(found),
+            spec=series_charts.dots(found.frame, model_styles(found.models), "mean over users"),
+            table=estimate_table("Recall of items without a training event", "Model", found.frame),
+        )
+    ]
+
+
+def _sentence(found: NewItems) -> str:
+    """The model that finds most of them in the longest lists, and the models that find none."""
+    longest = [group for group in dict.fromkeys(found.frame.group) if "whole" in group][-1]
+    means = found.frame[found.frame.group == longest].set_index("series")["mean"]
+    by_model = {name: float(means[model_label(name)]) for name in found.models if model_label(name) in means}
+    leader = max(by_model, key=lambda name: by_model[name])
+    nothing = [model_noun(name) for name, mean in by_model.items() if mean == 0]
+    metric = longest.partition("\n")[0]
+    text = (
+        f"{formats.count(found.num_items)} items were new to the models, with {formats.count(found.num_events)} test "
+        f"events. {formats.sentence(model_noun(leader))} has the highest {metric} "
+        f"({formats.decimal(by_model[leader], 3)})"
+    )
+    text += f"; {formats.listing(nothing)} {'finds' if len(nothing) == 1 else 'find'} none." if nothing else "."
+    others = "; ".join(f"{name} has {formats.decimal(mean, 3)}" for name, mean in found.others.items())
+    return f"{text} {formats.sentence(others)}." if others else text
+
+
+TOPIC = Topic(
+    "new_items",
+    220,
+    "new-items",
+    _measure,
+    _draw,
+    "New to the models",
+    "New items",
+    _claim,
+    lambda evidence: evidence.measured.group("new-items"),
+)

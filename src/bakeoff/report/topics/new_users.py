@@ -1,0 +1,180 @@
+"""New users: the claim that the DNN serves them better, and how much features add to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.measured import Skipped, Variant, VariantGroup, paired, resolved
+from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.new_users import asked, step_label, steps, told
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.series_charts import palette_styles
+from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
+from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
+from bakeoff.report.topics.base.questions import of_variants, unknown
+from bakeoff.report.topics.base.topic import Topic
+
+WARM = "warm users"
+
+
+@dataclass(frozen=True)
+class FeatureFigures:
+    """The DNN with and without features.
+
+    Attributes:
+        metric: its name.
+        frame: group (number of known interactions, or warm users), series (the variant's label), mean, low, high.
+        labels: of the variants, the shipped one first, then of baselines.
+        num_variants: number of variants among the labels.
+    """
+
+    metric: str
+    frame: pd.DataFrame
+    labels: Sequence[str]
+    num_variants: int
+
+
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+    """New users by the number of their known interactions, then the effect of features."""
+    metric = params.compare.primary_metric
+    return ClaimQuestions(
+        number=1,
+        key="new_users",
+        title="Side features and new users",
+        words="Features of the user have a natural place in the DNN and none in MF, so new users are easy for the DNN "
+        "and hard for MF.",
+        questions=[*_new_users(evidence, metric), *of_variants(_features(evidence, params, metric), params)],
+    )
+
+
+def _new_users(evidence: Evidence, metric: str) -> list[Question]:
+    label = formats.metric_label(metric)
+    questions: list[Question] = []
+    for first in steps(evidence):
+        softmax, mf = (asked(evidence.models[name].new_users, first) for name in (SOFTMAX, MF))
+        falls_back = bool(mf.fallback.any())
+        words = Words(
+            key=f"told_{first}",
+            says=f"Given {told(first)}, the DNN serves new users better",
+            measured=f"{label} on users held out whole",
+            first=model_label(SOFTMAX),
+            second=f"{model_label(MF)}, {'its fallback' if falls_back else 'fold-in'}",
+        )
+        note = "MF can't be asked about a user without a history." if falls_back else ""
+        values = paired(softmax.set_index("user_id")[metric], mf.set_index("user_id")[metric])
+        questions.append(Paired(words, *values, note=note))
+    words = Words("told", "The DNN serves new users better", f"{label} on new users")
+    return questions or [unknown(words, "The split holds out no new users.")]
+
+
+def _features(evidence: Evidence, params: ReportParams, metric: str) -> list[Question]:
+    """User features for new users without history and for warm users; item features for warm users.
+
+    Features of items are not features of a user, so that part does not decide.
+    """
+    group = evidence.measured.group("features")
+    if isinstance(group, Skipped):
+        return [unknown(Words("features", "Features help the DNN", ""), group.reason)]
+    new, warm = "new users, without any interaction", "warm users, whose history it knows"
+    questions: list[Question] = []
+    for kind, first, users in (("user", "0", new), ("user", "", warm), ("item", "", warm)):
+        words = Words(
+            key=f"{kind}_features_{'new' if first else 'warm'}",
+            says=f"Features of {kind}s help the DNN with {users}",
+            measured=f"{formats.metric_label(metric)} on {users}",
+            first=f"with {kind} features",
+            second="without",
+            decides=kind == "user",
+        )
+        pair = _with_and_without(group, kind, params)
+        if pair is None:
+            questions.append(unknown(words, f"The data has no features of {kind}s to leave out."))
+            continue
+        values = (
+            group.new_values(v["name"], first, metric) if first else group.values(v["name"], metric) for v in pair
+        )
+        questions.append(Paired(words, *paired(*values)))
+    return questions
+
+
+def _with_and_without(group: VariantGroup, kind: str, params: ReportParams) -> tuple[Variant, Variant] | None:
+    """The shipped softmax DNN and the variant that differs only in the features of `kind`, the one with them first.
+
+    None where there is no such variant.
+    """
+    name = f"softmax.use_{kind}_features"
+    shipped = group.base(SOFTMAX)
+    other = next((variant for variant in group.of(SOFTMAX) if set(variant["settings"]) == {name}), None)
+    if shipped is None or other is None:
+        return None
+    return (shipped, other) if resolved(shipped, name, params) else (other, shipped)
+
+
+def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) -> FeatureFigures | None:
+    """None without variants of the softmax DNN."""
+    metric = params.compare.primary_metric
+    variants = sorted(group.of(SOFTMAX), key=lambda variant: not variant["base"])
+    if not variants:
+        return None
+    others = [variant for variant in group.variants if variant["model"] != SOFTMAX]
+    named = {str(v["name"]): str(v["label"]) for v in variants}
+    named |= {str(v["name"]): model_label(str(v["model"])) for v in others}
+    known = sorted(set(group.new_users.first_interactions), key=lambda step: np.inf if step == "all" else int(step))
+    columns: list[Named] = [
+        (f"told {step_label(first)}", label, group.new_values(name, first, metric).to_numpy(np.float64))
+        for first in known
+        for name, label in named.items()
+    ]
+    columns += [(WARM, label, group.values(name, metric).to_numpy(np.float64)) for name, label in named.items()]
+    return FeatureFigures(metric, estimates(columns, statistics), list(named.values()), len(variants))
+
+
+def _draw(found: FeatureFigures) -> list[Figure]:
+    label = formats.metric_label(found.metric)
+    return [
+        Figure(
+            key="features",
+            title="What features add to the softmax DNN",
+            alt="Dot chart: a group per number of first interactions, a mark with its interval per variant.",
+            sentence=_sentence(found),
+            spec=series_charts.dots(found.frame, palette_styles(found.labels), f"{label}, mean over users"),
+            table=estimate_table(f"{label} of the softmax DNN with and without features", "Variant", found.frame),
+        )
+    ]
+
+
+def _sentence(found: FeatureFigures) -> str:
+    """The shipped variant compared with the others: without any known interaction, and over warm users."""
+    means = {(row.group, row.series): row.mean for row in found.frame.itertuples()}
+    shipped, *others = found.labels[: found.num_variants]
+    parts = []
+    for group in (next(iter(found.frame.group)), WARM):
+        rivals = [f"{formats.decimal(means[group, label], 3)} ({label})" for label in others if (group, label) in means]
+        if rivals and (group, shipped) in means:
+            parts.append(f"{group}: {formats.decimal(means[group, shipped], 3)} ({shipped}), {', '.join(rivals)}")
+    baselines = [
+        f"{label} {formats.decimal(means[WARM, label], 3)}"
+        for label in found.labels[found.num_variants :]
+        if (WARM, label) in means
+    ]
+    rest = f" For comparison, with {WARM}: {', '.join(baselines)}." if baselines else ""
+    return f"{formats.sentence('; '.join(parts))}. Where marks lie on top of each other, features add nothing.{rest}"
+
+
+TOPIC = Topic(
+    "new_users",
+    210,
+    "new-users",
+    _measure,
+    _draw,
+    "New to the models",
+    "New users and features",
+    _claim,
+    lambda evidence: evidence.measured.group("features"),
+)

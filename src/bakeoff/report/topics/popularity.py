@@ -1,0 +1,137 @@
+"""Popularity: the claim that the DNN is less drawn to popular items, and recall by the popularity of the item."""
+
+from dataclasses import dataclass
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from bakeoff.evaluation.metrics.formulas import coverage, gini
+from bakeoff.evaluation.stats.intervals import jackknife_half_width
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.exposure import NUM_GROUPS, popularity_group
+from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.series_charts import model_styles
+from bakeoff.report.slices import top_lists, values_on
+from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
+from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
+from bakeoff.report.topics.base.questions import on_all_lists, on_models
+from bakeoff.report.topics.base.topic import Topic
+
+ALL_LISTS = (
+    ("coverage", coverage, "Its lists reach more of the catalogue", Expected.LARGER, Form.SHARE),
+    ("gini", gini, "Its places are shared more evenly among items", Expected.SMALLER, Form.NUMBER),
+)
+"""Figures of all lists together: key, function of the counts of items, what the claim says, how it is judged."""
+
+
+@dataclass(frozen=True)
+class RecallByPopularity:
+    """Recall of the test items in each tenth of the catalogue.
+
+    Attributes:
+        recall: name of the metric.
+        models: in order.
+        frame: group (tenth of the catalogue, from 1), series (a model's label), mean, low, high; tenths with events.
+    """
+
+    recall: str
+    models: list[str]
+    frame: pd.DataFrame
+
+
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+    """How popular the items in the lists are, and how much of the catalogue the lists reach."""
+    k = int(params.compare.primary_metric.partition("@")[2])
+    arp = f"interactions in training of the items in lists of {k} (the numerator of popularity lift)"
+    arp_words = _words("arp", "The DNN recommends less popular items", arp)
+    tail_words = _words("long_tail", "It recommends more of the long tail", f"share of lists of {k} in the long tail")
+    return ClaimQuestions(
+        number=4,
+        key="popularity",
+        title="Popularity",
+        words="Popular items tend to win the dot product of MF; the DNN is less drawn to them.",
+        questions=[
+            on_models(evidence, arp_words, f"arp@{k}", Expected.SMALLER, Form.COUNT),
+            on_models(evidence, tail_words, f"long_tail_share@{k}", form=Form.SHARE),
+            *_all_lists(evidence, k, params),
+        ],
+    )
+
+
+def _words(key: str, says: str, measured: str) -> Words:
+    return Words(key, says, measured, model_label(SOFTMAX), model_label(MF))
+
+
+def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Question]:
+    """Coverage and Gini coefficient of the lists of all users that the report looks at."""
+    models = [evidence.models[name] for name in (SOFTMAX, MF)]
+    items, users = pd.Index(evidence.items.item_id), pd.Index(models[0].users.user_id)
+    shown = [model.lists[model.lists["rank"] <= k] for model in models]
+    places = [(users.get_indexer(each.user_id), items.get_indexer(each.item_id)) for each in shown]
+    questions: list[Question] = []
+    for key, of, says, expected, form in ALL_LISTS:
+        first, second = (of(np.bincount(item, minlength=len(items))) for _, item in places)
+        half = jackknife_half_width(
+            places[0], places[1], len(users), len(items), of, params.seed, params.compare.confidence
+        )
+        words = _words(key, says, f"{key.capitalize()}@{k} of all lists")
+        questions.append(on_all_lists(words, (first, second), half, len(users), expected, form))
+    return questions
+
+
+def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> RecallByPopularity:
+    cutoffs = params.evaluate.cutoffs
+    metric = f"recall@{cutoffs[min(1, len(cutoffs) - 1)]}"
+    lists = top_lists(evidence, {name: model.lists for name, model in evidence.models.items()})
+    test = evidence.events[evidence.events.part == "test"]
+    tenth = test.item_id.map(popularity_group(evidence.items))
+    columns: list[Named] = [
+        (str(group), model_label(name), values)
+        for group in range(1, NUM_GROUPS + 1)
+        if (tenth == group).any()
+        for name, values in values_on(evidence, lists, test[tenth == group], metric).items()
+    ]
+    return RecallByPopularity(metric, list(evidence.models), estimates(columns, statistics))
+
+
+def _draw(found: RecallByPopularity) -> list[Figure]:
+    recall = formats.metric_label(found.recall)
+    order = [str(place) for place in range(1, NUM_GROUPS + 1)]
+    title = "tenth of the catalogue, most popular first"
+    return [
+        Figure(
+            key="by-item",
+            title=f"{recall} by the popularity of what came next",
+            alt="Line chart: recall by tenth of the catalogue, most popular tenth first, a line per model.",
+            sentence=_sentence(found),
+            spec=series_charts.lines(
+                found.frame.rename(columns={"group": "x", "mean": "y"}).drop(columns=["low", "high"]),
+                model_styles(found.models),
+                alt.X("x:N", sort=order, title=title, axis=alt.Axis(labelAngle=0)),
+                alt.Y("y:Q", title=f"{recall}, mean over users"),
+            ),
+            table=estimate_table(f"{recall} of the test items in each tenth of the catalogue", "Tenth", found.frame),
+        )
+    ]
+
+
+def _sentence(found: RecallByPopularity) -> str:
+    """Recall of the contenders in the most popular tenth, and who leads in the others."""
+    means = {(row.group, row.series): row.mean for row in found.frame.itertuples()}
+    head, *tail = dict.fromkeys(found.frame.group)
+    softmax, mf = model_label(SOFTMAX), model_label(MF)
+    different = [group for group in tail if means[group, softmax] != means[group, mf]]
+    ahead = sum(means[group, softmax] > means[group, mf] for group in different)
+    return (
+        f"Of the test items in the most popular tenth the softmax DNN finds {formats.percent(means[head, softmax], 0)} "
+        f"and MF {formats.percent(means[head, mf], 0)}. Of the {len(tail)} other tenths the softmax DNN has the higher "
+        f"mean in {ahead}, MF in {len(different) - ahead}. All models rarely find rare items."
+    )
+
+
+TOPIC = Topic("popularity", 130, "popularity", _measure, _draw, "Quality", "Popularity and coverage", _claim)

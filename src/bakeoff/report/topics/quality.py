@@ -1,0 +1,117 @@
+"""Quality over all users: the claim that the DNN ranks better, and quality by how active a user was."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.formats import METRIC_LABELS, metric_label
+from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.series_charts import model_styles
+from bakeoff.report.topics.base.claims import ClaimQuestions, Question, Words
+from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
+from bakeoff.report.topics.base.questions import on_models
+from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.vs_baseline import best
+
+ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": None}
+"""Known interactions of a user → the last number of the bucket."""
+
+
+@dataclass(frozen=True)
+class QualityByActivity:
+    """The primary metric by how much is known about the user.
+
+    Attributes:
+        metric: its name.
+        models: in order.
+        frame: group (a bucket with its number of users), series (a model's label), mean, low, high.
+    """
+
+    metric: str
+    models: list[str]
+    frame: pd.DataFrame
+
+
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+    """Every metric at every cutoff against MF, and the primary one against the best baseline."""
+    primary = params.compare.primary_metric
+    values = {name: model.users[primary].to_numpy(np.float64) for name, model in evidence.models.items()}
+    baseline = best(baselines(values), values)
+    against_mf = [_question(evidence, metric, MF, "MF", f"vs_mf_{metric}") for metric in _metrics(params)]
+    than = f"the best baseline, {model_label(baseline)}"
+    return ClaimQuestions(
+        number=10,
+        key="quality",
+        title="Quality over all",
+        words="The DNN captures the relation of users and items better, and so ranks better.",
+        questions=[*against_mf, _question(evidence, primary, baseline, than, "vs_best_baseline")],
+    )
+
+
+def _metrics(params: ReportParams) -> list[str]:
+    """The primary metric, the others at its cutoff, then those at other cutoffs."""
+    primary = params.compare.primary_metric
+    at = int(primary.partition("@")[2])
+    cutoffs = [at, *(k for k in params.evaluate.cutoffs if k != at)]
+    return [primary, *(m for k in cutoffs for name in METRIC_LABELS if (m := f"{name}@{k}") != primary)]
+
+
+def _question(evidence: Evidence, metric: str, rival: str, than: str, key: str) -> Question:
+    label = metric_label(metric)
+    says, measured = f"It has a better {label} than {than}", f"{label} on warm users"
+    words = Words(key, says, measured, model_label(SOFTMAX), model_label(rival))
+    return on_models(evidence, words, metric, models=(SOFTMAX, rival))
+
+
+def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> QualityByActivity:
+    metric = params.compare.primary_metric
+    history = evidence.models[MF].users.num_history.to_numpy()
+    ends = [0, *(end for end in ACTIVITY.values() if end is not None), np.inf]
+    bucket = pd.cut(history, ends, labels=list(ACTIVITY))
+    columns: list[Named] = []
+    for name in ACTIVITY:
+        users = np.asarray(bucket == name)
+        if users.any():
+            label = f"{name}\n{formats.count(users.sum())} users"
+            columns += [
+                (label, model_label(model), np.where(users, found.users[metric].to_numpy(np.float64), np.nan))
+                for model, found in evidence.models.items()
+            ]
+    return QualityByActivity(metric, list(evidence.models), estimates(columns, statistics))
+
+
+def _draw(found: QualityByActivity) -> list[Figure]:
+    label = metric_label(found.metric)
+    return [
+        Figure(
+            key="by-user",
+            title=f"{label} by how much is known of the user",
+            alt="Dot chart: a group per number of known interactions, a mark with its interval per model.",
+            sentence=_sentence(found),
+            spec=series_charts.dots(found.frame, model_styles(found.models), f"{label}, mean over users"),
+            table=estimate_table(f"{label} by known interactions", "Known interactions", found.frame),
+        )
+    ]
+
+
+def _sentence(found: QualityByActivity) -> str:
+    """The leader of each bucket, and where its lead is clear."""
+    parts, clear, groups = [], 0, dict.fromkeys(found.frame.group)
+    for group in groups:
+        rows = found.frame[found.frame.group == group].sort_values("mean", ascending=False, kind="stable")
+        leader = next(name for name in found.models if model_label(name) == rows.series.iloc[0])
+        parts.append(f"{model_noun(leader)} with {group.partition(chr(10))[0]}")
+        clear += bool((rows.low.iloc[0] > rows.high.iloc[1:]).all())
+    return (
+        f"By known interactions the highest mean is that of {formats.listing(parts)}; its interval lies above those of "
+        f"all others in {clear} of {len(groups)} groups."
+    )
+
+
+TOPIC = Topic("quality", 110, "accuracy", _measure, _draw, "Quality", "Accuracy", _claim)

@@ -1,0 +1,162 @@
+"""Sampled metrics compared with full ones: the same models, sometimes in another order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from bakeoff.evaluation.metrics.table import ALL_ITEMS
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Difference, Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.models import model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.series_charts import model_styles
+from bakeoff.report.topics.base.estimates import record_table
+from bakeoff.report.topics.base.topic import Topic
+
+FULL = "whole catalogue"
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Two models whose order depends on the candidates: `first` leads on the whole catalogue.
+
+    Attributes:
+        first: name of the leader there.
+        second: name of the other, which leads among samples.
+        full: first − second on the whole catalogue.
+        sampled: the same among samples.
+    """
+
+    first: str
+    second: str
+    full: Difference
+    sampled: Difference
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether both intervals exclude 0, on opposite sides."""
+        return self.full.low > 0 > self.sampled.high
+
+
+@dataclass(frozen=True)
+class SampledRanking:
+    """Means of both ways of ranking, over users; within a user over the test items, each ranked by itself.
+
+    Attributes:
+        metric: such as `ndcg@10`.
+        candidates: number of random items that each test item is ranked with.
+        frame: model, full, sampled, full_rank, sampled_rank (from 1).
+        flips: pairs whose order differs.
+    """
+
+    metric: str
+    candidates: int
+    frame: pd.DataFrame
+    flips: Sequence[Flip]
+
+
+def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> SampledRanking | None:
+    """None where sampled metrics were not computed for the primary metric."""
+    metric, candidates = params.compare.primary_metric, params.evidence.sampled_candidates
+    tables, whole = {name: model.sampled for name, model in evidence.models.items()}, ALL_ITEMS + metric
+    if any(metric not in table or whole not in table for table in tables.values()):
+        return None
+    known = np.all([table[[metric, whole]].notna().all(axis=1).to_numpy() for table in tables.values()], axis=0)
+    if not known.any():
+        return None
+    tables = {name: table[known] for name, table in tables.items()}
+    rows = [(name, float(table[whole].mean()), float(table[metric].mean())) for name, table in tables.items()]
+    frame = pd.DataFrame(rows, columns=["model", "full", "sampled"])
+    for column in ("full", "sampled"):
+        frame[f"{column}_rank"] = frame[column].rank(ascending=False, method="first").astype(int)
+    pairs = flipped(frame)
+    if not pairs:
+        return SampledRanking(metric, candidates, frame, [])
+    full, among = (_differences(tables, pairs, column, statistics) for column in (whole, metric))
+    flips = [Flip(*pair, *both) for pair, *both in zip(pairs, full, among, strict=True)]
+    return SampledRanking(metric, candidates, frame, flips)
+
+
+def _differences(
+    tables: Mapping[str, pd.DataFrame], pairs: Sequence[tuple[str, str]], metric: str, statistics: Statistics
+) -> list[Difference]:
+    """First − second of each pair over users; `tables` by model."""
+    first, second = ([tables[pair[side]][metric].to_numpy(np.float64) for pair in pairs] for side in (0, 1))
+    return statistics.differences(first, second, [metric] * len(pairs))
+
+
+def flipped(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Pairs that the two ways order differently, strictly; the leader on the whole catalogue first."""
+    return [
+        (one.model, other.model)
+        for one, other in combinations(frame.sort_values("full_rank").itertuples(), 2)
+        if one.full > other.full and one.sampled < other.sampled
+    ]
+
+
+def _draw(found: SampledRanking) -> list[Figure]:
+    short, label = f"1 + {found.candidates} sampled", formats.metric_label(found.metric)
+    ranks = {FULL: found.frame.full_rank, short: found.frame.sampled_rank}
+    long = pd.concat([found.frame.assign(x=name, y=rank) for name, rank in ranks.items()])
+    places = list(range(1, len(found.frame) + 1))
+    reverse = alt.Scale(reverse=True, domain=[0.6, len(places) + 0.4])
+    return [
+        Figure(
+            key="sampled",
+            title=f"Order of the models by {label}, ranked in full and among samples",
+            alt="Slope chart: the place of each model by full ranking on the left and by sampled ranking on the right.",
+            sentence=_sentence(found),
+            spec=series_charts.lines(
+                long.assign(series=long.model.map(model_label))[["series", "x", "y"]],
+                model_styles(found.frame.model),
+                alt.X("x:N", sort=[FULL, short], title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.6)),
+                alt.Y("y:Q", title="place", scale=reverse, axis=alt.Axis(values=places, format="d")),
+                "d",
+            ),
+            table=record_table(
+                f"{label} by full and by sampled ranking",
+                found.frame.sort_values("full_rank"),
+                ("Model", "model", model_label),
+                ("Whole catalogue", "full", formats.decimal),
+                ("Place", "full_rank", str),
+                (short, "sampled", formats.decimal),
+                ("Place, sampled", "sampled_rank", str),
+            ),
+            open=True,
+        )
+    ]
+
+
+def _sentence(found: SampledRanking) -> str:
+    """The flips by name, or that there is none here."""
+    full, among = (
+        values.max() / values.min() if values.min() > 0 else np.nan
+        for values in (found.frame.full, found.frame.sampled)
+    )
+    compared = (
+        f" The best model has {formats.times(full)} the figure of the weakest in full, and {formats.times(among)} "
+        "among samples."
+        if not np.isnan(full + among)
+        else ""
+    )
+    if not found.flips:
+        return f"Both ways give the same order of models here.{compared}"
+    pairs = [
+        f"{model_noun(flip.first)} before {model_noun(flip.second)} ({_change(flip.full)} in full, "
+        f"{_change(flip.sampled)} among samples{'' if flip.is_sure else ': not beyond chance'})"
+        for flip in found.flips
+    ]
+    return f"The order flips: the whole catalogue puts {formats.listing(pairs)}, samples the other way round.{compared}"
+
+
+def _change(difference: Difference) -> str:
+    return f"{formats.signed(difference.mean)}, {formats.signed(difference.low)} to {formats.signed(difference.high)},"
+
+
+TOPIC = Topic("sampled", 150, "sampled", _measure, _draw, "Quality", "Sampled metrics")

@@ -1,0 +1,207 @@
+"""The softmax DNN as a scorer of candidates that MF retrieved: the claim about it, and how all systems rank."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.formats import METRIC_LABELS
+from bakeoff.report.measured import Planted, Rerank, Skipped, Variant, figure, paired
+from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Cell, Column, Figure, Table
+from bakeoff.report.series_charts import PALETTE, Style, Styles
+from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Paired, Question, Words
+from bakeoff.report.topics.base.estimates import Named, estimate_cell, estimates
+from bakeoff.report.topics.base.questions import on_variants, unknown
+from bakeoff.report.topics.base.topic import Topic
+
+SPURIOUS = "spurious@10"
+
+
+@dataclass(frozen=True)
+class ScorerFigures:
+    """Systems side by side.
+
+    Attributes:
+        frame: group (a metric), series (the system's label), mean, low, high.
+        systems: label → model (empty for a system of two), recall of the candidates and share of foreign items among
+            the first 10; NaN where there is none.
+    """
+
+    frame: pd.DataFrame
+    systems: Mapping[str, tuple[str, float, float]]
+
+
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+    """Re-ranked candidates against MF's own order and the DNN alone; foreign items within the candidates."""
+    measured = evidence.measured
+    return ClaimQuestions(
+        number=7,
+        key="scorer",
+        title="The DNN as a scorer",
+        words="As a scorer of candidates that were filtered before, the DNN is preferred, "
+        "and its folding does no harm.",
+        questions=[*_questions(measured.rerank, params.compare.primary_metric), *_planted(measured.planted)],
+    )
+
+
+def _questions(rerank: Rerank | Skipped, metric: str) -> list[Question]:
+    words = Words("over_mf", "The DNN orders candidates better than MF does", "re-ranked candidates")
+    if isinstance(rerank, Skipped):
+        return [unknown(words, rerank.reason)]
+    found = [system for system in rerank.systems if system.get("candidates")]
+    if not found or not {MF, SOFTMAX} <= {system["system"] for system in rerank.systems}:
+        return [unknown(words, "No candidates were ranked again.")]
+    label = formats.metric_label(metric)
+    questions: list[Question] = []
+    for system in found:
+        name, size = system["system"], system["candidates"]
+        number, reranked = formats.count(size), _system_label(system)
+        own = f"The DNN orders {number} candidates of MF better than MF does"
+        alone = f"Little is lost by ranking {number} candidates instead of everything"
+        own_words = Words(f"over_mf_{size}", own, label, reranked, model_label(MF))
+        alone_words = Words(f"beside_alone_{size}", alone, label, reranked, f"{model_label(SOFTMAX)} alone")
+        questions += [
+            on_variants(rerank, own_words, (name, MF), metric),
+            on_variants(rerank, alone_words, (name, SOFTMAX), metric, Expected.NOT_LOWER),
+        ]
+    return [*questions, *_harm(rerank, min(found, key=lambda system: int(system["candidates"])))]
+
+
+def _harm(rerank: Rerank, smallest: Variant) -> list[Question]:
+    """Foreign items in the re-ranked lists, compared with those of the DNN alone and of MF's own order."""
+    number = formats.count(smallest["candidates"])
+    measured = "share of the first 10 that are foreign to the user (spurious@10)"
+    alone = f"Within {number} candidates it shows fewer foreign items than alone"
+    own = "and hardly more of them than MF's own order: folding does no harm"
+    return [
+        on_variants(
+            rerank,
+            Words(f"spurious_{rival}", says, measured, _system_label(smallest), f"{model_label(rival)} alone"),
+            (smallest["system"], rival),
+            SPURIOUS,
+            expected,
+            Form.SHARE,
+        )
+        for rival, says, expected in ((SOFTMAX, alone, Expected.SMALLER), (MF, own, Expected.NOT_HIGHER))
+    ]
+
+
+def _planted(planted: Planted | Skipped) -> list[Question]:
+    """The DNN that folds, on planted groups: within what MF retrieves, against itself alone and against MF."""
+    if isinstance(planted, Skipped):
+        return []
+    mf, folded = planted.base(MF), planted.positives_only()
+    if mf is None or folded is None:
+        return []
+    reranked = f"MF's first {formats.count(planted.candidates)}, re-ranked by the DNN without negatives"
+    measured = "foreign items among the first 10 on planted groups (off-group@10)"
+    within = planted.values(folded["name"], "off_group_filtered@10")
+    alone_words = Words(
+        "planted_alone", "A DNN that folds shows fewer foreign items so", measured, reranked, "it alone"
+    )
+    own = "and hardly more than MF's own order"
+    own_words = Words("planted_own", own, measured, reranked, f"{model_label(MF)} alone")
+    return [
+        Paired(words, *paired(within, planted.values(rival["name"], "off_group@10")), expected, Form.SHARE)
+        for words, rival, expected in (
+            (alone_words, folded, Expected.SMALLER),
+            (own_words, mf, Expected.NOT_HIGHER),
+        )
+    ]
+
+
+def _measure(rerank: Rerank, params: ReportParams, statistics: Statistics) -> ScorerFigures:
+    """Every accuracy metric at the cutoff of the primary one, for every system."""
+    cutoff = params.compare.primary_metric.partition("@")[2]
+    columns: list[Named] = [
+        (formats.metric_label(metric), _system_label(system), rerank.values(system["system"], metric).to_numpy(float))
+        for metric in (f"{name}@{cutoff}" for name in METRIC_LABELS)
+        for system in rerank.systems
+    ]
+    return ScorerFigures(
+        frame=estimates(columns, statistics),
+        systems={
+            _system_label(system): (
+                "" if system.get("candidates") else str(system["system"]),
+                figure(system, "candidate_recall"),
+                figure(system, SPURIOUS),
+            )
+            for system in rerank.systems
+        },
+    )
+
+
+def _system_label(system: Variant) -> str:
+    """`mf→softmax@100` → `MF's first 100, re-ranked`."""
+    if system.get("candidates"):
+        return f"MF's first {formats.count(int(system['candidates']))}, re-ranked"
+    return f"{model_label(str(system['system']))} alone"
+
+
+def _draw(found: ScorerFigures) -> list[Figure]:
+    return [
+        Figure(
+            key="scorer",
+            title="MF retrieves, the softmax DNN ranks again",
+            alt="Dot chart: a group per metric, a mark with its interval per system.",
+            sentence=_sentence(found),
+            spec=series_charts.dots(found.frame, _styles(found.systems), "mean over users"),
+            table=_table(found),
+        )
+    ]
+
+
+def _styles(systems: Mapping[str, tuple[str, float, float]]) -> Styles:
+    """Models look as everywhere; systems of two models have other colours."""
+    others = iter([*PALETTE[3:], PALETTE[1]] * len(PALETTE))
+    return {
+        label: Style(f"var(--{model})", look(model).shape, size=100) if model else next(others)
+        for label, (model, _, _) in systems.items()
+    }
+
+
+def _sentence(found: ScorerFigures) -> str:
+    """The first metric and the share of foreign items of each system."""
+    metric = next(iter(found.frame.group))
+    means = found.frame[found.frame.group == metric].set_index("series")["mean"]
+    parts = [f"{formats.decimal(float(mean), 3)} ({label})" for label, mean in means.items()]
+    spurious = [
+        f"{formats.percent(share)} ({label})" for label, (_, _, share) in found.systems.items() if not np.isnan(share)
+    ]
+    text = f"{metric}: {formats.listing(parts)}."
+    return f"{text} Foreign items among the first 10: {formats.listing(spurious)}." if spurious else text
+
+
+def _table(found: ScorerFigures) -> Table:
+    """A row per system."""
+    metrics = list(dict.fromkeys(found.frame.group))
+    means = {(row.series, row.group): row for row in found.frame.itertuples()}
+    rows = [
+        [
+            Cell(label),
+            *(estimate_cell(means[label, metric]) for metric in metrics),
+            *(Cell(formats.percent(share)) for share in shares),
+        ]
+        for label, (_, *shares) in found.systems.items()
+    ]
+    columns = [Column("System"), *map(Column, metrics), Column("Recall of the candidates")]
+    return Table("Who orders the candidates", [*columns, Column("Foreign among 10", "spurious")], rows)
+
+
+TOPIC = Topic(
+    "scorer",
+    140,
+    "scorer",
+    _measure,
+    _draw,
+    "Quality",
+    "As a scorer",
+    _claim,
+    lambda evidence: evidence.measured.rerank,
+)

@@ -1,0 +1,183 @@
+"""Cost of serving: the claim that MF is cheaper, and how fast the exported models answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bakeoff.evaluation.stats.timing_intervals import Repeated
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.formats import count, duration
+from bakeoff.report.measured import Skipped, figure
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Column, Figure
+from bakeoff.report.series_charts import model_styles
+from bakeoff.report.topics.base.claims import ClaimQuestions, Form, Question, Words
+from bakeoff.report.topics.base.estimates import record_table
+from bakeoff.report.topics.base.questions import on_costs, repeated_figure, unknown
+from bakeoff.report.topics.base.topic import Topic
+
+ONE = "1 known user"
+QUERIES = {
+    "batches": ("known user", "known users"),
+    "stored": ("stored user", "stored users"),
+    "history": ("history", "histories"),
+}
+"""Kind of query → its name for one and for several."""
+SIDES = (model_label(MF), model_label(SOFTMAX))
+WITH_VECTORS = (f"{model_label(MF)}, vectors of known users stored", model_label(SOFTMAX))
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """How fast the exported models answer.
+
+    Attributes:
+        frame: group (the query), model, low (p50), high (p95) in seconds, calls, size (bytes of the export).
+        precomputed: model → what is computed beforehand.
+    """
+
+    frame: pd.DataFrame
+    precomputed: Mapping[str, str]
+
+
+def _claim(evidence: Evidence, _: ReportParams) -> ClaimQuestions:
+    """One query, batches of queries, users without a stored vector, and the size of the exported model."""
+    return ClaimQuestions(
+        number=6,
+        key="serving_cost",
+        title="Cost of serving",
+        words="MF is cheaper to serve: the vectors of its users can be computed beforehand, where the DNN runs a "
+        "network for each query.",
+        questions=_questions(evidence.measured.serving),
+    )
+
+
+def _questions(serving: Mapping[str, Any] | Skipped) -> list[Question]:
+    one = Words("one", "MF answers one known user sooner", "latency (p95) of one query", *WITH_VECTORS)
+    if isinstance(serving, Skipped):
+        return [unknown(one, serving.reason, is_cost=True)]
+    mf, softmax = (serving.get("models", {}).get(name, {}) for name in (MF, SOFTMAX))
+    stored, network = mf.get("stored", {}), softmax.get("batches", {})
+    questions: list[Question] = [_latency(one, stored.get("1"), network.get("1"), note=_folded_in(mf))]
+    for size in sorted((set(stored) & set(network)) - {"1"}, key=int):
+        batch = f"latency (median) of a batch of {count(int(size))} known users"
+        words = Words(f"batch_{size}", "It answers batches sooner", batch, *WITH_VECTORS)
+        # There are too few calls of large batches to estimate their p95.
+        questions.append(_latency(words, stored[size], network[size], "p50_seconds"))
+    by_history = "latency (p95) of one query by history"
+    words = Words("history", "It answers sooner where only a history is known", by_history, *SIDES)
+    questions.append(_latency(words, *(each.get("history", {}).get("1") for each in (mf, softmax))))
+    size_words = Words("size", "Its exported model is smaller", "size of the exported model", *SIDES)
+    sizes = [Repeated(figure(each, "model_bytes")) for each in (mf, softmax)]
+    return [*questions, on_costs(size_words, sizes, Form.BYTES, "one export each")]
+
+
+def _folded_in(mf: Mapping[str, Any]) -> str:
+    """Latency of MF as it is exported: it folds in known users too, so that it follows their latest events."""
+    row = mf.get("batches", {}).get("1")
+    return f"As exported MF folds in known users too, and takes {duration(figure(row, 'p95_seconds'))}." if row else ""
+
+
+def _latency(
+    words: Words,
+    mf: Mapping[str, Any] | None,
+    softmax: Mapping[str, Any] | None,
+    name: str = "p95_seconds",
+    note: str = "",
+) -> Question:
+    if not mf or not softmax:
+        return unknown(words, "It was not timed for both contenders.", is_cost=True)
+    calls = f"at least {count(min(int(mf['calls']), int(softmax['calls'])))} calls each"
+    return on_costs(words, [repeated_figure(side, name) for side in (mf, softmax)], Form.SECONDS, calls, note=note)
+
+
+def _measure(measured: Mapping[str, Any], _: ReportParams, __: Statistics) -> Latencies:
+    models = measured.get("models", {})
+    rows = []
+    for kind, (single, plural) in QUERIES.items():
+        for batch in sorted({batch for model in models.values() for batch in model.get(kind, {})}, key=int):
+            rows += [
+                (
+                    f"{batch} {single if batch == '1' else plural}",
+                    name,
+                    figure(found, "p50_seconds"),
+                    figure(found, "p95_seconds"),
+                    int(found["calls"]),
+                    figure(model, "model_bytes"),
+                )
+                for name, model in models.items()
+                if (found := model.get(kind, {}).get(batch))
+            ]
+    return Latencies(
+        frame=pd.DataFrame(rows, columns=["group", "model", "low", "high", "calls", "size"]),
+        precomputed={name: str(model.get("precomputed", "")) for name, model in models.items()},
+    )
+
+
+def _draw(found: Latencies) -> list[Figure]:
+    frame = found.frame[(found.frame.low > 0) & (found.frame.high > 0)]
+    if frame.empty:
+        return []
+    return [
+        Figure(
+            key="serving",
+            title="How long an answer takes",
+            alt="Range chart on a logarithmic axis: per kind of query and model a line from p50 to p95.",
+            sentence=_sentence(frame),
+            spec=series_charts.ranges(
+                frame.assign(series=frame.model.map(model_label))[["group", "model", "low", "high", "calls", "series"]],
+                model_styles(frame.model),
+                "seconds, p50 to p95",
+            ),
+            table=record_table(
+                "Latency of the exported models",
+                frame,
+                ("Model", "model", model_label),
+                ("Asked for", "group", str),
+                (Column("p50", "p95"), "low", duration),
+                (Column("p95", "p95"), "high", duration),
+                ("Calls", "calls", count),
+                ("Exported model", "size", formats.megabytes),
+            ),
+        )
+    ]
+
+
+def one_query(found: Latencies | None) -> str | None:
+    """The contenders' p95 of one query; None where one was not timed."""
+    rows = [] if found is None else found.frame[found.frame.group == ONE].itertuples()
+    high = {row.model: row.high for row in rows}
+    if not {MF, SOFTMAX} <= set(high):
+        return None
+    times = " and ".join(f"{duration(high[name])} for {model_noun(name)}" for name in (SOFTMAX, MF))
+    return f"Nineteen of twenty single queries are answered within {times}."
+
+
+def _sentence(frame: pd.DataFrame) -> str:
+    """The contenders' p95 by kind of query."""
+    high = {(row.group, row.model): row.high for row in frame.itertuples()}
+    parts = [
+        f"{duration(high[group, MF])} against {duration(high[group, SOFTMAX])} for {group}"
+        for group in dict.fromkeys(frame.group)
+        if {(group, MF), (group, SOFTMAX)} <= set(high)
+    ]
+    if not parts:
+        return "The mark is p95: nineteen of twenty answers came sooner."
+    stored = [
+        f"{duration(value)} for {group}" for (group, model), value in high.items() if "stored" in group and model == MF
+    ]
+    beforehand = f" With vectors of its users computed beforehand MF takes {formats.listing(stored)}." if stored else ""
+    return (
+        f"p95 of {model_noun(MF)} against {model_noun(SOFTMAX)}: {formats.listing(parts)}.{beforehand} The mark is "
+        "p95, nineteen of twenty answers came sooner; the line starts at p50."
+    )
+
+
+TOPIC = Topic(
+    "serving", 425, "growth", _measure, _draw, claim=_claim, source=lambda evidence: evidence.measured.serving
+)

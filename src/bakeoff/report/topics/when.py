@@ -1,0 +1,182 @@
+"""Taste or the session: the claim of taste, and quality with histories in order and shuffled."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.evaluation.ranking import TopLists
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Difference, Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.formats import metric_label
+from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Cell, Column, Figure, Table
+from bakeoff.report.series_charts import model_styles
+from bakeoff.report.slices import events_by_gap, later_events, top_lists, values_on
+from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
+from bakeoff.report.topics.base.questions import unknown
+from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.vs_baseline import best
+
+SESSION = 3600
+"""Seconds: a test event later than this after the last known one is beyond the session."""
+ALL = "all test events"
+Values = Mapping[str, NDArray[np.float64]]
+"""Model → [num_users] metric."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """How much quality depends on the order of histories.
+
+    Attributes:
+        metric: its name.
+        models: that were asked, in order.
+        frame: group (which test events), model, first (histories in order), second (shuffled).
+        differences: (group, model) → ordered − shuffled.
+        beyond: model → figure beyond the session with shuffled histories; empty without such events.
+    """
+
+    metric: str
+    models: Sequence[str]
+    frame: pd.DataFrame
+    differences: dict[tuple[str, str], Difference]
+    beyond: dict[str, float]
+
+
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+    """Beyond the session, against MF and the best baseline; with shuffled histories; both at once."""
+    return ClaimQuestions(
+        number=9,
+        key="taste",
+        title="Taste, not the session",
+        words="The DNN captures personal taste better.",
+        questions=_questions(evidence, params.compare.primary_metric),
+    )
+
+
+def _questions(evidence: Evidence, metric: str) -> list[Question]:
+    label = metric_label(metric)
+    beyond = f"{label} on events more than an hour after the last known one"
+    says = "It is better beyond the session"
+    shuffled = _against(
+        {name: model.shuffled_users[metric].to_numpy(np.float64) for name, model in evidence.models.items()},
+        Words("shuffled", "It is better with shuffled histories", f"{label} with shuffled histories", decides=False),
+    )
+    later = later_events(evidence, SESSION)
+    if later is None or later.empty:
+        words = Words("beyond", says, beyond, model_label(SOFTMAX), model_label(MF))
+        reason = "No test event is known to come more than an hour after the last known one."
+        return [unknown(words, reason), shuffled]
+    ordered, both = (values_on(evidence, lists, later, metric) for lists in _lists(evidence))
+    baseline = best(baselines(ordered), ordered)
+    than = f"Beyond the session it is better than the best baseline there, {model_label(baseline)}"
+    says_both = "It is better beyond the session with shuffled histories"
+    return [
+        _against(ordered, Words("beyond", says, beyond)),
+        _against(ordered, Words("beyond_baseline", than, beyond), baseline),
+        shuffled,
+        _against(both, Words("beyond_shuffled", says_both, f"{beyond}, shuffled histories")),
+    ]
+
+
+def _against(values: Values, words: Words, rival: str = MF) -> Paired:
+    """The softmax DNN against a rival on the same users."""
+    named = Words(words.key, words.says, words.measured, model_label(SOFTMAX), model_label(rival), words.decides)
+    return Paired(named, values[SOFTMAX], values[rival])
+
+
+def _lists(evidence: Evidence) -> list[Mapping[str, TopLists]]:
+    """Lists of all models: of histories in order, and of shuffled ones."""
+    models = evidence.models.items()
+    ordered = {name: model.lists for name, model in models}
+    shuffled = {name: model.shuffled_lists for name, model in models}
+    return [top_lists(evidence, ordered), top_lists(evidence, shuffled)]
+
+
+def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Order:
+    """Every model on all test events and, where there is time, by the time since the last known one."""
+    metric = params.compare.primary_metric
+    both = _lists(evidence)
+    values = {
+        (ALL, name): (model.users[metric].to_numpy(np.float64), model.shuffled_users[metric].to_numpy(np.float64))
+        for name, model in evidence.models.items()
+    }
+    for group, events in events_by_gap(evidence):
+        first, second = (values_on(evidence, lists, events, metric) for lists in both)
+        values |= {(group, name): (first[name], second[name]) for name in evidence.models}
+    later = later_events(evidence, SESSION)
+    beyond = {} if later is None or later.empty else values_on(evidence, both[1], later, metric)
+    firsts, seconds = zip(*values.values(), strict=True)
+    found = statistics.differences(firsts, seconds, [metric] * len(values))
+    rows = [(*key, np.nanmean(first), np.nanmean(second)) for key, (first, second) in values.items()]
+    return Order(
+        metric=metric,
+        models=list(evidence.models),
+        frame=pd.DataFrame(rows, columns=["group", "model", "first", "second"]),
+        differences=dict(zip(values, found, strict=True)),
+        beyond={name: float(np.nanmean(figures)) for name, figures in beyond.items()},
+    )
+
+
+def _draw(found: Order) -> list[Figure]:
+    title = f"{metric_label(found.metric)} with ordered and with shuffled histories"
+    return [
+        Figure(
+            key="order",
+            title=title,
+            alt="Dot chart: a group per part of the test, per model a filled mark with order and an open one without.",
+            sentence=_sentence(found),
+            spec=series_charts.dumbbells(
+                found.frame.assign(series=found.frame.model.map(model_label)),
+                model_styles(found.models),
+                f"{metric_label(found.metric)}, mean over users",
+                ("ordered", "shuffled"),
+            ),
+            table=_table(found, title),
+        )
+    ]
+
+
+def _sentence(found: Order) -> str:
+    """What the contenders lose with shuffled histories, and who leads then beyond the session."""
+    rows = {(row.group, row.model): row for row in found.frame.itertuples()}
+    parts = []
+    for name in (SOFTMAX, MF):
+        row = rows[ALL, name]
+        lost = formats.signed_percent(row.second / row.first - 1) if row.first > 0 else formats.NO_VALUE
+        parts.append(
+            f"{model_noun(name)} goes from {formats.decimal(row.first, 3)} to {formats.decimal(row.second, 3)} ({lost})"
+        )
+    text = f"With shuffled histories {formats.listing(parts)}: that much of the quality depends on the order."
+    if not found.beyond:
+        return text
+    leader = max(found.models, key=lambda name: found.beyond[name])
+    others = [
+        f"{formats.decimal(found.beyond[name], 3)} for {model_noun(name)}" for name in CONTENDERS if name != leader
+    ]
+    return (
+        f"{text} More than an hour after the last known event and with shuffled histories the highest mean is that of "
+        f"{model_noun(leader)} ({formats.decimal(found.beyond[leader], 3)}), compared with {formats.listing(others)}. "
+        "Whether the softmax DNN and MF differ there by more than chance is judged among the claims."
+    )
+
+
+def _table(found: Order, caption: str) -> Table:
+    """Both figures and their difference, a row per part of the test and model."""
+    rows = []
+    for row in found.frame.itertuples():
+        difference = found.differences[row.group, row.model]
+        texts = (model_label(row.model), row.group, formats.decimal(row.first), formats.decimal(row.second))
+        interval = f"{formats.signed(difference.low)} to {formats.signed(difference.high)}"
+        change = Cell(formats.signed(difference.mean), interval)
+        rows.append([*map(Cell, texts), change, Cell(formats.p_figure(difference.p_holm))])
+    columns = [Column("Model"), Column("Test events", prose=True), Column("Ordered"), Column("Shuffled")]
+    return Table(caption, [*columns, Column("Difference"), Column("p, Holm", "holm")], rows)
+
+
+TOPIC = Topic("when", 120, "when", _measure, _draw, "Quality", "When", _claim)

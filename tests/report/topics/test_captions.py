@@ -1,0 +1,87 @@
+"""Captions, alternative texts and tables agree with what is drawn."""
+
+from dataclasses import replace
+
+import pandas as pd
+from topic_parts import figures_of, found_in, group_of, with_group, with_measured
+
+from bakeoff.params import Params
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.measured import Skipped
+from bakeoff.report.summary import Summary
+from bakeoff.report.topics import depth, folding, growth, new_items, quality
+
+
+def test_captions_of_planted_groups_hold_with_noise_and_with_embeddings_of_any_length(summary: Summary):
+    _, blocks, places, _ = folding.TOPIC.draw(found_in(summary, folding.TOPIC))
+    for figure in (blocks, places):
+        assert not any(words in figure.sentence for words in ("have met", "never meet", "one length"))
+    assert "a map of items alone can't show the folding of MF" in places.sentence
+    assert "matrices of scores above" in places.sentence
+
+
+def test_on_this_data_foreign_items_are_drawn_and_named_and_the_sentence_names_folding_too(
+    evidence: Evidence, params: Params
+):
+    found = figures_of(folding.TOPIC, with_measured(evidence, planted=Skipped("Not here.")), params)
+    [figure] = folding.TOPIC.draw(found)
+    assert figure.title == "Foreign items and recall on this data"
+    # folding 0.2 / (1 + 10 α₀) and foreign items 0.4 / (1 + α₀): both fall
+    assert figure.sentence.endswith(
+        "From “α₀ = 0” to “α₀ = 10” foreign items in MF's lists go from 40.0 % to 3.6 %; its folding, which the table "
+        "has, goes the same way, from 0.200 to 0.002."
+    )
+    other = replace(found, own=found.own.assign(folding=1 - found.own.folding))
+    assert "goes the other way, from 0.800 to 0.998." in folding.TOPIC.draw(other)[0].sentence
+
+
+def test_baselines_are_compared_with_the_towers_in_chart_and_table(evidence: Evidence, params: Params):
+    group = group_of(evidence, "depth")
+    ease = {**group.variants[0], "name": "ease-shipped", "model": "ease", "num_parameters": 77}
+    users = group.users[group.users.variant == group.variants[0]["name"]].assign(variant="ease-shipped")
+    users["ndcg@10"] = 0.25
+    changed = replace(group, variants=[*group.variants, ease], users=pd.concat([group.users, users]))
+    found = figures_of(depth.TOPIC, with_group(evidence, "depth", changed), params)
+    figure = depth.TOPIC.draw(found)[0]
+    [rows] = figure.spec["datasets"].values()
+    assert [(row["x"], row["y"]) for row in rows if row["series"] == "EASE"] == [(x, 0.25) for x in range(4)]
+    assert "var(--ease)" in str(figure.spec)
+    assert [cell.text for cell in figure.table.rows[-1]] == ["EASE", "0.2500 (0.2500 to 0.2500)", "77"]
+    assert figure.alt.endswith("a line per width, a level line per baseline.")
+    assert figure.sentence.endswith("For comparison, learned from the same events: 0.250 for EASE.")
+
+
+def test_towers_alone_have_no_baselines_in_their_words(summary: Summary):
+    found = found_in(summary, depth.TOPIC)
+    figure = depth.TOPIC.draw(replace(found, others=found.others.head(0)))[0]
+    assert "baseline" not in figure.alt
+    assert "For comparison" not in figure.sentence
+
+
+def test_growth_names_every_model_that_is_drawn(summary: Summary):
+    found = found_in(summary, growth.TOPIC)
+    ease = found.sizes[found.sizes.model == "mf"].assign(model="ease", wall=[1.0, 2.0, 3.0, 4.0])
+    figure = growth.TOPIC.draw(replace(found, sizes=pd.concat([ease, found.sizes])))[0]
+    assert figure.alt.endswith("a line per model.")
+    assert "For comparison, EASE takes 4.00 s." in figure.sentence
+    assert "For comparison" not in growth.TOPIC.draw(found)[0].sentence
+
+
+def test_new_items_are_found_by_the_two_tower_model_and_not_by_a_table(summary: Summary):
+    found = found_in(summary, new_items.TOPIC)
+    [figure] = new_items.TOPIC.draw(found)
+    assert "The two-tower model has the highest recall@100" in figure.sentence.replace("Recall", "recall")
+    assert figure.sentence.endswith("The softmax DNN with a table of items alone has 0.000.")
+
+
+def test_a_leader_by_activity_is_clear_where_its_interval_lies_above_all_others(summary: Summary):
+    rows = [
+        ("1–5\n10 users", "MF", 0.3, 0.25, 0.35),
+        ("1–5\n10 users", "Softmax DNN", 0.2, 0.15, 0.24),
+        ("6–20\n10 users", "MF", 0.2, 0.15, 0.26),
+        ("6–20\n10 users", "Softmax DNN", 0.3, 0.25, 0.35),
+    ]
+    by_user = pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
+    [shown] = quality.TOPIC.draw(replace(found_in(summary, quality.TOPIC), frame=by_user))
+    assert "that of MF with 1–5 and the softmax DNN with 6–20; its interval lies above" in shown.sentence
+    assert shown.sentence.endswith("in 1 of 2 groups.")

@@ -1,0 +1,276 @@
+"""Every claim on invented evidence whose outcome is known."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from topic_parts import parts
+
+from bakeoff.params import Params
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.measured import Measured, Planted, Rerank, Skipped, VariantGroup
+from bakeoff.report.summary import Summary
+from bakeoff.report.topics.base.claims import Claim, Outcome, Part
+from bakeoff.report.topics.base.topic import judge_claims
+from bakeoff.report.topics.base.wording import overview, shown
+
+STATISTICS = Statistics(confidence=0.95, resamples=2000, seed=1)
+SKIPPED = Skipped("It could not be measured here.")
+
+
+def judged(evidence: Evidence, params: Params, **measured: Any) -> dict[str, Claim]:
+    changed = replace(evidence, measured=replace(evidence.measured, **measured))
+    return {claim.key: claim for claim in judge_claims(changed, params, STATISTICS)}
+
+
+def with_group(measured: Measured, name: str, group: VariantGroup | Skipped) -> Mapping[str, VariantGroup | Skipped]:
+    return {**measured.variants, name: group}
+
+
+def test_there_are_ten_claims_and_every_part_has_words_of_its_own(claims: dict[str, Claim]):
+    assert len(claims) == 10
+    for claim in claims.values():
+        assert len(parts(claim)) == len(claim.parts), claim.key
+
+
+def test_new_users_are_asked_at_every_step_and_the_fallback_is_named(claims: dict[str, Claim]):
+    found = parts(claims["new_users"])
+    assert [key for key in found if key.startswith("told_")] == ["told_0", "told_1", "told_5", "told_all"]
+    assert found["told_0"].words.second == "MF, its fallback"
+    assert "can't be asked" in found["told_0"].note
+    assert found["told_1"].words.second == "MF, fold-in"
+
+
+def test_features_help_where_the_variant_without_them_is_worse(claims: dict[str, Claim]):
+    found = parts(claims["new_users"])
+    assert found["user_features_warm"].outcome is Outcome.HELD
+    assert found["item_features_warm"].outcome is Outcome.NONE
+    assert found["user_features_warm"].first > found["user_features_warm"].second
+
+
+def test_a_shipped_model_without_features_is_still_the_second_figure(evidence: Evidence, params: Params):
+    group = evidence.measured.group("features")
+    assert isinstance(group, VariantGroup)
+    swapped = [
+        {**v, "settings": {"softmax.use_user_features": True}} if v["name"] == "without-user-features" else v
+        for v in group.variants
+    ]
+    without = params.model_copy(update={"softmax": params.softmax.model_copy(update={"use_user_features": False})})
+    claim = judged(
+        evidence, without, variants=with_group(evidence.measured, "features", replace(group, variants=swapped))
+    )["new_users"]
+    part = parts(claim)["user_features_warm"]
+    assert part.first == pytest.approx(group.values("without-user-features", "ndcg@10").mean())
+
+
+def test_the_two_tower_model_finds_new_items(claims: dict[str, Claim]):
+    claim = claims["new_items"]
+    assert claim.outcome is Outcome.HELD
+    assert parts(claim)["recall_100_mf"].second == 0
+    assert [key for key in parts(claim) if key.endswith("_mf")] == ["recall_10_mf", "recall_20_mf", "recall_100_mf"]
+    table, reads = parts(claim)["recall_100_softmax"], parts(claim)["recall_100_softmax_with_features"]
+    assert table.words.second == "Softmax DNN, a table of items alone"
+    assert "in addition to its table" in reads.note
+    assert "in addition to its table" not in table.note
+    # what a DNN finds by features is shown, and decides nothing
+    assert [part.words.key.removesuffix("_with_features") for part in claim.deciding] == [
+        *(f"recall_{k}_{name}" for name in ("mf", "softmax") for k in (10, 20, 100)),
+        "among_new",
+    ]
+    assert reads not in claim.deciding
+    among = parts(claim)["among_new"]
+    assert among.difference == pytest.approx(0.4)
+    assert among.low < 0.4 < among.high
+    assert among.basis.endswith(" users")
+
+
+def test_new_items_are_no_evidence_without_the_two_tower_model(evidence: Evidence, params: Params):
+    group = evidence.measured.group("new-items")
+    assert isinstance(group, VariantGroup)
+    fewer = replace(group, variants=[v for v in group.variants if v["model"] != "two_tower"])
+    claim = judged(evidence, params, variants=with_group(evidence.measured, "new-items", fewer))["new_items"]
+    assert claim.outcome is Outcome.NONE
+
+
+def test_planted_groups_show_that_folding_moves_and_recall_does_not(claims: dict[str, Claim]):
+    found = parts(claims["folding"])
+    assert found["planted_weight"].outcome is Outcome.HELD
+    assert found["planted_weight"].difference == pytest.approx(0.29)
+    assert found["planted_weight"].low < 0.29 < found["planted_weight"].high
+    assert found["planted_weight"].basis == "600 users"
+    assert found["planted_recall"].outcome is Outcome.HELD
+    assert found["planted_negatives"].words.second == "positives only"
+    assert found["planted_negatives"].outcome is Outcome.HELD
+    assert found["own_recall"].outcome is Outcome.HELD
+    assert found["own_negatives"].words.second == "positives-only"
+    assert found["own_negatives"].outcome is Outcome.HELD
+    assert found["own_negatives"].first == pytest.approx(0.12)
+    assert found["own_negatives"].difference == pytest.approx(-0.48)
+    assert found["own_weight_shown"].outcome is Outcome.HELD
+
+
+def test_a_recall_that_falls_does_not_hold(evidence: Evidence, params: Params):
+    planted = evidence.measured.planted
+    assert isinstance(planted, Planted)
+    fallen = planted.users.assign(**{"recall@10": planted.users["recall@10"] - 0.4 * (planted.users.variant == "mf-0")})
+    found = parts(judged(evidence, params, planted=replace(planted, users=fallen))["folding"])
+    assert found["planted_recall"].outcome is Outcome.NOT
+
+
+def test_less_popular_lists_are_the_claim(evidence: Evidence, params: Params):
+    models = dict(evidence.models)
+    users = models["softmax"].users
+    models["softmax"] = replace(models["softmax"], users=users.assign(**{"arp@10": users["arp@10"] - 8}))
+    found = parts(judged(replace(evidence, models=models), params)["popularity"])
+    assert found["arp"].outcome is Outcome.HELD
+    assert found["arp"].difference < 0
+
+
+def test_costs_are_told_from_what_can_be_computed_again(claims: dict[str, Claim]):
+    assert all(part.is_cost for part in claims["training_cost"].parts)
+    assert all(part.is_cost for part in claims["serving_cost"].parts)
+    assert not any(part.is_cost for part in claims["folding"].parts)
+    assert [key for key, part in parts(claims["depth"]).items() if part.is_cost] == ["epoch", "wide_epoch", "queries"]
+
+
+def test_training_and_serving_cost_are_compared_by_ratio(claims: dict[str, Claim]):
+    training, serving = parts(claims["training_cost"]), parts(claims["serving_cost"])
+    assert training["wall"].difference == pytest.approx(1.0 / 4.1)
+    assert training["exponent"].outcome is Outcome.HELD
+    assert training["sampled_step"].first == pytest.approx(3e-3)
+    assert 0.002 < training["sampled_step"].low < 0.003 < training["sampled_step"].high < 0.004
+    assert serving["one"].outcome is Outcome.HELD
+    assert serving["batch_256"].second == pytest.approx(17.5e-3)
+    assert serving["one"].basis == "at least 200 calls each"
+    # 0.8 ms with stored vectors beside 2.75 ms of the DNN
+    assert serving["one"].low < 0.8 / 2.75 < serving["one"].high < 0.5
+    assert serving["one"].note == "As exported MF folds in known users too, and takes 1.1 ms."
+    assert serving["history"].first == pytest.approx(1.2e-3)
+
+
+def test_without_stored_vectors_it_is_not_known_how_soon_a_known_user_is_answered(evidence: Evidence, params: Params):
+    serving = {"models": {name: dict(each) for name, each in evidence.measured.serving["models"].items()}}
+    del serving["models"]["mf"]["stored"]
+    found = parts(
+        judged(replace(evidence, measured=replace(evidence.measured, serving=serving)), params)["serving_cost"]
+    )
+    assert list(found) == ["one", "history", "size"]
+    assert found["one"].outcome is Outcome.NONE
+
+
+def test_the_cost_of_a_training_is_as_sure_as_its_epochs_are_alike(evidence: Evidence, params: Params):
+    def with_epochs(spread: float) -> Part:
+        models = dict(evidence.models)
+        for name in ("mf", "softmax"):
+            cost = models[name].training_cost
+            epochs = [cost["wall_seconds"] / 20 * factor for factor in (1 - spread, 1 + spread) * 8]
+            models[name] = replace(models[name], training_cost={**cost, "epoch_seconds": epochs})
+        return parts(judged(replace(evidence, models=models), params)["training_cost"])["wall"]
+
+    alike, different = with_epochs(0.01), with_epochs(0.5)
+    assert alike.low < alike.difference < alike.high
+    assert different.high - different.low > 10 * (alike.high - alike.low)
+    assert alike.basis == "16 and 16 epochs timed"
+    memory = parts(judged(evidence, params)["training_cost"])["memory"]
+    assert np.isnan(memory.low)
+    assert memory.first == memory.second == 6e8  # of growth, at the largest size
+
+
+def test_what_depth_costs_has_the_intervals_of_its_ratios(claims: dict[str, Claim]):
+    found = parts(claims["depth"])
+    for key in ("epoch", "wide_epoch", "queries"):
+        assert found[key].low < found[key].difference < found[key].high
+    assert (found["epoch"].outcome, found["queries"].outcome) == (Outcome.HELD, Outcome.HELD)
+
+
+def test_figures_of_all_lists_have_intervals(claims: dict[str, Claim], evidence: Evidence):
+    found = parts(claims["popularity"])
+    for key in ("coverage", "gini"):
+        assert found[key].difference == pytest.approx(found[key].first - found[key].second)
+        assert found[key].low < found[key].difference < found[key].high
+
+
+def test_the_scorer_is_compared_with_both_and_judged_on_foreign_items(claims: dict[str, Claim]):
+    found = parts(claims["scorer"])
+    assert found["over_mf_100"].outcome is Outcome.HELD
+    assert found["beside_alone_500"].outcome is Outcome.HELD
+    assert found["spurious_softmax"].outcome is Outcome.HELD
+    assert found["spurious_mf"].outcome is Outcome.HELD
+    assert found["planted_alone"].outcome is Outcome.HELD
+    assert found["planted_alone"].second == pytest.approx(0.45)
+    assert found["planted_own"].words.first == "MF's first 40, re-ranked by the DNN without negatives"
+
+
+def test_foreign_items_per_user_are_judged_over_users(evidence: Evidence, params: Params):
+    rerank = evidence.measured.rerank
+    assert isinstance(rerank, Rerank)
+    shares = rerank.users.system.map({"mf": 0.05, "softmax": 0.2}).fillna(0.15)
+    noise = np.random.default_rng(0).normal(0, 0.01, len(shares))
+    measured = replace(rerank, users=rerank.users.assign(**{"spurious@10": shares + noise}))
+    found = parts(judged(evidence, params, rerank=measured)["scorer"])
+    assert found["spurious_softmax"].outcome is Outcome.HELD
+    assert found["spurious_mf"].outcome is Outcome.NOT
+    assert found["spurious_mf"].basis == "60 users"
+
+
+def test_depth_compares_the_deepest_tower_with_none_and_widths_at_the_same_depth(claims: dict[str, Claim]):
+    found = parts(claims["depth"])
+    assert (found["deep"].words.first, found["deep"].words.second) == ("3 × 128", "no hidden layer")
+    assert (found["wide"].words.first, found["wide"].words.second) == ("3 × 128", "3 × 64")
+    assert found["deep"].outcome is Outcome.HELD
+    assert found["wide"].outcome is Outcome.NONE
+    assert found["queries"].outcome is Outcome.HELD
+
+
+def test_taste_is_asked_beyond_the_session_and_without_the_order(claims: dict[str, Claim], evidence: Evidence):
+    found = parts(claims["taste"])
+    assert list(found) == ["beyond", "beyond_baseline", "shuffled", "beyond_shuffled"]
+    assert found["shuffled"].first == pytest.approx(evidence.models["softmax"].shuffled_users["ndcg@10"].mean())
+
+
+def test_taste_is_decided_by_what_holds_beyond_the_session(claims: dict[str, Claim]):
+    assert {part.words.key for part in claims["taste"].deciding} == {"beyond", "beyond_baseline", "beyond_shuffled"}
+
+
+def test_without_time_taste_is_judged_by_shuffled_histories_alone(evidence: Evidence, params: Params):
+    timeless = replace(evidence, events=evidence.events.assign(timestamp=0))
+    found = parts(judged(timeless, params)["taste"])
+    assert list(found) == ["beyond", "shuffled"]
+    assert found["beyond"].outcome is Outcome.NONE
+    assert found["beyond"].note
+
+
+def test_quality_starts_with_the_primary_metric(claims: dict[str, Claim], summary: Summary):
+    found = parts(claims["quality"])
+    assert next(iter(found)) == "vs_mf_ndcg@10"
+    assert found["vs_mf_ndcg@10"].difference == pytest.approx(summary.result.difference)
+    assert found["vs_best_baseline"].words.second == "EASE"
+
+
+def test_what_was_skipped_is_no_evidence_with_its_reason(evidence: Evidence, params: Params):
+    groups = dict.fromkeys(("features", "new-items", "folding", "depth"), SKIPPED)
+    claims = judged(evidence, params, variants=groups, planted=SKIPPED, growth=SKIPPED, serving=SKIPPED, rerank=SKIPPED)
+    for key in ("new_items", "folding", "serving_cost", "scorer", "depth"):
+        assert claims[key].outcome is Outcome.NONE
+        assert all(part.note == SKIPPED.reason for part in claims[key].parts)
+
+
+def test_figures_are_written_in_their_form(claims: dict[str, Claim]):
+    training = {part.says: part for part in shown(claims["training_cost"]).parts}
+    wall = training["MF is trained sooner"]
+    assert (wall.first, wall.second, wall.difference) == ("4.70 s", "19.3 s", "× 0.24")
+    assert wall.basis == "measured once"
+    step = training["Sampled negatives make a step cheaper than the full softmax in a large catalogue"]
+    assert (step.difference, step.basis) == ("× 0.0030", "20 turns of steps each")
+    share = shown(claims["popularity"]).parts[1]
+    assert share.difference.endswith(" pp")
+    assert share.p.startswith("p ")
+
+
+def test_the_overview_counts_claims_by_outcome(summary: Summary):
+    text = overview(summary.claims)
+    assert text.startswith("Of 10 claims ")
+    assert sum(int(word) for word in text.split() if word.isdigit()) == 20

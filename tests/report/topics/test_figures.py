@@ -1,0 +1,276 @@
+"""The figures of each topic, on invented evidence."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import NOISE
+from topic_parts import figures_of, found_in, group_of, with_group, with_measured
+
+from bakeoff.params import Params
+from bakeoff.report.evidence import Evidence
+from bakeoff.report.measured import Planted, Skipped
+from bakeoff.report.series_charts import label_sides
+from bakeoff.report.summary import Summary
+from bakeoff.report.topics import (
+    depth,
+    folding,
+    growth,
+    new_users,
+    overlap,
+    popularity,
+    quality,
+    sampled,
+    scorer,
+    serving,
+    when,
+)
+from bakeoff.report.topics.base.topic import notes
+
+
+def test_the_whole_test_with_order_is_what_the_evaluation_says(summary: Summary, evidence: Evidence):
+    frame = found_in(summary, when.TOPIC).frame
+    means = frame[frame.group == when.ALL].set_index("model")
+    for name in NOISE:
+        assert means["first"][name] == pytest.approx(evidence.models[name].users["ndcg@10"].mean())
+        assert means["second"][name] == pytest.approx(evidence.models[name].shuffled_users["ndcg@10"].mean())
+
+
+def test_lists_give_the_same_figures_as_the_tables_per_user(evidence: Evidence, params: Params):
+    """Shuffled lists on all test events are the shuffled table: what is cut by time is cut from the right lists."""
+    one_second = replace(
+        evidence, events=evidence.events.assign(timestamp=np.where(evidence.events.part == "test", 9, 8))
+    )
+    frame = figures_of(when.TOPIC, one_second, params).frame
+    soon = frame[frame.group == "< 1 min"].set_index("model")
+    for name in NOISE:
+        assert soon["second"][name] == pytest.approx(evidence.models[name].shuffled_users["ndcg@10"].mean())
+
+
+def test_order_is_shown_in_every_span_that_holds_test_events(evidence: Evidence, params: Params):
+    gaps = [0, 30, 600, 7200, 200_000]
+    is_test = (evidence.events.part == "test").to_numpy()
+    times = np.full(len(evidence.events), 10)
+    times[is_test] += np.resize(gaps, is_test.sum())
+    found = figures_of(when.TOPIC, replace(evidence, events=evidence.events.assign(timestamp=times)), params)
+    assert list(dict.fromkeys(found.frame.group)) == [when.ALL, "same second", "< 1 min", "< 1 h", "< 1 day", "later"]
+    assert set(found.beyond) == set(evidence.models)
+    assert "the highest mean is that of" in when.TOPIC.draw(found)[0].sentence
+
+
+def test_what_does_not_read_order_loses_nothing_without_it(summary: Summary):
+    difference = found_in(summary, when.TOPIC).differences[when.ALL, "popularity"]
+    assert (difference.low, difference.high) == (0, 0)
+
+
+def test_without_time_order_is_shown_for_the_whole_test_alone(evidence: Evidence, params: Params):
+    timeless = replace(evidence, events=evidence.events.assign(timestamp=0))
+    found = figures_of(when.TOPIC, timeless, params)
+    assert set(found.frame.group) == {when.ALL}
+    assert found.beyond == {}
+    assert "the highest mean" not in when.TOPIC.draw(found)[0].sentence
+
+
+def test_recall_by_tenth_of_the_catalogue_counts_the_hits_there(summary: Summary, evidence: Evidence):
+    """Popularity recommends the most popular items alone: it finds nothing of the least popular tenth."""
+    by_item = found_in(summary, popularity.TOPIC).frame
+    last = by_item[(by_item.series == "Popularity") & (by_item.group == "10")]
+    first = by_item[(by_item.series == "Popularity") & (by_item.group == "1")]
+    assert last["mean"].item() == 0
+    assert first["mean"].item() > 0.5
+
+
+def test_every_user_is_in_one_bucket_of_activity(summary: Summary):
+    labels = set(found_in(summary, quality.TOPIC).frame.group)
+    assert sum(int(label.split("\n")[1].split()[0]) for label in labels) == summary.result.num_users
+
+
+@pytest.mark.parametrize(("known", "bucket"), [(1, "1–5"), (5, "1–5"), (6, "6–20"), (20, "6–20"), (101, "> 100")])
+def test_a_user_falls_into_the_bucket_of_what_is_known(evidence: Evidence, params: Params, known: int, bucket: str):
+    models = {
+        name: replace(model, users=model.users.assign(num_history=known)) for name, model in evidence.models.items()
+    }
+    found = figures_of(quality.TOPIC, replace(evidence, models=models), params)
+    assert {label.split("\n")[0] for label in found.frame.group} == {bucket}
+
+
+def test_features_are_shown_per_step_and_for_warm_users(summary: Summary):
+    found = found_in(summary, new_users.TOPIC)
+    assert list(dict.fromkeys(found.frame.group)) == ["told none", "told 1", "told 5", "told all", new_users.WARM]
+    assert found.labels[0] == "as shipped"
+
+
+def test_planted_variants_keep_groups_and_order_mf_by_weight(summary: Summary, evidence: Evidence):
+    planted = evidence.measured.planted
+    assert isinstance(planted, Planted)
+    found = found_in(summary, folding.TOPIC)
+    assert found.planted.label.tolist()[:2] == ["α₀ = 0", "α₀ = 1.03"]
+    assert set(found.items.group) == {"group 1", "group 2", "group 3", "group 4"}
+    assert len(folding.TOPIC.draw(found)[2].panels) == len(planted.variants)
+
+
+def test_groups_that_are_apart_have_a_ratio_above_one(summary: Summary):
+    table = folding.TOPIC.draw(found_in(summary, folding.TOPIC))[2].table
+    ratios = {row[0].text: float(row[3].text) for row in table.rows}
+    assert ratios["MF, α₀ = 0"] < 1 < ratios["MF, α₀ = 1.03"]
+
+
+def test_scores_of_users_of_a_planted_group_are_shown_by_group_of_items(summary: Summary, evidence: Evidence):
+    planted = evidence.measured.planted
+    assert isinstance(planted, Planted)
+    figure = folding.TOPIC.draw(found_in(summary, folding.TOPIC))[1]
+    assert len(figure.panels) == len(planted.variants)
+    rows = {row[0].text: (row[1].text, row[2].text) for row in figure.table.rows}
+    assert rows["MF, α₀ = 0"] == ("0.900", "0.300")
+    assert "Softmax DNN, positives only scores items of other groups highest: 0.450 on average" in figure.sentence
+
+
+def test_own_folding_leaves_out_what_was_not_measured(evidence: Evidence, params: Params):
+    group = group_of(evidence, "folding")
+    without = replace(group, variants=[{**group.variants[0], "folding": None}, *group.variants[1:]])
+    found = figures_of(folding.TOPIC, with_group(evidence, "folding", without), params)
+    assert len(found.own) == len(group.variants) - 1
+
+
+def test_a_tower_without_hidden_layers_starts_the_line_of_every_width(summary: Summary):
+    found = found_in(summary, depth.TOPIC)
+    start = found.frame[found.frame.x == 0]
+    assert start.series.tolist() == list(found.widths)
+    assert len(depth.TOPIC.draw(found)[0].table.rows) == 7
+
+
+def test_unmeasured_costs_of_towers_leave_no_chart_of_them(summary: Summary):
+    found = found_in(summary, depth.TOPIC)
+    unmeasured = replace(found, frame=found.frame.assign(epoch=np.nan))
+    assert [figure.key for figure in depth.TOPIC.draw(unmeasured)] == ["depth"]
+
+
+def test_systems_are_named_by_what_they_do(summary: Summary):
+    found = found_in(summary, scorer.TOPIC)
+    assert list(found.systems) == [
+        "MF alone",
+        "Softmax DNN alone",
+        "Popularity alone",
+        "EASE alone",
+        "MF's first 100, re-ranked",
+        "MF's first 500, re-ranked",
+    ]
+    assert len(scorer.TOPIC.draw(found)[0].table.rows) == 6
+
+
+def test_growth_names_the_exponent_and_the_factor(summary: Summary):
+    found = found_in(summary, growth.TOPIC)
+    by_size, by_catalogue = growth.TOPIC.draw(found)
+    assert "to the power of 0.70 (0.60 to 0.78)" in by_size.sentence
+    assert by_size.sentence.endswith("Exponents of CPU time: 0.70 for MF and 0.95 for the softmax DNN.")
+    assert "333 times as long" in by_catalogue.sentence
+
+
+def test_growth_without_exponents_or_catalogues_still_says_what_was_measured(summary: Summary):
+    found = found_in(summary, growth.TOPIC)
+    [figure] = growth.TOPIC.draw(replace(found, exponents={}, catalogues=found.catalogues.head(0)))
+    assert "xponent" not in figure.sentence.replace("An exponent of 1 is growth in step", "")
+
+
+def test_serving_shows_users_batches_and_histories(summary: Summary):
+    found = found_in(summary, serving.TOPIC)
+    assert list(dict.fromkeys(found.frame.group)) == [
+        "1 known user",
+        "256 known users",
+        "1 stored user",
+        "256 stored users",
+        "1 history",
+    ]
+    assert set(found.frame[found.frame.group == "1 stored user"].model) == {"mf"}
+    [figure] = serving.TOPIC.draw(found)
+    assert "1.1 ms against 2.8 ms for 1 known user" in figure.sentence
+    assert "computed beforehand MF takes 800 µs for 1 stored user and 7.0 ms for 256 stored users." in figure.sentence
+    told = serving.one_query(found)
+    assert told == "Nineteen of twenty single queries are answered within 2.8 ms for the softmax DNN and 1.1 ms for MF."
+    assert serving.one_query(replace(found, frame=found.frame[found.frame.model != "mf"])) is None
+
+
+def test_flips_are_pairs_that_both_ways_order_strictly_and_differently():
+    frame = pd.DataFrame(
+        {"model": list("abc"), "full": [0.3, 0.2, 0.1], "sampled": [0.5, 0.6, 0.5], "full_rank": [1, 2, 3]}
+    )
+    # b passes a among samples; a and c are level there, which is no flip
+    assert sampled.flipped(frame) == [("a", "b")]
+
+
+def with_values(evidence: Evidence, name: str, full: float, among: float, spread: float) -> Evidence:
+    """The model with these means on the whole catalogue and among samples."""
+    model = evidence.models[name]
+    noise = np.random.default_rng(8).normal(0, spread, len(model.sampled))
+    noise -= noise.mean()
+    figures = {"full_ndcg@10": full + noise, "ndcg@10": among - noise}
+    changed = replace(model, sampled=model.sampled.assign(**figures))
+    return replace(evidence, models={**evidence.models, name: changed})
+
+
+@pytest.mark.parametrize(("spread", "is_sure"), [(0.001, True), (5.0, False)])
+def test_a_flip_is_told_with_both_differences_and_whether_they_are_beyond_chance(
+    evidence: Evidence, params: Params, spread: float, is_sure: bool
+):
+    changed = with_values(with_values(evidence, "mf", 0.9, 0.7, spread), "softmax", 0.8, 0.8, 0.0)
+    only = replace(changed, models={name: changed.models[name] for name in ("mf", "softmax")})
+    found = figures_of(sampled.TOPIC, only, params)
+    [flip] = found.flips
+    assert (flip.first, flip.second, flip.is_sure) == ("mf", "softmax", is_sure)
+    assert flip.full.mean == pytest.approx(0.1)
+    assert flip.sampled.mean == pytest.approx(-0.1)
+    told = sampled.TOPIC.draw(found)[0].sentence
+    assert "puts MF before the softmax DNN (+0.1000, " in told
+    assert ("not beyond chance" in told) != is_sure
+
+
+def test_users_without_a_figure_of_one_ranking_are_left_out_of_both(evidence: Evidence, params: Params):
+    model = evidence.models["mf"]
+    full = np.where(np.arange(len(model.sampled)) == 0, np.nan, 0.25)
+    changed = replace(model, sampled=model.sampled.assign(**{"full_ndcg@10": full}))
+    found = figures_of(sampled.TOPIC, replace(evidence, models={**evidence.models, "mf": changed}), params)
+    rows = found.frame.set_index("model")
+    assert rows.full["mf"] == 0.25
+    other = evidence.models["softmax"].sampled.iloc[1:]
+    assert rows.sampled["softmax"] == pytest.approx(other["ndcg@10"].mean())
+
+
+def test_no_flip_is_said_so(summary: Summary):
+    found = found_in(summary, sampled.TOPIC)
+    assert sampled.TOPIC.draw(replace(found, flips=[]))[0].sentence.startswith("Both ways give the same order")
+
+
+def test_overlap_is_the_share_of_a_list_that_another_holds(summary: Summary, evidence: Evidence):
+    found = found_in(summary, overlap.TOPIC)
+    assert np.diag(found.shares) == pytest.approx(np.ones(len(NOISE)))
+    first = evidence.models["mf"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)
+    second = evidence.models["softmax"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)
+    expected = np.mean([len(first[user] & second[user]) / 10 for user in first.index])
+    names = list(found.models)
+    assert found.shares[names.index("mf"), names.index("softmax")] == pytest.approx(expected)
+
+
+def test_sections_say_why_they_have_nothing(evidence: Evidence):
+    groups = dict.fromkeys(("features", "new-items", "folding", "depth"), Skipped("No features."))
+    skipped = with_measured(evidence, variants=groups, growth=Skipped("Growth was not measured."))
+    assert notes(skipped)["depth"] == ["No features."]
+    assert notes(skipped)["growth"] == ["Growth was not measured."]
+
+
+def test_models_that_were_not_asked_about_new_items_are_named(evidence: Evidence):
+    group = group_of(evidence, "new-items")
+    left_out = replace(group, notes={**group.notes, "left_out": {"ease": "Too many items."}})
+    assert notes(with_group(evidence, "new-items", left_out))["new-items"][-1] == "Not asked: EASE. Too many items."
+
+
+def test_labels_never_cover_one_another_and_large_marks_choose_first():
+    crowd = pd.DataFrame(
+        {"label": ["a", "b", "c", "d"], "x": [0.1] * 4, "y": [0.5] * 4, "emphasis": [False] * 3 + [True]}
+    )
+    assert label_sides(crowd) == ["below", "", "", "above"]
+
+
+def test_labels_with_room_all_stand_above():
+    apart = pd.DataFrame({"label": ["a", "b"], "x": [0.01, 0.9], "y": [0.5, 0.5], "emphasis": [False, False]})
+    assert label_sides(apart) == ["above", "above"]
