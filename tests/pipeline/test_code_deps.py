@@ -8,16 +8,29 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from bakeoff.models.specs import specs
+
 ROOT = Path(__file__).parents[2]
 FILES = (Path("dvc.yaml"), Path("studies/dvc.yaml"))
 SOURCE = Path("src")
 PACKAGE = "bakeoff"
 
 
-def entry(command: str) -> str:
-    """The stage module behind `bakeoff SUBCOMMAND …`; each model has a training module of its own."""
+SETTINGS = f"{PACKAGE}.params"
+"""Combines the sections of all packages. DVC watches the values that a stage names, so no stage depends on its code."""
+
+
+def entries(command: str) -> list[str]:
+    """The modules behind `bakeoff SUBCOMMAND …`: its stage and, for a model, the spec and what the spec names."""
     _, subcommand, *arguments = command.split()
-    return f"{PACKAGE}.stages." + (f"train_{arguments[0]}" if subcommand == "train" else subcommand)
+    found = [f"{PACKAGE}.stages.{subcommand}"]
+    if subcommand in ("train", "evaluate", "export"):
+        each = specs()[arguments[0]]
+        modules = [path.partition(":")[0] for path in (each.trainer, each.fit, each.load, each.session) if path]
+        if subcommand == "export":
+            modules.append(each.graph.partition(":")[0])
+        found += [*modules, *(f"{module.rpartition('.')[0]}.spec" for module in modules[:1])]
+    return found
 
 
 def file_of(module: str, root: Path) -> Path | None:
@@ -26,13 +39,28 @@ def file_of(module: str, root: Path) -> Path | None:
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if (root / path).is_file()), None)
 
 
+def is_type_checking(node: ast.AST) -> bool:
+    """Whether it is a block `if TYPE_CHECKING:`, which never runs."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def has_code(path: Path) -> bool:
+    """Whether a module does anything: a package's docstring does not."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in body)
+
+
 def names_imported(path: Path, module: str) -> Iterator[str]:
     """Dotted names in import statements anywhere in a file, in functions too; relative ones made absolute.
 
     `from a import b` yields a and a.b, since b may be a module.
     """
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {id(inner) for node in ast.walk(tree) if is_type_checking(node) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -50,7 +78,7 @@ def code_of(module: str, root: Path = ROOT) -> set[Path]:
     while waiting:
         name = waiting.pop()
         path = file_of(name, root)
-        if name in found or path is None or name.split(".")[0] != PACKAGE:
+        if name in found or path is None or name.split(".")[0] != PACKAGE or name == SETTINGS:
             continue
         found[name] = path
         waiting += [
@@ -63,18 +91,45 @@ def code_of(module: str, root: Path = ROOT) -> set[Path]:
 def missing(deps: list[str], module: str, root: Path = ROOT) -> set[Path]:
     """The code that no dependency covers, neither the file itself nor a directory above it."""
     listed = {Path(dep) for dep in deps}
-    return {path for path in code_of(module, root) if not listed & {path, *path.parents}}
+    needed = {path for path in code_of(module, root) if path.name != "__init__.py" or has_code(root / path)}
+    return {path for path in needed if not listed & {path, *path.parents}}
 
 
-def stages() -> dict[str, tuple[str, list[str]]]:
-    """Entry module and dependencies of each stage; one for all of a matrix, which differ in arguments."""
-    found: dict[str, tuple[str, list[str]]] = {}
-    definition: dict[str, Any]
+def stages() -> dict[str, tuple[list[str], list[str]]]:
+    """Entry modules and dependencies of each stage, as DVC resolves `foreach`: each name by itself."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
     for file in FILES:
         for name, definition in YAML(typ="safe").load(ROOT / file)["stages"].items():
-            deps = [dep if isinstance(dep, str) else next(iter(dep)) for dep in definition["deps"]]
-            found[name] = (entry(definition["cmd"]), deps)
+            for full, each in unrolled(name, definition):
+                deps = [dep if isinstance(dep, str) else next(iter(dep)) for dep in each["deps"]]
+                found[full] = (entries(each["cmd"]), deps)
     return found
+
+
+def unrolled(name: str, definition: Any) -> Iterator[tuple[str, Any]]:
+    """A stage, or all of a `foreach`, with `${key}` and `${item…}` filled in."""
+    if "foreach" not in definition:
+        yield name, definition
+        return
+    names = definition["foreach"]
+    for key, item in names.items() if isinstance(names, dict) else ((each, each) for each in names):
+        values = {
+            "key": key,
+            "item": item,
+            **{f"item.{k}": v for k, v in (item if isinstance(item, dict) else {}).items()},
+        }
+        yield f"{name}@{key}", filled(definition["do"], values)
+
+
+def filled(value: Any, values: dict[str, Any]) -> Any:
+    """A template with its places filled in."""
+    if isinstance(value, dict):
+        return {key: filled(each, values) for key, each in value.items()}
+    if isinstance(value, list):
+        return [filled(each, values) for each in value]
+    for place, text in values.items():
+        value = value.replace(f"${{{place}}}", str(text)) if isinstance(value, str) else value
+    return value
 
 
 STAGES = stages()
@@ -82,9 +137,10 @@ STAGES = stages()
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_all_code_that_it_imports(stage: str) -> None:
-    module, deps = STAGES[stage]
-    assert file_of(module, ROOT) is not None, f"{module}, the entry of stage {stage}, does not exist"
-    assert sorted(map(str, missing(deps, module))) == [], f"add these to the deps of stage {stage} in dvc.yaml"
+    modules, deps = STAGES[stage]
+    assert [module for module in modules if file_of(module, ROOT) is None] == []
+    lacking = {path for module in modules for path in missing(deps, module)}
+    assert sorted(map(str, lacking)) == [], f"add these to the deps of stage {stage} in dvc.yaml"
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -93,9 +149,25 @@ def test_every_code_dependency_of_a_stage_exists(stage: str) -> None:
     assert [dep for dep in code if not (ROOT / dep).exists()] == []
 
 
-def test_a_training_has_the_module_of_its_model() -> None:
-    assert entry("bakeoff train mf") == "bakeoff.stages.train_mf"
-    assert entry("bakeoff evaluate ${item.model}") == "bakeoff.stages.evaluate"
+@pytest.mark.parametrize("model", specs())
+def test_a_change_to_one_model_trains_no_other(model: str) -> None:
+    others = {spec.trainer or spec.fit for name, spec in specs().items() if name != model}
+    own = (specs()[model].trainer or specs()[model].fit or "").split(".")[2]
+    packages = {path.split(".")[2] for path in others if path} - {own}
+    assert [
+        dep for dep in STAGES[f"train@{model}"][1] if Path(dep).parts[-2:] in {("models", each) for each in packages}
+    ] == []
+
+
+def test_the_modules_that_a_spec_names_are_entries() -> None:
+    assert entries("bakeoff train mf") == [
+        "bakeoff.stages.train",
+        "bakeoff.models.mf.trainer",
+        "bakeoff.models.mf.retriever",
+        "bakeoff.models.mf.spark_training",
+        "bakeoff.models.mf.spec",
+    ]
+    assert entries("bakeoff variants depth") == ["bakeoff.stages.variants"]
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ Shipped training, tuning trials, variants, planted groups and growth all train t
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -109,6 +110,16 @@ class Experiment:
         """A model without epochs, fitted on the histories of these queries."""
         fit: Callable[[Prepared, Queries, Any, int], Fitted] = resolve(str(self.spec.fit))
         return fit(self.prepared, queries, self.settings, self.seed)
+
+
+@contextmanager
+def in_session(experiment: Experiment) -> Iterator[Experiment]:
+    """The experiment with the resources that its model's training needs, such as a cluster, while the block lasts."""
+    if experiment.spec.session is None:
+        yield experiment
+        return
+    with resolve(experiment.spec.session)(experiment.settings) as changes:
+        yield replace(experiment, **changes)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,22 @@
 """Stage `train@<model>`: split → models/<model>/trained, or a note that the model can't be trained on this data."""
 
+from typing import TYPE_CHECKING
+
 from bakeoff.core.cost import measure
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.checkpoints import Checkpoints
 from bakeoff.experiments.fingerprint import fingerprint
-from bakeoff.experiments.mllib import on_spark
-from bakeoff.experiments.runner import Experiment
+from bakeoff.experiments.runner import Experiment, in_session
 from bakeoff.experiments.training import no_costs, print_summary, train_shipped
 from bakeoff.models.base.model_files import skip_training, write_model
 from bakeoff.models.specs import spec
-from bakeoff.params import Params
+
+if TYPE_CHECKING:
+    from bakeoff.params import Params
 
 
-def run(params: Params, workspace: Workspace, model: str) -> None:
+def run(params: "Params", workspace: Workspace, model: str) -> None:
     """Train a model on train and validation, for as many epochs as validation says, and write it.
 
     Reads artifacts/split; writes models/<model>/trained, artifacts/training/<model>.json and
@@ -31,7 +34,7 @@ def run(params: Params, workspace: Workspace, model: str) -> None:
             return
         decisive = {"seed": params.seed, model: shipped.settings.model_dump(mode="json")}
         checkpoints = Checkpoints(workspace, model, fingerprint(prepared, shipped.spec, decisive))
-        with on_spark(shipped) as experiment:
+        with in_session(shipped) as experiment:
             trained = train_shipped(experiment, checkpoints)
         cost.earlier_seconds = trained.earlier_seconds
         cost.note(**trained.costs)

@@ -18,19 +18,19 @@ from bakeoff.data.engine.engine import Engine, loaded, opened
 from bakeoff.data.validate.blocks import read_blocks
 from bakeoff.data.validate.raw_tables import stored
 from bakeoff.data.validate.reader import RawTable
-from bakeoff.params import Params
 
 if TYPE_CHECKING:
     from bakeoff.data.validate.gx_runner import Inspector
     from bakeoff.data.validate.quarantine import Verdict
     from bakeoff.data.validate.tables import Subject
+    from bakeoff.params import Params
 
 TABLES = ("interactions", "users", "items")
 
 log = logging.getLogger(__name__)
 
 
-def run(params: Params, workspace: Workspace) -> None:
+def run(params: "Params", workspace: Workspace) -> None:
     """Check the raw tables and write what may be used, what may not and why.
 
     Raises:
@@ -53,7 +53,7 @@ def run(params: Params, workspace: Workspace) -> None:
 
 
 def _judge(
-    blocks: Mapping[str, Iterator[RawTable]], params: Params, engine: Engine
+    blocks: Mapping[str, Iterator[RawTable]], params: "Params", engine: Engine
 ) -> tuple["Inspector", dict[str, "Verdict"]]:
     # Great Expectations takes seconds to import: an unreadable file is reported before that.
     from bakeoff.data.validate import tables
@@ -95,7 +95,7 @@ def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
         raise BakeoffError(f"{shown} cannot be read ({error.strerror}): it must be a readable file.") from None
 
 
-def _write(params: Params, workspace: Workspace, verdicts: Mapping[str, "Verdict"], engine: Engine) -> None:
+def _write(params: "Params", workspace: Workspace, verdicts: Mapping[str, "Verdict"], engine: Engine) -> None:
     from bakeoff.data.validate.summary import as_json
 
     with replaced(workspace.validated) as validated, replaced(workspace.quarantine) as quarantine:
@@ -115,7 +115,7 @@ def _write_docs(inspector: "Inspector", directory: Path) -> None:
         log.warning("The Data Docs could not be built; the verdict does not depend on them.", exc_info=True)
 
 
-def _stop_if_too_many(params: Params, workspace: Workspace, verdicts: Mapping[str, "Verdict"]) -> None:
+def _stop_if_too_many(params: "Params", workspace: Workspace, verdicts: Mapping[str, "Verdict"]) -> None:
     from bakeoff.data.validate.summary import excesses
 
     paragraphs = excesses(verdicts, params.validation.max_quarantine_share)

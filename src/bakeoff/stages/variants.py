@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
@@ -13,10 +14,12 @@ from bakeoff.experiments.variants.experiment import VariantResult, measure_varia
 from bakeoff.experiments.variants.groups import STUDY, Skipped, check_group
 from bakeoff.experiments.variants.protocol import Protocol
 from bakeoff.experiments.variants.tables import group_json, new_user_table, user_table
-from bakeoff.params import Params
+
+if TYPE_CHECKING:
+    from bakeoff.params import Params
 
 
-def run(params: Params, workspace: Workspace, group: str) -> None:
+def run(params: "Params", workspace: Workspace, group: str) -> None:
     """Train the variants of a group, evaluate them and write the results.
 
     If there are more than `evidence.max_users` users, a seeded sample of them is used.

@@ -55,6 +55,8 @@ class ModelSpec:
         graph: path of (TrainedRetriever) → Encoder, the TensorFlow module that the export writes.
         trainer: path of (Prepared, Queries, section, seed) → Trainer.
         fit: path of (Prepared, Queries, section, seed) → Fitted.
+        session: path of a context manager, (section) → what the training replaces in its experiment (`build`,
+            `epochs`); for resources that a training needs, such as a cluster.
         params: class of its section in `params.yaml`.
         why_not: says why it can't be trained on some data.
         precomputed: what the export holds and what it computes when it is asked; a sentence or two.
@@ -78,6 +80,7 @@ class ModelSpec:
     rank: int = 1000
     trainer: str | None = None
     fit: str | None = None
+    session: str | None = None
     params: type[Frozen] = NoSettings
     why_not: WhyNot = always_trainable
     precomputed: str = "Item embeddings are stored, and a query is embedded when it is asked."

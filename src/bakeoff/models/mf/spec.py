@@ -13,6 +13,7 @@ SPECS = (
         "Here implicit alternating least squares (Hu, Koren and Volinsky 2008).",
         params=MFParams,
         trainer="bakeoff.models.mf.trainer:build",
+        session="bakeoff.models.mf.spark_training:training_session",
         load="bakeoff.models.mf.retriever:load",
         graph="bakeoff.models.mf.graph:encoder_of",
         precomputed="Item embeddings are stored, and a query is embedded when it is asked: its history is folded in, a "
