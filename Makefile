@@ -8,7 +8,7 @@ SPARK := $(VENV)/.spark-ready
 PEERS := .venv-peers
 # DVC unpickles this cache, which by default every user of the machine may write; bakeoff/__init__.py has the same path.
 DVC_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bakeoff-dvc
-BAKEOFF_STACK ?= $(CURDIR)/.stack
+override BAKEOFF_STACK := $(abspath $(or $(BAKEOFF_STACK),.stack))
 PORT ?= 4200
 PROFILE := $(BAKEOFF_STACK)/prefect/profiles.toml
 LOGS := $(BAKEOFF_STACK)/logs
@@ -54,10 +54,10 @@ report: $(READY) ## open the report in a browser
 
 up: $(READY) $(PROFILE) ## a Prefect server and a worker on this machine, behind a password; deploys the flows
 	@$(SUPERVISORCTL) pid > /dev/null 2>&1 || $(SUPERVISE) BAKEOFF_HOME=$(CURDIR) supervisord -c $(SUPERVISED)
-	@$(SUPERVISORCTL) status server | grep RUNNING || $(SUPERVISORCTL) start server || { tail -n 3 $(LOGS)/server.log; echo "Its port is set in $(PROFILE)."; $(SUPERVISORCTL) shutdown; exit 1; }
+	@$(SUPERVISORCTL) status server | grep -E 'RUNNING|STARTING' || $(SUPERVISORCTL) start server || { tail -n 3 $(LOGS)/server.log; echo "Its port is set in $(PROFILE)."; $(SUPERVISORCTL) shutdown; exit 1; }
 	@$(SUPERVISE) prefect server status --wait --timeout 120
 	@$(SUPERVISE) sh deploy/deploy.sh > $(LOGS)/deploy.log 2>&1 || { cat $(LOGS)/deploy.log; exit 1; }
-	@$(SUPERVISORCTL) status worker | grep RUNNING || $(SUPERVISORCTL) start worker
+	@$(SUPERVISORCTL) status worker | grep -E 'RUNNING|STARTING' || $(SUPERVISORCTL) start worker
 	@echo "Logs: $(LOGS). Address and password: $(PROFILE); for the prefect command: export PREFECT_HOME=$(BAKEOFF_STACK)/prefect"
 
 down: ## end them; data and history stay
