@@ -30,7 +30,7 @@ from bakeoff.params import parse_params
 from bakeoff.params.text import read_yaml
 from checkout import DVC, copy_settings, git
 from child import Log, read_output, run_child
-from pipeline import Seconds, end_command, failed
+from pipeline import Seconds, failed, run_command
 from publish import difference_rows
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -193,7 +193,7 @@ def main() -> None:
         check_overrides(arguments.overrides, Path())
     except BakeoffError as error:
         sys.exit(f"error: {error}")
-    end_command(experiment(**vars(arguments), return_state=True))
+    run_command(experiment, **vars(arguments))
 
 
 if __name__ == "__main__":

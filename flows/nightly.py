@@ -8,7 +8,6 @@ before it where that was cut off, and a run that finds nothing new ends within s
 import json
 import os
 import time
-from argparse import ArgumentParser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +24,7 @@ from bakeoff.errors import BakeoffError
 from checkout import CloneError, check_identity, check_packages, git, only_run
 from child import ChildError, run_child
 from dvc_stages import Dag, is_up_to_date, read_dag
-from pipeline import SIDE_BY_SIDE, Seconds, end_command, failed, run_dag, summarise
+from pipeline import SIDE_BY_SIDE, Seconds, failed, run_command, run_dag, summarise
 from promote import request_promotion
 from publish import in_words, notify, notify_failure, publish_file, publish_night, publish_run, read_secret
 from remote import read_placement
@@ -229,18 +228,5 @@ def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:
     return states
 
 
-def main() -> None:
-    """Read the command line and run the flow, on the server of PREFECT_API_URL or on a temporary one."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--workspace", default=".", help="a checkout of the project (default: this one)")
-    parser.add_argument("--clone", help="directory in which the night works (default: .bakeoff/nightly)")
-    parser.add_argument("--inbox", help="directory into which deliveries are dropped")
-    parser.add_argument("--queries", help="directory with interactions.sql, for the database in BAKEOFF_DATABASE_URL")
-    parser.add_argument("--append", action="store_true", help="the queries bring new rows only")
-    parser.add_argument("--no-approval", dest="approval", action="store_false", help="only the first promotion asks")
-    parser.add_argument("--keep-versions", type=int, default=10, help="that stay in DVC's cache (default: 10)")
-    end_command(nightly(**vars(parser.parse_args()), return_state=True))
-
-
 if __name__ == "__main__":
-    main()
+    run_command(nightly)

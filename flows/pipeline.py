@@ -1,22 +1,32 @@
 """The flows of the DAG: one task per DVC stage, in DVC's order, independent stages at the same time.
 
-`pipeline` runs dvc.yaml, `study` the study of negative sampling in studies/dvc.yaml.
+`pipeline` runs dvc.yaml; `study`, or `--study`, the study of negative sampling in studies/dvc.yaml.
 """
 
 import os
 import sys
 import time
-from argparse import ArgumentParser
-from collections.abc import Callable, Mapping
+from argparse import ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from graphlib import TopologicalSorter
+from inspect import Parameter, signature
 from pathlib import Path
+from secrets import token_urlsafe
 from threading import Event
 from typing import Annotated, Any
 
-from prefect import flow, get_run_logger, task
+from prefect import Flow, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_SERVER_API_AUTH_STRING,
+    PREFECT_SERVER_CORS_ALLOWED_ORIGINS,
+    temporary_settings,
+)
 from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import DirectoryPath, Field
@@ -160,23 +170,48 @@ def failed(error: BakeoffError) -> State[None]:
     return Failed(message=error.summary if isinstance(error, ChildError) else str(error), data=error)
 
 
-def end_command(final: State[Any]) -> None:
-    """End a flow's command: the message, or status 1 and what went wrong."""
+@contextmanager
+def private_server() -> Iterator[None]:
+    """Let the temporary server, which starts where no PREFECT_API_URL is set, answer to this process only.
+
+    Its API would otherwise have no password and answer pages of every origin.
+    """
+    if PREFECT_API_URL.value():
+        yield
+        return
+    password = f"bakeoff:{token_urlsafe(32)}"
+    with temporary_settings(
+        {
+            PREFECT_API_AUTH_STRING: password,
+            PREFECT_SERVER_API_AUTH_STRING: password,
+            PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "",
+        }
+    ):
+        yield
+
+
+def run_command(chosen: Flow[..., Any], **arguments: Any) -> None:
+    """Run a flow on the server of PREFECT_API_URL or on a temporary one; print its message, or end with status 1.
+
+    Args:
+        chosen: The flow.
+        arguments: Its parameters; if there are none, the command line has an option for each.
+    """
+    if not arguments:
+        parser = ArgumentParser(description=chosen.fn.__doc__, formatter_class=RawDescriptionHelpFormatter)
+        for name, parameter in signature(chosen.fn).parameters.items():
+            option = "" if parameter.default is Parameter.empty else "--"
+            action = BooleanOptionalAction if isinstance(parameter.default, bool) else "store"
+            parser.add_argument(f"{option}{name.replace('_', '-') if option else name}", action=action)
+        arguments = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    with private_server():
+        final: Any = chosen(**arguments, return_state=True)
     if not final.is_completed():
         sys.exit(f"error: {final.result(raise_on_failure=False)}")
     print(final.message)
 
 
-def main() -> None:
-    """Read the command line and run the flow, on the server of PREFECT_API_URL or on a temporary one."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--workspace", default=".", help="directory of dvc.yaml (default: this one)")
-    parser.add_argument("--stage-timeout-seconds", type=float, help="a stage that takes longer is ended")
-    parser.add_argument("--study", action="store_true", help="run the study of negative sampling, studies/dvc.yaml")
-    arguments = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    chosen = study if arguments.pop("study") else pipeline
-    end_command(chosen(**arguments, return_state=True))
-
-
 if __name__ == "__main__":
-    main()
+    wanted = study if "--study" in sys.argv else pipeline
+    sys.argv = [argument for argument in sys.argv if argument != "--study"]
+    run_command(wanted)
