@@ -21,7 +21,7 @@ from pydantic import DirectoryPath, Field
 
 import nightly_clone as clones
 from bakeoff.errors import BakeoffError
-from checkout import CloneError, check_identity, check_packages, git, only_run
+from checkout import check_identity, check_packages, git, only_run
 from child import ChildError, run_child
 from dvc_stages import Dag, is_up_to_date, read_dag
 from pipeline import SIDE_BY_SIDE, Seconds, failed, run_command, run_dag, summarise
@@ -40,8 +40,8 @@ CHECKED_FIRST = "validate"
 
 
 def may_help(task: Any, run: Any, state: State[Any]) -> bool:
-    """Whether another try may help: not where a person has to act first."""
-    return not isinstance(state.result(raise_on_failure=False), CloneError)
+    """Whether another try may help: after a command that failed, not where a person has to act first."""
+    return isinstance(state.result(raise_on_failure=False), ChildError)
 
 
 def is_unreachable(task: Any, run: Any, state: State[Any]) -> bool:
@@ -166,9 +166,9 @@ def nightly(
             final = take_steps(clone, options, stage_timeout_seconds, keep_versions)
         pending = clone / PENDING
         if final.is_completed() and pending.exists():
-            told = request_promotion(pending.read_text(), workspace, approval, approval_timeout_seconds)
+            request = request_promotion(pending.read_text(), workspace, approval, approval_timeout_seconds)
             pending.unlink()
-            final = Completed(message=f"{final.message} {told}")
+            final = Completed(message=f"{final.message} {request}")
     except BakeoffError as error:
         final = failed(error)
     if final.name != UNCHANGED:
