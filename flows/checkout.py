@@ -24,10 +24,6 @@ REQUIREMENTS = "requirements.lock"
 _POLL_SECONDS = 0.5
 
 
-class CloneError(BakeoffError):
-    """A step that fails again until a person acts: not to be retried."""
-
-
 def git(directory: Path, *arguments: str) -> str:
     """Output of a Git command.
 
@@ -115,10 +111,10 @@ def check_identity(directory: Path) -> None:
     """See that Git can commit and tag, before anything else is done.
 
     Raises:
-        CloneError: Git knows no name or address.
+        BakeoffError: Git knows no name or address.
     """
     if not (succeeds(directory, "var", "GIT_AUTHOR_IDENT") and succeeds(directory, "var", "GIT_COMMITTER_IDENT")):
-        raise CloneError(
+        raise BakeoffError(
             "Git has no identity for commits and tags: `git config --global user.name NAME` and `git config --global "
             "user.email ADDRESS`, as the user of the worker; in containers, GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, "
             "GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL."

@@ -8,7 +8,6 @@ before it where that was cut off, and a run that finds nothing new ends within s
 import json
 import os
 import time
-from argparse import ArgumentParser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +21,7 @@ from pydantic import DirectoryPath, Field
 
 import nightly_clone as clones
 from bakeoff.core.errors import BakeoffError
-from checkout import CloneError, check_identity, check_packages, git, only_run
+from checkout import check_identity, check_packages, git, only_run
 from child import ChildError, run_child
 from dvc_stages import Dag, is_up_to_date, read_dag
 from pipeline import SIDE_BY_SIDE, Seconds, failed, run_command, run_dag, summarise
@@ -41,8 +40,8 @@ CHECKED_FIRST = "validate"
 
 
 def may_help(task: Any, run: Any, state: State[Any]) -> bool:
-    """Whether another try may help: not where a person has to act first."""
-    return not isinstance(state.result(raise_on_failure=False), CloneError)
+    """Whether another try may help: after a command that failed, not where a person has to act first."""
+    return isinstance(state.result(raise_on_failure=False), ChildError)
 
 
 def is_unreachable(task: Any, run: Any, state: State[Any]) -> bool:
@@ -167,9 +166,9 @@ def nightly(
             final = take_steps(clone, options, stage_timeout_seconds, keep_versions)
         pending = clone / PENDING
         if final.is_completed() and pending.exists():
-            told = request_promotion(pending.read_text(), workspace, approval, approval_timeout_seconds)
+            request = request_promotion(pending.read_text(), workspace, approval, approval_timeout_seconds)
             pending.unlink()
-            final = Completed(message=f"{final.message} {told}")
+            final = Completed(message=f"{final.message} {request}")
     except BakeoffError as error:
         final = failed(error)
     if final.name != UNCHANGED:
@@ -229,18 +228,5 @@ def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:
     return states
 
 
-def main() -> None:
-    """Read the command line and run the flow, on the server of PREFECT_API_URL or on a temporary one."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--workspace", default=".", help="a checkout of the project (default: this one)")
-    parser.add_argument("--clone", help="directory in which the night works (default: .bakeoff/nightly)")
-    parser.add_argument("--inbox", help="directory into which deliveries are dropped")
-    parser.add_argument("--queries", help="directory with interactions.sql, for the database in BAKEOFF_DATABASE_URL")
-    parser.add_argument("--append", action="store_true", help="the queries bring new rows only")
-    parser.add_argument("--no-approval", dest="approval", action="store_false", help="only the first promotion asks")
-    parser.add_argument("--keep-versions", type=int, default=10, help="that stay in DVC's cache (default: 10)")
-    run_command(nightly, **vars(parser.parse_args()))
-
-
 if __name__ == "__main__":
-    main()
+    run_command(nightly)

@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 
 from dvc.repo import Repo
 
-from checkout import DVC, CloneError, cache_of, copy_settings, git, succeeds
+from bakeoff.core.errors import BakeoffError
+from checkout import DVC, cache_of, copy_settings, git, succeeds
 from child import ChildError, Log, read_output, run_child
 
 REMOTE = "origin"
@@ -31,11 +32,11 @@ def make_clone(project: Path, directory: Path) -> None:
     """Clone the project's remote, on its default branch, with the project's identity.
 
     Raises:
-        CloneError: the project is not in a Git repository, or has no remote.
+        BakeoffError: the project is not in a Git repository, or has no remote.
         ChildError: the remote can't be reached.
     """
     if not succeeds(project, "remote", "get-url", REMOTE):
-        raise CloneError(
+        raise BakeoffError(
             f"{project.resolve()} has no Git remote `{REMOTE}`, from which code comes and to which results go: `git "
             f"init --bare DIRECTORY`, `git remote add {REMOTE} DIRECTORY`, `git push {REMOTE} HEAD` make one."
         )
@@ -56,7 +57,7 @@ def open_nightly(project: Path, directory: Path) -> None:
         directory: Of the clone.
 
     Raises:
-        CloneError: something else is in the directory.
+        BakeoffError: something else is in the directory.
     """
     if not directory.exists():
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ def open_nightly(project: Path, directory: Path) -> None:
             git(clone, "config", _MARK, "true")
             clone.rename(directory)
     if not succeeds(directory, "config", "--local", _MARK):
-        raise CloneError(
+        raise BakeoffError(
             f"{directory.resolve()} is not a clone that the nightly run made, so it does not work there: name a "
             "directory that does not exist yet (parameter `clone`)."
         )
@@ -82,7 +83,7 @@ def check_nightly(clone: Path, log: Log) -> None:
     Called by the holder of `only_run`, so no Git command of a run is alive.
 
     Raises:
-        CloneError: names edits, files and commits that no nightly run made.
+        BakeoffError: names edits, files and commits that no nightly run made.
     """
     for lock in (clone / ".git").rglob("*.lock"):
         lock.unlink()
@@ -95,7 +96,7 @@ def check_nightly(clone: Path, log: Log) -> None:
     commits = git(clone, "log", f"{REMOTE}/{branch(clone)}..HEAD", by_run).splitlines()
     foreign += [f"commit {words[0]}" for words in map(str.split, commits) if len(words) == 1]
     if foreign:
-        raise CloneError(
+        raise BakeoffError(
             f"Somebody worked in {clone.resolve()}, which the nightly run keeps to itself ({', '.join(foreign[:5])}). "
             "Move that work to a clone of your own, or remove this directory: the next run makes it anew."
         )
@@ -107,7 +108,7 @@ def update(clone: Path, log: Log) -> None:
 
     Raises:
         ChildError: the remote can't be reached.
-        CloneError: there are new data on both sides, or both changed the same results.
+        BakeoffError: there are new data on both sides, or both changed the same results.
     """
     git(clone, "fetch", "--quiet", "--tags", REMOTE)
     theirs, data = f"{REMOTE}/{branch(clone)}", clone / "data.dvc"
@@ -116,7 +117,7 @@ def update(clone: Path, log: Log) -> None:
         return
     ours = data.read_bytes() if "data.dvc" in changes(clone) else None
     if ours is not None and not succeeds(clone, "diff", "--quiet", f"HEAD...{theirs}", "--", "data.dvc"):
-        raise CloneError(
+        raise BakeoffError(
             f"{clone.resolve()} has new data that no commit has, and {theirs} has other new data. In that directory, "
             f"`git checkout {theirs} -- data.dvc && dvc checkout data.dvc` takes theirs; then run again."
         )
@@ -127,7 +128,7 @@ def update(clone: Path, log: Log) -> None:
         git(clone, "rebase", "--quiet", theirs)
     except ChildError as error:
         succeeds(clone, "rebase", "--abort")
-        raise CloneError(
+        raise BakeoffError(
             f"Results of an earlier run and new commits of {theirs} changed the same files. In {clone.resolve()}, `git "
             f"reset --keep {theirs}` drops those results, which the next run makes again.\n{error}"
         ) from None
@@ -196,7 +197,7 @@ def push_history(clone: Path, log: Log) -> None:
 
     Raises:
         ChildError: the remote can't be reached.
-        CloneError: it has moved on meanwhile.
+        BakeoffError: it has moved on meanwhile.
     """
     if not num_unsent(clone):
         return
@@ -204,7 +205,7 @@ def push_history(clone: Path, log: Log) -> None:
         git(clone, "push", "--quiet", REMOTE, f"HEAD:refs/heads/{branch(clone)}")
     except ChildError as error:
         if any("rejected" in line for line in error.tail):
-            raise CloneError(
+            raise BakeoffError(
                 f"{REMOTE} has taken in something else since this run began, and nothing of this run. Run again: it "
                 f"takes that in first.\n{error}"
             ) from None

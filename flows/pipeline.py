@@ -1,21 +1,22 @@
 """The flows of the DAG: one task per DVC stage, in DVC's order, independent stages at the same time.
 
-`pipeline` runs dvc.yaml, `study` the study of negative sampling in studies/dvc.yaml.
+`pipeline` runs dvc.yaml; `study`, or `--study`, the study of negative sampling in studies/dvc.yaml.
 """
 
 import os
 import sys
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
+from inspect import Parameter, signature
 from pathlib import Path
 from secrets import token_urlsafe
 from threading import Event
 from typing import Annotated, Any
 
-from prefect import flow, get_run_logger, task
+from prefect import Flow, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
@@ -189,25 +190,28 @@ def private_server() -> Iterator[None]:
         yield
 
 
-def run_command(chosen: Callable[..., State[Any]], **parameters: Any) -> None:
-    """Run a flow for its command line: print the final message, or exit with status 1 and what went wrong."""
+def run_command(chosen: Flow[..., Any], **arguments: Any) -> None:
+    """Run a flow on the server of PREFECT_API_URL or on a temporary one; print its message, or end with status 1.
+
+    Args:
+        chosen: The flow.
+        arguments: Its parameters; if there are none, the command line has an option for each.
+    """
+    if not arguments:
+        parser = ArgumentParser(description=chosen.fn.__doc__, formatter_class=RawDescriptionHelpFormatter)
+        for name, parameter in signature(chosen.fn).parameters.items():
+            option = "" if parameter.default is Parameter.empty else "--"
+            action = BooleanOptionalAction if isinstance(parameter.default, bool) else "store"
+            parser.add_argument(f"{option}{name.replace('_', '-') if option else name}", action=action)
+        arguments = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     with private_server():
-        final = chosen(**parameters, return_state=True)
+        final: Any = chosen(**arguments, return_state=True)
     if not final.is_completed():
         sys.exit(f"error: {final.result(raise_on_failure=False)}")
     print(final.message)
 
 
-def main() -> None:
-    """Read the command line and run the flow, on the server of PREFECT_API_URL or on a temporary one."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--workspace", default=".", help="directory of dvc.yaml (default: this one)")
-    parser.add_argument("--stage-timeout-seconds", type=float, help="a stage that takes longer is ended")
-    parser.add_argument("--study", action="store_true", help="run the study of negative sampling, studies/dvc.yaml")
-    arguments = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    chosen = study if arguments.pop("study") else pipeline
-    run_command(chosen, **arguments)
-
-
 if __name__ == "__main__":
-    main()
+    wanted = study if "--study" in sys.argv else pipeline
+    sys.argv = [argument for argument in sys.argv if argument != "--study"]
+    run_command(wanted)

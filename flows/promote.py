@@ -4,7 +4,6 @@ A run of its own, so that nights go on while it waits. It works in a temporary c
 """
 
 import json
-from argparse import ArgumentParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -138,13 +137,5 @@ def request_promotion(commit: str, workspace: Path, approval: bool, timeout: int
     return f"The flow run {run.name} decides on production."
 
 
-def main() -> None:
-    """Read the command line and run the flow, on the server of PREFECT_API_URL or on a temporary one."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("commit", help="whose reports/decision says promote; on the Git remote")
-    parser.add_argument("--workspace", default=".", help="a checkout of the project (default: this one)")
-    run_command(promote, **vars(parser.parse_args()))
-
-
 if __name__ == "__main__":
-    main()
+    run_command(promote)

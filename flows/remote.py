@@ -188,8 +188,8 @@ def run_remotely(stage: str, workspace: Path, pool: str, *, log: Log, timeout: f
     read_output(["git", "push", "--quiet", "--no-verify", "origin", f"{revision}:{ref}"], workspace)
     try:
         parameters = {"stage": stage, "revision": revision, "timeout_seconds": timeout}
-        run: Any = run_deployment(f"stage/{pool}", parameters=parameters, timeout=0)
-        log(f"{stage} runs in the work pool {pool}, as the flow run {run.name} ({run.id}).")
+        run: Any = run_deployment(f"stage/{pool}", parameters=parameters, flow_run_name=stage, timeout=0)
+        log(f"{stage} runs in the work pool {pool}, as the flow run {run.id}.")
         state = wait_for_end(run.id, pool, timeout, stop)
     finally:
         with suppress(ChildError):

@@ -8,7 +8,8 @@ import pytest
 from flow_project import call, dvc
 
 import nightly_clone as clones
-from checkout import CloneError, check_identity
+from bakeoff.core.errors import BakeoffError
+from checkout import check_identity
 from child import ChildError
 
 STAGES = """
@@ -89,7 +90,7 @@ def test_outputs_of_the_project_are_there_in_a_new_clone(team: Team, tmp_path: P
 
 def test_a_directory_that_the_night_did_not_make_is_refused_and_left_alone(team: Team) -> None:
     write(team.colleague, "params.yaml", "seed: 2\n")
-    with pytest.raises(CloneError, match="not a clone that the nightly run made"):
+    with pytest.raises(BakeoffError, match="not a clone that the nightly run made"):
         clones.open_nightly(team.colleague, team.colleague)
     assert (team.colleague / "params.yaml").read_text() == "seed: 2\n"
 
@@ -117,7 +118,7 @@ def test_a_clone_in_which_somebody_worked_is_refused_and_nothing_of_it_is_sent(
     before = team.at_remote()
     work(team.clone)
     state = git("status", "--porcelain", cwd=team.clone), git("rev-parse", "HEAD", cwd=team.clone)
-    with pytest.raises(CloneError, match=rf"Somebody worked in .*{named}"):
+    with pytest.raises(BakeoffError, match=rf"Somebody worked in .*{named}"):
         team.begin()
     assert (git("status", "--porcelain", cwd=team.clone), git("rev-parse", "HEAD", cwd=team.clone)) == state
     assert team.at_remote() == before
@@ -128,7 +129,7 @@ def test_edits_are_refused_after_a_night_that_was_cut_off_too(team: Team) -> Non
     write(team.clone, "reports/metrics.json", "half a night\n")
     team.begin()
     write(team.clone, "params.yaml", "seed: 2\n")
-    with pytest.raises(CloneError, match=r"params\.yaml"):
+    with pytest.raises(BakeoffError, match=r"params\.yaml"):
         team.begin()
 
 
@@ -168,7 +169,7 @@ def test_new_data_on_both_sides_are_a_case_for_a_person(team: Team) -> None:
     write(team.clone, "data.dvc", "outs: [] # ours\n")
     write(team.colleague, "data.dvc", "outs: [] # theirs\n")
     team.push("new data")
-    with pytest.raises(CloneError, match=r"other new data.*dvc checkout data\.dvc"):
+    with pytest.raises(BakeoffError, match=r"other new data.*dvc checkout data\.dvc"):
         team.begin()
     assert (team.clone / "data.dvc").read_text() == "outs: [] # ours\n"
 
@@ -179,7 +180,7 @@ def test_a_push_that_comes_too_late_sends_nothing_and_the_next_run_joins_both(te
     clones.commit(team.clone, "results", "run")
     write(team.colleague, "params.yaml", "seed: 2\n")
     theirs = team.push("other settings")
-    with pytest.raises(CloneError, match="has taken in something else since this run began"):
+    with pytest.raises(BakeoffError, match="has taken in something else since this run began"):
         team.send()
     assert team.at_remote() == theirs
     team.begin()
@@ -195,7 +196,7 @@ def test_results_that_clash_with_new_commits_are_left_as_they_are(team: Team) ->
     ours = git("rev-parse", "HEAD", cwd=team.clone)
     write(team.colleague, "reports/metrics.json", "theirs\n")
     team.push("their results")
-    with pytest.raises(CloneError, match=r"git reset --keep origin/"):
+    with pytest.raises(BakeoffError, match=r"git reset --keep origin/"):
         team.begin()
     assert git("rev-parse", "HEAD", cwd=team.clone) == ours
     assert git("status", "--porcelain", cwd=team.clone) == ""
@@ -208,7 +209,7 @@ def test_a_remote_that_is_gone_is_an_error_that_another_try_may_help(team: Team)
 
 
 def test_a_project_without_a_remote_is_refused_with_the_fix(empty_project: Path, tmp_path: Path) -> None:
-    with pytest.raises(CloneError, match=r"no Git remote `origin`.*git init --bare"):
+    with pytest.raises(BakeoffError, match=r"no Git remote `origin`.*git init --bare"):
         clones.open_nightly(empty_project, tmp_path / "clone")
 
 
@@ -217,7 +218,7 @@ def test_git_without_an_identity_is_refused_with_the_fix(tmp_path: Path, monkeyp
         monkeypatch.setenv(name, "/dev/null")
     git("init", "--quiet", ".", cwd=tmp_path)
     git("config", "user.useConfigOnly", "true", cwd=tmp_path)
-    with pytest.raises(CloneError, match=r"git config --global user\.name"):
+    with pytest.raises(BakeoffError, match=r"git config --global user\.name"):
         check_identity(tmp_path)
 
 

@@ -17,7 +17,6 @@ import nightly
 import nightly_clone
 import publish
 from bakeoff.core.errors import BakeoffError
-from checkout import CloneError
 from child import ChildError
 
 STAGES = """
@@ -92,7 +91,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def test_a_night_that_is_cut_off_anywhere_is_resumed_by_the_next(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object, **__: object) -> None:
-        raise CloneError("the power failed")
+        raise BakeoffError("the power failed")
 
     for cut in ("push_data", "push_history", "request_promotion"):
         with monkeypatch.context() as night:
@@ -126,7 +125,7 @@ def test_a_remote_that_is_gone_for_a_while_is_tried_again(team: Team, monkeypatc
 
 def test_what_a_person_must_mend_is_not_tried_again() -> None:
     assert nightly.may_help(None, None, Failed(data=ChildError("the network is gone")))
-    assert not nightly.may_help(None, None, Failed(data=CloneError("somebody's work")))
+    assert not nightly.may_help(None, None, Failed(data=BakeoffError("somebody's work")))
 
 
 def test_only_a_database_that_cannot_be_reached_is_asked_again() -> None:

@@ -7,8 +7,10 @@ from time import sleep
 from typing import Any
 from uuid import uuid4
 
+import psutil
 import pytest
 from flow_project import Project, call
+from placed_project import Worker, deploy, new_pool, until
 from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun, State
@@ -133,3 +135,26 @@ def test_a_commit_that_is_not_to_be_promoted_is_refused(team: Team) -> None:
     state = team.promote()
     assert state.is_failed()
     assert "says hold, not promote" in state.message
+
+
+def test_a_deployed_promotion_is_suspended_while_it_waits_and_goes_on_with_the_answer(
+    team: Team, prefect_server: str, tmp_path: Path
+) -> None:
+    new_pool("nights")
+    deploy("nights", "flows/promote.py:promote", "promote")
+    worker = Worker(tmp_path / "worker", "nights", prefect_server, team.workspace)
+    try:
+        told = module.request_promotion(team.commit, Path(), approval=False, timeout=600)
+        with get_client(sync_client=True) as client:
+            wanted = FlowRunFilter(name=FlowRunFilterName(any_=[f"promote {team.commit}"]))
+            found: list[FlowRun] = []
+            until(lambda: found.extend(client.read_flow_runs(flow_run_filter=wanted)) or found)
+            id = found[0].id
+            assert "decides on production" in told
+            until(lambda: client.read_flow_run(id).state.name == "Suspended")
+            until(lambda: len(psutil.Process(worker.process.pid).children()) == 0)  # it is free for other runs
+            resume_flow_run(id, run_input={"approve": True, "by": "Ada"})
+            until(lambda: client.read_flow_run(id).state.is_final())
+            assert "records no models/mf" in client.read_flow_run(id).state.message  # `bakeoff promote` was reached
+    finally:
+        worker.close()

@@ -66,7 +66,11 @@ def test_cancelling_ends_the_stage_on_the_worker(runs: SimpleNamespace) -> None:
     assert runs.first != 0
     wanted = FlowRunFilter(name=FlowRunFilterName(any_=["train"]))
     with get_client(sync_client=True) as client:
-        until(lambda: {"Cancelled", "Completed"} == {run.state.name for run in client.read_flow_runs(wanted)})
+        until(
+            lambda: (
+                {"Cancelled", "Completed"} == {run.state.name for run in client.read_flow_runs(flow_run_filter=wanted)}
+            )
+        )
 
 
 def test_the_next_run_goes_on_and_only_the_cancelled_stage_runs(runs: SimpleNamespace, workspace: Path) -> None:

@@ -107,12 +107,16 @@ def new_pool(name: str) -> None:
         client.create_work_pool(WorkPoolCreate(name=name, type="process"))
 
 
-def deploy(pool: str) -> None:
+def deploy(pool: str, entrypoint: str = "flows/remote.py:run_remote_stage", name: str | None = None) -> None:
     """As docs/placement.md says."""
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "flows/remote.py:run_remote_stage"]
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", entrypoint]
     environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()}
     done = subprocess.run(
-        [*command, "--name", pool, "--pool", pool], cwd=FLOWS.parent, env=environment, capture_output=True, text=True
+        [*command, "--name", name or pool, "--pool", pool],
+        cwd=FLOWS.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
