@@ -18,21 +18,20 @@ from typing import Any
 
 import numpy as np
 from harness.datasets import BENCHMARKS, ROOT, Split, make_split
-from harness.ours import Task
 from harness.score import per_user
 from numpy.typing import NDArray
 from rich.console import Console
 from ruamel.yaml import YAML
 
 from bakeoff.core.files import write_text
+from bakeoff.core.histories import Queries
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.ranking import rank
-from bakeoff.experiments.runner import SELECTION_METRIC, validation_scores
-from bakeoff.experiments.variants.variant import with_settings
-from bakeoff.models.base.encoder import Encoder, EncoderRetriever
-from bakeoff.models.base.trainer import choose_epoch, refit, silent
-from bakeoff.models.ease import ease
-from bakeoff.params import Params
+from bakeoff.experiments.runner import Experiment, best_row, run_epochs
+from bakeoff.experiments.settings import with_values
+from bakeoff.experiments.validation import validation_scores
+from bakeoff.models.base.retriever import Retriever
+from bakeoff.models.specs import spec
 
 CURVES = ROOT / "benchmarks/settings/curves"
 LENGTH = 20
@@ -101,15 +100,15 @@ class Judge:
         self.rows, self._metrics = found, metrics
         self._queries, self._truth = prepared.queries(prepared.train, found), prepared.valid.take(found)
 
-    def per_user(self, encoder: Encoder) -> dict[str, NDArray[np.float64]]:
+    def per_user(self, retriever: Retriever) -> dict[str, NDArray[np.float64]]:
         """Each metric of each user."""
-        lists = rank(EncoderRetriever(encoder), self._queries, self._queries.histories, self._truth, LENGTH, 1024)
+        lists = rank(retriever, self._queries, self._queries.histories, self._truth, LENGTH, 1024)
         found = per_user(lists, self._truth)
         return {metric: found[metric] for metric in self._metrics}
 
-    def score(self, encoder: Encoder) -> dict[str, float]:
+    def score(self, retriever: Retriever) -> dict[str, float]:
         """Mean of each metric."""
-        return {metric: float(np.mean(values)) for metric, values in self.per_user(encoder).items()}
+        return {metric: float(np.mean(values)) for metric, values in self.per_user(retriever).items()}
 
 
 def points(curve: Curve, split: Split) -> Iterator[tuple[str, Point]]:
@@ -119,36 +118,34 @@ def points(curve: Curve, split: Split) -> Iterator[tuple[str, Point]]:
     for setting in curve.settings:
         contender = next((name for name in setting if isinstance(setting[name], Mapping)), curve.contender)
         changed = setting.get(contender, setting)
-        dotted = {f"{contender}.{name}": value for name, value in changed.items()}
-        params = with_settings(split.params, dotted, f"a setting of {curve.title!r}")
+        section_of = split.params.section(contender)
+        settings = with_values(section_of, changed, f"A setting of {curve.title!r}", contender)
         label = ", ".join(f"`{name}` {_shown(value)}" for name, value in changed.items()) or "as benchmarked"
-        point = fit(contender, params, prepared, judge, curve.choose)
+        experiment = Experiment(spec(contender), settings, prepared, split.params.seed)
+        point = fit(experiment, judge, curve.choose)
         console.print(f"{contender} {label}: {point}", markup=False)
         yield (label if contender == curve.contender else f"{contender.upper()}: {label}"), point
 
 
-def fit(contender: str, params: Params, prepared: Prepared, judge: Judge, choose: bool) -> Point:
-    """Choose the epoch, fit anew for as many, and ask."""
-    task, epochs = (
-        Task(contender, params, prepared),
-        1 if contender == "ease" else getattr(params, contender).max_epochs,
-    )
-    if choose and contender != "ease":
-        validate = validation_scores(prepared, judge.rows)
-        epochs = choose_epoch(task.trainer(prepared.train), validate, SELECTION_METRIC, epochs, silent).epoch
+def fit(experiment: Experiment, judge: Judge, choose: bool) -> Point:
+    """Choose the epoch, train again for that many, and evaluate."""
+    epochs = experiment.max_epochs if experiment.spec.has_epochs else 1
+    queries = experiment.queries(experiment.prepared.train)
+    if choose and experiment.spec.has_epochs:
+        validate = validation_scores(experiment.prepared, judge.rows)
+        epochs = int(best_row(run_epochs(experiment.trainer(queries), epochs, validate=validate).curve)["epoch"])
     begun, cpu = time.perf_counter(), time.process_time()
-    encoder = _fitted(task, epochs)
+    retriever = _fitted(experiment, queries, epochs)
     wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
-    return Point(judge.score(encoder), epochs, wall, cpu)
+    return Point(judge.score(retriever), epochs, wall, cpu)
 
 
-def _fitted(task: Task, epochs: int) -> Encoder:
-    train = task.prepared.train
-    if task.model == "ease":
-        return ease.fit(train, task.prepared.num_items, task.params.ease)
-    trainer = task.trainer(train)
-    refit(trainer, epochs, silent)
-    return trainer.encoder()
+def _fitted(experiment: Experiment, queries: Queries, epochs: int) -> Retriever:
+    if not experiment.spec.has_epochs:
+        return experiment.fitted(queries).retriever
+    trainer = experiment.trainer(queries)
+    run_epochs(trainer, epochs)
+    return trainer.retriever()
 
 
 def section(curve: Curve, found: Sequence[tuple[str, Point]]) -> str:

@@ -24,8 +24,7 @@ from bakeoff.core.files import write_text
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.experiments.runner import warm_users
-from bakeoff.experiments.variants.variant import with_settings
-from bakeoff.models.base.tensorflow import seed_everything
+from bakeoff.experiments.settings import with_values
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.spark_exchange import observed_pairs
 from bakeoff.models.mf.trainer import MFTrainer
@@ -65,7 +64,8 @@ def main() -> None:
 
 def _beside(params: Params, setting: Mapping[str, Any], prepared: Prepared, mllib: Any) -> str:
     """A row of the table: one setting, ours and MLlib's."""
-    params = with_settings(params, {f"mf.{name}": value for name, value in setting.items()}, "the benchmark's settings")
+    changed = with_values(params.mf, setting, "the benchmark's settings", "mf")
+    params = params.model_copy(update={"mf": changed})
     judge = Judge(prepared, [METRIC], users=0)
     ours, seconds = _fitted(params, prepared, judge)
     theirs, their_seconds = _fitted(params, prepared, judge, mllib)
@@ -84,14 +84,13 @@ def _fitted(
     params: Params, prepared: Prepared, judge: Judge, factorise: Any = None
 ) -> tuple[NDArray[np.float64], float]:
     """The metric of each validation user, and the seconds of the fit."""
-    seed_everything(params.seed)
     known = prepared.queries(prepared.train, warm_users(prepared)).histories
     begun = time.perf_counter()
     trainer = MFTrainer(known, prepared.num_items, params.mf, params.seed, *([factorise] if factorise else []))
     for _ in range(1 if factorise else params.mf.max_epochs):  # MLlib's iterations count as one epoch
         trainer.run_epoch()
-    encoder, seconds = trainer.encoder(), time.perf_counter() - begun
-    return judge.per_user(encoder)[METRIC], seconds
+    retriever, seconds = trainer.retriever(), time.perf_counter() - begun
+    return judge.per_user(retriever)[METRIC], seconds
 
 
 def markdown(title: str, dataset: str, master: str, rows: list[str]) -> str:

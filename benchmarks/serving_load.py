@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.transition import enter
 from bakeoff.params import parse_params
+from bakeoff.stages import export, train
 
 ASKED = 20_000
 """Different queries of a kind, at most; they start over at the end."""
@@ -103,7 +103,8 @@ def make_repository(arguments: argparse.Namespace) -> tuple[Workspace, str]:
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != made_of:
         params = parse_params(values, benchmark.name)
         for name in arguments.models:
-            import_module(f"bakeoff.stages.train_{name}").run(params, workspace)
+            train.run(params, workspace, name)
+            export.run(workspace, name)
         write_text(stamp, made_of)
     return workspace, keep(workspace.root, arguments.models)
 

@@ -26,14 +26,12 @@ from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists, rank
-from bakeoff.experiments.runner import warm_users
-from bakeoff.models.base.encoder import Encoder, EncoderRetriever
-from bakeoff.models.base.trainer import refit, seed_everything, silent
+from bakeoff.experiments.runner import Experiment, run_epochs, warm_users
+from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.ease import ease
 from bakeoff.models.neural.smoothing import smooth
-from bakeoff.models.popularity.popularity import PopularityEncoder
-from bakeoff.params import Params
-from bakeoff.stages import train_softmax
+from bakeoff.models.popularity.popularity import PopularityRetriever
+from bakeoff.models.specs import spec
 
 HOUR = 3600
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -68,10 +66,10 @@ def _section(benchmark: Benchmark, arguments: argparse.Namespace) -> str:
     split = make_split(benchmark, arguments.data, arguments.scratch / benchmark.name)
     judge = Judge(load_prepared(split.workspace))
     curve: dict[str, Scores] = {}
-    for name, encoder in _models(split, judge.prepared, arguments.shares):
-        curve[name] = _say(name, judge.score(EncoderRetriever(encoder)))
+    for name, retriever in _models(split, judge.prepared, arguments.shares):
+        curve[name] = _say(name, judge.score(retriever))
         if name == SESSION:
-            smoothed = smoothings(encoder, judge)
+            smoothed = smoothings(retriever, judge)
             curve |= {f"{SESSION}, smoothing {a:g}": _say(f"smoothing {a:g}", found) for a, found in smoothed}
     return section(benchmark.title, judge, curve)
 
@@ -143,9 +141,9 @@ class Embedded:
         return np.zeros(len(queries), np.bool_)
 
 
-def smoothings(encoder: Encoder, judge: Judge) -> Iterator[tuple[float, Scores]]:
+def smoothings(retriever: Retriever, judge: Judge) -> Iterator[tuple[float, Scores]]:
     """One model, trained without smoothing, at each strength of it."""
-    retriever, known = EncoderRetriever(encoder), judge.queries
+    known = judge.queries
     embedded = retriever.embed_queries(known)
     for strength in SMOOTHINGS:
         items = smooth(retriever.item_embeddings, embedded, known.histories, strength)
@@ -189,24 +187,20 @@ def _share(chosen: Choice) -> str:
     return f"{chosen.mean() if len(chosen) else 0:.0%}".replace("%", " %")
 
 
-def _models(split: Split, prepared: Prepared, shares: list[float]) -> Iterator[tuple[str, Encoder]]:
+def _models(split: Split, prepared: Prepared, shares: list[float]) -> Iterator[tuple[str, Retriever]]:
     params = split.params
-    yield POPULARITY, PopularityEncoder(prepared.train.item_counts(prepared.num_items))
+    yield POPULARITY, PopularityRetriever(prepared.train.item_counts(prepared.num_items))
     for scale in (None, params.ease.recency_scale):
         settings = params.ease.model_copy(update={"recency_scale": scale})
         name = ORDER_BLIND if scale is None else f"EASE, recency scale {scale:g}"
         yield name, ease.fit(prepared.train, prepared.num_items, settings)
     queries = prepared.queries(prepared.train, warm_users(prepared))
     for share in shares:
-        changed = _with(params, long_term_share=share, smoothing=0.0)
-        seed_everything(params.seed)
-        trainer = train_softmax.build(prepared, queries, changed)
-        refit(trainer, changed.softmax.max_epochs, silent)
-        yield f"softmax DNN, long-term share {share:g}", trainer.encoder()
-
-
-def _with(params: Params, **values: Any) -> Params:
-    return params.model_copy(update={"softmax": params.softmax.model_copy(update=values)})
+        changed = params.softmax.model_copy(update={"long_term_share": share, "smoothing": 0.0})
+        experiment = Experiment(spec("softmax"), changed, prepared, params.seed)
+        trainer = experiment.trainer(queries)
+        run_epochs(trainer, experiment.max_epochs)
+        yield f"softmax DNN, long-term share {share:g}", trainer.retriever()
 
 
 def section(title: str, judge: Judge, curve: Mapping[str, Scores]) -> str:

@@ -13,7 +13,7 @@ from harness.datasets import BENCHMARKS, settings_of
 from bakeoff.core.histories import Histories
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.experiments.variants.variant import with_settings
+from bakeoff.experiments.settings import with_values
 from bakeoff.params import Params, parse_params
 
 FILES = sorted(CURVES.glob("*.yaml"))
@@ -25,9 +25,7 @@ def test_every_setting_of_a_curve_is_one_that_the_contender_can_have(path: Path)
     standing = parse_params(settings_of(BENCHMARKS[found.benchmark]), "the benchmark")
     for setting in found.settings:
         name = "ease" if "ease" in setting else found.contender
-        with_settings(
-            standing, {f"{name}.{key}": value for key, value in setting.get(name, setting).items()}, "a curve"
-        )
+        with_values(standing.section(name), setting.get(name, setting), "a curve", name)
     assert {} in found.settings
 
 

@@ -49,14 +49,10 @@ def test_one_list_is_judged_by_all_events_and_by_late_ones(judge):
 
 def test_smoothing_moves_items_towards_those_who_had_them_and_asks_the_same_queries(judge, monkeypatch):
     items, asked = np.eye(10, dtype=np.float32), np.ones((4, 10), np.float32)
-    monkeypatch.setattr(
-        session_front,
-        "EncoderRetriever",
-        lambda encoder: SimpleNamespace(item_embeddings=items, embed_queries=lambda queries: asked),
-    )
+    retriever = SimpleNamespace(item_embeddings=items, embed_queries=lambda queries: asked)
     seen = []
     monkeypatch.setattr(Judge, "score", lambda self, retriever, embedded: seen.append(retriever.item_embeddings))
-    strengths = [strength for strength, _ in smoothings(None, judge)]
+    strengths = [strength for strength, _ in smoothings(retriever, judge)]
     # Item 2 is in the history of user 3 alone, who has three items; item 3 is in none.
     assert [moved[2, 0] for moved in seen] == pytest.approx([strength / 3 for strength in strengths], rel=1e-5)
     assert all(np.array_equal(moved[3], items[3]) for moved in seen)

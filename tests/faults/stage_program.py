@@ -24,8 +24,13 @@ def do_less() -> None:
     """Less of the same: the base of each group of variants alone, few measurements, and none in a new process."""
     import tensorflow
 
+    from bakeoff.experiments import serving
+    from bakeoff.experiments import unbiasedness as samplers
     from bakeoff.experiments.growth import child as growth_child
-    from bakeoff.stages import growth, planted, serving, unbiasedness, variants
+    from bakeoff.experiments.growth import experiment as growth
+    from bakeoff.experiments.planted import experiment as planted
+    from bakeoff.experiments.variants import experiment as variants
+    from bakeoff.stages import unbiasedness
 
     variants.make_group = bases_of(variants.make_group)
     contenders = planted.planted_contenders
@@ -35,7 +40,7 @@ def do_less() -> None:
     serving.CALLS = {1: 2, 256: 2}
     serving.WARM_UP_CALLS = 1
     unbiasedness.run.__defaults__ = (3, 2)
-    unbiasedness.CASES = unbiasedness.CASES[:1]
+    samplers.CASES = samplers.CASES[:1]
     tensorflow.config.run_functions_eagerly(sys.argv[1] not in ("planted", "unbiasedness"))
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from bakeoff.core.errors import BakeoffError
 
 
-def make_objective(workspace, params, model):
+def make_objective(workspace, model, section, seed):
     """More regularisation is better."""
     return partial(_objective, model)
 

@@ -15,11 +15,10 @@ from typing import Any, NoReturn
 MODULES = (
     "numba great_expectations sklearn.manifold dvc.api bakeoff.cli.app bakeoff.data.validate.gx_runner "
     "bakeoff.data.validate.tables bakeoff.models.base.loading bakeoff.stages.unbiasedness "
-    "bakeoff.stages.train_ease bakeoff.stages.train_popularity bakeoff.stages.train_recent_popularity "
-    "bakeoff.stages.train_two_tower bakeoff.stages.validate bakeoff.stages.split bakeoff.stages.evaluate "
-    "bakeoff.stages.variants bakeoff.stages.planted bakeoff.stages.serving bakeoff.stages.rerank "
-    "bakeoff.stages.items bakeoff.stages.compare bakeoff.stages.growth bakeoff.data.fetch.command "
-    "bakeoff.ops.drift.expectations bakeoff.ops.drift.command bakeoff.ops.promotion.decide "
+    "bakeoff.stages.train bakeoff.models.neural.trainer bakeoff.stages.validate bakeoff.stages.split "
+    "bakeoff.stages.evaluate bakeoff.stages.variants bakeoff.stages.planted bakeoff.stages.serving "
+    "bakeoff.stages.rerank bakeoff.stages.items bakeoff.stages.compare bakeoff.stages.growth "
+    "bakeoff.data.fetch.command bakeoff.ops.drift.expectations bakeoff.ops.drift.command bakeoff.ops.promotion.decide "
     "bakeoff.ops.promotion.promote"
 )
 """Of stages and of what they import inside their functions."""

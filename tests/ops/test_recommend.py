@@ -10,7 +10,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base.loading import load_serving
 from bakeoff.ops import recommend
-from bakeoff.stages import train_mf, train_popularity, train_softmax
+from bakeoff.stages import train
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,8 @@ def workspace(tmp_path_factory):
     small_split.write_split(workspace, with_valid=False)
     params = small_split.PARAMS
     params = params.model_copy(update={"softmax": params.softmax.model_copy(update={"max_epochs": 1})})
-    for stage in (train_popularity, train_mf, train_softmax):
-        stage.run(params, workspace)
+    for model in ("popularity", "mf", "softmax"):
+        train.run(params, workspace, model)
     return workspace
 
 
@@ -161,7 +161,7 @@ def test_a_model_that_is_not_there_says_how_to_make_it(tmp_path):
 def test_a_damaged_model_says_how_to_restore_it(tmp_path):
     workspace = Workspace(tmp_path)
     small_split.write_split(workspace)
-    train_popularity.run(small_split.PARAMS, workspace)
+    train.run(small_split.PARAMS, workspace, "popularity")
     (workspace.model("popularity") / "saved_model" / "saved_model.pb").write_bytes(b"\x00garbage")
     with pytest.raises(BakeoffError, match=r"can't be loaded.*dvc checkout --force"):
         recommend.run(workspace, model="popularity", user="u1", history=None, features=(), k=3)
@@ -170,7 +170,7 @@ def test_a_damaged_model_says_how_to_restore_it(tmp_path):
 def test_a_model_without_its_feature_encoding_says_how_to_restore_it(tmp_path):
     workspace = Workspace(tmp_path)
     small_split.write_split(workspace)
-    train_popularity.run(small_split.PARAMS, workspace)
+    train.run(small_split.PARAMS, workspace, "popularity")
     (workspace.model("popularity") / "features.json").unlink()
     with pytest.raises(BakeoffError, match=r"features\.json is missing"):
         recommend.run(workspace, model="popularity", user="u1", history=None, features=(), k=3)
@@ -180,7 +180,7 @@ def test_data_without_user_features_refuses_them(tmp_path):
     workspace = Workspace(tmp_path)
     small_split.write_split(workspace)
     (workspace.vocabulary / "features.json").write_text(json.dumps({}), encoding="utf-8")
-    train_popularity.run(small_split.PARAMS, workspace)
+    train.run(small_split.PARAMS, workspace, "popularity")
     with pytest.raises(BakeoffError, match="they have none"):
         recommend.run(workspace, model="popularity", user=None, history=None, features=["age=3"], k=3)
 

@@ -3,7 +3,6 @@ import json
 import shutil
 import subprocess
 import sys
-from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -15,19 +14,19 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.models import specs
-from bakeoff.models.base.loading import load_retriever
-from bakeoff.stages import evaluate, train_mf, train_popularity
+from bakeoff.models.base.storage import load_trained
+from bakeoff.stages import evaluate, train
 
 TRAIN_ALL = """
 import sys
-from importlib import import_module
 from pathlib import Path
 from bakeoff.params import Params
 from bakeoff.core.workspace import Workspace
 from bakeoff.models import specs
+from bakeoff.stages import train
 params = Params.model_validate_json(sys.argv[1])
 for name in specs.names():
-    import_module(f"bakeoff.stages.train_{name}").run(params, Workspace(Path(sys.argv[2])))
+    train.run(params, Workspace(Path(sys.argv[2])), name)
 """
 NO_EPOCHS = ("popularity", "recent_popularity", "ease")
 """Models that are fitted at once: there is no epoch to choose."""
@@ -60,7 +59,7 @@ def workspace(tmp_path):
 
 
 def training(workspace, name):
-    return json.loads((workspace.model(name) / "training.json").read_text(encoding="utf-8"))
+    return json.loads(workspace.training(name).read_text(encoding="utf-8"))
 
 
 def digests(folder):
@@ -72,20 +71,17 @@ def digests(folder):
 
 
 @pytest.mark.parametrize("name", specs.names())
-def test_a_model_directory_holds_what_serving_needs_and_nothing_else(trained, name):
-    assert set(digests(trained.model(name))) == {
-        "features.json",
-        "items.parquet",
-        "training.json",
-        "saved_model/saved_model.pb",
-        "saved_model/variables/variables.index",
-        "saved_model/variables/variables.data-00000-of-00001",
-    }
+def test_a_trained_model_is_arrays_and_what_it_knows_of_items_users_and_features(trained, name):
+    files = {"model.json", "features.json", "items.parquet", "users.parquet"}
+    found = set(digests(trained.trained(name)))
+    assert {path for path in found if not path.startswith("arrays/")} == files
+    assert "arrays/item_embeddings.npy" in found
+    assert [path.name for path in trained.model(name).iterdir()] == ["trained"]
     assert [path.name for path in sorted((trained.root / "models").iterdir())] == sorted(specs.names())
-    items = pd.read_parquet(trained.model(name) / "items.parquet")
+    items = pd.read_parquet(trained.trained(name) / "items.parquet")
     assert items["item_id"].tolist() == small_split.ITEMS
     assert items.columns.tolist() == ["item_id", "title"]
-    encoding = (trained.model(name) / "features.json").read_text(encoding="utf-8")
+    encoding = (trained.trained(name) / "features.json").read_text(encoding="utf-8")
     assert FeatureEncoding.model_validate_json(encoding) == load_prepared(trained).encoding
 
 
@@ -159,14 +155,14 @@ def test_training_json_of_a_baseline_has_nothing_to_select(trained, name, differ
 def test_popularity_counts_train_and_validation(trained):
     prepared = load_prepared(trained)
     expected = np.bincount(prepared.known().items, minlength=len(small_split.ITEMS))
-    assert load_retriever(trained.model("popularity")).item_embeddings.ravel().tolist() == expected.tolist()
+    assert load_trained(trained.trained("popularity")).item_embeddings.ravel().tolist() == expected.tolist()
 
 
 def test_recent_popularity_counts_the_window_and_then_all_time(trained):
     prepared = load_prepared(trained)
     known = prepared.known()
     ever, recent = (np.bincount(part.items, minlength=12) for part in (known, known.last(2)))
-    found = load_retriever(trained.model("recent_popularity")).item_embeddings.ravel()
+    found = load_trained(trained.trained("recent_popularity")).item_embeddings.ravel()
     assert found == pytest.approx(recent + ever / (ever.max() + 1))
 
 
@@ -175,8 +171,8 @@ def test_ease_was_fitted_on_validation_as_well(trained):
 
     known = load_prepared(trained).known().take(np.arange(len(small_split.WARM)))
     expected = ease.fit(known, len(small_split.ITEMS), small_split.PARAMS.ease)
-    exported = load_retriever(trained.model("ease")).item_embeddings
-    assert exported == pytest.approx(expected.item_embeddings.numpy(), abs=1e-6)
+    exported = load_trained(trained.trained("ease")).item_embeddings
+    assert exported == pytest.approx(expected.item_embeddings, abs=1e-6)
 
 
 def test_the_exported_contender_was_refitted_on_validation_as_well(trained, workspace):
@@ -190,8 +186,8 @@ def test_the_exported_contender_was_refitted_on_validation_as_well(trained, work
     )
     for _ in range(training(trained, "mf")["selected_epoch"]):
         trainer.run_epoch()
-    exported = load_retriever(trained.model("mf")).item_embeddings
-    assert exported == pytest.approx(trainer.encoder().item_embeddings.numpy(), abs=1e-6)
+    exported = load_trained(trained.trained("mf")).item_embeddings
+    assert exported == pytest.approx(trainer.retriever().item_embeddings, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", specs.names())
@@ -219,8 +215,8 @@ def test_the_cost_of_training_is_measured(trained, name):
 @pytest.mark.parametrize("name", [name for name in specs.names() if name not in NO_EPOCHS])
 def test_the_cost_of_each_epoch_but_the_first_of_a_phase_is_kept(trained, name):
     cost = json.loads(trained.cost(f"train_{name}").read_text(encoding="utf-8"))
-    training = json.loads((trained.model(name) / "training.json").read_text(encoding="utf-8"))
-    epochs = len(training["curve"]) + len(training["refit_curve"]) - 2
+    found = training(trained, name)
+    epochs = len(found["curve"]) + len(found["refit_curve"]) - 2
     assert len(cost["epoch_seconds"]) == len(cost["epoch_cpu_seconds"]) == epochs
     assert 0 < sum(cost["epoch_seconds"]) < cost["selection_seconds"] + cost["refit_seconds"]
 
@@ -244,7 +240,7 @@ def test_a_summary_is_printed_and_nothing_else(run):
 def test_without_validation_events_the_last_epoch_is_taken_and_said_to_be(tmp_path, capsys):
     workspace = Workspace(tmp_path)
     small_split.write_split(workspace, with_valid=False)
-    train_mf.run(small_split.PARAMS, workspace)
+    train.run(small_split.PARAMS, workspace, "mf")
     found = training(workspace, "mf")
     assert (found["selected_epoch"], found["selection_metric"], found["curve"]) == (3, None, [])
     assert len(found["refit_curve"]) == 3
@@ -255,7 +251,7 @@ def test_without_validation_events_the_last_epoch_is_taken_and_said_to_be(tmp_pa
 @pytest.mark.parametrize("name", specs.names())
 def test_without_a_split_the_stage_says_what_to_run(tmp_path, name):
     with pytest.raises(BakeoffError, match="is missing: run `bakeoff split` first"):
-        import_module(f"bakeoff.stages.train_{name}").run(small_split.PARAMS, Workspace(tmp_path))
+        train.run(small_split.PARAMS, Workspace(tmp_path), name)
     assert not (tmp_path / "models").exists()
     assert not (tmp_path / "artifacts").exists()
 
@@ -265,28 +261,28 @@ def test_without_train_events_the_stage_says_what_to_change(workspace, name):
     events = pd.read_parquet(workspace.split / "train.parquet")
     events[:0].to_parquet(workspace.split / "train.parquet")
     with pytest.raises(BakeoffError, match="train part has no event: lower"):
-        import_module(f"bakeoff.stages.train_{name}").run(small_split.PARAMS, workspace)
+        train.run(small_split.PARAMS, workspace, name)
 
 
 def test_training_again_takes_the_place_of_the_former_model(workspace):
-    train_popularity.run(small_split.PARAMS, workspace)
-    (workspace.model("popularity") / "left over").write_text("x", encoding="utf-8")
-    (workspace.root / "models" / ".popularity.part").mkdir()
-    train_popularity.run(small_split.PARAMS, workspace)
+    train.run(small_split.PARAMS, workspace, "popularity")
+    (workspace.trained("popularity") / "left over").write_text("x", encoding="utf-8")
+    (workspace.model("popularity") / ".trained.part").mkdir()
+    train.run(small_split.PARAMS, workspace, "popularity")
     assert "left over" not in digests(workspace.model("popularity"))
-    assert [path.name for path in (workspace.root / "models").iterdir()] == ["popularity"]
+    assert [path.name for path in workspace.model("popularity").iterdir()] == ["trained"]
 
 
 def test_a_training_that_fails_leaves_the_former_model_as_it_was(workspace, monkeypatch):
-    train_popularity.run(small_split.PARAMS, workspace)
+    train.run(small_split.PARAMS, workspace, "popularity")
     before = digests(workspace.model("popularity"))
 
-    def fail(module, path):
+    def fail(*arguments):
         raise OSError("disk full")
 
-    monkeypatch.setattr("bakeoff.experiments.training.export", fail)
+    monkeypatch.setattr("bakeoff.models.base.model_files.write_trained", fail)
     with pytest.raises(OSError, match="disk full"):
-        train_popularity.run(small_split.PARAMS, workspace)
+        train.run(small_split.PARAMS, workspace, "popularity")
     assert digests(workspace.model("popularity")) == before
 
 
@@ -296,7 +292,7 @@ def test_the_test_part_has_no_influence_on_a_model(workspace, tmp_path):
     test = pd.read_parquet(other.split / "test.parquet")
     test[:3].to_parquet(other.split / "test.parquet")
     for each in (workspace, other):
-        train_mf.run(small_split.PARAMS, each)
-    weights = [digests(each.model("mf") / "saved_model" / "variables") for each in (workspace, other)]
+        train.run(small_split.PARAMS, each, "mf")
+    weights = [digests(each.trained("mf") / "arrays") for each in (workspace, other)]
     assert weights[0] == weights[1]
     assert training(workspace, "mf") == training(other, "mf")

@@ -6,7 +6,7 @@ import pytest
 import small_split
 
 from bakeoff.core.workspace import Workspace
-from bakeoff.stages import evaluate, train_ease, train_recent_popularity
+from bakeoff.stages import evaluate, train
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def workspace(tmp_path):
 
 
 def training(workspace, name="ease"):
-    return json.loads((workspace.model(name) / "training.json").read_text(encoding="utf-8"))
+    return json.loads(workspace.training(name).read_text(encoding="utf-8"))
 
 
 def names(folder):
@@ -33,9 +33,9 @@ def eleven_at_most():
 
 
 def test_a_catalogue_too_large_for_ease_is_skipped_with_a_note(workspace, eleven_at_most, capsys):
-    train_ease.run(small_split.PARAMS, workspace)  # a former model must not be left
-    train_ease.run(eleven_at_most, workspace)
-    assert names(workspace.model("ease")) == ["training.json"]
+    train.run(small_split.PARAMS, workspace, "ease")  # a former model must not be left
+    train.run(eleven_at_most, workspace, "ease")
+    assert names(workspace.trained("ease")) == ["model.json"]
     found = training(workspace)
     assert set(found) == {"model", "skipped"}
     assert found["model"] == "ease"
@@ -48,14 +48,14 @@ def test_a_catalogue_too_large_for_ease_is_skipped_with_a_note(workspace, eleven
 
 def test_a_catalogue_of_max_items_is_trained_on(workspace):
     twelve = small_split.PARAMS.ease.model_copy(update={"max_items": 12})
-    train_ease.run(small_split.PARAMS.model_copy(update={"ease": twelve}), workspace)
+    train.run(small_split.PARAMS.model_copy(update={"ease": twelve}), workspace, "ease")
     assert "skipped" not in training(workspace)
 
 
 def test_the_evaluation_of_a_skipped_model_passes_the_reason_on(workspace, eleven_at_most, capsys):
-    train_ease.run(small_split.PARAMS, workspace)
+    train.run(small_split.PARAMS, workspace, "ease")
     evaluate.run(small_split.PARAMS, workspace, "ease")  # a former evaluation must not be left
-    train_ease.run(eleven_at_most, workspace)
+    train.run(eleven_at_most, workspace, "ease")
     capsys.readouterr()
     evaluate.run(eleven_at_most, workspace, "ease")
     assert names(workspace.evaluation("ease")) == ["metrics.json"]
@@ -74,8 +74,8 @@ def without_times(workspace):
 
 def test_where_events_have_no_time_baselines_say_that_order_played_no_part(workspace, capsys):
     without_times(workspace)
-    train_recent_popularity.run(small_split.PARAMS, workspace)
-    train_ease.run(small_split.PARAMS, workspace)
+    train.run(small_split.PARAMS, workspace, "recent_popularity")
+    train.run(small_split.PARAMS, workspace, "ease")
     found = training(workspace, "recent_popularity")
     assert found["settings"] == {"window_days": None}
     assert found["notes"] == {"events_in_window": 56, "events_without_time": 56}

@@ -55,7 +55,10 @@ def fingerprint(prepared: Prepared, spec: ModelSpec, decisive: Mapping[str, Any]
 
 
 def code_of(module: str) -> set[Path]:
-    """Files of this package that a module imports, directly or not, and its own."""
+    """Files of this package that a module imports, directly or not, and its own.
+
+    `bakeoff.params` is left out: it imports the settings of everything, and the values in force are hashed anyway.
+    """
     found: set[Path] = set()
     waiting = [module]
     while waiting:
@@ -68,7 +71,7 @@ def code_of(module: str) -> set[Path]:
 
 def _file_of(module: str) -> Path | None:
     package, *parts = module.split(".")
-    if package != bakeoff.__name__:
+    if package != bakeoff.__name__ or parts == ["params"]:
         return None
     stem = _PACKAGE.joinpath(*parts)
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)

@@ -1,4 +1,4 @@
-"""What is measured for the claims table beside the evaluation of the models."""
+"""Settings of the experiments that the claims are measured with."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ class EvidenceParams(Frozen):
     """Share of their epochs for which variants of the networks are trained, with a learning rate that decays by then.
     On MovieLens 100K a half costs the softmax DNN 0.01 of NDCG@10, all variants of a group alike."""
     max_users: PositiveInt = 100_000
-    """Users that variants are trained on and asked about, and whose candidates are ranked again; a seeded sample where
+    """Users that variants are trained and evaluated on, and whose candidates are reranked; a seeded sample where
     there are more, which the report says."""
     depths: tuple[NonNegativeInt, ...] = (0, 1, 2, 3)
     """Numbers of hidden layers of the softmax DNN that are compared."""
@@ -46,9 +46,9 @@ class EvidenceParams(Frozen):
     growth_catalogues: tuple[PositiveInt, ...] = (10_000, 100_000, 1_000_000)
     """Sizes of made catalogues on which a step with the full softmax and one with sampled negatives are timed."""
     serving_seconds: NonNegativeFloat = 0.8
-    """For which an exported model is asked one kind of question; no kind is asked fewer than twenty times."""
+    """Seconds for which an exported model gets one kind of request; each kind is sent at least twenty times."""
     sampled_candidates: PositiveInt = 99
-    """Negatives beside each test item in the panel on sampled metrics."""
+    """Negatives per test item in the panel on sampled metrics."""
     rerank_candidates: tuple[PositiveInt, ...] = (100, 500)
     """Candidates of MF that the softmax DNN ranks again."""
     map_items: PositiveInt = 3_000

@@ -6,7 +6,7 @@ Shipped training, tuning trials, variants, planted groups and growth all train t
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -18,35 +18,17 @@ from rich.progress import track
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.core.sampling import draw_users
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user, means
-from bakeoff.experiments.eval_set import EvalSet
-from bakeoff.models.base.retriever import Fitted, Retriever, TrainedRetriever
+from bakeoff.experiments.validation import SELECTION_METRIC, Validate
+from bakeoff.models.base.retriever import Fitted, TrainedRetriever
 from bakeoff.models.base.spec import DataFacts, ModelSpec, resolve
 from bakeoff.models.base.trainer import Trainer
 
 REFERENCES = ("popularity", "ease")
 """Models that experiments with the contenders are compared with."""
 
-SELECTION_METRIC = "ndcg@10"
-"""Metric on validation by which epochs and settings are chosen; higher is better."""
-
-SELECTION_LISTS = 20
-"""Length of the lists on validation."""
-
-MAX_VALIDATED_USERS = 50_000
-"""Users that validation ranks for: more would cost more than the training. The mean NDCG@10 of so many users is known
-to about 0.002, and every epoch and setting is judged by the same ones."""
-
-USERS_PER_BLOCK = 1024
-"""Users that validation ranks at once; bounds memory."""
-
 Row = dict[str, float]
 """An epoch of a curve: `epoch`, `loss` and, where validation was looked at, its metrics (named `valid_…`)."""
-
-Validate = Callable[[Retriever], Mapping[str, float]]
-"""Scores a model on validation."""
 
 AfterEpoch = Callable[[list[Row]], None]
 """Receives the curve so far after each epoch. What it raises ends the training: so a search prunes a trial."""
@@ -260,31 +242,6 @@ def warm_users(prepared: Prepared) -> NDArray[np.int64]:
     if len(users) == 0:
         raise BakeoffError("The train part has no event: lower split.test_share or split.new_user_share.")
     return users
-
-
-def validated_users(lengths: NDArray[np.integer], seed: int) -> NDArray[np.int64]:
-    """Rows of the users with validation events, ascending; a seeded sample of MAX_VALIDATED_USERS where there are more.
-
-    Args:
-        lengths: numbers of validation events of all users.
-        seed: of the sample.
-    """
-    users = np.flatnonzero(lengths)
-    return users[draw_users(len(users), MAX_VALIDATED_USERS, seed)]
-
-
-def validation_scores(prepared: Prepared, users: NDArray[np.int64]) -> Validate | None:
-    """Scores on the validation events of these users, with the train part as history; None where there is no user."""
-    if len(users) == 0:
-        return None
-    eval_set = EvalSet.of(prepared, prepared.train, prepared.valid, users)
-
-    def validate(retriever: Retriever) -> dict[str, float]:
-        lists = eval_set.rank(retriever, SELECTION_LISTS, USERS_PER_BLOCK)
-        scores = means(accuracy_per_user(lists, eval_set.truth, (10, SELECTION_LISTS)))
-        return {metric: scores[metric] for metric in (SELECTION_METRIC, "recall@20")}
-
-    return validate
 
 
 def silent(epochs: range, title: str) -> Iterable[int]:

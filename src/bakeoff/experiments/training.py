@@ -7,18 +7,8 @@ from typing import Any
 
 from bakeoff.core.histories import Histories
 from bakeoff.experiments.checkpoints import Checkpoints, TrainingProgress
-from bakeoff.experiments.runner import (
-    SELECTION_METRIC,
-    Experiment,
-    Row,
-    Seconds,
-    Validate,
-    best_row,
-    progress_bar,
-    run_epochs,
-    validated_users,
-    validation_scores,
-)
+from bakeoff.experiments.runner import Experiment, Row, Seconds, best_row, progress_bar, run_epochs
+from bakeoff.experiments.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
 from bakeoff.models.base.retriever import TrainedRetriever
 from bakeoff.models.base.trainer import Trainer
 from bakeoff.models.base.waiting import Waiting, share_of

@@ -33,7 +33,7 @@ def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
         if skipped:
             with replaced(workspace.rerank) as folder:
                 write_json(folder / "rerank.json", {"skipped": skipped})
-            print(f"Nothing is ranked again. {skipped}")
+            print(f"Nothing is reranked. {skipped}")
             return
         prepared = load_prepared(workspace)
         test = load_held_out(workspace, prepared).test

@@ -35,7 +35,7 @@ from bakeoff.models.mf.spark_exchange import observed_pairs
 from bakeoff.ops.drift.snapshot import Snapshot
 from bakeoff.params import Params, load_params, parse_params
 from bakeoff.report.accuracy import Statistics
-from bakeoff.stages import evaluate, split, train_mf, validate
+from bakeoff.stages import evaluate, split, train, validate
 
 # Py4J leaves its sockets to the collector of garbage. An engine ignores the rest, but only in the test that opens it.
 pytestmark = [
@@ -101,7 +101,7 @@ def trained(tmp_path_factory) -> tuple[Workspace, Params]:
         }
     )
     split.run(params, workspace)
-    train_mf.run(params, workspace)
+    train.run(params, workspace, "mf")
     return workspace, params
 
 
@@ -240,7 +240,7 @@ def test_mf_of_mllib_is_a_retriever_as_good_as_our_own_within_the_interval(group
     mllib = {"mf": GROUPED.mf.model_copy(update={"solver": "mllib"}), "engine": engine}
     found = []
     for params in (GROUPED, GROUPED.model_copy(update=mllib)):
-        train_mf.run(params, grouped)
+        train.run(params, grouped, "mf")
         evaluate.run(GROUPED, grouped, "mf")  # as exported, by the contract of all models
         users, new = (pq.read_table(grouped.evaluation("mf") / f"{name}.parquet") for name in ("users", "new_users"))
         assert new.num_rows > 0

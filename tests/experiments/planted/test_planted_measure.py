@@ -2,50 +2,55 @@ import numpy as np
 import pytest
 
 from bakeoff.experiments.params import PlantedParams
-from bakeoff.experiments.planted.contenders import Planted, mf_settings, planted_contenders
-from bakeoff.experiments.planted.generator import build_town
-from bakeoff.experiments.planted.measure import look, project, train
+from bakeoff.experiments.planted.contenders import mf_settings, planted_contenders
+from bakeoff.experiments.planted.evaluate import evaluate, project
+from bakeoff.experiments.planted.generator import generate
+from bakeoff.experiments.runner import Experiment, train_keeping_best, warm_users
+from bakeoff.experiments.validation import validation_scores
+from bakeoff.models.specs import spec
 from bakeoff.params import Params
 
 PARAMS = PlantedParams(groups=2, users_per_group=20, items_per_group=30, events_per_user=8)
 
 
 @pytest.fixture(scope="module")
-def town():
-    return build_town(PARAMS, 1)
+def dataset():
+    return generate(PARAMS, 1)
 
 
 class Fixed:
-    """An encoder that knows the groups and, within them, what is popular; or takes each for the other."""
+    """A retriever that knows the groups and, within them, what is popular; or takes each for the other."""
 
-    def __init__(self, town, right):
-        self._item_groups = town.item_groups
-        counts = town.prepared.known().item_counts(len(town.item_groups))
+    def __init__(self, dataset, right):
+        self._item_groups = dataset.item_groups
+        counts = dataset.prepared.known().item_counts(len(dataset.item_groups))
         popularity = (1 + counts.astype(np.float32) / 100)[:, np.newaxis]
-        one_hot = np.eye(2, dtype=np.float32)[town.item_groups if right else 1 - town.item_groups]
+        one_hot = np.eye(2, dtype=np.float32)[dataset.item_groups if right else 1 - dataset.item_groups]
         self.item_embeddings = popularity * one_hot
 
-    def embed_queries(self, history, timestamps, dense, categorical):
-        return np.eye(2, dtype=np.float32)[self._item_groups[np.asarray(history)[:, 0]]]
+    def embed_queries(self, queries):
+        histories = queries.histories
+        return np.eye(2, dtype=np.float32)[self._item_groups[histories.items[histories.offsets[:-1]]]]
 
-    def uses_fallback(self, history):
-        return np.zeros(len(history), bool)
+    def uses_fallback(self, queries):
+        return np.zeros(len(queries), bool)
 
 
 class Moody:
     """Is right after its second epoch and wrong after the others."""
 
     epoch = 0
+    num_parameters = 0
 
-    def __init__(self, town):
-        self._town = town
+    def __init__(self, dataset):
+        self._dataset = dataset
 
     def run_epoch(self):
         self.epoch += 1
         return 0.0
 
-    def encoder(self):
-        return Fixed(self._town, right=self.epoch == 2)
+    def retriever(self):
+        return Fixed(self._dataset, right=self.epoch == 2)
 
     def state(self):
         return {"epoch": np.array(self.epoch)}
@@ -54,27 +59,27 @@ class Moody:
         self.epoch = int(state["epoch"])
 
 
-def test_the_model_is_that_of_the_epoch_that_validation_chose(town):
-    contender = Planted("mf-x", "mf", "", False, Params(), lambda prepared, queries, params: Moody(town))
-    encoder, epoch = train(contender, town)
-    assert epoch == 2
-    assert not look(encoder, town, 0).off_group.any()
+def test_the_model_is_that_of_the_epoch_that_validation_chose(dataset):
+    experiment = Experiment(spec("mf"), Params().mf, dataset.prepared, 0, build=lambda *arguments: Moody(dataset))
+    trained = train_keeping_best(experiment, validation_scores(dataset.prepared, warm_users(dataset.prepared)))
+    assert trained.epoch == 2
+    assert not evaluate(trained.retriever, dataset, 0).off_group.any()
 
 
-def test_a_model_that_knows_the_groups_does_not_fold(town):
-    seen = look(Fixed(town, right=True), town, 0)
-    assert not seen.folding.any()
-    assert not seen.off_group.any()
-    assert seen.recall.mean() > 0
+def test_a_model_that_knows_the_groups_does_not_fold(dataset):
+    metrics = evaluate(Fixed(dataset, right=True), dataset, 0)
+    assert not metrics.folding.any()
+    assert not metrics.off_group.any()
+    assert metrics.recall.mean() > 0
 
 
-def test_a_model_that_confuses_the_groups_recommends_nothing_else(town):
+def test_a_model_that_confuses_the_groups_recommends_nothing_else(dataset):
     # No known pair scores above a random one, so that no score is worth more than 1/2 and all foreign ones are.
-    seen = look(Fixed(town, right=False), town, 0)
-    assert not seen.recall.any()
-    assert not seen.ndcg.any()
-    assert (seen.off_group == 1).all()
-    assert seen.folding.mean() == pytest.approx(0.25)
+    metrics = evaluate(Fixed(dataset, right=False), dataset, 0)
+    assert not metrics.recall.any()
+    assert not metrics.ndcg.any()
+    assert (metrics.off_group == 1).all()
+    assert metrics.folding.mean() == pytest.approx(0.25)
 
 
 def test_a_projection_keeps_the_two_directions_of_most_spread():
@@ -105,13 +110,13 @@ def test_the_ridge_is_that_of_the_shipped_weight_for_every_weight():
     assert settings.regularization == pytest.approx(0.38)
 
 
-def test_each_contender_has_a_name_of_its_own_and_each_model_one_that_is_shipped(town):
-    contenders = planted_contenders(Params(), town)
+def test_each_contender_has_a_name_of_its_own_and_each_model_one_that_is_shipped(dataset):
+    contenders = planted_contenders(Params().experiments, dataset)
     assert len({each.name for each in contenders}) == len(contenders)
-    assert sorted(each.model for each in contenders if each.base) == ["mf", "softmax"]
+    assert sorted(each.model for each in contenders if each.base) == ["ease", "mf", "popularity", "softmax"]
 
 
-def test_weights_of_mf_ascend_and_hold_the_shipped_one_once(town):
+def test_weights_of_mf_ascend_and_hold_the_shipped_one_once(dataset):
     params = Params()
-    weights = [each.unobserved_weight for each in planted_contenders(params, town) if each.model == "mf"]
+    weights = [each.unobserved_weight for each in planted_contenders(params.experiments, dataset) if each.model == "mf"]
     assert weights == sorted({*params.evidence.unobserved_weights, params.mf.unobserved_weight})

@@ -1,11 +1,11 @@
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.variants.groups import NAMES, Data, Group, Skipped, make_group
+from bakeoff.experiments.variants.groups import NAMES, Group, Skipped, SplitFacts, make_group
 from bakeoff.params import Params
 
 PARAMS = Params()
-ALL = Data(user_features=True, item_features=True, num_items=100)
+ALL = SplitFacts(user_features=True, item_features=True, num_items=100)
 
 
 def softmax(group):
@@ -20,7 +20,7 @@ def made(name, data=ALL, **sections):
     values = PARAMS.model_dump()
     for section, changed in sections.items():
         values[section] |= changed
-    return make_group(name, Params.model_validate(values), data)
+    return make_group(name, Params.model_validate(values).experiments, data)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -29,11 +29,11 @@ def test_every_group_has_settings_that_can_be_distinct_names_and_one_base_per_mo
     assert isinstance(group, Group)
     assert len({each.name for each in group.variants}) == len(group.variants) > 1
     of_softmax = [each for each in group.variants if each.model == "softmax"]
-    settings = {(each.params(group.params).model_dump_json(), each.positives_only) for each in of_softmax}
+    settings = {(each.applied_to(group.shipped).softmax.model_dump_json(), each.positives_only) for each in of_softmax}
     assert len(settings) == len(of_softmax)
     for model in {each.model for each in group.variants}:
         bases = [each for each in group.variants if each.model == model and each.base]
-        assert [each.params(group.params) for each in bases] == [group.params]
+        assert [each.applied_to(group.shipped) for each in bases] == [group.shipped]
 
 
 def test_a_group_that_does_not_exist_is_refused_with_the_names_of_those_that_do():
@@ -43,15 +43,15 @@ def test_a_group_that_does_not_exist_is_refused_with_the_names_of_those_that_do(
 
 def test_networks_of_nightly_groups_train_half_their_epochs_and_those_of_the_study_all():
     epochs = {"softmax": {"max_epochs": 24}, "two_tower": {"max_epochs": 7}, "mf": {"max_epochs": 16}}
-    nightly, study = made("new-items", **epochs).params, made("sampling", **epochs).params
-    assert (nightly.softmax.max_epochs, nightly.two_tower.max_epochs, nightly.mf.max_epochs) == (12, 4, 16)
-    assert (study.softmax.max_epochs, study.two_tower.max_epochs, study.mf.max_epochs) == (24, 7, 16)
+    nightly, study = made("new-items", **epochs).shipped, made("sampling", **epochs).shipped
+    assert (nightly.softmax.max_epochs, nightly.network("two_tower").max_epochs, nightly.mf.max_epochs) == (12, 4, 16)
+    assert (study.softmax.max_epochs, study.network("two_tower").max_epochs, study.mf.max_epochs) == (24, 7, 16)
 
 
 def test_features_are_left_out_one_side_at_a_time():
     group = made("features")
     assert labels(group) == ["as shipped", "without user features", "without item features"]
-    used = [each.params(group.params).softmax for each in softmax(group)]
+    used = [each.applied_to(group.shipped).softmax for each in softmax(group)]
     assert [(each.use_user_features, each.use_item_features) for each in used] == [
         (True, True),
         (False, True),
@@ -62,13 +62,13 @@ def test_features_are_left_out_one_side_at_a_time():
 def test_features_that_are_shipped_off_are_put_in():
     group = made("features", softmax={"use_user_features": False})
     assert labels(group)[1] == "with user features"
-    assert group.variants[1].params(group.params).softmax.use_user_features
+    assert group.variants[1].applied_to(group.shipped).softmax.use_user_features
 
 
 def test_only_features_that_the_data_has_are_left_out():
-    assert labels(made("features", Data(False, True, 9))) == ["as shipped", "without item features"]
-    assert labels(made("features", Data(True, False, 9))) == ["as shipped", "without user features"]
-    skipped = made("features", Data(False, False, 9))
+    assert labels(made("features", SplitFacts(False, True, 9))) == ["as shipped", "without item features"]
+    assert labels(made("features", SplitFacts(True, False, 9))) == ["as shipped", "without user features"]
+    skipped = made("features", SplitFacts(False, False, 9))
     assert isinstance(skipped, Skipped)
     assert "data.user_features" in skipped.reason
 
@@ -76,7 +76,7 @@ def test_only_features_that_the_data_has_are_left_out():
 def test_depth_has_every_number_and_width_of_layers_and_no_layer_once():
     group = made("depth", evidence={"depths": (0, 1, 2), "widths": (64, 128)}, softmax={"hidden": (128,)})
     assert labels(group) == ["no hidden layer", "1 × 64", "1 × 128", "2 × 64", "2 × 128"]
-    assert [each.params(group.params).softmax.hidden for each in softmax(group)] == [
+    assert [each.applied_to(group.shipped).softmax.hidden for each in softmax(group)] == [
         (),
         (64,),
         (128,),
@@ -99,34 +99,35 @@ def test_folding_has_the_shipped_weight_among_those_of_unobserved_pairs():
     group = made("folding", evidence={"unobserved_weights": (0.0, 10.0)}, mf={"unobserved_weight": 0.5})
     of_mf = [each for each in group.variants if each.model == "mf"]
     assert [(each.label, each.base) for each in of_mf] == [("α₀ = 0", False), ("α₀ = 0.5", True), ("α₀ = 10", False)]
-    assert [each.params(group.params).mf.unobserved_weight for each in of_mf] == [0.0, 0.5, 10.0]
+    assert [each.applied_to(group.shipped).mf.unobserved_weight for each in of_mf] == [0.0, 0.5, 10.0]
 
 
 @pytest.mark.parametrize("name", ["features", "folding", "depth"])
 def test_popularity_and_ease_stand_beside_the_contenders_where_ease_fits(name):
-    group = made(name, Data(True, True, 100, 20.0))
+    group = made(name, SplitFacts(True, True, 100, 20.0))
     assert [(each.model, each.base) for each in group.variants[-2:]] == [("popularity", True), ("ease", True)]
-    large = made(name, Data(True, True, 100, 20.0), ease={"max_items": 99})
+    large = made(name, SplitFacts(True, True, 100, 20.0), ease={"max_items": 99})
     assert "ease" not in [each.model for each in large.variants]
-    assert large.left_out == {"ease": "100 items are more than ease.max_items = 99."}
+    assert list(large.left_out) == ["ease"]
+    assert "They are more than ease.max_items = 99" in large.left_out["ease"]
 
 
 def test_the_ridge_of_the_mean_user_is_held_when_the_weight_changes():
     # λ_u = λ (events + α₀ n)^ν: 0.01 · (20 + 0.5 · 100) = 0.7 = λ · (20 + 10 · 100)
     mf = {"unobserved_weight": 0.5, "regularization": 0.01, "regularization_exponent": 1.0}
-    group = made("folding", Data(True, True, 100, 20.0), evidence={"unobserved_weights": (10.0,)}, mf=mf)
+    group = made("folding", SplitFacts(True, True, 100, 20.0), evidence={"unobserved_weights": (10.0,)}, mf=mf)
     [changed] = [each for each in group.variants if each.name == "mf-10"]
-    assert changed.params(group.params).mf.regularization == pytest.approx(0.7 / 1020)
+    assert changed.applied_to(group.shipped).mf.regularization == pytest.approx(0.7 / 1020)
 
 
 def test_folding_has_every_kind_of_negatives():
     group = made("folding")
-    settings = [each.params(group.params).softmax.negatives for each in group.variants if each.model == "softmax"]
+    settings = [each.applied_to(group.shipped).softmax.negatives for each in group.variants if each.model == "softmax"]
     assert {each.sampler for each in settings} >= {"uniform", "popularity", "in-batch", "mixed"}
     assert [each.selection for each in settings].count("hard") == 1
     [alone] = [each for each in group.variants if each.positives_only]
     assert alone.name == "positives-only"
-    changed = alone.params(group.params).softmax
+    changed = alone.applied_to(group.shipped).softmax
     assert (changed.loss, changed.negatives.logq_correction) == ("multi-hot", False)
     [mixed] = [each for each in settings if each.sampler == "mixed"]
     assert mixed.mixture == ("in-batch", "uniform")
@@ -134,7 +135,7 @@ def test_folding_has_every_kind_of_negatives():
 
 def test_shipped_hard_negatives_do_not_leak_into_the_other_kinds():
     group = made("folding", softmax={"negatives": {"selection": "hard"}})
-    selections = {each.name: each.params(group.params).softmax.negatives.selection for each in group.variants}
+    selections = {each.name: each.applied_to(group.shipped).softmax.negatives.selection for each in group.variants}
     assert selections["uniform"] == selections["popularity"] == "none"
     assert selections["softmax-shipped"] == "hard"
 
@@ -142,7 +143,7 @@ def test_shipped_hard_negatives_do_not_leak_into_the_other_kinds():
 def test_new_items_are_asked_of_every_model_that_the_data_allows():
     models = ["popularity", "ease", "mf", "softmax", "two_tower"]
     assert [each.model for each in made("new-items").variants if each.base] == models
-    group = made("new-items", Data(True, False, 100), ease={"max_items": 99})
+    group = made("new-items", SplitFacts(True, False, 100), ease={"max_items": 99})
     assert [each.model for each in group.variants] == ["popularity", "mf", "softmax"]
     assert set(group.left_out) == {"ease", "two_tower"}
 
@@ -150,7 +151,7 @@ def test_new_items_are_asked_of_every_model_that_the_data_allows():
 def test_the_dnn_is_asked_about_new_items_with_a_mere_table_too():
     group = made("new-items")
     [table] = [each for each in group.variants if not each.base]
-    assert (table.model, table.params(group.params).softmax.use_item_features) == ("softmax", False)
+    assert (table.model, table.applied_to(group.shipped).softmax.use_item_features) == ("softmax", False)
     assert all(each.base for each in made("new-items", softmax={"use_item_features": False}).variants)
 
 
@@ -173,7 +174,7 @@ def test_the_study_names_the_negatives_of_every_variant_the_shipped_ones_include
 def test_the_study_has_every_sampler_with_and_without_correction_and_is_judged_on_validation():
     group = made("sampling")
     assert group.judged_on == "valid"
-    negatives = [each.params(group.params).softmax.negatives for each in softmax(group)]
+    negatives = [each.applied_to(group.shipped).softmax.negatives for each in softmax(group)]
     found = {(each.sampler, each.selection, each.logq_correction) for each in negatives}
     pools = [(sampler, "none") for sampler in ("uniform", "popularity", "log-uniform", "in-batch", "mixed")]
     pools += [(sampler, selection) for sampler in ("uniform", "in-batch") for selection in ("hard", "top-k")]
@@ -185,6 +186,6 @@ def test_the_study_has_every_sampler_with_and_without_correction_and_is_judged_o
 def test_other_models_stand_beside_the_study_and_ease_where_it_fits():
     beside = [each.name for each in made("sampling").variants if each.model != "softmax"]
     assert beside == ["mf-shipped", "ease-shipped", "popularity-shipped"]
-    large = made("sampling", Data(True, True, 10**6))
+    large = made("sampling", SplitFacts(True, True, 10**6))
     assert [each.model for each in large.variants if each.model != "softmax"] == ["mf", "popularity"]
     assert "1,000,000 items" in large.left_out["ease"]

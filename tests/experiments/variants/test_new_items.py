@@ -2,7 +2,7 @@ import numpy as np
 import small_prepared
 from small_prepared import histories
 
-from bakeoff.experiments.variants.new_items import MIN_EVENTS, AmongItems, draw_new_items, only_items, withhold
+from bakeoff.experiments.variants.subsets import MIN_EVENTS, ItemSubset, draw_new_items, only_items, withhold
 
 
 def rows(found):
@@ -64,6 +64,6 @@ class Model:
 
 
 def test_a_part_of_a_catalogue_has_its_own_indices():
-    among = AmongItems(Model(), np.array([1, 4, 5]))
+    among = ItemSubset(Model(), np.array([1, 4, 5]))
     assert among.item_embeddings.ravel().tolist() == [1, 4, 5]
     assert rows(among.renumbered(histories([[5, 0, 1], [2, 3], [4]]))) == [[2, 0], [], [1]]

@@ -2,12 +2,12 @@ import numpy as np
 from small_prepared import world
 
 from bakeoff.core.sampling import draw_users
-from bakeoff.experiments.variants.sample import held_out_of_users, of_how_many, of_users
+from bakeoff.experiments.variants.subsets import held_out_with_users, sample_sentence, with_users
 
 
 def test_all_users_are_drawn_where_there_are_no_more_than_asked_for():
     assert draw_users(5, 5, seed=1).tolist() == [0, 1, 2, 3, 4]
-    assert of_how_many(5, 5) == ""
+    assert sample_sentence(5, 5) == ""
 
 
 def test_a_sample_is_seeded_ascending_and_said():
@@ -15,13 +15,13 @@ def test_a_sample_is_seeded_ascending_and_said():
     assert len(drawn) == 10
     assert (np.diff(drawn) > 0).all()
     assert drawn.tolist() == draw_users(100, 10, seed=1).tolist()
-    assert "10 of 100 users" in of_how_many(10, 100)
+    assert "10 of 100 users" in sample_sentence(10, 100)
 
 
 def test_a_split_of_some_users_holds_their_events_and_counts_no_others():
     prepared, held_out = world()
     users = np.array([1, 4, len(prepared.users) - 1])
-    part, held = of_users(prepared, users), held_out_of_users(held_out, users)
+    part, held = with_users(prepared, users), held_out_with_users(held_out, users)
     assert part.users["user_id"].to_pylist() == prepared.user_ids(users).to_pylist()
     assert part.num_warm_users == 2
     assert part.train.items.tolist() == prepared.train.take(users).items.tolist()

@@ -13,7 +13,7 @@ from bakeoff.core.files import write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.ops.promotion import decide, promote, rollback
 from bakeoff.params import Params
-from bakeoff.stages import evaluate, train_ease, train_mf, train_popularity
+from bakeoff.stages import evaluate, export, train
 
 SMALL = small_split.PARAMS.model_dump()
 PARAMS = Params.model_validate(
@@ -31,8 +31,9 @@ def served(tmp_path_factory):
     workspace = repo.new_repo(tmp_path_factory.mktemp("decide") / "repo", ["popularity", "ease", "mf"])
     (workspace.root / ".gitignore").write_text("/models\n/artifacts\n")
     small_split.write_split(workspace)
-    for stage in (train_popularity, train_ease, train_mf):
-        stage.run(PARAMS, workspace)
+    for model in ("popularity", "ease", "mf"):
+        train.run(PARAMS, workspace, model)
+        export.run(workspace, model)
     evaluate.run(PARAMS, workspace, "mf")
     # The data have been validated anew since they were compared.
     for report, rows in ((workspace.validation_report, 1234), (workspace.reports / "validation.json", 5)):
@@ -130,7 +131,7 @@ def test_the_same_bytes_of_the_model_in_production_are_unchanged(workspace):
 
 
 def test_another_training_of_the_model_in_production_is_compared_with_it(workspace):
-    train_ease.run(changed("ease", regularization=50), workspace)
+    train.run(changed("ease", regularization=50), workspace, "ease")
     repo.commit(workspace)
     found = decided(workspace, model="ease")
     assert found["outcome"] in ("promote", "hold")

@@ -15,7 +15,7 @@ from running_server import PATIENCE, listed, metric, model, promote, running, un
 from bakeoff.models.base.loading import load_serving
 from bakeoff.ops.server import serve
 from bakeoff.ops.server.serve import Options
-from bakeoff.stages import train_popularity, train_softmax
+from bakeoff.stages import export, train
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,9 @@ def workspace(tmp_path_factory):
     small_split.write_split(workspace, with_valid=False)
     params = small_split.PARAMS
     params = params.model_copy(update={"softmax": params.softmax.model_copy(update={"max_epochs": 1})})
-    for stage in (train_popularity, train_softmax):
-        stage.run(params, workspace)
+    for name in ("popularity", "softmax"):
+        train.run(params, workspace, name)
+        export.run(workspace, name)
     promote(workspace, "softmax", commit(workspace))
     return workspace
 

@@ -13,7 +13,7 @@ from bakeoff.evaluation.reranking import rerank
 from bakeoff.experiments.eval_set import EvalSet
 from bakeoff.experiments.folding import calibrate_on_pairs
 from bakeoff.experiments.planted.generator import PlantedDataset
-from bakeoff.experiments.runner import USERS_PER_BLOCK
+from bakeoff.experiments.validation import USERS_PER_BLOCK
 from bakeoff.models.base.retriever import Retriever
 
 CUTOFF = 10

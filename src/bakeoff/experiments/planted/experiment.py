@@ -12,14 +12,15 @@ from bakeoff.evaluation.ranking import TopLists
 from bakeoff.experiments.planted.contenders import PlantedContender, planted_contenders
 from bakeoff.experiments.planted.evaluate import CUTOFF, PlantedMetrics, evaluate, retrieve
 from bakeoff.experiments.planted.generator import PlantedDataset, generate
-from bakeoff.experiments.runner import train_keeping_best, validation_scores, warm_users
+from bakeoff.experiments.runner import train_keeping_best, warm_users
 from bakeoff.experiments.settings import ExperimentSettings
+from bakeoff.experiments.validation import validation_scores
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.neural.params import SoftmaxParams
 
 CALIBRATION = (
-    "A score counts as the chance that a pair is one of the user's known items and not a random one, were both as "
-    "frequent: isotonic regression on all known pairs, each beside a random item for the same user."
+    "A score counts as the chance that a pair is one of the user's known items and not a random one, if both were "
+    "equally frequent: isotonic regression on all known pairs, each with a random item for the same user."
 )
 
 
@@ -82,13 +83,13 @@ def _summary(
         "items": items,
         "noise": planted.noise,
         "sentence": (
-            f"A made town of {planted.groups} groups with {planted.users_per_group} users and "
+            f"A generated data set of {planted.groups} groups with {planted.users_per_group} users and "
             f"{planted.items_per_group} items each. Users have {planted.events_per_user} items of their own group and "
             f"none of another{noise}, so that every recommended item of another group is a mistake. Both contenders "
             "went through the training code of the comparison, with few dimensions, so that groups can get into each "
             f"other's way. {_differences(settings, contenders)} Each was trained on the train part alone, to the epoch "
-            "that validation chose; popularity and EASE, which have no epochs, stand beside them. As a scorer the "
-            f"softmax DNN orders MF's first {num_candidates(settings)} items. "
+            "that validation chose; popularity and EASE, which have no epochs, are there for comparison. As a scorer "
+            f"the softmax DNN orders MF's first {num_candidates(settings)} items. "
             "Pictures show item embeddings along their two principal components: items that fall together in the space "
             "do so in the picture, while groups that touch there may be apart in the space."
         ),

@@ -16,7 +16,6 @@ from bakeoff.core.files import write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.fingerprint import fingerprint
-from bakeoff.experiments.runner import SELECTION_METRIC
 from bakeoff.experiments.tuning.params_patch import unified_diff, with_chosen
 from bakeoff.experiments.tuning.progress import outcome, shown
 from bakeoff.experiments.tuning.scheduler import conduct
@@ -25,6 +24,7 @@ from bakeoff.experiments.tuning.study import Study
 from bakeoff.experiments.tuning.trial_log import record
 from bakeoff.experiments.tuning.tune_objective import make_objective
 from bakeoff.experiments.tuning.workers import Worker
+from bakeoff.experiments.validation import SELECTION_METRIC
 from bakeoff.models import specs
 from bakeoff.params import Params, load_params, parse_params
 

@@ -14,14 +14,9 @@ from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.stats.bootstrap import intervals
 from bakeoff.evaluation.stats.timing_intervals import as_json, middle
 from bakeoff.experiments.planted.samplers import positives_only
-from bakeoff.experiments.runner import (
-    Experiment,
-    TrainedModel,
-    progress_bar,
-    train_keeping_best,
-    validation_scores,
-)
+from bakeoff.experiments.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
 from bakeoff.experiments.settings import Comparison, ExperimentSettings
+from bakeoff.experiments.validation import validation_scores
 from bakeoff.experiments.variants.groups import Group, Skipped, SplitFacts, make_group
 from bakeoff.experiments.variants.protocol import Protocol, VariantMetrics, on_test, on_validation
 from bakeoff.experiments.variants.subsets import held_out_with_users, sample_sentence, with_users

@@ -10,7 +10,8 @@ from bakeoff.experiments.settings import ExperimentSettings
 from bakeoff.experiments.variants.variant import Variant, with_bases
 from bakeoff.models.base.spec import DataFacts
 from bakeoff.models.mf.params import MFParams
-from bakeoff.models.specs import spec
+from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.specs import spec, specs
 
 FEATURES, NEW_ITEMS, FOLDING, DEPTH, SAMPLING = NAMES = ("features", "new-items", "folding", "depth", "sampling")
 
@@ -29,8 +30,6 @@ POSITIVES_ONLY = Variant(
 
 TABLE_ALONE = Variant("softmax-table", "softmax", "a table of items alone", {"softmax.use_item_features": False})
 """The textbook's DNN, which can't rank new items."""
-
-NETWORKS = ("softmax", "two_tower")
 
 RANKINGS = 7
 """Times that the same queries are ranked where the cost of ranking is compared; the first one does not count."""
@@ -121,9 +120,9 @@ def make_group(name: str, shipped: ExperimentSettings, data: SplitFacts) -> Grou
 
 def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
     """Settings under which networks are trained for a share of their epochs."""
-    epochs = {model: shipped.network(model).max_epochs for model in NETWORKS}
     share = shipped.evidence.epoch_share
-    values = {f"{model}.max_epochs": max(1, round(share * count)) for model, count in epochs.items()}
+    networks = {name: each for name, each in shipped.models.items() if isinstance(each, SoftmaxParams)}
+    values = {f"{name}.max_epochs": max(1, round(share * each.max_epochs)) for name, each in networks.items()}
     return shipped.with_values(values, "A shorter training")
 
 
@@ -135,7 +134,7 @@ def _training_sentence(shipped: ExperimentSettings) -> str:
     )
 
 
-TEST_WAS_ASKED = "Test was asked about with train and validation as the history, without training on validation."
+ON_TEST = "The truth is in test; the history is train and validation, without training on validation."
 
 
 def _features(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
@@ -155,7 +154,7 @@ def _features(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
     return Group(
         FEATURES,
         "The softmax DNN with and without the features that the data has, all else as shipped. "
-        f"{_training_sentence(shipped)} {TEST_WAS_ASKED} New users were asked about with the first of their events.",
+        f"{_training_sentence(shipped)} {ON_TEST} New users are evaluated with the first of their events.",
         shipped,
         (*with_bases(variants, shipped), *_references(left_out)),
         evaluates_new_users=True,
@@ -178,7 +177,7 @@ def _depth(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
     return Group(
         DEPTH,
         "The softmax DNN with other numbers and widths of hidden layers, all else as shipped. "
-        f"{_training_sentence(shipped)} {TEST_WAS_ASKED}",
+        f"{_training_sentence(shipped)} {ON_TEST}",
         shipped,
         (*group, *_references(left_out)),
         left_out=left_out,
@@ -204,7 +203,7 @@ def _folding(shipped: ExperimentSettings, data: SplitFacts) -> Group:
         FOLDING,
         "MF over weights of the pairs that were not observed, with the ridge λ_u of the mean user held; the softmax "
         "DNN over ways to draw its negatives; all else as shipped. "
-        f"{_training_sentence(shipped)} {TEST_WAS_ASKED}",
+        f"{_training_sentence(shipped)} {ON_TEST}",
         shipped,
         (*with_bases([*weights, *negatives], shipped), *_references(left_out)),
         measures_folding=True,
@@ -240,14 +239,14 @@ def _weighted(mf: MFParams, weight: float, data: SplitFacts) -> dict[str, Any]:
 def _new_items(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
     if shipped.evidence.new_item_share == 0:
         return Skipped("evidence.new_item_share is 0, so that no item counts as new: raise it in params.yaml.")
-    models = (*REFERENCES, "mf", "softmax", "two_tower")
+    models = (*REFERENCES, *(name for name, each in specs().items() if each.role in ("contender", "other")))
     left_out = _left_out(shipped, data, models)
     bases = tuple(Variant(model, model, "as shipped", base=True) for model in models if model not in left_out)
     reads_features = data.item_features and shipped.softmax.use_item_features
     return Group(
         NEW_ITEMS,
-        "Items that the models have never met: all their events were taken out of train and validation, and the warm "
-        f"users' test events on them are what is asked for. {_training_sentence(shipped)} {TEST_WAS_ASKED}",
+        "Items that the models have never seen: all their events were taken out of train and validation, and the warm "
+        f"users' test events on them are the truth. {_training_sentence(shipped)} {ON_TEST}",
         shipped,
         (*bases, TABLE_ALONE) if reads_features else bases,
         left_out=left_out,
@@ -262,8 +261,8 @@ def _sampling(shipped: ExperimentSettings, data: SplitFacts) -> Group:
     return Group(
         SAMPLING,
         "The softmax DNN over samplers, their correction and the selection of hard negatives, all else as shipped; "
-        f"beside it other models. {_training_sentence(shipped)} It was judged on validation as well, with the "
-        "train part as the history.",
+        f"other models for comparison. {_training_sentence(shipped)} The truth is in validation as well; the history "
+        "is the train part.",
         shipped,
         (
             *(each if each.settings else replace(each, settings=_changed(named)) for each in variants),

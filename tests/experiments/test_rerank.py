@@ -47,7 +47,7 @@ def run(workspace, mf=UP, softmax=-UP, sizes=(3, 6), max_users=100, **evaluate):
         }
     )
     scores = {"mf": mf, "softmax": softmax, "popularity": UP, "ease": -UP}
-    rerank.run(params, workspace, load=lambda path: Same(scores[path.name]))
+    rerank.run(params, workspace, load=lambda path: Same(scores[path.parent.name]))
 
 
 def notes(workspace):

@@ -1,6 +1,5 @@
 import json
 import shutil
-from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -11,8 +10,11 @@ from hand_made_split import complete
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.experiments import serving as latency
 from bakeoff.models import specs
-from bakeoff.stages import serving
+from bakeoff.models.base.loading import graph_bytes
+from bakeoff.models.base.model_files import skip_training
+from bakeoff.stages import export, serving, train
 
 TRAINED = ("popularity", "mf", "softmax")
 
@@ -24,11 +26,10 @@ def trained(tmp_path_factory):
     small_split.write_split(workspace)
     for name in specs.names():
         if name in TRAINED:
-            import_module(f"bakeoff.stages.train_{name}").run(small_split.PARAMS, workspace)
+            train.run(small_split.PARAMS, workspace, name)
         else:
-            workspace.model(name).mkdir(parents=True)
-            note = json.dumps({"model": name, "skipped": "Too large."})
-            (workspace.model(name) / "training.json").write_text(note, encoding="utf-8")
+            skip_training(workspace, name, "Too large.")
+        export.run(workspace, name)
     return workspace
 
 
@@ -38,24 +39,24 @@ def found(trained):
     return json.loads(trained.cost("serving").read_text(encoding="utf-8"))["models"]
 
 
-def test_every_model_that_was_not_skipped_is_asked(found):
+def test_every_model_that_was_not_skipped_is_measured(found):
     assert tuple(found) == TRAINED
     for figures in found.values():
         for asked in (figures["batches"]["1"], figures["batches"]["256"], figures["history"]["1"]):
             assert 0 < asked["p50_seconds"] <= asked["p95_seconds"]
-            assert asked["calls"] >= serving.FEWEST_CALLS
+            assert asked["calls"] >= latency.FEWEST_CALLS
             assert asked["p50_seconds_low"] <= asked["p50_seconds"] <= asked["p50_seconds_high"]
             assert asked["p95_seconds_low"] <= asked["p95_seconds"]
 
 
-def test_mf_is_asked_once_more_with_stored_vectors_and_gives_the_same_lists(found, trained):
+def test_mf_is_measured_once_more_with_stored_users_and_gives_the_same_lists(found, trained):
     assert [name for name, figures in found.items() if "stored" in figures] == ["mf"]
     stored = found["mf"]["stored"]
     assert set(stored) == {"1", "256"}
-    assert all(asked["calls"] >= serving.FEWEST_CALLS for asked in stored.values())
+    assert all(asked["calls"] >= latency.FEWEST_CALLS for asked in stored.values())
     prepared = load_prepared(trained)
-    served = serving._load(trained, prepared.items)
-    [quick] = serving._with_stored_vectors(served, prepared).values()
+    served = latency.load_exported(trained, prepared.items)
+    quick = latency.with_stored_users(served["mf"], prepared)
     ids = prepared.user_ids(prepared.warm_users).to_numpy(zero_copy_only=False).astype(np.str_)
     answers = [each.module.recommend_for_users(ids, 5) for each in (served["mf"], quick)]
     np.testing.assert_array_equal(answers[0]["item_ids"], answers[1]["item_ids"])
@@ -66,19 +67,17 @@ def test_what_a_model_is_and_holds_is_said(found, trained):
     mf = found["mf"]
     assert (mf["num_items"], mf["dim"]) == (12, 4)
     assert found["popularity"]["dim"] == 1
-    files = (trained.model("mf") / "saved_model").rglob("*")
-    assert mf["model_bytes"] == sum(file.stat().st_size for file in files if file.is_file())
+    assert mf["model_bytes"] == graph_bytes(trained.saved_model("mf"))
     assert "folded in" in mf["precomputed"]
     assert "query tower" in found["softmax"]["precomputed"]
 
 
-def test_questions_by_history_are_told_as_by_id(trained):
-    # the model knows the users' histories and features: whoever brings the same gets the same list
-    questions = serving.Questions(load_prepared(trained), np.arange(14))
-    served = serving._load(trained, load_prepared(trained).items)
+def test_calls_by_history_and_by_id_give_the_same_lists(trained):
+    calls = latency.LatencyCalls(load_prepared(trained), np.arange(14))
+    served = latency.load_exported(trained, load_prepared(trained).items)
     for name in TRAINED:
-        by_id = questions.by_id({name: served[name]}, 1)[name]
-        by_history = questions.by_history({name: served[name]})[name]
+        by_id = calls.by_id({name: served[name]}, 1)[name]
+        by_history = calls.by_history({name: served[name]})[name]
         for known, told in zip(by_id[:14], by_history[:14], strict=True):
             np.testing.assert_array_equal(known()["item_ids"], told()["item_ids"])
 
@@ -92,8 +91,8 @@ def test_batches_of_more_users_than_there_are_start_over(trained):
         def recommend_for_users(self, ids, k):
             asked.append((ids.tolist(), k))
 
-    questions = serving.Questions(load_prepared(trained), np.array([2, 5, 1]))
-    questions.by_id({"mf": serving.Served(Module(), 0)}, 256)["mf"][0]()
+    calls = latency.LatencyCalls(load_prepared(trained), np.array([2, 5, 1]))
+    calls.by_id({"mf": latency.ExportedModel(Module(), 0)}, 256)["mf"][0]()
     [(ids, k)] = asked
     assert (len(ids), k) == (256, 10)
     assert ids[:4] == ["u3", "u6", "u2", "u3"]
@@ -101,15 +100,15 @@ def test_batches_of_more_users_than_there_are_start_over(trained):
 
 def test_the_first_calls_do_not_count_and_models_take_turns():
     order = []
-    questions = {name: [lambda name=name: order.append(name)] * 8 for name in ("a", "b")}
-    seconds = serving.take_turns(questions, 5, 60)
+    calls = {name: [lambda name=name: order.append(name)] * 8 for name in ("a", "b")}
+    seconds = latency.take_turns(calls, 5, 60)
     assert order == ["a", "b"] * 8
     assert [len(values) for values in seconds.values()] == [5, 5]
 
 
 def test_calls_that_take_too_long_are_cut_to_the_fewest_that_count():
-    seconds = serving.take_turns({"a": [lambda: None] * 103}, 100, 0)
-    assert len(seconds["a"]) == serving.FEWEST_CALLS
+    seconds = latency.take_turns({"a": [lambda: None] * 103}, 100, 0)
+    assert len(seconds["a"]) == latency.FEWEST_CALLS
 
 
 def test_a_model_of_another_catalogue_is_refused(trained, tmp_path):

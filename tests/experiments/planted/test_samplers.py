@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from bakeoff.experiments.planted.own_group import OwnGroupSampler, OwnGroupTrainer, PositivesOnlyTrainer
 
 from bakeoff.core.histories import Histories
 from bakeoff.experiments.params import PlantedParams
-from bakeoff.experiments.planted.generator import build_town
+from bakeoff.experiments.planted.generator import generate
+from bakeoff.experiments.planted.samplers import OwnGroupSampler, OwnGroupTrainer, PositivesOnlyTrainer
 from bakeoff.models.base.tensorflow import seed_everything
 from bakeoff.models.neural.params import SoftmaxParams
 
@@ -12,31 +12,31 @@ SOFTMAX = SoftmaxParams(dim=4, hidden=(4,), max_epochs=2, users_per_batch=4, cut
 
 
 @pytest.fixture(scope="module")
-def town():
-    return build_town(PlantedParams(groups=3, users_per_group=10, items_per_group=12, events_per_user=6), 1)
+def dataset():
+    return generate(PlantedParams(groups=3, users_per_group=10, items_per_group=12, events_per_user=6), 1)
 
 
 @pytest.fixture(scope="module")
-def asked(town):
-    prepared = town.prepared
+def asked(dataset):
+    prepared = dataset.prepared
     return prepared.queries(prepared.train, np.arange(prepared.num_users))
 
 
 @pytest.fixture(scope="module")
-def own_group(town, asked):
+def own_group(dataset, asked):
     seed_everything(1)
-    prepared = town.prepared
-    return OwnGroupTrainer(asked, prepared.num_items, prepared.item_features, SOFTMAX, 1, town.user_groups)
+    prepared = dataset.prepared
+    return OwnGroupTrainer(asked, prepared.num_items, prepared.item_features, SOFTMAX, 1, dataset.user_groups)
 
 
-def groups_of(town, batch):
+def groups_of(dataset, batch):
     ids = batch["item_ids"]
-    return set(town.item_groups[ids[batch["candidates"]]]), set(town.item_groups[ids[batch["targets"]]])
+    return set(dataset.item_groups[ids[batch["candidates"]]]), set(dataset.item_groups[ids[batch["targets"]]])
 
 
-def test_no_batch_shows_a_query_an_item_of_another_group(town, own_group):
+def test_no_batch_shows_a_query_an_item_of_another_group(dataset, own_group):
     for batch in own_group._batches.epoch():
-        candidates, targets = groups_of(town, batch)
+        candidates, targets = groups_of(dataset, batch)
         assert candidates == targets
         assert len(candidates) == 1
 
@@ -48,8 +48,8 @@ def test_an_epoch_sees_every_user_once(own_group):
     assert own_group._batches.per_epoch == 9
 
 
-def test_groups_come_in_random_order(town, own_group):
-    order = [groups_of(town, batch)[1] for batch in own_group._batches.epoch()]
+def test_groups_come_in_random_order(dataset, own_group):
+    order = [groups_of(dataset, batch)[1] for batch in own_group._batches.epoch()]
     assert order != sorted(order, key=min)
 
 
@@ -65,9 +65,9 @@ def test_what_is_expected_of_a_batch_is_what_one_of_its_group_brings():
     assert drawn.log_expected_count.tolist() == [0, 0]
 
 
-def test_positives_only_masks_every_candidate_and_still_learns(town, asked):
+def test_positives_only_masks_every_candidate_and_still_learns(dataset, asked):
     seed_everything(1)
-    prepared = town.prepared
+    prepared = dataset.prepared
     trainer = PositivesOnlyTrainer(asked, prepared.num_items, prepared.item_features, {}, SOFTMAX, 1)
     assert all(batch["own"].all() for batch in trainer._batches.epoch())
     losses = [trainer.run_epoch() for _ in range(2)]

@@ -8,7 +8,10 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.growth import child as growth_child
+from bakeoff.experiments.growth import experiment as growth_experiment
 from bakeoff.experiments.growth.child import measure_fit, shortest_fit, users_of_share
+from bakeoff.experiments.runner import Experiment
+from bakeoff.models.specs import spec
 from bakeoff.stages import growth
 
 PARAMS = small_split.PARAMS.model_copy(
@@ -28,8 +31,8 @@ def workspace(tmp_path):
 
 
 def say(workspace, model, **training):
-    workspace.model(model).mkdir(parents=True)
-    (workspace.model(model) / "training.json").write_text(json.dumps(training), encoding="utf-8")
+    workspace.training(model).parent.mkdir(parents=True, exist_ok=True)
+    workspace.training(model).write_text(json.dumps(training), encoding="utf-8")
 
 
 def in_this_process(tasks):
@@ -39,7 +42,7 @@ def in_this_process(tasks):
 
 @pytest.fixture
 def found(workspace, monkeypatch):
-    monkeypatch.setattr(growth, "run_alone", in_this_process)
+    monkeypatch.setattr(growth_experiment, "run_alone", in_this_process)
     say(workspace, "mf", selected_epoch=3)
     growth.run(PARAMS, workspace)
     return json.loads(workspace.cost("growth").read_text(encoding="utf-8"))
@@ -53,7 +56,7 @@ def test_every_share_and_catalogue_is_measured(found):
     assert [size["users"] for size in found["sizes"][:3]] == [4, 7, 14]
     assert [size["events"] for size in found["sizes"][:3]] == [16, 28, 56]
     assert {size["items"] for size in found["sizes"]} == {12}
-    assert all(size[cost] > 0 for size in found["sizes"] for cost in growth.COSTS.values())
+    assert all(size[cost] > 0 for size in found["sizes"] for cost in growth_experiment.COSTS.values())
     # as many epochs as validation chose; a model that is not trained yet gets the default, one without epochs one
     assert [size["epochs"] for size in found["sizes"]] == [1] * 6 + [3] * 3 + [growth.DEFAULT_EPOCHS] * 3
     assert set(found["exponents"]["mf"]) == {"wall", "cpu", "memory", "epoch"}
@@ -68,7 +71,7 @@ def test_a_catalogue_that_memory_does_not_hold_is_skipped_with_a_note(workspace,
     small, large = growth_child.CatalogueTask(
         PARAMS.model_copy(
             update={"evidence": PARAMS.evidence.model_copy(update={"growth_catalogues": (100, 1_000_000)})}
-        )
+        ).experiments
     )()
     assert small["full_step_seconds"] > 0
     assert large["full_step_seconds"] is None
@@ -77,19 +80,19 @@ def test_a_catalogue_that_memory_does_not_hold_is_skipped_with_a_note(workspace,
 
 
 def test_a_skipped_contender_is_left_out(workspace, monkeypatch):
-    monkeypatch.setattr(growth, "run_alone", in_this_process)
+    monkeypatch.setattr(growth_experiment, "run_alone", in_this_process)
     say(workspace, "softmax", skipped="Too large.")
     growth.run(PARAMS, workspace)
     found = json.loads(workspace.cost("growth").read_text(encoding="utf-8"))
     assert {size["model"] for size in found["sizes"]} == {"popularity", "ease", "mf"}
-    assert found["exponents"]["softmax"] == dict.fromkeys(growth.COSTS)
+    assert found["exponents"]["softmax"] == dict.fromkeys(growth_experiment.COSTS)
     assert found["catalogues"] == []
 
 
 def test_a_share_is_measured_in_a_process_of_its_own(workspace):
     # this process holds TensorFlow and more; one that only trains MF does not
-    task = growth_child.ShareTask(workspace.root, PARAMS, "mf", 1.0, 2)
-    [alone] = growth.run_alone([task])
+    task = growth_child.ShareTask(workspace.root, PARAMS.experiments, "mf", 1.0, 2)
+    [alone] = growth_experiment.run_alone([task])
     assert alone["peak_memory_bytes"] < 500 * 2**20
     assert alone["events"] == 56
 
@@ -119,27 +122,32 @@ class Sleeper:
         return 0.0
 
 
+def sleeping():
+    """An experiment whose trainer sleeps; nothing is looked at but how long it takes."""
+    return Experiment(spec("mf"), PARAMS.mf, None, 0, build=lambda *arguments: Sleeper())
+
+
 def test_the_first_epoch_counts_for_the_fit_and_not_for_an_epoch():
-    found = measure_fit(Sleeper, epochs=4, seconds=60)
+    found = measure_fit(sleeping(), None, epochs=4, seconds=60)
     assert found["epochs_run"] == 4
     assert found["fit_seconds"] >= 0.33
     assert 0.01 <= found["seconds_per_epoch"] < 0.3
 
 
 def test_epochs_that_are_not_run_cost_as_much_as_the_others():
-    found = measure_fit(Sleeper, epochs=102, seconds=0)
+    found = measure_fit(sleeping(), None, epochs=102, seconds=0)
     assert found["epochs_run"] == 2
     assert found["fit_seconds"] >= 0.3 + 101 * 0.01
     assert found["fit_seconds"] == pytest.approx(0.31 + 100 * found["seconds_per_epoch"], rel=0.5)
 
 
 def test_one_epoch_is_all_that_is_run_where_one_was_chosen():
-    assert measure_fit(Sleeper, epochs=1, seconds=60)["seconds_per_epoch"] >= 0.3
+    assert measure_fit(sleeping(), None, epochs=1, seconds=60)["seconds_per_epoch"] >= 0.3
 
 
 def test_a_training_that_does_not_say_its_epoch_is_refused(workspace):
     say(workspace, "mf", dim=3)
-    with pytest.raises(BakeoffError, match=r"does not say which epoch.*dvc repro --force train_mf"):
+    with pytest.raises(BakeoffError, match=r"does not say which epoch.*bakeoff train mf"):
         growth.run(PARAMS, workspace)
 
 
@@ -154,5 +162,5 @@ def test_what_is_learned_at_once_is_fitted_a_few_times_and_the_shortest_counts(m
     costs = [{"fit_seconds": each} for each in (3.0, 1.0, 2.0, 0.5)]
     asked = iter(costs)
     monkeypatch.setattr(growth_child, "measure_fit", lambda *_: next(asked))
-    assert shortest_fit(Sleeper, epochs, seconds) is min(costs[:fits], key=lambda cost: cost["fit_seconds"])
+    assert shortest_fit(sleeping(), None, epochs, seconds) is min(costs[:fits], key=lambda cost: cost["fit_seconds"])
     assert next(asked) is costs[fits]

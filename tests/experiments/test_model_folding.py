@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from bakeoff.experiments.variants.measure_folding import model_folding as of_users
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.evaluation.folding import Calibration
 from bakeoff.evaluation.metrics.metric_sets import means
+from bakeoff.experiments import folding
 from bakeoff.experiments.folding import Relatedness
-from bakeoff.experiments.variants import measure_folding
+from bakeoff.experiments.folding import model_folding as of_users
 
 NUM_USERS, NUM_ITEMS = 30, 40
 USER_GROUPS, ITEM_GROUPS = np.arange(NUM_USERS) % 2, np.arange(NUM_ITEMS) % 2
@@ -84,7 +84,7 @@ def test_a_sample_of_users_is_that_of_its_seed(noisy):
 
 def test_figures_do_not_depend_on_the_size_of_blocks(noisy, monkeypatch):
     whole = model_folding(noisy, asked(), RELATED, ROWS)
-    monkeypatch.setattr(measure_folding, "SCORES_PER_BLOCK", 1)
+    monkeypatch.setattr(folding, "SCORES_PER_BLOCK", 1)
     assert model_folding(noisy, asked(), RELATED, ROWS) == pytest.approx(whole)
 
 

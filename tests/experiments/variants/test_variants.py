@@ -9,11 +9,14 @@ import small_split
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.variants import training
-from bakeoff.experiments.variants.new_items import draw_new_items
-from bakeoff.experiments.variants.training import Trained
+from bakeoff.experiments.runner import Seconds, TrainedModel
+from bakeoff.experiments.variants import experiment
+from bakeoff.experiments.variants.subsets import draw_new_items
 from bakeoff.params import Params
 from bakeoff.stages import variants
+
+STEPS = -(-len(small_split.WARM) // small_split.PARAMS.softmax.users_per_batch)
+"""Batches of an epoch."""
 
 NUM_WARM, NUM_NEW, NUM_ITEMS = len(small_split.WARM), len(small_split.NEW), len(small_split.ITEMS)
 
@@ -30,6 +33,13 @@ class Model:
         return queries.histories.lengths == 0
 
 
+class Masking:
+    """A trainer whose mask of own items caught 14 candidates."""
+
+    def state(self):
+        return {"masked": np.array([14, 100])}
+
+
 @pytest.fixture
 def workspace(tmp_path):
     workspace = Workspace(tmp_path)
@@ -39,19 +49,16 @@ def workspace(tmp_path):
 
 @pytest.fixture
 def trainings(monkeypatch):
-    """Nothing is trained; what would have been: (model, params, prepared) of each variant."""
+    """Nothing is trained; what would have been: (model, settings, prepared) of each variant."""
     asked = []
 
-    def train(variant, params, prepared, progress):
-        asked.append((variant.model, params, prepared))
-        return Trained(Model(), len(asked), 10, *_caught(variant.model), 3.0, 1.0, 0.1, [1.0, 1.0])
+    def train(trained):
+        asked.append((trained.spec.name, trained.settings, trained.prepared))
+        trainer = Masking() if trained.spec.name == "softmax" else None
+        return TrainedModel(Model(), len(asked), 10, 3.0, [Seconds(1.0, 1.0)] * 2, trainer)
 
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(experiment, "train_variant", train)
     return asked
-
-
-def _caught(model):
-    return (0.5, 4.0) if model == "softmax" else (None, None)
 
 
 def with_params(**sections):
@@ -84,9 +91,9 @@ def test_a_group_that_does_not_exist_is_refused_before_anything_is_read(tmp_path
 def test_settings_of_the_variants_reach_training(workspace, trainings):
     variants.run(small_split.PARAMS, workspace, "features")
     assert [model for model, _, _ in trainings] == [*["softmax"] * 3, "popularity", "ease"]
-    used = [(params.softmax.use_user_features, params.softmax.use_item_features) for _, params, _ in trainings[:3]]
+    used = [(settings.use_user_features, settings.use_item_features) for _, settings, _ in trainings[:3]]
     assert used == [(True, True), (False, True), (True, False)]
-    assert [params.softmax.max_epochs for _, params, _ in trainings] == [1] * 5
+    assert [settings.max_epochs for _, settings, _ in trainings[:3]] == [1] * 3
 
 
 def test_a_sample_of_users_is_trained_on_and_asked_about_where_there_are_more_than_the_bound(workspace, trainings):
@@ -108,7 +115,8 @@ def test_an_entry_says_what_was_changed_and_what_came_of_it(workspace, trainings
     assert changed["settings"] == {"softmax.use_user_features": False}
     assert (changed["name"], changed["label"]) == ("without-user-features", "without user features")
     assert (changed["selected_epoch"], changed["num_parameters"]) == (2, 10)
-    assert (changed["false_negatives_per_query"], changed["false_negatives_per_batch"]) == (0.5, 4.0)
+    # 14 candidates caught in two epochs, in each of which 14 users are seen once
+    assert (changed["false_negatives_per_query"], changed["false_negatives_per_batch"]) == (0.5, 14 / (2 * STEPS))
     assert changed["folding"] is None
     assert {"ndcg@10", "recall@2", "popularity_lift@10", "coverage@10", "gini@10", "long_tail_share@10"} < set(
         changed["metrics"]
@@ -141,7 +149,7 @@ def test_new_users_are_asked_about_with_their_first_events(workspace, trainings)
 
 def test_other_groups_say_nothing_of_new_users(workspace, trainings):
     variants.run(with_params(evidence={"depths": (0, 2), "widths": (4, 8)}), workspace, "depth")
-    assert [params.softmax.hidden for _, params, _ in trainings[:4]] == [(4,), (), (4, 4), (8, 8)]
+    assert [settings.hidden for _, settings, _ in trainings[:4]] == [(4,), (), (4, 4), (8, 8)]
     folder = workspace.variants("depth")
     users, new_users = (pd.read_parquet(folder / f"{name}.parquet") for name in ("users", "new_users"))
     assert len(new_users) == 0
@@ -157,7 +165,7 @@ def test_other_groups_say_nothing_of_new_users(workspace, trainings):
 
 def test_folding_is_measured_where_it_is_the_question(workspace, trainings):
     variants.run(with_params(evidence={"unobserved_weights": (0.0,)}), workspace, "folding")
-    of_mf = [params.mf.unobserved_weight for model, params, _ in trainings if model == "mf"]
+    of_mf = [settings.unobserved_weight for model, settings, _ in trainings if model == "mf"]
     assert of_mf == [0.0, small_split.PARAMS.mf.unobserved_weight]
     for each in read(workspace, "folding")["variants"]:
         assert set(each["folding"]) == {"folding", "spurious@10"}
@@ -252,7 +260,7 @@ def test_measured_costs_lie_in_the_cost_file(workspace, trainings):
     assert of_base == {
         "training_seconds": 3.0,
         "seconds_per_epoch": 1.0,
-        "seconds_per_step": 0.1,
+        "seconds_per_step": 1.0 / STEPS,
         "epoch_cpu_seconds": 1.0,
         "epoch_cpu_seconds_low": 1.0,
         "epoch_cpu_seconds_high": 1.0,

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from bakeoff.core.workspace import Workspace
+from bakeoff.experiments import unbiasedness as study_of_samplers
 from bakeoff.params import Params
 from bakeoff.stages import unbiasedness
 
@@ -11,8 +12,8 @@ from bakeoff.stages import unbiasedness
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        cases = [case for case in unbiasedness.CASES if case.name in ("full", "in-batch", "hard")]
-        monkeypatch.setattr(unbiasedness, "CASES", cases)
+        cases = [case for case in study_of_samplers.CASES if case.name in ("full", "in-batch", "hard")]
+        monkeypatch.setattr(study_of_samplers, "CASES", cases)
         unbiasedness.run(Params(), Workspace(folder), steps=60, repeats=20)
     return json.loads((folder / "studies/unbiasedness.json").read_text(encoding="utf-8"))
 

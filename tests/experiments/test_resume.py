@@ -4,17 +4,19 @@ import hashlib
 import json
 import signal
 import subprocess
-from importlib import import_module
 
 import numpy as np
 import pytest
 import small_split
 
+from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
-from bakeoff.experiments import checkpoints, training
-from bakeoff.experiments.checkpoints import Checkpoints, Standing
-from bakeoff.models.popularity.popularity import PopularityEncoder
+from bakeoff.experiments import checkpoints
+from bakeoff.experiments.checkpoints import Checkpoints, TrainingProgress
+from bakeoff.experiments.runner import Experiment
+from bakeoff.models.popularity.popularity import PopularityRetriever
 from bakeoff.params import Params
+from bakeoff.stages import train
 
 PARAMS = Params.model_validate(
     {
@@ -25,24 +27,24 @@ PARAMS = Params.model_validate(
 )
 KILLED = """
 import os, signal, sys
-from importlib import import_module
 from pathlib import Path
 from bakeoff.params import Params
+from bakeoff.stages import train
 from bakeoff.experiments import checkpoints
 from bakeoff.core.workspace import Workspace
 
 name, phase, epochs = sys.argv[3], sys.argv[4], int(sys.argv[5])
 save = checkpoints.Checkpoints.save
 
-def save_and_die(self, standing, trainer):
-    save(self, standing, trainer)
-    if len(getattr(standing, phase) or []) == epochs:
+def save_and_die(self, progress, trainer):
+    save(self, progress, trainer)
+    if len(getattr(progress, phase) or []) == epochs:
         os.kill(os.getpid(), signal.SIGKILL)
 
 checkpoints.SECONDS_BETWEEN = 0
 checkpoints.Checkpoints.save = save_and_die
 params = Params.model_validate_json(sys.argv[1])
-import_module(f"bakeoff.stages.train_{name}").run(params, Workspace(Path(sys.argv[2])))
+train.run(params, Workspace(Path(sys.argv[2])), name)
 """
 
 
@@ -64,8 +66,8 @@ class Walk:
         self.weights += self.rng.normal(size=len(self.weights))
         return float(self.weights.sum())
 
-    def encoder(self):
-        return PopularityEncoder(self.weights)
+    def retriever(self):
+        return PopularityRetriever(self.weights)
 
     def settings(self):
         return {}
@@ -103,24 +105,32 @@ def new_workspace(root, **split):
     return workspace
 
 
-def digests(folder):
-    """Of weights, tables and descriptions. Names in the graph itself count what the process did before."""
+def digests(workspace, name):
+    """Of weights, tables and the description."""
+    paths = [workspace.training(name), *workspace.model(name).rglob("*")]
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "saved_model.pb"
+        str(path.relative_to(workspace.root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(paths)
+        if path.is_file()
     }
 
 
-def walk(workspace, dies_in_selection_at=None, dies_in_refit_at=None, params=PARAMS):
+@pytest.fixture
+def walk(monkeypatch):
     """Train the walk, which dies after so many epochs of a phase."""
-    events = {"selection": 3 * len(small_split.WARM)}
 
-    def build(prepared, queries, params):
-        selecting = len(queries.histories.items) == events["selection"]
-        return Walk(queries, dies_in_selection_at if selecting else dies_in_refit_at)
+    def run(workspace, dies_in_selection_at=None, dies_in_refit_at=None, params=PARAMS):
+        events = {"selection": 3 * len(small_split.WARM)}
 
-    training.train_contender(params, workspace, "mf", 5, build)
+        def trainer(self, queries):
+            selecting = len(queries.histories.items) == events["selection"]
+            return Walk(queries, dies_in_selection_at if selecting else dies_in_refit_at)
+
+        monkeypatch.setattr(Experiment, "trainer", trainer)
+        monkeypatch.setattr(Experiment, "max_epochs", 5)
+        train.run(params, workspace, "mf")
+
+    return run
 
 
 def checkpoint(workspace):
@@ -130,8 +140,7 @@ def checkpoint(workspace):
 @pytest.mark.parametrize("name", ["mf", "softmax"])
 def test_a_training_killed_in_both_phases_ends_with_the_same_model(name, tmp_path, capsys, warm):
     through, killed = new_workspace(tmp_path / "through"), new_workspace(tmp_path / "killed")
-    stage = import_module(f"bakeoff.stages.train_{name}")
-    stage.run(PARAMS, through)
+    train.run(PARAMS, through, name)
     for phase, epochs in (("selection", 2), ("refit", 1)):
         command = [f"{warm}/warm-python", "-c", KILLED, PARAMS.model_dump_json(), killed.root, name, phase, str(epochs)]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -139,47 +148,47 @@ def test_a_training_killed_in_both_phases_ends_with_the_same_model(name, tmp_pat
         assert not (killed.root / "models").exists()
     assert f"{name}: resuming at epoch 3 of 4 (selection)" in done.stdout
     capsys.readouterr()
-    stage.run(PARAMS, killed)
+    train.run(PARAMS, killed, name)
     assert f"{name}: resuming at epoch " in capsys.readouterr().out
-    assert digests(killed.model(name)) == digests(through.model(name))
+    assert digests(killed, name) == digests(through, name)
     assert list((killed.root / ".bakeoff/checkpoints").iterdir()) == []
 
 
 @pytest.mark.parametrize("dies", [{"dies_in_selection_at": 1}, {"dies_in_selection_at": 4}, {"dies_in_refit_at": 0}])
-def test_wherever_it_dies_the_outcome_is_the_same(dies, workspace, tmp_path):
+def test_wherever_it_dies_the_outcome_is_the_same(dies, workspace, tmp_path, walk):
     other = new_workspace(tmp_path / "other")
     walk(other)
     with pytest.raises(InterruptedError):
         walk(workspace, **dies)
     walk(workspace)
-    assert digests(workspace.model("mf")) == digests(other.model("mf"))
+    assert digests(workspace, "mf") == digests(other, "mf")
 
 
-def test_what_is_done_is_not_done_again(workspace, capsys):
+def test_what_is_done_is_not_done_again(workspace, capsys, walk):
     with pytest.raises(InterruptedError):
         walk(workspace, dies_in_selection_at=3)
     walk(workspace)
     assert "mf: resuming at epoch 4 of 5 (selection)\n" in capsys.readouterr().out
 
 
-def test_after_the_selection_only_the_refit_is_left(workspace, capsys):
+def test_after_the_selection_only_the_refit_is_left(workspace, capsys, walk):
     with pytest.raises(InterruptedError):
         walk(workspace, dies_in_refit_at=0)
     walk(workspace, dies_in_selection_at=0)
     assert "resuming" not in capsys.readouterr().out  # of the refit nothing was done
 
 
-def test_without_validation_events_the_refit_is_resumed(tmp_path, capsys):
+def test_without_validation_events_the_refit_is_resumed(tmp_path, capsys, walk):
     workspace, other = (new_workspace(tmp_path / name, with_valid=False) for name in ("one", "other"))
     walk(other)
     with pytest.raises(InterruptedError):
         walk(workspace, dies_in_selection_at=2)  # the only phase there is, on the train part alone
     walk(workspace)
     assert "mf: resuming at epoch 3 of 5 (refit)" in capsys.readouterr().out
-    assert digests(workspace.model("mf")) == digests(other.model("mf"))
+    assert digests(workspace, "mf") == digests(other, "mf")
 
 
-def test_time_spent_before_the_kill_counts(workspace, monkeypatch):
+def test_time_spent_before_the_kill_counts(workspace, monkeypatch, walk):
     with pytest.raises(InterruptedError):
         walk(workspace, dies_in_selection_at=4)
     with np.load(checkpoint(workspace)) as stored:
@@ -195,7 +204,7 @@ SETTINGS = {"seed": {"seed": 8}, "its own": {"mf": PARAMS.mf.model_copy(update={
 
 
 @pytest.mark.parametrize("change", [*SETTINGS, "split"])
-def test_a_checkpoint_of_another_training_is_removed_and_said_to_be(change, workspace, capsys):
+def test_a_checkpoint_of_another_training_is_removed_and_said_to_be(change, workspace, capsys, walk):
     with pytest.raises(InterruptedError):
         walk(workspace, dies_in_selection_at=3)
     params = PARAMS.model_copy(update=SETTINGS.get(change, {}))
@@ -208,7 +217,7 @@ def test_a_checkpoint_of_another_training_is_removed_and_said_to_be(change, work
     assert not checkpoint(workspace).exists()
 
 
-def test_what_is_set_for_other_stages_and_other_machines_stops_no_training_from_going_on(workspace, capsys):
+def test_what_is_set_for_other_stages_and_other_machines_stops_no_training_from_going_on(workspace, capsys, walk):
     with pytest.raises(InterruptedError):
         walk(workspace, dies_in_selection_at=3)
     others = {
@@ -222,7 +231,7 @@ def test_what_is_set_for_other_stages_and_other_machines_stops_no_training_from_
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text", "no meta"])
-def test_a_damaged_checkpoint_is_removed_and_said_to_be(damage, workspace, capsys):
+def test_a_damaged_checkpoint_is_removed_and_said_to_be(damage, workspace, capsys, walk):
     with pytest.raises(InterruptedError):
         walk(workspace, dies_in_selection_at=3)
     path = checkpoint(workspace)
@@ -245,12 +254,12 @@ def test_a_damaged_checkpoint_is_removed_and_said_to_be(damage, workspace, capsy
     assert "resuming" not in printed
 
 
-def test_a_training_leaves_no_checkpoint(workspace):
+def test_a_training_leaves_no_checkpoint(workspace, walk):
     walk(workspace)
     assert not (workspace.root / ".bakeoff/checkpoints/mf").exists()
 
 
-def test_short_trainings_write_none(workspace, monkeypatch):
+def test_short_trainings_write_none(workspace, monkeypatch, walk):
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 600)
     with pytest.raises(InterruptedError):
         walk(workspace, dies_in_selection_at=4)
@@ -262,17 +271,17 @@ def test_the_state_is_read_whether_or_not_it_is_written_so_that_pace_decides_on_
     monkeypatch.setattr(Walk, "state", lambda self: read.append(self) or {})
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 600)
     kept = Checkpoints(workspace, "mf", "f")
-    trainer = Walk(training.Queries(training.Histories(*map(np.zeros, (1, 0, 0))), np.zeros((0, 0)), np.zeros((0, 0))))
+    trainer = Walk(Queries(Histories(*map(np.zeros, (1, 0, 0))), np.zeros((0, 0)), np.zeros((0, 0))))
     for _ in range(3):
-        kept.save(Standing(selection=[{"epoch": 1}]), trainer)
+        kept.save(TrainingProgress(selection=[{"epoch": 1}]), trainer)
     assert len(read) == 3
     assert not (workspace.root / ".bakeoff").exists()
 
 
 def test_a_checkpoint_that_is_being_written_does_not_harm_the_last_one(workspace, monkeypatch):
     kept = Checkpoints(workspace, "mf", "f")
-    trainer = Walk(training.Queries(training.Histories(*map(np.zeros, (1, 0, 0))), np.zeros((0, 0)), np.zeros((0, 0))))
-    kept.save(Standing(selection=[{"epoch": 1}]), trainer)
+    trainer = Walk(Queries(Histories(*map(np.zeros, (1, 0, 0))), np.zeros((0, 0)), np.zeros((0, 0))))
+    kept.save(TrainingProgress(selection=[{"epoch": 1}]), trainer)
 
     def disk_full(file, **arrays):
         file.write_bytes(b"half")
@@ -280,6 +289,6 @@ def test_a_checkpoint_that_is_being_written_does_not_harm_the_last_one(workspace
 
     monkeypatch.setattr(np, "savez", disk_full)
     with pytest.raises(OSError, match="disk full"):
-        kept.save(Standing(selection=[{"epoch": 1}, {"epoch": 2}]), trainer)
-    standing, _ = Checkpoints(workspace, "mf", "f").load()
-    assert standing.selection == [{"epoch": 1}]
+        kept.save(TrainingProgress(selection=[{"epoch": 1}, {"epoch": 2}]), trainer)
+    progress, _ = Checkpoints(workspace, "mf", "f").load()
+    assert progress.selection == [{"epoch": 1}]

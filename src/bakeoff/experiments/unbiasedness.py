@@ -1,0 +1,137 @@
+"""Does training against each sampler end where training against the full softmax ends?"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bakeoff.core.histories import Histories
+from bakeoff.models.base.tensorflow import seed_everything
+from bakeoff.models.neural.loss import MultiHotSampledSoftmax
+from bakeoff.models.neural.negatives import (
+    CandidateSelector,
+    HardSelector,
+    NegativeSampler,
+    TopKSelector,
+    all_targets,
+    make_sampler,
+)
+from bakeoff.models.neural.negatives.unbiasedness import (
+    BATCHES,
+    NUM_ITEMS,
+    NUM_USERS,
+    QUERIES,
+    Figures,
+    TabularWorld,
+    positives_exact,
+)
+from bakeoff.models.neural.params import NegativesParams
+
+NUM_SAMPLED = 10
+"""Of 50 items, and as many queries a batch for in-batch negatives."""
+
+NUM_SELECTED = 5
+"""Hard negatives and top-k, of what a mixed sampler draws."""
+
+NUM_POSITIVES = 5
+"""Of each user. With one, uniform candidates end slightly off the truth, see the tests of TabularWorld."""
+
+STEPS, REPEATS = 150, 80
+
+SENTENCE = (
+    "A softmax over 50 items has one logit each and nothing else to learn but how often each item is a positive. "
+    "Trained against samples, does it end where training against the whole catalogue ends? `kl` is the divergence from "
+    "the truth at the end, in nats; `reference` is that of the full softmax after as many steps. `gradient_error` and "
+    "`gradient_cosine` compare the mean gradient with that of the full softmax. Corrected rows are those of the loss "
+    "that models are trained with, which corrects positives as it does candidates; `exact_targets` are those of the "
+    "classical form that leaves positives as they are."
+)
+
+
+@dataclass(frozen=True)
+class SamplerCase:
+    """A sampler, with what narrows its candidates down.
+
+    Attributes:
+        name: in the study.
+        sampler: as `negatives.sampler`.
+        selector: with and without correction; none: all candidates act as negatives.
+    """
+
+    name: str
+    sampler: str
+    selector: Callable[[bool], CandidateSelector] | None = None
+
+    def world(self, corrected: bool, loss: Callable[..., Any]) -> TabularWorld:
+        """The world in which this sampler is trained."""
+        negatives = NegativesParams.model_validate({"sampler": self.sampler, "num_sampled": NUM_SAMPLED})
+
+        def make(events: Histories) -> NegativeSampler:
+            return make_sampler(events, NUM_ITEMS, negatives, all_targets, QUERIES)
+
+        selector = None if self.selector is None else self.selector(corrected)
+        return TabularWorld(make, selector, NUM_POSITIVES, loss)
+
+
+CASES = (
+    SamplerCase("full", "full"),
+    SamplerCase("uniform", "uniform"),
+    SamplerCase("popularity", "popularity"),
+    SamplerCase("log-uniform", "log-uniform"),
+    SamplerCase("in-batch", "in-batch"),
+    SamplerCase("mixed", "mixed"),
+    SamplerCase("hard", "mixed", lambda corrected: HardSelector(NUM_SELECTED, corrected=corrected)),
+    SamplerCase("top-k", "mixed", lambda corrected: TopKSelector(NUM_SELECTED, corrected)),
+)
+"""The whole catalogue has nothing to correct: it appears once, as the reference."""
+
+
+def measure_unbiasedness(seed: int, steps: int = STEPS, repeats: int = REPEATS) -> dict[str, Any]:
+    """Train against every sampler with and without its correction; prints a line for each.
+
+    Args:
+        seed: of everything that is drawn.
+        steps: of training.
+        repeats: gradients that are averaged.
+
+    Returns:
+        content of unbiasedness.json.
+    """
+    seed_everything(seed)
+    rows: list[dict[str, Any]] = []
+    for case in CASES:
+        for corrected in (False, True) if rows else (False,):
+            row = _row(case, corrected, steps, repeats)
+            rows.append(row | {"reference": rows[0]["kl"] if rows else None})
+            _print(rows[-1])
+    world = {
+        "items": NUM_ITEMS,
+        "users": NUM_USERS,
+        "positives": NUM_POSITIVES,
+        "sampled": NUM_SAMPLED,
+        "selected": NUM_SELECTED,
+        "queries": QUERIES,
+        "batches": BATCHES,
+        "steps": steps,
+        "repeats": repeats,
+    }
+    return {"sentence": SENTENCE, "world": world, "samplers": rows}
+
+
+def _print(row: dict[str, Any]) -> None:
+    exact = row["exact_targets"]
+    print(
+        f"{row['sampler']}, {'corrected' if row['corrected'] else 'not corrected'}: KL {row['kl']:.4f}"
+        + (f" ({exact['kl']:.4f} with exact targets)" if exact else ""),
+        flush=True,
+    )
+
+
+def _row(case: SamplerCase, corrected: bool, steps: int, repeats: int) -> dict[str, Any]:
+    """Figures of the project's loss and, where they can differ, of the one whose targets are exact."""
+
+    def figures(loss: Callable[..., Any]) -> dict[str, float]:
+        found: Figures = case.world(corrected, loss).figures(float(corrected), steps, repeats)
+        return asdict(found)
+
+    exact = figures(positives_exact) if corrected else None
+    return {"sampler": case.name, "corrected": corrected, **figures(MultiHotSampledSoftmax()), "exact_targets": exact}
