@@ -1,6 +1,6 @@
 """Tall matrices in blocks of rows, a block a thread; no result depends on the number of threads.
 
-BLAS is held to one thread meanwhile; see bakeoff.core.threads.
+BLAS is held to one thread meanwhile; see bakeoff.core.processes.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from bakeoff.core.threads import own_threads
+from bakeoff.core.processes import own_threads
 
 ROWS_PER_BLOCK = 4096
 """2¹² × d floats are copied at once by each thread: 1 MiB at d = 64."""
