@@ -1,7 +1,6 @@
 """Every retriever of the project, trained on a small world: what the contract suite runs on."""
 
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 from small import FAST, FAST_TWO_TOWER, histories, no_features, queries
@@ -10,12 +9,10 @@ from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding
 from bakeoff.models import specs
 from bakeoff.models.base.export import Catalogue
-from bakeoff.models.base.tensorflow import seed_everything
-from bakeoff.models.ease import ease
+from bakeoff.models.base.spec import resolve
 from bakeoff.models.ease.params import EASEParams
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.popularity.params import RecentPopularityParams
-from bakeoff.models.popularity.popularity import PopularityEncoder, recent_frequencies
 from bakeoff.params import Params
 
 NAMES = list(specs.names())
@@ -60,32 +57,21 @@ class World:
         return Catalogue(self.item_ids, self.user_ids, self.people, self.encoding)
 
 
-def _popularity(world, params):
-    return PopularityEncoder(np.bincount(world.people.histories.items, minlength=world.num_items))
-
-
-def _recent_popularity(world, params):
-    days = params.recent_popularity.window_days
-    return PopularityEncoder(recent_frequencies(world.people.histories, world.num_items, days))
-
-
-def _ease(world, params):
-    return ease.fit(world.people.histories, world.num_items, params.ease)
-
-
-FITTED_ONCE = {"popularity": _popularity, "recent_popularity": _recent_popularity, "ease": _ease}
-"""Models without epochs; the others are built as their stage builds them, with a world for the split."""
+def fitted(name, world, epochs, params=SMALL):
+    """A trained retriever with the settings that were in force; the world takes the place of a split."""
+    spec, section = specs.spec(name), params.section(name)
+    if not spec.has_epochs:
+        found = resolve(spec.fit)(world, world.people, section, params.seed)
+        return found.retriever, found.settings
+    trainer = resolve(spec.trainer)(world, world.people, section, params.seed)
+    for _ in range(epochs):
+        trainer.run_epoch()
+    return trainer.retriever(), trainer.settings()
 
 
 def train(name, world, epochs, params=SMALL):
-    """An encoder of the contender with this name."""
-    seed_everything(params.seed)
-    if name in FITTED_ONCE:
-        return FITTED_ONCE[name](world, params)
-    trainer = import_module(f"bakeoff.stages.train_{name}").build(world, world.people, params)
-    for _ in range(epochs):
-        trainer.run_epoch()
-    return trainer.encoder()
+    """A trained retriever of the model with this name."""
+    return fitted(name, world, epochs, params)[0]
 
 
 def checkerboard(size=20):

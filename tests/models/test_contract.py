@@ -15,9 +15,12 @@ from small import histories, no_features, queries
 
 from bakeoff.core.histories import PAD
 from bakeoff.evaluation.ranking import rank
+from bakeoff.models import specs
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.export import NO_ITEM, ServingModule, export
-from bakeoff.models.base.loading import load_retriever, load_serving
+from bakeoff.models.base.loading import load_serving
+from bakeoff.models.base.spec import resolve
+from bakeoff.models.base.storage import Stored
 
 IMPERSONAL = ("popularity", "recent_popularity")
 """Models that give everyone the same order."""
@@ -31,29 +34,38 @@ def name(request):
     return request.param
 
 
-def exported(encoder, world, folder):
-    module = ServingModule(encoder, world.catalogue)
-    export(module, str(folder / "saved_model"))
-    return SimpleNamespace(world=world, encoder=encoder, folder=folder, serving=load_serving(folder))
+def exported(name, world, folder, epochs):
+    retriever, settings = contenders.fitted(name, world, epochs)
+    spec = specs.spec(name)
+    encoder = resolve(spec.graph)(retriever)
+    export(ServingModule(encoder, world.catalogue), str(folder / "saved_model"))
+    return SimpleNamespace(
+        world=world,
+        retriever=retriever,
+        stored=resolve(spec.load)(Stored(retriever.arrays(), settings, world.encoding)),
+        encoder=encoder,
+        folder=folder,
+        serving=load_serving(folder),
+    )
 
 
 @pytest.fixture(scope="module")
 def shop(name, tmp_path_factory):
     """A model of the shop in memory, on disk, and loaded again."""
     world = contenders.shop()
-    return exported(contenders.train(name, world, epochs=4), world, tmp_path_factory.mktemp(name))
+    return exported(name, world, tmp_path_factory.mktemp(name), epochs=4)
 
 
 @pytest.fixture(scope="module")
 def kiosk(name, tmp_path_factory):
     world = contenders.kiosk()
-    return exported(contenders.train(name, world, epochs=2), world, tmp_path_factory.mktemp(name))
+    return exported(name, world, tmp_path_factory.mktemp(name), epochs=2)
 
 
-def ranked(encoder, people, k):
+def ranked(retriever, people, k):
     """Lists of item indices by the evaluation's code, seen items left out."""
     nothing = histories([[]] * len(people))
-    return rank(EncoderRetriever(encoder), people, people.histories, nothing, k, users_per_block=4)
+    return rank(retriever, people, people.histories, nothing, k, users_per_block=4)
 
 
 def as_indices(item_ids):
@@ -82,8 +94,8 @@ def for_histories(model, rows, k, ages=None, jobs=None, times=None):
 
 def test_a_checkerboard_with_its_diagonal_withheld_is_completed(name):
     world = contenders.checkerboard()
-    encoder = contenders.train(name, world, epochs=20)
-    first = ranked(encoder, world.people, 1).items[:, 0].tolist()
+    retriever = contenders.train(name, world, epochs=20)
+    first = ranked(retriever, world.people, 1).items[:, 0].tolist()
     if name in IMPERSONAL:
         # Every item has 9 events: equal scores, and the first item that a user has not seen comes first.
         assert first == [0, *[1 if user % 2 == 0 else 0 for user in range(1, 20)]]
@@ -104,8 +116,8 @@ def test_a_repeated_item_is_no_other_item(name):
     # Users who come back to an item: it is known once, left out once, and everyone still gets a list of numbers.
     rows = [[0, 1, 0, 2], [1, 1, 1], [2, 3, 3, 0], [4, 2, 4]]
     world = contenders.World(queries(rows), 6, no_features(6))
-    encoder = contenders.train(name, world, epochs=4)
-    lists = ranked(encoder, world.people, 6)
+    retriever = contenders.train(name, world, epochs=4)
+    lists = ranked(retriever, world.people, 6)
     for given, scores, history in zip(lists.items, lists.scores, rows, strict=True):
         left = sorted(set(range(6)) - set(history))
         assert sorted(given[: len(left)].tolist()) == left
@@ -113,14 +125,22 @@ def test_a_repeated_item_is_no_other_item(name):
         assert np.isfinite(scores[: len(left)]).all()
 
 
-def test_lists_from_memory_from_disk_and_inside_the_graph_are_the_same(shop):
+def test_lists_from_memory_from_stored_arrays_and_inside_the_graph_are_the_same(shop):
     people = shop.world.people
-    memory = ranked(shop.encoder, people, 14)
-    disk = rank(load_retriever(shop.folder), people, people.histories, histories([[]] * 15), 14, users_per_block=15)
+    memory, stored = ranked(shop.retriever, people, 14), ranked(shop.stored, people, 14)
     graph = for_users(shop, shop.world.user_ids, 14)
-    assert disk.items.tolist() == memory.items.tolist()
+    assert stored.items.tolist() == memory.items.tolist()
+    assert stored.scores.tolist() == memory.scores.tolist()
     assert as_indices(graph["item_ids"]) == memory.items.tolist()
     assert np.asarray(graph["scores"]) == pytest.approx(memory.scores, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [4, 512])
+def test_the_graph_embeds_as_the_arrays_do_in_blocks_of_any_size(shop, size):
+    graph = EncoderRetriever(shop.encoder, size)
+    assert graph.item_embeddings.tolist() == shop.retriever.item_embeddings.tolist()
+    people = shop.world.people
+    assert graph.embed_queries(people) == pytest.approx(shop.retriever.embed_queries(people), abs=1e-6)
 
 
 def test_asking_by_history_gives_what_asking_by_user_gives(shop):
@@ -240,7 +260,7 @@ def test_users_with_the_same_history_get_the_same_list(shop):
 
 
 def test_items_that_nobody_has_seen_have_finite_scores(shop):
-    retriever = load_retriever(shop.folder)
+    retriever = shop.stored
     scores = retriever.embed_queries(shop.world.people) @ retriever.item_embeddings[list(contenders.NEVER_SEEN)].T
     assert np.isfinite(scores).all()
 
@@ -248,8 +268,9 @@ def test_items_that_nobody_has_seen_have_finite_scores(shop):
 def test_only_ease_and_mf_without_history_fall_back(shop, name):
     asked = queries([[], [3]], num_dense=1, num_categorical=2)
     expected = [name in ("ease", "mf"), False]
-    assert load_retriever(shop.folder).uses_fallback(asked).tolist() == expected
+    assert shop.stored.uses_fallback(asked).tolist() == expected
     assert EncoderRetriever(shop.encoder).uses_fallback(asked).tolist() == expected
+    assert (shop.stored.fallback is not None) == expected[0]
 
 
 def test_a_catalogue_of_one_item_works(kiosk):
@@ -259,7 +280,7 @@ def test_a_catalogue_of_one_item_works(kiosk):
 
 
 def test_the_same_seed_gives_the_same_model_byte_for_byte(shop, name, tmp_path):
-    again = exported(contenders.train(name, shop.world, epochs=4), shop.world, tmp_path)
+    again = exported(name, shop.world, tmp_path, epochs=4)
     assert variables(again.folder) == variables(shop.folder)
     assert len(variables(shop.folder)) == 2
 
@@ -271,9 +292,3 @@ def variables(folder: Path):
 
 def test_the_export_has_no_file_that_differs_from_run_to_run(shop):
     assert not (shop.folder / "saved_model" / "fingerprint.pb").exists()
-
-
-def test_embedding_in_blocks_gives_what_embedding_at_once_gives(shop):
-    people = shop.world.people
-    blocks, whole = (EncoderRetriever(shop.encoder, size).embed_queries(people) for size in (4, 512))
-    assert blocks == pytest.approx(whole, abs=1e-6)

@@ -3,29 +3,30 @@ import pytest
 from contenders import kiosk
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.export import ServingModule, export
-from bakeoff.models.base.loading import load_retriever, load_serving
-from bakeoff.models.popularity.popularity import PopularityEncoder
+from bakeoff.models.base.loading import load_serving
+from bakeoff.models.popularity.graph import PopularityEncoder
+from bakeoff.models.popularity.popularity import PopularityRetriever
 
 
 @pytest.fixture
 def folder(tmp_path):
     """A model whose directory may be harmed."""
-    module = ServingModule(PopularityEncoder(np.array([1])), kiosk().catalogue)
+    module = ServingModule(PopularityEncoder(PopularityRetriever(np.array([1]))), kiosk().catalogue)
     export(module, str(tmp_path / "mf" / "saved_model"))
     return tmp_path / "mf"
 
 
 def test_an_exported_model_is_a_retriever_again(folder):
-    retriever = load_retriever(folder)
+    retriever = EncoderRetriever(load_serving(folder))
     assert retriever.item_embeddings.tolist() == [[1]]
     assert retriever.embed_queries(kiosk().people).tolist() == [[1]]
 
 
-@pytest.mark.parametrize("load", [load_serving, load_retriever])
-def test_a_missing_model_says_how_to_make_it(tmp_path, load):
-    with pytest.raises(BakeoffError, match=r"holds no exported model.*dvc repro train_mf.*dvc checkout"):
-        load(tmp_path / "mf")
+def test_a_missing_model_says_how_to_make_it(tmp_path):
+    with pytest.raises(BakeoffError, match=r"holds no exported model.*bakeoff export mf.*dvc checkout"):
+        load_serving(tmp_path / "mf" / "saved_model")
 
 
 def harm_graph(folder):
@@ -66,5 +67,5 @@ def garble_weight_index(folder):
 )
 def test_a_damaged_model_says_how_to_restore_it(folder, harm):
     harm(folder)
-    with pytest.raises(BakeoffError, match=r"can't be loaded.*dvc checkout --force.*dvc repro train_mf"):
+    with pytest.raises(BakeoffError, match=r"can't be loaded.*dvc checkout --force.*bakeoff export mf"):
         load_serving(folder)

@@ -8,13 +8,14 @@ from small import no_features, queries
 
 from bakeoff.models.base.export import NO_ITEM, ServingModule
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.popularity.popularity import PopularityEncoder
+from bakeoff.models.popularity.graph import PopularityEncoder
+from bakeoff.models.popularity.popularity import PopularityRetriever
 
 WORLD = contenders.World(queries([[0, 3], [4]]), 5, no_features(5))
 ITEM_IDS = WORLD.item_ids
 SEEN = [["item 0", "item 3"]]
 """By the first of the two."""
-ENCODER = PopularityEncoder(np.array([5, 4, 3, 2, 1]))
+ENCODER = PopularityEncoder(PopularityRetriever(np.array([5, 4, 3, 2, 1])))
 SERVING = ServingModule(ENCODER, WORLD.catalogue)
 ASKED = tf.ones([1, 1])
 

@@ -5,8 +5,7 @@ import pytest
 from small import queries
 
 from bakeoff.core.histories import Histories
-from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.models.popularity.popularity import PopularityEncoder, in_window, recent_frequencies
+from bakeoff.models.popularity.popularity import PopularityRetriever, in_window, recent_frequencies
 
 DAY = 86_400
 NOW = 1_600_000_000
@@ -19,7 +18,7 @@ def events(items, days_ago):
 
 
 def test_the_score_is_the_number_of_events_for_everyone():
-    retriever = EncoderRetriever(PopularityEncoder(np.array([3, 0, 7])))
+    retriever = PopularityRetriever(np.array([3, 0, 7]))
     assert (retriever.embed_queries(queries([[], [1]])) @ retriever.item_embeddings.T).tolist() == [[3, 0, 7]] * 2
 
 

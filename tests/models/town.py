@@ -11,7 +11,6 @@ from small import FAST, FAST_TWO_TOWER, no_features
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.evaluation.metrics.table import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
-from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.ease.params import EASEParams
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.popularity.params import RecentPopularityParams
@@ -71,7 +70,7 @@ def split_by_time(users, items, times, num_users, num_items):
     return World(people, num_items, no_features(num_items)), events.keep(late)
 
 
-def ndcg_at_10(encoder, world, truth):
+def ndcg_at_10(retriever, world, truth):
     """Mean NDCG@10 over users, by the evaluation's own code."""
-    lists = rank(EncoderRetriever(encoder), world.people, world.people.histories, truth, 10, users_per_block=512)
+    lists = rank(retriever, world.people, world.people.histories, truth, 10, users_per_block=512)
     return means(accuracy_per_user(lists, truth, (10,)))["ndcg@10"]

@@ -46,7 +46,7 @@ def write_training(root: Path, model: str, scale: int) -> None:
             "settings": {"recency_scale": 6.0} if model == "ease" else {"dim": 64},
             "notes": {"masked_false_negatives_share": SAMPLED[model]} if model in SAMPLED else {},
         },
-        root / "models" / model / "training.json",
+        root / "artifacts/training" / f"{model}.json",
     )
     factor = COST[model]
     cost = {

@@ -6,7 +6,6 @@ import reference_als
 from small import histories, queries, random_rows
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.mf.trainer import MFTrainer
 
@@ -28,7 +27,7 @@ def trained(rows, params=PARAMS, epochs=3):
 
 def test_folding_a_trained_user_in_gives_the_embedding_that_training_gave(rows):
     trainer = trained(rows)
-    retriever = EncoderRetriever(trainer.encoder())
+    retriever = trainer.retriever()
     assert retriever.embed_queries(queries(rows)) == pytest.approx(trainer._als.user_embeddings, abs=1e-5)
 
 
@@ -46,7 +45,7 @@ def test_fold_in_is_exact_with_fewer_columns_than_dimensions_and_with_more(rows,
     )
     trainer = trained(rows, params)
     asked = [[5, 1], [2], [3, 1, 4, 0, 5, 9, 2, 6]]
-    found = EncoderRetriever(trainer.encoder()).embed_queries(queries(asked))
+    found = trainer.retriever().embed_queries(queries(asked))
     for embedding, row in zip(found, asked, strict=True):
         weights = None if recency_scale is None else np.exp(-np.arange(len(row))[::-1] / recency_scale)
         expected = reference_als.solve_row(row, trainer._als.item_embeddings, alpha0, 0.05, nu, weights)
@@ -55,7 +54,7 @@ def test_fold_in_is_exact_with_fewer_columns_than_dimensions_and_with_more(rows,
 
 def test_a_padded_history_is_folded_in_as_it_is_alone(rows):
     # alone it has a 1 × 1 system, beside a long one the d × d system
-    retriever = EncoderRetriever(trained(rows).encoder())
+    retriever = trained(rows).retriever()
     alone = retriever.embed_queries(queries([[2]]))
     beside = retriever.embed_queries(queries([[2], [3, 1, 4, 0, 5, 9]]))
     assert beside[0] == pytest.approx(alone[0], abs=1e-5)
@@ -64,23 +63,23 @@ def test_a_padded_history_is_folded_in_as_it_is_alone(rows):
 def test_few_steps_of_conjugate_gradient_end_where_fold_in_ends(rows):
     params = MFParams(dim=24, unobserved_weight=0.2, regularization=0.05, solver="cg")
     trainer = trained(rows, params, epochs=10)
-    folded = EncoderRetriever(trainer.encoder()).embed_queries(queries(rows))
+    folded = trainer.retriever().embed_queries(queries(rows))
     assert folded == pytest.approx(trainer._als.user_embeddings, abs=2e-3)
 
 
 def test_someone_without_history_gets_the_mean_user_and_is_said_to(rows):
     trainer = trained(rows)
-    retriever = EncoderRetriever(trainer.encoder())
+    retriever = trainer.retriever()
     asked = queries([[], [1, 2]])
     mean = trainer._als.user_embeddings.mean(axis=0)
     assert retriever.embed_queries(asked)[0] == pytest.approx(mean, abs=1e-6)
     assert retriever.uses_fallback(asked).tolist() == [True, False]
-    assert "mean of all users" in trainer.encoder().FALLBACK
+    assert "mean of all users" in trainer.retriever().fallback
 
 
 def test_without_weight_on_what_was_not_observed_someone_without_history_still_gets_an_answer(rows):
     params = PARAMS.model_copy(update={"unobserved_weight": 0.0})
-    found = EncoderRetriever(trained(rows, params).encoder()).embed_queries(queries([[], [1]]))
+    found = trained(rows, params).retriever().embed_queries(queries([[], [1]]))
     assert np.isfinite(found).all()
 
 
@@ -88,7 +87,7 @@ def test_recent_items_weigh_more_where_a_recency_scale_says_so(rows):
     params = PARAMS.model_copy(update={"recency_scale": 2.0})
     trainer = trained(rows, params)
     asked = [[5, 1, 3], [2]]
-    found = EncoderRetriever(trainer.encoder()).embed_queries(queries(asked))
+    found = trainer.retriever().embed_queries(queries(asked))
     items = trainer._als.item_embeddings
     weights = np.exp([-2 / 2, -1 / 2, 0])
     assert found[0] == pytest.approx(
@@ -100,7 +99,7 @@ def test_recent_items_weigh_more_where_a_recency_scale_says_so(rows):
 def test_a_recency_scale_is_of_fold_in_and_leaves_training_alone(rows):
     plain = trained(rows)
     weighted = trained(rows, PARAMS.model_copy(update={"recency_scale": 2.0}))
-    assert plain.encoder().item_embeddings.numpy().tolist() == weighted.encoder().item_embeddings.numpy().tolist()
+    assert plain.retriever().item_embeddings.tolist() == weighted.retriever().item_embeddings.tolist()
 
 
 def test_training_on_windows_is_training_on_users_who_have_no_more(rows):
@@ -110,12 +109,12 @@ def test_training_on_windows_is_training_on_users_who_have_no_more(rows):
     windows = [part.tolist() for part in np.split(whole.items, whole.windows(size).offsets[1:-1])]
     assert len(windows) > len(long)
     cut = trained(long, PARAMS.model_copy(update={"window": size}))
-    assert cut.encoder().item_embeddings.numpy().tolist() == trained(windows).encoder().item_embeddings.numpy().tolist()
+    assert cut.retriever().item_embeddings.tolist() == trained(windows).retriever().item_embeddings.tolist()
     assert cut.num_parameters == (len(windows) + NUM_ITEMS) * 4
 
 
 def test_without_a_recency_scale_order_means_nothing(rows):
-    retriever = EncoderRetriever(trained(rows).encoder())
+    retriever = trained(rows).retriever()
     forth, back = retriever.embed_queries(queries([[1, 2, 3], [3, 2, 1]]))
     assert forth == pytest.approx(back, abs=1e-6)
 
@@ -124,11 +123,11 @@ def test_parameters_are_the_entries_of_both_tables(rows):
     assert trained(rows).num_parameters == (len(rows) + NUM_ITEMS) * 4
 
 
-def test_an_encoder_follows_further_training(rows):
+def test_a_retriever_follows_further_training(rows):
     trainer = trained(rows, epochs=1)
-    before = trainer.encoder().item_embeddings.numpy().copy()
+    before = trainer.retriever().item_embeddings.copy()
     trainer.run_epoch()
-    after = EncoderRetriever(trainer.encoder())
+    after = trainer.retriever()
     assert not np.allclose(before, after.item_embeddings, atol=1e-5)
     assert after.embed_queries(queries(rows)) == pytest.approx(trainer._als.user_embeddings, abs=1e-5)
 
@@ -141,7 +140,7 @@ def test_order_plays_no_part_where_no_event_has_a_time(rows, timestamp, scale, w
     trainer.run_epoch()
     assert trainer.settings()["recency_scale"] == scale
     assert len(trainer.state()["user_embeddings"]) == len(events.windows(window))
-    weighs_the_same = trainer.encoder()._params.recency_scale is None
+    weighs_the_same = trainer.retriever().params.recency_scale is None
     assert weighs_the_same == (scale is None)
 
 
@@ -161,7 +160,7 @@ def test_a_restored_training_goes_on_to_the_same_bytes(rows, solver):
 
 
 def embedded(trainer, rows):
-    return EncoderRetriever(trainer.encoder()).embed_queries(queries(rows))
+    return trainer.retriever().embed_queries(queries(rows))
 
 
 def test_further_training_leaves_a_state_alone(rows):

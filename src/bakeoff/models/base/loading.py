@@ -15,7 +15,8 @@ def saved_model_of(folder: Path) -> Path:
     The registry hands out the former; `models/<name>`, and versions that were promoted when training still exported,
     are the latter.
     """
-    return folder if (folder / "saved_model.pb").exists() else folder / "saved_model"
+    inner = folder / "saved_model"
+    return inner if inner.is_dir() else folder
 
 
 def extras_of(folder: Path) -> Path:
@@ -31,6 +32,11 @@ def graph_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
+def _name_of(folder: Path) -> str:
+    """The model's name, by its directory."""
+    return folder.absolute().parent.name if folder.name == "saved_model" else folder.name
+
+
 def load_serving(folder: Path) -> Any:
     """The SavedModel of a directory; its functions are those of ServingModule.
 
@@ -42,13 +48,13 @@ def load_serving(folder: Path) -> Any:
     saved_model = saved_model_of(folder)
     if not (saved_model / "saved_model.pb").exists():
         raise BakeoffError(
-            f"{folder} holds no exported model ({saved_model.name}/saved_model.pb is missing): "
-            f"run `bakeoff export {folder.name}`, or `dvc checkout {saved_model}` if it was exported before."
+            f"{folder} holds no exported model (saved_model.pb is missing): "
+            f"run `bakeoff export {_name_of(folder)}`, or `dvc checkout {saved_model}` if it was exported before."
         )
     try:
         return tf.saved_model.load(str(saved_model))
     except (OSError, tf.errors.OpError, ValueError, LookupError) as error:
         raise BakeoffError(
             f"{saved_model} can't be loaded, a file is missing or damaged: run `dvc checkout --force {saved_model}` "
-            f"or `bakeoff export {folder.name}`. TensorFlow says: {str(error).splitlines()[0]}"
+            f"or `bakeoff export {_name_of(folder)}`. TensorFlow says: {str(error).splitlines()[0]}"
         ) from None

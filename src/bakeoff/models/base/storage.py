@@ -23,6 +23,7 @@ from bakeoff.core.histories import Histories, Queries, offsets_of
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models import specs
+from bakeoff.models.base.loading import EXTRAS
 from bakeoff.models.base.retriever import TrainedRetriever
 from bakeoff.models.base.spec import resolve
 
@@ -178,4 +179,7 @@ def _damaged(folder: Path, error: Exception) -> BakeoffError:
 
 
 def _again(folder: Path) -> str:
-    return f"run `bakeoff train {folder.parent.name}`, or `dvc checkout --force {folder}` if it was trained before"
+    """What brings the files of models/<name>/trained or of an export back."""
+    at = folder.parent if folder.name == EXTRAS else folder
+    command = "train" if at.name == "trained" else "export"
+    return f"run `bakeoff {command} {at.absolute().parent.name}`, or `dvc checkout --force {at}` if it was made before"
