@@ -10,12 +10,13 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.errors import BakeoffError
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 THREAD_VARIABLES = (
@@ -59,21 +60,21 @@ class Pool:
         """Wrap an executor with `count` processes of `threads` threads each; `death` is the message where one dies."""
         self._executor, self._count, self._threads, self._death = executor, count, threads, death
 
-    def results(self, task: Callable[[int], T], numbers: Iterable[int]) -> Iterator[T]:
-        """Results of the task for each number, in order; only a few tasks run ahead of the results that are taken.
+    def results(self, task: Callable[[A], T], arguments: Iterable[A]) -> Iterator[T]:
+        """Results of the task for each argument, in order; only a few calls run ahead of the results that are taken.
 
         Args:
-            task: pickled, as are its results.
-            numbers: arguments of the calls.
+            task: pickled, as are its argument and its results.
+            arguments: one for each call.
 
         Raises:
             BakeoffError: a process died.
         """
         begun: deque[Future[T]] = deque()
         try:
-            for number in numbers:
+            for argument in arguments:
                 with inherited(self._threads):  # processes start as long as there are not enough of them
-                    begun.append(self._executor.submit(task, number))
+                    begun.append(self._executor.submit(task, argument))
                 if len(begun) > 2 * self._count:
                     yield begun.popleft().result()
             while begun:
@@ -133,40 +134,12 @@ def run_alone(tasks: Sequence[Callable[[], T]]) -> list[T]:
     Raises:
         BakeoffError: a task raised one, or the process died.
     """
-    context = multiprocessing.get_context("spawn")
-    connection, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, list(tasks)), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        return [_receive(connection) for _ in tasks]
-    except EOFError:
-        process.join()
-        raise BakeoffError(
-            f"A process of its own ended with status {process.exitcode}; a negative one is "
-            "the signal that ended it, −9 where memory ran out. Its own output is above."
-        ) from None
-    finally:
-        process.kill()
-        process.join()
-        connection.close()
+    with process_pool(1, num_cores(), "runs alone", "Its own output is above.") as pool:
+        return list(pool.results(_call, tasks))
 
 
-def _receive(connection: Connection) -> Any:
-    result = connection.recv()
-    if isinstance(result, BakeoffError):
-        raise result
-    return result
-
-
-def _serve(connection: Connection, tasks: list[Callable[[], Any]]) -> None:
-    end_with_parent(connection)
-    for task in tasks:
-        try:
-            connection.send(task())
-        except BakeoffError as error:
-            connection.send(error)
-            return
+def _call(task: Callable[[], T]) -> T:
+    return task()
 
 
 def end_with_parent(connection: Connection) -> None:

@@ -49,20 +49,6 @@ def write_evaluation(
     return metrics
 
 
-class _Averages:
-    """The number of users who come in batches, and the means of their metrics."""
-
-    def __init__(self) -> None:
-        self._num_users, self._means = 0, Means()
-
-    def add(self, num_users: int, per_user: PerUser) -> None:
-        self._num_users += num_users
-        self._means.add(per_user)
-
-    def figures(self) -> Figures:
-        return {"num_users": self._num_users} | or_none(self._means.figures())
-
-
 class _Writer:
     """Writes lists and metrics of users as they come, and keeps nothing but sums."""
 
@@ -71,20 +57,20 @@ class _Writer:
 
     def write_test(self, folder: Path, batches: Iterable[UserBatch]) -> tuple[Figures, Figures]:
         """Figures of the ranking of the whole catalogue, and of that among a few items."""
-        averages = _Averages()
+        averages = Means()
 
         def with_sampled(users: RowGroups) -> Iterator[UserBatch]:
             for batch in batches:
                 users.add(_with_columns(self._users_table(batch).drop_columns("num_history"), batch.sampled))
-                averages.add(len(batch), batch.sampled)
+                averages.add(batch.sampled)
                 yield batch
 
         with row_groups(folder / "sampled.parquet", USERS_PER_GROUP) as users:
             test = self.write_warm(folder, "", with_sampled(users))
-        return test, averages.figures()
+        return test, _figures(averages)
 
     def write_warm(self, folder: Path, prefix: str, batches: Iterable[UserBatch]) -> Figures:
-        averages, together = _Averages(), AllLists(self._prepared.num_items, self._cutoffs)
+        averages, together = Means(), AllLists(self._prepared.num_items, self._cutoffs)
         with (
             row_groups(folder / f"{prefix}recommendations.parquet") as lists,
             row_groups(folder / f"{prefix}users.parquet", USERS_PER_GROUP) as users,
@@ -92,9 +78,9 @@ class _Writer:
             for batch in batches:
                 lists.add(self._lists_table(batch))
                 users.add(_with_columns(self._users_table(batch), batch.metrics))
-                averages.add(len(batch), _fallback_share(batch) | batch.metrics)
+                averages.add(_fallback_share(batch) | batch.metrics)
                 together.add(batch.lists, batch.metrics)
-        return averages.figures() | or_none(together.figures())
+        return _figures(averages) | or_none(together.figures())
 
     def write_new_users(self, folder: Path, steps: Mapping[str, Iterable[UserBatch]]) -> dict[str, Figures]:
         with (
@@ -104,13 +90,13 @@ class _Writer:
             return {name: self._write_step(name, batches, lists, users) for name, batches in steps.items()}
 
     def _write_step(self, name: str, batches: Iterable[UserBatch], lists: RowGroups, users: RowGroups) -> Figures:
-        averages = _Averages()
+        averages = Means()
         for batch in batches:
             lists.add(_with_step(self._lists_table(batch), name))
             table = self._users_table(batch).append_column("fallback", pa.array(batch.fallback))
             users.add(_with_step(_with_columns(table, batch.metrics), name))
-            averages.add(len(batch), _fallback_share(batch) | batch.metrics)
-        return averages.figures()
+            averages.add(_fallback_share(batch) | batch.metrics)
+        return _figures(averages)
 
     def _lists_table(self, batch: UserBatch) -> pa.Table:
         """One row per recommended item: user_id, rank from 1, item_id, score."""
@@ -127,6 +113,10 @@ class _Writer:
     def _users_table(self, batch: UserBatch) -> pa.Table:
         user_ids = self._prepared.user_ids(batch.users)
         return pa.table({"user_id": user_ids, "num_history": batch.num_history, "num_test": batch.num_test})
+
+
+def _figures(means: Means) -> Figures:
+    return {"num_users": means.num_users} | or_none(means.figures())
 
 
 def _with_columns(table: pa.Table, columns: PerUser) -> pa.Table:

@@ -1,6 +1,6 @@
 """Queries with a known truth, and how a trained model is ranked and scored on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics import table
+from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.models.base.retriever import Retriever
-
-PerUser = dict[str, NDArray[np.float64]]
-"""Metrics by name, one value per user; NaN where a metric is not defined."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +95,6 @@ class Evaluated:
         return table.or_none(table.means(self.accuracy | popularity) | together)
 
 
-def mean_or_none(per_user: Mapping[str, NDArray[np.float64]]) -> dict[str, float | None]:
+def mean_or_none(per_user: PerUser) -> dict[str, float | None]:
     """Mean of each metric over the users for whom it is defined; None where there are none."""
     return table.or_none(table.means(per_user))

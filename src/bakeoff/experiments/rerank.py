@@ -12,9 +12,10 @@ from bakeoff.core.histories import Histories, draw_users
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.folding import spurious_at_k
 from bakeoff.evaluation.metrics import formulas, table
+from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.ranking import TopLists, rerank
 from bakeoff.evaluation.ranking.reproducible_scores import block_size
-from bakeoff.experiments.eval_set import EvalSet, PerUser, mean_or_none
+from bakeoff.experiments.eval_set import EvalSet, mean_or_none
 from bakeoff.experiments.folding import CUTOFF, Relatedness, fit_relatedness
 from bakeoff.experiments.settings import ExperimentSettings
 from bakeoff.experiments.variants.subsets import sample_sentence

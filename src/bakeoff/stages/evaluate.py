@@ -40,7 +40,7 @@ def run(params: "Params", workspace: Workspace, model: str, load: Load | None = 
         params: `evaluate`, `seed`, `evidence.sampled_candidates` and `engine` are used.
         workspace: holds all files.
         model: name of the model.
-        load: reads a retriever from its directory; as training exported it if None.
+        load: reads a retriever from its directory; as training stored it if None.
 
     Raises:
         BakeoffError: the model or the split is missing, they do not belong together, no warm user has a test

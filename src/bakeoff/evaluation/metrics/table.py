@@ -143,6 +143,12 @@ def metrics_of(group: MetricSet) -> dict[str, Metric]:
     return {metric.name: metric for metric in METRICS if metric.set is group}
 
 
+ACCURACY_LABELS = {
+    name: metric.label for name, metric in sorted(metrics_of(MetricSet.ACCURACY).items(), key=lambda m: m[0] != "ndcg")
+}
+"""Labels of the accuracy metrics by name, in the order in which the report shows them: NDCG first."""
+
+
 def accuracy_per_user(lists: TopLists, truth: Histories, cutoffs: Sequence[int]) -> dict[str, FloatArray]:
     """recall@k, ndcg@k, mrr@k and hit_rate@k of each user, float64 [n] in [0, 1]; NaN without truth."""
     relevant, sizes = formulas.relevance(lists, truth), formulas.num_relevant(truth)
@@ -200,17 +206,19 @@ def of_all_lists(lists: TopLists, per_user: PerUser, num_items: int, cutoffs: Se
 
 
 class Means:
-    """Mean of each metric over the users for whom it is defined, who come in batches.
+    """The number of users who come in batches, and the mean of each metric over those for whom it is defined.
 
     Neither the number nor the order of batches changes the means.
     """
 
     def __init__(self) -> None:
         """Start without a user."""
+        self.num_users = 0
         self._sums: dict[str, ExactSum] = {}
 
     def add(self, per_user: Mapping[str, FloatArray]) -> None:
         """Count more users, or none; all batches have the same metrics."""
+        self.num_users += max(map(len, per_user.values()), default=0)
         for name, values in per_user.items():
             self._sums.setdefault(name, ExactSum()).add(values[~np.isnan(values)])
 
