@@ -77,7 +77,7 @@ def fetch(
 
     workspace = Workspace()
     try:
-        settings = load_params(workspace.params)
+        settings = load_params(workspace.params).data
         stage.run(settings, workspace, source=source, force=force, query=query, inbox=inbox, append=append)
     except UnreachableError as error:
         _end(error, os.EX_TEMPFAIL)
