@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from bakeoff.cli.arguments import load_params
 from bakeoff.core.workspace import Workspace, check_model
-from bakeoff.params import load_params
 
 app = typer.Typer()
 

@@ -1,0 +1,21 @@
+"""What the commands share: the argument that names a model, and the parameters."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bakeoff.core.workspace import MODELS
+
+if TYPE_CHECKING:
+    from bakeoff.params import Params
+
+NAMES = f"{', '.join(MODELS[:-1])} or {MODELS[-1]}"
+ModelName = Annotated[str, typer.Argument(help=NAMES)]
+
+
+def load_params(path: Path) -> "Params":
+    """See `bakeoff.params.load_params`, which is imported here so that `--help` need not wait for pydantic."""
+    from bakeoff import params
+
+    return params.load_params(path)
