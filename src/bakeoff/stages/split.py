@@ -12,9 +12,8 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, Partitioned, num_pieces, opened, rows_of, same
-from bakeoff.data.features.encoded import encoded_features
 from bakeoff.data.features.encoding import FeatureEncoding
-from bakeoff.data.features.feature_encoder import fit_features
+from bakeoff.data.features.feature_encoder import encoded_features, fit_features
 from bakeoff.data.split.methods import method_of
 from bakeoff.data.split.split import assign_parts, check_fits_method, count_dropped, find_cuts, positives
 from bakeoff.data.split.split_invariants import Promise, check_promises
