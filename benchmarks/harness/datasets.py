@@ -17,7 +17,7 @@ from bakeoff.core.files import replaced
 from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
-from bakeoff.data.fetch.catalogue import BUILT_IN
+from bakeoff.data.fetch.dataset import datasets
 from bakeoff.data.fetch.tables import csv_blocks
 from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
 from bakeoff.experiments.fingerprint import code_of
@@ -206,13 +206,13 @@ def _facts(prepared: Prepared, test: Histories) -> dict[str, Any]:
 
 def _fetch(benchmark: Benchmark, params: Params, workspace: Workspace, raw: Path | None) -> None:
     folder = raw / benchmark.folder if raw is not None and (raw / benchmark.folder).is_dir() else None
-    known = BUILT_IN.get(params.data.dataset)
+    known = datasets().get(params.data.dataset)
     if known is None and folder is None:
         raise BakeoffError(
             f"{benchmark.title} is in no folder {benchmark.folder}/: --data DIR says where raw data lies."
         )
     if known is None or folder is None:
-        fetch.run(params, workspace, folder, force=True)
+        fetch.run(params.data, workspace, folder, force=True)
         return
     try:
         files = {Path(member).name: (folder / Path(member).name).read_bytes() for member in known.members}

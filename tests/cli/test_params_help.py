@@ -27,7 +27,7 @@ def test_every_parameter_but_the_sections_has_a_meaning_and_limits():
 def test_the_value_is_the_one_given():
     rows = {row.name: row for row in stage.describe(Params(mf=MFParams(dim=7)))}
     assert rows["mf.dim"].value == "7"
-    assert rows["mf.dim"].limits == "integer > 0"
+    assert rows["mf.dim"].limits == "integer > 0, ≤ 8192"
     assert rows["mf.dim"].meaning == "Embedding dimension d."
 
 

@@ -13,7 +13,7 @@ from hostile_texts import FEATURE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.cli.app import app as cli
+from bakeoff.cli import app as cli
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.own import read_directory

@@ -1,11 +1,11 @@
-"""Commands of those who run Bakeoff every night: drift, decide, promote, rollback, status, serve. No logic."""
+"""Commands of production: drift, decide, promote, rollback, status, serve."""
 
 from typing import Annotated
 
 import typer
 
+from bakeoff.cli.arguments import load_params
 from bakeoff.core.workspace import Workspace
-from bakeoff.params import load_params
 
 app = typer.Typer()
 
@@ -16,7 +16,7 @@ def drift(
         str | None, typer.Option(metavar="REV", help="A Git revision; none: the version in production, or the last.")
     ] = None,
 ) -> None:
-    """Set the validated data beside those of the version in production; write reports/drift."""
+    """Compare the validated data with those of the version in production; write reports/drift."""
     from bakeoff.ops.drift import command as stage
 
     workspace = Workspace()
@@ -28,7 +28,7 @@ def drift(
 def decide(
     model: Annotated[str | None, typer.Option(help="Who challenges; none: as params.yaml says.")] = None,
 ) -> None:
-    """Set the challenger beside the model in production and decide; write reports/decision. Changes nothing else."""
+    """Compare the challenger with the model in production and decide; write reports/decision. Changes nothing else."""
     from bakeoff.ops.promotion import decide as stage
 
     workspace = Workspace()
@@ -101,7 +101,7 @@ def serve(
         float, typer.Option(min=0, help="Seconds for which requests are still taken after SIGTERM; /ready is 503.")
     ] = 0.0,
 ) -> None:
-    """Answer HTTP with the model in production: lists by user, history or features. docs/serving.md tells more.
+    """Answer HTTP with the model in production: lists by user, history or features. See docs/serving.md.
 
     A new promotion is taken up while requests go on; one that can't be loaded is reported, and the old model stays.
     """

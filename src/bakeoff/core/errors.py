@@ -6,8 +6,10 @@ import errno
 class BakeoffError(Exception):
     """An error that a person can act on: the message names the value, the cause and the fix.
 
-    The command line prints it without a traceback and exits with status 1.
+    The command line prints it without a traceback and exits with `status`.
     """
+
+    status: int | None = 1
 
 
 _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
@@ -135,8 +136,7 @@ def _quality(model: str, summary: Summary) -> Table:
     found = {e.metric: e for e in summary.estimates if e.model == model}
     names, cutoffs = (list(dict.fromkeys(metric.split("@")[part] for metric in found)) for part in (0, 1))
     rows: list[Row] = [
-        [formats.METRIC_LABELS.get(name, name), *(estimate_cell(found[f"{name}@{k}"]) for k in cutoffs)]
-        for name in names
+        [ACCURACY_LABELS.get(name, name), *(estimate_cell(found[f"{name}@{k}"]) for k in cutoffs)] for name in names
     ]
     users = formats.count(summary.result.num_users)
     caption = f"{model_label(model)}: mean over {users} warm test users, with its interval"

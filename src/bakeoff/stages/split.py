@@ -12,12 +12,11 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, Partitioned, num_pieces, opened, rows_of, same
-from bakeoff.data.features.encoded import encoded_features
 from bakeoff.data.features.encoding import FeatureEncoding
-from bakeoff.data.features.feature_encoder import fit_features
-from bakeoff.data.split.split import assign_parts, check_fits_method, count_dropped, positives
-from bakeoff.data.split.split_invariants import Promise, check_promises, weakness
-from bakeoff.data.split.split_points import cuts_of
+from bakeoff.data.features.feature_encoder import encoded_features, fit_features
+from bakeoff.data.split.methods import method_of
+from bakeoff.data.split.split import assign_parts, check_fits_method, count_dropped, find_cuts, positives
+from bakeoff.data.split.split_invariants import Promise, check_promises
 from bakeoff.data.split.vocabulary import item_vocabulary, user_vocabulary
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def _parts(engine: Engine, interactions: ir.Table, params: "Params") -> ir.Table
     chosen = engine.kept_each("positives", divided.map(lambda rows: positives(rows, split.min_rating)))
     check_fits_method(chosen.whole, split)
     everyone = engine.kept("everyone", chosen.whole.select("user_id").distinct())
-    cuts = cuts_of(chosen.whole, everyone, split, seed)
+    cuts = find_cuts(chosen.whole, everyone, split, seed)
     return engine.kept_each("parts", chosen.map(lambda events: assign_parts(events, split, seed, cuts))).whole
 
 
@@ -158,7 +157,7 @@ def _report(
     return {
         "method": params.split.method,
         "promises": [{field: getattr(promise, field) for field in fields} for promise in promises],
-        "weakness": weakness(params.split.method),
+        "weakness": method_of(params.split.method).weakness,
         "sizes": dict(sizes),
         "dropped": dict(dropped),
         "notes": _notes(params, dropped),
@@ -174,14 +173,8 @@ def _notes(params: "Params", dropped: Mapping[str, int]) -> list[str]:
         "users_without_events": "users have no event and are in no part.",
     }
     notes = [f"{dropped[name]:,} {sentence}" for name, sentence in reasons.items() if dropped[name]]
-    if params.split.method == "predefined" and params.split.new_user_share:
-        notes.append(
-            "Nobody is held out as a new user, whatever split.new_user_share says: the published test stays "
-            "whole. Users without a train event are the new ones."
-        )
-    if params.split.method == "global-temporal":
-        notes.append("Users without an event before the first cut count as new ones, too.")
-    return notes
+    note = method_of(params.split.method).note(params.split)
+    return [*notes, note] if note else notes
 
 
 def _stop_if_broken(workspace: Workspace, promises: list[Promise]) -> None:

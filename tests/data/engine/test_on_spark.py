@@ -26,8 +26,7 @@ from bakeoff.data.engine.settings import EngineSettings
 from bakeoff.data.fetch.tables import csv_blocks
 from bakeoff.data.params import SplitParams
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.data.split.split import assign_parts, positives
-from bakeoff.data.split.split_points import cuts_of
+from bakeoff.data.split.split import assign_parts, find_cuts, positives
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.params import MFParams
@@ -71,7 +70,7 @@ def test_each_way_to_split_sends_an_event_to_the_same_part(spark, tmp_path, meth
     with opened(EngineSettings(scratch=str(tmp_path))) as duckdb:
         for engine in (duckdb, spark):
             chosen = positives(engine.read(tmp_path / "events.parquet"), None)
-            parts = assign_parts(chosen, asked, 42, cuts_of(chosen, chosen.select("user_id").distinct(), asked, 42))
+            parts = assign_parts(chosen, asked, 42, find_cuts(chosen, chosen.select("user_id").distinct(), asked, 42))
             found.append(pa.concat_tables(engine.blocks(parts.order_by("item_id"))))
     assert found[0].equals(found[1])
     assert {"train", "valid", "test"} <= set(found[0]["part"].to_pylist())

@@ -17,11 +17,12 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
 from bakeoff.data.fetch import versioning
-from bakeoff.data.fetch.catalogue import Dataset
+from bakeoff.data.fetch.dataset import Dataset, Source
 from bakeoff.data.fetch.tables import About, Tables, text_table
 from bakeoff.data.params import ColumnParams, DataParams
 from bakeoff.params import Params
 
+URL_VARIABLE = "BAKEOFF_TOY_URL"
 INTERACTIONS = "user_id,item_id,timestamp\n1,7,100\n2,7,200\n"
 
 
@@ -46,16 +47,22 @@ def archive():
 
 def known(**changes):
     """Two data sets of the same content, `toy` and `twin`."""
-    settings = {
-        "archive": "toy.zip",
-        "md5": hashlib.md5(archive()).hexdigest(),
-        "members": ("toy/users",),
-        "parse": parse,
-        "sha256": {"interactions": hashlib.sha256(INTERACTIONS.encode()).hexdigest()},
-        **changes,
-    }
+    sha256 = changes.pop("sha256", {"interactions": hashlib.sha256(INTERACTIONS.encode()).hexdigest()})
+    source = Source(
+        **{
+            "name": "the publisher",
+            "url": "http://127.0.0.1:1/toy.zip",
+            "known_hash": f"md5:{hashlib.md5(archive()).hexdigest()}",
+            "members": ("toy/users",),
+            "parse": parse,
+            "folder_variable": URL_VARIABLE,
+            **changes,
+        }
+    )
     return {
-        name: Dataset(About(name, name.title(), f"Terms of {name}.", "Cite it.", "https://example.org"), **settings)
+        name: Dataset(
+            About(name, name.title(), f"Terms of {name}.", "Cite it.", "https://example.org"), (source,), sha256
+        )
         for name in ("toy", "twin")
     }
 
@@ -92,11 +99,11 @@ def publisher(tmp_path_factory):
 @pytest.fixture
 def run(publisher, tmp_path, monkeypatch, capsys):
     """Runs fetch in an empty workspace; returns what it prints."""
-    monkeypatch.setenv(fetch.URL_VARIABLE, publisher)
+    monkeypatch.setenv(URL_VARIABLE, publisher)
 
     def call(dataset="toy", source=None, force=False, catalogue=None):
         params = Params(data=DataParams(dataset=dataset, columns=ColumnParams(rating=None)))
-        fetch.run(params, Workspace(tmp_path), source, force, known=catalogue or known())
+        fetch.run(params.data, Workspace(tmp_path), source, force, known=catalogue or known())
         return capsys.readouterr().out
 
     return call
@@ -118,9 +125,9 @@ def recorded_once(publisher, tmp_path_factory):
     (root / ".dvc").mkdir()
     (root / ".dvc/config").write_text("[core]\n    analytics = false\n    no_scm = true\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(fetch.URL_VARIABLE, publisher)
+        patch.setenv(URL_VARIABLE, publisher)
         params = Params(data=DataParams(dataset="toy"))
-        fetch.run(params, Workspace(root), known=known())
+        fetch.run(params.data, Workspace(root), known=known())
     return root
 
 
@@ -165,7 +172,9 @@ def test_a_directory_without_dvc_is_said_not_to_be_versioned(run):
 
 def test_tables_other_than_expected_are_an_error_that_explains_itself(run, tmp_path):
     got = hashlib.sha256(INTERACTIONS.encode()).hexdigest()
-    with pytest.raises(BakeoffError, match=r"(?s)interactions\.csv of Toy.*expected 123\n.*got .*catalogue") as caught:
+    with pytest.raises(
+        BakeoffError, match=r"(?s)interactions\.csv of Toy.*expected 123\n.*got .*data/datasets"
+    ) as caught:
         run(catalogue=known(sha256={"interactions": "123"}))
     assert got in str(caught.value)
     assert names(tmp_path) == ["artifacts"]
@@ -174,7 +183,7 @@ def test_tables_other_than_expected_are_an_error_that_explains_itself(run, tmp_p
 def test_a_failing_source_leaves_data_as_it_was(run, tmp_path):
     run()
     with pytest.raises(BakeoffError, match=r"toy.zip delivered something else"):
-        run(force=True, catalogue=known(md5="0" * 32))
+        run(force=True, catalogue=known(known_hash="md5:" + "0" * 32))
     assert (tmp_path / "data/interactions.csv").read_text() == INTERACTIONS
     assert names(tmp_path) == ["artifacts", "data"]
 
@@ -227,7 +236,7 @@ def test_dvc_records_what_was_fetched(recorded, run):
 
 
 def test_data_that_was_deleted_comes_back_from_the_cache(recorded, run, monkeypatch):
-    monkeypatch.setenv(fetch.URL_VARIABLE, "http://127.0.0.1:1")
+    monkeypatch.setenv(URL_VARIABLE, "http://127.0.0.1:1")
     shutil.rmtree(recorded / "data")
     said = run()
     assert "restored by DVC" in said

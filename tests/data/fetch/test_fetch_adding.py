@@ -28,7 +28,7 @@ def run(repository, capsys):
 
     def call(dataset="shop", force=False, source=None, **options):
         params = Params(data=DataParams(dataset=dataset, columns=ColumnParams(rating=None)))
-        fetch.run(params, Workspace(repository), source, force, **options)
+        fetch.run(params.data, Workspace(repository), source, force, **options)
         return capsys.readouterr().out
 
     return call

@@ -1,7 +1,7 @@
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.movielens import OCCUPATIONS_1M, from_mirror_100k, from_publisher_1m, from_publisher_100k
+from bakeoff.data.datasets.movielens import OCCUPATIONS_1M, from_mirror_100k, from_publisher_1m, from_publisher_100k
 from bakeoff.data.fetch.tables import csv_blocks
 
 

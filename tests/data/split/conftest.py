@@ -7,8 +7,7 @@ import pyarrow as pa
 import pytest
 
 from bakeoff.data.params import SplitParams
-from bakeoff.data.split.split import assign_parts
-from bakeoff.data.split.split_points import cuts_of
+from bakeoff.data.split.split import assign_parts, find_cuts
 
 EVENTS = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("timestamp", pa.int64())])
 
@@ -44,7 +43,7 @@ def assign(as_events) -> Callable:
 
     def run(rows: list[tuple], seed: int = 42, **split: object) -> pd.DataFrame:
         events, asked = as_events(rows), SplitParams(**{"new_user_share": 0} | split)
-        parts = assign_parts(events, asked, seed, cuts_of(events, events.select("user_id").distinct(), asked, seed))
+        parts = assign_parts(events, asked, seed, find_cuts(events, events.select("user_id").distinct(), asked, seed))
         return parts.to_pyarrow().to_pandas().sort_values(["user_id", "position"], ignore_index=True)
 
     return run

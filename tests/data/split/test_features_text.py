@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from fitted import fit_features
 
-from bakeoff.data.features import tokenizer as words
+from bakeoff.data.features import value_sets as words
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding
 from bakeoff.data.features.value_sets import ValueSets
 from bakeoff.data.params import DataParams

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import ibis
 import numpy as np
 import pandas as pd
@@ -6,7 +8,9 @@ import pytest
 
 import bakeoff.data.split.split_invariants
 from bakeoff.data.engine.engine import Partitioned
-from bakeoff.data.split.split_invariants import WEAKNESSES, weakness
+from bakeoff.data.params import SplitParams
+from bakeoff.data.split.methods import METHODS as SPECS
+from bakeoff.data.split.methods import method_of
 
 # Three users, items a to e in the order of time; v is held out.
 KEPT = [
@@ -20,7 +24,7 @@ KEPT = [
     ("v", "a", 12, 0, "new_history"),
     ("v", "d", 42, 1, "new_test"),
 ]
-METHODS = list(WEAKNESSES)
+METHODS = list(SPECS)
 DISJOINT = "No pair of user and item lies in two parts"
 KNOWN_USERS = "The user of every event is in the vocabulary"
 KNOWN_ITEMS = "The item of every event is in the vocabulary"
@@ -210,11 +214,16 @@ def test_an_unknown_part_is_refused():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_has_a_weakness(method):
-    assert weakness(method).endswith(".")
+    assert method_of(method).weakness.endswith(".")
+    assert method_of(method).label
 
 
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="'by-luck'"):
-        weakness("by-luck")
+        method_of("by-luck")
     with pytest.raises(ValueError, match="'by-luck'"):
         check_promises(frame(KEPT), method="by-luck", user_ids="u", item_ids="a")
+
+
+def test_the_parameters_name_every_method():
+    assert get_args(SplitParams.model_fields["method"].annotation) == tuple(SPECS)

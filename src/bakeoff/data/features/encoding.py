@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.features.tokenizer import words_of
-from bakeoff.data.features.value_sets import ValueSets
+from bakeoff.data.features.value_sets import ValueSets, words_of
 
 Encode = Callable[[pd.Series], pa.Array]
 """Raw values [n] → encoded ones [n]."""

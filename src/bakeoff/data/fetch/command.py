@@ -1,18 +1,15 @@
 """`bakeoff fetch`: fill data/ with the canonical tables and record their version in data.dvc."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bakeoff.core.errors import BakeoffError, denied_access
 from bakeoff.core.sanitize import visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import own_sources as taking
-from bakeoff.data.fetch.catalogue import BUILT_IN, PUBLISHER, Dataset
 from bakeoff.data.fetch.data_directory import (
     NEW,
     Content,
@@ -26,19 +23,14 @@ from bakeoff.data.fetch.data_directory import (
     write,
 )
 from bakeoff.data.fetch.data_guard import bring_back, content_to_add_to, held_name, nameless, num_rows, protect, rows_of
-from bakeoff.data.fetch.download import Transfer
-from bakeoff.data.fetch.mirror import download_wheel
-from bakeoff.data.fetch.obtain import GetWheel, obtain
+from bakeoff.data.fetch.dataset import Dataset, datasets
+from bakeoff.data.fetch.download import Transfer, obtain
 from bakeoff.data.fetch.own import read_directory
 from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.fetch.parts import complete
 from bakeoff.data.fetch.tables import About, Tables
 from bakeoff.data.fetch.versioning import State, add_data, data_state, is_versioned, restore_data
-from bakeoff.params import Params
-
-URL_VARIABLE = "BAKEOFF_MOVIELENS_URL"
-"""Environment variable: address of a folder with ml-100k.zip and ml-1m.zip, instead of the publisher's."""
-
+from bakeoff.data.params import DataParams
 
 _CONSOLE = Console()
 
@@ -61,7 +53,7 @@ class Found:
 
 
 def run(
-    params: Params,
+    data: DataParams,
     workspace: Workspace,
     source: Path | None = None,
     force: bool = False,
@@ -69,55 +61,50 @@ def run(
     query: Path | None = None,
     inbox: Path | None = None,
     append: bool = False,
-    known: Mapping[str, Dataset] = BUILT_IN,
-    transfer: Transfer | None = None,
-    get_wheel: GetWheel = download_wheel,
+    known: Mapping[str, Dataset] | None = None,
 ) -> None:
-    """Make data/ hold the data set that params name: as it is, restored by DVC, or from its source.
+    """Make data/ hold the data set that `data` names: as it is, restored by DVC, or from its source.
 
     Args:
-        params: `data` says which data set, and how a team's own columns are named.
+        data: which data set, and how a team's own columns are named.
         workspace: where data/ and data.dvc lie.
         source: a team's own directory of files; None for another source.
         force: fetch although data/ is up to date, and replace a data/ that nothing else records.
         query: directory of SQL files for the database in BAKEOFF_DATABASE_URL; likewise.
         inbox: directory of deliveries, of which those that were not taken yet are added; likewise.
         append: whether what `source` or `query` brings is added to what is there.
-        known: data sets with a publisher, by name.
-        transfer: limits of downloads; None for the usual ones.
-        get_wheel: downloads the package mirror's wheel.
+        known: data sets with a publisher, by name; None: all that are found.
 
     Raises:
         UnreachableError: the database can't be reached now.
         BakeoffError: what to fetch is not clear, data/ holds something that would be lost, a source fails, or
             the tables are not the expected ones. data/ and data.dvc are then as they were.
     """
+    known = datasets() if known is None else known
     request = Request(source, query, inbox, append)
-    request.check(params.data.dataset, workspace.data, known)
+    request.check(data.dataset, workspace.data, known)
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
         with alone(workspace.root, _say):
             state = data_state(workspace.root)
             if request.adds:
-                _add(params, workspace, request, state, force, known)
-            elif force or request.origin is not None or not _is_there(params.data.dataset, workspace, state):
-                _replace(params, workspace, request, state, force, known, transfer, get_wheel)
+                _add(data, workspace, request, state, force, known)
+            elif force or request.origin is not None or not _is_there(data.dataset, workspace, state):
+                _replace(data, workspace, request, state, force, known)
     except OSError as error:
         raise denied_access(error) or error from None
 
 
 def _replace(
-    params: Params,
+    data: DataParams,
     workspace: Workspace,
     request: Request,
     state: State,
     force: bool,
     known: Mapping[str, Dataset],
-    transfer: Transfer | None,
-    get_wheel: GetWheel,
 ) -> None:
     """Fetch all of the data set."""
-    name = params.data.dataset
+    name = data.dataset
     dataset = _known(name, known) if request.origin is None else None
     held = held_name(workspace.data)
     if not force:
@@ -125,34 +112,34 @@ def _replace(
     if held not in (None, name):
         _say(f"data/ holds {held}, params.yaml names {name}: fetching that.")
     if dataset is not None:
-        tables, came_from = _download(dataset, workspace, transfer, get_wheel)
+        tables, came_from = _download(dataset, workspace)
         found = Found(tables, Content(dataset.about), came_from, dataset.sha256)
     else:
-        tables, came_from = _own(params, request)
+        tables, came_from = _own(data, request)
         found = Found(tables, Content(nameless(name)), came_from, {})
     _put(found, workspace, state, rows_of(workspace.data, held == name))
     _show_terms(found.content.about)
 
 
-def _own(params: Params, request: Request) -> tuple[Tables, str]:
+def _own(data: DataParams, request: Request) -> tuple[Tables, str]:
     """A team's own tables, whole, and where they came from."""
     if request.source is not None:
-        return read_directory(request.source, params.data), str(request.source)
-    [(parts, where)] = taking.read(request, params.data)
-    return complete(parts, params.data, where), where
+        return read_directory(request.source, data), str(request.source)
+    [(parts, where)] = taking.read(request, data)
+    return complete(parts, data, where), where
 
 
 def _add(
-    params: Params, workspace: Workspace, request: Request, state: State, force: bool, known: Mapping[str, Dataset]
+    data: DataParams, workspace: Workspace, request: Request, state: State, force: bool, known: Mapping[str, Dataset]
 ) -> None:
     """Add what a source brings to what is there."""
     if state == "absent":
         state = bring_back(workspace)
     if not force:
         protect(workspace, state, held_name(workspace.data), known)
-    content = content_to_add_to(params.data.dataset, workspace, state)
+    content = content_to_add_to(data.dataset, workspace, state)
     held = None if state == "absent" else read_tables(workspace.data)
-    new = taking.take(request, params.data, held, content.taken, _say)
+    new = taking.take(request, data, held, content.taken, _say)
     if new is None:
         return
     found = Found(new.tables, Content(content.about, {**content.taken, **new.taken}), new.came_from, {})
@@ -223,21 +210,9 @@ def _is_there(name: str, workspace: Workspace, state: State) -> bool:
     return True
 
 
-def _download(
-    dataset: Dataset, workspace: Workspace, transfer: Transfer | None, get_wheel: GetWheel
-) -> tuple[Tables, str]:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_CONSOLE, transient=True, disable=not _CONSOLE.is_terminal) as bar:
-        task = bar.add_task(f"Fetching {dataset.about.title}", total=None)
-        return obtain(
-            dataset,
-            os.environ.get(URL_VARIABLE) or PUBLISHER,
-            workspace.root / "artifacts/download",
-            transfer=transfer,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-            say=_say,
-            get_wheel=get_wheel,
-        )
+def _download(dataset: Dataset, workspace: Workspace) -> tuple[Tables, str]:
+    _say(f"Fetching {dataset.about.title}.")
+    return obtain(dataset, workspace.root / "artifacts/download", Transfer(progress=_CONSOLE.is_terminal), _say)
 
 
 def _verify(directory: Path, expected: Mapping[str, str], about: About, came_from: str) -> None:
@@ -250,7 +225,7 @@ def _verify(directory: Path, expected: Mapping[str, str], about: About, came_fro
                 "The source's content or the code that reads it has changed, so data.dvc and published "
                 "results would not hold for it; data/ was left as it was. Fetch again; if that does not "
                 "help, compare the table with an earlier one, and if the change is right, update the hash in "
-                "src/bakeoff/data/fetch/catalogue.py."
+                "its module in src/bakeoff/data/datasets."
             )
 
 

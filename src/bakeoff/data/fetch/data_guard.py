@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.fetch.catalogue import Dataset
 from bakeoff.data.fetch.data_directory import NEW, Content, hashes, read_content, read_tables
+from bakeoff.data.fetch.dataset import Dataset
 from bakeoff.data.fetch.tables import About, Tables
 from bakeoff.data.fetch.versioning import State, restore_data
 

@@ -1,5 +1,6 @@
 """A directory of SQL files → canonical tables, from any database that SQLAlchemy reaches by its URL."""
 
+import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +56,8 @@ _LOST_STATES = ("08", "57P0", "53300", "40001")
 
 class UnreachableError(BakeoffError):
     """The database can't be reached now: the same may succeed later."""
+
+    status = os.EX_TEMPFAIL
 
 
 def read_database(directory: Path, url: str, data: DataParams) -> Parts:

@@ -1,19 +1,27 @@
-"""Download over HTTP: bounded in time and size, retried where that can help, resumed where possible."""
+"""A data set from the first of its sources that delivers: archives by pooch, which checks their hashes and retries."""
 
-import hashlib
+import importlib.util
+import os
 import re
-import time
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
 
-import httpx
-import stamina
+import pooch
+import requests
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.dataset import PIP, Dataset, Source
+from bakeoff.data.fetch.tables import Tables
 
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are there and, if known, the bytes that will be."""
+PIP_SECONDS = 300
 
 
 class SourceError(BakeoffError):
@@ -25,58 +33,92 @@ class Transfer:
     """Limits of a download."""
 
     connect_seconds: float = 5.0
-    """A publisher that does not answer within this is not reachable: no retry, the next source is asked."""
+    """Longest wait for a connection."""
     read_seconds: float = 10.0
     """Longest silence within a transfer."""
-    total_seconds: float = 900.0
-    """Longest transfer, however many attempts it takes."""
-    attempts: int = 3
-    """Attempts per download, for faults that may pass: a stall, a cut connection, 408, 429, 5xx."""
-    first_wait_seconds: float = 0.5
-    """Wait before the second attempt; doubles from there."""
-    max_bytes: int = 64 * 2**20
-    """Largest file accepted."""
+    retries: int = 2
+    """Further attempts after one that failed."""
+    progress: bool = False
+    """Whether a bar shows the progress."""
 
 
-def download(url: str, target: Path, md5: str, transfer: Transfer, progress: Progress = lambda *_: None) -> None:
-    """Download to `target`, through `target`.part, which a later call resumes if this one is cut off.
-
-    A file that was put together from several requests and does not match is downloaded once more from the
-    start.
+def obtain(
+    dataset: Dataset, downloads: Path, transfer: Transfer | None = None, say: Callable[[str], None] = lambda _: None
+) -> tuple[Tables, str]:
+    """Download and parse a data set.
 
     Args:
-        url: where the file lies.
-        target: where to put it; its directory exists.
-        md5: the checksum that the publisher states, in hex.
-        transfer: limits.
-        progress: told of every piece that arrives.
+        dataset: what to get.
+        downloads: directory for the archive, which is not kept.
+        transfer: limits of the download; None for the usual ones.
+        say: called with a sentence when a source fails and the next one is asked.
+
+    Returns:
+        the canonical tables, and which source they came from.
 
     Raises:
-        SourceError: the server cannot be reached or refuses, or the file is too large or not the expected
-            one.
+        BakeoffError: no source delivered; the message says what each one answered.
     """
-    part = target.with_name(target.name + ".part")
-    if part.is_symlink() or (part.exists() and not part.is_file()):
-        part.unlink()  # neither written through nor waited for
-    deadline = time.monotonic() + transfer.total_seconds
-    with httpx.Client(
-        timeout=httpx.Timeout(transfer.read_seconds, connect=transfer.connect_seconds),
-        follow_redirects=True,
-        headers={"Accept-Encoding": "identity"},
-    ) as client:
-        resumed = _is(part, md5) or _fill(client, url, part, transfer, deadline, progress)
-        if resumed and not _is(part, md5):
-            part.unlink()
-            _fill(client, url, part, transfer, deadline, progress)
-    if not _is(part, md5):
-        size, got = part.stat().st_size, file_md5(part)
-        part.unlink()
+    refusals: list[str] = []
+    for source in dataset.sources:
+        if refusals:
+            say(f"{refusals[-1]}\nTaking {dataset.about.title} from {source.name}.")
+        try:
+            archive = download(source, downloads, transfer or Transfer())
+        except SourceError as error:
+            refusals.append(f"{source.name[:1].upper()}{source.name[1:]}: {error}")
+            continue
+        try:
+            return source.parse(read_members(archive, source.members)), f"{source.name} ({shown(address(source))})"
+        finally:
+            archive.unlink()
+    variables = sorted({source.folder_variable for source in dataset.sources} - {""})
+    advice = f", or set {' or '.join(variables)} to the address of a folder with the archive" if variables else ""
+    lines = "\n  ".join(refusals)
+    raise BakeoffError(
+        f"{dataset.about.title} could not be fetched.\n  {lines}\nCheck the network and pip's configuration{advice}."
+    )
+
+
+def download(source: Source, folder: Path, transfer: Transfer) -> Path:
+    """Download an archive and check its hash.
+
+    Returns:
+        Path of the archive below `folder`.
+
+    Raises:
+        SourceError: the server can't be reached or refuses, or the file is not the expected one.
+        BakeoffError: `folder` can't be written.
+    """
+    url = address(source)
+    name = PurePosixPath(url.removeprefix(PIP)).name
+    keeper = pooch.create(
+        folder, "", registry={name: source.known_hash}, urls={name: url}, retry_if_failed=transfer.retries
+    )
+    pooch.get_logger().setLevel("WARNING")
+    timeout = (transfer.connect_seconds, transfer.read_seconds)
+    get = _download_wheel if url.startswith(PIP) else pooch.HTTPDownloader(transfer.progress, timeout=timeout)
+    try:
+        return Path(keeper.fetch(name, downloader=get))
+    except requests.HTTPError as error:
+        answer = error.response
+        said = error if answer is None else f"{answer.status_code} {answer.reason}"
+        raise SourceError(f"{shown(url)} answered {said}.") from None
+    except requests.RequestException as error:
+        raise SourceError(f"{shown(url)} cannot be reached: {shown(str(error))}.") from None
+    except ValueError as error:  # another hash
         raise SourceError(
-            f"{shown(url)} delivered something else than expected ({size:,} bytes): "
-            f"md5 {got} instead of {md5}. The publisher replaced the file, or a proxy on the way answers "
-            "in its name."
-        )
-    part.replace(target)
+            f"{shown(url)} delivered something else than expected: {shown(str(error))} The file was replaced, or "
+            "a proxy on the way answers."
+        ) from None
+    except OSError as error:
+        raise BakeoffError(f"{name} cannot be written to {folder}: {error.strerror}.") from None
+
+
+def address(source: Source) -> str:
+    """Where the archive is, which an environment variable may change."""
+    folder = os.environ.get(source.folder_variable, "") if source.folder_variable else ""
+    return f"{folder.rstrip('/')}/{PurePosixPath(source.url).name}" if folder else source.url
 
 
 def shown(url: str) -> str:
@@ -84,78 +126,48 @@ def shown(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url)
 
 
-def file_md5(path: Path) -> str:
-    """MD5 of a file in hex: publishers state it. Against malice, tables are checked by SHA-256 later."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def read_members(archive: Path, members: tuple[str, ...]) -> dict[str, bytes]:
+    """Read the named members of a zip archive whose hash was checked, by the last part of their name.
 
-
-def _is(path: Path, md5: str) -> bool:
-    return path.exists() and file_md5(path) == md5
-
-
-def _fill(client: httpx.Client, url: str, part: Path, transfer: Transfer, deadline: float, progress: Progress) -> bool:
-    """Complete `part`; returns whether some of it came from an earlier request."""
-    resumed = False
+    Raises:
+        BakeoffError: it is not a zip archive, or a member is missing.
+    """
     try:
-        for attempt in stamina.retry_context(
-            on=_may_pass,
-            attempts=transfer.attempts,
-            timeout=None,
-            wait_initial=transfer.first_wait_seconds,
-            wait_jitter=0,
-        ):
-            with attempt:
-                resumed = _request(client, url, part, transfer, deadline, progress)
-    except httpx.HTTPStatusError as error:
-        status = error.response
-        raise SourceError(f"{shown(url)} answered {status.status_code} {status.reason_phrase}.") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise SourceError(f"{shown(url)} cannot be reached: {str(error) or type(error).__name__}.") from None
-    return resumed
+        with zipfile.ZipFile(archive) as opened:
+            return {PurePosixPath(name).name: opened.read(name) for name in members}
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise BakeoffError(f"{archive.name} is not the archive that was expected ({error}).") from None
 
 
-def _may_pass(error: Exception) -> bool:
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code in (408, 429) or error.response.status_code >= 500
-    lasting = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
-    return isinstance(error, httpx.TransportError) and not isinstance(error, lasting)
+def _download_wheel(url: str, output: str, _: Any) -> None:
+    """Have pip download a wheel, with whatever registry, proxy and certificates it is configured to use."""
+    requirement = url.removeprefix(PIP)
+    options = ("--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--quiet")
+    with TemporaryDirectory(prefix="bakeoff-") as folder:
+        command = [*_pip(Path(folder)), "download", *options, "--disable-pip-version-check", requirement]
+        wheels = Path(folder) / "wheels"
+        try:
+            done = subprocess.run(
+                [*command, "--dest", str(wheels)], capture_output=True, text=True, timeout=PIP_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise SourceError(f"pip could not download {requirement} within {PIP_SECONDS} s.") from None
+        if done.returncode:
+            said = "\n".join(f"    {line}" for line in done.stderr.strip().splitlines()[-5:])
+            raise SourceError(f"pip could not download {requirement}:\n{said}")
+        [wheel] = wheels.glob("*.whl")
+        shutil.copyfile(wheel, output)
 
 
-def _request(
-    client: httpx.Client, url: str, part: Path, transfer: Transfer, deadline: float, progress: Progress
-) -> bool:
-    """Ask for what `part` lacks; returns whether the answer continued it."""
-    have = part.stat().st_size if part.exists() else 0
-    with client.stream("GET", url, headers={"Range": f"bytes={have}-"} if have else {}) as response:
-        if have and not _answers_range(response, have):
-            part.unlink()
-            raise httpx.RemoteProtocolError("the server refused to continue the download")
-        response.raise_for_status()
-        if response.status_code != 206:
-            have = 0  # the server sends the whole file
-        length = response.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdigit() else None
-        _refuse_large(url, total or 0, transfer.max_bytes)
-        with part.open("ab" if have else "wb") as stream:
-            done = have
-            for chunk in response.iter_raw():  # as they come: waiting for a full one would put off the deadline
-                done += len(chunk)
-                _refuse_large(url, done, transfer.max_bytes)
-                stream.write(chunk)
-                progress(done, total)
-                if time.monotonic() > deadline:
-                    raise SourceError(f"{shown(url)} is too slow: not complete after {transfer.total_seconds:.0f} s.")
-    return have > 0
-
-
-def _answers_range(response: httpx.Response, start: int) -> bool:
-    if response.status_code == 416:
-        return False
-    wrong_piece = not response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-    return not (response.status_code == 206 and wrong_piece)
-
-
-def _refuse_large(url: str, size: int, limit: int) -> None:
-    if size > limit:
-        raise SourceError(f"{shown(url)} is larger than {limit:,} bytes: refused, it is not the expected file.")
+def _pip(folder: Path) -> list[str]:
+    """This environment's pip or, since `uv pip sync` removes it, one in a throwaway environment."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    try:
+        venv.EnvBuilder(with_pip=True).create(folder / "pip")
+    except (subprocess.CalledProcessError, OSError) as error:
+        raise SourceError(
+            f"this environment has no pip, and Python could not make one with it ({error}): "
+            f"`{sys.executable} -m ensurepip` or your system's package python3-venv brings it."
+        ) from None
+    return [str(folder / "pip/bin/python"), "-m", "pip"]

@@ -9,13 +9,8 @@ import ibis.expr.types as ir
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.params import SplitParams
-from bakeoff.data.split.hashing import chance, share_of
-from bakeoff.data.split.split_points import Cuts, is_at_least, is_at_most, tie, user_chance
-
-PARTS = ("train", "valid", "test")
-"""Parts of a user's events, oldest first; the values of a predefined `split` column."""
-TEMPORAL = ("user-temporal", "global-temporal", "leave-last-out")
-"""Methods that need timestamps."""
+from bakeoff.data.split.methods import PARTS, method_of
+from bakeoff.data.split.split_points import Cuts, cuts_of, is_at_most, tie, user_chance
 
 
 def positives(interactions: ir.Table, min_rating: float | None) -> ir.Table:
@@ -63,8 +58,7 @@ def check_fits_method(events: ir.Table, split: SplitParams) -> None:
     Raises:
         BakeoffError: no events; no timestamps under a temporal method; no usable split column if predefined.
     """
-    if split.method == "predefined":
-        _check_split_column(events)
+    method_of(split.method).check(events)
     summary = events.aggregate(rows=events.count(), earliest=events.timestamp.min(), latest=events.timestamp.max())
     rows, earliest, latest = summary.to_pyarrow().to_pylist()[0].values()
     if rows == 0:
@@ -72,12 +66,18 @@ def check_fits_method(events: ir.Table, split: SplitParams) -> None:
         if split.min_rating is None:
             cause = "is left after validation"
         raise BakeoffError(f"No event {cause}, so there is nothing to split.")
-    if split.method in TEMPORAL and earliest == latest == 0:
+    if method_of(split.method).is_temporal and earliest == latest == 0:
         raise BakeoffError(
             f"split.method {split.method} orders events by time, but the data has no timestamps (all are 0). "
             "Name the column that has them (data.columns.timestamp), or set split.method to random or to "
             "predefined."
         )
+
+
+def find_cuts(events: ir.Table, everyone: ir.Table, split: SplitParams, seed: int) -> Cuts:
+    """What all events together decide about the split of each user; see `cuts_of`."""
+    method = method_of(split.method)
+    return cuts_of(events, everyone, split, seed, holds_out=method.holds_out, one_cut=method.one_cut)
 
 
 def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.Table:
@@ -100,7 +100,7 @@ def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) ->
         new_test for new users, whose history is what would have been train or valid. Rows in no particular order.
     """
     ordered = _in_time_order(events, seed)
-    divided = ordered.mutate(part=_part(ordered, split, seed, cuts))
+    divided = ordered.mutate(part=method_of(split.method).assign(ordered, split, seed, cuts))
     is_new = _is_new(divided, split, seed, cuts)
     part = ibis.cases((is_new & (divided.part == "test"), "new_test"), (is_new, "new_history"), else_=divided.part)
     position = divided.position.cast("int32")
@@ -126,66 +126,12 @@ def _in_time_order(events: ir.Table, seed: int) -> ir.Table:
     return events.mutate(position=ibis.row_number().over(by_time), num_events=num_events)
 
 
-def _part(ordered: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.StringValue:
-    """As if there were no new users."""
-    if split.method == "leave-last-out":
-        left = ibis.ifelse(ordered.num_events < len(PARTS), 0, ordered.num_events - ordered.position)
-        return ibis.cases((left == 1, "test"), (left == 2, "valid"), else_="train")
-    if split.method == "predefined":
-        return _predefined(ordered, cuts.has_valid, split.valid_share, seed)
-    if split.method == "global-temporal":
-        return _part_in_time(ordered, cuts)
-    place = ordered.position if split.method == "user-temporal" else _place(ordered, seed, "random", ["user_id"])
-    first_test = ordered.num_events - share_of(ordered.num_events, split.test_share)
-    first_valid = first_test - share_of(ordered.num_events, split.valid_share)
-    return ibis.cases((place >= first_test, "test"), (place >= first_valid, "valid"), else_="train")
-
-
-def _part_in_time(ordered: ir.Table, cuts: Cuts) -> ir.StringValue:
-    key = [ordered[name] for name in ("timestamp", "tie", "user_id", "item_id")]
-    begun = (("test", cuts.first_test), ("valid", cuts.first_valid))
-    cases = [(is_at_least(key, first), part) for part, first in begun if first is not None]
-    return ibis.cases(*cases, else_="train") if cases else ibis.literal("train")
-
-
-def _predefined(events: ir.Table, has_valid: bool, valid_share: float, seed: int) -> ir.StringValue:
-    """As given; without any valid event, a share of each user's train events becomes valid by chance."""
-    if has_valid:
-        return events.split
-    place = _place(events, seed, "valid", ["user_id", "split"])
-    num_train = events.count().over(ibis.window(group_by=["user_id", "split"]))
-    chosen = (events.split == "train") & (place < share_of(num_train, valid_share))
-    return ibis.cases((chosen, "valid"), else_=events.split)
-
-
 def _is_new(divided: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.BooleanValue:
     """Said of every event of a user by itself: to ask each user once and tell the events costs more."""
     is_new = ibis.literal(False)
     if cuts.last_held_out is not None:
         is_new = is_at_most([user_chance(divided, seed), divided.user_id], cuts.last_held_out)
-    if split.method in ("predefined", "global-temporal"):  # any other leaves everyone a train event
+    if method_of(split.method).may_lack_train:
         in_train = (divided.part == "train").any().over(ibis.window(group_by="user_id"))
         is_new |= ~in_train
     return is_new
-
-
-def _place(events: ir.Table, seed: int, purpose: str, group_by: list[str]) -> ir.IntegerColumn:
-    """0-based place within the group in an order by chance."""
-    by_chance = chance(seed, purpose, events.user_id, events.item_id)
-    return ibis.row_number().over(ibis.window(group_by=group_by, order_by=[by_chance, events.item_id]))
-
-
-def _check_split_column(events: ir.Table) -> None:
-    if "split" not in events.columns:
-        raise BakeoffError(
-            "split.method is predefined, but the interactions have no split column. Name the column that "
-            "says train, valid or test (data.columns.split), or choose another split.method."
-        )
-    unknown = events.filter(events.split.isnull() | events.split.notin(PARTS))
-    summary = unknown.aggregate(rows=unknown.count(), example=unknown.split.max())
-    rows, example = summary.to_pyarrow().to_pylist()[0].values()
-    if rows:
-        raise BakeoffError(
-            f"The split column of {rows:,} events holds {example or ''!r}; split.method predefined knows "
-            f"only {', '.join(PARTS)}. Correct the values where the data comes from, then fetch again."
-        )

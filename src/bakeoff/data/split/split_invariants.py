@@ -1,16 +1,17 @@
-"""What each way of splitting promises, whether it was kept, and what is weak about it even if it was."""
+"""Checks what a split promises: facts about each event, computed where the rows are, and the suite that judges them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.data.engine.engine import Partitioned
-from bakeoff.data.split.split_facts import PARTS, facts_of, latest_of_all
+from bakeoff.data.split.methods import OrderRule, SplitMethod, method_of
 
 if TYPE_CHECKING:
     from bakeoff.data.validate.checks import Check
@@ -20,28 +21,16 @@ Frames = Callable[[ir.Table, str], Iterator[Any]]
 """Rows as data frames that Great Expectations takes, known by a column."""
 EXAMPLES = 3
 
-WEAKNESSES = {
-    "user-temporal": (
-        "The cut lies at another moment for each user, so a model is trained on what some users did after "
-        "others are tested: trends and new items of the future leak into it."
-    ),
-    "global-temporal": (
-        "Many users have no event on one side of the cut and drop out: those tested are the few who were "
-        "active before and after it, and one point in time may not be like another."
-    ),
-    "leave-last-out": (
-        "One event per user is a noisy test and weighs a user with ten events like one with a thousand; the "
-        "last events lie at a different moment for each user, so a model sees the future of others."
-    ),
-    "random": (
-        "Order is ignored: a model is trained on what a user did after the events it is tested on, so "
-        "figures flatter models that fill gaps and say little about recommending what comes next."
-    ),
-    "predefined": (
-        "The parts come with the data: what was left out, in which order and why is not known here, and "
-        "settings published for this split may have been chosen on its test part."
-    ),
-}
+PARTS_OF_ALL = ("train", "valid", "test", "new_history", "new_test")
+EARLIER = {"valid": ("train",), "test": ("train", "valid"), "new_test": ("new_history",)}
+"""Within one user: the parts that lie before a part."""
+EARLIER_OF_ALL = EARLIER | {"new_test": ("train", "valid", "new_history")}
+"""Under one point in time for all: likewise, over all users. Histories of new users do not bound the tests of
+warm ones, since nothing is trained on them."""
+
+
+Latest = Mapping[str, ir.Value]
+"""Part → largest timestamp of the parts before it."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +50,6 @@ class Promise:
     examples: tuple[str, ...]
 
 
-def weakness(method: str) -> str:
-    """What is weak about a way of splitting even if it keeps all it promises.
-
-    Raises:
-        ValueError: there is no such method.
-    """
-    _require_method(method)
-    return WEAKNESSES[method]
-
-
 def check_promises(
     events: Partitioned, *, method: str, users: ir.Table, items: ir.Table, frames: Frames
 ) -> list[Promise]:
@@ -78,7 +57,7 @@ def check_promises(
 
     Args:
         events: every event of the split: key (int64, unique; examples are the lowest), user_id, item_id (string),
-            timestamp (int64, UTC seconds), position (int, place in the user's whole history) and part, one of PARTS;
+            timestamp (int64, UTC seconds), position (int, place in the user's whole history) and part, of PARTS_OF_ALL;
             all events of a user in one piece.
         method: `split.method`.
         users: user_id of the vocabulary.
@@ -91,18 +70,18 @@ def check_promises(
     Raises:
         ValueError: there is no such method, or an event belongs to no part.
     """
-    _require_method(method)
+    spec = method_of(method)
     found = events.whole.select("part").distinct().to_pyarrow()["part"].to_pylist()
-    strangers = sorted({str(part) for part in found} - set(PARTS))
+    strangers = sorted({str(part) for part in found} - set(PARTS_OF_ALL))
     if strangers:
-        raise ValueError(f"part must be one of {', '.join(PARTS)}, not {strangers[0]!r}")
-    # Great Expectations takes seconds to import, which whoever only asks for a weakness need not pay.
+        raise ValueError(f"part must be one of {', '.join(PARTS_OF_ALL)}, not {strangers[0]!r}")
+    # Great Expectations takes seconds to import.
     from bakeoff.data.validate.gx_runner import Inspector
 
-    latest = latest_of_all(events.whole) if method == "global-temporal" else None
+    latest = latest_of_all(events.whole) if spec.one_cut else None
     facts = (facts_of(piece, users, items, latest) for piece in events.pieces)
     pieces = chain.from_iterable(frames(of_piece, "key") for of_piece in facts)
-    outcomes = Inspector().judge("split-promises", _suite(method), pieces)
+    outcomes = Inspector().judge("split-promises", _suite(spec), pieces)
     return [_promise(outcome, events.whole) for outcome in outcomes]
 
 
@@ -111,12 +90,7 @@ def _promise(outcome: "Outcome", events: ir.Table) -> Promise:
     return Promise(outcome.check.sentence, outcome.success, len(outcome.rows), examples)
 
 
-def _require_method(method: str) -> None:
-    if method not in WEAKNESSES:
-        raise ValueError(f"there is no split method {method!r}: take one of {', '.join(WEAKNESSES)}")
-
-
-def _suite(method: str) -> "list[Check]":
+def _suite(method: SplitMethod) -> "list[Check]":
     from bakeoff.data.validate.checks import check
     from bakeoff.data.validate.gx import gxe
 
@@ -129,9 +103,11 @@ def _suite(method: str) -> "list[Check]":
     def at_most_one(sentence: str, column: str) -> "Check":
         return promise(gxe.ExpectColumnValuesToBeBetween, sentence, column=column, max_value=1)
 
-    def not_before(sentence: str, later: str, earlier: str) -> "Check":
-        pair = {"column_A": later, "column_B": earlier, "ignore_row_if": "either_value_is_missing"}
-        return promise(gxe.ExpectColumnPairValuesAToBeGreaterThanB, sentence, or_equal=later == "timestamp", **pair)
+    def in_order(rule: OrderRule) -> "Check":
+        before = {"timestamp": "latest before", "position": "last position before"}[rule.value]
+        pair = {"column_A": rule.value, "column_B": before, "ignore_row_if": "either_value_is_missing"}
+        or_equal = rule.value == "timestamp"
+        return promise(gxe.ExpectColumnPairValuesAToBeGreaterThanB, rule.sentence, or_equal=or_equal, **pair)
 
     suite = [
         at_most_one("No pair of user and item lies in two parts", "parts of the pair"),
@@ -139,22 +115,9 @@ def _suite(method: str) -> "list[Check]":
         is_null("The item of every event is in the vocabulary", "unknown item"),
         is_null("No new user has an event in train, validation or test", "new but not held out"),
         is_null("Every user with test events has train events", "tested but not trained on"),
+        *map(in_order, method.order),
     ]
-    if method == "global-temporal":
-        sentence = (
-            "No test event is older than a train or validation event, whosever it is, and no validation "
-            "event is older than a train event"
-        )
-        suite.append(not_before(sentence, "timestamp", "latest before"))
-    if method in ("user-temporal", "leave-last-out"):
-        sentence = (
-            "No test event is older than a train or validation event of its user, and no validation event is "
-            "older than a train event of its user"
-        )
-        suite.append(not_before(sentence, "timestamp", "latest before"))
-        sentence = "In every user's history train comes first, then validation, then test"
-        suite.append(not_before(sentence, "position", "last position before"))
-    if method == "leave-last-out":
+    if method.one_test_event:
         suite.append(at_most_one("No user has more than one test event", "test events of the user"))
     return suite
 
@@ -164,3 +127,108 @@ def _examples(events: ir.Table, keys: NDArray[np.int64]) -> tuple[str, ...]:
         return ()
     rows = events.filter(events.key.isin(keys.tolist())).order_by("key").to_pyarrow().to_pylist()
     return tuple("user {user_id!r}, item {item_id!r}, timestamp {timestamp}, in {part}".format_map(row) for row in rows)
+
+
+def facts_of(events: ir.Table, users: ir.Table, items: ir.Table, latest: Latest | None = None) -> ir.Table:
+    """What the suite looks at, a row for each event. A fact about a user or a pair stands at its first event only.
+
+    Args:
+        events: key, user_id, item_id, timestamp, position and part, as for `check_promises`: all those of some users,
+            or of all.
+        users: user_id of the vocabulary.
+        items: item_id of the vocabulary.
+        latest: of all users, where one cut is meant for all; None: of the user's own events.
+
+    Returns:
+        key, timestamp, position and
+        - parts of the pair: 2 where the pair lies in more than one part, else null;
+        - unknown user, unknown item: the id where the vocabulary does not have it, else null;
+        - new but not held out, tested but not trained on: the user's id where it is so, else null;
+        - test events of the user: how many, at the first of them;
+        - latest before, last position before: the largest timestamp and position
+          in the parts before the event's own; null where there is none.
+    """
+    facts = _with_users(events, _user_facts(events))
+    facts = _with_pairs(facts, events)
+    facts = _with_vocabulary(facts, events, users, "user")
+    facts = _with_vocabulary(facts, events, items, "item")
+    is_first, is_first_test = facts.key == facts.first_of_user, facts.key == facts.first_test
+    latest = _before(facts, "timestamp") if latest is None else latest
+    return facts.select(
+        "key",
+        "timestamp",
+        "position",
+        "parts of the pair",
+        "unknown user",
+        "unknown item",
+        **{
+            "new but not held out": _if(is_first & facts.is_new & facts.is_warm, facts.user_id),
+            "tested but not trained on": _if(is_first_test & ~facts.in_train, facts.user_id),
+            "test events of the user": _if(is_first_test, facts.num_tests),
+            "latest before": _of_part(facts.part, latest),
+            "last position before": _of_part(facts.part, _before(facts, "position")),
+        },
+    )
+
+
+def _user_facts(events: ir.Table) -> ir.Table:
+    part = events.part
+    largest = {
+        f"{value}_before_{later}": events[value].max(where=part.isin(earlier))
+        for value in ("timestamp", "position")
+        for later, earlier in EARLIER.items()
+    }
+    return events.group_by("user_id").aggregate(
+        first_of_user=events.key.min(),
+        first_test=events.key.min(where=part == "test"),
+        num_tests=events.count(where=part == "test"),
+        in_train=(part == "train").any(),
+        is_warm=part.isin(("train", "valid", "test")).any(),
+        is_new=part.isin(("new_history", "new_test")).any(),
+        **largest,
+    )
+
+
+def _with_users(events: ir.Table, users: ir.Table) -> ir.Table:
+    return events.inner_join(users, "user_id")
+
+
+def _with_pairs(facts: ir.Table, events: ir.Table) -> ir.Table:
+    pair = ["user_id", "item_id"]
+    # Nearly all pairs have one event, which lies in one part: they are counted and no more, for memory and time.
+    repeated = events.group_by(pair).aggregate(rows=ibis._.count()).filter(ibis._.rows > 1)
+    several = events.semi_join(repeated, pair)
+    pairs = several.group_by(pair).aggregate(
+        first_of_pair=several.key.min(), one=several.part.min(), other=several.part.max()
+    )
+    torn = pairs.filter(pairs.one != pairs.other).select(torn_at="first_of_pair")
+    joined = facts.left_join(torn, facts.key == torn.torn_at)
+    parts = _if(joined.torn_at.notnull(), ibis.literal(2, "int64"))
+    return joined.select(*facts.columns, **{"parts of the pair": parts})
+
+
+def _with_vocabulary(facts: ir.Table, events: ir.Table, vocabulary: ir.Table, kind: str) -> ir.Table:
+    name, column = f"{kind}_id", f"unknown {kind}"
+    # Each id is looked up once, and not with each event; hardly any is not found.
+    unknown = events.select(name).distinct().anti_join(vocabulary, name).select(**{column: name})
+    joined = facts.left_join(unknown, facts[name] == unknown[column])
+    return joined.select(*facts.columns, column)
+
+
+def _before(facts: ir.Table, value: str) -> Latest:
+    return {later: facts[f"{value}_before_{later}"] for later in EARLIER}
+
+
+def latest_of_all(events: ir.Table) -> Latest:
+    """One row comes to this process: a scalar for each part, over all users."""
+    latest = {later: events.timestamp.max(where=events.part.isin(earlier)) for later, earlier in EARLIER_OF_ALL.items()}
+    (row,) = events.aggregate(**latest).to_pyarrow().to_pylist()
+    return {later: ibis.literal(row[later], "int64") for later in EARLIER_OF_ALL}
+
+
+def _of_part(part: ir.StringColumn, values: Latest) -> ir.Value:
+    return ibis.cases(*((part == later, value) for later, value in values.items()), else_=ibis.null())
+
+
+def _if(condition: ir.BooleanValue, value: ir.Value) -> ir.Value:
+    return ibis.ifelse(condition, value, ibis.null())

@@ -25,7 +25,7 @@ class Cuts:
         last_held_out: chance and user_id of the last user that is held out; None: nobody is.
         first_valid: of a global-temporal split the first event that is not train; None: all are, or another method.
         first_test: likewise the first of test.
-        has_valid: whether a predefined split names any valid event; False for other methods.
+        has_valid: whether the events have a `split` column that names any valid event.
     """
 
     last_held_out: tuple[str, str] | None = None
@@ -34,7 +34,9 @@ class Cuts:
     has_valid: bool = False
 
 
-def cuts_of(events: ir.Table, everyone: ir.Table, split: SplitParams, seed: int) -> Cuts:
+def cuts_of(
+    events: ir.Table, everyone: ir.Table, split: SplitParams, seed: int, *, holds_out: bool, one_cut: bool
+) -> Cuts:
     """Look at all events. What comes to this process are counts, and the rows at the cuts.
 
     Args:
@@ -42,15 +44,13 @@ def cuts_of(events: ir.Table, everyone: ir.Table, split: SplitParams, seed: int)
         everyone: user_id, each once.
         split: method and shares.
         seed: of every choice by chance.
+        holds_out: whether the method holds users out.
+        one_cut: whether it cuts all users at one point in time.
     """
-    if split.method == "predefined":
-        # So that a published benchmark stays whole, nobody is held out.
-        return Cuts(has_valid=bool((events.split == "valid").any().to_pyarrow().as_py()))
-    held_out = _last_held_out(everyone, split.new_user_share, seed)
-    if split.method != "global-temporal":
-        return Cuts(held_out)
-    first_valid, first_test = _in_time(events, split, seed)
-    return Cuts(held_out, first_valid, first_test)
+    has_valid = "split" in events.columns and bool((events.split == "valid").any().to_pyarrow().as_py())
+    held_out = _last_held_out(everyone, split.new_user_share, seed) if holds_out else None
+    first_valid, first_test = _in_time(events, split, seed) if one_cut else (None, None)
+    return Cuts(held_out, first_valid, first_test, has_valid)
 
 
 def is_at_least(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanValue:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import METRIC_LABELS, metric_label
+from bakeoff.report.formats import metric_label
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
@@ -59,7 +60,7 @@ def _metrics(params: ReportParams) -> list[str]:
     primary = params.compare.primary_metric
     at = int(primary.partition("@")[2])
     cutoffs = [at, *(k for k in params.evaluate.cutoffs if k != at)]
-    return [primary, *(m for k in cutoffs for name in METRIC_LABELS if (m := f"{name}@{k}") != primary)]
+    return [primary, *(m for k in cutoffs for name in ACCURACY_LABELS if (m := f"{name}@{k}") != primary)]
 
 
 def _question(evidence: Evidence, metric: str, rival: str, than: str, key: str) -> Question:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.measured import Planted, Rerank, Skipped, Variant, figure, paired
 from bakeoff.report.models import MF, SOFTMAX, look, model_label
 from bakeoff.report.params import ReportParams
@@ -121,7 +121,7 @@ def _measure(rerank: Rerank, params: ReportParams, statistics: Statistics) -> Sc
     cutoff = params.compare.primary_metric.partition("@")[2]
     columns: list[Named] = [
         (formats.metric_label(metric), _system_label(system), rerank.values(system["system"], metric).to_numpy(float))
-        for metric in (f"{name}@{cutoff}" for name in METRIC_LABELS)
+        for metric in (f"{name}@{cutoff}" for name in ACCURACY_LABELS)
         for system in rerank.systems
     ]
     return ScorerFigures(

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.tables import Tables, joined, sorted_by_id, text_column, text_table
+from bakeoff.data.fetch.dataset import Dataset, Source
+from bakeoff.data.fetch.tables import About, Tables, joined, sorted_by_id, text_column, text_table
 
 GENRES_100K = (
     "unknown",
@@ -201,3 +202,72 @@ def _read(
             f"{delimiter!r}: {error}. The source has changed, or its address points to something else."
         ) from None
     return {column: text_column(table[column]) for column in columns}
+
+
+PUBLISHER = "https://files.grouplens.org/datasets/movielens"
+FOLDER_VARIABLE = "BAKEOFF_MOVIELENS_URL"
+"""Environment variable: address of a folder with ml-100k.zip and ml-1m.zip, instead of the publisher's."""
+
+_TERMS = (
+    "For research. You may not state or imply any endorsement by the University of Minnesota or the "
+    "GroupLens Research Group, must acknowledge the use of the data set in publications, may not "
+    "redistribute the data without separate permission, and may not use it for any commercial or "
+    "revenue-bearing purpose without permission from a faculty member of the GroupLens Research Project. No "
+    "guarantee of correctness or suitability."
+)
+_CITATION = (
+    "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. ACM "
+    "Transactions on Interactive Intelligent Systems 5, 4, Article 19. https://doi.org/10.1145/2827872"
+)
+
+
+def _about(name: str, title: str, page: str) -> About:
+    return About(name, title, _TERMS, _CITATION, f"https://grouplens.org/datasets/movielens/{page}/")
+
+
+ML_100K = Dataset(
+    about=_about("ml-100k", "MovieLens 100K", "100k"),
+    sources=(
+        Source(
+            name="the publisher",
+            url=f"{PUBLISHER}/ml-100k.zip",
+            known_hash="md5:0e33842e24a9c977be4e0107933c0723",
+            members=("ml-100k/u.data", "ml-100k/u.user", "ml-100k/u.item"),
+            parse=from_publisher_100k,
+            folder_variable=FOLDER_VARIABLE,
+        ),
+        Source(
+            name="the package mirror",
+            url="pip:recbole==1.2.1",
+            known_hash="sha256:9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+            members=tuple(f"recbole/dataset_example/ml-100k/ml-100k.{table}" for table in ("inter", "user", "item")),
+            parse=from_mirror_100k,
+        ),
+    ),
+    sha256={
+        "interactions": "a07bc1e86832d0964fa1b233ab20905bd81bd28b50190a7898557324fd5fb696",
+        "users": "f0666955a899ab27004d413eec2d92e393f5050879597e126ede637390e5a238",
+        "items": "8f12baf86ea14a796067e2a1725e9220d5950e67dcc6f6f4fd5afd22a70c0b05",
+    },
+)
+
+ML_1M = Dataset(
+    about=_about("ml-1m", "MovieLens 1M", "1m"),
+    sources=(
+        Source(
+            name="the publisher",
+            url=f"{PUBLISHER}/ml-1m.zip",
+            known_hash="md5:c4d9eecfca2ab87c1945afe126590906",
+            members=("ml-1m/ratings.dat", "ml-1m/users.dat", "ml-1m/movies.dat"),
+            parse=from_publisher_1m,
+            folder_variable=FOLDER_VARIABLE,
+        ),
+    ),
+    sha256={
+        "interactions": "341082d61f3f4658bd836831b16d657fe98ef071180b59ffc5b689de0abe632c",
+        "users": "e2ec7b219cd267c5d680930cb290cc8c0e584307641bfce0ccec934c4947d88c",
+        "items": "82437240a2e1de5e758497c8eae635e5e722d0d12a8633401e3fbccfb84faccc",
+    },
+)
+
+DATASETS = (ML_100K, ML_1M)

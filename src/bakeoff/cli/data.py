@@ -1,0 +1,77 @@
+"""Commands that bring data in and prepare it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bakeoff.cli.arguments import load_params
+from bakeoff.core.workspace import Workspace
+
+app = typer.Typer()
+
+
+@app.command()
+def fetch(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Your own CSV or Parquet files; columns as in params.yaml."),
+    ] = None,
+    query: Annotated[
+        Path | None,
+        typer.Option(
+            "--query",
+            metavar="DIR",
+            help="interactions.sql and, if you like, users.sql and items.sql: a SELECT each, for the database whose "
+            "URL is in BAKEOFF_DATABASE_URL.",
+        ),
+    ] = None,
+    inbox: Annotated[
+        Path | None,
+        typer.Option(
+            "--inbox",
+            metavar="DIR",
+            help="Add the deliveries that were not taken yet: subdirectories with files as for --from and, once they "
+            "are complete, a file _SUCCESS. Nothing in DIR is changed.",
+        ),
+    ] = None,
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append",
+            help="Add what --from or --query brings: events that are not there yet; users and items replace those of "
+            "the same id.",
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Fetch although data/ is up to date or not what DVC records.")
+    ] = False,
+) -> None:
+    """Fill data/ with the canonical tables and record their version in data.dvc.
+
+    Without options: the data set that params.yaml names, from its publisher. Times without a zone are UTC. If anything
+    fails, data/ and data.dvc are as they were. Exit status 75: the database can't be reached now; try again later.
+    """
+    from bakeoff.data.fetch import command as stage
+
+    workspace = Workspace()
+    settings = load_params(workspace.params).data
+    stage.run(settings, workspace, source=source, force=force, query=query, inbox=inbox, append=append)
+
+
+@app.command()
+def validate() -> None:
+    """Check the raw tables; bad rows go to quarantine, structural faults stop the pipeline."""
+    from bakeoff.stages import validate as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace)
+
+
+@app.command()
+def split() -> None:
+    """Divide events into train, validation, test and new users, and check what the split promises."""
+    from bakeoff.stages import split as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace)

@@ -1,0 +1,86 @@
+"""Commands about one model."""
+
+from typing import Annotated
+
+import typer
+
+from bakeoff.cli.arguments import MODEL_HELP, ModelName, check_model, load_params
+from bakeoff.core.workspace import Workspace
+
+app = typer.Typer()
+
+
+@app.command()
+def train(model: ModelName) -> None:
+    """Train on train and validation, for as many epochs as validation says."""
+    from bakeoff.stages import train as stage
+
+    workspace = Workspace()
+    settings = load_params(workspace.params)
+    check_model(model)
+    stage.run(settings, workspace, model)
+
+
+@app.command()
+def export(model: ModelName) -> None:
+    """Write the trained model as a TensorFlow SavedModel, from which `serve` and promotion take it."""
+    from bakeoff.stages import export as stage
+
+    check_model(model)
+    stage.run(Workspace(), model)
+
+
+@app.command()
+def tune(
+    model: ModelName,
+    trials: Annotated[int, typer.Option(min=1, help="Settings that are tried, in total; earlier runs count.")] = 20,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that it may take, in total.")] = 3600,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that try settings at the same time.")] = 1,
+    apply: Annotated[bool, typer.Option("--apply", help="Write the best values into params.yaml.")] = False,
+) -> None:
+    """Search for settings on validation and propose the best as a diff of params.yaml; go on if interrupted."""
+    from bakeoff.experiments.tuning import command as stage
+
+    workspace = Workspace()
+    settings = load_params(workspace.params)
+    stage.run(settings, workspace, model, trials=trials, timeout=timeout, jobs=jobs, apply=apply)
+
+
+@app.command()
+def evaluate(model: ModelName) -> None:
+    """Rank the whole catalogue for every test user and every new user; write lists and per-user metrics."""
+    from bakeoff.stages import evaluate as stage
+
+    workspace = Workspace()
+    check_model(model)
+    stage.run(load_params(workspace.params), workspace, model)
+
+
+@app.command()
+def items(model: ModelName) -> None:
+    """Find the nearest items of each item, and lay the item embeddings out in two dimensions."""
+    from bakeoff.stages import items as stage
+
+    workspace = Workspace()
+    check_model(model)
+    stage.run(load_params(workspace.params), workspace, model)
+
+
+@app.command()
+def recommend(
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "softmax",
+    user: Annotated[str | None, typer.Option(help="Id of a user that the model was trained on.")] = None,
+    history: Annotated[
+        str | None, typer.Option(help='Item ids of someone new, oldest first: "50,181". May be empty: "".')
+    ] = None,
+    feature: Annotated[
+        list[str] | None, typer.Option(help="A user feature of someone new, as name=value; repeatable.")
+    ] = None,
+    age: Annotated[str | None, typer.Option(help="Short for --feature age=…")] = None,
+    k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
+) -> None:
+    """Recommend items to a known user, or to someone new by history and features."""
+    from bakeoff.ops import recommend as stage
+
+    features = [*(feature or []), *([f"age={age}"] if age is not None else [])]
+    stage.run(Workspace(), model=model, user=user, history=history, features=features, k=k)
