@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.report.measured import Measured
+from bakeoff.report.measured import MeasuredEvidence
 from bakeoff.report.per_user import InMemory, OnDisk, PerUser
 
 
@@ -75,7 +75,7 @@ class Evidence:
     validation: Mapping[str, Any]
     split: Mapping[str, Any]
     dataset: Mapping[str, str]
-    measured: Measured
+    measured: MeasuredEvidence
     data_hash: str | None
     skipped: Mapping[str, str] = field(default_factory=dict)
     tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from bakeoff.report.models import model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import serving
-from bakeoff.report.topics.base.topic import figures as topic_figures
+from bakeoff.report.topics.base.topic import topic_figures
 from bakeoff.report.verdict import cost_sentence
 
 DOTS = ["model", "group", "mean", "low", "high", "fallback"]

@@ -9,7 +9,7 @@ from bakeoff.report.models import model_label
 from bakeoff.report.summary import Summary
 from bakeoff.report.tables import Cell, Column, Table
 from bakeoff.report.topics.base import wording as words
-from bakeoff.report.topics.base.claims import Outcome
+from bakeoff.report.topics.base.claims import ClaimOutcome
 
 PICTURE = "comparison.svg"
 """File beside the Markdown that it shows."""
@@ -63,7 +63,7 @@ def _claims(summary: Summary) -> str:
         without = words.without_costs(claim)
         told = str(without.outcome) if without.parts else "in the report"
         tally = words.tally(without) if without.parts else ""
-        strong = without.outcome in {Outcome.HELD, Outcome.NOT} and bool(without.parts)
+        strong = without.outcome in {ClaimOutcome.HELD, ClaimOutcome.NOT} and bool(without.parts)
         rows.append([Cell(claim.title), Cell(claim.words), Cell(told, tally, strong=strong)])
     columns = [Column("Claim"), Column("In the textbook's words", prose=True), Column("On this data", prose=True)]
     return as_markdown(Table("Claims", columns, rows))

@@ -7,7 +7,7 @@ from typing import Any
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.slices import spans
 from bakeoff.report.summary import Summary
-from bakeoff.report.topics.base.claims import Claim, Outcome
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 
 DIGITS = 6
 """Significant digits that are written: finer ones differ from machine to machine."""
@@ -44,7 +44,7 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     return _numbers(tree)
 
 
-OUTCOMES = {Outcome.HELD: 1, Outcome.NONE: 0, Outcome.IN_PART: 0, Outcome.NOT: -1}
+OUTCOMES = {ClaimOutcome.HELD: 1, ClaimOutcome.NONE: 0, ClaimOutcome.IN_PART: 0, ClaimOutcome.NOT: -1}
 """How the outcome of a part is written: held, no evidence, did not hold."""
 
 

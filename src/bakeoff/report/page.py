@@ -200,7 +200,7 @@ def _claims(summary: Summary) -> dict[str, Any]:
     """The claims as the template shows them, every figure as text."""
     level = formats.level(summary.result.confidence)
     return {
-        "claims": [words.shown(claim) for claim in summary.claims],
+        "claims": [words.shown_claim(claim) for claim in summary.claims],
         "claims_overview": words.overview(summary.claims),
         "claim_rules": words.rules(level),
     }

@@ -19,7 +19,7 @@ from bakeoff.core.workspace import MODELS, Workspace
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence, ModelEvidence
 from bakeoff.report.examples import LIST_LENGTH
-from bakeoff.report.measured import GROUPS, Measured, Planted, Rerank, Skipped, VariantGroup
+from bakeoff.report.measured import GROUPS, MeasuredEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
 from bakeoff.report.models import CONTENDERS, REFERENCE
 from bakeoff.report.per_user import OnDisk
 from bakeoff.report.provenance import read_data_hash
@@ -165,8 +165,8 @@ def _model(workspace: Workspace, name: str, longest: int, asked: _LookedAt) -> M
     )
 
 
-def _measured(workspace: Workspace) -> Measured:
-    return Measured(
+def _measured(workspace: Workspace) -> MeasuredEvidence:
+    return MeasuredEvidence(
         variants={name: _variants(workspace, name) for name in GROUPS},
         planted=_or_skipped(workspace.planted / "planted.json", lambda notes: _planted(workspace, notes)),
         growth=_measured_cost(workspace.cost("growth"), "Growth"),
@@ -175,7 +175,7 @@ def _measured(workspace: Workspace) -> Measured:
     )
 
 
-def _variants(workspace: Workspace, name: str) -> VariantGroup | Skipped:
+def _variants(workspace: Workspace, name: str) -> VariantGroup | NotMeasured:
     folder = workspace.variants(name)
 
     def read(notes: Mapping[str, Any]) -> VariantGroup:
@@ -191,9 +191,9 @@ def _variants(workspace: Workspace, name: str) -> VariantGroup | Skipped:
     return _or_skipped(folder / "variants.json", read)
 
 
-def _planted(workspace: Workspace, notes: Mapping[str, Any]) -> Planted:
+def _planted(workspace: Workspace, notes: Mapping[str, Any]) -> PlantedGroups:
     items, users = (_table(workspace.planted / f"{name}.parquet") for name in ("items", "users"))
-    return Planted(notes, notes["variants"], items, users, int(notes["candidates"]))
+    return PlantedGroups(notes, notes["variants"], items, users, int(notes["candidates"]))
 
 
 def _rerank(workspace: Workspace, notes: Mapping[str, Any]) -> Rerank:
@@ -204,23 +204,23 @@ def _rerank(workspace: Workspace, notes: Mapping[str, Any]) -> Rerank:
     )
 
 
-def _or_skipped(path: Path, read: Callable[[Mapping[str, Any]], T]) -> T | Skipped:
+def _or_skipped(path: Path, read: Callable[[Mapping[str, Any]], T]) -> T | NotMeasured:
     """What `read` makes of the JSON at `path`, unless that says that the stage was skipped."""
     notes = _json(path)
     if "skipped" in notes:
-        return Skipped(str(notes["skipped"]))
+        return NotMeasured(str(notes["skipped"]))
     try:
         return read(notes)
     except KeyError as error:
         raise BakeoffError(f"{path} has no {error}: another version wrote it. Delete it and run `dvc repro`.") from None
 
 
-def _measured_cost(path: Path, what: str) -> Mapping[str, Any] | Skipped:
+def _measured_cost(path: Path, what: str) -> Mapping[str, Any] | NotMeasured:
     """A report without costs is still a report."""
     notes = _cost(path)
     if not notes:
-        return Skipped(f"{what} was not measured.")
-    return Skipped(str(notes["skipped"])) if "skipped" in notes else notes
+        return NotMeasured(f"{what} was not measured.")
+    return NotMeasured(str(notes["skipped"])) if "skipped" in notes else notes
 
 
 def _lists(path: Path, longest: int, asked: pc.Expression | None, *more: str) -> pd.DataFrame:

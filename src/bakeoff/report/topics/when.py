@@ -180,4 +180,20 @@ def _table(found: Order, caption: str) -> Table:
     return Table(caption, [*columns, Column("Difference"), Column("p, Holm", "holm")], rows)
 
 
-TOPIC = Topic("when", 120, "when", _measure, _draw, "Quality", "When", _claim)
+TERMS = {
+    "order-blind": (
+        "Order-blind",
+        "A model that sees the items of a user but not their order: it can't continue a session.",
+    ),
+}
+TOPIC = Topic(
+    "when",
+    120,
+    "when",
+    _measure,
+    _draw,
+    "Quality",
+    "When",
+    _claim,
+    terms=TERMS,
+)
