@@ -279,7 +279,7 @@ TERMS = {
         "Exponent of growth",
         "Cost grows as the size of the data to this power: with 1, twice the data cost twice as much; with 2, four "
         "times. It is the slope of a line through the logarithms of both, with its interval.",
-    ),
+    )
 }
 TOPIC = Topic(
     "growth",

@@ -171,7 +171,7 @@ TERMS = {
     "fold-in": (
         "Fold-in",
         "Solving for the vector of a user who was not in training, with the item vectors left as they are.",
-    ),
+    )
 }
 TOPIC = Topic(
     "new_users",

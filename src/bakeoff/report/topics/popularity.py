@@ -154,13 +154,5 @@ TERMS = {
     ),
 }
 TOPIC = Topic(
-    "popularity",
-    130,
-    "popularity",
-    _measure,
-    _draw,
-    "Quality",
-    "Popularity and coverage",
-    _claim,
-    terms=TERMS,
+    "popularity", 130, "popularity", _measure, _draw, "Quality", "Popularity and coverage", _claim, terms=TERMS
 )

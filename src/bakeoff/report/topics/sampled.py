@@ -164,15 +164,6 @@ TERMS = {
         "Sampled metric",
         "A metric of the rank that a test item takes among a few random items instead of the whole catalogue. It is "
         "cheaper, and can order models differently.",
-    ),
+    )
 }
-TOPIC = Topic(
-    "sampled",
-    150,
-    "sampled",
-    _measure,
-    _draw,
-    "Quality",
-    "Sampled metrics",
-    terms=TERMS,
-)
+TOPIC = Topic("sampled", 150, "sampled", _measure, _draw, "Quality", "Sampled metrics", terms=TERMS)

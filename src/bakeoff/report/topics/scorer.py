@@ -110,10 +110,7 @@ def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:
     own_words = Words("planted_own", own, measured, reranked, f"{model_label(MF)} alone")
     return [
         Paired(words, *paired(within, planted.values(rival["name"], "off_group@10")), expected, Form.SHARE)
-        for words, rival, expected in (
-            (alone_words, folded, Expected.SMALLER),
-            (own_words, mf, Expected.NOT_HIGHER),
-        )
+        for words, rival, expected in ((alone_words, folded, Expected.SMALLER), (own_words, mf, Expected.NOT_HIGHER))
     ]
 
 

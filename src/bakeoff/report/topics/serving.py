@@ -179,12 +179,7 @@ def _sentence(frame: pd.DataFrame) -> str:
     )
 
 
-TERMS = {
-    "p95": (
-        "p50, p95",
-        "The time within which half, or nineteen of twenty, of the answers came.",
-    ),
-}
+TERMS = {"p95": ("p50, p95", "The time within which half, or nineteen of twenty, of the answers came.")}
 TOPIC = Topic(
     "serving",
     425,

@@ -184,16 +184,6 @@ TERMS = {
     "order-blind": (
         "Order-blind",
         "A model that sees the items of a user but not their order: it can't continue a session.",
-    ),
+    )
 }
-TOPIC = Topic(
-    "when",
-    120,
-    "when",
-    _measure,
-    _draw,
-    "Quality",
-    "When",
-    _claim,
-    terms=TERMS,
-)
+TOPIC = Topic("when", 120, "when", _measure, _draw, "Quality", "When", _claim, terms=TERMS)
