@@ -209,7 +209,7 @@ def test_a_skipped_model_is_named_once_with_its_reason(summary: Summary, evidenc
 
 
 def test_what_the_mask_caught_is_said_of_the_models_with_sampled_negatives(html: str):
-    assert re.findall(r"<strong>([^<]+):</strong> the <a [^>]+>mask[^<]+</a> caught ([\d.]+)", html) == [
+    assert re.findall(r"<strong>([^<]+):</strong> the <a [^>]+>mask[^<]+</a> removed ([\d.]+)", html) == [
         ("Softmax DNN", "1.23"),
         ("Two-tower", "3.45"),
     ]

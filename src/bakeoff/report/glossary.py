@@ -1,4 +1,4 @@
-"""Every term that the report uses, in a sentence each."""
+"""Every term that the report uses, explained in a sentence or two."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from bakeoff.report.models import look
 SAMPLERS: dict[str, tuple[str, str]] = {
     "negatives": (
         "Negatives",
-        "Items that a user was not seen to choose, against which those that were chosen are to win. The full softmax "
+        "Items that a user did not choose, and which training ranks below those that the user chose. The full softmax "
         "takes the whole catalogue; samplers draw a few.",
     ),
     "in-batch": (
@@ -23,7 +23,7 @@ SAMPLERS: dict[str, tuple[str, str]] = {
         "Log-uniform negatives",
         "Draws by Zipf's law over the rank of an item's number of training events: the first most often.",
     ),
-    "mixed": ("Mixed negatives", "What several samplers bring, put together, such as in-batch and uniform."),
+    "mixed": ("Mixed negatives", "Draws of several samplers together, such as in-batch and uniform."),
     "hard": (
         "Hard negatives",
         "Of the candidates that were sampled, each query draws some again, the more often the higher it scores them; "
@@ -31,8 +31,8 @@ SAMPLERS: dict[str, tuple[str, str]] = {
     ),
     "top-k": (
         "Top-k negatives",
-        "Of the candidates that were sampled, each query keeps those that it scores highest. What never comes can't "
-        "be weighed, so no correction is exact.",
+        "Of the candidates that were sampled, each query keeps those that it scores highest. Since the others have no "
+        "chance at all, no correction is exact.",
     ),
 }
 """Where negatives come from, and which of them each query is trained against."""
@@ -80,7 +80,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "warm-user": ("Warm user", "A user who was in training with the earlier part of the history."),
     "new-user": (
         "New user",
-        "A user held out of training whole, and asked about with features and the first few interactions only.",
+        "A user held out of training; the models get only the features and the first few interactions.",
     ),
     "fold-in": (
         "Fold-in",
@@ -96,7 +96,7 @@ TERMS: dict[str, tuple[str, str]] = {
         "ARP of the lists divided by that of the users' own histories, minus 1: 0 % means that lists are as "
         "popular as what people already like.",
     ),
-    "coverage": ("Coverage@k", "Share of the catalogue that stands in at least one user's list."),
+    "coverage": ("Coverage@k", "Share of the catalogue that is in at least one user's list."),
     "gini": (
         "Gini@k",
         "How unevenly the places in the lists are shared among items: 0 if all get the same, 1 if one gets all.",
@@ -116,13 +116,13 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "mask": (
         "Mask of the user's own items",
-        "Sampled negatives may be items that the user had. Where they are, they are left out of the loss; what the "
-        "mask caught are the false negatives that training would have seen without it.",
+        "Sampled negatives may be items that the user had. The mask removes them from the loss; the pairs that it "
+        "removes are the false negatives that training would see without it.",
     ),
     "unobserved-weight": (
         "α₀",
-        "Weight of the pairs of users and items that were not observed in the loss of MF, beside 1 of an observed one: "
-        "how much it counts that a model scores them above 0 (Rendle et al. 2021). At 0 nothing does, and a model may "
+        "Weight of the pairs of users and items that were not observed in the loss of MF; an observed pair has 1. It "
+        "says how much it costs to score them above 0 (Rendle et al. 2021). At 0 it costs nothing, and a model may "
         "fold.",
     ),
     "regularisation": (
@@ -133,29 +133,29 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "folding": (
         "Folding",
-        "The mean, over pairs of users and items, of how far the model's score lies above how related the two are, "
-        "both in 0 to 1 (Xin et al. 2017): what a model likes that it has no reason to like. 0 is none.",
+        "The mean, over pairs of users and items, of how far the model's score exceeds how related the two are, "
+        "both in 0 to 1 (Xin et al. 2017): high scores without a reason. 0 is no folding.",
     ),
     "relatedness": (
         "Relatedness",
-        "How much a user and an item have to do with each other, from 0 to 1. Known on planted groups: 1 within a "
+        "How related a user and an item are, from 0 to 1. It is known on planted groups: 1 within a "
         "group, 0 across. On real data it is read from an ALS fit with a high weight on unobserved pairs.",
     ),
     "spurious": (
         "Foreign items, spurious@k",
-        "Share of the first k items whose relatedness to the user lies below a stated threshold; on planted groups "
+        "Share of the first k items whose relatedness to the user is below a stated threshold; on planted groups "
         "those of other groups (off-group@k).",
     ),
     **SAMPLERS,
     "logq": (
         "logQ correction",
-        "From the logits of the positives and of sampled items alike the logarithm is subtracted of how often each is "
-        "expected among the candidates, so that an item is not pushed down for being drawn often (Bengio and Senécal "
+        "The logarithm of an item's expected number among the candidates is subtracted from its logit, for positives "
+        "and sampled items alike, so that an item is not pushed down for being drawn often (Bengio and Senécal "
         "2008, Yi et al. 2019).",
     ),
     "kl": (
         "KL divergence",
-        "How far the distribution that was learned, the softmax of the logits, lies from the true one: the mean, drawn "
+        "Distance of the learned distribution, the softmax of the logits, from the true one: the mean, drawn "
         "from the true one, of the logarithm of true over learned, in nats. 0 where both are the same.",
     ),
     "sampled-metric": (
@@ -179,7 +179,7 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "quarantine": (
         "Quarantine",
-        "Where rows go that can't be used, each with its reason. No model sees them.",
+        "Rows that can't be used, each with its reason. No model sees them.",
     ),
 }
 """Anchor → (term, explanation), in the order in which the report needs them; models have entries of their own."""

@@ -26,7 +26,7 @@ HOUR = list(GAPS).index("< 1 h")
 
 @dataclass(frozen=True)
 class Slice:
-    """Test events whose gap to the user's last known event lies in one range.
+    """Test events whose gap to the user's last known event is in one range.
 
     Attributes:
         name: the range.
@@ -34,7 +34,7 @@ class Slice:
         num_events: such events.
         estimates: one per model.
         difference: softmax − MF; p adjusted over all slices.
-        standing: the better contender beside the best baseline; p adjusted likewise.
+        standing: the better contender compared with the best baseline; p adjusted likewise.
     """
 
     name: str
@@ -117,7 +117,7 @@ def events_by_gap(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
 def top_lists(evidence: Evidence, frames: Mapping[str, pd.DataFrame]) -> dict[str, TopLists]:
     """Name → lists as arrays, rows in the order of the evaluated users, items as places in the catalogue.
 
-    Nothing is said of their scores, which stand as 0.
+    Their scores are set to 0.
     """
     users = evidence.models[MF].users.user_id
     return {name: _top_lists(evidence, frame, users) for name, frame in frames.items()}

@@ -11,7 +11,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import Skipped, Variant, VariantGroup, paired, resolved
 from bakeoff.report.models import MF, SOFTMAX, model_label
-from bakeoff.report.new_users import asked, step_label, steps, told
+from bakeoff.report.new_users import asked, known_interactions, step_label, steps
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import palette_styles
@@ -61,7 +61,7 @@ def _new_users(evidence: Evidence, metric: str) -> list[Question]:
         falls_back = bool(mf.fallback.any())
         words = Words(
             key=f"told_{first}",
-            says=f"Given {told(first)}, the DNN serves new users better",
+            says=f"Given {known_interactions(first)}, the DNN serves new users better",
             measured=f"{label} on users held out whole",
             first=model_label(SOFTMAX),
             second=f"{model_label(MF)}, {'its fallback' if falls_back else 'fold-in'}",
