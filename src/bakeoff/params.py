@@ -1,11 +1,12 @@
 """All of `params.yaml`, read and checked."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from reprlib import Repr
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Frozen
@@ -17,10 +18,10 @@ from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.params import EvidenceParams
 from bakeoff.models.ease.params import EASEParams
 from bakeoff.models.mf.params import MFParams
-from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.neural.two_tower_params import TwoTowerParams
+from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams
 from bakeoff.models.neural.workers_params import WorkersParams
 from bakeoff.models.popularity.params import RecentPopularityParams
+from bakeoff.models.specs import spec, specs
 from bakeoff.ops.params import DriftParams, PromotionParams
 from bakeoff.ops.placement_params import PlacedParams, Placement
 from bakeoff.report.params import CompareParams
@@ -30,7 +31,7 @@ MAX_MESSAGES = 20
 
 
 class Params(Frozen):
-    """All of `params.yaml`."""
+    """All of `params.yaml`; `params_class` adds the sections of models that other packages register."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Seed of the split and of every model."""
@@ -63,6 +64,37 @@ class Params(Frozen):
             )
         return self
 
+    def section(self, model: str) -> Frozen:
+        """The settings of a model, of the class that its spec names.
+
+        Raises:
+            BakeoffError: there is no such model.
+        """
+        section: Frozen = getattr(self, model, None) or spec(model).params()
+        return section
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.model_dump(exclude_unset=True),)
+
+
+def params_class() -> type[Params]:
+    """`Params` with a section for every model that has settings, those of other packages last."""
+    more = {name: each.params for name, each in specs().items() if each.params.model_fields}
+    return _extended(tuple((name, params) for name, params in more.items() if name not in Params.model_fields))
+
+
+@cache
+def _extended(more: tuple[tuple[str, type[Frozen]], ...]) -> type[Params]:
+    if not more:
+        return Params
+    fields: dict[str, Any] = {name: (params, params()) for name, params in more}
+    return create_model("Params", __base__=Params, __doc__=Params.__doc__, **fields)
+
+
+def _restored(values: Mapping[str, Any]) -> Params:
+    """Parameters that came from another process: a class that is made at run time can't be pickled."""
+    return params_class().model_validate(values)
+
 
 def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Params:
     """Check values against the models.
@@ -73,7 +105,7 @@ def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Para
     if refused := list(refusals(values)):
         raise _not_valid(source, refused)
     try:
-        params = Params.model_validate(values)
+        params = params_class().model_validate(values)
     except ValidationError as error:
         lines = [
             f"{'.'.join(str(part) for part in e['loc']) or 'values'}: {e['msg']} (got {_SHORT.repr(e['input'])})"

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from bakeoff.cli.app import app
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.workspace import MODELS
+from bakeoff.models import specs
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("command", ["train", "evaluate", "recommend"])
 def test_help_names_every_model(command: str) -> None:
     printed = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
-    assert f"{', '.join(MODELS[:-1])} or {MODELS[-1]}" in printed
+    assert f"{', '.join(specs.names()[:-1])} or {specs.names()[-1]}" in printed
 
 
 @pytest.mark.parametrize("command", [["train", "als"], ["evaluate", "als"], ["recommend", "--model", "als"]])

@@ -129,7 +129,7 @@ def load_stages() -> None:
 
 def load_chart_library() -> None:
     """Have the report's chart library at hand: what bundles it starts threads, and so does it in a child."""
-    scripts = importlib.import_module("bakeoff.report.scripts")
+    scripts = importlib.import_module("bakeoff.report.render.pages")
     with tempfile.TemporaryFile() as file:
         pid = os.fork()
         if pid == 0:

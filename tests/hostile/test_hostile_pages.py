@@ -17,6 +17,7 @@ from study_files import cost, sampling, unbiasedness
 from versions import compared, version
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.ops.drift import drift_page as drift_sheet
 from bakeoff.ops.drift.distributions import Feature
 from bakeoff.ops.drift.findings import Drift, Finding
@@ -25,9 +26,8 @@ from bakeoff.ops.promotion.decision import Decision, Outcome, Side
 from bakeoff.ops.promotion.guardrails import Guardrail, Primary
 from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions.revisions import Revisions
-from bakeoff.report import study_page as study_sheet
-from bakeoff.report.markdown_tables import code
-from bakeoff.report.provenance import read_data_hash
+from bakeoff.report.render.markdown import code
+from bakeoff.report.render.study_page import study_html
 from bakeoff.report.study import study
 from bakeoff.report.topics.explore import map_spec
 
@@ -175,7 +175,7 @@ def test_a_hostile_study_is_shown_and_does_not_run(browser: Browser, tmp_path: P
     told = sampling() | {"sentence": MARKUP}
     told["variants"] = [each | {"label": f"{each['label']} {MARKUP}"} for each in told["variants"]]
     world = unbiasedness() | {"sentence": MARKUP, "world": {MARKUP: MARKUP}}
-    page = study_sheet.html(study(told, cost(), world, {"title": MARKUP}))
+    page = study_html(study(told, cost(), world, {"title": MARKUP}))
     (tmp_path / "sampling.html").write_text(page, encoding="utf-8")
     shown_only(browser, tmp_path / "sampling.html")
 

@@ -7,8 +7,8 @@ import numpy as np
 from small import FAST, FAST_TWO_TOWER, histories, no_features, queries
 
 from bakeoff.core.histories import Queries
-from bakeoff.core.workspace import MODELS
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding
+from bakeoff.models import specs
 from bakeoff.models.base.epochs import seed_everything
 from bakeoff.models.base.export import Catalogue
 from bakeoff.models.ease import ease
@@ -18,7 +18,7 @@ from bakeoff.models.popularity.params import RecentPopularityParams
 from bakeoff.models.popularity.popularity import PopularityEncoder, recent_frequencies
 from bakeoff.params import Params
 
-NAMES = list(MODELS)
+NAMES = list(specs.names())
 """Whatever the pipeline trains has to pass the suite."""
 
 SMALL = Params(

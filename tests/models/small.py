@@ -4,8 +4,7 @@ import numpy as np
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import EncodedFeatures
-from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.neural.two_tower_params import TwoTowerParams
+from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams
 
 FAST = SoftmaxParams(
     dim=8,

@@ -10,9 +10,9 @@ import pytest
 from ruamel.yaml import YAML
 from small_project import call, new_workspace
 
-from bakeoff.core.workspace import MODELS
+from bakeoff.models import specs
 
-PERSONAL = [name for name in MODELS if "popularity" not in name]
+PERSONAL = [name for name in specs.names() if "popularity" not in name]
 """Models that give different people different lists."""
 
 
@@ -33,12 +33,12 @@ def test_every_stage_leaves_its_outputs(finished: Path) -> None:
     for path in ("index.html", "comparison.md", "metrics.json", "validation.json", "split.json"):
         assert (finished / "reports" / path).stat().st_size > 0
     assert {"reports/validation.json", "reports/split.json"} < set(call("git", "ls-files", cwd=finished).split())
-    for model in MODELS:
+    for model in specs.names():
         assert (finished / f"models/{model}/saved_model/saved_model.pb").exists()
         assert (finished / f"artifacts/cost/train_{model}.json").exists()
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", specs.names())
 def test_printed_figures_follow_from_the_split_and_the_lists(finished: Path, model: str) -> None:
     test = pd.read_parquet(finished / "artifacts/split/test.parquet")
     lists = pd.read_parquet(finished / f"artifacts/evaluation/{model}/recommendations.parquet")
@@ -106,7 +106,7 @@ def test_metrics_plots_and_parameters_are_there_for_dvc(finished: Path, tmp_path
 
 def test_models_are_registered_as_artifacts(finished: Path) -> None:
     artifacts = YAML(typ="safe").load(finished / "dvc.yaml")["artifacts"]
-    assert {name: artifact["path"] for name, artifact in artifacts.items()} == {m: f"models/{m}" for m in MODELS}
+    assert {name: artifact["path"] for name, artifact in artifacts.items()} == {m: f"models/{m}" for m in specs.names()}
 
 
 def test_a_model_that_the_data_does_not_allow_is_left_out_and_the_rest_compared(
@@ -123,7 +123,7 @@ def test_a_model_that_the_data_does_not_allow_is_left_out_and_the_rest_compared(
     assert [path.name for path in (root / "artifacts/evaluation/ease").iterdir()] == ["metrics.json"]
     metrics = json.loads((root / "reports/metrics.json").read_text())
     assert "ease" not in metrics
-    assert set(MODELS) - {"ease"} < set(metrics)
+    assert set(specs.names()) - {"ease"} < set(metrics)
     for report, escaped in (("index.html", "max_items"), ("comparison.md", r"max\_items")):
         told = (root / "reports" / report).read_text().replace("\N{NO-BREAK SPACE}", " ")
         assert f"more than ease.{escaped} = 10 in params.yaml" in told

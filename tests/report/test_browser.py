@@ -13,8 +13,8 @@ from study_files import DATASET, cost, sampling, unbiasedness
 from versions import compared, version
 
 from bakeoff.ops.revisions import revision_page as revision_sheet
-from bakeoff.report import study_page as study_sheet
-from bakeoff.report.page import SECTIONS
+from bakeoff.report.render.page import SECTIONS
+from bakeoff.report.render.study_page import study_html
 from bakeoff.report.study import study
 
 pytestmark = pytest.mark.browser
@@ -276,7 +276,7 @@ def sheets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     after = version("workspace", {"mf": [0.2, 0.2] * 9}, params={"mf": {"dim": 64}}, split={"sizes": {"train": 9}})
     pages = {
         "revisions": revision_sheet.html(compared(before, after)),
-        "study": study_sheet.html(study(sampling(), cost(), unbiasedness(), DATASET)),
+        "study": study_html(study(sampling(), cost(), unbiasedness(), DATASET)),
     }
     files = {name: folder / f"{name}.html" for name in pages}
     for name, html in pages.items():

@@ -5,15 +5,15 @@ from xml.etree import ElementTree
 import pytest
 from synthetic import NOISE
 
-from bakeoff.report import markdown
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
+from bakeoff.report.render import comparison as markdown
 from bakeoff.report.summary import Summary
 
 
 @pytest.fixture
 def text(summary: Summary, evidence: Evidence) -> str:
-    return markdown.render(summary, evidence)
+    return markdown.comparison_markdown(summary, evidence)
 
 
 def test_the_verdict_comes_first(text: str):
@@ -42,7 +42,7 @@ def test_the_record_of_the_search_is_in_it(text: str):
 
 def test_a_skipped_model_is_named_with_its_reason_once(summary: Summary, evidence: Evidence):
     skipped = replace(evidence, skipped={"ease": "The catalogue is too large."})
-    assert markdown.render(summary, skipped).count("EASE was left out. The catalogue is too large.") == 1
+    assert markdown.comparison_markdown(summary, skipped).count("EASE was left out. The catalogue is too large.") == 1
 
 
 def test_the_fallback_is_said(text: str):
@@ -66,7 +66,7 @@ def test_it_is_short_enough_for_a_pull_request(text: str):
 
 def test_it_shows_a_picture_that_needs_no_page_around_it(summary: Summary, text: str):
     assert f"]({markdown.PICTURE})" in text
-    picture = ElementTree.fromstring(markdown.picture(summary))
+    picture = ElementTree.fromstring(markdown.comparison_picture(summary))
     drawn = ElementTree.tostring(picture, encoding="unicode")
     assert "var(" not in drawn
     for name in summary.models:

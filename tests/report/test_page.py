@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from synthetic import HOSTILE_TITLE, NOISE
 
-from bakeoff.report import gallery, page
-from bakeoff.report.environment import keep_units
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.glossary import glossary
+from bakeoff.report.render import gallery, page
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.pages import keep_units
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import explore, growth
 
@@ -192,38 +192,38 @@ def test_data_of_the_map_can_not_end_its_element(html: str):
 
 
 def test_without_embeddings_the_map_says_so(summary: Summary, evidence: Evidence):
-    html = page.render(replace(summary, findings=summary.findings.without(explore.TOPIC)), evidence)
+    html = page.report_html(replace(summary, findings=summary.findings.without(explore.TOPIC)), evidence)
     assert "No model has item embeddings to show." in html
     assert 'id="explore-data"' not in html
 
 
 def test_without_records_of_a_search_there_is_no_section_on_tuning(summary: Summary, evidence: Evidence):
-    html = page.render(replace(summary, searches=[], effort=[]), evidence)
+    html = page.report_html(replace(summary, searches=[], effort=[]), evidence)
     assert 'id="tuning"' not in html
     assert "#tuning" not in html
 
 
 def test_a_skipped_model_is_named_once_with_its_reason(summary: Summary, evidence: Evidence):
-    html = page.render(summary, replace(evidence, skipped={"ease": "The catalogue is too large."}))
+    html = page.report_html(summary, replace(evidence, skipped={"ease": "The catalogue is too large."}))
     assert html.count("EASE was left out.") == html.count("The catalogue is too large.") == 1
 
 
 def test_what_the_mask_caught_is_said_of_the_models_with_sampled_negatives(html: str):
-    assert re.findall(r"<strong>([^<]+):</strong> the <a [^>]+>mask[^<]+</a> caught ([\d.]+)", html) == [
+    assert re.findall(r"<strong>([^<]+):</strong> the <a [^>]+>mask[^<]+</a> removed ([\d.]+)", html) == [
         ("Softmax DNN", "1.23"),
         ("Two-tower", "3.45"),
     ]
 
 
 def test_the_same_evidence_gives_the_same_bytes(summary: Summary, evidence: Evidence, html: str):
-    assert page.render(summary, evidence) == html
+    assert page.report_html(summary, evidence) == html
 
 
 def test_the_time_of_one_fit_is_told_from_that_of_a_stage(summary: Summary, evidence: Evidence, html: str):
     said = "Training time by size of the data is that of one fit alone"
     assert html.count(said) == 1
     without = replace(summary, findings=summary.findings.without(growth.TOPIC))
-    assert said not in page.render(without, evidence)
+    assert said not in page.report_html(without, evidence)
 
 
 def test_pages_that_a_run_does_not_write_are_named_and_not_linked(html: str):
@@ -252,6 +252,6 @@ def test_a_number_and_its_unit_stay_on_one_line(text: str, kept: str):
 
 
 def test_making_reports_does_not_load_tensorflow():
-    code = "import sys, bakeoff.stages.compare, bakeoff.report.terminal; print('tensorflow' in sys.modules)"
+    code = "import sys, bakeoff.stages.compare, bakeoff.report.render.terminal; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.report import per_user
-from bakeoff.report.accuracy import Statistics
-from bakeoff.report.per_user import InMemory, OnDisk
+from bakeoff.report import input_files
+from bakeoff.report.accuracy import PerUser, Statistics, per_user_of
+from bakeoff.report.input_files import per_user_on_disk
 
 STATISTICS = Statistics(confidence=0.95, resamples=2000, seed=1)
 NUM_USERS = 1000
@@ -28,16 +28,21 @@ def tables() -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture
-def on_disk(tmp_path: Path, tables: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch) -> OnDisk:
-    """Row groups differ from file to file, and portions from both."""
-    monkeypatch.setattr(per_user, "PORTION", 64)
+def files(tmp_path: Path, tables: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Row groups differ from file to file, and blocks from both."""
+    monkeypatch.setattr(input_files, "USERS_AT_ONCE", 64)
     for place, (name, each) in enumerate(tables.items()):
         each.to_parquet(tmp_path / f"{name}.parquet", row_group_size=100 + 37 * place)
-    return OnDisk({name: tmp_path / f"{name}.parquet" for name in tables})
+    return {name: tmp_path / f"{name}.parquet" for name in tables}
 
 
-def test_means_and_estimates_are_those_of_tables_in_memory(on_disk: OnDisk, tables: dict[str, pd.DataFrame]):
-    here = InMemory(tables)
+@pytest.fixture
+def on_disk(files: dict[str, Path]) -> PerUser:
+    return per_user_on_disk(files)
+
+
+def test_means_and_estimates_are_those_of_tables_in_memory(on_disk: PerUser, tables: dict[str, pd.DataFrame]):
+    here = per_user_of(tables)
     assert on_disk.models == here.models
     assert on_disk.means("ndcg@10") == pytest.approx(here.means("ndcg@10"))
     columns = [(name, metric) for metric in METRICS for name in tables]
@@ -49,9 +54,9 @@ def test_means_and_estimates_are_those_of_tables_in_memory(on_disk: OnDisk, tabl
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-3)
 
 
-def test_differences_are_those_of_tables_in_memory(on_disk: OnDisk, tables: dict[str, pd.DataFrame]):
+def test_differences_are_those_of_tables_in_memory(on_disk: PerUser, tables: dict[str, pd.DataFrame]):
     pairs = [(("softmax", m), ("mf", m)) for m in METRICS] + [(("mf", "ndcg@10"), ("mf", "ndcg@10"))]
-    found, expected = (each.differences(pairs, STATISTICS) for each in (on_disk, InMemory(tables)))
+    found, expected = (each.differences(pairs, STATISTICS) for each in (on_disk, per_user_of(tables)))
     for one, other in zip(found, expected, strict=True):
         assert (one.metric, one.num_users, one.verdict) == (other.metric, other.num_users, other.verdict)
         assert (one.wins, one.ties, one.losses) == (other.wins, other.ties, other.losses)
@@ -61,12 +66,8 @@ def test_differences_are_those_of_tables_in_memory(on_disk: OnDisk, tables: dict
     assert (found[2].low, found[2].high, found[2].p, found[2].effect) == (0, 0, 1, 0)
 
 
-def test_the_same_users_in_the_same_order_pass(on_disk: OnDisk):
-    on_disk.check_same_users()
-
-
 @pytest.mark.parametrize("rows", [slice(None, None, -1), slice(0, NUM_USERS - 1)], ids=["order", "one fewer"])
-def test_other_users_are_refused(on_disk: OnDisk, tables: dict[str, pd.DataFrame], rows: slice):
-    tables["mf"][rows].to_parquet(on_disk.files["mf"])
+def test_other_users_are_refused(files: dict[str, Path], tables: dict[str, pd.DataFrame], rows: slice):
+    tables["mf"][rows].to_parquet(files["mf"])
     with pytest.raises(BakeoffError, match=r"mf was evaluated on other users than popularity"):
-        on_disk.check_same_users()
+        per_user_on_disk(files)

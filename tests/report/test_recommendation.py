@@ -32,7 +32,7 @@ AHEAD = [standing("softmax", 0.01, 0.03), standing("mf", 0.01, 0.03)]
         (MIRRORED, AHEAD, "ship MF."),
         (CLEAR, [], "ship the softmax DNN."),
         (CLEAR, [standing("softmax", -0.01, 0.01, "popularity")], "ship the softmax DNN."),
-        (UNDECIDED, AHEAD, "neither is shown to be the one to ship: take the one that costs less to run."),
+        (UNDECIDED, AHEAD, "neither contender is shown to be better: ship the one that costs less to run."),
         (CLEAR, [standing("softmax", -0.01, 0.01)], "not shown to be better than EASE."),
         (
             MIRRORED,

@@ -55,7 +55,7 @@ def test_the_same_values_of_some_models_say_nothing_of_those_that_could_not_be_p
     found = unpaired(FLAT, FLAT | {"softmax": [0.3] * 40}, "softmax")
     said = "Every user of MF has the same NDCG@10 in both; of the softmax DNN (+0.1000) only the means can be compared"
     assert revision_sheet.headline(found) == said
-    assert f"{said}. An interval that holds 0" in revision_sheet.html(found)
+    assert f"{said}. An interval that contains 0" in revision_sheet.html(found)
 
 
 def test_no_evidence_and_a_better_model_speak_for_those_that_were_paired_alone():

@@ -3,8 +3,7 @@ import pandas as pd
 import pytest
 
 from bakeoff.evaluation.stats.significance import Verdict
-from bakeoff.report.accuracy import Statistics
-from bakeoff.report.per_user import InMemory
+from bakeoff.report.accuracy import Statistics, per_user_of
 from bakeoff.report.vs_baseline import baseline_standings, lead_of_contenders
 
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=1)
@@ -16,7 +15,7 @@ VALUES = {
     "softmax": 0.25 + NOISE,
     "two_tower": 0.2 + NOISE - NOISE.mean(),
 }
-USERS = InMemory({name: pd.DataFrame({"ndcg@10": values}) for name, values in VALUES.items()})
+USERS = per_user_of({name: pd.DataFrame({"ndcg@10": values}) for name, values in VALUES.items()})
 
 
 def test_every_other_model_stands_beside_the_best_baseline():

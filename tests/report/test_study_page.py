@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from study_files import BASE, DATASET, cost, sampling, unbiasedness
 
-from bakeoff.report import study_page as study_sheet
 from bakeoff.report.glossary import glossary
-from bakeoff.report.study import BESIDE, CORRECTED, NEITHER, UNCORRECTED, Study, study
-from bakeoff.report.study_sentences import correction, folding, lift, quality, steps
-from bakeoff.report.study_sentences import unbiasedness as said_of_unbiasedness
+from bakeoff.report.render.study_page import study_html
+from bakeoff.report.render.study_sentences import correction, folding, lift, quality, steps
+from bakeoff.report.render.study_sentences import unbiasedness as said_of_unbiasedness
+from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, Study, study
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def shown() -> Study:
 
 @pytest.fixture(scope="module")
 def html(shown: Study) -> str:
-    return study_sheet.html(shown)
+    return study_html(shown)
 
 
 def test_each_variant_is_in_the_series_of_its_correction(shown: Study):
@@ -45,14 +45,14 @@ def test_the_best_variant_and_the_differences_to_the_shipped_one_are_counted(sho
     assert "0 of 6 variants are better and 6 worse" in quality(shown)
 
 
-def test_other_models_stand_beside_and_are_counted_as_no_variant(shown: Study, html: str):
-    assert [(row.pool, row.series, row.base) for row in shown.beside] == [
-        ("model: MF", BESIDE, False),
-        ("model: popularity", BESIDE, False),
+def test_other_models_are_shown_and_not_counted_as_variants(shown: Study, html: str):
+    assert [(row.pool, row.series, row.base) for row in shown.others] == [
+        ("model: MF", OTHER_MODEL, False),
+        ("model: popularity", OTHER_MODEL, False),
     ]
     # 0.20 twice, 0.12, 0.15 and the full softmax's 0.20 lie below MF
     assert quality(shown).endswith(
-        "Beside them stand MF (0.2050, above 5 of its 7 means) and popularity (0.1000, above 0 of its 7 means)."
+        "For comparison: MF (0.2050, above 5 of its 7 means) and popularity (0.1000, above 0 of its 7 means)."
     )
     assert (
         html.count('"pool": "model: MF"') == html.count(">model: MF</") == 3
@@ -63,8 +63,8 @@ def test_a_study_of_the_softmax_dnn_alone_has_nothing_beside_it():
     alone = sampling()
     alone["variants"] = [each for each in alone["variants"] if each["model"] == "softmax"]
     found = study(alone, cost(), unbiasedness(), DATASET)
-    assert "Beside them" not in quality(found)
-    assert "other model" not in study_sheet.html(found)
+    assert "For comparison" not in quality(found)
+    assert "other model" not in study_html(found)
 
 
 def test_a_model_that_was_left_out_is_named_with_the_reason(html: str):
@@ -83,11 +83,11 @@ def test_each_chart_is_told_what_the_correction_does_to_what_it_shows(shown: Stu
     below = dict(re.findall(r'<h3 id="(quality|lift)-title">.*?<figcaption>(.*?)</figcaption>', html, re.DOTALL))
     assert "raises the mean NDCG@10" in below["quality"]
     assert "NDCG" not in below["lift"]
-    # 50 % with the correction and −20 % without, of every sampler; whatever stands beside has 50 %
+    # 50 % with the correction and −20 % without, of every sampler; other models have 50 %
     assert lift(shown) == (
-        "The correction raises the popularity lift for 3 of 3 pools; it moves that of uniform most, from −20 % to "
-        "+50 %. Without it, what a sampler draws often is pushed down. Beside them stand MF (+50 %) and popularity "
-        "(+50 %)."
+        "The correction raises the popularity lift for 3 of 3 pools; the largest change is that of uniform, from −20 % "
+        "to +50 %. Without it, items that a sampler draws often are pushed down. For comparison: MF (+50 %) and "
+        "popularity (+50 %)."
     )
 
 
@@ -109,7 +109,7 @@ def test_the_time_of_a_step_is_compared(shown: Study):
 def test_without_measured_cost_there_is_still_a_page():
     unmeasured = study(sampling(), {}, unbiasedness(), DATASET)
     assert steps(unmeasured) == "The time of a step was not measured."
-    assert "<h1>" in study_sheet.html(unmeasured)
+    assert "<h1>" in study_html(unmeasured)
 
 
 def test_without_folding_there_is_still_a_page():
@@ -118,7 +118,7 @@ def test_without_folding_there_is_still_a_page():
         variant["folding"] = None
     found = study(unmeasured, cost(), unbiasedness(), DATASET)
     assert folding(found) == "Folding was not measured."
-    assert "<h1>" in study_sheet.html(found)
+    assert "<h1>" in study_html(found)
 
 
 def test_the_worst_bias_is_told_with_and_without_correction(shown: Study):
@@ -138,8 +138,8 @@ def said_where(kl: dict[tuple[str, bool], float]) -> str:
 def test_the_uniform_sampler_is_said_to_need_the_correction_only_where_it_ends_far_off_without():
     near, far = said_where({("uniform", True): 0.002, ("uniform", False): 0.02}), ("uniform", False)
     assert "The uniform sampler ends at 0.0200 without correction and 0.0020 with it." in near
-    assert "Not even the uniform" not in near
-    assert "Not even the uniform" in said_where({("uniform", True): 0.002, far: 0.03})
+    assert "Even the uniform" not in near
+    assert "Even the uniform" in said_where({("uniform", True): 0.002, far: 0.03})
     assert "niform sampler" not in said_where({far: 0.03})
 
 
@@ -147,7 +147,7 @@ def test_top_k_selection_is_no_part_of_what_correction_achieves():
     text = said_where({("top-k", True): 0.39, ("top-k", False): 0.45, ("hard", True): 0.002})
     assert "with logQ correction at most 0.0020 nats (hard)" in text
     assert "without correction at most" not in text
-    assert "Top-k selection, 0.3900 with logQ correction and 0.4500 without correction, stands apart" in text
+    assert "Top-k selection ends at 0.3900 with logQ correction and 0.4500 without correction: " in text
     assert "Top-k" not in said_where({("hard", True): 0.002})
 
 
@@ -165,7 +165,7 @@ def test_the_metric_of_another_study_is_explained():
     recall = sampling()
     for each in recall["variants"]:
         each["metric"] = "recall@20"
-    html = study_sheet.html(study(recall, cost(), unbiasedness(), DATASET))
+    html = study_html(study(recall, cost(), unbiasedness(), DATASET))
     assert 'href="#term-recall"' in html
     assert "term-ndcg" not in html
 
@@ -191,4 +191,4 @@ def test_markup_in_the_files_is_text(html: str):
 
 
 def test_the_same_files_give_the_same_bytes(html: str, shown: Study):
-    assert study_sheet.html(shown) == html
+    assert study_html(shown) == html

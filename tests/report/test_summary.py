@@ -6,10 +6,10 @@ from synthetic import NOISE
 from bakeoff.core.errors import BakeoffError
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.params import Params
-from bakeoff.report import charts
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import exposure_profile
 from bakeoff.report.limits import limits
+from bakeoff.report.render import charts
 from bakeoff.report.summary import Summary, summarize
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.report import terminal as verdict
+from bakeoff.report.render import terminal as verdict
 
 FIGURES = {
     "softmax": 0.25,
@@ -70,7 +70,7 @@ def test_a_span_of_time_that_contradicts_is_printed(workspace: Workspace, capsys
     span = {"num_users": 203, "softmax": 0.07, "mf": 0.13, "low": -0.08, "high": -0.04, "p": 0.001}
     values = {"verdict": {"ndcg@10": FIGURES}, "time_since_last_event": {"later": span}}
     write(workspace.reports / "metrics.json", values)
-    assert "Note: It depends on time: of test events that came more than a day" in printed(workspace, capsys)
+    assert "Note: It depends on time: on test events more than a day" in printed(workspace, capsys)
 
 
 def test_a_baseline_that_is_not_beaten_is_printed(workspace: Workspace, capsys: pytest.CaptureFixture[str]):

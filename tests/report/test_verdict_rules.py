@@ -13,7 +13,7 @@ from bakeoff.report.verdict import (
     contradictions,
     cost_sentence,
     headline,
-    humbled,
+    lost_to_baselines,
     statement,
 )
 
@@ -62,7 +62,7 @@ def test_a_clear_result_needs_no_caveat():
 def test_no_evidence_says_what_could_have_been_seen():
     [note] = caveats(UNDECIDED)
     assert "0.0120" in note
-    assert "not evidence of none" in note
+    assert "not evidence that there is none" in note
 
 
 def test_an_interval_and_a_p_that_disagree_are_called_borderline():
@@ -96,7 +96,7 @@ BEATEN = Standing("softmax", "ease", 0.25, 0.26, -0.01, low=-0.02, high=-0.005, 
     ],
 )
 def test_a_contender_that_does_not_beat_the_best_baseline_is_named(standing: Standing, words: str):
-    [note] = humbled(CLEAR, [standing])
+    [note] = lost_to_baselines(CLEAR, [standing])
     assert note.startswith(words)
 
 
@@ -109,11 +109,11 @@ def test_a_contender_that_does_not_beat_the_best_baseline_is_named(standing: Sta
     ],
 )
 def test_a_better_contender_another_model_or_popularity_itself_gives_no_such_note(standing: Standing):
-    assert humbled(CLEAR, [standing]) == []
+    assert lost_to_baselines(CLEAR, [standing]) == []
 
 
 def test_who_is_not_shown_to_beat_popularity_is_not_told_the_same_of_a_stronger_baseline():
-    assert humbled(replace(CLEAR, softmax_above_popularity=0), [replace(BEATEN, p=0.3)]) == []
+    assert lost_to_baselines(replace(CLEAR, softmax_above_popularity=0), [replace(BEATEN, p=0.3)]) == []
 
 
 LATER = Span(name="later", num_users=203, softmax=0.07, mf=0.13, low=-0.08, high=-0.04, p=0.001)
@@ -121,7 +121,7 @@ LATER = Span(name="later", num_users=203, softmax=0.07, mf=0.13, low=-0.08, high
 
 def test_a_span_with_the_opposite_verdict_is_said():
     [note] = contradictions(CLEAR, [LATER])
-    assert "more than a day after the last known one (203 users), MF is better, 0.1300 against 0.0700" in note
+    assert "more than a day after the last known event (203 users), MF is better, 0.1300 against 0.0700" in note
 
 
 def test_a_span_that_agrees_or_shows_nothing_is_not_said():

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.workspace import MODELS, Workspace
+from bakeoff.core.workspace import Workspace
+from bakeoff.models import specs
 from bakeoff.params import Params, parse_params
 from bakeoff.stages import compare
 
@@ -63,7 +64,7 @@ def test_the_reports_of_validation_and_split_are_published_byte_for_byte(workspa
 
 def test_ndcg_can_be_recomputed_from_the_split_and_the_lists(workspace: Workspace, metrics: dict[str, Any]):
     truth = pd.read_parquet(workspace.split / "test.parquet").groupby("user_id").item_id.agg(set)
-    for model in MODELS:
+    for model in specs.names():
         lists = pd.read_parquet(workspace.evaluation(model) / "recommendations.parquet")
         top = lists[lists["rank"] <= 10]
         gains = top.assign(
@@ -95,8 +96,8 @@ def test_metrics_hold_a_block_per_model_with_its_slices_and_its_place_beside_the
     metrics: dict[str, Any],
 ):
     [(baseline, standings)] = metrics["best_baseline"].items()
-    assert {baseline, *standings} == set(MODELS)
-    for model in MODELS:
+    assert {baseline, *standings} == set(specs.names())
+    for model in specs.names():
         assert metrics[model]["time_since_last_event"]["later"]["ndcg@10"] >= 0
 
 
@@ -219,7 +220,7 @@ def test_metrics_hold_the_claims_without_measured_costs(metrics: dict[str, Any])
 
 
 def test_metrics_hold_shuffled_and_sampled_figures_of_each_model(metrics: dict[str, Any]):
-    for model in MODELS:
+    for model in specs.names():
         assert metrics[model]["shuffled"]["ndcg@10"] >= 0
         assert metrics[model]["sampled"]["ndcg@10"] >= 0
 

@@ -9,8 +9,9 @@ import small_split
 from hand_made_split import complete
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.workspace import MODELS, Workspace
+from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.models import specs
 from bakeoff.stages import serving
 
 TRAINED = ("popularity", "mf", "softmax")
@@ -21,7 +22,7 @@ def trained(tmp_path_factory):
     """A split with three trained models; the others are skipped."""
     workspace = Workspace(tmp_path_factory.mktemp("served"))
     small_split.write_split(workspace)
-    for name in MODELS:
+    for name in specs.names():
         if name in TRAINED:
             import_module(f"bakeoff.stages.train_{name}").run(small_split.PARAMS, workspace)
         else:
@@ -69,10 +70,6 @@ def test_what_a_model_is_and_holds_is_said(found, trained):
     assert mf["model_bytes"] == sum(file.stat().st_size for file in files if file.is_file())
     assert "folded in" in mf["precomputed"]
     assert "query tower" in found["softmax"]["precomputed"]
-
-
-def test_every_model_has_a_sentence_on_what_is_precomputed():
-    assert set(serving.PRECOMPUTED) == set(MODELS)
 
 
 def test_questions_by_history_are_told_as_by_id(trained):

@@ -11,9 +11,10 @@ import pytest
 import small_split
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.workspace import MODELS, Workspace
+from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.models import specs
 from bakeoff.models.base.loading import load_retriever
 from bakeoff.stages import evaluate, train_mf, train_popularity
 
@@ -22,9 +23,10 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from bakeoff.params import Params
-from bakeoff.core.workspace import MODELS, Workspace
+from bakeoff.core.workspace import Workspace
+from bakeoff.models import specs
 params = Params.model_validate_json(sys.argv[1])
-for name in MODELS:
+for name in specs.names():
     import_module(f"bakeoff.stages.train_{name}").run(params, Workspace(Path(sys.argv[2])))
 """
 NO_EPOCHS = ("popularity", "recent_popularity", "ease")
@@ -69,7 +71,7 @@ def digests(folder):
     }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", specs.names())
 def test_a_model_directory_holds_what_serving_needs_and_nothing_else(trained, name):
     assert set(digests(trained.model(name))) == {
         "features.json",
@@ -79,7 +81,7 @@ def test_a_model_directory_holds_what_serving_needs_and_nothing_else(trained, na
         "saved_model/variables/variables.index",
         "saved_model/variables/variables.data-00000-of-00001",
     }
-    assert [path.name for path in sorted((trained.root / "models").iterdir())] == sorted(MODELS)
+    assert [path.name for path in sorted((trained.root / "models").iterdir())] == sorted(specs.names())
     items = pd.read_parquet(trained.model(name) / "items.parquet")
     assert items["item_id"].tolist() == small_split.ITEMS
     assert items.columns.tolist() == ["item_id", "title"]
@@ -192,7 +194,7 @@ def test_the_exported_contender_was_refitted_on_validation_as_well(trained, work
     assert exported == pytest.approx(trainer.encoder().item_embeddings.numpy(), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", specs.names())
 def test_every_trained_model_can_be_evaluated(trained, name):
     evaluate.run(small_split.PARAMS, trained, name)
     metrics = json.loads((trained.evaluation(name) / "metrics.json").read_text(encoding="utf-8"))
@@ -205,7 +207,7 @@ def test_every_trained_model_can_be_evaluated(trained, name):
     assert lists.groupby("user_id").size().tolist() == [8] * len(small_split.WARM)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", specs.names())
 def test_the_cost_of_training_is_measured(trained, name):
     cost = json.loads(trained.cost(f"train_{name}").read_text(encoding="utf-8"))
     assert {"wall_seconds", "cpu_seconds", "peak_memory_bytes"} < set(cost)
@@ -214,7 +216,7 @@ def test_the_cost_of_training_is_measured(trained, name):
     assert cost["refit_seconds"] > 0
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in NO_EPOCHS])
+@pytest.mark.parametrize("name", [name for name in specs.names() if name not in NO_EPOCHS])
 def test_the_cost_of_each_epoch_but_the_first_of_a_phase_is_kept(trained, name):
     cost = json.loads(trained.cost(f"train_{name}").read_text(encoding="utf-8"))
     training = json.loads((trained.model(name) / "training.json").read_text(encoding="utf-8"))
@@ -250,7 +252,7 @@ def test_without_validation_events_the_last_epoch_is_taken_and_said_to_be(tmp_pa
     assert "mf: epoch 3 of 3 (the last one: there are no validation events to choose on)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", specs.names())
 def test_without_a_split_the_stage_says_what_to_run(tmp_path, name):
     with pytest.raises(BakeoffError, match="is missing: run `bakeoff split` first"):
         import_module(f"bakeoff.stages.train_{name}").run(small_split.PARAMS, Workspace(tmp_path))
@@ -258,7 +260,7 @@ def test_without_a_split_the_stage_says_what_to_run(tmp_path, name):
     assert not (tmp_path / "artifacts").exists()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", specs.names())
 def test_without_train_events_the_stage_says_what_to_change(workspace, name):
     events = pd.read_parquet(workspace.split / "train.parquet")
     events[:0].to_parquet(workspace.split / "train.parquet")

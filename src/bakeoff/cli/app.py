@@ -13,7 +13,8 @@ import typer
 from bakeoff.cli.operations import app as operations
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.sanitize import visible
-from bakeoff.core.workspace import MODELS, Workspace, check_model
+from bakeoff.core.workspace import Workspace
+from bakeoff.models import specs
 from bakeoff.params import load_params
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-_NAMES = f"{', '.join(MODELS[:-1])} or {MODELS[-1]}"
+_NAMES = f"{', '.join(specs.names()[:-1])} or {specs.names()[-1]}"
 ModelName = Annotated[str, typer.Argument(help=_NAMES)]
 
 
@@ -108,7 +109,7 @@ def train(model: ModelName) -> None:
 
     workspace = Workspace()
     settings = load_params(workspace.params)
-    check_model(model)
+    specs.check_model(model)
     workers.run(settings, workspace, model)
 
 
@@ -134,7 +135,7 @@ def evaluate(model: ModelName) -> None:
     from bakeoff.stages import evaluate as stage
 
     workspace = Workspace()
-    check_model(model)
+    specs.check_model(model)
     stage.run(load_params(workspace.params), workspace, model)
 
 
@@ -189,7 +190,7 @@ def items(model: ModelName) -> None:
     from bakeoff.stages import items as stage
 
     workspace = Workspace()
-    check_model(model)
+    specs.check_model(model)
     stage.run(load_params(workspace.params), workspace, model)
 
 
@@ -238,7 +239,7 @@ def study() -> None:
 @app.command()
 def verdict() -> None:
     """Print the verdict of the last comparison in a few lines, and where the report lies."""
-    from bakeoff.report import terminal as stage
+    from bakeoff.report.render import terminal as stage
 
     stage.run(Workspace())
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.core.workspace import Workspace, check_model
+from bakeoff.core.workspace import Workspace
+from bakeoff.models import specs
 from bakeoff.params import load_params
 
 app = typer.Typer()
@@ -22,6 +23,6 @@ def worker(
     from bakeoff.experiments import workers as stage
 
     workspace = Workspace()
-    check_model(model)
+    specs.check_model(model)
     named = [host for host in hosts.split(",") if host]
     stage.run_one(load_params(workspace.params), workspace, model, index, named)

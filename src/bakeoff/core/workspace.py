@@ -3,21 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakeoff.core.errors import BakeoffError
-
-MODELS = ("popularity", "recent_popularity", "ease", "mf", "softmax", "two_tower")
-"""Names of the retrievers, in the order in which reports show them: the reference, baselines, the contenders."""
-
-
-def check_model(name: str) -> None:
-    """Refuse what is not the name of a model.
-
-    Raises:
-        BakeoffError: names those that there are.
-    """
-    if name not in MODELS:
-        raise BakeoffError(f"{name!r} is not a model: it must be one of {', '.join(MODELS)}.")
-
 
 @dataclass(frozen=True)
 class Workspace:

@@ -10,9 +10,10 @@ from rich.table import Table
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.sanitize import visible
-from bakeoff.core.workspace import Workspace, check_model
+from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.experiments.skipped import refuse_skipped
+from bakeoff.models import specs
 
 HISTORY_SHOWN = 10
 """Most recent items of a history that are printed."""
@@ -40,7 +41,7 @@ def run(
     Raises:
         BakeoffError: the model is missing or was skipped, or user, items, features or k are not known to it.
     """
-    check_model(model)
+    specs.check_model(model)
     refuse_skipped(workspace, model)
     _check_question(user, history, features)
     items = _titles(workspace, model)

@@ -1,15 +1,21 @@
-"""Means with intervals and paired differences, as rows that tables and charts can be made of."""
+"""Means with intervals, and paired differences, over the users of the test set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.stats.bootstrap import Intervals, intervals, intervals_of_portions
 from bakeoff.evaluation.stats.permutation import holm
 from bakeoff.evaluation.stats.significance import Differences, Verdict, compare_paired, compare_portions, verdict
 from bakeoff.evaluation.stats.streaming_bootstrap import Portions
+
+FloatArray = NDArray[np.float64]
+
+Column = tuple[str, str]
+"""A model and a metric."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Difference:
         ties: users for whom both are equal.
         losses: users for whom softmax is smaller.
         detectable: smallest difference that this many users would have shown.
-        verdict: of softmax beside MF, by the interval and the adjusted p.
+        verdict: of softmax compared with MF, by the interval and the adjusted p.
     """
 
     metric: str
@@ -130,3 +136,57 @@ def _estimates(found: Intervals, columns: Sequence[tuple[str, str]]) -> list[Est
         Estimate(model, metric, float(found.mean[i]), float(found.low[i]), float(found.high[i]))
         for i, (model, metric) in enumerate(columns)
     ]
+
+
+@dataclass(frozen=True)
+class PerUser:
+    """Metrics of all test users by model.
+
+    Attributes:
+        models: in the order of the report.
+        blocks: columns → their values, float64 [m, c] per block, the same users in the same order on every call.
+        in_memory: whether a single block holds all users; it may then hold NaN for users without a value.
+    """
+
+    models: Sequence[str]
+    blocks: Callable[[Sequence[Column]], Iterator[FloatArray]]
+    in_memory: bool = True
+
+    def means(self, metric: str) -> dict[str, float]:
+        """Model → mean over users with a value; −∞ if there are none, so that the model is never the best."""
+        total, count = np.zeros(len(self.models)), np.zeros(len(self.models), np.int64)
+        for block in self.blocks([(name, metric) for name in self.models]):
+            total, count = total + np.nansum(block, axis=0), count + (~np.isnan(block)).sum(axis=0)
+        return {n: float(t / c) if c else -np.inf for n, t, c in zip(self.models, total, count, strict=True)}
+
+    def estimates(self, columns: Sequence[Column], statistics: Statistics) -> list[Estimate]:
+        """Mean and interval of each column; all at once, so that they share the draws."""
+        if not self.in_memory:
+            return statistics.estimates_of_portions(lambda: self.blocks(columns), columns)
+        [values] = self.blocks(columns)
+        return statistics.estimates([(*column, values[:, place]) for place, column in enumerate(columns)])
+
+    def differences(self, pairs: Sequence[tuple[Column, Column]], statistics: Statistics) -> list[Difference]:
+        """First − second of each pair, judged together; each is named by the metric of the first."""
+        columns = list(dict.fromkeys(column for pair in pairs for column in pair))
+        first, second = ([columns.index(pair[side]) for pair in pairs] for side in (0, 1))
+        metrics = [pair[0][1] for pair in pairs]
+        if not self.in_memory:
+            return statistics.differences_of_portions(
+                lambda: (block[:, first] - block[:, second] for block in self.blocks(columns)), metrics
+            )
+        [values] = self.blocks(columns)
+        return statistics.differences([*values[:, first].T], [*values[:, second].T], metrics)
+
+
+def per_user_of(tables: Mapping[str, pd.DataFrame]) -> PerUser:
+    """Metrics of users whose tables are in memory.
+
+    Args:
+        tables: model → one row per user, a column per metric; NaN: the user has no value.
+    """
+
+    def blocks(columns: Sequence[Column]) -> Iterator[FloatArray]:
+        yield np.stack([tables[model][metric].to_numpy(np.float64) for model, metric in columns], axis=1)
+
+    return PerUser(list(tables), blocks)

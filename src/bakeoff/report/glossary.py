@@ -1,4 +1,4 @@
-"""Every term that the report uses, in a sentence each."""
+"""Every term that the report uses, explained in a sentence or two."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from bakeoff.report.topics.base.topic import topics
 SAMPLERS: dict[str, tuple[str, str]] = {
     "negatives": (
         "Negatives",
-        "Items that a user was not seen to choose, against which those that were chosen are to win. The full softmax "
+        "Items that a user did not choose, and which training ranks below those that the user chose. The full softmax "
         "takes the whole catalogue; samplers draw a few.",
     ),
     "in-batch": (
@@ -24,7 +24,7 @@ SAMPLERS: dict[str, tuple[str, str]] = {
         "Log-uniform negatives",
         "Draws by Zipf's law over the rank of an item's number of training events: the first most often.",
     ),
-    "mixed": ("Mixed negatives", "What several samplers bring, put together, such as in-batch and uniform."),
+    "mixed": ("Mixed negatives", "Draws of several samplers together, such as in-batch and uniform."),
     "hard": (
         "Hard negatives",
         "Of the candidates that were sampled, each query draws some again, the more often the higher it scores them; "
@@ -32,8 +32,8 @@ SAMPLERS: dict[str, tuple[str, str]] = {
     ),
     "top-k": (
         "Top-k negatives",
-        "Of the candidates that were sampled, each query keeps those that it scores highest. What never comes can't "
-        "be weighed, so no correction is exact.",
+        "Of the candidates that were sampled, each query keeps those that it scores highest. Since the others have no "
+        "chance at all, no correction is exact.",
     ),
 }
 """Where negatives come from, and which of them each query is trained against."""
@@ -81,7 +81,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "warm-user": ("Warm user", "A user who was in training with the earlier part of the history."),
     "new-user": (
         "New user",
-        "A user held out of training whole, and asked about with features and the first few interactions only.",
+        "A user held out of training; the models get only the features and the first few interactions.",
     ),
     "validation": (
         "Validation",
@@ -90,19 +90,19 @@ TERMS: dict[str, tuple[str, str]] = {
     "test": ("Test", "The last events of each user; looked at once, by the evaluation."),
     "mask": (
         "Mask of the user's own items",
-        "Sampled negatives may be items that the user had. Where they are, they are left out of the loss; what the "
-        "mask caught are the false negatives that training would have seen without it.",
+        "Sampled negatives may be items that the user had. The mask removes them from the loss; the pairs that it "
+        "removes are the false negatives that training would see without it.",
     ),
     **SAMPLERS,
     "logq": (
         "logQ correction",
-        "From the logits of the positives and of sampled items alike the logarithm is subtracted of how often each is "
-        "expected among the candidates, so that an item is not pushed down for being drawn often (Bengio and Senécal "
+        "The logarithm of an item's expected number among the candidates is subtracted from its logit, for positives "
+        "and sampled items alike, so that an item is not pushed down for being drawn often (Bengio and Senécal "
         "2008, Yi et al. 2019).",
     ),
     "kl": (
         "KL divergence",
-        "How far the distribution that was learned, the softmax of the logits, lies from the true one: the mean, drawn "
+        "Distance of the learned distribution, the softmax of the logits, from the true one: the mean, drawn "
         "from the true one, of the logarithm of true over learned, in nats. 0 where both are the same.",
     ),
     "trial": (
@@ -112,10 +112,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "epoch": ("Epoch", "One pass over the training data."),
     "quarantine": (
         "Quarantine",
-        "Where rows go that can't be used, each with its reason. No model sees them.",
+        "Rows that can't be used, each with its reason. No model sees them.",
     ),
 }
-"""Anchor → (term, explanation), in the order in which the report needs them; models and topics bring their own."""
+"""Anchor → (term, explanation), in the order in which the report needs them; models have entries of their own."""
 
 
 def glossary(models: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.params import Params
 from bakeoff.report.models import SOFTMAX, not_asked
+from bakeoff.report.params import ReportParams
 
 GROUPS = ("features", "new-items", "folding", "depth")
 """Groups of variants that the report reads."""
@@ -165,7 +165,7 @@ def notes_on(measured: Any) -> list[str]:
     return [measured.sentence, *not_asked(group)] if isinstance(measured, VariantGroup | Rerank) else []
 
 
-def resolved(variant: Variant, name: str, params: Params) -> Any:
+def resolved(variant: Variant, name: str, params: ReportParams) -> Any:
     """The value of a setting such as `softmax.hidden`: the variant's own, else the shipped one."""
     settings = variant["settings"]
     return settings[name] if name in settings else reduce(getattr, name.split("."), params)

@@ -1,4 +1,4 @@
-"""What made the report: parameters, data and packages, each by hash or version. No clock, host or path."""
+"""What the report was made from: parameters, data and packages, by hash or version; no clock, host or path."""
 
 import hashlib
 import json
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from bakeoff.core.yaml_reader import read_yaml
-from bakeoff.params import Params
+from bakeoff.report.params import ReportParams
 
 PACKAGES = (
     "bakeoff",
@@ -24,7 +23,7 @@ PACKAGES = (
     "dvc",
     "prefect",
 )
-"""What can change a figure, or ran the pipeline that made it."""
+"""Packages that can change a figure, or that ran the pipeline."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class Provenance:
     """How to make the same report again.
 
     Attributes:
-        params: dotted name → value, as YAML would show it, in the order of `params.yaml`'s models.
+        params: dotted name → value, as YAML would show it, in the order of the sections of `params.yaml`.
         params_hash: SHA-256 of all parameters as canonical JSON.
-        data_hash: MD5 that DVC recorded for data/; None where data is not under DVC.
+        data_hash: MD5 that DVC recorded for data/; None if data is not under DVC.
         versions: package → installed version.
     """
 
@@ -44,12 +43,12 @@ class Provenance:
     versions: Mapping[str, str]
 
 
-def provenance(params: Params, data_hash: str | None) -> Provenance:
+def provenance(params: ReportParams, data_hash: str | None) -> Provenance:
     """Collect hashes and versions."""
     values = params.model_dump(mode="json")
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return Provenance(
-        params=dict(_dotted(values)),
+        params=flat(values),
         params_hash=hashlib.sha256(canonical.encode()).hexdigest(),
         data_hash=data_hash,
         versions=package_versions(),
@@ -57,7 +56,7 @@ def provenance(params: Params, data_hash: str | None) -> Provenance:
 
 
 def package_versions() -> dict[str, str]:
-    """Installed versions of the packages that matter; those that are not installed are left out."""
+    """Installed versions of the packages that matter; packages that are not installed are left out."""
     found = {}
     for package in PACKAGES:
         try:
@@ -67,24 +66,12 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def read_data_hash(data_dvc: str) -> str | None:
-    """Hash of data/ from the text of `data.dvc`; None where it holds none (nothing fetched yet).
-
-    Raises:
-        BakeoffError: it is not YAML.
-    """
-    content = read_yaml(data_dvc.encode("utf-8", "replace"), "data.dvc")
-    outs = content.get("outs") if isinstance(content, Mapping) else None
-    hashes = [out["md5"] for out in outs if isinstance(out, Mapping) and "md5" in out] if isinstance(outs, list) else []
-    return str(hashes[0]) if hashes else None
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Dotted name → value as text, of values in nested mappings."""
+    found: dict[str, str] = {}
     for key, value in values.items():
-        name = f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
-            rows += _dotted(value, f"{name}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            rows.append((name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
-    return rows
+            found[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return found

@@ -8,8 +8,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from bakeoff.report.chart_parts import FEW_TICKS, NARROW, Spec, finish, layered, present, tooltip
 from bakeoff.report.models import look, model_label
+from bakeoff.report.render.chart_parts import FEW_TICKS, NARROW, Spec, finish, layered, present, tooltip
 
 MARK_HEIGHT = 14
 """Pixels for one mark with its interval."""

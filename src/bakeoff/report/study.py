@@ -1,44 +1,46 @@
-"""The study of negative sampling: what its files say, as rows."""
+"""Figures of the study of negative sampling, from its files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bakeoff.report import formats, models
+from bakeoff.report.formats import sentence
+from bakeoff.report.models import SOFTMAX, model_noun, not_asked
 
 CORRECTED, UNCORRECTED, NEITHER = "with logQ correction", "without correction", "nothing to correct"
 """The three series of the softmax DNN."""
-BESIDE = "another model, as shipped"
-"""The series of the models that stand beside it."""
+OTHER_MODEL = "another model, as shipped"
+"""The series of all other models."""
 OTHER = "model: "
-"""Before the name of another model: popularity is a sampler too."""
+"""Before the name of another model, since popularity is the name of a sampler too."""
+ENDS = ("mean", "low", "high")
 NEGATIVES = "softmax.negatives."
 UNIFORM, TOP_K = "uniform", "top-k"
-"""A sampler that knows nothing of popularity, and a selection that no correction makes unbiased."""
+"""A sampler that ignores popularity, and a selection for which no correction is exact."""
 
 
 @dataclass(frozen=True)
-class Trained:
-    """One variant of the softmax DNN, trained with its own negatives, or a model beside it; judged on validation.
+class SampledVariant:
+    """A variant of the softmax DNN, trained with its own negatives, or another model; judged on validation.
 
     Attributes:
         pool: where its negatives come from; of another model its name.
-        series: CORRECTED, UNCORRECTED, NEITHER or BESIDE.
+        series: CORRECTED, UNCORRECTED, NEITHER or OTHER_MODEL.
         base: whether these are the shipped settings of the softmax DNN.
-        mean: of the primary metric over users; low and high end of its interval.
-        low: see mean.
-        high: see mean.
+        mean: of the primary metric over users.
+        low: lower end of its interval.
+        high: upper end.
         difference: mean, low and high of its difference to the shipped settings on the same users.
         lift: popularity lift of its lists.
         long_tail: long-tail share of its lists.
         coverage: share of the catalogue in its lists.
         folding: mean excess of calibrated scores over relatedness.
         spurious: share of list places that go to unrelated items.
-        false_negatives: items of the user's own among the candidates of a query, which the mask caught.
+        false_negatives: the user's own items among the candidates of a query, which the mask removed.
         batch_false_negatives: the same of all queries of a batch together.
         step_seconds: measured time of a training step.
 
-    All figures are NaN where there is none.
+    Figures that were not measured are NaN.
     """
 
     pool: str
@@ -59,18 +61,17 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Converged:
-    """One sampler on a catalogue that is small enough to know the truth.
+class ConvergedSampler:
+    """A sampler on a catalogue that is small enough to know the true distribution.
 
     Attributes:
         pool: the sampler.
         series: CORRECTED, UNCORRECTED or NEITHER.
-        kl: of the distribution that training ends in from the true one, in nats.
-        gradient_error: of the mean gradient, beside that of the full softmax.
+        kl: of the distribution at the end of training from the true one, in nats.
+        gradient_error: of the mean gradient, relative to that of the full softmax.
         gradient_cosine: of the angle between the two.
-        exact: kl with the classical form of the correction, which leaves the targets as they are; NaN where there is
-            none.
-        reference: kl of the full softmax after as many steps; NaN where it is not known.
+        exact: kl with the classical form of the correction, which leaves the targets as they are; NaN if there is none.
+        reference: kl of the full softmax after as many steps; NaN if it is not known.
     """
 
     pool: str
@@ -92,7 +93,7 @@ class Study:
         metric: the primary metric.
         cutoff: its k.
         trained: one row per variant of the softmax DNN.
-        beside: one row per other model.
+        others: one row per other model.
         left_out: sentences on models that could not be trained.
         world: name → value, of the small catalogue.
         method: what was done there.
@@ -103,23 +104,23 @@ class Study:
     sentence: str
     metric: str
     cutoff: str
-    trained: Sequence[Trained]
-    beside: Sequence[Trained]
+    trained: Sequence[SampledVariant]
+    others: Sequence[SampledVariant]
     left_out: Sequence[str]
     world: Mapping[str, str]
     method: str
-    converged: Sequence[Converged]
+    converged: Sequence[ConvergedSampler]
 
     @property
-    def everyone(self) -> Sequence[Trained]:
-        """The softmax DNN's variants and the models beside."""
-        return [*self.trained, *self.beside]
+    def everyone(self) -> Sequence[SampledVariant]:
+        """The variants of the softmax DNN, then the other models."""
+        return [*self.trained, *self.others]
 
 
 def study(
     sampling: Mapping[str, Any], cost: Mapping[str, Any], unbiasedness: Mapping[str, Any], dataset: Mapping[str, str]
 ) -> Study:
-    """Read the three files of the study.
+    """The study from the content of its files.
 
     Args:
         sampling: studies/sampling.json.
@@ -127,37 +128,40 @@ def study(
         unbiasedness: studies/unbiasedness.json.
         dataset: data/dataset.json.
     """
-    variants = sampling["variants"]
-    metric = str(variants[0]["metric"])
-    cutoff = metric.partition("@")[2]
-    seconds = cost.get("variants", {})
-    rows = [_trained(variant, seconds.get(variant["name"], {}), cutoff) for variant in variants]
+    metric = str(sampling["variants"][0]["metric"])
+    cutoff, seconds = metric.partition("@")[2], cost.get("variants", {})
+    rows = [_variant(variant, seconds.get(variant["name"], {}), cutoff) for variant in sampling["variants"]]
+    world = unbiasedness.get("world", {})
     return Study(
         dataset=dataset["title"],
         sentence=str(sampling["sentence"]),
         metric=metric,
         cutoff=cutoff,
-        trained=[row for row in rows if row.series != BESIDE],
-        beside=[row for row in rows if row.series == BESIDE],
-        left_out=models.not_asked(sampling.get("left_out", {})),
-        world={_words(name): _value(value) for name, value in unbiasedness.get("world", {}).items()},
+        trained=[row for row in rows if row.series != OTHER_MODEL],
+        others=[row for row in rows if row.series == OTHER_MODEL],
+        left_out=not_asked(sampling.get("left_out", {})),
+        world={
+            sentence(name.replace("_", " ")): f"{value:g}" if isinstance(value, float) else str(value)
+            for name, value in world.items()
+        },
         method=str(unbiasedness.get("sentence", "")),
         converged=[_converged(row) for row in unbiasedness["samplers"]],
     )
 
 
-def _trained(variant: Mapping[str, Any], cost: Mapping[str, Any], cutoff: str) -> Trained:
+def _variant(variant: Mapping[str, Any], cost: Mapping[str, Any], cutoff: str) -> SampledVariant:
     pool, series = _names(variant)
     metrics, folding = variant["metrics"], variant.get("folding") or {}
-    interval, difference = variant["interval"], variant["difference_to_base"]
-    return Trained(
+    mean, low, high = (_number(variant["interval"][end]) for end in ENDS)
+    by, by_low, by_high = (_number(variant["difference_to_base"][end]) for end in ENDS)
+    return SampledVariant(
         pool=pool,
         series=series,
-        base=bool(variant["base"]) and series != BESIDE,
-        mean=_number(interval["mean"]),
-        low=_number(interval["low"]),
-        high=_number(interval["high"]),
-        difference=(_number(difference["mean"]), _number(difference["low"]), _number(difference["high"])),
+        base=bool(variant["base"]) and series != OTHER_MODEL,
+        mean=mean,
+        low=low,
+        high=high,
+        difference=(by, by_low, by_high),
         lift=_number(metrics.get(f"popularity_lift@{cutoff}")),
         long_tail=_number(metrics.get(f"long_tail_share@{cutoff}")),
         coverage=_number(metrics.get(f"coverage@{cutoff}")),
@@ -169,19 +173,9 @@ def _trained(variant: Mapping[str, Any], cost: Mapping[str, Any], cutoff: str) -
     )
 
 
-def _names(variant: Mapping[str, Any]) -> tuple[str, str]:
-    """Pool and series."""
-    if variant["model"] != models.SOFTMAX:
-        return f"{OTHER}{models.model_noun(variant['model'])}", BESIDE
-    settings = {name.removeprefix(NEGATIVES): value for name, value in variant["settings"].items()}
-    sampler = str(settings["sampler"])
-    pool = _pool(sampler, str(settings.get("selection", "none")))
-    return pool, _series(sampler, settings.get("logq_correction"))
-
-
-def _converged(row: Mapping[str, Any]) -> Converged:
+def _converged(row: Mapping[str, Any]) -> ConvergedSampler:
     sampler = str(row["sampler"])
-    return Converged(
+    return ConvergedSampler(
         pool=_pool(sampler, "none"),
         series=_series(sampler, row.get("corrected")),
         kl=_number(row["kl"]),
@@ -190,6 +184,15 @@ def _converged(row: Mapping[str, Any]) -> Converged:
         exact=_number((row.get("exact_targets") or {}).get("kl")),
         reference=_number(row.get("reference")),
     )
+
+
+def _names(variant: Mapping[str, Any]) -> tuple[str, str]:
+    """Pool and series."""
+    if variant["model"] != SOFTMAX:
+        return f"{OTHER}{model_noun(variant['model'])}", OTHER_MODEL
+    settings = {name.removeprefix(NEGATIVES): value for name, value in variant["settings"].items()}
+    sampler = str(settings["sampler"])
+    return _pool(sampler, str(settings.get("selection", "none"))), _series(sampler, settings.get("logq_correction"))
 
 
 def _pool(sampler: str, selection: str) -> str:
@@ -205,11 +208,3 @@ def _series(sampler: str, corrected: object) -> str:
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
-
-
-def _words(name: str) -> str:
-    return formats.sentence(name.replace("_", " "))
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""All figures of the report in one place, computed from the evidence."""
+"""All figures of the report, computed from the evidence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.stats.significance import Verdict
-from bakeoff.params import Params
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
@@ -16,6 +15,7 @@ from bakeoff.report.exposure import Exposure, exposure_profile, exposures
 from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
+from bakeoff.report.params import ReportParams
 from bakeoff.report.provenance import Provenance, provenance
 from bakeoff.report.recommendation import recommendation
 from bakeoff.report.slices import Slice, slices_by_gap, spans
@@ -30,22 +30,22 @@ from bakeoff.report.training import (
     training_phases,
 )
 from bakeoff.report.tuning import Search, searches, warnings
-from bakeoff.report.verdict import Result, Standing, caveats, contradictions, humbled
+from bakeoff.report.verdict import Result, Standing, all_caveats
 from bakeoff.report.vs_baseline import baseline_standings
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What the report says, as numbers.
+    """The report as numbers.
 
     Attributes:
         result: softmax against MF on the primary metric.
         estimates: mean and interval per metric and model, metrics in the order of the tables.
         differences: softmax − MF per metric, p adjusted over all of them.
-        user_differences: [num_users] softmax − MF of each user who is looked at, on the primary metric.
-        standings: every model beside the best baseline on the primary metric, p adjusted over all of them.
-        slices: the primary metric by time since the last known event; empty where the data has no time.
-        order_blind: models that do not see the order of a history.
+        user_differences: [num_users] softmax − MF on the primary metric, of each user whom the report looks at.
+        standings: every model compared with the best baseline on the primary metric, p adjusted over all of them.
+        slices: the primary metric by time since the last known event; empty if the data has no time.
+        order_blind: models that ignore the order of a history.
         cutoff: k of the primary metric: the length of the lists that popularity figures are shown for.
         exposures: popularity and coverage per cutoff and model.
         profile: share of list places by tenth of the catalogue.
@@ -56,11 +56,11 @@ class Summary:
         phases: wall seconds of training by phase.
         masked: model → share of candidate pairs that the mask of the user's own items caught.
         searches: how settings were searched; empty without records.
-        effort: what must be said of the searches.
+        effort: notes on searches that were unequal or made on other data.
         examples: a few users.
         claims: the textbook's claims, judged.
         findings: the evidence behind them, section by section.
-        provenance: what made the report.
+        provenance: what the report was made from.
     """
 
     result: Result
@@ -98,15 +98,11 @@ class Summary:
 
     @property
     def caveats(self) -> list[str]:
-        """What must be said with the verdict."""
-        return [
-            *caveats(self.result),
-            *humbled(self.result, self.standings),
-            *contradictions(self.result, spans(self.slices)),
-        ]
+        """What qualifies the verdict."""
+        return all_caveats(self.result, self.standings, spans(self.slices))
 
 
-def summarize(evidence: Evidence, params: Params) -> Summary:
+def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     """Compute every figure of the report.
 
     Raises:
@@ -155,7 +151,7 @@ def _result(
     estimates: Sequence[Estimate],
     differences: Sequence[Difference],
     against_reference: Sequence[Difference],
-    params: Params,
+    params: ReportParams,
 ) -> Result:
     means = {estimate.model: estimate.mean for estimate in estimates if estimate.metric == metric}
     difference = next(d for d in differences if d.metric == metric)

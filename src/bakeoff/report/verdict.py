@@ -1,4 +1,4 @@
-"""The verdict on the primary metric: its figures, and the sentences that are made from them."""
+"""The verdict on the primary metric: its figures, and the sentences made from them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -9,13 +9,13 @@ from bakeoff.report import formats
 from bakeoff.report.models import CONTENDERS, MF, REFERENCE, SOFTMAX, model_noun
 
 GAP_WORDS = {
-    "same second": "in the same second as the last known one",
-    "< 1 min": "within a minute of the last known one",
-    "< 1 h": "between a minute and an hour after the last known one",
-    "< 1 day": "between an hour and a day after the last known one",
-    "later": "more than a day after the last known one",
+    "same second": "in the same second as the last known event",
+    "< 1 min": "within a minute of the last known event",
+    "< 1 h": "between a minute and an hour after the last known event",
+    "< 1 day": "between an hour and a day after the last known event",
+    "later": "more than a day after the last known event",
 }
-"""Distances in time, within a sentence."""
+"""Name of a span of time → its wording within a sentence."""
 SAME_TIME = 1.15
 """Training times within this ratio are called about the same."""
 
@@ -32,7 +32,7 @@ class Result:
         difference: mean of softmax − MF over users.
         low: lower end of its interval.
         high: upper end.
-        p: of the paired permutation test, not adjusted: this metric alone was chosen before.
+        p: of the paired permutation test, not adjusted, because this metric alone was chosen in advance.
         confidence: level of the interval, such as 0.95.
         num_users: warm users of the test set.
         detectable: smallest difference that this test set would probably have shown.
@@ -56,7 +56,7 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
-        """Better, worse or no evidence, of softmax beside MF."""
+        """Whether softmax is better or worse than MF."""
         return verdict(self.low, self.high, self.p, self.confidence)
 
     def to_metrics(self) -> dict[str, dict[str, float]]:
@@ -100,7 +100,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Standing:
-    """A model beside the best baseline, on one metric over the same users.
+    """A model compared with the best baseline, on one metric over the same users.
 
     Attributes:
         model: its name.
@@ -123,7 +123,7 @@ class Standing:
     p: float
 
     def verdict(self, confidence: float) -> Verdict:
-        """Better, worse or no evidence, of the model beside the baseline."""
+        """Whether the model is better or worse than the baseline."""
         return verdict(self.low, self.high, self.p, confidence)
 
     def to_metrics(self) -> dict[str, float]:
@@ -154,19 +154,19 @@ def statement(result: Result) -> str:
 
 
 def caveats(result: Result) -> list[str]:
-    """What must be said with the verdict: what could not be seen, what contradicts, and a weak contender."""
+    """What qualifies the verdict: undetectable differences, tests that disagree, and contenders that are weak."""
     notes = []
     no_evidence = result.verdict is Verdict.NO_EVIDENCE
     if no_evidence:
         notes.append(
-            f"A difference smaller than about {formats.decimal(result.detectable)} would probably go unseen "
-            "with this many users: no evidence of a difference is not evidence of none."
+            f"A difference smaller than about {formats.decimal(result.detectable)} would probably go undetected "
+            "with this many users: no evidence of a difference is not evidence that there is none."
         )
     interval_leaves_out_0 = result.low > 0 or result.high < 0
     if no_evidence and (interval_leaves_out_0 or result.p < 1 - result.confidence):
         notes.append(
-            "A borderline case: the interval and the permutation test do not agree, so nothing is claimed. "
-            "Repeat with other seeds or more users before building on it."
+            "A borderline case: the interval and the permutation test disagree, so nothing is claimed. "
+            "Repeat with other seeds or more users before relying on it."
         )
     above = {"the softmax DNN": result.softmax_above_popularity, "MF": result.mf_above_popularity}
     weak = [name for name, shown in above.items() if not shown]
@@ -174,13 +174,13 @@ def caveats(result: Result) -> list[str]:
         who = "neither contender is" if len(weak) == 2 else f"{weak[0]} is not"
         notes.append(
             f"{formats.sentence(who)} shown to be better than recommending the most popular items to "
-            f"everyone ({formats.decimal(result.popularity)}): look into that before choosing."
+            f"everyone ({formats.decimal(result.popularity)}): find out why before choosing."
         )
     return notes
 
 
 def contradictions(result: Result, spans: Iterable[Span]) -> list[str]:
-    """The spans of time in which the verdict is the opposite, or in which there is one where overall there is none."""
+    """Spans of time whose verdict is the opposite of the overall one, or which have one where there is none overall."""
     notes = []
     for span in spans:
         found = verdict(span.low, span.high, span.p, result.confidence)
@@ -189,18 +189,18 @@ def contradictions(result: Result, spans: Iterable[Span]) -> list[str]:
         ahead = "the softmax DNN" if found is Verdict.BETTER else "MF"
         better, other = max(span.softmax, span.mf), min(span.softmax, span.mf)
         notes.append(
-            f"It depends on time: of test events that came {GAP_WORDS.get(span.name, span.name)} "
+            f"It depends on time: on test events {GAP_WORDS.get(span.name, span.name)} "
             f"({formats.count(span.num_users)} users), {ahead} is better, "
             f"{formats.decimal(better)} against {formats.decimal(other)} "
-            "(with whole lists, in which hits on events at other distances do not count)."
+            "(lists are whole, and hits on events at other distances do not count)."
         )
     return notes
 
 
-def humbled(result: Result, standings: Iterable[Standing]) -> list[str]:
-    """The contenders that are worse than the best baseline or not shown to be better, where that is not popularity.
+def lost_to_baselines(result: Result, standings: Iterable[Standing]) -> list[str]:
+    """Contenders that are worse than the best baseline or not shown to be better, unless that baseline is popularity.
 
-    `caveats` has named those that do not even beat popularity: of these only the worse are named again.
+    `caveats` names contenders that do not even beat popularity; they are named here only if they are shown to be worse.
     """
     above = {SOFTMAX: result.softmax_above_popularity, MF: result.mf_above_popularity}
     notes = []
@@ -214,13 +214,18 @@ def humbled(result: Result, standings: Iterable[Standing]) -> list[str]:
         notes.append(
             f"{formats.sentence(model_noun(standing.model))} is {is_behind} than {model_noun(standing.baseline)}, the "
             f"best of the baselines ({formats.decimal(standing.mean)} against "
-            f"{formats.decimal(standing.baseline_mean)}): look into that before choosing."
+            f"{formats.decimal(standing.baseline_mean)}): find out why before choosing."
         )
     return notes
 
 
+def all_caveats(result: Result, standings: Iterable[Standing], spans: Iterable[Span]) -> list[str]:
+    """Everything that qualifies the verdict."""
+    return [*caveats(result), *lost_to_baselines(result, standings), *contradictions(result, spans)]
+
+
 def cost_sentence(seconds: Mapping[str, float]) -> str | None:
-    """What training cost, from wall seconds by model; None where it was not measured for both contenders."""
+    """What training cost, from wall seconds by model; None unless it was measured for both contenders."""
     softmax, mf = seconds.get(SOFTMAX, 0.0), seconds.get(MF, 0.0)
     if not (softmax > 0 and mf > 0):
         return None

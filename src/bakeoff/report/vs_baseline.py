@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.report.accuracy import Difference, Statistics
+from bakeoff.report.accuracy import Difference, PerUser, Statistics
 from bakeoff.report.models import CONTENDERS, baselines
-from bakeoff.report.per_user import PerUser
 from bakeoff.report.verdict import Standing
 
 Values = Mapping[str, NDArray[np.float64]]

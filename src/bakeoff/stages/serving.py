@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from bakeoff.core.cost import measure
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.workspace import MODELS, Workspace
+from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.stats.timing_intervals import as_json, percentile
 from bakeoff.experiments.model_loading import refuse_other_catalogue
 from bakeoff.experiments.skipped import why_skipped
+from bakeoff.models import specs
 from bakeoff.models.base.raw_features import raw_features
 from bakeoff.params import Params
 
@@ -35,21 +36,6 @@ WARM_UP_CALLS = 3
 
 FEWEST_CALLS = 20
 """Which count of each kind, however long they take."""
-
-_ALL_SCORES = (
-    "The score of every item is stored; nothing is computed of a query, which gets the same list as all others."
-)
-_STORED_ITEMS = "Item embeddings are stored, and a query is embedded when it is asked:"
-PRECOMPUTED = {
-    "popularity": _ALL_SCORES,
-    "recent_popularity": _ALL_SCORES,
-    "ease": "The weights of items on items are stored, n × n; a query adds up those of its history.",
-    "mf": f"{_STORED_ITEMS} its history is folded in, a least-squares problem of its own, which needs their Gramian.",
-    "softmax": f"{_STORED_ITEMS} its history and features go through the query tower.",
-    "two_tower": f"{_STORED_ITEMS} its history and features go through the query tower; "
-    "the item tower has run beforehand.",
-}
-"""What an exported model holds and what it computes when it is asked."""
 
 STORED = "mf"
 """The model that is asked a second time, with query embeddings of known users computed beforehand."""
@@ -113,7 +99,7 @@ def run(params: Params, workspace: Workspace) -> None:
                 "model_bytes": model.num_bytes,
                 "num_items": model.num_items,
                 "dim": model.dim,
-                "precomputed": PRECOMPUTED[name],
+                "precomputed": specs.spec(name).precomputed,
             }
             for name, model in served.items()
         }
@@ -195,7 +181,7 @@ def _load(workspace: Workspace, items: pa.Table) -> dict[str, Served]:
     )
 
     served = {}
-    for name in MODELS:
+    for name in specs.names():
         if why_skipped(workspace, name) is not None:
             continue
         folder = workspace.model(name)

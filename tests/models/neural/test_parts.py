@@ -7,9 +7,9 @@ from small import FAST_TWO_TOWER, no_features, numbered, random_rows
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.base.waiting import Waiting, share_of
+from bakeoff.models.neural.params import TwoTowerParams
 from bakeoff.models.neural.parts import Part, part_of
 from bakeoff.models.neural.trainer import SoftmaxTrainer
-from bakeoff.models.neural.two_tower_params import TwoTowerParams
 
 NUM_ITEMS = 12
 PEOPLE = numbered(random_rows(np.random.default_rng(0), 11, NUM_ITEMS, 8))

@@ -10,9 +10,8 @@ from bakeoff.models.base.epochs import seed_everything
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.item_tower import ItemTower
 from bakeoff.models.neural.negatives import all_targets, make_sampler
-from bakeoff.models.neural.params import NegativesParams, SoftmaxParams
+from bakeoff.models.neural.params import NegativesParams, SoftmaxParams, TwoTowerNegativesParams, TwoTowerParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
-from bakeoff.models.neural.two_tower_params import TwoTowerNegativesParams, TwoTowerParams
 
 NUM_GROUPS, PER_GROUP, NUM_SEEN = 4, 10, 7
 """Item j is in group j % 4, which its one tag says; the last three of each group have no event."""

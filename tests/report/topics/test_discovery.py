@@ -6,17 +6,16 @@ from pathlib import Path
 import pytest
 
 from bakeoff.params import Params
-from bakeoff.report import page
 from bakeoff.report import topics as package
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.glossary import glossary
+from bakeoff.report.render import page
 from bakeoff.report.topics.base.topic import find, judge_claims, topic_figures, topics
 
 STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
 MODULE = """
-from bakeoff.report.figure import Figure
-from bakeoff.report.tables import Table
+from bakeoff.report.render.figure import Figure, Table
 from bakeoff.report.topics.base.claims import ClaimQuestions, Words
 from bakeoff.report.topics.base.questions import on_models
 from bakeoff.report.topics.base.topic import Topic

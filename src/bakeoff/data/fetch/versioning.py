@@ -1,13 +1,15 @@
-"""What DVC knows of data/, asked through its command line."""
+"""What DVC knows of data/: the hash in data.dvc, and what its command line says."""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.yaml_reader import read_yaml
 
 DVC = "dvc"
 """The command; tests give the path of one that starts at once."""
@@ -73,6 +75,18 @@ def add_data(root: Path) -> None:
         BakeoffError: DVC refuses.
     """
     _dvc(root, "--wait-for-lock", "add", "--quiet", "data")
+
+
+def read_data_hash(data_dvc: str) -> str | None:
+    """MD5 of data/ from the text of `data.dvc`; None if it holds none, as before the first fetch.
+
+    Raises:
+        BakeoffError: it is not YAML.
+    """
+    content = read_yaml(data_dvc.encode("utf-8", "replace"), "data.dvc")
+    outs = content.get("outs") if isinstance(content, Mapping) else None
+    hashes = [out["md5"] for out in outs if isinstance(out, Mapping) and "md5" in out] if isinstance(outs, list) else []
+    return str(hashes[0]) if hashes else None
 
 
 def _dvc(root: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

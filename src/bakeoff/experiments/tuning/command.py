@@ -13,7 +13,7 @@ from types import FrameType
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import write_json, write_text
-from bakeoff.core.workspace import Workspace, check_model
+from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.fingerprint import fingerprint
 from bakeoff.experiments.selection import SELECTION_METRIC
@@ -25,6 +25,7 @@ from bakeoff.experiments.tuning.study import Study
 from bakeoff.experiments.tuning.trial_log import record
 from bakeoff.experiments.tuning.tune_objective import make_objective
 from bakeoff.experiments.tuning.workers import Worker
+from bakeoff.models import specs
 from bakeoff.params import Params, load_params, parse_params
 
 INTERRUPTED = 130
@@ -52,7 +53,7 @@ def run(
         BakeoffError: there is nothing to search or no split, another run is at it, or no trial ran to its end.
         SystemExit: with status 130 after Ctrl-C; the study can be gone on with.
     """
-    check_model(model)
+    specs.check_model(model)
     space = space_of(params, model)
     path = workspace.root / ".bakeoff/tuning" / f"{model}-{_identity(params, workspace, model, space)[:12]}.log"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,8 @@ from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.division import Division
 from bakeoff.models.neural.item_inputs import ItemInputs
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams
 from bakeoff.models.neural.part_step import number_and_part
-from bakeoff.models.neural.two_tower_params import TwoTowerParams
 
 ROWS_PER_DRAW = 1 << 18
 """Random embeddings that are made at once: 64 MiB of 64 dimensions."""

@@ -10,7 +10,7 @@ from bakeoff.ops.drift.distributions import Feature
 from bakeoff.ops.drift.findings import Drift, Finding
 from bakeoff.ops.drift.snapshot import DAY
 from bakeoff.report import formats
-from bakeoff.report.chart_parts import FONT, Spec
+from bakeoff.report.render.chart_parts import Spec, chart_config, to_spec
 
 COLUMNS = 2
 PANEL_WIDTH = 225
@@ -117,31 +117,8 @@ def _short(name: str) -> str:
 
 
 def _finished(chart: Any) -> Spec:
-    quiet = {"labelColor": "var(--text)", "titleColor": "var(--muted)", "gridColor": "var(--grid)"}
-    title = {
-        "color": "var(--text)",
-        "fontSize": 13,
-        "subtitleFontSize": 12,
-        "anchor": "start",
-        "frame": "group",
-        "offset": 8,
-    }
-    spec: Spec = (
-        chart.properties(background="transparent")
-        .configure(font=FONT, aria=False)
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelFontSize=12,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            labelLimit=150,
-            domainColor="var(--grid)",
-            **quiet,
-        )
-        .configure_axisX(tickColor="var(--grid)")
-        .configure_title(**title)
-        .configure_legend(orient="top", labelColor="var(--text)", labelFontSize=12)
-        .to_dict(validate=False)
+    """The chart with the texts and colours of the report, and titles for its panels."""
+    title = alt.TitleConfig(
+        color="var(--text)", fontSize=13, subtitleFontSize=12, anchor="start", frame="group", offset=8
     )
-    spec.pop("$schema", None)
-    return spec
+    return to_spec(chart.properties(background="transparent", config=chart_config(title=title)))

@@ -4,9 +4,10 @@ import pandas as pd
 
 from bakeoff.ops.drift import drift_charts
 from bakeoff.ops.drift.findings import Drift, Finding, Outcome
-from bakeoff.report import formats, markdown_tables
-from bakeoff.report import pages as sheets
-from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report import formats
+from bakeoff.report.render.figure import Cell, Column, Row, Table, table_of
+from bakeoff.report.render.markdown import document, escape, markdown_table
+from bakeoff.report.render.pages import render_page, still_picture, svg_file
 
 Events = tuple["pd.Series[int]", "pd.Series[int]"]
 """Events by day, of the reference and of the new data."""
@@ -26,57 +27,39 @@ def headline(drift: Drift) -> str:
 
 def statement(drift: Drift) -> str:
     """What was compared, and what moved most."""
-    told = [f"The validated data beside those of {_label(drift)}."]
-    told += [f"{_found(finding)}." for finding in drift.failed]
+    parts = [f"The validated data compared with those of {_label(drift)}."]
+    parts += [f"{_found(finding)}." for finding in drift.failed]
     if drift.outcome is Outcome.STOP:
-        told.append("Look at what was delivered; a smaller data set that is meant needs a lower drift.min_volume.")
+        parts.append("Check what was delivered; if a smaller data set is intended, lower drift.min_volume.")
     elif drift.outcome is Outcome.WARNING:
-        told.append("The run goes on.")
-    return " ".join(told)
+        parts.append("The run goes on.")
+    return " ".join(parts)
 
 
 def finding_table(drift: Drift) -> Table:
     """Every expectation with what was found, those that do not hold first."""
     ordered = [*drift.failed, *(finding for finding in drift.findings if finding.success)]
-    columns = [Column("Expected"), Column("Found"), Column("Limit"), Column("Says", prose=True)]
-    columns.append(Column("Moved most", prose=True))
-    rows = [
-        [
-            Cell(finding.expectation),
-            Cell(_number(finding.value)),
-            Cell(_number(finding.limit)),
-            _says(finding),
-            Cell(finding.detail),
-        ]
+    rows: list[Row] = [
+        [finding.expectation, _number(finding.value), _number(finding.limit), _says(finding), finding.detail]
         for finding in ordered
     ]
-    return Table("What was expected of the data, and what was found; divergences are in nats", columns, rows)
+    caption = "What was expected of the data, and what was found; divergences are in nats"
+    prose = [Column("Says", prose=True), Column("Moved most", prose=True)]
+    return table_of(caption, ["Expected", "Found", "Limit", *prose], rows)
 
 
 def html(drift: Drift, events: Events) -> str:
     """The page: no script."""
-    pictures = [
-        sheets.Picture(
-            key="volume",
-            title="Events over time",
-            alt="Line chart: the number of events over time, in production and now.",
-            sentence="The thin line is what the version in production was made from, the broad one what there is now.",
-            svg=sheets.still(spec, "volume"),
-        )
-        for spec in [drift_charts.volume(*events)]
-        if spec is not None
-    ] + [
-        sheets.Picture(
-            key="features",
-            title="Each feature",
-            alt="Small bar charts, one per feature: a bar is the share of a bin now, the mark on it the share before.",
-            sentence="Bars: shares now. Marks: shares in production. What has moved most comes first.",
-            svg=sheets.still(spec, "features"),
-        )
-        for spec in [drift_charts.panels(drift)]
-        if spec is not None
-    ]
-    return sheets.render(
+    pictures = []
+    if (spec := drift_charts.volume(*events)) is not None:
+        sentence = "The thin line is the data of the version in production, the broad one the data there are now."
+        alt = "Line chart: the number of events over time, in production and now."
+        pictures.append(still_picture(spec, "volume", title="Events over time", alt=alt, sentence=sentence))
+    if (spec := drift_charts.panels(drift)) is not None:
+        sentence = "Bars: shares now. Marks: shares in production. Features that moved most come first."
+        alt = "Small bar charts, one per feature: a bar is the share of a bin now, the mark on it the share before."
+        pictures.append(still_picture(spec, "features", title="Each feature", alt=alt, sentence=sentence))
+    return render_page(
         "drift.html.j2",
         [],
         title="How the data have changed",
@@ -91,7 +74,7 @@ def html(drift: Drift, events: Events) -> str:
 
 def no_evidence_html(reason: str) -> str:
     """The page where there is nothing to compare with."""
-    return sheets.render(
+    return render_page(
         "drift.html.j2",
         [],
         title="How the data have changed",
@@ -106,21 +89,20 @@ def no_evidence_html(reason: str) -> str:
 
 def markdown(drift: Drift) -> str:
     """The same, short: for a log or an artifact."""
-    escape = markdown_tables.escape
     parts = [f"# {escape(headline(drift))}", escape(statement(drift))]
     parts += [f"> {escape(note)}" for note in drift.notes]
-    return markdown_tables.joined([*parts, markdown_tables.table(finding_table(drift))])
+    return document([*parts, markdown_table(finding_table(drift))])
 
 
 def no_evidence_markdown(reason: str) -> str:
     """Where there is nothing to compare with."""
-    return markdown_tables.joined(["# No evidence of drift, and none against it", markdown_tables.escape(reason)])
+    return document(["# No evidence of drift, and none against it", escape(reason)])
 
 
 def picture(drift: Drift, events: Events) -> str:
     """The charts as one SVG file."""
     spec = drift_charts.both(drift, events)
-    return _EMPTY if spec is None else sheets.picture(spec, [])
+    return _EMPTY if spec is None else svg_file(spec, [])
 
 
 def _label(drift: Drift) -> str:

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json, write_text
-from bakeoff.core.workspace import MODELS, Workspace, check_model
+from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.prepared.tables import HeldOut, Prepared, load_held_out, load_prepared
 from bakeoff.experiments.skipped import refuse_skipped, why_skipped
 from bakeoff.experiments.variants.relatedness import fit_relatedness
+from bakeoff.models import specs
 from bakeoff.ops.promotion import decision_page as sheet
 from bakeoff.ops.promotion.challenger import BEST, best_on_validation
 from bakeoff.ops.promotion.decision import Decision, Side, decide, unchanged
@@ -41,7 +43,6 @@ from bakeoff.params import Params
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.models import REFERENCE, model_noun
-from bakeoff.report.provenance import read_data_hash
 from bakeoff.stages.serving import CALLS, LIST_LENGTH, WARM_UP_CALLS, num_bytes, take_turns
 
 
@@ -102,10 +103,10 @@ def _challenger(params: Params, workspace: Workspace, model: str | None) -> tupl
     """Who challenges, and a sentence on why, where it was chosen."""
     named = model or params.promotion.challenger
     if named != BEST:
-        check_model(named)
+        specs.check_model(named)
         refuse_skipped(workspace, named)
         return named, None
-    folders = {name: workspace.model(name) / "training.json" for name in MODELS}
+    folders = {name: workspace.model(name) / "training.json" for name in specs.names()}
     there = {name: path for name, path in folders.items() if path.exists() and why_skipped(workspace, name) is None}
     trainings = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in there.items()}
     best = best_on_validation(trainings, params.compare.primary_metric)

@@ -8,11 +8,12 @@ import pandas as pd
 
 from bakeoff.ops.promotion.decision import Decision, Outcome, Side
 from bakeoff.ops.promotion.guardrails import Guardrail, Primary
-from bakeoff.report import formats, markdown_tables
-from bakeoff.report import pages as sheets
-from bakeoff.report.chart_parts import FEW_TICKS, Spec, layered
+from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_label, model_noun
-from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report.render.chart_parts import FEW_TICKS, Spec, layered
+from bakeoff.report.render.figure import Cell, Row, Table, table_of
+from bakeoff.report.render.markdown import document, escape, markdown_table
+from bakeoff.report.render.pages import StillPicture, render_page, still_picture
 
 TERMS = ("interval", "p-value", "new-user", "lift")
 LABELS = {
@@ -27,11 +28,11 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Meter:
-    """How much of what a guardrail allows is used: a bar whose mark is the limit.
+    """Share of a guardrail's limit that is used, as a bar whose mark is the limit.
 
     Attributes:
         label: of the guardrail.
-        change: what the limit is about.
+        change: the figure that is limited.
         limit: the most that it may be.
         share: change / limit, in [0, 1.33]; None where there was nothing to measure.
         success: whether it holds.
@@ -77,7 +78,7 @@ def what_promote_does(decision: Decision) -> str:
 def html(decision: Decision) -> str:
     """The page: no script, small."""
     models = dict.fromkeys([decision.challenger.model, _opponent(decision)])
-    return sheets.render(
+    return render_page(
         "decision.html.j2",
         models,
         TERMS if decision.primary else (),
@@ -95,29 +96,23 @@ def html(decision: Decision) -> str:
 
 def markdown(decision: Decision) -> str:
     """The same, short: for a pull request or a log."""
-    escape = markdown_tables.escape
     parts = [
         f"# {escape(headline(decision))}",
         "\n".join(f"- {escape(reason)}" for reason in decision.reasons),
     ]
     if decision.guardrails:
-        parts += ["## Guardrails", markdown_tables.table(guardrail_table(decision))]
-    parts += ["## Both sides", markdown_tables.table(side_table(decision)), what_promote_does(decision)]
-    return markdown_tables.joined(parts)
+        parts += ["## Guardrails", markdown_table(guardrail_table(decision))]
+    parts += ["## Both sides", markdown_table(side_table(decision)), what_promote_does(decision)]
+    return document(parts)
 
 
 def guardrail_table(decision: Decision) -> Table:
     """A row per guardrail: what it is about, its limit, and whether it holds."""
-    rows = [
-        [
-            Cell(shown.label),
-            Cell(shown.change),
-            Cell(shown.limit),
-            Cell("holds" if shown.success else "broken", strong=not shown.success),
-        ]
+    rows: list[Row] = [
+        [shown.label, shown.change, shown.limit, Cell("holds" if shown.success else "broken", strong=not shown.success)]
         for shown in map(meter, decision.guardrails)
     ]
-    return Table("Guardrails", [Column("Guardrail"), Column("Found"), Column("At most"), Column("Says")], rows)
+    return table_of("Guardrails", ["Guardrail", "Found", "At most", "Says"], rows)
 
 
 def side_table(decision: Decision) -> Table:
@@ -131,9 +126,9 @@ def side_table(decision: Decision) -> Table:
         "Data, MD5": [_short(side.data_md5) for side in sides],
         "Interactions": [formats.NO_VALUE if side.rows is None else formats.count(side.rows) for side in sides],
     }
-    columns = [Column(""), Column("Challenger"), *([Column("In production")] if decision.champion else [])]
-    rows = [[Cell(name), *map(Cell, values)] for name, values in facts.items()]
-    return Table("Versions and data of both sides" if decision.champion else "The challenger", columns, rows)
+    caption = "Versions and data of both sides" if decision.champion else "The challenger"
+    columns = ["", "Challenger", "In production"][: len(sides) + 1]
+    return table_of(caption, columns, [[name, *values] for name, values in facts.items()])
 
 
 def meter(rail: Guardrail) -> Meter:
@@ -149,7 +144,7 @@ def meter(rail: Guardrail) -> Meter:
 
 
 def chart(primary: Primary, names: tuple[str, str]) -> Spec:
-    """The difference with its interval, beside 0 and −margin."""
+    """The difference with its interval, and lines at 0 and −margin."""
     found = pd.DataFrame([{"low": primary.low, "high": primary.high, "mean": primary.difference, "y": ""}])
     marks = [(0.0, "no difference")] + ([(-primary.margin, "margin")] if primary.margin else [])
     lines = pd.DataFrame(marks, columns=["at", "name"])
@@ -169,7 +164,7 @@ def chart(primary: Primary, names: tuple[str, str]) -> Spec:
     return layered(found, [rules, text, interval, point], height=90)
 
 
-def _picture(decision: Decision) -> sheets.Picture | None:
+def _picture(decision: Decision) -> StillPicture | None:
     primary = decision.primary
     if primary is None or math.isnan(primary.low):
         return None
@@ -177,14 +172,14 @@ def _picture(decision: Decision) -> sheets.Picture | None:
     names = (challenger, opponent) if challenger != opponent else ("challenger", "production")
     where = "above" if primary.success else "below" if primary.high < -primary.margin else "not wholly above"
     bound = "0" if primary.margin == 0 else f"{formats.signed(-primary.margin, 3)}, the margin"
-    return sheets.Picture(
-        key="difference",
+    return still_picture(
+        chart(primary, names),
+        "difference",
         title=f"{formats.metric_label(primary.metric)}: {names[0]} − {names[1]}",
         alt=f"The mean difference {formats.signed(primary.difference)} with its interval from "
-        f"{formats.signed(primary.low)} to {formats.signed(primary.high)}, beside lines at 0 and at the margin.",
+        f"{formats.signed(primary.low)} to {formats.signed(primary.high)}, with lines at 0 and at the margin.",
         sentence=f"The {formats.level(primary.confidence)} interval lies {where} {bound}. The paired permutation test "
         f"over {formats.count(primary.num_users)} users gives {formats.p_value(primary.p)}.",
-        svg=sheets.still(chart(primary, names), "difference"),
     )
 
 
@@ -209,5 +204,5 @@ def _four_digits(value: float) -> str:
 
 
 def _all_or_none(rail: Guardrail) -> float:
-    """Of nothing that is allowed, nothing is used, or more than all."""
+    """Share of a limit of 0 that is used: nothing, or more than all."""
     return 0.0 if rail.success else math.inf

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.workspace import Workspace, check_model
+from bakeoff.core.workspace import Workspace
+from bakeoff.models import specs
 from bakeoff.ops.promotion.decision import Outcome
 from bakeoff.ops.registry.events import PROMOTE, Event, read_events
 from bakeoff.ops.registry.files import LOCK, model_md5_at, taken_back
@@ -102,7 +103,7 @@ def is_about(decision: Mapping[str, Any], standing: Assignment | None) -> bool:
 
 def _check(model: str | None, despite: str | None) -> None:
     if model is not None:
-        check_model(model)
+        specs.check_model(model)
     if despite is not None and not despite.strip():
         raise BakeoffError('--despite "" gives no reason: say in a sentence why, the tag keeps it.')
     if model is not None and despite is None:

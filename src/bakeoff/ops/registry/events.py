@@ -10,7 +10,7 @@ from pathlib import Path
 from gto.constants import Action
 from gto.tag import parse_name
 
-from bakeoff.core.workspace import MODELS
+from bakeoff.models import specs
 from bakeoff.ops.registry.git import ask
 
 PRODUCTION = "prod"
@@ -72,7 +72,7 @@ def _event(row: list[str]) -> Event | None:
     tag, at, target, itself, who, message = row
     named = parse_name(tag, raise_on_fail=False)
     action = named.get("action")
-    if named.get("name") not in MODELS or action not in (Action.REGISTER, Action.ASSIGN, Action.UNASSIGN):
+    if named.get("name") not in specs.names() or action not in (Action.REGISTER, Action.ASSIGN, Action.UNASSIGN):
         return None
     if action is not Action.REGISTER and named["stage"] != PRODUCTION:
         return None

@@ -10,10 +10,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.ops.registry.events import Event
 from bakeoff.ops.registry.git import ask
 from bakeoff.ops.registry.history import Version, left_by_rollback
-from bakeoff.report.provenance import read_data_hash
 
 LOCK = "dvc.lock"
 VALIDATION = "reports/validation.json"

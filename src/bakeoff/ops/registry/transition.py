@@ -10,7 +10,7 @@ from gto.constants import Action
 from gto.tag import name_tag
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.workspace import MODELS
+from bakeoff.models import specs
 from bakeoff.ops.registry.events import PRODUCTION, Event, read_events
 from bakeoff.ops.registry.git import order
 from bakeoff.ops.registry.history import Place, Version, active, next_number, production, versions
@@ -124,7 +124,7 @@ def check_current(root: Path) -> None:
     """
     listed = order(root, "ls-remote", "--tags", "--refs", REMOTE).splitlines()
     there = {line.partition("refs/tags/")[2] for line in listed}
-    ours = tuple(f"{model}{mark}" for model in MODELS for mark in (f"#{PRODUCTION}", "@v"))
+    ours = tuple(f"{model}{mark}" for model in specs.names() for mark in (f"#{PRODUCTION}", "@v"))
     missing = sorted(tag for tag in there - set(order(root, "tag", "--list").splitlines()) if tag.startswith(ours))
     if missing:
         raise BakeoffError(

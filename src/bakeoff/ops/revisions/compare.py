@@ -13,8 +13,10 @@ import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import write_text
-from bakeoff.core.workspace import MODELS, Workspace
+from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
+from bakeoff.data.fetch.versioning import read_data_hash
+from bakeoff.models import specs
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.files import text_at
 from bakeoff.ops.registry.git import check_repository, commit_of
@@ -24,7 +26,6 @@ from bakeoff.ops.revisions import revisions
 from bakeoff.ops.revisions.revisions import Version
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.provenance import read_data_hash
 
 WORKSPACE = "workspace"
 METRICS = "reports/metrics.json"
@@ -92,10 +93,10 @@ def in_workspace(workspace: Workspace) -> Version:
 
     if read(METRICS) is None:
         raise BakeoffError(f"{workspace.root / METRICS} does not exist: nothing was compared yet. Run `make run`.")
-    users = {name: workspace.evaluation(name) / "users.parquet" for name in MODELS}
+    users = {name: workspace.evaluation(name) / "users.parquet" for name in specs.names()}
     found = {name: _parquet(path) for name, path in users.items() if path.exists()}
     reason = "its per-user metrics are not in the workspace. Run `dvc checkout` or `dvc repro`."
-    return _version(read, WORKSPACE, "", found, {name: reason for name in MODELS if name not in found})
+    return _version(read, WORKSPACE, "", found, {name: reason for name in specs.names() if name not in found})
 
 
 def _version(
@@ -129,8 +130,8 @@ def _users_at(root: Path, commit: str, revision: str) -> tuple[dict[str, pd.Data
         files = DVCFileSystem(str(root), rev=commit)
     except (DvcException, OSError) as error:
         reason = f"DVC can't read {revision} ({_first_line(error)})."
-        return {}, dict.fromkeys(MODELS, reason)
-    for name in MODELS:
+        return {}, dict.fromkeys(specs.names(), reason)
+    for name in specs.names():
         try:
             with files.open(f"artifacts/evaluation/{name}/users.parquet") as file:
                 found[name] = pd.read_parquet(file)

@@ -7,11 +7,11 @@ from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.ops.revisions import revision_tables
 from bakeoff.ops.revisions.revision_tables import label
 from bakeoff.ops.revisions.revisions import Change, Revisions, Version
-from bakeoff.report import formats, markdown_tables, verdict
-from bakeoff.report import pages as sheets
-from bakeoff.report.figure import Figure
+from bakeoff.report import formats, verdict
 from bakeoff.report.models import model_noun
-from bakeoff.report.tables import Table
+from bakeoff.report.render.figure import Figure, Table
+from bakeoff.report.render.markdown import code, document, escape, markdown_table
+from bakeoff.report.render.pages import render_page
 
 TERMS = ("interval", "holm")
 
@@ -26,7 +26,7 @@ def headline(revisions: Revisions) -> str:
     paired = [change for change in revisions.primary if change.difference]
     if not paired:
         metric = formats.metric_label(revisions.metric)
-        return f"The means of {metric} beside each other: nothing could be paired by user"
+        return f"Only the means of {metric} can be compared: nothing could be paired by user"
     return "; ".join([_of_paired(revisions, paired), *_of_unpaired(revisions)])
 
 
@@ -82,7 +82,7 @@ def notes(revisions: Revisions) -> list[str]:
             by_reason.setdefault(reason, []).append(model_noun(model))
         found += [
             f"{formats.sentence(formats.listing(names))} can't be paired by user: {reason} "
-            "What stands there is the difference of the means, which says nothing about chance."
+            "The table shows the difference of the means, which says nothing about chance."
             for reason, names in by_reason.items()
         ]
     partly = [change for change in revisions.primary if change.difference and _lost(revisions, change)]
@@ -105,7 +105,7 @@ def notes(revisions: Revisions) -> list[str]:
 
 
 def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
-    """Each version beside the headline of its own verdict, where it holds one that can be read."""
+    """Each version with the headline of its own verdict, if it has one that can be read."""
     return [
         (label(version), found)
         for version in (revisions.before, revisions.after)
@@ -116,7 +116,7 @@ def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
 def html(revisions: Revisions) -> str:
     """The page, complete in itself."""
     accuracy = revision_tables.accuracy_table(revisions)
-    return sheets.render(
+    return render_page(
         "revisions.html.j2",
         [change.model for change in revisions.primary],
         TERMS,
@@ -131,30 +131,29 @@ def html(revisions: Revisions) -> str:
         accuracy=accuracy,
         others=revision_tables.other_table(revisions),
         lists=revision_tables.list_table(revisions),
-        settings=revision_tables.setting_table(revisions, in_both=True),
-        one_sided=revision_tables.setting_table(revisions, in_both=False),
+        settings=revision_tables.parameter_table(revisions, in_both=True),
+        one_sided=revision_tables.parameter_table(revisions, in_both=False),
         sizes=revision_tables.size_table(revisions),
     )
 
 
 def markdown(revisions: Revisions) -> str:
     """The same, short: for a pull request or a log."""
-    escape, table = markdown_tables.escape, markdown_tables.table
     parts = [
         f"# {escape(title(revisions))}",
         f"**{escape(headline(revisions))}.** {statement(revisions)}",
         *(f"> {escape(note)}" for note in notes(revisions)),
         "\n".join(f"- {escape(name)}: {escape(text)}." for name, text in verdicts(revisions)),
         "## Accuracy",
-        table(revision_tables.accuracy_table(revisions)),
+        markdown_table(revision_tables.accuracy_table(revisions)),
     ]
-    settings, one_sided = (revision_tables.setting_table(revisions, in_both=both) for both in (True, False))
-    parts += ["## Parameters", table(settings)] if settings.rows else []
+    settings, one_sided = (revision_tables.parameter_table(revisions, in_both=both) for both in (True, False))
+    parts += ["## Parameters", markdown_table(settings)] if settings.rows else []
     if one_sided.rows:
-        names = ", ".join(markdown_tables.code(row[0].text) for row in one_sided.rows)
+        names = ", ".join(code(row[0].text) for row in one_sided.rows)
         parts.append(f"Only one of the two versions has {names}.")
-    parts += ["## Data", table(revision_tables.size_table(revisions))] if revisions.sizes else []
-    return markdown_tables.joined([part for part in parts if part])
+    parts += ["## Data", markdown_table(revision_tables.size_table(revisions))] if revisions.sizes else []
+    return document(parts)
 
 
 def _figures(revisions: Revisions, accuracy: Table) -> list[Figure]:
@@ -166,8 +165,8 @@ def _figures(revisions: Revisions, accuracy: Table) -> list[Figure]:
         Figure(
             key="accuracy",
             title=f"{formats.metric_label(revisions.metric)}: {revisions.after.name} − {revisions.before.name}",
-            alt="Interval chart: a row per model with the mean difference and its interval beside a line at zero.",
-            sentence=f"{headline(revisions)}. An interval that holds 0 is no evidence of a change.",
+            alt="Interval chart: a row per model with the mean difference and its interval and a line at zero.",
+            sentence=f"{headline(revisions)}. An interval that contains 0 is no evidence of a change.",
             spec=spec,
             table=accuracy,
             open=True,

@@ -2,15 +2,14 @@
 
 import math
 
-import altair as alt
 import pandas as pd
 
-from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.ops.revisions.revisions import Change, Revisions, Version
 from bakeoff.report import formats
-from bakeoff.report.chart_parts import FEW_TICKS, Spec, color, labels, layered, tooltip
 from bakeoff.report.models import model_label
-from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report.render.chart_parts import Spec, color, intervals
+from bakeoff.report.render.figure import Cell, Column, Heading, Row, Table, change_cell, table_of
+from bakeoff.report.render.tables import P_HOLM, outcome_cell, win_tie_loss
 
 LIST_LABELS = {
     "popularity_lift": "Popularity lift",
@@ -18,7 +17,6 @@ LIST_LABELS = {
     "gini": "Gini",
     "long_tail_share": "Long-tail share",
 }
-NO_CELL = Cell(formats.NO_VALUE)
 
 
 def label(version: Version) -> str:
@@ -30,34 +28,31 @@ def label(version: Version) -> str:
 
 def accuracy_table(revisions: Revisions) -> Table:
     """The primary metric: a row per model."""
-    metric = formats.metric_label(revisions.metric)
-    columns = [*_columns(revisions, "Model"), Column("Users better / same / worse"), Column("Says")]
-    rows = [
+    rows: list[Row] = [
         [
-            Cell(model_label(change.model)),
+            model_label(change.model),
             *_figures(change),
-            Cell(f"{change.difference.wins} / {change.difference.ties} / {change.difference.losses}")
-            if change.difference
-            else NO_CELL,
+            win_tie_loss(change.difference) if change.difference else formats.NO_VALUE,
             says(change, revisions.confidence),
         ]
         for change in revisions.primary
     ]
-    return Table(f"{metric} of every model in both versions; paired by user", columns, rows)
+    caption = f"{formats.metric_label(revisions.metric)} of every model in both versions; paired by user"
+    return table_of(caption, [*_columns(revisions, "Model"), "Users better / same / worse", "Says"], rows)
 
 
 def other_table(revisions: Revisions) -> Table:
     """The other accuracy metrics: a row per model and metric."""
-    columns = [*_columns(revisions, "Metric"), Column("Says")]
-    rows = [
+    rows: list[Row] = [
         [
-            Cell(f"{formats.metric_label(change.metric)}, {model_label(change.model)}"),
+            f"{formats.metric_label(change.metric)}, {model_label(change.model)}",
             *_figures(change),
             says(change, revisions.confidence),
         ]
         for change in revisions.others
     ]
-    return Table("Other accuracy metrics in both versions; paired by user", columns, rows)
+    columns = [*_columns(revisions, "Metric"), "Says"]
+    return table_of("Other accuracy metrics in both versions; paired by user", columns, rows)
 
 
 def list_table(revisions: Revisions) -> Table:
@@ -66,89 +61,73 @@ def list_table(revisions: Revisions) -> Table:
     for change in revisions.lists:
         name, _, cutoff = change.metric.partition("@")
         write = formats.decimal if name == "gini" else formats.percent
-        rows.append(
-            [
-                Cell(f"{LIST_LABELS[name]}@{cutoff}, {model_label(change.model)}"),
-                Cell(write(change.before)),
-                Cell(write(change.after)),
-            ]
-        )
-    return Table("Popularity and coverage of the lists in both versions", _columns(revisions, "Figure")[:3], rows)
+        label = f"{LIST_LABELS[name]}@{cutoff}, {model_label(change.model)}"
+        rows.append([label, write(change.before), write(change.after)])
+    columns = _columns(revisions, "Figure")[:3]
+    return table_of("Popularity and coverage of the lists in both versions", columns, rows)
 
 
-def setting_table(revisions: Revisions, *, in_both: bool) -> Table:
+def parameter_table(revisions: Revisions, *, in_both: bool) -> Table:
     """Parameters that differ: those that both versions have, or those that only one has."""
     rows = [
-        [Cell(setting.name), *(NO_CELL if v is None else Cell(v) for v in (setting.before, setting.after))]
+        [setting.name, *(formats.NO_VALUE if value is None else value for value in (setting.before, setting.after))]
         for setting in revisions.settings
         if (None not in (setting.before, setting.after)) == in_both
     ]
-    columns = [Column("Parameter"), *(Column(label(v), prose=True) for v in (revisions.before, revisions.after))]
-    return Table("Parameters with another value" if in_both else "Parameters of one version only", columns, rows)
+    columns = [Column(label(version), prose=True) for version in (revisions.before, revisions.after)]
+    caption = "Parameters with another value" if in_both else "Parameters of one version only"
+    return table_of(caption, ["Parameter", *columns], rows)
 
 
 def size_table(revisions: Revisions) -> Table:
-    """Rows, events and users in both versions, and by how much they drifted."""
-    rows = []
+    """Rows, events and users in both versions, and their drift."""
+    rows: list[Row] = []
     for size in revisions.sizes:
-        cells = [NO_CELL if number is None else Cell(formats.count(number)) for number in (size.before, size.after)]
-        rows.append([Cell(formats.sentence(size.name)), *cells, _drift(size.before, size.after)])
-    columns = [*_columns(revisions, "Number of")[:3], Column("Drift")]
-    return Table("Sizes of the data and of the split in both versions", columns, rows)
+        numbers = [
+            formats.NO_VALUE if number is None else formats.count(number) for number in (size.before, size.after)
+        ]
+        rows.append([formats.sentence(size.name), *numbers, _drift(size.before, size.after)])
+    columns = [*_columns(revisions, "Number of")[:3], "Drift"]
+    return table_of("Sizes of the data and of the split in both versions", columns, rows)
 
 
 def says(change: Change, confidence: float) -> Cell:
-    """What may be said of the second version beside the first."""
+    """Whether the second version is better or worse than the first."""
     if change.difference is None:
         return Cell("not paired")
-    if change.is_same:
-        return Cell("the same")
-    found = change.verdict(confidence)
-    words = {Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.NO_EVIDENCE: "no evidence"}
-    return Cell(words[found], strong=found is not Verdict.NO_EVIDENCE)
+    return Cell("the same") if change.is_same else outcome_cell(change.verdict(confidence))
 
 
 def chart(revisions: Revisions) -> Spec | None:
-    """Paired differences on the primary metric with their intervals; None where nothing could be paired."""
+    """Paired differences on the primary metric with their intervals; None if nothing could be paired."""
     paired = [(change.model, change.difference) for change in revisions.primary if change.difference]
     if not paired:
         return None
-    names = pd.Series([model for model, _ in paired])
-    table = pd.DataFrame(
-        [(model_label(model), d.mean, d.low, d.high) for model, d in paired], columns=["model", "mean", "low", "high"]
-    )
-    base = alt.Chart().encode(
-        y=alt.Y("model:N", sort=labels(names), title=None, axis=alt.Axis(grid=False, ticks=False)),
-        color=color(names).copy(deep=True),
-        tooltip=tooltip("model", mean="+.4f", low="+.4f", high="+.4f"),
-    )
-    base.encoding.color.legend = None
-    title = f"← {revisions.before.name} ahead · {revisions.after.name} ahead →"
-    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(strokeDash=[4, 3], stroke="var(--muted)")
-    interval = base.mark_rule(strokeWidth=3).encode(x=alt.X("low:Q", title=title, axis=FEW_TICKS), x2="high:Q")
-    point = base.mark_point(filled=True, size=70, opacity=1).encode(x="mean:Q")
-    return layered(table, [zero.encode(x="zero:Q"), interval, point], height=30 * len(paired))
+    rows = [(model_label(model), d.mean, d.low, d.high) for model, d in paired]
+    hue = color(pd.Series([model for model, _ in paired])).copy(deep=True)
+    hue.legend = None
+    axis = f"← {revisions.before.name} ahead · {revisions.after.name} ahead →"
+    return intervals(pd.DataFrame(rows, columns=["model", "mean", "low", "high"]), "model", axis, hue)
 
 
-def _columns(revisions: Revisions, first: str) -> list[Column]:
-    versions = [Column(label(version)) for version in (revisions.before, revisions.after)]
-    return [Column(first), *versions, Column("Difference", "interval"), Column("p, Holm", "holm")]
+def _columns(revisions: Revisions, first: str) -> list[Heading]:
+    return [first, label(revisions.before), label(revisions.after), Column("Difference", "interval"), P_HOLM]
 
 
-def _figures(change: Change) -> list[Cell]:
+def _figures(change: Change) -> list[str | Cell]:
     """Both means, the difference with its interval, and its p."""
-    means = [Cell(formats.decimal(value)) for value in (change.before, change.after)]
+    means = [formats.decimal(value) for value in (change.before, change.after)]
     found = change.difference
-    if found is None:
-        gap = change.after - change.before
-        return [*means, NO_CELL if math.isnan(gap) else Cell(formats.signed(gap), "of the means"), NO_CELL]
-    interval = f"{formats.signed(found.low)} to {formats.signed(found.high)}"
-    return [*means, Cell(formats.signed(found.mean), interval), Cell(formats.p_figure(found.p_holm))]
+    if found is not None:
+        return [*means, change_cell(found.mean, found.low, found.high), formats.p_figure(found.p_holm)]
+    gap = change.after - change.before
+    difference = formats.NO_VALUE if math.isnan(gap) else Cell(formats.signed(gap), "of the means")
+    return [*means, difference, formats.NO_VALUE]
 
 
 def _drift(before: int | None, after: int | None) -> Cell:
     if before is None or after is None:
-        return NO_CELL
+        return Cell(formats.NO_VALUE)
     if before == after:
         return Cell("none")
     change = "" if before == 0 else formats.signed_percent((after - before) / before, 1)

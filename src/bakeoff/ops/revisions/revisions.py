@@ -1,6 +1,5 @@
 """Two versions of the project side by side: what differs in data, parameters and figures."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.core.workspace import MODELS
 from bakeoff.evaluation.stats.significance import Verdict, verdict
+from bakeoff.models import specs
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.formats import METRIC_LABELS
+from bakeoff.report.provenance import flat
 
 SIZE_LABELS = {
     "train": "events to train on",
@@ -57,7 +57,7 @@ class Version:
     @property
     def models(self) -> list[str]:
         """The models that were compared in this version, in the order of the reports."""
-        return [name for name in MODELS if name in self.metrics]
+        return [name for name in specs.names() if name in self.metrics]
 
     def mean(self, model: str, metric: str) -> float:
         """A figure of reports/metrics.json; NaN where there is none."""
@@ -157,7 +157,7 @@ def compare(before: Version, after: Version, metric: str, statistics: Statistics
         metric: the primary metric, such as `ndcg@10`.
         statistics: how intervals and tests are made.
     """
-    models = [name for name in MODELS if name in {*before.models, *after.models}]
+    models = [name for name in specs.names() if name in {*before.models, *after.models}]
     cutoff = metric.partition("@")[2]
     others = [name for label in METRIC_LABELS if (name := f"{label}@{cutoff}") != metric]
     return Revisions(
@@ -183,17 +183,6 @@ def differing_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> l
     old, new = flat(before), flat(after)
     names = [*new, *(name for name in old if name not in new)]
     return [Setting(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted name → value as text, of values in nested mappings."""
-    found: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return found
 
 
 def _changes(before: Version, after: Version, keys: Sequence[tuple[str, str]], statistics: Statistics) -> list[Change]:

@@ -13,9 +13,10 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.workspace import Workspace, check_model
+from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.experiments.skipped import refuse_skipped
+from bakeoff.models import specs
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.files import fetch_model
 from bakeoff.ops.registry.git import check_repository, order
@@ -155,7 +156,7 @@ def load_named(workspace: Workspace, model: str, approximate: Approximate) -> Se
     Raises:
         BakeoffError: there is no such model, it was skipped, or can't be loaded.
     """
-    check_model(model)
+    specs.check_model(model)
     refuse_skipped(workspace, model)
     return _load(workspace.model(model), Origin(model, "workspace"), approximate)
 

@@ -8,13 +8,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.measured import NotMeasured, Variant, VariantGroup, figure, resolved
 from bakeoff.report.models import MF, SOFTMAX, look, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import PALETTE, Styles, model_styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
 from bakeoff.report.topics.base.estimates import estimates, record_table
@@ -58,7 +58,7 @@ class TowerFigures:
     others: pd.DataFrame
 
 
-def _towers(group: VariantGroup, params: Params) -> list[Tower]:
+def _towers(group: VariantGroup, params: ReportParams) -> list[Tower]:
     """The softmax variants with their hidden layers."""
     return [
         Tower(variant, tuple(int(units) for units in resolved(variant, "softmax.hidden", params)))
@@ -66,7 +66,7 @@ def _towers(group: VariantGroup, params: Params) -> list[Tower]:
     ]
 
 
-def _claim(evidence: Evidence, params: Params) -> ClaimQuestions:
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
     """The deepest tower against the shallowest and the widest against the narrowest, by quality and by cost."""
     group = evidence.measured.group("depth")
     skipped = Words("deep", "Deeper towers rank better", "quality")
@@ -79,7 +79,7 @@ def _claim(evidence: Evidence, params: Params) -> ClaimQuestions:
     )
 
 
-def _questions(group: VariantGroup, params: Params) -> list[Question]:
+def _questions(group: VariantGroup, params: ReportParams) -> list[Question]:
     metric = params.compare.primary_metric
     label = formats.metric_label(metric)
     found = _towers(group, params)
@@ -128,7 +128,7 @@ def _widest_and_narrowest(found: list[Tower]) -> tuple[Tower, Tower] | None:
     return None
 
 
-def _measure(group: VariantGroup, params: Params, statistics: Statistics) -> TowerFigures | None:
+def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) -> TowerFigures | None:
     """None without towers. A tower without hidden layers has no width: the line of every width starts with it."""
     found = _towers(group, params)
     if not found:

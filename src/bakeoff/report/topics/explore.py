@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.chart_parts import FONT, Spec
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.chart_parts import FONT, Spec
 from bakeoff.report.topics.base.topic import Topic
 
 SHOWN = 10
@@ -82,7 +82,7 @@ class Explorer:
         }
 
 
-def _measure(evidence: Evidence, params: Params, _: Statistics) -> Explorer | None:
+def _measure(evidence: Evidence, params: ReportParams, _: Statistics) -> Explorer | None:
     """None where no model has item embeddings to show."""
     models = {name: m for name, m in evidence.models.items() if len(m.positions) or len(m.neighbours)}
     if not models:
@@ -115,7 +115,7 @@ def _measure(evidence: Evidence, params: Params, _: Statistics) -> Explorer | No
     )
 
 
-def _tag_feature(items: pd.DataFrame, params: Params) -> str:
+def _tag_feature(items: pd.DataFrame, params: ReportParams) -> str:
     """The first column of tags, else of categories, that the items have; empty without."""
     kinds = params.data.item_features
     known = [name for wanted in ("tags", "categorical") for name, kind in kinds.items() if kind == wanted]

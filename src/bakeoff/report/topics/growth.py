@@ -8,16 +8,15 @@ import altair as alt
 import pandas as pd
 
 from bakeoff.evaluation.stats.timing_intervals import Repeated, total
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.formats import count, decimal, duration
 from bakeoff.report.measured import NotMeasured, figure
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Cell, Figure, Table
 from bakeoff.report.series_charts import PALETTE, Styles, model_styles
-from bakeoff.report.tables import Cell, Table
 from bakeoff.report.topics.base.claims import ClaimQuestions, Form, Question, Words
 from bakeoff.report.topics.base.estimates import record_table
 from bakeoff.report.topics.base.questions import on_costs, on_exponents, repeated_figure, unknown
@@ -50,7 +49,7 @@ class GrowthFigures:
     catalogues: pd.DataFrame
 
 
-def _claim(evidence: Evidence, _: Params) -> ClaimQuestions:
+def _claim(evidence: Evidence, _: ReportParams) -> ClaimQuestions:
     """Cost of training, its growth with the data, and the effect of the size of the catalogue on a step."""
     growth = evidence.measured.growth
     return ClaimQuestions(
@@ -126,7 +125,7 @@ GROWTH_PARTS = (
 """Parts of the claim that need measured growth, and how each is asked."""
 
 
-def _measure(measured: MeasuredGrowth, _: Params, __: Statistics) -> GrowthFigures:
+def _measure(measured: MeasuredGrowth, _: ReportParams, __: Statistics) -> GrowthFigures:
     sizes = [
         (
             row["model"],
@@ -277,9 +276,9 @@ def _catalogues(found: GrowthFigures) -> Figure:
 TERMS = {
     "exponent": (
         "Exponent of growth",
-        "Cost grows as the size of the data to this power: with 1, twice the data cost twice as much; with 2, four "
-        "times. It is the slope of a line through the logarithms of both, with its interval.",
-    )
+        "Cost grows as the size of the data to the power of it: with 1 twice the data cost twice as much, with 2 four "
+        "times. The slope of a line through the logarithms of both, with its interval.",
+    ),
 }
 TOPIC = Topic(
     "growth",

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
-from bakeoff.report.measured import NotMeasured, VariantGroup, figure, paired
+from bakeoff.report.measured import NotMeasured, VariantGroup, figure, paired, resolved
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
 from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
@@ -43,7 +43,7 @@ class NewItems:
     others: Mapping[str, float]
 
 
-def _claim(evidence: Evidence, params: Params) -> ClaimQuestions:
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
     """The two-tower model against both contenders, among all items and among the new ones."""
     return ClaimQuestions(
         number=2,
@@ -55,7 +55,7 @@ def _claim(evidence: Evidence, params: Params) -> ClaimQuestions:
     )
 
 
-def _questions(evidence: Evidence, params: Params) -> list[Question]:
+def _questions(evidence: Evidence, params: ReportParams) -> list[Question]:
     """A shipped DNN that reads features of items is not the one of the claim: its parts do not decide."""
     metrics = [f"recall@{k}" for k in params.evaluate.cutoffs]
     group = evidence.measured.group("new-items")
@@ -67,7 +67,7 @@ def _questions(evidence: Evidence, params: Params) -> list[Question]:
     questions: list[Question] = []
     for name in (MF, SOFTMAX):
         for rival in group.of(name):
-            reads = name == SOFTMAX and rival["base"] and params.softmax.use_item_features
+            reads = name == SOFTMAX and rival["base"] and resolved(rival, "softmax.use_item_features", params)
             note = "This DNN reads features of items in addition to its table." if reads else ""
             for metric in metrics:
                 values = paired(group.values(tower["name"], metric), group.values(rival["name"], metric))
@@ -104,7 +104,7 @@ def _among_new(group: VariantGroup) -> Question:
     return Paired(words, *paired(first, second))
 
 
-def _measure(group: VariantGroup, params: Params, statistics: Statistics) -> NewItems | None:
+def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) -> NewItems | None:
     """None where no model was trained without the new items, or no test event is on one of them."""
     cutoffs = params.evaluate.cutoffs
     variants = [variant for variant in group.variants if variant["base"]]

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.measured import NotMeasured, Variant, VariantGroup, paired, resolved
 from bakeoff.report.models import MF, SOFTMAX, model_label
-from bakeoff.report.new_users import asked, step_label, steps, told
+from bakeoff.report.new_users import asked, known_interactions, step_label, steps
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import palette_styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
 from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
@@ -40,7 +40,7 @@ class FeatureFigures:
     num_variants: int
 
 
-def _claim(evidence: Evidence, params: Params) -> ClaimQuestions:
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
     """New users by the number of their known interactions, then the effect of features."""
     metric = params.compare.primary_metric
     return ClaimQuestions(
@@ -61,7 +61,7 @@ def _new_users(evidence: Evidence, metric: str) -> list[Question]:
         falls_back = bool(mf.fallback.any())
         words = Words(
             key=f"told_{first}",
-            says=f"Given {told(first)}, the DNN serves new users better",
+            says=f"Given {known_interactions(first)}, the DNN serves new users better",
             measured=f"{label} on users held out whole",
             first=model_label(SOFTMAX),
             second=f"{model_label(MF)}, {'its fallback' if falls_back else 'fold-in'}",
@@ -73,7 +73,7 @@ def _new_users(evidence: Evidence, metric: str) -> list[Question]:
     return questions or [unknown(words, "The split holds out no new users.")]
 
 
-def _features(evidence: Evidence, params: Params, metric: str) -> list[Question]:
+def _features(evidence: Evidence, params: ReportParams, metric: str) -> list[Question]:
     """User features for new users without history and for warm users; item features for warm users.
 
     Features of items are not features of a user, so that part does not decide.
@@ -103,7 +103,7 @@ def _features(evidence: Evidence, params: Params, metric: str) -> list[Question]
     return questions
 
 
-def _with_and_without(group: VariantGroup, kind: str, params: Params) -> tuple[Variant, Variant] | None:
+def _with_and_without(group: VariantGroup, kind: str, params: ReportParams) -> tuple[Variant, Variant] | None:
     """The shipped softmax DNN and the variant that differs only in the features of `kind`, the one with them first.
 
     None where there is no such variant.
@@ -116,7 +116,7 @@ def _with_and_without(group: VariantGroup, kind: str, params: Params) -> tuple[V
     return (shipped, other) if resolved(shipped, name, params) else (other, shipped)
 
 
-def _measure(group: VariantGroup, params: Params, statistics: Statistics) -> FeatureFigures | None:
+def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) -> FeatureFigures | None:
     """None without variants of the softmax DNN."""
     metric = params.compare.primary_metric
     variants = sorted(group.of(SOFTMAX), key=lambda variant: not variant["base"])
@@ -171,7 +171,7 @@ TERMS = {
     "fold-in": (
         "Fold-in",
         "Solving for the vector of a user who was not in training, with the item vectors left as they are.",
-    )
+    ),
 }
 TOPIC = Topic(
     "new_users",

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
-from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Cell, Column, Figure, Table
 from bakeoff.report.topics.base.topic import Topic
 
 
@@ -31,7 +30,7 @@ class Overlap:
     shares: np.ndarray
 
 
-def _measure(evidence: Evidence, params: Params, _: Statistics) -> Overlap:
+def _measure(evidence: Evidence, params: ReportParams, _: Statistics) -> Overlap:
     k = int(params.compare.primary_metric.partition("@")[2])
     codes = pd.Index(evidence.items.item_id)
     users = pd.Index(next(iter(evidence.models.values())).users.user_id)

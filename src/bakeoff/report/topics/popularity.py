@@ -8,13 +8,13 @@ import pandas as pd
 
 from bakeoff.evaluation.metrics.popularity import coverage, gini
 from bakeoff.evaluation.stats.jackknife import half_width
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import NUM_GROUPS, popularity_group
-from bakeoff.report.figure import Figure
 from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.slices import top_lists, values_on
 from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
@@ -44,7 +44,7 @@ class RecallByPopularity:
     frame: pd.DataFrame
 
 
-def _claim(evidence: Evidence, params: Params) -> ClaimQuestions:
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
     """How popular the items in the lists are, and how much of the catalogue the lists reach."""
     k = int(params.compare.primary_metric.partition("@")[2])
     arp = f"interactions in training of the items in lists of {k} (the numerator of popularity lift)"
@@ -67,7 +67,7 @@ def _words(key: str, says: str, measured: str) -> Words:
     return Words(key, says, measured, model_label(SOFTMAX), model_label(MF))
 
 
-def _all_lists(evidence: Evidence, k: int, params: Params) -> list[Question]:
+def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Question]:
     """Coverage and Gini coefficient of the lists of all users that the report looks at."""
     models = [evidence.models[name] for name in (SOFTMAX, MF)]
     items, users = pd.Index(evidence.items.item_id), pd.Index(models[0].users.user_id)
@@ -82,7 +82,7 @@ def _all_lists(evidence: Evidence, k: int, params: Params) -> list[Question]:
     return questions
 
 
-def _measure(evidence: Evidence, params: Params, statistics: Statistics) -> RecallByPopularity:
+def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> RecallByPopularity:
     cutoffs = params.evaluate.cutoffs
     metric = f"recall@{cutoffs[min(1, len(cutoffs) - 1)]}"
     lists = top_lists(evidence, {name: model.lists for name, model in evidence.models.items()})

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.formats import METRIC_LABELS, metric_label
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Question, Words
 from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
@@ -38,7 +38,7 @@ class QualityByActivity:
     frame: pd.DataFrame
 
 
-def _claim(evidence: Evidence, params: Params) -> ClaimQuestions:
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
     """Every metric at every cutoff against MF, and the primary one against the best baseline."""
     primary = params.compare.primary_metric
     values = {name: model.users[primary].to_numpy(np.float64) for name, model in evidence.models.items()}
@@ -54,7 +54,7 @@ def _claim(evidence: Evidence, params: Params) -> ClaimQuestions:
     )
 
 
-def _metrics(params: Params) -> list[str]:
+def _metrics(params: ReportParams) -> list[str]:
     """The primary metric, the others at its cutoff, then those at other cutoffs."""
     primary = params.compare.primary_metric
     at = int(primary.partition("@")[2])
@@ -69,7 +69,7 @@ def _question(evidence: Evidence, metric: str, rival: str, than: str, key: str) 
     return on_models(evidence, words, metric, models=(SOFTMAX, rival))
 
 
-def _measure(evidence: Evidence, params: Params, statistics: Statistics) -> QualityByActivity:
+def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> QualityByActivity:
     metric = params.compare.primary_metric
     history = evidence.models[MF].users.num_history.to_numpy()
     ends = [0, *(end for end in ACTIVITY.values() if end is not None), np.inf]

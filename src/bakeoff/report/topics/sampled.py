@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.evaluation.metrics.metric_sets import ALL_ITEMS
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.models import model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.estimates import record_table
 from bakeoff.report.topics.base.topic import Topic
@@ -61,7 +61,7 @@ class SampledRanking:
     flips: Sequence[Flip]
 
 
-def _measure(evidence: Evidence, params: Params, statistics: Statistics) -> SampledRanking | None:
+def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> SampledRanking | None:
     """None where sampled metrics were not computed for the primary metric."""
     metric, candidates = params.compare.primary_metric, params.evidence.sampled_candidates
     tables, whole = {name: model.sampled for name, model in evidence.models.items()}, ALL_ITEMS + metric
@@ -164,6 +164,6 @@ TERMS = {
         "Sampled metric",
         "A metric of the rank that a test item takes among a few random items instead of the whole catalogue. It is "
         "cheaper, and can order models differently.",
-    )
+    ),
 }
 TOPIC = Topic("sampled", 150, "sampled", _measure, _draw, "Quality", "Sampled metrics", terms=TERMS)

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.measured import NotMeasured, PlantedGroups, Rerank, Variant, figure, paired
 from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Cell, Column, Figure, Table
 from bakeoff.report.series_charts import PALETTE, Style, Styles
-from bakeoff.report.tables import Cell, Column, Table
 from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Paired, Question, Words
 from bakeoff.report.topics.base.estimates import Named, estimate_cell, estimates
 from bakeoff.report.topics.base.questions import on_variants, unknown
@@ -38,7 +37,7 @@ class ScorerFigures:
     systems: Mapping[str, tuple[str, float, float]]
 
 
-def _claim(evidence: Evidence, params: Params) -> ClaimQuestions:
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
     """Re-ranked candidates against MF's own order and the DNN alone; foreign items within the candidates."""
     measured = evidence.measured
     return ClaimQuestions(
@@ -114,7 +113,7 @@ def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:
     ]
 
 
-def _measure(rerank: Rerank, params: Params, statistics: Statistics) -> ScorerFigures:
+def _measure(rerank: Rerank, params: ReportParams, statistics: Statistics) -> ScorerFigures:
     """Every accuracy metric at the cutoff of the primary one, for every system."""
     cutoff = params.compare.primary_metric.partition("@")[2]
     columns: list[Named] = [

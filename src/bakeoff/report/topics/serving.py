@@ -7,16 +7,15 @@ from typing import Any
 import pandas as pd
 
 from bakeoff.evaluation.stats.timing_intervals import Repeated
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.formats import count, duration
 from bakeoff.report.measured import NotMeasured, figure
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Column, Figure
 from bakeoff.report.series_charts import model_styles
-from bakeoff.report.tables import Column
 from bakeoff.report.topics.base.claims import ClaimQuestions, Form, Question, Words
 from bakeoff.report.topics.base.estimates import record_table
 from bakeoff.report.topics.base.questions import on_costs, repeated_figure, unknown
@@ -46,7 +45,7 @@ class Latencies:
     precomputed: Mapping[str, str]
 
 
-def _claim(evidence: Evidence, _: Params) -> ClaimQuestions:
+def _claim(evidence: Evidence, _: ReportParams) -> ClaimQuestions:
     """One query, batches of queries, users without a stored vector, and the size of the exported model."""
     return ClaimQuestions(
         number=6,
@@ -97,7 +96,7 @@ def _latency(
     return on_costs(words, [repeated_figure(side, name) for side in (mf, softmax)], Form.SECONDS, calls, note=note)
 
 
-def _measure(measured: Mapping[str, Any], _: Params, __: Statistics) -> Latencies:
+def _measure(measured: Mapping[str, Any], _: ReportParams, __: Statistics) -> Latencies:
     models = measured.get("models", {})
     rows = []
     for kind, (single, plural) in QUERIES.items():
@@ -179,7 +178,12 @@ def _sentence(frame: pd.DataFrame) -> str:
     )
 
 
-TERMS = {"p95": ("p50, p95", "The time within which half, or nineteen of twenty, of the answers came.")}
+TERMS = {
+    "p95": (
+        "p50, p95",
+        "The time within which half, or nineteen of twenty, of the answers came.",
+    ),
+}
 TOPIC = Topic(
     "serving",
     425,

@@ -8,16 +8,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.formats import metric_label
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_label, model_noun
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Cell, Column, Figure, Table
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.slices import events_by_gap, later_events, top_lists, values_on
-from bakeoff.report.tables import Cell, Column, Table
 from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
 from bakeoff.report.topics.base.questions import unknown
 from bakeoff.report.topics.base.topic import Topic
@@ -49,7 +48,7 @@ class Order:
     beyond: dict[str, float]
 
 
-def _claim(evidence: Evidence, params: Params) -> ClaimQuestions:
+def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
     """Beyond the session, against MF and the best baseline; with shuffled histories; both at once."""
     return ClaimQuestions(
         number=9,
@@ -99,7 +98,7 @@ def _lists(evidence: Evidence) -> list[Mapping[str, TopLists]]:
     return [top_lists(evidence, ordered), top_lists(evidence, shuffled)]
 
 
-def _measure(evidence: Evidence, params: Params, statistics: Statistics) -> Order:
+def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Order:
     """Every model on all test events and, where there is time, by the time since the last known one."""
     metric = params.compare.primary_metric
     both = _lists(evidence)
@@ -183,7 +182,7 @@ def _table(found: Order, caption: str) -> Table:
 TERMS = {
     "order-blind": (
         "Order-blind",
-        "A model that sees the items of a user but not their order: it can't continue a session.",
-    )
+        "A model that sees which items a user had and not in which order: it can't continue a session.",
+    ),
 }
 TOPIC = Topic("when", 120, "when", _measure, _draw, "Quality", "When", _claim, terms=TERMS)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.chart_parts import present
-from bakeoff.report.tables import Cell, Column, Table
+from bakeoff.report.render.chart_parts import present
+from bakeoff.report.render.figure import Cell, Column, Table
 from bakeoff.report.topics.base.judge import padded
 
 Named = tuple[str, str, NDArray[np.float64]]

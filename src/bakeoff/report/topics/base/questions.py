@@ -6,11 +6,11 @@ from math import isnan
 from typing import Any
 
 from bakeoff.evaluation.stats.timing_intervals import Repeated, minus, ratio
-from bakeoff.params import Params
 from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import HasVariants, Rerank, figure, paired
 from bakeoff.report.models import MF, SOFTMAX
+from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base.claims import ClaimOutcome, ClaimPart, Expected, Form, Paired, Question, Words
 from bakeoff.report.topics.base.judge import by_ratio, by_sign
 
@@ -116,13 +116,13 @@ def repeated_figure(values: Mapping[str, Any] | None, name: str) -> Repeated:
     return Repeated(*(figure(values, key) for key in (name, f"{name}_low", f"{name}_high")))
 
 
-def of_variants(questions: Sequence[Question], params: Params) -> list[Question]:
+def of_variants(questions: Sequence[Question], params: ReportParams) -> list[Question]:
     """The questions, those over users with a note on how variants were trained, before a note that they have."""
     note = training_of_variants(params)
     return [replace(q, note=f"{note} {q.note}".strip()) if isinstance(q, Paired) else q for q in questions]
 
 
-def training_of_variants(params: Params) -> str:
+def training_of_variants(params: ReportParams) -> str:
     """How the training of every variant differs from that of the shipped models."""
     share = params.evidence.epoch_share
     epochs = "" if share == 1 else f", networks for {formats.percent(share, 0)} of their epochs"

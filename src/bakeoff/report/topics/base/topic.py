@@ -7,11 +7,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar
 
-from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.measured import NotMeasured, notes_on
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.topics.base.claims import Claim, ClaimQuestions
 from bakeoff.report.topics.base.judge import judge_questions
 
@@ -40,11 +40,11 @@ class Topic(Generic[F]):
     id: str
     order: int
     section: str
-    measure: Callable[[Any, Params, Statistics], F | None]
+    measure: Callable[[Any, ReportParams, Statistics], F | None]
     draw: Callable[[F], list[Figure]]
     group: str = ""
     title: str = ""
-    claim: Callable[[Evidence, Params], ClaimQuestions] | None = None
+    claim: Callable[[Evidence, ReportParams], ClaimQuestions] | None = None
     source: Callable[[Evidence], Any] = lambda evidence: evidence
     notes: Callable[[Any], Sequence[str]] = notes_on
     terms: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Topic(Generic[F]):
         """Name of the template of its section."""
         return f"{self.id}.html.j2"
 
-    def find(self, evidence: Evidence, params: Params, statistics: Statistics) -> F | None:
+    def find(self, evidence: Evidence, params: ReportParams, statistics: Statistics) -> F | None:
         """Its figures; None where there is nothing to show."""
         source = self.source(evidence)
         return None if isinstance(source, NotMeasured) else self.measure(source, params, statistics)
@@ -89,7 +89,7 @@ def topics() -> tuple[Topic[Any], ...]:
     return tuple(sorted((m.TOPIC for m in modules if hasattr(m, "TOPIC")), key=lambda topic: topic.order))
 
 
-def find(evidence: Evidence, params: Params, statistics: Statistics) -> Findings:
+def find(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Findings:
     """Compute the figures of every topic."""
     found = {topic.id: topic.find(evidence, params, statistics) for topic in topics()}
     return Findings({name: each for name, each in found.items() if each is not None}, section_notes(evidence))
@@ -113,7 +113,7 @@ def topic_figures(findings: Findings) -> list[Figure]:
     ]
 
 
-def judge_claims(evidence: Evidence, params: Params, statistics: Statistics) -> list[Claim]:
+def judge_claims(evidence: Evidence, params: ReportParams, statistics: Statistics) -> list[Claim]:
     """Every claim, judged on this evidence, in the order of their numbers."""
     asked = [replace(topic.claim(evidence, params), section=topic.section) for topic in topics() if topic.claim]
     return judge_questions(sorted(asked, key=lambda claim: claim.number), statistics)

@@ -21,8 +21,8 @@ def _notes(evidence: Evidence) -> list[str]:
 TERMS = {
     "unobserved-weight": (
         "α₀",
-        "Weight of pairs of users and items that were not observed in the loss of MF; observed pairs have weight 1. "
-        "It says how much scores above 0 cost there (Rendle et al. 2021). At 0 they cost nothing, and a model may "
+        "Weight of the pairs of users and items that were not observed in the loss of MF; an observed pair has 1. It "
+        "says how much it costs to score them above 0 (Rendle et al. 2021). At 0 it costs nothing, and a model may "
         "fold.",
     ),
     "regularisation": (
@@ -33,17 +33,17 @@ TERMS = {
     ),
     "folding": (
         "Folding",
-        "The mean, over pairs of users and items, of how far the model's score lies above how related the two are, "
-        "both in 0 to 1 (Xin et al. 2017): items that a model likes without a reason. 0 is none.",
+        "The mean, over pairs of users and items, of how far the model's score exceeds how related the two are, "
+        "both in 0 to 1 (Xin et al. 2017): high scores without a reason. 0 is no folding.",
     ),
     "relatedness": (
         "Relatedness",
-        "How much a user and an item have to do with each other, from 0 to 1. Known on planted groups: 1 within a "
+        "How related a user and an item are, from 0 to 1. It is known on planted groups: 1 within a "
         "group, 0 across. On real data it is read from an ALS fit with a high weight on unobserved pairs.",
     ),
     "spurious": (
         "Foreign items, spurious@k",
-        "Share of the first k items whose relatedness to the user lies below a stated threshold; on planted groups "
+        "Share of the first k items whose relatedness to the user is below a stated threshold; on planted groups "
         "those of other groups (off-group@k).",
     ),
 }

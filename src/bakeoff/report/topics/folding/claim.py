@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.measured import HasVariants, NotMeasured, Variant
 from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
 from bakeoff.report.topics.base.questions import of_variants, on_variants, unknown
 from bakeoff.report.topics.folding.figures import own_weight, planted_weight
@@ -50,7 +50,7 @@ def _planted_parts() -> Sequence[FoldingPart]:
     )
 
 
-def _own_parts(params: Params) -> Sequence[FoldingPart]:
+def _own_parts(params: ReportParams) -> Sequence[FoldingPart]:
     metric = f"recall@{params.evaluate.cutoffs[0]}"
     recall = f"{metric_label(metric)} on warm users"
     return (
@@ -63,7 +63,7 @@ def _own_parts(params: Params) -> Sequence[FoldingPart]:
     )
 
 
-def folding_claim(evidence: Evidence, params: Params) -> ClaimQuestions:
+def folding_claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
     """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
     planted, own = evidence.measured.planted, evidence.measured.group("folding")
     on_own = _questions(own, _own_parts(params), SHIPPED, lambda variant: own_weight(variant, params))

@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.params import Params
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.figure import Figure
 from bakeoff.report.measured import HasVariants, NotMeasured, PlantedGroups, Variant, figure, resolved
 from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Column, Figure, Table
 from bakeoff.report.series_charts import model_styles
-from bakeoff.report.tables import Column, Table
 from bakeoff.report.topics.base.estimates import record_table
 
 SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down")
@@ -50,12 +49,12 @@ def planted_weight(variant: Variant) -> float:
     return figure(variant, "unobserved_weight")
 
 
-def own_weight(variant: Variant, params: Params) -> float:
+def own_weight(variant: Variant, params: ReportParams) -> float:
     """α₀ of a variant of MF on the data itself."""
     return float(resolved(variant, f"{MF}.unobserved_weight", params))
 
 
-def measure_folding(evidence: Evidence, params: Params, _: Statistics) -> FoldingFigures | None:
+def measure_folding(evidence: Evidence, params: ReportParams, _: Statistics) -> FoldingFigures | None:
     """None where neither planted groups nor variants were measured."""
     planted, own = evidence.measured.planted, evidence.measured.group("folding")
     if isinstance(planted, NotMeasured) and isinstance(own, NotMeasured):

@@ -1,0 +1,176 @@
+"""Reads the formats of the earlier stages; the only module of the report that knows them."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.sampling import draw_users
+from bakeoff.evaluation.stats.streaming_bootstrap import in_blocks
+from bakeoff.report.accuracy import Column, PerUser
+
+T = TypeVar("T")
+
+MISSING = "an earlier stage has not run. Run `dvc repro`, which runs what is missing"
+STEP = "first_interactions"
+USERS_AT_ONCE = 1 << 16
+"""Users in a block of per-user metrics."""
+
+
+@dataclass(frozen=True)
+class UserSample:
+    """Filters that select the users the report looks at; None selects everyone.
+
+    Attributes:
+        warm: rows of test users.
+        new: rows of new users.
+        either: rows of both.
+    """
+
+    warm: pc.Expression | None = None
+    new: pc.Expression | None = None
+    either: pc.Expression | None = None
+
+
+def read_json(path: Path, missing: str = MISSING, again: str = "dvc repro") -> Any:
+    """Content of a JSON file.
+
+    Args:
+        path: of the file.
+        missing: why it may be missing and what to do about it.
+        again: the command that writes it.
+
+    Raises:
+        BakeoffError: it does not exist or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BakeoffError(f"{path} does not exist: {missing}.") from None
+    except ValueError as error:
+        raise BakeoffError(f"{path} can't be read as JSON: {error}. Delete it and run `{again}`.") from None
+
+
+def read_optional_json(path: Path) -> dict[str, Any]:
+    """Content of a JSON file; empty if there is none, such as a cost that was not measured."""
+    return read_json(path) if path.exists() else {}
+
+
+def read_table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
+    """A Parquet file, or the rows of it that a filter selects."""
+    return _read(path, lambda it: pd.read_parquet(it, filters=rows))
+
+
+def read_coded(
+    path: Path, coded: Sequence[str], columns: Sequence[str] | None = None, rows: pc.Expression | None = None
+) -> pa.Table:
+    """A Parquet file whose columns `coded` are dictionaries: each text is in memory once."""
+    return _read(path, lambda it: pq.read_table(it, columns=columns, filters=rows, read_dictionary=list(coded)))
+
+
+def read_sample(folder: Path, most: int, seed: int) -> UserSample:
+    """Which users the report looks at: all, or a seeded sample if there are more than `most` warm or new ones.
+
+    Args:
+        folder: the evaluation of any model.
+        most: users of either kind that are looked at.
+        seed: of the sample.
+    """
+    sizes = {
+        "users": _read(folder / "users.parquet", pq.read_metadata).num_rows,
+        "new_users": _read(folder / "new_users.parquet", _num_new_users),
+    }
+    if max(sizes.values()) <= most:
+        return UserSample()
+    warm, new = (_ids(folder / f"{name}.parquet", draw_users(size, most, seed)) for name, size in sizes.items())
+    return UserSample(*(pc.field("user_id").isin(ids) for ids in (warm, new, pa.concat_arrays([warm, new]))))
+
+
+def per_user_on_disk(files: dict[str, Path]) -> PerUser:
+    """Metrics of all users, read block by block; memory does not grow with their number.
+
+    Args:
+        files: model → users.parquet of its evaluation.
+
+    Raises:
+        BakeoffError: the models were evaluated on different users, or in a different order.
+    """
+    _check_same_users(files)
+
+    def blocks(columns: Sequence[Column]) -> Iterator[NDArray[np.float64]]:
+        metrics: dict[str, list[str]] = {}
+        for model, metric in columns:
+            metrics.setdefault(model, []).append(metric)
+        order = [(model, metric) for model, names in metrics.items() for metric in names]
+        places = [order.index(column) for column in columns]
+        tables = (_blocks(files[model], names) for model, names in metrics.items())
+        for parts in zip(*tables, strict=True):
+            yield np.concatenate(parts, axis=1)[:, places].astype(np.float64)
+
+    return PerUser(list(files), blocks, in_memory=False)
+
+
+def _check_same_users(files: dict[str, Path]) -> None:
+    names, tables = list(files), [_blocks(path, ["user_id"]) for path in files.values()]
+    counts = [pq.ParquetFile(path).metadata.num_rows for path in files.values()]
+    for found in (*zip(*tables, strict=False), counts):
+        for (name, one), (other, another) in pairwise(zip(names, found, strict=True)):
+            if not np.array_equal(one, another):
+                raise BakeoffError(
+                    f"{other} was evaluated on other users than {name}, or in another order: their figures can't be "
+                    "compared. Run `dvc repro` so that every model is evaluated on the present split."
+                )
+
+
+def _blocks(path: Path, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
+    """Blocks [m, c] of a table, USERS_AT_ONCE rows each except the last, whatever its row groups."""
+
+    def batches() -> Iterator[NDArray[Any]]:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(USERS_AT_ONCE, columns=list(columns)):
+                yield np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in columns], axis=1)
+
+    return in_blocks(batches(), USERS_AT_ONCE)
+
+
+def _num_new_users(path: Path) -> int:
+    """Number of new users: rows with the first value of STEP, for which all of them come first."""
+    count, first = 0, None
+    with pq.ParquetFile(path) as table:
+        for batch in table.iter_batches(columns=[STEP]):
+            first = batch[STEP][0] if first is None else first
+            of_first = pc.sum(pc.equal(batch[STEP], first)).as_py()
+            count += of_first
+            if of_first < batch.num_rows:
+                break
+    return count
+
+
+def _ids(path: Path, rows: NDArray[np.int64]) -> pa.StringArray:
+    """Users of these rows, ascending; at most one batch of the table is in memory."""
+    found, start = [pa.array([], pa.string())], 0
+    with pq.ParquetFile(path) as table:
+        for batch in table.iter_batches(columns=["user_id"]):
+            first, last = np.searchsorted(rows, [start, start + batch.num_rows])
+            found.append(batch["user_id"].take(pa.array(rows[first:last] - start)).cast(pa.string()))
+            start += batch.num_rows
+    return pa.concat_arrays(found)
+
+
+def _read(path: Path, read: Callable[[Path], T]) -> T:
+    try:
+        return read(path)
+    except FileNotFoundError:
+        raise BakeoffError(f"{path} does not exist: {MISSING}.") from None
+    except (OSError, ValueError) as error:
+        raise BakeoffError(f"{path} can't be read as Parquet: {error}. Delete it and run `dvc repro`.") from None

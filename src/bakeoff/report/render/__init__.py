@@ -1,0 +1,1 @@
+"""Tables, charts, HTML pages and Markdown, from the figures of the report."""

@@ -1,0 +1,161 @@
+"""HTML pages that need nothing but themselves: templates, scripts, and charts as still pictures."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import vl_convert
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bakeoff.report import formats
+from bakeoff.report.glossary import glossary
+from bakeoff.report.models import model_label, stylesheet
+from bakeoff.report.render.figure import Figure, specs_of
+
+WIDTH = 760
+"""Pixels of a still picture; on a narrower page it shrinks."""
+UNIT = re.compile(r"(?<=\d) (?=%|(?:s|min|h|MB|GB)\b)|(?<=\bp) (?=[<=])|(?<=[<=]) (?=\d)")
+"""Spaces between a number and its unit, and within `p < 0.001`."""
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """Scripts of one page.
+
+    Attributes:
+        library: Vega, Vega-Lite and vega-embed.
+        own: those of this project.
+        allowed: hashes of both for the content security policy, so that no other script runs.
+    """
+
+    library: str
+    own: str
+    allowed: str
+
+
+@dataclass(frozen=True)
+class StillPicture:
+    """A chart as SVG with its texts.
+
+    Attributes:
+        key: unique on its page.
+        title: above it.
+        alt: the kind of chart, for people who can't see it.
+        sentence: below it.
+        svg: the chart.
+    """
+
+    key: str
+    title: str
+    alt: str
+    sentence: str
+    svg: str
+
+
+def render_page(
+    template: str, models: Iterable[str], terms: Iterable[str] = (), figures: Sequence[Figure] = (), **values: Any
+) -> str:
+    """A page other than the report. Without interactive figures it runs no script.
+
+    Args:
+        template: its file name.
+        models: those whose colours and names the page needs.
+        terms: anchors of the glossary that the page explains in addition to the models.
+        figures: interactive charts that the template shows.
+        values: what else the template shows; texts are escaped.
+    """
+    shown = list(models)
+    explained = glossary(shown)
+    return (
+        template_environment()
+        .get_template(template)
+        .render(
+            style=style(shown),
+            glossary={key: explained[key] for key in [*shown, *terms]},
+            figures=figures,
+            specs=specs_of(figures),
+            scripts=scripts("charts.js", "terms.js") if figures else None,
+            **values,
+        )
+    )
+
+
+def template_environment() -> Environment:
+    """Templates that escape texts, refuse undefined names, and write numbers for people."""
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader("bakeoff.report.render"), PackageLoader("bakeoff.report", "topics")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=keep_units,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(decimal=formats.decimal, percent=formats.percent, count=formats.count, model=model_label)
+    return made
+
+
+def keep_units(value: object) -> object:
+    """Put a no-break space between a number and its unit; anything that is not plain text stays as it is."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return UNIT.sub("\N{NO-BREAK SPACE}", value)
+
+
+def style(models: Iterable[str], *sheets: str) -> str:
+    """Style of a page: the models' colours, style.css and further style sheets of this package."""
+    return "\n".join([stylesheet(models), *(resource(name) for name in ("style.css", *sheets))])
+
+
+def scripts(*names: str) -> Scripts:
+    """The chart library and these scripts of this package."""
+    library, own = chart_library(), "\n".join(resource(name) for name in names)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in (library, own)]
+    return Scripts(library, own, " ".join(f"'sha256-{digest}'" for digest in digests))
+
+
+def resource(name: str) -> str:
+    """Text of a file of this package."""
+    return files("bakeoff.report.render").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def chart_library() -> str:
+    """Vega, Vega-Lite and vega-embed as one script; a `</script` in its strings must not end the element."""
+    library: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return library.replace("</script", "<\\/script")
+
+
+def still_picture(spec: Mapping[str, Any], key: str, *, title: str, alt: str, sentence: str) -> StillPicture:
+    """A chart as inline SVG: colours stay CSS variables, and `key` makes its ids unique on the page.
+
+    The SVG itself is hidden from assistive technology, which reads `title` and `alt`.
+    """
+    svg = _svg(spec)
+    for name in ("clip", "gradient_", "symbol"):
+        svg = svg.replace(f'id="{name}', f'id="{key}-{name}').replace(f"url(#{name}", f"url(#{key}-{name}")
+    return StillPicture(key, title, alt, sentence, svg.replace("<svg ", '<svg aria-hidden="true" ', 1))
+
+
+def svg_file(spec: Mapping[str, Any], models: Iterable[str]) -> str:
+    """A chart as an SVG file, in the colours of the light theme."""
+    colours: dict[str, str] = {}
+    for name, colour in re.findall(r"--([\w-]+): (#\w+);", f"{resource('style.css')}\n{stylesheet(models)}"):
+        colours.setdefault(name, colour)  # the light theme comes first in both
+    svg = _svg({**spec, "background": "var(--surface)"})
+    return re.sub(r"var\(--([\w-]+)\)", lambda found: colours.get(found[1], found[0]), svg)
+
+
+def _svg(spec: Mapping[str, Any]) -> str:
+    # The reader's font may be wider than the one measured here: leave room for labels and between legend entries.
+    legend = {**spec.get("config", {}).get("legend", {}), "columnPadding": 40}
+    config = {**spec.get("config", {}), "legend": legend}
+    roomy = {**spec, "width": WIDTH, "config": config, "padding": {"left": 30, "right": 20, "top": 5, "bottom": 5}}
+    svg: str = vl_convert.vegalite_to_svg(json.dumps(roomy))
+    return svg

@@ -1,0 +1,198 @@
+"""What to see in each chart, in one sentence made from its figures."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.evaluation.stats.significance import Verdict
+from bakeoff.report import formats
+from bakeoff.report.accuracy import Difference, Estimate
+from bakeoff.report.exposure import WATCHED
+from bakeoff.report.models import MF, SOFTMAX, baselines, model_noun
+from bakeoff.report.new_users import NewUserFigure
+from bakeoff.report.slices import Slice, share_within_an_hour
+from bakeoff.report.training import TrainingFigure
+from bakeoff.report.tuning import Search
+from bakeoff.report.verdict import Standing
+
+
+def accuracy(estimates: Sequence[Estimate]) -> str:
+    """Which model has the highest mean, and on how many metrics."""
+    rows = [list(row) for _, row in groupby(estimates, key=lambda e: e.metric)]
+    best = [max(row, key=lambda e: e.mean).model for row in rows]
+    leader = max(dict.fromkeys(best), key=best.count)
+    won = best.count(leader)
+    where = "on every metric" if won == len(best) else f"on {won} of {len(best)} metrics"
+    return (
+        f"{formats.sentence(model_noun(leader))} has the highest mean {where}. Whether a gap is "
+        "more than chance is shown by the paired differences below: the intervals here are wider, since they ignore "
+        "that all models were asked about the same users."
+    )
+
+
+def differences(rows: Sequence[Difference]) -> str:
+    """How many differences favour each contender."""
+    found = [row.verdict for row in rows]
+    ahead, behind, none = (found.count(v) for v in (Verdict.BETTER, Verdict.WORSE, Verdict.NO_EVIDENCE))
+    return (
+        f"Judged together, {_count(ahead)} of {len(rows)} differences {_favour(ahead)} the softmax DNN, "
+        f"{_count(behind)} {_favour(behind)} MF, and {_count(none)} {'shows' if none < 2 else 'show'} no "
+        "evidence for either."
+    )
+
+
+def user_differences(values: NDArray[np.float64]) -> str:
+    """How many users gain, lose and see nothing."""
+    ahead, behind = float((values > 0).mean()), float((values < 0).mean())
+    return (
+        f"The softmax DNN is ahead for {formats.percent(ahead, 0)} of users, MF for "
+        f"{formats.percent(behind, 0)}, and for {formats.percent(1 - ahead - behind, 0)} they score the "
+        "same: a better mean is not better for everyone."
+    )
+
+
+def standings(rows: Sequence[Standing], confidence: float) -> str:
+    """Which models are better or worse than the best baseline, and which are not shown to be either."""
+    names = {
+        verdict: [model_noun(row.model) for row in rows if row.verdict(confidence) is verdict] for verdict in Verdict
+    }
+    words = [
+        (names[Verdict.BETTER], "better"),
+        (names[Verdict.WORSE], "worse"),
+        (names[Verdict.NO_EVIDENCE], "no evidence of a difference for"),
+    ]
+    parts = [
+        f"{word} {formats.listing(found)}" if "for" in word else f"{formats.listing(found)} {_be(found)} {word}"
+        for found, word in words
+        if found
+    ]
+    return (
+        f"{formats.sentence(model_noun(rows[0].baseline))} is the best of the baselines "
+        f"({formats.decimal(rows[0].baseline_mean, 3)}). Compared with it, {'; '.join(parts)}."
+    )
+
+
+def slices(parts: Sequence[Slice], order_blind: frozenset[str], confidence: float) -> str:
+    """How many test events are near, who is ahead near and far, and where a baseline beats both contenders."""
+    near, far = parts[0], parts[-1]
+
+    def both(part: Slice) -> str:
+        means = {e.model: formats.decimal(e.mean, 3) for e in part.estimates}
+        return f"{means[SOFTMAX]} (softmax DNN) against {means[MF]} (MF)"
+
+    share = formats.percent(share_within_an_hour(parts), 0)
+    return (
+        f"{share} of test events come within an hour of the last one that the models knew. "
+        f"Nearest ({near.name}): {both(near)}; farthest ({far.name}): {both(far)}. "
+        f"{_where_baselines_win(parts, order_blind, confidence)}"
+    )
+
+
+def _where_baselines_win(parts: Sequence[Slice], order_blind: frozenset[str], confidence: float) -> str:
+    def described(part: Slice) -> str:
+        standing = part.standing
+        blind = ", order-blind," if standing.baseline in order_blind else ""
+        return (
+            f"{part.name} ({model_noun(standing.baseline)}{blind} {formats.decimal(standing.baseline_mean, 3)} against "
+            f"{formats.decimal(standing.mean, 3)} for {model_noun(standing.model)})"
+        )
+
+    shown = [part for part in parts if part.standing.verdict(confidence) is Verdict.WORSE]
+    higher = [part for part in parts if part.standing.difference < 0 and part not in shown]
+    if not shown and not higher:
+        return "No baseline has a higher mean than the better contender in any span."
+    text = []
+    if shown:
+        text.append(
+            f"A baseline is shown to be better than both contenders for {formats.listing([*map(described, shown)])}."
+        )
+    if higher:
+        text.append(
+            "Without evidence of a difference, a baseline has the highest mean for "
+            f"{formats.listing([*map(described, higher)])}."
+        )
+    return " ".join(text)
+
+
+def popularity_profile(profile: pd.DataFrame) -> str:
+    """Share of the most popular tenth."""
+    head = profile[profile.group == 1].set_index("source").share
+    others = [f"{formats.percent(head[name], 0)} in those of {model_noun(name)}" for name in baselines(head.index)]
+    return (
+        f"The most popular tenth of the catalogue takes {formats.percent(head[MF], 0)} of the places in "
+        f"MF's lists and {formats.percent(head[SOFTMAX], 0)} in those of the softmax DNN ({formats.listing(others)}); "
+        f"of {WATCHED} it is {formats.percent(head[WATCHED], 0)}."
+    )
+
+
+def new_users(figures: Sequence[NewUserFigure], metric: str) -> str:
+    """Both contenders and the best baseline with the fewest and with all interactions; fallbacks are marked."""
+    first, last = figures[0].first, figures[-1].first
+    values = {(f.model, f.first): f for f in figures}
+
+    def figure(model: str, step: str) -> str:
+        found = values[model, step]
+        note = ", by its fallback" if found.fallback_share > 0 else ""
+        name = model_noun(model).removeprefix("the ")
+        return f"{formats.decimal(found.estimate(metric).mean, 3)} ({name}{note})"
+
+    known = "nothing" if first == "0" else f"{first} interactions"
+
+    def best_baseline(step: str) -> str:
+        names = baselines(model for model, of in values if of == step)
+        return figure(max(names, key=lambda name: values[name, step].estimate(metric).mean), step)
+
+    def row(step: str) -> str:
+        return f"{figure(SOFTMAX, step)} and {figure(MF, step)}, best baseline {best_baseline(step)}"
+
+    return f"With {known} known: {row(first)}; with {last} earlier interactions known: {row(last)}."
+
+
+def learning_curves(figures: Sequence[TrainingFigure], metric: str) -> str:
+    """Which epochs were chosen, and whether the limit cut a curve short."""
+    chosen = [f for f in figures if f.selected_epoch is not None]
+    parts = [
+        f"{model_noun(f.model)} is best after epoch {f.selected_epoch} of {f.last_epoch} "
+        f"({formats.decimal(f.best_value, 3)})"
+        for f in chosen
+    ]
+    cut = [model_noun(f.model) for f in chosen if f.stopped_at_limit]
+    warning = (
+        f" {formats.sentence(formats.listing(cut))} stopped at the limit of epochs: more might have been better."
+        if cut
+        else ""
+    )
+    return f"On the validation {formats.metric_label(metric)}, {formats.listing(parts)} (large marks).{warning}"
+
+
+def training_seconds(cost: str | None) -> str:
+    """The cost sentence, or that nothing was measured."""
+    return cost or "Training cost was not measured for both contenders."
+
+
+def searches(found: Sequence[Search]) -> str:
+    """The best value of each search, and the trial that found it."""
+    parts = []
+    for search in found:
+        reached = [place for place, value in enumerate(search.history, start=1) if value == search.best]
+        last = f" in trial {reached[0]} of {search.trials}" if reached else f" in {search.trials} trials"
+        parts.append(f"{model_noun(search.model)} reaches {formats.decimal(search.best, 3)}{last}")
+    return (
+        f"{formats.sentence(formats.listing(parts))}. A line that still climbs at its end suggests that the search was "
+        "too short."
+    )
+
+
+def _be(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _count(number: int) -> str:
+    return str(number or "none")
+
+
+def _favour(number: int) -> str:
+    return "favours" if number < 2 else "favour"
