@@ -183,7 +183,7 @@ def test_the_map_has_its_items_its_models_and_the_nearest_items_without_script(h
 
 def test_models_without_a_map_are_named_with_the_reason(html: str):
     section = html[html.index('<section id="map"') :].partition("</section>")[0]
-    assert "Not shown: Popularity, Recent popularity. An item embedding of one dimension" in section
+    assert "Not shown: Popularity, Recent popularity. Item embeddings of one dimension" in section
 
 
 def test_data_of_the_map_can_not_end_its_element(html: str):
@@ -209,7 +209,7 @@ def test_a_skipped_model_is_named_once_with_its_reason(summary: Summary, evidenc
 
 
 def test_what_the_mask_caught_is_said_of_the_models_with_sampled_negatives(html: str):
-    assert re.findall(r"<strong>([^<]+):</strong> the <a [^>]+>mask[^<]+</a> caught ([\d.]+)", html) == [
+    assert re.findall(r"<strong>([^<]+):</strong> the <a [^>]+>mask[^<]+</a> removed ([\d.]+)", html) == [
         ("Softmax DNN", "1.23"),
         ("Two-tower", "3.45"),
     ]

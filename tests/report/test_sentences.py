@@ -42,7 +42,7 @@ def test_a_curve_that_ends_at_its_limit_is_warned_of(summary: Summary):
 
 def test_a_fallback_is_said_where_it_answered(summary: Summary):
     text = sentences.new_users(summary.new_users, "ndcg@10")
-    assert "Told nothing:" in text
+    assert "With nothing known:" in text
     assert "(MF, by its fallback)" in text
     assert text.count("fallback)") == 1
     assert "best baseline" in text
@@ -56,7 +56,7 @@ def standing(model: str, difference: float, p: float) -> Standing:
 def test_models_are_sorted_by_how_they_stand_beside_the_best_baseline():
     rows = [standing("popularity", -0.05, 0.01), standing("mf", 0.0, 0.8), standing("softmax", 0.05, 0.01)]
     assert sentences.standings(rows, 0.95) == (
-        "EASE is the best of the baselines (0.100). Beside it the softmax DNN is better; popularity is worse; "
+        "EASE is the best of the baselines (0.100). Compared with it, the softmax DNN is better; popularity is worse; "
         "no evidence of a difference for MF."
     )
 

@@ -4,7 +4,7 @@ import pytest
 
 from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report.accuracy import Statistics, per_user_of
-from bakeoff.report.vs_baseline import lead_of_contenders, standings
+from bakeoff.report.vs_baseline import baseline_standings, lead_of_contenders
 
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=1)
 NOISE = np.random.default_rng(3).normal(0, 0.01, 200)
@@ -19,13 +19,13 @@ USERS = per_user_of({name: pd.DataFrame({"ndcg@10": values}) for name, values in
 
 
 def test_every_other_model_stands_beside_the_best_baseline():
-    found = standings(USERS, "ndcg@10", STATISTICS)
+    found = baseline_standings(USERS, "ndcg@10", STATISTICS)
     assert {row.baseline for row in found} == {"ease"}
     assert [row.model for row in found] == ["popularity", "mf", "softmax", "two_tower"]
 
 
 def test_better_worse_and_no_evidence_are_told_apart():
-    verdicts = {row.model: row.verdict(0.95) for row in standings(USERS, "ndcg@10", STATISTICS)}
+    verdicts = {row.model: row.verdict(0.95) for row in baseline_standings(USERS, "ndcg@10", STATISTICS)}
     assert verdicts == {
         "popularity": Verdict.WORSE,
         "mf": Verdict.WORSE,
@@ -36,12 +36,12 @@ def test_better_worse_and_no_evidence_are_told_apart():
 
 def test_p_is_adjusted_for_all_rows():
     # p of each clear row is 1/501, the least that 500 patterns allow; Holm multiplies the smallest by four rows
-    found = {row.model: row.p for row in standings(USERS, "ndcg@10", STATISTICS)}
+    found = {row.model: row.p for row in baseline_standings(USERS, "ndcg@10", STATISTICS)}
     assert found["softmax"] == pytest.approx(4 / 501)
 
 
 def test_the_difference_is_that_of_the_means():
-    for row in standings(USERS, "ndcg@10", STATISTICS):
+    for row in baseline_standings(USERS, "ndcg@10", STATISTICS):
         assert row.difference == pytest.approx(row.mean - row.baseline_mean)
 
 

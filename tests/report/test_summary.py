@@ -7,7 +7,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.exposure import popularity_profile
+from bakeoff.report.exposure import exposure_profile
 from bakeoff.report.limits import limits
 from bakeoff.report.render import charts
 from bakeoff.report.summary import Summary, summarize
@@ -61,7 +61,7 @@ def test_steps_come_in_the_order_of_what_is_told(summary: Summary):
 
 
 def test_shares_of_list_places_sum_to_one(evidence: Evidence):
-    shares = popularity_profile(evidence, 10).groupby("source").share.sum()
+    shares = exposure_profile(evidence, 10).groupby("source").share.sum()
     assert shares.tolist() == pytest.approx([1] * (len(NOISE) + 1))
 
 

@@ -1,4 +1,4 @@
-"""What the comparison rests on: everything that the earlier stages left, already read."""
+"""Everything that the comparison rests on, as read from the earlier stages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.report.accuracy import PerUser, per_user_of
-from bakeoff.report.measured import Measured
+from bakeoff.report.measured import MeasuredEvidence
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class ModelEvidence:
         new_lists: the same for new users, with first_interactions.
         metrics: metrics.json of the evaluation: means over users, and figures of all lists together.
         training: training.json of the model.
-        training_cost: measured cost of training; empty where it was not measured.
+        training_cost: measured cost of training; empty if it was not measured.
         evaluation_cost: measured cost of ranking the catalogue for all test users; empty likewise.
-        shuffled_users: as `users`, asked with the order of each history taken away.
-        shuffled_lists: as `lists`, likewise.
+        shuffled_users: like `users`, with the order of each history shuffled.
+        shuffled_lists: like `lists`, with shuffled histories.
         sampled: metrics of ranking each test item among a few random ones: user_id, num_test, one column per metric.
         neighbours: nearest items by cosine: item_id, rank (1-based), neighbour_id, similarity; empty for a model
             that has one number per item.
@@ -61,10 +61,10 @@ class Evidence:
         split: sizes, promises and the known weakness of the split.
         dataset: title, terms, citation, url of the data set.
         measured: variants, planted groups, costs as they grow, the DNN as a scorer.
-        data_hash: content hash of data/ as recorded in data.dvc; None where there is no data.dvc.
-        skipped: models that could not be trained on this data, with the sentence that says why; not among `models`.
-        tuning: records of the search for settings, by model; those that were searched.
-        everyone: metrics of all test users where the tables of `models` hold a sample of them; None: they hold all.
+        data_hash: content hash of data/ as recorded in data.dvc; None if there is no data.dvc.
+        skipped: model → why it could not be trained on this data; not among `models`.
+        tuning: model → record of the search for its settings, if there was one.
+        everyone: metrics of all test users if the tables of `models` hold a sample of them; None if they hold all.
     """
 
     models: Mapping[str, ModelEvidence]
@@ -75,7 +75,7 @@ class Evidence:
     validation: Mapping[str, Any]
     split: Mapping[str, Any]
     dataset: Mapping[str, str]
-    measured: Measured
+    measured: MeasuredEvidence
     data_hash: str | None
     skipped: Mapping[str, str] = field(default_factory=dict)
     tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

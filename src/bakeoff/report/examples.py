@@ -50,7 +50,7 @@ class ShownList:
 
 @dataclass(frozen=True)
 class Aside:
-    """A model whose list is not shown, and the number of hits in as many places of it."""
+    """A model whose list is not shown, and the number of hits in the same number of places."""
 
     model: str
     hits: int
@@ -64,8 +64,8 @@ class Example:
         user_id: as in the data.
         reason: why this user is shown.
         about: the user's features in words; empty if there are none.
-        history: titles of the most recent items that the models were told, latest first.
-        num_history: how many they were told in all.
+        history: titles of the most recent items that the models were given, latest first.
+        num_history: number of items that they were given.
         later: test items in their order: those that a list holds, and the earliest of the others.
         num_later: number of test items.
         lists: one per contender.
@@ -134,7 +134,7 @@ def _places(user_ids: pd.Index) -> list[int]:
 
 
 def _new_user(evidence: Evidence, metric: str) -> Example | None:
-    """The new user for whom the lists after a few interactions are nearest to the average."""
+    """The new user whose lists after a few interactions are closest to the average."""
     tables = {name: evidence.models[name].new_users for name in CONTENDERS}
     asked = sorted(int(m) for m in tables[MF].first_interactions.unique() if m != "all" and int(m) > 0)
     if not asked:
@@ -175,8 +175,8 @@ def _new_example(evidence: Evidence, user_id: str, first: str, rows: dict[str, p
         for name, model in evidence.models.items()
     }
     lists = [(name, float(rows[name][metric]), tops[name], bool(rows[name].fallback)) for name in CONTENDERS]
-    told = "1 interaction" if first == "1" else f"{first} interactions"
-    reason = f"a new user, of whom only the first {told} are told"
+    known = "interaction is" if first == "1" else f"{first} interactions are"
+    reason = f"a new user, of whom only the first {known} known"
     return _example(evidence, user_id, reason, history, later, lists, _others(tops, set(later)))
 
 

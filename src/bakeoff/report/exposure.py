@@ -22,7 +22,7 @@ class Exposure:
         model: its name.
         k: length of the lists.
         arp: mean number of training interactions of the recommended items.
-        lift: ARP beside that of the users' own histories, minus 1.
+        lift: ARP divided by that of the users' own histories, minus 1.
         coverage: share of the catalogue in at least one list.
         gini: inequality of the shares of list places, in [0, 1].
         long_tail: mean share of a list outside the head of the catalogue.
@@ -54,7 +54,7 @@ def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> list[Exposure]:
     ]
 
 
-def popularity_profile(evidence: Evidence, k: int) -> pd.DataFrame:
+def exposure_profile(evidence: Evidence, k: int) -> pd.DataFrame:
     """Where the places in the first k go, from the most popular tenth of the catalogue to the least.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How figures and lists are written for people."""
+"""Figures and lists as text for people."""
 
 import math
 import re
@@ -56,14 +56,14 @@ def signed_percent(share: float, digits: int = 0) -> str:
 
 
 def p_value(p: float) -> str:
-    """`p = 0.012`, or `p < 0.001`: permutation tests can't tell smaller ones apart."""
+    """`p = 0.012`, or `p < 0.001`: smaller values can't be resolved by a permutation test."""
     if math.isnan(p):
         return f"p {NO_VALUE}"
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def p_figure(p: float) -> str:
-    """The same without the letter, for a table."""
+    """A p value without the letter, for a table."""
     return p_value(p).removeprefix("p ").removeprefix("= ")
 
 
@@ -75,7 +75,7 @@ def count(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration as people say it: 0.42 s, 12.3 s, 2 min 5 s, 1 h 4 min."""
+    """A duration: 0.42 s, 12.3 s, 2 min 5 s, 1 h 4 min; an en dash for NaN."""
     if math.isnan(value):
         return NO_VALUE
     if value < 60:
@@ -85,7 +85,7 @@ def seconds(value: float) -> str:
 
 
 def duration(value: float) -> str:
-    """The same down to microseconds: 83 µs, 4.2 ms, 0.42 s."""
+    """A duration from microseconds up: 83 µs, 4.2 ms, 0.42 s."""
     if value < 1e-3:
         return f"{value * 1e6:.0f} µs"
     return f"{value * 1e3:.1f} ms" if value < 0.1 else seconds(value)
@@ -102,7 +102,7 @@ def megabytes(num_bytes: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """How many times as much."""
+    """A ratio: `2.3 times`."""
     return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
 
 

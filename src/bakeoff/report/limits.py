@@ -1,4 +1,4 @@
-"""What the figures do not show, said where they are shown."""
+"""What the figures do not show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,42 +19,41 @@ class Limit:
 
 
 def limits(summary: Summary, evidence: Evidence) -> Sequence[Limit]:
-    """The limits of this comparison, those that depend on the data with their figures."""
+    """The limits of this comparison, with figures where they depend on the data."""
     return [
         *(Limit(f"{model_label(name)} was left out.", reason) for name, reason in evidence.skipped.items()),
         *_sample(evidence),
-        Limit("The models do not see the same.", _what_is_seen(summary, evidence)),
+        Limit("The models see different data.", _what_is_seen(summary, evidence)),
         Limit("The future of others.", str(evidence.split["weakness"])),
         Limit(
             "One seed.",
-            "Every model was trained once. The intervals cover the choice of users and not the luck of a "
-            "training run: train with other seeds before acting on a small difference.",
+            "Every model was trained once. The intervals cover the choice of users, not the randomness of a training "
+            "run: train with other seeds before acting on a small difference.",
         ),
         Limit(
             "One data set.",
-            f"What is found on {evidence.dataset['title']} need not hold elsewhere; nor need it hold for "
-            f"other settings: how hard each contender was tuned shows in {_where_tuning_shows(summary)}.",
+            f"Results on {evidence.dataset['title']} need not hold for other data or other settings. How hard each "
+            f"contender was tuned is shown in {_where_tuning_shows(summary)}.",
         ),
         Limit(
             "Logged behaviour.",
-            "An item counts as a hit only if the user came to it without these lists. What people would "
-            "have taken had it been shown to them, no log can say; models close to what was shown then are "
-            "favoured.",
+            "An item counts as a hit only if the user came to it without these lists. No log says what people would "
+            "have taken had it been shown to them, so models that resemble what was shown are favoured.",
         ),
         Limit(
             "Looking twice.",
-            "The test part is fair as long as nobody tunes on it. Whoever changes settings after reading "
-            "this page should judge by validation, or by new data.",
+            "The test part is fair as long as nobody tunes on it. If you change settings after reading this page, "
+            "judge them by validation or on new data.",
         ),
         Limit(
             "Cost is measured once.",
-            "Seconds and memory are those of one run on one machine; the trainings may have shared its processors.",
+            "Seconds and memory come from one run on one machine, whose processors several trainings may have shared.",
         ),
     ]
 
 
 def _sample(evidence: Evidence) -> list[Limit]:
-    """That not all users were looked at, where there were too many."""
+    """That the report looks at a sample of the users, if there are too many."""
     model = evidence.models[MF]
     looked_at, asked = len(model.users), int(model.metrics["test"]["num_users"])
     if looked_at == asked:
@@ -62,9 +61,9 @@ def _sample(evidence: Evidence) -> list[Limit]:
     return [
         Limit(
             "A sample of the users.",
-            f"Models were asked about {asked:,} users. The verdict, the table of all metrics and the models beside the "
-            "best baseline rest on all of them, and so do lift, coverage and Gini coefficient; every other section "
-            f"looks at a seeded sample of {looked_at:,} of them (compare.max_users), and at as many new users at most.",
+            f"Models were asked about {asked:,} users. The verdict, the table of all metrics and the comparison with "
+            "the best baseline rest on all of them, and so do lift, coverage and Gini coefficient; every other section "
+            f"uses a seeded sample of {looked_at:,} of them (compare.max_users), and at most as many new users.",
         )
     ]
 
@@ -86,9 +85,8 @@ def _what_is_seen(summary: Summary, evidence: Evidence) -> str:
         return text
     share = formats.percent(share_within_an_hour(summary.slices), 0)
     return (
-        f"{text} With {share} of the test events within an hour of the last known one, part of a lead may "
-        "be the continuation of a session instead of a better idea of taste; the slices by time tell how "
-        "much."
+        f"{text} Since {share} of the test events come within an hour of the last known one, part of a lead may be the "
+        "continuation of a session instead of a better model of taste; the slices by time show how much."
     )
 
 

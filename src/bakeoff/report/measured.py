@@ -20,7 +20,7 @@ Variant = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Skipped:
+class NotMeasured:
     """Something that could not be measured on this data, and the sentence that says why."""
 
     reason: str
@@ -84,7 +84,7 @@ class VariantGroup(HasVariants):
 
 
 @dataclass(frozen=True)
-class Planted(HasVariants):
+class PlantedGroups(HasVariants):
     """Folding on a made data set with known groups.
 
     Attributes:
@@ -123,7 +123,7 @@ class Rerank:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredEvidence:
     """All of it; each part may be skipped.
 
     Attributes:
@@ -134,15 +134,15 @@ class Measured:
         rerank: the DNN as a scorer.
     """
 
-    variants: Mapping[str, VariantGroup | Skipped]
-    planted: Planted | Skipped
-    growth: Mapping[str, Any] | Skipped
-    serving: Mapping[str, Any] | Skipped
-    rerank: Rerank | Skipped
+    variants: Mapping[str, VariantGroup | NotMeasured]
+    planted: PlantedGroups | NotMeasured
+    growth: Mapping[str, Any] | NotMeasured
+    serving: Mapping[str, Any] | NotMeasured
+    rerank: Rerank | NotMeasured
 
-    def group(self, name: str) -> VariantGroup | Skipped:
+    def group(self, name: str) -> VariantGroup | NotMeasured:
         """A group of variants."""
-        return self.variants.get(name, Skipped(f"The variants of the group {name} were not trained."))
+        return self.variants.get(name, NotMeasured(f"The variants of the group {name} were not trained."))
 
 
 def paired(first: pd.Series, second: pd.Series) -> tuple[Values, Values]:
@@ -159,7 +159,7 @@ def figure(values: Mapping[str, Any] | None, name: str) -> float:
 
 def notes_on(measured: Any) -> list[str]:
     """What was done, or why it was skipped; then a sentence per model that was left out, with the reason."""
-    if isinstance(measured, Skipped):
+    if isinstance(measured, NotMeasured):
         return [measured.reason]
     group = measured.notes.get("left_out", {}) if isinstance(measured, VariantGroup) else {}
     return [measured.sentence, *not_asked(group)] if isinstance(measured, VariantGroup | Rerank) else []

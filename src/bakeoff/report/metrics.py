@@ -7,14 +7,14 @@ from typing import Any
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.slices import spans
 from bakeoff.report.summary import Summary
-from bakeoff.report.topics.base.claims import Claim, Outcome
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 
 DIGITS = 6
-"""Significant digits that are written: finer ones differ from machine to machine."""
+"""Significant digits that are written; further digits differ from machine to machine."""
 
 
 def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
-    """A block per model, differences, standings, new users, the verdict's figures; what is not a number is left out."""
+    """A block per model, differences, standings, new users and the verdict's figures; only finite numbers are kept."""
     tree: dict[str, Any] = {name: dict(model.metrics["test"]) for name, model in evidence.models.items()}
     for estimate in summary.estimates:
         tree[estimate.model][estimate.metric] = estimate.mean
@@ -44,8 +44,8 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     return _numbers(tree)
 
 
-OUTCOMES = {Outcome.HELD: 1, Outcome.NONE: 0, Outcome.IN_PART: 0, Outcome.NOT: -1}
-"""How the outcome of a part is written: held, no evidence, did not hold."""
+OUTCOMES = {ClaimOutcome.HELD: 1, ClaimOutcome.NONE: 0, ClaimOutcome.IN_PART: 0, ClaimOutcome.NOT: -1}
+"""Outcome of a part → number: held, no evidence, did not hold."""
 
 
 def claim_metrics(claims: Sequence[Claim]) -> dict[str, Any]:

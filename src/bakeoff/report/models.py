@@ -40,7 +40,7 @@ def baselines(models: Iterable[str]) -> list[str]:
 
 
 def drawing_order(models: Sequence[str]) -> list[str]:
-    """Contenders last: what is drawn last lies on top."""
+    """Contenders last, so that they are drawn on top."""
     return sorted(models, key=lambda name: (look(name).role == "contender", models.index(name)))
 
 

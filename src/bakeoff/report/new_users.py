@@ -1,4 +1,4 @@
-"""How the models do on users that were held out whole, by how much they are told."""
+"""Accuracy on users who were held out of training whole, by the number of their interactions that are known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class NewUserFigure:
-    """One model, told a number of first interactions.
+    """One model, given a number of first interactions.
 
     Attributes:
         model: its name.
@@ -48,8 +48,8 @@ def step_label(first: str) -> str:
     return {"0": "none"}.get(first, first)
 
 
-def told(first: str) -> str:
-    """What a model is told of a new user, within a sentence."""
+def known_interactions(first: str) -> str:
+    """What a model knows of a new user, within a sentence."""
     if first == "0":
         return "nothing but features"
     return {"1": "one interaction", ALL: "all interactions"}.get(first, f"{first} interactions")
@@ -79,7 +79,7 @@ def new_user_figures(evidence: Evidence, metrics: Sequence[str], statistics: Sta
 
 
 def new_user_differences(evidence: Evidence, metric: str, statistics: Statistics) -> dict[str, Difference]:
-    """Step → paired difference softmax − MF on one metric; p adjusted for the number of steps; none likewise."""
+    """Step → paired difference softmax − MF on one metric; p adjusted for their number; empty without new users."""
     if not steps(evidence):
         return {}
     softmax, mf = (
@@ -91,5 +91,5 @@ def new_user_differences(evidence: Evidence, metric: str, statistics: Statistics
 
 
 def asked(table: pd.DataFrame, first: str) -> pd.DataFrame:
-    """Rows of new users with at least one test item, told `first` interactions."""
+    """Rows of new users with at least one test item, given `first` interactions."""
     return table[(table.first_interactions == first) & (table.num_test > 0)]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report.accuracy import Difference
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX, model_noun
-from bakeoff.report.new_users import told
+from bakeoff.report.new_users import known_interactions
 from bakeoff.report.verdict import Result, Standing
 
 
@@ -44,17 +44,17 @@ def known_users(result: Result, standings: Sequence[Standing]) -> str:
 
 
 def new_users(differences: Mapping[str, Difference]) -> str:
-    """Which contender serves new users better, by what is known of them.
+    """Which contender serves new users better, by what is known about them.
 
     Args:
         differences: number of first interactions → softmax − MF on users held out whole, p adjusted for their number.
     """
     steps = {
-        name: [told(first) for first, found in differences.items() if found.verdict is verdict]
+        name: [known_interactions(first) for first, found in differences.items() if found.verdict is verdict]
         for name, verdict in ((SOFTMAX, Verdict.BETTER), (MF, Verdict.WORSE))
     }
     shown = [f"{model_noun(name)} with {_either(found)} known" for name, found in steps.items() if found]
-    open_ = [told(first) for first, found in differences.items() if found.verdict is Verdict.NO_EVIDENCE]
+    open_ = [known_interactions(first) for first, found in differences.items() if found.verdict is Verdict.NO_EVIDENCE]
     if not shown:
         return "For new users there is no evidence for either."
     rest = f"; with {_either(open_)} there is no evidence for either" if open_ else ""

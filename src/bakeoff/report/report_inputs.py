@@ -25,7 +25,7 @@ from bakeoff.report.input_files import (
     read_sample,
     read_table,
 )
-from bakeoff.report.measured import GROUPS, Measured, Planted, Rerank, Skipped, VariantGroup
+from bakeoff.report.measured import GROUPS, MeasuredEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
 from bakeoff.report.models import CONTENDERS, REFERENCE
 from bakeoff.report.params import ReportParams
 
@@ -122,8 +122,8 @@ def _lists(path: Path, longest: int, users: pc.Expression | None, *more: str) ->
     return read_coded(path, (*IDS, *more), [*IDS, *more, "rank"], rows).to_pandas()
 
 
-def _measured(workspace: Workspace) -> Measured:
-    return Measured(
+def _measured(workspace: Workspace) -> MeasuredEvidence:
+    return MeasuredEvidence(
         variants={name: _variants(workspace, name) for name in GROUPS},
         planted=_unless_skipped(workspace.planted / "planted.json", _planted),
         growth=_cost(workspace.cost("growth"), "Growth"),
@@ -132,7 +132,7 @@ def _measured(workspace: Workspace) -> Measured:
     )
 
 
-def _variants(workspace: Workspace, name: str) -> VariantGroup | Skipped:
+def _variants(workspace: Workspace, name: str) -> VariantGroup | NotMeasured:
     cost = read_optional_json(workspace.cost(f"variants_{name}")).get("variants", {})
 
     def read(notes: Mapping[str, Any], folder: Path) -> VariantGroup:
@@ -142,29 +142,29 @@ def _variants(workspace: Workspace, name: str) -> VariantGroup | Skipped:
     return _unless_skipped(workspace.variants(name) / "variants.json", read)
 
 
-def _planted(notes: Mapping[str, Any], folder: Path) -> Planted:
+def _planted(notes: Mapping[str, Any], folder: Path) -> PlantedGroups:
     items, users = (read_table(folder / f"{name}.parquet") for name in ("items", "users"))
-    return Planted(notes, notes["variants"], items, users, int(notes["candidates"]))
+    return PlantedGroups(notes, notes["variants"], items, users, int(notes["candidates"]))
 
 
 def _rerank(notes: Mapping[str, Any], folder: Path) -> Rerank:
     return Rerank(str(notes["sentence"]), notes["systems"], read_table(folder / "users.parquet"))
 
 
-def _unless_skipped(path: Path, read: Callable[[Mapping[str, Any], Path], T]) -> T | Skipped:
+def _unless_skipped(path: Path, read: Callable[[Mapping[str, Any], Path], T]) -> T | NotMeasured:
     """What `read` makes of the JSON at `path` and its folder, unless the JSON says that the stage was skipped."""
     notes = read_json(path)
     if "skipped" in notes:
-        return Skipped(str(notes["skipped"]))
+        return NotMeasured(str(notes["skipped"]))
     try:
         return read(notes, path.parent)
     except KeyError as error:
         raise BakeoffError(f"{path} has no {error}: another version wrote it. Delete it and run `dvc repro`.") from None
 
 
-def _cost(path: Path, what: str) -> Mapping[str, Any] | Skipped:
+def _cost(path: Path, what: str) -> Mapping[str, Any] | NotMeasured:
     """Measured costs; a report without them is still a report."""
     notes = read_optional_json(path)
     if not notes:
-        return Skipped(f"{what} was not measured.")
-    return Skipped(str(notes["skipped"])) if "skipped" in notes else notes
+        return NotMeasured(f"{what} was not measured.")
+    return NotMeasured(str(notes["skipped"])) if "skipped" in notes else notes

@@ -59,7 +59,7 @@ def palette_styles(labels: Iterable[str]) -> Styles:
     return {label: PALETTE[place % len(PALETTE)] for place, label in enumerate(dict.fromkeys(labels))}
 
 
-def dots(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
+def series_dots(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
     """Mean and interval per group and series.
 
     Args:
@@ -109,7 +109,7 @@ def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
     return layered(_sized(table, styles), [span, _point(base, styles, "high:Q")], height=height)
 
 
-def lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str = ".4f") -> Spec:
+def series_lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str = ".4f") -> Spec:
     """A line with marks per series, with intervals where the table has low and high.
 
     Args:

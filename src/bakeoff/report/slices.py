@@ -1,6 +1,6 @@
-"""Accuracy by the time between what a model knew and what it was asked about.
+"""Accuracy by the time between the last event that a model knows and the test event.
 
-What looks like knowledge of a user's taste may be the continuation of a session: the slices tell them apart.
+What looks like knowledge of a user's taste may be the continuation of a session: the slices separate them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class Slice:
         num_events: such events.
         estimates: one per model.
         difference: softmax − MF; p adjusted over all slices.
-        standing: the better contender beside the best baseline; p adjusted likewise.
+        standing: the better contender compared with the best baseline; p adjusted likewise.
     """
 
     name: str
@@ -115,10 +115,7 @@ def events_by_gap(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
 
 
 def top_lists(evidence: Evidence, frames: Mapping[str, pd.DataFrame]) -> dict[str, TopLists]:
-    """Name → lists as arrays, rows in the order of the evaluated users, items as places in the catalogue.
-
-    Nothing is said of their scores, which stand as 0.
-    """
+    """Name → lists as arrays: rows in the order of the evaluated users, items as places in the catalogue, scores 0."""
     users = evidence.models[MF].users.user_id
     return {name: _top_lists(evidence, frame, users) for name, frame in frames.items()}
 

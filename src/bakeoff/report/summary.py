@@ -12,7 +12,7 @@ from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
-from bakeoff.report.exposure import Exposure, exposures, popularity_profile
+from bakeoff.report.exposure import Exposure, exposure_profile, exposures
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
 from bakeoff.report.params import ReportParams
@@ -31,7 +31,7 @@ from bakeoff.report.training import (
 )
 from bakeoff.report.tuning import Search, searches, warnings
 from bakeoff.report.verdict import Result, Standing, all_caveats
-from bakeoff.report.vs_baseline import standings
+from bakeoff.report.vs_baseline import baseline_standings
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,12 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         estimates=estimates,
         differences=differences,
         user_differences=values[0] - values[1],
-        standings=standings(users, primary, statistics),
+        standings=baseline_standings(users, primary, statistics),
         slices=slices_by_gap(evidence, primary, statistics),
         order_blind=order_blind(evidence),
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),
-        profile=popularity_profile(evidence, cutoff),
+        profile=exposure_profile(evidence, cutoff),
         new_users=new_user_figures(evidence, metrics, statistics),
         new_differences=new_user_differences(evidence, primary, statistics),
         training=training_figures(evidence),

@@ -20,11 +20,11 @@ class TrainingFigure:
     Attributes:
         model: its name.
         dim: dimension of its embeddings.
-        num_parameters: trained numbers.
-        selected_epoch: chosen on validation; None where there was nothing to choose.
+        num_parameters: number of trained parameters.
+        selected_epoch: chosen on validation; None if there was nothing to choose.
         last_epoch: the last one that was tried.
         best_value: validation metric at the chosen epoch; NaN likewise.
-        wall_seconds: of the whole training stage; NaN where it was not measured, as for all costs.
+        wall_seconds: of the whole training stage; NaN if it was not measured, as for all costs.
         cpu_seconds: summed over cores.
         peak_memory_bytes: largest resident memory.
         seconds_per_epoch: of the passes that chose the epoch.
@@ -87,7 +87,7 @@ def learning_curves(evidence: Evidence) -> pd.DataFrame:
 
 
 def training_phases(evidence: Evidence) -> pd.DataFrame:
-    """Wall seconds by model and phase; what the phases do not cover is a phase of its own."""
+    """Wall seconds by model and phase; the rest of the wall time is a phase of its own."""
     rows = []
     for name, model in evidence.models.items():
         cost = model.training_cost
@@ -100,14 +100,14 @@ def training_phases(evidence: Evidence) -> pd.DataFrame:
 
 
 def masked_shares(evidence: Evidence) -> dict[str, float]:
-    """Model → share of candidate pairs that the mask of the user's own items caught; models with sampled negatives."""
+    """Model → share of candidate pairs that the mask removed; models with sampled negatives."""
     notes = {name: model.training.get("notes", {}) for name, model in evidence.models.items()}
     name_of_note = "masked_false_negatives_share"
     return {name: float(note[name_of_note]) for name, note in notes.items() if note.get(name_of_note) is not None}
 
 
 def order_blind(evidence: Evidence) -> frozenset[str]:
-    """Models that see which items a user had and not in which order."""
+    """Models that see which items a user had, but not their order."""
     return frozenset(
         name for name, model in evidence.models.items() if is_order_blind(name, model.training.get("settings", {}))
     )

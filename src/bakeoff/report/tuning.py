@@ -1,4 +1,4 @@
-"""How each model's settings were searched: effort, outcome, progress. Records are committed, not measured in a run."""
+"""How each model's settings were searched: effort, outcome and progress, from committed records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import CONTENDERS, look, model_noun
 
 FAIR = 0.1
-"""Largest relative difference in effort that passes without a word."""
+"""Largest relative difference in effort that gets no note."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def searches(evidence: Evidence) -> list[Search]:
 
 
 def progress(found: Sequence[Search]) -> pd.DataFrame:
-    """Model, trial (from 1), value (the best so far) and whether this trial was better than all before.
+    """Model, trial (from 1), value (the best so far), and whether the trial was better than all before.
 
     Trials before the first completed one are left out.
     """
@@ -78,21 +78,20 @@ def progress(found: Sequence[Search]) -> pd.DataFrame:
 
 
 def warnings(found: Sequence[Search], models: Sequence[str], dataset: str) -> list[str]:
-    """What makes the search unfair or foreign; empty where nobody was searched, or all alike and on this data."""
+    """Notes on searches of unequal effort or on other data; empty if there are none."""
     if not found:
         return []
     notes = _unequal(found, models)
     foreign = sorted({search.dataset for search in found} - {dataset})
     if foreign:
         notes.append(
-            f"Settings were searched on {formats.listing(foreign)} and not on this data: what is best there "
-            "need not be best here."
+            f"Settings were searched on {formats.listing(foreign)} and not on this data; they may not be the best here."
         )
     return notes
 
 
 def _unequal(found: Sequence[Search], models: Sequence[str]) -> list[str]:
-    """A line where trials or wall time of the models that are no baselines differ by more than FAIR."""
+    """A note if trials or wall time of the models other than baselines differ by more than FAIR."""
     by_model = {search.model: search for search in found}
     tuned = [name for name in models if name in CONTENDERS or (name in by_model and not look(name).is_baseline)]
     trials = {name: by_model[name].trials if name in by_model else 0 for name in tuned}
@@ -143,5 +142,5 @@ def _number(value: float | None) -> float:
 
 
 def _plain(value: object) -> str:
-    """0.0030000000000000001 is written 0.003; what is no float stays."""
+    """0.0030000000000000001 is written 0.003; other types stay as they are."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Every model beside the best of the baselines."""
+"""Every model compared with the best baseline."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ def best(names: Sequence[str], values: Values) -> str:
     return max(names, key=lambda name: _mean(values[name]))
 
 
-def standings(users: PerUser, metric: str, statistics: Statistics) -> list[Standing]:
+def baseline_standings(users: PerUser, metric: str, statistics: Statistics) -> list[Standing]:
     """One row per model other than the best baseline, in the order of the models; p adjusted over all rows.
 
     The best baseline is chosen on the same users, which is in its favour and not in that of the others.
@@ -35,7 +35,7 @@ def standings(users: PerUser, metric: str, statistics: Statistics) -> list[Stand
 
 
 def lead_of_contenders(parts: Sequence[Values], metric: str, statistics: Statistics) -> list[Standing]:
-    """Part by part, the better contender beside the best baseline there; p adjusted over all parts."""
+    """Part by part, the better contender compared with the best baseline there; p adjusted over all parts."""
     pairs = [(best([n for n in CONTENDERS if n in part], part), best(baselines(part), part)) for part in parts]
     found = statistics.differences(
         [part[contender] for part, (contender, _) in zip(parts, pairs, strict=True)],

@@ -7,7 +7,7 @@ from topic_parts import figures_of, found_in, group_of, with_group, with_measure
 
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import Skipped
+from bakeoff.report.measured import NotMeasured
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import depth, folding, growth, new_items, quality
 
@@ -23,7 +23,7 @@ def test_captions_of_planted_groups_hold_with_noise_and_with_embeddings_of_any_l
 def test_on_this_data_foreign_items_are_drawn_and_named_and_the_sentence_names_folding_too(
     evidence: Evidence, params: Params
 ):
-    found = figures_of(folding.TOPIC, with_measured(evidence, planted=Skipped("Not here.")), params)
+    found = figures_of(folding.TOPIC, with_measured(evidence, planted=NotMeasured("Not here.")), params)
     [figure] = folding.TOPIC.draw(found)
     assert figure.title == "Foreign items and recall on this data"
     # folding 0.2 / (1 + 10 α₀) and foreign items 0.4 / (1 + α₀): both fall

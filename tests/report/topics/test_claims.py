@@ -11,14 +11,14 @@ from topic_parts import parts
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import Measured, Planted, Rerank, Skipped, VariantGroup
+from bakeoff.report.measured import MeasuredEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
 from bakeoff.report.summary import Summary
-from bakeoff.report.topics.base.claims import Claim, Outcome, Part
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart
 from bakeoff.report.topics.base.topic import judge_claims
-from bakeoff.report.topics.base.wording import overview, shown
+from bakeoff.report.topics.base.wording import overview, shown_claim
 
 STATISTICS = Statistics(confidence=0.95, resamples=2000, seed=1)
-SKIPPED = Skipped("It could not be measured here.")
+SKIPPED = NotMeasured("It could not be measured here.")
 
 
 def judged(evidence: Evidence, params: Params, **measured: Any) -> dict[str, Claim]:
@@ -26,7 +26,9 @@ def judged(evidence: Evidence, params: Params, **measured: Any) -> dict[str, Cla
     return {claim.key: claim for claim in judge_claims(changed, params, STATISTICS)}
 
 
-def with_group(measured: Measured, name: str, group: VariantGroup | Skipped) -> Mapping[str, VariantGroup | Skipped]:
+def with_group(
+    measured: MeasuredEvidence, name: str, group: VariantGroup | NotMeasured
+) -> Mapping[str, VariantGroup | NotMeasured]:
     return {**measured.variants, name: group}
 
 
@@ -46,8 +48,8 @@ def test_new_users_are_asked_at_every_step_and_the_fallback_is_named(claims: dic
 
 def test_features_help_where_the_variant_without_them_is_worse(claims: dict[str, Claim]):
     found = parts(claims["new_users"])
-    assert found["user_features_warm"].outcome is Outcome.HELD
-    assert found["item_features_warm"].outcome is Outcome.NONE
+    assert found["user_features_warm"].outcome is ClaimOutcome.HELD
+    assert found["item_features_warm"].outcome is ClaimOutcome.NONE
     assert found["user_features_warm"].first > found["user_features_warm"].second
 
 
@@ -68,7 +70,7 @@ def test_a_shipped_model_without_features_is_still_the_second_figure(evidence: E
 
 def test_the_two_tower_model_finds_new_items(claims: dict[str, Claim]):
     claim = claims["new_items"]
-    assert claim.outcome is Outcome.HELD
+    assert claim.outcome is ClaimOutcome.HELD
     assert parts(claim)["recall_100_mf"].second == 0
     assert [key for key in parts(claim) if key.endswith("_mf")] == ["recall_10_mf", "recall_20_mf", "recall_100_mf"]
     table, reads = parts(claim)["recall_100_softmax"], parts(claim)["recall_100_softmax_with_features"]
@@ -92,32 +94,32 @@ def test_new_items_are_no_evidence_without_the_two_tower_model(evidence: Evidenc
     assert isinstance(group, VariantGroup)
     fewer = replace(group, variants=[v for v in group.variants if v["model"] != "two_tower"])
     claim = judged(evidence, params, variants=with_group(evidence.measured, "new-items", fewer))["new_items"]
-    assert claim.outcome is Outcome.NONE
+    assert claim.outcome is ClaimOutcome.NONE
 
 
 def test_planted_groups_show_that_folding_moves_and_recall_does_not(claims: dict[str, Claim]):
     found = parts(claims["folding"])
-    assert found["planted_weight"].outcome is Outcome.HELD
+    assert found["planted_weight"].outcome is ClaimOutcome.HELD
     assert found["planted_weight"].difference == pytest.approx(0.29)
     assert found["planted_weight"].low < 0.29 < found["planted_weight"].high
     assert found["planted_weight"].basis == "600 users"
-    assert found["planted_recall"].outcome is Outcome.HELD
+    assert found["planted_recall"].outcome is ClaimOutcome.HELD
     assert found["planted_negatives"].words.second == "positives only"
-    assert found["planted_negatives"].outcome is Outcome.HELD
-    assert found["own_recall"].outcome is Outcome.HELD
+    assert found["planted_negatives"].outcome is ClaimOutcome.HELD
+    assert found["own_recall"].outcome is ClaimOutcome.HELD
     assert found["own_negatives"].words.second == "positives-only"
-    assert found["own_negatives"].outcome is Outcome.HELD
+    assert found["own_negatives"].outcome is ClaimOutcome.HELD
     assert found["own_negatives"].first == pytest.approx(0.12)
     assert found["own_negatives"].difference == pytest.approx(-0.48)
-    assert found["own_weight_shown"].outcome is Outcome.HELD
+    assert found["own_weight_shown"].outcome is ClaimOutcome.HELD
 
 
 def test_a_recall_that_falls_does_not_hold(evidence: Evidence, params: Params):
     planted = evidence.measured.planted
-    assert isinstance(planted, Planted)
+    assert isinstance(planted, PlantedGroups)
     fallen = planted.users.assign(**{"recall@10": planted.users["recall@10"] - 0.4 * (planted.users.variant == "mf-0")})
     found = parts(judged(evidence, params, planted=replace(planted, users=fallen))["folding"])
-    assert found["planted_recall"].outcome is Outcome.NOT
+    assert found["planted_recall"].outcome is ClaimOutcome.NOT
 
 
 def test_less_popular_lists_are_the_claim(evidence: Evidence, params: Params):
@@ -125,7 +127,7 @@ def test_less_popular_lists_are_the_claim(evidence: Evidence, params: Params):
     users = models["softmax"].users
     models["softmax"] = replace(models["softmax"], users=users.assign(**{"arp@10": users["arp@10"] - 8}))
     found = parts(judged(replace(evidence, models=models), params)["popularity"])
-    assert found["arp"].outcome is Outcome.HELD
+    assert found["arp"].outcome is ClaimOutcome.HELD
     assert found["arp"].difference < 0
 
 
@@ -139,10 +141,10 @@ def test_costs_are_told_from_what_can_be_computed_again(claims: dict[str, Claim]
 def test_training_and_serving_cost_are_compared_by_ratio(claims: dict[str, Claim]):
     training, serving = parts(claims["training_cost"]), parts(claims["serving_cost"])
     assert training["wall"].difference == pytest.approx(1.0 / 4.1)
-    assert training["exponent"].outcome is Outcome.HELD
+    assert training["exponent"].outcome is ClaimOutcome.HELD
     assert training["sampled_step"].first == pytest.approx(3e-3)
     assert 0.002 < training["sampled_step"].low < 0.003 < training["sampled_step"].high < 0.004
-    assert serving["one"].outcome is Outcome.HELD
+    assert serving["one"].outcome is ClaimOutcome.HELD
     assert serving["batch_256"].second == pytest.approx(17.5e-3)
     assert serving["one"].basis == "at least 200 calls each"
     # 0.8 ms with stored vectors beside 2.75 ms of the DNN
@@ -158,11 +160,11 @@ def test_without_stored_vectors_it_is_not_known_how_soon_a_known_user_is_answere
         judged(replace(evidence, measured=replace(evidence.measured, serving=serving)), params)["serving_cost"]
     )
     assert list(found) == ["one", "history", "size"]
-    assert found["one"].outcome is Outcome.NONE
+    assert found["one"].outcome is ClaimOutcome.NONE
 
 
 def test_the_cost_of_a_training_is_as_sure_as_its_epochs_are_alike(evidence: Evidence, params: Params):
-    def with_epochs(spread: float) -> Part:
+    def with_epochs(spread: float) -> ClaimPart:
         models = dict(evidence.models)
         for name in ("mf", "softmax"):
             cost = models[name].training_cost
@@ -183,7 +185,7 @@ def test_what_depth_costs_has_the_intervals_of_its_ratios(claims: dict[str, Clai
     found = parts(claims["depth"])
     for key in ("epoch", "wide_epoch", "queries"):
         assert found[key].low < found[key].difference < found[key].high
-    assert (found["epoch"].outcome, found["queries"].outcome) == (Outcome.HELD, Outcome.HELD)
+    assert (found["epoch"].outcome, found["queries"].outcome) == (ClaimOutcome.HELD, ClaimOutcome.HELD)
 
 
 def test_figures_of_all_lists_have_intervals(claims: dict[str, Claim], evidence: Evidence):
@@ -195,11 +197,11 @@ def test_figures_of_all_lists_have_intervals(claims: dict[str, Claim], evidence:
 
 def test_the_scorer_is_compared_with_both_and_judged_on_foreign_items(claims: dict[str, Claim]):
     found = parts(claims["scorer"])
-    assert found["over_mf_100"].outcome is Outcome.HELD
-    assert found["beside_alone_500"].outcome is Outcome.HELD
-    assert found["spurious_softmax"].outcome is Outcome.HELD
-    assert found["spurious_mf"].outcome is Outcome.HELD
-    assert found["planted_alone"].outcome is Outcome.HELD
+    assert found["over_mf_100"].outcome is ClaimOutcome.HELD
+    assert found["beside_alone_500"].outcome is ClaimOutcome.HELD
+    assert found["spurious_softmax"].outcome is ClaimOutcome.HELD
+    assert found["spurious_mf"].outcome is ClaimOutcome.HELD
+    assert found["planted_alone"].outcome is ClaimOutcome.HELD
     assert found["planted_alone"].second == pytest.approx(0.45)
     assert found["planted_own"].words.first == "MF's first 40, re-ranked by the DNN without negatives"
 
@@ -211,8 +213,8 @@ def test_foreign_items_per_user_are_judged_over_users(evidence: Evidence, params
     noise = np.random.default_rng(0).normal(0, 0.01, len(shares))
     measured = replace(rerank, users=rerank.users.assign(**{"spurious@10": shares + noise}))
     found = parts(judged(evidence, params, rerank=measured)["scorer"])
-    assert found["spurious_softmax"].outcome is Outcome.HELD
-    assert found["spurious_mf"].outcome is Outcome.NOT
+    assert found["spurious_softmax"].outcome is ClaimOutcome.HELD
+    assert found["spurious_mf"].outcome is ClaimOutcome.NOT
     assert found["spurious_mf"].basis == "60 users"
 
 
@@ -220,9 +222,9 @@ def test_depth_compares_the_deepest_tower_with_none_and_widths_at_the_same_depth
     found = parts(claims["depth"])
     assert (found["deep"].words.first, found["deep"].words.second) == ("3 × 128", "no hidden layer")
     assert (found["wide"].words.first, found["wide"].words.second) == ("3 × 128", "3 × 64")
-    assert found["deep"].outcome is Outcome.HELD
-    assert found["wide"].outcome is Outcome.NONE
-    assert found["queries"].outcome is Outcome.HELD
+    assert found["deep"].outcome is ClaimOutcome.HELD
+    assert found["wide"].outcome is ClaimOutcome.NONE
+    assert found["queries"].outcome is ClaimOutcome.HELD
 
 
 def test_taste_is_asked_beyond_the_session_and_without_the_order(claims: dict[str, Claim], evidence: Evidence):
@@ -239,7 +241,7 @@ def test_without_time_taste_is_judged_by_shuffled_histories_alone(evidence: Evid
     timeless = replace(evidence, events=evidence.events.assign(timestamp=0))
     found = parts(judged(timeless, params)["taste"])
     assert list(found) == ["beyond", "shuffled"]
-    assert found["beyond"].outcome is Outcome.NONE
+    assert found["beyond"].outcome is ClaimOutcome.NONE
     assert found["beyond"].note
 
 
@@ -254,18 +256,18 @@ def test_what_was_skipped_is_no_evidence_with_its_reason(evidence: Evidence, par
     groups = dict.fromkeys(("features", "new-items", "folding", "depth"), SKIPPED)
     claims = judged(evidence, params, variants=groups, planted=SKIPPED, growth=SKIPPED, serving=SKIPPED, rerank=SKIPPED)
     for key in ("new_items", "folding", "serving_cost", "scorer", "depth"):
-        assert claims[key].outcome is Outcome.NONE
+        assert claims[key].outcome is ClaimOutcome.NONE
         assert all(part.note == SKIPPED.reason for part in claims[key].parts)
 
 
 def test_figures_are_written_in_their_form(claims: dict[str, Claim]):
-    training = {part.says: part for part in shown(claims["training_cost"]).parts}
+    training = {part.says: part for part in shown_claim(claims["training_cost"]).parts}
     wall = training["MF is trained sooner"]
     assert (wall.first, wall.second, wall.difference) == ("4.70 s", "19.3 s", "× 0.24")
     assert wall.basis == "measured once"
     step = training["Sampled negatives make a step cheaper than the full softmax in a large catalogue"]
     assert (step.difference, step.basis) == ("× 0.0030", "20 turns of steps each")
-    share = shown(claims["popularity"]).parts[1]
+    share = shown_claim(claims["popularity"]).parts[1]
     assert share.difference.endswith(" pp")
     assert share.p.startswith("p ")
 

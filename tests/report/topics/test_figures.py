@@ -10,7 +10,7 @@ from topic_parts import figures_of, found_in, group_of, with_group, with_measure
 
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import Planted, Skipped
+from bakeoff.report.measured import NotMeasured, PlantedGroups
 from bakeoff.report.series_charts import label_sides
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import (
@@ -26,7 +26,7 @@ from bakeoff.report.topics import (
     serving,
     when,
 )
-from bakeoff.report.topics.base.topic import notes
+from bakeoff.report.topics.base.topic import section_notes
 
 
 def test_the_whole_test_with_order_is_what_the_evaluation_says(summary: Summary, evidence: Evidence):
@@ -97,13 +97,13 @@ def test_a_user_falls_into_the_bucket_of_what_is_known(evidence: Evidence, param
 
 def test_features_are_shown_per_step_and_for_warm_users(summary: Summary):
     found = found_in(summary, new_users.TOPIC)
-    assert list(dict.fromkeys(found.frame.group)) == ["told none", "told 1", "told 5", "told all", new_users.WARM]
+    assert list(dict.fromkeys(found.frame.group)) == ["none known", "1 known", "5 known", "all known", new_users.WARM]
     assert found.labels[0] == "as shipped"
 
 
 def test_planted_variants_keep_groups_and_order_mf_by_weight(summary: Summary, evidence: Evidence):
     planted = evidence.measured.planted
-    assert isinstance(planted, Planted)
+    assert isinstance(planted, PlantedGroups)
     found = found_in(summary, folding.TOPIC)
     assert found.planted.label.tolist()[:2] == ["α₀ = 0", "α₀ = 1.03"]
     assert set(found.items.group) == {"group 1", "group 2", "group 3", "group 4"}
@@ -118,7 +118,7 @@ def test_groups_that_are_apart_have_a_ratio_above_one(summary: Summary):
 
 def test_scores_of_users_of_a_planted_group_are_shown_by_group_of_items(summary: Summary, evidence: Evidence):
     planted = evidence.measured.planted
-    assert isinstance(planted, Planted)
+    assert isinstance(planted, PlantedGroups)
     figure = folding.TOPIC.draw(found_in(summary, folding.TOPIC))[1]
     assert len(figure.panels) == len(planted.variants)
     rows = {row[0].text: (row[1].text, row[2].text) for row in figure.table.rows}
@@ -252,16 +252,19 @@ def test_overlap_is_the_share_of_a_list_that_another_holds(summary: Summary, evi
 
 
 def test_sections_say_why_they_have_nothing(evidence: Evidence):
-    groups = dict.fromkeys(("features", "new-items", "folding", "depth"), Skipped("No features."))
-    skipped = with_measured(evidence, variants=groups, growth=Skipped("Growth was not measured."))
-    assert notes(skipped)["depth"] == ["No features."]
-    assert notes(skipped)["growth"] == ["Growth was not measured."]
+    groups = dict.fromkeys(("features", "new-items", "folding", "depth"), NotMeasured("No features."))
+    skipped = with_measured(evidence, variants=groups, growth=NotMeasured("Growth was not measured."))
+    assert section_notes(skipped)["depth"] == ["No features."]
+    assert section_notes(skipped)["growth"] == ["Growth was not measured."]
 
 
 def test_models_that_were_not_asked_about_new_items_are_named(evidence: Evidence):
     group = group_of(evidence, "new-items")
     left_out = replace(group, notes={**group.notes, "left_out": {"ease": "Too many items."}})
-    assert notes(with_group(evidence, "new-items", left_out))["new-items"][-1] == "Not asked: EASE. Too many items."
+    assert (
+        section_notes(with_group(evidence, "new-items", left_out))["new-items"][-1]
+        == "Not asked: EASE. Too many items."
+    )
 
 
 def test_labels_never_cover_one_another_and_large_marks_choose_first():

@@ -8,16 +8,16 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.topics.base.claims import (
     NAN,
     Claim,
+    ClaimOutcome,
+    ClaimPart,
     ClaimQuestions,
     Expected,
     Form,
-    Outcome,
     Paired,
-    Part,
     Question,
     Words,
 )
-from bakeoff.report.topics.base.judge import by_interval, by_ratio, judge
+from bakeoff.report.topics.base.judge import by_interval, by_ratio, judge_questions
 from bakeoff.report.topics.base.questions import on_all_lists, on_costs, on_exponents, unknown
 from bakeoff.report.topics.base.wording import difference, interval
 
@@ -25,8 +25,8 @@ WORDS = Words("key", "it is so", "something", "one", "other")
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=3)
 
 
-def ask(*questions: Question) -> list[Part]:
-    [claim] = judge([ClaimQuestions(1, "claim", "Claim", "words", questions)], STATISTICS)
+def ask(*questions: Question) -> list[ClaimPart]:
+    [claim] = judge_questions([ClaimQuestions(1, "claim", "Claim", "words", questions)], STATISTICS)
     return list(claim.parts)
 
 
@@ -40,24 +40,24 @@ def paired(difference: float, spread: float = 0.1, users: int = 80, expected: Ex
 @pytest.mark.parametrize(
     ("expected", "low", "high", "p", "outcome"),
     [
-        (Expected.LARGER, 0.01, 0.03, 0.04, Outcome.HELD),
-        (Expected.LARGER, 0.01, 0.03, 0.051, Outcome.NONE),  # p must be below 0.05
-        (Expected.LARGER, 0.00, 0.03, 0.01, Outcome.NONE),  # 0 itself is no evidence
-        (Expected.LARGER, -0.03, -0.01, 0.01, Outcome.NOT),
-        (Expected.SMALLER, -0.03, -0.01, 0.01, Outcome.HELD),
-        (Expected.SMALLER, 0.01, 0.03, 0.01, Outcome.NOT),
-        (Expected.NOT_LOWER, -0.019, 0.01, NAN, Outcome.HELD),  # margin 0.02
-        (Expected.NOT_LOWER, -0.020, 0.01, NAN, Outcome.NONE),
-        (Expected.NOT_LOWER, -0.050, -0.02, NAN, Outcome.NONE),
-        (Expected.NOT_LOWER, -0.050, -0.021, NAN, Outcome.NOT),
-        (Expected.NOT_HIGHER, -0.01, 0.019, NAN, Outcome.HELD),
-        (Expected.NOT_HIGHER, -0.01, 0.020, NAN, Outcome.NONE),
-        (Expected.NOT_HIGHER, 0.021, 0.050, NAN, Outcome.NOT),
-        (Expected.NOT_HIGHER, 0.0, 0.0, NAN, Outcome.HELD),  # nobody has a difference
+        (Expected.LARGER, 0.01, 0.03, 0.04, ClaimOutcome.HELD),
+        (Expected.LARGER, 0.01, 0.03, 0.051, ClaimOutcome.NONE),  # p must be below 0.05
+        (Expected.LARGER, 0.00, 0.03, 0.01, ClaimOutcome.NONE),  # 0 itself is no evidence
+        (Expected.LARGER, -0.03, -0.01, 0.01, ClaimOutcome.NOT),
+        (Expected.SMALLER, -0.03, -0.01, 0.01, ClaimOutcome.HELD),
+        (Expected.SMALLER, 0.01, 0.03, 0.01, ClaimOutcome.NOT),
+        (Expected.NOT_LOWER, -0.019, 0.01, NAN, ClaimOutcome.HELD),  # margin 0.02
+        (Expected.NOT_LOWER, -0.020, 0.01, NAN, ClaimOutcome.NONE),
+        (Expected.NOT_LOWER, -0.050, -0.02, NAN, ClaimOutcome.NONE),
+        (Expected.NOT_LOWER, -0.050, -0.021, NAN, ClaimOutcome.NOT),
+        (Expected.NOT_HIGHER, -0.01, 0.019, NAN, ClaimOutcome.HELD),
+        (Expected.NOT_HIGHER, -0.01, 0.020, NAN, ClaimOutcome.NONE),
+        (Expected.NOT_HIGHER, 0.021, 0.050, NAN, ClaimOutcome.NOT),
+        (Expected.NOT_HIGHER, 0.0, 0.0, NAN, ClaimOutcome.HELD),  # nobody has a difference
     ],
 )
 def test_a_difference_over_users_is_judged_by_interval_and_test(
-    expected: Expected, low: float, high: float, p: float, outcome: Outcome
+    expected: Expected, low: float, high: float, p: float, outcome: ClaimOutcome
 ):
     assert by_interval(expected, low, high, p, margin=0.02, confidence=0.95) is outcome
 
@@ -65,20 +65,20 @@ def test_a_difference_over_users_is_judged_by_interval_and_test(
 @pytest.mark.parametrize(
     ("expected", "first", "second", "outcome"),
     [
-        (Expected.LARGER, 1.25, 1.0, Outcome.HELD),
-        (Expected.LARGER, 1.24, 1.0, Outcome.NONE),
-        (Expected.LARGER, 1.0, 1.24, Outcome.NONE),
-        (Expected.LARGER, 1.0, 1.25, Outcome.NOT),
-        (Expected.LARGER, 0.1, 0.0, Outcome.HELD),
-        (Expected.LARGER, 0.0, 0.0, Outcome.NONE),
-        (Expected.SMALLER, 1.0, 1.25, Outcome.HELD),
-        (Expected.SMALLER, 1.25, 1.0, Outcome.NOT),
-        (Expected.LARGER, NAN, 1.0, Outcome.NONE),
-        (Expected.SMALLER, 1.0, NAN, Outcome.NONE),
+        (Expected.LARGER, 1.25, 1.0, ClaimOutcome.HELD),
+        (Expected.LARGER, 1.24, 1.0, ClaimOutcome.NONE),
+        (Expected.LARGER, 1.0, 1.24, ClaimOutcome.NONE),
+        (Expected.LARGER, 1.0, 1.25, ClaimOutcome.NOT),
+        (Expected.LARGER, 0.1, 0.0, ClaimOutcome.HELD),
+        (Expected.LARGER, 0.0, 0.0, ClaimOutcome.NONE),
+        (Expected.SMALLER, 1.0, 1.25, ClaimOutcome.HELD),
+        (Expected.SMALLER, 1.25, 1.0, ClaimOutcome.NOT),
+        (Expected.LARGER, NAN, 1.0, ClaimOutcome.NONE),
+        (Expected.SMALLER, 1.0, NAN, ClaimOutcome.NONE),
     ],
 )
 def test_figures_without_users_are_judged_by_their_ratio(
-    expected: Expected, first: float, second: float, outcome: Outcome
+    expected: Expected, first: float, second: float, outcome: ClaimOutcome
 ):
     assert by_ratio(expected, first, second) is outcome
 
@@ -86,22 +86,24 @@ def test_figures_without_users_are_judged_by_their_ratio(
 @pytest.mark.parametrize(
     ("expected", "low", "high", "outcome"),
     [
-        (Expected.LARGER, 1.01, 9.0, Outcome.HELD),
-        (Expected.LARGER, 1.0, 9.0, Outcome.NONE),
-        (Expected.SMALLER, 1.01, 9.0, Outcome.NOT),
-        (Expected.SMALLER, 0.9, 9.0, Outcome.NONE),
-        (Expected.LARGER, 1.01, NAN, Outcome.HELD),
-        (Expected.LARGER, NAN, 9.0, Outcome.NONE),
+        (Expected.LARGER, 1.01, 9.0, ClaimOutcome.HELD),
+        (Expected.LARGER, 1.0, 9.0, ClaimOutcome.NONE),
+        (Expected.SMALLER, 1.01, 9.0, ClaimOutcome.NOT),
+        (Expected.SMALLER, 0.9, 9.0, ClaimOutcome.NONE),
+        (Expected.LARGER, 1.01, NAN, ClaimOutcome.HELD),
+        (Expected.LARGER, NAN, 9.0, ClaimOutcome.NONE),
     ],
 )
-def test_a_ratio_whose_interval_holds_1_is_no_evidence(expected: Expected, low: float, high: float, outcome: Outcome):
+def test_a_ratio_whose_interval_holds_1_is_no_evidence(
+    expected: Expected, low: float, high: float, outcome: ClaimOutcome
+):
     assert by_ratio(expected, 3.0, 1.0, low, high) is outcome
 
 
 def test_costs_that_were_measured_again_and_again_have_the_interval_of_their_ratio():
     first, second = Repeated(1.0, 0.9, 1.1), Repeated(4.0, 3.0, 5.0)
     part = on_costs(WORDS, [first, second], Form.SECONDS, "ten times")
-    assert part.outcome is Outcome.HELD
+    assert part.outcome is ClaimOutcome.HELD
     assert part.is_ratio
     assert part.is_cost
     assert part.difference == pytest.approx(0.25)
@@ -113,13 +115,15 @@ def test_costs_that_were_measured_again_and_again_have_the_interval_of_their_rat
 @pytest.mark.parametrize(
     ("expected", "half", "outcome"),
     [
-        (Expected.LARGER, 0.09, Outcome.HELD),
-        (Expected.SMALLER, 0.09, Outcome.NOT),
-        (Expected.LARGER, 0.11, Outcome.NONE),
-        (Expected.LARGER, NAN, Outcome.NONE),
+        (Expected.LARGER, 0.09, ClaimOutcome.HELD),
+        (Expected.SMALLER, 0.09, ClaimOutcome.NOT),
+        (Expected.LARGER, 0.11, ClaimOutcome.NONE),
+        (Expected.LARGER, NAN, ClaimOutcome.NONE),
     ],
 )
-def test_a_figure_of_all_users_together_is_judged_by_its_interval(expected: Expected, half: float, outcome: Outcome):
+def test_a_figure_of_all_users_together_is_judged_by_its_interval(
+    expected: Expected, half: float, outcome: ClaimOutcome
+):
     part = on_all_lists(WORDS, (0.4, 0.3), half, 70, expected, Form.SHARE)
     assert part.outcome is outcome
     assert part.difference == pytest.approx(0.1)
@@ -132,14 +136,14 @@ def test_a_figure_of_all_users_together_is_judged_by_its_interval(expected: Expe
 @pytest.mark.parametrize(
     ("first", "second", "outcome"),
     [
-        (Repeated(0.7, 0.6, 0.8), Repeated(1.0, 0.9, 1.1), Outcome.HELD),
-        (Repeated(0.7, 0.6, 1.0), Repeated(1.0, 0.9, 1.1), Outcome.NONE),  # −0.3 + √(0.3² + 0.1²) > 0
-        (Repeated(0.7, 0.6, 0.9), Repeated(1.0, 0.9, 1.1), Outcome.HELD),  # −0.3 + √(0.2² + 0.1²) < 0
-        (Repeated(1.0, 0.9, 1.1), Repeated(0.7, 0.6, 0.8), Outcome.NOT),
+        (Repeated(0.7, 0.6, 0.8), Repeated(1.0, 0.9, 1.1), ClaimOutcome.HELD),
+        (Repeated(0.7, 0.6, 1.0), Repeated(1.0, 0.9, 1.1), ClaimOutcome.NONE),  # −0.3 + √(0.3² + 0.1²) > 0
+        (Repeated(0.7, 0.6, 0.9), Repeated(1.0, 0.9, 1.1), ClaimOutcome.HELD),  # −0.3 + √(0.2² + 0.1²) < 0
+        (Repeated(1.0, 0.9, 1.1), Repeated(0.7, 0.6, 0.8), ClaimOutcome.NOT),
     ],
 )
 def test_exponents_differ_where_the_interval_of_their_difference_leaves_out_0(
-    first: Repeated, second: Repeated, outcome: Outcome
+    first: Repeated, second: Repeated, outcome: ClaimOutcome
 ):
     part = on_exponents(WORDS, [first, second])
     assert part.outcome is outcome
@@ -149,7 +153,7 @@ def test_exponents_differ_where_the_interval_of_their_difference_leaves_out_0(
 
 def test_a_clear_difference_holds_with_its_figures():
     [part] = ask(paired(0.1))
-    assert part.outcome is Outcome.HELD
+    assert part.outcome is ClaimOutcome.HELD
     assert part.difference == pytest.approx(0.1)
     assert part.first - part.second == pytest.approx(0.1)
     assert part.low < 0.1 < part.high
@@ -183,36 +187,36 @@ def test_users_with_one_figure_only_count_nowhere():
 def test_without_any_user_there_is_no_evidence():
     nobody = np.full(5, np.nan)
     [part] = ask(Paired(WORDS, nobody, nobody))
-    assert part.outcome is Outcome.NONE
+    assert part.outcome is ClaimOutcome.NONE
     assert part.note
 
 
 def test_what_was_not_measured_is_no_evidence_and_says_why():
     skipped = unknown(WORDS, "The data is too small.")
     missing = on_costs(WORDS, [Repeated(NAN), Repeated(1.0)], Form.SECONDS, "measured once")
-    assert (skipped.outcome, skipped.note) == (Outcome.NONE, "The data is too small.")
-    assert (missing.outcome, missing.note) == (Outcome.NONE, "It was not measured.")
+    assert (skipped.outcome, skipped.note) == (ClaimOutcome.NONE, "The data is too small.")
+    assert (missing.outcome, missing.note) == (ClaimOutcome.NONE, "It was not measured.")
 
 
-HELD, NOT, NONE = (Part(WORDS, outcome) for outcome in (Outcome.HELD, Outcome.NOT, Outcome.NONE))
+HELD, NOT, NONE = (ClaimPart(WORDS, outcome) for outcome in (ClaimOutcome.HELD, ClaimOutcome.NOT, ClaimOutcome.NONE))
 
 
 @pytest.mark.parametrize(
     ("parts", "outcome"),
     [
-        ([HELD, HELD], Outcome.HELD),
-        ([HELD, NONE], Outcome.IN_PART),
-        ([HELD, NOT], Outcome.IN_PART),
-        ([NOT, NONE], Outcome.NOT),
-        ([NONE, NONE], Outcome.NONE),
+        ([HELD, HELD], ClaimOutcome.HELD),
+        ([HELD, NONE], ClaimOutcome.IN_PART),
+        ([HELD, NOT], ClaimOutcome.IN_PART),
+        ([NOT, NONE], ClaimOutcome.NOT),
+        ([NONE, NONE], ClaimOutcome.NONE),
     ],
 )
-def test_a_claim_holds_as_its_parts_do(parts: list[Part], outcome: Outcome):
+def test_a_claim_holds_as_its_parts_do(parts: list[ClaimPart], outcome: ClaimOutcome):
     assert Claim("key", "title", "words", "section", parts).outcome is outcome
 
 
 def test_a_part_that_does_not_decide_changes_nothing():
-    other = Part(Words("other", "", "", decides=False), Outcome.NOT)
+    other = ClaimPart(Words("other", "", "", decides=False), ClaimOutcome.NOT)
     claim = Claim("key", "title", "words", "section", [HELD, other])
-    assert claim.outcome is Outcome.HELD
+    assert claim.outcome is ClaimOutcome.HELD
     assert claim.num_held == 1

@@ -7,14 +7,14 @@ from topic_parts import parts
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.topics.base.claims import Claim, Outcome
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.questions import training_of_variants
 from bakeoff.report.topics.base.topic import judge_claims
-from bakeoff.report.topics.base.wording import shown
+from bakeoff.report.topics.base.wording import shown_claim
 
 
 def test_memory_of_training_alone_is_told_from_the_peak_of_the_stage(claims: dict[str, Claim]):
-    memory = next(part for part in shown(claims["training_cost"]).parts if part.says == "It needs less memory")
+    memory = next(part for part in shown_claim(claims["training_cost"]).parts if part.says == "It needs less memory")
     assert memory.basis == "measured once"
     assert "a process that only trains" in memory.note
     assert "loads TensorFlow to export" in memory.note
@@ -52,7 +52,7 @@ def test_quality_is_asked_by_every_metric_at_every_cutoff(claims: dict[str, Clai
     found = list(parts(claims["quality"]))
     measured = [f"{name}@{k}" for k in params.evaluate.cutoffs for name in ("ndcg", "recall", "mrr", "hit_rate")]
     assert found == [*(f"vs_mf_{metric}" for metric in measured), "vs_best_baseline"]
-    assert shown(claims["quality"]).tally.endswith(" of 13 parts")
+    assert shown_claim(claims["quality"]).tally.endswith(" of 13 parts")
 
 
 def test_a_metric_of_longer_lists_alone_takes_a_part_of_quality(evidence: Evidence, params: Params):
@@ -61,5 +61,5 @@ def test_a_metric_of_longer_lists_alone_takes_a_part_of_quality(evidence: Eviden
     models["softmax"] = replace(models["softmax"], users=users.assign(**{"mrr@100": models["mf"].users["mrr@100"]}))
     statistics = Statistics(confidence=0.95, resamples=2000, seed=1)
     [claim] = [c for c in judge_claims(replace(evidence, models=models), params, statistics) if c.key == "quality"]
-    assert parts(claim)["vs_mf_mrr@100"].outcome is Outcome.NONE
-    assert claim.outcome is Outcome.IN_PART
+    assert parts(claim)["vs_mf_mrr@100"].outcome is ClaimOutcome.NONE
+    assert claim.outcome is ClaimOutcome.IN_PART

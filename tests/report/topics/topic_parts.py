@@ -8,7 +8,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import VariantGroup
 from bakeoff.report.summary import Summary
-from bakeoff.report.topics.base.claims import Claim, Part
+from bakeoff.report.topics.base.claims import Claim, ClaimPart
 from bakeoff.report.topics.base.topic import Topic
 
 STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
@@ -46,6 +46,6 @@ def with_group(evidence: Evidence, name: str, group: Any) -> Evidence:
     return with_measured(evidence, variants={**evidence.measured.variants, name: group})
 
 
-def parts(claim: Claim) -> dict[str, Part]:
+def parts(claim: Claim) -> dict[str, ClaimPart]:
     """Of a claim, by key."""
     return {part.words.key: part for part in claim.parts}

@@ -10,7 +10,7 @@ from bakeoff.report.render.markdown import code, document, escape, markdown_fact
 from bakeoff.report.render.pages import svg_file
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics.base import wording as words
-from bakeoff.report.topics.base.claims import Outcome
+from bakeoff.report.topics.base.claims import ClaimOutcome
 
 PICTURE = "comparison.svg"
 """File next to the Markdown that shows it."""
@@ -90,7 +90,7 @@ def _claims(summary: Summary) -> Table:
         judged = words.without_costs(claim)
         outcome = Cell("in the report")
         if judged.parts:
-            strong = judged.outcome in {Outcome.HELD, Outcome.NOT}
+            strong = judged.outcome in {ClaimOutcome.HELD, ClaimOutcome.NOT}
             outcome = Cell(str(judged.outcome), words.tally(judged), strong=strong)
         rows.append([claim.title, claim.words, outcome])
     prose = [Column(label, prose=True) for label in ("In the textbook's words", "On this data")]

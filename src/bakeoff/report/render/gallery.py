@@ -11,7 +11,7 @@ from bakeoff.report.render import charts, run_tables, sentences, tables
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import serving
-from bakeoff.report.topics.base.topic import figures as topic_figures
+from bakeoff.report.topics.base.topic import topic_figures
 from bakeoff.report.training import SELECTION_METRIC
 from bakeoff.report.verdict import cost_sentence
 

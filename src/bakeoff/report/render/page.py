@@ -182,7 +182,7 @@ def _tables(summary: Summary, evidence: Evidence) -> dict[str, Table]:
 def _claims(summary: Summary) -> dict[str, Any]:
     """The claims with every figure as text."""
     return {
-        "claims": [words.shown(claim) for claim in summary.claims],
+        "claims": [words.shown_claim(claim) for claim in summary.claims],
         "claims_overview": words.overview(summary.claims),
         "claim_rules": words.rules(formats.level(summary.result.confidence)),
     }

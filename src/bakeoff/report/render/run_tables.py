@@ -87,7 +87,7 @@ def validation_table(validation: Mapping[str, Any]) -> Table:
         for name, table in validation["tables"].items()
     ]
     columns: list[Heading] = ["Table", "Rows", "Valid", Column("Quarantined", "quarantine"), "Share"]
-    return table_of("Rows that were read and what became of them", columns, rows)
+    return table_of("Rows that were read, passed and were quarantined", columns, rows)
 
 
 def reason_table(validation: Mapping[str, Any]) -> Table:

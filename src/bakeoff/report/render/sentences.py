@@ -20,7 +20,7 @@ from bakeoff.report.verdict import Standing
 
 
 def accuracy(estimates: Sequence[Estimate]) -> str:
-    """Who has the highest mean, and how often."""
+    """Which model has the highest mean, and on how many metrics."""
     rows = [list(row) for _, row in groupby(estimates, key=lambda e: e.metric)]
     best = [max(row, key=lambda e: e.mean).model for row in rows]
     leader = max(dict.fromkeys(best), key=best.count)
@@ -28,19 +28,19 @@ def accuracy(estimates: Sequence[Estimate]) -> str:
     where = "on every metric" if won == len(best) else f"on {won} of {len(best)} metrics"
     return (
         f"{formats.sentence(model_noun(leader))} has the highest mean {where}. Whether a gap is "
-        "more than chance is seen in the paired differences below: the intervals here overlap more easily, "
-        "as they ignore that the users are the same."
+        "more than chance is shown by the paired differences below: the intervals here are wider, since they ignore "
+        "that all models were asked about the same users."
     )
 
 
 def differences(rows: Sequence[Difference]) -> str:
-    """How many intervals lie on either side of 0."""
+    """How many differences favour each contender."""
     found = [row.verdict for row in rows]
     ahead, behind, none = (found.count(v) for v in (Verdict.BETTER, Verdict.WORSE, Verdict.NO_EVIDENCE))
     return (
         f"Judged together, {_count(ahead)} of {len(rows)} differences {_favour(ahead)} the softmax DNN, "
-        f"{_count(behind)} {_favour(behind)} MF, and {_count(none)} {'is' if none < 2 else 'are'} no "
-        "evidence of either."
+        f"{_count(behind)} {_favour(behind)} MF, and {_count(none)} {'shows' if none < 2 else 'show'} no "
+        "evidence for either."
     )
 
 
@@ -55,7 +55,7 @@ def user_differences(values: NDArray[np.float64]) -> str:
 
 
 def standings(rows: Sequence[Standing], confidence: float) -> str:
-    """Which models are better than the best baseline, which are worse, and of which neither is shown."""
+    """Which models are better or worse than the best baseline, and which are not shown to be either."""
     names = {
         verdict: [model_noun(row.model) for row in rows if row.verdict(confidence) is verdict] for verdict in Verdict
     }
@@ -71,12 +71,12 @@ def standings(rows: Sequence[Standing], confidence: float) -> str:
     ]
     return (
         f"{formats.sentence(model_noun(rows[0].baseline))} is the best of the baselines "
-        f"({formats.decimal(rows[0].baseline_mean, 3)}). Beside it {'; '.join(parts)}."
+        f"({formats.decimal(rows[0].baseline_mean, 3)}). Compared with it, {'; '.join(parts)}."
     )
 
 
 def slices(parts: Sequence[Slice], order_blind: frozenset[str], confidence: float) -> str:
-    """How much of the test lies near, who is ahead near and far, and where a baseline beats both contenders."""
+    """How many test events are near, who is ahead near and far, and where a baseline beats both contenders."""
     near, far = parts[0], parts[-1]
 
     def both(part: Slice) -> str:
@@ -92,7 +92,7 @@ def slices(parts: Sequence[Slice], order_blind: frozenset[str], confidence: floa
 
 
 def _where_baselines_win(parts: Sequence[Slice], order_blind: frozenset[str], confidence: float) -> str:
-    def told(part: Slice) -> str:
+    def described(part: Slice) -> str:
         standing = part.standing
         blind = ", order-blind," if standing.baseline in order_blind else ""
         return (
@@ -107,29 +107,29 @@ def _where_baselines_win(parts: Sequence[Slice], order_blind: frozenset[str], co
     text = []
     if shown:
         text.append(
-            f"A baseline is shown to be better than both contenders for {formats.listing([*map(told, shown)])}."
+            f"A baseline is shown to be better than both contenders for {formats.listing([*map(described, shown)])}."
         )
     if higher:
         text.append(
             "Without evidence of a difference, a baseline has the highest mean for "
-            f"{formats.listing([*map(told, higher)])}."
+            f"{formats.listing([*map(described, higher)])}."
         )
     return " ".join(text)
 
 
 def popularity_profile(profile: pd.DataFrame) -> str:
-    """What the most popular tenth takes."""
+    """Share of the most popular tenth."""
     head = profile[profile.group == 1].set_index("source").share
     others = [f"{formats.percent(head[name], 0)} in those of {model_noun(name)}" for name in baselines(head.index)]
     return (
         f"The most popular tenth of the catalogue takes {formats.percent(head[MF], 0)} of the places in "
         f"MF's lists and {formats.percent(head[SOFTMAX], 0)} in those of the softmax DNN ({formats.listing(others)}); "
-        f"of {WATCHED} it was {formats.percent(head[WATCHED], 0)}."
+        f"of {WATCHED} it is {formats.percent(head[WATCHED], 0)}."
     )
 
 
 def new_users(figures: Sequence[NewUserFigure], metric: str) -> str:
-    """From nothing known to all known, for both contenders, then the best baseline; a fallback said as such."""
+    """Both contenders and the best baseline with the fewest and with all interactions; fallbacks are marked."""
     first, last = figures[0].first, figures[-1].first
     values = {(f.model, f.first): f for f in figures}
 
@@ -148,11 +148,11 @@ def new_users(figures: Sequence[NewUserFigure], metric: str) -> str:
     def row(step: str) -> str:
         return f"{figure(SOFTMAX, step)} and {figure(MF, step)}, best baseline {best_baseline(step)}"
 
-    return f"Told {known}: {row(first)}; told {last} earlier interactions: {row(last)}."
+    return f"With {known} known: {row(first)}; with {last} earlier interactions known: {row(last)}."
 
 
 def learning_curves(figures: Sequence[TrainingFigure], metric: str) -> str:
-    """Where the chosen epochs lie, and whether the limit cut a curve short."""
+    """Which epochs were chosen, and whether the limit cut a curve short."""
     chosen = [f for f in figures if f.selected_epoch is not None]
     parts = [
         f"{model_noun(f.model)} is best after epoch {f.selected_epoch} of {f.last_epoch} "
@@ -165,7 +165,7 @@ def learning_curves(figures: Sequence[TrainingFigure], metric: str) -> str:
         if cut
         else ""
     )
-    return f"On the validation {formats.metric_label(metric)}, {formats.listing(parts)}; the large mark.{warning}"
+    return f"On the validation {formats.metric_label(metric)}, {formats.listing(parts)} (large marks).{warning}"
 
 
 def training_seconds(cost: str | None) -> str:
@@ -174,15 +174,15 @@ def training_seconds(cost: str | None) -> str:
 
 
 def searches(found: Sequence[Search]) -> str:
-    """How far each search came, and when it was last better than before."""
+    """The best value of each search, and the trial that found it."""
     parts = []
     for search in found:
         reached = [place for place, value in enumerate(search.history, start=1) if value == search.best]
         last = f" in trial {reached[0]} of {search.trials}" if reached else f" in {search.trials} trials"
         parts.append(f"{model_noun(search.model)} reaches {formats.decimal(search.best, 3)}{last}")
     return (
-        f"{formats.sentence(formats.listing(parts))}. A line that still climbs at its end may not have been searched "
-        "long enough."
+        f"{formats.sentence(formats.listing(parts))}. A line that still climbs at its end suggests that the search was "
+        "too short."
     )
 
 

@@ -121,7 +121,9 @@ def unbiasedness(shown: Study) -> str:
         return "No sampler was trained to convergence."
     references = [row.reference for row in shown.converged if not math.isnan(row.reference)]
     full = f"; the full softmax ends at {formats.decimal(references[0])}" if references else ""
-    text = f"At convergence the learned distribution lies from the true one {formats.listing(ends)}{full}."
+    text = (
+        f"At convergence the distance of the learned distribution from the true one is {formats.listing(ends)}{full}."
+    )
     return " ".join([text, *_top_k(known), *_uniform(drawn)])
 
 

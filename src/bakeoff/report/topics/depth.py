@@ -11,7 +11,7 @@ import pandas as pd
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import Skipped, Variant, VariantGroup, figure, resolved
+from bakeoff.report.measured import NotMeasured, Variant, VariantGroup, figure, resolved
 from bakeoff.report.models import MF, SOFTMAX, look, model_label, model_noun
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
@@ -75,7 +75,7 @@ def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
         key="depth",
         title="Depth and width",
         words="Deeper and wider towers express more, are harder to train and dearer to serve.",
-        questions=[unknown(skipped, group.reason)] if isinstance(group, Skipped) else _questions(group, params),
+        questions=[unknown(skipped, group.reason)] if isinstance(group, NotMeasured) else _questions(group, params),
     )
 
 
@@ -189,7 +189,7 @@ def _draw(found: TowerFigures) -> list[Figure]:
         title=f"{label} by depth and width of the tower",
         alt=f"Line chart: quality with its interval by number of hidden layers, a line per width{level}.",
         sentence=_sentence(found),
-        spec=series_charts.lines(
+        spec=series_charts.series_lines(
             _drawn(found),
             looks,
             alt.X("x:O", title="hidden layers", axis=alt.Axis(labelAngle=0)),
@@ -238,7 +238,7 @@ def _cost(found: TowerFigures, timed: pd.DataFrame) -> Figure:
         alt="Line chart: CPU seconds of an epoch by number of hidden layers, a line per width.",
         sentence=f"An epoch takes from {formats.duration(cheapest.epoch)} of CPU time ({cheapest.label}) to "
         f"{formats.duration(dearest.epoch)} ({dearest.label}), in the median of its epochs.",
-        spec=series_charts.lines(
+        spec=series_charts.series_lines(
             timed.assign(y=timed.epoch)[["series", "x", "y"]],
             _styles(found),
             alt.X("x:O", title="hidden layers", axis=alt.Axis(labelAngle=0)),

@@ -1,6 +1,6 @@
 """Cost of training: the claim that MF trains at larger scale, and how cost grows with data and catalogue."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import count, decimal, duration
-from bakeoff.report.measured import Skipped, figure
+from bakeoff.report.measured import NotMeasured, figure
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Figure, Table
@@ -61,10 +61,7 @@ def _claim(evidence: Evidence, _: ReportParams) -> ClaimQuestions:
         questions=[
             _training(evidence, "wall", "MF is trained sooner", "wall time of training", "epoch_seconds"),
             _training(evidence, "cpu", "It takes less of the processors", "CPU time of training", "epoch_cpu_seconds"),
-            *(
-                unknown(words, growth.reason, is_cost=True) if isinstance(growth, Skipped) else ask(words, growth)
-                for words, ask in GROWTH_PARTS
-            ),
+            *(_of_growth(growth, Words(key, says, what, *SIDES), ask) for key, says, what, ask in GROWTH_PARTS),
         ],
     )
 
@@ -77,6 +74,12 @@ def _training(evidence: Evidence, key: str, says: str, measured: str, epochs: st
     timed = f"{count(len(steps[0]))} and {count(len(steps[1]))} epochs timed"
     basis = timed if min(map(len, steps)) > 1 else "measured once"
     return on_costs(Words(key, says, measured, *SIDES), totals, Form.SECONDS, basis)
+
+
+def _of_growth(
+    growth: MeasuredGrowth | NotMeasured, words: Words, ask: Callable[[Words, MeasuredGrowth], Question]
+) -> Question:
+    return unknown(words, growth.reason, is_cost=True) if isinstance(growth, NotMeasured) else ask(words, growth)
 
 
 def _memory(words: Words, growth: MeasuredGrowth) -> Question:
@@ -100,29 +103,22 @@ def _catalogue_step(words: Words, growth: MeasuredGrowth) -> Question:
     largest = max(sizes, key=lambda row: int(row["items"]))
     sides = [repeated_figure(largest, f"{kind}_step_seconds") for kind in ("sampled", "full")]
     measured = f"{words.measured} with {count(largest['items'])} items"
-    named = Words(words.key, words.says, measured, words.first, words.second)
+    named = Words(words.key, words.says, measured, "sampled", "full")
     return on_costs(named, sides, Form.SECONDS, f"{count(largest['repeats'])} turns of steps each")
 
 
 GROWTH_PARTS = (
-    (Words("memory", "It needs less memory", "peak memory of a process that trains on all users", *SIDES), _memory),
+    ("memory", "It needs less memory", "peak memory of a process that trains on all users", _memory),
     (
-        Words(
-            "exponent",
-            "Its cost grows more slowly with the data",
-            "exponent of CPU time over the number of events",
-            *SIDES,
-        ),
+        "exponent",
+        "Its cost grows more slowly with the data",
+        "exponent of CPU time over the number of events",
         _exponents,
     ),
     (
-        Words(
-            "sampled_step",
-            "Sampled negatives make a step cheaper than the full softmax in a large catalogue",
-            "wall time of a training step",
-            "sampled",
-            "full",
-        ),
+        "sampled_step",
+        "Sampled negatives make a step cheaper than the full softmax in a large catalogue",
+        "wall time of a training step",
         _catalogue_step,
     ),
 )
@@ -166,7 +162,7 @@ def _lines(frame: pd.DataFrame, styles: Styles, x: str, y: str) -> dict[str, Any
         }
         for column, title, form in (("x", x, "~s"), ("y", y, "~g"))
     ]
-    return series_charts.lines(frame[["series", "x", "y"]], styles, alt.X(**axes[0]), alt.Y(**axes[1]), ".3s")
+    return series_charts.series_lines(frame[["series", "x", "y"]], styles, alt.X(**axes[0]), alt.Y(**axes[1]), ".3s")
 
 
 def _sizes(found: GrowthFigures) -> Figure:
@@ -277,6 +273,13 @@ def _catalogues(found: GrowthFigures) -> Figure:
     )
 
 
+TERMS = {
+    "exponent": (
+        "Exponent of growth",
+        "Cost grows as the size of the data to the power of it: with 1 twice the data cost twice as much, with 2 four "
+        "times. The slope of a line through the logarithms of both, with its interval.",
+    ),
+}
 TOPIC = Topic(
     "growth",
     420,
@@ -287,4 +290,5 @@ TOPIC = Topic(
     "Growth and serving",
     _claim,
     lambda evidence: evidence.measured.growth,
+    terms=TERMS,
 )

@@ -9,7 +9,7 @@ import pandas as pd
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import Skipped, VariantGroup, figure, paired, resolved
+from bakeoff.report.measured import NotMeasured, VariantGroup, figure, paired, resolved
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
@@ -59,7 +59,7 @@ def _questions(evidence: Evidence, params: ReportParams) -> list[Question]:
     """A shipped DNN that reads features of items is not the one of the claim: its parts do not decide."""
     metrics = [f"recall@{k}" for k in params.evaluate.cutoffs]
     group = evidence.measured.group("new-items")
-    if isinstance(group, Skipped):
+    if isinstance(group, NotMeasured):
         return [unknown(_words(MF, metrics[0]), group.reason)]
     tower = group.base(TWO_TOWER)
     if tower is None:
@@ -142,7 +142,7 @@ def _draw(found: NewItems) -> list[Figure]:
             title="Recall of new items",
             alt="Dot chart: a group per length of lists over the catalogue, one where new items alone are ranked.",
             sentence=_sentence(found),
-            spec=series_charts.dots(found.frame, model_styles(found.models), "mean over users"),
+            spec=series_charts.series_dots(found.frame, model_styles(found.models), "mean over users"),
             table=estimate_table("Recall of items without a training event", "Model", found.frame),
         )
     ]

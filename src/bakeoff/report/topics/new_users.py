@@ -9,9 +9,9 @@ import pandas as pd
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import Skipped, Variant, VariantGroup, paired, resolved
+from bakeoff.report.measured import NotMeasured, Variant, VariantGroup, paired, resolved
 from bakeoff.report.models import MF, SOFTMAX, model_label
-from bakeoff.report.new_users import asked, step_label, steps, told
+from bakeoff.report.new_users import asked, known_interactions, step_label, steps
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import palette_styles
@@ -61,7 +61,7 @@ def _new_users(evidence: Evidence, metric: str) -> list[Question]:
         falls_back = bool(mf.fallback.any())
         words = Words(
             key=f"told_{first}",
-            says=f"Given {told(first)}, the DNN serves new users better",
+            says=f"Given {known_interactions(first)}, the DNN serves new users better",
             measured=f"{label} on users held out whole",
             first=model_label(SOFTMAX),
             second=f"{model_label(MF)}, {'its fallback' if falls_back else 'fold-in'}",
@@ -79,7 +79,7 @@ def _features(evidence: Evidence, params: ReportParams, metric: str) -> list[Que
     Features of items are not features of a user, so that part does not decide.
     """
     group = evidence.measured.group("features")
-    if isinstance(group, Skipped):
+    if isinstance(group, NotMeasured):
         return [unknown(Words("features", "Features help the DNN", ""), group.reason)]
     new, warm = "new users, without any interaction", "warm users, whose history it knows"
     questions: list[Question] = []
@@ -127,7 +127,7 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
     named |= {str(v["name"]): model_label(str(v["model"])) for v in others}
     known = sorted(set(group.new_users.first_interactions), key=lambda step: np.inf if step == "all" else int(step))
     columns: list[Named] = [
-        (f"told {step_label(first)}", label, group.new_values(name, first, metric).to_numpy(np.float64))
+        (f"{step_label(first)} known", label, group.new_values(name, first, metric).to_numpy(np.float64))
         for first in known
         for name, label in named.items()
     ]
@@ -143,7 +143,7 @@ def _draw(found: FeatureFigures) -> list[Figure]:
             title="What features add to the softmax DNN",
             alt="Dot chart: a group per number of first interactions, a mark with its interval per variant.",
             sentence=_sentence(found),
-            spec=series_charts.dots(found.frame, palette_styles(found.labels), f"{label}, mean over users"),
+            spec=series_charts.series_dots(found.frame, palette_styles(found.labels), f"{label}, mean over users"),
             table=estimate_table(f"{label} of the softmax DNN with and without features", "Variant", found.frame),
         )
     ]
@@ -167,6 +167,12 @@ def _sentence(found: FeatureFigures) -> str:
     return f"{formats.sentence('; '.join(parts))}. Where marks lie on top of each other, features add nothing.{rest}"
 
 
+TERMS = {
+    "fold-in": (
+        "Fold-in",
+        "Solving for the vector of a user who was not in training, with the item vectors left as they are.",
+    ),
+}
 TOPIC = Topic(
     "new_users",
     210,
@@ -177,4 +183,5 @@ TOPIC = Topic(
     "New users and features",
     _claim,
     lambda evidence: evidence.measured.group("features"),
+    terms=TERMS,
 )

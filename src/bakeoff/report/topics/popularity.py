@@ -109,7 +109,7 @@ def _draw(found: RecallByPopularity) -> list[Figure]:
             title=f"{recall} by the popularity of what came next",
             alt="Line chart: recall by tenth of the catalogue, most popular tenth first, a line per model.",
             sentence=_sentence(found),
-            spec=series_charts.lines(
+            spec=series_charts.series_lines(
                 found.frame.rename(columns={"group": "x", "mean": "y"}).drop(columns=["low", "high"]),
                 model_styles(found.models),
                 alt.X("x:N", sort=order, title=title, axis=alt.Axis(labelAngle=0)),
@@ -134,4 +134,27 @@ def _sentence(found: RecallByPopularity) -> str:
     )
 
 
-TOPIC = Topic("popularity", 130, "popularity", _measure, _draw, "Quality", "Popularity and coverage", _claim)
+TERMS = {
+    "arp": (
+        "ARP@k",
+        "Average recommendation popularity: how many training interactions the recommended items have on "
+        "average (Yin et al. 2012).",
+    ),
+    "lift": (
+        "Popularity lift",
+        "ARP of the lists divided by that of the users' own histories, minus 1: 0 % means that lists are as "
+        "popular as what people already like.",
+    ),
+    "coverage": ("Coverage@k", "Share of the catalogue that is in at least one user's list."),
+    "gini": (
+        "Gini@k",
+        "How unevenly the places in the lists are shared among items: 0 if all get the same, 1 if one gets all.",
+    ),
+    "long-tail": (
+        "Long-tail share@k",
+        "Share of a list outside the items that gather the first 80 % of all interactions.",
+    ),
+}
+TOPIC = Topic(
+    "popularity", 130, "popularity", _measure, _draw, "Quality", "Popularity and coverage", _claim, terms=TERMS
+)

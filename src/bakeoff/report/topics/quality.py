@@ -95,7 +95,7 @@ def _draw(found: QualityByActivity) -> list[Figure]:
             title=f"{label} by how much is known of the user",
             alt="Dot chart: a group per number of known interactions, a mark with its interval per model.",
             sentence=_sentence(found),
-            spec=series_charts.dots(found.frame, model_styles(found.models), f"{label}, mean over users"),
+            spec=series_charts.series_dots(found.frame, model_styles(found.models), f"{label}, mean over users"),
             table=estimate_table(f"{label} by known interactions", "Known interactions", found.frame),
         )
     ]

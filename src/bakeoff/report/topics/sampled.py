@@ -112,7 +112,7 @@ def _draw(found: SampledRanking) -> list[Figure]:
             title=f"Order of the models by {label}, ranked in full and among samples",
             alt="Slope chart: the place of each model by full ranking on the left and by sampled ranking on the right.",
             sentence=_sentence(found),
-            spec=series_charts.lines(
+            spec=series_charts.series_lines(
                 long.assign(series=long.model.map(model_label))[["series", "x", "y"]],
                 model_styles(found.frame.model),
                 alt.X("x:N", sort=[FULL, short], title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.6)),
@@ -159,4 +159,11 @@ def _change(difference: Difference) -> str:
     return f"{formats.signed(difference.mean)}, {formats.signed(difference.low)} to {formats.signed(difference.high)},"
 
 
-TOPIC = Topic("sampled", 150, "sampled", _measure, _draw, "Quality", "Sampled metrics")
+TERMS = {
+    "sampled-metric": (
+        "Sampled metric",
+        "A metric of the rank that a test item takes among a few random items instead of the whole catalogue. It is "
+        "cheaper, and can order models differently.",
+    ),
+}
+TOPIC = Topic("sampled", 150, "sampled", _measure, _draw, "Quality", "Sampled metrics", terms=TERMS)

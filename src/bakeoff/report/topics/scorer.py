@@ -10,7 +10,7 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import Planted, Rerank, Skipped, Variant, figure, paired
+from bakeoff.report.measured import NotMeasured, PlantedGroups, Rerank, Variant, figure, paired
 from bakeoff.report.models import MF, SOFTMAX, look, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Column, Figure, Table
@@ -50,9 +50,9 @@ def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
     )
 
 
-def _questions(rerank: Rerank | Skipped, metric: str) -> list[Question]:
+def _questions(rerank: Rerank | NotMeasured, metric: str) -> list[Question]:
     words = Words("over_mf", "The DNN orders candidates better than MF does", "re-ranked candidates")
-    if isinstance(rerank, Skipped):
+    if isinstance(rerank, NotMeasured):
         return [unknown(words, rerank.reason)]
     found = [system for system in rerank.systems if system.get("candidates")]
     if not found or not {MF, SOFTMAX} <= {system["system"] for system in rerank.systems}:
@@ -92,9 +92,9 @@ def _harm(rerank: Rerank, smallest: Variant) -> list[Question]:
     ]
 
 
-def _planted(planted: Planted | Skipped) -> list[Question]:
+def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:
     """The DNN that folds, on planted groups: within what MF retrieves, against itself alone and against MF."""
-    if isinstance(planted, Skipped):
+    if isinstance(planted, NotMeasured):
         return []
     mf, folded = planted.base(MF), planted.positives_only()
     if mf is None or folded is None:
@@ -109,10 +109,7 @@ def _planted(planted: Planted | Skipped) -> list[Question]:
     own_words = Words("planted_own", own, measured, reranked, f"{model_label(MF)} alone")
     return [
         Paired(words, *paired(within, planted.values(rival["name"], "off_group@10")), expected, Form.SHARE)
-        for words, rival, expected in (
-            (alone_words, folded, Expected.SMALLER),
-            (own_words, mf, Expected.NOT_HIGHER),
-        )
+        for words, rival, expected in ((alone_words, folded, Expected.SMALLER), (own_words, mf, Expected.NOT_HIGHER))
     ]
 
 
@@ -151,7 +148,7 @@ def _draw(found: ScorerFigures) -> list[Figure]:
             title="MF retrieves, the softmax DNN ranks again",
             alt="Dot chart: a group per metric, a mark with its interval per system.",
             sentence=_sentence(found),
-            spec=series_charts.dots(found.frame, _styles(found.systems), "mean over users"),
+            spec=series_charts.series_dots(found.frame, _styles(found.systems), "mean over users"),
             table=_table(found),
         )
     ]

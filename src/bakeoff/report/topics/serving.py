@@ -11,7 +11,7 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import count, duration
-from bakeoff.report.measured import Skipped, figure
+from bakeoff.report.measured import NotMeasured, figure
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure
@@ -57,9 +57,9 @@ def _claim(evidence: Evidence, _: ReportParams) -> ClaimQuestions:
     )
 
 
-def _questions(serving: Mapping[str, Any] | Skipped) -> list[Question]:
+def _questions(serving: Mapping[str, Any] | NotMeasured) -> list[Question]:
     one = Words("one", "MF answers one known user sooner", "latency (p95) of one query", *WITH_VECTORS)
-    if isinstance(serving, Skipped):
+    if isinstance(serving, NotMeasured):
         return [unknown(one, serving.reason, is_cost=True)]
     mf, softmax = (serving.get("models", {}).get(name, {}) for name in (MF, SOFTMAX))
     stored, network = mf.get("stored", {}), softmax.get("batches", {})
@@ -178,6 +178,19 @@ def _sentence(frame: pd.DataFrame) -> str:
     )
 
 
+TERMS = {
+    "p95": (
+        "p50, p95",
+        "The time within which half, or nineteen of twenty, of the answers came.",
+    ),
+}
 TOPIC = Topic(
-    "serving", 425, "growth", _measure, _draw, claim=_claim, source=lambda evidence: evidence.measured.serving
+    "serving",
+    425,
+    "growth",
+    _measure,
+    _draw,
+    claim=_claim,
+    source=lambda evidence: evidence.measured.serving,
+    terms=TERMS,
 )

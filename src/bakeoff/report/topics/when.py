@@ -179,4 +179,10 @@ def _table(found: Order, caption: str) -> Table:
     return Table(caption, [*columns, Column("Difference"), Column("p, Holm", "holm")], rows)
 
 
-TOPIC = Topic("when", 120, "when", _measure, _draw, "Quality", "When", _claim)
+TERMS = {
+    "order-blind": (
+        "Order-blind",
+        "A model that sees which items a user had and not in which order: it can't continue a session.",
+    ),
+}
+TOPIC = Topic("when", 120, "when", _measure, _draw, "Quality", "When", _claim, terms=TERMS)

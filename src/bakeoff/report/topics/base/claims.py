@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 NAN = float("nan")
 
 
-class Outcome(StrEnum):
+class ClaimOutcome(StrEnum):
     """What the data says about a claim or a part of it."""
 
     HELD = "held"
@@ -83,7 +83,7 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Part:
+class ClaimPart:
     """A judged part of a claim; a figure that was not measured is NaN.
 
     Attributes:
@@ -103,7 +103,7 @@ class Part:
     """
 
     words: Words
-    outcome: Outcome
+    outcome: ClaimOutcome
     first: float = NAN
     second: float = NAN
     difference: float = NAN
@@ -117,7 +117,7 @@ class Part:
     note: str = ""
 
 
-Question = Paired | Part
+Question = Paired | ClaimPart
 """A part before all parts are judged: those over users wait for the correction of p, the others are judged at once."""
 
 
@@ -150,22 +150,22 @@ class Claim:
     title: str
     words: str
     section: str
-    parts: Sequence[Part]
+    parts: Sequence[ClaimPart]
 
     @property
-    def deciding(self) -> Sequence[Part]:
+    def deciding(self) -> Sequence[ClaimPart]:
         """The parts that decide the outcome."""
         return [part for part in self.parts if part.words.decides]
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ClaimOutcome:
         """Held where every deciding part held; in part where some did; else `did not hold` where one did not hold."""
         found = [part.outcome for part in self.deciding]
         if self.num_held:
-            return Outcome.HELD if self.num_held == len(found) else Outcome.IN_PART
-        return Outcome.NOT if Outcome.NOT in found else Outcome.NONE
+            return ClaimOutcome.HELD if self.num_held == len(found) else ClaimOutcome.IN_PART
+        return ClaimOutcome.NOT if ClaimOutcome.NOT in found else ClaimOutcome.NONE
 
     @property
     def num_held(self) -> int:
         """Number of deciding parts that held."""
-        return sum(part.outcome is Outcome.HELD for part in self.deciding)
+        return sum(part.outcome is ClaimOutcome.HELD for part in self.deciding)

@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 from bakeoff.evaluation.stats.tests import Verdict, holm, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Statistics
-from bakeoff.report.topics.base.claims import NAN, Claim, ClaimQuestions, Expected, Form, Outcome, Paired, Part
+from bakeoff.report.topics.base.claims import (
+    NAN,
+    Claim,
+    ClaimOutcome,
+    ClaimPart,
+    ClaimQuestions,
+    Expected,
+    Form,
+    Paired,
+)
 
 RATIO = 1.25
 """Costs count as different from this ratio on."""
@@ -21,7 +30,7 @@ BY_MARGIN = frozenset({Expected.NOT_LOWER, Expected.NOT_HIGHER})
 """Judged by a margin, without a test."""
 
 
-def judge(asked: Sequence[ClaimQuestions], statistics: Statistics) -> list[Claim]:
+def judge_questions(asked: Sequence[ClaimQuestions], statistics: Statistics) -> list[Claim]:
     """Judge all claims together, so that p is adjusted (Holm) for every test of the table."""
     on_users = [question for claim in asked for question in claim.questions if isinstance(question, Paired)]
     judged = {id(question): part for question, part in zip(on_users, _judge_paired(on_users, statistics), strict=True)}
@@ -37,7 +46,9 @@ def judge(asked: Sequence[ClaimQuestions], statistics: Statistics) -> list[Claim
     ]
 
 
-def by_interval(expected: Expected, low: float, high: float, p: float, margin: float, confidence: float) -> Outcome:
+def by_interval(
+    expected: Expected, low: float, high: float, p: float, margin: float, confidence: float
+) -> ClaimOutcome:
     """Outcome of a part with a difference over users.
 
     Larger and smaller: by the interval of the difference and the adjusted p, as the verdict. Hardly lower: held
@@ -46,38 +57,38 @@ def by_interval(expected: Expected, low: float, high: float, p: float, margin: f
     """
     if expected in BY_MARGIN:
         if low == high == 0:
-            return Outcome.HELD
+            return ClaimOutcome.HELD
         worst, best = (low, high) if expected is Expected.NOT_LOWER else (-high, -low)
-        return Outcome.HELD if worst > -margin else Outcome.NOT if best < -margin else Outcome.NONE
+        return ClaimOutcome.HELD if worst > -margin else ClaimOutcome.NOT if best < -margin else ClaimOutcome.NONE
     found = verdict(low, high, p, confidence)
     if found is Verdict.NO_EVIDENCE:
-        return Outcome.NONE
-    return Outcome.HELD if (found is Verdict.BETTER) == (expected is Expected.LARGER) else Outcome.NOT
+        return ClaimOutcome.NONE
+    return ClaimOutcome.HELD if (found is Verdict.BETTER) == (expected is Expected.LARGER) else ClaimOutcome.NOT
 
 
-def by_ratio(expected: Expected, first: float, second: float, low: float = NAN, high: float = NAN) -> Outcome:
+def by_ratio(expected: Expected, first: float, second: float, low: float = NAN, high: float = NAN) -> ClaimOutcome:
     """Outcome of a part with one figure per side, both at least 0, and the interval of their ratio if there is one.
 
     Larger: held from a ratio of `RATIO` on, did not hold where the second is larger by that ratio; smaller: the
     reverse. No evidence where an end of the interval is known and the interval does not exclude 1.
     """
     if isnan(first) or isnan(second) or (not (isnan(low) and isnan(high)) and not (low > 1 or high < 1)):
-        return Outcome.NONE
+        return ClaimOutcome.NONE
     larger, smaller = (first, second) if expected is Expected.LARGER else (second, first)
     if larger > 0 and larger >= RATIO * smaller:
-        return Outcome.HELD
-    return Outcome.NOT if smaller > 0 and smaller >= RATIO * larger else Outcome.NONE
+        return ClaimOutcome.HELD
+    return ClaimOutcome.NOT if smaller > 0 and smaller >= RATIO * larger else ClaimOutcome.NONE
 
 
-def by_sign(expected: Expected, low: float, high: float) -> Outcome:
+def by_sign(expected: Expected, low: float, high: float) -> ClaimOutcome:
     """Outcome by the interval of a difference alone: held where all of it has the expected sign."""
     lowest, highest = (low, high) if expected is Expected.LARGER else (-high, -low)
-    return Outcome.HELD if lowest > 0 else Outcome.NOT if highest < 0 else Outcome.NONE
+    return ClaimOutcome.HELD if lowest > 0 else ClaimOutcome.NOT if highest < 0 else ClaimOutcome.NONE
 
 
-def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[Part]:
+def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[ClaimPart]:
     """Parts in the order of the questions; p adjusted over those that are tested."""
-    parts = [Part(question.words, Outcome.NONE, note="No user has both figures.") for question in questions]
+    parts = [ClaimPart(question.words, ClaimOutcome.NONE, note="No user has both figures.") for question in questions]
     answered = [place for place, question in enumerate(questions) if _both(question).any()]
     if not answered:
         return parts
@@ -95,11 +106,11 @@ def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[P
     return parts
 
 
-def _part(question: Paired, difference: Difference, p: float, confidence: float) -> Part:
+def _part(question: Paired, difference: Difference, p: float, confidence: float) -> ClaimPart:
     both = _both(question)
     second = float(question.second[both].mean())
     margin = max(MARGIN * second, SHARE_MARGIN if question.form is Form.SHARE else 0.0)
-    return Part(
+    return ClaimPart(
         words=question.words,
         outcome=by_interval(question.expected, difference.low, difference.high, p, margin, confidence),
         first=float(question.first[both].mean()),

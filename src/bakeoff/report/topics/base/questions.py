@@ -11,13 +11,13 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import HasVariants, Rerank, figure, paired
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.params import ReportParams
-from bakeoff.report.topics.base.claims import Expected, Form, Outcome, Paired, Part, Question, Words
+from bakeoff.report.topics.base.claims import ClaimOutcome, ClaimPart, Expected, Form, Paired, Question, Words
 from bakeoff.report.topics.base.judge import by_ratio, by_sign
 
 
-def unknown(words: Words, reason: str, is_cost: bool = False) -> Part:
+def unknown(words: Words, reason: str, is_cost: bool = False) -> ClaimPart:
     """A part that this data can't answer, with the reason."""
-    return Part(words, Outcome.NONE, is_cost=is_cost, note=reason)
+    return ClaimPart(words, ClaimOutcome.NONE, is_cost=is_cost, note=reason)
 
 
 def on_models(
@@ -53,12 +53,12 @@ def on_costs(
     basis: str,
     expected: Expected = Expected.SMALLER,
     note: str = "",
-) -> Part:
+) -> ClaimPart:
     """Two measured costs, judged by their ratio and its interval where both were measured repeatedly."""
     first, second = (side.value for side in sides)
     both = ratio(*sides)
     is_known = not (isnan(first) or isnan(second))
-    return Part(
+    return ClaimPart(
         words=words,
         outcome=by_ratio(expected, first, second, both.low, both.high),
         first=first,
@@ -83,20 +83,20 @@ def _ratio(first: float, second: float) -> float:
 
 def on_all_lists(
     words: Words, pair: tuple[float, float], half: float, num_users: int, expected: Expected, form: Form
-) -> Part:
+) -> ClaimPart:
     """Two figures of the lists of all users together; `half` is half the width of the interval of their difference."""
     difference = pair[0] - pair[1]
     low, high = difference - half, difference + half
     basis = f"lists of {formats.count(num_users)} users together"
-    return Part(words, by_sign(expected, low, high), *pair, difference, low, high, form=form, basis=basis)
+    return ClaimPart(words, by_sign(expected, low, high), *pair, difference, low, high, form=form, basis=basis)
 
 
-def on_exponents(words: Words, sides: Sequence[Repeated]) -> Part:
+def on_exponents(words: Words, sides: Sequence[Repeated]) -> ClaimPart:
     """Two fitted exponents of growth: held where the first is smaller, by the interval of the difference."""
     first, second = sides
     found = minus(first, second)
     ends = [f"{formats.decimal(each.low, 2)} to {formats.decimal(each.high, 2)}" for each in sides]
-    return Part(
+    return ClaimPart(
         words=words,
         outcome=by_sign(Expected.SMALLER, found.low, found.high),
         first=first.value,

@@ -9,11 +9,11 @@ from typing import Any, Generic, TypeVar
 
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import Skipped, notes_on
+from bakeoff.report.measured import NotMeasured, notes_on
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.topics.base.claims import Claim, ClaimQuestions
-from bakeoff.report.topics.base.judge import judge
+from bakeoff.report.topics.base.judge import judge_questions
 
 PACKAGE = "bakeoff.report.topics"
 F = TypeVar("F")
@@ -34,6 +34,7 @@ class Topic(Generic[F]):
         claim: the claim of the textbook about it.
         source: what the figures are computed from; without figures where it was skipped.
         notes: sentences above the charts; by default what was done for the source, or why it was skipped.
+        terms: entries of the glossary: anchor → term and explanation.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Topic(Generic[F]):
     claim: Callable[[Evidence, ReportParams], ClaimQuestions] | None = None
     source: Callable[[Evidence], Any] = lambda evidence: evidence
     notes: Callable[[Any], Sequence[str]] = notes_on
+    terms: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def template(self) -> str:
@@ -55,7 +57,7 @@ class Topic(Generic[F]):
     def find(self, evidence: Evidence, params: ReportParams, statistics: Statistics) -> F | None:
         """Its figures; None where there is nothing to show."""
         source = self.source(evidence)
-        return None if isinstance(source, Skipped) else self.measure(source, params, statistics)
+        return None if isinstance(source, NotMeasured) else self.measure(source, params, statistics)
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,10 @@ def topics() -> tuple[Topic[Any], ...]:
 def find(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Findings:
     """Compute the figures of every topic."""
     found = {topic.id: topic.find(evidence, params, statistics) for topic in topics()}
-    return Findings({name: each for name, each in found.items() if each is not None}, notes(evidence))
+    return Findings({name: each for name, each in found.items() if each is not None}, section_notes(evidence))
 
 
-def notes(evidence: Evidence) -> dict[str, list[str]]:
+def section_notes(evidence: Evidence) -> dict[str, list[str]]:
     """Anchor of a section → the sentences above its charts."""
     found: dict[str, list[str]] = {}
     for topic in topics():
@@ -101,7 +103,7 @@ def notes(evidence: Evidence) -> dict[str, list[str]]:
     return found
 
 
-def figures(findings: Findings) -> list[Figure]:
+def topic_figures(findings: Findings) -> list[Figure]:
     """Charts of every topic, each with the section that shows it."""
     return [
         replace(figure, section=topic.section)
@@ -114,4 +116,4 @@ def figures(findings: Findings) -> list[Figure]:
 def judge_claims(evidence: Evidence, params: ReportParams, statistics: Statistics) -> list[Claim]:
     """Every claim, judged on this evidence, in the order of their numbers."""
     asked = [replace(topic.claim(evidence, params), section=topic.section) for topic in topics() if topic.claim]
-    return judge(sorted(asked, key=lambda claim: claim.number), statistics)
+    return judge_questions(sorted(asked, key=lambda claim: claim.number), statistics)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import isinf, isnan
 
 from bakeoff.report import formats
-from bakeoff.report.topics.base.claims import Claim, Form, Outcome, Part
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart, Form
 from bakeoff.report.topics.base.judge import MARGIN, RATIO, SHARE_MARGIN
 
 FORMS: Mapping[Form, Callable[[float], str]] = {
@@ -19,16 +19,16 @@ FORMS: Mapping[Form, Callable[[float], str]] = {
 }
 """How a figure is written in each form."""
 CSS_CLASSES = {
-    Outcome.HELD: "held",
-    Outcome.IN_PART: "in-part",
-    Outcome.NOT: "not-held",
-    Outcome.NONE: "no-evidence",
+    ClaimOutcome.HELD: "held",
+    ClaimOutcome.IN_PART: "in-part",
+    ClaimOutcome.NOT: "not-held",
+    ClaimOutcome.NONE: "no-evidence",
 }
 
 
 @dataclass(frozen=True)
 class ShownPart:
-    """A part of a claim with every figure as text; attributes as in `Part`."""
+    """A part of a claim with every figure as text; attributes as in `ClaimPart`."""
 
     says: str
     measured: str
@@ -40,7 +40,7 @@ class ShownPart:
     interval: str
     p: str
     basis: str
-    outcome: Outcome
+    outcome: ClaimOutcome
     note: str
     is_cost: bool
 
@@ -53,18 +53,18 @@ class ShownClaim:
     title: str
     words: str
     section: str
-    outcome: Outcome
+    outcome: ClaimOutcome
     tally: str
     parts: Sequence[ShownPart]
 
 
-def shown(claim: Claim) -> ShownClaim:
+def shown_claim(claim: Claim) -> ShownClaim:
     """The claim with every figure as text."""
     parts = [_shown_part(part) for part in claim.parts]
     return ShownClaim(claim.key, claim.title, claim.words, claim.section, claim.outcome, tally(claim), parts)
 
 
-def _shown_part(part: Part) -> ShownPart:
+def _shown_part(part: ClaimPart) -> ShownPart:
     has_figures = not (isnan(part.first) and isnan(part.second))
     first, second = (
         formats.NO_VALUE if isnan(value) else FORMS[part.form](value) for value in (part.first, part.second)
@@ -86,12 +86,12 @@ def _shown_part(part: Part) -> ShownPart:
     )
 
 
-def css_class(outcome: Outcome) -> str:
+def css_class(outcome: ClaimOutcome) -> str:
     """The class of the page's style for an outcome."""
     return CSS_CLASSES[outcome]
 
 
-def difference(part: Part) -> str:
+def difference(part: ClaimPart) -> str:
     """`+0.0307`, in points for a share; `× 2.3` for a ratio."""
     if isnan(part.difference):
         return formats.NO_VALUE
@@ -102,7 +102,7 @@ def difference(part: Part) -> str:
     return _change(part.difference, part.form)
 
 
-def interval(part: Part) -> str:
+def interval(part: ClaimPart) -> str:
     """`+0.0199 to +0.0415`, `× 0.21 to 0.26`; empty where there is none."""
     if isnan(part.low) and isnan(part.high):
         return ""
@@ -134,9 +134,11 @@ def overview(claims: Sequence[Claim]) -> str:
     """The number of claims with each outcome, as a sentence."""
     found = [claim.outcome for claim in claims]
     counts = [
-        f"{found.count(outcome)} {outcome}" for outcome in Outcome if outcome in found and outcome != Outcome.NONE
+        f"{found.count(outcome)} {outcome}"
+        for outcome in ClaimOutcome
+        if outcome in found and outcome != ClaimOutcome.NONE
     ]
-    unknown = found.count(Outcome.NONE)
+    unknown = found.count(ClaimOutcome.NONE)
     counts += [f"for {unknown} there is no evidence"] if unknown else []
     return f"Of {len(claims)} claims {formats.listing(counts)} on this data."
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
-from bakeoff.report.measured import HasVariants, Skipped, Variant
+from bakeoff.report.measured import HasVariants, NotMeasured, Variant
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
@@ -63,7 +63,7 @@ def _own_parts(params: ReportParams) -> Sequence[FoldingPart]:
     )
 
 
-def claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+def folding_claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
     """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
     planted, own = evidence.measured.planted, evidence.measured.group("folding")
     on_own = _questions(own, _own_parts(params), SHIPPED, lambda variant: own_weight(variant, params))
@@ -81,13 +81,13 @@ def claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
 
 
 def _questions(
-    measured: HasVariants | Skipped,
+    measured: HasVariants | NotMeasured,
     parts: Sequence[FoldingPart],
     labels: Mapping[str, str],
     weight: Callable[[Variant], float],
 ) -> list[Question]:
     """The parts whose variants were trained; the others only where they have a reason."""
-    if isinstance(measured, Skipped):
+    if isinstance(measured, NotMeasured):
         key, says, what, *_ = parts[0]
         return [unknown(Words(key, says, what), measured.reason)]
     variants = {

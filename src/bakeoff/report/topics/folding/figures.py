@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import HasVariants, Planted, Skipped, Variant, figure, resolved
+from bakeoff.report.measured import HasVariants, NotMeasured, PlantedGroups, Variant, figure, resolved
 from bakeoff.report.models import MF, SOFTMAX, look, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Table
@@ -54,12 +54,12 @@ def own_weight(variant: Variant, params: ReportParams) -> float:
     return float(resolved(variant, f"{MF}.unobserved_weight", params))
 
 
-def measure(evidence: Evidence, params: ReportParams, _: Statistics) -> FoldingFigures | None:
+def measure_folding(evidence: Evidence, params: ReportParams, _: Statistics) -> FoldingFigures | None:
     """None where neither planted groups nor variants were measured."""
     planted, own = evidence.measured.planted, evidence.measured.group("folding")
-    if isinstance(planted, Skipped) and isinstance(own, Skipped):
+    if isinstance(planted, NotMeasured) and isinstance(own, NotMeasured):
         return None
-    items, blocks = (pd.DataFrame(), {}) if isinstance(planted, Skipped) else _items_and_blocks(planted)
+    items, blocks = (pd.DataFrame(), {}) if isinstance(planted, NotMeasured) else _items_and_blocks(planted)
     own_rows = [row for row in _by_weight(own, lambda variant: own_weight(variant, params)) if row["folding"]]
     return FoldingFigures(
         planted=pd.DataFrame(map(_planted_row, _by_weight(planted, planted_weight)), columns=COLUMNS),
@@ -69,9 +69,9 @@ def measure(evidence: Evidence, params: ReportParams, _: Statistics) -> FoldingF
     )
 
 
-def _by_weight(measured: HasVariants | Skipped, weight: Callable[[Variant], float]) -> list[Variant]:
+def _by_weight(measured: HasVariants | NotMeasured, weight: Callable[[Variant], float]) -> list[Variant]:
     """MF by its weight, then all others."""
-    if isinstance(measured, Skipped):
+    if isinstance(measured, NotMeasured):
         return []
     return [*sorted(measured.of(MF), key=weight), *(each for each in measured.variants if each["model"] != MF)]
 
@@ -87,7 +87,7 @@ def _own_row(variant: Variant) -> tuple[Any, ...]:
     return variant["model"], variant["label"], variant["base"], folding, foreign, recall, float("nan")
 
 
-def _items_and_blocks(planted: Planted) -> tuple[pd.DataFrame, dict[str, NDArray[np.float64]]]:
+def _items_and_blocks(planted: PlantedGroups) -> tuple[pd.DataFrame, dict[str, NDArray[np.float64]]]:
     variants = _by_weight(planted, planted_weight)
     labels = {variant["name"]: f"{model_label(variant['model'])}, {variant['label']}" for variant in variants}
     order = {name: place for place, name in enumerate(labels)}
@@ -103,7 +103,7 @@ def _items_and_blocks(planted: Planted) -> tuple[pd.DataFrame, dict[str, NDArray
     return pd.DataFrame(shown), {labels[each["name"]]: np.asarray(each["blocks"], np.float64) for each in variants}
 
 
-def draw(found: FoldingFigures) -> list[Figure]:
+def draw_folding(found: FoldingFigures) -> list[Figure]:
     """Recall against folding on planted groups, with their scores and items; against foreign items on this data."""
     drawn = []
     if len(found.planted):
