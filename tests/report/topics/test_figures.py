@@ -97,7 +97,7 @@ def test_a_user_falls_into_the_bucket_of_what_is_known(evidence: Evidence, param
 
 def test_features_are_shown_per_step_and_for_warm_users(summary: Summary):
     found = found_in(summary, new_users.TOPIC)
-    assert list(dict.fromkeys(found.frame.group)) == ["told none", "told 1", "told 5", "told all", new_users.WARM]
+    assert list(dict.fromkeys(found.frame.group)) == ["none known", "1 known", "5 known", "all known", new_users.WARM]
     assert found.labels[0] == "as shipped"
 
 

@@ -127,7 +127,7 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
     named |= {str(v["name"]): model_label(str(v["model"])) for v in others}
     known = sorted(set(group.new_users.first_interactions), key=lambda step: np.inf if step == "all" else int(step))
     columns: list[Named] = [
-        (f"told {step_label(first)}", label, group.new_values(name, first, metric).to_numpy(np.float64))
+        (f"{step_label(first)} known", label, group.new_values(name, first, metric).to_numpy(np.float64))
         for first in known
         for name, label in named.items()
     ]
