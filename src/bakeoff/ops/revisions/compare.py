@@ -54,9 +54,10 @@ def run(
     second = in_workspace(workspace) if after is None else at_revision(workspace.root, after)
     statistics = Statistics(compare.confidence, compare.resamples, seed)
     found = revisions.compare(first, second, compare.primary_metric, statistics)
-    write_text(workspace.reports / "revisions.md", revision_sheet.markdown(found))
-    write_text(workspace.reports / "revisions.html", revision_sheet.html(found))
-    print(f"{revision_sheet.title(found)}: {revision_sheet.headline(found)}. {revision_sheet.statement(found)}")
+    write_text(workspace.reports / "revisions.md", revision_sheet.revisions_markdown(found))
+    write_text(workspace.reports / "revisions.html", revision_sheet.revisions_html(found))
+    said = f"{revision_sheet.revisions_headline(found)}. {revision_sheet.revisions_statement(found)}"
+    print(f"{revision_sheet.title(found)}: {said}")
     print(f"Report: {workspace.reports / 'revisions.html'}")
 
 
