@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from scaling.measuring import Limits, Measured, run_stage
 from scaling.pipeline import Stage
 
-from bakeoff.core.threads import num_cores
+from bakeoff.core.processes import num_cores
 from bakeoff.core.workspace import Workspace
 from bakeoff.ops.registry.files import directory_md5
 from bakeoff.params import load_params

@@ -24,7 +24,7 @@ from rich.console import Console
 from bakeoff.core.files import write_text
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared, load_prepared
-from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user
+from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.experiments.runner import Experiment, run_epochs, warm_users
 from bakeoff.models.base.retriever import Retriever

@@ -24,8 +24,8 @@ from scipy import stats
 
 from bakeoff.core.cost import own_peak_memory_bytes
 from bakeoff.core.files import write_text
-from bakeoff.evaluation.stats.bootstrap import intervals, intervals_of_portions
-from bakeoff.evaluation.stats.permutation import sign_flip_p, sign_flip_p_of_portions
+from bakeoff.evaluation.stats.intervals import intervals
+from bakeoff.evaluation.stats.tests import sign_flip_p
 
 USERS = (1_000, 10_000, 100_000)
 PORTION = 1 << 16
@@ -94,8 +94,8 @@ def in_portions(num_users: int, columns: int, resamples: int) -> str:
             yield rng.normal(0.001, 0.3, (min(PORTION, num_users - start), columns))
 
     before = own_peak_memory_bytes()
-    wall, cpu = measured(lambda: intervals_of_portions(portions, np.random.default_rng(0), resamples=resamples))
-    flips = measured(lambda: sign_flip_p_of_portions(portions, np.random.default_rng(0), resamples))
+    wall, cpu = measured(lambda: intervals(portions, np.random.default_rng(0), resamples=resamples))
+    flips = measured(lambda: sign_flip_p(portions, np.random.default_rng(0), resamples))
     peak = own_peak_memory_bytes()
     return (
         f"{num_users:,} users in portions of {PORTION:,}, {columns} columns, {resamples:,} resamples: intervals in "

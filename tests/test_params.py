@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Frozen
-from bakeoff.evaluation.metrics import metric_sets as measures
+from bakeoff.evaluation.metrics.table import MetricSet, metrics_of
 from bakeoff.params import Params, load_params, parse_params
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +39,7 @@ def test_a_value_that_cannot_be_is_refused_with_its_place_and_the_reason(values:
         parse_params(values)
 
 
-@pytest.mark.parametrize("metric", measures._ACCURACY)
+@pytest.mark.parametrize("metric", metrics_of(MetricSet.ACCURACY))
 def test_every_accuracy_metric_may_be_the_primary_one(metric: str) -> None:
     assert parse_params({"compare": {"primary_metric": f"{metric}@20"}}).compare.primary_metric == f"{metric}@20"
 

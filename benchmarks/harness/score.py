@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories
-from bakeoff.evaluation.metrics import accuracy
-from bakeoff.evaluation.metrics.arrays import divide
+from bakeoff.evaluation.metrics import formulas
+from bakeoff.evaluation.metrics.formulas import divide
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.evaluation.stats.bootstrap import Intervals, intervals
+from bakeoff.evaluation.stats.intervals import Intervals, intervals
 
 FloatArray = NDArray[np.float64]
 
@@ -56,11 +56,11 @@ def read_lists(path: Path, rows: NDArray[np.int64], truth: Histories, length: in
 
 def per_user(lists: TopLists, truth: Histories) -> dict[str, FloatArray]:
     """METRICS of each list; `truth` has a row for each."""
-    relevant, sizes = accuracy.relevance(lists, truth), accuracy.num_relevant(truth)
+    relevant, sizes = formulas.relevance(lists, truth), formulas.num_relevant(truth)
     return {
-        "ndcg@10": accuracy.ndcg(relevant, sizes, 10),
-        "ndcg@20": accuracy.ndcg(relevant, sizes, 20),
-        "recall@20": accuracy.recall(relevant, sizes, 20),
+        "ndcg@10": formulas.ndcg(relevant, sizes, 10),
+        "ndcg@20": formulas.ndcg(relevant, sizes, 20),
+        "recall@20": formulas.recall(relevant, sizes, 20),
         "recall_of_all@20": divide(relevant[:, :20].sum(axis=1), sizes),
     }
 

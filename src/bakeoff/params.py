@@ -55,7 +55,9 @@ class Params(Frozen):
 
     @model_validator(mode="after")
     def _primary_metric_is_measured(self) -> Self:
-        measured = [f"{name}@{k}" for name in ("ndcg", "recall", "mrr", "hit_rate") for k in self.evaluate.cutoffs]
+        from bakeoff.evaluation.metrics.table import ACCURACY_LABELS  # loads NumPy, which --help does without
+
+        measured = [f"{name}@{k}" for name in ACCURACY_LABELS for k in self.evaluate.cutoffs]
         if self.compare.primary_metric not in measured:
             raise ValueError(
                 f"compare.primary_metric {self.compare.primary_metric!r} is not measured: it must be one of "

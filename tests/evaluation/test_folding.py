@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bakeoff.core.histories import PAD
-from bakeoff.evaluation.folding import calibrate, folding, folding_per_user, off_group_at_k, spurious_at_k
+from bakeoff.evaluation.folding import calibrate, folding_per_user, off_group_at_k, spurious_at_k
 
 
 def test_a_score_is_worth_the_chance_that_it_is_of_a_positive():
@@ -52,19 +52,19 @@ def test_folding_is_the_mean_of_what_scores_claim_beyond_the_relatedness():
     # Claimed too much: .6 and .2; what is claimed too little (.5 against .8) counts nothing. (.6 + .2) / 4 = .2
     scores = np.array([[1.0, 0.5], [0.2, 0.0]])
     related = np.array([[0.4, 0.8], [0.0, 0.0]])
-    assert folding(scores, related) == pytest.approx(0.2)
+    assert folding_per_user(scores, related).mean() == pytest.approx(0.2)
     assert folding_per_user(scores, related) == pytest.approx([0.3, 0.1])
 
 
 def test_scores_that_equal_the_relatedness_do_not_fold_and_the_opposite_folds_wholly():
     related = np.array([[1.0, 0.0], [0.0, 1.0]])
-    assert folding(related, related) == 0
-    assert folding(np.ones((2, 2)), np.zeros((2, 2))) == 1
+    assert folding_per_user(related, related).tolist() == [0] * len(related)
+    assert folding_per_user(np.ones((2, 2)), np.zeros((2, 2))).tolist() == [1, 1]
 
 
 def test_folding_of_nobody_or_of_no_item_is_not_defined():
-    assert np.isnan(folding(np.zeros((0, 3)), np.zeros((0, 3))))
-    assert np.isnan(folding(np.zeros((2, 0)), np.zeros((2, 0))))
+    assert folding_per_user(np.zeros((0, 3)), np.zeros((0, 3))).tolist() == []
+    assert np.isnan(folding_per_user(np.zeros((2, 0)), np.zeros((2, 0)))).all()
 
 
 def test_an_item_below_the_threshold_is_spurious_and_one_at_it_is_not():

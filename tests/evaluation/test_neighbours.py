@@ -3,7 +3,7 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import PAD
-from bakeoff.evaluation.neighbours import directions, nearest
+from bakeoff.evaluation.item_space import directions, nearest
 
 
 def neighbours(embeddings, count=2, items_per_block=100):

@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.stats.permutation import holm, sign_flip_p, sign_flip_p_of_portions
+from bakeoff.evaluation.stats.tests import holm, sign_flip_p
 
 
 def rng():
@@ -111,9 +111,9 @@ def test_many_users_are_flipped_block_by_block_as_few_are():
     assert sign_flip_p(column(*values), rng(), resamples=4000) == pytest.approx([0.0455], abs=0.01)
 
 
-def test_users_in_portions_have_the_p_values_of_all_at_once():
+def test_users_in_blocks_have_the_p_values_of_all_at_once():
     differences = np.random.default_rng(3).normal(0.02, 1, (5_000, 3))
     whole = sign_flip_p(differences, np.random.default_rng(4), 2_000)
-    found = sign_flip_p_of_portions(lambda: np.split(differences, [7, 4_500]), np.random.default_rng(4), 2_000)
+    found = sign_flip_p(lambda: np.split(differences, [7, 4_500]), np.random.default_rng(4), 2_000)
     assert found.tolist() == whole.tolist()
     assert (found < 1).all()

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.neighbours import directions
-from bakeoff.evaluation.projection import DECIMALS, project
+from bakeoff.evaluation.item_space import DECIMALS, directions, project
 
 
 def groups(count, size, dim=16, noise=0.2):

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.core.histories import PAD, Histories, Queries
-from bakeoff.evaluation.ranking import TopLists
-from bakeoff.evaluation.reranking import rerank
+from bakeoff.evaluation.ranking import TopLists, rerank
 
 
 @dataclass

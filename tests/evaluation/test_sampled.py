@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.evaluation import sampled
-from bakeoff.evaluation.metrics import accuracy
+from bakeoff.evaluation.metrics import formulas
 from bakeoff.evaluation.ranking import rank
 from bakeoff.evaluation.sampled import draw_candidates, full_metrics, sampled_metrics
 
@@ -97,10 +97,10 @@ def test_with_all_items_as_candidates_it_is_the_full_ranking():
     chosen = np.array([rng.permutation(60)[:11] for _ in range(40)])
     seen, truth = chosen[:, :10].tolist(), chosen[:, 10:].tolist()
     lists = rank(Table(table.astype(np.float32)), queries(40), histories(seen), histories(truth), 10, 100)
-    relevant = accuracy.relevance(lists, histories(truth))
+    relevant = formulas.relevance(lists, histories(truth))
     found = measure(table, seen, truth, num_candidates=60)
-    np.testing.assert_allclose(found["ndcg@10"], accuracy.ndcg(relevant, np.ones(40, np.int64), 10))
-    np.testing.assert_allclose(found["mrr@10"], accuracy.mrr(relevant, np.ones(40, np.int64), 10))
+    np.testing.assert_allclose(found["ndcg@10"], formulas.ndcg(relevant, np.ones(40, np.int64), 10))
+    np.testing.assert_allclose(found["mrr@10"], formulas.mrr(relevant, np.ones(40, np.int64), 10))
 
 
 def test_all_models_meet_the_same_candidates():

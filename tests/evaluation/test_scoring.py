@@ -3,8 +3,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.evaluation import scoring
-from bakeoff.evaluation.scoring import score_blocks
+from bakeoff.evaluation.ranking import reproducible_scores
+from bakeoff.evaluation.ranking.reproducible_scores import score_blocks
 
 
 @dataclass
@@ -53,5 +53,5 @@ def test_blocks_are_no_larger_than_asked():
 
 
 def test_with_a_large_catalogue_blocks_are_smaller(monkeypatch):
-    monkeypatch.setattr(scoring, "SCORES_PER_BLOCK", 1000)  # 9 users × 101 items
+    monkeypatch.setattr(reproducible_scores, "SCORES_PER_BLOCK", 1000)  # 9 users × 101 items
     assert max(len(found) for _, found in blocks(ITEMS, USERS, 20)) == 9

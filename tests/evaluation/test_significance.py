@@ -3,7 +3,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.stats.significance import Verdict, compare_paired, effect_size, smallest_detectable, verdict
+from bakeoff.evaluation.stats.tests import Verdict, compare_paired, verdict
 
 
 def rng():
@@ -16,22 +16,22 @@ def column(*values):
 
 def test_effect_size_by_hand():
     # mean 2, sd (n − 1) 1
-    assert effect_size(column(1, 2, 3)) == pytest.approx([2])
+    assert compare_paired(column(1, 2, 3), rng()).effect_size == pytest.approx([2])
 
 
 def test_effect_size_of_all_ties_is_zero():
-    assert effect_size(column(0, 0, 0)).tolist() == [0]
+    assert compare_paired(column(0, 0, 0), rng()).effect_size.tolist() == [0]
 
 
 def test_effect_size_is_not_defined_without_spread():
     # the mean of three times 0.1 is not exactly 0.1: its rounding error is no spread
-    assert np.isnan(effect_size(column(0.1, 0.1, 0.1))).all()
-    assert np.isnan(effect_size(column(0.1))).all()
+    assert np.isnan(compare_paired(column(0.1, 0.1, 0.1), rng()).effect_size).all()
+    assert np.isnan(compare_paired(column(0.1), rng()).effect_size).all()
 
 
 def test_detectable_difference_by_hand():
     # z.975 + z.8 = 1.959964 + 0.841621; sd 1, n 3
-    assert smallest_detectable(column(1, 2, 3)) == pytest.approx([2.801585 / sqrt(3)], rel=1e-6)
+    assert compare_paired(column(1, 2, 3), rng()).detectable == pytest.approx([2.801585 / sqrt(3)], rel=1e-6)
 
 
 def test_detectable_difference_is_detected_in_four_of_five_cases():
@@ -44,7 +44,7 @@ def test_detectable_difference_is_detected_in_four_of_five_cases():
 
 
 def test_detectable_difference_of_one_user_is_not_defined():
-    assert np.isnan(smallest_detectable(column(0.3))).all()
+    assert np.isnan(compare_paired(column(0.3), rng()).detectable).all()
 
 
 def test_wins_ties_and_losses_are_counted():
@@ -96,3 +96,12 @@ def test_a_verdict_needs_the_interval_and_the_test(low, high, p, expected):
 def test_a_verdict_at_a_higher_level_needs_a_smaller_p():
     assert verdict(0.1, 0.3, 0.02, confidence=0.95) is Verdict.BETTER
     assert verdict(0.1, 0.3, 0.02, confidence=0.99) is Verdict.NO_EVIDENCE
+
+
+def test_users_in_blocks_have_the_figures_of_all_at_once():
+    values = rng().normal(0.1, 1, (3000, 2))
+    whole, found = compare_paired(values, rng()), compare_paired(lambda: np.split(values, [7, 1500]), rng())
+    for name in ("num_users", "mean", "low", "high", "p", "wins", "ties", "losses"):
+        assert getattr(found, name).tolist() == getattr(whole, name).tolist()
+    for name in ("effect_size", "detectable"):
+        assert getattr(found, name) == pytest.approx(getattr(whole, name), rel=1e-12)

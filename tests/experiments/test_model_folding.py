@@ -3,7 +3,7 @@ import pytest
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.evaluation.folding import Calibration
-from bakeoff.evaluation.metrics.metric_sets import means
+from bakeoff.evaluation.metrics.table import means
 from bakeoff.experiments import folding
 from bakeoff.experiments.folding import Relatedness
 from bakeoff.experiments.folding import model_folding as of_users

@@ -9,7 +9,7 @@ from contenders import World
 from small import FAST, FAST_TWO_TOWER, no_features
 
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user, means
+from bakeoff.evaluation.metrics.table import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.ease.params import EASEParams
 from bakeoff.models.mf.params import MFParams

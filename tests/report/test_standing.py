@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bakeoff.evaluation.stats.significance import Verdict
+from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.per_user import InMemory
 from bakeoff.report.vs_baseline import lead_of_contenders, standings

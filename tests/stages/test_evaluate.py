@@ -8,7 +8,7 @@ from contrarian import NEW, PARAMS, Contrarian, asked_in_blocks_of, contents, ev
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.evaluation.parallel import eval_queries as questions
+from bakeoff.evaluation import protocol
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.models.base.model_files import refuse_other_catalogue
 from bakeoff.params import Params
@@ -119,7 +119,7 @@ def test_same_input_same_bytes_whatever_the_size_of_blocks(workspace):
 def test_same_bytes_in_however_many_portions_users_are_asked_about(workspace, monkeypatch):
     run(workspace)
     whole = contents(workspace.evaluation("mf"))
-    monkeypatch.setattr(questions, "USERS_PER_PORTION", 1)
+    monkeypatch.setattr(protocol, "USERS_PER_BATCH", 1)
     run(workspace, asked_in_blocks_of(1))
     assert contents(workspace.evaluation("mf")) == whole
 

@@ -1,4 +1,4 @@
-"""What a stage costs, measured: the only outputs that differ from run to run."""
+"""Measured cost of a stage: time and memory, the only outputs that differ from run to run."""
 
 import os
 import resource
@@ -14,14 +14,14 @@ from bakeoff.core.files import write_json
 from bakeoff.core.workspace import Workspace
 
 MEASURED = ("wall_seconds", "cpu_seconds", "peak_memory_bytes")
-"""What is measured of every stage."""
+"""Figures that are measured for every stage."""
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB on Linux
 
 
 @dataclass
 class Cost:
-    """Figures that a stage adds to what is measured anyway."""
+    """Figures that a stage adds to those measured for every stage."""
 
     notes: dict[str, Any] = field(default_factory=dict)
     earlier_seconds: float = 0.0
@@ -41,11 +41,11 @@ class Cost:
 
 @contextmanager
 def measure(workspace: Workspace, stage: str) -> Iterator[Cost]:
-    """Measure the block and write artifacts/cost/<stage>.json when it ends well, nothing after an error.
+    """Measure the block and write artifacts/cost/<stage>.json if it succeeds, nothing after an error.
 
     The file holds `wall_seconds`, `cpu_seconds` (user and system, of this process and of children it has
     waited for), `peak_memory_bytes` (largest resident memory of this process since it started, libraries
-    included, or of its largest child if that is more) and what was noted.
+    included, or of its largest child if that is more) and the notes.
     """
     cost = Cost()
     wall, cpu = time.perf_counter(), cpu_seconds()

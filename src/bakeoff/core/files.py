@@ -1,7 +1,7 @@
-"""How stages write: beside, then renamed, so that nothing half-written is ever taken for a result.
+"""Atomic writers: a file or directory is written under a temporary name, then renamed.
 
-Wherever a stage is killed, each output is the old one, the new one, or not there. What a killed run leaves are hidden
-names that end in `.part`; the next run clears them.
+Wherever a stage is killed, each output is the old one, the new one, or absent. A killed run leaves hidden names that
+end in `.part`; the next run removes them.
 """
 
 import errno
@@ -15,18 +15,18 @@ from typing import Any
 
 from bakeoff.core.errors import BakeoffError
 
-# Arrow and TensorFlow tell the system's words, NumPy but how far it came.
+# Arrow and TensorFlow repeat the system's message; NumPy says only how far it came.
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|disk is full|\d+ requested and \d+ written", re.I)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 with Unix line ends; whoever reads meanwhile sees the old file or the new one.
+    """Write UTF-8 with Unix line ends; readers see the old file or the new one.
 
     Raises:
         BakeoffError: the disk is full; the old file stays.
     """
-    with written(path) as beside:
-        beside.write_text(text, encoding="utf-8", newline="\n")
+    with written(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -41,39 +41,39 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A path beside `path`: the file that is written there takes its place if all goes well and vanishes if not.
+    """A temporary path: the file written there replaces `path` if the block succeeds and is removed if it fails.
 
     Raises:
         BakeoffError: the disk is full; the old file stays.
     """
-    beside = path.with_name(f".{path.name}.part")
-    with told_of_a_full_disk(path):
+    part = path.with_name(f".{path.name}.part")
+    with disk_full_as_error(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _remove(beside)  # what a killed run left, or a link, through which nothing is written
-            yield beside
-            beside.replace(path)
+            _remove(part)  # what a killed run left, or a link, through which nothing is written
+            yield part
+            part.replace(path)
         except BaseException:
-            _remove(beside)
+            _remove(part)
             raise
 
 
 @contextmanager
 def replaced(directory: Path) -> Iterator[Path]:
-    """A new directory beside `directory` that takes its place if all goes well and vanishes if not.
+    """A temporary directory that replaces `directory` if the block succeeds and is removed if it fails.
 
-    Its name is fixed, so that what a killed run left is cleared by the next one.
+    Its name is fixed, so that the next run removes what a killed run left.
 
     Raises:
         BakeoffError: the disk is full; the old directory stays.
     """
     new = directory.with_name(f".{directory.name}.part")
-    with told_of_a_full_disk(directory):
+    with disk_full_as_error(directory):
         try:
             _remove(new)
             new.mkdir(parents=True)
             yield new
-            # The old one goes in one step: emptied where it stands, a kill would leave half of it.
+            # The old one goes in one step: a kill while it is emptied in place would leave half of it.
             old = _moved_away(directory)
             new.rename(directory)
             _remove(old)
@@ -82,12 +82,12 @@ def replaced(directory: Path) -> Iterator[Path]:
 
 
 def discard(directory: Path) -> None:
-    """Remove a directory, if there is one, so that no part of it is ever seen."""
+    """Remove a directory, if there is one, in one step: readers never see a part of it."""
     _remove(_moved_away(directory))
 
 
 def full_disk(error: BaseException, path: Path) -> BakeoffError | None:
-    """What to tell a person if an error, or one that led to it, says that the disk is full; None if none does.
+    """A message for people if an error, or one that led to it, says that the disk is full; None if none does.
 
     Args:
         error: as caught.
@@ -109,8 +109,8 @@ def full_disk(error: BaseException, path: Path) -> BakeoffError | None:
 
 
 @contextmanager
-def told_of_a_full_disk(path: Path) -> Iterator[None]:
-    """Whatever goes wrong within because the disk is full is told in words for people; all else as it was.
+def disk_full_as_error(path: Path) -> Iterator[None]:
+    """Replace any error that a full disk causes by a message for people; other errors pass unchanged.
 
     Args:
         path: what is being written.
@@ -121,10 +121,10 @@ def told_of_a_full_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        told = full_disk(error, path)
-        if told is None or isinstance(error, BakeoffError):
+        full = full_disk(error, path)
+        if full is None or isinstance(error, BakeoffError):
             raise
-        raise told from error
+        raise full from error
 
 
 def _says_full(error: BaseException) -> bool:
@@ -132,7 +132,7 @@ def _says_full(error: BaseException) -> bool:
 
 
 def _moved_away(path: Path) -> Path:
-    """The hidden name under which `path`, if it is there, now lies."""
+    """Rename `path`, if it exists, to a hidden name, and return that."""
     old = path.with_name(f".{path.name}.old.part")
     _remove(old)
     with suppress(FileNotFoundError):
@@ -141,7 +141,7 @@ def _moved_away(path: Path) -> Path:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a directory, as far as it can be."""
+    """Remove a file or a directory; errors are ignored."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

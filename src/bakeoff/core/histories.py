@@ -1,4 +1,4 @@
-"""Histories of a block of users, and the queries that are asked about them."""
+"""Histories of users in compressed sparse rows, the queries made of them, and samples of users."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,19 +11,26 @@ PAD = -1
 """Fills a padded history where there is no item."""
 
 EVENTS_PER_BLOCK = 1 << 22
-"""Events that are looked at at once where all are: what is computed of each takes tens of bytes."""
+"""Events processed at once where all are processed: temporary values take tens of bytes per event."""
 
 
 def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
-    """int64 [n + 1]: where each of n rows of these lengths begins, and where the last one ends."""
+    """Offsets int64 [n + 1] of n rows of these lengths: the start of each row, and the end of the last one."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+
+def draw_users(num_users: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Draw at most `count` of the numbers below `num_users`, ascending; all of them if they are no more."""
+    if num_users <= count:
+        return np.arange(num_users)
+    return np.sort(np.random.default_rng(seed).choice(num_users, count, replace=False))
 
 
 @dataclass(frozen=True)
 class Histories:
     """Item sequences of n users, oldest first, in compressed sparse row form.
 
-    The arrays may be mapped from a file that is larger than memory; what looks at all events does so in `blocks`.
+    The arrays may be mapped from a file that is larger than memory; code that processes all events uses `blocks`.
 
     Attributes:
         offsets: int64 [n + 1], ascending from 0; row u holds entries offsets[u] to offsets[u + 1] (excluded).
@@ -81,7 +88,7 @@ class Histories:
         )
 
     def take(self, rows: NDArray[np.integer]) -> Self:
-        """Rows in the given order, repeats allowed; of rows that follow each other nothing is copied."""
+        """Rows in the given order, repeats allowed; consecutive rows are not copied."""
         if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
             return self.part(int(rows[0]), int(rows[-1]) + 1)
         lengths = self.lengths[rows]
@@ -96,10 +103,10 @@ class Histories:
         return type(self)(offsets - offsets[0], self.items[events], self.timestamps[events])
 
     def blocks(self, events: int | None = None) -> Iterator[tuple[slice, Self]]:
-        """All rows in parts that follow each other, each with the slice it covers; one, if empty, where there are none.
+        """Consecutive parts of the rows, each with the slice it covers; one empty part where there are no rows.
 
         Args:
-            events: of a part, at most, unless a single row has more; EVENTS_PER_BLOCK if None.
+            events: largest number in a part, unless a single row has more; EVENTS_PER_BLOCK if None.
         """
         start, size = 0, EVENTS_PER_BLOCK if events is None else events
         while start < len(self) or start == 0:
@@ -120,12 +127,12 @@ class Histories:
         return self.joined(self.merged_blocks(other))
 
     def merged_blocks(self, other: Self) -> Iterator[Self]:
-        """The same in parts that follow each other."""
+        """The rows of `merged` in consecutive blocks."""
         for part, block in self.blocks():
-            beside = other.part(part.start, part.stop)
-            rows = np.concatenate([block.rows, beside.rows])
-            items = np.concatenate([block.items, beside.items])
-            timestamps = np.concatenate([block.timestamps, beside.timestamps])
+            others = other.part(part.start, part.stop)
+            rows = np.concatenate([block.rows, others.rows])
+            items = np.concatenate([block.items, others.items])
+            timestamps = np.concatenate([block.timestamps, others.timestamps])
             order = np.argsort(timestamps, kind="stable")
             yield self.from_rows(rows[order], items[order], timestamps[order], len(block))
 
@@ -178,7 +185,7 @@ class Histories:
 
 @dataclass(frozen=True)
 class Queries:
-    """A block of n queries: what is known of each user at the moment of asking.
+    """A block of n queries: what is known of each user when recommendations are made.
 
     Attributes:
         histories: what each user interacted with so far; may be empty.

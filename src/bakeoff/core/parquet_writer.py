@@ -1,4 +1,4 @@
-"""Parquet of tables that come in portions: the bytes do not tell in how many."""
+"""Parquet files that are written in batches: row groups, and so the bytes, do not depend on the batches."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,14 +8,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS_PER_GROUP = 1 << 20
-"""Rows of a row group: as many as Arrow takes by itself where a table is written whole."""
+"""Rows of a row group: Arrow's default for a table that is written whole."""
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files of a Parquet table, in the order of its rows: itself, or those of its directory.
+
+    Raises:
+        FileNotFoundError: the directory has none.
+    """
+    parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not parts:
+        raise FileNotFoundError(path)
+    return parts
 
 
 class RowGroups:
-    """A Parquet file that grows by whole row groups; no more rows than one has are held."""
+    """A Parquet file that grows by whole row groups; at most one group of rows is in memory."""
 
     def __init__(self, path: Path, rows_per_group: int) -> None:
-        """Nothing is written before the first table, which says what the columns are."""
+        """Set up the file; it is created with the first table, which defines the columns."""
         self._path, self._rows_per_group = path, rows_per_group
         self._writer: pq.ParquetWriter | None = None
         self._held: list[pa.Table] = []
@@ -31,7 +43,7 @@ class RowGroups:
             self._held, self._rows = [held.slice(size)], self._rows - size
 
     def close(self) -> None:
-        """Write what is held, be it no row at all, and end the file."""
+        """Write the remaining rows, if any, and close the file."""
         if self._held and (self._rows or self._writer is None):
             self._write(pa.concat_tables(self._held))
         if self._writer is not None:
@@ -45,7 +57,7 @@ class RowGroups:
 
 @contextmanager
 def row_groups(path: Path, rows_per_group: int = ROWS_PER_GROUP) -> Iterator[RowGroups]:
-    """A file at `path` that is whole when the block has ended well; it lies where nobody looks for it before that."""
+    """A file at `path` that is complete once the block has ended without an error."""
     rows = RowGroups(path, rows_per_group)
     yield rows
     rows.close()

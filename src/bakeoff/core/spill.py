@@ -1,7 +1,7 @@
-"""What is read in batches and may be large: in memory as long as it is small, then in files without a name.
+"""Arrays and tables that spill to memory-mapped files above 64 MiB.
 
-The files are mapped: the system has in memory what is being looked at, and what else it has room for. They are gone
-with the process, however it ends.
+The system keeps in memory the pages in use, and others as far as there is room. The files have no name and vanish with
+the process, however it ends.
 """
 
 import mmap
@@ -16,68 +16,56 @@ import pyarrow as pa
 import pyarrow.ipc
 from numpy.typing import DTypeLike, NDArray
 
-from bakeoff.core.files import told_of_a_full_disk
+from bakeoff.core.files import disk_full_as_error
 
-MOST_IN_MEMORY = 1 << 26
-"""Bytes, of 5 million events: less needs no file, and can be read where the disk is full."""
-
-
-def parts_of(path: Path) -> list[Path]:
-    """The files of a Parquet table, in the order of its rows: itself, or those of its directory.
-
-    Raises:
-        FileNotFoundError: the directory has none.
-    """
-    parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not parts:
-        raise FileNotFoundError(path)
-    return parts
+MAX_IN_MEMORY = 1 << 26
+"""Bytes, 5 million events: smaller data needs no file, and can be read where the disk is full."""
 
 
 class Columns:
-    """Arrays of numbers that grow together."""
+    """Arrays of numbers that grow together and spill to files."""
 
     def __init__(self, new_file: Callable[[], IO[bytes]], dtypes: Iterable[DTypeLike]) -> None:
-        """Begin without a number."""
+        """Start empty."""
         self._new_file = new_file
         self._columns = [_Column(dtype) for dtype in dtypes]
 
     def append(self, *values: NDArray[Any]) -> None:
-        """More of each; whatever their shape, row by row."""
+        """Append values of any shape, row by row, to each column."""
         for column, added in zip(self._columns, values, strict=True):
             column.append(added)
-        if sum(column.bytes for column in self._columns if column.file is None) > MOST_IN_MEMORY:
+        if sum(column.bytes for column in self._columns if column.file is None) > MAX_IN_MEMORY:
             for column in self._columns:
                 column.move_to(self._new_file())
 
     def values(self) -> list[NDArray[Any]]:
-        """All of each, one-dimensional; nothing is appended after that."""
+        """All values of each column, one-dimensional; nothing can be appended afterwards."""
         return [column.values() for column in self._columns]
 
 
 @contextmanager
-def kept_columns(directory: Path, *dtypes: DTypeLike) -> Iterator[Columns]:
-    """Columns of these types, of which many values lie in files of this directory; what they gave stays valid.
+def spilling_columns(directory: Path, *dtypes: DTypeLike) -> Iterator[Columns]:
+    """Columns of these types, which spill to files in this directory; their values stay valid after the block.
 
     Raises:
         BakeoffError: the disk is full.
     """
-    with told_of_a_full_disk(directory), ExitStack() as files:
+    with disk_full_as_error(directory), ExitStack() as files:
         yield Columns(lambda: files.enter_context(TemporaryFile(dir=directory)), dtypes)
 
 
-def kept_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, directory: Path) -> pa.Table:
-    """All batches as a table, which lies in a file of this directory if it is large.
+def spilling_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, directory: Path) -> pa.Table:
+    """All batches as a table, which spills to a file in this directory if it is large.
 
     Raises:
         BakeoffError: the disk is full.
     """
     held: list[pa.RecordBatch] = []
-    with told_of_a_full_disk(directory), ExitStack() as files:
+    with disk_full_as_error(directory), ExitStack() as files:
         rest = iter(batches)
         for batch in rest:
             held.append(batch)
-            if sum(each.nbytes for each in held) > MOST_IN_MEMORY:
+            if sum(each.nbytes for each in held) > MAX_IN_MEMORY:
                 break
         else:
             return pa.Table.from_batches(held, schema)
@@ -93,7 +81,7 @@ def kept_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, directory: 
 
 
 class _Column:
-    """Numbers of one type."""
+    """A growing array of one type."""
 
     def __init__(self, dtype: DTypeLike) -> None:
         self.file: IO[bytes] | None = None
@@ -110,14 +98,14 @@ class _Column:
             self.file.write(added.data)
 
     def move_to(self, file: IO[bytes]) -> None:
-        """Go on in a file."""
+        """Move all values to a file, and append there from now on."""
         self.file = file
         for held in self._held:
             file.write(held.data)
         self._held = []
 
     def values(self) -> NDArray[Any]:
-        """All of them; the file may be closed then."""
+        """All values; the file may be closed afterwards."""
         if self.file is None:
             return np.concatenate(self._held)
         if self.bytes == 0:  # there is nothing to map

@@ -1,8 +1,8 @@
 """Folding: how far a model's scores claim more relatedness than there is (Xin et al., RecSys 2017).
 
-Groups of items that never meet in training may land on top of each other in the embedding space; users are then
-recommended items of foreign groups. Recall hardly sees it: what is missing is not that positives score low but that
-strangers score high. A score s_ui and the relatedness r_ui of user u and item i, both in [0, 1], are compared pair by
+Groups of items that never occur together in training may land on top of each other in the embedding space; users are
+then recommended items of unrelated groups. Recall hardly shows it: positives do not score too low, unrelated items
+score too high. A score s_ui and the relatedness r_ui of user u and item i, both in [0, 1], are compared pair by
 pair.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from bakeoff.core.histories import PAD
-from bakeoff.evaluation.metrics.arrays import divide
+from bakeoff.evaluation.metrics.formulas import divide
 
 FloatArray = NDArray[np.float64]
 
@@ -42,16 +42,16 @@ def calibrate(positives: NDArray[np.floating[Any]], random: NDArray[np.floating[
     """Map scores to the chance that a pair is a positive and not a random pair, were both as frequent.
 
     With f and g the frequencies of a score among positives and among random pairs the chance is f / (f + g); isotonic
-    regression (pool adjacent violators) makes it non-decreasing. So the scale of a model's scores plays no part: 1/2
-    is a score from which nothing can be told, wherever the model puts it. If all scores are equal, everything is
-    worth 1/2; if all positives score above all random pairs, they are worth 1 and 0.
+    regression (pool adjacent violators) makes it non-decreasing. So the scale of a model's scores does not matter: a
+    score that says nothing maps to 1/2, wherever the model puts it. If all scores are equal, all map to 1/2; if all
+    positives score above all random pairs, they map to 1 and 0.
 
     Args:
         positives: [p], scores of pairs that were trained on.
-        random: [q], scores of pairs of the same users and any items, positives by chance among them.
+        random: [q], scores of pairs of the same users and random items, which may be positives.
 
     Returns:
-        the map; one that gives NaN if either of the two is empty.
+        The map; it gives NaN if either of the two is empty.
     """
     if len(positives) == 0 or len(random) == 0:
         return Calibration(np.zeros(0), np.zeros(0))
@@ -61,7 +61,7 @@ def calibrate(positives: NDArray[np.floating[Any]], random: NDArray[np.floating[
     hits = np.bincount(place[is_positive], minlength=len(scores)) / len(positives)
     weights = hits + np.bincount(place[~is_positive], minlength=len(scores)) / len(random)
     fit = isotonic_regression(hits / weights, weights=weights)
-    # A block of equal values is told by its two ends.
+    # A block of equal values is described by its two ends.
     knots = np.unique(np.concatenate([fit.blocks[:-1], fit.blocks[1:] - 1]))
     return Calibration(scores[knots], np.clip(fit.x[knots], 0.0, 1.0))
 
@@ -69,23 +69,14 @@ def calibrate(positives: NDArray[np.floating[Any]], random: NDArray[np.floating[
 def folding_per_user(scores: NDArray[np.floating[Any]], relatedness: NDArray[np.floating[Any]]) -> FloatArray:
     """Folding of each user, [n] in [0, 1]: mean of max(0, s_ui − r_ui) over the catalogue; NaN if it is empty.
 
+    The mean over users is the folding of a model, 1/(m n) Σ_{u,i} max(0, s_ui − r_ui) (Xin et al. 2017).
+
     Args:
         scores: [n, num_items] in [0, 1], calibrated.
         relatedness: [n, num_items] in [0, 1].
     """
     excess = np.maximum(scores - relatedness, 0.0)
     return divide(excess.sum(axis=1, dtype=np.float64), np.full(len(excess), excess.shape[1]))
-
-
-def folding(scores: NDArray[np.floating[Any]], relatedness: NDArray[np.floating[Any]]) -> float:
-    """Folding of a model, in [0, 1]: 1/(m n) Σ_{u,i} max(0, s_ui − r_ui) (Xin et al. 2017); NaN without a pair.
-
-    Args:
-        scores: [n, num_items] in [0, 1], calibrated.
-        relatedness: [n, num_items] in [0, 1].
-    """
-    per_user = folding_per_user(scores, relatedness)
-    return float(per_user.mean()) if per_user.size else float("nan")
 
 
 def spurious_at_k(

@@ -1,32 +1,53 @@
-"""One question, such as "what next, given the first 5 events?", asked to a model about many users."""
+"""Who is asked what: the queries of an evaluation, in batches of users, and the model's recommendations.
 
-from collections.abc import Callable
+Every model answers the same queries, in whatever process they are ranked.
+"""
+
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, Queries
+from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.models.base.retriever import Retriever
 
+ALL = "all"
+"""`first_interactions` of new users who are asked about with their whole history."""
+
+OF_WARM = TEST, SHUFFLED = "test", "shuffled"
+"""Names of the queries about warm users."""
+
+USERS_PER_BATCH = 1 << 16
+"""Users whose lists are in memory at once, as lists, metrics and rows of a file: about 400 MB with lists of 100."""
+
+OnBlock = Callable[[int], None]
+"""Called with the number of users of each block, as they have been ranked."""
+
+Users = NDArray[np.int64]
+"""[n] user_index."""
+
 
 @dataclass(frozen=True)
-class Answers:
-    """What a model answered about n users, and what would have been right.
+class Recommendations:
+    """What a model recommends to n users, and what would have been right.
 
     Attributes:
         users: int64 [n], user_index of each.
-        told: n rows, the history that the model was told.
+        given: n rows, the history that the model was given.
         truth: n rows, the user's test items.
-        lists: the recommendations.
-        fallback: bool [n], where the model has no answer of its own and its stated fallback answered.
+        lists: the recommended items.
+        fallback: bool [n], where the model has no answer of its own and its documented fallback answered.
     """
 
-    users: NDArray[np.int64]
-    told: Histories
+    users: Users
+    given: Histories
     truth: Histories
     lists: TopLists
     fallback: NDArray[np.bool_]
@@ -35,40 +56,135 @@ class Answers:
         return len(self.users)
 
 
+def recommend(
+    retriever: Retriever,
+    users: Users,
+    queries: Queries,
+    exclude: Histories,
+    truth: Histories,
+    params: EvaluateParams,
+    on_block: OnBlock | None = None,
+) -> Recommendations:
+    """Rank the whole catalogue for users with index `users`; queries, exclude and truth have n rows in their order.
+
+    Raises:
+        BakeoffError: the model's embeddings can't be used.
+    """
+    lists = rank(retriever, queries, exclude, truth, params.list_length, params.users_per_block, on_block)
+    return Recommendations(users, queries.histories, truth, lists, retriever.uses_fallback(queries))
+
+
+def shuffled(histories: Histories, rng: np.random.Generator) -> Histories:
+    """The same items in random order, row by row: what a model still knows is taste, not the last session.
+
+    Timestamps keep their places, so that they still ascend: the k-th of the shuffled items takes the k-th time, and
+    neither place nor time reveals the order.
+
+    Args:
+        histories: n rows.
+        rng: source of the order. Rows that are shuffled in consecutive blocks have the order of all at once.
+    """
+    order = np.lexsort((rng.random(len(histories.items)), histories.rows))
+    return Histories(histories.offsets, histories.items[order], histories.timestamps)
+
+
 @dataclass(frozen=True)
-class Asker:
-    """A retriever and how it is asked.
+class EvalQueries:
+    """The named queries of an evaluation about the users of a split.
+
+    TEST: warm users with test items, given what is known of them. SHUFFLED: the same with shuffled histories. A number,
+    or ALL: new users with test items, given that many of their first events.
+
+    Random draws for a user depend on the seed and on the user's place among all users, not on batches.
 
     Attributes:
-        retriever: the model.
-        list_length: items in each list.
-        users_per_block: users ranked at once, which bounds memory.
-        on_block: called with the number of users after each block.
+        prepared: the split's training data.
+        held_out: its test data and new users.
+        params: what is measured.
+        seed: of shuffled histories and sampled candidates.
+        sampled_candidates: items that each test item is ranked among, besides the ranking of the whole catalogue.
     """
 
-    retriever: Retriever
-    list_length: int
-    users_per_block: int
-    on_block: Callable[[int], None] | None = None
+    prepared: Prepared
+    held_out: HeldOut
+    params: EvaluateParams
+    seed: int
+    sampled_candidates: int
 
-    @classmethod
-    def of(cls, retriever: Retriever, params: EvaluateParams, on_block: Callable[[int], None] | None = None) -> Self:
-        """As the parameters say it."""
-        return cls(retriever, params.list_length, params.users_per_block, on_block)
+    @property
+    def steps(self) -> Sequence[str]:
+        """Names of the queries about new users."""
+        return [*map(str, self.params.first_interactions), ALL]
 
-    def ask(self, users: NDArray[np.int64], queries: Queries, exclude: Histories, truth: Histories) -> Answers:
-        """Ask about users with index `users`, [n]; queries, exclude and truth have n rows in their order.
+    @cached_property
+    def warm(self) -> Users:
+        """[n] warm users with test items."""
+        return np.flatnonzero(self.held_out.test.lengths)
+
+    @cached_property
+    def new(self) -> Users:
+        """[n] new users with test items."""
+        return np.flatnonzero(self.held_out.new_test.lengths)
+
+    def users(self, name: str) -> Users:
+        """[n] users of these queries, ascending."""
+        return self.warm if name in OF_WARM else self.new
+
+    def batches(self, name: str, at_least: int = 1) -> list[Users]:
+        """The users in batches; one batch without users if there are none.
+
+        A batch has whole blocks of `users_per_block`, so that what is computed of a block at once does not depend on
+        the number of batches: the last bits of an embedding may differ between blocks.
+
+        Args:
+            name: of the queries.
+            at_least: wanted number of batches, if there are as many blocks; none is larger than USERS_PER_BATCH, unless
+                a single block is.
+        """
+        users, block = self.users(name), self.params.users_per_block
+        size = min(math.ceil(len(users) / at_least), USERS_PER_BATCH)
+        size = max(1, size // block) * block
+        return [users[start : start + size] for start in range(0, max(len(users), 1), size)]
+
+    def recommend(
+        self, retriever: Retriever, name: str, users: Users, on_block: OnBlock | None = None
+    ) -> Recommendations:
+        """Rank the whole catalogue for a batch of users.
 
         Raises:
             BakeoffError: the model's embeddings can't be used.
         """
-        lists = rank(
-            self.retriever,
-            queries,
-            exclude,
-            truth,
-            list_length=self.list_length,
-            users_per_block=self.users_per_block,
-            on_block=self.on_block,
-        )
-        return Answers(users, queries.histories, truth, lists, self.retriever.uses_fallback(queries))
+        given = self._given(name, users)
+        # For new users all earlier events are left out, however many of them the model was given: figures for different
+        # numbers of events then differ by what the model was given and nothing else.
+        exclude = given if name in OF_WARM else self.held_out.new_history.take(users)
+        truth = self.held_out.test if name in OF_WARM else self.held_out.new_test
+        queries = self.prepared.queries_of(given, users)
+        return recommend(retriever, users, queries, exclude, truth.take(users), self.params, on_block)
+
+    def candidate_rng(self, users: Users) -> np.random.Generator:
+        """Source of the sampled candidates of a batch of TEST."""
+        earlier = int(self.held_out.test.offsets[users[0]]) if len(users) else 0
+        return self._rng("sampled", earlier * self.sampled_candidates)
+
+    def _given(self, name: str, users: Users) -> Histories:
+        if name == TEST:
+            return self.prepared.known_of(users)
+        if name == SHUFFLED:
+            return self._shuffled(users)
+        history = self.held_out.new_history.take(users)
+        return history if name == ALL else history.first(int(name))
+
+    def _shuffled(self, users: Users) -> Histories:
+        """Shuffled known events of a batch; draws are made for all users between its first and its last."""
+        if len(users) == 0:
+            return self.prepared.known_of(users)
+        everyone = np.arange(users[0], users[-1] + 1)
+        train, valid = self.prepared.train, self.prepared.valid
+        rng = self._rng("shuffled", int(train.offsets[users[0]] + valid.offsets[users[0]]))
+        return shuffled(self.prepared.known_of(everyone), rng).take(users - users[0])
+
+    def _rng(self, purpose: Literal["shuffled", "sampled"], earlier: int) -> np.random.Generator:
+        """The same draws for every model, after `earlier` others; the two purposes are independent."""
+        stream = np.random.PCG64([self.seed, ("shuffled", "sampled").index(purpose)])
+        return np.random.Generator(stream.advance(earlier))

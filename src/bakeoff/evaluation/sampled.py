@@ -1,8 +1,8 @@
-"""The ranking that many publications report: each test item among a few random ones instead of all.
+"""Sampled metrics, as many publications report them: each test item is ranked among a few random ones.
 
-Krichene & Rendle (KDD 2020, "On sampled metrics for item recommendation") show that it can put models in another order
-than the full ranking. It is measured for that comparison and decides nothing. The full ranking that it is compared with
-counts each test item by itself too, so that the candidates are all that differs.
+Krichene & Rendle (KDD 2020, "On sampled metrics for item recommendation") show that they can put models in another
+order than the full ranking. They are measured for that comparison and decide nothing. The full ranking that they are
+compared with counts each test item by itself too, so that nothing but the candidates differs.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,25 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories, Queries
-from bakeoff.evaluation.metrics.accuracy import num_relevant, relevance
-from bakeoff.evaluation.metrics.arrays import distinct, divide
+from bakeoff.evaluation.metrics.formulas import distinct, divide, num_relevant, relevance
+from bakeoff.evaluation.metrics.table import METRICS
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.ranking import reproducible_scores as exact
-from bakeoff.evaluation.scoring import score_blocks
 from bakeoff.models.base.retriever import Retriever
 
 CUTOFF = 10
 """k of the metrics."""
 
-METRICS = tuple(f"{name}@{CUTOFF}" for name in ("ndcg", "hit_rate", "mrr"))
-"""What is measured, per user the mean over test items."""
+SAMPLED = ("ndcg", "hit_rate", "mrr")
+"""Metrics that are measured, per user the mean over test items; of one relevant item the recall is the hit rate."""
 
 _PAIRS_PER_CHUNK = 1 << 14
-# Candidates of so many test items are in memory at once: 13 MB of random numbers with 99 candidates.
+# Test items whose candidates are in memory at once: 13 MB of random numbers with 99 candidates.
 
 WHOLE_CATALOGUE = 1 << 14
-"""Items up to which all scores of a block of 1,024 users fit into 64 MiB; of more items those that are drawn are scored
-alone: a hundred of 10⁵ for each test item."""
+"""Items up to which all scores of a block of 1,024 users fit into 64 MiB. In larger catalogues only the sampled items
+are scored: a hundred of 10⁵ for each test item."""
 
 IntArray = NDArray[np.int64]
 Score = Callable[[IntArray, NDArray[np.integer]], NDArray[np.float32]]
@@ -48,23 +47,23 @@ def sampled_metrics(
 ) -> dict[str, NDArray[np.float64]]:
     """ndcg@10, hit_rate@10 and mrr@10 of each user, float64 [n] in [0, 1]: means over the user's test items.
 
-    A test item stands among items drawn without replacement from those that the user has never had; with one relevant
-    item the ideal DCG is 1. Candidates depend on `seen`, `truth` and `rng` and on nothing else, so that all models meet
-    the same ones, whatever the size of blocks.
+    A test item is ranked among items drawn without replacement from those that the user has never had; with one
+    relevant item the ideal DCG is 1. Candidates depend on `seen`, `truth` and `rng` and on nothing else, so that all
+    models get the same ones, whatever the size of blocks.
 
     Args:
         retriever: the model.
         queries: n queries.
         seen: n rows, everything that the users ever interacted with, their test items included.
         truth: n rows, test items; repeats count once.
-        num_candidates: drawn beside each test item; all there are where that is fewer.
+        num_candidates: drawn for each test item; all that exist where they are fewer.
         rng: source of the candidates.
         users_per_block: users scored at once.
 
     Returns:
         the metrics by name; NaN where a user has no test item, or no other item to rank it against.
     """
-    total = {name: np.zeros(len(queries)) for name in METRICS}
+    total = {name: np.zeros(len(queries)) for name in _FORMULAS}
     count = np.zeros(len(queries))
     num_items = len(retriever.item_embeddings)
     for part, score in _scorers(retriever, queries, users_per_block):
@@ -77,10 +76,10 @@ def sampled_metrics(
 
 
 def full_metrics(lists: TopLists, truth: Histories) -> dict[str, NDArray[np.float64]]:
-    """What `sampled_metrics` gives where every item that the user has never had is a candidate.
+    """The metrics of `sampled_metrics` where every item that the user has never had is a candidate.
 
-    A test item's rank is read off the list: one more than the items before it that are no test items. One that is not
-    in the list has all of those before it, which is beyond the cutoff in any list that is long enough to tell.
+    A test item's rank follows from the list: one more than the number of items before it that are no test items. A test
+    item that is not in the list ranks behind all of those, which is beyond the cutoff if the list is long enough.
 
     Args:
         lists: n lists, the items that users have had left out.
@@ -131,10 +130,10 @@ def draw_candidates(
 
 
 def _scorers(retriever: Retriever, queries: Queries, users_per_block: int) -> Iterator[tuple[slice, Score]]:
-    """Consecutive blocks of queries, each with what scores items for its rows."""
+    """Consecutive blocks of queries, each with a function that scores items for its rows."""
     item_embeddings = retriever.item_embeddings
     if len(item_embeddings) <= WHOLE_CATALOGUE:
-        for part, scores in score_blocks(retriever, queries, users_per_block):
+        for part, scores in exact.score_blocks(retriever, queries, users_per_block):
             yield part, partial(_looked_up, scores)
         return
     catalogue = exact.rounded(item_embeddings)
@@ -160,7 +159,7 @@ def _looked_up(scores: NDArray[np.float32], rows: IntArray, items: NDArray[np.in
 def _ranks(
     score: Score, num_items: int, seen: Histories, truth: Histories, num_candidates: int, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """User and rank, from 1, of each test item that there is something to rank against."""
+    """User and rank, from 1, of each test item that has candidates."""
     user, item = np.divmod(distinct(truth.rows * np.int64(num_items) + truth.items), max(num_items, 1))
     rank = np.zeros(len(user), np.int64)
     for start in range(0, len(user), _PAIRS_PER_CHUNK):
@@ -174,9 +173,13 @@ def _ranks(
     return user[rank > 0], rank[rank > 0]
 
 
+_FORMULAS = {f"{name}@{CUTOFF}": metric.function for name in SAMPLED for metric in METRICS if metric.name == name}
+
+
 def _of_ranks(rank: IntArray) -> dict[str, NDArray[np.float64]]:
-    hit = (rank <= CUTOFF).astype(np.float64)
-    return dict(zip(METRICS, (hit / np.log2(rank + 1), hit, hit / rank), strict=True))
+    """Metrics of lists with one relevant item each, at these ranks from 1."""
+    relevant, one = rank[:, np.newaxis] == np.arange(1, CUTOFF + 1), np.ones_like(rank)
+    return {name: formula(relevant, one, CUTOFF) for name, formula in _FORMULAS.items()}
 
 
 def _distinct(size: IntArray, uniform: NDArray[np.float64]) -> IntArray:

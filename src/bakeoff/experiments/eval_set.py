@@ -1,6 +1,6 @@
 """Queries with a known truth, and how a trained model is ranked and scored on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +8,11 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.evaluation.metrics import metric_sets
+from bakeoff.evaluation.metrics import table
+from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.models.base.retriever import Retriever
-
-PerUser = dict[str, NDArray[np.float64]]
-"""Metrics by name, one value per user; NaN where a metric is not defined."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class EvalSet:
             BakeoffError: the model's embeddings are not finite.
         """
         lists = self.rank(retriever, params.list_length, params.users_per_block)
-        accuracy = metric_sets.accuracy_per_user(lists, self.truth, params.cutoffs)
+        accuracy = table.accuracy_per_user(lists, self.truth, params.cutoffs)
         return Evaluated(self, lists, accuracy, retriever.uses_fallback(self.queries))
 
 
@@ -90,13 +88,13 @@ class Evaluated:
     def means(self, prepared: Prepared, cutoffs: Sequence[int]) -> dict[str, float | None]:
         """Means over users of accuracy and popularity metrics, and the figures of all lists together."""
         history = self.eval_set.queries.histories
-        popularity = metric_sets.popularity_per_user(
+        popularity = table.popularity_per_user(
             self.lists, history, prepared.train_counts, prepared.num_warm_users, cutoffs
         )
-        together = metric_sets.of_all_lists(self.lists, popularity, prepared.num_items, cutoffs)
-        return metric_sets.or_none(metric_sets.means(self.accuracy | popularity) | together)
+        together = table.of_all_lists(self.lists, popularity, prepared.num_items, cutoffs)
+        return table.or_none(table.means(self.accuracy | popularity) | together)
 
 
-def mean_or_none(per_user: Mapping[str, NDArray[np.float64]]) -> dict[str, float | None]:
+def mean_or_none(per_user: PerUser) -> dict[str, float | None]:
     """Mean of each metric over the users for whom it is defined; None where there are none."""
-    return metric_sets.or_none(metric_sets.means(per_user))
+    return table.or_none(table.means(per_user))

@@ -8,15 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.histories import Histories
-from bakeoff.core.sampling import draw_users
+from bakeoff.core.histories import Histories, draw_users
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.folding import spurious_at_k
-from bakeoff.evaluation.metrics import accuracy, metric_sets
-from bakeoff.evaluation.ranking import TopLists
-from bakeoff.evaluation.reranking import rerank
-from bakeoff.evaluation.scoring import users_at_once
-from bakeoff.experiments.eval_set import EvalSet, PerUser, mean_or_none
+from bakeoff.evaluation.metrics import formulas, table
+from bakeoff.evaluation.metrics.table import PerUser
+from bakeoff.evaluation.ranking import TopLists, rerank
+from bakeoff.evaluation.ranking.reproducible_scores import block_size
+from bakeoff.experiments.eval_set import EvalSet, mean_or_none
 from bakeoff.experiments.folding import CUTOFF, Relatedness, fit_relatedness
 from bakeoff.experiments.settings import ExperimentSettings
 from bakeoff.experiments.variants.subsets import sample_sentence
@@ -119,16 +118,16 @@ def rank_systems(
 
     def system(name: str, lists: TopLists, size: int | None = None, recall: float | None = None) -> RankedSystem:
         shown = _first(lists, params.list_length)
-        per_user = metric_sets.accuracy_per_user(shown, eval_set.truth, params.cutoffs)
+        per_user = table.accuracy_per_user(shown, eval_set.truth, params.cutoffs)
         return RankedSystem(name, shown, per_user, size, recall)
 
     systems = [system(name, lists) for name, lists in alone.items()]
-    relevant = accuracy.relevance(alone[RETRIEVER], eval_set.truth)
-    num_relevant = accuracy.num_relevant(eval_set.truth)
+    relevant = formulas.relevance(alone[RETRIEVER], eval_set.truth)
+    num_relevant = formulas.num_relevant(eval_set.truth)
     for size in sizes:
         candidates = _first(alone[RETRIEVER], size)
         lists = rerank(models[SCORER], eval_set.queries, candidates, eval_set.truth, params.users_per_block)
-        recall = float(accuracy.recall(relevant, num_relevant, size).mean())
+        recall = float(formulas.recall(relevant, num_relevant, size).mean())
         systems.append(system(f"{RETRIEVER}→{SCORER}@{size}", lists, size, recall))
     return systems
 
@@ -138,7 +137,7 @@ def _with_spurious(
 ) -> list[RankedSystem]:
     """The same systems with spurious@10 of each user."""
     spurious = {system.name: np.full(len(eval_set), np.nan) for system in systems}
-    size = users_at_once(settings.evaluate.users_per_block, len(relatedness.item_embeddings))
+    size = block_size(settings.evaluate.users_per_block, len(relatedness.item_embeddings))
     for start in range(0, len(eval_set), size):
         part = slice(start, start + size)
         related = relatedness.of(eval_set.users[part])
@@ -187,14 +186,14 @@ def _table(prepared: Prepared, eval_set: EvalSet, system: RankedSystem) -> pa.Ta
         {
             "system": pa.array([system.name] * len(eval_set), pa.string()),
             "user_id": prepared.user_ids(eval_set.users),
-            "num_test": accuracy.num_relevant(eval_set.truth),
+            "num_test": formulas.num_relevant(eval_set.truth),
             **system.per_user,
         }
     )
 
 
 def _print(system: RankedSystem) -> None:
-    means = metric_sets.means(system.per_user)
+    means = table.means(system.per_user)
     ndcg = next(name for name in means if name.startswith("ndcg@"))
     recall = "" if system.recall is None else f"  recall of the candidates {system.recall:.4f}"
     print(f"{system.name}: {ndcg} {means[ndcg]:.4f}  {SPURIOUS} {means[SPURIOUS]:.4f}{recall}")

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.sampling import draw_users
+from bakeoff.core.histories import draw_users
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user, means
+from bakeoff.evaluation.metrics.table import accuracy_per_user, means
 from bakeoff.experiments.eval_set import EvalSet
 from bakeoff.models.base.retriever import Retriever
 

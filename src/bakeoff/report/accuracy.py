@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.stats.bootstrap import Intervals, intervals, intervals_of_portions
-from bakeoff.evaluation.stats.permutation import holm
-from bakeoff.evaluation.stats.significance import Differences, Verdict, compare_paired, compare_portions, verdict
-from bakeoff.evaluation.stats.streaming_bootstrap import Portions
+from bakeoff.evaluation.stats.intervals import Blocks, Intervals, intervals
+from bakeoff.evaluation.stats.tests import Differences, Verdict, compare_paired, holm, verdict
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,9 @@ class Statistics:
         found = intervals(values, self._rng(), self.confidence, self.resamples)
         return _estimates(found, [(model, metric) for model, metric, _ in columns])
 
-    def estimates_of_portions(self, portions: Portions, columns: Sequence[tuple[str, str]]) -> list[Estimate]:
+    def estimates_of_portions(self, portions: Blocks, columns: Sequence[tuple[str, str]]) -> list[Estimate]:
         """The same of users who come in portions: [m, c] values, finite, of c columns (model, metric)."""
-        found = intervals_of_portions(portions, self._rng(), self.confidence, self.resamples)
+        found = intervals(portions, self._rng(), self.confidence, self.resamples)
         return _estimates(found, columns)
 
     def differences(
@@ -95,9 +93,9 @@ class Statistics:
         columns = np.stack(first, axis=1) - np.stack(second, axis=1)
         return self._differences(compare_paired(columns, self._rng(), self.confidence, self.resamples), metrics)
 
-    def differences_of_portions(self, portions: Portions, metrics: Sequence[str]) -> list[Difference]:
+    def differences_of_portions(self, portions: Blocks, metrics: Sequence[str]) -> list[Difference]:
         """The same of users who come in portions: [m, c] differences, finite."""
-        found = compare_portions(portions, self._rng(), self.confidence, self.resamples)
+        found = compare_paired(portions, self._rng(), self.confidence, self.resamples)
         return self._differences(found, metrics)
 
     def _differences(self, found: Differences, metrics: Sequence[str]) -> list[Difference]:

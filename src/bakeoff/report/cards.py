@@ -149,9 +149,7 @@ def _quality(model: str, summary: Summary) -> Table:
     found = {e.metric: e for e in summary.estimates if e.model == model}
     cutoffs = list(dict.fromkeys(metric.partition("@")[2] for metric in found))
     names = list(dict.fromkeys(metric.partition("@")[0] for metric in found))
-    rows = [
-        [Cell(formats.METRIC_LABELS.get(name, name)), *(_cell(found[f"{name}@{k}"]) for k in cutoffs)] for name in names
-    ]
+    rows = [[Cell(formats.metric_label(name)), *(_cell(found[f"{name}@{k}"]) for k in cutoffs)] for name in names]
     columns = [Column("Metric"), *(Column(f"first {k}") for k in cutoffs)]
     users = formats.count(summary.result.num_users)
     caption = f"{model_label(model)}: mean over {users} warm test users, with its interval"

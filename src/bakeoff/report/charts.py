@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.stats.significance import Verdict
+from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report.chart_parts import (
     FEW_TICKS,
     SIZE,

@@ -4,8 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
-METRIC_LABELS = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR", "hit_rate": "Hit rate"}
-"""Accuracy metrics, in the order in which they are shown."""
+from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 
 MINUS = "\N{MINUS SIGN}"
 NO_VALUE = "\N{EN DASH}"
@@ -25,7 +24,7 @@ def listing(words: Sequence[str], last: str = "and") -> str:
 def metric_label(metric: str) -> str:
     """`hit_rate@10` → `Hit rate@10`."""
     name, _, cutoff = metric.partition("@")
-    return f"{METRIC_LABELS.get(name, name)}@{cutoff}" if cutoff else METRIC_LABELS.get(name, name)
+    return f"{ACCURACY_LABELS.get(name, name)}@{cutoff}" if cutoff else ACCURACY_LABELS.get(name, name)
 
 
 def decimal(value: float, digits: int = 4) -> str:

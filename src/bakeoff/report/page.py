@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from bakeoff.evaluation.stats.significance import Verdict
+from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report import cards, data_tables, formats, gallery, sentences, tables, training_tables, verdict
 from bakeoff.report.claims import formatting as words
 from bakeoff.report.environment import environment

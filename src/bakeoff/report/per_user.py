@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.evaluation.stats.streaming_bootstrap import in_blocks
+from bakeoff.evaluation.stats.intervals import in_blocks
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 
 FloatArray = NDArray[np.float64]

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.sampling import draw_users
+from bakeoff.core.histories import draw_users
 from bakeoff.core.workspace import Workspace
 from bakeoff.models import specs
 from bakeoff.params import Params

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories
-from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user
+from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.stats.significance import Verdict
+from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
+from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.claims.claim import Claim
@@ -16,7 +17,6 @@ from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import Exposure, exposures, popularity_profile
 from bakeoff.report.findings import Findings, find
-from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
 from bakeoff.report.provenance import Provenance, provenance
@@ -114,7 +114,7 @@ def summarize(evidence: Evidence, params: Params) -> Summary:
         BakeoffError: the models were evaluated on different users, or a record of tuning can't be read.
     """
     check_same_users(evidence)
-    metrics = [f"{name}@{k}" for name in METRIC_LABELS for k in params.evaluate.cutoffs]
+    metrics = [f"{name}@{k}" for name in ACCURACY_LABELS for k in params.evaluate.cutoffs]
     primary = params.compare.primary_metric
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
     users = evidence.per_user

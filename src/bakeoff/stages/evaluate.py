@@ -1,7 +1,8 @@
-"""Stage `evaluate`: exported retriever + split → top-k lists, and every metric per user, of one model."""
+"""Stage `evaluate`: a trained model and the split give top-k lists and every metric per user."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -13,19 +14,20 @@ from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.files import write_evaluation
-from bakeoff.evaluation.parallel import ALL, Answering, Portion, Questions, answering
-from bakeoff.models.base.model_files import Load, why_skipped
+from bakeoff.evaluation.parallel import evaluator
+from bakeoff.evaluation.protocol import ALL, EvalQueries
+from bakeoff.evaluation.user_batch import UserBatch
+from bakeoff.models.base.model_files import Load, load_fitting, why_skipped
 from bakeoff.params import Params
 
 
 def run(params: Params, workspace: Workspace, model: str, load: Load | None = None) -> None:
     """Rank the whole catalogue for warm users with test items and for new users; write lists and metrics.
 
-    Warm users are asked about twice: with their history as it was, and with its order shuffled. Beside the ranking of
-    the whole catalogue stands that of each test item among `evidence.sampled_candidates` random ones. Users are ranked
-    `evaluate.users_per_block` at a time, and their lists and metrics written portion by portion, which bounds memory.
-    Portions of many users are ranked and measured by several processes at once, or by executors where Spark is the
-    engine; lists, metrics and means are the same.
+    Warm users are ranked for twice: with their history as it was, and with its order shuffled. Besides, each test item
+    is ranked among `evidence.sampled_candidates` random ones. Users are ranked for `evaluate.users_per_block` at a
+    time, and their lists and metrics written batch by batch, which bounds memory. Batches of many users are measured by
+    several processes at once, or by executors where Spark is the engine; lists, metrics and means are the same.
 
     Reads artifacts/split and models/<model>; writes artifacts/evaluation/<model> and
     artifacts/cost/evaluate_<model>.json. A split without new users gives empty tables for them; a model that
@@ -33,7 +35,7 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
 
     Args:
         params: `evaluate`, `seed`, `evidence.sampled_candidates` and `engine` are used.
-        workspace: where files lie.
+        workspace: holds all files.
         model: name of the model.
         load: reads a retriever from its directory; as training stored it if None.
 
@@ -48,15 +50,24 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
             _skip(workspace, model, reason)
             return
         prepared = load_prepared(workspace)
-        questions = Questions(prepared, load_held_out(workspace, prepared), params)
-        if len(questions.warm) == 0:
+        held_out = load_held_out(workspace, prepared)
+        queries = EvalQueries(prepared, held_out, params.evaluate, params.seed, params.evidence.sampled_candidates)
+        if len(queries.warm) == 0:
             raise BakeoffError(
                 "No warm user has a test item, so there is nothing to measure: raise split.test_share in "
                 "params.yaml, or bring more events per user, and split again."
             )
-        metrics, figures = _evaluate(questions, workspace, model, load)
-        cost.note(**figures)
-    _print_summary(model, metrics, prepared.num_items, figures["ranking_seconds"])
+        seconds = {"ranking_seconds": 0.0, "sampled_seconds": 0.0}
+        ranked = 2 * len(queries.warm) + len(queries.new) * len(queries.steps)
+        load_model = partial(load_fitting, workspace, model, load=load)
+        with (
+            _progress(model, ranked) as advance,
+            evaluator(queries, workspace, params.engine, model, load_model, advance) as found,
+        ):
+            batches = partial(_timed, found.batches, seconds)
+            metrics = write_evaluation(workspace.evaluation(model), queries, batches, found.item_embeddings)
+        cost.note(**seconds, ranked_queries=ranked)
+    _print_summary(model, metrics, prepared.num_items, seconds["ranking_seconds"])
 
 
 def _skip(workspace: Workspace, model: str, reason: str) -> None:
@@ -66,33 +77,12 @@ def _skip(workspace: Workspace, model: str, reason: str) -> None:
     print(f"{model} is skipped: {reason}")
 
 
-def _evaluate(
-    questions: Questions, workspace: Workspace, model: str, load: Load | None
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """Figures of metrics.json, whose files are written while the model answers, and what the answers cost."""
-    ranked = 2 * len(questions.warm) + len(questions.new) * len(questions.steps)
-    with (
-        _progress(model, ranked) as advance,
-        answering(questions, workspace, model, load, advance) as answers,
-    ):
-        clock = _Clock(answers)
-        metrics = write_evaluation(workspace.evaluation(model), questions, clock.portions, answers.item_embeddings)
-    return metrics, {**clock.seconds, "ranked_queries": ranked}
-
-
-class _Clock:
-    """Seconds by what they were spent on; of what several do at once, the time until all are done with it."""
-
-    def __init__(self, answers: Answering) -> None:
-        self.seconds = {"ranking_seconds": 0.0, "sampled_seconds": 0.0}
-        self._answers = answers
-
-    def portions(self, name: str) -> Iterator[Portion]:
-        """The answers about all users of a question."""
-        for portion in self._answers.portions(name):
-            for what in self.seconds:
-                self.seconds[what] += getattr(portion, what) / self._answers.at_once
-            yield portion
+def _timed(batches: Callable[[str], Iterator[UserBatch]], seconds: dict[str, float], name: str) -> Iterator[UserBatch]:
+    """The batches of queries of one name, whose times are added to `seconds`."""
+    for batch in batches(name):
+        for what in seconds:
+            seconds[what] += getattr(batch, what)
+        yield batch
 
 
 @contextmanager
@@ -106,15 +96,15 @@ def _progress(model: str, total: int) -> Iterator[Callable[[int], None]]:
 def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, seconds: float) -> None:
     test = metrics["test"]
     figures = {name: test[name] for name in test if name.split("@")[0] in ("ndcg", "recall", "coverage")}
-    told = metrics["new_users"]
+    new = metrics["new_users"]
     print(f"{model}: all {num_items:,} items ranked for {test['num_users']:,} test users in {seconds:.1f} s")
     print("  " + "  ".join(f"{name} {_figure(value)}" for name, value in figures.items()))
-    if told[ALL]["num_users"] == 0:
-        print("  no new user has a test item: nothing is said of new users")
+    if new[ALL]["num_users"] == 0:
+        print("  no new user has a test item: there are no figures for new users")
         return
-    metric = next(name for name in told[ALL] if name.startswith("ndcg@"))
-    by_step = ", ".join(f"{step} first events {_figure(told[step][metric])}" for step in told)
-    print(f"  {told[ALL]['num_users']:,} new users, {metric} given {by_step}")
+    metric = next(name for name in new[ALL] if name.startswith("ndcg@"))
+    by_step = ", ".join(f"{step} first events {_figure(new[step][metric])}" for step in new)
+    print(f"  {new[ALL]['num_users']:,} new users, {metric} given {by_step}")
 
 
 def _figure(value: float | None) -> str:

@@ -15,9 +15,8 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced
 from bakeoff.core.histories import PAD
 from bakeoff.core.workspace import Workspace
-from bakeoff.evaluation.evaluated import EMBEDDINGS
-from bakeoff.evaluation.neighbours import directions, nearest
-from bakeoff.evaluation.projection import project
+from bakeoff.evaluation.files import EMBEDDINGS
+from bakeoff.evaluation.item_space import directions, nearest, project
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.params import Params
 
@@ -27,7 +26,7 @@ NUM_NEIGHBOURS = 10
 def run(params: Params, workspace: Workspace, model: str) -> None:
     """Write the ten nearest items of every item, by cosine, and coordinates of those with most events.
 
-    Where there are more than `evidence.neighbour_items`, only those with most events are asked about, each among all.
+    Of more than `evidence.neighbour_items` items only those with most events get neighbours, each among all items.
 
     Reads the vocabulary of artifacts/split and artifacts/evaluation/<model>, which holds the item embeddings; writes
     artifacts/items/<model> and artifacts/cost/items_<model>.json. A model of one dimension (all its items point the
@@ -36,7 +35,7 @@ def run(params: Params, workspace: Workspace, model: str) -> None:
     Args:
         params: `evaluate.users_per_block`, which bounds memory here too, `evidence.map_items`,
             `evidence.neighbour_items` and `seed` are used.
-        workspace: where files lie.
+        workspace: holds all files.
         model: name of the model.
 
     Raises:
@@ -93,13 +92,13 @@ def _was_skipped(metrics: Path) -> bool:
 
 
 def _most_popular(items: pd.DataFrame, at_most: int, usable: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-    """Items, or usable ones, with most train and validation events, by index; equal ones by index."""
+    """At most so many items, or usable ones, with most train and validation events, ascending; ties go by index."""
     order = np.argsort(-items["fit_count"].to_numpy(np.int64), kind="stable")
     return np.sort(order[:at_most] if usable is None else order[usable[order]][:at_most])
 
 
 def _on_the_map(items: pd.DataFrame, unit: NDArray[np.float32], at_most: int) -> NDArray[np.int64]:
-    """Items with most train and validation events, by index; without those that have no event or no direction."""
+    """Items with most train and validation events, ascending, without those that have no event or no direction."""
     usable = (items["fit_count"].to_numpy(np.int64) > 0) & unit.any(axis=1)
     return _most_popular(items, at_most, usable)
 
@@ -121,5 +120,5 @@ def _map_table(items: pd.DataFrame, shown: NDArray[np.int64], places: NDArray[np
 
 
 def _chosen_ids(ids: Any, index: NDArray[np.integer]) -> pa.Array:
-    """The ids, a column of text, at these places."""
+    """The ids, a column of text, at these indices."""
     return pa.array(ids, pa.string()).take(pa.array(index))

@@ -41,7 +41,7 @@ def same(found, wanted):
 @pytest.fixture(params=[0, 300, 1 << 26], ids=["files", "files after a while", "memory"])
 def events(request, monkeypatch):
     monkeypatch.setattr(event_files, "ROWS_PER_BATCH", 7)
-    monkeypatch.setattr(keeping, "MOST_IN_MEMORY", request.param)
+    monkeypatch.setattr(keeping, "MAX_IN_MEMORY", request.param)
     return frame(np.random.default_rng(0), 50)
 
 
@@ -92,7 +92,7 @@ def test_nothing_is_left_in_the_directory_not_even_while_histories_are_in_use(ev
 
 
 def test_many_events_are_mapped_and_not_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(keeping, "MOST_IN_MEMORY", 100)
+    monkeypatch.setattr(keeping, "MAX_IN_MEMORY", 100)
     events = frame(np.random.default_rng(0), 50)
     events.to_parquet(tmp_path / "all.parquet")
     found = read_histories(tmp_path / "all.parquet", USERS, ITEMS, tmp_path)
@@ -115,7 +115,7 @@ def test_known_events_are_merged_block_by_block_into_a_file(events, tmp_path, mo
 
 
 def test_few_events_need_no_disk(events, tmp_path, monkeypatch):
-    monkeypatch.setattr(keeping, "MOST_IN_MEMORY", 12 * len(events))
+    monkeypatch.setattr(keeping, "MAX_IN_MEMORY", 12 * len(events))
     events.to_parquet(tmp_path / "all.parquet")
     same(read_histories(tmp_path / "all.parquet", USERS, ITEMS, tmp_path / "nowhere"), expected(events))
 
@@ -124,7 +124,7 @@ def test_a_disk_without_room_for_many_events_is_told(tmp_path, monkeypatch):
     def full(**_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(keeping, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(keeping, "MAX_IN_MEMORY", 0)
     monkeypatch.setattr(keeping, "TemporaryFile", full)
     frame(np.random.default_rng(0), 50).to_parquet(tmp_path / "all.parquet")
     with pytest.raises(BakeoffError, match="The disk is full"):

@@ -143,7 +143,7 @@ def test_features_that_the_encoding_does_not_name_are_missing(workspace):
 
 def test_what_is_large_is_mapped_and_the_same(workspace, monkeypatch):
     few = load_prepared(workspace)
-    monkeypatch.setattr(keeping, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(keeping, "MAX_IN_MEMORY", 0)
     many = load_prepared(workspace)
     assert isinstance(many.user_features.dense.base.base, np.memmap)
     for name in ("users", "items"):

@@ -1,7 +1,7 @@
 import numpy as np
 from small_prepared import world
 
-from bakeoff.core.sampling import draw_users
+from bakeoff.core.histories import draw_users
 from bakeoff.experiments.variants.subsets import held_out_with_users, sample_sentence, with_users
 
 

@@ -3,7 +3,7 @@ import pytest
 import reference_als
 from small import histories, random_rows
 
-from bakeoff.core import threads as cores
+from bakeoff.core import processes
 from bakeoff.models.mf import als, blocks
 from bakeoff.models.mf.als import ImplicitALS
 from bakeoff.models.mf.params import MFParams
@@ -110,7 +110,7 @@ def test_the_seed_decides_where_training_starts():
 def test_the_number_of_threads_and_shares_leaves_every_byte_alone(monkeypatch, solver):
     rows, trained = rows_of(5, num_users=60), []
     for threads, share in ((1, 256), (3, 5)):
-        monkeypatch.setattr(cores, "num_cores", lambda threads=threads: threads)
+        monkeypatch.setattr(processes, "num_cores", lambda threads=threads: threads)
         monkeypatch.setattr(blocks, "ROWS_PER_SHARE", share)
         monkeypatch.setattr(blocks, "ROWS_PER_BLOCK", 16)
         model = train(rows, solver=solver, dim=20)

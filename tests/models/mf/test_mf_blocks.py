@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from bakeoff.core import threads as cores
+from bakeoff.core import processes
 from bakeoff.models.mf import blocks
 from bakeoff.models.mf.blocks import Blocks
 
@@ -77,4 +77,4 @@ def test_blas_has_its_threads_back_afterwards():
 @pytest.mark.parametrize(("limit", "expected"), [("1", 1), ("100000", None), ("", None), ("many", None), ("0", None)])
 def test_the_limit_on_threads_that_blas_obeys_is_obeyed_here_too(monkeypatch, limit, expected):
     monkeypatch.setenv("OMP_NUM_THREADS", limit)
-    assert cores.num_cores() == (expected or cores._available())
+    assert processes.num_cores() == (expected or processes._available())

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory, gettempdir
 import psutil
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import told_of_a_full_disk
+from bakeoff.core.files import disk_full_as_error
 from bakeoff.data.engine.params import EngineParams
 
 NAME = "bakeoff-"
@@ -34,7 +34,7 @@ def scratch_directory(params: EngineParams) -> Iterator[Path]:
             f"engine.scratch {params.scratch} can't be written ({error.strerror}): name a directory that exists, or "
             "null for the system's."
         ) from None
-    with scratch as folder, told_of_a_full_disk(Path(folder)):
+    with scratch as folder, disk_full_as_error(Path(folder)):
         yield Path(folder)
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, offsets_of
-from bakeoff.core.spill import kept_columns, parts_of
+from bakeoff.core.parquet_writer import parts_of
+from bakeoff.core.spill import spilling_columns
 
 ROWS_PER_BATCH = 1 << 18
 """Events that are read at once: about 10 MB."""
@@ -26,7 +27,7 @@ def kept(blocks: Iterable[Histories], directory: Path) -> Histories:
         BakeoffError: the disk is full.
     """
     lengths = [np.zeros(0, np.int64)]
-    with kept_columns(directory, np.int32, np.int64) as events:
+    with spilling_columns(directory, np.int32, np.int64) as events:
         for block in blocks:
             lengths.append(block.lengths)
             events.append(block.items, block.timestamps)
@@ -48,7 +49,7 @@ def read_histories(path: Path, num_users: int, num_items: int, directory: Path, 
         OSError, ValueError: the file can't be read.
     """
     lengths, last = np.zeros(num_users, np.int64), 0
-    with kept_columns(directory, np.int32, np.int64) as events:
+    with spilling_columns(directory, np.int32, np.int64) as events:
         for batch in _batches(path, part):
             rows, items, timestamps = (batch[name].to_numpy() for name in COLUMNS)
             _refuse_others(path, "user", rows, num_users)

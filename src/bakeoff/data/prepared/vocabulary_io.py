@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import offsets_of
-from bakeoff.core.spill import kept_columns, kept_table, parts_of
+from bakeoff.core.parquet_writer import parts_of
+from bakeoff.core.spill import spilling_columns, spilling_table
 from bakeoff.data.features.encoding import EncodedFeatures, TableEncoding
 from bakeoff.data.features.value_sets import ValueSets
 
@@ -30,7 +31,7 @@ def read_vocabulary(path: Path, directory: Path) -> pa.Table:
         OSError, ValueError: it can't be read.
     """
     schema = pq.read_schema(parts_of(path)[0]).remove_metadata()
-    return kept_table(_batches(path, schema.names), schema, directory)
+    return spilling_table(_batches(path, schema.names), schema, directory)
 
 
 def read_features(path: Path, encoding: TableEncoding, directory: Path) -> EncodedFeatures:
@@ -48,7 +49,7 @@ def read_features(path: Path, encoding: TableEncoding, directory: Path) -> Encod
     sizes = {name: len(values) for name, values in (encoding.tags | encoding.text).items()}
     lengths = {name: [np.zeros(0, np.int64)] for name in sizes}
     num_rows = 0
-    with kept_columns(directory, np.float32, np.int32, *[np.int32] * len(sizes)) as columns:
+    with spilling_columns(directory, np.float32, np.int32, *[np.int32] * len(sizes)) as columns:
         for batch in _batches(path, encoding.names):
             num_rows += batch.num_rows
             for name, held in lengths.items():

@@ -1,1 +1,1 @@
-"""What lists are worth: accuracy and popularity, per user and over all."""
+"""Metrics of top-k lists: `formulas` defines each, `table` names them and computes all of a set of lists."""

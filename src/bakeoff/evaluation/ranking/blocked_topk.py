@@ -1,32 +1,37 @@
-"""Top k of a matrix product whose scores never leave the cache: for catalogues where memory would be the limit.
+"""Exact top k of a matrix product, computed in blocks of scores that stay in the processor's cache.
 
-A tile of scores, some queries times some items, is made by BLAS and looked through at once by a compiled loop, which
-keeps what may still belong to the best k of each query. The queries are dealt to as many threads as there are cores.
-The products are those of BLAS in float32, whose last bits depend on the processor: they choose candidates, a few more
-than k, and exact scores put those in order. Where BLAS may have missed an item the query is told by exact scores alone.
+BLAS computes a block of scores, some queries times some items, and a compiled loop scans it at once for items that may
+still belong to the top k of a query. One thread per core takes blocks of queries. Products are float32, and their last
+bits depend on the processor: they select a few more than k candidates, which exact scores then order. A query for which
+the float32 products may have missed an item is ranked by exact scores alone.
 """
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import Histories
+from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.ranking import reproducible_scores as exact
-from bakeoff.evaluation.ranking.kernels import score_candidates
-from bakeoff.evaluation.ranking.selection import best_keys, rescored, unpack
-from bakeoff.evaluation.ranking.topk_buffers import Ahead, Filling
+from bakeoff.evaluation.ranking.kernels import INDEX_MASK, NOTHING, cut, look_through, may_gain, score_candidates
 
 QUERIES_PER_TILE = 512
 ITEMS_PER_TILE = 256
 """512 KiB of float32 scores, which stay in a core's second-level cache. BLAS lays the items out anew for every tile of
-queries: with 128 of them its product takes half as long again."""
+queries: with 128 queries its product takes half as long again."""
+
+_ITEMS_PER_EXACT_TILE = 1 << 14
+# Of queries that are ranked by exact scores alone: at most 32 MiB of scores.
 
 _SPARE = 8
-# Candidates beyond k. As good as never do so many scores lie within the error of a float32 product of the k-th best,
-# unless they are equal.
+# Candidates beyond k. So many scores almost never lie within the error of a float32 product of the k-th best, unless
+# they are equal.
+
+_ROOM = 3
+# Keys kept per slot of a list. Whenever they are full the best third is kept, and its worst is the new bound.
 
 _UNIT = 2.0**-24
 # Largest relative error of one rounding to float32.
@@ -35,41 +40,101 @@ _SMALLEST = 2.0**-149
 # Largest absolute error where a product is too small for a float32's full precision.
 
 _FEWER = 32
-# Queries that must have all they can get before the others are moved together, which costs a copy of them.
+# Queries that must be finished before the others are compacted, which costs a copy of them.
+
+Indices = NDArray[np.int64]
+Sets = tuple[Indices, Indices]
+"""Compressed sparse rows: offsets int64 [m + 1], and places in the catalogue, ascending in each row."""
 
 
-Places = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Offsets of rows, and places, ascending in each row."""
+class TopKBuffer:
+    """The best k items of m queries among the tiles of scores seen so far."""
+
+    def __init__(self, k: int, width: int, exclude: Sets, truth: Sets) -> None:
+        """Start empty.
+
+        Args:
+            k: length of the lists.
+            width: largest number of items in a tile.
+            exclude: m rows, places that are left out.
+            truth: m rows, places that come last among equal scores.
+        """
+        num_queries = len(exclude[0]) - 1
+        self._k = k
+        # For each set: which of its places no tile has reached yet, [m, 2], and the places.
+        self._sets: list[Any] = [
+            part for offsets, places in (exclude, truth) for part in (np.stack([offsets[:-1], offsets[1:]], 1), places)
+        ]
+        self._hit = np.zeros(width, np.bool_)
+        self._keys = np.empty((num_queries, _ROOM * k), np.int64)
+        self._filled, self._worst = np.zeros(num_queries, np.int64), np.full(num_queries, NOTHING)
+
+    def add(self, scores: NDArray[np.float32], queries: Indices, start: int, items: Indices) -> None:
+        """Scan the next tile.
+
+        Args:
+            scores: float32 [b, T], finite; overwritten where excluded.
+            queries: int64 [b], the query of each row.
+            start: place of the tile's first item.
+            items: int64 [w], w ≤ T, index of each item; columns beyond are not scanned.
+        """
+        found = (self._hit, self._keys, self._filled, self._worst)
+        look_through(scores.view(np.int32), start, items, queries, *self._sets, self._k, *found)
+
+    def may_gain(self, queries: Indices, limits: NDArray[np.float32]) -> Indices:
+        """Places in `queries` of those whose list is not full, or whose worst item is no better than their limit.
+
+        Args:
+            queries: int64 [b], some of the m queries.
+            limits: float32 [m], the largest score that a later item may have; not negative.
+        """
+        found: Indices = may_gain(queries, limits.view(np.int32), self._worst)
+        return found
+
+    def best(self) -> Indices:
+        """Keys int64 [m, k] in any order, padded with NOTHING; the buffer can't be used afterwards."""
+        cut(self._keys, self._filled, self._k)
+        return np.ascontiguousarray(self._keys[:, : self._k])
 
 
 class TopKeys:
-    """Best keys of queries over a catalogue; see selection.pack for what a key is.
+    """Finds the best keys of queries over a catalogue; `kernels.look_through` defines a key.
 
-    Items with long embeddings, which have the largest scores more often than others, are looked at first: what comes
-    after is then dismissed sooner, and where the longest embedding that is left is too short for any score that a
-    query's list could still take, the query has its list (Teflioudi et al., "LEMP: Fast retrieval of large entries in
-    a matrix product", SIGMOD 2015, section 3).
+    Items with long embeddings, which have the largest scores more often than others, are scanned first. Later ones are
+    then rejected sooner, and a query is finished where the longest remaining embedding is too short for any score that
+    its list could still take (Teflioudi et al., "LEMP: Fast retrieval of large entries in a matrix product", SIGMOD
+    2015, section 3).
     """
 
     def __init__(self, catalogue: NDArray[np.float32], pool: ThreadPoolExecutor) -> None:
-        """Use these item embeddings, float32 [n, d] of `exact.rounded`, and threads; BLAS is held to one meanwhile."""
+        """Use the item embeddings float32 [n, d] from `exact.rounded`, and threads while BLAS is limited to one."""
         norms = exact.norms(catalogue)
         self._catalogue, self._longest = catalogue, norms.max(initial=0)
         self._items = np.argsort(-norms, kind="stable")
         self._place = np.empty_like(self._items)
         self._place[self._items] = np.arange(len(catalogue))
-        num_tiles = -(-len(catalogue) // ITEMS_PER_TILE)
         self._longest_of_tile = norms[self._items[::ITEMS_PER_TILE]]
-        full = _with_zeros(catalogue[self._items], num_tiles * ITEMS_PER_TILE)
+        num_tiles = len(self._longest_of_tile)
+        full = np.zeros((num_tiles * ITEMS_PER_TILE, catalogue.shape[1]), np.float32)
+        full[: len(catalogue)] = catalogue[self._items]
         # Laid out as BLAS reads it: (tiles, d, T).
-        self._tiles = full.reshape(num_tiles, ITEMS_PER_TILE, -1).transpose(0, 2, 1).copy()
-        self._pool = pool
-        self._own = threading.local()
+        self._tiles = full.reshape(num_tiles, ITEMS_PER_TILE, catalogue.shape[1]).transpose(0, 2, 1).copy()
+        self._pool, self._local = pool, threading.local()
 
     def find(
         self, queries: NDArray[np.float32], exclude: Histories, truth: Histories, k: int
     ) -> Callable[[], NDArray[np.int64]]:
-        """Begin to find what `selection.best_keys` of the catalogue does, and return what waits for it."""
+        """Start to search, and return a function that waits for the keys.
+
+        Args:
+            queries: float32 [m, d], from `exact.rounded`.
+            exclude: m rows, items that are left out.
+            truth: m rows, items that come last among equal scores.
+            k: at most n.
+
+        Returns:
+            A function that returns int64 [m, k], descending; NOTHING where fewer than k items are left.
+        """
         best = np.empty((len(queries), k), np.int64)
         sets = (self._places(exclude), self._places(truth))
 
@@ -79,29 +144,29 @@ class TopKeys:
             best[rows] = found
             if not is_sure.all():
                 unsure = rows[~is_sure]
-                best[unsure] = best_keys(queries[unsure], self._catalogue, exclude.take(unsure), truth.take(unsure), k)
+                best[unsure] = exact_keys(queries[unsure], self._catalogue, exclude.take(unsure), truth.take(unsure), k)
 
         filled = self._pool.map(fill, range(0, len(queries), QUERIES_PER_TILE))
 
         def wait() -> NDArray[np.int64]:
-            for _ in filled:  # an error in one is raised here
+            for _ in filled:  # raises the error of a thread
                 pass
             return best
 
         return wait
 
-    def _places(self, sets: Histories) -> Places:
-        """Offsets, and where the items of each row stand in the order in which they are looked at, ascending."""
+    def _places(self, sets: Histories) -> Sets:
+        """The rows with each item replaced by its place in the order of the scan."""
         in_order = np.sort((sets.rows << 32) | self._place[sets.items])
         return sets.offsets, in_order & 0xFFFFFFFF
 
     def _best_of_tile(
-        self, queries: NDArray[np.float32], first: int, sets: tuple[Places, Places], k: int
+        self, queries: NDArray[np.float32], first: int, sets: tuple[Sets, Sets], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Keys [len(queries), k] of queries, the first of which is row `first` of the sets; which of them are sure."""
         part = slice(first, first + len(queries) + 1)
-        exclude, truth = (Ahead(offsets[part], places) for offsets, places in sets)
-        lists = Filling(min(k + _SPARE, len(self._items)), ITEMS_PER_TILE, exclude, truth)
+        exclude, truth = ((offsets[part], places) for offsets, places in sets)
+        lists = TopKBuffer(min(k + _SPARE, len(self._items)), ITEMS_PER_TILE, exclude, truth)
         lengths = exact.norms(queries)
         limits = self._limits(lengths)
         asked, rows, room = np.arange(len(queries)), queries, self._workspace()
@@ -118,11 +183,11 @@ class TopKeys:
         return self._in_order(queries, lengths, lists.best(), k)
 
     def _limits(self, lengths: NDArray[np.float64]) -> Callable[[int], NDArray[np.float32]]:
-        """By Cauchy-Schwarz: the largest scores [m] of items from a tile on, or a little more, of queries so long."""
-        longer = lengths * (1 + 4 * _UNIT)  # than rounding takes away
+        """Upper bounds (Cauchy-Schwarz) [m] of the scores of items from a tile on, for queries of these lengths."""
+        longer = lengths * (1 + 4 * _UNIT)  # more than rounding takes away
 
         def limits(number: int) -> NDArray[np.float32]:
-            with np.errstate(over="ignore"):  # infinity is a limit too
+            with np.errstate(over="ignore"):  # infinity is a bound too
                 largest: NDArray[np.float32] = (longer * self._longest_of_tile[number] + _SMALLEST).astype(np.float32)
             return largest
 
@@ -135,7 +200,10 @@ class TopKeys:
         items, approximate = unpack(candidates)
         scores = np.empty(items.shape, np.float32)
         score_candidates(queries, self._catalogue, items, scores)
-        best = np.sort(rescored(candidates, scores), axis=1)[:, ::-1][:, :k]
+        # −0.0 and 0.0 are equal, but their bits are not: adding 0.0 makes both 0.0.
+        high = _ordered_bits((scores + np.float32(0)).view(np.int32)).astype(np.int64) << 32
+        rescored = np.where(candidates == NOTHING, NOTHING, high | (candidates & 0xFFFFFFFF))
+        best = np.sort(rescored, axis=1)[:, ::-1][:, :k]
         error = self._error(queries, lengths)
         # By BLAS, an item that is no candidate is at most as good as the worst of them; −inf: there is no such item.
         missed_at_most = approximate.min(axis=1).astype(np.float64) + error
@@ -143,7 +211,7 @@ class TopKeys:
         return best, is_all | (error == 0) | (missed_at_most < unpack(best[:, -1:])[1][:, 0])
 
     def _error(self, queries: NDArray[np.float32], lengths: NDArray[np.float64]) -> NDArray[np.float64]:
-        """By how much a score by BLAS may differ from the exact one, at most, [m].
+        """Largest difference between a score by BLAS and the exact one, [m].
 
         A sum of m products has an error of at most m u / (1 − m u) Σ |q_k v_k|, in whatever order (Higham, "Accuracy
         and stability of numerical algorithms", 2002, eq. 3.5), and Σ |q_k v_k| ≤ |q| |v|. Zeros add nothing, and a
@@ -155,15 +223,34 @@ class TopKeys:
         return np.where(products > 1, error, 0.0)
 
     def _workspace(self) -> NDArray[np.float32]:
-        """This thread's own scores."""
-        if not hasattr(self._own, "scores"):
-            self._own.scores = np.empty((QUERIES_PER_TILE, ITEMS_PER_TILE), np.float32)
-        scores: NDArray[np.float32] = self._own.scores
+        """Scores of a tile, one array per thread."""
+        if not hasattr(self._local, "scores"):
+            self._local.scores = np.empty((QUERIES_PER_TILE, ITEMS_PER_TILE), np.float32)
+        scores: NDArray[np.float32] = self._local.scores
         return scores
 
 
-def _with_zeros(rows: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """The rows, then rows of zeros up to this size."""
-    if len(rows) == size:
-        return rows
-    return np.concatenate([rows, np.zeros((size - len(rows), rows.shape[1]), np.float32)])
+def exact_keys(
+    queries: NDArray[np.float32], catalogue: NDArray[np.float32], exclude: Histories, truth: Histories, k: int
+) -> NDArray[np.int64]:
+    """What `TopKeys.find` waits for, [m, k], from exact scores of all items; of few queries."""
+    sets = [(each.offsets, np.sort((each.rows << 32) | each.items) & 0xFFFFFFFF) for each in (exclude, truth)]
+    lists = TopKBuffer(k, min(_ITEMS_PER_EXACT_TILE, len(catalogue)), *sets)
+    everyone, items = np.arange(len(queries)), np.arange(len(catalogue))
+    for start in range(0, len(catalogue), _ITEMS_PER_EXACT_TILE):
+        part = slice(start, start + _ITEMS_PER_EXACT_TILE)
+        lists.add(exact.scores(queries, catalogue[part]), everyone, start, items[part])
+    return np.sort(lists.best(), axis=1)[:, ::-1]
+
+
+def unpack(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Items, PAD where there is none, and scores, −inf there, of keys of any shape."""
+    nothing = keys == NOTHING
+    items = np.where(nothing, PAD, INDEX_MASK - (keys & INDEX_MASK)).astype(np.int32)
+    scores = _ordered_bits((keys >> 32).astype(np.int32)).view(np.float32)
+    return items, np.where(nothing, np.float32(-np.inf), scores)
+
+
+def _ordered_bits(bits: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Float32 bits as integers of the same order (negative floats count down); its own inverse."""
+    return bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))

@@ -1,8 +1,8 @@
-"""Items that a list can hold: of many with equal embeddings, which score the same for everyone, only the first ones.
+"""Removal of items that no list can hold: of items with equal embeddings only the first ones can be listed.
 
-A catalogue has many such items where models tell them apart by little: all that nobody interacted with have the zeros
-of matrix factorisation, or one embedding per combination of features. They would be scored one by one, and since
-float32 products don't tell which of them comes first, every list that ends among them by exact scores of all.
+A catalogue has many equal items where a model cannot tell them apart: all items without interactions have the zeros of
+matrix factorisation, or one embedding per combination of features. Each would be scored, and since float32 products
+can't decide which of them comes first, every list that ends among them would need exact scores of the whole catalogue.
 """
 
 from dataclasses import dataclass, replace
@@ -17,25 +17,19 @@ from bakeoff.core.histories import PAD, Histories, offsets_of
 
 @dataclass(frozen=True)
 class Reachable:
-    """Some of the n items of a catalogue, in its order.
+    """The m of n items of a catalogue that lists can hold, in the order of the catalogue.
 
     Attributes:
-        items: int64 [m], ascending: which they are.
-        place: int32 [n], where each item of the catalogue stands among them; PAD where it is none of them.
+        items: int64 [m], their indices, ascending.
+        place: int32 [n], place of each item of the catalogue among them; PAD where it is not one of them.
     """
 
     items: NDArray[np.int64]
     place: NDArray[np.int32]
 
     @classmethod
-    def all(cls, num_items: int) -> Self:
-        """All items, without a look at which of them are equal."""
-        items = np.arange(num_items)
-        return cls(items, items.astype(np.int32))
-
-    @classmethod
     def of(cls, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories, k: int) -> Self:
-        """What lists of k items can hold.
+        """The items that lists of k can hold.
 
         Of items that all score the same a list holds those of smallest index, after leaving out the excluded ones and
         putting those of the truth last. So k of them are enough, and one more for each that may be excluded or true.
@@ -48,7 +42,8 @@ class Reachable:
         """
         shared = _shared(catalogue)
         if len(shared) == 0:
-            return cls.all(len(catalogue))
+            items = np.arange(len(catalogue))
+            return cls(items, items.astype(np.int32))
         num_before, has_equal = np.zeros(len(catalogue), np.int64), np.zeros(len(catalogue), np.bool_)
         num_before[shared], has_equal[shared] = _equals(catalogue[shared])
         passed_over = sum(_most(sets, has_equal) for sets in (exclude, truth))
@@ -57,25 +52,25 @@ class Reachable:
         return cls(np.flatnonzero(is_reachable), place)
 
     def rows(self, catalogue: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Their embeddings [m, d] of those of all items; not copied where they are all."""
+        """Rows [m, d] of the embeddings of all items; not copied where all items are reachable."""
         return catalogue if len(self.items) == len(catalogue) else catalogue[self.items]
 
     def within(self, sets: Histories) -> Histories:
-        """The same rows without the other items, by their places among these."""
+        """The same rows without items that are not reachable, by place."""
         if len(self.items) == len(self.place):
             return sets
         place = self.place[sets.items]
         return replace(sets, items=place).keep(place != PAD)
 
     def items_at(self, places: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Items at places among these, of the same shape; PAD where that is PAD."""
+        """Item index of each place, in the same shape; PAD stays PAD."""
         return np.where(places == PAD, PAD, self.items[places]).astype(np.int32)
 
 
 def _shared(catalogue: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Items of which another has the same first values, ascending: those with an equal are among them.
+    """Items that share their first two values with another item, ascending: a superset of those with an equal.
 
-    To look at whole embeddings would take a hundredth of the time of a ranking.
+    Comparing whole embeddings would take a hundredth of the time of a ranking.
     """
     first = np.ascontiguousarray(catalogue[:, :2])
     bits = first.view(np.uint64 if first.shape[1] == 2 else np.uint32)[:, 0]
@@ -84,7 +79,7 @@ def _shared(catalogue: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _equals(catalogue: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """[n] how many items of smaller index have the same embedding, bit by bit; whether any other has it."""
+    """[n] number of items of smaller index with the same embedding, bit by bit; [n] whether another item has it."""
     rows = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(catalogue.shape[1] * catalogue.itemsize), len(catalogue), [None, pa.py_buffer(catalogue)]
     )
@@ -97,7 +92,7 @@ def _equals(catalogue: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[
 
 
 def _most(sets: Histories, counted: NDArray[np.bool_]) -> int:
-    """The largest number of items of a row that count."""
+    """The largest number of counted items in a row."""
     return max(
         int(np.bincount(block.rows[counted[block.items]], minlength=1).max(initial=0)) for _, block in sets.blocks()
     )

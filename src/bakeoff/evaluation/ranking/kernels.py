@@ -1,6 +1,7 @@
-"""Compiled loops of ranking and resampling. All release the GIL: threads may share queries and resamples.
+"""Compiled loops of ranking and resampling.
 
-Compiled once, then loaded from __pycache__.
+All release the GIL, so that threads can share queries and resamples. They are compiled once, then loaded from
+__pycache__.
 """
 
 from typing import Any
@@ -17,7 +18,7 @@ NOTHING = np.iinfo(np.int64).min
 """The key of no item."""
 
 _NOT_TRUTH = 1 << 31
-_INDEX_MASK = _NOT_TRUTH - 1
+INDEX_MASK = _NOT_TRUTH - 1
 
 _SIGN, _MAGNITUDE, _NEGATIVE_ZERO = np.int32(31), np.int32(0x7FFFFFFF), np.int32(-(1 << 31))
 _EXCLUDED = np.float32(-np.inf).view(np.int32)
@@ -41,15 +42,18 @@ def look_through(
     filled: Any,
     worst: Any,
 ) -> None:
-    """Add to the keys of each query what may be among its best k.
+    """Add to the keys of each query the items that may be among its best k.
+
+    A key is an integer that orders as a list does: by score, then not a hit, then the smaller index. Bits 63 to 32 hold
+    the score, bit 31 whether the item is no hit, bits 30 to 0 the index, complemented. NOTHING is the key of no item.
 
     Args:
         scores: int32 [b, T], bits of the finite scores of a tile; overwritten where excluded.
         start: place of the tile's first item; tiles come in the order of their items.
-        items: int64 [w], w ≤ T, which items they are; columns beyond are not looked at.
-        queries: int64 [b], to which query, of those below, each row of scores belongs.
-        exclude_ahead: int64 [queries, 2], which of exclude_places are the query's and not behind: the first, and
-            the one after the last. Moved behind this tile, as soon as it matters.
+        items: int64 [w], w ≤ T, index of each item; columns beyond are not scanned.
+        queries: int64 [b], the query of each row of scores, an index into the arrays below.
+        exclude_ahead: int64 [queries, 2], range of exclude_places that belong to the query and that no tile has
+            reached; moved past this tile where the tile matters.
         exclude_places: int64, places that are left out, ascending for each query.
         truth_ahead: int64 [queries, 2], as above.
         truth_places: int64, places that come last among equals, ascending for each query.
@@ -90,7 +94,7 @@ def look_through(
 
 @_compiled
 def _find(row: Any, start: int, stop: int, bound: Any, columns: Any) -> Any:
-    """Which columns reach the bound, and how many: without a branch on scores, which would be mispredicted."""
+    """Collect the columns that reach the bound and return their number, without a branch, which would mispredict."""
     count = 0
     for column in range(start, stop):
         columns[count] = column
@@ -100,7 +104,7 @@ def _find(row: Any, start: int, stop: int, bound: Any, columns: Any) -> Any:
 
 @_compiled
 def _exclude(row: Any, start: int, ahead: Any, query: int, places: Any) -> None:
-    """Take what a query leaves out from its scores of places from `start` on, and move `ahead` behind them."""
+    """Overwrite the scores of places that a query excludes, from `start` on, and move `ahead` past them."""
     # By index here and below: a slice of an array costs as much as the loop.
     event, stop = ahead[query, 0], start + len(row)
     while event < ahead[query, 1] and places[event] < stop:
@@ -112,7 +116,7 @@ def _exclude(row: Any, start: int, ahead: Any, query: int, places: Any) -> None:
 
 @_compiled
 def _mark(hit: Any, start: int, ahead: Any, query: int, places: Any) -> Any:
-    """Mark a query's places from `start` on, and move `ahead` behind them; the first of them."""
+    """Mark a query's places from `start` on, move `ahead` past them, and return the first of them."""
     event, stop = ahead[query, 0], start + len(hit)
     while event < ahead[query, 1] and places[event] < start:
         event += 1
@@ -126,11 +130,11 @@ def _mark(hit: Any, start: int, ahead: Any, query: int, places: Any) -> Any:
 
 @_compiled
 def may_gain(queries: Any, limits: Any, worst: Any) -> Any:
-    """For which queries an item may still be among the best k.
+    """Find the queries for which a later item may still be among the best k.
 
     Args:
-        queries: int64 [b], which of those below.
-        limits: int32 [queries], bits of the largest scores, not negative, that items to come may have.
+        queries: int64 [b], indices into the arrays below.
+        limits: int32 [queries], bits of the largest scores, not negative, that later items may have.
         worst: int64 [queries], as for look_through.
 
     Returns:
@@ -146,7 +150,7 @@ def may_gain(queries: Any, limits: Any, worst: Any) -> Any:
 
 @_compiled
 def cut(keys: Any, filled: Any, k: int) -> None:
-    """Bring the best k keys of each query to the front, in any order; fill up with the smallest integer."""
+    """Move the best k keys of each query to the front, in any order, and pad with NOTHING."""
     for query in range(len(keys)):
         if filled[query] > k:
             _keep_best(keys[query], filled[query], k)
@@ -156,7 +160,7 @@ def cut(keys: Any, filled: Any, k: int) -> None:
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def score_candidates(queries: Any, catalogue: Any, items: Any, found: Any) -> None:
-    """Exact scores of a few items for each query, in whatever order the compiler adds up: see exact.
+    """Score a few items for each query exactly, whatever the order of addition: see `reproducible_scores`.
 
     Args:
         queries: float32 [m, d].
@@ -179,7 +183,7 @@ def score_candidates(queries: Any, catalogue: Any, items: Any, found: Any) -> No
 
 @_compiled
 def _in_order(bits: Any) -> Any:
-    """Bits of a float32 as an integer of the same order; its own inverse. See selection.in_order."""
+    """Bits of a float32 as an integer of the same order; its own inverse."""
     return np.int32(bits ^ ((bits >> _SIGN) & _MAGNITUDE))
 
 
@@ -194,9 +198,9 @@ def _largest(row: Any) -> Any:
 
 @_compiled
 def _key(bits: Any, item: Any, is_hit: Any) -> Any:
-    """As selection.pack."""
+    """The key of an item: see `look_through`."""
     order = np.int64(0) if bits == _NEGATIVE_ZERO else np.int64(_in_order(bits))
-    return (order << 32) | (np.int64(0) if is_hit else np.int64(_NOT_TRUTH)) | (np.int64(_INDEX_MASK) - item)
+    return (order << 32) | (np.int64(0) if is_hit else np.int64(_NOT_TRUTH)) | (np.int64(INDEX_MASK) - item)
 
 
 @_compiled
@@ -208,7 +212,7 @@ def _bound(key: Any) -> Any:
 
 @_compiled
 def _keep_best(keys: Any, count: int, k: int) -> Any:
-    """Bring the k largest of the first `count` keys to the front, in any order; the smallest of them."""
+    """Move the k largest of the first `count` keys to the front, in any order, and return the smallest of them."""
     low, high, last = 0, count - 1, k - 1
     while low < high:  # quickselect, descending; keys differ, but for the smallest integer
         middle = (low + high) >> 1
@@ -242,7 +246,7 @@ def _median(a: Any, b: Any, c: Any) -> Any:
 
 @_compiled
 def count_draws(words: Any, draws: Any, counts: Any) -> None:
-    """How often each user of a block is drawn.
+    """Count how often each user of a block is drawn.
 
     Args:
         words: uint16 [resamples, at least max(draws)], random bits.

@@ -1,9 +1,7 @@
-"""Top-k lists over the whole catalogue: exact, with ties broken against the model."""
+"""Top-k lists over the whole catalogue, exact, with ties broken against the model; and re-ranking of such lists."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +9,10 @@ from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import PAD, Histories, Queries
-from bakeoff.core.threads import own_threads
+from bakeoff.core.processes import own_threads
 from bakeoff.evaluation.ranking import reproducible_scores as exact
 from bakeoff.evaluation.ranking.dedup_items import Reachable
-from bakeoff.evaluation.ranking.selection import best_keys, unpack
 from bakeoff.models.base.retriever import Retriever
-
-_WORTH_COMPILED = 1 << 27
-# Scores from which on loading the compiled selection, half a second, pays: the one in NumPy then takes that long.
-
-BestKeys = Callable[[NDArray[np.float32], Histories, Histories, int], Callable[[], NDArray[np.int64]]]
-"""Given embeddings [m, d] of m queries, what is left out and what counts as hit: waits for their k best keys [m, k]."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +43,8 @@ def rank(
     """Rank the whole catalogue for every query and keep the best items.
 
     Equal scores are ordered pessimistically: items of the truth last, then by item index. So a model gains
-    nothing by giving everything the same score. The order is total and the scores are exact (see `exact`), hence the
-    lists depend neither on `users_per_block` nor on the processor.
+    nothing by giving everything the same score. The order is total and the scores are exact (see
+    `reproducible_scores`), hence the lists depend neither on `users_per_block` nor on the processor.
 
     Args:
         retriever: embeds the queries and holds the item embeddings; score = dot product.
@@ -61,7 +52,7 @@ def rank(
         exclude: n rows, items that are left out of each list.
         truth: n rows, items that count as hits. They decide about ties and nothing else.
         list_length: k, at least 1.
-        users_per_block: queries that are embedded at once. Of their scores at most 256 MiB are held at a time.
+        users_per_block: queries that are embedded at once.
         on_block: called after each block with the number of its queries.
 
     Returns:
@@ -71,13 +62,13 @@ def rank(
         BakeoffError: embeddings of items and queries don't fit each other, or scores can't be compared: NaN,
             infinite, or so large that products overflow.
     """
+    from bakeoff.evaluation.ranking.blocked_topk import TopKeys, unpack  # loads Numba, half a second
+
     item_embeddings = retriever.item_embeddings
-    catalogue = exact.rounded(_embeddings(item_embeddings, "item", len(item_embeddings)))
+    catalogue = exact.rounded(_checked(item_embeddings, "item", len(item_embeddings)))
     longest = exact.norms(catalogue).max(initial=0)
     width = min(list_length, len(catalogue))
-    is_large = len(queries) * len(catalogue) >= _WORTH_COMPILED
-    reachable = Reachable.of(catalogue, exclude, truth, width) if is_large else Reachable.all(len(catalogue))
-    catalogue = reachable.rows(catalogue)
+    reachable = Reachable.of(catalogue, exclude, truth, width)
     items = np.full((len(queries), list_length), PAD, np.int32)
     scores = np.full((len(queries), list_length), -np.inf, np.float32)
 
@@ -87,56 +78,84 @@ def rank(
         if on_block is not None:
             on_block(part.stop - part.start)
 
-    with _selection(catalogue, is_large) as find:
-        begun = None
+    with own_threads(ThreadpoolController()) as pool:
+        top_keys = TopKeys(reachable.rows(catalogue), pool)
+        pending = None
         for part, block in queries.blocks(max(1, users_per_block)):
-            embedded = exact.rounded(_embeddings(retriever.embed_queries(block), "query", len(block)))
+            embedded = exact.rounded(_checked(retriever.embed_queries(block), "query", len(block)))
             _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
             rows = np.arange(part.start, part.stop)
             excluded, true = reachable.within(exclude.take(rows)), reachable.within(truth.take(rows))
-            keys = find(embedded, excluded, true, width)
-            if begun is not None:  # while a block is ranked the next one is embedded
-                finish(*begun)
-            begun = (part, keys)
-        if begun is not None:
-            finish(*begun)
+            keys = top_keys.find(embedded, excluded, true, width)
+            if pending is not None:  # while one block is ranked the next one is embedded
+                finish(*pending)
+            pending = (part, keys)
+        if pending is not None:
+            finish(*pending)
     return TopLists(items, scores)
 
 
-@contextmanager
-def _selection(catalogue: NDArray[np.float32], is_large: bool) -> Iterator[BestKeys]:
-    """The way to the best keys that suits so many scores; both give the same."""
-    if not is_large:
+def rerank(
+    scorer: Retriever, queries: Queries, candidates: TopLists, truth: Histories, users_per_block: int
+) -> TopLists:
+    """Order candidates that another model retrieved by the scores of this one.
 
-        def find(
-            queries: NDArray[np.float32], exclude: Histories, truth: Histories, k: int
-        ) -> Callable[[], NDArray[np.int64]]:
-            return partial(best_keys, queries, catalogue, exclude, truth, k)
+    Equal scores are ordered as by `rank`: items of the truth last, then by index.
 
-        yield find
-        return
-    from bakeoff.evaluation.ranking.blocked_topk import TopKeys
+    Args:
+        scorer: the model, whose embeddings are finite.
+        queries: n queries.
+        candidates: lists of n users, [n, c].
+        truth: n rows, items that count as hits.
+        users_per_block: users scored at once.
 
-    with own_threads(ThreadpoolController()) as pool:
-        yield TopKeys(catalogue, pool).find
+    Returns:
+        Lists of n users, [n, c], padded at the end.
+    """
+    items = np.empty_like(candidates.items)
+    scores = np.empty_like(candidates.scores)
+    for part, block in exact.score_blocks(scorer, queries, users_per_block):
+        listed = candidates.items[part]
+        of_truth = truth.take(np.arange(part.start, part.stop))
+        hit = np.zeros(block.shape, np.bool_)
+        hit[of_truth.rows, of_truth.items] = True
+        index = listed.astype(np.int64)
+        found = np.where(listed == PAD, -np.inf, np.take_along_axis(block, index, axis=1))
+        order = np.lexsort((listed, np.take_along_axis(hit, index, axis=1), -found), axis=1)
+        items[part] = np.take_along_axis(listed, order, axis=1)
+        scores[part] = np.take_along_axis(found, order, axis=1)
+    return TopLists(items, scores)
 
 
-def _embeddings(values: NDArray[np.float32], what: str, num_rows: int) -> NDArray[np.float32]:
-    """[num_rows, dim] as contiguous float32, checked."""
+def _checked(values: NDArray[np.float32], what: str, num_rows: int) -> NDArray[np.float32]:
+    """[num_rows, dim] as contiguous float32; an error that says why where they can't be used."""
     embeddings = np.ascontiguousarray(values, np.float32)
     if embeddings.ndim != 2 or len(embeddings) != num_rows:
         raise BakeoffError(
             f"The model gave {what} embeddings of shape {list(embeddings.shape)} where [{num_rows}, dim] was "
             "expected: it does not fit this split. Train it again."
         )
+    refuse_infinite(embeddings, what)
+    return embeddings
+
+
+def refuse_infinite(embeddings: NDArray[np.float32], what: str) -> None:
+    """Check that all embeddings [n, dim] are finite.
+
+    Args:
+        embeddings: of any number of rows.
+        what: the kind of embedding, for the message.
+
+    Raises:
+        BakeoffError: says how many rows hold NaN or infinity, and what to do about it.
+    """
     bad = ~np.isfinite(embeddings).all(axis=1)
     if bad.any():
         raise BakeoffError(
-            f"{bad.sum()} of {num_rows} {what} embeddings hold NaN or infinity (the first is that of row "
+            f"{bad.sum()} of {len(embeddings)} {what} embeddings hold NaN or infinity (the first is that of row "
             f"{bad.argmax()}): training diverged. Lower the learning rate or raise the regularisation in "
             "params.yaml, and train again."
         )
-    return embeddings
 
 
 def _check_product(queries: NDArray[np.float32], catalogue: NDArray[np.float32], largest_score: float) -> None:

@@ -1,28 +1,36 @@
-"""Scores that do not depend on who adds them up: not on the processor and its BLAS, on blocks or the place in them.
+"""Scores that are the same on every processor, whatever its BLAS, the size of blocks, and the place in a block.
 
-A matrix product adds up in an order that differs between processors and between the edge and the middle of a matrix, so
-that its last bits differ, equal items get unequal scores, and a tie is broken by chance. Embeddings are therefore
-rounded to as many bits as let every sum of products be exact in float64. An exact sum is the same in whatever order.
+A matrix product adds up in an order that differs between processors and between the edge and the middle of a matrix.
+Its last bits differ, equal items get unequal scores, and chance breaks a tie. Embeddings are therefore rounded to so
+few bits that every sum of products is exact in float64. An exact sum is the same in any order.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bakeoff.core.histories import Queries
+from bakeoff.models.base.retriever import Retriever
+
+SCORES_PER_BLOCK = 1 << 24
+"""64 MiB of float32: with 10⁶ items a block of 1,024 queries would take 4 GB."""
 
 _MANTISSA, _SINGLE = 53, 24
 # Bits of a float64 and of a float32.
 
 _ROWS_PER_CHUNK = 1 << 14
-# Items that are scored at once, if there are few queries.
+# Items scored at once where there are few queries.
 
 _VALUES_PER_CHUNK = 1 << 17
-# Values that are rounded at once: 1 MiB of float64 stays in the processor's cache.
+# Values rounded at once: 1 MiB of float64 stays in the processor's cache.
 
 _PRODUCTS_PER_CHUNK = 1 << 22
-# Scores that are in memory as float64 at once: 32 MiB.
+# Scores in memory as float64 at once: 32 MiB.
 
 
 def rounded(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Embeddings of which `scores` are exact.
+    """Round embeddings so that their `scores` are exact.
 
     With 2^e the power of two above the largest value of a row, each of its values becomes the nearest multiple of
     2^(e − b), b = ⌊(53 − ⌈log2 d⌉) / 2⌋ but no more than the 24 bits of a float32. Products are then multiples of the
@@ -54,7 +62,7 @@ def norms(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def bits(dim: int) -> int:
-    """b: bits of each value beside embeddings of this dimension."""
+    """b: bits of each value of embeddings of this dimension."""
     return min(_SINGLE, (_MANTISSA - max(dim - 1, 0).bit_length()) // 2)
 
 
@@ -74,3 +82,26 @@ def scores(queries: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[
     for start in range(0, len(items), size):
         found[:, start : start + size] = wide @ items[start : start + size].T.astype(np.float64)
     return found
+
+
+def score_blocks(
+    retriever: Retriever, queries: Queries, users_per_block: int
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Score the whole catalogue, a block of queries at a time.
+
+    Args:
+        retriever: the model, whose embeddings are finite.
+        queries: n queries.
+        users_per_block: at most; fewer where their scores would take more than 64 MiB.
+
+    Yields:
+        The slice that a block covers and float32 [len(block), num_items].
+    """
+    catalogue = rounded(retriever.item_embeddings)
+    for part, block in queries.blocks(block_size(users_per_block, len(catalogue))):
+        yield part, scores(rounded(retriever.embed_queries(block)), catalogue)
+
+
+def block_size(users_per_block: int, num_items: int) -> int:
+    """Number of users, at least 1 and at most `users_per_block`, whose scores of all items take at most 64 MiB."""
+    return max(1, min(users_per_block, SCORES_PER_BLOCK // max(num_items, 1)))

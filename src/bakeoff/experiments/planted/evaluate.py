@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.folding import folding_per_user, off_group_at_k
-from bakeoff.evaluation.metrics.metric_sets import accuracy_per_user
-from bakeoff.evaluation.projection import principal_components
-from bakeoff.evaluation.ranking import TopLists
-from bakeoff.evaluation.reranking import rerank
+from bakeoff.evaluation.item_space import principal_components
+from bakeoff.evaluation.metrics.table import accuracy_per_user
+from bakeoff.evaluation.ranking import TopLists, rerank
 from bakeoff.experiments.eval_set import EvalSet
 from bakeoff.experiments.folding import calibrate_on_pairs
 from bakeoff.experiments.planted.generator import PlantedDataset

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.sampling import draw_users
+from bakeoff.core.histories import draw_users
 from bakeoff.data.prepared.tables import HeldOut, Prepared
-from bakeoff.evaluation.stats.bootstrap import intervals
+from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.evaluation.stats.timing_intervals import as_json, middle
 from bakeoff.experiments.planted.samplers import positives_only
 from bakeoff.experiments.runner import Experiment, TrainedModel, progress_bar, train_keeping_best

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.prepared.tables import HeldOut, Prepared
+from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.params import EvaluateParams
-from bakeoff.experiments.eval_set import EvalSet, Evaluated, PerUser, mean_or_none
+from bakeoff.experiments.eval_set import EvalSet, Evaluated, mean_or_none
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
 from bakeoff.experiments.runner import Seconds
 from bakeoff.experiments.variants.groups import NEW_ITEMS, Group, Skipped

@@ -6,8 +6,9 @@ from typing import Any
 import pyarrow as pa
 
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.evaluation.metrics.accuracy import num_relevant
-from bakeoff.experiments.eval_set import Evaluated, PerUser
+from bakeoff.evaluation.metrics.formulas import num_relevant
+from bakeoff.evaluation.metrics.table import PerUser
+from bakeoff.experiments.eval_set import Evaluated
 from bakeoff.experiments.variants.experiment import VariantResult
 from bakeoff.experiments.variants.protocol import Protocol
 

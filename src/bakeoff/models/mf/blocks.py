@@ -1,6 +1,6 @@
 """Tall matrices and observed pairs in blocks; a block of rows per thread, and no result depends on their number.
 
-BLAS is held to one thread meanwhile; see bakeoff.core.threads.
+BLAS is held to one thread meanwhile; see bakeoff.core.processes.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.histories import Histories
-from bakeoff.core.threads import own_threads
+from bakeoff.core.processes import own_threads
 
 ROWS_PER_BLOCK = 4096
 """2¹² × d floats are copied at once by each thread: 1 MiB at d = 64."""

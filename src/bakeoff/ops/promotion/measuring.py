@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD
 from bakeoff.evaluation.folding import spurious_at_k
-from bakeoff.evaluation.metrics import metric_sets as measures
+from bakeoff.evaluation.metrics import table as measures
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.experiments.folding import Relatedness
 from bakeoff.ops.promotion.served_answers import ExportedModel, ExportedModelClient, UserQueries

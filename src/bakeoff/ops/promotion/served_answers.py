@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.data.features.encoding import TableEncoding
-from bakeoff.evaluation.metrics import accuracy
+from bakeoff.evaluation.metrics import formulas
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.evaluation.scoring import users_at_once
+from bakeoff.evaluation.ranking.reproducible_scores import block_size
 from bakeoff.models.base.loading import raw_features
 
 
@@ -120,7 +120,7 @@ class ExportedModelClient:
     def _blocks(self, served: ExportedModel, told: Histories) -> list[NDArray[np.int64]]:
         """Rows to ask about together: those with histories of a length, which then need little padding."""
         num_items = int(served.module.item_embeddings.shape[0])
-        size = users_at_once(self._users_per_block, num_items)
+        size = block_size(self._users_per_block, num_items)
         order = np.argsort(told.lengths, kind="stable")
         return [order[start : start + size] for start in range(0, len(order), size)]
 
@@ -132,6 +132,6 @@ class ExportedModelClient:
 
 def pessimistic(lists: TopLists, truth: Histories) -> TopLists:
     """The lists with equal scores ordered: items of the truth last, then by index."""
-    hits = accuracy.relevance(lists, truth)
+    hits = formulas.relevance(lists, truth)
     order = np.lexsort((lists.items, hits, -lists.scores), axis=1)
     return TopLists(np.take_along_axis(lists.items, order, axis=1), np.take_along_axis(lists.scores, order, axis=1))

@@ -5,7 +5,7 @@ import math
 import altair as alt
 import pandas as pd
 
-from bakeoff.evaluation.stats.significance import Verdict
+from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions
 from bakeoff.report import formats
 from bakeoff.report.chart_parts import FEW_TICKS, Spec, color, labels, layered, tooltip

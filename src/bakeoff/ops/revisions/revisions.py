@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.stats.significance import Verdict, verdict
+from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
+from bakeoff.evaluation.stats.tests import Verdict, verdict
 from bakeoff.models import specs
 from bakeoff.report.accuracy import Difference, Statistics
-from bakeoff.report.formats import METRIC_LABELS
 
 SIZE_LABELS = {
     "train": "events to train on",
@@ -159,7 +159,7 @@ def compare(before: ProjectVersion, after: ProjectVersion, metric: str, statisti
     """
     models = [name for name in specs.names() if name in {*before.models, *after.models}]
     cutoff = metric.partition("@")[2]
-    others = [name for label in METRIC_LABELS if (name := f"{label}@{cutoff}") != metric]
+    others = [name for label in ACCURACY_LABELS if (name := f"{label}@{cutoff}") != metric]
     return Revisions(
         before=before,
         after=after,

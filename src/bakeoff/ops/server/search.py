@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import offsets_of
+from bakeoff.evaluation.ranking.blocked_topk import TopKBuffer
 from bakeoff.evaluation.ranking.kernels import NOTHING
-from bakeoff.evaluation.ranking.topk_buffers import Ahead, Filling
 
 Ids = NDArray[np.int64]
 
@@ -103,8 +103,8 @@ class ExactSearch:
         """See ItemSearch. Equal scores are ordered by item index."""
         scores = self._scores(len(queries))
         np.matmul(queries, self._transposed, out=scores)
-        nobody = Ahead(np.zeros(len(queries) + 1, np.int64), np.zeros(0, np.int64))
-        lists = Filling(k, len(self._index), Ahead(exclude.offsets, exclude.items), nobody)
+        nobody = (np.zeros(len(queries) + 1, np.int64), np.zeros(0, np.int64))
+        lists = TopKBuffer(k, len(self._index), (exclude.offsets, exclude.items), nobody)
         lists.add(scores, np.arange(len(queries)), 0, self._index)
         best = np.sort(lists.best(), axis=1)[:, ::-1]
         return [_unpacked(row[row != NOTHING], mine) for row, mine in zip(best, scores, strict=True)]

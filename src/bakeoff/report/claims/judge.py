@@ -6,8 +6,7 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.stats.permutation import holm
-from bakeoff.evaluation.stats.significance import Verdict, verdict
+from bakeoff.evaluation.stats.tests import Verdict, holm, verdict
 from bakeoff.evaluation.stats.timing_intervals import Repeated, minus
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Statistics

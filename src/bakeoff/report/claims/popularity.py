@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from bakeoff.evaluation.metrics.popularity import coverage, gini
-from bakeoff.evaluation.stats.jackknife import half_width
+from bakeoff.evaluation.metrics.formulas import coverage, gini
+from bakeoff.evaluation.stats.intervals import jackknife_half_width
 from bakeoff.params import Params
 from bakeoff.report.claims.claim import Asked, Expected, Form, Paired, Pooled, Question, Words
 from bakeoff.report.evidence import Evidence
@@ -63,7 +63,7 @@ def _lists(evidence: Evidence, k: int, params: Params) -> list[Question]:
     for name, of, key, says, expected, form in _TOGETHER:
         words = _words(key, says, f"{name.capitalize()}@{k} of all lists")
         first, second = (of(np.bincount(places[1], minlength=len(items))) for places in (first_places, second_places))
-        half = half_width(
+        half = jackknife_half_width(
             first_places, second_places, len(users), len(items), of, params.seed, params.compare.confidence
         )
         questions.append(Pooled(words, first, second, half, len(users), expected, form))

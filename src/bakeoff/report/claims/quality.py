@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.params import Params
 from bakeoff.report.claims.claim import Asked, Expected, Paired, Question, Words
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import METRIC_LABELS, metric_label
+from bakeoff.report.formats import metric_label
 from bakeoff.report.measured import paired
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label
 from bakeoff.report.vs_baseline import best
@@ -33,7 +34,7 @@ def _metrics(params: Params) -> list[str]:
     primary = params.compare.primary_metric
     at = int(primary.partition("@")[2])
     cutoffs = [at, *(k for k in params.evaluate.cutoffs if k != at)]
-    return [primary, *(m for k in cutoffs for name in METRIC_LABELS if (m := f"{name}@{k}") != primary)]
+    return [primary, *(m for k in cutoffs for name in ACCURACY_LABELS if (m := f"{name}@{k}") != primary)]
 
 
 def _question(evidence: Evidence, metric: str, rival: str, key: str) -> Question:

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from bakeoff.evaluation.metrics.metric_sets import ALL_ITEMS
+from bakeoff.evaluation.metrics.table import ALL_ITEMS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.models import specs
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.figure import Figure
-from bakeoff.report.formats import METRIC_LABELS
 from bakeoff.report.measured import Rerank, Variant, figure
 from bakeoff.report.models import look, model_label
 from bakeoff.report.sections.parts import Named, estimates, or_dash
@@ -42,7 +42,7 @@ def scorer(rerank: Rerank, cutoff: str, statistics: Statistics) -> Scorer:
             system_label(system),
             _values(rerank, system["system"], f"{metric}@{cutoff}"),
         )
-        for metric in METRIC_LABELS
+        for metric in ACCURACY_LABELS
         for system in rerank.systems
     ]
     return Scorer(

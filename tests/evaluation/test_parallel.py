@@ -1,4 +1,4 @@
-"""Evaluation by several processes: the same files, and what is wrong in one of them is told."""
+"""Evaluation by several processes: the same files as by one, and the same errors."""
 
 import json
 import os
@@ -10,9 +10,8 @@ from contrarian import PARAMS, Contrarian, asked_in_blocks_of, contents, write_s
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
-from bakeoff.evaluation.parallel import Questions
-from bakeoff.evaluation.parallel import eval_queries as questions
-from bakeoff.evaluation.parallel import executors as who
+from bakeoff.evaluation import parallel, protocol
+from bakeoff.evaluation.protocol import EvalQueries
 from bakeoff.stages import evaluate
 
 NUM_USERS = 30
@@ -71,6 +70,12 @@ def by(count, scratch=None, **evidence):
     )
 
 
+def queries_of(workspace, params):
+    prepared = load_prepared(workspace)
+    held_out = load_held_out(workspace, prepared)
+    return EvalQueries(prepared, held_out, params.evaluate, params.seed, params.evidence.sampled_candidates)
+
+
 def test_two_processes_write_the_files_of_one(workspace, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -101,7 +106,7 @@ def test_a_process_that_dies_is_told(workspace):
 
 
 @pytest.mark.parametrize(
-    ("asked", "cores", "users_per_portion", "expected"),
+    ("asked", "cores", "users_per_batch", "expected"),
     [
         (None, 8, 1 << 16, 1),
         (None, 8, 10, 3),
@@ -113,38 +118,35 @@ def test_a_process_that_dies_is_told(workspace):
     ],
     ids=[
         "few users",
-        "a process per portion",
+        "a process per batch",
         "a process per core",
         "a single core",
         "many of both",
-        "as told",
-        "as told, one",
+        "as configured",
+        "as configured, one",
     ],
 )
 def test_there_are_as_many_processes_as_have_something_to_do(
-    workspace, monkeypatch, asked, cores, users_per_portion, expected
+    workspace, monkeypatch, asked, cores, users_per_batch, expected
 ):
-    monkeypatch.setattr(who, "num_cores", lambda: cores)
-    monkeypatch.setattr(who, "USERS_PER_PORTION", users_per_portion)
-    prepared = load_prepared(workspace)
-    assert who.num_processes(Questions(prepared, load_held_out(workspace, prepared), by(asked))) == expected
+    monkeypatch.setattr(parallel, "num_cores", lambda: cores)
+    monkeypatch.setattr(parallel, "USERS_PER_BATCH", users_per_batch)
+    assert parallel.num_processes(queries_of(workspace, by(asked)), by(asked).engine) == expected
 
 
-def test_portions_have_whole_blocks_so_that_their_number_changes_nothing(workspace, monkeypatch):
-    prepared = load_prepared(workspace)
-    asked = Questions(prepared, load_held_out(workspace, prepared), by(1))
-    sizes = {least: [len(users) for users in asked.portions("test", least)] for least in (1, 3, 6, 99)}
+def test_batches_have_whole_blocks_so_that_their_number_changes_nothing(workspace, monkeypatch):
+    asked = queries_of(workspace, by(1))
+    sizes = {least: [len(users) for users in asked.batches("test", least)] for least in (1, 3, 6, 99)}
     assert sizes == {1: [28, 2], 3: [8, 8, 8, 6], 6: [4] * 7 + [2], 99: [4] * 7 + [2]}
-    monkeypatch.setattr(questions, "USERS_PER_PORTION", 9)
-    assert [len(users) for users in asked.portions("test")] == [8, 8, 8, 6]
-    monkeypatch.setattr(questions, "USERS_PER_PORTION", 3)
-    assert [len(users) for users in asked.portions("test")] == [4] * 7 + [2]
-    assert [len(users) for users in asked.portions("0")] == [2]
+    monkeypatch.setattr(protocol, "USERS_PER_BATCH", 9)
+    assert [len(users) for users in asked.batches("test")] == [8, 8, 8, 6]
+    monkeypatch.setattr(protocol, "USERS_PER_BATCH", 3)
+    assert [len(users) for users in asked.batches("test")] == [4] * 7 + [2]
+    assert [len(users) for users in asked.batches("0")] == [2]
 
 
-def test_a_question_about_nobody_is_one_portion(tmp_path):
+def test_a_question_about_nobody_is_one_batch(tmp_path):
     workspace = Workspace(tmp_path)
     write_split(workspace, new=[])
-    prepared = load_prepared(workspace)
-    asked = Questions(prepared, load_held_out(workspace, prepared), PARAMS)
-    assert [len(users) for users in asked.portions("all", 6)] == [0]
+    asked = queries_of(workspace, PARAMS)
+    assert [len(users) for users in asked.batches("all", 6)] == [0]

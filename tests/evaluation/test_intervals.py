@@ -1,11 +1,11 @@
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.stats import bootstrap
-from bakeoff.evaluation.stats.bootstrap import intervals, intervals_of_portions
-from bakeoff.evaluation.stats.streaming_bootstrap import means_of_portions
+from bakeoff.evaluation.stats import intervals as module
+from bakeoff.evaluation.stats.intervals import USERS_PER_BLOCK, block_sizes, chunks, intervals, resampled_means
 
 
 def rng():
@@ -91,10 +91,11 @@ def test_a_large_mean_costs_no_precision():
     assert far.low - 1e6 == pytest.approx(near.low, abs=1e-8)
 
 
-def test_many_users_are_resampled_by_multinomial_weights():
+def test_many_users_are_resampled_by_multinomial_weights(monkeypatch):
+    monkeypatch.setattr(module, "_MULTINOMIAL_FROM", 0)
     # Users are the unit vectors: the sums of a resample are its weights. Of 7 users, in blocks of 4, 2 and 1, each is
     # drawn 7 times in all, with mean 1, variance 6/7 and covariance −1/7, whichever blocks two of them are in.
-    mean, deviations = means_of_portions(lambda: [np.eye(7)], rng(), 40_000)[1:]
+    mean, deviations = resampled_means(lambda: [np.eye(7)], rng(), 40_000)[1:]
     weights = (mean + deviations) * 7
     assert weights.sum(axis=1) == pytest.approx(7)
     assert weights.mean(axis=0) == pytest.approx(np.ones(7), abs=0.02)
@@ -106,7 +107,7 @@ def test_both_ways_to_resample_give_the_same_interval():
     values = rng().normal(0.2, 1, (5000, 3))
     plain = intervals(values, rng())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bootstrap, "_WORTH_COMPILED", 0)
+        patch.setattr(module, "_MULTINOMIAL_FROM", 0)
         compiled = intervals(values, rng())
     # an end is placed by 10,000 resamples to about 1 % of the interval's half-length
     half = (plain.high - plain.low) / 2
@@ -114,12 +115,36 @@ def test_both_ways_to_resample_give_the_same_interval():
     assert (np.abs(compiled.high - plain.high) < 0.05 * half).all()
 
 
-def test_users_in_portions_have_the_intervals_of_all_at_once():
-    values = rng().normal(0.1, 1, (10_001, 2))
-    whole = intervals(values, rng())
-    for sizes in ([10_001], [1, 4096, 0, 5904], [333] * 30 + [11]):
+def test_users_in_blocks_have_the_intervals_of_all_at_once():
+    # draws for 10,001 users are multinomial, those for 3,000 are not
+    for sizes in ([10_001], [1, 4096, 0, 5904], [333] * 30 + [11], [1, 2999], [2000, 0, 1000]):
+        values = rng().normal(0.1, 1, (sum(sizes), 2))
+        whole = intervals(values, rng())
         ends = np.cumsum(sizes)[:-1]
-        found = intervals_of_portions(lambda ends=ends: np.split(values, ends), rng())
-        assert found.num_users.tolist() == [10_001] * 2
+        found = intervals(partial(np.split, values, ends), rng())
+        assert found.num_users.tolist() == [len(values)] * 2
         for name in ("mean", "low", "high"):
             assert getattr(found, name).tolist() == getattr(whole, name).tolist()
+
+
+def test_blocks_are_powers_of_two():
+    # 2 · 4096 + 1000; 1000 = 512 + 256 + 128 + 64 + 32 + 8
+    assert block_sizes(2 * USERS_PER_BLOCK + 1000).tolist() == [4096, 4096, 512, 256, 128, 64, 32, 8]
+
+
+@pytest.mark.parametrize("num_users", [0, 1, 3, 4095, 4096, 4097])
+def test_blocks_hold_every_user_once(num_users):
+    assert block_sizes(num_users).sum() == num_users
+
+
+def test_chunks_add_up_and_stay_in_order():
+    # 2²⁰ values at once are 1,048 resamples of 1,000 users
+    assert [count for _, count in chunks(rng(), 3000, 1000)] == [1048, 1048, 904]
+
+
+def test_intervals_do_not_depend_on_threads(monkeypatch):
+    values = rng().normal(size=(1000, 2))
+    alone = intervals(values, rng(), resamples=3000)
+    monkeypatch.setattr(module, "_THREADS_FROM", 0)
+    threads = intervals(values, rng(), resamples=3000)
+    assert threads.low.tolist() == alone.low.tolist()

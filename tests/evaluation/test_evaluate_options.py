@@ -12,9 +12,8 @@ from hand_made_split import index
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.evaluation import files as evaluation_files
-from bakeoff.evaluation.evaluated import EMBEDDINGS
-from bakeoff.evaluation.metrics import metric_sets as measures
-from bakeoff.evaluation.parallel import eval_queries as questions
+from bakeoff.evaluation import protocol, user_batch
+from bakeoff.evaluation.files import EMBEDDINGS
 
 IDS = [str(item) for item in range(1, 41)]
 
@@ -116,7 +115,7 @@ def test_files_and_figures_do_not_tell_how_users_were_cut_into_portions(larger, 
     monkeypatch.setattr(evaluation_files, "USERS_PER_GROUP", 8)
     found = []
     for size in (30, 7):
-        monkeypatch.setattr(questions, "USERS_PER_PORTION", size)
+        monkeypatch.setattr(protocol, "USERS_PER_BATCH", size)
         run(larger, params, Ordered())
         found.append(contents(larger.evaluation("mf")))
     assert found[0] == found[1]
@@ -129,9 +128,9 @@ def test_files_and_figures_do_not_tell_how_users_were_cut_into_portions(larger, 
 
 
 def test_metrics_of_users_leave_memory_as_their_row_group_is_written(larger, monkeypatch):
-    monkeypatch.setattr(questions, "USERS_PER_PORTION", 1)
+    monkeypatch.setattr(protocol, "USERS_PER_BATCH", 1)
     monkeypatch.setattr(evaluation_files, "USERS_PER_GROUP", 4)
-    measure, seen, alive = measures.accuracy_per_user, [], []
+    measure, seen, alive = user_batch.accuracy_per_user, [], []
 
     def watched(*arguments):
         per_user = measure(*arguments)
@@ -139,7 +138,7 @@ def test_metrics_of_users_leave_memory_as_their_row_group_is_written(larger, mon
         alive.append(sum(values() is not None for values in seen))
         return per_user
 
-    monkeypatch.setattr(measures, "accuracy_per_user", watched)
+    monkeypatch.setattr(user_batch, "accuracy_per_user", watched)
     run(larger, asked_in_blocks_of(1), Ordered())
     # Eight metrics: of four users who wait for their group, of the last one, and of the one who is measured.
     assert max(alive) <= 8 * (4 + 2)

@@ -1,0 +1,256 @@
+"""The table of metrics, and what computes all metrics of a set of lists under the names used in files.
+
+A new metric is one entry of METRICS: the tables of every user, metrics.json, the choice of a primary metric and the
+labels of the report follow from it.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.core.histories import Histories
+from bakeoff.evaluation.metrics import formulas
+from bakeoff.evaluation.ranking import TopLists
+
+HISTORY_POPULARITY = "history_arp"
+"""Mean popularity of a user's own history: what `popularity_lift@k` compares `arp@k` with."""
+
+ALL_ITEMS = "full_"
+"""Prefix of a metric of test items that are ranked among all items, in tables of those ranked among a few."""
+
+FloatArray = NDArray[np.float64]
+
+PerUser = dict[str, FloatArray]
+"""Metrics by name, one value per user; NaN where it is not defined."""
+
+_LIMIT = 2.0**900
+# Values are added to larger powers of two, which must be finite.
+
+
+class MetricSet(Enum):
+    """What a metric is computed from, and so the signature of its function."""
+
+    ACCURACY = "accuracy"
+    """(relevant [n, length], num_relevant [n], k) → [n] values of users."""
+    POPULARITY = "popularity"
+    """(counts [num_items], num_users) → [num_items] values of items, averaged over the first k of each user's list."""
+    ALL_LISTS = "all lists"
+    """(ListTotals) → a figure that the first k items of all lists have together."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """An entry of the table.
+
+    Attributes:
+        name: its name in files, before `@k`.
+        label: its name in the report, before `@k`.
+        set: what it is computed from.
+        function: computes it; see MetricSet.
+        higher_is_better: None where neither direction is.
+        unit: of its values; shares and ratios have none.
+    """
+
+    name: str
+    label: str
+    set: MetricSet
+    function: Callable[..., Any]
+    higher_is_better: bool | None = True
+    unit: str = ""
+
+
+class ExactSum:
+    """The exact sum and the number of float64 values, whatever their order and the batches they come in."""
+
+    def __init__(self) -> None:
+        """Start at 0."""
+        self.count = 0
+        self._total = Fraction(0)
+
+    def add(self, values: FloatArray) -> None:
+        """Add float64 [n].
+
+        Raises:
+            ValueError: a value is NaN, or 2^900 or more.
+        """
+        self._total += sum(map(Fraction, _exact_parts(values)))
+        self.count += len(values)
+
+    @property
+    def value(self) -> float:
+        """The float64 next to the sum: what `math.fsum` gives for all values at once."""
+        return float(self._total)
+
+    @property
+    def mean(self) -> float:
+        """`value` / `count`; NaN without a value."""
+        return self.value / self.count if self.count else float("nan")
+
+
+@dataclass
+class ListTotals:
+    """Totals over the first k items of all lists.
+
+    Attributes:
+        slots: int64 [num_items], number of list slots that each item fills.
+        lists: sum of `arp@k` over users with both a list and a history.
+        histories: sum of `history_arp` over the same users.
+    """
+
+    slots: NDArray[np.int64]
+    lists: ExactSum = field(default_factory=ExactSum)
+    histories: ExactSum = field(default_factory=ExactSum)
+
+    def add(self, slots: NDArray[np.int64], lists: FloatArray, histories: FloatArray) -> None:
+        """Count more users: slots that their lists fill, [num_items], and `arp@k` and `history_arp` of each, [n]."""
+        self.slots += slots
+        both = ~(np.isnan(lists) | np.isnan(histories))
+        self.lists.add(lists[both])
+        self.histories.add(histories[both])
+
+    def popularity_lift(self) -> float:
+        """ARP(lists) / ARP(histories) − 1: 0 means that lists are as popular as what people already like.
+
+        At least −1; NaN where no user has both a list and a history, or histories have popularity 0.
+        """
+        own = self.histories.value
+        return self.lists.value / own - 1 if own > 0 else float("nan")
+
+
+METRICS = (
+    Metric("recall", "Recall", MetricSet.ACCURACY, formulas.recall),
+    Metric("ndcg", "NDCG", MetricSet.ACCURACY, formulas.ndcg),
+    Metric("mrr", "MRR", MetricSet.ACCURACY, formulas.mrr),
+    Metric("hit_rate", "Hit rate", MetricSet.ACCURACY, formulas.hit_rate),
+    Metric("arp", "ARP", MetricSet.POPULARITY, lambda counts, _: counts, None, "interactions"),
+    Metric("novelty", "Novelty", MetricSet.POPULARITY, formulas.self_information, None, "bits"),
+    Metric("long_tail_share", "Long-tail share", MetricSet.POPULARITY, lambda counts, _: formulas.long_tail(counts)),
+    Metric("coverage", "Coverage", MetricSet.ALL_LISTS, lambda totals: formulas.coverage(totals.slots)),
+    Metric("gini", "Gini", MetricSet.ALL_LISTS, lambda totals: formulas.gini(totals.slots), False),
+    Metric("popularity_lift", "Popularity lift", MetricSet.ALL_LISTS, ListTotals.popularity_lift, None),
+)
+"""All metrics, in the order of the columns of files."""
+
+
+def metrics_of(group: MetricSet) -> dict[str, Metric]:
+    """Metrics of a set by name, in order."""
+    return {metric.name: metric for metric in METRICS if metric.set is group}
+
+
+ACCURACY_LABELS = {
+    name: metric.label for name, metric in sorted(metrics_of(MetricSet.ACCURACY).items(), key=lambda m: m[0] != "ndcg")
+}
+"""Labels of the accuracy metrics by name, in the order in which the report shows them: NDCG first."""
+
+
+def accuracy_per_user(lists: TopLists, truth: Histories, cutoffs: Sequence[int]) -> dict[str, FloatArray]:
+    """recall@k, ndcg@k, mrr@k and hit_rate@k of each user, float64 [n] in [0, 1]; NaN without truth."""
+    relevant, sizes = formulas.relevance(lists, truth), formulas.num_relevant(truth)
+    table = metrics_of(MetricSet.ACCURACY)
+    return {f"{name}@{k}": metric.function(relevant, sizes, k) for k in cutoffs for name, metric in table.items()}
+
+
+def popularity_per_user(
+    lists: TopLists, histories: Histories, counts: NDArray[np.int64], num_users: int, cutoffs: Sequence[int]
+) -> dict[str, FloatArray]:
+    """history_arp, and arp@k, novelty@k and long_tail_share@k of each user's list, float64 [n].
+
+    Args:
+        lists: lists of n users.
+        histories: n rows, what each user interacted with before.
+        counts: [num_items] train interactions of each item.
+        num_users: users whose train interactions were counted.
+        cutoffs: the k.
+    """
+    values = {name: entry.function(counts, num_users) for name, entry in metrics_of(MetricSet.POPULARITY).items()}
+    return {HISTORY_POPULARITY: formulas.history_popularity(histories, counts)} | {
+        f"{name}@{k}": formulas.mean_over_list(lists, of_items, k) for k in cutoffs for name, of_items in values.items()
+    }
+
+
+class AllLists:
+    """coverage@k, gini@k and popularity_lift@k: figures that no single user has, of lists that come in batches.
+
+    Neither the number nor the order of batches changes the figures.
+    """
+
+    def __init__(self, num_items: int, cutoffs: Sequence[int]) -> None:
+        """Start without a list."""
+        self._totals = {k: ListTotals(np.zeros(num_items, np.int64)) for k in cutoffs}
+
+    def add(self, lists: TopLists, per_user: PerUser) -> None:
+        """Count the lists of more users, whose `arp@k` and `history_arp` are in `per_user`."""
+        for k, totals in self._totals.items():
+            slots = formulas.slots(lists, len(totals.slots), k)
+            totals.add(slots, per_user[f"arp@{k}"], per_user[HISTORY_POPULARITY])
+
+    def figures(self) -> dict[str, float]:
+        """All figures; NaN where one is not defined."""
+        table = metrics_of(MetricSet.ALL_LISTS)
+        return {
+            f"{name}@{k}": entry.function(totals) for k, totals in self._totals.items() for name, entry in table.items()
+        }
+
+
+def of_all_lists(lists: TopLists, per_user: PerUser, num_items: int, cutoffs: Sequence[int]) -> dict[str, float]:
+    """The figures of AllLists where all lists are in one batch."""
+    together = AllLists(num_items, cutoffs)
+    together.add(lists, per_user)
+    return together.figures()
+
+
+class Means:
+    """The number of users who come in batches, and the mean of each metric over those for whom it is defined.
+
+    Neither the number nor the order of batches changes the means.
+    """
+
+    def __init__(self) -> None:
+        """Start without a user."""
+        self.num_users = 0
+        self._sums: dict[str, ExactSum] = {}
+
+    def add(self, per_user: PerUser) -> None:
+        """Count more users, or none; all batches have the same metrics."""
+        self.num_users += max(map(len, per_user.values()), default=0)
+        for name, values in per_user.items():
+            self._sums.setdefault(name, ExactSum()).add(values[~np.isnan(values)])
+
+    def figures(self) -> dict[str, float]:
+        """By name; NaN where a metric is defined for nobody."""
+        return {name: total.mean for name, total in self._sums.items()}
+
+
+def means(per_user: PerUser) -> dict[str, float]:
+    """The figures of Means where all users are in one batch."""
+    together = Means()
+    together.add(per_user)
+    return together.figures()
+
+
+def or_none(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """The figures with None for NaN, which JSON does not have."""
+    return {name: None if math.isnan(value) else value for name, value in figures.items()}
+
+
+def _exact_parts(values: FloatArray) -> Iterator[float]:
+    """Numbers whose sum is that of the n values: Rump, Ogita & Oishi (SIAM J. Sci. Comput. 31(1), 2008), ExtractVector.
+
+    Each is the sum of the values' upper bits, which are so few that no sum of n of them is rounded: multiples of
+    σ · 2^−53, of σ / 2^b at most with 2^b > n. What is left of the values, at most σ · 2^−53, is split likewise. Of
+    65,536 metrics in [0, 1] there are seldom more than three.
+    """
+    while (largest := np.abs(values).max(initial=0.0)) != 0:
+        if not largest < _LIMIT:
+            raise ValueError(f"{largest} can't be summed: leave out what is not defined, and scale what is so large.")
+        _, exponent = np.frexp(largest)
+        sigma = np.ldexp(1.0, exponent + len(values).bit_length())
+        upper = (values + sigma) - sigma
+        yield float(upper.sum())
+        values = values - upper
