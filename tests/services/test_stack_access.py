@@ -118,6 +118,6 @@ def test_a_port_that_is_taken_ends_the_start_and_leaves_nothing_running() -> Non
     assert done.returncode != 0
     assert f"Port {refused.port} is already in use" in done.stdout
     assert str(refused.profile) in done.stdout
-    assert refused.down().strip() in ("Shut down", "Nothing runs.")
+    refused.down()
     assert refused.processes() == []
     shutil.rmtree(refused.home)
