@@ -60,9 +60,10 @@ up: $(READY) $(PROFILE) ## a Prefect server and a worker on this machine, behind
 	@$(SUPERVISORCTL) status worker | grep -E 'RUNNING|STARTING' || $(SUPERVISORCTL) start worker
 	@echo "Logs: $(LOGS). Address and password: $(PROFILE); for the prefect command: export PREFECT_HOME=$(BAKEOFF_STACK)/prefect"
 
-down: ## end them; data and history stay
-	@pid=$$($(SUPERVISORCTL) pid) || { echo "Nothing runs."; exit 0; }; \
+down: ## end them, and runs that are at work; data and history stay
+	@pid=$$($(SUPERVISORCTL) pid) || { echo "supervisord does not run."; exit 0; }; \
 	$(SUPERVISORCTL) shutdown && while kill -0 $$pid 2> /dev/null; do sleep 0.2; done
+	@python deploy/end_runs.py $(BAKEOFF_STACK)
 
 status: ## what of them runs
 	@$(SUPERVISORCTL) status

@@ -260,13 +260,18 @@ def test_secrets_are_nowhere_but_in_their_file(stack: LocalStack, stormy: Simple
     assert kept == {stack.profile}
 
 
-def test_up_brings_the_history_back_after_a_power_cut_and_down_leaves_nothing(stack: LocalStack) -> None:
+def test_up_brings_the_history_back_after_a_power_cut_and_down_ends_a_run_too(
+    stack: LocalStack, tmp_path: Path
+) -> None:
     runs, listeners = stack.ask("flow_runs/count"), stack.listeners()
     stack.lose_power()
     assert stack.make("status").returncode != 0
     stack.up()
     assert stack.ask("flow_runs/count") == runs
+    project = Held(tmp_path / "workspace")
+    stack.submit(project.root)
+    until(lambda: project.holding, "the stage does not start")
     stack.down()
-    assert stack.processes() == []
+    assert stack.processes() == []  # the stage neither
     assert stack.make("status").returncode != 0
     assert not [port for port in listeners if listens(*port)]

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import shutil
+import signal
 import socket
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from urllib.error import HTTPError
@@ -118,6 +120,22 @@ def test_a_port_that_is_taken_ends_the_start_and_leaves_nothing_running() -> Non
     assert done.returncode != 0
     assert f"Port {refused.port} is already in use" in done.stdout
     assert str(refused.profile) in done.stdout
-    assert refused.down().strip() in ("Shut down", "Nothing runs.")
+    refused.down()
     assert refused.processes() == []
     shutil.rmtree(refused.home)
+
+
+def test_down_ends_what_outlived_its_worker_and_nothing_of_another_stack() -> None:
+    stacks = [LocalStack(), LocalStack()]
+    stages = [
+        subprocess.Popen(["sleep", "600"], env={"BAKEOFF_SUPERVISED": str(stack.home)}, start_new_session=True)
+        for stack in stacks
+    ]
+    try:
+        assert "Ended 1 processes" in stacks[0].down()
+        assert [stage.poll() for stage in stages] == [-signal.SIGTERM, None]
+    finally:
+        for stack, stage in zip(stacks, stages, strict=True):
+            stage.kill()
+            stage.wait()
+            shutil.rmtree(stack.home)
