@@ -217,6 +217,7 @@ def notify(title: str, body: str, log: Logger) -> None:
 
     The address, which holds secrets, is neither logged nor shown.
     """
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages quote the address
     address, channel = read_secret("BAKEOFF_NOTIFY", "bakeoff-notify"), apprise.Apprise()
     if address is None:
         log.info("No message is sent: BAKEOFF_NOTIFY is not set, and there is no Secret block bakeoff-notify.")
