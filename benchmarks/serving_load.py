@@ -114,7 +114,7 @@ def keep(root: Path, models: list[str]) -> str:
     for made in (".git", ".dvc", "dvc.lock"):
         path = root / made
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    stages = "".join(f"  train_{name}:\n    cmd: train\n    outs: [models/{name}]\n" for name in models)
+    stages = "".join(f"  export_{name}:\n    cmd: export\n    outs: [models/{name}/saved_model]\n" for name in models)
     write_text(root / "dvc.yaml", f"stages:\n{stages}")
     write_text(root / ".gitignore", "/*\n!/dvc.*\n!/.dvc\n!/.gitignore\n")
     who = ("-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost")

@@ -34,7 +34,7 @@ def test_a_model_that_is_none_is_refused(folder: Path, command: list[str]) -> No
 
 
 def test_a_model_that_was_skipped_can_not_be_asked_and_says_why(folder: Path) -> None:
-    note = folder / "models/ease/training.json"
+    note = folder / "artifacts/training/ease.json"
     note.parent.mkdir(parents=True)
     note.write_text(json.dumps({"model": "ease", "skipped": "12 items are too many."}))
     with pytest.raises(BakeoffError, match=r"ease was not trained on this data: 12 items are too many\. Ask another"):
@@ -42,5 +42,5 @@ def test_a_model_that_was_skipped_can_not_be_asked_and_says_why(folder: Path) ->
 
 
 def test_a_model_that_was_not_trained_yet_says_what_to_run(folder: Path) -> None:
-    with pytest.raises(BakeoffError, match="dvc repro train_ease"):
+    with pytest.raises(BakeoffError, match="bakeoff train ease"):
         CliRunner().invoke(app, ["recommend", "--model", "ease", "--user", "1"], catch_exceptions=False)

@@ -143,9 +143,10 @@ def test_a_scorer_to_which_all_are_equal_ranks_hits_last(workspace):
 
 
 def test_lists_of_popularity_and_ease_stand_beside_them_where_they_were_trained(workspace):
-    workspace.model("popularity").mkdir(parents=True)
-    workspace.model("ease").mkdir()
-    (workspace.model("ease") / "training.json").write_text('{"skipped": "Too large."}', encoding="utf-8")
+    for model in ("popularity", "ease"):
+        workspace.trained(model).mkdir(parents=True)
+    workspace.training("ease").parent.mkdir(parents=True)
+    workspace.training("ease").write_text('{"skipped": "Too large."}', encoding="utf-8")
     run(workspace, sizes=(6,))
     assert list(by_system(workspace)) == ["mf", "softmax", "popularity", "mf→softmax@6"]
     popularity, mf = (by_system(workspace)[name] for name in ("popularity", "mf"))
@@ -154,9 +155,9 @@ def test_lists_of_popularity_and_ease_stand_beside_them_where_they_were_trained(
 
 @pytest.mark.parametrize("model", ["mf", "softmax"])
 def test_without_one_of_the_two_nothing_is_ranked_again(workspace, model):
-    workspace.model(model).mkdir(parents=True)
+    workspace.training(model).parent.mkdir(parents=True)
     note = json.dumps({"model": model, "skipped": "Too large."})
-    (workspace.model(model) / "training.json").write_text(note, encoding="utf-8")
+    workspace.training(model).write_text(note, encoding="utf-8")
     run(workspace)
     assert notes(workspace) == {"skipped": f"{model} was skipped: Too large."}
     assert [path.name for path in workspace.rerank.iterdir()] == ["rerank.json"]

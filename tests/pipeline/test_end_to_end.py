@@ -106,7 +106,9 @@ def test_metrics_plots_and_parameters_are_there_for_dvc(finished: Path, tmp_path
 
 def test_models_are_registered_as_artifacts(finished: Path) -> None:
     artifacts = YAML(typ="safe").load(finished / "dvc.yaml")["artifacts"]
-    assert {name: artifact["path"] for name, artifact in artifacts.items()} == {m: f"models/{m}" for m in specs.names()}
+    assert {name: artifact["path"] for name, artifact in artifacts.items()} == {
+        m: f"models/{m}/saved_model" for m in specs.names()
+    }
 
 
 def test_a_model_that_the_data_does_not_allow_is_left_out_and_the_rest_compared(
@@ -117,9 +119,9 @@ def test_a_model_that_the_data_does_not_allow_is_left_out_and_the_rest_compared(
     params = (root / "params.yaml").read_text()
     (root / "params.yaml").write_text(params.replace("max_items: 10000", "max_items: 10"))
     # What else depends on this parameter, variants of other models, would come out as it is.
-    stages = ("train_ease", "evaluate@ease", "items@ease", "compare")
+    stages = ("train_ease", "export@ease", "evaluate@ease", "items@ease", "compare")
     call("dvc", "repro", "--single-item", *stages, cwd=root, commands=warm)
-    assert [path.name for path in (root / "models/ease").iterdir()] == ["training.json"]
+    assert [path.name for path in (root / "models/ease/trained").iterdir()] == ["model.json"]
     assert [path.name for path in (root / "artifacts/evaluation/ease").iterdir()] == ["metrics.json"]
     metrics = json.loads((root / "reports/metrics.json").read_text())
     assert "ease" not in metrics

@@ -136,7 +136,7 @@ def test_costs_and_data_dvc_may_be_absent(copy: Workspace, params: Params):
     "name",
     [
         "artifacts/evaluation/mf/users.parquet",
-        "models/softmax/training.json",
+        "artifacts/training/softmax.json",
         "artifacts/checks/split.json",
         "artifacts/split/vocabulary/items.parquet",
         "artifacts/variants/depth/variants.json",
@@ -163,10 +163,9 @@ def test_an_unreadable_input_is_named_with_the_way_out(copy: Workspace, params: 
 
 def skip(workspace: Workspace, model: str) -> None:
     """Leave what a stage leaves that could not train the model."""
-    for folder in (workspace.evaluation(model), workspace.model(model)):
-        shutil.rmtree(folder)
-        folder.mkdir()
-    (workspace.model(model) / "training.json").write_text(json.dumps({"model": model, "skipped": "It is too big."}))
+    shutil.rmtree(workspace.evaluation(model))
+    workspace.evaluation(model).mkdir()
+    workspace.training(model).write_text(json.dumps({"model": model, "skipped": "It is too big."}))
     (workspace.evaluation(model) / "metrics.json").write_text(json.dumps({"skipped": "It is too big."}))
 
 

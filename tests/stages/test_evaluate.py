@@ -180,41 +180,40 @@ def test_a_model_of_another_catalogue_is_refused(workspace):
 
 
 def test_a_model_of_other_items_is_refused_though_they_are_as_many(workspace):
-    workspace.model("mf").mkdir(parents=True)
-    pd.DataFrame({"item_id": ["10", "20", "30", "40", "60", "50"]}).to_parquet(workspace.model("mf") / "items.parquet")
+    workspace.trained("mf").mkdir(parents=True)
+    ids = ["10", "20", "30", "40", "60", "50"]
+    pd.DataFrame({"item_id": ids}).to_parquet(workspace.trained("mf") / "items.parquet")
     with pytest.raises(BakeoffError, match=r"other items than .*, item '60' where that has '50'.*train mf"):
         run(workspace)
 
 
 @pytest.mark.parametrize("content", [None, b"PAR1", b""], ids=["missing", "damaged", "empty"])
 def test_a_model_that_does_not_say_of_which_items_it_is_made_is_refused(workspace, content):
-    listed = workspace.model("mf") / "items.parquet"
+    listed = workspace.trained("mf") / "items.parquet"
     listed.parent.mkdir(parents=True)
     if content is not None:
         listed.write_bytes(content)
     items = pd.DataFrame({"item_id": ["10", "20"]})
-    with pytest.raises(
-        BakeoffError, match=r"items\.parquet, which says of which items mf knows, can't be read.*train mf"
-    ):
-        refuse_other_catalogue(workspace, "mf", 2, items)
+    with pytest.raises(BakeoffError, match=r"models/mf/trained can't be read.*train mf"):
+        refuse_other_catalogue(workspace.trained("mf"), "mf", 2, items)
 
 
 def test_a_model_that_was_not_trained_is_refused(workspace):
-    with pytest.raises(BakeoffError, match="holds no exported model"):
+    with pytest.raises(BakeoffError, match="holds no trained model"):
         evaluate.run(PARAMS, workspace, "mf")
 
 
 def test_a_note_on_the_training_that_can_not_be_read_says_what_to_run(workspace):
-    workspace.model("mf").mkdir(parents=True)
-    (workspace.model("mf") / "training.json").write_text("{", encoding="utf-8")
-    with pytest.raises(BakeoffError, match=r"training\.json can't be read as JSON.*dvc repro --force train_mf"):
+    workspace.training("mf").parent.mkdir(parents=True)
+    workspace.training("mf").write_text("{", encoding="utf-8")
+    with pytest.raises(BakeoffError, match=r"mf\.json can't be read as JSON.*bakeoff train mf"):
         run(workspace)
 
 
 def test_a_skipped_model_needs_no_split(tmp_path):
     workspace = Workspace(tmp_path)
-    workspace.model("mf").mkdir(parents=True)
-    (workspace.model("mf") / "training.json").write_text('{"model": "mf", "skipped": "Too large."}', encoding="utf-8")
+    workspace.training("mf").parent.mkdir(parents=True)
+    workspace.training("mf").write_text('{"model": "mf", "skipped": "Too large."}', encoding="utf-8")
     run(workspace)
     assert metrics(workspace) == {"skipped": "Too large."}
     assert len(contents(workspace.evaluation("mf"))) == 1

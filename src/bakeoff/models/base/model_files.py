@@ -81,7 +81,7 @@ def refuse_other_catalogue(folder: Path, model: str, num_items: int, items: pa.T
         BakeoffError: another number of items, or other ones, or in another order; or it does not say which.
     """
     _refuse_other_number(folder, model, num_items, items)
-    theirs = read_titles(folder)["item_id"].astype(str).to_numpy()
+    theirs = read_titles(folder, ids_only=True)["item_id"].astype(str).to_numpy()
     ours = items["item_id"].cast(pa.string()).to_numpy()
     differ = (theirs != ours).nonzero()[0] if len(theirs) == len(ours) else [0]
     if len(differ):

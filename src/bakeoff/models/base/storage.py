@@ -114,14 +114,14 @@ def load_trained(folder: Path) -> TrainedRetriever:
     return retriever
 
 
-def read_titles(folder: Path) -> pd.DataFrame:
-    """item_id and title of the catalogue, in the order of the item indices.
+def read_titles(folder: Path, *, ids_only: bool = False) -> pd.DataFrame:
+    """item_id and, unless `ids_only`, title of the catalogue, in the order of the item indices.
 
     Raises:
         BakeoffError: the file is missing or damaged.
     """
     try:
-        return pd.read_parquet(folder / ITEMS, columns=["item_id", "title"])
+        return pd.read_parquet(folder / ITEMS, columns=["item_id"] if ids_only else ["item_id", "title"])
     except (OSError, ValueError, LookupError) as error:
         raise _damaged(folder, error) from None
 

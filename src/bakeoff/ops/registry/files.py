@@ -114,17 +114,17 @@ def fetch_model(root: Path, version: Version, into: Path) -> Path:
         files = DVCFileSystem(str(root), rev=version.commit)
         files.get(recorded[0], str(into), recursive=True)
     except (DvcException, DataIndexDirError, OSError) as error:
-        raise _gone(version, str(error).splitlines()[0]) from None
+        raise _gone(version, recorded[0], str(error).splitlines()[0]) from None
     if directory_md5(into) != recorded[1]:
-        raise _gone(version, f"what was found is not what its {LOCK} records")
+        raise _gone(version, recorded[0], f"what was found is not what its {LOCK} records")
     return into
 
 
-def _gone(version: Version, why: str) -> BakeoffError:
+def _gone(version: Version, path: str, why: str) -> BakeoffError:
     return BakeoffError(
         f"The files of {version.name} (commit {version.commit[:7]}) are in neither DVC's cache nor its remote: {why}. "
-        f"`dvc fetch --all-tags models/{version.model}` brings them where the remote has them; where it has not, run "
-        f"`dvc push --all-tags models/{version.model}` on the machine that trained them. `dvc remote list` says where "
+        f"`dvc fetch --all-tags {path}` brings them where the remote has them; where it has not, run "
+        f"`dvc push --all-tags {path}` on the machine that trained them. `dvc remote list` says where "
         "the remote is."
     )
 
