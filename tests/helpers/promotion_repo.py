@@ -10,13 +10,14 @@ from dvc.repo import Repo
 from bakeoff.core.workspace import Workspace
 from bakeoff.ops.promotion.decide import DecisionSettings
 from bakeoff.ops.registry.events import read_events
-from bakeoff.ops.registry.files import recorded_md5
+from bakeoff.ops.registry.files import recorded_model
 from bakeoff.ops.registry.history import production
 from bakeoff.params import Params
 
 MODELS = ("mf", "softmax")
-STAGE = "  train_{0}:\n    cmd: train {0}\n    outs:\n      - models/{0}\n"
-ARTIFACT = "  {0}:\n    path: models/{0}\n    type: model\n"
+OUT = "models/{0}/saved_model"
+WHOLE = "models/{0}"
+"""The output that was registered when training still exported."""
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -25,7 +26,15 @@ def git(root: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def new_repo(root: Path, models=MODELS) -> Workspace:
+def name_outputs(workspace: Workspace, out: str, models=MODELS) -> None:
+    """Write a dvc.yaml with a stage and an artifact per model."""
+    paths = {name: out.format(name) for name in models}
+    stages = "".join(f"  export_{name}:\n    cmd: export\n    outs: [{path}]\n" for name, path in paths.items())
+    artifacts = "".join(f"  {name}:\n    path: {path}\n    type: model\n" for name, path in paths.items())
+    (workspace.root / "dvc.yaml").write_text(f"stages:\n{stages}artifacts:\n{artifacts}")
+
+
+def new_repo(root: Path, models=MODELS, out: str = OUT) -> Workspace:
     """A repository with a dvc.yaml that names the models, which do not exist yet."""
     root.mkdir(parents=True, exist_ok=True)
     git(root, "init", "--quiet", ".")
@@ -33,10 +42,10 @@ def new_repo(root: Path, models=MODELS) -> Workspace:
     git(root, "config", "user.email", "test@localhost")
     with Repo.init(str(root)) as repo, repo.config.edit() as config:
         config["core"]["analytics"] = False
-    stages, artifacts = ("".join(form.format(name) for name in models) for form in (STAGE, ARTIFACT))
-    (root / "dvc.yaml").write_text(f"stages:\n{stages}artifacts:\n{artifacts}")
     (root / ".gitignore").write_text("/models\n")
-    return Workspace(root)
+    workspace = Workspace(root)
+    name_outputs(workspace, out, models)
+    return workspace
 
 
 def write_models(workspace: Workspace, **content: str) -> None:
@@ -63,9 +72,9 @@ def commit(workspace: Workspace, message: str = "a run") -> str:
 
 
 def md5(workspace: Workspace, model: str) -> str:
-    found = recorded_md5((workspace.root / "dvc.lock").read_text(), f"models/{model}")
+    found = recorded_model((workspace.root / "dvc.lock").read_text(), model)
     assert found is not None
-    return found
+    return found[1]
 
 
 def decided(workspace: Workspace, model: str, outcome: str = "promote") -> None:

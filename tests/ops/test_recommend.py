@@ -154,7 +154,9 @@ def test_every_model_says_that_it_does_not_know_a_user(ask, model, user):
 
 
 def test_a_model_that_is_not_there_says_how_to_make_it(tmp_path):
-    with pytest.raises(BakeoffError, match=r"items\.parquet is missing: run `make run` \(or `dvc repro train_mf`\)"):
+    with pytest.raises(
+        BakeoffError, match=r"models/mf/trained is missing: run `bakeoff train mf` first, or `make run`"
+    ):
         recommend.run(Workspace(tmp_path), model="mf", user="u1", history=None, features=(), k=3)
 
 
@@ -162,8 +164,8 @@ def test_a_damaged_model_says_how_to_restore_it(tmp_path):
     workspace = Workspace(tmp_path)
     small_split.write_split(workspace)
     train.run(small_split.PARAMS, workspace, "popularity")
-    (workspace.model("popularity") / "saved_model" / "saved_model.pb").write_bytes(b"\x00garbage")
-    with pytest.raises(BakeoffError, match=r"can't be loaded.*dvc checkout --force"):
+    (workspace.trained("popularity") / "arrays" / "item_embeddings.npy").write_bytes(b"\x00garbage")
+    with pytest.raises(BakeoffError, match=r"can't be read, a file is missing or damaged.*dvc checkout --force"):
         recommend.run(workspace, model="popularity", user="u1", history=None, features=(), k=3)
 
 
@@ -171,8 +173,8 @@ def test_a_model_without_its_feature_encoding_says_how_to_restore_it(tmp_path):
     workspace = Workspace(tmp_path)
     small_split.write_split(workspace)
     train.run(small_split.PARAMS, workspace, "popularity")
-    (workspace.model("popularity") / "features.json").unlink()
-    with pytest.raises(BakeoffError, match=r"features\.json is missing"):
+    (workspace.trained("popularity") / "features.json").unlink()
+    with pytest.raises(BakeoffError, match=r"can't be read.*features\.json"):
         recommend.run(workspace, model="popularity", user="u1", history=None, features=(), k=3)
 
 

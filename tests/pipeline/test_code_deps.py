@@ -1,12 +1,14 @@
 """Each stage of every dvc.yaml depends on all code that it can run, or DVC would call a stale result current."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+
+from bakeoff.models import specs
 
 ROOT = Path(__file__).parents[2]
 FILES = (Path("dvc.yaml"), Path("studies/dvc.yaml"))
@@ -14,10 +16,16 @@ SOURCE = Path("src")
 PACKAGE = "bakeoff"
 
 
-def entry(command: str) -> str:
-    """The stage module behind `bakeoff SUBCOMMAND …`; each model has a training module of its own."""
+PARTS = {"train": ("trainer", "fit"), "evaluate": ("load",), "export": ("load", "graph")}
+"""By which of a model's functions a stage reaches the model's code; their modules are named in its spec."""
+
+
+def entries(command: str) -> list[str]:
+    """The modules that `bakeoff SUBCOMMAND …` starts from: the stage's, and what its models' specs name."""
     _, subcommand, *arguments = command.split()
-    return f"{PACKAGE}.stages." + (f"train_{arguments[0]}" if subcommand == "train" else subcommand)
+    models = specs.names() if arguments and "${" in arguments[0] else arguments[:1]
+    paths = [getattr(specs.spec(model), part) for part in PARTS.get(subcommand, ()) for model in models]
+    return [f"{PACKAGE}.stages.{subcommand}", *(path.partition(":")[0] for path in paths if path)]
 
 
 def file_of(module: str, root: Path) -> Path | None:
@@ -43,10 +51,10 @@ def names_imported(path: Path, module: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def code_of(module: str, root: Path = ROOT) -> set[Path]:
-    """Every file of the package that importing `module` and calling its functions can load."""
+def code_of(modules: Sequence[str], root: Path = ROOT) -> set[Path]:
+    """Every file of the package that importing these modules and calling their functions can load."""
     found: dict[str, Path] = {}
-    waiting = [module]
+    waiting = [*modules]
     while waiting:
         name = waiting.pop()
         path = file_of(name, root)
@@ -60,20 +68,20 @@ def code_of(module: str, root: Path = ROOT) -> set[Path]:
     return set(found.values())
 
 
-def missing(deps: list[str], module: str, root: Path = ROOT) -> set[Path]:
+def missing(deps: list[str], modules: Sequence[str], root: Path = ROOT) -> set[Path]:
     """The code that no dependency covers, neither the file itself nor a directory above it."""
     listed = {Path(dep) for dep in deps}
-    return {path for path in code_of(module, root) if not listed & {path, *path.parents}}
+    return {path for path in code_of(modules, root) if not listed & {path, *path.parents}}
 
 
-def stages() -> dict[str, tuple[str, list[str]]]:
-    """Entry module and dependencies of each stage; one for all of a matrix, which differ in arguments."""
-    found: dict[str, tuple[str, list[str]]] = {}
+def stages() -> dict[str, tuple[list[str], list[str]]]:
+    """Entry modules and dependencies of each stage; one for all of a matrix, which differ in arguments."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
     definition: dict[str, Any]
     for file in FILES:
         for name, definition in YAML(typ="safe").load(ROOT / file)["stages"].items():
             deps = [dep if isinstance(dep, str) else next(iter(dep)) for dep in definition["deps"]]
-            found[name] = (entry(definition["cmd"]), deps)
+            found[name] = (entries(definition["cmd"]), deps)
     return found
 
 
@@ -82,9 +90,10 @@ STAGES = stages()
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_all_code_that_it_imports(stage: str) -> None:
-    module, deps = STAGES[stage]
-    assert file_of(module, ROOT) is not None, f"{module}, the entry of stage {stage}, does not exist"
-    assert sorted(map(str, missing(deps, module))) == [], f"add these to the deps of stage {stage} in dvc.yaml"
+    modules, deps = STAGES[stage]
+    for module in modules:
+        assert file_of(module, ROOT) is not None, f"{module}, an entry of stage {stage}, does not exist"
+    assert sorted(map(str, missing(deps, modules))) == [], f"add these to the deps of stage {stage} in dvc.yaml"
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -93,9 +102,9 @@ def test_every_code_dependency_of_a_stage_exists(stage: str) -> None:
     assert [dep for dep in code if not (ROOT / dep).exists()] == []
 
 
-def test_a_training_has_the_module_of_its_model() -> None:
-    assert entry("bakeoff train mf") == "bakeoff.stages.train_mf"
-    assert entry("bakeoff evaluate ${item.model}") == "bakeoff.stages.evaluate"
+def test_a_training_has_the_module_of_its_model_and_of_no_other() -> None:
+    assert entries("bakeoff train mf") == ["bakeoff.stages.train", "bakeoff.models.mf.trainer"]
+    assert "bakeoff.models.ease.graph" in entries("bakeoff export ${item.model}")
 
 
 @pytest.fixture
@@ -124,11 +133,11 @@ def small_package(tmp_path: Path) -> Path:
 def test_code_is_followed_through_every_kind_of_import(small_package: Path) -> None:
     names = ["__init__", "used", "plain", "sub/__init__", "sub/relative", "sub/deep", "above", "lazy"]
     expected = {Path(f"src/bakeoff/{name}.py") for name in [*names, "stages/__init__", "stages/go"]}
-    assert code_of("bakeoff.stages.go", small_package) == expected
+    assert code_of(["bakeoff.stages.go"], small_package) == expected
 
 
 def test_a_dependency_that_is_not_listed_is_found_missing(small_package: Path) -> None:
     names = ["__init__", "used", "plain", "above", "stages/__init__", "stages/go"]
     deps = ["data", "src/bakeoff/sub", *(f"src/bakeoff/{name}.py" for name in names)]
-    assert missing(deps, "bakeoff.stages.go", small_package) == {Path("src/bakeoff/lazy.py")}
-    assert missing([*deps, "src/bakeoff/lazy.py"], "bakeoff.stages.go", small_package) == set()
+    assert missing(deps, ["bakeoff.stages.go"], small_package) == {Path("src/bakeoff/lazy.py")}
+    assert missing([*deps, "src/bakeoff/lazy.py"], ["bakeoff.stages.go"], small_package) == set()

@@ -16,9 +16,8 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.stats.timing_intervals import as_json, percentile
-from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving
+from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving, raw_features
 from bakeoff.models.base.model_files import refuse_other_catalogue, why_skipped
-from bakeoff.models.base.raw_features import raw_features
 from bakeoff.models.specs import spec, specs
 
 LIST_LENGTH = 10

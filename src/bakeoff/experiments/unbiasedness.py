@@ -7,14 +7,9 @@ from typing import Any
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import seed_everything
 from bakeoff.models.neural.loss import MultiHotSampledSoftmax
-from bakeoff.models.neural.negatives import (
-    CandidateSelector,
-    HardSelector,
-    NegativeSampler,
-    TopKSelector,
-    all_targets,
-    make_sampler,
-)
+from bakeoff.models.neural.negatives.factory import make_sampler
+from bakeoff.models.neural.negatives.proposals import NegativeSampler, all_targets
+from bakeoff.models.neural.negatives.selection import CandidateSelector, HardSelector, TopKSelector
 from bakeoff.models.neural.negatives.unbiasedness import (
     BATCHES,
     NUM_ITEMS,

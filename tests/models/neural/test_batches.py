@@ -8,7 +8,8 @@ from small import numbered, queries, random_rows
 
 from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.examples import target_chances
-from bakeoff.models.neural.negatives import Candidates, CatalogueSampler, UniformSampler, make_sampler
+from bakeoff.models.neural.negatives.factory import make_sampler
+from bakeoff.models.neural.negatives.proposals import Candidates, CatalogueSampler, UniformSampler
 from bakeoff.models.neural.params import SoftmaxParams
 from bakeoff.models.neural.pooling import RecencyPooling
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.optimizer import LazyAdam
+from bakeoff.models.neural.trainer import LazyAdam
 
 START = np.arange(8, dtype=np.float32).reshape(4, 2) / 10
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.data.features.encoding import Scale, TableEncoding
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.models.base.raw_features import raw_features
+from bakeoff.models.base.loading import raw_features
 from bakeoff.ops.promotion.leakage import knows_answers
 from bakeoff.ops.promotion.served_answers import ExportedModel, ExportedModelClient, UserQueries, pessimistic
 

@@ -12,8 +12,7 @@ from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.trainer import Trainer
 from bakeoff.models.neural.batches import Batch, Batches
 from bakeoff.models.neural.examples import target_chances
-from bakeoff.models.neural.negatives import Candidates, InBatchSampler, NegativeSampler
-from bakeoff.models.neural.negatives.candidates import log_counts
+from bakeoff.models.neural.negatives.proposals import Candidates, InBatchSampler, NegativeSampler, log_counts
 from bakeoff.models.neural.params import SoftmaxParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 

@@ -1,4 +1,4 @@
-"""Tall matrices in blocks of rows, a block a thread; no result depends on the number of threads.
+"""Tall matrices and observed pairs in blocks; a block of rows per thread, and no result depends on their number.
 
 BLAS is held to one thread meanwhile; see bakeoff.core.processes.
 """
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from bakeoff.core.histories import Histories
 from bakeoff.core.processes import own_threads
 
 ROWS_PER_BLOCK = 4096
@@ -68,3 +69,22 @@ class Blocks:
 
 def _slices(size: int) -> list[slice]:
     return [slice(start, start + ROWS_PER_BLOCK) for start in range(0, size, ROWS_PER_BLOCK)]
+
+
+def pairs_in_blocks(histories: Histories, size: int) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    """All events as pairs of a user and an item, user by user; one empty block where there is none.
+
+    Args:
+        histories: of all users; items may be mapped from a file.
+        size: events of a block, the last one being shorter; a long history is cut.
+
+    Yields:
+        rows of the users [n] and indices of the items [n] of n events; the items are not copied.
+    """
+    offsets, num_events = histories.offsets, len(histories.items)
+    for start in range(0, max(num_events, 1), size):
+        stop = min(start + size, num_events)
+        first = int(np.searchsorted(offsets, start, side="right")) - 1
+        last = int(np.searchsorted(offsets, stop, side="left"))
+        bounds = np.clip(offsets[first : last + 1], start, stop)
+        yield np.repeat(np.arange(first, last, dtype=np.int32), np.diff(bounds)), histories.items[start:stop]

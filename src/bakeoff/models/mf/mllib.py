@@ -28,8 +28,7 @@ from threadpoolctl import ThreadpoolController
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
 from bakeoff.models.mf.als import ridge
-from bakeoff.models.mf.blocks import Blocks
-from bakeoff.models.mf.pairs import pairs_in_blocks
+from bakeoff.models.mf.blocks import Blocks, pairs_in_blocks
 from bakeoff.models.mf.params import MFParams
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
-from bakeoff.models.mf.pairs import pairs_in_blocks
+from bakeoff.models.mf.blocks import pairs_in_blocks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

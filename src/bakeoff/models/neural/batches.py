@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import PAD, Queries
 from bakeoff.models.neural.activity import activity_of_examples
 from bakeoff.models.neural.examples import Examples, predict_next, reconstruct
-from bakeoff.models.neural.negatives import NegativeSampler
-from bakeoff.models.neural.negatives.candidates import log_counts
+from bakeoff.models.neural.negatives.proposals import NegativeSampler, log_counts
 from bakeoff.models.neural.params import SoftmaxParams
 from bakeoff.models.neural.pooling import RecencyPooling
 

@@ -11,8 +11,8 @@ from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.item_tower import ItemTower
 from bakeoff.models.neural.loss import MultiHotSampledSoftmax
-from bakeoff.models.neural.negatives import CandidateSelector, make_selector
-from bakeoff.models.neural.negatives.selection import selected_logits
+from bakeoff.models.neural.negatives.factory import make_selector
+from bakeoff.models.neural.negatives.selection import CandidateSelector, selected_logits
 from bakeoff.models.neural.params import SoftmaxParams
 from bakeoff.models.neural.pooling import pool
 from bakeoff.models.neural.query_tower import QueryTower

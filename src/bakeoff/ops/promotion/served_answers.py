@@ -15,7 +15,7 @@ from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.evaluation.metrics import formulas
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.ranking.reproducible_scores import block_size
-from bakeoff.models.base.raw_features import raw_features
+from bakeoff.models.base.loading import raw_features
 
 
 @dataclass(frozen=True)

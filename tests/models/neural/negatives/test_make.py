@@ -2,18 +2,16 @@ import numpy as np
 import pytest
 from small import histories
 
-from bakeoff.models.neural.negatives import (
+from bakeoff.models.neural.negatives.factory import make_sampler, make_selector
+from bakeoff.models.neural.negatives.proposals import (
     CatalogueSampler,
-    HardSelector,
     InBatchSampler,
     LogUniformSampler,
     MixedSampler,
     PopularitySampler,
-    TopKSelector,
     UniformSampler,
-    make_sampler,
-    make_selector,
 )
+from bakeoff.models.neural.negatives.selection import HardSelector, TopKSelector
 from bakeoff.models.neural.params import NegativesParams
 
 NUM_ITEMS = 6

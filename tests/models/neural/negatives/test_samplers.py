@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from small import histories
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.negatives import (
+from bakeoff.models.neural.negatives.proposals import (
     CatalogueSampler,
     InBatchSampler,
     LogUniformSampler,
@@ -13,8 +13,9 @@ from bakeoff.models.neural.negatives import (
     PopularitySampler,
     UniformSampler,
     all_targets,
+    inclusion_of_draws,
+    log_counts,
 )
-from bakeoff.models.neural.negatives.candidates import inclusion_of_draws, log_counts
 
 NUM_ITEMS = 12
 FREQUENCIES = np.array([400, 200, 100, 80, 50, 40, 30, 20, 20, 10, 10, 0])

@@ -9,7 +9,9 @@ from functools import cache
 
 import pytest
 
-from bakeoff.models.neural.negatives import HardSelector, TopKSelector, all_targets, make_sampler
+from bakeoff.models.neural.negatives.factory import make_sampler
+from bakeoff.models.neural.negatives.proposals import all_targets
+from bakeoff.models.neural.negatives.selection import HardSelector, TopKSelector
 from bakeoff.models.neural.negatives.unbiasedness import NUM_ITEMS, QUERIES, TabularWorld
 from bakeoff.models.neural.params import NegativesParams
 

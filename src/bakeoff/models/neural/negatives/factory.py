@@ -1,16 +1,17 @@
 """The sampler and the selector that the settings name."""
 
 from bakeoff.core.histories import Histories
-from bakeoff.models.neural.negatives.candidates import NegativeSampler
-from bakeoff.models.neural.negatives.catalogue import CatalogueSampler
-from bakeoff.models.neural.negatives.hard import HardSelector
-from bakeoff.models.neural.negatives.in_batch import InBatchSampler, TargetChances
-from bakeoff.models.neural.negatives.log_uniform import LogUniformSampler
-from bakeoff.models.neural.negatives.mixed import MixedSampler
-from bakeoff.models.neural.negatives.popularity import PopularitySampler
-from bakeoff.models.neural.negatives.selection import CandidateSelector
-from bakeoff.models.neural.negatives.top_k import TopKSelector
-from bakeoff.models.neural.negatives.uniform import UniformSampler
+from bakeoff.models.neural.negatives.proposals import (
+    CatalogueSampler,
+    InBatchSampler,
+    LogUniformSampler,
+    MixedSampler,
+    NegativeSampler,
+    PopularitySampler,
+    TargetChances,
+    UniformSampler,
+)
+from bakeoff.models.neural.negatives.selection import CandidateSelector, HardSelector, TopKSelector
 from bakeoff.models.neural.params import NegativesParams, SamplerName
 
 

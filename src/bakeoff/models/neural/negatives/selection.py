@@ -1,5 +1,6 @@
-"""Which of a step's shared candidates each query is trained against: the interface, between logits and loss."""
+"""Which of a step's shared candidates each query is trained against: all, hard draws, or the top k."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from bakeoff.models.base.tensorflow import tf
@@ -64,3 +65,69 @@ def selection_of(index: Any, log_expected_count: Any, is_own: Any) -> Selection:
 def open_logits(logits: Any, is_own: Any) -> Any:
     """[U, C, S] without gradient, own items MASKED."""
     return tf.where(is_own[:, tf.newaxis, :], tf.cast(MASKED, logits.dtype), tf.stop_gradient(logits))
+
+
+@dataclass(frozen=True)
+class HardSelector:
+    r"""K draws with replacement from q_j ∝ exp(s_j / τ) / π_j over the pool, the user's own items left out.
+
+    π_j is the expected count of j in the pool: with it, q stands for exp(s_j / τ) over the catalogue, whatever the
+    pool is made of. A draw's expected count is K q_j given the pool and K q_j π_j in all, so that
+
+        Σ_k exp(s_k) / (K q_k π_k)
+
+    has the partition function over the catalogue outside the user's own items as its mean: given the pool it is
+    Σ_j exp(s_j) / π_j, exactly and without any scatter at τ = 1 (adaptive importance sampling; Bengio & Senécal 2008).
+    Repeats are kept, and counted as often as they are drawn. No gradient flows through q.
+
+    Attributes:
+        num_selected: K ≥ 1.
+        temperature: τ > 0; small: only the hardest; large: draws from the pool as if it were a uniform one.
+        corrected: without it, hard negative mining: q_j ∝ exp(s_j / τ) over the pool as it is, no logit is corrected,
+            and what is learned is not the softmax.
+    """
+
+    num_selected: int
+    temperature: float = 1.0
+    corrected: bool = True
+
+    def select(self, logits: Any, log_expected_count: Any, is_own: Any, seed: Any) -> Selection:
+        """See `CandidateSelector`."""
+        log_count = log_expected_count if self.corrected else tf.zeros_like(log_expected_count)
+        # Divided first, masked afterwards: a high temperature must not bring the masked back.
+        log_weight = open_logits(logits / self.temperature - log_count, is_own)
+        shape = tf.shape(logits)
+        index = tf.random.stateless_categorical(
+            tf.reshape(log_weight, [-1, shape[-1]]), self.num_selected, seed, dtype=tf.int32
+        )
+        index = tf.reshape(index, [shape[0], shape[1], self.num_selected])
+        if not self.corrected:
+            return selection_of(index, tf.zeros_like(index, logits.dtype), is_own)
+        log_total = tf.reduce_logsumexp(log_weight, axis=-1, keepdims=True)
+        log_draw = tf.gather(log_weight, index, batch_dims=2) - log_total
+        log_selected = tf.math.log(tf.cast(self.num_selected, logits.dtype)) + log_draw + tf.gather(log_count, index)
+        return selection_of(index, log_selected, is_own)
+
+
+@dataclass(frozen=True)
+class TopKSelector:
+    """The K candidates of the pool that a query scores highest, the user's own items left out.
+
+    There is no exact correction: what scores below the K-th is selected with a chance of 0, and no weight on the others
+    makes up for an item that never comes. `corrected` only undoes the drawing of the pool, which leaves a partition
+    function that misses its tail; nothing ever pushes down what lies in it until it has risen to the top.
+
+    Attributes:
+        num_selected: K ≥ 1; the whole pool where it is smaller.
+        corrected: whether the pool's own expected counts are kept.
+    """
+
+    num_selected: int
+    corrected: bool = True
+
+    def select(self, logits: Any, log_expected_count: Any, is_own: Any, seed: Any) -> Selection:
+        """See `CandidateSelector`; nothing is drawn, so the seed is not used."""
+        k = tf.minimum(self.num_selected, tf.shape(logits)[-1])
+        index = tf.math.top_k(open_logits(logits, is_own), k).indices
+        log_count = tf.gather(log_expected_count, index)
+        return selection_of(index, log_count if self.corrected else tf.zeros_like(log_count), is_own)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import graph, tf
 from bakeoff.models.neural.loss import MultiHotSampledSoftmax
-from bakeoff.models.neural.negatives.candidates import NegativeSampler, log_counts
+from bakeoff.models.neural.negatives.proposals import NegativeSampler, log_counts
 from bakeoff.models.neural.negatives.selection import CandidateSelector
 
 NUM_ITEMS = 50

@@ -1,0 +1,61 @@
+"""A version that was promoted when training still exported: models/<name> as one output, users in the graph alone."""
+
+import shutil
+
+import pytest
+import small_split
+from promotion_repo import OUT, WHOLE, commit, name_outputs, new_repo
+from running_server import promote
+
+from bakeoff.models.base.loading import EXTRAS
+from bakeoff.models.base.storage import FEATURES, ITEMS
+from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.registry.history import production
+from bakeoff.ops.server import serve
+from bakeoff.ops.server.schemas import Query
+from bakeoff.stages import export, train
+
+NAME = "mf"
+
+
+def answers(model):
+    asked = [Query(user_id=user, k=4) for user in ("u3", "u9")]
+    asked += [Query(history=["i3", "i5"], k=4), Query(history=[], k=4)]
+    found = model.answer([model.vocabulary.question(query) for query in asked])
+    return [[(item.item_id, item.score) for item in answer.items] for answer in found]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """The same model twice: promoted in its old form, then exported as today."""
+    workspace = new_repo(tmp_path_factory.mktemp("older") / "repo", (NAME,), WHOLE)
+    small_split.write_split(workspace)
+    train.run(small_split.PARAMS, workspace, NAME)
+    export.run(workspace, NAME)
+    kept = workspace.root.parent / "kept"
+    shutil.move(workspace.model(NAME), kept)
+    shutil.copytree(kept / "saved_model", workspace.saved_model(NAME), ignore=shutil.ignore_patterns(EXTRAS))
+    for file in (ITEMS, FEATURES):
+        shutil.copyfile(kept / "trained" / file, workspace.model(NAME) / file)
+    promote(workspace, NAME, commit(workspace, "the old form"))
+    shutil.rmtree(workspace.model(NAME))
+    shutil.move(kept, workspace.model(NAME))
+    name_outputs(workspace, OUT, (NAME,))
+    commit(workspace, "the new form")
+    return workspace
+
+
+def test_it_is_served_and_answers_as_the_same_model_does_in_its_new_form(workspace):
+    standing = production(read_events(workspace.root))
+    older = serve.load_promoted(workspace.root, serve.approximate("off"), standing)
+    newer = serve.load_named(workspace, NAME, serve.approximate("off"))
+    assert answers(older) == answers(newer)
+    assert older.vocabulary.users.rows == newer.vocabulary.users.rows
+
+
+def test_after_the_next_promotion_the_new_form_is_served(workspace):
+    promote(workspace, NAME, commit(workspace))
+    standing = production(read_events(workspace.root))
+    found = serve.load_promoted(workspace.root, serve.approximate("off"), standing)
+    assert found.origin.version == "v2.0.0"
+    assert answers(found) == answers(serve.load_named(workspace, NAME, serve.approximate("off")))
