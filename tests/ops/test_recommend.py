@@ -10,7 +10,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base.loading import load_serving
 from bakeoff.ops import recommend
-from bakeoff.stages import train
+from bakeoff.stages import export, train
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,7 @@ def workspace(tmp_path_factory):
     params = params.model_copy(update={"softmax": params.softmax.model_copy(update={"max_epochs": 1})})
     for model in ("popularity", "mf", "softmax"):
         train.run(params, workspace, model)
+        export.run(workspace, model)
     return workspace
 
 
@@ -154,9 +155,7 @@ def test_every_model_says_that_it_does_not_know_a_user(ask, model, user):
 
 
 def test_a_model_that_is_not_there_says_how_to_make_it(tmp_path):
-    with pytest.raises(
-        BakeoffError, match=r"models/mf/trained is missing: run `bakeoff train mf` first, or `make run`"
-    ):
+    with pytest.raises(BakeoffError, match=r"models/mf/trained is missing: run `bakeoff train mf` first"):
         recommend.run(Workspace(tmp_path), model="mf", user="u1", history=None, features=(), k=3)
 
 

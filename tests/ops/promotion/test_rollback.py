@@ -109,7 +109,7 @@ def test_what_is_in_production_is_fetched_elsewhere_by_its_stage_and_by_its_vers
     monkeypatch.chdir(tmp_path)
     for options, text in (["--stage", "prod"], "softmax 2"), (["--rev", "v1.0.0"], "softmax 1"):
         assert dvc(["artifacts", "get", shared, "softmax", *options, "--out", text, "--quiet"]) == 0
-        assert (tmp_path / text / "saved_model/saved_model.pb").read_text() == text
+        assert (tmp_path / text / "saved_model.pb").read_text() == text
 
 
 def test_a_rollback_that_is_pushed_reaches_who_fetches(three, workspace, tmp_path, monkeypatch):
@@ -120,4 +120,4 @@ def test_a_rollback_that_is_pushed_reaches_who_fetches(three, workspace, tmp_pat
     assert (
         dvc(["artifacts", "get", os.fspath(tmp_path / "own.git"), "softmax", "--stage", "prod", "-o", "got", "-q"]) == 0
     )
-    assert (tmp_path / "got/saved_model/saved_model.pb").read_text() == "softmax 1"
+    assert (tmp_path / "got/saved_model.pb").read_text() == "softmax 1"
