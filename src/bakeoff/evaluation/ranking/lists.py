@@ -1,6 +1,6 @@
 """Top-k lists over the whole catalogue, exact, with ties broken against the model; and re-ranking of such lists."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,15 @@ from bakeoff.core.processes import own_threads
 from bakeoff.evaluation.ranking import reproducible_scores as exact
 from bakeoff.evaluation.ranking.dedup_items import Reachable
 from bakeoff.models.base.retriever import Retriever
+
+_COMPILED_FROM = 1 << 24
+# Scores from which on the blocked top k pays: Numba takes half a second and 115 MB to load.
+
+_SCORES_PER_SORT = 1 << 19
+# Scores that are sorted at once: 10 MB with their keys.
+
+_Blocks = Iterable[tuple[slice, NDArray[np.float32]]]
+"""Consecutive blocks of queries, each with its embeddings [m, d]."""
 
 
 @dataclass(frozen=True)
@@ -62,37 +71,75 @@ def rank(
         BakeoffError: embeddings of items and queries don't fit each other, or scores can't be compared: NaN,
             infinite, or so large that products overflow.
     """
-    from bakeoff.evaluation.ranking.blocked_topk import TopKeys, unpack  # loads Numba, half a second
-
     item_embeddings = retriever.item_embeddings
     catalogue = exact.rounded(_checked(item_embeddings, "item", len(item_embeddings)))
     longest = exact.norms(catalogue).max(initial=0)
-    width = min(list_length, len(catalogue))
-    reachable = Reachable.of(catalogue, exclude, truth, width)
-    items = np.full((len(queries), list_length), PAD, np.int32)
-    scores = np.full((len(queries), list_length), -np.inf, np.float32)
+    shape = (len(queries), list_length)
+    lists = TopLists(np.full(shape, PAD, np.int32), np.full(shape, -np.inf, np.float32))
 
-    def finish(part: slice, keys: Callable[[], NDArray[np.int64]]) -> None:
-        places, scores[part, :width] = unpack(keys())
-        items[part, :width] = reachable.items_at(places)
+    def blocks() -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        for part, block in queries.blocks(max(1, users_per_block)):
+            embedded = exact.rounded(_checked(retriever.embed_queries(block), "query", len(block)))
+            _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
+            yield part, embedded
+
+    is_large = len(queries) * len(catalogue) >= _COMPILED_FROM
+    for part in (_fill_blocked if is_large else _fill_sorted)(lists, blocks(), catalogue, exclude, truth):
         if on_block is not None:
             on_block(part.stop - part.start)
+    return lists
+
+
+def _fill_sorted(
+    lists: TopLists, blocks: _Blocks, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories
+) -> Iterator[slice]:
+    """Fill the lists of each block by sorting exact scores of all items; yield the block."""
+    num_items, width = len(catalogue), min(lists.items.shape[1], len(catalogue))
+    size = max(1, _SCORES_PER_SORT // max(num_items, 1))
+    for part, embedded in blocks:
+        for start in range(part.start, part.stop, size):
+            rows = np.arange(start, min(start + size, part.stop))
+            scores = exact.scores(embedded[rows - part.start], catalogue) + np.float32(0)  # −0.0 becomes 0.0
+            excluded, true = exclude.take(rows), truth.take(rows)
+            scores[excluded.rows, excluded.items] = -np.inf
+            bits = scores.view(np.int32)
+            # A key orders as a list does: by score, then not a hit, then the smaller index.
+            keys = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(np.int64) << 32
+            keys += (1 << 32) - 1 - np.arange(num_items)
+            keys[true.rows, true.items] = (keys[true.rows, true.items] >> 32 << 32) + (1 << 31) - 1 - true.items
+            best = np.sort(np.partition(keys, num_items - width, axis=1)[:, num_items - width :], axis=1)[:, ::-1]
+            items = ((1 << 31) - 1 - (best & ((1 << 31) - 1))).astype(np.int32)
+            lists.scores[rows, :width] = found = np.take_along_axis(scores, items, axis=1)
+            lists.items[rows, :width] = np.where(np.isneginf(found), PAD, items)
+        yield part
+
+
+def _fill_blocked(
+    lists: TopLists, blocks: _Blocks, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories
+) -> Iterator[slice]:
+    """Fill the lists of each block by the blocked top k, while the next block is embedded; yield the block."""
+    from bakeoff.evaluation.ranking.blocked_topk import TopKeys, unpack
+
+    width = min(lists.items.shape[1], len(catalogue))
+    reachable = Reachable.of(catalogue, exclude, truth, width)
+
+    def finish(part: slice, keys: Callable[[], NDArray[np.int64]]) -> slice:
+        places, lists.scores[part, :width] = unpack(keys())
+        lists.items[part, :width] = reachable.items_at(places)
+        return part
 
     with own_threads(ThreadpoolController()) as pool:
         top_keys = TopKeys(reachable.rows(catalogue), pool)
         pending = None
-        for part, block in queries.blocks(max(1, users_per_block)):
-            embedded = exact.rounded(_checked(retriever.embed_queries(block), "query", len(block)))
-            _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
+        for part, embedded in blocks:
             rows = np.arange(part.start, part.stop)
             excluded, true = reachable.within(exclude.take(rows)), reachable.within(truth.take(rows))
             keys = top_keys.find(embedded, excluded, true, width)
-            if pending is not None:  # while one block is ranked the next one is embedded
-                finish(*pending)
+            if pending is not None:
+                yield finish(*pending)
             pending = (part, keys)
         if pending is not None:
-            finish(*pending)
-    return TopLists(items, scores)
+            yield finish(*pending)
 
 
 def rerank(
