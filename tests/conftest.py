@@ -31,6 +31,7 @@ SLOWEST_FIRST = (
     "tests/data/engine/",
     "tests/report/test_browser.py",
     "tests/stages/test_train.py",
+    "tests/experiments/",
     "tests/stages/",
 )
 """A long file that starts last would keep one core waiting for the other."""

@@ -8,6 +8,7 @@ import small_split
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
+from bakeoff.models.base.model_files import skip_training
 from bakeoff.stages import rerank
 
 NUM_ITEMS = len(small_split.ITEMS)
@@ -142,11 +143,9 @@ def test_a_scorer_to_which_all_are_equal_ranks_hits_last(workspace):
     assert by_system(workspace)["mf→softmax@6"]["metrics"]["hit_rate@2"] == 0
 
 
-def test_lists_of_popularity_and_ease_stand_beside_them_where_they_were_trained(workspace):
-    for model in ("popularity", "ease"):
-        workspace.trained(model).mkdir(parents=True)
-    workspace.training("ease").parent.mkdir(parents=True)
-    workspace.training("ease").write_text('{"skipped": "Too large."}', encoding="utf-8")
+def test_reference_models_are_compared_where_they_were_trained(workspace):
+    workspace.trained("popularity").mkdir(parents=True)
+    skip_training(workspace, "ease", "Too large.")
     run(workspace, sizes=(6,))
     assert list(by_system(workspace)) == ["mf", "softmax", "popularity", "mf→softmax@6"]
     popularity, mf = (by_system(workspace)[name] for name in ("popularity", "mf"))
@@ -155,9 +154,7 @@ def test_lists_of_popularity_and_ease_stand_beside_them_where_they_were_trained(
 
 @pytest.mark.parametrize("model", ["mf", "softmax"])
 def test_without_one_of_the_two_nothing_is_ranked_again(workspace, model):
-    workspace.training(model).parent.mkdir(parents=True)
-    note = json.dumps({"model": model, "skipped": "Too large."})
-    workspace.training(model).write_text(note, encoding="utf-8")
+    skip_training(workspace, model, "Too large.")
     run(workspace)
     assert notes(workspace) == {"skipped": f"{model} was skipped: Too large."}
     assert [path.name for path in workspace.rerank.iterdir()] == ["rerank.json"]
@@ -170,7 +167,7 @@ def test_a_model_of_another_catalogue_is_refused(workspace):
 
 
 def test_a_model_that_was_not_trained_is_refused(workspace):
-    with pytest.raises(BakeoffError, match=r"mf holds no exported model"):
+    with pytest.raises(BakeoffError, match=r"models/mf/trained holds no trained model"):
         rerank.run(small_split.PARAMS, workspace)
 
 

@@ -92,7 +92,7 @@ def test_batches_of_more_users_than_there_are_start_over(trained):
             asked.append((ids.tolist(), k))
 
     calls = latency.LatencyCalls(load_prepared(trained), np.array([2, 5, 1]))
-    calls.by_id({"mf": latency.ExportedModel(Module(), 0)}, 256)["mf"][0]()
+    calls.by_id({"mf": latency.LoadedExport(Module(), 0)}, 256)["mf"][0]()
     [(ids, k)] = asked
     assert (len(ids), k) == (256, 10)
     assert ids[:4] == ["u3", "u6", "u2", "u3"]

@@ -33,11 +33,14 @@ WARM_UP_CALLS = 3
 FEWEST_CALLS = 20
 """Measured calls of each kind at least, however long they take."""
 
+_STORED = "{}, stored"
+"""Name of a model with stored users, among the models that take turns."""
+
 Call = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class ExportedModel:
+class LoadedExport:
     """A SavedModel that was loaded.
 
     Attributes:
@@ -65,7 +68,7 @@ class ExportedModel:
 
 
 def measure_latency(
-    exported: Mapping[str, ExportedModel], prepared: Prepared, seed: int, seconds: float
+    exported: Mapping[str, LoadedExport], prepared: Prepared, seed: int, seconds: float
 ) -> dict[str, dict[str, Any]]:
     """Latency of lists of 10 items, by user id and by history.
 
@@ -83,7 +86,7 @@ def measure_latency(
     """
     calls = LatencyCalls(prepared, np.random.default_rng(seed).permutation(np.flatnonzero(prepared.train.lengths)))
     stored = {
-        f"{name}, stored": with_stored_users(model, prepared)
+        _STORED.format(name): with_stored_users(model, prepared)
         for name, model in exported.items()
         if spec(name).precomputes_users and can_store_users(prepared)
     }
@@ -92,19 +95,18 @@ def measure_latency(
         for name, taken in take_turns(calls.by_id({**exported, **stored}, size), CALLS[size], seconds).items():
             by_id[name][str(size)] = _percentiles(taken)
     by_history = take_turns(calls.by_history(exported), CALLS[1], seconds)
-    found = {}
-    for name, model in exported.items():
-        found[name] = {
+    return {
+        name: {
             "batches": by_id[name],
             "history": {"1": _percentiles(by_history[name])},
             "model_bytes": model.num_bytes,
             "num_items": model.num_items,
             "dim": model.dim,
             "precomputed": spec(name).precomputed,
+            **({"stored": by_id[_STORED.format(name)]} if _STORED.format(name) in by_id else {}),
         }
-        if f"{name}, stored" in by_id:
-            found[name]["stored"] = by_id[f"{name}, stored"]
-    return found
+        for name, model in exported.items()
+    }
 
 
 class LatencyCalls:
@@ -115,7 +117,7 @@ class LatencyCalls:
         self._prepared, self._users, self._known = prepared, users, prepared.known()
         self._item_ids = prepared.item_ids.to_numpy(zero_copy_only=False).astype(np.str_)
 
-    def by_id(self, exported: Mapping[str, ExportedModel], size: int) -> dict[str, list[Call]]:
+    def by_id(self, exported: Mapping[str, LoadedExport], size: int) -> dict[str, list[Call]]:
         """For each model its calls with the ids of `size` known users each; the same users for all models."""
         ids = [self._ids(self._rows(call, size)) for call in range(WARM_UP_CALLS + CALLS[size])]
         return {
@@ -123,7 +125,7 @@ class LatencyCalls:
             for name, each in exported.items()
         }
 
-    def by_history(self, exported: Mapping[str, ExportedModel]) -> dict[str, list[Call]]:
+    def by_history(self, exported: Mapping[str, LoadedExport]) -> dict[str, list[Call]]:
         """For each model its calls with the history and raw features of one user each, as if the user were new."""
         queries = [self._raw_query(call % len(self._users)) for call in range(WARM_UP_CALLS + CALLS[1])]
         return {
@@ -170,7 +172,7 @@ def take_turns(calls: Mapping[str, Sequence[Call]], count: int, seconds_per_mode
     return {name: values[WARM_UP_CALLS:] for name, values in seconds.items()}
 
 
-def load_exported(workspace: Workspace, items: pa.Table) -> dict[str, ExportedModel]:
+def load_exported(workspace: Workspace, items: pa.Table) -> dict[str, LoadedExport]:
     """Every exported model that was not skipped.
 
     Raises:
@@ -180,7 +182,7 @@ def load_exported(workspace: Workspace, items: pa.Table) -> dict[str, ExportedMo
     for name in specs():
         if why_skipped(workspace, name) is None:
             folder = workspace.saved_model(name)
-            model = ExportedModel(load_serving(folder), graph_bytes(folder))
+            model = LoadedExport(load_serving(folder), graph_bytes(folder))
             refuse_other_catalogue(extras_of(folder), name, model.num_items, items)
             exported[name] = model
     return exported
@@ -193,7 +195,7 @@ def can_store_users(prepared: Prepared) -> bool:
     return len(prepared.warm_users) <= LARGEST
 
 
-def with_stored_users(exported: ExportedModel, prepared: Prepared) -> ExportedModel:
+def with_stored_users(exported: LoadedExport, prepared: Prepared) -> LoadedExport:
     """The model with its users' embeddings stored; exported and loaded like the others."""
     from bakeoff.models.base.encoder import EncoderRetriever
     from bakeoff.models.base.export import Catalogue, ServingModule, export
@@ -207,7 +209,7 @@ def with_stored_users(exported: ExportedModel, prepared: Prepared) -> ExportedMo
     catalogue = Catalogue(prepared.item_ids.to_pylist(), ids, told_by_row(queries), FeatureEncoding())
     with TemporaryDirectory() as folder:
         export(ServingModule(encoder, catalogue), str(Path(folder) / "saved_model"))
-        return ExportedModel(load_serving(Path(folder)), graph_bytes(Path(folder)))
+        return LoadedExport(load_serving(Path(folder)), graph_bytes(Path(folder)))
 
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.experiments.variants.experiment import VariantResult, measure_variants, protocol_of, with_intervals
-from bakeoff.experiments.variants.groups import STUDY, Skipped, check_group
-from bakeoff.experiments.variants.protocol import Protocol
-from bakeoff.experiments.variants.tables import group_json, new_user_table, user_table
+from bakeoff.experiments.variants.groups import STUDY, SkippedGroup, check_group
+from bakeoff.experiments.variants.protocol import VariantProtocol
+from bakeoff.experiments.variants.tables import group_json, variant_new_user_table, variant_user_table
 
 if TYPE_CHECKING:
     from bakeoff.params import Params
@@ -36,7 +36,7 @@ def run(params: "Params", workspace: Workspace, group: str) -> None:
     with measure(workspace, f"variants_{group}") as cost:
         prepared = load_prepared(workspace)
         protocol = protocol_of(params.experiments, group, prepared, partial(load_held_out, workspace, prepared))
-        if isinstance(protocol, Skipped):
+        if isinstance(protocol, SkippedGroup):
             cost.note(variants={})
             _write_skipped(workspace, group, protocol.reason)
         else:
@@ -53,7 +53,7 @@ def _write_skipped(workspace: Workspace, group: str, reason: str) -> None:
     print(f"{group} is skipped: {reason}")
 
 
-def _write(workspace: Workspace, protocol: Protocol, results: Sequence[VariantResult]) -> None:
+def _write(workspace: Workspace, protocol: VariantProtocol, results: Sequence[VariantResult]) -> None:
     """Write all files of a group at once; those of the study go to Git, so without tables per user."""
     group, content = protocol.group, group_json(protocol)
     if group.name == STUDY:
@@ -61,6 +61,6 @@ def _write(workspace: Workspace, protocol: Protocol, results: Sequence[VariantRe
         write_json(workspace.study / f"{group.name}.json", content | {"variants": entries})
         return
     with replaced(workspace.variants(group.name)) as folder:
-        pq.write_table(user_table(protocol.prepared, results), folder / "users.parquet")
-        pq.write_table(new_user_table(protocol.prepared, results), folder / "new_users.parquet")
+        pq.write_table(variant_user_table(protocol.prepared, results), folder / "users.parquet")
+        pq.write_table(variant_new_user_table(protocol.prepared, results), folder / "new_users.parquet")
         write_json(folder / "variants.json", content | {"variants": [each.entry for each in results]})

@@ -3,7 +3,7 @@ import pytest
 
 from bakeoff.experiments.params import PlantedParams
 from bakeoff.experiments.planted.contenders import mf_settings, planted_contenders
-from bakeoff.experiments.planted.evaluate import evaluate, project
+from bakeoff.experiments.planted.evaluate import evaluate_planted, project_items
 from bakeoff.experiments.planted.generator import generate
 from bakeoff.experiments.runner import Experiment, train_keeping_best, warm_users
 from bakeoff.experiments.validation import validation_scores
@@ -63,11 +63,11 @@ def test_the_model_is_that_of_the_epoch_that_validation_chose(dataset):
     experiment = Experiment(spec("mf"), Params().mf, dataset.prepared, 0, build=lambda *arguments: Moody(dataset))
     trained = train_keeping_best(experiment, validation_scores(dataset.prepared, warm_users(dataset.prepared)))
     assert trained.epoch == 2
-    assert not evaluate(trained.retriever, dataset, 0).off_group.any()
+    assert not evaluate_planted(trained.retriever, dataset, 0).off_group.any()
 
 
 def test_a_model_that_knows_the_groups_does_not_fold(dataset):
-    metrics = evaluate(Fixed(dataset, right=True), dataset, 0)
+    metrics = evaluate_planted(Fixed(dataset, right=True), dataset, 0)
     assert not metrics.folding.any()
     assert not metrics.off_group.any()
     assert metrics.recall.mean() > 0
@@ -75,7 +75,7 @@ def test_a_model_that_knows_the_groups_does_not_fold(dataset):
 
 def test_a_model_that_confuses_the_groups_recommends_nothing_else(dataset):
     # No known pair scores above a random one, so that no score is worth more than 1/2 and all foreign ones are.
-    metrics = evaluate(Fixed(dataset, right=False), dataset, 0)
+    metrics = evaluate_planted(Fixed(dataset, right=False), dataset, 0)
     assert not metrics.recall.any()
     assert not metrics.ndcg.any()
     assert (metrics.off_group == 1).all()
@@ -86,18 +86,18 @@ def test_a_projection_keeps_the_two_directions_of_most_spread():
     # Most along the third axis, half of that along the first, next to nothing along the second; all centred.
     embeddings = np.array([[3, 0, 0], [-1.5, 0.1, 0], [-1.5, -0.1, 0], [0, 0, 6], [0, 0, -3], [0, 0, -3]], np.float32)
     expected = np.array([[0, 0.5], [0, -0.25], [0, -0.25], [1, 0], [-0.5, 0], [-0.5, 0]])
-    assert project(embeddings) == pytest.approx(expected, abs=1e-3)
-    assert project(-embeddings) == pytest.approx(expected, abs=1e-3)
+    assert project_items(embeddings) == pytest.approx(expected, abs=1e-3)
+    assert project_items(-embeddings) == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_projection_is_the_same_for_mirrored_shifted_and_scaled_embeddings():
     embeddings = np.random.default_rng(2).normal(size=(20, 3)).astype(np.float32)
-    assert project(3 - 2 * embeddings) == pytest.approx(project(embeddings), abs=1e-5)
+    assert project_items(3 - 2 * embeddings) == pytest.approx(project_items(embeddings), abs=1e-5)
 
 
 @pytest.mark.parametrize("embeddings", [np.zeros((3, 4)), np.ones((3, 1)), np.ones((1, 2))])
 def test_embeddings_that_do_not_differ_lie_at_the_origin(embeddings):
-    assert project(embeddings.astype(np.float32)).tolist() == [[0, 0]] * len(embeddings)
+    assert project_items(embeddings.astype(np.float32)).tolist() == [[0, 0]] * len(embeddings)
 
 
 def test_the_ridge_is_that_of_the_shipped_weight_for_every_weight():

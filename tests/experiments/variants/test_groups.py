@@ -1,7 +1,7 @@
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.variants.groups import NAMES, Group, Skipped, SplitFacts, make_group
+from bakeoff.experiments.variants.groups import NAMES, Group, SkippedGroup, SplitFacts, make_group
 from bakeoff.params import Params
 
 PARAMS = Params()
@@ -69,7 +69,7 @@ def test_only_features_that_the_data_has_are_left_out():
     assert labels(made("features", SplitFacts(False, True, 9))) == ["as shipped", "without item features"]
     assert labels(made("features", SplitFacts(True, False, 9))) == ["as shipped", "without user features"]
     skipped = made("features", SplitFacts(False, False, 9))
-    assert isinstance(skipped, Skipped)
+    assert isinstance(skipped, SkippedGroup)
     assert "data.user_features" in skipped.reason
 
 
@@ -92,7 +92,9 @@ def test_a_shipped_network_that_is_not_among_the_depths_stands_before_them():
 
 
 def test_depths_that_name_the_shipped_network_alone_are_skipped():
-    assert isinstance(made("depth", evidence={"depths": (1,), "widths": (128,)}, softmax={"hidden": (128,)}), Skipped)
+    assert isinstance(
+        made("depth", evidence={"depths": (1,), "widths": (128,)}, softmax={"hidden": (128,)}), SkippedGroup
+    )
 
 
 def test_folding_has_the_shipped_weight_among_those_of_unobserved_pairs():
@@ -156,7 +158,7 @@ def test_the_dnn_is_asked_about_new_items_with_a_mere_table_too():
 
 
 def test_without_a_share_no_item_is_new():
-    assert isinstance(made("new-items", evidence={"new_item_share": 0}), Skipped)
+    assert isinstance(made("new-items", evidence={"new_item_share": 0}), SkippedGroup)
 
 
 def test_the_study_names_the_negatives_of_every_variant_the_shipped_ones_included():

@@ -107,7 +107,7 @@ def warm_up(experiment: Experiment) -> None:
         Prepared.encoded(users, items, FeatureEncoding(), train, train.first(0)),
         experiment.seed,
     )
-    fit(tiny, tiny.queries(train), 1, lambda epochs, title: epochs)
+    timed_fit(tiny, tiny.queries(train), 1, lambda epochs, title: epochs)
 
 
 def shortest_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: float) -> dict[str, float]:
@@ -137,7 +137,7 @@ def measure_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: 
                 return
             yield epoch
 
-    costs = fit(experiment, queries, epochs, in_time)
+    costs = timed_fit(experiment, queries, epochs, in_time)
     whole = Seconds.now().since(start)
     steady = costs[1:] or costs
     wall, cpu = median(each.wall for each in steady), fmean(each.cpu for each in steady)
@@ -152,7 +152,7 @@ def measure_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: 
     }
 
 
-def fit(
+def timed_fit(
     experiment: Experiment, queries: Queries, epochs: int, pace: Callable[[range, str], Iterable[int]]
 ) -> list[Seconds]:
     """Train a model and return the cost of each epoch that was run; a model without epochs counts as one."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from bakeoff.experiments.params import PlantedParams
 from bakeoff.experiments.planted.generator import PlantedDataset
-from bakeoff.experiments.planted.samplers import own_group, positives_only
+from bakeoff.experiments.planted.samplers import own_group_trainer, positives_only_trainer
 from bakeoff.experiments.runner import REFERENCES, Build, Experiment
 from bakeoff.experiments.settings import ExperimentSettings
 from bakeoff.models.mf.params import MFParams
@@ -94,9 +94,9 @@ def _softmax(settings: ExperimentSettings, dataset: PlantedDataset) -> Iterator[
     hard = {"sampler": "mixed", "selection": "hard", "num_selected": max(1, sampled // SELECTED_SHARE)}
     shipped = settings.softmax.negatives
     fitted = softmax_settings(settings.softmax, settings.evidence.planted)
-    of_group = partial(own_group, user_groups=dataset.user_groups)
+    of_group = partial(own_group_trainer, user_groups=dataset.user_groups)
     variants: tuple[tuple[str, str, dict[str, Any], Build | None, dict[str, Any]], ...] = (
-        ("positives", "positives only", {"logq_correction": False}, positives_only, {"loss": "multi-hot"}),
+        ("positives", "positives only", {"logq_correction": False}, positives_only_trainer, {"loss": "multi-hot"}),
         ("own-group", "negatives of the own group only", {}, of_group, {}),
         *((name, name, {"sampler": name}, None, {}) for name in ("uniform", "popularity", "in-batch", "mixed")),
         ("hard", "hard", hard, None, {}),

@@ -30,7 +30,7 @@ class PlantedMetrics:
         off_group: share of the first ten items from another group; NaN for an empty list.
         off_group_filtered: the same when the model reorders candidates of another model; NaN without candidates.
         blocks: float64 [groups, groups], mean calibrated score in [0, 1] of users (rows) and items (columns) by group.
-        positions: float32 [num_items, 2], see `project`.
+        positions: float32 [num_items, 2], see `project_items`.
     """
 
     recall: NDArray[np.float64]
@@ -53,7 +53,7 @@ def retrieve(retriever: Retriever, dataset: PlantedDataset, count: int) -> TopLi
     return eval_set_of(dataset).rank(retriever, count, USERS_PER_BLOCK)
 
 
-def evaluate(
+def evaluate_planted(
     retriever: Retriever, dataset: PlantedDataset, seed: int, candidates: TopLists | None = None
 ) -> PlantedMetrics:
     """Evaluate a model on every user's test items.
@@ -83,7 +83,7 @@ def evaluate(
         off_group=_off_group(lists, dataset),
         off_group_filtered=filtered,
         blocks=_by_group(calibrated, dataset),
-        positions=project(retriever.item_embeddings),
+        positions=project_items(retriever.item_embeddings),
     )
 
 
@@ -100,7 +100,7 @@ def _off_group(lists: TopLists, dataset: PlantedDataset) -> NDArray[np.float64]:
     return off_group_at_k(lists.items, dataset.user_groups, dataset.item_groups, CUTOFF)
 
 
-def project(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+def project_items(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     """Items along their two principal components, scaled so that the farthest is at distance 1.
 
     The map is linear: items that coincide in the space coincide in the picture, though not the other way round.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.experiments.planted.contenders import PlantedContender, planted_contenders
-from bakeoff.experiments.planted.evaluate import CUTOFF, PlantedMetrics, evaluate, retrieve
+from bakeoff.experiments.planted.evaluate import CUTOFF, PlantedMetrics, evaluate_planted, retrieve
 from bakeoff.experiments.planted.generator import PlantedDataset, generate
 from bakeoff.experiments.runner import train_keeping_best, warm_users
 from bakeoff.experiments.settings import ExperimentSettings
@@ -56,7 +56,7 @@ def measure_planted(settings: ExperimentSettings) -> PlantedResults:
         if (contender.model, contender.base) == ("mf", True):
             candidates = retrieve(trained.retriever, dataset, num_candidates(settings))
         reordered = candidates if contender.model == "softmax" else None
-        metrics = evaluate(trained.retriever, dataset, settings.seed, reordered)
+        metrics = evaluate_planted(trained.retriever, dataset, settings.seed, reordered)
         rows.append(_row(contender, metrics, trained.epoch))
         items.append(_items(contender, metrics, dataset))
         users.append(_users(contender, metrics, dataset))

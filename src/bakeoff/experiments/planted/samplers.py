@@ -104,13 +104,13 @@ class PositivesOnlyTrainer(SoftmaxTrainer):
         return PositivesOnlyBatches(self._queries, sampler, pooling, params, self._num_items, rng)
 
 
-def positives_only(prepared: Prepared, queries: Queries, params: SoftmaxParams, seed: int) -> Trainer:
+def positives_only_trainer(prepared: Prepared, queries: Queries, params: SoftmaxParams, seed: int) -> Trainer:
     """A trainer without negatives, of the softmax DNN."""
     sizes = prepared.encoding.user.categorical_sizes
     return PositivesOnlyTrainer(queries, prepared.num_items, prepared.item_features, sizes, params, seed)
 
 
-def own_group(
+def own_group_trainer(
     prepared: Prepared, queries: Queries, params: SoftmaxParams, seed: int, user_groups: NDArray[np.integer]
 ) -> Trainer:
     """A trainer with negatives of the user's own group; user_groups [n] holds the group of each query."""

@@ -13,12 +13,12 @@ from bakeoff.core.histories import draw_users
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.evaluation.stats.timing_intervals import as_json, middle
-from bakeoff.experiments.planted.samplers import positives_only
+from bakeoff.experiments.planted.samplers import positives_only_trainer
 from bakeoff.experiments.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
 from bakeoff.experiments.settings import Comparison, ExperimentSettings
 from bakeoff.experiments.validation import validation_scores
-from bakeoff.experiments.variants.groups import Group, Skipped, SplitFacts, make_group
-from bakeoff.experiments.variants.protocol import Protocol, VariantMetrics, on_test, on_validation
+from bakeoff.experiments.variants.groups import Group, SkippedGroup, SplitFacts, make_group
+from bakeoff.experiments.variants.protocol import VariantMetrics, VariantProtocol, on_test, on_validation
 from bakeoff.experiments.variants.subsets import held_out_with_users, sample_sentence, with_users
 from bakeoff.experiments.variants.variant import Variant
 from bakeoff.models.neural.params import SoftmaxParams
@@ -40,7 +40,7 @@ class VariantResult:
 
 def protocol_of(
     settings: ExperimentSettings, name: str, whole: Prepared, held_out: Callable[[], HeldOut]
-) -> Protocol | Skipped:
+) -> VariantProtocol | SkippedGroup:
     """The protocol of a group on a split, or on a seeded sample of its users if it has more than evidence.max_users.
 
     Args:
@@ -63,7 +63,7 @@ def protocol_of(
         events_per_user=float(lengths[lengths > 0].mean()),
     )
     group = make_group(name, settings, facts)
-    if isinstance(group, Skipped):
+    if isinstance(group, SkippedGroup):
         return group
     if is_sample:
         group = replace(group, sentence=f"{group.sentence} {sample_sentence(len(users), whole.num_users)}")
@@ -73,7 +73,7 @@ def protocol_of(
     return on_test(group, prepared, held_out_with_users(events, users) if is_sample else events)
 
 
-def measure_variants(protocol: Protocol) -> list[VariantResult]:
+def measure_variants(protocol: VariantProtocol) -> list[VariantResult]:
     """Train and evaluate one variant after the other; prints a line for each.
 
     Raises:
@@ -96,7 +96,7 @@ def measure_variants(protocol: Protocol) -> list[VariantResult]:
 def experiment_of(variant: Variant, shipped: ExperimentSettings, prepared: Prepared) -> Experiment:
     """The experiment that trains a variant."""
     section = variant.applied_to(shipped).models[variant.model]
-    build = positives_only if variant.positives_only else None
+    build = positives_only_trainer if variant.positives_only else None
     return Experiment(spec(variant.model), section, prepared, shipped.seed, build)
 
 

@@ -80,7 +80,7 @@ class SplitFacts:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedGroup:
     """A group with nothing to compare, and the sentence that says why."""
 
     reason: str
@@ -96,7 +96,7 @@ def check_group(name: str) -> None:
         raise BakeoffError(f"{name!r} is not a group of variants: it must be one of {', '.join(NAMES)}.")
 
 
-def make_group(name: str, shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
+def make_group(name: str, shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedGroup:
     """The group with this name.
 
     Args:
@@ -137,7 +137,7 @@ def _training_sentence(shipped: ExperimentSettings) -> str:
 ON_TEST = "The truth is in test; the history is train and validation, without training on validation."
 
 
-def _features(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
+def _features(shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedGroup:
     variants = [Variant("shipped", "softmax", "as shipped")]
     for there, what in ((data.user_features, "user"), (data.item_features, "item")):
         if there:
@@ -146,7 +146,7 @@ def _features(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
             settings = {f"softmax.use_{what}_features": used}
             variants.append(Variant(f"{word}-{what}-features", "softmax", f"{word} {what} features", settings))
     if len(variants) == 1:
-        return Skipped(
+        return SkippedGroup(
             "Neither users nor items have features, so there is nothing to leave out: name some under "
             "data.user_features or data.item_features in params.yaml."
         )
@@ -162,7 +162,7 @@ def _features(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
     )
 
 
-def _depth(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
+def _depth(shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedGroup:
     variants = []
     for depth in dict.fromkeys(shipped.evidence.depths):
         for width in dict.fromkeys(shipped.evidence.widths):
@@ -172,7 +172,7 @@ def _depth(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
     different = {each.name: each for each in variants}  # without hidden layers there is no width
     group = with_bases(different.values(), shipped)
     if len(group) == 1:
-        return Skipped("evidence.depths and evidence.widths name nothing but the network as shipped.")
+        return SkippedGroup("evidence.depths and evidence.widths name nothing but the network as shipped.")
     left_out = _left_out(shipped, data)
     return Group(
         DEPTH,
@@ -236,9 +236,9 @@ def _weighted(mf: MFParams, weight: float, data: SplitFacts) -> dict[str, Any]:
     return {"mf.unobserved_weight": weight, "mf.regularization": mf.regularization * held}
 
 
-def _new_items(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped:
+def _new_items(shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedGroup:
     if shipped.evidence.new_item_share == 0:
-        return Skipped("evidence.new_item_share is 0, so that no item counts as new: raise it in params.yaml.")
+        return SkippedGroup("evidence.new_item_share is 0, so that no item counts as new: raise it in params.yaml.")
     models = (*REFERENCES, *(name for name, each in specs().items() if each.role in ("contender", "other")))
     left_out = _left_out(shipped, data, models)
     bases = tuple(Variant(model, model, "as shipped", base=True) for model in models if model not in left_out)

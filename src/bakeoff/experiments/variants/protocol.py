@@ -14,7 +14,7 @@ from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.eval_set import EvalSet, Evaluated, mean_or_none
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
 from bakeoff.experiments.runner import Seconds
-from bakeoff.experiments.variants.groups import NEW_ITEMS, Group, Skipped
+from bakeoff.experiments.variants.groups import NEW_ITEMS, Group, SkippedGroup
 from bakeoff.experiments.variants.subsets import MIN_EVENTS, ItemSubset, draw_new_items, only_items, withhold
 from bakeoff.models.base.retriever import Retriever
 
@@ -44,7 +44,7 @@ class VariantMetrics:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class VariantProtocol:
     """What all variants of a group are trained and evaluated on.
 
     Attributes:
@@ -98,7 +98,7 @@ class Protocol:
         return EvalSet(warm.users, warm.queries, exclude, truth).evaluate(subset, self.group.shipped.evaluate).accuracy
 
 
-def on_validation(group: Group, prepared: Prepared) -> Protocol:
+def on_validation(group: Group, prepared: Prepared) -> VariantProtocol:
     """Evaluate on validation, with the train part as the history.
 
     Raises:
@@ -107,10 +107,10 @@ def on_validation(group: Group, prepared: Prepared) -> Protocol:
     warm = EvalSet.of(prepared, prepared.train, prepared.valid)
     if len(warm) == 0:
         raise BakeoffError("The validation part has no event to judge by: raise split.valid_share and split again.")
-    return Protocol(group, prepared, warm, relatedness=_relatedness(group, prepared, on_train=True))
+    return VariantProtocol(group, prepared, warm, relatedness=_relatedness(group, prepared, on_train=True))
 
 
-def on_test(group: Group, prepared: Prepared, held_out: HeldOut) -> Protocol | Skipped:
+def on_test(group: Group, prepared: Prepared, held_out: HeldOut) -> VariantProtocol | SkippedGroup:
     """Evaluate on test, with train and validation as the history.
 
     Raises:
@@ -125,7 +125,7 @@ def on_test(group: Group, prepared: Prepared, held_out: HeldOut) -> Protocol | S
         return _on_new_items(group, prepared, held_out)
     warm = EvalSet.of(prepared, prepared.known(), held_out.test)
     new_users = new_user_sets(prepared, held_out, group.shipped.evaluate) if group.evaluates_new_users else {}
-    return Protocol(group, prepared, warm, new_users, _relatedness(group, prepared))
+    return VariantProtocol(group, prepared, warm, new_users, _relatedness(group, prepared))
 
 
 def new_user_sets(prepared: Prepared, held_out: HeldOut, params: EvaluateParams) -> dict[str, EvalSet]:
@@ -146,7 +146,7 @@ def _relatedness(group: Group, prepared: Prepared, on_train: bool = False) -> Re
     return fit_relatedness(history, prepared.num_items, shipped.mf, weight, shipped.seed)
 
 
-def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Protocol | Skipped:
+def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> VariantProtocol | SkippedGroup:
     """Truth is in test alone, as everywhere: a withheld train event precedes the history of the query.
 
     New items that a user had before test are excluded from the lists, like any other item.
@@ -155,10 +155,10 @@ def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Protoc
     truth = only_items(held_out.test, new, prepared.num_items)
     seen = withhold(prepared, new)
     if len(truth.items) == 0:
-        return Skipped(
+        return SkippedGroup(
             f"No test event is on an item that could be made new: it takes items with {MIN_EVENTS} events before test. "
             "Raise evidence.new_item_share, or bring more events."
         )
     users = np.flatnonzero(truth.lengths)
     warm = EvalSet(users, seen.queries(seen.known(), users), prepared.known().take(users), truth.take(users))
-    return Protocol(group, seen, warm, new_items=new)
+    return VariantProtocol(group, seen, warm, new_items=new)

@@ -10,10 +10,10 @@ from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.experiments.eval_set import Evaluated
 from bakeoff.experiments.variants.experiment import VariantResult
-from bakeoff.experiments.variants.protocol import Protocol
+from bakeoff.experiments.variants.protocol import VariantProtocol
 
 
-def group_json(protocol: Protocol) -> dict[str, Any]:
+def group_json(protocol: VariantProtocol) -> dict[str, Any]:
     """What variants.json says about the group itself."""
     group = protocol.group
     content: dict[str, Any] = {"group": group.name, "sentence": group.sentence}
@@ -25,7 +25,7 @@ def group_json(protocol: Protocol) -> dict[str, Any]:
     return content
 
 
-def user_table(prepared: Prepared, results: Sequence[VariantResult]) -> pa.Table:
+def variant_user_table(prepared: Prepared, results: Sequence[VariantResult]) -> pa.Table:
     """One row per variant and warm user with truth; folding of the users who were sampled for it."""
     return pa.concat_tables(
         _table(
@@ -38,7 +38,7 @@ def user_table(prepared: Prepared, results: Sequence[VariantResult]) -> pa.Table
     )
 
 
-def new_user_table(prepared: Prepared, results: Sequence[VariantResult]) -> pa.Table:
+def variant_new_user_table(prepared: Prepared, results: Sequence[VariantResult]) -> pa.Table:
     """One row per variant, number of known interactions and new user; no rows where new users are not evaluated."""
     tables = [
         _table(
