@@ -42,7 +42,8 @@ def assign(as_events) -> Callable:
     """Rows and `split:` params → data frame with position and part, by user and position."""
 
     def run(rows: list[tuple], seed: int = 42, **split: object) -> pd.DataFrame:
-        events, asked = as_events(rows), SplitParams(**{"new_user_share": 0} | split)
+        exact = {name: float(value) if name.endswith("_share") else value for name, value in split.items()}
+        events, asked = as_events(rows), SplitParams(**{"new_user_share": 0} | exact)
         parts = assign_parts(events, asked, seed, find_cuts(events, events.select("user_id").distinct(), asked, seed))
         return parts.to_pyarrow().to_pandas().sort_values(["user_id", "position"], ignore_index=True)
 

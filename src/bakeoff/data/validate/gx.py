@@ -37,21 +37,26 @@ class Runner:
         # The frames are kept by whoever makes them: to be kept in memory, too, they may be too large.
         return _frames(self.context.data_sources.add_spark("bakeoff-spark", persist=False))
 
-    def run(self, name: str, expectations: Sequence[Any], frame: Any, **settings: Any) -> list[Any]:
-        """GX's result of each expectation, in their order, which is not GX's own.
+    def run(
+        self, name: str, expectations: Sequence[Any], frame: Any, result_format: dict[str, Any] | str = "SUMMARY"
+    ) -> list[Any]:
+        """Run a checkpoint with one suite: GX's result of each expectation, in their order, which is not GX's own.
 
         Args:
             name: of the suite; unique within this runner.
             expectations: at least one.
             frame: what they are about: of pandas, or of Spark.
-            settings: such as `result_format`.
+            result_format: see GX; how much of each result is kept.
         """
         for number, expectation in enumerate(expectations):
             expectation.meta = {"number": number}
         suite = self.context.suites.add(gx.ExpectationSuite(name=name, expectations=list(expectations)))
         rows = self._pandas if isinstance(frame, pd.DataFrame) else self._spark
         definition = self.context.validation_definitions.add(gx.ValidationDefinition(name=name, data=rows, suite=suite))
-        result = definition.run(batch_parameters={"dataframe": frame}, **settings)
+        checkpoint = self.context.checkpoints.add(
+            gx.Checkpoint(name=name, validation_definitions=[definition], result_format=result_format)
+        )
+        [result] = checkpoint.run(batch_parameters={"dataframe": frame}).run_results.values()
         by_number = {each.expectation_config.meta["number"]: each for each in result.results}
         return [by_number[number] for number in range(len(expectations))]
 
