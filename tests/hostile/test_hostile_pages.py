@@ -28,7 +28,7 @@ from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions.revisions import Revisions
 from bakeoff.report.render.markdown import code
 from bakeoff.report.render.study_page import study_html
-from bakeoff.report.study import study
+from bakeoff.report.study import read_study
 from bakeoff.report.topics.explore import map_spec
 
 pytestmark = pytest.mark.browser
@@ -167,7 +167,7 @@ def revisions() -> Revisions:
 
 
 def test_hostile_versions_are_shown_and_do_not_run(browser: Browser, tmp_path: Path, revisions: Revisions) -> None:
-    (tmp_path / "revisions.html").write_text(revision_sheet.html(revisions), encoding="utf-8")
+    (tmp_path / "revisions.html").write_text(revision_sheet.revisions_html(revisions), encoding="utf-8")
     shown_only(browser, tmp_path / "revisions.html")
 
 
@@ -175,7 +175,7 @@ def test_a_hostile_study_is_shown_and_does_not_run(browser: Browser, tmp_path: P
     told = sampling() | {"sentence": MARKUP}
     told["variants"] = [each | {"label": f"{each['label']} {MARKUP}"} for each in told["variants"]]
     world = unbiasedness() | {"sentence": MARKUP, "world": {MARKUP: MARKUP}}
-    page = study_html(study(told, cost(), world, {"title": MARKUP}))
+    page = study_html(read_study(told, cost(), world, {"title": MARKUP}))
     (tmp_path / "sampling.html").write_text(page, encoding="utf-8")
     shown_only(browser, tmp_path / "sampling.html")
 
@@ -194,12 +194,12 @@ EVENTS = (pd.Series([3, 4], [1, 2]), pd.Series([5, 4], [2, 3]))
 def test_hostile_data_that_have_drifted_are_shown_and_do_not_run(
     browser: Browser, tmp_path: Path, drift: Drift
 ) -> None:
-    (tmp_path / "drift.html").write_text(drift_sheet.html(drift, EVENTS), encoding="utf-8")
+    (tmp_path / "drift.html").write_text(drift_sheet.drift_html(drift, EVENTS), encoding="utf-8")
     shown_only(browser, tmp_path / "drift.html")
 
 
 def test_markdown_of_drift_holds_no_live_markup(drift: Drift) -> None:
-    is_plain(drift_sheet.markdown(drift))
+    is_plain(drift_sheet.drift_markdown(drift))
 
 
 def test_a_picture_of_drift_is_only_a_picture(drift: Drift) -> None:
@@ -219,12 +219,12 @@ def decision() -> Decision:
 
 
 def test_a_hostile_decision_is_shown_and_does_not_run(browser: Browser, tmp_path: Path, decision: Decision) -> None:
-    (tmp_path / "decision.html").write_text(sheet.html(decision), encoding="utf-8")
+    (tmp_path / "decision.html").write_text(sheet.decision_html(decision), encoding="utf-8")
     shown_only(browser, tmp_path / "decision.html")
 
 
 def test_markdown_of_a_decision_holds_no_live_markup(decision: Decision) -> None:
-    is_plain(sheet.markdown(decision))
+    is_plain(sheet.decision_markdown(decision))
 
 
 def shown_only(browser: Browser, file: Path) -> None:
@@ -246,7 +246,7 @@ def test_markdown_holds_no_live_markup(hostile_report: Path, name: str) -> None:
 
 
 def test_markdown_of_revisions_holds_no_live_markup(revisions: Revisions) -> None:
-    is_plain(revision_sheet.markdown(revisions))
+    is_plain(revision_sheet.revisions_markdown(revisions))
 
 
 def is_plain(text: str) -> None:

@@ -15,7 +15,7 @@ from versions import compared, version
 from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.report.render.page import SECTIONS
 from bakeoff.report.render.study_page import study_html
-from bakeoff.report.study import study
+from bakeoff.report.study import read_study
 
 pytestmark = pytest.mark.browser
 
@@ -275,8 +275,8 @@ def sheets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     before = version("HEAD", {"mf": [0.1, 0.2] * 9}, params={"mf": {"dim": 32}})
     after = version("workspace", {"mf": [0.2, 0.2] * 9}, params={"mf": {"dim": 64}}, split={"sizes": {"train": 9}})
     pages = {
-        "revisions": revision_sheet.html(compared(before, after)),
-        "study": study_html(study(sampling(), cost(), unbiasedness(), DATASET)),
+        "revisions": revision_sheet.revisions_html(compared(before, after)),
+        "study": study_html(read_study(sampling(), cost(), unbiasedness(), DATASET)),
     }
     files = {name: folder / f"{name}.html" for name in pages}
     for name, html in pages.items():

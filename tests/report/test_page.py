@@ -117,7 +117,7 @@ def test_the_fallback_and_the_weakness_of_the_split_are_said(html: str, evidence
 
 @pytest.fixture(scope="module")
 def figures(summary: Summary) -> dict[str, Figure]:
-    return gallery.figures(summary)
+    return gallery.all_figures(summary)
 
 
 def test_every_model_is_in_every_chart_that_compares_all(figures: dict[str, Figure]):
@@ -136,7 +136,7 @@ def test_the_sentence_on_accuracy_is_about_the_metrics_that_are_drawn(summary: S
         for e in summary.estimates
     ]
     assert len({e.metric for e in estimates}) > len({e.metric for e in estimates if e.metric.endswith("@10")})
-    figure = gallery.accuracy(replace(summary, estimates=estimates))
+    figure = gallery.accuracy_figure(replace(summary, estimates=estimates))
     assert figure.sentence.startswith("MF has the highest mean on every metric.")
 
 

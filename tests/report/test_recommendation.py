@@ -7,12 +7,14 @@ from results import CLEAR, MIRRORED, UNDECIDED
 
 from bakeoff.evaluation.stats.significance import verdict
 from bakeoff.report.accuracy import Difference
-from bakeoff.report.recommendation import known_users, new_users, recommendation
-from bakeoff.report.verdict import Result, Standing
+from bakeoff.report.recommendation import recommend_for_known_users, recommend_for_new_users, recommendation
+from bakeoff.report.verdict import BaselineComparison, Result
 
 
-def standing(model: str, low: float, high: float, baseline: str = "ease") -> Standing:
-    return Standing(model, baseline, 0.25, 0.24, (low + high) / 2, low, high, 0.001 if low > 0 or high < 0 else 0.5)
+def standing(model: str, low: float, high: float, baseline: str = "ease") -> BaselineComparison:
+    return BaselineComparison(
+        model, baseline, 0.25, 0.24, (low + high) / 2, low, high, 0.001 if low > 0 or high < 0 else 0.5
+    )
 
 
 def difference(low: float, high: float) -> Difference:
@@ -52,7 +54,7 @@ AHEAD = [standing("softmax", 0.01, 0.03), standing("mf", 0.01, 0.03)]
     ],
 )
 def test_known_users_get_the_better_one_if_no_baseline_is_as_good(result: Result, standings: list, words: str) -> None:
-    assert words in known_users(result, standings)
+    assert words in recommend_for_known_users(result, standings)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_known_users_get_the_better_one_if_no_baseline_is_as_good(result: Result
     ],
 )
 def test_new_users_get_the_better_one_by_what_is_told_of_them(differences: dict, sentence: str) -> None:
-    assert new_users(differences) == sentence
+    assert recommend_for_new_users(differences) == sentence
 
 
 def test_without_new_users_nothing_is_said_of_them() -> None:

@@ -7,22 +7,28 @@ from study_files import BASE, DATASET, cost, sampling, unbiasedness
 
 from bakeoff.report.glossary import glossary
 from bakeoff.report.render.study_page import study_html
-from bakeoff.report.render.study_sentences import correction, folding, lift, quality, steps
+from bakeoff.report.render.study_sentences import (
+    correction_caption,
+    folding_caption,
+    lift_caption,
+    quality_caption,
+    steps_caption,
+)
 from bakeoff.report.render.study_sentences import unbiasedness as said_of_unbiasedness
-from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, Study, study
+from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, SamplingStudy, read_study
 
 
 @pytest.fixture(scope="module")
-def shown() -> Study:
-    return study(sampling(), cost(), unbiasedness(), DATASET)
+def shown() -> SamplingStudy:
+    return read_study(sampling(), cost(), unbiasedness(), DATASET)
 
 
 @pytest.fixture(scope="module")
-def html(shown: Study) -> str:
+def html(shown: SamplingStudy) -> str:
     return study_html(shown)
 
 
-def test_each_variant_is_in_the_series_of_its_correction(shown: Study):
+def test_each_variant_is_in_the_series_of_its_correction(shown: SamplingStudy):
     assert {(row.pool, row.series) for row in shown.trained} >= {
         ("uniform", CORRECTED),
         ("uniform", UNCORRECTED),
@@ -33,25 +39,25 @@ def test_each_variant_is_in_the_series_of_its_correction(shown: Study):
 def test_a_selection_is_part_of_the_name_of_the_pool():
     hard = sampling()
     hard["variants"][0]["settings"]["softmax.negatives.selection"] = "hard"
-    assert study(hard, cost(), unbiasedness(), DATASET).trained[0].pool == "hard among uniform"
+    assert read_study(hard, cost(), unbiasedness(), DATASET).trained[0].pool == "hard among uniform"
 
 
-def test_the_best_variant_and_the_differences_to_the_shipped_one_are_counted(shown: Study):
+def test_the_best_variant_and_the_differences_to_the_shipped_one_are_counted(shown: SamplingStudy):
     assert BASE == ("in-batch", True)
-    assert quality(shown).startswith(
+    assert quality_caption(shown).startswith(
         "In-batch, with logQ correction, has the highest mean of the softmax DNN (0.2200; these are the shipped"
     )
     # every other variant lies below the shipped one, with an interval that leaves out 0
-    assert "0 of 6 variants are better and 6 worse" in quality(shown)
+    assert "0 of 6 variants are better and 6 worse" in quality_caption(shown)
 
 
-def test_other_models_are_shown_and_not_counted_as_variants(shown: Study, html: str):
+def test_other_models_are_shown_and_not_counted_as_variants(shown: SamplingStudy, html: str):
     assert [(row.pool, row.series, row.base) for row in shown.others] == [
         ("model: MF", OTHER_MODEL, False),
         ("model: popularity", OTHER_MODEL, False),
     ]
     # 0.20 twice, 0.12, 0.15 and the full softmax's 0.20 lie below MF
-    assert quality(shown).endswith(
+    assert quality_caption(shown).endswith(
         "For comparison: MF (0.2050, above 5 of its 7 means) and popularity (0.1000, above 0 of its 7 means)."
     )
     assert (
@@ -62,8 +68,8 @@ def test_other_models_are_shown_and_not_counted_as_variants(shown: Study, html: 
 def test_a_study_of_the_softmax_dnn_alone_has_nothing_beside_it():
     alone = sampling()
     alone["variants"] = [each for each in alone["variants"] if each["model"] == "softmax"]
-    found = study(alone, cost(), unbiasedness(), DATASET)
-    assert "For comparison" not in quality(found)
+    found = read_study(alone, cost(), unbiasedness(), DATASET)
+    assert "For comparison" not in quality_caption(found)
     assert "other model" not in study_html(found)
 
 
@@ -71,20 +77,20 @@ def test_a_model_that_was_left_out_is_named_with_the_reason(html: str):
     assert "Not asked: EASE. Too many items." in html
 
 
-def test_what_the_correction_gains_is_told_of_the_pools_tried_both_ways(shown: Study):
+def test_what_the_correction_gains_is_told_of_the_pools_tried_both_ways(shown: SamplingStudy):
     # popularity +0.09, in-batch +0.07, uniform 0
-    assert correction(shown).startswith(
+    assert correction_caption(shown).startswith(
         "The correction raises the mean NDCG@10 for 2 of 3 pools; it matters most for popularity"
     )
-    assert "(+0.0900)" in correction(shown)
+    assert "(+0.0900)" in correction_caption(shown)
 
 
-def test_each_chart_is_told_what_the_correction_does_to_what_it_shows(shown: Study, html: str):
+def test_each_chart_is_told_what_the_correction_does_to_what_it_shows(shown: SamplingStudy, html: str):
     below = dict(re.findall(r'<h3 id="(quality|lift)-title">.*?<figcaption>(.*?)</figcaption>', html, re.DOTALL))
     assert "raises the mean NDCG@10" in below["quality"]
     assert "NDCG" not in below["lift"]
     # 50 % with the correction and −20 % without, of every sampler; other models have 50 %
-    assert lift(shown) == (
+    assert lift_caption(shown) == (
         "The correction raises the popularity lift for 3 of 3 pools; the largest change is that of uniform, from −20 % "
         "to +50 %. Without it, items that a sampler draws often are pushed down. For comparison: MF (+50 %) and "
         "popularity (+50 %)."
@@ -95,20 +101,22 @@ def test_without_measured_lift_nothing_is_said_of_it():
     unmeasured = sampling()
     for each in unmeasured["variants"]:
         each["metrics"] = {}
-    assert lift(study(unmeasured, cost(), unbiasedness(), DATASET)).endswith("was not measured.")
+    assert lift_caption(read_study(unmeasured, cost(), unbiasedness(), DATASET)).endswith("was not measured.")
 
 
-def test_who_folds_most_and_least_is_told_with_their_accuracy(shown: Study):
-    assert "folds most, 0.300, and uniform (with logQ correction) least, 0.100" in folding(shown)
+def test_who_folds_most_and_least_is_told_with_their_accuracy(shown: SamplingStudy):
+    assert "folds most, 0.300, and uniform (with logQ correction) least, 0.100" in folding_caption(shown)
 
 
-def test_the_time_of_a_step_is_compared(shown: Study):
-    assert steps(shown).startswith("A step takes from 2.0 ms (uniform) to 8.0 ms (full softmax), 4.0 times as long")
+def test_the_time_of_a_step_is_compared(shown: SamplingStudy):
+    assert steps_caption(shown).startswith(
+        "A step takes from 2.0 ms (uniform) to 8.0 ms (full softmax), 4.0 times as long"
+    )
 
 
 def test_without_measured_cost_there_is_still_a_page():
-    unmeasured = study(sampling(), {}, unbiasedness(), DATASET)
-    assert steps(unmeasured) == "The time of a step was not measured."
+    unmeasured = read_study(sampling(), {}, unbiasedness(), DATASET)
+    assert steps_caption(unmeasured) == "The time of a step was not measured."
     assert "<h1>" in study_html(unmeasured)
 
 
@@ -116,12 +124,12 @@ def test_without_folding_there_is_still_a_page():
     unmeasured = sampling()
     for variant in unmeasured["variants"]:
         variant["folding"] = None
-    found = study(unmeasured, cost(), unbiasedness(), DATASET)
-    assert folding(found) == "Folding was not measured."
+    found = read_study(unmeasured, cost(), unbiasedness(), DATASET)
+    assert folding_caption(found) == "Folding was not measured."
     assert "<h1>" in study_html(found)
 
 
-def test_the_worst_bias_is_told_with_and_without_correction(shown: Study):
+def test_the_worst_bias_is_told_with_and_without_correction(shown: SamplingStudy):
     text = said_of_unbiasedness(shown)
     assert "with logQ correction at most 0.0050 nats (in-batch)" in text
     assert "without correction at most 0.8000 nats (in-batch)" in text
@@ -132,7 +140,7 @@ def said_where(kl: dict[tuple[str, bool], float]) -> str:
     """What is said of unbiasedness where training ended so far from the truth, by sampler and correction."""
     like: dict[str, Any] = unbiasedness()["samplers"][1]
     rows = [like | {"sampler": name, "corrected": corrected, "kl": end} for (name, corrected), end in kl.items()]
-    return said_of_unbiasedness(study(sampling(), cost(), {"samplers": rows}, DATASET))
+    return said_of_unbiasedness(read_study(sampling(), cost(), {"samplers": rows}, DATASET))
 
 
 def test_the_uniform_sampler_is_said_to_need_the_correction_only_where_it_ends_far_off_without():
@@ -165,12 +173,12 @@ def test_the_metric_of_another_study_is_explained():
     recall = sampling()
     for each in recall["variants"]:
         each["metric"] = "recall@20"
-    html = study_html(study(recall, cost(), unbiasedness(), DATASET))
+    html = study_html(read_study(recall, cost(), unbiasedness(), DATASET))
     assert 'href="#term-recall"' in html
     assert "term-ndcg" not in html
 
 
-def test_the_full_softmax_stands_among_the_samplers_with_nothing_to_correct(shown: Study, html: str):
+def test_the_full_softmax_stands_among_the_samplers_with_nothing_to_correct(shown: SamplingStudy, html: str):
     full = shown.converged[0]
     assert (full.pool, full.series, full.kl) == ("full softmax", NEITHER, 0.0)
     assert "0.00005" in html  # a tenth of the uniform sampler's 0.0005: with exact targets
@@ -190,5 +198,5 @@ def test_markup_in_the_files_is_text(html: str):
     assert "&lt;b&gt;all&lt;/b&gt;" in html
 
 
-def test_the_same_files_give_the_same_bytes(html: str, shown: Study):
+def test_the_same_files_give_the_same_bytes(html: str, shown: SamplingStudy):
     assert study_html(shown) == html

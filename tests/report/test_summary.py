@@ -8,7 +8,7 @@ from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import exposure_profile
-from bakeoff.report.limits import limits
+from bakeoff.report.limits import limits_of
 from bakeoff.report.render import charts
 from bakeoff.report.summary import Summary, summarize
 
@@ -72,6 +72,6 @@ def test_every_user_is_in_one_bar_of_the_histogram(summary: Summary):
 
 
 def test_the_limits_quote_the_weakness_of_the_split_and_the_share_of_near_events(summary: Summary, evidence: Evidence):
-    texts = " ".join(limit.text for limit in limits(summary, evidence))
+    texts = " ".join(limit.text for limit in limits_of(summary, evidence))
     assert evidence.split["weakness"] in texts
     assert "of the test events within an hour" in texts

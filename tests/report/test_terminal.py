@@ -37,7 +37,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def printed(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> str:
-    verdict.run(workspace)
+    verdict.print_verdict(workspace)
     return " ".join(capsys.readouterr().out.split())
 
 
@@ -48,14 +48,14 @@ def test_the_verdict_and_its_figures_are_printed(workspace: Workspace, capsys: p
 
 
 def test_it_takes_a_few_lines(workspace: Workspace, capsys: pytest.CaptureFixture[str]):
-    verdict.run(workspace)
+    verdict.print_verdict(workspace)
     assert len(capsys.readouterr().out.splitlines()) <= 8
 
 
 def test_the_report_is_named_on_one_line_however_long_its_path(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ):
-    verdict.run(workspace)
+    verdict.print_verdict(workspace)
     assert f"Report: {workspace.root / 'reports/index.html'}" in capsys.readouterr().out.splitlines()
 
 
@@ -82,7 +82,7 @@ def test_a_baseline_that_is_not_beaten_is_printed(workspace: Workspace, capsys: 
 
 def test_without_a_report_the_error_says_how_to_make_one(tmp_path: Path):
     with pytest.raises(BakeoffError, match=r"metrics\.json does not exist.*make run"):
-        verdict.run(Workspace(tmp_path))
+        verdict.print_verdict(Workspace(tmp_path))
 
 
 @pytest.mark.parametrize("values", [{}, {"verdict": {}}, {"verdict": {"ndcg@10": {"mean": 1}}}, []])
@@ -90,4 +90,4 @@ def test_figures_of_another_version_are_refused_with_the_way_out(tmp_path: Path,
     workspace = Workspace(tmp_path)
     write(workspace.reports / "metrics.json", values)
     with pytest.raises(BakeoffError, match=r"holds no verdict.*make run"):
-        verdict.run(workspace)
+        verdict.print_verdict(workspace)

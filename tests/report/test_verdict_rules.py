@@ -6,15 +6,15 @@ from results import CLEAR, MIRRORED, UNDECIDED
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report.verdict import (
+    BaselineComparison,
     Result,
     Span,
-    Standing,
     caveats,
     contradictions,
     cost_sentence,
-    headline,
     lost_to_baselines,
-    statement,
+    verdict_headline,
+    verdict_statement,
 )
 
 
@@ -32,7 +32,7 @@ from bakeoff.report.verdict import (
 )
 def test_the_headline_follows_from_the_interval_and_p(result: Result, verdict: Verdict, words: str):
     assert result.verdict is verdict
-    assert headline(result) == words
+    assert verdict_headline(result) == words
 
 
 def test_an_interval_that_touches_zero_is_no_evidence():
@@ -45,14 +45,14 @@ def test_what_could_not_be_computed_is_no_evidence():
 
 
 def test_the_statement_holds_both_figures_the_difference_its_interval_p_and_the_users():
-    assert statement(CLEAR) == (
+    assert verdict_statement(CLEAR) == (
         "Over 848 warm users of the test set the softmax DNN scores 0.2500 and MF 0.2000: "
         "a difference of +0.0500, +25 % (95 % interval +0.0400 to +0.0600, p < 0.001)."
     )
 
 
 def test_a_loss_is_written_with_a_true_minus():
-    assert "a difference of −0.0500, −20 % (95 % interval −0.0600 to −0.0400" in statement(MIRRORED)
+    assert "a difference of −0.0500, −20 % (95 % interval −0.0600 to −0.0400" in verdict_statement(MIRRORED)
 
 
 def test_a_clear_result_needs_no_caveat():
@@ -84,7 +84,7 @@ def test_a_contender_that_does_not_beat_popularity_is_named(softmax: int, mf: in
     assert "0.1200" in note
 
 
-BEATEN = Standing("softmax", "ease", 0.25, 0.26, -0.01, low=-0.02, high=-0.005, p=0.01)
+BEATEN = BaselineComparison("softmax", "ease", 0.25, 0.26, -0.01, low=-0.02, high=-0.005, p=0.01)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ BEATEN = Standing("softmax", "ease", 0.25, 0.26, -0.01, low=-0.02, high=-0.005, 
         (replace(BEATEN, model="mf"), "MF is worse than EASE"),
     ],
 )
-def test_a_contender_that_does_not_beat_the_best_baseline_is_named(standing: Standing, words: str):
+def test_a_contender_that_does_not_beat_the_best_baseline_is_named(standing: BaselineComparison, words: str):
     [note] = lost_to_baselines(CLEAR, [standing])
     assert note.startswith(words)
 
@@ -108,7 +108,7 @@ def test_a_contender_that_does_not_beat_the_best_baseline_is_named(standing: Sta
         replace(BEATEN, baseline="popularity"),
     ],
 )
-def test_a_better_contender_another_model_or_popularity_itself_gives_no_such_note(standing: Standing):
+def test_a_better_contender_another_model_or_popularity_itself_gives_no_such_note(standing: BaselineComparison):
     assert lost_to_baselines(CLEAR, [standing]) == []
 
 
@@ -136,7 +136,7 @@ def test_without_a_verdict_overall_a_span_with_one_is_said():
 
 
 def test_a_mean_of_zero_gives_no_relative_difference():
-    assert "a difference of +0.0500 (95 %" in statement(replace(CLEAR, mf=0.0))
+    assert "a difference of +0.0500 (95 %" in verdict_statement(replace(CLEAR, mf=0.0))
 
 
 def test_the_cost_names_the_slower_model_and_the_ratio():

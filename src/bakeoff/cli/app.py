@@ -239,9 +239,9 @@ def study() -> None:
 @app.command()
 def verdict() -> None:
     """Print the verdict of the last comparison in a few lines, and where the report lies."""
-    from bakeoff.report.render import terminal as stage
+    from bakeoff.report.render import terminal
 
-    stage.run(Workspace())
+    terminal.print_verdict(Workspace())
 
 
 @app.command()

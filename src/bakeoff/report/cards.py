@@ -14,7 +14,7 @@ from bakeoff.report.models import look, model_label
 from bakeoff.report.new_users import step_label
 from bakeoff.report.provenance import flat
 from bakeoff.report.render.figure import Column, Row, Table, table_of
-from bakeoff.report.render.tables import EXPOSURE, estimate_cell, exposure_texts
+from bakeoff.report.render.tables import EXPOSURE, estimate_with_interval, exposure_texts
 from bakeoff.report.summary import Summary
 from bakeoff.report.training import TrainingFigure
 
@@ -97,7 +97,7 @@ def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
 
 def _brief(model: str, summary: Summary) -> str:
     metric = summary.result.metric
-    cell = estimate_cell(next(e for e in summary.estimates if e.model == model and e.metric == metric))
+    cell = estimate_with_interval(next(e for e in summary.estimates if e.model == model and e.metric == metric))
     return f"{ROLES[look(model).role]}; {formats.metric_label(metric)} {cell.text} ({cell.detail})"
 
 
@@ -135,7 +135,7 @@ def _quality(model: str, summary: Summary) -> Table:
     found = {e.metric: e for e in summary.estimates if e.model == model}
     names, cutoffs = (list(dict.fromkeys(metric.split("@")[part] for metric in found)) for part in (0, 1))
     rows: list[Row] = [
-        [formats.METRIC_LABELS.get(name, name), *(estimate_cell(found[f"{name}@{k}"]) for k in cutoffs)]
+        [formats.METRIC_LABELS.get(name, name), *(estimate_with_interval(found[f"{name}@{k}"]) for k in cutoffs)]
         for name in names
     ]
     users = formats.count(summary.result.num_users)
@@ -148,7 +148,11 @@ def _slices(model: str, summary: Summary) -> Table | None:
         return None
     metric = formats.metric_label(summary.result.metric)
     rows: list[Row] = [
-        [part.name, formats.count(part.num_users), estimate_cell(next(e for e in part.estimates if e.model == model))]
+        [
+            part.name,
+            formats.count(part.num_users),
+            estimate_with_interval(next(e for e in part.estimates if e.model == model)),
+        ]
         for part in summary.slices
     ]
     caption = f"{model_label(model)}: {metric} by time since the last known event"
@@ -163,7 +167,7 @@ def _new_users(model: str, summary: Summary) -> Table | None:
     rows: list[Row] = [
         [
             step_label(figure.first),
-            estimate_cell(figure.estimate(metric)),
+            estimate_with_interval(figure.estimate(metric)),
             formats.percent(figure.fallback_share, 0) if figure.fallback_share else "no",
         ]
         for figure in figures

@@ -18,7 +18,7 @@ class Limit:
     text: str
 
 
-def limits(summary: Summary, evidence: Evidence) -> Sequence[Limit]:
+def limits_of(summary: Summary, evidence: Evidence) -> Sequence[Limit]:
     """The limits of this comparison, with figures where they depend on the data."""
     return [
         *(Limit(f"{model_label(name)} was left out.", reason) for name, reason in evidence.skipped.items()),

@@ -6,17 +6,20 @@ from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report.accuracy import Difference
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX, model_noun
 from bakeoff.report.new_users import known_interactions
-from bakeoff.report.verdict import Result, Standing
+from bakeoff.report.verdict import BaselineComparison, Result
 
 
 def recommendation(
-    result: Result, standings: Sequence[Standing], new_differences: Mapping[str, Difference]
+    result: Result, standings: Sequence[BaselineComparison], new_differences: Mapping[str, Difference]
 ) -> list[str]:
     """A sentence for known users, and one for new users if some were held out."""
-    return [known_users(result, standings), *([new_users(new_differences)] if new_differences else [])]
+    return [
+        recommend_for_known_users(result, standings),
+        *([recommend_for_new_users(new_differences)] if new_differences else []),
+    ]
 
 
-def known_users(result: Result, standings: Sequence[Standing]) -> str:
+def recommend_for_known_users(result: Result, standings: Sequence[BaselineComparison]) -> str:
     """The better contender, if there is one and it is shown to beat the best baseline.
 
     A contender that does not beat a baseline is not worth its training, even if it beats the other contender.
@@ -43,7 +46,7 @@ def known_users(result: Result, standings: Sequence[Standing]) -> str:
     return f"For users whom the models know, ship {name}."
 
 
-def new_users(differences: Mapping[str, Difference]) -> str:
+def recommend_for_new_users(differences: Mapping[str, Difference]) -> str:
     """Which contender serves new users better, by what is known about them.
 
     Args:

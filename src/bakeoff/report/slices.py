@@ -16,7 +16,7 @@ from bakeoff.evaluation.ranking import TopLists
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX
-from bakeoff.report.verdict import Span, Standing
+from bakeoff.report.verdict import BaselineComparison, Span
 from bakeoff.report.vs_baseline import lead_of_contenders
 
 GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
@@ -42,7 +42,7 @@ class Slice:
     num_events: int
     estimates: tuple[Estimate, ...]
     difference: Difference
-    standing: Standing
+    standing: BaselineComparison
 
 
 def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> list[Slice]:

@@ -84,7 +84,7 @@ class ConvergedSampler:
 
 
 @dataclass(frozen=True)
-class Study:
+class SamplingStudy:
     """Everything on the page.
 
     Attributes:
@@ -117,9 +117,9 @@ class Study:
         return [*self.trained, *self.others]
 
 
-def study(
+def read_study(
     sampling: Mapping[str, Any], cost: Mapping[str, Any], unbiasedness: Mapping[str, Any], dataset: Mapping[str, str]
-) -> Study:
+) -> SamplingStudy:
     """The study from the content of its files.
 
     Args:
@@ -132,7 +132,7 @@ def study(
     cutoff, seconds = metric.partition("@")[2], cost.get("variants", {})
     rows = [_variant(variant, seconds.get(variant["name"], {}), cutoff) for variant in sampling["variants"]]
     world = unbiasedness.get("world", {})
-    return Study(
+    return SamplingStudy(
         dataset=dataset["title"],
         sentence=str(sampling["sentence"]),
         metric=metric,

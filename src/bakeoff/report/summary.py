@@ -29,8 +29,8 @@ from bakeoff.report.training import (
     training_figures,
     training_phases,
 )
-from bakeoff.report.tuning import Search, searches, warnings
-from bakeoff.report.verdict import Result, Standing, all_caveats
+from bakeoff.report.tuning import SettingSearch, searches, warnings
+from bakeoff.report.verdict import BaselineComparison, Result, all_caveats
 from bakeoff.report.vs_baseline import baseline_standings
 
 
@@ -67,7 +67,7 @@ class Summary:
     estimates: Sequence[Estimate]
     differences: Sequence[Difference]
     user_differences: NDArray[np.float64]
-    standings: Sequence[Standing]
+    standings: Sequence[BaselineComparison]
     slices: Sequence[Slice]
     order_blind: frozenset[str]
     cutoff: int
@@ -79,7 +79,7 @@ class Summary:
     curves: pd.DataFrame
     phases: pd.DataFrame
     masked: Mapping[str, float]
-    searches: Sequence[Search]
+    searches: Sequence[SettingSearch]
     effort: Sequence[str]
     examples: Sequence[Example]
     claims: Sequence[Claim]

@@ -16,7 +16,7 @@ FAIR = 0.1
 
 
 @dataclass(frozen=True)
-class Search:
+class SettingSearch:
     """The search for one model's settings, on validation.
 
     Attributes:
@@ -48,7 +48,7 @@ class Search:
     history: Sequence[float]
 
 
-def searches(evidence: Evidence) -> list[Search]:
+def searches(evidence: Evidence) -> list[SettingSearch]:
     """One per model with a record, in the order of the report.
 
     Raises:
@@ -57,7 +57,7 @@ def searches(evidence: Evidence) -> list[Search]:
     return [_search(name, evidence.tuning[name]) for name in evidence.models if name in evidence.tuning]
 
 
-def progress(found: Sequence[Search]) -> pd.DataFrame:
+def progress(found: Sequence[SettingSearch]) -> pd.DataFrame:
     """Model, trial (from 1), value (the best so far), and whether the trial was better than all before.
 
     Trials before the first completed one are left out.
@@ -77,7 +77,7 @@ def progress(found: Sequence[Search]) -> pd.DataFrame:
     )
 
 
-def warnings(found: Sequence[Search], models: Sequence[str], dataset: str) -> list[str]:
+def warnings(found: Sequence[SettingSearch], models: Sequence[str], dataset: str) -> list[str]:
     """Notes on searches of unequal effort or on other data; empty if there are none."""
     if not found:
         return []
@@ -90,7 +90,7 @@ def warnings(found: Sequence[Search], models: Sequence[str], dataset: str) -> li
     return notes
 
 
-def _unequal(found: Sequence[Search], models: Sequence[str]) -> list[str]:
+def _unequal(found: Sequence[SettingSearch], models: Sequence[str]) -> list[str]:
     """A note if trials or wall time of the models other than baselines differ by more than FAIR."""
     by_model = {search.model: search for search in found}
     tuned = [name for name in models if name in CONTENDERS or (name in by_model and not look(name).is_baseline)]
@@ -113,10 +113,10 @@ def _differ(effort: Mapping[str, float]) -> bool:
     return most - least > FAIR * most
 
 
-def _search(name: str, record: Mapping[str, Any]) -> Search:
+def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
     try:
         history = sorted(record["history"], key=lambda trial: int(trial["number"]))
-        return Search(
+        return SettingSearch(
             model=name,
             trials=int(record["trials"]),
             pruned=int(record["pruned"]),

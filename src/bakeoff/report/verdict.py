@@ -99,7 +99,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Standing:
+class BaselineComparison:
     """A model compared with the best baseline, on one metric over the same users.
 
     Attributes:
@@ -131,7 +131,7 @@ class Standing:
         return {key: value for key, value in asdict(self).items() if key not in {"model", "baseline"}}
 
 
-def headline(result: Result) -> str:
+def verdict_headline(result: Result) -> str:
     """The verdict in a few words."""
     metric = formats.metric_label(result.metric)
     return {
@@ -141,7 +141,7 @@ def headline(result: Result) -> str:
     }[result.verdict]
 
 
-def statement(result: Result) -> str:
+def verdict_statement(result: Result) -> str:
     """The figures behind the headline, as one sentence."""
     interval = f"{formats.signed(result.low)} to {formats.signed(result.high)}"
     relative = f", {formats.signed_percent(result.difference / result.mf)}" if result.mf > 0 else ""
@@ -197,7 +197,7 @@ def contradictions(result: Result, spans: Iterable[Span]) -> list[str]:
     return notes
 
 
-def lost_to_baselines(result: Result, standings: Iterable[Standing]) -> list[str]:
+def lost_to_baselines(result: Result, standings: Iterable[BaselineComparison]) -> list[str]:
     """Contenders that are worse than the best baseline or not shown to be better, unless that baseline is popularity.
 
     `caveats` names contenders that do not even beat popularity; they are named here only if they are shown to be worse.
@@ -219,7 +219,7 @@ def lost_to_baselines(result: Result, standings: Iterable[Standing]) -> list[str
     return notes
 
 
-def all_caveats(result: Result, standings: Iterable[Standing], spans: Iterable[Span]) -> list[str]:
+def all_caveats(result: Result, standings: Iterable[BaselineComparison], spans: Iterable[Span]) -> list[str]:
     """Everything that qualifies the verdict."""
     return [*caveats(result), *lost_to_baselines(result, standings), *contradictions(result, spans)]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bakeoff.report.accuracy import Difference, PerUser, Statistics
 from bakeoff.report.models import CONTENDERS, baselines
-from bakeoff.report.verdict import Standing
+from bakeoff.report.verdict import BaselineComparison
 
 Values = Mapping[str, NDArray[np.float64]]
 
@@ -17,7 +17,7 @@ def best(names: Sequence[str], values: Values) -> str:
     return max(names, key=lambda name: _mean(values[name]))
 
 
-def baseline_standings(users: PerUser, metric: str, statistics: Statistics) -> list[Standing]:
+def baseline_standings(users: PerUser, metric: str, statistics: Statistics) -> list[BaselineComparison]:
     """One row per model other than the best baseline, in the order of the models; p adjusted over all rows.
 
     The best baseline is chosen on the same users, which is in its favour and not in that of the others.
@@ -34,8 +34,8 @@ def baseline_standings(users: PerUser, metric: str, statistics: Statistics) -> l
     return [_standing(name, baseline, means, difference) for name, difference in zip(others, found, strict=True)]
 
 
-def lead_of_contenders(parts: Sequence[Values], metric: str, statistics: Statistics) -> list[Standing]:
-    """Part by part, the better contender compared with the best baseline there; p adjusted over all parts."""
+def lead_of_contenders(parts: Sequence[Values], metric: str, statistics: Statistics) -> list[BaselineComparison]:
+    """Per part, the better contender compared with the best baseline there; p adjusted over all parts."""
     pairs = [(best([n for n in CONTENDERS if n in part], part), best(baselines(part), part)) for part in parts]
     found = statistics.differences(
         [part[contender] for part, (contender, _) in zip(parts, pairs, strict=True)],
@@ -48,8 +48,8 @@ def lead_of_contenders(parts: Sequence[Values], metric: str, statistics: Statist
     ]
 
 
-def _standing(name: str, baseline: str, means: Mapping[str, float], difference: Difference) -> Standing:
-    return Standing(
+def _standing(name: str, baseline: str, means: Mapping[str, float], difference: Difference) -> BaselineComparison:
+    return BaselineComparison(
         model=name,
         baseline=baseline,
         mean=means[name],

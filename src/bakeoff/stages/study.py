@@ -5,7 +5,7 @@ from bakeoff.core.files import write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.report.input_files import read_json
 from bakeoff.report.render.study_page import study_html
-from bakeoff.report.study import study
+from bakeoff.report.study import read_study
 
 MISSING = "run `make study`, or `dvc repro studies/dvc.yaml`"
 AGAIN = "dvc repro studies/dvc.yaml"
@@ -24,7 +24,7 @@ def run(workspace: Workspace) -> None:
     paths = [folder / f"{name}.json" for name in ("sampling", "sampling_cost", "unbiasedness")]
     files = [read_json(path, MISSING, AGAIN) for path in (*paths, workspace.data / "dataset.json")]
     try:
-        shown = study(*files)
+        shown = read_study(*files)
     except (KeyError, IndexError, TypeError) as error:
         raise BakeoffError(
             f"A file in {folder} does not have the form that this version writes ({type(error).__name__}: {error}). "

@@ -72,14 +72,18 @@ def test_without_users_nothing_goes_into_production():
 
 
 def test_the_headline_says_what_follows():
-    assert sheet.headline(decision()) == "The softmax DNN goes into production instead of mf@v3.0.0"
-    assert sheet.headline(decision(primary(-1))) == "The softmax DNN does not go into production: mf@v3.0.0 stays"
-    assert sheet.headline(decision(champion=None)) == "The softmax DNN goes into production, the first that does"
-    assert sheet.headline(unchanged(CHALLENGER, CHAMPION)).endswith("nothing has changed")
+    assert sheet.decision_headline(decision()) == "The softmax DNN goes into production instead of mf@v3.0.0"
+    assert (
+        sheet.decision_headline(decision(primary(-1))) == "The softmax DNN does not go into production: mf@v3.0.0 stays"
+    )
+    assert (
+        sheet.decision_headline(decision(champion=None)) == "The softmax DNN goes into production, the first that does"
+    )
+    assert sheet.decision_headline(unchanged(CHALLENGER, CHAMPION)).endswith("nothing has changed")
 
 
 def test_the_page_runs_no_script_and_shows_difference_guardrails_and_both_sides():
-    page = sheet.html(decision(primary(margin=0.01), rails(replace(AFTER, lift=9.0))))
+    page = sheet.decision_html(decision(primary(margin=0.01), rails(replace(AFTER, lift=9.0))))
     assert "<script" not in page
     assert len(page) < 100_000
     assert "challenger − " not in page
@@ -92,22 +96,22 @@ def test_the_page_runs_no_script_and_shows_difference_guardrails_and_both_sides(
 
 
 def test_a_model_against_its_own_former_version_is_called_the_challenger():
-    page = sheet.html(decision(champion=replace(CHAMPION, model="softmax")))
+    page = sheet.decision_html(decision(champion=replace(CHAMPION, model="softmax")))
     assert "NDCG@10: challenger − production" in page
 
 
 def test_a_page_without_a_comparison_has_no_picture():
-    page = sheet.html(unchanged(CHALLENGER, CHAMPION))
+    page = sheet.decision_html(unchanged(CHALLENGER, CHAMPION))
     assert "<svg" not in page
     assert "changes nothing" in page
 
 
 def test_the_same_decision_gives_the_same_bytes():
-    assert sheet.html(decision()) == sheet.html(decision())
+    assert sheet.decision_html(decision()) == sheet.decision_html(decision())
 
 
 def test_markdown_has_reasons_guardrails_and_sides():
-    text = sheet.markdown(decision(guards=rails(replace(AFTER, lift=9.0))))
+    text = sheet.decision_markdown(decision(guards=rails(replace(AFTER, lift=9.0))))
     assert text.startswith("# The softmax DNN does not go into production: mf@v3.0.0 stays\n")
     assert "| Rise of the popularity lift | 8.9500 | 0.1000 | **broken** |" in text
     assert "| Version | none yet | v3.0.0 |" in text

@@ -51,7 +51,7 @@ def run(params: Params, workspace: Workspace, since: str | None = None) -> None:
 
         drift = judge(before, now, params.data, params.drift, name, commit[:7])
         _write(workspace.drift, drift, (before.days, now.days))
-    told = f"{drift_sheet.headline(drift)}. {drift_sheet.statement(drift)}"
+    told = f"{drift_sheet.drift_headline(drift)}. {drift_sheet.drift_statement(drift)}"
     if drift.outcome is Outcome.STOP:
         raise BakeoffError(f"{told} The picture: {workspace.drift / 'drift.html'}")
     print(told)
@@ -111,8 +111,8 @@ def _write(directory: Path, drift: Drift, events: drift_sheet.Events) -> None:
     directory.parent.mkdir(parents=True, exist_ok=True)
     with replaced(directory) as new:
         write_json(new / "drift.json", drift.as_json())
-        _text(new / "drift.md", drift_sheet.markdown(drift))
-        _text(new / "drift.html", drift_sheet.html(drift, events))
+        _text(new / "drift.md", drift_sheet.drift_markdown(drift))
+        _text(new / "drift.html", drift_sheet.drift_html(drift, events))
         _text(new / "drift.svg", drift_sheet.picture(drift, events))
 
 

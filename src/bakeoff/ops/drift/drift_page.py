@@ -14,7 +14,7 @@ Events = tuple["pd.Series[int]", "pd.Series[int]"]
 _EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
 
 
-def headline(drift: Drift) -> str:
+def drift_headline(drift: Drift) -> str:
     """What follows, in a sentence without its full stop."""
     if drift.outcome is Outcome.STOP:
         tables = [finding.table for finding in drift.failed if finding.severity == "critical"]
@@ -25,7 +25,7 @@ def headline(drift: Drift) -> str:
     return f"No drift: the volume and {len(drift.features)} features are as before"
 
 
-def statement(drift: Drift) -> str:
+def drift_statement(drift: Drift) -> str:
     """What was compared, and what moved most."""
     parts = [f"The validated data compared with those of {_label(drift)}."]
     parts += [f"{_found(finding)}." for finding in drift.failed]
@@ -48,7 +48,7 @@ def finding_table(drift: Drift) -> Table:
     return table_of(caption, ["Expected", "Found", "Limit", *prose], rows)
 
 
-def html(drift: Drift, events: Events) -> str:
+def drift_html(drift: Drift, events: Events) -> str:
     """The page: no script."""
     pictures = []
     if (spec := drift_charts.volume(*events)) is not None:
@@ -63,8 +63,8 @@ def html(drift: Drift, events: Events) -> str:
         "drift.html.j2",
         [],
         title="How the data have changed",
-        headline=headline(drift),
-        statement=statement(drift),
+        headline=drift_headline(drift),
+        statement=drift_statement(drift),
         notes=drift.notes,
         pictures=pictures,
         findings=finding_table(drift),
@@ -87,9 +87,9 @@ def no_evidence_html(reason: str) -> str:
     )
 
 
-def markdown(drift: Drift) -> str:
+def drift_markdown(drift: Drift) -> str:
     """The same, short: for a log or an artifact."""
-    parts = [f"# {escape(headline(drift))}", escape(statement(drift))]
+    parts = [f"# {escape(drift_headline(drift))}", escape(drift_statement(drift))]
     parts += [f"> {escape(note)}" for note in drift.notes]
     return document([*parts, markdown_table(finding_table(drift))])
 

@@ -64,9 +64,9 @@ def run(params: Params, workspace: Workspace, model: str | None = None) -> None:
     found = _decide(params, workspace, model)
     with replaced(workspace.decision) as folder:
         write_json(folder / "decision.json", found.as_json())
-        write_text(folder / "decision.md", sheet.markdown(found))
-        write_text(folder / "decision.html", sheet.html(found))
-    print(f"{found.outcome.value}: {sheet.headline(found)}.")
+        write_text(folder / "decision.md", sheet.decision_markdown(found))
+        write_text(folder / "decision.html", sheet.decision_html(found))
+    print(f"{found.outcome.value}: {sheet.decision_headline(found)}.")
     for reason in found.reasons:
         print(f"  {reason}")
     print(f"Report: {workspace.decision / 'decision.html'}")

@@ -47,7 +47,7 @@ class Meter:
     sentence: str
 
 
-def headline(decision: Decision) -> str:
+def decision_headline(decision: Decision) -> str:
     """What follows, in a sentence."""
     challenger = formats.sentence(model_noun(decision.challenger.model))
     if decision.outcome is Outcome.UNCHANGED:
@@ -75,7 +75,7 @@ def what_promote_does(decision: Decision) -> str:
     )
 
 
-def html(decision: Decision) -> str:
+def decision_html(decision: Decision) -> str:
     """The page: no script, small."""
     models = dict.fromkeys([decision.challenger.model, _opponent(decision)])
     return render_page(
@@ -83,7 +83,7 @@ def html(decision: Decision) -> str:
         models,
         TERMS if decision.primary else (),
         decision=decision,
-        headline=headline(decision),
+        headline=decision_headline(decision),
         lead=decision.reasons[0],
         reasons=decision.reasons[1:],
         picture=_picture(decision),
@@ -94,10 +94,10 @@ def html(decision: Decision) -> str:
     )
 
 
-def markdown(decision: Decision) -> str:
+def decision_markdown(decision: Decision) -> str:
     """The same, short: for a pull request or a log."""
     parts = [
-        f"# {escape(headline(decision))}",
+        f"# {escape(decision_headline(decision))}",
         "\n".join(f"- {escape(reason)}" for reason in decision.reasons),
     ]
     if decision.guardrails:
@@ -143,7 +143,7 @@ def meter(rail: Guardrail) -> Meter:
     return Meter(LABELS[rail.name], change, write(rail.limit), share, rail.success, rail.sentence)
 
 
-def chart(primary: Primary, names: tuple[str, str]) -> Spec:
+def difference_with_margin(primary: Primary, names: tuple[str, str]) -> Spec:
     """The difference with its interval, and lines at 0 and −margin."""
     found = pd.DataFrame([{"low": primary.low, "high": primary.high, "mean": primary.difference, "y": ""}])
     marks = [(0.0, "no difference")] + ([(-primary.margin, "margin")] if primary.margin else [])
@@ -173,7 +173,7 @@ def _picture(decision: Decision) -> StillPicture | None:
     where = "above" if primary.success else "below" if primary.high < -primary.margin else "not wholly above"
     bound = "0" if primary.margin == 0 else f"{formats.signed(-primary.margin, 3)}, the margin"
     return still_picture(
-        chart(primary, names),
+        difference_with_margin(primary, names),
         "difference",
         title=f"{formats.metric_label(primary.metric)}: {names[0]} − {names[1]}",
         alt=f"The mean difference {formats.signed(primary.difference)} with its interval from "

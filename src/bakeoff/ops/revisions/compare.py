@@ -51,9 +51,10 @@ def run(params: Params, workspace: Workspace, before: str | None = None, after: 
     second = in_workspace(workspace) if after is None else at_revision(workspace.root, after)
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
     found = revisions.compare(first, second, params.compare.primary_metric, statistics)
-    write_text(workspace.reports / "revisions.md", revision_sheet.markdown(found))
-    write_text(workspace.reports / "revisions.html", revision_sheet.html(found))
-    print(f"{revision_sheet.title(found)}: {revision_sheet.headline(found)}. {revision_sheet.statement(found)}")
+    write_text(workspace.reports / "revisions.md", revision_sheet.revisions_markdown(found))
+    write_text(workspace.reports / "revisions.html", revision_sheet.revisions_html(found))
+    said = f"{revision_sheet.revisions_headline(found)}. {revision_sheet.revisions_statement(found)}"
+    print(f"{revision_sheet.title(found)}: {said}")
     print(f"Report: {workspace.reports / 'revisions.html'}")
 
 

@@ -21,7 +21,7 @@ def title(revisions: Revisions) -> str:
     return f"From {label(revisions.before)} to {label(revisions.after)}"
 
 
-def headline(revisions: Revisions) -> str:
+def revisions_headline(revisions: Revisions) -> str:
     """Which models are better and which are worse on the primary metric, and how means moved that were not paired."""
     paired = [change for change in revisions.primary if change.difference]
     if not paired:
@@ -58,7 +58,7 @@ def _of_unpaired(revisions: Revisions) -> list[str]:
     return found
 
 
-def statement(revisions: Revisions) -> str:
+def revisions_statement(revisions: Revisions) -> str:
     """What may have caused it: data, parameters, or neither."""
     count = len(revisions.settings)
     settings = f"{count} parameter{'s' if count > 1 else ''} differ{'' if count > 1 else 's'}"
@@ -73,7 +73,7 @@ def statement(revisions: Revisions) -> str:
     return f"{data}; no parameter differs."
 
 
-def notes(revisions: Revisions) -> list[str]:
+def revision_notes(revisions: Revisions) -> list[str]:
     """What must be known to read the figures."""
     found = []
     for version in (revisions.before, revisions.after):
@@ -113,7 +113,7 @@ def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
     ]
 
 
-def html(revisions: Revisions) -> str:
+def revisions_html(revisions: Revisions) -> str:
     """The page, complete in itself."""
     accuracy = revision_tables.accuracy_table(revisions)
     return render_page(
@@ -122,9 +122,9 @@ def html(revisions: Revisions) -> str:
         TERMS,
         revisions=revisions,
         title=title(revisions),
-        headline=headline(revisions),
-        statement=statement(revisions),
-        notes=notes(revisions),
+        headline=revisions_headline(revisions),
+        statement=revisions_statement(revisions),
+        notes=revision_notes(revisions),
         verdicts=verdicts(revisions),
         figures=_figures(revisions, accuracy),
         level=formats.level(revisions.confidence),
@@ -137,12 +137,12 @@ def html(revisions: Revisions) -> str:
     )
 
 
-def markdown(revisions: Revisions) -> str:
+def revisions_markdown(revisions: Revisions) -> str:
     """The same, short: for a pull request or a log."""
     parts = [
         f"# {escape(title(revisions))}",
-        f"**{escape(headline(revisions))}.** {statement(revisions)}",
-        *(f"> {escape(note)}" for note in notes(revisions)),
+        f"**{escape(revisions_headline(revisions))}.** {revisions_statement(revisions)}",
+        *(f"> {escape(note)}" for note in revision_notes(revisions)),
         "\n".join(f"- {escape(name)}: {escape(text)}." for name, text in verdicts(revisions)),
         "## Accuracy",
         markdown_table(revision_tables.accuracy_table(revisions)),
@@ -158,7 +158,7 @@ def markdown(revisions: Revisions) -> str:
 
 def _figures(revisions: Revisions, accuracy: Table) -> list[Figure]:
     """The primary metric's differences; none where nothing could be paired."""
-    spec = revision_tables.chart(revisions)
+    spec = revision_tables.revision_chart(revisions)
     if spec is None:
         return []
     return [
@@ -166,7 +166,7 @@ def _figures(revisions: Revisions, accuracy: Table) -> list[Figure]:
             key="accuracy",
             title=f"{formats.metric_label(revisions.metric)}: {revisions.after.name} − {revisions.before.name}",
             alt="Interval chart: a row per model with the mean difference and its interval and a line at zero.",
-            sentence=f"{headline(revisions)}. An interval that contains 0 is no evidence of a change.",
+            sentence=f"{revisions_headline(revisions)}. An interval that contains 0 is no evidence of a change.",
             spec=spec,
             table=accuracy,
             open=True,
@@ -190,6 +190,6 @@ def _lost(revisions: Revisions, change: Change) -> bool:
 
 def _verdict(version: Version) -> str | None:
     try:
-        return verdict.headline(verdict.Result.from_metrics(version.metrics["verdict"]))
+        return verdict.verdict_headline(verdict.Result.from_metrics(version.metrics["verdict"]))
     except (KeyError, TypeError, ValueError):  # written by another version of this program
         return None

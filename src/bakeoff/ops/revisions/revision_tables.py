@@ -7,7 +7,7 @@ import pandas as pd
 from bakeoff.ops.revisions.revisions import Change, Revisions, Version
 from bakeoff.report import formats
 from bakeoff.report.models import model_label
-from bakeoff.report.render.chart_parts import Spec, color, intervals
+from bakeoff.report.render.chart_parts import Spec, color, interval_chart
 from bakeoff.report.render.figure import Cell, Column, Heading, Row, Table, change_cell, table_of
 from bakeoff.report.render.tables import P_HOLM, outcome_cell, win_tie_loss
 
@@ -98,7 +98,7 @@ def says(change: Change, confidence: float) -> Cell:
     return Cell("the same") if change.is_same else outcome_cell(change.verdict(confidence))
 
 
-def chart(revisions: Revisions) -> Spec | None:
+def revision_chart(revisions: Revisions) -> Spec | None:
     """Paired differences on the primary metric with their intervals; None if nothing could be paired."""
     paired = [(change.model, change.difference) for change in revisions.primary if change.difference]
     if not paired:
@@ -107,7 +107,7 @@ def chart(revisions: Revisions) -> Spec | None:
     hue = color(pd.Series([model for model, _ in paired])).copy(deep=True)
     hue.legend = None
     axis = f"← {revisions.before.name} ahead · {revisions.after.name} ahead →"
-    return intervals(pd.DataFrame(rows, columns=["model", "mean", "low", "high"]), "model", axis, hue)
+    return interval_chart(pd.DataFrame(rows, columns=["model", "mean", "low", "high"]), "model", axis, hue)
 
 
 def _columns(revisions: Revisions, first: str) -> list[Heading]:

@@ -61,7 +61,7 @@ def shape(names: pd.Series) -> alt.Shape:
     return alt.Shape("model:N", scale=_scale(names, values), legend=_legend(names))
 
 
-def lines(base: alt.Chart, names: pd.Series, **mark: Any) -> list[alt.Chart]:
+def model_lines(base: alt.Chart, names: pd.Series, **mark: Any) -> list[alt.Chart]:
     """A line per model, of its width and pattern, contenders on top.
 
     A layer each: a scale of patterns would make the legend draw its symbols dashed, too.
@@ -88,7 +88,7 @@ def zero_line(at: float = 0.0) -> alt.Chart:
     return rule.encode(x="zero:Q")
 
 
-def intervals(table: pd.DataFrame, row: str, axis: str, hue: alt.Color, **formats: str) -> Spec:
+def interval_chart(table: pd.DataFrame, row: str, axis: str, hue: alt.Color, **formats: str) -> Spec:
     """Differences with their intervals around a line at 0, one per row.
 
     Args:

@@ -20,10 +20,10 @@ from bakeoff.report.render.chart_parts import (
     Spec,
     color,
     finish,
-    intervals,
+    interval_chart,
     labels,
     layered,
-    lines,
+    model_lines,
     named,
     present,
     shape,
@@ -43,7 +43,7 @@ GROUP_MARGIN = 18
 """Pixels between two groups of marks."""
 
 
-def dots(table: pd.DataFrame, axis: str, title: str | None = None) -> Spec:
+def model_dots(table: pd.DataFrame, axis: str, title: str | None = None) -> Spec:
     """Mean and interval per group and model; the mark is open if a fallback answered.
 
     Args:
@@ -74,13 +74,13 @@ def dots(table: pd.DataFrame, axis: str, title: str | None = None) -> Spec:
     return layered(named(table), [interval, *points], height=height * len(groups))
 
 
-def differences(rows: Sequence[Difference]) -> Spec:
+def difference_chart(rows: Sequence[Difference]) -> Spec:
     """Paired differences softmax − MF with their intervals, a row per metric."""
     table = pd.DataFrame(
         [(formats.metric_label(d.metric), d.mean, d.low, d.high, d.p_holm, SIDES[d.verdict]) for d in rows],
         columns=["metric", "mean", "low", "high", "p_holm", "side"],
     )
-    return intervals(table, "metric", SIDE_AXIS, SIDE_COLOR, p_holm=".4f")
+    return interval_chart(table, "metric", SIDE_AXIS, SIDE_COLOR, p_holm=".4f")
 
 
 def difference_histogram(bins: pd.DataFrame) -> Spec:
@@ -126,7 +126,7 @@ def binned(values: NDArray[np.float64], step: float = 0.1) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).sort_values("low", ignore_index=True)
 
 
-def popularity_profile(profile: pd.DataFrame) -> Spec:
+def profile_chart(profile: pd.DataFrame) -> Spec:
     """Share of list places by tenth of the catalogue, most popular first.
 
     Args:
@@ -140,10 +140,10 @@ def popularity_profile(profile: pd.DataFrame) -> Spec:
         tooltip=tooltip("model", group="d", share=".1%"),
     )
     point = base.mark_point(filled=True, opacity=1).encode(shape=shape(table.model), size=SIZE)
-    return layered(named(table, enlarged=0.8), [*lines(base, table.model), point], height=280)
+    return layered(named(table, enlarged=0.8), [*model_lines(base, table.model), point], height=280)
 
 
-def learning_curves(curves: pd.DataFrame, metric: str) -> Spec:
+def learning_curve_chart(curves: pd.DataFrame, metric: str) -> Spec:
     """Validation metric per epoch; a large mark at the epoch that was chosen.
 
     Args:
@@ -153,7 +153,7 @@ def learning_curves(curves: pd.DataFrame, metric: str) -> Spec:
     base = _progress(curves, "epoch", alt.X("epoch:Q", title="epoch", axis=WHOLE_NUMBERS), f"{metric}, validation")
     chosen = base.mark_point(filled=True, opacity=1, stroke="var(--surface)", strokeWidth=1)
     chosen = chosen.encode(shape=shape(curves.model), size=SIZE).transform_filter("datum.chosen")
-    progress = lines(base, curves.model, point=alt.OverlayMarkDef(size=18))
+    progress = model_lines(base, curves.model, point=alt.OverlayMarkDef(size=18))
     shown = curves[["model", "epoch", "value", "chosen"]]
     return layered(named(shown, enlarged=2), [*progress, chosen], height=260)
 
@@ -168,11 +168,11 @@ def best_so_far(progress: pd.DataFrame, metric: str) -> Spec:
     x = alt.X("trial:Q", title="trial", scale=alt.Scale(zero=False, nice=False), axis=WHOLE_NUMBERS)
     base = _progress(progress, "trial", x, f"best {metric} so far, validation")
     better = base.mark_point(filled=True, opacity=1).encode(shape=shape(progress.model), size=SIZE)
-    steps = lines(base, progress.model, interpolate="step-after")
+    steps = model_lines(base, progress.model, interpolate="step-after")
     return layered(named(progress), [*steps, better.transform_filter("datum.better")], height=260)
 
 
-def training_seconds(phases: pd.DataFrame) -> Spec:
+def training_time_chart(phases: pd.DataFrame) -> Spec:
     """Wall seconds of training, stacked by phase.
 
     Args:

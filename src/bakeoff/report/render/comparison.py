@@ -1,6 +1,6 @@
 """The comparison and the model cards in Markdown, for Git: without measured seconds, which differ from run to run."""
 
-from bakeoff.report import formats, verdict
+from bakeoff.report import formats
 from bakeoff.report.cards import Card
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
@@ -11,6 +11,7 @@ from bakeoff.report.render.pages import svg_file
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics.base import wording as words
 from bakeoff.report.topics.base.claims import ClaimOutcome
+from bakeoff.report.verdict import verdict_headline, verdict_statement
 
 PICTURE = "comparison.svg"
 """File next to the Markdown that shows it."""
@@ -18,16 +19,16 @@ PICTURE = "comparison.svg"
 
 def comparison_picture(summary: Summary) -> str:
     """The chart that the Markdown shows, as SVG."""
-    return svg_file(gallery.accuracy(summary).spec, summary.models)
+    return svg_file(gallery.accuracy_figure(summary).spec, summary.models)
 
 
 def comparison_markdown(summary: Summary, evidence: Evidence) -> str:
     """The comparison, short enough for a pull request."""
-    result, accuracy = summary.result, gallery.accuracy(summary)
+    result, accuracy = summary.result, gallery.accuracy_figure(summary)
     return document(
         [
             f"# MF or softmax DNN? {escape(evidence.dataset['title'])}",
-            f"**{verdict.headline(result)}.** {verdict.statement(result)} **{' '.join(summary.recommendation)}**",
+            f"**{verdict_headline(result)}.** {verdict_statement(result)} **{' '.join(summary.recommendation)}**",
             *(f"> {caveat}" for caveat in summary.caveats),
             *(f"> {model_label(name)} was left out. {escape(reason)}" for name, reason in evidence.skipped.items()),
             "## Claims",

@@ -19,9 +19,9 @@ DOTS = ["model", "group", "mean", "low", "high", "fallback"]
 """Columns of a chart of dots."""
 
 
-def figures(summary: Summary) -> dict[str, Figure]:
+def all_figures(summary: Summary) -> dict[str, Figure]:
     """All charts that the figures allow, by key."""
-    drawn = [accuracy(summary), _differences(summary), _user_differences(summary), _profile(summary)]
+    drawn = [accuracy_figure(summary), _differences(summary), _user_differences(summary), _profile(summary)]
     drawn += [_slices(summary)] if summary.slices else []
     drawn += [_new_users(summary)] if summary.new_users else []
     drawn += [_learning_curves(summary)] if len(summary.curves) else []
@@ -42,15 +42,15 @@ def costs(summary: Summary) -> list[str]:
     return [sentence for sentence in (training_cost(summary), answers) if sentence]
 
 
-def accuracy(summary: Summary) -> Figure:
+def accuracy_figure(summary: Summary) -> Figure:
     """Every model on every metric at the cutoff of the primary metric."""
     drawn = [estimate for estimate in summary.estimates if estimate.metric.endswith(f"@{summary.cutoff}")]
     return Figure(
         key="accuracy",
         title=f"Accuracy in the first {summary.cutoff}, every model",
         alt="Dot chart: a group per metric, a mark with its interval per model.",
-        sentence=f"{sentences.accuracy(drawn)} The table has the longer lists too.",
-        spec=charts.dots(_dots((formats.metric_label(e.metric), e, False) for e in drawn), "mean over users"),
+        sentence=f"{sentences.accuracy_caption(drawn)} The table has the longer lists too.",
+        spec=charts.model_dots(_dots((formats.metric_label(e.metric), e, False) for e in drawn), "mean over users"),
         table=tables.metric_table(summary.estimates),
         open=True,
     )
@@ -61,8 +61,8 @@ def _differences(summary: Summary) -> Figure:
         key="differences",
         title="Softmax DNN − MF, paired by user",
         alt="Interval chart: a row per metric with the mean difference and its interval, and a line at zero.",
-        sentence=sentences.differences(summary.differences),
-        spec=charts.differences(summary.differences),
+        sentence=sentences.differences_caption(summary.differences),
+        spec=charts.difference_chart(summary.differences),
         table=tables.difference_table(summary.differences),
         open=True,
     )
@@ -74,7 +74,7 @@ def _user_differences(summary: Summary) -> Figure:
         key="users",
         title=f"{formats.metric_label(summary.result.metric)}: difference per user",
         alt="Histogram: the number of users per difference, with a bar of its own for users without a difference.",
-        sentence=sentences.user_differences(summary.user_differences),
+        sentence=sentences.user_differences_caption(summary.user_differences),
         spec=charts.difference_histogram(bins),
         table=tables.histogram_table(bins),
     )
@@ -91,8 +91,8 @@ def _slices(summary: Summary) -> Figure:
         key="slices",
         title=f"{label} by time since the last known event",
         alt="Dot chart: a group per span of time, a mark with its interval per model.",
-        sentence=sentences.slices(summary.slices, summary.order_blind, summary.result.confidence),
-        spec=charts.dots(_dots(rows), f"{label}, mean over users"),
+        sentence=sentences.slices_caption(summary.slices, summary.order_blind, summary.result.confidence),
+        spec=charts.model_dots(_dots(rows), f"{label}, mean over users"),
         table=tables.slice_table(summary.slices, summary.result.metric),
         open=True,
     )
@@ -103,8 +103,8 @@ def _profile(summary: Summary) -> Figure:
         key="profile",
         title=f"Where the places in lists of {summary.cutoff} go",
         alt="Line chart: share of list places by tenth of the catalogue, most popular tenth first, a line per model.",
-        sentence=sentences.popularity_profile(summary.profile),
-        spec=charts.popularity_profile(summary.profile),
+        sentence=sentences.popularity_profile_caption(summary.profile),
+        spec=charts.profile_chart(summary.profile),
         table=tables.profile_table(summary.profile),
     )
 
@@ -118,8 +118,8 @@ def _new_users(summary: Summary) -> Figure:
         key="new-users",
         title=f"{label} on new users",
         alt="Dot chart: a group per number of known interactions, a mark with its interval per model.",
-        sentence=sentences.new_users(summary.new_users, metric),
-        spec=charts.dots(_dots(rows), axis, groups),
+        sentence=sentences.new_users_caption(summary.new_users, metric),
+        spec=charts.model_dots(_dots(rows), axis, groups),
         table=tables.new_user_table(summary.new_users, summary.new_differences, metric),
         open=True,
     )
@@ -131,8 +131,8 @@ def _learning_curves(summary: Summary) -> Figure:
         key="curves",
         title="Learning curves on validation",
         alt="Line chart: validation metric per epoch, a line per model with epochs, a large mark at the chosen one.",
-        sentence=sentences.learning_curves(summary.training, SELECTION_METRIC),
-        spec=charts.learning_curves(curves, formats.metric_label(SELECTION_METRIC)),
+        sentence=sentences.learning_curves_caption(summary.training, SELECTION_METRIC),
+        spec=charts.learning_curve_chart(curves, formats.metric_label(SELECTION_METRIC)),
         table=run_tables.curve_table(summary.curves),
     )
 
@@ -143,7 +143,7 @@ def _training_seconds(summary: Summary) -> Figure:
         title="Wall time of training",
         alt="Bar chart: seconds per model, stacked by phase.",
         sentence=training_cost(summary) or "Training cost was not measured for both contenders.",
-        spec=charts.training_seconds(summary.phases),
+        spec=charts.training_time_chart(summary.phases),
         table=run_tables.training_table(summary.training),
         open=True,
     )
@@ -155,7 +155,7 @@ def _searches(summary: Summary) -> Figure:
         key="searches",
         title="Best setting so far, trial by trial",
         alt="Step chart: the best validation metric among the trials so far, a line per model.",
-        sentence=sentences.searches(summary.searches),
+        sentence=sentences.searches_caption(summary.searches),
         spec=charts.best_so_far(tuning.progress(summary.searches), label),
         table=run_tables.search_table(summary.searches),
         open=True,

@@ -9,7 +9,7 @@ from bakeoff.report import formats, verdict
 from bakeoff.report.cards import cards
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.glossary import glossary
-from bakeoff.report.limits import limits
+from bakeoff.report.limits import limits_of
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label
 from bakeoff.report.render import gallery, run_tables, sentences, tables
 from bakeoff.report.render.figure import Table, specs_of
@@ -69,7 +69,7 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
     Every text is escaped by the template; the only markup passed through is the page's own style, scripts and chart
     library.
     """
-    shown = gallery.figures(summary)
+    shown = gallery.all_figures(summary)
     environment = template_environment()
     environment.filters.update(outcome_class=words.css_class, tag_color=explore.tag_color, tag_shape=explore.tag_path)
     return environment.get_template("index.html.j2").render(
@@ -85,14 +85,14 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
         fallbacks={name: model.training["fallback"] for name, model in evidence.models.items()},
         cards=cards(summary, evidence),
-        limits=limits(summary, evidence),
+        limits=limits_of(summary, evidence),
         glossary=glossary(summary.models),
         style=style(summary.models, "claims.css"),
         scripts=scripts("charts.js", "terms.js", "contents.js", "explore.js"),
     )
 
 
-def outcome(result: verdict.Result) -> str:
+def leader(result: verdict.Result) -> str:
     """The contender that is ahead; `none` without evidence."""
     return {Verdict.BETTER: SOFTMAX, Verdict.WORSE: MF, Verdict.NO_EVIDENCE: "none"}[result.verdict]
 
@@ -105,7 +105,7 @@ def tiles(summary: Summary) -> list[Tile]:
     shown = []
     for name in (SOFTMAX, MF, baseline):
         label = f"{model_label(name)}{' (best baseline)' if name == baseline else ''}"
-        cell = tables.estimate_cell(means[name])
+        cell = tables.estimate_with_interval(means[name])
         detail = f"{formats.level(result.confidence)}: {cell.detail}"
         kind = name if name in CONTENDERS else ""
         shown.append(Tile(f"{label}, {formats.metric_label(result.metric)}", cell.text, detail, kind))
@@ -150,15 +150,15 @@ def _verdict(summary: Summary) -> dict[str, Any]:
     """The top of the page."""
     result = summary.result
     return {
-        "headline": verdict.headline(result),
+        "headline": verdict.verdict_headline(result),
         "recommendation": summary.recommendation,
-        "statement": verdict.statement(result),
+        "statement": verdict.verdict_statement(result),
         "costs": gallery.costs(summary),
         "caveats": summary.caveats,
-        "outcome": outcome(result),
+        "outcome": leader(result),
         "band": interval_band(result),
         "tiles": tiles(summary),
-        "standing": sentences.standings(summary.standings, result.confidence),
+        "standing": sentences.standings_caption(summary.standings, result.confidence),
         "metric": formats.metric_label(result.metric),
         "level": formats.level(result.confidence),
     }

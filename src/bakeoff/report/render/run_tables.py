@@ -9,7 +9,7 @@ from bakeoff.report import formats
 from bakeoff.report.models import model_label
 from bakeoff.report.render.figure import Cell, Column, Heading, Row, Table, table_of
 from bakeoff.report.training import TrainingFigure
-from bakeoff.report.tuning import Search
+from bakeoff.report.tuning import SettingSearch
 
 
 def training_table(figures: Sequence[TrainingFigure]) -> Table:
@@ -49,7 +49,7 @@ def curve_table(curves: pd.DataFrame) -> Table:
     return table_of("Every epoch on validation", columns, rows)
 
 
-def search_table(searches: Sequence[Search]) -> Table:
+def search_table(searches: Sequence[SettingSearch]) -> Table:
     """Effort and outcome of each search. Wall time is in bare seconds: it comes from the record, not from this run."""
     best = f"Best {formats.metric_label(searches[0].metric)}, validation"
     columns: list[Heading] = ["Model", Column("Trials", "trial"), "Wall seconds", "Processes"]
@@ -70,7 +70,7 @@ def search_table(searches: Sequence[Search]) -> Table:
     return table_of("Search for settings, judged on validation", columns, rows)
 
 
-def setting_table(searches: Sequence[Search]) -> Table:
+def setting_table(searches: Sequence[SettingSearch]) -> Table:
     """Setting and value in the best trial of each model."""
     rows: list[Row] = [[model_label(s.model), name, value] for s in searches for name, value in s.params.items()]
     return table_of("Best settings that were found", ["Model", Column("Setting", prose=True), "Value"], rows)

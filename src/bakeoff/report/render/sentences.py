@@ -15,11 +15,11 @@ from bakeoff.report.models import MF, SOFTMAX, baselines, model_noun
 from bakeoff.report.new_users import NewUserFigure
 from bakeoff.report.slices import Slice, share_within_an_hour
 from bakeoff.report.training import TrainingFigure
-from bakeoff.report.tuning import Search
-from bakeoff.report.verdict import Standing
+from bakeoff.report.tuning import SettingSearch
+from bakeoff.report.verdict import BaselineComparison
 
 
-def accuracy(estimates: Sequence[Estimate]) -> str:
+def accuracy_caption(estimates: Sequence[Estimate]) -> str:
     """Which model has the highest mean, and on how many metrics."""
     rows = [list(row) for _, row in groupby(estimates, key=lambda e: e.metric)]
     best = [max(row, key=lambda e: e.mean).model for row in rows]
@@ -33,7 +33,7 @@ def accuracy(estimates: Sequence[Estimate]) -> str:
     )
 
 
-def differences(rows: Sequence[Difference]) -> str:
+def differences_caption(rows: Sequence[Difference]) -> str:
     """How many differences favour each contender."""
     found = [row.verdict for row in rows]
     ahead, behind, none = (found.count(v) for v in (Verdict.BETTER, Verdict.WORSE, Verdict.NO_EVIDENCE))
@@ -44,7 +44,7 @@ def differences(rows: Sequence[Difference]) -> str:
     )
 
 
-def user_differences(values: NDArray[np.float64]) -> str:
+def user_differences_caption(values: NDArray[np.float64]) -> str:
     """How many users gain, lose and see nothing."""
     ahead, behind = float((values > 0).mean()), float((values < 0).mean())
     return (
@@ -54,7 +54,7 @@ def user_differences(values: NDArray[np.float64]) -> str:
     )
 
 
-def standings(rows: Sequence[Standing], confidence: float) -> str:
+def standings_caption(rows: Sequence[BaselineComparison], confidence: float) -> str:
     """Which models are better or worse than the best baseline, and which are not shown to be either."""
     names = {
         verdict: [model_noun(row.model) for row in rows if row.verdict(confidence) is verdict] for verdict in Verdict
@@ -75,7 +75,7 @@ def standings(rows: Sequence[Standing], confidence: float) -> str:
     )
 
 
-def slices(parts: Sequence[Slice], order_blind: frozenset[str], confidence: float) -> str:
+def slices_caption(parts: Sequence[Slice], order_blind: frozenset[str], confidence: float) -> str:
     """How many test events are near, who is ahead near and far, and where a baseline beats both contenders."""
     near, far = parts[0], parts[-1]
 
@@ -117,7 +117,7 @@ def _where_baselines_win(parts: Sequence[Slice], order_blind: frozenset[str], co
     return " ".join(text)
 
 
-def popularity_profile(profile: pd.DataFrame) -> str:
+def popularity_profile_caption(profile: pd.DataFrame) -> str:
     """Share of the most popular tenth."""
     head = profile[profile.group == 1].set_index("source").share
     others = [f"{formats.percent(head[name], 0)} in those of {model_noun(name)}" for name in baselines(head.index)]
@@ -128,7 +128,7 @@ def popularity_profile(profile: pd.DataFrame) -> str:
     )
 
 
-def new_users(figures: Sequence[NewUserFigure], metric: str) -> str:
+def new_users_caption(figures: Sequence[NewUserFigure], metric: str) -> str:
     """Both contenders and the best baseline with the fewest and with all interactions; fallbacks are marked."""
     first, last = figures[0].first, figures[-1].first
     values = {(f.model, f.first): f for f in figures}
@@ -151,7 +151,7 @@ def new_users(figures: Sequence[NewUserFigure], metric: str) -> str:
     return f"With {known} known: {row(first)}; with {last} earlier interactions known: {row(last)}."
 
 
-def learning_curves(figures: Sequence[TrainingFigure], metric: str) -> str:
+def learning_curves_caption(figures: Sequence[TrainingFigure], metric: str) -> str:
     """Which epochs were chosen, and whether the limit cut a curve short."""
     chosen = [f for f in figures if f.selected_epoch is not None]
     parts = [
@@ -173,7 +173,7 @@ def training_seconds(cost: str | None) -> str:
     return cost or "Training cost was not measured for both contenders."
 
 
-def searches(found: Sequence[Search]) -> str:
+def searches_caption(found: Sequence[SettingSearch]) -> str:
     """The best value of each search, and the trial that found it."""
     parts = []
     for search in found:

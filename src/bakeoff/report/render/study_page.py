@@ -21,7 +21,7 @@ from bakeoff.report.study import (
     UNCORRECTED,
     ConvergedSampler,
     SampledVariant,
-    Study,
+    SamplingStudy,
 )
 
 TERMS = (
@@ -46,7 +46,7 @@ NAMES_WITH_MODELS: list[Heading] = [Column("Negatives, or model", "negatives"), 
 R = TypeVar("R", SampledVariant, ConvergedSampler)
 
 
-def study_html(shown: Study) -> str:
+def study_html(shown: SamplingStudy) -> str:
     """The page, complete in itself."""
     return render_page(
         "study.html.j2",
@@ -56,17 +56,17 @@ def study_html(shown: Study) -> str:
         study=shown,
         metric=formats.metric_label(shown.metric),
         findings=[
-            ("quality", "Quality.", sentences.quality(shown)),
-            ("quality", "Correction.", sentences.correction(shown)),
-            ("lift", "Popularity.", sentences.lift(shown)),
-            ("folding", "Folding.", sentences.folding(shown)),
-            ("steps", "Cost.", sentences.steps(shown)),
-            ("kl", "Unbiasedness.", sentences.unbiasedness(shown)),
+            ("quality", "Quality.", sentences.quality_caption(shown)),
+            ("quality", "Correction.", sentences.correction_caption(shown)),
+            ("lift", "Popularity.", sentences.lift_caption(shown)),
+            ("folding", "Folding.", sentences.folding_caption(shown)),
+            ("steps", "Cost.", sentences.steps_caption(shown)),
+            ("kl", "Unbiasedness.", sentences.unbiasedness_caption(shown)),
         ],
     )
 
 
-def _quality(shown: Study) -> Figure:
+def _quality(shown: SamplingStudy) -> Figure:
     metric = formats.metric_label(shown.metric)
     rows: list[Row] = [
         [
@@ -84,13 +84,13 @@ def _quality(shown: Study) -> Figure:
         "quality",
         f"{metric} on validation",
         _alt(shown.others),
-        f"{sentences.quality(shown)} {sentences.correction(shown)}",
+        f"{sentences.quality_caption(shown)} {sentences.correction_caption(shown)}",
         _marks(shown.everyone, lambda row: row.mean, f"{metric}, mean over users", interval=True),
         table_of(f"{metric} on validation", columns, rows),
     )
 
 
-def _lift(shown: Study) -> Figure:
+def _lift(shown: SamplingStudy) -> Figure:
     rows = [
         [
             row.pool,
@@ -110,13 +110,13 @@ def _lift(shown: Study) -> Figure:
         "lift",
         f"Popularity lift of lists of {shown.cutoff}",
         _alt(shown.others),
-        sentences.lift(shown),
+        sentences.lift_caption(shown),
         _marks(shown.everyone, lambda row: row.lift, "popularity lift", ticks="%", exact="+.1%"),
         table_of(f"Lists of {shown.cutoff}", [*NAMES_WITH_MODELS, *columns], rows),
     )
 
 
-def _folding(shown: Study) -> Figure:
+def _folding(shown: SamplingStudy) -> Figure:
     rows = [
         [row.pool, row.series, formats.decimal(row.folding), formats.percent(row.spurious)] for row in shown.everyone
     ]
@@ -125,13 +125,13 @@ def _folding(shown: Study) -> Figure:
         "folding",
         "Folding",
         _alt(shown.others),
-        sentences.folding(shown),
+        sentences.folding_caption(shown),
         _marks(shown.everyone, lambda row: row.folding, "folding"),
         table_of("Folding", [*NAMES_WITH_MODELS, *columns], rows),
     )
 
 
-def _steps(shown: Study) -> Figure:
+def _steps(shown: SamplingStudy) -> Figure:
     rows = [
         [
             row.pool,
@@ -146,13 +146,13 @@ def _steps(shown: Study) -> Figure:
         "steps",
         "Time of a training step",
         _alt(),
-        sentences.steps(shown),
+        sentences.steps_caption(shown),
         _marks(shown.trained, lambda row: 1000 * row.step_seconds, "milliseconds", exact=".1f"),
         table_of("A training step", [*NAMES, "Time", Column("Own items per batch", "mask"), "per query"], rows),
     )
 
 
-def _convergence(shown: Study) -> Figure:
+def _convergence(shown: SamplingStudy) -> Figure:
     """The axis is logarithmic, since biased samplers are off by orders of magnitude."""
     rows = [
         [
@@ -176,7 +176,7 @@ def _convergence(shown: Study) -> Figure:
         "kl",
         "Where training against samples ends",
         _alt(),
-        sentences.unbiasedness(shown),
+        sentences.unbiasedness_caption(shown),
         _marks(shown.converged, lambda row: row.kl, axis, logarithmic=True, exact=".2~g"),
         table_of("Samplers on a small catalogue", [*NAMES, *columns], rows),
         open=True,
@@ -239,6 +239,6 @@ def _marks(
     return layered(table, [rule, point], height=ROW_HEIGHT * len(pools))
 
 
-def _metric_term(shown: Study) -> str:
+def _metric_term(shown: SamplingStudy) -> str:
     """The primary metric in the glossary."""
     return shown.metric.partition("@")[0].replace("_", "-")

@@ -4,13 +4,22 @@ import math
 from collections.abc import Sequence
 
 from bakeoff.report import formats
-from bakeoff.report.study import CORRECTED, OTHER, TOP_K, UNCORRECTED, UNIFORM, ConvergedSampler, SampledVariant, Study
+from bakeoff.report.study import (
+    CORRECTED,
+    OTHER,
+    TOP_K,
+    UNCORRECTED,
+    UNIFORM,
+    ConvergedSampler,
+    SampledVariant,
+    SamplingStudy,
+)
 
 CLEARLY = 10
 """A sampler needs the correction if without it the KL divergence is at least this many times as large."""
 
 
-def quality(shown: Study) -> str:
+def quality_caption(shown: SamplingStudy) -> str:
     """Which variant is ahead, and how many differ from the shipped settings by their intervals."""
     best = max(shown.trained, key=lambda row: -math.inf if math.isnan(row.mean) else row.mean)
     others = [row for row in shown.trained if not row.base]
@@ -25,7 +34,7 @@ def quality(shown: Study) -> str:
     return " ".join([text, *_other_models(shown)])
 
 
-def _other_models(shown: Study) -> list[str]:
+def _other_models(shown: SamplingStudy) -> list[str]:
     """How many variants of the softmax DNN each other model beats, by their means."""
     if not shown.others:
         return []
@@ -37,7 +46,7 @@ def _other_models(shown: Study) -> list[str]:
     return [f"For comparison: {formats.listing(parts)}."]
 
 
-def correction(shown: Study) -> str:
+def correction_caption(shown: SamplingStudy) -> str:
     """Effect of the correction on the primary metric, over the pools that were tried both ways."""
     pairs = both_ways(shown)
     if not pairs:
@@ -51,7 +60,7 @@ def correction(shown: Study) -> str:
     )
 
 
-def lift(shown: Study) -> str:
+def lift_caption(shown: SamplingStudy) -> str:
     """Effect of the correction on the popularity of lists, likewise, and the popularity of other models' lists."""
     pairs = {
         pool: (with_it.lift, without.lift)
@@ -71,7 +80,7 @@ def lift(shown: Study) -> str:
     return f"{text} For comparison: {formats.listing(others)}." if others else text
 
 
-def folding(shown: Study) -> str:
+def folding_caption(shown: SamplingStudy) -> str:
     """Which variants fold most and least, and whether accuracy shows it."""
     known = [row for row in shown.trained if not math.isnan(row.folding)]
     if not known:
@@ -85,7 +94,7 @@ def folding(shown: Study) -> str:
     )
 
 
-def steps(shown: Study) -> str:
+def steps_caption(shown: SamplingStudy) -> str:
     """Time of a step, and the false negatives among its candidates."""
     known = [row for row in shown.trained if not math.isnan(row.step_seconds)]
     if not known:
@@ -108,7 +117,7 @@ def steps(shown: Study) -> str:
     )
 
 
-def unbiasedness(shown: Study) -> str:
+def unbiasedness_caption(shown: SamplingStudy) -> str:
     """Distance from the true distribution at the end of training, with and without correction."""
     known = [row for row in shown.converged if not math.isnan(row.kl)]
     drawn = [row for row in known if TOP_K not in row.pool]
@@ -154,7 +163,7 @@ def _uniform(drawn: Sequence[ConvergedSampler]) -> list[str]:
     ]
 
 
-def both_ways(shown: Study) -> dict[str, tuple[SampledVariant, SampledVariant]]:
+def both_ways(shown: SamplingStudy) -> dict[str, tuple[SampledVariant, SampledVariant]]:
     """Pool → the variant with and the one without correction, of pools that have both."""
     found = {(row.pool, row.series): row for row in shown.trained}
     return {

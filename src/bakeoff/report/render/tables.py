@@ -13,7 +13,7 @@ from bakeoff.report.models import look, model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
 from bakeoff.report.render.figure import Cell, Column, Heading, Row, Table, change_cell, mean_cell, table_of
 from bakeoff.report.slices import Slice
-from bakeoff.report.verdict import Standing
+from bakeoff.report.verdict import BaselineComparison
 
 P_HOLM = Column("p, Holm", "holm")
 EXPOSURE = {
@@ -34,7 +34,7 @@ def metric_table(estimates: Sequence[Estimate]) -> Table:
     rows: list[Row] = []
     for metric, found in _by(estimates, "metric").items():
         best = _highest(found)
-        rows.append([formats.metric_label(metric), *(estimate_cell(e, e.mean == best) for e in found)])
+        rows.append([formats.metric_label(metric), *(estimate_with_interval(e, e.mean == best) for e in found)])
     return table_of("Mean over warm test users, with its interval", ["Metric", *_model_columns(models)], rows)
 
 
@@ -45,7 +45,7 @@ def cutoff_table(estimates: Sequence[Estimate], cutoff: int) -> Table:
     return table_of("Mean over warm test users, with its interval", headings, _by_model(metrics.values()))
 
 
-def standing_table(standings: Sequence[Standing], metric: str, confidence: float) -> Table:
+def standing_table(standings: Sequence[BaselineComparison], metric: str, confidence: float) -> Table:
     """Every model compared with the best baseline, which is in the first row."""
     label = model_label(standings[0].baseline)
     first: Row = [
@@ -152,7 +152,7 @@ def histogram_table(bins: pd.DataFrame) -> Table:
     return table_of("Users by difference", ["Difference", "Users"], rows)
 
 
-def estimate_cell(estimate: Estimate, is_best: bool = False) -> Cell:
+def estimate_with_interval(estimate: Estimate, is_best: bool = False) -> Cell:
     """A mean with its interval, in bold if it is the best."""
     return mean_cell(estimate.mean, estimate.low, estimate.high, strong=is_best)
 
@@ -197,7 +197,7 @@ def _by_model(columns: Iterable[Sequence[Estimate]], notes: Sequence[Sequence[st
     for place, column in enumerate(columns):
         best = _highest(column)
         for row, estimate in enumerate(column):
-            cell = estimate_cell(estimate, estimate.mean == best)
+            cell = estimate_with_interval(estimate, estimate.mean == best)
             note = notes[place][row] if notes else ""
             cells = rows.setdefault(estimate.model, [model_label(estimate.model)])
             cells.append(Cell(cell.text, f"{cell.detail}{note}", cell.strong))

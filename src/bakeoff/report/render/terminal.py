@@ -11,7 +11,7 @@ from bakeoff.report.input_files import read_json, read_optional_json
 from bakeoff.report.models import CONTENDERS
 
 
-def run(workspace: Workspace) -> None:
+def print_verdict(workspace: Workspace) -> None:
     """Print the verdict, its figures, what training cost, and the path of the report.
 
     Raises:
@@ -23,19 +23,21 @@ def run(workspace: Workspace) -> None:
     notes = [f"Note: {note}" for note in verdict.all_caveats(result, standings, spans)]
     console = Console(highlight=False)
     console.print()
-    console.print(Text(f"{verdict.headline(result)}.", style="bold"))
-    for line in [verdict.statement(result), *([cost] if cost else []), *notes]:
+    console.print(Text(f"{verdict.verdict_headline(result)}.", style="bold"))
+    for line in [verdict.verdict_statement(result), *([cost] if cost else []), *notes]:
         console.print(Padding(Text(line), (0, 0, 0, 2)))
     console.print(Text(f"Report: {workspace.reports / 'index.html'}"), soft_wrap=True)
 
 
-def _last_comparison(workspace: Workspace) -> tuple[verdict.Result, list[verdict.Standing], list[verdict.Span]]:
+def _last_comparison(
+    workspace: Workspace,
+) -> tuple[verdict.Result, list[verdict.BaselineComparison], list[verdict.Span]]:
     path = workspace.reports / "metrics.json"
     metrics = read_json(path, "nothing was compared yet. Run `make run`", "make run")
     try:
         spans = [verdict.Span(name, **figures) for name, figures in metrics.get("time_since_last_event", {}).items()]
         standings = [
-            verdict.Standing(model, baseline, **figures)
+            verdict.BaselineComparison(model, baseline, **figures)
             for baseline, rows in metrics.get("best_baseline", {}).items()
             for model, figures in rows.items()
         ]
