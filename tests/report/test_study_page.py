@@ -14,7 +14,7 @@ from bakeoff.report.render.study_sentences import (
     quality_caption,
     steps_caption,
 )
-from bakeoff.report.render.study_sentences import unbiasedness as said_of_unbiasedness
+from bakeoff.report.render.study_sentences import unbiasedness_caption as said_of_unbiasedness
 from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, SamplingStudy, read_study
 
 

@@ -74,4 +74,4 @@ def test_every_user_is_in_one_bar_of_the_histogram(summary: Summary):
 def test_the_limits_quote_the_weakness_of_the_split_and_the_share_of_near_events(summary: Summary, evidence: Evidence):
     texts = " ".join(limit.text for limit in limits_of(summary, evidence))
     assert evidence.split["weakness"] in texts
-    assert "of the test events within an hour" in texts
+    assert "of the test events come within an hour" in texts

@@ -168,11 +168,6 @@ def learning_curves_caption(figures: Sequence[TrainingFigure], metric: str) -> s
     return f"On the validation {formats.metric_label(metric)}, {formats.listing(parts)} (large marks).{warning}"
 
 
-def training_seconds(cost: str | None) -> str:
-    """The cost sentence, or that nothing was measured."""
-    return cost or "Training cost was not measured for both contenders."
-
-
 def searches_caption(found: Sequence[SettingSearch]) -> str:
     """The best value of each search, and the trial that found it."""
     parts = []
