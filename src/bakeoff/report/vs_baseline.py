@@ -35,7 +35,7 @@ def baseline_standings(users: PerUser, metric: str, statistics: Statistics) -> l
 
 
 def lead_of_contenders(parts: Sequence[Values], metric: str, statistics: Statistics) -> list[BaselineComparison]:
-    """Part by part, the better contender compared with the best baseline there; p adjusted over all parts."""
+    """Per part, the better contender compared with the best baseline there; p adjusted over all parts."""
     pairs = [(best([n for n in CONTENDERS if n in part], part), best(baselines(part), part)) for part in parts]
     found = statistics.differences(
         [part[contender] for part, (contender, _) in zip(parts, pairs, strict=True)],

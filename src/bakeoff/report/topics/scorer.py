@@ -16,7 +16,7 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Column, Figure, Table
 from bakeoff.report.series_charts import PALETTE, Style, Styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Paired, Question, Words
-from bakeoff.report.topics.base.estimates import Named, estimate_cell, estimates
+from bakeoff.report.topics.base.estimates import Named, estimates, interval_cell
 from bakeoff.report.topics.base.questions import on_variants, unknown
 from bakeoff.report.topics.base.topic import Topic
 
@@ -182,7 +182,7 @@ def _table(found: ScorerFigures) -> Table:
     rows = [
         [
             Cell(label),
-            *(estimate_cell(means[label, metric]) for metric in metrics),
+            *(interval_cell(means[label, metric]) for metric in metrics),
             *(Cell(formats.percent(share)) for share in shares),
         ]
         for label, (_, *shares) in found.systems.items()

@@ -30,7 +30,7 @@ def estimates(columns: Sequence[Named], statistics: Statistics) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
 
 
-def estimate_cell(row: Any, form: Callable[[float], str] = formats.decimal) -> Cell:
+def interval_cell(row: Any, form: Callable[[float], str] = formats.decimal) -> Cell:
     """Mean with its interval where there is one; an en dash for None."""
     if row is None:
         return Cell(formats.NO_VALUE)
@@ -41,7 +41,7 @@ def estimate_table(caption: str, corner: str, frame: pd.DataFrame) -> Table:
     """Series × groups: the mean with its interval; an en dash where there is no figure."""
     groups, series = present(frame.group), present(frame.series)
     found = {(row.group, row.series): row for row in frame.itertuples()}
-    rows = [[Cell(name), *(estimate_cell(found.get((group, name))) for group in groups)] for name in series]
+    rows = [[Cell(name), *(interval_cell(found.get((group, name))) for group in groups)] for name in series]
     return Table(caption, [Column(corner), *(Column(group.replace("\n", ", ")) for group in groups)], rows)
 
 
