@@ -54,8 +54,9 @@ report: $(READY) ## open the report in a browser
 
 up: $(READY) $(PROFILE) ## a Prefect server and a worker on this machine, behind a password; deploys the flows
 	@$(SUPERVISORCTL) pid > /dev/null 2>&1 || $(SUPERVISE) BAKEOFF_HOME=$(CURDIR) supervisord -c $(SUPERVISED)
-	@$(SUPERVISORCTL) status server | grep -E 'RUNNING|STARTING' || $(SUPERVISORCTL) start server || { tail -n 3 $(LOGS)/server.log; echo "Its port is set in $(PROFILE)."; $(SUPERVISORCTL) shutdown; exit 1; }
-	@$(SUPERVISE) prefect server status --wait --timeout 120
+	@{ $(SUPERVISORCTL) status server | grep -E 'RUNNING|STARTING' || $(SUPERVISORCTL) start server; } && \
+	$(SUPERVISE) PREFECT_CLIENT_MAX_RETRIES=0 PREFECT_API_REQUEST_TIMEOUT=10 prefect server status --wait --timeout 120 || \
+	{ tail -n 3 $(LOGS)/server.log; echo "The server does not answer; its port is set in $(PROFILE). make down ends what was started."; exit 1; }
 	@$(SUPERVISE) sh deploy/deploy.sh > $(LOGS)/deploy.log 2>&1 || { cat $(LOGS)/deploy.log; exit 1; }
 	@$(SUPERVISORCTL) status worker | grep -E 'RUNNING|STARTING' || $(SUPERVISORCTL) start worker
 	@echo "Logs: $(LOGS). Address and password: $(PROFILE); for the prefect command: export PREFECT_HOME=$(BAKEOFF_STACK)/prefect"

@@ -111,7 +111,7 @@ def test_the_history_is_in_the_database_of_the_connection_string(stack: LocalSta
     assert not (stack.home / "prefect/prefect.db").exists()
 
 
-def test_a_port_that_is_taken_ends_the_start_and_leaves_nothing_running() -> None:
+def test_a_port_that_is_taken_ends_the_start_and_is_named() -> None:
     refused = LocalStack()
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", refused.port))
