@@ -44,7 +44,7 @@ from bakeoff.params import load_params, parse_params
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = ROOT / "benchmarks/settings/scale.yaml"
 ROUNDS = 3
-REPEATED = (*TABLE_STAGES, "train_mf", "train_softmax", "train_two_tower", "serving")
+REPEATED = (*TABLE_STAGES, "train@mf", "train@softmax", "train@two_tower", "serving")
 """Stages that are meant to grow as the interactions do run ROUNDS times at each size, and the median counts. A run
 differs from the next by a tenth, and a machine is faster at one hour than at another: so all sizes have had one round
 before the next begins."""

@@ -1,6 +1,6 @@
 """Stages that run in other work pools: the flow `stage`, which a worker runs there, and its caller here.
 
-The Prefect variable `bakeoff_placement` maps stages to work pools, as in {"train_softmax": "gpu-pool"}. Each pool has a
+The Prefect variable `bakeoff_placement` maps stages to work pools, as in {"train@softmax": "gpu-pool"}. Each pool has a
 deployment `stage/POOL`. The revision travels by Git's remote, inputs and results by DVC's (docs/placement.md).
 """
 

@@ -69,8 +69,8 @@ class Growth:
 
 
 def family(stage: str) -> str:
-    """The stage without its entry of a matrix."""
-    return stage.partition("@")[0]
+    """The stage without the model or group that it is about; trainings of different models have little in common."""
+    return stage if stage.startswith("train@") else stage.partition("@")[0]
 
 
 def is_ranking(stage: str) -> bool:

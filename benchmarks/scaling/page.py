@@ -23,7 +23,7 @@ from scaling.measuring import Limits, Measured
 FORETOLD = (10**8, 10**9)
 NIGHT_HOURS, DAY_HOURS = 8, 24
 ROUNDING = 1e-6
-SPREAD = ("validate", "split", "train_mf", "train_softmax", "train_two_tower", "evaluate")
+SPREAD = ("validate", "split", "train@mf", "train@softmax", "train@two_tower", "evaluate")
 """Stages whose work lies in partitions of users or events: Spark's, or workers'."""
 
 
@@ -65,7 +65,7 @@ _EXPONENTS = (
     "its libraries, which costs the same at every size and would make each exponent look better than it is: *above "
     "start* is fitted to what a run costs beyond the same stage on the smallest data set, over the sizes where that is "
     "at least 25 % more. CPU time is fitted rather than wall time, since it depends less on what else the machine "
-    "does; of `validate`, `split`, `train_mf`, `train_softmax`, `train_two_tower` and `serving`, which are to grow as "
+    "does; of `validate`, `split`, `train@mf`, `train@softmax`, `train@two_tower` and `serving`, which are to grow as "
     "the interactions do, that of the median of three runs, one in each of three rounds over all sizes. Stages that "
     "score a catalogue for every user or item (†) are fitted to users × items, their memory to interactions like all "
     "memory. A dash: fewer than "

@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from ruamel.yaml import YAML
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage, or one entry of a matrix.
+    """A stage, or one entry of a `foreach`.
 
     Attributes:
         name: as DVC calls it, such as `evaluate@mf`.
@@ -57,13 +56,17 @@ def _in_order(before: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
 
 
 def _expanded(stages: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each stage, and each entry of a `foreach` by itself, with `${key}` and `${item…}` filled in."""
     for name, values in stages.items():
-        matrix = values.get("matrix", {})
-        for chosen in product(*matrix.values()):
-            filled = values
-            for key, value in zip(matrix, chosen, strict=True):
-                filled = _replaced(filled, f"${{item.{key}}}", str(value))
-            yield "@".join([name, *(["-".join(map(str, chosen))] if chosen else [])]), filled
+        if "foreach" not in values:
+            yield name, values
+            continue
+        entries = values["foreach"]
+        for key, item in entries.items() if isinstance(entries, dict) else ((each, each) for each in entries):
+            filled = _replaced(_replaced(values["do"], "${key}", str(key)), "${item}", str(item))
+            for inner, value in item.items() if isinstance(item, dict) else ():
+                filled = _replaced(filled, f"${{item.{inner}}}", str(value))
+            yield f"{name}@{key}", filled
 
 
 def _replaced(values: Any, old: str, new: str) -> Any:

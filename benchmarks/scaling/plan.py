@@ -12,7 +12,7 @@ TABLES = (30_000_000, 100_000_000)
 TABLE_STAGES = ("validate", "split")
 STEADY, STEADY_ITEMS = (300_000, 1_000_000, 3_000_000, 10_000_000), 10_000
 """Interactions that grow while the catalogue stays as it is, and its items."""
-STEADY_STAGES = (*TABLE_STAGES, "train_mf", "train_softmax", "train_two_tower")
+STEADY_STAGES = (*TABLE_STAGES, "train@mf", "train@softmax", "train@two_tower")
 """Stages that run there: tables, and trainings, each step of which a larger catalogue makes dearer."""
 CATALOGUES = (1_000, 100_000, 1_000_000)
 """Items on which the stages run beside, with INTERACTIONS each."""

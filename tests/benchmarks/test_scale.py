@@ -19,12 +19,13 @@ stages:
     cmd: python step.py last
     deps: [out/middle/x]
   middle:
-    matrix: {kind: [x, y]}
-    cmd: python step.py ${item.kind}
-    deps: [out/first]
-    outs:
-      - out/middle/${item.kind}:
-          cache: false
+    foreach: [x, y]
+    do:
+      cmd: python step.py ${item}
+      deps: [out/first]
+      outs:
+        - out/middle/${item}:
+            cache: false
   first:
     cmd: python step.py first
     outs: [out/first]
@@ -113,7 +114,7 @@ def test_stages_come_after_those_whose_outputs_they_need(tmp_path):
     place = {stage.name: number for number, stage in enumerate(stages)}
     assert all(place[before] < place[stage.name] for stage in stages for before in stage.after)
     assert stages[0].name == "validate"
-    assert {"evaluate@mf", "train_mf"} <= set(place)
+    assert {"evaluate@mf", "train@mf"} <= set(place)
 
 
 def test_a_stage_that_takes_too_much_is_ended_and_says_so(tmp_path):
@@ -253,7 +254,7 @@ def test_the_page_says_what_was_measured_what_failed_and_where_it_would_end():
     measured = {
         size: runs(
             {"validate": size.interactions / 1e5, "evaluate@mf": size.pairs / 2.5e6, "compare": 1.0},
-            train_ease=left,
+            **{"train@ease": left},
             **({"growth": lost} if size.interactions == 10**7 else {}),
         )
         for size in sizes(10**5, 10**6, 10**7)
@@ -318,14 +319,14 @@ def test_catalogues_that_grow_alone_have_exponents_and_a_page_of_their_own():
     found = {
         size_of(10**6, items): runs({"evaluate@mf": 1 + items / 1e3, "split": 2.0}) for items in (10**5, 10**4, 10**3)
     }
-    found[size_of(10**6, 10**5)]["train_ease"] = Measured(1, 1, 2**20, "skipped: too many items")
+    found[size_of(10**6, 10**5)]["train@ease"] = Measured(1, 1, 2**20, "skipped: too many items")
     text = page(found, runs({"evaluate@mf": 1, "split": 1}), Limits(8 * 2**30, 3600, 2), "make scale", "drawn.svg")
     assert "Made by `make scale`: 1,000,000 interactions of 25,000 users in planted groups, and items alone" in text
     assert "on logarithmic axes](drawn.svg)" in text
     row = "| `evaluate@mf` † | 2.0 | 11 | 101 | 1.00 (1.00 to 1.00) | 2.00 | 11.00 | 101.00 | 1.00 (1.00 to 1.00) |"
     assert row in text
     assert "| `split` | 2.0 | 2.0 | 2.0 | 0.00 (0.00 to 0.00) |" in text
-    assert "| 1,000,000 | 100,000 | `train_ease` | skipped by itself | too many items |" in text
+    assert "| 1,000,000 | 100,000 | `train@ease` | skipped by itself | too many items |" in text
 
 
 def test_either_series_can_be_left_out():
@@ -371,7 +372,7 @@ def test_the_tables_alone_are_prepared_at_a_size_of_their_own(monkeypatch, tmp_p
     def measure(size, *others):
         only, rounds = others[-2:]
         asked.append((rounds, size.interactions, only))
-        return runs({"validate": 1.0} if only else {"validate": 1.0, "train_mf": 2.0})
+        return runs({"validate": 1.0} if only else {"validate": 1.0, "train@mf": 2.0})
 
     monkeypatch.setattr(scale, "measure_size", measure)
     given = ["scale", "--sizes", "300000", "3000000", "--tables", "1000000", "--catalogues"]
@@ -383,7 +384,7 @@ def test_the_tables_alone_are_prepared_at_a_size_of_their_own(monkeypatch, tmp_p
     text = (tmp_path / "scale.md").read_text()
     assert 'Made by `make scale SCALE="--sizes 300000 3000000 --tables 1000000 --catalogues"`' in text
     assert "| 1,000,000 | 25,000 | 10,000 | 1 of 2 |" in text
-    assert "| `train_mf` | 2.0 | – | 2.0 |" in text
+    assert "| `train@mf` | 2.0 | – | 2.0 |" in text
     assert scale._arguments([]).tables == scale.TABLES
     assert scale._arguments(["--sizes", "100000"]).tables == ()
 
@@ -409,7 +410,7 @@ def test_interactions_grow_alone_beside_the_sizes(monkeypatch, tmp_path):
     assert asked == [(number, *each) for number in (1, 2, 3) for each in (few, many, (10**6, 10_000, None), *larger)]
     text = (tmp_path / "scale.md").read_text()
     assert "it has 10,000 items at every size" in text
-    assert "| `train_mf` | 4.0 | 5.0 | 7.0 | 0.40 (" in text
+    assert "| `train@mf` | 4.0 | 5.0 | 7.0 | 0.40 (" in text
     assert text.rstrip().endswith("Above start, of 5 stages that could be told, none above 1.05.")
     assert scale._arguments(["--sizes", "100000"]).steady == ()
 

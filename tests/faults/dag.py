@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from dvc_yaml import stages_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,11 +29,7 @@ def stages() -> list[Stage]:
 
 
 def _of(file: Path) -> Iterator[Stage]:
-    for name, definition in YAML(typ="safe").load(file)["stages"].items():
+    for name, definition in stages_of(file):
         listed = [*definition.get("outs", []), *definition.get("metrics", []), *definition.get("plots", [])]
         outputs = [out if isinstance(out, str) else next(iter(out)) for out in listed]
-        command = definition["cmd"]
-        for key, values in definition.get("matrix", {"": [""]}).items():
-            for value in values:
-                filled = [text.replace(f"${{item.{key}}}", value) for text in (command, *outputs)]
-                yield Stage(f"{name}@{value}" if value else name, filled[0].split()[1:], filled[1:])
+        yield Stage(name, definition["cmd"].split()[1:], outputs)

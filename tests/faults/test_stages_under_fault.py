@@ -113,7 +113,7 @@ def test_validation_on_a_full_disk_leaves_nothing_half_and_completes_when_there_
 def test_training_on_a_full_disk_goes_on_without_checkpoints_and_leaves_no_half_model(
     walk: StageWalk, disk: Path
 ) -> None:
-    [stage] = [each for each in STAGES if each.name == "train_mf"]
+    [stage] = [each for each in STAGES if each.name == "train@mf"]
     walk.reach(STAGES[STAGES.index(stage) + 1])
     root = disk / "train"
     walk.copy_inputs(root)

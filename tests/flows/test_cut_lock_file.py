@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 from flow_project import Project, dvc
-from study import study
 
-from pipeline import pipeline
+from pipeline import pipeline, study
 
 STAGES = """
 stages:

@@ -11,7 +11,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("validate", "split", "train_popularity", "train_mf")
+STAGES = ("validate", "split", "train@popularity", "train@mf", "export@popularity", "export@mf")
 """Of the project's DAG: what a decision about MF rests on."""
 NUM_USERS, NUM_ITEMS, EVENTS_PER_USER = 60, 50, 20
 

@@ -60,10 +60,12 @@ def test_no_value_of_a_parameter_is_part_of_a_command_or_a_path(name: str) -> No
     assert not {"vars", "params"} & set(definition)
     for stage, entry in definition["stages"].items():
         used = set(re.findall(r"\$\{([^}]*)\}", str(entry)))
-        own = {f"item.{key}" for key in entry.get("matrix", {})}
+        names = entry.get("foreach", [])
+        inner = [item for item in names.values()] if isinstance(names, dict) else []
+        own = {"key", "item"} | {f"item.{each}" for item in inner for each in item} if names else set()
         assert used <= own, stage
-        names = [value for values in entry.get("matrix", {}).values() for value in values]
-        assert all(re.fullmatch(r"[a-z_-]+", value) for value in names), stage
+        values = [*names, *(value for item in inner for value in item.values())]
+        assert all(re.fullmatch(r"[a-z_-]+", value) for value in values), stage
 
 
 def test_dvc_takes_text_that_looks_like_its_own_as_text(workspace: Path) -> None:

@@ -3,10 +3,9 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+from dvc_yaml import stages_of
 
 from bakeoff.models.specs import specs
 
@@ -96,40 +95,13 @@ def missing(deps: list[str], module: str, root: Path = ROOT) -> set[Path]:
 
 
 def stages() -> dict[str, tuple[list[str], list[str]]]:
-    """Entry modules and dependencies of each stage, as DVC resolves `foreach`: each name by itself."""
+    """Entry modules and dependencies of each stage."""
     found: dict[str, tuple[list[str], list[str]]] = {}
     for file in FILES:
-        for name, definition in YAML(typ="safe").load(ROOT / file)["stages"].items():
-            for full, each in unrolled(name, definition):
-                deps = [dep if isinstance(dep, str) else next(iter(dep)) for dep in each["deps"]]
-                found[full] = (entries(each["cmd"]), deps)
+        for name, definition in stages_of(ROOT / file):
+            deps = [dep if isinstance(dep, str) else next(iter(dep)) for dep in definition["deps"]]
+            found[name] = (entries(definition["cmd"]), deps)
     return found
-
-
-def unrolled(name: str, definition: Any) -> Iterator[tuple[str, Any]]:
-    """A stage, or all of a `foreach`, with `${key}` and `${item…}` filled in."""
-    if "foreach" not in definition:
-        yield name, definition
-        return
-    names = definition["foreach"]
-    for key, item in names.items() if isinstance(names, dict) else ((each, each) for each in names):
-        values = {
-            "key": key,
-            "item": item,
-            **{f"item.{k}": v for k, v in (item if isinstance(item, dict) else {}).items()},
-        }
-        yield f"{name}@{key}", filled(definition["do"], values)
-
-
-def filled(value: Any, values: dict[str, Any]) -> Any:
-    """A template with its places filled in."""
-    if isinstance(value, dict):
-        return {key: filled(each, values) for key, each in value.items()}
-    if isinstance(value, list):
-        return [filled(each, values) for each in value]
-    for place, text in values.items():
-        value = value.replace(f"${{{place}}}", str(text)) if isinstance(value, str) else value
-    return value
 
 
 STAGES = stages()

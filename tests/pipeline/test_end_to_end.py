@@ -70,7 +70,7 @@ def test_a_second_workspace_gives_the_same_lock_but_for_measured_costs(
     # Validation by the command as it is, a process of its own: the first one ran in forks.
     second = new_workspace(tmp_path / "workspace")
     call("dvc", "repro", "validate", cwd=second)
-    call("dvc", "repro", "train_softmax", cwd=second, commands=warm)
+    call("dvc", "repro", "train@softmax", cwd=second, commands=warm)
     again = lock(second)
     assert len(again) == 3
     assert again == {name: stage for name, stage in lock(finished).items() if name in again}
@@ -100,8 +100,8 @@ def test_metrics_plots_and_parameters_are_there_for_dvc(finished: Path, tmp_path
     changed = json.loads(call("dvc", "params", "diff", "--json", cwd=root, commands=warm))
     assert changed["params.yaml"]["softmax.target_window"] == {"old": 5, "new": 6, "diff": 1}
     stale = json.loads(call("dvc", "status", "--json", cwd=root, commands=warm))
-    assert "train_softmax" in stale
-    assert "train_mf" not in stale
+    assert "train@softmax" in stale
+    assert "train@mf" not in stale
 
 
 def test_models_are_registered_as_artifacts(finished: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_model_that_the_data_does_not_allow_is_left_out_and_the_rest_compared(
     params = (root / "params.yaml").read_text()
     (root / "params.yaml").write_text(params.replace("max_items: 10000", "max_items: 10"))
     # What else depends on this parameter, variants of other models, would come out as it is.
-    stages = ("train_ease", "export@ease", "evaluate@ease", "items@ease", "compare")
+    stages = ("train@ease", "export@ease", "evaluate@ease", "items@ease", "compare")
     call("dvc", "repro", "--single-item", *stages, cwd=root, commands=warm)
     assert [path.name for path in (root / "models/ease/trained").iterdir()] == ["model.json"]
     assert [path.name for path in (root / "artifacts/evaluation/ease").iterdir()] == ["metrics.json"]
