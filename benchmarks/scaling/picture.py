@@ -32,7 +32,7 @@ def picture(runs: Runs, grown: Literal["interactions", "items"] = "interactions"
 def _panel(stage: str) -> str:
     named = family(stage)
     panels = {"validate": "tables", "split": "tables", "evaluate": "evaluate", "variants": "variants", "items": "items"}
-    return panels.get(named, "train" if named.startswith("train_") else "others")
+    return panels.get(named, "train" if named.startswith("train@") else "others")
 
 
 def _spec(rows: Sequence[Mapping[str, Any]], grown: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def test_no_value_of_a_parameter_is_part_of_a_command_or_a_path(name: str) -> No
     for stage, entry in definition["stages"].items():
         used = set(re.findall(r"\$\{([^}]*)\}", str(entry)))
         names = entry.get("foreach", [])
-        inner = [item for item in names.values()] if isinstance(names, dict) else []
+        inner = list(names.values()) if isinstance(names, dict) else []
         own = {"key", "item"} | {f"item.{each}" for item in inner for each in item} if names else set()
         assert used <= own, stage
         values = [*names, *(value for item in inner for value in item.values())]
