@@ -82,10 +82,11 @@ spark: $(SPARK) ## Spark in the same environment, for `BAKEOFF_ENGINE=spark` (Ja
 test: $(SPARK) ## every test
 	pytest
 
-check: $(SPARK) ## format, lint, types
+check: $(SPARK) ## format, lint, types, layers
 	ruff format --check .
 	ruff check .
 	mypy
+	lint-imports --no-logo
 
 format: $(READY) ## apply the format and what lint can fix
 	ruff check --fix .
