@@ -47,7 +47,7 @@ class Postgres:
         self._initialise()
 
     def url(self, driver: str = "postgresql", database: str = "postgres", password: str | None = None) -> str:
-        """A connection string: `postgresql` for libpq and ADBC, `postgresql+asyncpg` for SQLAlchemy."""
+        """A connection string: `postgresql` for libpq, `postgresql+asyncpg` or `postgresql+psycopg` for SQLAlchemy."""
         return f"{driver}://{USER}:{password or self.password}@{HOST}:{self.port}/{database}"
 
     @property
