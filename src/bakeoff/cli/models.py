@@ -34,10 +34,10 @@ def export(model: ModelName) -> None:
 def tune(
     model: ModelName,
     trials: Annotated[int, typer.Option(min=1, help="Settings that are tried, in total; earlier runs count.")] = 20,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds that it may take, in total.")] = 3600,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that trials may take, in total.")] = 3600,
     apply: Annotated[bool, typer.Option("--apply", help="Write the best values into params.yaml.")] = False,
 ) -> None:
-    """Search for settings on validation and propose the best as a diff of params.yaml; go on if interrupted."""
+    """Search for settings on validation and propose the best as a diff of params.yaml; continue earlier runs."""
     from bakeoff.experiments.tuning import command as stage
 
     workspace = Workspace()

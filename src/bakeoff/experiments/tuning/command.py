@@ -26,9 +26,6 @@ from bakeoff.experiments.tuning.tune_objective import make_objective
 from bakeoff.experiments.validation import SELECTION_METRIC
 from bakeoff.models import specs
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as in shells."""
-
 
 def run(
     workspace: Workspace, model: str, section: Frozen, seed: int, dataset: str, trials: int, timeout: float, apply: bool
@@ -57,17 +54,17 @@ def run(
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.with_suffix(".lock")):
         study = TuningStudy(path, space, current_values(section, space), seed, getattr(section, "max_epochs", 0))
-        if done := len(study.tried):
-            print(f"{model}: {done} of {trials} trials are done, in {study.seconds:.0f} s; continuing.", flush=True)
         print(f"{model}: searching {', '.join(space)} by validation {SELECTION_METRIC}", flush=True)
+        print(f"{model}: {len(study.tried)} of {trials} trials are done, in {study.seconds:.0f} s", flush=True)
         try:
             with _progress(study, model, trials) as after_trial:
                 objective = make_objective(workspace, model, section, seed)
                 study.optimize(objective, trials=trials, timeout=timeout, after_trial=after_trial)
         except KeyboardInterrupt:
             print(f"{model}: interrupted after {len(study.tried)} of {trials} trials; the same command continues.")
-            raise SystemExit(INTERRUPTED) from None
-        best = _completed(study, model)
+            raise SystemExit(130) from None  # as shells have it
+        if (best := study.best) is None:
+            raise BakeoffError(f"None of {len(study.tried)} trials of {model} ran to its end ({_why_none(study)}).")
         head = {"model": model, "dataset": dataset, "metric": SELECTION_METRIC, "seed": seed}
         kept = head | record(study, best, timeout)
     _write_record(workspace.tuning(model), kept)
@@ -128,18 +125,10 @@ def _described(trial: FrozenTrial) -> str:
     return f"trial {trial.number}, {state}{result}" + ("" if epoch is None else f" at epoch {epoch}")
 
 
-def _completed(study: TuningStudy, model: str) -> FrozenTrial:
-    """The best trial.
-
-    Raises:
-        BakeoffError: no trial was completed.
-    """
-    if study.best is None:
-        reasons = {trial.user_attrs["reason"] for trial in study.tried if trial.state is TrialState.FAIL}
-        why = "; ".join(sorted(reasons)) or "raise --timeout"
-        tried = f"{len(study.tried)} trials of {model}"
-        raise BakeoffError(f"None of {tried} ran to its end in {study.seconds:.0f} s ({why}).")
-    return study.best
+def _why_none(study: TuningStudy) -> str:
+    """Why no trial was completed: the reasons of those that failed, or the lack of time."""
+    reasons = {trial.user_attrs["reason"] for trial in study.tried if trial.state is TrialState.FAIL}
+    return "; ".join(sorted(reasons)) or "raise --timeout"
 
 
 def _propose(path: Path, model: str, values: dict[str, object], *, apply: bool) -> None:
@@ -147,14 +136,13 @@ def _propose(path: Path, model: str, values: dict[str, object], *, apply: bool) 
     before = path.read_text(encoding="utf-8-sig")
     read_yaml(before.encode(), str(path))  # it may have been edited during the search
     after = with_chosen(before, model, values)
-    print(unified_diff(before, after))
     if before == after:
         print("  params.yaml has these values already.")
     elif apply:
         write_text(path, after)
-        print("  params.yaml has these values now: review the change and commit it.")
+        print(f"{unified_diff(before, after)}\n  params.yaml has these values now: review the change and commit it.")
     else:
-        print("  --apply writes this into params.yaml.")
+        print(f"{unified_diff(before, after)}\n  --apply writes this into params.yaml.")
 
 
 def _write_record(path: Path, kept: dict[str, object]) -> None:

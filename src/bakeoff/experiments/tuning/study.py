@@ -1,6 +1,7 @@
 """The Optuna study of a model's settings, kept in one journal file from which a later run continues."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,8 +32,6 @@ FAILURES = (BakeoffError, ArithmeticError, MemoryError, ValueError)
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 """Names of the states in the record."""
 
-KILLED_TWICE = "its process was killed, and ended early again in the second attempt"
-
 
 class TuningStudy:
     """A search that maximises a validation score within a budget of trials and seconds.
@@ -55,7 +54,8 @@ class TuningStudy:
             seed: of the sampler.
             max_epochs: of a trial; 0 if the model has no epochs.
         """
-        _drop_incomplete_line(path)
+        path.touch()
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # a killed process may have left half a line
         self._space, self._seed = space, seed
         self._study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(path))),
@@ -72,8 +72,9 @@ class TuningStudy:
 
     @property
     def tried(self) -> list[FrozenTrial]:
-        """The trials that count, in the order of their numbers."""
-        return [trial for trial in self._study.trials if _counts(trial)]
+        """The trials that count, in the order of their numbers: complete, pruned, or failed for a known reason."""
+        ended = self._study.get_trials(states=tuple(STATES))
+        return [trial for trial in ended if trial.state is not TrialState.FAIL or "reason" in trial.user_attrs]
 
     @property
     def seconds(self) -> float:
@@ -83,8 +84,7 @@ class TuningStudy:
     @property
     def best(self) -> FrozenTrial | None:
         """The complete trial with the highest score, the first of equal ones; None if there is none."""
-        complete = self._study.get_trials(states=(TrialState.COMPLETE,))
-        return self._study.best_trial if complete else None
+        return self._study.best_trial if self._study.get_trials(states=(TrialState.COMPLETE,)) else None
 
     def optimize(self, objective: Objective, trials: int, timeout: float, after_trial: AfterTrial) -> None:
         """Try values until the study has `trials` trials or has taken `timeout` seconds, earlier runs included.
@@ -100,8 +100,7 @@ class TuningStudy:
         Raises:
             KeyboardInterrupt: the study keeps every finished trial.
         """
-        left = timeout - self.seconds
-        end = time.monotonic() + left
+        end = time.monotonic() + timeout - self.seconds
 
         def run(trial: Trial) -> float:
             values = trial.user_attrs.get("values", draw(trial, self._space))
@@ -123,7 +122,7 @@ class TuningStudy:
             return score
 
         callbacks = [lambda _, trial: after_trial(trial), lambda *_: self._seed_sampler()]
-        self._study.optimize(run, trials - len(self.tried), left, catch=FAILURES, callbacks=callbacks)
+        self._study.optimize(run, trials - len(self.tried), timeout - self.seconds, catch=FAILURES, callbacks=callbacks)
 
     def _seed_sampler(self) -> None:
         """Seed by the number of trials: a study that continues draws what it would have drawn in a single run."""
@@ -139,7 +138,8 @@ class TuningStudy:
                 self._study.tell(trial.number, state=TrialState.FAIL)
             values, known = trial.user_attrs.get("values"), "reason" in trial.user_attrs
             if values is not None and not known and trial.number not in retried:
-                reason = {"reason": KILLED_TWICE} if killed else {}  # read only if the second attempt fails as well
+                # The reason is read only if the second attempt fails as well.
+                reason = {"reason": "its process was killed, and its second attempt ended early too"} if killed else {}
                 attributes = {"values": values, "retry_of": trial.number, **reason}
                 self._study.enqueue_trial(as_trial(self._space, values), user_attrs=attributes)
 
@@ -183,15 +183,3 @@ def record(study: TuningStudy, best: FrozenTrial, timeout: float) -> dict[str, A
             for trial in study.tried
         ],
     }
-
-
-def _counts(trial: FrozenTrial) -> bool:
-    """Whether a trial ran to its end, was pruned, or failed for a reason that lies in its values."""
-    return trial.state in STATES and (trial.state is not TrialState.FAIL or "reason" in trial.user_attrs)
-
-
-def _drop_incomplete_line(path: Path) -> None:
-    """Remove a half-written last line of a killed process, after which Optuna could not read its own additions."""
-    if path.exists():
-        content = path.read_bytes()
-        path.write_bytes(content[: content.rfind(b"\n") + 1])
