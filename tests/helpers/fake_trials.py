@@ -1,4 +1,4 @@
-"""What `bakeoff tune` would have computed, for processes that the tests start: no TensorFlow, no split."""
+"""What `bakeoff tune` would have computed: no TensorFlow, no split."""
 
 from functools import partial
 

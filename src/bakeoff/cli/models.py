@@ -34,16 +34,25 @@ def export(model: ModelName) -> None:
 def tune(
     model: ModelName,
     trials: Annotated[int, typer.Option(min=1, help="Settings that are tried, in total; earlier runs count.")] = 20,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds that it may take, in total.")] = 3600,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that try settings at the same time.")] = 1,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that trials may take, in total.")] = 3600,
     apply: Annotated[bool, typer.Option("--apply", help="Write the best values into params.yaml.")] = False,
 ) -> None:
-    """Search for settings on validation and propose the best as a diff of params.yaml; go on if interrupted."""
+    """Search for settings on validation and propose the best as a diff of params.yaml; continue earlier runs."""
     from bakeoff.experiments.tuning import command as stage
 
     workspace = Workspace()
+    check_model(model)
     settings = load_params(workspace.params)
-    stage.run(settings, workspace, model, trials=trials, timeout=timeout, jobs=jobs, apply=apply)
+    stage.run(
+        workspace,
+        model,
+        settings.section(model),
+        seed=settings.seed,
+        dataset=settings.data.dataset,
+        trials=trials,
+        timeout=timeout,
+        apply=apply,
+    )
 
 
 @app.command()

@@ -5,11 +5,20 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Frozen, Search, search_space
-from bakeoff.experiments.tuning.space import as_trial, draw, space_of, standing_values, with_values
+from bakeoff.experiments.settings import with_values as section_with
+from bakeoff.experiments.tuning.space import as_trial, current_values, draw, space_of
 from bakeoff.params import Params
 
 TUNED = [name for name in Params.model_fields if isinstance(getattr(Params(), name), Frozen)]
 TUNED = [name for name in TUNED if search_space(type(getattr(Params(), name)))]
+
+
+def section_of(model):
+    return Params().section(model)
+
+
+def with_values(model, values):
+    return section_with(section_of(model), values, "The test", model)
 
 
 def drawn(space, seed=0):
@@ -24,26 +33,26 @@ def test_every_contender_that_has_settings_declares_a_search():
 
 @pytest.mark.parametrize("model", TUNED)
 def test_every_value_that_can_be_drawn_is_a_valid_parameter(model):
-    space = space_of(Params(), model)
+    space = space_of(model, section_of(model))
     for seed in range(50):
-        with_values(Params(), model, drawn(space, seed))
+        with_values(model, drawn(space, seed))
 
 
 @pytest.mark.parametrize("model", TUNED)
 def test_every_end_of_a_range_and_every_choice_is_a_valid_parameter(model):
-    standing = standing_values(Params(), model, space_of(Params(), model))
-    for name, search in space_of(Params(), model).items():
+    current = current_values(section_of(model), space_of(model, section_of(model)))
+    for name, search in space_of(model, section_of(model)).items():
         for value in search.choices or (search.low, search.high):
-            with_values(Params(), model, {**standing, name: value})
+            with_values(model, {**current, name: value})
 
 
 @pytest.mark.parametrize("model", TUNED)
-def test_the_values_that_stand_are_what_a_first_trial_tries(model):
-    space = space_of(Params(), model)
-    standing = standing_values(Params(), model, space)
-    assert with_values(Params(), model, standing) == Params()
+def test_the_current_values_are_what_a_first_trial_tries(model):
+    space = space_of(model, section_of(model))
+    current = current_values(section_of(model), space)
+    assert with_values(model, current) == section_of(model)
     # Defaults have no more than three digits: drawn, they are what they were.
-    assert draw(optuna.trial.FixedTrial(as_trial(space, standing)), space) == standing
+    assert draw(optuna.trial.FixedTrial(as_trial(space, current)), space) == current
 
 
 def test_nested_parameters_are_named_with_a_dot():
@@ -55,11 +64,6 @@ def test_nested_parameters_are_named_with_a_dot():
         inner: Inner = Inner()
 
     assert search_space(Outer) == {"inner.beta": Search(low=0.0, high=1.0)}
-
-
-def test_a_nested_value_takes_its_place():
-    changed = with_values(Params(), "softmax", {"negatives.num_sampled": 7})
-    assert changed.softmax.negatives.num_sampled == 7
 
 
 @pytest.mark.parametrize(
@@ -78,29 +82,25 @@ def test_a_search_that_makes_no_sense_is_refused(arguments, message):
         Search(**arguments)
 
 
-def test_a_standing_value_outside_the_declared_values_is_searched_too():
-    params = with_values(Params(), "mf", {"dim": 48, "regularization": 7.0})
-    space = space_of(params, "mf")
+def test_a_current_value_outside_the_declared_values_is_searched_too():
+    section = with_values("mf", {"dim": 48, "regularization": 7.0})
+    space = space_of("mf", section)
     assert 48 in space["dim"].choices
     assert space["regularization"].high == 7.0
-    assert space["regularization"].low == space_of(Params(), "mf")["regularization"].low
+    assert space["regularization"].low == space_of("mf", section_of("mf"))["regularization"].low
 
 
 def test_null_where_numbers_are_searched_says_what_to_set():
     class Section(Frozen):
         x: Annotated[float | None, Search(low=0.0, high=1.0)] = None
 
-    class Both(Frozen):
-        section: Section = Section()
-
     with pytest.raises(BakeoffError, match=r"section\.x is null and tuning tries numbers"):
-        space_of(Both(), "section")
+        space_of("section", Section())
 
 
-@pytest.mark.parametrize("model", ["popularity", "split", "seed", "nothing"])
-def test_what_declares_no_search_can_not_be_tuned(model):
-    with pytest.raises(BakeoffError, match=f"{model} has no parameter that declares a search"):
-        space_of(Params(), model)
+def test_a_model_that_declares_no_search_can_not_be_tuned():
+    with pytest.raises(BakeoffError, match="popularity has no parameter that declares a search"):
+        space_of("popularity", section_of("popularity"))
 
 
 def test_drawn_numbers_have_three_digits_and_whole_ends_give_whole_numbers():

@@ -1,140 +1,207 @@
+import multiprocessing
+import time
+from types import SimpleNamespace
+
+import objectives
 import pytest
 
 from bakeoff.core.parameters import Search
-from bakeoff.experiments.tuning.study import STARTUP_TRIALS, Study
+from bakeoff.experiments.tuning import study as module
+from bakeoff.experiments.tuning.study import STATES, TuningStudy, outcome
 
 SPACE = {"x": Search(low=0.0, high=1.0), "y": Search(choices=("a", "b", None))}
 FIRST = {"x": 0.123456, "y": None}
+RANDOM_TRIALS = 10
+"""Optuna's TPESampler draws these at random before it learns from earlier ones."""
+TRIALS_BEFORE_PRUNING = 5
+"""Optuna's MedianPruner compares trials with at least these."""
 
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "study.log"
+    return tmp_path / "study.journal"
 
 
-def open_study(path, seed=1):
-    return Study(path, SPACE, seed, max_epochs=4)
+def open_study(path, seed=1, current=FIRST):
+    return TuningStudy(path, SPACE, current, seed, objectives.EPOCHS)
 
 
-def run(study, count):
-    """Trials that each score their x."""
-    for _ in range(count):
-        trial, values = study.next()
-        study.complete(trial, values["x"], 1)
+def tune(study, objective=objectives.at_once, trials=3, timeout=600.0):
+    ended = []
+    study.optimize(objective, trials=trials, timeout=timeout, after_trial=ended.append)
+    return ended
 
 
-def test_a_study_that_goes_on_draws_what_one_in_a_single_run_would(path, tmp_path):
-    # More trials than are drawn at random, so that the sampler's model is taken up too.
-    count = STARTUP_TRIALS + 4
-    single = open_study(tmp_path / "single.log")
-    run(single, count)
-    for _ in range(count):
-        run(open_study(path), 1)
-    drawn = [trial.values for trial in open_study(path).tried()]
-    assert drawn == [trial.values for trial in single.tried()]
-    assert len({str(values) for values in drawn}) > count // 2
+def values(study):
+    return [trial.user_attrs["values"] for trial in study.tried]
+
+
+def states(study):
+    return [STATES[trial.state] for trial in study.tried]
+
+
+def tune_in_process(path, objective):
+    """Run in a process of its own; returns its exit status."""
+    process = multiprocessing.get_context("spawn").Process(target=_tune, args=(path, objective))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def _tune(path, objective):
+    tune(open_study(path), objective)
+
+
+def test_as_many_trials_are_made_as_were_asked_for_in_total(path):
+    study = open_study(path)
+    ended = [trial for total in (2, 4, 4) for trial in tune(study, objectives.rising, total)]
+    assert [trial.number for trial in ended] == [0, 1, 2, 3]
+    assert [outcome(trial) for trial in ended] == [(each["x"], objectives.EPOCHS) for each in values(study)]
+
+
+def test_a_study_that_continues_draws_what_one_in_a_single_run_draws(path, tmp_path):
+    # More trials than are drawn at random, so that the sampler's model is continued too.
+    count = RANDOM_TRIALS + 4
+    single = open_study(tmp_path / "single.journal")
+    tune(single, trials=count)
+    for total in range(1, count + 1):
+        tune(open_study(path), trials=total)
+    drawn = values(open_study(path))
+    assert drawn == values(single)
+    assert len({str(each) for each in drawn}) > count // 2
 
 
 def test_another_seed_draws_other_values(path, tmp_path):
-    studies = open_study(path, seed=1), open_study(tmp_path / "other.log", seed=2)
+    studies = open_study(path, seed=1), open_study(tmp_path / "other.journal", seed=2)
     for study in studies:
-        run(study, 2)
-    assert studies[0].tried()[1].values != studies[1].tried()[1].values
+        tune(study, trials=2)
+    assert values(studies[0])[1] != values(studies[1])[1]
 
 
-def test_what_stands_is_tried_first_and_exactly(path):
+def test_the_current_values_are_tried_first_exactly_and_once(path):
+    tune(open_study(path), trials=1)
     study = open_study(path)
-    study.try_first(FIRST)
-    assert study.next()[1] == FIRST
+    tune(study, trials=2)
+    assert [each == FIRST for each in values(study)] == [True, False]
 
 
-def test_what_stands_is_not_tried_twice(path):
+def test_an_interrupted_trial_does_not_count_and_is_tried_again_to_the_digit(path):
+    with pytest.raises(KeyboardInterrupt):
+        tune(open_study(path), objectives.interrupted)
+    assert open_study(path).tried == []
     study = open_study(path)
-    study.try_first(FIRST)
-    study.try_first(FIRST)
-    run(study, 1)
-    open_study(path).try_first(FIRST)
-    run(study, 1)
-    assert [trial.values == FIRST for trial in study.tried()] == [True, False]
+    tune(study, trials=2)
+    assert [each == FIRST for each in values(study)] == [True, False]
+    assert len(open_study(path).tried) == 2
 
 
-def test_a_trial_that_was_running_when_the_process_was_killed_is_tried_again(path):
+def test_an_interruption_keeps_what_was_tried(path):
+    def interrupt_second(values, report):
+        if values != FIRST:
+            raise KeyboardInterrupt
+        return 0.5, None
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(open_study(path), interrupt_second)
+    assert values(open_study(path)) == [FIRST]
+
+
+def test_a_mistake_in_the_code_ends_the_search_and_its_trial_is_tried_again(path):
+    with pytest.raises(LookupError, match="a mistake in the code"):
+        tune(open_study(path), objectives.buggy)
     study = open_study(path)
-    run(study, 1)
-    _, killed = study.next()
-    again = open_study(path)
-    assert len(again.tried()) == 1
-    assert again.next()[1] == killed
-    assert [trial.number for trial in again.tried()] == [0]
+    assert study.tried == []
+    tune(study, trials=1)
+    assert values(study) == [FIRST]
 
 
-def test_a_killed_trial_of_the_standing_values_is_tried_again_to_the_digit(path):
+def test_a_trial_whose_process_was_killed_is_tried_again(path):
+    assert tune_in_process(path, objectives.killed) == -9
     study = open_study(path)
-    study.try_first(FIRST)
-    study.next()
-    again = open_study(path)
-    again.try_first(FIRST)
-    assert again.next()[1] == FIRST
-    assert again.next()[1] != FIRST
+    tune(study, trials=2)
+    assert states(study) == ["complete", "complete"]
+    assert values(study)[0] == FIRST
 
 
-def test_a_trial_that_kills_its_process_twice_failed(path):
+def test_a_trial_that_is_killed_again_fails_and_the_search_continues(path):
+    for _ in range(2):
+        assert tune_in_process(path, objectives.killed) == -9
     study = open_study(path)
-    trial, values = study.next()
-    assert study.try_again(trial, crashed=True) is None
-    trial, second = study.next()
-    assert second == values
-    tried = study.try_again(trial, crashed=True)
-    assert (tried.state, tried.values) == ("failed", values)
-    assert [each.state for each in study.tried()] == ["failed"]
+    [trial] = study.tried
+    assert trial.user_attrs["reason"] == "its process was killed, and its second attempt ended early too"
+    tune(study, trials=2)
+    assert states(study) == ["failed", "complete"]
+    assert values(study)[1] != FIRST
 
 
 def test_the_first_of_the_best_complete_trials_is_the_best(path):
+    scores = iter((0.1, 0.3, 0.3, 0.2))
     study = open_study(path)
-    for score in (0.1, 0.3, 0.3, 0.2):
-        study.complete(study.next()[0], score, 2)
-    pruned, _ = study.next()
-    pruned.report(0.9, 1)
-    study.prune(pruned)
-    assert (study.best().number, study.best().value, study.best().epoch) == (1, 0.3, 2)
+    tune(study, lambda values, report: (next(scores), 2), trials=4)
+    assert (study.best.number, *outcome(study.best)) == (1, 0.3, 2)
 
 
 def test_without_a_complete_trial_there_is_no_best(path):
     study = open_study(path)
-    study.fail(study.next()[0], "too large")
-    assert study.best() is None
-    assert study.tried()[0].reason == "too large"
+    tune(study, objectives.impossible, trials=2)
+    assert study.best is None
+    assert [trial.user_attrs["reason"] for trial in study.tried] == ["x can't be that"] * 2
+    assert open_study(path).tried == study.tried
 
 
 def test_a_score_that_is_no_number_is_a_failure(path):
     study = open_study(path)
-    tried = study.complete(study.next()[0], float("nan"), 1)
-    assert (tried.state, tried.value, tried.reason) == ("failed", None, "its score is nan")
+    [trial] = tune(study, objectives.not_a_number, trials=1)
+    assert states(study) == ["failed"]
+    assert (outcome(trial), trial.user_attrs["reason"]) == ((None, None), "its score is nan")
+
+
+def test_a_hopeless_trial_is_pruned(path):
+    good = iter(0.8 + place / 100 for place in range(TRIALS_BEFORE_PRUNING))
+
+    def objective(values, report):
+        return objectives.rising({"x": next(good, 0.02)}, report)
+
+    study = open_study(path)
+    *complete, last = tune(study, objective, trials=TRIALS_BEFORE_PRUNING + 1)
+    assert states(study) == ["complete"] * len(complete) + ["pruned"]
+    # Nothing is pruned in the first quarter of the epochs, and in the second epoch 0.01 is below the median 0.41.
+    assert outcome(last) == (0.01, 2)
 
 
 def test_a_pruned_trial_keeps_the_best_that_it_reached(path):
+    def objective(values, report):
+        for epoch, score in enumerate((0.1, 0.4, 0.2, float("nan")), start=1):
+            report(epoch, score)
+        raise AssertionError("a score that is no number ends the trial")
+
     study = open_study(path)
-    trial, _ = study.next()
-    for epoch, score in enumerate((0.1, 0.4, 0.2), start=1):
-        trial.report(score, epoch)
-    tried = study.prune(trial)
-    assert (tried.state, tried.value, tried.epoch) == ("pruned", 0.4, 2)
+    [trial] = tune(study, objective, trials=1)
+    assert (states(study), outcome(trial)) == (["pruned"], (0.4, 2))
 
 
-def test_seconds_and_jobs_outlive_the_process(path):
+def test_when_the_time_is_spent_no_trial_begins(path):
+    def slow(values, report):
+        time.sleep(0.2)
+        return values["x"], None
+
+    tune(open_study(path), slow, trials=1)
     study = open_study(path)
-    study.spent(12.5)
-    study.worked_on_by(3)
-    study.worked_on_by(2)
-    again = open_study(path)
-    assert (again.seconds, again.jobs) == (12.5, 3)
+    assert 0.2 <= study.seconds < 60
+    assert tune(study, slow, timeout=0.2) == []
 
 
-def test_half_a_line_and_a_lock_that_a_killed_process_left_are_cleared(path):
-    run(open_study(path), 2)
-    with path.open("a") as log:
-        log.write('{"op_code": 5, "wor')
-    path.with_name(f"{path.name}.lock").symlink_to(path)
+def test_a_trial_at_the_end_of_the_time_is_cut_short_after_its_epoch(path, monkeypatch):
+    clock = iter((0.0, 1000.0))  # when the search begins, and after the first epoch
     study = open_study(path)
-    run(study, 1)
-    assert len(open_study(path).tried()) == 3
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    [trial] = tune(study, objectives.rising, trials=1, timeout=900)
+    assert (states(study), outcome(trial)) == (["pruned"], (FIRST["x"] / 4, 1))
+
+
+def test_half_a_line_of_a_killed_process_is_dropped(path):
+    tune(open_study(path), trials=2)
+    with path.open("a") as journal:
+        journal.write('{"op_code": 5, "wor')
+    tune(open_study(path), trials=3)
+    assert len(open_study(path).tried) == 3

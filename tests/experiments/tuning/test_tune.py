@@ -1,6 +1,6 @@
 import hashlib
 import json
-import os
+import re
 import subprocess
 import sys
 
@@ -44,7 +44,9 @@ def faked(monkeypatch):
 
 
 def run(workspace, model="mf", **arguments):
-    tune.run(load_params(workspace.params), workspace, model, **{"trials": 3, "timeout": 600, **arguments})
+    params = load_params(workspace.params)
+    budget = {"trials": 3, "timeout": 600, "apply": False}
+    tune.run(workspace, model, params.section(model), params.seed, params.data.dataset, **{**budget, **arguments})
 
 
 def record(workspace, model="mf"):
@@ -117,7 +119,7 @@ def test_the_record_holds_every_trial_and_what_it_cost(workspace, faked):
     assert found["best"] == {"value": best["value"], "epoch": 2, "params": best["params"]}
 
 
-def test_the_first_trial_is_what_stands(workspace, faked):
+def test_the_first_trial_has_the_current_values(workspace, faked):
     run(workspace, trials=1)
     first = record(workspace)["history"][0]["params"]
     assert {name: first[name] for name in ("dim", "regularization", "recency_scale")} == {
@@ -127,14 +129,14 @@ def test_the_first_trial_is_what_stands(workspace, faked):
     }
 
 
-def test_the_same_command_goes_on_to_the_total(workspace, faked, capsys):
+def test_the_same_command_continues_to_the_total(workspace, faked, capsys):
     run(workspace, trials=2)
     before = record(workspace)["history"]
-    run(workspace, trials=4, jobs=2)
+    run(workspace, trials=4)
     after = record(workspace)
     assert "mf: 2 of 4 trials are done" in capsys.readouterr().out
     assert after["history"][:2] == before
-    assert (after["trials"], after["jobs"]) == (4, 2)
+    assert (after["trials"], after["jobs"]) == (4, 1)
 
 
 def test_the_diff_is_printed_and_nothing_is_written(workspace, faked, capsys):
@@ -176,7 +178,7 @@ def test_other_data_or_settings_begin_another_study(workspace, faked):
     valid = pd.read_parquet(workspace.split / "valid.parquet")
     valid[1:].to_parquet(workspace.split / "valid.parquet")
     run(workspace, trials=1)
-    assert len(list((workspace.root / ".bakeoff/tuning").glob("mf-*.log"))) == 3
+    assert len(list((workspace.root / ".bakeoff/tuning").glob("mf-*.journal"))) == 3
 
 
 def test_the_record_is_pinned_for_dvc(workspace, faked):
@@ -212,39 +214,55 @@ def test_dvc_calls_the_record_clean_changed_when_edited_and_runs_nothing(workspa
     assert record(workspace)["trials"] == 1
 
 
-def test_after_an_interruption_it_says_how_to_go_on(workspace, monkeypatch, capsys):
-    def interrupted(*arguments, **options):
+def test_after_an_interruption_it_says_how_to_continue(workspace, monkeypatch, capsys):
+    def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tune, "conduct", interrupted)
+    monkeypatch.setattr(tune, "make_objective", lambda *arguments: interrupted)
     with pytest.raises(SystemExit) as ended:
         run(workspace)
     assert ended.value.code == 130
-    assert "interrupted after 0 of 3 trials; the same command goes on" in capsys.readouterr().out
+    assert "interrupted after 0 of 3 trials; the same command continues" in capsys.readouterr().out
     assert not (workspace.root / "tuning").exists()
 
 
-def test_a_polite_kill_is_an_interruption(workspace, monkeypatch):
-    monkeypatch.setattr(tune, "conduct", lambda *arguments, **options: os.kill(os.getpid(), 15))
-    with pytest.raises(SystemExit):
-        run(workspace)
+def test_a_lock_that_a_killed_run_left_does_not_delay_the_next_one(workspace, faked):
+    run(workspace, trials=1)
+    [journal] = (workspace.root / ".bakeoff/tuning").glob("*.journal")
+    journal.with_name(f"{journal.name}.lock").symlink_to(journal)
+    run(workspace, trials=2)
+    assert record(workspace)["trials"] == 2
+
+
+def test_each_trial_is_a_line_where_there_is_no_terminal(workspace, faked, capsys):
+    run(workspace, trials=2)
+    first, second = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mf: trial ")]
+    assert re.fullmatch(r"mf: trial 0, 0\.0400 at epoch 2 in \d+\.\d s \(best 0\.0400, trial 0\)", first)
+    assert second.startswith("mf: trial 1, ")
+
+
+def test_a_file_that_was_broken_during_the_search_is_left_alone(workspace, faked, monkeypatch):
+    def make_objective(*arguments):
+        workspace.params.write_text("mf: [", encoding="utf-8")
+        return fake_trials.make_objective(*arguments)
+
+    monkeypatch.setattr(tune, "make_objective", make_objective)
+    with pytest.raises(BakeoffError, match=r"params.yaml is not valid YAML"):
+        run(workspace, apply=True)
+    assert workspace.params.read_text(encoding="utf-8") == "mf: ["
+    assert record(workspace)["trials"] == 3
 
 
 def test_when_every_trial_fails_the_reasons_are_said(workspace, faked):
-    with pytest.raises(BakeoffError, match=r"None of 2 trials of softmax ran to its end .*\(it is too large\)"):
+    with pytest.raises(BakeoffError, match=r"None of 2 trials of softmax ran to its end \(it is too large\)"):
         run(workspace, "softmax", trials=2)
 
 
 def test_two_at_a_time_on_one_study_are_refused(workspace, faked):
     run(workspace, trials=1)
     [lock] = (workspace.root / ".bakeoff/tuning").glob("*.lock")
-    with tune._alone(lock), pytest.raises(BakeoffError, match="Another `bakeoff tune` works on this study"):
+    with tune._locked(lock), pytest.raises(BakeoffError, match="Another `bakeoff tune` uses this study"):
         run(workspace, trials=1)
-
-
-def test_a_model_that_is_none_is_refused(workspace):
-    with pytest.raises(BakeoffError, match="'als' is not a model"):
-        run(workspace, "als")
 
 
 def test_without_a_split_it_says_what_to_run(tmp_path):

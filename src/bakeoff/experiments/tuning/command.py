@@ -1,180 +1,155 @@
-"""`bakeoff tune`: settings are searched for on validation; the best are proposed as a diff of params.yaml."""
+"""`bakeoff tune`: search for settings on validation and propose the best as a diff of params.yaml."""
 
 import fcntl
 import hashlib
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from types import FrameType
+
+from optuna.trial import FrozenTrial, TrialState
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import write_json, write_text
+from bakeoff.core.parameters import Frozen
 from bakeoff.core.workspace import Workspace
+from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.fingerprint import fingerprint
 from bakeoff.experiments.tuning.params_patch import unified_diff, with_chosen
-from bakeoff.experiments.tuning.progress import outcome, shown
-from bakeoff.experiments.tuning.scheduler import conduct
-from bakeoff.experiments.tuning.space import Space, space_of, standing_values
-from bakeoff.experiments.tuning.study import Study
-from bakeoff.experiments.tuning.trial_log import record
+from bakeoff.experiments.tuning.space import Space, current_values, space_of
+from bakeoff.experiments.tuning.study import AfterTrial, TuningStudy, duration, outcome, record
 from bakeoff.experiments.tuning.tune_objective import make_objective
-from bakeoff.experiments.tuning.workers import Worker
 from bakeoff.experiments.validation import SELECTION_METRIC
 from bakeoff.models import specs
-from bakeoff.params import Params, load_params, parse_params
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 
 def run(
-    params: Params, workspace: Workspace, model: str, *, trials: int, timeout: float, jobs: int = 1, apply: bool = False
+    workspace: Workspace, model: str, section: Frozen, seed: int, dataset: str, trials: int, timeout: float, apply: bool
 ) -> None:
-    """Search until there were `trials` trials or `timeout` seconds are spent, what earlier runs did included.
+    """Search until the study has `trials` trials or has taken `timeout` seconds, earlier runs included.
 
-    Reads artifacts/split but for its test part. The study lies in .bakeoff/tuning, the record in tuning/<model>.json,
+    Reads artifacts/split except its test part. The study is in .bakeoff/tuning, its record in tuning/<model>.json,
     pinned for DVC by tuning/<model>.json.dvc.
 
     Args:
-        params: the values that stand: they are the first trial.
         workspace: of the project.
         model: whose settings are searched.
+        section: current settings of the model; their values are the first trial.
+        seed: of the search and of every trial.
+        dataset: its name, for the record.
         trials: in total.
-        timeout: wall time in total, in seconds.
-        jobs: processes that try settings at the same time.
+        timeout: wall time of the trials in total, in seconds.
         apply: whether to write the best values into params.yaml.
 
     Raises:
-        BakeoffError: there is nothing to search or no split, another run is at it, or no trial ran to its end.
-        SystemExit: with status 130 after Ctrl-C; the study can be gone on with.
+        BakeoffError: there is nothing to search or no split, another run uses the study, or no trial was completed.
+        SystemExit: with status 130 after Ctrl-C; the next run continues the study.
     """
-    specs.check_model(model)
-    space = space_of(params, model)
-    path = workspace.root / ".bakeoff/tuning" / f"{model}-{_identity(params, workspace, model, space)[:12]}.log"
+    space = space_of(model, section)
+    path = workspace.root / ".bakeoff/tuning" / f"{model}-{_identity(workspace, model, section, space, seed)}.journal"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path.with_suffix(".lock")):
-        max_epochs = getattr(getattr(params, model), "max_epochs", 0)
-        study = Study(path, space, params.seed, max_epochs)
-        _begin(study, params, model, space, trials, jobs)
-        threads = max(1, (os.cpu_count() or 1) // jobs)
-        start_worker = partial(
-            Worker, partial(make_objective, workspace, model, params.section(model), params.seed), threads
-        )
+    with _locked(path.with_suffix(".lock")):
+        study = TuningStudy(path, space, current_values(section, space), seed, getattr(section, "max_epochs", 0))
+        print(f"{model}: searching {', '.join(space)} by validation {SELECTION_METRIC}", flush=True)
+        print(f"{model}: {len(study.tried)} of {trials} trials are done, in {study.seconds:.0f} s", flush=True)
         try:
-            with _terminated_as_interrupted(), shown(study, model, trials) as told:
-                conduct(study, start_worker, trials=trials, timeout=timeout, jobs=jobs, told=told)
+            with _progress(study, model, trials) as after_trial:
+                objective = make_objective(workspace, model, section, seed)
+                study.optimize(objective, trials=trials, timeout=timeout, after_trial=after_trial)
         except KeyboardInterrupt:
-            done = len(study.tried())
-            print(f"{model}: interrupted after {done} of {trials} trials; the same command goes on from there.")
-            raise SystemExit(INTERRUPTED) from None
-        _finish(study, params, workspace, model, timeout, apply)
+            print(f"{model}: interrupted after {len(study.tried)} of {trials} trials; the same command continues.")
+            raise SystemExit(130) from None  # as shells have it
+        if (best := study.best) is None:
+            raise BakeoffError(f"None of {len(study.tried)} trials of {model} ran to its end ({_why_none(study)}).")
+        head = {"model": model, "dataset": dataset, "metric": SELECTION_METRIC, "seed": seed}
+        kept = head | record(study, best, timeout)
+    _write_record(workspace.tuning(model), kept)
+    print(f"{model}: best of {kept['trials']} trials is {_described(best)}, after {kept['wall_seconds']:.0f} s")
+    print(f"  {workspace.tuning(model)} is the record; commit it with {model}.json.dvc")
+    _propose(workspace.params, model, best.user_attrs["values"], apply=apply)
 
 
-def _identity(params: Params, workspace: Workspace, model: str, space: Space) -> str:
-    """Trials of one study are of the same data, code, space and settings that are not searched."""
-    prepared = load_prepared(workspace)
-    fixed = getattr(params, model).model_dump(mode="json")
+def _identity(workspace: Workspace, model: str, section: Frozen, space: Space, seed: int) -> str:
+    """Hash of what all trials of a study share: data, code, space, seed and the settings that are not searched."""
+    fixed = section.model_dump(mode="json")
     for name in space:
         *parents, last = name.split(".")
-        section = fixed
-        for parent in parents:
-            section = section[parent]
-        del section[last]
-    searches = {name: asdict(search) for name, search in space.items()}
-    decisive = {"seed": params.seed, "fixed": fixed, "space": searches}
-    return fingerprint(prepared, specs.spec(model), decisive)
-
-
-def _begin(study: Study, params: Params, model: str, space: Space, trials: int, jobs: int) -> None:
-    study.try_first(standing_values(params, model, space))
-    study.worked_on_by(jobs)
-    done = len(study.tried())
-    if done:
-        print(f"{model}: {done} of {trials} trials are done, in {study.seconds:.0f} s; going on.", flush=True)
-    print(f"{model}: searching {', '.join(space)} by validation {SELECTION_METRIC}", flush=True)
-
-
-def _finish(study: Study, params: Params, workspace: Workspace, model: str, timeout: float, apply: bool) -> None:
-    best, tried = study.best(), study.tried()
-    if best is None:
-        reasons = {trial.reason for trial in tried if trial.reason}
-        why = f" ({'; '.join(sorted(reasons))})" if reasons else ": raise --timeout"
-        raise BakeoffError(f"None of {len(tried)} trials of {model} ran to its end in {study.seconds:.0f} s{why}.")
-    path = workspace.tuning(model)
-    kept = record(
-        study, model=model, metric=SELECTION_METRIC, dataset=params.data.dataset, seed=params.seed, timeout=timeout
-    )
-    write_json(path, kept)
-    _pin(path, f"Trials of `bakeoff tune {model}`")
-    print(f"{model}: best of {len(tried)} trials is trial {best.number}, {outcome(best)}, after {study.seconds:.0f} s")
-    print(f"  {path} is the record; commit it with {path.name}.dvc")
-    before = workspace.params.read_text(encoding="utf-8")
-    after = with_chosen(before, model, best.values)
-    if before == after:
-        print("  params.yaml has these values already.")
-    elif apply:
-        load_params(workspace.params)
-        parse_params(_parsed(after))
-        write_text(workspace.params, after)
-        print(f"{unified_diff(before, after)}\n  params.yaml has these values now: review the change and commit it.")
-    else:
-        print(f"{unified_diff(before, after)}\n  --apply writes this into params.yaml.")
-
-
-def _parsed(text: str) -> dict[str, object]:
-    from ruamel.yaml import YAML
-
-    values: dict[str, object] = YAML(typ="safe").load(text)
-    return values
-
-
-def _pin(path: Path, description: str) -> None:
-    """Put a record under DVC: Git keeps the file itself, DVC its hash, and no pipeline ever makes it anew."""
-    content = path.read_bytes()
-    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    lines = [
-        f"desc: {description}; Git keeps the record, and nothing runs the search but that command.",
-        "outs:",
-        f"- md5: {digest}",
-        f"  size: {len(content)}",
-        "  hash: md5",
-        f"  path: {path.name}",
-        "  cache: false",
-    ]
-    write_text(path.with_name(f"{path.name}.dvc"), "\n".join(lines) + "\n")
+        del reduce(getitem, parents, fixed)[last]
+    decisive = {"seed": seed, "fixed": fixed, "space": {name: asdict(search) for name, search in space.items()}}
+    return fingerprint(load_prepared(workspace), specs.spec(model), decisive)[:12]
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Nobody else works on this study meanwhile.
+def _locked(path: Path) -> Iterator[None]:
+    """Keep other runs off the study.
 
     Raises:
-        BakeoffError: someone does.
+        BakeoffError: another run uses it.
     """
     with path.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BakeoffError(
-                "Another `bakeoff tune` works on this study: wait for its end, or give it more processes with --jobs."
-            ) from None
+            raise BakeoffError("Another `bakeoff tune` uses this study: wait until it ends.") from None
+        path.with_suffix(".journal.lock").unlink(missing_ok=True)  # Optuna's, left by a run that was killed
         yield
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """A polite kill ends the study as Ctrl-C does, and no process of it stays behind."""
+def _progress(study: TuningStudy, model: str, trials: int) -> Iterator[AfterTrial]:
+    """Show a bar in a terminal, and a line for each trial everywhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, transient=True) as bar:  # transient: nothing is drawn where there is no terminal
+        task = bar.add_task(model, total=trials, completed=len(study.tried))
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        def after_trial(trial: FrozenTrial) -> None:
+            best = study.best
+            so_far = "no best yet" if best is None else f"best {best.value:.4f}, trial {best.number}"
+            bar.update(task, completed=len(study.tried), description=f"{model}: {so_far}")
+            print(f"{model}: {_described(trial)} in {duration(trial):.1f} s ({so_far})", flush=True)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        yield after_trial
+
+
+def _described(trial: FrozenTrial) -> str:
+    """A trial in a few words, such as `trial 3, 0.2077 at epoch 12`."""
+    if trial.state is TrialState.FAIL:
+        return f"trial {trial.number}, failed ({trial.user_attrs['reason']})"
+    score, epoch = outcome(trial)
+    state = "pruned, " if trial.state is TrialState.PRUNED else ""
+    result = "without a score" if score is None else f"{score:.4f}"
+    return f"trial {trial.number}, {state}{result}" + ("" if epoch is None else f" at epoch {epoch}")
+
+
+def _why_none(study: TuningStudy) -> str:
+    """Why no trial was completed: the reasons of those that failed, or the lack of time."""
+    reasons = {trial.user_attrs["reason"] for trial in study.tried if trial.state is TrialState.FAIL}
+    return "; ".join(sorted(reasons)) or "raise --timeout"
+
+
+def _propose(path: Path, model: str, values: dict[str, object], *, apply: bool) -> None:
+    """Print the diff of params.yaml, as it is now, and write it if wished."""
+    before = path.read_text(encoding="utf-8-sig")
+    read_yaml(before.encode(), str(path))  # it may have been edited during the search
+    after = with_chosen(before, model, values)
+    if before == after:
+        print("  params.yaml has these values already.")
+    elif apply:
+        write_text(path, after)
+        print(f"{unified_diff(before, after)}\n  params.yaml has these values now: review the change and commit it.")
+    else:
+        print(f"{unified_diff(before, after)}\n  --apply writes this into params.yaml.")
+
+
+def _write_record(path: Path, kept: dict[str, object]) -> None:
+    """Write the record and pin it: Git keeps the file, DVC only its hash, and no stage makes it."""
+    write_json(path, kept)
+    content = path.read_bytes()
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    description = f"Trials of `bakeoff tune {path.stem}`; Git keeps the record, and only that command makes it."
+    pin = f"- md5: {md5}\n  size: {len(content)}\n  hash: md5\n  path: {path.name}\n  cache: false\n"
+    write_text(path.with_name(f"{path.name}.dvc"), f"desc: {description}\nouts:\n{pin}")

@@ -1,221 +1,185 @@
-"""An Optuna study that goes on where it was left, and draws the same values, interrupted between trials or not."""
+"""The Optuna study of a model's settings, kept in one journal file from which a later run continues."""
 
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from bakeoff.core.errors import BakeoffError
 from bakeoff.experiments.tuning.space import Space, Values, as_trial, draw
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-STARTUP_TRIALS = 10
-"""Drawn at random before the sampler learns from what it saw."""
+Report = Callable[[int, float], None]
+"""Called with each epoch and its score; raises `optuna.TrialPruned` to end the trial early."""
 
-TRIALS_BEFORE_PRUNING = 5
-"""Trials that run to their end before one is measured against them."""
+Objective = Callable[[Mapping[str, Any], Report], tuple[float, int | None]]
+"""Trains with the given values and returns score and number of the best epoch."""
 
-_STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+AfterTrial = Callable[[FrozenTrial], None]
+"""Called with each trial that ended."""
+
+FAILURES = (BakeoffError, ArithmeticError, MemoryError, ValueError)
+"""Errors that mean that these values can't be trained (too large, singular, not valid together); others may be."""
+
+STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+"""Names of the states in the record."""
 
 
-class SeededTPE(BaseSampler):
-    """Tree-structured Parzen estimator whose generator is seeded anew for each trial.
+class TuningStudy:
+    """A search that maximises a validation score within a budget of trials and seconds.
 
-    Optuna's own would draw again from the start of its sequence when a study goes on in a new process.
+    A trial that was interrupted does not count, and its values are tried again by the next run. A trial whose process
+    was killed is tried once more; after that it counts as failed, so that values that exceed the memory can't block
+    the study.
+
+    User attributes of a trial: `values` (what is tried, as JSON values), `epoch` (the best), `reason` (why it failed),
+    `retry_of` (number of the unfinished trial that it repeats).
     """
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._current: tuple[int, TPESampler] | None = None
+    def __init__(self, path: Path, space: Space, current: Values, seed: int, max_epochs: int) -> None:
+        """Create or continue a study; only one process may use it.
 
-    def _of(self, trial: FrozenTrial) -> TPESampler:
-        if self._current is None or self._current[0] != trial.number:
-            seed = int(np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0])
-            self._current = trial.number, TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
-        return self._current[1]
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """As TPESampler."""
-        space: dict[str, BaseDistribution] = self._of(trial).infer_relative_search_space(study, trial)
-        return space
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """As TPESampler."""
-        drawn: dict[str, Any] = self._of(trial).sample_relative(study, trial, search_space)
-        return drawn
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """As TPESampler."""
-        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A trial that ended.
-
-    Attributes:
-        number: from 0, in the order in which trials began.
-        state: complete, pruned (by the pruner or by the end of the time) or failed.
-        value: best score on validation; of a pruned trial, of the epochs that it ran; None if it failed.
-        epoch: that of the value; None for a model without epochs.
-        seconds: that it took.
-        values: that were tried.
-        reason: why it failed.
-    """
-
-    number: int
-    state: str
-    value: float | None
-    epoch: int | None
-    seconds: float
-    values: Values
-    reason: str | None
-
-
-class Study:
-    """Trials of one model on one split, in a file."""
-
-    def __init__(self, path: Path, space: Space, seed: int, max_epochs: int) -> None:
-        """Open the study in `path`, or begin it. Only one process may have it open.
-
-        What a killed process left is put right: a trial that was running is put on the list again.
+        Args:
+            path: its journal.
+            space: what is searched.
+            current: values of params.yaml, the first trial.
+            seed: of the sampler.
+            max_epochs: of a trial; 0 if the model has no epochs.
         """
-        _mend(path)
-        self._space = space
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._study = optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(str(path))),
-                study_name="tuning",
-                load_if_exists=True,
-                direction="maximize",
-                sampler=SeededTPE(seed),
-                # Not in the first quarter: a small learning rate starts slowly and may end well.
-                pruner=optuna.pruners.MedianPruner(TRIALS_BEFORE_PRUNING, n_warmup_steps=max_epochs // 4 + 1),
-            )
-        for trial in self._trials(TrialState.RUNNING):
-            self._again(trial.number)
+        path.touch()
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # a killed process may have left half a line
+        self._space, self._seed = space, seed
+        self._study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(path))),
+            study_name="tuning",
+            load_if_exists=True,
+            direction="maximize",
+            # No pruning in the first quarter: a small learning rate starts slowly and may end well.
+            pruner=optuna.pruners.MedianPruner(n_warmup_steps=max_epochs // 4 + 1),
+        )
+        self._seed_sampler()
+        self._retry_unfinished()
+        if all(trial.user_attrs.get("values") != current for trial in self._study.trials):
+            self._study.enqueue_trial(as_trial(space, current), user_attrs={"values": current})
+
+    @property
+    def tried(self) -> list[FrozenTrial]:
+        """The trials that count, in the order of their numbers: complete, pruned, or failed for a known reason."""
+        ended = self._study.get_trials(states=tuple(STATES))
+        return [trial for trial in ended if trial.state is not TrialState.FAIL or "reason" in trial.user_attrs]
 
     @property
     def seconds(self) -> float:
-        """Wall time spent on it so far, by all runs."""
-        return float(self._study.user_attrs.get("seconds", 0.0))
-
-    def spent(self, seconds: float) -> None:
-        """Note the wall time spent so far."""
-        self._study.set_user_attr("seconds", seconds)
+        """Wall time of the trials that count, over all runs."""
+        return sum(duration(trial) for trial in self.tried)
 
     @property
-    def jobs(self) -> int:
-        """The most processes that ever worked on it at once."""
-        return int(self._study.user_attrs.get("jobs", 0))
+    def best(self) -> FrozenTrial | None:
+        """The complete trial with the highest score, the first of equal ones; None if there is none."""
+        return self._study.best_trial if self._study.get_trials(states=(TrialState.COMPLETE,)) else None
 
-    def worked_on_by(self, jobs: int) -> None:
-        """Note how many processes work on it."""
-        self._study.set_user_attr("jobs", max(jobs, self.jobs))
+    def optimize(self, objective: Objective, trials: int, timeout: float, after_trial: AfterTrial) -> None:
+        """Try values until the study has `trials` trials or has taken `timeout` seconds, earlier runs included.
 
-    def try_first(self, values: Values) -> None:
-        """Put values on the list, unless they were tried or wait there."""
-        if all(trial.user_attrs.get("exactly", trial.user_attrs.get("values")) != values for trial in self._trials()):
-            self._study.enqueue_trial(as_trial(self._space, values), user_attrs={"exactly": values})
+        When the time is up, the running trial ends after its epoch as pruned, or runs to its end if it has no epochs.
 
-    def next(self) -> tuple[Trial, Values]:
-        """Begin a trial."""
-        trial = self._study.ask()
-        values: Values = draw(trial, self._space)
-        values = trial.user_attrs.get("exactly", values)
-        trial.set_user_attr("values", values)
-        return trial, values
+        Args:
+            objective: trains and scores.
+            trials: in total.
+            timeout: in total, in seconds.
+            after_trial: for progress.
 
-    def complete(self, trial: Trial, score: float, epoch: int | None) -> Tried:
-        """End a trial that ran to its end; one whose score is no number failed."""
-        if not np.isfinite(score):
-            return self.fail(trial, f"its score is {score}")
-        trial.set_user_attr("epoch", epoch)
-        return _tried(self._study.tell(trial, score))
-
-    def prune(self, trial: Trial) -> Tried:
-        """End a trial that was cut short."""
-        return _tried(self._study.tell(trial, state=TrialState.PRUNED))
-
-    def fail(self, trial: Trial, reason: str) -> Tried:
-        """End a trial that can't be."""
-        trial.set_user_attr("reason", reason)
-        return _tried(self._study.tell(trial, state=TrialState.FAIL))
-
-    def try_again(self, trial: Trial, *, crashed: bool = False) -> Tried | None:
-        """End a trial that was killed and put its values on the list; a second crash is its own fault.
-
-        Returns:
-            the trial if it will not be tried again.
+        Raises:
+            KeyboardInterrupt: the study keeps every finished trial.
         """
-        return self._again(trial.number, crashed=crashed)
+        end = time.monotonic() + timeout - self.seconds
 
-    def tried(self) -> list[Tried]:
-        """Trials that ended, in the order of their numbers; not those that were killed and are tried again."""
-        again = set(self._tried_again)
-        return [_tried(trial) for trial in self._trials(*_STATES) if trial.number not in again]
+        def run(trial: Trial) -> float:
+            values = trial.user_attrs.get("values", draw(trial, self._space))
+            trial.set_user_attr("values", values)
 
-    def best(self) -> Tried | None:
-        """The complete trial with the best score, the first among equals."""
-        complete = [trial for trial in self.tried() if trial.state == "complete"]
-        return max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+            def report(epoch: int, score: float) -> None:
+                trial.report(score, epoch)
+                if not math.isfinite(score) or trial.should_prune() or time.monotonic() >= end:
+                    raise optuna.TrialPruned
 
-    def _trials(self, *states: TrialState) -> Sequence[FrozenTrial]:
-        trials: Sequence[FrozenTrial] = self._study.get_trials(deepcopy=False, states=states or None)
-        return trials
+            try:
+                score, epoch = objective(values, report)
+                if not math.isfinite(score):
+                    raise ArithmeticError(f"its score is {score}")
+            except FAILURES as error:
+                trial.set_user_attr("reason", str(error).strip() or type(error).__name__)
+                raise
+            trial.set_user_attr("epoch", epoch)
+            return score
 
-    def _again(self, number: int, *, crashed: bool = False) -> Tried | None:
-        attributes = self._trials()[number].user_attrs
-        if crashed and attributes.get("crashed"):
-            return _tried(self._study.tell(number, state=TrialState.FAIL))
-        values = attributes.get("values", attributes.get("exactly"))
-        if values is not None:
-            kept = {"exactly": values, "crashed": crashed or attributes.get("crashed", False)}
-            self._study.enqueue_trial(as_trial(self._space, values), user_attrs=kept)
-        # Ended last: killed in between, it is still running and put on the list once more.
-        self._study.set_user_attr("again", [*self._tried_again, number])
-        self._study.tell(number, state=TrialState.FAIL)
-        return None
+        callbacks = [lambda _, trial: after_trial(trial), lambda *_: self._seed_sampler()]
+        self._study.optimize(run, trials - len(self.tried), timeout - self.seconds, catch=FAILURES, callbacks=callbacks)
 
-    @property
-    def _tried_again(self) -> list[int]:
-        return list(self._study.user_attrs.get("again", []))
+    def _seed_sampler(self) -> None:
+        """Seed by the number of trials: a study that continues draws what it would have drawn in a single run."""
+        seed = np.random.SeedSequence([self._seed, len(self._study.trials)]).generate_state(1)[0]
+        self._study.sampler = optuna.samplers.TPESampler(seed=int(seed))
 
-
-def _tried(trial: FrozenTrial) -> Tried:
-    best = max(trial.intermediate_values.items(), key=lambda step: (step[1], -step[0]), default=(None, None))
-    complete = trial.state is TrialState.COMPLETE
-    return Tried(
-        number=trial.number,
-        state=_STATES[trial.state],
-        value=trial.value if complete else best[1],
-        epoch=trial.user_attrs.get("epoch") if complete else best[0],
-        seconds=trial.duration.total_seconds() if trial.duration else 0.0,
-        values=trial.user_attrs.get("values", {}),
-        reason=trial.user_attrs.get("reason"),
-    )
+    def _retry_unfinished(self) -> None:
+        """Enqueue the values of trials that were interrupted or whose process was killed."""
+        retried = {trial.user_attrs.get("retry_of") for trial in self._study.trials}
+        for trial in self._study.get_trials(states=(TrialState.RUNNING, TrialState.FAIL)):
+            killed = trial.state is TrialState.RUNNING
+            if killed:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+            values, known = trial.user_attrs.get("values"), "reason" in trial.user_attrs
+            if values is not None and not known and trial.number not in retried:
+                # The reason is read only if the second attempt fails as well.
+                reason = {"reason": "its process was killed, and its second attempt ended early too"} if killed else {}
+                attributes = {"values": values, "retry_of": trial.number, **reason}
+                self._study.enqueue_trial(as_trial(self._space, values), user_attrs=attributes)
 
 
-def _mend(path: Path) -> None:
-    """Drop half a line and the lock that a process which was killed while it wrote may have left."""
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-    if path.exists():
-        content = path.read_bytes()
-        path.write_bytes(content[: content.rfind(b"\n") + 1])
+def outcome(trial: FrozenTrial) -> tuple[float | None, int | None]:
+    """Score and number of the best epoch; of a pruned trial, the best that it reached, if any."""
+    if trial.state is TrialState.COMPLETE:
+        return trial.value, trial.user_attrs.get("epoch")
+    reached = [(score, -epoch) for epoch, score in trial.intermediate_values.items() if math.isfinite(score)]
+    score, epoch = max(reached, default=(None, None))
+    return score, None if epoch is None else -epoch
 
 
-Told = Callable[[Tried], None]
-"""Told of each trial that ended."""
+def duration(trial: FrozenTrial) -> float:
+    """Wall time of a trial in seconds."""
+    return trial.duration.total_seconds() if trial.duration else 0.0
+
+
+def record(study: TuningStudy, best: FrozenTrial, timeout: float) -> dict[str, Any]:
+    """The trials, the best of them and the effort, as JSON values.
+
+    `trials` counts complete, pruned and failed trials; `timeout` is the limit of `wall_seconds`.
+    """
+    states = [trial.state for trial in study.tried]
+    return {
+        "trials": len(states),
+        "pruned": states.count(TrialState.PRUNED),
+        "failed": states.count(TrialState.FAIL),
+        "wall_seconds": round(study.seconds, 1),
+        "timeout": timeout,
+        "jobs": 1,
+        "best": {"value": best.value, "epoch": best.user_attrs["epoch"], "params": best.user_attrs["values"]},
+        "history": [
+            {
+                "number": trial.number,
+                "value": outcome(trial)[0],
+                "state": STATES[trial.state],
+                "seconds": round(duration(trial), 2),
+                "params": trial.user_attrs["values"],
+            }
+            for trial in study.tried
+        ],
+    }

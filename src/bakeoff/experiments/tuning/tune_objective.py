@@ -9,7 +9,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.runner import Experiment, Row, best_row, run_epochs, warm_users
 from bakeoff.experiments.settings import with_values
-from bakeoff.experiments.tuning.workers import Objective, Report
+from bakeoff.experiments.tuning.study import Objective, Report
 from bakeoff.experiments.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
 from bakeoff.models.specs import spec
 
