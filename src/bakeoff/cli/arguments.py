@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bakeoff.models import specs
+
 if TYPE_CHECKING:
     from bakeoff.params import Params
 
-MODEL_HELP = "A model, such as mf or softmax; for an unknown name, the error lists all."
+MODEL_HELP = f"{', '.join(specs.names()[:-1])} or {specs.names()[-1]}"
 ModelName = Annotated[str, typer.Argument(help=MODEL_HELP)]
 
 
@@ -17,10 +19,3 @@ def load_params(path: Path) -> "Params":
     from bakeoff import params
 
     return params.load_params(path)
-
-
-def check_model(name: str) -> None:
-    """See `bakeoff.models.specs.check_model`, which is imported here for the same reason."""
-    from bakeoff.models import specs
-
-    specs.check_model(name)

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli.arguments import MODEL_HELP, ModelName, check_model, load_params
+from bakeoff.cli.arguments import MODEL_HELP, ModelName, load_params
 from bakeoff.core.workspace import Workspace
+from bakeoff.models.specs import check_model
 
 app = typer.Typer()
 

@@ -10,7 +10,7 @@ _MADE = {".pyc", ".nbi", ".nbc"}
 """Suffixes of files that Python and Numba write next to the code."""
 
 
-def check_own_code(workspace: Path, running: Path = Path(__file__).parent) -> None:
+def check_own_code(workspace: Path, running: Path = Path(__file__).parents[1]) -> None:
     """Refuse to run other code than that in the workspace's src/bakeoff; a workspace without code takes any.
 
     An editable install runs the code of the directory in which it was made, whatever the workspace holds, and DVC would
