@@ -183,7 +183,7 @@ def test_files_of_the_champion_that_are_nowhere_stop_the_decision(workspace):
 
 def test_a_model_that_dvc_does_not_keep_cannot_challenge(workspace):
     (workspace.saved_model("mf") / "more").write_text("{}")
-    with pytest.raises(BakeoffError, match=r"is not what dvc\.lock records .*dvc repro train_mf"):
+    with pytest.raises(BakeoffError, match=r"is not what dvc\.lock records .*dvc repro export@mf"):
         decide.run(repo.decision_settings(PARAMS), workspace)
     with pytest.raises(BakeoffError, match=r"dvc\.lock records no models/softmax"):
         decide.run(repo.decision_settings(PARAMS), workspace, "softmax")
