@@ -132,6 +132,7 @@ def test_the_same_bytes_of_the_model_in_production_are_unchanged(workspace):
 
 def test_another_training_of_the_model_in_production_is_compared_with_it(workspace):
     train.run(changed("ease", regularization=50), workspace, "ease")
+    export.run(workspace, "ease")
     repo.commit(workspace)
     found = decided(workspace, model="ease")
     assert found["outcome"] in ("promote", "hold")
