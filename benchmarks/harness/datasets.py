@@ -215,9 +215,9 @@ def _fetch(benchmark: Benchmark, params: Params, workspace: Workspace, raw: Path
         fetch.run(params.data, workspace, folder, force=True)
         return
     try:
-        files = {Path(member).name: (folder / Path(member).name).read_bytes() for member in known.members}
+        files = {Path(member).name: (folder / Path(member).name).read_bytes() for member in known.sources[0].members}
     except OSError as error:
         raise BakeoffError(f"{folder} is not {known.about.title} as published: {error}") from None
     with replaced(workspace.data) as data:
-        for name, table in known.parse(files).by_name().items():
+        for name, table in known.sources[0].parse(files).by_name().items():
             (data / f"{name}.csv").write_bytes(b"".join(csv_blocks(table)))

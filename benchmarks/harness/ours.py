@@ -3,6 +3,7 @@
 What is timed is what a stage calls the refit: building the trainer and running as many epochs as validation chose.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def select(task: Experiment, setting: Mapping[str, Any], seed: int, threads: int
     return {
         "epochs": int(best["epoch"]),
         "of": task.max_epochs,
-        "valid": {SELECTION_METRIC: best[f"valid_{SELECTION_METRIC}"]},
+        "valid": {SELECTION_METRIC: best.get(f"valid_{SELECTION_METRIC}", math.nan)},
     }
 
 

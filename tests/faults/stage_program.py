@@ -10,7 +10,7 @@ def run(command: dict[str, Any]) -> None:
     """`bakeoff` with these arguments, perhaps sabotaged."""
     import saboteur
 
-    from bakeoff.cli.app import app as cli
+    from bakeoff.cli import app as cli
     from bakeoff.experiments import checkpoints
 
     sys.argv = ["bakeoff", *command["arguments"]]

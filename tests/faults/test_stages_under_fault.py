@@ -124,11 +124,11 @@ def test_training_on_a_full_disk_goes_on_without_checkpoints_and_leaves_no_half_
         without = "mf: without a checkpoint, a training that is killed starts over. The disk is full: "
         assert all(line.startswith(without) for line in lines[:-1])
         assert len(lines) > 1
-        assert lines[-1].startswith("error: The disk is full: models/mf could not be written. 0 of the ")
+        assert lines[-1].startswith("error: The disk is full: models/mf/trained could not be written. 0 of the ")
         assert hidden(root) <= {".bakeoff"}
-        assert not (root / "models/mf").exists()
+        assert not (root / "models/mf/trained").exists()
     walk.run(stage.arguments, workspace=str(root))
-    assert digest(root / "models/mf") == walk.state("models/mf")
+    assert digest(root / "models/mf/trained") == walk.state("models/mf/trained")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_somebody_elsewhere_gets_what_is_in_production(team: Team, tmp_path: Pat
     call("git", "clone", "--quiet", str(team.remote), str(clone), cwd=tmp_path)
     store = team.workspace.parent / "bakeoff-dvc-remote"
     call("dvc", "remote", "modify", "--local", "local", "url", str(store), cwd=clone)
-    call("dvc", "pull", "models/mf", cwd=clone)
+    call("dvc", "pull", "models/mf/saved_model", cwd=clone)
     assert (clone / "models/mf/saved_model/saved_model.pb").exists()
 
 

@@ -155,7 +155,7 @@ def test_a_deployed_promotion_is_suspended_while_it_waits_and_goes_on_with_the_a
             until(lambda: len(psutil.Process(worker.process.pid).children()) == 0)  # it is free for other runs
             resume_flow_run(id, run_input={"approve": True, "by": "Ada"})
             until(lambda: client.read_flow_run(id).state.is_final())
-            # `bakeoff promote` was reached; this small project has no parameters.
-            assert "params.yaml does not exist" in client.read_flow_run(id).state.message
+            # `bakeoff promote` was reached; the decision of this small project names no champion.
+            assert "decision.json can't be read" in client.read_flow_run(id).state.message
     finally:
         worker.close()

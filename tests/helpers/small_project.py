@@ -11,7 +11,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("validate", "split", "train@popularity", "train@mf", "export@popularity", "export@mf")
+STAGES, MODELS = ("validate", "split", "train", "export"), ("popularity", "mf")
 """Of the project's DAG: what a decision about MF rests on."""
 NUM_USERS, NUM_ITEMS, EVENTS_PER_USER = 60, 50, 20
 
@@ -96,10 +96,13 @@ def new_workspace(root: Path) -> Path:
 
 
 def shorten(workspace: Path) -> None:
-    """Leave only STAGES in dvc.yaml, and let MF be the challenger."""
+    """Leave only STAGES of MODELS in dvc.yaml, and let MF be the challenger."""
     yaml = YAML()
     dag = yaml.load(workspace / "dvc.yaml")
     dag["stages"] = {name: dag["stages"][name] for name in STAGES}
+    entries = dag["stages"]["train"]["foreach"]
+    for stage in ("train", "export"):
+        dag["stages"][stage]["foreach"] = {model: dict(entries[model]) for model in MODELS}
     del dag["plots"]
     yaml.dump(dag, workspace / "dvc.yaml")
     params = yaml.load(workspace / "params.yaml")

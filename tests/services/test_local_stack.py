@@ -232,7 +232,7 @@ def test_somebody_elsewhere_gets_the_data_and_the_model_of_the_night(
     clone = tmp_path / "clone"
     call("git", "clone", "--quiet", str(shop.remote), str(clone), cwd=tmp_path)
     (clone / ".dvc/config.local").write_text((shop.workspace / ".dvc/config.local").read_text())
-    dvc("pull", "--quiet", "data.dvc", "train_mf", cwd=clone)
+    dvc("pull", "--quiet", "data.dvc", "export@mf", cwd=clone)
     assert (clone / "models/mf/saved_model/saved_model.pb").exists()
     assert len((clone / "data/interactions.csv").read_text().splitlines()) == 1 + NUM_USERS * EVENTS_PER_USER + 1
 

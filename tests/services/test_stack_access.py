@@ -75,7 +75,7 @@ def test_without_the_password_no_socket_of_the_api_stays_open(stack: LocalStack,
 
 
 def test_with_the_password_calls_succeed(stack: LocalStack) -> None:
-    assert stack.ask("deployments/count") == 4
+    assert stack.ask("deployments/count") == 5
 
 
 def test_a_page_from_elsewhere_is_not_let_in(stack: LocalStack) -> None:

@@ -42,10 +42,17 @@ def read_yaml(data: bytes, source: str) -> Any:
 
 def _refuse_bombs(text: str, source: str) -> None:
     depth = aliases = 0
+    open_anchors: list[str | None] = []
     for event in YAML(typ="safe", pure=True).parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         aliases += isinstance(event, AliasEvent)
         where = f"{source}, line {event.start_mark.line + 1}"
+        if isinstance(event, CollectionStartEvent):
+            open_anchors.append(event.anchor)
+        elif isinstance(event, CollectionEndEvent):
+            open_anchors.pop()
+        elif isinstance(event, AliasEvent) and event.anchor in open_anchors:
+            raise BakeoffError(f"{where}: *{event.anchor} is inside of what it stands for; write the values out.")
         if depth > MAX_DEPTH:
             raise BakeoffError(f"{where}: more than {MAX_DEPTH} levels within each other.")
         if aliases > MAX_ALIASES:

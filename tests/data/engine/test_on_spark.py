@@ -123,9 +123,9 @@ def test_executors_rank_as_this_process_does(trained, tmp_path, monkeypatch):
 def test_what_is_wrong_with_a_model_is_told_as_it_is_on_an_executor(trained, tmp_path, monkeypatch):
     workspace, params = trained
     broken = Workspace(tmp_path / "broken")
-    shutil.copytree(workspace.root, broken.root, ignore=shutil.ignore_patterns("evaluation", "saved_model"))
+    shutil.copytree(workspace.root, broken.root, ignore=shutil.ignore_patterns("evaluation", "trained"))
     use(monkeypatch, SPARK)
-    with pytest.raises(BakeoffError, match="holds no exported model"):
+    with pytest.raises(BakeoffError, match="holds no trained model"):
         evaluate.run(params, broken, "mf")
     assert not broken.evaluation("mf").exists()
 

@@ -117,7 +117,7 @@ def test_nothing_is_left_of_parts_that_could_not_be_written(tmp_path, monkeypatc
 def test_executors_that_do_not_see_scratch_are_told_of_with_what_to_do(tmp_path):
     words = "An error occurred while calling o46.fit.\n: SparkException: [FAILED_READ_FILE.FILE_NOT_EXIST] …"
     with (
-        pytest.raises(BakeoffError, match=r"can't read .*pairs-.*: set engine\.scratch to"),
+        pytest.raises(BakeoffError, match=r"can't read .*pairs-.*: set BAKEOFF_SCRATCH to"),
         stage.observed_pairs(histories([1], [5]), session(1), tmp_path),
     ):
         raise RuntimeError(words)

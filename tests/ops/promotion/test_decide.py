@@ -132,6 +132,7 @@ def test_the_same_bytes_of_the_model_in_production_are_unchanged(workspace):
 
 def test_another_training_of_the_model_in_production_is_compared_with_it(workspace):
     train.run(changed("ease", regularization=50), workspace, "ease")
+    export.run(workspace, "ease")
     repo.commit(workspace)
     found = decided(workspace, model="ease")
     assert found["outcome"] in ("promote", "hold")
@@ -183,7 +184,7 @@ def test_files_of_the_champion_that_are_nowhere_stop_the_decision(workspace):
 
 def test_a_model_that_dvc_does_not_keep_cannot_challenge(workspace):
     (workspace.saved_model("mf") / "more").write_text("{}")
-    with pytest.raises(BakeoffError, match=r"is not what dvc\.lock records .*dvc repro train_mf"):
+    with pytest.raises(BakeoffError, match=r"is not what dvc\.lock records .*dvc repro export@mf"):
         decide.run(repo.decision_settings(PARAMS), workspace)
     with pytest.raises(BakeoffError, match=r"dvc\.lock records no models/softmax"):
         decide.run(repo.decision_settings(PARAMS), workspace, "softmax")

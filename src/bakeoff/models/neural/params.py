@@ -117,7 +117,7 @@ class TwoTowerNegativesParams(NegativesParams):
 class TwoTowerParams(SoftmaxParams):
     """Two-tower: item features map to item embeddings, so that items without a train event can be ranked."""
 
-    item_hidden: Annotated[tuple[PositiveInt, ...], Search(choices=((), (64,), (128,)))] = (64,)
+    item_hidden: Annotated[tuple[Dimension, ...], Search(choices=((), (64,), (128,)))] = (64,)
     """Widths of the ReLU hidden layers of the item tower; none: an embedding is linear in the features."""
     use_item_id: bool = True
     """Whether an item that was trained on has an embedding of its own beside that of its features."""
