@@ -49,7 +49,7 @@ def test_other_code_than_the_workspaces_is_refused_wherever_it_is_started(tmp_pa
     shutil.copytree(ROOT / "src/bakeoff", ours, ignore=shutil.ignore_patterns("__pycache__"))
     check_own_code(tmp_path)  # a copy with the same content
     (ours / "params.py").write_text((ours / "params.py").read_text() + "# new\n")
-    with pytest.raises(BakeoffError, match=r"errors\.py differs.*PYTHONPATH="):
+    with pytest.raises(BakeoffError, match=r"params\.py differs.*PYTHONPATH="):
         check_own_code(tmp_path)
     command = [sys.executable, "-m", "bakeoff.cli", "params"]
     stale = {**os.environ, "PYTHONPATH": str(ROOT / "src")}

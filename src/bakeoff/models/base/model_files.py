@@ -36,14 +36,14 @@ def write_model(
     """
     with replaced(workspace.trained(name)) as folder:
         write_trained(folder, name, retriever, description["settings"], prepared)
-    write_json(workspace.training(name), description)
+        write_json(workspace.training(name), description)  # here: a kill leaves both whole, or neither
 
 
 def skip_training(workspace: Workspace, model: str, reason: str) -> None:
     """Write why the model was not trained, in place of the model and of how it was trained."""
     with replaced(workspace.trained(model)) as folder:
         write_skipped(folder, model, reason)
-    write_json(workspace.training(model), {"model": model, "skipped": reason})
+        write_json(workspace.training(model), {"model": model, "skipped": reason})
     print(f"{model} is skipped: {reason}")
 
 
