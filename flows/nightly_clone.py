@@ -156,8 +156,13 @@ def restore(clone: Path, log: Log, timeout: float) -> None:
                 shutil.copyfile(copies[oid], path)
             log(f"DVC's cache: {oid} was damaged; {'replaced by a whole copy' if oid in copies else 'removed'}.")
         git(clone, "clean", "--quiet", "-d", "-X", "--force", "--", ".", ":!.dvc", ":!.bakeoff")
-    command = "pull" if has_data_remote(clone) else "checkout"
-    run_child([*DVC, command, "--quiet", "--force", "--allow-missing"], clone, log=log, timeout=timeout)
+    try:
+        command = "pull" if has_data_remote(clone) else "checkout"
+        run_child([*DVC, command, "--force", "--allow-missing"], clone, log=log, timeout=timeout)
+    except ChildError as error:
+        # A remote that is away for an hour must not cost the night: it is needed when the results are pushed.
+        log(f"DVC's remote can't be read now, so the night goes on with what its cache holds: {error.summary}")
+        run_child([*DVC, "checkout", "--force", "--allow-missing"], clone, log=log, timeout=timeout)
 
 
 def commit(clone: Path, message: str, run: str) -> str | None:
