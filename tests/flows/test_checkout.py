@@ -51,7 +51,7 @@ def test_other_code_than_the_workspaces_is_refused_wherever_it_is_started(tmp_pa
     (ours / "params.py").write_text((ours / "params.py").read_text() + "# new\n")
     with pytest.raises(BakeoffError, match=r"params\.py differs.*PYTHONPATH="):
         check_own_code(tmp_path)
-    command = [sys.executable, "-m", "bakeoff.cli", "params"]
+    command = [sys.executable, "-m", "bakeoff", "params"]
     stale = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     refused = subprocess.run(command, cwd=tmp_path, env=stale, capture_output=True, text=True)
     assert refused.returncode == 1
