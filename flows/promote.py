@@ -128,7 +128,10 @@ def request_promotion(commit: str, workspace: Path, approval: bool, timeout: int
         "approval_timeout_seconds": timeout,
     }
     try:
-        run: Any = run_deployment("promote/promote", parameters=parameters, timeout=0, as_subflow=False)
+        name = f"promote {commit}"  # Prefect would name the run only when it starts
+        run: Any = run_deployment(
+            "promote/promote", parameters=parameters, flow_run_name=name, timeout=0, as_subflow=False
+        )
     except ObjectNotFound:
         final = promote(**parameters, return_state=True)
         if not final.is_completed():
