@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import item_knn
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,7 +88,8 @@ def test_it_recommends(workspace, capsys):
 
 
 def test_a_new_process_knows_it(registered):
-    code = f"import sys; sys.path.append({str(registered)!r}); from bakeoff.cli import main; main()"
+    places = [str(registered), str(Path(item_knn.__file__).parents[1])]  # of the metadata and of the package
+    code = f"import sys; sys.path += {places}; from bakeoff.cli import main; main()"
     shown = subprocess.run([sys.executable, "-c", code, "train", "--help"], capture_output=True, text=True)
     assert f"two_tower or {NAME}" in " ".join(shown.stdout.replace("│", "").split()), shown
 

@@ -168,7 +168,7 @@ def record(study: TuningStudy, best: FrozenTrial, timeout: float) -> dict[str, A
         "trials": len(states),
         "pruned": states.count(TrialState.PRUNED),
         "failed": states.count(TrialState.FAIL),
-        "wall_seconds": round(study.seconds, 1),
+        "wall_seconds": round(study.seconds, 3),
         "timeout": timeout,
         "jobs": 1,
         "best": {"value": best.value, "epoch": best.user_attrs["epoch"], "params": best.user_attrs["values"]},
