@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.parameters import Frozen
-from bakeoff.core.sanitize import visible
 from bakeoff.core.yaml_reader import MAX_BYTES, read_yaml
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
 from bakeoff.evaluation.params import EvaluateParams

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 MODULES = (
-    "numba great_expectations sklearn.manifold dvc.api bakeoff.cli.app bakeoff.data.validate.gx_runner "
-    "bakeoff.data.validate.tables bakeoff.models.base.loading bakeoff.stages.unbiasedness "
+    "numba great_expectations sklearn.manifold dvc.api bakeoff.cli.app bakeoff.data.validate.gx "
+    "bakeoff.data.validate.suites bakeoff.models.base.loading bakeoff.stages.unbiasedness "
     "bakeoff.stages.train bakeoff.models.neural.trainer bakeoff.stages.validate bakeoff.stages.split "
     "bakeoff.stages.evaluate bakeoff.stages.variants bakeoff.stages.planted bakeoff.stages.serving "
     "bakeoff.stages.rerank bakeoff.stages.items bakeoff.stages.compare bakeoff.stages.growth "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from csv_bytes import read_csv
 from hostile_texts import FEATURE, MARKUP, SHELL
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,6 @@ from bakeoff.data.fetch import command as fetch
 from bakeoff.data.fetch.own import read_directory
 from bakeoff.data.fetch.tables import csv_blocks
 from bakeoff.data.params import ColumnParams, DataParams
-from bakeoff.data.validate.reader import read_csv
 from bakeoff.params import parse_params
 from bakeoff.stages import validate
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.datasets.movielens import from_publisher_1m, from_publisher_100k
-from bakeoff.data.fetch.adjacency import read_adjacency
+from bakeoff.data.fetch.own import read_adjacency
 
 MILLION = {
     "ratings.dat": b"10::2::5::978300760\n9::1::3::978302109\n",

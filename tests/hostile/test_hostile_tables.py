@@ -4,27 +4,23 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from chromium import chromium
+from csv_bytes import read_csv
 from hostile_texts import FEATURE, IDS, MARKUP, NAMES, SHELL
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bakeoff.core.errors import BakeoffError
-from bakeoff.core.sanitize import visible
+from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine import engine as engines
-from bakeoff.data.validate import checks
-from bakeoff.data.validate.gx_runner import Inspector
+from bakeoff.data.validate.gx import Runner, check, gxe
 from bakeoff.data.validate.quarantine import judge
-from bakeoff.data.validate.raw_tables import stored
-from bakeoff.data.validate.reader import read_csv
-from bakeoff.data.validate.tables import entities
+from bakeoff.data.validate.suites import entities
 from bakeoff.params import parse_params
 from bakeoff.stages import validate
 
@@ -77,8 +73,8 @@ def test_long_and_large_values_are_read() -> None:
 
 
 @pytest.fixture(scope="module")
-def inspector() -> Inspector:
-    return Inspector()
+def runner() -> Runner:
+    return Runner()
 
 
 NUMBER = iter(range(10**9))
@@ -86,12 +82,13 @@ NUMBER = iter(range(10**9))
 
 @settings(max_examples=20)
 @given(rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=6))
-def test_every_row_is_valid_or_in_quarantine_with_its_reason(inspector, rows) -> None:
+def test_every_row_is_valid_or_in_quarantine_with_its_reason(runner, rows) -> None:
     raw = read_csv(written([["user_id", "age", "reason"], *rows], "\n", csv.QUOTE_ALL), "data/users.csv")
     with engines.opened() as engine:
         name = f"t{next(NUMBER)}"
-        table = stored(engine, name, [raw], lambda block: entities(block, "user_id", {"age": "dense"}))
-        verdict = judge(inspector, name, table, [], engine, partial(engines.loaded, engine), {})
+        verdict = judge(
+            runner, engine, name, [raw], lambda block: entities(block, "user_id", {"age": "dense"}), known={}
+        )
         quarantined = verdict.examples(verdict.reason_of.index.tolist())
         valid = (
             verdict.valid.whole.order_by("row")
@@ -163,14 +160,13 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data Docs of a table whose names and values are hostile."""
     hostile = [MARKUP, f"\" onclick='window.hacked=1' {MARKUP}", None]
     frame = pd.DataFrame({"user_id": hostile, FEATURE: hostile, f"unreadable {FEATURE}": hostile})
-    found = Inspector()
+    found = Runner()
     suite = [
-        checks.id_is_short("user_id"),
-        checks.id_is_given(FEATURE),
-        checks.is_readable(FEATURE, f"unreadable {FEATURE}", "a number"),
-        checks.column_exists(FEATURE, "missing"),
+        check(gxe.ExpectColumnValueLengthsToBeBetween, "Ids are short", "long", column="user_id", max_value=9),
+        check(gxe.ExpectColumnValuesToNotBeNull, f"The {FEATURE} of every row is given", "empty", column=FEATURE),
+        check(gxe.ExpectColumnValuesToBeNull, f"Every {FEATURE} is a number", "none", column=f"unreadable {FEATURE}"),
     ]
-    assert [len(outcome.rows) for outcome in found.run("users-rows", suite, frame)] == [2, 1, 2, 0]
+    assert [len(outcome.rows) for outcome in found.judge("users", suite, [frame])] == [2, 1, 2]
     directory = tmp_path_factory.mktemp("docs")
     found.build_docs(directory)
     return directory

@@ -245,7 +245,7 @@ STRUCTURAL = [
     ),
     ("items", ["item_id,title,year", "1,a,1"], "no column `genres`"),
     ("interactions", ["user_id;item_id", "1;1"], "data/interactions.csv is separated by semicolons"),
-    ("interactions", b"\x00\x01\x02", "data/interactions.csv is a binary file"),
+    ("interactions", b"\x00\x01\x02", "data/interactions.csv is binary or damaged"),
     (
         "items",
         "item_id,title,year,genres\n1,é,,\n2,".encode() + b"\xe9,,\n",
@@ -309,16 +309,16 @@ def test_nothing_but_the_outputs_is_left_behind(workspace, docs):
 def test_the_data_docs_name_the_suites(workspace, docs):
     run(workspace)
     index = (workspace.reports / "data_docs/index.html").read_text(encoding="utf-8")
-    assert "interactions-rows" in index
+    assert all(f"/{name}/" in index for name in validate.TABLES)
 
 
 def test_docs_that_cannot_be_built_do_not_fail_the_stage(workspace, monkeypatch, caplog, docs):
-    from bakeoff.data.validate.gx_runner import Inspector
+    from bakeoff.data.validate.gx import Runner
 
     def fail(self, directory):
         raise OSError("disk full")
 
-    monkeypatch.setattr(Inspector, "build_docs", fail)
+    monkeypatch.setattr(Runner, "build_docs", fail)
     run(workspace)
     assert "Data Docs could not be built" in caplog.text
     assert verdict(workspace)["success"] is True

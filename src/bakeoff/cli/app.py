@@ -10,9 +10,8 @@ from typing import NoReturn
 import typer
 
 from bakeoff.cli import data, evidence, models, operations, report
-from bakeoff.core.errors import BakeoffError, denied_access
+from bakeoff.core.errors import BakeoffError, denied_access, visible
 from bakeoff.core.own_code import check_own_code
-from bakeoff.core.sanitize import visible
 
 app = typer.Typer(
     help="Matrix factorisation or a softmax DNN? Measured on your own interaction data.",

@@ -1,6 +1,7 @@
-"""Errors that a person can act on."""
+"""Errors that a person can act on, and text that a terminal shows safely."""
 
 import errno
+import unicodedata
 
 
 class BakeoffError(Exception):
@@ -23,3 +24,14 @@ def denied_access(error: OSError) -> BakeoffError | None:
         f"{error.filename or 'A file of the workspace'} can't be read or written ({error.strerror}): run bakeoff as a "
         "user who may write in this directory, on a file system that is not mounted read-only."
     )
+
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Categories of characters that control, format or break lines; some hide or reorder text on a terminal."""
+
+
+def visible(text: str) -> str:
+    r"""The text in one line, with control, format and line-breaking characters as escapes such as `\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(ascii(char)[1:-1] if unicodedata.category(char) in _HIDDEN else char for char in text)

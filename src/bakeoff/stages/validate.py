@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +13,12 @@ from rich.table import Table
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import discard, replaced, write_json
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.engine.engine import Engine, loaded, opened
-from bakeoff.data.validate.blocks import read_blocks
-from bakeoff.data.validate.raw_tables import stored
-from bakeoff.data.validate.reader import RawTable
+from bakeoff.data.engine.engine import Engine, opened
+from bakeoff.data.validate.csv_reader import RawTable, read_csv
 
 if TYPE_CHECKING:
-    from bakeoff.data.validate.gx_runner import Inspector
+    from bakeoff.data.validate.gx import Runner
     from bakeoff.data.validate.quarantine import Verdict
-    from bakeoff.data.validate.tables import Subject
     from bakeoff.params import Params
 
 TABLES = ("interactions", "users", "items")
@@ -41,44 +37,41 @@ def run(params: "Params", workspace: Workspace) -> None:
     with opened() as engine:
         try:
             blocks = {name: _read(workspace, name) for name in TABLES}
-            inspector, verdicts = _judge(blocks, params, engine)
+            runner, verdicts = _judge(blocks, params, engine)
         except BakeoffError as error:
             _discard_older(workspace)
             write_json(workspace.validation_report, {"success": False, "tables": {}, "messages": [str(error)]})
             raise
         _write(params, workspace, verdicts, engine)
-        _write_docs(inspector, workspace.reports / "data_docs")
+        _write_docs(runner, workspace.reports / "data_docs")
         _show(verdicts)
         _stop_if_too_many(params, workspace, verdicts)
 
 
 def _judge(
     blocks: Mapping[str, Iterator[RawTable]], params: "Params", engine: Engine
-) -> tuple["Inspector", dict[str, "Verdict"]]:
+) -> tuple["Runner", dict[str, "Verdict"]]:
     # Great Expectations takes seconds to import: an unreadable file is reported before that.
-    from bakeoff.data.validate import tables
-    from bakeoff.data.validate.gx_runner import Inspector
-    from bakeoff.data.validate.quarantine import judge, require_structure
+    from bakeoff.data.validate.gx import Runner
+    from bakeoff.data.validate.quarantine import judge
+    from bakeoff.data.validate.suites import TypedTable, check_structure, entities, interactions
 
-    inspector = Inspector()
     firsts = {name: next(blocks[name]) for name in TABLES}
-    structure = {
-        name: require_structure(inspector, name, firsts[name], tables.required_columns(name, params.data))
-        for name in TABLES
+    structure = {name: check_structure(name, firsts[name], params.data) for name in TABLES}
+    type_blocks: dict[str, Callable[[RawTable], TypedTable]] = {
+        "users": lambda raw: entities(raw, "user_id", params.data.user_features),
+        "items": lambda raw: entities(raw, "item_id", params.data.item_features),
+        "interactions": lambda raw: interactions(raw, params.validation),
     }
-    subjects: dict[str, Callable[[RawTable], Subject]] = {
-        "users": lambda raw: tables.entities(raw, "user_id", params.data.user_features),
-        "items": lambda raw: tables.entities(raw, "item_id", params.data.item_features),
-        "interactions": lambda raw: tables.interactions(raw, params.validation),
-    }
+    runner = Runner()
     verdicts: dict[str, Verdict] = {}
     known: dict[str, ir.Table] = {}
-    for name, subject in subjects.items():
-        table = stored(engine, name, chain([firsts.pop(name)], blocks[name]), subject)
-        verdicts[name] = judge(inspector, name, table, structure[name], engine, partial(loaded, engine), known)
+    for name, type_block in type_blocks.items():
+        whole = chain([firsts.pop(name)], blocks[name])
+        verdicts[name] = judge(runner, engine, name, whole, type_block, known, structure[name])
         if name != "interactions":
-            known[table.unique_columns[0]] = verdicts[name].ids(table.unique_columns[0])
-    return inspector, {name: verdicts[name] for name in TABLES}
+            known[f"{name[:-1]}_id"] = verdicts[name].ids(f"{name[:-1]}_id")
+    return runner, {name: verdicts[name] for name in TABLES}
 
 
 def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
@@ -87,7 +80,7 @@ def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
     if path.exists() and not path.is_file():
         raise BakeoffError(f"{shown} cannot be read: it is not a regular file but a directory, a pipe or a device.")
     try:
-        blocks = read_blocks(path, shown)
+        blocks = read_csv(path, shown)
         return chain([next(blocks)], blocks)
     except FileNotFoundError:
         raise BakeoffError(f"{shown} does not exist: run `bakeoff fetch` (or `dvc pull`) first.") from None
@@ -106,10 +99,10 @@ def _write(params: "Params", workspace: Workspace, verdicts: Mapping[str, "Verdi
     write_json(workspace.validation_report, as_json(verdicts, params.validation.max_quarantine_share))
 
 
-def _write_docs(inspector: "Inspector", directory: Path) -> None:
+def _write_docs(runner: "Runner", directory: Path) -> None:
     try:
         with replaced(directory) as docs:
-            inspector.build_docs(docs)
+            runner.build_docs(docs)
     except Exception:
         # Nothing depends on the site, so nothing may fail for it.
         log.warning("The Data Docs could not be built; the verdict does not depend on them.", exc_info=True)

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from csv_bytes import read_csv
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
@@ -18,8 +19,7 @@ from bakeoff.data.engine import engine as engines
 from bakeoff.data.engine.engine import Partitioned, opened
 from bakeoff.data.engine.scratch import NAME
 from bakeoff.data.engine.settings import EngineSettings, engine_settings, settings_table
-from bakeoff.data.validate import blocks
-from bakeoff.data.validate.reader import read_csv
+from bakeoff.data.validate import csv_reader
 from bakeoff.params import parse_params
 from bakeoff.stages import validate
 
@@ -72,27 +72,32 @@ ROWS = [*(f'{n},"v{n}\n""q"" ,"' for n in range(30)), "30,", ",", "32,é 中"]
 def test_blocks_are_the_rows_and_lines_of_the_whole_file(tmp_path, monkeypatch, start, end):
     content = start + ("\n".join(["a,b", *ROWS]) + end).encode()
     (tmp_path / "x.csv").write_bytes(content)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 64)
-    whole, pieces = read_csv(content, "x.csv"), list(blocks.read_blocks(tmp_path / "x.csv", "x.csv"))
+    whole = read_csv(content, "x.csv")
+    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 64)
+    pieces = list(csv_reader.read_csv(tmp_path / "x.csv", "x.csv"))
     assert len(pieces) > 3
     assert [line for piece in pieces for line in piece.lines] == whole.lines.tolist()
     assert pa.concat_tables(piece.columns for piece in pieces).to_pylist() == whole.columns.to_pylist()
 
 
-@pytest.mark.parametrize("odd", [b'9,"open\n', b"1,2,3\n", b"1,\xff\n", b"1,\0\n", b'1,"' + b"x" * 200 + b'"\n'])
-def test_an_odd_file_is_read_whole_with_the_same_end(tmp_path, monkeypatch, odd):
+@pytest.mark.parametrize("odd", [b"1,2,3\n4\n", b"1,\xff\n", b"1,\0\n"])
+def test_a_fault_in_a_later_block_has_the_message_of_a_small_file(tmp_path, monkeypatch, odd):
     content = "\n".join(["a,b", *ROWS, ""]).encode() + odd
     (tmp_path / "x.csv").write_bytes(content)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 64)
+    messages = []
+    for size in (2**20, 64):
+        monkeypatch.setattr(csv_reader, "BLOCK_BYTES", size)
+        with pytest.raises(BakeoffError) as refusal:
+            list(csv_reader.read_csv(tmp_path / "x.csv", "x.csv"))
+        messages.append(str(refusal.value).partition("(byte")[0])  # the text around a byte is from its block
+    assert messages[0] == messages[1]
 
-    def end_of(read):
-        try:
-            return [piece.columns.to_pylist() for piece in read()]
-        except BakeoffError as error:
-            return str(error)
 
-    read = end_of(lambda: [read_csv(content, "x.csv")])
-    assert end_of(lambda: blocks.read_blocks(tmp_path / "x.csv", "x.csv")) == read
+def test_a_row_that_is_longer_than_a_block_is_refused_with_the_likely_cause(tmp_path, monkeypatch):
+    (tmp_path / "x.csv").write_bytes(b'a,b\n1,2\n1,"' + b"x" * 200 + b'"\n')
+    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 64)
+    with pytest.raises(BakeoffError, match=r"after line [12]: .* A row may take 64 bytes; .*never closed"):
+        list(csv_reader.read_csv(tmp_path / "x.csv", "x.csv"))
 
 
 def test_rows_that_are_judged_in_pieces_have_the_same_verdict(tmp_path, monkeypatch):
@@ -102,9 +107,9 @@ def test_rows_that_are_judged_in_pieces_have_the_same_verdict(tmp_path, monkeypa
         "interactions": ["user_id,item_id,timestamp", *(f"{n % 21},{'abc'[n % 3]},{n % 5 + 10**9}" for n in range(90))],
     }
     found = []
-    for rows, size in ((engines.BLOCK_ROWS, blocks.BLOCK_BYTES), (40, 200)):
+    for rows, size in ((engines.BLOCK_ROWS, csv_reader.BLOCK_BYTES), (40, 200)):
         monkeypatch.setattr(engines, "BLOCK_ROWS", rows)
-        monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
+        monkeypatch.setattr(csv_reader, "BLOCK_BYTES", size)
         workspace = Workspace(tmp_path / str(rows))
         workspace.data.mkdir(parents=True)
         for name, lines in data.items():

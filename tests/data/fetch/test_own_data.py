@@ -142,15 +142,15 @@ FAULTS = {
         {"interactions.csv": PAIRS, "items.csv": "item_id\n1\n"},
         r"columns\.title .*null that",
     ),
-    "binary": ({"interactions.csv": b"\x00\x01\x02"}, "not a text file"),
-    "gzip": ({"interactions.csv": b"\x1f\x8b\x08abc"}, "not a text file"),
-    "UTF-16": ({"interactions.csv": PAIRS.encode("utf-16")}, "not a text file"),
+    "binary": ({"interactions.csv": b"\x00\x01\x02"}, "holds a NUL byte on line 1"),
+    "gzip": ({"interactions.csv": b"\x1f\x8b\x08abc"}, "is a gzip file, not CSV"),
+    "UTF-16": ({"interactions.csv": PAIRS.encode("utf-16")}, "is in UTF-16"),
     "latin-1": (
         {"interactions.csv": "user_id,item_id\nu,i\né,i\n".encode("latin-1")},
-        "not UTF-8 in line 3: byte 0xe9.*iconv",
+        r"not UTF-8 on line 3 \(byte 0xe9\).*iconv",
     ),
-    "latin-1 header": ({"interactions.csv": "usér,item_id\nu,i\n".encode("latin-1")}, "not UTF-8 in line 1"),
-    "ragged": ({"interactions.csv": "user_id,item_id\nu,i\nu,i,x\n"}, "Row #3: Expected 2 columns, got 3"),
+    "latin-1 header": ({"interactions.csv": "usér,item_id\nu,i\n".encode("latin-1")}, "not UTF-8 on line 1"),
+    "ragged": ({"interactions.csv": "user_id,item_id\nu,i\nu,i,x\n"}, "row 3 has 3 fields where the header names 2"),
     "repeated column": (
         {"interactions.csv": "user_id,item_id,item_id\nu,i,j\n"},
         "more than one column 'item_id'",
@@ -169,7 +169,7 @@ FAULTS = {
         "'user_id'.*type double",
     ),
     "empty adjacency": ({"train.txt": "1\n", "test.txt": "1\n"}, "holds no pair"),
-    "binary adjacency": ({"train.txt": b"1 2\n", "test.txt": b"\x00"}, r"test\.txt is not a text file"),
+    "binary adjacency": ({"train.txt": b"1 2\n", "test.txt": b"\x00"}, r"test\.txt .*holds a NUL byte"),
 }
 
 

@@ -124,7 +124,7 @@ class DuckDBEngine:
 
     def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """See `Engine`."""
-        yield from self._groups(table.select(key, *columns), key, columns, 1, 1)
+        yield from self._groups(table, key, columns, 1, 1)
 
     def _groups(
         self, table: ir.Table, key: str, columns: Sequence[str], used: int, most: int

@@ -105,7 +105,7 @@ class Engine(Protocol):
         """The rows as Great Expectations takes them: data frames of pandas with the index `key`, or one of Spark."""
 
     def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[Any]:
-        """As `frames`, but rows that agree in all the columns are in one frame; `key` and these columns only."""
+        """As `frames`, but rows that agree in all of these columns are in one frame."""
 
     def write(
         self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str

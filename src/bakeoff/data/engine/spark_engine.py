@@ -108,7 +108,7 @@ class SparkEngine:
 
     def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator["DataFrame"]:
         """See `Engine`."""
-        yield from self.frames(table.select(key, *columns), key)
+        yield from self.frames(table, key)
 
     def write(
         self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bakeoff.core.errors import BakeoffError, denied_access
-from bakeoff.core.sanitize import visible
+from bakeoff.core.errors import BakeoffError, denied_access, visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import own_sources as taking
 from bakeoff.data.fetch.data_directory import (

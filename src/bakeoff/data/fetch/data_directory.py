@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import full_disk, write_json, write_text
-from bakeoff.data.fetch.files import read_columns
+from bakeoff.data.fetch.table_files import read_columns
 from bakeoff.data.fetch.tables import TABLES, About, Tables, csv_blocks, text_table
 from bakeoff.data.fetch.versioning import add_data, is_versioned
 

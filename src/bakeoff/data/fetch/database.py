@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.files import text_of
 from bakeoff.data.fetch.own import check_directory
 from bakeoff.data.fetch.parts import Parts, Raw, listed, parts
+from bakeoff.data.fetch.table_files import text_of
 from bakeoff.data.fetch.tables import TABLES, text_column
 from bakeoff.data.params import DataParams
 

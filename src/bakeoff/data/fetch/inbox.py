@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bakeoff.core.errors import BakeoffError
-from bakeoff.core.sanitize import visible
+from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.data.fetch.own import check_directory
 
 MARK = "_SUCCESS"

@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.adjacency import is_adjacency_directory, read_adjacency
-from bakeoff.data.fetch.files import read_columns
 from bakeoff.data.fetch.parts import Parts, Raw, complete, listed, parts
-from bakeoff.data.fetch.tables import TABLES, Tables
+from bakeoff.data.fetch.table_files import read_columns
+from bakeoff.data.fetch.tables import TABLES, Tables, text_table
 from bakeoff.data.params import DataParams
+from bakeoff.data.validate.csv_reader import check_text
 
 _SUFFIXES = (".csv", ".parquet")
+SPLIT_FILES = ("train", "valid", "test")
+"""Parts of a benchmark split, each a text file; there may be no valid.txt."""
 
 
 def read_directory(directory: Path, data: DataParams) -> Tables:
@@ -28,7 +34,7 @@ def read_directory(directory: Path, data: DataParams) -> Tables:
     """
     check_directory(directory)
     path = _find(directory, "interactions")
-    if path is None and is_adjacency_directory(directory):
+    if path is None and all((directory / name).is_file() for name in ("train.txt", "test.txt")):
         return complete(Parts(read_adjacency(directory), None, None), data, str(directory))
     if path is None:
         raise BakeoffError(
@@ -62,6 +68,40 @@ def read_parts(directory: Path, data: DataParams) -> Parts:
             f"{_content(directory)}."
         )
     return parts(found["interactions"], found["users"], found["items"], names)
+
+
+def read_adjacency(directory: Path) -> pa.Table:
+    """Interactions of a benchmark split in the format of the NGCF and LightGCN papers, in the order of its files.
+
+    Args:
+        directory: holds the files; lines are `user item item …`, separated by blanks. A user without items
+            has none.
+
+    Returns:
+        user_id, item_id, split (train, valid or test), one row per pair; such data has no times.
+
+    Raises:
+        BakeoffError: a file is empty, binary or not UTF-8, or there is no pair at all.
+    """
+    paths = [path for part in SPLIT_FILES if (path := directory / f"{part}.txt").is_file()]
+    table = pa.concat_tables([_pairs(path) for path in paths])
+    if not table.num_rows:
+        raise BakeoffError(f"{directory} holds no pair: lines of train.txt are `user item item …`.")
+    return table
+
+
+def _pairs(path: Path) -> pa.Table:
+    check_text(path, str(path))
+    text = path.read_text(encoding="utf-8-sig")
+    lines = pc.ascii_trim_whitespace(pa.array(text.split("\n"), pa.large_string()))
+    words = pc.ascii_split_whitespace(lines.filter(pc.not_equal(lines, "")))
+    starts = words.offsets.to_numpy()[:-1]
+    is_item = np.ones(len(words.values), np.bool_)
+    is_item[starts] = False  # the first word of a line is the user
+    line = pc.list_parent_indices(words).filter(pa.array(is_item))
+    users = words.values.take(pa.array(starts)).take(line)
+    items = words.values.filter(pa.array(is_item))
+    return text_table({"user_id": users, "item_id": items, "split": pa.repeat(path.stem, len(items))})
 
 
 def check_directory(directory: Path) -> None:

@@ -14,8 +14,7 @@ from bakeoff.data.engine.engine import Partitioned
 from bakeoff.data.split.methods import OrderRule, SplitMethod, method_of
 
 if TYPE_CHECKING:
-    from bakeoff.data.validate.checks import Check
-    from bakeoff.data.validate.gx_runner import Outcome
+    from bakeoff.data.validate.gx import Check, Outcome
 
 Frames = Callable[[ir.Table, str], Iterator[Any]]
 """Rows as data frames that Great Expectations takes, known by a column."""
@@ -76,12 +75,12 @@ def check_promises(
     if strangers:
         raise ValueError(f"part must be one of {', '.join(PARTS_OF_ALL)}, not {strangers[0]!r}")
     # Great Expectations takes seconds to import.
-    from bakeoff.data.validate.gx_runner import Inspector
+    from bakeoff.data.validate.gx import Runner
 
     latest = latest_of_all(events.whole) if spec.one_cut else None
     facts = (facts_of(piece, users, items, latest) for piece in events.pieces)
     pieces = chain.from_iterable(frames(of_piece, "key") for of_piece in facts)
-    outcomes = Inspector().judge("split-promises", _suite(spec), pieces)
+    outcomes = Runner().judge("split-promises", _suite(spec), pieces)
     return [_promise(outcome, events.whole) for outcome in outcomes]
 
 
@@ -91,8 +90,7 @@ def _promise(outcome: "Outcome", events: ir.Table) -> Promise:
 
 
 def _suite(method: SplitMethod) -> "list[Check]":
-    from bakeoff.data.validate.checks import check
-    from bakeoff.data.validate.gx import gxe
+    from bakeoff.data.validate.gx import check, gxe
 
     def promise(kind: Any, sentence: str, **settings: Any) -> "Check":
         return check(kind, sentence, f"broken: {sentence}", **settings)

@@ -1,89 +1,47 @@
 """Which rows of a table may be used, and why the others may not."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError
-from bakeoff.data.engine.engine import Partitioned
-from bakeoff.data.validate.checks import Check
-from bakeoff.data.validate.gx_runner import Inspector, Outcome
-from bakeoff.data.validate.reader import RawTable
-from bakeoff.data.validate.tables import structure
+from bakeoff.data.engine.engine import BLOCK_ROWS, Engine, Partitioned, loaded, part_name
+from bakeoff.data.validate.csv_reader import RawTable
+from bakeoff.data.validate.gx import Outcome, Runner
+from bakeoff.data.validate.suites import Suite, TypedTable
 
-RAW, TYPED, FACT = "raw ", "typed ", "fact "
+RAW, TYPED, JUDGED = "raw ", "typed ", "judged "
 """Columns of a stored table are numbered: SQL may not tell the names of a file apart."""
-
-
-class Hands(Protocol):
-    """How an engine hands rows to Great Expectations, see `stages.engine.Engine`."""
-
-    def frames(self, table: ir.Table, key: str) -> Iterator[Any]:
-        """All rows."""
-
-    def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[Any]:
-        """All rows, those that agree in the columns together."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A table with all that is known of each row by itself, where the engine reads it.
-
-    Attributes:
-        file: how messages call it.
-        rows: row (int64, from 0, the file's order), line (int64, on which the row starts), then by number the columns
-            of the file as they are, of the table as it is handed on, and what the checks look at; pieces in the order
-            of the file.
-        num_rows: how many rows.
-        raw: names of the columns of the file.
-        typed: names of the columns that are handed on.
-        facts: names of what the checks look at.
-        known: see `Subject`; likewise the others.
-    """
-
-    file: str
-    rows: Partitioned
-    num_rows: int
-    raw: list[str]
-    typed: list[str]
-    facts: list[str]
-    known: dict[str, str]
-    checks: list[Check]
-    unique: Check
-    unique_columns: list[str]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a table.
+    """The rows of a table, valid or in quarantine.
 
     Attributes:
-        stored: the table.
-        valid: rows of it that passed.
-        quarantined: rows of it that did not, and `reason`, several joined by "; ".
+        num_rows: rows of the file.
+        raw: names of the columns of the file.
+        typed: names of the columns that are handed on.
+        valid: rows that passed.
+        quarantined: rows that did not, and `reason`, several joined by "; ".
         reason_of: the reasons by row.
         outcomes: of every check, structure first.
-        reasons: rows per reason, most frequent first.
     """
 
-    stored: Stored
+    num_rows: int
+    raw: list[str]
+    typed: list[str]
     valid: Partitioned
     quarantined: Partitioned
     reason_of: pd.Series
     outcomes: list[Outcome]
-    reasons: dict[str, int]
-
-    @property
-    def num_rows(self) -> int:
-        """Rows of the file."""
-        return self.stored.num_rows
 
     @property
     def num_quarantined(self) -> int:
@@ -96,14 +54,20 @@ class Verdict:
         return self.num_quarantined / self.num_rows
 
     @property
+    def reasons(self) -> dict[str, int]:
+        """Rows per reason, most frequent first."""
+        counts = [(each.check.reason, len(each.rows)) for each in self.outcomes if len(each.rows)]
+        return dict(sorted(counts, key=lambda pair: -pair[1]))
+
+    @property
     def valid_columns(self) -> dict[str, str]:
-        """Columns of the file of valid rows, by name the column of `valid`."""
-        return {name: f"{TYPED}{place}" for place, name in enumerate(self.stored.typed)}
+        """Columns of the file of valid rows: name → the column of `valid`."""
+        return {name: f"{TYPED}{place}" for place, name in enumerate(self.typed)}
 
     @property
     def quarantine_columns(self) -> dict[str, str]:
         """Likewise of quarantine: raw columns as string, then `reason` and `row`, the line of the raw file."""
-        names = _beside_ours(self.stored.raw)
+        names = _without_ours(self.raw)
         raw = {name: f"{RAW}{place}" for place, name in enumerate(names)}
         return raw | {"reason": "reason", "row": "line"}
 
@@ -114,99 +78,100 @@ class Verdict:
     def examples(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """A few rows of quarantine as they are written."""
         quarantined = self.quarantined.whole
-        taken = quarantined.filter(quarantined.row.isin(list(rows))).order_by("row")
+        chosen = quarantined.filter(quarantined.row.isin(list(rows))).order_by("row")
         columns = self.quarantine_columns
-        table = taken.select(*columns.values()).to_pyarrow().rename_columns(list(columns))
+        table = chosen.select(*columns.values()).to_pyarrow().rename_columns(list(columns))
         lines: list[dict[str, Any]] = table.to_pylist()
         return lines
 
 
-def require_structure(inspector: Inspector, name: str, raw: RawTable, required: Mapping[str, str]) -> list[Outcome]:
-    """Check that the table has the required columns and at least one row.
-
-    Raises:
-        BakeoffError: it has not; says what is missing and what to do.
-    """
-    suite, frame = structure(raw, required)
-    outcomes = inspector.run(f"{name}-structure", suite, frame)
-    failures = [outcome.check.reason for outcome in outcomes if not outcome.success]
-    if failures:
-        raise BakeoffError("\n".join(failures))
-    return outcomes
-
-
 def judge(
-    inspector: Inspector,
+    runner: Runner,
+    engine: Engine,
     name: str,
-    stored: Stored,
-    structural: list[Outcome],
-    hands: Hands,
-    load: Callable[[str, pa.Table], ir.Table],
+    blocks: Iterable[RawTable],
+    type_block: Callable[[RawTable], TypedTable],
     known: Mapping[str, ir.Table],
+    structure: Sequence[Outcome] = (),
 ) -> Verdict:
     """Sort the rows of a table into valid ones and quarantine.
 
-    Rows are compared with each other only after those that fail by themselves are out, so that a broken row
-    never takes a sound copy of itself along. What comes to this process are the numbers of bad rows.
+    Of rows that agree, only those are compared that pass all other checks, so that a broken row never takes a sound
+    copy of itself along. What comes to this process are the numbers of bad rows.
 
     Args:
-        inspector: keeps the runs.
-        name: of the table, unique within the inspector.
-        stored: the table.
-        structural: outcomes of the checks of structure.
-        hands: how rows come to Great Expectations.
-        load: makes a small table one of the engine, under a name.
+        runner: keeps the run.
+        engine: holds the rows and compares them.
+        name: of the table, unique within runner and engine.
+        blocks: the file, at least one block.
+        type_block: types a block.
         known: known_id of the valid rows of other tables, by the column of this one that names them.
+        structure: outcomes of the checks of structure.
     """
-    facts = _facts(stored, known)
-    outcomes = inspector.judge(f"{name}-rows", stored.checks, hands.frames(facts, "row"))
-    rejected = load(f"{name}-rejected", _numbers(outcomes))
-    sound = stored.rows.whole.anti_join(rejected, "row")
-    outcomes.append(_copies(inspector, name, stored, sound, hands, load))
-    bad = np.unique(np.concatenate([outcome.rows for outcome in outcomes]))
+    rows, num_rows, raw, last = _stored(engine, name, blocks, type_block)
+    suite = last.suite
+    judged = _judged(rows.whole, last.judged.column_names, suite.known, known)
+    outcomes = runner.judge(name, [*suite.checks, suite.unique], engine.groups(judged, "row", suite.key))
+    outcomes[-1] = _later_copies(engine, f"{name}-copies", judged, suite, outcomes)
+    bad = _rows_of(outcomes)
     reasons = _reasons(outcomes, bad)
     table = pa.table({"row": pa.array(bad), "reason": pa.array(reasons.tolist(), pa.string())})
-    out = load(f"{name}-reasons", table)
-    valid = stored.rows.map(lambda rows: rows.anti_join(out, "row"))
-    quarantined = stored.rows.map(lambda rows: rows.inner_join(out, "row"))
-    return Verdict(stored, valid, quarantined, reasons, structural + outcomes, _counts(outcomes))
+    out = loaded(engine, f"{name}-reasons", table)
+    valid = rows.map(lambda piece: piece.anti_join(out, "row"))
+    quarantined = rows.map(lambda piece: piece.inner_join(out, "row"))
+    typed = list(last.typed.column_names)
+    return Verdict(num_rows, raw, typed, valid, quarantined, reasons, [*structure, *outcomes])
 
 
-def _facts(stored: Stored, known: Mapping[str, ir.Table]) -> ir.Table:
-    facts = stored.rows.whole.select("row", **{name: f"{FACT}{place}" for place, name in enumerate(stored.facts)})
-    for fact, column in stored.known.items():
+def _stored(
+    engine: Engine, name: str, blocks: Iterable[RawTable], type_block: Callable[[RawTable], TypedTable]
+) -> tuple[Partitioned, int, list[str], TypedTable]:
+    """A table typed block by block in the engine's scratch, its rows, the names of its columns, and its last block.
+
+    Its columns are row (int64, from 0, the file's order), line (int64, on which the row starts), then by number the
+    columns of the file, the typed ones and those that the suite looks at.
+    """
+    folder = engine.scratch / f"{name}.parquet"
+    folder.mkdir()
+    num_rows = 0
+    for number, raw in enumerate(blocks):
+        block = type_block(raw)
+        rows = num_rows + np.arange(len(raw), dtype=np.int64)
+        columns = {"row": pa.array(rows), "line": pa.array(raw.lines)}
+        for prefix, table in ((RAW, raw.columns), (TYPED, block.typed), (JUDGED, block.judged)):
+            columns |= {f"{prefix}{place}": column for place, column in enumerate(table.columns)}
+        pq.write_table(pa.table(columns), folder / part_name(number), row_group_size=BLOCK_ROWS)
+        num_rows += len(raw)
+    return engine.parts(folder), num_rows, raw.names, block
+
+
+def _judged(rows: ir.Table, names: list[str], added: Mapping[str, str], known: Mapping[str, ir.Table]) -> ir.Table:
+    judged = rows.select("row", **{name: f"{JUDGED}{place}" for place, name in enumerate(names)})
+    for column, unknown in added.items():
         others = known[column]
-        joined = facts.left_join(others, facts[column] == others.known_id)
-        unknown = ibis.ifelse(joined.known_id.isnull(), joined[column], ibis.null())
-        facts = joined.select(*facts.columns, **{fact: unknown})
-    return facts
+        joined = judged.left_join(others, judged[column] == others.known_id)
+        stranger = ibis.ifelse(joined.known_id.isnull(), joined[column], ibis.null())
+        judged = joined.select(*judged.columns, **{unknown: stranger})
+    return judged
 
 
-def _copies(
-    inspector: Inspector,
-    name: str,
-    stored: Stored,
-    sound: ir.Table,
-    hands: Hands,
-    load: Callable[[str, pa.Table], ir.Table],
-) -> Outcome:
-    columns = {column: f"{TYPED}{stored.typed.index(column)}" for column in stored.unique_columns}
-    keys = sound.select("row", **columns)
-    groups = hands.groups(keys, "row", stored.unique_columns)
-    (outcome,) = inspector.judge(f"{name}-uniqueness", [stored.unique], groups)
-    if not len(outcome.rows):
-        return outcome
-    named = keys.semi_join(load(f"{name}-copies", _numbers([outcome])), "row")
-    place = ibis.row_number().over(ibis.window(group_by=stored.unique_columns, order_by="row"))
-    again = named.mutate(place=place).filter(ibis._.place > 0).select("row").to_pyarrow()["row"]
-    return Outcome(outcome.check, outcome.success, np.sort(again.to_numpy().astype(np.int64)))
+def _later_copies(engine: Engine, name: str, judged: ir.Table, suite: Suite, outcomes: Sequence[Outcome]) -> Outcome:
+    """The last outcome, of which GX names every copy, without broken rows and the first row that is sound."""
+    *others, unique = outcomes
+    rows = np.setdiff1d(unique.rows, _rows_of(others))
+    if len(rows):
+        named = judged.semi_join(loaded(engine, name, pa.table({"row": rows})), "row")
+        place = ibis.row_number().over(ibis.window(group_by=suite.key, order_by="row"))
+        later = named.select("row", place=place).filter(ibis._.place > 0).select("row").to_pyarrow()["row"]
+        rows = np.sort(later.to_numpy().astype(np.int64))
+    return Outcome(unique.check, not len(rows), rows)
 
 
-def _numbers(outcomes: list[Outcome]) -> pa.Table:
-    return pa.table({"row": pa.array(np.unique(np.concatenate([outcome.rows for outcome in outcomes])))})
+def _rows_of(outcomes: Sequence[Outcome]) -> NDArray[np.int64]:
+    return np.unique(np.concatenate([outcome.rows for outcome in outcomes]))
 
 
-def _reasons(outcomes: list[Outcome], bad: NDArray[np.int64]) -> pd.Series:
+def _reasons(outcomes: Sequence[Outcome], bad: NDArray[np.int64]) -> pd.Series:
     reasons = pd.Series("", index=bad, dtype="str")
     for outcome in outcomes:
         before = reasons.loc[outcome.rows]
@@ -214,16 +179,11 @@ def _reasons(outcomes: list[Outcome], bad: NDArray[np.int64]) -> pd.Series:
     return reasons
 
 
-def _beside_ours(raw: list[str]) -> list[str]:
-    """Names of the columns of a file beside `reason` and `row`."""
+def _without_ours(raw: list[str]) -> list[str]:
+    """Names of the columns of a file, changed where they would be `reason` or `row`."""
     taken = {*raw, "reason", "row"}
     names = list(raw)
     for place, name in enumerate(names):
         while names[place] in {"reason", "row"} or (names[place] != name and names[place] in taken):
             names[place] += "_in_file"
     return names
-
-
-def _counts(outcomes: list[Outcome]) -> dict[str, int]:
-    counts = [(o.check.reason, len(o.rows)) for o in outcomes if len(o.rows)]
-    return dict(sorted(counts, key=lambda pair: -pair[1]))

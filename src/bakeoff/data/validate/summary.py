@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bakeoff.core.sanitize import visible
+from bakeoff.core.errors import visible
 from bakeoff.data.validate.quarantine import Verdict
 
 EXAMPLES = 2

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.data.validate.parse import blank, integers, numbers, texts, unreadable
+from bakeoff.data.validate.suites import integers, numbers, texts
 
 
 def column(*values):
@@ -41,15 +41,5 @@ def test_what_is_not_plainly_whole_is_no_integer(text):
     assert integers(column(text)).to_pylist() == [None]
 
 
-def test_white_space_alone_is_blank():
-    assert blank(column("", " \t", "a", " a")).to_pylist() == [True, True, False, False]
-
-
 def test_texts_stay_as_they_are_unless_blank():
-    assert texts(column(" a ", "", "NA")).to_pylist() == [" a ", None, "NA"]
-
-
-@pytest.mark.parametrize(("may_be_missing", "expected"), [(True, [None, None, "x"]), (False, [None, "", "x"])])
-def test_unreadable_values_are_kept_for_people_to_see(may_be_missing, expected):
-    values = column("1", "", "x")
-    assert unreadable(values, numbers(values), may_be_missing=may_be_missing).to_pylist() == expected
+    assert texts(column(" a ", "", " \t", "NA")).to_pylist() == [" a ", None, None, "NA"]

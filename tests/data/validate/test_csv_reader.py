@@ -2,11 +2,11 @@ import csv
 import io
 
 import pytest
+from csv_bytes import read_csv
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.validate.reader import read_csv
 
 FILE = "data/users.csv"
 
@@ -97,7 +97,7 @@ def test_an_empty_file_is_refused(data):
         (b"\x1f\x8b\x08rest", "a gzip file"),
         (b"PAR1rest", "a Parquet file"),
         ("user_id\n1\n".encode("utf-16"), "UTF-16"),
-        (b"user_id\n1\n\x00\n", "a zero byte stands on line 3"),
+        (b"user_id\n1\n\x00\n", "holds a NUL byte on line 3"),
     ],
 )
 def test_a_binary_file_is_refused_by_what_it_is(data, kind):

@@ -1,6 +1,5 @@
 """Reading one CSV or Parquet file of a team into columns of text, exactly as written."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,13 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.validate.csv_reader import check_text, read_rows
 
-BLOCK_BYTES = 2**24
-"""Bytes that are searched at a time."""
 LEAST_UNPACKED_BYTES = 256 * 2**20
 """A Parquet file may always unpack to this much text,"""
 MOST_UNPACKED = 200
@@ -36,79 +33,18 @@ def read_columns(path: Path, ids: Sequence[str | None], raw: Sequence[str | None
         BakeoffError: the file is empty, binary, not UTF-8, not rectangular, or has two columns of one name.
     """
     columns = _read_parquet(path, ids, raw) if path.suffix == ".parquet" else _read_csv(path)
-    repeated = [name for name, count in Counter(name for name, _ in columns).items() if count > 1]
-    if repeated:
-        raise BakeoffError(f"{path} has more than one column {repeated[0]!r}: rename or remove all but one.")
+    [(name, count)] = Counter(name for name, _ in columns).most_common(1) or [("", 0)]
+    if count > 1:
+        raise BakeoffError(f"{path} has more than one column {name!r}: rename or remove all but one.")
     return dict(columns)
 
 
-def refuse_binary(path: Path) -> None:
-    """Refuse a file that is empty or not text. The whole file is searched for NUL bytes.
-
-    Raises:
-        BakeoffError: the file is empty, compressed, or holds a NUL byte; names the line of the byte.
-    """
-    with path.open("rb") as stream:
-        block = stream.read(BLOCK_BYTES)
-        if not block.strip():
-            raise BakeoffError(f"{path} is empty.")
-        if b"\0" in block[: 2**12] or block[:2] == b"\x1f\x8b":
-            raise BakeoffError(
-                f"{path} is not a text file (compressed, UTF-16 or binary): Bakeoff reads plain CSV in UTF-8, or "
-                "Parquet."
-            )
-        line = 1
-        while block:
-            if (place := block.find(0)) >= 0:
-                line += block.count(b"\n", 0, place)
-                raise BakeoffError(
-                    f"{path} holds a NUL byte on line {line}: text has none. Remove it where the file is written, or "
-                    f"with `tr -d '\\0' < {path.name} > fixed.csv`."
-                )
-            line += block.count(b"\n")
-            block = stream.read(BLOCK_BYTES)
-
-
-def not_utf8(path: Path) -> BakeoffError:
-    """Names the first line that is not UTF-8, and how to convert the file."""
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError as error:
-                return BakeoffError(
-                    f"{path} is not UTF-8 in line {number}: byte 0x{line[error.start]:02x}. If all of it is "
-                    f"latin-1, `iconv -f latin1 -t utf-8 {path.name}` converts it; if encodings are mixed, "
-                    "mend that line."
-                )
-    return BakeoffError(f"{path} is not UTF-8.")
-
-
 def _read_csv(path: Path) -> list[tuple[str, Any]]:
-    refuse_binary(path)
-    quoted_lines = pacsv.ParseOptions(newlines_in_values=True)
-    in_order = pacsv.ReadOptions(use_threads=False)  # else a message cannot name the row
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            names = next(csv.reader(stream), None)
-        if names is None:
-            raise BakeoffError(f"{path} is empty.")
-        table = pacsv.read_csv(
-            path,
-            read_options=in_order,
-            parse_options=quoted_lines,
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False
-            ),
-        )
-    except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
-        if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
-            raise not_utf8(path) from None
-        raise BakeoffError(
-            f"{path} is not a table of comma-separated values ({error}): every row needs as many fields as "
-            "the header, and fields that hold commas, quotes or line ends need quotes around them."
-        ) from None
-    return list(zip(table.column_names, table.columns, strict=True))
+    check_text(path, str(path))
+    table = pa.concat_tables(block.columns for block in read_rows(path, str(path), ignore_empty_lines=True))
+    return [
+        (name, column.cast(pa.large_string())) for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
 
 
 def _read_parquet(path: Path, ids: Sequence[str | None], raw: Sequence[str | None]) -> list[tuple[str, Any]]:

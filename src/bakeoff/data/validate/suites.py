@@ -1,0 +1,265 @@
+"""The suites of the three raw tables: how columns are typed, and what is expected of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bakeoff.core.errors import BakeoffError, visible
+from bakeoff.data.params import DataParams, ValidationParams
+from bakeoff.data.validate.csv_reader import RawTable
+from bakeoff.data.validate.gx import Check, Outcome, check, gxe
+
+SPLIT_LABELS = ("train", "valid", "test")
+MAX_ID_LENGTH = 256
+"""Longest id in characters; what is longer is a broken row rather than an id."""
+# At most two digits of exponent: whatever matches is finite as a float64.
+NUMBER = r"^-?([0-9]{1,100}(\.[0-9]{0,100})?|\.[0-9]{1,100})([eE][+-]?[0-9]{1,2})?$"
+# 18 digits: whatever matches fits an int64.
+INTEGER = r"^-?[0-9]{1,18}$"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is expected of a table.
+
+    Attributes:
+        checks: of each row by itself.
+        unique: no two rows that pass these checks agree in the columns `key`; the first one is kept.
+        key: columns that identify a row.
+        known: column of ids → the column that is added for it, with the ids that no valid row of another table has.
+    """
+
+    checks: list[Check]
+    unique: Check
+    key: list[str]
+    known: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TypedTable:
+    """Rows of a table, ready to be judged.
+
+    Attributes:
+        typed: [n] rows, the columns as they are handed on; null where missing or unreadable.
+        judged: [n] rows, the columns that the suite looks at: ids (null where blank), numbers (null where unreadable),
+            and for an optional number the texts that are none (else null).
+        suite: what is expected of them.
+    """
+
+    typed: pa.Table
+    judged: pa.Table
+    suite: Suite
+
+
+def check_structure(table: str, raw: RawTable, data: DataParams) -> list[Outcome]:
+    """Check that a table has the required columns and at least one row, without which nothing can go on.
+
+    Args:
+        table: `interactions`, `users` or `items`.
+        raw: its first rows.
+        data: which columns are features.
+
+    Raises:
+        BakeoffError: it has not; says what is missing and what to do.
+    """
+    present = visible(", ".join(raw.names))
+    found = {
+        Check(
+            f"There is a column {name}",
+            f"{raw.file} has no column `{name}` (it has {present}): {remedy}",
+            "critical",
+            None,
+        ): name in raw.names
+        for name, remedy in _required_columns(table, data).items()
+    }
+    no_rows = f"{raw.file} has a header but no rows: fetch the data again."
+    found[Check("There are rows", no_rows, "critical", None)] = len(raw) > 0
+    if failures := [each.reason for each, success in found.items() if not success]:
+        raise BakeoffError("\n".join(failures))
+    return [Outcome(each, True, np.zeros(0, np.int64)) for each in found]
+
+
+def _required_columns(table: str, data: DataParams) -> dict[str, str]:
+    """Columns that a raw table must have, each with what to do where it is missing."""
+    own = "rename the column, or name yours under `data.columns` in params.yaml and fetch the data again."
+    if table == "interactions":
+        return {"user_id": own, "item_id": own}
+    ids = {"users": ["user_id"], "items": ["item_id", "title"]}[table]
+    key = f"{table[:-1]}_features"
+    remedy = f"add it, or take it out of `data.{key}` in params.yaml."
+    return dict.fromkeys(ids, own) | dict.fromkeys(getattr(data, key), remedy)
+
+
+def entities(raw: RawTable, id_column: str, features: Mapping[str, str]) -> TypedTable:
+    """Users or items: one row each. A row with a dense feature that is no number goes to quarantine, whole.
+
+    Args:
+        raw: the file; has the id and all feature columns.
+        id_column: `user_id` or `item_id`.
+        features: kind of each feature; dense ones become float64, all others stay text.
+    """
+    typed: dict[str, pa.ChunkedArray] = {}
+    judged = {id_column: texts(raw.columns[id_column])}
+    checks = _id_checks(id_column)
+    for name in raw.names:
+        values = raw.columns[name]
+        typed[name] = values if name == id_column else texts(values)
+        if features.get(name) == "dense" and name != id_column:
+            typed[name] = numbers(values)
+            # Null is right where the value is missing, so the texts that are no numbers need a column of their own.
+            column = _free_name(name, judged)
+            judged[column] = pc.if_else(pc.is_valid(typed[name]), pa.scalar(None, pa.string()), texts(values))
+            checks.append(_is_number(name, "a number", gxe.ExpectColumnValuesToBeNull, column))
+    unique = check(
+        gxe.ExpectColumnValuesToBeUnique,
+        f"No {id_column} occurs twice",
+        f"{id_column} occurred before (the first row is kept)",
+        column=id_column,
+    )
+    return TypedTable(pa.table(typed), pa.table(judged), Suite(checks, unique, [id_column], {}))
+
+
+def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
+    """Events. Without a timestamp column all are at second 0, and a pair of user and item may occur once.
+
+    Args:
+        raw: the file; has user_id and item_id.
+        params: scale of ratings and span of timestamps.
+    """
+    typed = {name: raw.columns[name] for name in ("user_id", "item_id")}
+    judged = {name: texts(values) for name, values in typed.items()}
+    known = {name: f"unknown {name}" for name in typed}
+    checks = [each for name in typed for each in (*_id_checks(name), _is_known(name, known[name]))]
+    typed["timestamp"] = pa.chunked_array([pa.repeat(pa.scalar(0, pa.int64()), len(raw))])
+    optional = {
+        "timestamp": (integers, _timestamp_checks),
+        "rating": (numbers, _rating_checks),
+        "split": (_same, _split_checks),
+    }
+    for name in raw.names:
+        if name in optional:
+            parse, checks_of = optional[name]
+            typed[name] = judged[name] = parse(raw.columns[name])
+            checks += checks_of(params)
+        elif name not in typed:
+            typed[name] = texts(raw.columns[name])
+    key = [name for name in ("user_id", "item_id", "timestamp") if name in judged]
+    unique = check(
+        gxe.ExpectCompoundColumnsToBeUnique,
+        "No two events share user, item and timestamp",
+        "same user, item and timestamp as an event before (the first one is kept)",
+        column_list=key,
+    )
+    return TypedTable(pa.table(typed), pa.table(judged), Suite(checks, unique, key, known))
+
+
+def _id_checks(column: str) -> list[Check]:
+    return [
+        check(
+            gxe.ExpectColumnValuesToNotBeNull,
+            f"The {column} of every row is given",
+            f"{column} is empty",
+            column=column,
+        ),
+        check(
+            gxe.ExpectColumnValueLengthsToBeBetween,
+            f"No {column} is longer than {MAX_ID_LENGTH} characters",
+            f"{column} is longer than {MAX_ID_LENGTH} characters",
+            column=column,
+            max_value=MAX_ID_LENGTH,
+        ),
+    ]
+
+
+def _is_known(column: str, unknown: str) -> Check:
+    table = f"{column.removesuffix('_id')}s"
+    return check(
+        gxe.ExpectColumnValuesToBeNull,
+        f"Every {column} is that of a valid row of {table}",
+        f"{column} is not among the valid {table}",
+        column=unknown,
+    )
+
+
+def _is_number(column: str, what: str, kind: Any = gxe.ExpectColumnValuesToNotBeNull, judged: str = "") -> Check:
+    return check(kind, f"Every {column} is {what}", f"{column} is not {what}", column=judged or column)
+
+
+def _timestamp_checks(params: ValidationParams) -> list[Check]:
+    in_span = check(
+        gxe.ExpectColumnValuesToBeBetween,
+        f"Events lie on or after {params.earliest} and before {params.latest} (UTC)",
+        f"timestamp is not between {params.earliest} and {params.latest}",
+        column="timestamp",
+        min_value=params.earliest_second,
+        max_value=params.latest_second,
+        strict_max=True,
+    )
+    return [_is_number("timestamp", "a whole number of seconds"), in_span]
+
+
+def _rating_checks(params: ValidationParams) -> list[Check]:
+    readable = _is_number("rating", "a number")
+    if params.rating_min is None and params.rating_max is None:
+        return [readable]
+    low = "-∞" if params.rating_min is None else f"{params.rating_min:g}"
+    high = "∞" if params.rating_max is None else f"{params.rating_max:g}"
+    on_scale = check(
+        gxe.ExpectColumnValuesToBeBetween,
+        f"Ratings are on the scale from {low} to {high}",
+        f"rating is off the scale from {low} to {high}",
+        column="rating",
+        min_value=params.rating_min,
+        max_value=params.rating_max,
+    )
+    return [readable, on_scale]
+
+
+def _split_checks(_: ValidationParams) -> list[Check]:
+    labels = ", ".join(SPLIT_LABELS)
+    return [
+        check(
+            gxe.ExpectColumnValuesToBeInSet,
+            f"Every split is one of {labels}",
+            f"split is not one of {labels}",
+            column="split",
+            value_set=list(SPLIT_LABELS),
+        )
+    ]
+
+
+def _free_name(feature: str, taken: Mapping[str, object]) -> str:
+    """A name that SQL and Spark take: dots would be paths, and capitals make no difference."""
+    name = f"unreadable {feature.replace('.', ' ').replace('`', ' ')}"
+    while name.lower() in {other.lower() for other in taken}:
+        name += "_"
+    return name
+
+
+def texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """String [n], exactly as given; null where empty or only white space."""
+    is_blank = pc.equal(pc.utf8_trim_whitespace(values), "")
+    return pc.if_else(is_blank, pa.scalar(None, pa.string()), values)
+
+
+def numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """float64 [n], finite; null where a text is no decimal number such as 4, -0.5 or 1e3 (`nan` is none)."""
+    return _matching(values, NUMBER).cast(pa.float64())
+
+
+def integers(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """int64 [n]; null where a text is not a whole number of at most 18 digits."""
+    return _matching(values, INTEGER).cast(pa.int64())
+
+
+def _same(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return values
+
+
+def _matching(values: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
+    trimmed = pc.utf8_trim_whitespace(values)
+    return pc.if_else(pc.match_substring_regex(trimmed, pattern), trimmed, pa.scalar(None, pa.string()))
