@@ -17,8 +17,8 @@ from bakeoff.core.files import replaced
 from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
-from bakeoff.data.fetch.dataset import datasets
-from bakeoff.data.fetch.tables import csv_blocks
+from bakeoff.data.fetch.canonical_tables import csv_blocks
+from bakeoff.data.fetch.publishers import datasets
 from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
 from bakeoff.experiments.fingerprint import code_of
 from bakeoff.params import Params, parse_params

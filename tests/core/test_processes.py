@@ -8,7 +8,7 @@ import lone_tasks
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.processes import process_pool, run_alone
+from bakeoff.core.processes import process_pool, run_alone, run_command
 
 PARENT = "import lone_tasks; from bakeoff.core.processes import process_pool, run_alone; run_alone([lone_tasks.sleep])"
 
@@ -81,3 +81,16 @@ def test_a_process_of_a_pool_that_dies_is_told():
         process_pool(2, 1, "falls over", "Do less at once.") as pool,
     ):
         list(pool.results(lone_tasks.fall_over, range(3)))
+
+
+def test_a_command_that_takes_too_long_ends_with_the_processes_that_it_started(tmp_path):
+    said = tmp_path / "pid"
+    command = ["sh", "-c", f"sleep 60 & echo $! > {said}; wait"]
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_command(command, timeout=1)
+    assert not runs(int(said.read_text()))
+
+
+def test_a_command_gives_back_what_it_printed_whatever_its_status(tmp_path):
+    done = run_command(["sh", "-c", "pwd; echo $WORD >&2; exit 3"], tmp_path, variables={"WORD": "hello"})
+    assert (done.returncode, done.stdout, done.stderr) == (3, f"{tmp_path}\n", "hello\n")

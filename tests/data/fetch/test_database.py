@@ -8,8 +8,8 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch import database as database_module
+from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.database import UnreachableError, read_database, read_queries, scrubbed
-from bakeoff.data.fetch.tables import csv_blocks
 from bakeoff.data.params import ColumnParams, DataParams
 
 

@@ -17,8 +17,8 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
 from bakeoff.data.fetch import versioning
-from bakeoff.data.fetch.dataset import Dataset, Source
-from bakeoff.data.fetch.tables import About, Tables, text_table
+from bakeoff.data.fetch.canonical_tables import About, Tables, text_table
+from bakeoff.data.fetch.publishers import Dataset, Source
 from bakeoff.data.params import ColumnParams, DataParams
 from bakeoff.params import Params
 
@@ -152,10 +152,9 @@ def test_the_first_fetch_fills_data_and_names_source_and_terms(run, publisher, t
     assert "Cite it." in said
 
 
-def test_nothing_but_data_and_the_download_folder_is_left(run, tmp_path):
+def test_nothing_but_data_is_left(run, tmp_path):
     run()
-    assert names(tmp_path) == ["artifacts", "data"]
-    assert names(tmp_path / "artifacts/download") == []
+    assert names(tmp_path) == ["data"]
 
 
 def test_a_second_fetch_changes_nothing_and_shows_no_terms(run, tmp_path):
@@ -177,7 +176,7 @@ def test_tables_other_than_expected_are_an_error_that_explains_itself(run, tmp_p
     ) as caught:
         run(catalogue=known(sha256={"interactions": "123"}))
     assert got in str(caught.value)
-    assert names(tmp_path) == ["artifacts"]
+    assert names(tmp_path) == []
 
 
 def test_a_failing_source_leaves_data_as_it_was(run, tmp_path):
@@ -185,7 +184,7 @@ def test_a_failing_source_leaves_data_as_it_was(run, tmp_path):
     with pytest.raises(BakeoffError, match=r"toy.zip delivered something else"):
         run(force=True, catalogue=known(known_hash="md5:" + "0" * 32))
     assert (tmp_path / "data/interactions.csv").read_text() == INTERACTIONS
-    assert names(tmp_path) == ["artifacts", "data"]
+    assert names(tmp_path) == ["data"]
 
 
 def test_own_data_becomes_canonical_tables(run, own, tmp_path):

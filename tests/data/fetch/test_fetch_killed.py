@@ -74,7 +74,6 @@ def test_a_killed_fetch_leaves_all_of_the_old_or_of_the_new_data_and_the_next_on
     assert content(root) == NEW
     assert recorded_hash(root) == "current"
     assert sorted(path.name for path in root.iterdir()) == [".dvc", "data", "data.dvc"]
-    assert list((root / ".dvc/tmp").iterdir()) == []
 
 
 def test_killed_between_the_two_renames_the_old_data_come_back(root, killed):

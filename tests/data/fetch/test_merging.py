@@ -1,10 +1,12 @@
+from collections import Counter
+
 import pyarrow as pa
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.merging import Added, merge
+from bakeoff.data.fetch.canonical_tables import Tables, csv_blocks, text_table
+from bakeoff.data.fetch.merging import merge
 from bakeoff.data.fetch.parts import Parts
-from bakeoff.data.fetch.tables import Tables, csv_blocks, text_table
 from bakeoff.data.params import DataParams
 
 DATA = DataParams(dataset="shop", user_features={"age": "dense"})
@@ -36,24 +38,24 @@ def test_new_events_follow_in_their_order_and_those_that_are_there_are_dropped()
     new = Parts(rows("user_id,item_id,timestamp", "2,a,9", "1,a,5", "1,b,7"), None, None)
     tables, added = merge(HELD, new, DATA, "there")
     assert text(tables.interactions) == "user_id,item_id,timestamp\n1,a,5\n2,b,6\n2,a,9\n1,b,7\n"
-    assert added == Added(events=2, repeated=1)
+    assert added == Counter(interactions=2, repeated=1)
 
 
 def test_an_event_that_differs_in_one_column_is_new():
     _, added = merge(HELD, Parts(rows("user_id,item_id,timestamp", "1,a,6"), None, None), DATA, "there")
-    assert added == Added(events=1)
+    assert added == Counter(interactions=1)
 
 
 def test_fields_that_would_read_the_same_side_by_side_are_told_apart():
     held = Tables(rows("user_id,item_id,timestamp", "1,12,5"), HELD.users, HELD.items)
     _, added = merge(held, Parts(rows("user_id,item_id,timestamp", "11,2,5"), None, None), DATA, "there")
-    assert added.events == 1
+    assert added["interactions"] == 1
 
 
 def test_users_replace_those_of_the_same_id_and_others_are_added_in_id_order():
     tables, added = merge(HELD, Parts(None, rows("user_id,age", "10,20", "2,41"), None), DATA, "there")
     assert text(tables.users) == "user_id,age\n1,30\n2,41\n10,20\n"
-    assert added == Added(users=1, replaced=1)
+    assert added == Counter(users=1, replaced=1)
 
 
 def test_a_column_that_the_source_lacks_keeps_its_value():
@@ -66,7 +68,7 @@ def test_users_and_items_that_only_events_name_are_added_and_replace_nothing():
     tables, added = merge(HELD, new, DATA, "there")
     assert text(tables.users) == "user_id,age\n1,30\n2,40\n7,\n"
     assert text(tables.items) == "item_id,title\na,Apple\nb,Bread\nz,z\n"
-    assert added == Added(events=2, users=1, items=1)
+    assert added == Counter(interactions=2, users=1, items=1)
 
 
 def test_adding_the_same_twice_changes_nothing():
@@ -76,7 +78,7 @@ def test_adding_the_same_twice_changes_nothing():
     once, _ = merge(HELD, new, DATA, "there")
     twice, added = merge(once, new, DATA, "there")
     assert twice == once
-    assert added == Added(repeated=1, replaced=2)
+    assert added == Counter(repeated=1, replaced=2)
 
 
 def test_events_of_other_columns_are_refused():

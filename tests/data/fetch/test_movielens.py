@@ -2,7 +2,7 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.datasets.movielens import OCCUPATIONS_1M, from_mirror_100k, from_publisher_1m, from_publisher_100k
-from bakeoff.data.fetch.tables import csv_blocks
+from bakeoff.data.fetch.canonical_tables import csv_blocks
 
 
 def written(tables):

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.own import read_directory
 from bakeoff.data.fetch.own_sources import Request
-from bakeoff.data.fetch.tables import csv_blocks
 from bakeoff.data.params import ColumnParams, DataParams
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.data.fetch.tables import csv_blocks, id_order, text_column, text_table
+from bakeoff.data.fetch.canonical_tables import csv_blocks, id_order, text_column, text_table
 
 
 def in_order(ids):

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.dataset import Dataset, Source
-from bakeoff.data.fetch.tables import About, Tables, joined, sorted_by_id, text_column, text_table
+from bakeoff.data.fetch.canonical_tables import About, Tables, joined, sorted_by_id, text_column, text_table
+from bakeoff.data.fetch.publishers import Dataset, Source
 
 GENRES_100K = (
     "unknown",

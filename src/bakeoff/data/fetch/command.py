@@ -1,19 +1,24 @@
 """`bakeoff fetch`: fill data/ with the canonical tables and record their version in data.dvc."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 
 from bakeoff.core.errors import BakeoffError, denied_access, visible
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.fetch import own_sources as taking
+from bakeoff.data.fetch import own_sources
+from bakeoff.data.fetch.canonical_tables import About, Tables
 from bakeoff.data.fetch.data_directory import (
     NEW,
     Content,
     alone,
+    bring_back,
+    content_to_add_to,
     hashes,
+    held_name,
+    protect,
     put_in_place,
     read_content,
     read_tables,
@@ -21,34 +26,13 @@ from bakeoff.data.fetch.data_directory import (
     staged,
     write,
 )
-from bakeoff.data.fetch.data_guard import bring_back, content_to_add_to, held_name, nameless, num_rows, protect, rows_of
-from bakeoff.data.fetch.dataset import Dataset, datasets
-from bakeoff.data.fetch.download import Transfer, obtain
-from bakeoff.data.fetch.own import read_directory
-from bakeoff.data.fetch.own_sources import Request
+from bakeoff.data.fetch.own_sources import Found, Request
 from bakeoff.data.fetch.parts import complete
-from bakeoff.data.fetch.tables import About, Tables
+from bakeoff.data.fetch.publishers import Dataset, datasets, obtain
 from bakeoff.data.fetch.versioning import State, add_data, data_state, is_versioned, restore_data
 from bakeoff.data.params import DataParams
 
 _CONSOLE = Console()
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is to be in data/.
-
-    Attributes:
-        tables: the canonical tables.
-        content: of dataset.json.
-        came_from: in words.
-        sha256: what the tables must be, by name; empty where anything will do.
-    """
-
-    tables: Tables
-    content: Content
-    came_from: str
-    sha256: Mapping[str, str]
 
 
 def run(
@@ -70,7 +54,7 @@ def run(
         source: a team's own directory of files; None for another source.
         force: fetch although data/ is up to date, and replace a data/ that nothing else records.
         query: directory of SQL files for the database in BAKEOFF_DATABASE_URL; likewise.
-        inbox: directory of deliveries, of which those that were not taken yet are added; likewise.
+        inbox: directory of deliveries; those that were not taken yet are added; likewise.
         append: whether what `source` or `query` brings is added to what is there.
         known: data sets with a publisher, by name; None: all that are found.
 
@@ -86,113 +70,103 @@ def run(
         workspace.root.mkdir(parents=True, exist_ok=True)
         with alone(workspace.root, _say):
             state = data_state(workspace.root)
+            if request.adds and state == "absent":
+                state = bring_back(workspace)
+            is_wanted = force or request.origin is not None or not _is_there(data.dataset, workspace, state)
+            if is_wanted and not force:
+                protect(workspace, state, known)
             if request.adds:
-                _add(data, workspace, request, state, force, known)
-            elif force or request.origin is not None or not _is_there(data.dataset, workspace, state):
-                _replace(data, workspace, request, state, force, known)
+                _add(data, workspace, request, state)
+            elif is_wanted:
+                _replace(data, workspace, request, state, known)
     except OSError as error:
         raise denied_access(error) or error from None
 
 
 def _replace(
-    data: DataParams,
-    workspace: Workspace,
-    request: Request,
-    state: State,
-    force: bool,
-    known: Mapping[str, Dataset],
+    data: DataParams, workspace: Workspace, request: Request, state: State, known: Mapping[str, Dataset]
 ) -> None:
     """Fetch all of the data set."""
-    name = data.dataset
+    name, held = data.dataset, held_name(workspace.data)
     dataset = _known(name, known) if request.origin is None else None
-    held = held_name(workspace.data)
-    if not force:
-        protect(workspace, state, held, known)
     if held not in (None, name):
         _say(f"data/ holds {held}, params.yaml names {name}: fetching that.")
-    if dataset is not None:
-        tables, came_from = _download(dataset, workspace)
-        found = Found(tables, Content(dataset.about), came_from, dataset.sha256)
+    about = About(name, name)
+    if dataset is None:
+        where = str(request.origin)
+        tables = complete(own_sources.read_source(request, data), data, where)
     else:
-        tables, came_from = _own(data, request)
-        found = Found(tables, Content(nameless(name)), came_from, {})
-    _put(found, workspace, state, rows_of(workspace.data, held == name))
-    _show_terms(found.content.about)
+        about = dataset.about
+        _say(f"Fetching {about.title}.")
+        tables, where = obtain(dataset, _say, progress=_CONSOLE.is_terminal)
+    before = None
+    if held == name:
+        with suppress(BakeoffError):  # it is replaced, and only the sentence about it needs its rows
+            before = read_tables(workspace.data)
+    _put(Found(tables, where), Content(about), workspace, state, before, dataset.sha256 if dataset else {})
+    _show_terms(about)
 
 
-def _own(data: DataParams, request: Request) -> tuple[Tables, str]:
-    """A team's own tables, whole, and where they came from."""
-    if request.source is not None:
-        return read_directory(request.source, data), str(request.source)
-    [(parts, where)] = taking.read(request, data)
-    return complete(parts, data, where), where
-
-
-def _add(
-    data: DataParams, workspace: Workspace, request: Request, state: State, force: bool, known: Mapping[str, Dataset]
-) -> None:
+def _add(data: DataParams, workspace: Workspace, request: Request, state: State) -> None:
     """Add what a source brings to what is there."""
-    if state == "absent":
-        state = bring_back(workspace)
-    if not force:
-        protect(workspace, state, held_name(workspace.data), known)
-    content = content_to_add_to(data.dataset, workspace, state)
-    held = None if state == "absent" else read_tables(workspace.data)
-    new = taking.take(request, data, held, content.taken, _say)
-    if new is None:
-        return
-    found = Found(new.tables, Content(content.about, {**content.taken, **new.taken}), new.came_from, {})
-    _put(found, workspace, state, None if held is None else num_rows(held), note=new.note, grown=new.grown)
-    for reason in new.refused:
-        _say(f"NOT TAKEN: {reason} Mend the delivery, or move it out of the inbox.")
+    content, held = Content(About(data.dataset, data.dataset)), None
+    if state != "absent":
+        content, held = content_to_add_to(data.dataset, workspace), read_tables(workspace.data)
+    found = own_sources.add(request, data, held, content.taken, _say)
+    if found is not None:
+        _put(found, Content(content.about, {**content.taken, **found.taken}), workspace, state, held)
+        for reason in found.refused:
+            _say(f"NOT TAKEN: {reason} Mend the delivery, or move it out of the inbox.")
 
 
 def _put(
     found: Found,
+    content: Content,
     workspace: Workspace,
     state: State,
-    before: Mapping[str, int] | None,
-    note: str = "",
-    grown: bool = True,
+    before: Tables | None,
+    sha256: Mapping[str, str] | None = None,
 ) -> None:
-    """Write beside data/ and let it take its place, unless it is the same."""
+    """Write next to data/ and replace it, unless it is the same; say what has changed."""
     with staged(workspace.root) as new:
-        write(found.tables, found.content, new)
-        _verify(new, found.sha256, found.content.about, found.came_from)
+        write(found.tables, content, new)
+        _verify(new, sha256 or {}, content.about, found.came_from)
         same = same_bytes(new, workspace.data)
         if not same:
             put_in_place(new, workspace.data)
     versioned = is_versioned(workspace.root)
     if same and versioned and state != "clean":
         add_data(workspace.root)
-    _say(_told(found, before, note, same or not grown))
+    # The flow for ingesting looks at the beginning of these sentences.
+    if same or not found.grown:
+        _say(f"data/ is unchanged: {found.came_from} brings nothing new.{found.note}")
+    else:
+        counts = _num_rows(found.tables)
+        old = counts if before is None else _num_rows(before)
+        rows = ", ".join(
+            f"{number:,} {name}" if old == counts else f"{old[name]:,} → {number:,} {name}"
+            for name, number in counts.items()
+        )
+        _say(f"data/ holds {content.about.title} from {found.came_from}: {rows}.{found.note}")
     if not versioned:
         _say("It is not versioned: this directory is not a DVC repository (`dvc init` makes it one).")
 
 
-def _told(found: Found, before: Mapping[str, int] | None, note: str, unchanged: bool) -> str:
-    """The sentence that says what has become of data/; the flow for ingesting looks at its beginning."""
-    if unchanged:
-        return f"data/ is unchanged: {found.came_from} brings nothing new.{note}"
-    counts = num_rows(found.tables)
-    rows = ", ".join(
-        f"{number:,} {name}" if before is None or before == counts else f"{before[name]:,} → {number:,} {name}"
-        for name, number in counts.items()
-    )
-    return f"data/ holds {found.content.about.title} from {found.came_from}: {rows}.{note}"
+def _num_rows(tables: Tables) -> dict[str, int]:
+    return {name: table.num_rows for name, table in tables.by_name().items()}
 
 
 def _known(name: str, known: Mapping[str, Dataset]) -> Dataset:
     if name not in known:
         raise BakeoffError(
             f"data.dataset in params.yaml is {name!r}, which is not one that bakeoff can download "
-            f"({', '.join(known)}): `bakeoff fetch --from DIR` reads your own files, `--query DIR` asks your database."
+            f"({', '.join(known)}): `bakeoff fetch --from DIR` reads your own files, `--query DIR` your database."
         )
     return known[name]
 
 
 def _is_there(name: str, workspace: Workspace, state: State) -> bool:
-    """Whether data/ is, or could be restored to, what is asked for."""
+    """Whether data/ is, or could be restored to, the data set of that name."""
     if state == "absent":
         with _CONSOLE.status("Looking for data/ in DVC's cache and remote"):
             restored = restore_data(workspace.root, NEW)
@@ -207,11 +181,6 @@ def _is_there(name: str, workspace: Workspace, state: State) -> bool:
         add_data(workspace.root)
     _say(f"data/ is up to date ({read_content(workspace.data).about.title}).")
     return True
-
-
-def _download(dataset: Dataset, workspace: Workspace) -> tuple[Tables, str]:
-    _say(f"Fetching {dataset.about.title}.")
-    return obtain(dataset, workspace.root / "artifacts/download", Transfer(progress=_CONSOLE.is_terminal), _say)
 
 
 def _verify(directory: Path, expected: Mapping[str, str], about: About, came_from: str) -> None:

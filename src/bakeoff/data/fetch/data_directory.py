@@ -1,34 +1,36 @@
 """How data/ is read, and how a new one takes its place, together with its record in data.dvc.
 
-Wherever a fetch is killed, data/ is the old one, the new one or (between two renames) not there; never a mixture. What
-was going on stands in a journal in .dvc/tmp, and the next fetch brings it to an end: if the new data/ is in its place,
-data.dvc is made to record it; otherwise all is as it was before.
+Wherever a fetch is killed, data/ is the old one, the new one or (between two renames) not there; never a mixture. A
+journal says what was going on, and the next fetch completes it: if the new data/ is in its place, data.dvc is made to
+record it; otherwise all is as it was before.
 """
 
 import fcntl
+import filecmp
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import full_disk, write_json, write_text
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.fetch.canonical_tables import TABLES, About, Tables, csv_blocks, text_table
+from bakeoff.data.fetch.publishers import Dataset
 from bakeoff.data.fetch.table_files import read_columns
-from bakeoff.data.fetch.tables import TABLES, About, Tables, csv_blocks, text_table
-from bakeoff.data.fetch.versioning import add_data, is_versioned
+from bakeoff.data.fetch.versioning import State, add_data, is_recorded, is_versioned, restore_data
 
-NEW, OLD = ".data-new", ".data-old"
-"""Beside data/ and on its file system, so that a rename is one step."""
-_FILES = (*(f"{name}.csv" for name in TABLES), "dataset.json")
+NEW, OLD, JOURNAL = ".data-new", ".data-old", ".data-journal.json"
+"""Next to data/ and on its file system, so that a rename is one step."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What dataset.json says.
+    """The content of dataset.json.
 
     Attributes:
         about: what people must know of the data set.
@@ -55,6 +57,14 @@ def read_content(data: Path) -> Content:
         raise ValueError(f"dataset.json is not one that fetch writes: {error}") from None
 
 
+def held_name(data: Path) -> str | None:
+    """Name of the data set in data/; None if it does not say."""
+    try:
+        return read_content(data).about.name
+    except (OSError, ValueError):
+        return None
+
+
 def read_tables(data: Path) -> Tables:
     """The canonical tables as they were written.
 
@@ -72,9 +82,16 @@ def hashes(directory: Path) -> dict[str, str]:
     return {name: _sha256(directory / f"{name}.csv") for name in TABLES}
 
 
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 @contextmanager
 def alone(root: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Keep other fetches of this workspace waiting, and end what a killed one has begun."""
+    """Keep other fetches of this workspace waiting, and complete what a killed one has begun."""
     directory = os.open(root, os.O_RDONLY)
     try:
         try:
@@ -88,9 +105,71 @@ def alone(root: Path, say: Callable[[str], None]) -> Iterator[None]:
         os.close(directory)
 
 
+def protect(workspace: Workspace, state: State, known: Mapping[str, Dataset]) -> None:
+    """Refuse to replace what could not be brought back.
+
+    Args:
+        workspace: where data/ lies.
+        state: of data/.
+        known: data sets with a publisher, by name.
+
+    Raises:
+        BakeoffError: data/ holds what would be lost.
+    """
+    if state == "changed":
+        raise BakeoffError(
+            "data/ is not what data.dvc records, and fetching would replace it. `dvc add data` keeps your "
+            "version, `dvc checkout data.dvc` undoes the change, `bakeoff fetch --force` replaces it."
+        )
+    held = held_name(workspace.data)
+    if state == "absent" or (state == "clean" and held is not None):
+        return
+    if held is not None and held in known and hashes(workspace.data) == dict(known[held].sha256):
+        return  # as it was fetched
+    raise BakeoffError(
+        "data/ holds files that fetch did not make or that DVC does not record, and fetching would replace "
+        "them. Move them elsewhere, or replace them with `bakeoff fetch --force`."
+    )
+
+
+def bring_back(workspace: Workspace) -> State:
+    """The state after DVC has brought data/ back: absent where none was ever recorded.
+
+    Raises:
+        BakeoffError: one is recorded and can't be had.
+    """
+    if restore_data(workspace.root, NEW):
+        return "clean"
+    if is_recorded(workspace.root):
+        raise BakeoffError(
+            "data/ is not there, and neither DVC's cache nor its remote has what data.dvc records: rows can only be "
+            "added to what is there. `dvc pull data.dvc` says what is missing; a fetch that adds nothing "
+            "(`--from DIR` or `--query DIR`) replaces all of it."
+        )
+    return "absent"
+
+
+def content_to_add_to(name: str, workspace: Workspace) -> Content:
+    """Read dataset.json of the data set that rows are added to.
+
+    Raises:
+        BakeoffError: another data set is there.
+    """
+    try:
+        content = read_content(workspace.data)
+    except (OSError, ValueError) as error:
+        raise BakeoffError(f"data/dataset.json can't be read ({error}): nothing can be added to data/.") from None
+    if content.about.name != name:
+        raise BakeoffError(
+            f"data/ holds {content.about.name}, params.yaml names {name}: rows of one can't be added to the other. "
+            f"Fetch {name} whole first (`bakeoff fetch --from DIR` or `--query DIR`), or move data/ and data.dvc away."
+        )
+    return content
+
+
 @contextmanager
 def staged(root: Path) -> Iterator[Path]:
-    """An empty directory beside data/, gone afterwards.
+    """An empty directory next to data/, gone afterwards.
 
     Raises:
         BakeoffError: nothing can be written there.
@@ -111,14 +190,15 @@ def write(tables: Tables, content: Content, directory: Path) -> None:
         with (directory / f"{name}.csv").open("wb") as stream:
             stream.writelines(csv_blocks(table))
     taken = {"taken": list(content.taken), "taken_sha256": dict(content.taken)} if content.taken else {}
-    write_json(directory / "dataset.json", {**content.about.as_dict(), **taken})
+    write_json(directory / "dataset.json", {**asdict(content.about), **taken})
 
 
 def same_bytes(one: Path, other: Path) -> bool:
     """Whether both hold the same files with the same content, and no others."""
-    if not other.is_dir() or _listed(one) != _listed(other):
+    if not other.is_dir() or sorted(os.listdir(one)) != sorted(os.listdir(other)):
         return False
-    return all(_sha256(one / name) == _sha256(other / name) for name in _FILES)
+    same, _, _ = filecmp.cmpfiles(one, other, os.listdir(one), shallow=False)
+    return len(same) == len(os.listdir(one))
 
 
 def put_in_place(new: Path, data: Path) -> None:
@@ -128,68 +208,53 @@ def put_in_place(new: Path, data: Path) -> None:
         BakeoffError: DVC refuses, or the disk is full; both are as they were.
         OSError: a directory can't be renamed; likewise.
     """
-    root = data.parent
-    old, record = root / OLD, root / "data.dvc"
-    if not is_versioned(root):
-        _swap(new, data, old)
-        _discard(old)
-        return
+    root, old, record = data.parent, data.parent / OLD, data.parent / "data.dvc"
     before = record.read_text(encoding="utf-8") if record.exists() else None
-    journal = _journal(root)
-    journal.parent.mkdir(exist_ok=True)
-    write_json(journal, {"record": before, "sha256": {name: _sha256(new / name) for name in _FILES}})
+    write_json(root / JOURNAL, {"record": before, "sha256": hashes(new)})
     try:
         _swap(new, data, old)
-        add_data(root)
+        if is_versioned(root):
+            add_data(root)
     except BaseException:
-        _undo(root, before)
+        if data.exists() and not new.exists():
+            data.rename(new)
+        if old.exists():
+            old.rename(data)
+        _write_record(record, before)
+        (root / JOURNAL).unlink()
         raise
-    journal.unlink()
+    (root / JOURNAL).unlink()
     _discard(old)
 
 
 def _swap(new: Path, data: Path, old: Path) -> None:
     if data.exists():
         data.rename(old)
-    try:
-        new.rename(data)
-    except OSError:
-        if old.exists():
-            old.rename(data)
-        raise
-
-
-def _undo(root: Path, record: str | None) -> None:
-    """After a failure: the old data/, and the old record."""
-    data, new, old = root / "data", root / NEW, root / OLD
-    if data.exists() and not new.exists():
-        data.rename(new)
-    if old.exists() and not data.exists():
-        old.rename(data)
-    if record is None:
-        (root / "data.dvc").unlink(missing_ok=True)
-    else:
-        write_text(root / "data.dvc", record)
-    _journal(root).unlink(missing_ok=True)
+    new.rename(data)
 
 
 def _recover(root: Path, say: Callable[[str], None]) -> None:
-    """End what a killed fetch has begun; see the module."""
-    data, old, record, journal = root / "data", root / OLD, root / "data.dvc", _journal(root)
+    """Complete what a killed fetch has begun; see the module."""
+    data, old, record, journal = root / "data", root / OLD, root / "data.dvc", root / JOURNAL
     if old.exists() and not data.exists():
         old.rename(data)
     if journal.exists():
         noted = json.loads(journal.read_text(encoding="utf-8"))
         if record.exists() and not record.read_text(encoding="utf-8").strip():
-            record.unlink()  # DVC empties the file before it writes it
-            if noted["record"] is not None:
-                write_text(record, noted["record"])
-        if all(_sha256(data / name) == sha256 for name, sha256 in noted["sha256"].items()):
+            _write_record(record, noted["record"])  # DVC empties the file before it writes it
+        if is_versioned(root) and hashes(data) == noted["sha256"]:
             say("An earlier fetch was cut off when data/ had been replaced: recording it now.")
             add_data(root)
         journal.unlink()
-    for left in (root / NEW, old, *root.glob(".data-[0-9]*")):
+    for left in root.glob(".data-*"):
         _discard(left)
+
+
+def _write_record(record: Path, text: str | None) -> None:
+    if text is None:
+        record.unlink(missing_ok=True)
+    else:
+        write_text(record, text)
 
 
 def _discard(directory: Path) -> None:
@@ -197,19 +262,3 @@ def _discard(directory: Path) -> None:
         directory.unlink()
     else:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _journal(root: Path) -> Path:
-    return root / ".dvc/tmp/fetch.json"
-
-
-def _listed(directory: Path) -> list[str]:
-    return sorted(entry.name for entry in directory.iterdir())
-
-
-def _sha256(path: Path) -> str:
-    """Of a file; empty where there is none."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.canonical_tables import TABLES, text_column
 from bakeoff.data.fetch.own import check_directory
 from bakeoff.data.fetch.parts import Parts, Raw, listed, parts
 from bakeoff.data.fetch.table_files import text_of
-from bakeoff.data.fetch.tables import TABLES, text_column
 from bakeoff.data.params import DataParams
 
 URL_VARIABLE = "BAKEOFF_DATABASE_URL"

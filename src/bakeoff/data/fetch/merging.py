@@ -1,48 +1,20 @@
 """New rows on top of those that are there."""
 
-from dataclasses import dataclass
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.canonical_tables import Tables, joined, sorted_by_id, text_column, text_table
 from bakeoff.data.fetch.parts import Parts, check_features, listed, named_by_id
-from bakeoff.data.fetch.tables import Tables, joined, sorted_by_id, text_column, text_table
 from bakeoff.data.params import DataParams
 
 _SEPARATOR = "\x1f"  # no text that people write holds it
 
 
-@dataclass(frozen=True)
-class Added:
-    """What a merge has done.
-
-    Attributes:
-        events: rows of interactions that are new.
-        repeated: rows of interactions that were there already, in every column, and were dropped.
-        users: ids of users that are new.
-        items: ids of items that are new.
-        replaced: rows of users and items that took the place of one of the same id.
-    """
-
-    events: int = 0
-    repeated: int = 0
-    users: int = 0
-    items: int = 0
-    replaced: int = 0
-
-    @property
-    def any(self) -> bool:
-        """Whether any row is new or took the place of another."""
-        return self != Added(repeated=self.repeated)
-
-    def __add__(self, other: "Added") -> "Added":
-        """The sum of two merges."""
-        return Added(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
-
-
-def merge(held: Tables, new: Parts, data: DataParams, where: str) -> tuple[Tables, Added]:
+def merge(held: Tables, new: Parts, data: DataParams, where: str) -> tuple[Tables, Counter[str]]:
     """Add what a source brings.
 
     Events that are there already are dropped; the others follow those that are there, in the order of the source. A
@@ -54,6 +26,10 @@ def merge(held: Tables, new: Parts, data: DataParams, where: str) -> tuple[Table
         new: what is to be added.
         data: which columns are features.
         where: the source, for messages.
+
+    Returns:
+        all tables, and numbers of rows: new `interactions`, `users` and `items`; interactions that were there already,
+        in every column, and were dropped (`repeated`); users and items that took the place of others (`replaced`).
 
     Raises:
         BakeoffError: the events have other columns than those that are there, or a feature has no column.
@@ -72,8 +48,9 @@ def merge(held: Tables, new: Parts, data: DataParams, where: str) -> tuple[Table
     check_features(users, "users", data.user_features)
     check_features(items, "items", data.item_features)
     tables = Tables(pa.concat_tables([held.interactions, fresh]), users, items)
-    repeated = events.num_rows - fresh.num_rows
-    return tables, Added(fresh.num_rows, repeated, new_users, new_items, replaced_users + replaced_items)
+    added = {"interactions": fresh.num_rows, "users": new_users, "items": new_items}
+    dropped = {"repeated": events.num_rows - fresh.num_rows, "replaced": replaced_users + replaced_items}
+    return tables, Counter(added | dropped)
 
 
 def _keys(events: pa.Table) -> pa.Array:

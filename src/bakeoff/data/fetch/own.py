@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.canonical_tables import TABLES, Tables, text_table
 from bakeoff.data.fetch.parts import Parts, Raw, complete, listed, parts
 from bakeoff.data.fetch.table_files import read_columns
-from bakeoff.data.fetch.tables import TABLES, Tables, text_table
 from bakeoff.data.params import DataParams
 from bakeoff.data.validate.csv_reader import check_text
 
@@ -19,33 +19,14 @@ SPLIT_FILES = ("train", "valid", "test")
 
 
 def read_directory(directory: Path, data: DataParams) -> Tables:
-    """Read interactions.csv or .parquet and, where there are, users.* and items.*; or train.txt and test.txt.
-
-    Ids stay exactly as they are written. Users and items without a file of their own are those of the
-    interactions, and an item without a title is named by its id. Columns that are not mapped are kept in
-    users and items.
-
-    Args:
-        directory: where the files lie.
-        data: how columns are named, and which of them are features.
-
-    Raises:
-        BakeoffError: a file or a mapped column is missing, or a file cannot be read.
-    """
-    check_directory(directory)
-    path = _find(directory, "interactions")
-    if path is None and all((directory / name).is_file() for name in ("train.txt", "test.txt")):
-        return complete(Parts(read_adjacency(directory), None, None), data, str(directory))
-    if path is None:
-        raise BakeoffError(
-            f"{directory} holds neither interactions.csv nor interactions.parquet (nor train.txt and "
-            f"test.txt with lines of `user item item …`); it has {_content(directory)}."
-        )
-    return complete(read_parts(directory, data), data, str(path))
+    """All three canonical tables of a directory; see `read_parts` and `complete`."""
+    return complete(read_parts(directory, data), data, str(directory))
 
 
 def read_parts(directory: Path, data: DataParams) -> Parts:
-    """Read those of interactions.*, users.* and items.* that there are.
+    """Read those of interactions.*, users.* and items.* (.csv or .parquet) that there are, or train.txt and test.txt.
+
+    Ids stay exactly as they are written, and columns that are not mapped are kept in users and items.
 
     Args:
         directory: where the files lie.
@@ -62,10 +43,13 @@ def read_parts(directory: Path, data: DataParams) -> Parts:
         path = _find(directory, table)
         raw = (names.timestamp,) if table == "interactions" else ()
         found[table] = None if path is None else Raw(str(path), read_columns(path, ids[table], raw))
+    if found["interactions"] is None and all((directory / f"{part}.txt").is_file() for part in ("train", "test")):
+        return Parts(read_adjacency(directory), None, None)
     if not any(found.values()):
+        content = listed(sorted(entry.name for entry in directory.iterdir()))
         raise BakeoffError(
-            f"{directory} holds none of interactions, users and items as .csv or .parquet; it has "
-            f"{_content(directory)}."
+            f"{directory} holds neither interactions.csv nor interactions.parquet (nor users or items, nor train.txt "
+            f"and test.txt with lines of `user item item …`); it has {content}."
         )
     return parts(found["interactions"], found["users"], found["items"], names)
 
@@ -119,7 +103,3 @@ def _find(directory: Path, name: str) -> Path | None:
     if len(found) > 1:
         raise BakeoffError(f"{directory} holds {found[0].name} and {found[1].name}: leave the one that counts.")
     return found[0] if found else None
-
-
-def _content(directory: Path) -> str:
-    return listed(sorted(entry.name for entry in directory.iterdir()))

@@ -1,18 +1,22 @@
-"""A team's own sources: what is asked of them, and what they bring to a data/ that is there."""
+"""A team's own sources: files, a database or an inbox of deliveries, and what they bring to a data/ that is there."""
 
+import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, visible
+from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.database import URL_VARIABLE, read_database
-from bakeoff.data.fetch.inbox import Inbox, read_inbox
-from bakeoff.data.fetch.merging import Added, merge
-from bakeoff.data.fetch.own import read_parts
+from bakeoff.data.fetch.merging import merge
+from bakeoff.data.fetch.own import check_directory, read_parts
 from bakeoff.data.fetch.parts import Parts, complete
-from bakeoff.data.fetch.tables import Tables
 from bakeoff.data.params import DataParams
+
+MARK = "_SUCCESS"
+"""File that the sender writes last: from then on the delivery does not change."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Request:
 
     @property
     def origin(self) -> Path | None:
-        """The directory of whichever was asked for."""
+        """The directory that was named."""
         return self.source or self.query or self.inbox
 
     @property
@@ -42,7 +46,7 @@ class Request:
         return self.append or self.inbox is not None
 
     def check(self, name: str, data: Path, known: Container[str]) -> None:
-        """See that the request makes sense.
+        """Check that the request makes sense.
 
         Args:
             name: of the data set.
@@ -74,8 +78,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What data/ becomes.
+class Found:
+    """What data/ will be.
 
     Attributes:
         tables: all of it, with what was added.
@@ -88,35 +92,48 @@ class Taken:
 
     tables: Tables
     came_from: str
-    note: str
-    grown: bool
+    note: str = ""
+    grown: bool = True
     taken: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
 
 
-def read(request: Request, data: DataParams) -> list[tuple[Parts, str]]:
-    """What `--from` or `--query` brings, with where from.
+@dataclass
+class Inbox:
+    """The content of an inbox beyond the deliveries that were taken before.
+
+    Attributes:
+        deliveries: name → SHA-256 of complete ones, in name order (by code point: `2026-01-31` before `2026-02-01`).
+        unfinished: names of directories without `_SUCCESS`.
+        refused: why a delivery can't be taken, a sentence each; the others still can.
+    """
+
+    deliveries: dict[str, str] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def read_source(request: Request, data: DataParams) -> Parts:
+    """Read what `--from` or `--query` brings.
 
     Raises:
         UnreachableError: the database can't be reached now.
         BakeoffError: it is not known, or something can't be read.
     """
-    if request.query is None:
-        if request.source is None:
-            return []
-        return [(read_parts(request.source, data), str(request.source))]
+    if request.source is not None:
+        return read_parts(request.source, data)
     url = os.environ.get(URL_VARIABLE)
-    if not url:
+    if not url or request.query is None:
         raise BakeoffError(
-            f"{URL_VARIABLE} is not set: it must hold the URL of the database that {request.query} asks, "
+            f"{URL_VARIABLE} is not set: it must hold the URL of the database for the queries of {request.query}, "
             "such as postgresql://user:password@host:5432/database."
         )
-    return [(read_database(request.query, url, data), str(request.query))]
+    return read_database(request.query, url, data)
 
 
-def take(
+def add(
     request: Request, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Callable[[str], None]
-) -> Taken | None:
+) -> Found | None:
     """Add what a source brings to what is there.
 
     Args:
@@ -134,34 +151,27 @@ def take(
         BakeoffError: the source can't be read or does not fit; of an inbox only where no delivery can be taken.
     """
     if request.inbox is not None:
-        return _take_inbox(request.inbox, data, held, before, say)
-    tables, added = held, Added()
-    sources = read(request, data)
-    for parts, where in sources:
-        tables, more = _merged(tables, parts, data, where)
-        added += more
-    if tables is None:
-        raise BakeoffError("There is nothing to add: no source was given.")
-    return Taken(tables, ", ".join(where for _, where in sources), _in_words(added), added.any)
+        return _add_deliveries(request.inbox, data, held, before, say)
+    tables, added = _merged(held, read_source(request, data), data, str(request.origin))
+    return Found(tables, str(request.origin), _in_words(added), _has_grown(added))
 
 
-def _take_inbox(
+def _add_deliveries(
     inbox: Path, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Callable[[str], None]
-) -> Taken | None:
+) -> Found | None:
     """Add each delivery that can be read; one that can't is left out and does not keep the others waiting."""
-    found = _read_inbox(inbox, before)
+    found = read_inbox(inbox, before)
     if found.unfinished:
         say(f"Not taken, since they have no _SUCCESS yet: {', '.join(found.unfinished)}.")
-    tables, added, taken, refused = held, Added(), dict[str, str](), list(found.refused)
-    for delivery in found.deliveries:
-        name = f"delivery {delivery.name}"
+    tables, added, taken, refused = held, Counter[str](), dict[str, str](), list(found.refused)
+    for name, sha256 in found.deliveries.items():
         try:
-            tables, more = _merged(tables, read_parts(delivery.directory, data), data, name)
+            tables, more = _merged(tables, read_parts(inbox / name, data), data, f"delivery {name}")
         except (BakeoffError, OSError) as error:
-            refused.append(f"Delivery {delivery.name} can't be taken in: {error}")
+            refused.append(f"Delivery {name} can't be taken in: {error}")
             continue
         added += more
-        taken[delivery.name] = delivery.sha256
+        taken[name] = sha256
     if tables is None or not taken:
         if refused:
             unchanged = "Nothing of the inbox was taken, and data/ is as it was."
@@ -169,27 +179,94 @@ def _take_inbox(
         say(f"data/ is unchanged: {inbox} has no delivery that was not taken before.")
         return None
     came_from = ", ".join(f"delivery {name}" for name in taken)
-    return Taken(tables, came_from, _in_words(added), added.any, taken, tuple(refused))
+    return Found(tables, came_from, _in_words(added), _has_grown(added), taken, tuple(refused))
 
 
-def _read_inbox(inbox: Path, before: Mapping[str, str]) -> Inbox:
+def read_inbox(inbox: Path, taken: Mapping[str, str]) -> Inbox:
+    """Look for complete deliveries that were not taken yet. Nothing in the inbox is written.
+
+    Args:
+        inbox: its subdirectories are deliveries; those whose name begins with a dot are ignored.
+        taken: name → hash of the deliveries that were taken.
+
+    Raises:
+        BakeoffError: there is no such directory, or it can't be read.
+    """
+    check_directory(inbox)
+    found = Inbox()
     try:
-        return read_inbox(inbox, before)
+        entries = sorted(entry for entry in inbox.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise BakeoffError(f"{inbox} can't be read: {error}.") from None
+    for directory in entries:
+        name = visible(directory.name)
+        try:
+            if not (directory.is_dir() or directory.is_symlink()):
+                continue
+            _refuse_outside(directory, inbox, name)
+            if not (directory / MARK).is_file():
+                found.unfinished.append(name)
+                continue
+            sha256 = _hash(directory)
+            if taken.get(directory.name, sha256) != sha256:
+                raise BakeoffError(
+                    f"Delivery {name} was taken before and is no longer what it was: rows that changed in it "
+                    "are in data/ as they were then. Put it back as it was, and deliver what changed under a new name; "
+                    "a delivery must not change once it holds _SUCCESS."
+                )
+            if directory.name not in taken:
+                found.deliveries[directory.name] = sha256
+        except BakeoffError as error:
+            found.refused.append(str(error))
+        except OSError as error:
+            place = visible(os.fsdecode(error.filename or directory))
+            found.refused.append(f"Delivery {name} can't be read: {error.strerror} ({place}).")
+    return found
 
 
-def _merged(held: Tables | None, parts: Parts, data: DataParams, where: str) -> tuple[Tables, Added]:
+def _hash(directory: Path) -> str:
+    """SHA-256 of names and contents, after a check that all files lie inside the delivery."""
+    try:
+        directory.name.encode()
+    except UnicodeEncodeError:
+        raise BakeoffError(
+            f"The name of delivery {visible(directory.name)} is not UTF-8, so that it can't be recorded: rename its "
+            "directory."
+        ) from None
+    total = hashlib.sha256()
+    for path in sorted(directory.iterdir()):
+        _refuse_outside(path, directory, visible(directory.name))
+        if path.is_file() and path.name != MARK:
+            with path.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            total.update(os.fsencode(path.name) + f"\0{content}\n".encode())
+    return total.hexdigest()
+
+
+def _refuse_outside(path: Path, home: Path, delivery: str) -> None:
+    """Refuse a link that leads out of a directory; raises OSError where it leads nowhere or back to itself."""
+    if not Path(os.path.realpath(path, strict=True)).is_relative_to(os.path.realpath(home)):
+        raise BakeoffError(
+            f"{visible(str(path))} of delivery {delivery} is a link that leads out of it: such a delivery is "
+            "not read. Deliver the file itself."
+        )
+
+
+def _merged(held: Tables | None, parts: Parts, data: DataParams, where: str) -> tuple[Tables, Counter[str]]:
     if held is not None:
         return merge(held, parts, data, where)
     tables = complete(parts, data, where)
-    return tables, Added(tables.interactions.num_rows, 0, tables.users.num_rows, tables.items.num_rows)
+    return tables, Counter({name: table.num_rows for name, table in tables.by_name().items()})
 
 
-def _in_words(added: Added) -> str:
-    text = f" Added: {added.events:,} interactions, {added.users:,} users, {added.items:,} items"
-    if added.replaced:
-        text += f"; {added.replaced:,} users and items were replaced"
-    if added.repeated:
-        text += f"; {added.repeated:,} interactions were there before and are not counted twice"
+def _has_grown(added: Counter[str]) -> bool:
+    return any(count for name, count in added.items() if name != "repeated")
+
+
+def _in_words(added: Counter[str]) -> str:
+    text = f" Added: {added['interactions']:,} interactions, {added['users']:,} users, {added['items']:,} items"
+    if added["replaced"]:
+        text += f"; {added['replaced']:,} users and items were replaced"
+    if added["repeated"]:
+        text += f"; {added['repeated']:,} interactions were there before and are not counted twice"
     return f"{text}."

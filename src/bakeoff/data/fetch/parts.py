@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.tables import Tables, id_order, sorted_by_id, text_column, text_table
+from bakeoff.data.fetch.canonical_tables import Tables, id_order, sorted_by_id, text_column, text_table
 from bakeoff.data.fetch.timestamps import unix_seconds
 from bakeoff.data.params import ColumnParams, DataParams
 

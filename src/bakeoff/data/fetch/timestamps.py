@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.tables import text_column
+from bakeoff.data.fetch.canonical_tables import text_column
 
 Unit = Literal["s", "ms", "iso"]
 

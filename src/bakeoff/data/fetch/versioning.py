@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.processes import run_command
 from bakeoff.core.yaml_reader import read_yaml
 
 DVC = "dvc"
@@ -21,6 +22,12 @@ State = Literal["absent", "clean", "changed", "unversioned"]
 def is_versioned(root: Path) -> bool:
     """Whether the workspace is a DVC repository."""
     return (root / ".dvc").is_dir()
+
+
+def is_recorded(root: Path) -> bool:
+    """Whether data.dvc records any data."""
+    record = root / "data.dvc"
+    return record.exists() and "md5:" in record.read_text(encoding="utf-8")
 
 
 def data_state(root: Path) -> State:
@@ -48,23 +55,22 @@ def data_state(root: Path) -> State:
     return "changed"
 
 
-def restore_data(root: Path, beside: str) -> bool:
+def restore_data(root: Path, temporary: str) -> bool:
     """Bring back the recorded data/ from DVC's cache or remote, whole or not at all; whether one of them had it.
 
     Args:
         root: the workspace; it has no data/.
-        beside: name of a directory below it that is not there; data/ is made under it, then renamed.
+        temporary: name of a directory below it that is not there; data/ is made under it, then renamed.
     """
-    record = root / "data.dvc"
-    if not is_versioned(root) or not record.exists() or "md5:" not in record.read_text(encoding="utf-8"):
+    if not is_versioned(root) or not is_recorded(root):
         return False
     # `dvc pull` would make the files one by one where they belong: cut off, it leaves half of them there. `dvc get`
     # alone would not fill the cache.
     _dvc(root, "--wait-for-lock", "fetch", "--quiet", "data.dvc", check=False)
-    done = _dvc(root, "get", "--quiet", "--force", ".", "data", "--out", beside, check=False)
-    if done.returncode or not (root / beside).is_dir():
+    done = _dvc(root, "get", "--quiet", "--force", ".", "data", "--out", temporary, check=False)
+    if done.returncode or not (root / temporary).is_dir():
         return False
-    (root / beside).rename(root / "data")
+    (root / temporary).rename(root / "data")
     return True
 
 
@@ -91,15 +97,7 @@ def read_data_hash(data_dvc: str) -> str | None:
 
 def _dvc(root: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    command = [DVC, *arguments]
-    try:
-        done = subprocess.run(
-            command, cwd=root, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        raise BakeoffError(
-            "dvc was not found: run bakeoff in the environment that `make run` makes, or install the dependencies."
-        ) from None
+    done = run_command([DVC, *arguments], root, variables={"PATH": path})
     if check and done.returncode:
-        raise BakeoffError(f"`{' '.join(command)}` failed:\n{done.stderr.strip() or done.stdout.strip()}")
+        raise BakeoffError(f"`dvc {' '.join(arguments)}` failed:\n{done.stderr.strip() or done.stdout.strip()}")
     return done

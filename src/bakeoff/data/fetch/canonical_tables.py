@@ -1,7 +1,7 @@
 """The canonical raw tables, and how they are written: everything is text, byte for byte reproducible."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,9 @@ class About:
 
     name: str
     title: str
-    terms: str
-    citation: str
-    url: str
-
-    def as_dict(self) -> dict[str, str]:
-        """The content of dataset.json."""
-        return asdict(self)
+    terms: str = ""
+    citation: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True)
