@@ -11,7 +11,7 @@ import pytest
 from flow_project import Project, call, dvc
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.own_code import check_own_code
+from bakeoff.core.workspace import check_own_code
 from checkout import check_packages, is_whole, only_run
 from child import environment
 from pipeline import pipeline

@@ -11,7 +11,7 @@ import typer
 
 from bakeoff.cli import data, evidence, models, operations, report
 from bakeoff.core.errors import BakeoffError, denied_access, visible
-from bakeoff.core.own_code import check_own_code
+from bakeoff.core.workspace import check_own_code
 
 app = typer.Typer(
     help="Matrix factorisation or a softmax DNN? Measured on your own interaction data.",

@@ -1,7 +1,24 @@
-"""Where every file of a workspace lies: the paths of `dvc.yaml`, in one place."""
+"""Where every file of a workspace lies (the paths of `dvc.yaml`, in one place), and whether its own code runs."""
 
+import filecmp
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from bakeoff.core.errors import BakeoffError
+
+_MADE = {".pyc", ".nbi", ".nbc"}
+"""Suffixes of files that Python and Numba write next to the code."""
+
+
+class _Below:
+    """An attribute that is a path below the root of its workspace."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __get__(self, workspace: "Workspace", _: type) -> Path:
+        return workspace.root / self._path
 
 
 @dataclass(frozen=True)
@@ -10,50 +27,36 @@ class Workspace:
 
     root: Path = Path()
 
-    @property
-    def params(self) -> Path:
-        """All knobs."""
-        return self.root / "params.yaml"
-
-    @property
-    def data(self) -> Path:
-        """Canonical raw tables: interactions.csv, users.csv, items.csv. Belongs to `data.dvc`."""
-        return self.root / "data"
-
-    @property
-    def validated(self) -> Path:
-        """Rows that passed, as interactions.parquet, users.parquet, items.parquet."""
-        return self.root / "artifacts/validated"
-
-    @property
-    def quarantine(self) -> Path:
-        """Rows that did not pass, each with its reason; the same three names."""
-        return self.root / "artifacts/quarantine"
-
-    @property
-    def checks(self) -> Path:
-        """What stages found about their results, bad ones too; `compare` publishes it in reports."""
-        return self.root / "artifacts/checks"
-
-    @property
-    def validation_report(self) -> Path:
-        """The verdict on the raw tables."""
-        return self.checks / "validation.json"
-
-    @property
-    def split_report(self) -> Path:
-        """What the split promises, and whether it is so."""
-        return self.checks / "split.json"
-
-    @property
-    def split(self) -> Path:
-        """train, valid, test and new_users.parquet; vocabulary/ with users, items and features.json."""
-        return self.root / "artifacts/split"
-
-    @property
-    def vocabulary(self) -> Path:
-        """users.parquet, items.parquet (index, id, features) and features.json (how features are encoded)."""
-        return self.split / "vocabulary"
+    params = _Below("params.yaml")
+    """All knobs."""
+    data = _Below("data")
+    """Canonical raw tables: interactions.csv, users.csv, items.csv. Belongs to `data.dvc`."""
+    validated = _Below("artifacts/validated")
+    """Rows that passed, as interactions.parquet, users.parquet, items.parquet."""
+    quarantine = _Below("artifacts/quarantine")
+    """Rows that did not pass, each with its reason; the same three names."""
+    checks = _Below("artifacts/checks")
+    """What stages found about their results, bad ones too; `compare` publishes it in reports."""
+    validation_report = _Below("artifacts/checks/validation.json")
+    """The verdict on the raw tables."""
+    split_report = _Below("artifacts/checks/split.json")
+    """What the split promises, and whether it is so."""
+    split = _Below("artifacts/split")
+    """train, valid, test and new_users.parquet; vocabulary/ with users, items and features.json."""
+    vocabulary = _Below("artifacts/split/vocabulary")
+    """users.parquet, items.parquet (index, id, features) and features.json (how features are encoded)."""
+    planted = _Below("artifacts/planted")
+    """Folding on planted groups: planted.json, items.parquet."""
+    rerank = _Below("artifacts/rerank")
+    """Candidates of MF ranked again by the softmax DNN: rerank.json, users.parquet."""
+    study = _Below("studies")
+    """Figures of the negative-sampling study; kept in Git."""
+    reports = _Below("reports")
+    """What people read."""
+    drift = _Below("reports/drift")
+    """How the data differ from those of the version in production: drift.json, drift.html."""
+    decision = _Below("reports/decision")
+    """Whether the challenger goes into production, and why: decision.json, decision.md, decision.html."""
 
     def model(self, name: str) -> Path:
         """Directory of one model: `trained` and `saved_model`."""
@@ -79,24 +82,9 @@ class Workspace:
         """A group of variants, contenders with some settings changed: variants.json, users and new_users.parquet."""
         return self.root / "artifacts/variants" / group
 
-    @property
-    def planted(self) -> Path:
-        """Folding on planted groups: planted.json, items.parquet."""
-        return self.root / "artifacts/planted"
-
-    @property
-    def rerank(self) -> Path:
-        """Candidates of MF ranked again by the softmax DNN: rerank.json, users.parquet."""
-        return self.root / "artifacts/rerank"
-
     def items(self, name: str) -> Path:
         """Nearest items and the map of one retriever's item embeddings."""
         return self.root / "artifacts/items" / name
-
-    @property
-    def study(self) -> Path:
-        """Figures of the negative-sampling study; kept in Git."""
-        return self.root / "studies"
 
     def tuning(self, name: str) -> Path:
         """Record of the search for a model's settings; kept in Git, pinned by DVC."""
@@ -106,17 +94,34 @@ class Workspace:
         """Measured cost of a stage: the only file of the stage that differs from run to run."""
         return self.root / "artifacts/cost" / f"{stage}.json"
 
-    @property
-    def reports(self) -> Path:
-        """What people read."""
-        return self.root / "reports"
 
-    @property
-    def drift(self) -> Path:
-        """How the data differ from those of the version in production: drift.json, drift.html."""
-        return self.root / "reports/drift"
+def check_own_code(workspace: Path, running: Path = Path(__file__).parents[1]) -> None:
+    """Refuse to run other code than that in the workspace's src/bakeoff; a workspace without code takes any.
 
-    @property
-    def decision(self) -> Path:
-        """Whether the challenger goes into production, and why: decision.json, decision.md, decision.html."""
-        return self.root / "reports/decision"
+    An editable install runs the code of the directory in which it was made, whatever the workspace holds, and DVC would
+    record its results as those of the workspace's code. A copy with the same content is as good.
+
+    Args:
+        workspace: Directory of dvc.yaml.
+        running: Directory of the package that runs.
+
+    Raises:
+        BakeoffError: names both directories, a file that differs, and the fix.
+    """
+    own = workspace.resolve() / "src/bakeoff"
+    if not own.is_dir() or own == running.resolve():
+        return
+    ours, theirs = _files(own), _files(running)
+    common = sorted(ours & theirs)
+    _, differing, unread = filecmp.cmpfiles(own, running, common, shallow=False)
+    if found := sorted([*(ours ^ theirs), *differing, *unread]):
+        raise BakeoffError(
+            f"The code that runs, {running}, is not that of this workspace, {own}: {found[0]} differs, so DVC would "
+            f"record wrong results. Set PYTHONPATH={own.parent}, or run `uv pip install --python {sys.executable} -e "
+            f"{workspace.resolve()}`."
+        )
+
+
+def _files(folder: Path) -> set[str]:
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix not in _MADE)
+    return {path.relative_to(folder).as_posix() for path in paths}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.histories import PAD
-from bakeoff.core.parquet_writer import RowGroups, row_groups
+from bakeoff.core.large_tables import RowGroups, row_groups
 from bakeoff.evaluation.metrics.table import AllLists, Means, PerUser, or_none
 from bakeoff.evaluation.protocol import SHUFFLED, TEST, EvalQueries
 from bakeoff.evaluation.user_batch import UserBatch

@@ -1,4 +1,5 @@
 import errno
+import mmap
 import os
 
 import numpy as np
@@ -6,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bakeoff.core import histories
-from bakeoff.core import spill as keeping
+from bakeoff.core import large_tables as keeping
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
 from bakeoff.data.prepared import history_io as event_files
@@ -96,8 +97,8 @@ def test_many_events_are_mapped_and_not_in_memory(tmp_path, monkeypatch):
     events = frame(np.random.default_rng(0), 50)
     events.to_parquet(tmp_path / "all.parquet")
     found = read_histories(tmp_path / "all.parquet", USERS, ITEMS, tmp_path)
-    assert isinstance(found.items.base, np.memmap)
-    assert isinstance(found.timestamps.base, np.memmap)
+    assert isinstance(found.items.base.obj, mmap.mmap)
+    assert isinstance(found.timestamps.base.obj, mmap.mmap)
     assert not found.items.flags.writeable
 
 
@@ -120,12 +121,12 @@ def test_few_events_need_no_disk(events, tmp_path, monkeypatch):
     same(read_histories(tmp_path / "all.parquet", USERS, ITEMS, tmp_path / "nowhere"), expected(events))
 
 
-def test_a_disk_without_room_for_many_events_is_told(tmp_path, monkeypatch):
+def test_a_disk_without_room_for_many_events_is_an_error(tmp_path, monkeypatch):
     def full(**_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(keeping, "MAX_IN_MEMORY", 0)
-    monkeypatch.setattr(keeping, "TemporaryFile", full)
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
     frame(np.random.default_rng(0), 50).to_parquet(tmp_path / "all.parquet")
     with pytest.raises(BakeoffError, match="The disk is full"):
         read_histories(tmp_path / "all.parquet", USERS, ITEMS, tmp_path)

@@ -1,11 +1,12 @@
 import json
+import mmap
 
 import numpy as np
 import pandas as pd
 import pytest
 from hand_made_split import complete
 
-from bakeoff.core import spill as keeping
+from bakeoff.core import large_tables as keeping
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
@@ -145,7 +146,7 @@ def test_what_is_large_is_mapped_and_the_same(workspace, monkeypatch):
     few = load_prepared(workspace)
     monkeypatch.setattr(keeping, "MAX_IN_MEMORY", 0)
     many = load_prepared(workspace)
-    assert isinstance(many.user_features.dense.base.base, np.memmap)
+    assert isinstance(many.user_features.dense.base.base.obj, mmap.mmap)
     for name in ("users", "items"):
         assert getattr(many, name).equals(getattr(few, name))
     for ours, theirs in ((many.user_features, few.user_features), (many.item_features, few.item_features)):

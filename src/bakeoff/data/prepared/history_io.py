@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, offsets_of
-from bakeoff.core.parquet_writer import parts_of
-from bakeoff.core.spill import spilling_columns
+from bakeoff.core.large_tables import parts_of, spilling_columns
 
 ROWS_PER_BATCH = 1 << 18
 """Events that are read at once: about 10 MB."""

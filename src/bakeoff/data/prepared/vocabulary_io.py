@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import offsets_of
-from bakeoff.core.parquet_writer import parts_of
-from bakeoff.core.spill import spilling_columns, spilling_table
+from bakeoff.core.large_tables import parts_of, spilling_columns, spilling_table
 from bakeoff.data.features.encoding import EncodedFeatures, TableEncoding
 from bakeoff.data.features.value_sets import ValueSets
 

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bakeoff.core.parquet_writer import row_groups
+from bakeoff.core.large_tables import row_groups
 
 TABLE = pa.table({"id": [str(i) for i in range(23)], "score": pa.array(range(23), pa.float32())})
 
