@@ -17,8 +17,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine import engine as engines
 from bakeoff.data.engine.engine import Partitioned, opened
-from bakeoff.data.engine.scratch import NAME
-from bakeoff.data.engine.settings import EngineSettings, engine_settings, settings_table
+from bakeoff.data.engine.settings import SCRATCH_NAME, EngineSettings, engine_settings, settings_table
 from bakeoff.data.validate import csv_reader
 from bakeoff.params import parse_params
 from bakeoff.stages import validate
@@ -178,7 +177,7 @@ def test_a_small_table_is_one_piece_and_an_empty_one_is_a_file(tmp_path):
 def test_what_a_killed_run_left_in_scratch_goes_and_what_a_running_one_has_stays(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    names = {number: f"{NAME}{socket.gethostname()}-{number}-x" for number in (dead.pid, os.getpid())}
+    names = {number: f"{SCRATCH_NAME}{socket.gethostname()}-{number}-x" for number in (dead.pid, os.getpid())}
     for name in names.values():
         (tmp_path / name).mkdir()
     with engines.opened(EngineSettings(scratch=str(tmp_path))):

@@ -16,8 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bakeoff.data.engine.scratch import scratch_directory
-from bakeoff.data.engine.settings import EngineSettings, engine_settings
+from bakeoff.data.engine.settings import EngineSettings, engine_settings, scratch_directory
 
 BLOCK_ROWS = 1024 * 1024
 """Rows that this process holds at a time, and of a row group or a part of what is written."""

@@ -1,18 +1,28 @@
-"""Settings of the engine: infrastructure, so they come from the environment and not from params.yaml.
+"""Settings of the engine and its scratch directory: infrastructure, so the environment decides and not params.yaml.
 
 Both engines make the same tables and lists, so that no stage depends on these settings. This is the one place that
 reads them; docs/settings.md lists them.
 """
 
+import os
+import shutil
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Annotated, Literal
 
+import psutil
 from pydantic import Field, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import disk_full_as_error
 
 PREFIX = "BAKEOFF_"
+SCRATCH_NAME = "bakeoff-"
+"""Beginning of the names of scratch directories, then come machine and process."""
 
 Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?)?B$")]
 """A size that people write, such as `4GB` or `512 MiB`."""
@@ -68,3 +78,31 @@ def settings_table() -> Iterator[tuple[str, str, str]]:
     for name, field in EngineSettings.model_fields.items():
         default = field.get_default(call_default_factory=True)
         yield variable(name), "" if default in (None, {}) else str(default), " ".join((field.description or "").split())
+
+
+@contextmanager
+def scratch_directory(settings: EngineSettings) -> Iterator[Path]:
+    """An empty directory below BAKEOFF_SCRATCH, or the system's.
+
+    Raises:
+        BakeoffError: it can't be written, or the disk is full.
+    """
+    own = f"{SCRATCH_NAME}{socket.gethostname()}-"
+    _clear(Path(settings.scratch or gettempdir()), own)
+    try:
+        scratch = TemporaryDirectory(dir=settings.scratch, prefix=f"{own}{os.getpid()}-")
+    except OSError as error:
+        raise BakeoffError(
+            f"BAKEOFF_SCRATCH={settings.scratch} can't be written ({error.strerror}): name a directory that exists, or "
+            "unset it for the system's."
+        ) from None
+    with scratch as folder, disk_full_as_error(Path(folder)):
+        yield Path(folder)
+
+
+def _clear(folder: Path, own: str) -> None:
+    """Remove what killed runs of this machine left: as large as the tables, and of use to nobody."""
+    for left in folder.glob(f"{own}*-*"):
+        number = left.name.removeprefix(own).partition("-")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(left, ignore_errors=True)

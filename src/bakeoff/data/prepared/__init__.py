@@ -1,5 +1,1 @@
-"""What training, evaluation and reports read of a split: all that is large lies in files, which are mapped."""
-
-from bakeoff.data.prepared.tables import HeldOut, Prepared, load_held_out, load_prepared
-
-__all__ = ["HeldOut", "Prepared", "load_held_out", "load_prepared"]
+"""A split as training, evaluation and reports read it: large arrays are mapped from files."""

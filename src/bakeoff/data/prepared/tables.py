@@ -15,8 +15,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding, TableEncoding
-from bakeoff.data.prepared.history_io import kept, read_histories
-from bakeoff.data.prepared.vocabulary_io import read_features, read_vocabulary
+from bakeoff.data.prepared.split_files import kept, read_features, read_histories, read_vocabulary
 
 T = TypeVar("T")
 
@@ -90,7 +89,7 @@ class Prepared:
         return ids_at(self.items["item_id"], np.arange(self.num_items))
 
     def known(self) -> Histories:
-        """Train and valid events in time order: what is known of a warm user when test is asked about."""
+        """Train and valid events in time order: what is known of a warm user before the test events."""
         return self._known
 
     @cached_property
@@ -105,10 +104,10 @@ class Prepared:
         """Queries of the users with index `rows`, in that order, who have these histories (of all users)."""
         return self.queries_of(histories.take(rows), rows)
 
-    def queries_of(self, told: Histories, rows: NDArray[np.integer]) -> Queries:
-        """Queries of the users with index `rows`, to whom the rows of `told` belong, one after the other."""
+    def queries_of(self, histories: Histories, rows: NDArray[np.integer]) -> Queries:
+        """Queries of the users with index `rows`, to whom the rows of `histories` belong, one after the other."""
         features = self.user_features
-        return Queries(told, features.dense[rows], features.categorical[rows])
+        return Queries(histories, features.dense[rows], features.categorical[rows])
 
 
 @dataclass(frozen=True)
@@ -116,9 +115,9 @@ class HeldOut:
     """What no training sees; rows are user_index over all users.
 
     Attributes:
-        test: events of warm users that are asked about.
-        new_history: what new users tell about themselves; rows of warm users are empty.
-        new_test: events of new users that are asked about; rows of warm users are empty.
+        test: test events of warm users.
+        new_history: events of new users that are known when they are served; rows of warm users are empty.
+        new_test: test events of new users; rows of warm users are empty.
     """
 
     test: Histories
@@ -138,20 +137,20 @@ def load_prepared(workspace: Workspace) -> Prepared:
         BakeoffError: a file is missing or damaged, or an event names what is not in the vocabulary.
     """
     directory, vocabulary = workspace.split.parent, workspace.vocabulary
-    encoding = _read(vocabulary / "features.json", _read_encoding)
+    encoding = _read(vocabulary / "features.json", lambda path: FeatureEncoding.model_validate_json(path.read_bytes()))
     users, items = (
         _read(vocabulary / f"{name}.parquet", partial(read_vocabulary, directory=directory))
         for name in ("users", "items")
     )
-    events = _Events(workspace, len(users), len(items))
+    train, valid = (_events(workspace, name, len(users), len(items)) for name in ("train", "valid"))
     return Prepared(
         users=users,
         items=items,
         user_features=_features(workspace, "user", encoding.user, len(users)),
         item_features=_features(workspace, "item", encoding.item, len(items)),
         encoding=encoding,
-        train=events.of("train"),
-        valid=events.of("valid"),
+        train=train,
+        valid=valid,
         keep=partial(kept, directory=directory),
     )
 
@@ -162,27 +161,17 @@ def load_held_out(workspace: Workspace, prepared: Prepared) -> HeldOut:
     Raises:
         BakeoffError: as load_prepared.
     """
-    events = _Events(workspace, prepared.num_users, prepared.num_items)
-    return HeldOut(
-        test=events.of("test"),
-        new_history=events.of("new_users", "history"),
-        new_test=events.of("new_users", "test"),
+    files = (("test", None), ("new_users", "history"), ("new_users", "test"))
+    return HeldOut(*(_events(workspace, name, prepared.num_users, prepared.num_items, part) for name, part in files))
+
+
+def _events(workspace: Workspace, name: str, num_users: int, num_items: int, part: str | None = None) -> Histories:
+    """Histories of a file of the split; of a part of its events, if one is named."""
+    directory = workspace.split.parent
+    return _read(
+        workspace.split / f"{name}.parquet",
+        lambda path: read_histories(path, num_users, num_items, directory, part),
     )
-
-
-class _Events:
-    """Reads the events of one split."""
-
-    def __init__(self, workspace: Workspace, num_users: int, num_items: int) -> None:
-        self._split, self._num_users, self._num_items = workspace.split, num_users, num_items
-
-    def of(self, name: str, part: str | None = None) -> Histories:
-        """Histories of a file; of a part of its events, if one is named."""
-
-        def read(path: Path) -> Histories:
-            return read_histories(path, self._num_users, self._num_items, self._split.parent, part)
-
-        return _read(self._split / f"{name}.parquet", read)
 
 
 def _features(workspace: Workspace, name: str, encoding: TableEncoding, count: int) -> EncodedFeatures:
@@ -194,10 +183,6 @@ def _features(workspace: Workspace, name: str, encoding: TableEncoding, count: i
             "different runs. Run `dvc repro --force split`."
         )
     return found
-
-
-def _read_encoding(path: Path) -> FeatureEncoding:
-    return FeatureEncoding.model_validate_json(path.read_bytes())
 
 
 def _read(path: Path, read: Callable[[Path], T]) -> T:

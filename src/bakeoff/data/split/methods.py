@@ -8,8 +8,7 @@ import ibis.expr.types as ir
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.params import SplitParams
-from bakeoff.data.split.hashing import chance, share_of
-from bakeoff.data.split.split_points import Cuts, is_at_least
+from bakeoff.data.split.split_points import Cuts, chance, is_at_least, share_of
 
 PARTS = ("train", "valid", "test")
 """Parts of a user's events, oldest first; the values of a predefined `split` column."""

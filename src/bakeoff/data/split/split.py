@@ -127,7 +127,7 @@ def _in_time_order(events: ir.Table, seed: int) -> ir.Table:
 
 
 def _is_new(divided: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.BooleanValue:
-    """Said of every event of a user by itself: to ask each user once and tell the events costs more."""
+    """Computed for every event of a user by itself: computing it once per user, then joining, costs more."""
     is_new = ibis.literal(False)
     if cuts.last_held_out is not None:
         is_new = is_at_most([user_chance(divided, seed), divided.user_id], cuts.last_held_out)

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from fractions import Fraction
+from typing import Any, TypeVar
 
 import ibis
 import ibis.expr.types as ir
 
 from bakeoff.data.params import SplitParams
-from bakeoff.data.split.hashing import chance, share_of
 from bakeoff.data.split.order_statistics import value_at
 
 TIE_DIGITS = 12
 """Of the md5: enough that hardly two events of the data share them, and a text so short is sorted where it lies."""
 EventKey = tuple[int, str, str, str]
 """timestamp, tie, user_id, item_id: what orders all events."""
+
+Count = TypeVar("Count", int, ir.IntegerValue)
 
 
 @dataclass(frozen=True)
@@ -64,22 +66,45 @@ def is_at_least(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanV
 
 def is_at_most(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanValue:
     """Whether values are not behind a bound, likewise."""
-    return ~is_at_least(values, bound) | _equal(values, bound)
+    return ~is_at_least(values, bound) | ibis.and_(
+        *(value == limit for value, limit in zip(values, bound, strict=True))
+    )
 
 
 def user_chance(users: ir.Table, seed: int) -> ir.StringValue:
-    """By which users are held out."""
+    """The order in which users are held out."""
     return chance(seed, "new", users.user_id)
 
 
 def tie(events: ir.Table, seed: int) -> ir.StringValue:
-    """By which events of the same time are ordered."""
+    """The order of events of the same time."""
     # In id order they would leak: ids often tell when an item appeared, or how popular it is.
     return chance(seed, events.user_id, events.item_id).substr(0, TIE_DIGITS)
 
 
-def _equal(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanValue:
-    return ibis.and_(*(value == limit for value, limit in zip(values, bound, strict=True)))
+def chance(seed: int, *parts: str | ir.StringValue) -> ir.StringValue:
+    """Lower-case hexadecimal md5 of the UTF-8 text `seed|part|part…`, the same on any engine."""
+    text: ir.StringValue = ibis.literal(str(seed))
+    for part in parts:
+        text = text + "|" + part
+    return _md5(text)
+
+
+def share_of(count: Count, share: float) -> Count:
+    """⌊count · share⌋ for the decimal that people write.
+
+    In whole numbers, because engines differ in how they multiply by 0.29: in binary, 100 · 0.29 is below 29.
+    """
+    fraction = Fraction(str(share)).limit_denominator(1_000_000)
+    return (count * fraction.numerator) // fraction.denominator
+
+
+def _md5_signature(text: str) -> str:
+    raise NotImplementedError(f"md5({text!r}) is computed by the engine")
+
+
+# SQL's function by its name: more engines have it than have Ibis' own hexdigest.
+_md5 = ibis.udf.scalar.builtin(_md5_signature, name="md5")
 
 
 def _last_held_out(everyone: ir.Table, share: float, seed: int) -> tuple[str, str] | None:

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from bakeoff.data.engine.scratch import scratch_directory
-from bakeoff.data.engine.settings import engine_settings
+from bakeoff.data.engine.settings import engine_settings, scratch_directory
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.models.mf.params import MFParams
 

@@ -10,8 +10,8 @@ from bakeoff.core import histories
 from bakeoff.core import large_tables as keeping
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
-from bakeoff.data.prepared import history_io as event_files
-from bakeoff.data.prepared.history_io import kept, read_histories
+from bakeoff.data.prepared import split_files as event_files
+from bakeoff.data.prepared.split_files import kept, read_histories
 
 USERS, ITEMS = 6, 5
 

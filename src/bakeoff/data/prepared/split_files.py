@@ -1,0 +1,147 @@
+"""Files of a split, read in batches into arrays and tables that spill to memory-mapped files where they are large."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import Histories, offsets_of
+from bakeoff.core.large_tables import parts_of, spilling_columns, spilling_table
+from bakeoff.data.features.encoding import EncodedFeatures, TableEncoding
+from bakeoff.data.features.value_sets import ValueSets
+
+ROWS_PER_BATCH = 1 << 17
+"""Rows that are read at once: about 5 MB of events."""
+
+COLUMNS = ("user_index", "item_index", "timestamp")
+
+
+def kept(blocks: Iterable[Histories], directory: Path) -> Histories:
+    """The rows of all blocks, one block after the other, at 12 bytes per event: of many, in files of this directory.
+
+    Raises:
+        BakeoffError: the disk is full.
+    """
+    lengths = [np.zeros(0, np.int64)]
+    with spilling_columns(directory, np.int32, np.int64) as events:
+        for block in blocks:
+            lengths.append(block.lengths)
+            events.append(block.items, block.timestamps)
+        return Histories(offsets_of(np.concatenate(lengths)), *events.values())
+
+
+def read_histories(path: Path, num_users: int, num_items: int, directory: Path, part: str | None = None) -> Histories:
+    """Histories of a file of events that is sorted by user and time, or of a directory of such.
+
+    Args:
+        path: Parquet with the columns of COLUMNS.
+        num_users: of the vocabulary; user_index is the row of a history.
+        num_items: likewise.
+        directory: where many events are kept.
+        part: only events with this value in the column `part`.
+
+    Raises:
+        BakeoffError: an event names what is not in the vocabulary, users are not in order, or the disk is full.
+        OSError, ValueError: the file can't be read.
+    """
+    lengths, last = np.zeros(num_users, np.int64), 0
+    columns = [*COLUMNS, *([] if part is None else ["part"])]
+    with spilling_columns(directory, np.int32, np.int64) as events:
+        for batch in _batches(path, columns, only=True):
+            chosen = batch if part is None else batch.filter(pc.equal(batch["part"], part))
+            rows, items, timestamps = (chosen[name].to_numpy(zero_copy_only=False) for name in COLUMNS)
+            _refuse_others(path, "user", rows, num_users)
+            _refuse_others(path, "item", items, num_items)
+            if (np.diff(rows, prepend=last) < 0).any():
+                raise BakeoffError(
+                    f"{path} is not sorted by user: the files of artifacts/split are of different runs. Run "
+                    "`dvc repro --force split`."
+                )
+            last = max(last, *rows[-1:])
+            np.add.at(lengths, rows, 1)
+            events.append(items, timestamps)
+        return Histories(offsets_of(lengths), *events.values())
+
+
+def read_vocabulary(path: Path, directory: Path) -> pa.Table:
+    """A table of users or items; row i has the index i.
+
+    Args:
+        path: Parquet, or a directory of such.
+        directory: where a large one is kept.
+
+    Raises:
+        BakeoffError: the disk is full.
+        OSError, ValueError: it can't be read.
+    """
+    schema = pq.read_schema(parts_of(path)[0]).remove_metadata()
+    return spilling_table(_batches(path, schema.names), schema, directory)
+
+
+def read_features(path: Path, encoding: TableEncoding, directory: Path) -> EncodedFeatures:
+    """The encoded features of all users or all items.
+
+    Args:
+        path: Parquet, or a directory of such, with the columns of `encoded_features`.
+        encoding: says which features there are.
+        directory: where many are kept.
+
+    Raises:
+        BakeoffError: the disk is full.
+        OSError, ValueError: it can't be read.
+    """
+    sizes = {name: len(values) for name, values in (encoding.tags | encoding.text).items()}
+    lengths = {name: [np.zeros(0, np.int64)] for name in sizes}
+    num_rows = 0
+    with spilling_columns(directory, np.float32, np.int32, *[np.int32] * len(sizes)) as columns:
+        for batch in _batches(path, encoding.names):
+            num_rows += batch.num_rows
+            for name, held in lengths.items():
+                held.append(np.diff(batch[name].offsets.to_numpy()).astype(np.int64))
+            codes = [batch[name].flatten().to_numpy() for name in sizes]
+            columns.append(_interleaved(batch, encoding.dense), _interleaved(batch, encoding.categorical), *codes)
+        dense, categorical, *of_sets = columns.values()
+    sets = [
+        ValueSets(offsets_of(np.concatenate(lengths[name])), codes, size)
+        for (name, size), codes in zip(sizes.items(), of_sets, strict=True)
+    ]
+    return EncodedFeatures(
+        dense=dense.reshape(num_rows, len(encoding.dense)),
+        categorical=categorical.reshape(num_rows, len(encoding.categorical)),
+        categorical_sizes=tuple(encoding.categorical_sizes.values()),
+        tag_sets=tuple(sets[: len(encoding.tags)]),
+        word_sets=tuple(sets[len(encoding.tags) :]),
+    )
+
+
+def _batches(path: Path, needed: Iterable[str], only: bool = False) -> Iterator[pa.RecordBatch]:
+    """A few rows at a time; `only` the needed columns, or all."""
+    columns = list(needed)
+    for file in parts_of(path):
+        with pq.ParquetFile(file) as source:
+            missing = [name for name in columns if name not in source.schema_arrow.names]
+            if missing:
+                raise ValueError(f"it has no column {missing[0]}, another version wrote it")
+            yield from source.iter_batches(ROWS_PER_BATCH, columns=columns if only else None)
+
+
+def _refuse_others(path: Path, what: str, index: NDArray[np.integer], count: int) -> None:
+    """Each index must be one of the vocabulary's; a null one comes as NaN."""
+    is_known = (index >= 0) & (index < count)
+    if not is_known.all():
+        raise BakeoffError(
+            f"{path} has an event with {what}_index {index[~is_known][0]}, and the vocabulary has {count} {what}s: the "
+            "files of artifacts/split are of different runs. Run `dvc repro --force split`."
+        )
+
+
+def _interleaved(batch: pa.RecordBatch, names: Iterable[str]) -> NDArray[Any]:
+    """Values row by row, in the order of these columns."""
+    columns = [batch[name].to_numpy() for name in names]
+    return np.stack(columns, axis=1).ravel() if columns else np.zeros(0, np.int32)
