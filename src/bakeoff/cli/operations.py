@@ -1,6 +1,6 @@
 """Commands of production: drift, decide, promote, rollback, status, serve."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -92,11 +92,11 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
     approximate: Annotated[
-        str, typer.Option(help="auto, on or off: approximate search; auto: where the catalogue is large.")
+        Literal["auto", "on", "off"], typer.Option(help="Approximate search; auto: where the catalogue is large.")
     ] = "auto",
     max_batch: Annotated[int, typer.Option(min=1, max=1024, help="Queries computed together, at most.")] = 64,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the registry.")] = 5.0,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch Git's tags from `origin` before each look.")] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two reads of the registry.")] = 5.0,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch Git's tags from `origin` before each read.")] = False,
     drain: Annotated[
         float, typer.Option(min=0, help="Seconds for which requests are still taken after SIGTERM; /ready is 503.")
     ] = 0.0,
@@ -107,5 +107,5 @@ def serve(
     """
     from bakeoff.ops.server import serve as stage
 
-    options = stage.Options(model, host, port, stage.approximate(approximate), max_batch, interval, fetch, drain)
+    options = stage.Options(model, host, port, approximate, max_batch, interval, fetch, drain)
     stage.run(Workspace(), options)

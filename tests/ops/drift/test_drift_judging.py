@@ -4,8 +4,7 @@ import pytest
 from frames import snapshot_of
 
 from bakeoff.data.params import DataParams
-from bakeoff.ops.drift.expectations import RECENT_DAYS, judge
-from bakeoff.ops.drift.findings import DriftOutcome
+from bakeoff.ops.drift.expectations import RECENT_DAYS, DriftOutcome, judge
 from bakeoff.ops.drift.snapshot import DAY
 from bakeoff.ops.params import DriftParams
 
@@ -111,7 +110,7 @@ def test_missing_users_stop_too(before):
 
 
 @pytest.mark.parametrize(("per_day", "holds"), [(5, True), (4, False), (30, True), (31, False)])
-def test_new_days_are_set_beside_those_before(before, per_day, holds):
+def test_new_days_are_compared_with_those_before(before, per_day, holds):
     old, users, items = tables()
     new, *_ = tables(events=per_day * 7, per_day=per_day)
     new = new.assign(timestamp=new.timestamp + 40 * DAY, user_id="new")

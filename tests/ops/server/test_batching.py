@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.ops.server import batching
 from bakeoff.ops.server.batching import Batcher
-from bakeoff.ops.server.questions import RefusedError
+from bakeoff.ops.server.schemas import RefusedError
 
 
 @dataclass(eq=False)
@@ -16,14 +16,14 @@ class Slow:
     name: str
     gate: threading.Event = field(default_factory=threading.Event)
 
-    def num_events(self, questions):
+    def num_events(self, queries):
         return 0
 
-    def answer(self, questions):
+    def answer(self, queries):
         assert self.gate.wait(10)
-        if "poison" in questions:
+        if "poison" in queries:
             raise ValueError("poison")
-        return [f"{self.name} {question}" for question in questions]
+        return [f"{self.name} {query}" for query in queries]
 
 
 def running(work, max_batch=64):
@@ -40,20 +40,20 @@ def running(work, max_batch=64):
     return asyncio.run(run()), sizes
 
 
-def ask(questions, max_batch=64):
-    """Answers to (model, question) pairs, asked at once behind a first one, and the sizes of the blocks."""
+def ask(queries, max_batch=64):
+    """Answers to (model, query) pairs, submitted at once behind a first one, and the sizes of the blocks."""
 
     async def work(batcher, sizes):
         try:
-            first = batcher.ask(questions[0][0], questions[0][1])
+            first = batcher.submit(*queries[0])
             while not sizes:  # the first one is taken
                 await asyncio.sleep(0)
-            others = [batcher.ask(model, question) for model, question in questions[1:]]
-            for model, _ in questions:
+            others = [batcher.submit(model, query) for model, query in queries[1:]]
+            for model, _ in queries:
                 model.gate.set()
             return await asyncio.gather(first, *others, return_exceptions=True)
         finally:
-            for model, _ in questions:
+            for model, _ in queries:
                 model.gate.set()
 
     return running(work, max_batch)
@@ -73,17 +73,17 @@ class Quick:
     threads: list = field(default_factory=list)
     events: int = 0
 
-    def num_events(self, questions):
+    def num_events(self, queries):
         return self.events
 
-    def answer(self, questions):
+    def answer(self, queries):
         self.threads.append(threading.current_thread())
-        return questions
+        return queries
 
 
 def one_after_the_other(model, count):
     async def work(batcher, _):
-        return [await batcher.ask(model, number) for number in range(count)]
+        return [await batcher.submit(model, number) for number in range(count)]
 
     return running(work)[0]
 
@@ -91,47 +91,47 @@ def one_after_the_other(model, count):
 def test_what_arrives_in_the_same_turn_is_asked_together():
     async def work(batcher, _):
         model = Quick()
-        return await asyncio.gather(*(batcher.ask(model, number) for number in range(5)))
+        return await asyncio.gather(*(batcher.submit(model, number) for number in range(5)))
 
     assert running(work) == ([0, 1, 2, 3, 4], [5])
 
 
 def test_blocks_are_computed_in_the_event_loop_once_one_was_quick(monkeypatch):
-    monkeypatch.setattr(batching, "SECONDS_HERE", float("inf"))
+    monkeypatch.setattr(batching, "LOOP_SECONDS", float("inf"))
     model = Quick()
     assert one_after_the_other(model, 3) == [0, 1, 2]
     assert [thread is threading.main_thread() for thread in model.threads] == [False, True, True]
 
 
 def test_blocks_that_take_long_leave_the_event_loop_free(monkeypatch):
-    monkeypatch.setattr(batching, "SECONDS_HERE", 0)
+    monkeypatch.setattr(batching, "LOOP_SECONDS", 0)
     model = Quick()
     assert one_after_the_other(model, 3) == [0, 1, 2]
     assert threading.main_thread() not in model.threads
 
 
 def test_a_block_with_long_histories_leaves_the_event_loop_free_whatever_came_before(monkeypatch):
-    monkeypatch.setattr(batching, "SECONDS_HERE", float("inf"))
-    model = Quick(events=batching.EVENTS_HERE + 1)
+    monkeypatch.setattr(batching, "LOOP_SECONDS", float("inf"))
+    model = Quick(events=batching.LOOP_EVENTS + 1)
     assert one_after_the_other(model, 3) == [0, 1, 2]
     assert threading.main_thread() not in model.threads
 
 
 def test_answers_are_handed_out_before_the_next_block_however_many_wait(monkeypatch):
-    monkeypatch.setattr(batching, "SECONDS_HERE", float("inf"))
+    monkeypatch.setattr(batching, "LOOP_SECONDS", float("inf"))
     order = []
 
-    class Telling(Quick):
-        def answer(self, questions):
+    class Ordered(Quick):
+        def answer(self, queries):
             order.append("block")
-            return questions
+            return queries
 
     async def ask_one(batcher, model, number):
-        await batcher.ask(model, number)
+        await batcher.submit(model, number)
         order.append("handed out")
 
     async def work(batcher, _):
-        model = Telling()
+        model = Ordered()
         await asyncio.gather(*(ask_one(batcher, model, number) for number in range(4)))
 
     running(work, max_batch=1)
@@ -145,7 +145,7 @@ def test_what_was_asked_of_the_old_model_is_answered_by_it():
     assert sizes == [1, 2, 1]
 
 
-def test_a_question_that_fails_does_not_spoil_the_others():
+def test_a_query_that_fails_does_not_spoil_the_others():
     model = Slow("a")
     answers, _ = ask([(model, 0), (model, 1), (model, "poison"), (model, 2)])
     assert answers[:2] == ["a 0", "a 1"]
@@ -153,8 +153,8 @@ def test_a_question_that_fails_does_not_spoil_the_others():
     assert answers[3] == "a 2"
 
 
-def test_too_many_are_told_to_come_back(monkeypatch):
+def test_too_many_are_refused(monkeypatch):
     monkeypatch.setattr(batching, "MOST_WAITING", 2)
     with pytest.raises(RefusedError, match="2 queries are waiting already") as refused:
         ask([(Slow("a"), number) for number in range(4)])
-    assert refused.value.status == 503
+    assert refused.value.status_code == 503

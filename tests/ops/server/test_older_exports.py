@@ -19,9 +19,9 @@ NAME = "mf"
 
 
 def answers(model):
-    asked = [Query(user_id=user, k=4) for user in ("u3", "u9")]
-    asked += [Query(history=["i3", "i5"], k=4), Query(history=[], k=4)]
-    found = model.answer([model.vocabulary.question(query) for query in asked])
+    queries = [Query(user_id=user, k=4) for user in ("u3", "u9")]
+    queries += [Query(history=["i3", "i5"], k=4), Query(history=[], k=4)]
+    found = model.answer([model.encoder.encode(query) for query in queries])
     return [[(item.item_id, item.score) for item in answer.items] for answer in found]
 
 
@@ -47,15 +47,15 @@ def workspace(tmp_path_factory):
 
 def test_it_is_served_and_answers_as_the_same_model_does_in_its_new_form(workspace):
     standing = production(read_events(workspace.root))
-    older = serve.load_promoted(workspace.root, serve.approximate("off"), standing)
-    newer = serve.load_named(workspace, NAME, serve.approximate("off"))
+    older = serve.load_promoted(workspace.root, "off", standing)
+    newer = serve.load_named(workspace, NAME, "off")
     assert answers(older) == answers(newer)
-    assert older.vocabulary.users.rows == newer.vocabulary.users.rows
+    assert older.encoder.users.rows == newer.encoder.users.rows
 
 
 def test_after_the_next_promotion_the_new_form_is_served(workspace):
     promote(workspace, NAME, commit(workspace))
     standing = production(read_events(workspace.root))
-    found = serve.load_promoted(workspace.root, serve.approximate("off"), standing)
+    found = serve.load_promoted(workspace.root, "off", standing)
     assert found.origin.version == "v2.0.0"
-    assert answers(found) == answers(serve.load_named(workspace, NAME, serve.approximate("off")))
+    assert answers(found) == answers(serve.load_named(workspace, NAME, "off"))

@@ -27,7 +27,7 @@ def search(exact, items):
 
 
 @pytest.fixture(scope="module")
-def asked(items):
+def batch(items):
     """64 queries, each with what it excludes: the items that it likes best, or all but a few, or nothing."""
     rng = np.random.default_rng(1)
     queries = (items[rng.integers(0, NUM_ITEMS, 64)] + 0.1 * rng.standard_normal((64, DIM))).astype(np.float32)
@@ -43,8 +43,8 @@ def by_hand(items, query, exclude, k):
     return best[np.isfinite(scores[best])]
 
 
-def test_exact_search_is_what_sorting_gives(items, exact, asked):
-    queries, exclude = asked
+def test_exact_search_is_what_sorting_gives(items, exact, batch):
+    queries, exclude = batch
     for query, out, found in zip(queries, exclude, exact.find(queries, Excluded.of(exclude), 20), strict=True):
         assert found.items.tolist() == by_hand(items, query, out, 20).tolist()
         np.testing.assert_allclose(found.scores, items[found.items] @ query, rtol=1e-5, atol=1e-5)
@@ -57,11 +57,11 @@ def test_equal_scores_are_ordered_by_item():
     assert found.items.tolist() == [0, 2, 3]
 
 
-def test_the_recall_that_is_told_is_that_beside_brute_force(items, search, asked):
-    queries, exclude = asked
-    told = search.tune(queries, Excluded.of(exclude))
-    assert told.recall >= approximate.RECALL
-    assert told.probes < told.lists
+def test_the_recall_is_that_compared_with_brute_force(items, search, batch):
+    queries, exclude = batch
+    search.tune(queries, Excluded.of(exclude))
+    assert search.recall >= approximate.RECALL
+    assert search.probes < search.lists
     shares = [
         len(set(found.items.tolist()) & set(true.tolist())) / len(true)
         for found, true in zip(
@@ -70,15 +70,15 @@ def test_the_recall_that_is_told_is_that_beside_brute_force(items, search, asked
             strict=True,
         )
     ]
-    assert told.recall == pytest.approx(np.mean(shares))
-    assert f"recall {told.recall:.3f}" in search.description
+    assert search.recall == pytest.approx(np.mean(shares))
+    assert f"recall {search.recall:.3f}" in search.description
 
 
 @pytest.mark.parametrize("longest", [approximate.LONGEST_OVERFETCH, 10, 0])
-def test_no_excluded_item_is_found_and_no_list_is_short(search, asked, monkeypatch, longest):
+def test_no_excluded_item_is_found_and_no_list_is_short(search, batch, monkeypatch, longest):
     # 0: all of them by brute force
     monkeypatch.setattr(approximate, "LONGEST_OVERFETCH", longest)
-    queries, exclude = asked
+    queries, exclude = batch
     for out, found in zip(exclude, search.find(queries, Excluded.of(exclude), 20), strict=True):
         assert not set(out.tolist()) & set(found.items.tolist())
         assert len(set(found.items.tolist())) == min(20, NUM_ITEMS - len(out))

@@ -9,25 +9,27 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from bakeoff.ops.server import limits
-from bakeoff.ops.server.limits import MAX_BODY, BodyLimit
-from bakeoff.ops.server.listening import Listening, listen, url
-from bakeoff.ops.server.questions import RefusedError, _code
+from bakeoff.ops.server import http_server
+from bakeoff.ops.server.app import answer_errors
+from bakeoff.ops.server.http_server import MAX_BODY, BodyLimit, DrainingServer, listen, url
+from bakeoff.ops.server.query_encoder import _code
+from bakeoff.ops.server.schemas import RefusedError
 
 
 @pytest.fixture(scope="module")
 def address():
     app = FastAPI()
     app.add_middleware(BodyLimit)
+    answer_errors(app)
 
     @app.post("/size")
     async def size(request: Request) -> int:
         return len(await request.body())
 
     started = threading.Event()
-    server = Listening(app, 0, started.set, lambda: None)
+    server = DrainingServer(app, 0, started.set, lambda: None)
     with pytest.MonkeyPatch.context() as patch, closing(listen("127.0.0.1", 0)) as bound:
-        patch.setattr(limits, "REQUEST_SECONDS", 0.5)
+        patch.setattr(http_server, "REQUEST_SECONDS", 0.5)
         patch.setattr(server, "install_signal_handlers", lambda: None, raising=False)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from promotion_repo import git, new_repo
 from running_server import promote
@@ -5,7 +7,7 @@ from running_server import promote
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.ops.server import serve
-from bakeoff.ops.server.listening import listen
+from bakeoff.ops.server.http_server import listen
 from bakeoff.ops.server.serve import Options
 
 
@@ -20,8 +22,6 @@ def test_where_nothing_is_promoted_it_says_what_to_do(tmp_path):
         serve.prepare(workspace, Options(model="als"))
     with pytest.raises(BakeoffError, match=r"models/mf/saved_model can't be read, .*: run `bakeoff export mf`"):
         serve.prepare(workspace, Options(model="mf"))
-    with pytest.raises(BakeoffError, match="'maybe' is not possible: it must be auto, on or off"):
-        serve.approximate("maybe")
 
 
 def test_tags_of_others_are_seen_once_they_are_fetched(tmp_path):
@@ -35,7 +35,14 @@ def test_tags_of_others_are_seen_once_they_are_fetched(tmp_path):
     assert found.version.name == "mf@v1.0.0"
 
 
-def test_an_address_that_is_taken_is_told():
+def test_a_package_of_the_extra_that_is_missing_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "bakeoff.ops.server.app", raising=False)
+    monkeypatch.setitem(sys.modules, "fastapi_offline", None)
+    with pytest.raises(BakeoffError, match=r"needs the package fastapi_offline, .*pip install 'bakeoff\[serve\]'"):
+        serve.run(Workspace(tmp_path), Options())
+
+
+def test_an_address_that_is_taken_is_an_error():
     with listen("127.0.0.1", 0) as taken:
         taken.listen()
         port = taken.getsockname()[1]

@@ -3,18 +3,19 @@
 No DVC stage: what it says depends on the history in Git, which is no dependency that DVC could watch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import ibis.expr.types as ir
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import replaced, write_json
+from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
 from bakeoff.data.params import DataParams
-from bakeoff.ops.drift import drift_page as drift_sheet
-from bakeoff.ops.drift.findings import Drift, DriftOutcome
+from bakeoff.ops.drift import drift_page
+from bakeoff.ops.drift.expectations import DriftOutcome, judge
 from bakeoff.ops.drift.snapshot import ID, TABLES, Snapshot
 from bakeoff.ops.params import DriftParams
 from bakeoff.ops.registry.git import check_repository, commit_of
@@ -28,7 +29,7 @@ class _NoReferenceError(Exception):
 
 
 def run(workspace: Workspace, data: DataParams, limits: DriftParams, since: str | None = None) -> None:
-    """Set artifacts/validated beside that of a revision, and write drift.json, .md, .html and .svg.
+    """Compare artifacts/validated with that of a revision, and write drift.json, .md, .html and .svg.
 
     Args:
         workspace: inside a Git repository; with validated tables.
@@ -41,37 +42,32 @@ def run(workspace: Workspace, data: DataParams, limits: DriftParams, since: str 
             case the files are written before.
     """
     with opened() as engine:
-        now = _in_workspace(engine, workspace)
+        try:
+            now = _snapshot(engine, workspace.validated)
+        except BakeoffError as error:
+            remedy = "run `dvc repro validate`, and delete the file first if it is damaged"
+            raise BakeoffError(f"{error}: {remedy}.") from None
         try:
             name, commit = _revision(workspace.root, since)
             before = _at_revision(engine, workspace.root, name, commit)
         except _NoReferenceError as error:
-            _write_no_evidence(workspace.drift, str(error))
+            page, short = drift_page.no_evidence_html(str(error)), drift_page.no_evidence_markdown(str(error))
+            _write(workspace.drift, {"outcome": NO_EVIDENCE, "reason": str(error)}, html=page, md=short)
             print(f"Drift: no evidence. {error}")
             return
-        from bakeoff.ops.drift.expectations import judge  # Great Expectations takes seconds to load
-
-        drift = judge(before, now, data, limits, name, commit[:7])
-        _write(workspace.drift, drift, (before.days, now.days))
-    told = f"{drift_sheet.drift_headline(drift)}. {drift_sheet.drift_statement(drift)}"
+        drift, events = judge(before, now, data, limits, name, commit[:7]), (before.days, now.days)
+        page, picture = drift_page.drift_html(drift, events), drift_page.picture(drift, events)
+        _write(workspace.drift, drift.as_json(), html=page, md=drift_page.drift_markdown(drift), svg=picture)
+    summary = f"{drift_page.drift_headline(drift)}. {drift_page.drift_statement(drift)}"
     if drift.outcome is DriftOutcome.STOP:
-        raise BakeoffError(f"{told} The picture: {workspace.drift / 'drift.html'}")
-    print(told)
+        raise BakeoffError(f"{summary} The picture: {workspace.drift / 'drift.html'}")
+    print(summary)
     print(f"Report: {workspace.drift / 'drift.html'}")
 
 
-def _in_workspace(engine: Engine, workspace: Workspace) -> Snapshot:
-    for name in TABLES:
-        path = workspace.validated / f"{name}.parquet"
-        if not path.exists():
-            raise BakeoffError(f"{path} does not exist: run `dvc repro validate` first.")
-    try:
-        return _snapshot(engine, workspace.validated)
-    except BakeoffError as error:
-        raise BakeoffError(f"{error}: delete it and run `dvc repro validate`.") from None
-
-
 def _snapshot(engine: Engine, folder: Path) -> Snapshot:
+    """The tables of a directory; raises a BakeoffError if one can't be read."""
+
     def read(table: str, columns: Sequence[str]) -> ir.Table:
         return engine.read(folder / f"{table}.parquet", columns)
 
@@ -109,22 +105,9 @@ def _at_revision(engine: Engine, root: Path, name: str, commit: str) -> Snapshot
         ) from None
 
 
-def _write(directory: Path, drift: Drift, events: drift_sheet.Events) -> None:
-    directory.parent.mkdir(parents=True, exist_ok=True)
+def _write(directory: Path, as_json: Mapping[str, Any], **pages: str) -> None:
+    """Replace the directory by drift.json and a file per page, named by its ending."""
     with replaced(directory) as new:
-        write_json(new / "drift.json", drift.as_json())
-        _text(new / "drift.md", drift_sheet.drift_markdown(drift))
-        _text(new / "drift.html", drift_sheet.drift_html(drift, events))
-        _text(new / "drift.svg", drift_sheet.picture(drift, events))
-
-
-def _write_no_evidence(directory: Path, reason: str) -> None:
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(directory) as new:
-        write_json(new / "drift.json", {"outcome": NO_EVIDENCE, "reason": reason})
-        _text(new / "drift.md", drift_sheet.no_evidence_markdown(reason))
-        _text(new / "drift.html", drift_sheet.no_evidence_html(reason))
-
-
-def _text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+        write_json(new / "drift.json", as_json)
+        for ending, text in pages.items():
+            write_text(new / f"drift.{ending}", text)

@@ -5,11 +5,13 @@ Values come with how often each occurs, so that what is in memory grows with the
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import entropy
 
 from bakeoff.data.params import DataParams
 from bakeoff.ops.drift.snapshot import Counts, Snapshot
@@ -24,7 +26,9 @@ MAX_HELD_OUT = 0.01
 Values = NDArray[np.float64] | NDArray[np.object_]
 Place = Callable[[Values], NDArray[np.int64]]
 """The bin of each of some values."""
-_HEAD = (("the top 1 %", 0.01), ("the next 9 %", 0.1), ("the next 40 %", 0.5), ("the other half", 1.0))
+Binning = Callable[[Counts], tuple[list[str], Place]]
+"""Labels of the bins of the reference, and the bin of each value; missing values fall into the last one."""
+_HEAD = {"the top 1 %": 0.01, "the next 9 %": 0.1, "the next 40 %": 0.5, "the other half": 1.0}
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,7 @@ class Feature:
     @property
     def now(self) -> NDArray[np.float64]:
         """float64 [b] shares in the new data."""
-        shares: NDArray[np.float64] = self.times / max(self.num_now, 1)
-        return shares
+        return self.times / max(self.num_now, 1)
 
     @property
     def num_now(self) -> int:
@@ -71,12 +74,22 @@ class Feature:
         return (used - 1) / 2 * (1 / max(self.num_before, 1) + 1 / max(self.num_now, 1))
 
     @property
+    def divergence(self) -> float:
+        """Kullback–Leibler divergence of the new shares from `weights`, in nats: Σ now · log(now / weights)."""
+        return float(entropy(self.now, self.weights))
+
+    @property
+    def moved_most(self) -> str:
+        """The bin whose share has changed most, in words."""
+        place = int(np.abs(self.now - self.before).argmax())
+        return f"{self.bins[place]}: {100 * self.before[place]:.1f} % → {100 * self.now[place]:.1f} %"
+
+    @property
     def weights(self) -> NDArray[np.float64]:
         """`before` with a little in each empty bin: none is 0, and their sum is 1."""
         empty = self.before == 0
         held_out = min(PSEUDO_COUNT * empty.sum() / max(self.num_before, 1), MAX_HELD_OUT)
-        weights: NDArray[np.float64] = np.where(empty, held_out / max(empty.sum(), 1), self.before * (1 - held_out))
-        return weights
+        return np.where(empty, held_out / max(empty.sum(), 1), self.before * (1 - held_out))
 
 
 def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tuple[list[Feature], list[str]]:
@@ -96,6 +109,7 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
     declared = [("interactions", "rating", "dense", "ratings")]
     declared += [("users", name, kind, f"{name} of the users") for name, kind in data.user_features.items()]
     declared += [("items", name, kind, f"{name} of the items") for name, kind in data.item_features.items()]
+    quantiles = partial(_by_quantile, bins=bins)
     for table, column, kind, label in declared:
         present = [side.has(table, column) for side in (before, now)]
         if kind == "text" or not any(present):
@@ -106,55 +120,47 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
         old, new = (side.counts(table, column, numbers=kind == "dense") for side in (before, now))
         if kind == "tags":
             old, new = _tags(old), _tags(new)
-        found.append(_feature(table, column, label, old, new, bins if kind == "dense" else None))
-    for id_column, table in (("user_id", "users"), ("item_id", "items")):
-        old, new = (side.counts_per(id_column) for side in (before, now))
-        found.append(_feature(table, None, f"events per {table[:-1]}", old, new, bins))
-    found.append(_popularity(*(side.counts("interactions", "item_id") for side in (before, now))))
+        found.append(_feature(table, column, label, old, new, quantiles if kind == "dense" else _by_value))
+    for owner in ("user", "item"):
+        old, new = (side.counts_per(f"{owner}_id") for side in (before, now))
+        found.append(_feature(f"{owner}s", None, f"events per {owner}", old, new, quantiles))
+    old, new = (side.counts("interactions", "item_id") for side in (before, now))
+    found.append(_feature("interactions", None, "events by item popularity", old, new, _by_popularity))
     return [feature for feature in found if feature.num_now], notes
 
 
-def _feature(table: str, column: str | None, label: str, before: Counts, now: Counts, bins: int | None) -> Feature:
-    """`bins`: of numbers; None: of texts."""
-    if bins is not None and len(before.values) > bins:
-        names, place = _by_quantile(before, bins)
-    else:
-        names, place = _by_value(before, by_number=bins is not None)
-    old, new = (_binned(side, place, len(names)) for side in (before, now))
-    return Feature(table, column, label, names, old / max(before.total, 1), new, before.total)
-
-
-def _binned(counts: Counts, place: Place, num_bins: int) -> NDArray[np.int64]:
-    """Values per bin; the last one has those that are missing."""
-    times = np.bincount(place(counts.values), counts.times, num_bins).astype(np.int64)
-    times[-1] += counts.missing
-    return times
+def _feature(table: str, column: str | None, label: str, before: Counts, now: Counts, binning: Binning) -> Feature:
+    labels, place = binning(before)
+    old, new = (np.bincount(place(side.values), side.times, len(labels)).astype(np.int64) for side in (before, now))
+    old[-1] += before.missing
+    new[-1] += now.missing
+    return Feature(table, column, label, labels, old / max(before.total, 1), new, before.total)
 
 
 def _tags(lists: Counts) -> Counts:
     """Each tag as often as a list has it; a list without one is missing."""
-    tags = pd.Series(lists.values, dtype="object").str.split("|").explode()
-    times = pd.Series(lists.times, dtype="int64").loc[tags.index].to_numpy()
-    counted = pd.Series(times).groupby(tags.to_numpy()).sum()
-    empty = int(counted.get("", 0))
+    tags = pd.DataFrame({"tag": lists.values, "times": lists.times}).assign(tag=lambda rows: rows.tag.str.split("|"))
+    counted = tags.explode("tag").groupby("tag")["times"].sum()
+    missing = lists.missing + int(counted.get("", 0))
     counted = counted.drop("", errors="ignore")
-    return Counts(counted.index.to_numpy(object), counted.to_numpy(np.int64), lists.missing + empty)
+    return Counts(counted.index.to_numpy(object), counted.to_numpy(np.int64), missing)
 
 
 def _by_quantile(before: Counts, bins: int) -> tuple[list[str], Place]:
-    """Labels, and where a value lies: below the first edge, between two of them, from the last one on; missing."""
+    """Below the first edge, between two of them, from the last one on; a bin per value where these are few."""
+    if len(before.values) <= bins:
+        return _by_value(before, by_number=True)
     reached, total = np.cumsum(before.times), int(before.times.sum())
     # The smallest value that so many of the bins' shares reach, in whole numbers: a share of 1/10 has no exact float.
     places = np.searchsorted(reached * bins, total * np.arange(1, bins), side="left")
     edges = np.unique(before.values[places]).astype(np.float64)
     edges = edges[edges > before.values[0]]  # nothing would lie below
     texts = [f"{edge:.6g}" for edge in edges]
-    labels = [f"< {texts[0]}", *(f"{low} – {high}" for low, high in pairwise(texts))]
-    labels += [f"≥ {texts[-1]}", MISSING]
+    labels = [f"< {texts[0]}", *(f"{low} – {high}" for low, high in pairwise(texts)), f"≥ {texts[-1]}", MISSING]
     return labels, lambda values: np.searchsorted(edges, values.astype(np.float64), side="right")
 
 
-def _by_value(before: Counts, by_number: bool) -> tuple[list[str], Place]:
+def _by_value(before: Counts, by_number: bool = False) -> tuple[list[str], Place]:
     """A bin per value, most frequent first or in the order of numbers; then others, unseen ones, missing."""
     frequent = np.argsort(-before.times, kind="stable")[:MAX_VALUES]
     order = before.values[np.sort(frequent) if by_number else frequent]
@@ -170,14 +176,13 @@ def _by_value(before: Counts, by_number: bool) -> tuple[list[str], Place]:
     return labels, place
 
 
-def _popularity(before: Counts, now: Counts) -> Feature:
-    """Events by how popular their item was in the reference."""
-    ranked = np.argsort(-before.times, kind="stable")
-    ends = np.ceil(np.array([share for _, share in _HEAD]) * len(ranked))
-    group = np.empty(len(ranked), np.int64)
-    group[ranked] = np.searchsorted(ends, np.arange(len(ranked)), side="right")
-    places = pd.Index(before.values).get_indexer(pd.Index(now.values))
-    labels = [*(name for name, _ in _HEAD), UNSEEN]
-    new = np.bincount(np.where(places < 0, len(_HEAD), group[places]), now.times, len(labels)).astype(np.int64)
-    shares = np.bincount(group, before.times, len(labels)) / max(before.total, 1)
-    return Feature("interactions", None, "events by item popularity", labels, shares, new, before.total)
+def _by_popularity(before: Counts) -> tuple[list[str], Place]:
+    """Groups of items by how popular they were in the reference; then unseen ones."""
+    ranked = pd.Index(before.values[np.argsort(-before.times, kind="stable")])
+    ends = np.ceil(np.array(list(_HEAD.values())) * len(ranked))
+
+    def place(values: Values) -> NDArray[np.int64]:
+        ranks = ranked.get_indexer(pd.Index(values))
+        return np.where(ranks < 0, len(_HEAD), np.searchsorted(ends, ranks, side="right"))
+
+    return [*_HEAD, UNSEEN], place

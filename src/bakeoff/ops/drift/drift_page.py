@@ -1,16 +1,29 @@
 """Drift for people: a page, the same in Markdown, a picture, and the sentences of all of them."""
 
+from typing import Any
+
+import altair as alt
+import numpy as np
 import pandas as pd
 
-from bakeoff.ops.drift import drift_charts
-from bakeoff.ops.drift.findings import Drift, DriftFinding, DriftOutcome
+from bakeoff.ops.drift.distributions import Feature
+from bakeoff.ops.drift.expectations import Drift, DriftFinding, DriftOutcome
+from bakeoff.ops.drift.snapshot import DAY
 from bakeoff.report import formats
+from bakeoff.report.render.chart_parts import Spec, chart_config, to_spec
 from bakeoff.report.render.figure import Cell, Column, Row, Table, table_of
 from bakeoff.report.render.markdown import document, escape, markdown_table
 from bakeoff.report.render.pages import render_page, still_picture, svg_file
 
 Events = tuple["pd.Series[int]", "pd.Series[int]"]
-"""Events by day, of the reference and of the new data."""
+"""Events by day (since 1970), of the reference and of the new data."""
+COLUMNS = 2
+PANEL_WIDTH = 225
+BAR_HEIGHT = 17
+BEFORE, NOW = "in production", "now"
+MAX_POINTS = 90
+"""On the time axis; days are put together until they are no more."""
+_LONGEST_LABEL = 24
 _EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
 
 
@@ -27,8 +40,9 @@ def drift_headline(drift: Drift) -> str:
 
 def drift_statement(drift: Drift) -> str:
     """What was compared, and what moved most."""
-    parts = [f"The validated data compared with those of {_label(drift)}."]
-    parts += [f"{_found(finding)}." for finding in drift.failed]
+    since = drift.since if drift.since.startswith(drift.commit) else f"{drift.since} ({drift.commit})"
+    parts = [f"The validated data compared with those of {since}."]
+    parts += [f"{_failure(finding)}." for finding in drift.failed]
     if drift.outcome is DriftOutcome.STOP:
         parts.append("Check what was delivered; if a smaller data set is intended, lower drift.min_volume.")
     elif drift.outcome is DriftOutcome.WARNING:
@@ -38,11 +52,11 @@ def drift_statement(drift: Drift) -> str:
 
 def finding_table(drift: Drift) -> Table:
     """Every expectation with what was found, those that do not hold first."""
-    ordered = [*drift.failed, *(finding for finding in drift.findings if finding.success)]
-    rows: list[Row] = [
-        [finding.expectation, _number(finding.value), _number(finding.limit), _says(finding), finding.detail]
-        for finding in ordered
-    ]
+    rows: list[Row] = []
+    for finding in [*drift.failed, *(finding for finding in drift.findings if finding.success)]:
+        failure = Cell("stops the run" if finding.severity == "critical" else "warning", strong=True)
+        figures = [_number(finding.value), _number(finding.limit)]
+        rows.append([finding.expectation, *figures, Cell("holds") if finding.success else failure, finding.detail])
     caption = "What was expected of the data, and what was found; divergences are in nats"
     prose = [Column("Says", prose=True), Column("Moved most", prose=True)]
     return table_of(caption, ["Expected", "Found", "Limit", *prose], rows)
@@ -51,40 +65,21 @@ def finding_table(drift: Drift) -> Table:
 def drift_html(drift: Drift, events: Events) -> str:
     """The page: no script."""
     pictures = []
-    if (spec := drift_charts.volume(*events)) is not None:
+    if (volume := _volume(*events)) is not None:
         sentence = "The thin line is the data of the version in production, the broad one the data there are now."
-        alt = "Line chart: the number of events over time, in production and now."
-        pictures.append(still_picture(spec, "volume", title="Events over time", alt=alt, sentence=sentence))
-    if (spec := drift_charts.panels(drift)) is not None:
+        text = "Line chart: the number of events over time, in production and now."
+        pictures.append(still_picture(_spec(volume), "volume", title="Events over time", alt=text, sentence=sentence))
+    if (panels := _panels(drift)) is not None:
         sentence = "Bars: shares now. Marks: shares in production. Features that moved most come first."
-        alt = "Small bar charts, one per feature: a bar is the share of a bin now, the mark on it the share before."
-        pictures.append(still_picture(spec, "features", title="Each feature", alt=alt, sentence=sentence))
-    return render_page(
-        "drift.html.j2",
-        [],
-        title="How the data have changed",
-        headline=drift_headline(drift),
-        statement=drift_statement(drift),
-        notes=drift.notes,
-        pictures=pictures,
-        findings=finding_table(drift),
-        home="../index.html",
-    )
+        text = "Small bar charts, one per feature: a bar is the share of a bin now, the mark on it the share before."
+        pictures.append(still_picture(_spec(panels), "features", title="Each feature", alt=text, sentence=sentence))
+    shown = {"notes": drift.notes, "pictures": pictures, "findings": finding_table(drift)}
+    return _page(drift_headline(drift), drift_statement(drift), **shown)
 
 
 def no_evidence_html(reason: str) -> str:
     """The page where there is nothing to compare with."""
-    return render_page(
-        "drift.html.j2",
-        [],
-        title="How the data have changed",
-        headline="No evidence",
-        statement=reason,
-        notes=[],
-        pictures=[],
-        findings=None,
-        home="../index.html",
-    )
+    return _page("No evidence", reason)
 
 
 def drift_markdown(drift: Drift) -> str:
@@ -100,25 +95,84 @@ def no_evidence_markdown(reason: str) -> str:
 
 
 def picture(drift: Drift, events: Events) -> str:
-    """The charts as one SVG file."""
-    spec = drift_charts.both(drift, events)
-    return _EMPTY if spec is None else svg_file(spec, [])
+    """The volume over time above the features, as one SVG file."""
+    charts = [chart for chart in (_volume(*events), _panels(drift)) if chart is not None]
+    return svg_file(_spec(alt.vconcat(*charts, spacing=30)), []) if charts else _EMPTY
 
 
-def _label(drift: Drift) -> str:
-    return drift.since if drift.since.startswith(drift.commit) else f"{drift.since} ({drift.commit})"
+def _page(headline: str, statement: str, **shown: Any) -> str:
+    values = {"notes": [], "pictures": [], "findings": None, "home": "../index.html"} | shown
+    title = "How the data have changed"
+    return render_page("drift.html.j2", [], title=title, headline=headline, statement=statement, **values)
 
 
-def _says(finding: DriftFinding) -> Cell:
-    if finding.success:
-        return Cell("holds")
-    return Cell("stops the run" if finding.severity == "critical" else "warning", strong=True)
-
-
-def _found(finding: DriftFinding) -> str:
+def _failure(finding: DriftFinding) -> str:
     what = "" if " as many " in finding.expectation else "divergence "
     return f"{finding.subject}: {what}{_number(finding.value)}, limit {_number(finding.limit)} ({finding.detail})"
 
 
-def _number(value: float | None) -> str:
-    return formats.NO_VALUE if value is None else f"{value:.3f}".rstrip("0").rstrip(".")
+def _number(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _panels(drift: Drift) -> Any:
+    """A small chart per feature, those that have moved most first; None where there are none."""
+    ordered = sorted(drift.features, key=lambda pair: -pair[1].value)
+    charts = [_panel(feature, finding) for feature, finding in ordered]
+    return alt.concat(*charts, columns=COLUMNS, spacing={"row": 26, "column": 30}) if charts else None
+
+
+def _panel(feature: Feature, finding: DriftFinding) -> alt.LayerChart:
+    """Shares of the bins: a bar for the new data, a line across it for the reference.
+
+    Bins that are empty on both sides are left out; a feature that has drifted is titled so.
+    """
+    short = [name if len(name) <= _LONGEST_LABEL else f"{name[: _LONGEST_LABEL - 1]}…" for name in feature.bins]
+    shares = pd.DataFrame({"bin": short, "before": feature.before, "now": feature.now})
+    shares = shares[(shares.before > 0) | (shares.now > 0)]
+    y = alt.Y("bin:N", sort=list(shares.bin), title=None, axis=alt.Axis(ticks=False, domain=False))
+    base = alt.Chart(shares).encode(y=y)
+    axis = alt.Axis(format="%", tickCount=4, title=None)
+    bars = base.mark_bar(size=BAR_HEIGHT - 5, color="var(--link)").encode(x=alt.X("now:Q", axis=axis))
+    marks = base.mark_tick(thickness=3, size=BAR_HEIGHT - 1, color="var(--text)").encode(x="before:Q")
+    title = alt.TitleParams(
+        formats.sentence(feature.label),
+        subtitle=f"{'drifted' if not finding.success else 'as before'}: {finding.value:.3f} nats",
+        subtitleColor=f"var(--{'muted' if finding.success else 'bad'})",
+    )
+    return alt.layer(bars, marks).properties(width=PANEL_WIDTH, height=BAR_HEIGHT * len(shares), title=title)
+
+
+def _volume(before: "pd.Series[int]", now: "pd.Series[int]") -> Any:
+    """Events over time in both versions; None where events have no time, or all are of one day."""
+    if before.empty or now.empty:
+        return None
+    first, last = int(min(before.index.min(), now.index.min())), int(max(before.index.max(), now.index.max()))
+    if first == last:
+        return None
+    step = -(-(last - first + 1) // MAX_POINTS)
+    days = pd.DataFrame({BEFORE: before, NOW: now}, index=range(first, last + 1)).fillna(0)
+    days.loc[int(before.index.max()) + 1 :, BEFORE] = np.nan
+    # A period that ends early has no sum.
+    sums = days.groupby(first + (days.index - first) // step * step).sum(min_count=step)
+    times = pd.to_datetime(sums.index * DAY, unit="s").strftime("%Y-%m-%dT00:00:00Z")
+    table = sums.assign(time=times).melt("time", var_name="version", value_name="events").dropna()
+    axis = alt.Axis(format="%Y-%m-%d", labelOverlap="greedy", labelSeparation=14)
+    unit = "day" if step == 1 else f"{step} days"
+    colors = alt.Scale(domain=[BEFORE, NOW], range=["var(--text)", "var(--link)"])
+    base = alt.Chart(table).encode(
+        x=alt.X("time:T", scale=alt.Scale(type="utc"), title=None, axis=axis),
+        y=alt.Y("events:Q", title=f"events per {unit}", axis=alt.Axis(tickCount=5)),
+        color=alt.Color("version:N", scale=colors, title=None),
+    )
+    # The reference lies on top, thinner: where both are the same, both are seen.
+    wide = base.transform_filter(alt.datum.version == NOW).mark_line(strokeWidth=5, opacity=0.55)
+    thin = base.transform_filter(alt.datum.version == BEFORE).mark_line(strokeWidth=1.5)
+    return alt.layer(wide, thin).properties(width=560, height=190)
+
+
+def _spec(chart: Any) -> Spec:
+    """The chart with the texts and colours of the report, and titles for its panels."""
+    title = {"color": "var(--text)", "fontSize": 13, "subtitleFontSize": 12, "anchor": "start", "offset": 8}
+    config = chart_config(title=alt.TitleConfig(frame="group", **title))
+    return to_spec(chart.properties(background="transparent", config=config))

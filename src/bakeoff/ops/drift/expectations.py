@@ -1,34 +1,110 @@
-"""New data against a reference, judged by Great Expectations."""
+"""New data compared with a reference: the figures, and what Great Expectations says of each."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from bakeoff.data.params import DataParams
-from bakeoff.data.validate.gx import Runner, gxe
 from bakeoff.ops.drift.distributions import Feature, features
-from bakeoff.ops.drift.findings import Drift, DriftFinding, Severity, moved_most
 from bakeoff.ops.drift.snapshot import TABLES, Snapshot
 from bakeoff.ops.params import DriftParams
+from bakeoff.report import formats
 
 RECENT_DAYS = 28
-"""Newest days of the reference, beside which the new ones are set."""
+"""Newest days of the reference with which the new ones are compared."""
 DIGITS = 6
 """Of figures in files."""
-_TINY = 1e-9
+
+Severity = Literal["critical", "warning"]
+
+
+class DriftOutcome(StrEnum):
+    """What follows from the findings."""
+
+    NONE = "no drift"
+    WARNING = "warning"
+    STOP = "stop"
 
 
 @dataclass(frozen=True)
-class _Expected:
-    """An expectation before it is judged; what it observes is divided by `unit`, so that it is a share."""
+class DriftFinding:
+    """One expectation and whether it holds.
 
-    finding: DriftFinding
-    expectation: Any
-    unit: float = 1.0
+    Attributes:
+        table: interactions, users or items.
+        column: of that table; None for a number of rows or events.
+        expectation: `subject: what is expected of it`.
+        severity: `critical` stops the run, `warning` does not.
+        success: whether it holds.
+        value: what was found: a ratio of rows, or a divergence in nats.
+        limit: the smallest or largest value for which it holds.
+        detail: what has moved most, in words.
+    """
+
+    table: str
+    column: str | None
+    expectation: str
+    severity: Severity
+    success: bool
+    value: float
+    limit: float
+    detail: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What is compared."""
+        return self.expectation.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """New data compared with a reference.
+
+    Attributes:
+        since: the revision that is the reference, as people call it.
+        commit: its abbreviated hash.
+        findings: of the volume, then of each feature.
+        volume: table → rows `before` and `now`, and their `ratio`; `days`: the medians of events per day, or None.
+        features: each with its finding.
+        notes: sentences on what could not be compared.
+    """
+
+    since: str
+    commit: str
+    findings: Sequence[DriftFinding]
+    volume: dict[str, Any]
+    features: Sequence[tuple[Feature, DriftFinding]] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def outcome(self) -> DriftOutcome:
+        """Stop where a critical finding fails, warning where another one does."""
+        failed = {finding.severity for finding in self.failed}
+        return DriftOutcome.STOP if "critical" in failed else DriftOutcome.WARNING if failed else DriftOutcome.NONE
+
+    @property
+    def failed(self) -> list[DriftFinding]:
+        """Findings that do not hold, critical ones first."""
+        return sorted((each for each in self.findings if not each.success), key=lambda each: each.severity)
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of reports/drift/drift.json."""
+        return {
+            "since": self.since,
+            "commit": self.commit,
+            "outcome": self.outcome.value,
+            "findings": [asdict(finding) for finding in self.findings],
+            "volume": self.volume,
+            "notes": list(self.notes),
+        }
+
+
+Bound = Literal["min_value", "max_value"]
+_Figure = tuple[DriftFinding, Bound]
+"""A finding that is not judged yet, and whether its limit is the smallest or the largest value."""
 
 
 def judge(before: Snapshot, now: Snapshot, data: DataParams, limits: DriftParams, since: str, commit: str) -> Drift:
@@ -43,118 +119,70 @@ def judge(before: Snapshot, now: Snapshot, data: DataParams, limits: DriftParams
         commit: its abbreviated hash.
 
     Raises:
-        RuntimeError: Great Expectations could not compute an expectation.
+        RuntimeError: Great Expectations could not check a figure.
     """
-    runner = Runner()
     volume: dict[str, Any] = {}
-    findings: list[DriftFinding] = []
+    figures: list[_Figure] = []
+    checks: Sequence[tuple[Severity, str, float, Bound]] = (
+        ("critical", "at least", limits.min_volume, "min_value"),
+        ("warning", "at most", limits.max_volume, "max_value"),
+    )
     for name in TABLES:
-        rows = before.num_rows(name), now.num_rows(name)
-        volume[name] = {"before": rows[0], "now": rows[1], "ratio": round(rows[1] / max(rows[0], 1), DIGITS)}
-        # What is counted are rows, whatever they hold.
-        findings += _run(runner, name, _of_rows(name, *rows, limits), pd.DataFrame(index=pd.RangeIndex(rows[1])))
-    volume["days"], expected, frame = _of_days(before, now, limits)
-    findings += _run(runner, "days", expected, frame)
+        old, new = before.num_rows(name), now.num_rows(name)
+        ratio, detail = new / max(old, 1), f"{old:,} → {new:,}"
+        volume[name] = {"before": old, "now": new, "ratio": round(ratio, DIGITS)}
+        for severity, words, limit, bound in checks:
+            sentence = f"{name.capitalize()}: {words} {limit:g} times as many as before"
+            figures.append((DriftFinding(name, None, sentence, severity, True, ratio, limit, detail), bound))
+    volume["days"], of_days = _days(before, now, limits)
     found, notes = features(before, now, data, limits.bins)
-    judged = []
-    for number, feature in enumerate(found):
-        # A byte for each value: Great Expectations counts them itself.
-        column = pd.DataFrame({feature.label: np.repeat(np.arange(len(feature.bins), dtype=np.int8), feature.times)})
-        judged.append((feature, _run(runner, f"feature {number}", [_of_feature(feature, limits)], column)[0]))
-    return Drift(since, commit, [*findings, *(finding for _, finding in judged)], volume, judged, notes)
+    figures += [*of_days, *(_of_feature(feature, limits) for feature in found)]
+    findings = _judged(figures)
+    of_features = findings[len(findings) - len(found) :]
+    return Drift(since, commit, findings, volume, list(zip(found, of_features, strict=True)), notes)
 
 
-def _of_rows(name: str, before: int, now: int, limits: DriftParams) -> list[_Expected]:
-    low = math.ceil(limits.min_volume * before - _TINY)
-    high = math.floor(limits.max_volume * before + _TINY)
-    at_least = f"{name.capitalize()}: at least {limits.min_volume:g} times as many as before"
-    at_most = f"{name.capitalize()}: at most {limits.max_volume:g} times as many as before"
-    kind, unit, detail = gxe.ExpectTableRowCountToBeBetween, max(before, 1), f"{before:,} → {now:,}"
-    return [
-        _expected(kind, (name, None), at_least, "critical", limits.min_volume, detail, unit, min_value=low),
-        _expected(kind, (name, None), at_most, "warning", limits.max_volume, detail, unit, max_value=high),
-    ]
-
-
-def _of_days(
-    before: Snapshot, now: Snapshot, limits: DriftParams
-) -> tuple[dict[str, Any] | None, list[_Expected], pd.DataFrame]:
-    """Events of whole days after the reference beside its newest ones; nothing where there are no such days."""
+def _days(before: Snapshot, now: Snapshot, limits: DriftParams) -> tuple[dict[str, Any] | None, list[_Figure]]:
+    """Events of whole days after the reference compared with its newest ones; nothing where there are no such days."""
     old, new = before.days, now.days
-    nothing: tuple[None, list[_Expected], pd.DataFrame] = (None, [], pd.DataFrame())
     if old.empty or new.empty:
-        return nothing
+        return None, []
     last = int(old.index.max())
     # The last day of either side may not be over yet.
     fresh = new.reindex(range(last + 1, int(new.index.max())), fill_value=0)
     median = float(old.reindex(range(last - RECENT_DAYS, last), fill_value=0).median())
     if fresh.empty or not median:
-        return nothing
+        return None, []
     found = float(fresh.median())
-    ratio = found / median
-    limit = limits.min_volume if ratio < 1 else limits.max_volume
+    bound: Bound = "min_value" if found < median else "max_value"
+    limit = limits.min_volume if found < median else limits.max_volume
     sentence = f"Events per new day: {limits.min_volume:g} to {limits.max_volume:g} times as many as before"
     detail = f"median of {len(fresh):,} new days {found:,g}, of the {RECENT_DAYS} days before {median:,g}"
-    low, high = limits.min_volume * median - _TINY, limits.max_volume * median + _TINY
-    expected = _expected(
-        gxe.ExpectColumnMedianToBeBetween,
-        ("interactions", None),
-        sentence,
-        "warning",
-        limit,
-        detail,
-        median,
-        column="events",
-        min_value=low,
-        max_value=high,
-    )
-    figures = {"new_days": len(fresh), "median_before": median, "median_now": found}
-    return figures, [expected], pd.DataFrame({"events": fresh.to_numpy()})
+    finding = DriftFinding("interactions", None, sentence, "warning", True, found / median, limit, detail)
+    return {"new_days": len(fresh), "median_before": median, "median_now": found}, [(finding, bound)]
 
 
-def _of_feature(feature: Feature, limits: DriftParams) -> _Expected:
+def _of_feature(feature: Feature, limits: DriftParams) -> _Figure:
+    sentence = f"{formats.sentence(feature.label)}: distributed as before"
     limit = round(limits.max_divergence + feature.chance, DIGITS)  # few rows differ by chance alone
-    return _expected(
-        gxe.ExpectColumnKLDivergenceToBeLessThan,
-        (feature.table, feature.column),
-        f"{feature.label[:1].upper()}{feature.label[1:]}: distributed as before",
-        "warning",
-        limit,
-        moved_most(feature),
-        column=feature.label,
-        partition_object={"values": list(range(len(feature.bins))), "weights": feature.weights.tolist()},
-        threshold=limit,
-    )
+    value, detail = feature.divergence, feature.moved_most
+    return DriftFinding(feature.table, feature.column, sentence, "warning", True, value, limit, detail), "max_value"
 
 
-def _expected(
-    kind: Any,
-    place: tuple[str, str | None],
-    sentence: str,
-    severity: Severity,
-    limit: float,
-    detail: str,
-    unit: float = 1.0,
-    **settings: Any,
-) -> _Expected:
-    """`place`: table and column of the finding; `settings` are the expectation's own."""
-    finding = DriftFinding(*place, sentence, severity, success=True, value=None, limit=limit, detail=detail)
-    return _Expected(finding, kind(description=sentence, severity=severity, **settings), unit)
+def _judged(figures: Sequence[_Figure]) -> list[DriftFinding]:
+    """The findings, judged by Great Expectations as one row with a column per figure."""
+    from bakeoff.data.validate.gx import Runner, gxe  # takes seconds to load
 
-
-def _run(runner: Runner, name: str, expected: Sequence[_Expected], frame: pd.DataFrame) -> list[DriftFinding]:
-    """Judge a table; the findings in the order of what was expected, with what was observed."""
-    if not expected:
-        return []
-    results = runner.run(name, [each.expectation for each in expected], frame)
-    return [_found(each, result) for each, result in zip(expected, results, strict=True)]
-
-
-def _found(expected: _Expected, result: Any) -> DriftFinding:
-    observed = result.result.get("observed_value")
-    if observed is None:
-        # What did not run must not pass for what held.
-        sentence = expected.finding.expectation
-        raise RuntimeError(f"Great Expectations could not check {sentence!r}: {result.exception_info}")
-    value = round(float(observed) / expected.unit, DIGITS)
-    return replace(expected.finding, success=bool(result.success), value=value)
+    expectations = [
+        gxe.ExpectColumnValuesToBeBetween(
+            column=str(number), description=finding.expectation, severity=finding.severity, **{bound: finding.limit}
+        )
+        for number, (finding, bound) in enumerate(figures)
+    ]
+    row = pd.DataFrame([[finding.value for finding, _ in figures]]).rename(columns=str)
+    judged = []
+    for (finding, _), result in zip(figures, Runner().run("drift", expectations, row), strict=True):
+        if result.result.get("missing_count") != 0:  # what was not checked must not pass as success
+            raise RuntimeError(f"Great Expectations could not check {finding.expectation!r}: {result.exception_info}")
+        judged.append(replace(finding, success=bool(result.success), value=round(finding.value, DIGITS)))
+    return judged

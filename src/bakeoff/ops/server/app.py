@@ -1,22 +1,19 @@
-"""The HTTP side: routes, and what they answer to what can't be answered."""
+"""The application: its routes, and how refusals and errors are answered."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi import Query as Parameter
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
+from prometheus_client import generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from bakeoff.ops.server.body_route import BodyRoute
-from bakeoff.ops.server.limits import BodyLimit
-from bakeoff.ops.server.measured import RequestMetrics
-from bakeoff.ops.server.page import page
-from bakeoff.ops.server.questions import RefusedError
+from bakeoff.ops.server.http_server import BodyLimit
 from bakeoff.ops.server.schemas import (
     Answer,
     BatchAnswer,
@@ -26,20 +23,25 @@ from bakeoff.ops.server.schemas import (
     Neighbours,
     Query,
     Refusal,
+    RefusedError,
     State,
 )
-from bakeoff.ops.server.service import Service
+from bakeoff.ops.server.service import RequestMetrics, Service
 
 MOST_NEIGHBOURS = 100
 
 MOST_FAULTS = 10
 """Faults of a request that a refusal names."""
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+DOCS = "GET /docs shows what can be sent."
+
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": Refusal, "description": "The model does not know the user or an item."},
-    422: {"model": Refusal, "description": "What was sent makes no sense; the text says what to change."},
-    503: {"model": Refusal, "description": "Too many queries are waiting."},
 }
+_INVALID: dict[int | str, dict[str, Any]] = {
+    422: {"model": Refusal, "description": "What was sent makes no sense; the text says what to change."},
+}
+_BUSY: dict[int | str, dict[str, Any]] = {503: {"model": Refusal, "description": "Too many queries are waiting."}}
 
 Follow = Callable[[], Coroutine[Any, Any, None]]
 
@@ -48,9 +50,9 @@ def create_app(service: Service, version: str, follow: Follow | None = None) -> 
     """The application.
 
     Args:
-        service: what answers.
+        service: answers.
         version: of this project.
-        follow: goes on beside it, such as Watcher.follow.
+        follow: runs as long as the application, such as Watcher.follow.
     """
 
     @asynccontextmanager
@@ -61,69 +63,72 @@ def create_app(service: Service, version: str, follow: Follow | None = None) -> 
             following.cancel()
         service.batcher.close()
 
-    app = FastAPI(
-        title="Bakeoff",
-        version=version,
-        description="Recommendations of the model that is in production.",
-        lifespan=lifespan,
-        docs_url=None,  # FastAPI's pages load their code from a CDN
-        redoc_url=None,
-    )
+    description = "Recommendations of the model that is in production."
+    app = FastAPIOffline(title="Bakeoff", version=version, description=description, lifespan=lifespan, redoc_url=None)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestMetrics, metrics=service.metrics)
-    app.add_exception_handler(RefusedError, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _failed)
-    _add_questions(app, service)
+    answer_errors(app)
+    _add_recommendations(app, service)
     _add_items(app, service)
     _add_operations(app, service)
     return app
 
 
-def _add_questions(app: FastAPI, service: Service) -> None:
+def answer_errors(app: FastAPI) -> None:
+    """Answer every refusal and error of an application with a Refusal."""
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        text = error.detail if isinstance(error, RefusedError) else f"{error.detail}. {DOCS}"
+        return _refusal(error.status_code, text, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        faults = [f"{'.'.join(map(str, each['loc']))[:100]}: {each['msg']}" for each in error.errors()]
+        more = f"; and {len(faults) - MOST_FAULTS:,} more" if len(faults) > MOST_FAULTS else ""
+        return _refusal(422, f"{'; '.join(faults[:MOST_FAULTS])}{more}. {DOCS}")
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, __: Exception) -> Response:
+        return _refusal(500, "The server failed; its log says why.")
+
+
+def _add_recommendations(app: FastAPI, service: Service) -> None:
+    refusals = _NOT_FOUND | _INVALID | _BUSY
+
+    @app.post("/recommend", response_model=Answer, responses=refusals, summary="A list for one query")
     async def recommend(query: Query) -> Response:
         """Top k for a known user, or for someone new by history and features."""
-        model = service.model
-        return _json(await service.batcher.ask(model, model.vocabulary.question(query)))
+        return _json(await service.submit(service.model, query))
 
+    @app.post("/recommend/batch", response_model=BatchAnswer, responses=_INVALID, summary="Lists for several queries")
     async def recommend_batch(request: BatchRequest) -> Response:
         """One answer per query, in their order; a query that can't be answered is refused alone."""
         model = service.model
-        asked: list[Any] = []
+        pending: list[Any] = []
         for query in request.queries:
             await asyncio.sleep(0)  # other requests, such as /health, are answered between two queries
             try:
-                asked.append(service.batcher.ask(model, model.vocabulary.question(query)))
+                pending.append(service.submit(model, query))
             except RefusedError as error:
-                asked.append(Refusal(error=str(error), status=error.status))
+                pending.append(Refusal(error=error.detail, status=error.status_code))
         answers: list[str] = []
-        for each in asked:
+        for each in pending:
             answers.append((each if isinstance(each, Refusal) else await each).model_dump_json())
             await asyncio.sleep(0)
         return Response(f'{{"answers":[{",".join(answers)}]}}', media_type="application/json")
 
-    post = partial(app.router.add_api_route, methods=["POST"], route_class_override=BodyRoute)
-    post("/recommend", recommend, response_model=Answer, responses=_REFUSALS, summary="A list for one query")
-    post(
-        "/recommend/batch",
-        recommend_batch,
-        response_model=BatchAnswer,
-        responses={422: _REFUSALS[422]},
-        summary="Lists for several queries",
-    )
-
 
 def _add_items(app: FastAPI, service: Service) -> None:
-    not_found: dict[int | str, dict[str, Any]] = {status: _REFUSALS[status] for status in (404, 422)}
+    refusals = _NOT_FOUND | _INVALID
 
-    @app.get("/items/{item_id}", response_model=ItemInfo, responses=not_found, summary="An item")
+    @app.get("/items/{item_id}", response_model=ItemInfo, responses=refusals, summary="An item")
     async def item(item_id: str) -> Response:
         """Its title."""
         model = service.model
         return _json(ItemInfo(item_id=item_id, title=model.titles[model.index_of(item_id)]))
 
-    @app.get("/items/{item_id}/neighbours", response_model=Neighbours, responses=not_found, summary="Nearest items")
+    @app.get("/items/{item_id}/neighbours", response_model=Neighbours, responses=refusals, summary="Nearest items")
     def neighbours(item_id: str, k: Annotated[int, Parameter(ge=1, le=MOST_NEIGHBOURS)] = 10) -> Response:
         """Those whose embeddings point the same way."""
         return _json(service.model.neighbours(item_id, k))
@@ -138,9 +143,8 @@ def _add_operations(app: FastAPI, service: Service) -> None:
     @app.get("/ready", responses={503: {"model": State}}, summary="Whether it takes requests")
     async def ready() -> Response:
         """Send requests elsewhere while this is 503: it is about to end."""
-        if service.draining:
-            return _json(State(status="draining"), 503)
-        return _json(State(status="ready"))
+        status, code = ("draining", 503) if service.draining else ("ready", 200)
+        return _json(State(status=status), code)
 
     @app.get("/model", summary="What answers")
     async def model() -> ModelInfo:
@@ -150,39 +154,13 @@ def _add_operations(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", response_class=Response, summary="For Prometheus")
     async def metrics() -> Response:
         """Requests by status, latencies, batch sizes, the model."""
-        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    html = page(app.openapi)
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return Response(html(), media_type="text/html")
+        page = generate_latest(service.metrics.registry)
+        return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _json(content: BaseModel, status: int = 200) -> Response:
-    return Response(content.model_dump_json(), status, media_type="application/json")
+def _refusal(status: int, text: str, headers: Any = None) -> Response:
+    return _json(Refusal(error=text, status=status), status, headers)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)  # noqa: S101 - as registered
-    return _json(Refusal(error=str(error), status=error.status), error.status)
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered
-    faults = [f"{'.'.join(map(str, each['loc']))[:100]}: {each['msg']}" for each in error.errors()]
-    more = f"; and {len(faults) - MOST_FAULTS:,} more" if len(faults) > MOST_FAULTS else ""
-    return _json(
-        Refusal(error=f"{'; '.join(faults[:MOST_FAULTS])}{more}. GET /docs shows what can be sent.", status=422), 422
-    )
-
-
-async def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - as registered
-    return _json(
-        Refusal(error=f"{error.detail}. GET /docs shows what can be sent.", status=error.status_code), error.status_code
-    )
-
-
-async def _failed(_: Request, error: Exception) -> Response:
-    return _json(Refusal(error="The server failed; its log says why.", status=500), 500)
+def _json(content: BaseModel, status: int = 200, headers: Any = None) -> Response:
+    return Response(content.model_dump_json(), status, headers, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Requests that have arrived when a block begins are asked together. Nobody waits for company that is not there yet."""
+"""Queries that have arrived when a block begins are computed together; a block does not wait for more queries."""
 
 import asyncio
 import time
@@ -7,28 +7,28 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bakeoff.ops.server.questions import EncodedQuery, RefusedError
-from bakeoff.ops.server.schemas import Answer
-from bakeoff.ops.server.served import ServedModel
+from bakeoff.ops.server.query_encoder import EncodedQuery
+from bakeoff.ops.server.schemas import Answer, RefusedError
+from bakeoff.ops.server.served_model import ServedModel
 
 MOST_WAITING = 8192
-"""Questions beyond which more are refused: an answer that comes after minutes helps nobody."""
+"""Queries beyond which more are refused: an answer that comes after minutes helps nobody."""
 
 QUIET_TURNS = 3
-"""Turns of the event loop without a new question, after which all that had arrived are there: of a request one turn
-reads the bytes, and the next one asks."""
+"""Turns of the event loop without a new query, after which all that had arrived are there: one turn reads the bytes of
+a request, and the next one submits its query."""
 
-SECONDS_HERE = 0.05
+LOOP_SECONDS = 0.05
 """Longest block that the event loop computes itself, which does nothing else meanwhile."""
 
-EVENTS_HERE = 10_000
+LOOP_EVENTS = 10_000
 """Events in the histories of such a block, at most: blocks before it say nothing about one with longer histories."""
 
 
 @dataclass(frozen=True)
 class _Waiting:
     model: ServedModel
-    question: EncodedQuery
+    query: EncodedQuery
     answer: "asyncio.Future[Answer]"
 
 
@@ -41,14 +41,14 @@ class Batcher:
     """
 
     def __init__(self, max_batch: int, on_batch: Callable[[int], None]) -> None:
-        """Ask blocks of at most `max_batch`; `on_batch` is told the size of each."""
+        """Compute blocks of at most `max_batch` queries; `on_batch` receives the size of each."""
         self._max_batch, self._on_batch = max_batch, on_batch
         self._waiting: deque[_Waiting] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
         self._is_slow = True  # the first block, in which code may be traced
         self._working: asyncio.Task[None] | None = None
 
-    def ask(self, model: ServedModel, question: EncodedQuery) -> "asyncio.Future[Answer]":
+    def submit(self, model: ServedModel, query: EncodedQuery) -> "asyncio.Future[Answer]":
         """The answer, once it is there. Call it in the event loop.
 
         Raises:
@@ -57,13 +57,13 @@ class Batcher:
         if len(self._waiting) >= MOST_WAITING:
             raise RefusedError(503, f"{MOST_WAITING} queries are waiting already: try again later, or add replicas.")
         answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(model, question, answer))
+        self._waiting.append(_Waiting(model, query, answer))
         if self._working is None:
             self._working = asyncio.create_task(self._work())
         return answer
 
     def close(self) -> None:
-        """End the thread, once it has answered what it was asked."""
+        """End the thread, once it has computed its last block."""
         self._thread.shutdown()
 
     async def _work(self) -> None:
@@ -77,7 +77,7 @@ class Batcher:
             self._working = None
 
     async def _gather(self) -> None:
-        """Let the event loop hand out what was answered, and ask what has arrived; a turn of it at least."""
+        """Let the event loop hand out answers and take in what has arrived; at least one turn of it."""
         quiet = 0
         while quiet < QUIET_TURNS:
             before = len(self._waiting)
@@ -87,23 +87,22 @@ class Batcher:
             quiet = 0 if len(self._waiting) > before else quiet + 1
 
     def _next(self) -> list[_Waiting]:
-        """The next questions, all of one model: those to an old one come before those to the new one."""
+        """The next queries, all of one model: those of an old one come before those of the new one."""
         block: list[_Waiting] = []
         while self._waiting and len(block) < self._max_batch:
             if block and self._waiting[0].model is not block[0].model:
                 break
             entry = self._waiting.popleft()
-            if not entry.answer.cancelled():  # whoever asked has gone
+            if not entry.answer.cancelled():  # the client has gone
                 block.append(entry)
         return block
 
     async def _answer(self, block: list[_Waiting]) -> None:
         self._on_batch(len(block))
-        questions = [entry.question for entry in block]
         try:
-            answers = await self._computed(block[0].model, questions)
-        except Exception as error:  # noqa: BLE001 - it is handed to whoever asked, and the others go on
-            if len(block) > 1:  # one question must not spoil the answers of others
+            answers = await self._computed(block[0].model, [entry.query for entry in block])
+        except Exception as error:  # noqa: BLE001 - it is raised where the query was submitted, and the others go on
+            if len(block) > 1:  # one query must not spoil the answers of others
                 for entry in block:
                     await self._answer([entry])
             elif not block[0].answer.cancelled():
@@ -113,11 +112,11 @@ class Batcher:
             if not entry.answer.cancelled():
                 entry.answer.set_result(answer)
 
-    async def _computed(self, model: ServedModel, questions: list[EncodedQuery]) -> list[Answer]:
+    async def _computed(self, model: ServedModel, queries: list[EncodedQuery]) -> list[Answer]:
         begun = time.perf_counter()
-        if self._is_slow or model.num_events(questions) > EVENTS_HERE:
-            answers = await asyncio.get_running_loop().run_in_executor(self._thread, model.answer, questions)
+        if self._is_slow or model.num_events(queries) > LOOP_EVENTS:
+            answers = await asyncio.get_running_loop().run_in_executor(self._thread, model.answer, queries)
         else:
-            answers = model.answer(questions)
-        self._is_slow = time.perf_counter() - begun > SECONDS_HERE
+            answers = model.answer(queries)
+        self._is_slow = time.perf_counter() - begun > LOOP_SECONDS
         return answers

@@ -1,9 +1,10 @@
-"""From an exported model to one that answers: read, checked against itself, measured, warm."""
+"""From an exported model to one that answers: read, compared with its SavedModel, measured, warm."""
 
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,21 +14,21 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.models.base.retriever import Retriever
-from bakeoff.models.base.storage import KnownUsers
-from bakeoff.ops.server.embedding import Embedder
-from bakeoff.ops.server.questions import Vocabulary
+from bakeoff.models.base.loading import extras_of, load_serving
+from bakeoff.models.base.storage import USERS, KnownUsers, read_encoding, read_known_users, read_titles
+from bakeoff.models.base.tensorflow import tf
+from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Query
-from bakeoff.ops.server.search import Approximate, ExactSearch, Excluded
-from bakeoff.ops.server.served import Origin, ServedModel
+from bakeoff.ops.server.search import ExactSearch, Excluded
+from bakeoff.ops.server.served_model import Origin, QueryEmbedder, ServedModel
 
 log = logging.getLogger("bakeoff.serve")
 
-ASKED_AT_LOAD = 8
+CHECKED_USERS = 8
 """Users whose lists are compared with those of the SavedModel itself."""
 
 EMBEDDING_SECONDS = 2.0
-"""In which known users are embedded at load; the others are when they ask."""
+"""In which known users are embedded at load; the others are at their first request."""
 
 MEASURED_QUERIES = 256
 """On which the recall of approximate search is measured."""
@@ -39,28 +40,34 @@ CLOSE = 1e-3
 """Relative difference of scores that rounding explains: products are added up in another order."""
 
 
-def build(
-    module: Any,
-    items: pd.DataFrame,
-    encoding: TableEncoding,
-    users: KnownUsers,
-    origin: Origin,
-    approximate: Approximate,
-) -> ServedModel:
-    """A model that has answered already, and as its SavedModel does.
+def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on", "off"]) -> ServedModel:
+    """The model of a directory, which has answered already, and as its SavedModel does.
 
     Args:
-        module: as `load_serving` gives it.
-        items: item_id and title, in the order of the item indices.
-        encoding: of user features.
-        users: that can be asked for by id.
+        folder: with an exported model.
         origin: where it comes from.
-        approximate: whether search is approximate.
+        approximate: whether search is approximate; auto: where the catalogue is large.
 
     Raises:
-        BakeoffError: its parts don't fit each other, or its embeddings hold NaN.
+        BakeoffError: it can't be loaded, its parts don't fit each other, or its embeddings hold NaN.
     """
-    retriever = EncoderRetriever(_Encoder(module))
+    extras = extras_of(folder)
+    items, encoding = read_titles(extras), read_encoding(extras).user
+    module = load_serving(folder)
+    users = read_known_users(extras) if (extras / USERS).exists() else _users_of_graph(module, len(items))
+    model, embeddings = _assembled(module, items, encoding, users, origin)
+    _check(model, module)
+    model.embedder.remember(users.queries, EMBEDDING_SECONDS)
+    if approximate == "off" or (approximate == "auto" and len(items) < LARGE):
+        return model
+    return _approximate(model, embeddings, always=approximate == "on")
+
+
+def _assembled(
+    module: Any, items: pd.DataFrame, encoding: TableEncoding, users: KnownUsers, origin: Origin
+) -> tuple[ServedModel, NDArray[np.float32]]:
+    """The model with exact search, and the item embeddings [n, d]."""
+    retriever = EncoderRetriever(_GraphEncoder(module))
     embeddings = np.array(retriever.item_embeddings)
     if len(embeddings) != len(items) or len(items) == 0 or not np.isfinite(embeddings).all():
         raise BakeoffError(
@@ -68,63 +75,27 @@ def build(
             "or infinity: train it again."
         )
     ids = items["item_id"].astype(str).tolist()
-    codes = {
-        name: {value: code + 1 for code, value in enumerate(values)} for name, values in encoding.categorical.items()
-    }
-    vocabulary = Vocabulary(origin.model, {item: index for index, item in enumerate(ids)}, users, encoding, codes)
+    nobody = Queries(
+        Histories(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64)),
+        np.zeros((1, users.queries.dense.shape[1]), np.float32),
+        np.zeros((1, users.queries.categorical.shape[1]), np.int32),
+    )
+    exact = ExactSearch(embeddings)
     model = ServedModel(
         origin=origin,
         item_ids=ids,
         titles=items["title"].astype(str).tolist(),
-        vocabulary=vocabulary,
-        embedder=Embedder(retriever, embeddings.shape[1], len(users.rows)),
-        falls_back=_falls_back(retriever, users),
-        exact=(exact := ExactSearch(embeddings)),
+        encoder=QueryEncoder(origin.model, {item: index for index, item in enumerate(ids)}, users, encoding),
+        embedder=QueryEmbedder(retriever, embeddings.shape[1], len(users.rows)),
+        falls_back=bool(retriever.uses_fallback(nobody)[0]),
+        exact=exact,
         search=exact,
         loaded=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    _check(model, module)
-    model.embedder.remember(users.queries, EMBEDDING_SECONDS)
-    if approximate is Approximate.OFF or (approximate is Approximate.AUTO and len(ids) < LARGE):
-        return model
-    return _approximate(model, embeddings, whatever=approximate is Approximate.ON)
+    return model, embeddings
 
 
-def _approximate(model: ServedModel, embeddings: NDArray[np.float32], *, whatever: bool) -> ServedModel:
-    """The same model with approximate search; with brute force where that is no worse, unless it is to be `whatever`.
-
-    Recall is measured on the queries of known users, with what they have seen left out; on item embeddings where the
-    model knows nobody.
-    """
-    from bakeoff.ops.server.approximate import MOST_PROBED, ApproximateSearch  # loads faiss
-
-    rng = np.random.default_rng(0)
-    users = list(model.vocabulary.users.rows)
-    chosen = rng.permutation(len(users))[:MEASURED_QUERIES]
-    asked = [model.vocabulary.question(Query(user_id=users[row], k=1)) for row in chosen]
-    if asked:
-        queries, exclude = model.embedder.embed(asked), Excluded.of([question.exclude for question in asked])
-    else:
-        queries = embeddings[np.sort(rng.permutation(len(embeddings))[:MEASURED_QUERIES])]
-        exclude = Excluded.of([np.zeros(0, np.int64)] * len(queries))
-    search = ApproximateSearch(model.exact, embeddings)
-    found = search.tune(queries, exclude)
-    log.info("%s, %s", model.name, search.description)
-    if not whatever and found.probes > MOST_PROBED * found.lists:
-        log.info("%s: so many lists take as long as brute force, which is used instead", model.name)
-        return model
-    return replace(model, search=search, recall=found.recall)
-
-
-def _falls_back(retriever: Retriever, users: KnownUsers) -> bool:
-    """Whether someone of whom nothing is known gets the model's fallback."""
-    nothing = Histories(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64))
-    dense = np.zeros((1, users.queries.dense.shape[1]), np.float32)
-    categorical = np.zeros((1, users.queries.categorical.shape[1]), np.int32)
-    return bool(retriever.uses_fallback(Queries(nothing, dense, categorical))[0])
-
-
-class _Encoder:
+class _GraphEncoder:
     """The functions of a loaded module, called without looking for the right overload: there is only one."""
 
     def __init__(self, module: Any) -> None:
@@ -133,16 +104,44 @@ class _Encoder:
         self.uses_fallback = module.uses_fallback.concrete_functions[0]
 
 
+def _users_of_graph(module: Any, num_items: int) -> KnownUsers:
+    """The users of a model that was exported without users.parquet, as versions up to Bakeoff 0.1 were.
+
+    They are what `recommend_for_users` looks up: a table of ids, two variables with the histories, and constants, of
+    which the offsets of the histories are the only vector of int64 and the encoded features the only matrices.
+
+    Raises:
+        BakeoffError: the function holds something else.
+    """
+    [function] = module.recommend_for_users.concrete_functions
+    variables = {each.name.partition(":")[0]: each for each in function.variables}
+    handles = {id(each.handle) for each in function.variables}
+    tables = [each for each in function.captured_inputs if each.dtype == tf.resource and id(each) not in handles]
+    try:
+        keys, values = tf.raw_ops.LookupTableExportV2(table_handle=tables[0], Tkeys=tf.string, Tvalues=tf.int32)
+        items, times = (variables[f"history_{name}"].numpy() for name in ("items", "times"))
+        offsets, dense, categorical = (
+            next(each for each in function.captured_inputs if (each.dtype, each.shape.rank) == kind).numpy()[:-1]
+            for kind in ((tf.int64, 1), (tf.float32, 2), (tf.int32, 2))  # the last row is that of a stranger
+        )
+    except (LookupError, StopIteration, tf.errors.OpError) as error:
+        raise BakeoffError(f"The SavedModel holds no users ({error!r}): train the model again.") from None
+    # The table holds one key more: "", which is nobody's.
+    rows = {key.decode(): int(row) for key, row in zip(keys.numpy(), values.numpy(), strict=True) if row >= 0}
+    histories = Histories(offsets, items, times)
+    fits = len(rows) == len(histories) == len(dense) == len(categorical) and offsets[-1] == len(items) == len(times)
+    if not fits or (len(items) and not 0 <= items.min() <= items.max() < num_items):
+        raise BakeoffError("The users in the SavedModel don't fit each other: train the model again.")
+    return KnownUsers(rows, Queries(histories, dense, categorical))
+
+
 def _check(model: ServedModel, module: Any) -> None:
-    """Ask about a few users as clients will, and see that the lists are those of the SavedModel."""
-    users = list(model.vocabulary.users.rows)[:ASKED_AT_LOAD]
+    """Compare the lists of a few users with those of the SavedModel."""
+    users = list(model.encoder.users.rows)[:CHECKED_USERS]
     k = min(10, len(model.item_ids))
-    questions = [model.vocabulary.question(Query(user_id=user, k=k)) for user in users]
-    someone_new = model.vocabulary.question(Query(history=[], k=k))
-    answers = model.answer([*questions, someone_new])
-    if not users:
-        return
-    scores = np.asarray(module.recommend_for_users(np.array(users), k)["scores"])
+    queries = [*(Query(user_id=user, k=k) for user in users), Query(history=[], k=k)]
+    answers = model.answer([model.encoder.encode(query) for query in queries])
+    scores = np.asarray(module.recommend_for_users(np.array(users, np.str_), k)["scores"])
     for expected, answer in zip(scores, answers, strict=False):
         found = np.array([item.score for item in answer.items], np.float32)
         expected = expected[np.isfinite(expected)]
@@ -151,3 +150,29 @@ def _check(model: ServedModel, module: Any) -> None:
                 f"{model.name} gives other lists here than its SavedModel does: it was exported by another version of "
                 "Bakeoff. Train it again."
             )
+
+
+def _approximate(model: ServedModel, embeddings: NDArray[np.float32], *, always: bool) -> ServedModel:
+    """The same model with approximate search; with brute force where that is no slower, unless `always`.
+
+    Recall is measured on the queries of known users, without what they have seen; on item embeddings where the model
+    knows nobody.
+    """
+    from bakeoff.ops.server.approximate import MOST_PROBED, ApproximateSearch  # loads faiss
+
+    rng = np.random.default_rng(0)
+    users = list(model.encoder.users.rows)
+    chosen = rng.permutation(len(users))[:MEASURED_QUERIES]
+    encoded = [model.encoder.encode(Query(user_id=users[row], k=1)) for row in chosen]
+    if encoded:
+        queries, exclude = model.embedder.embed(encoded), Excluded.of([each.exclude for each in encoded])
+    else:
+        queries = embeddings[np.sort(rng.permutation(len(embeddings))[:MEASURED_QUERIES])]
+        exclude = Excluded.of([np.zeros(0, np.int64)] * len(queries))
+    search = ApproximateSearch(model.exact, embeddings)
+    search.tune(queries, exclude)
+    log.info("%s, %s", model.name, search.description)
+    if not always and search.probes > MOST_PROBED * search.lists:
+        log.info("%s: so many lists take as long as brute force, which is used instead", model.name)
+        return model
+    return replace(model, search=search, recall=search.recall)

@@ -1,8 +1,9 @@
-"""What clients send and get: the types behind the OpenAPI page."""
+"""What clients send and get: the types of the OpenAPI document."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 LONGEST_LIST = 10_000
 """Entries of a history or of an exclusion list."""
@@ -18,7 +19,7 @@ ItemIds = Annotated[list[str], Field(max_length=LONGEST_LIST)]
 
 
 class Query(BaseModel):
-    """Who asks: a known user by `user_id`, or someone new by `history`, `features` or both."""
+    """A known user by `user_id`, or someone new by `history`, `features` or both."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -69,6 +70,13 @@ class Refusal(BaseModel):
     status: int = Field(description="The HTTP status that it has, or would have if it were asked alone.")
 
 
+class RefusedError(HTTPException):
+    """A request that can't be answered: an HTTP status, and a text that says what to do.
+
+    The status is 404 for what is not known, 422 for what makes no sense, 413 for a large body, 503 where too many wait.
+    """
+
+
 class BatchRequest(BaseModel):
     """Several queries in one request."""
 
@@ -109,16 +117,18 @@ class ModelInfo(BaseModel):
     """What answers."""
 
     model: str
-    version: str = Field(description="Of the registry; `workspace` where no version was asked for.")
+    version: str = Field(description="Of the registry; `workspace` where a model of the workspace was named.")
     commit: str | None = Field(description="Git revision that holds it.")
     promoted: str | None = Field(description="When it went into production, UTC.")
     loaded: str = Field(description="When this process began to answer with it, UTC.")
     items: int
-    users: int = Field(description="That can be asked about by id.")
+    users: int = Field(description="Users that are known by id.")
     dim: int
     search: str = Field(description="`exact`, or `approximate` with what was measured at load.")
-    recall: float | None = Field(description="Of approximate search beside brute force; null where search is exact.")
-    user_features: list[str] = Field(description="That someone new may bring.")
+    recall: float | None = Field(
+        description="Of approximate search compared with brute force; null where search is exact."
+    )
+    user_features: list[str] = Field(description="Features that may be sent of someone new.")
     failed: str | None = Field(description="A newer promotion that could not be loaded, and why.")
 
 

@@ -1,9 +1,8 @@
-"""Top k among item embeddings by dot product, with items left out: exact, for any number of queries at once."""
+"""Exact top k among item embeddings by dot product, with items left out, for any number of queries at once."""
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol, Self
 
 import numpy as np
@@ -11,16 +10,14 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import offsets_of
 from bakeoff.evaluation.ranking.blocked_topk import TopKBuffer
-from bakeoff.evaluation.ranking.kernels import NOTHING
+from bakeoff.evaluation.ranking.kernels import INDEX_MASK, NOTHING
 
 Ids = NDArray[np.int64]
-
-_INDEX_MASK = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
 class Excluded:
-    """What each of B queries leaves out, in compressed sparse rows.
+    """Items that each of B queries leaves out, in compressed sparse rows.
 
     Attributes:
         offsets: int64 [B + 1], as in Histories.
@@ -62,14 +59,6 @@ class SearchResult:
     scores: NDArray[np.float32]
 
 
-class Approximate(StrEnum):
-    """Whether search is approximate."""
-
-    AUTO = "auto"
-    ON = "on"
-    OFF = "off"
-
-
 class ItemSearch(Protocol):
     """Finds the best items of queries."""
 
@@ -106,8 +95,11 @@ class ExactSearch:
         nobody = (np.zeros(len(queries) + 1, np.int64), np.zeros(0, np.int64))
         lists = TopKBuffer(k, len(self._index), (exclude.offsets, exclude.items), nobody)
         lists.add(scores, np.arange(len(queries)), 0, self._index)
-        best = np.sort(lists.best(), axis=1)[:, ::-1]
-        return [_unpacked(row[row != NOTHING], mine) for row, mine in zip(best, scores, strict=True)]
+        found = []
+        for row, mine in zip(np.sort(lists.best(), axis=1)[:, ::-1], scores, strict=True):
+            best = INDEX_MASK - (row[row != NOTHING] & INDEX_MASK)
+            found.append(SearchResult(best, mine[best]))
+        return found
 
     @property
     def dim(self) -> int:
@@ -127,13 +119,8 @@ class ExactSearch:
         return SearchResult(best, np.clip(cosines[best], -1, 1).astype(np.float32))
 
     def _scores(self, num_queries: int) -> NDArray[np.float32]:
-        """This thread's own room for scores: fresh memory would cost as much as the product."""
-        room: NDArray[np.float32] | None = getattr(self._own, "scores", None)
-        if room is None or len(room) < num_queries:
-            room = self._own.scores = np.empty((num_queries, len(self._index)), np.float32)
-        return room[:num_queries]
-
-
-def _unpacked(keys: Ids, scores: NDArray[np.float32]) -> SearchResult:
-    items = _INDEX_MASK - (keys & _INDEX_MASK)
-    return SearchResult(items, scores[items])
+        """This thread's own array of scores: fresh memory would cost as much as the product."""
+        if len(getattr(self._own, "scores", ())) < num_queries:
+            self._own.scores = np.empty((num_queries, len(self._index)), np.float32)
+        scores: NDArray[np.float32] = self._own.scores
+        return scores[:num_queries]

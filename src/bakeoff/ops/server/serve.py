@@ -7,26 +7,23 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from threadpoolctl import threadpool_limits
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.models import specs
-from bakeoff.models.base.loading import extras_of, load_serving
 from bakeoff.models.base.model_files import refuse_skipped
-from bakeoff.models.base.storage import USERS, read_encoding, read_known_users, read_titles
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.files import fetch_model
 from bakeoff.ops.registry.git import check_repository, order
 from bakeoff.ops.registry.history import Assignment, production
 from bakeoff.ops.registry.transition import REMOTE
-from bakeoff.ops.server.search import Approximate
-from bakeoff.ops.server.served import Origin, ServedModel
 
 if TYPE_CHECKING:
     from bakeoff.ops.server.app import Follow
+    from bakeoff.ops.server.served_model import ServedModel
     from bakeoff.ops.server.service import Service
 
 log = logging.getLogger("bakeoff.serve")
@@ -35,6 +32,9 @@ NOTHING = (
     "Nothing is in production, so there is nothing to answer with. Put a model there (`bakeoff decide`, then `bakeoff "
     "promote`); fetch the tags of those who did (`git fetch --tags`, or --fetch); or name one of models/: --model mf."
 )
+
+Approximate = Literal["auto", "on", "off"]
+"""Whether search is approximate; auto: where the catalogue is large."""
 
 
 @dataclass(frozen=True)
@@ -47,61 +47,55 @@ class Options:
         port: to listen on; 0: any that is free.
         approximate: whether search is approximate.
         max_batch: queries that are computed together at most.
-        interval: seconds between two looks at the registry.
-        fetch: fetch tags from `origin` before each look.
+        interval: seconds between two reads of the registry.
+        fetch: fetch tags from `origin` before each read.
         drain: seconds for which requests are still taken after SIGTERM.
     """
 
     model: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
-    approximate: Approximate = Approximate.AUTO
+    approximate: Approximate = "auto"
     max_batch: int = 64
     interval: float = 5.0
     fetch: bool = False
     drain: float = 0.0
 
 
-def approximate(name: str) -> Approximate:
-    """A way to search, by its name.
-
-    Raises:
-        BakeoffError: there is none of this name.
-    """
-    try:
-        return Approximate(name)
-    except ValueError:
-        raise BakeoffError(f"--approximate {name!r} is not possible: it must be auto, on or off.") from None
-
-
 def run(workspace: Workspace, options: Options) -> None:
-    """Answer until told to end by SIGTERM or SIGINT.
+    """Answer until SIGTERM or SIGINT.
 
     Reads models/<model>, or Git's tags and DVC's cache or remote; writes nothing in the workspace.
 
     Raises:
-        BakeoffError: nothing is in production, the model can't be loaded, or the address is taken.
+        BakeoffError: the extra `serve` is not installed, nothing is in production, the model can't be loaded, or the
+            address is taken.
     """
-    from bakeoff.ops.server.listening import Listening, listen, url  # with all below it: --help need not pay
+    try:
+        from bakeoff.ops.server.app import create_app  # with all below it: --help need not pay
+        from bakeoff.ops.server.http_server import DrainingServer, listen, url
+        from bakeoff.ops.server.service import settle
+    except ModuleNotFoundError as error:
+        raise BakeoffError(
+            f"`bakeoff serve` needs the package {error.name}, which is not installed: `pip install 'bakeoff[serve]'`."
+        ) from None
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
     with listen(options.host, options.port) as bound, threadpool_limits(1, "blas"):
         service, follow = prepare(workspace, options)
-        from bakeoff.ops.server.app import create_app
-        from bakeoff.ops.server.service import settle
 
         def on_end() -> None:
             service.draining = True
 
         def on_start() -> None:
             print(
-                f"{service.model.name} answers on {url(bound)}; {url(bound)}/docs says what can be asked.", flush=True
+                f"{service.model.name} answers on {url(bound)}; {url(bound)}/docs shows what can be sent.", flush=True
             )
 
         app = create_app(service, version("bakeoff"), follow)
         settle()
-        Listening(app, options.drain, on_start, on_end).run(sockets=[bound])
+        DrainingServer(app, options.drain, on_start, on_end).run(sockets=[bound])
 
 
 def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | None]":
@@ -110,20 +104,19 @@ def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | 
     Raises:
         BakeoffError: nothing is in production, or the model can't be loaded.
     """
-    from bakeoff.ops.server.service import Service
-    from bakeoff.ops.server.watch import Watcher
+    from bakeoff.ops.server.service import Service, Watcher
 
     if options.model is not None:
         model = load_named(workspace, options.model, options.approximate)
         return Service(model, options.max_batch), None
     check_repository(workspace.root)
     look = partial(in_production, workspace.root, fetch=options.fetch)
-    standing = look()
-    if standing is None:
+    current = look()
+    if current is None:
         raise BakeoffError(NOTHING)
     load = partial(load_promoted, workspace.root, options.approximate)
-    service = Service(load(standing), options.max_batch)
-    return service, Watcher(service, look, load, standing, options.interval).follow
+    service = Service(load(current), options.max_batch)
+    return service, Watcher(service, look, load, current, options.interval).follow
 
 
 def in_production(root: Path, *, fetch: bool) -> Assignment | None:
@@ -137,20 +130,23 @@ def in_production(root: Path, *, fetch: bool) -> Assignment | None:
     return production(read_events(root))
 
 
-def load_promoted(root: Path, approximate: Approximate, assignment: Assignment) -> ServedModel:
+def load_promoted(root: Path, approximate: Approximate, assignment: Assignment) -> "ServedModel":
     """A version of the registry, from DVC's cache or its remote.
 
     Raises:
         BakeoffError: its files can't be had, or can't be loaded.
     """
+    from bakeoff.ops.server.loading import load_served  # imports TensorFlow
+    from bakeoff.ops.server.served_model import Origin
+
     found = assignment.version
     promoted = datetime.fromtimestamp(assignment.event.at, UTC).isoformat()
     origin = Origin(found.model, found.number, found.commit, promoted)
     with TemporaryDirectory(prefix="bakeoff-serve-") as folder:
-        return _load(fetch_model(root, found, Path(folder) / found.model), origin, approximate)
+        return load_served(fetch_model(root, found, Path(folder) / found.model), origin, approximate)
 
 
-def load_named(workspace: Workspace, model: str, approximate: Approximate) -> ServedModel:
+def load_named(workspace: Workspace, model: str, approximate: Approximate) -> "ServedModel":
     """A model of the workspace.
 
     Raises:
@@ -158,15 +154,7 @@ def load_named(workspace: Workspace, model: str, approximate: Approximate) -> Se
     """
     specs.check_model(model)
     refuse_skipped(workspace, model)
-    return _load(workspace.saved_model(model), Origin(model, "workspace"), approximate)
+    from bakeoff.ops.server.loading import load_served  # imports TensorFlow: errors above cost no seconds
+    from bakeoff.ops.server.served_model import Origin
 
-
-def _load(folder: Path, origin: Origin, approximate: Approximate) -> ServedModel:
-    extras = extras_of(folder)
-    items, encoding = read_titles(extras), read_encoding(extras)
-    from bakeoff.ops.server.known_users import known_users_of_graph
-    from bakeoff.ops.server.loading import build  # imports TensorFlow: errors above cost no seconds
-
-    module = load_serving(folder)
-    users = read_known_users(extras) if (extras / USERS).exists() else known_users_of_graph(module, len(items))
-    return build(module, items, encoding.user, users, origin, approximate)
+    return load_served(workspace.saved_model(model), Origin(model, "workspace"), approximate)

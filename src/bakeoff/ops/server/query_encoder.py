@@ -1,0 +1,174 @@
+"""From a query that a client sent to what a model takes, with the refusals of `bakeoff recommend`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from reprlib import Repr
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.data.features.encoding import TableEncoding
+from bakeoff.models.base.storage import KnownUsers
+from bakeoff.ops.server.schemas import Query, RefusedError
+
+NAMED = 10
+"""Unknown items that a refusal names."""
+
+SHOWN_VALUES = 5
+"""Known values of a categorical feature that a refusal shows: they may be ids of users, and many."""
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_short = _SHORT.repr
+
+
+@dataclass(frozen=True)
+class EncodedQuery:
+    """A query as a model takes it.
+
+    Attributes:
+        query: one encoded query.
+        exclude: item indices that are left out.
+        k: length of the list.
+        ignored: items of the history that were passed over.
+        user: row of a known user; None for someone new.
+    """
+
+    query: Queries
+    exclude: NDArray[np.integer]
+    k: int
+    ignored: tuple[str, ...] = ()
+    user: int | None = None
+
+
+@dataclass(frozen=True)
+class QueryEncoder:
+    """Encodes queries with what a model knows of items, users and features.
+
+    Attributes:
+        model: its name, for messages.
+        items: item id → index.
+        users: users that are known by id.
+        encoding: of user features.
+    """
+
+    model: str
+    items: Mapping[str, int]
+    users: KnownUsers
+    encoding: TableEncoding
+
+    def encode(self, query: Query) -> EncodedQuery:
+        """Encode a query.
+
+        Raises:
+            RefusedError: 404 where the model does not know the user or an item, 422 where the query makes no sense.
+        """
+        _check(query, len(self.items))
+        ignored: tuple[str, ...] = ()
+        user = None
+        if query.user_id is None:
+            encoded, ignored = self._someone_new(query)
+        else:
+            user = self.users.rows.get(query.user_id)
+            if user is None:
+                raise RefusedError(
+                    404,
+                    f"User {_short(query.user_id)} is not among those that {self.model} was trained on: for someone "
+                    "new or held out, send history and features instead of user_id.",
+                )
+            users, row = self.users.queries, slice(user, user + 1)
+            encoded = Queries(users.histories.part(user, user + 1), users.dense[row], users.categorical[row])
+        seen = encoded.histories.items if query.exclude_seen else np.zeros(0, np.int32)
+        named = [self.items[item] for item in query.exclude if item in self.items]
+        exclude = np.concatenate([seen, np.array(named, np.int64)]) if named else seen
+        return EncodedQuery(encoded, exclude, query.k, ignored, user)
+
+    def _someone_new(self, query: Query) -> tuple[Queries, tuple[str, ...]]:
+        """The encoded query, and unknown items of its history."""
+        history = query.history or []
+        times = dict(zip(history, query.timestamps or [0] * len(history), strict=True))
+        if len(times) < len(history):  # an item that is named twice counts once, at its last place
+            times = {item: times[item] for item in reversed(dict.fromkeys(reversed(history)))}
+        places = np.array([self.items.get(item, PAD) for item in times], np.int32)
+        known = places != PAD
+        unknown = [item for item in times if item not in self.items]
+        if unknown and not query.ignore_unknown:
+            shown = ", ".join(map(_short, unknown[:NAMED])) + (", …" if len(unknown) > NAMED else "")
+            raise RefusedError(
+                404,
+                f"history names {shown}, which the catalogue of {self.model} does not have: leave it out, or send "
+                "ignore_unknown: true.",
+            )
+        items, timestamps = places[known], np.array([*times.values()], np.int64)[known]
+        dense, categorical = self._features(query.features) if query.features else self._no_features
+        histories = Histories(np.array([0, len(items)]), items, timestamps)
+        # Half of a surrogate pair, which JSON can spell, can't be written in an answer.
+        ignored = tuple(item.encode("utf-8", "backslashreplace").decode() for item in unknown)
+        return Queries(histories, dense, categorical), ignored
+
+    @cached_property
+    def _codes(self) -> Mapping[str, Mapping[str, int]]:
+        """Categorical feature → value → code."""
+        features = self.encoding.categorical.items()
+        return {name: {value: code for code, value in enumerate(values, 1)} for name, values in features}
+
+    @cached_property
+    def _no_features(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        return self._features({})
+
+    def _features(self, given: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Encoded as the exported model encodes them: float32 [1, D] and int32 [1, C]."""
+        names = self.encoding.names
+        for name in given:
+            if name not in names:
+                has = f"they have {', '.join(names)}" if names else "they have none"
+                raise RefusedError(422, f"{_short(name)} is not a feature of users of {self.model}: {has}.")
+        scales = self.encoding.dense
+        dense = [(_number(name, given.get(name)) - scale.mean) / scale.std for name, scale in scales.items()]
+        codes = [_code(name, given.get(name), values) for name, values in self._codes.items()]
+        with np.errstate(over="ignore"):  # what float32 can't hold is unknown, as infinity is
+            scaled = np.array([dense], np.float64).astype(np.float32)
+        return np.where(np.isfinite(scaled), scaled, np.float32(0)), np.array([codes], np.int32)
+
+
+def _check(query: Query, num_items: int) -> None:
+    of_someone_new = {"history": query.history, "features": query.features, "timestamps": query.timestamps}
+    sent = [name for name, value in of_someone_new.items() if value is not None]
+    num_events = len(query.history or [])
+    fault = None
+    if query.user_id is not None and sent:
+        fault = (
+            f"user_id {_short(query.user_id)} already says what the model knows of this user: leave {', '.join(sent)} "
+            "out, or leave user_id out to ask for someone new."
+        )
+    elif query.user_id is None and query.history is None and query.features is None:
+        fault = "Who asks? Send user_id for a known user, or history and features for someone new (history may be [])."
+    elif query.timestamps is not None and len(query.timestamps) != num_events:
+        fault = f"timestamps has {len(query.timestamps)} entries and history {num_events}: send one for each, or none."
+    elif query.k > num_items:
+        fault = f"k {query.k} is not possible: it must be between 1 and the {num_items} items there are."
+    if fault:
+        raise RefusedError(422, fault)
+
+
+def _number(name: str, value: object) -> float:
+    if value is None or value == "":
+        return float("nan")
+    try:
+        return float(str(value))
+    except ValueError:
+        raise RefusedError(422, f"{name}={_short(value)} is not a number, but {name} is a dense feature.") from None
+
+
+def _code(name: str, value: object, codes: Mapping[str, int]) -> int:
+    if value is None or value == "":
+        return 0
+    code = codes.get(str(value))
+    if code is None:
+        shown = ", ".join(known[:40] for known in islice(codes, SHOWN_VALUES))
+        known = f"it must be one of {shown}" if len(codes) <= SHOWN_VALUES else f"known are {shown} and others"
+        raise RefusedError(422, f"{name}={_short(value)} is not known: {known}.")
+    return code
