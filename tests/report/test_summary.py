@@ -9,7 +9,7 @@ from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import exposure_profile
 from bakeoff.report.limits import limits_of
-from bakeoff.report.render import charts
+from bakeoff.report.render import gallery
 from bakeoff.report.summary import Summary, summarize
 
 
@@ -66,7 +66,7 @@ def test_shares_of_list_places_sum_to_one(evidence: Evidence):
 
 
 def test_every_user_is_in_one_bar_of_the_histogram(summary: Summary):
-    bins = charts.binned(summary.user_differences)
+    bins = gallery.binned(summary.user_differences)
     assert bins.users.sum() == summary.result.num_users
     assert bins.users[(bins.low < 0) & (bins.high > 0)].item() == (summary.user_differences == 0).sum()
 

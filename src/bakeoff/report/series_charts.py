@@ -19,8 +19,9 @@ LETTER, LABEL_HEIGHT = 6.5, 15
 """Pixels that a label takes, per letter and in height."""
 PER_ENTRY, WIDEST = 28, 740
 """Pixels of a legend: of an entry in addition to its letters, and of a row in a wide window."""
-BY_STYLE = alt.Size("size:Q", scale=None)
+BY_STYLE = alt.Size("size:Q", scale=None, legend=None)
 """Area of a mark, from the style of its series."""
+FROM_ZERO = alt.Scale(zero=True)
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,38 @@ def palette_styles(labels: Iterable[str]) -> Styles:
     return {label: PALETTE[place % len(PALETTE)] for place, label in enumerate(dict.fromkeys(labels))}
 
 
-def series_dots(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
+def series_dots(
+    table: pd.DataFrame,
+    styles: Styles,
+    axis: str,
+    title: str | None = None,
+    *,
+    digits: str = ".4f",
+    x: alt.Axis = FEW_TICKS,
+    scale: alt.Scale = FROM_ZERO,
+) -> Spec:
     """Mean and interval per group and series.
 
     Args:
-        table: group, series, mean, low, high; low and high equal to the mean where there is no interval.
+        table: group (a line break starts a second line), series, mean, low, high; low and high equal to the mean where
+            there is no interval; where it has the column `fallback` (bool), such marks are open.
         styles: how the series look.
         axis: title of the axis of means.
+        title: what the groups are, if the chart's title does not say it.
+        digits: format of figures in tooltips.
+        x: ticks of the axis of means.
+        scale: of that axis.
     """
-    base, height = _grouped(table, styles, tooltip("series", "group", mean=".4f", low=".4f", high=".4f"))
-    interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=axis, axis=FEW_TICKS), x2="high:Q")
-    point = _point(base, styles, alt.X("mean:Q", scale=alt.Scale(zero=True)))
-    return layered(_sized(table, styles), [interval, point], height=height)
+    names = ["series", "group", *(["fallback"] if "fallback" in table else [])]
+    tips = tooltip(*names, **dict.fromkeys(("mean", "low", "high"), digits))
+    base, placed, height = _grouped(table, styles, tips, title)
+    interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=axis, axis=x, scale=scale), x2="high:Q")
+    mean = alt.X("mean:Q", scale=scale)
+    points = [_point(base, styles, mean)]
+    if "fallback" in table and table.fallback.any():
+        own, fallback = points[0].transform_filter("!datum.fallback"), _open_point(base, styles, mean)
+        points = [own, fallback.transform_filter("datum.fallback")]
+    return layered(placed, [interval, *points], height=height)
 
 
 def dumbbells(table: pd.DataFrame, styles: Styles, axis: str, words: tuple[str, str]) -> Spec:
@@ -86,13 +107,11 @@ def dumbbells(table: pd.DataFrame, styles: Styles, axis: str, words: tuple[str, 
         alt.Tooltip(f"{name}:Q", title=title, format=".4f")
         for name, title in zip(("first", "second"), words, strict=True)
     ]
-    base, height = _grouped(table, styles, [*tooltip("series", "group"), *figures])
-    x = alt.X("first:Q", title=axis, axis=FEW_TICKS, scale=alt.Scale(zero=True))
+    base, placed, height = _grouped(table, styles, [*tooltip("series", "group"), *figures])
+    x = alt.X("first:Q", title=axis, axis=FEW_TICKS, scale=FROM_ZERO)
     line = base.mark_rule(strokeWidth=2).encode(x=x, x2="second:Q")
-    second = base.mark_point(filled=False, strokeWidth=2, fill="var(--page)", opacity=1).encode(
-        x="second:Q", shape=_by_series(alt.Shape, styles, "shape"), size=BY_STYLE
-    )
-    return layered(_sized(table, styles), [line, second, _point(base, styles, "first:Q")], height=height)
+    points = [_open_point(base, styles, "second:Q"), _point(base, styles, "first:Q")]
+    return layered(placed, [line, *points], height=height)
 
 
 def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
@@ -103,21 +122,23 @@ def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
         styles: how the series look.
         axis: title of the axis of both ends.
     """
-    base, height = _grouped(table, styles, tooltip("series", "group", low=".3s", high=".3s"))
+    base, placed, height = _grouped(table, styles, tooltip("series", "group", low=".3s", high=".3s"))
     x = alt.X("low:Q", title=axis, scale=alt.Scale(type="log", nice=True), axis=alt.Axis(format="~g", tickCount=4))
     span = base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q")
-    return layered(_sized(table, styles), [span, _point(base, styles, "high:Q")], height=height)
+    return layered(placed, [span, _point(base, styles, "high:Q")], height=height)
 
 
-def series_lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str = ".4f") -> Spec:
-    """A line with marks per series, with intervals where the table has low and high.
+def series_lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str = ".4f", **line: Any) -> Spec:
+    """A line with marks per series, with intervals where the table has low and high; thick lines are on top.
 
     Args:
-        table: series, x, y, and low, high where there are intervals.
+        table: series, x, y, and low, high where there are intervals; where it has the column `marked` (bool), only
+            such points have a mark.
         styles: how the series look.
         x: encoding of the column x.
         y: encoding of the column y.
         digits: format of y in tooltips.
+        line: further properties of the lines, such as `interpolate`.
     """
     formats = dict.fromkeys(("y", *(name for name in ("low", "high") if name in table)), digits)
     base = alt.Chart().encode(
@@ -125,17 +146,20 @@ def series_lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits
         color=_by_series(alt.Color, styles, "color"),
         tooltip=[*tooltip("series"), alt.Tooltip("x:N", title="at"), *tooltip(**formats)],
     )
+    # A layer each: a scale of patterns would make the legend draw its symbols dashed, too.
     layers = [
         base.transform_filter(alt.datum.series == label)
-        .mark_line(strokeWidth=style.width, strokeDash=list(style.dash))
+        .mark_line(strokeWidth=style.width, strokeDash=list(style.dash), **line)
         .encode(y=y)
-        for label, style in styles.items()
+        for label, style in sorted(styles.items(), key=lambda each: each[1].width)
     ]
     if "low" in table:
         layers.append(base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q"))
     point = base.mark_point(filled=True, opacity=1).encode(
         y=y, shape=_by_series(alt.Shape, styles, "shape"), size=BY_STYLE
     )
+    if "marked" in table:
+        point = point.transform_filter("datum.marked")
     return layered(_sized(table, styles), [*layers, point], height=300)
 
 
@@ -244,25 +268,35 @@ def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
     return layered(table, [cell, text], height=46 * len(order))
 
 
-def _grouped(table: pd.DataFrame, styles: Styles, tips: list[alt.Tooltip]) -> tuple[alt.Chart, int]:
-    """A chart with groups on its vertical axis, a row per series in each, and its height in pixels."""
-    groups, each = present(table.group), MARK_HEIGHT * len(styles) + GROUP_MARGIN
+def _grouped(
+    table: pd.DataFrame, styles: Styles, tips: list[alt.Tooltip], title: str | None = None
+) -> tuple[alt.Chart, pd.DataFrame, int]:
+    """A chart with groups on its vertical axis and a row per series in each, its data, and its height in pixels."""
+    series, groups = table.series.map([*styles].index), present(table.group)
+    in_group = table.groupby("group").series
+    row = series.groupby(table.group).rank() - (in_group.transform("size") + 1) / 2
     y = alt.Y(
         "group:N",
         sort=groups,
-        title=None,
-        scale=alt.Scale(paddingInner=GROUP_MARGIN / each, paddingOuter=0.1),
-        axis=alt.Axis(grid=False, ticks=False, labelPadding=8, labelExpr="split(datum.label, '\\n')"),
+        title=title,
+        scale=alt.Scale(type="point", padding=0.5),
+        axis=alt.Axis(grid=False, ticks=False, labelPadding=8, labelLimit=180, labelExpr="split(datum.label, '\\n')"),
     )
-    offset = alt.YOffset("series:N", sort=list(styles))
+    offset = alt.YOffset("offset:Q", scale=None)
     base = alt.Chart().encode(y=y, yOffset=offset, color=_by_series(alt.Color, styles, "color"), tooltip=tips)
-    return base, each * len(groups)
+    height = (MARK_HEIGHT * max(in_group.size(), default=0) + GROUP_MARGIN) * len(groups)
+    return base, _sized(table, styles).assign(offset=MARK_HEIGHT * row), int(height)
 
 
 def _point(base: alt.Chart, styles: Styles, x: str | alt.X) -> alt.Chart:
     """A filled mark in the shape and size of its series."""
     shape = _by_series(alt.Shape, styles, "shape")
     return base.mark_point(filled=True, opacity=1).encode(x=x, shape=shape, size=BY_STYLE)
+
+
+def _open_point(base: alt.Chart, styles: Styles, x: str | alt.X) -> alt.Chart:
+    """A mark of which only the outline is drawn."""
+    return _point(base, styles, x).mark_point(filled=False, strokeWidth=2, fill="var(--page)", opacity=1)
 
 
 def _sized(table: pd.DataFrame, styles: Styles) -> pd.DataFrame:

@@ -144,7 +144,7 @@ def profile_table(profile: pd.DataFrame) -> Table:
 
 
 def histogram_table(bins: pd.DataFrame) -> Table:
-    """Users by their difference, from the bins of `charts.binned`."""
+    """Users by their difference, from the bins of `gallery.binned`."""
     rows: list[Row] = [
         ["0, no difference" if low < 0 < high else f"{start:+.1f} to {end:+.1f}", str(users)]
         for low, high, start, end, users in bins[["low", "high", "from", "to", "users"]].itertuples(index=False)
