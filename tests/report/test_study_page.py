@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from study_files import BASE, DATASET, cost, sampling, unbiasedness
 
-from bakeoff.report.glossary import glossary
+from bakeoff.report.render.pages import glossary
 from bakeoff.report.render.study_page import study_html
 from bakeoff.report.render.study_sentences import (
     correction_caption,

@@ -15,23 +15,23 @@ from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import Exposure, exposure_profile, exposures
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
-from bakeoff.report.params import ReportParams
-from bakeoff.report.provenance import Provenance, provenance
-from bakeoff.report.recommendation import recommendation
+from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.slices import Slice, slices_by_gap, spans
 from bakeoff.report.topics.base.claims import Claim
 from bakeoff.report.topics.base.topic import Findings, find, judge_claims
 from bakeoff.report.training import (
+    SettingSearch,
     TrainingFigure,
     learning_curves,
     masked_shares,
     order_blind,
+    searches,
     training_figures,
     training_phases,
+    warnings,
 )
-from bakeoff.report.tuning import SettingSearch, searches, warnings
-from bakeoff.report.verdict import BaselineComparison, Result, all_caveats
-from bakeoff.report.vs_baseline import baseline_standings
+from bakeoff.report.verdict import Result, all_caveats, recommendation
+from bakeoff.report.vs_baseline import BaselineComparison, baseline_standings
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Summary:
         searches: how settings were searched; empty without records.
         effort: notes on searches that were unequal or made on other data.
         examples: a few users.
+        show_ids: whether users are shown by their ids.
         claims: the textbook's claims, judged.
         findings: the evidence behind them, section by section.
         provenance: what the report was made from.
@@ -82,6 +83,7 @@ class Summary:
     searches: Sequence[SettingSearch]
     effort: Sequence[str]
     examples: Sequence[Example]
+    show_ids: bool
     claims: Sequence[Claim]
     findings: Findings
     provenance: Provenance
@@ -139,7 +141,8 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         masked=masked_shares(evidence),
         searches=(found := searches(evidence)),
         effort=warnings(found, list(evidence.models), evidence.dataset["name"]),
-        examples=choose_examples(evidence, primary, params.compare.example_users),
+        examples=choose_examples(evidence, primary, params.compare.example_users, params.report.show_ids),
+        show_ids=params.report.show_ids,
         claims=judge_claims(evidence, params, statistics),
         findings=find(evidence, params, statistics),
         provenance=provenance(params, evidence.data_hash),

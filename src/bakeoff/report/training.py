@@ -1,16 +1,24 @@
-"""What training did and what it cost."""
+"""What training and the search for settings did, and what they cost."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
+from bakeoff.core.errors import BakeoffError
+from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import is_order_blind
+from bakeoff.report.measured import figure
+from bakeoff.report.models import CONTENDERS, is_order_blind, look, model_noun
 
+NAN = float("nan")
 PHASES = {"selection_seconds": "choosing the epoch", "refit_seconds": "refit"}
 REST = "other"
 SELECTION_METRIC = "ndcg@10"
 """Validation metric of the learning curves."""
+FAIR = 0.1
+"""Largest relative difference in the effort of searches that gets no note."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +57,13 @@ class TrainingFigure:
         return self.selected_epoch is not None and self.selected_epoch == self.last_epoch
 
 
-def training_figures(evidence: Evidence, metric: str = SELECTION_METRIC) -> list[TrainingFigure]:
+def training_figures(evidence: Evidence) -> list[TrainingFigure]:
     """One figure per model."""
     figures = []
     for name, model in evidence.models.items():
         curve = {point["epoch"]: point for point in model.training["curve"]}
         epoch = model.training["selected_epoch"]
-        cost = model.training_cost
+        costs = ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "seconds_per_epoch")
         figures.append(
             TrainingFigure(
                 model=name,
@@ -63,12 +71,9 @@ def training_figures(evidence: Evidence, metric: str = SELECTION_METRIC) -> list
                 num_parameters=int(model.training["num_parameters"]),
                 selected_epoch=epoch,
                 last_epoch=max(curve, default=0),
-                best_value=float(curve.get(epoch, {}).get(f"valid_{metric}", float("nan"))),
-                wall_seconds=cost.get("wall_seconds", float("nan")),
-                cpu_seconds=cost.get("cpu_seconds", float("nan")),
-                peak_memory_bytes=cost.get("peak_memory_bytes", float("nan")),
-                seconds_per_epoch=cost.get("seconds_per_epoch", float("nan")),
-                ranking_seconds=float(model.evaluation_cost.get("ranking_seconds", float("nan"))),
+                best_value=figure(curve.get(epoch), f"valid_{SELECTION_METRIC}"),
+                **{cost: figure(model.training_cost, cost) for cost in costs},
+                ranking_seconds=figure(model.evaluation_cost, "ranking_seconds"),
             )
         )
     return figures
@@ -111,3 +116,130 @@ def order_blind(evidence: Evidence) -> frozenset[str]:
     return frozenset(
         name for name, model in evidence.models.items() if is_order_blind(name, model.training.get("settings", {}))
     )
+
+
+@dataclass(frozen=True)
+class SettingSearch:
+    """The search for one model's settings, on validation.
+
+    Attributes:
+        model: its name.
+        trials: all that were started.
+        pruned: those that were stopped early.
+        failed: those that ended with an error.
+        wall_seconds: of the whole search.
+        jobs: processes that shared it.
+        dataset: name of the data that it was done on.
+        metric: what was maximised.
+        best: its highest value; NaN if no trial was completed.
+        epoch: of the best trial; None where the model has none.
+        params: setting → value in the best trial, as text.
+        history: value per trial in their order; NaN where it was not completed.
+    """
+
+    model: str
+    trials: int
+    pruned: int
+    failed: int
+    wall_seconds: float
+    jobs: int
+    dataset: str
+    metric: str
+    best: float
+    epoch: int | None
+    params: Mapping[str, str]
+    history: Sequence[float]
+
+
+def searches(evidence: Evidence) -> list[SettingSearch]:
+    """One per model with a record, in the order of the report.
+
+    Raises:
+        BakeoffError: a record lacks what the report shows.
+    """
+    return [_search(name, evidence.tuning[name]) for name in evidence.models if name in evidence.tuning]
+
+
+def progress(found: Sequence[SettingSearch]) -> pd.DataFrame:
+    """Model, trial (from 1), value (the best so far), and whether the trial was better than all before.
+
+    Trials before the first completed one are left out.
+    """
+    frames = []
+    for search in found:
+        best = pd.Series(search.history, dtype="float64").cummax().ffill()
+        rows = {
+            "model": search.model,
+            "trial": best.index + 1,
+            "value": best,
+            "better": best.gt(best.shift().fillna(-1)),
+        }
+        frames.append(pd.DataFrame(rows).dropna(subset="value"))
+    return (
+        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["model", "trial", "value", "better"])
+    )
+
+
+def warnings(found: Sequence[SettingSearch], models: Sequence[str], dataset: str) -> list[str]:
+    """Notes on searches of unequal effort or on other data; empty if there are none."""
+    if not found:
+        return []
+    notes = _unequal(found, models)
+    foreign = sorted({search.dataset for search in found} - {dataset})
+    if foreign:
+        notes.append(
+            f"Settings were searched on {formats.listing(foreign)} and not on this data; they may not be the best here."
+        )
+    return notes
+
+
+def _unequal(found: Sequence[SettingSearch], models: Sequence[str]) -> list[str]:
+    """A note if trials or wall time of the models other than baselines differ by more than FAIR."""
+    by_model = {search.model: search for search in found}
+    tuned = [name for name in models if name in CONTENDERS or (name in by_model and not look(name).is_baseline)]
+    trials = {name: by_model[name].trials if name in by_model else 0 for name in tuned}
+    seconds = {name: by_model[name].wall_seconds if name in by_model else 0.0 for name in tuned}
+    parts = []
+    if _differ(trials):
+        parts.append(
+            formats.listing([f"{formats.count(n)} trials for {model_noun(name)}" for name, n in trials.items()])
+        )
+    if _differ(seconds):
+        parts.append(formats.listing([f"{formats.seconds(n)} for {model_noun(name)}" for name, n in seconds.items()]))
+    if not parts:
+        return []
+    return [f"The effort was not equal: {'; '.join(parts)}. The model that was searched longer has an advantage."]
+
+
+def _differ(effort: Mapping[str, float]) -> bool:
+    most, least = max(effort.values()), min(effort.values())
+    return most - least > FAIR * most
+
+
+def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
+    try:
+        history = sorted(record["history"], key=lambda trial: int(trial["number"]))
+        return SettingSearch(
+            model=name,
+            trials=int(record["trials"]),
+            pruned=int(record["pruned"]),
+            failed=int(record["failed"]),
+            wall_seconds=float(record["wall_seconds"]),
+            jobs=int(record["jobs"]),
+            dataset=str(record["dataset"]),
+            metric=str(record["metric"]),
+            best=figure(record["best"], "value"),
+            epoch=record["best"]["epoch"],
+            params={key: _plain(value) for key, value in record["best"]["params"].items()},
+            history=[figure(t, "value") if t["state"] == "complete" else NAN for t in history],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BakeoffError(
+            f"The record of the search for {name} can't be read ({type(error).__name__}: {error}). "
+            f"Restore tuning/{name}.json, or delete it and run `bakeoff tune {name}`."
+        ) from None
+
+
+def _plain(value: object) -> str:
+    """0.0030000000000000001 is written 0.003; other types stay as they are."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,12 +1,15 @@
-"""The verdict on the primary metric: its figures, and the sentences made from them."""
+"""The verdict on the primary metric: its figures, the sentences made from them, and which contender to ship."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from bakeoff.evaluation.stats.tests import Verdict, verdict
 from bakeoff.report import formats
+from bakeoff.report.accuracy import Difference
 from bakeoff.report.models import CONTENDERS, MF, REFERENCE, SOFTMAX, model_noun
+from bakeoff.report.new_users import known_interactions
+from bakeoff.report.vs_baseline import BaselineComparison
 
 GAP_WORDS = {
     "same second": "in the same second as the last known event",
@@ -96,39 +99,6 @@ class Span:
     def to_metrics(self) -> dict[str, float]:
         """All but the name, as numbers."""
         return {key: value for key, value in asdict(self).items() if key != "name"}
-
-
-@dataclass(frozen=True)
-class BaselineComparison:
-    """A model compared with the best baseline, on one metric over the same users.
-
-    Attributes:
-        model: its name.
-        baseline: name of the best baseline.
-        mean: mean of the model.
-        baseline_mean: the same for the baseline.
-        difference: mean of model − baseline.
-        low: lower end of its interval.
-        high: upper end.
-        p: adjusted for all that were judged together.
-    """
-
-    model: str
-    baseline: str
-    mean: float
-    baseline_mean: float
-    difference: float
-    low: float
-    high: float
-    p: float
-
-    def verdict(self, confidence: float) -> Verdict:
-        """Whether the model is better or worse than the baseline."""
-        return verdict(self.low, self.high, self.p, confidence)
-
-    def to_metrics(self) -> dict[str, float]:
-        """All but the names, as numbers."""
-        return {key: value for key, value in asdict(self).items() if key not in {"model", "baseline"}}
 
 
 def verdict_headline(result: Result) -> str:
@@ -234,3 +204,63 @@ def cost_sentence(seconds: Mapping[str, float]) -> str | None:
     compared = "about the same" if ratio < SAME_TIME else f"{formats.times(ratio)} as long for {slower}"
     times = f"{formats.seconds(softmax)} for the softmax DNN and {formats.seconds(mf)} for MF"
     return f"Training took {times}, {compared}."
+
+
+def recommendation(
+    result: Result, standings: Sequence[BaselineComparison], new_differences: Mapping[str, Difference]
+) -> list[str]:
+    """A sentence for known users, and one for new users if some were held out."""
+    return [
+        recommend_for_known_users(result, standings),
+        *([recommend_for_new_users(new_differences)] if new_differences else []),
+    ]
+
+
+def recommend_for_known_users(result: Result, standings: Sequence[BaselineComparison]) -> str:
+    """The better contender, if there is one and it is shown to beat the best baseline.
+
+    A contender that does not beat a baseline is not worth its training, even if it beats the other contender.
+    """
+    if result.verdict is Verdict.NO_EVIDENCE:
+        return (
+            "For users whom the models know, neither contender is shown to be better: ship the one that costs less to "
+            "run."
+        )
+    winner, above = (
+        (SOFTMAX, result.softmax_above_popularity)
+        if result.verdict is Verdict.BETTER
+        else (MF, result.mf_above_popularity)
+    )
+    name = model_noun(winner)
+    if not above:
+        return f"For users whom the models know, ship neither yet: {name} is not shown to be better than popularity."
+    baseline = next((s for s in standings if s.model == winner and s.baseline != REFERENCE), None)
+    if baseline is not None and baseline.verdict(result.confidence) is not Verdict.BETTER:
+        return (
+            f"For users whom the models know, ship neither yet: {name} is the better of the two, but not shown to be "
+            f"better than {model_noun(baseline.baseline)}."
+        )
+    return f"For users whom the models know, ship {name}."
+
+
+def recommend_for_new_users(differences: Mapping[str, Difference]) -> str:
+    """Which contender serves new users better, by what is known about them.
+
+    Args:
+        differences: number of first interactions → softmax − MF on users held out whole, p adjusted for their number.
+    """
+    steps = {
+        name: [known_interactions(first) for first, found in differences.items() if found.verdict is verdict]
+        for name, verdict in ((SOFTMAX, Verdict.BETTER), (MF, Verdict.WORSE))
+    }
+    shown = [f"{model_noun(name)} with {_either(found)} known" for name, found in steps.items() if found]
+    open_ = [known_interactions(first) for first, found in differences.items() if found.verdict is Verdict.NO_EVIDENCE]
+    if not shown:
+        return "For new users there is no evidence for either."
+    rest = f"; with {_either(open_)} there is no evidence for either" if open_ else ""
+    return f"For new users, ship {' and '.join(shown)}{rest}."
+
+
+def _either(phrases: Sequence[str]) -> str:
+    *first, last = phrases
+    return f"{', '.join(first)} or {last}" if first else last

@@ -6,8 +6,7 @@ from bakeoff.ops.drift import drift_charts
 from bakeoff.ops.drift.findings import Drift, DriftFinding, DriftOutcome
 from bakeoff.report import formats
 from bakeoff.report.render.figure import Cell, Column, Row, Table, table_of
-from bakeoff.report.render.markdown import document, escape, markdown_table
-from bakeoff.report.render.pages import render_page, still_picture, svg_file
+from bakeoff.report.render.pages import document, escape, markdown_table, render_page, still_picture, svg_file
 
 Events = tuple["pd.Series[int]", "pd.Series[int]"]
 """Events by day, of the reference and of the new data."""

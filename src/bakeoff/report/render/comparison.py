@@ -4,10 +4,9 @@ from bakeoff.report import formats
 from bakeoff.report.cards import Card
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
-from bakeoff.report.render import gallery, run_tables, tables
+from bakeoff.report.render import gallery, tables
 from bakeoff.report.render.figure import Cell, Column, Row, Table, table_of
-from bakeoff.report.render.markdown import code, document, escape, markdown_facts, markdown_table
-from bakeoff.report.render.pages import svg_file
+from bakeoff.report.render.pages import code, document, escape, markdown_table, render_text, svg_file
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics.base import wording as words
 from bakeoff.report.topics.base.claims import ClaimOutcome
@@ -58,30 +57,7 @@ def comparison_markdown(summary: Summary, evidence: Evidence) -> str:
 
 def card_markdown(card: Card) -> str:
     """The card of one model."""
-    shown = [table for table in (card.slices, card.new_users, card.lists) if table]
-    return document(
-        [
-            f"# Model card: {escape(card.label)}",
-            escape(card.purpose),
-            f"In the last comparison: {escape(card.brief)}.",
-            "## Data",
-            markdown_facts(card.data),
-            "## Training",
-            markdown_facts(card.training),
-            markdown_table(card.settings) if card.settings.rows else "",
-            "## Quality",
-            f"{card.quality.caption}.",
-            markdown_table(card.quality),
-            *(part for table in shown for part in (f"{escape(table.caption)}.", markdown_table(table))),
-            "## Limits",
-            "\n".join(f"- {escape(limit)}" for limit in card.limits),
-            "## Cost",
-            "The cost of training and answering was measured where the report was made: see `reports/index.html`, "
-            "section *Model cards*.",
-            "## How to load it",
-            f"```python\n{card.load}\n```",
-        ]
-    )
+    return render_text("card.md.j2", card=card)
 
 
 def _claims(summary: Summary) -> Table:
@@ -124,7 +100,7 @@ def _tuning(summary: Summary) -> list[str]:
     if not summary.searches:
         return []
     notes = [f"> {escape(line)}" for line in summary.effort]
-    return ["## Tuning", *notes, markdown_table(run_tables.search_table(summary.searches))]
+    return ["## Tuning", *notes, markdown_table(tables.search_table(summary.searches))]
 
 
 def _data(evidence: Evidence) -> str:

@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.stats.tests import Verdict
-from bakeoff.report import formats, series_charts, tuning
+from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Estimate
 from bakeoff.report.exposure import WATCHED
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.new_users import step_label
-from bakeoff.report.render import run_tables, sentences, tables
+from bakeoff.report.render import sentences, tables
 from bakeoff.report.render.chart_parts import (
     FEW_TICKS,
     NARROW,
@@ -29,7 +29,7 @@ from bakeoff.report.series_charts import Style, model_styles
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import serving
 from bakeoff.report.topics.base.topic import topic_figures
-from bakeoff.report.training import SELECTION_METRIC
+from bakeoff.report.training import SELECTION_METRIC, progress
 from bakeoff.report.verdict import cost_sentence
 
 SIDES = {Verdict.BETTER: "softmax DNN ahead", Verdict.WORSE: "MF ahead", Verdict.NO_EVIDENCE: "no difference"}
@@ -202,7 +202,7 @@ def _learning_curves(summary: Summary) -> Figure:
         alt="Line chart: validation metric per epoch, a line per model with epochs, a large mark at the chosen one.",
         sentence=sentences.learning_curves_caption(summary.training, SELECTION_METRIC),
         spec=_progress(shown, "epoch", f"{label}, validation", point=alt.OverlayMarkDef(size=18)),
-        table=run_tables.curve_table(curves),
+        table=tables.curve_table(curves),
     )
 
 
@@ -213,7 +213,7 @@ def _training_seconds(summary: Summary) -> Figure:
         alt="Bar chart: seconds per model, stacked by phase.",
         sentence=training_cost(summary) or "Training cost was not measured for both contenders.",
         spec=_phase_bars(summary.phases),
-        table=run_tables.training_table(summary.training),
+        table=tables.training_table(summary.training),
         open=True,
     )
 
@@ -239,14 +239,14 @@ def _phase_bars(phases: pd.DataFrame) -> Spec:
 
 def _searches(summary: Summary) -> Figure:
     label = formats.metric_label(summary.searches[0].metric)
-    shown = tuning.progress(summary.searches).rename(columns={"trial": "x", "value": "y", "better": "marked"})
+    shown = progress(summary.searches).rename(columns={"trial": "x", "value": "y", "better": "marked"})
     return Figure(
         key="searches",
         title="Best setting so far, trial by trial",
         alt="Step chart: the best validation metric among the trials so far, a line per model.",
         sentence=sentences.searches_caption(summary.searches),
         spec=_progress(shown, "trial", f"best {label} so far, validation", interpolate="step-after"),
-        table=run_tables.search_table(summary.searches),
+        table=tables.search_table(summary.searches),
         open=True,
     )
 

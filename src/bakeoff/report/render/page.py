@@ -8,12 +8,10 @@ from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report import formats, verdict
 from bakeoff.report.cards import cards
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.glossary import glossary
-from bakeoff.report.limits import limits_of
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label
-from bakeoff.report.render import gallery, run_tables, sentences, tables
+from bakeoff.report.render import gallery, sentences, tables
 from bakeoff.report.render.figure import Table, specs_of
-from bakeoff.report.render.pages import scripts, style, template_environment
+from bakeoff.report.render.pages import glossary, scripts, style, template_environment
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import explore
 from bakeoff.report.topics.base import wording as words
@@ -85,7 +83,7 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
         fallbacks={name: model.training["fallback"] for name, model in evidence.models.items()},
         cards=cards(summary, evidence),
-        limits=limits_of(summary, evidence),
+        seen=sentences.what_models_see(summary, evidence),
         glossary=glossary(summary.models),
         style=style(summary.models, "claims.css"),
         scripts=scripts("charts.js", "terms.js", "contents.js", "explore.js"),
@@ -170,12 +168,12 @@ def _tables(summary: Summary, evidence: Evidence) -> dict[str, Table]:
     return {
         "standings": tables.standing_table(summary.standings, result.metric, result.confidence),
         "exposure": tables.exposure_table(summary.exposures, summary.cutoff),
-        "settings": run_tables.setting_table(summary.searches),
-        "validation": run_tables.validation_table(evidence.validation),
-        "reasons": run_tables.reason_table(evidence.validation),
-        "expectations": run_tables.expectation_table(evidence.validation),
-        "params": run_tables.name_table("params.yaml", "Parameter", made.params),
-        "versions": run_tables.name_table("Installed versions", "Package", made.versions, "Version"),
+        "settings": tables.setting_table(summary.searches),
+        "validation": tables.validation_table(evidence.validation),
+        "reasons": tables.reason_table(evidence.validation),
+        "expectations": tables.expectation_table(evidence.validation),
+        "params": tables.name_table("params.yaml", "Parameter", made.params),
+        "versions": tables.name_table("Installed versions", "Package", made.versions, "Version"),
     }
 
 

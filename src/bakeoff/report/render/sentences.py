@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Estimate
+from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import WATCHED
-from bakeoff.report.models import MF, SOFTMAX, baselines, model_noun
+from bakeoff.report.models import MF, SOFTMAX, baselines, is_order_blind, model_noun
 from bakeoff.report.new_users import NewUserFigure
 from bakeoff.report.slices import Slice, share_within_an_hour
-from bakeoff.report.training import TrainingFigure
-from bakeoff.report.tuning import SettingSearch
-from bakeoff.report.verdict import BaselineComparison
+from bakeoff.report.summary import Summary
+from bakeoff.report.training import SettingSearch, TrainingFigure
+from bakeoff.report.vs_baseline import BaselineComparison
 
 
 def accuracy_caption(estimates: Sequence[Estimate]) -> str:
@@ -179,6 +180,46 @@ def searches_caption(found: Sequence[SettingSearch]) -> str:
         f"{formats.sentence(formats.listing(parts))}. A line that still climbs at its end suggests that the search was "
         "too short."
     )
+
+
+def what_models_see(summary: Summary, evidence: Evidence) -> str:
+    """Which parts of the data each contender and the baselines read."""
+    settings = {name: model.training["settings"] for name, model in evidence.models.items()}
+    mf_scale = settings[MF].get("recency_scale")
+    mf = (
+        "MF sees a set of items and nothing else."
+        if mf_scale is None
+        else f"MF sees the items in their order, its fold-in weighs the item at lag l by exp(−l/{mf_scale:g}), and "
+        "has no place for features."
+    )
+    tables = [table for table in ("user", "item") if settings[SOFTMAX].get(f"use_{table}_features", True)]
+    features = f" and the features of {' and '.join(f'{table}s' for table in tables)}" if tables else ""
+    order = "a history as a set" if is_order_blind(SOFTMAX, settings[SOFTMAX]) else "the order of a history, its timing"
+    text = f"The softmax DNN reads {order}{features}; {mf}{_what_baselines_see(summary)}"
+    if not summary.slices:
+        return text
+    share = formats.percent(share_within_an_hour(summary.slices), 0)
+    return (
+        f"{text} Since {share} of the test events come within an hour of the last known one, part of a lead may be the "
+        "continuation of a session instead of a better model of taste; the slices by time show how much."
+    )
+
+
+def _what_baselines_see(summary: Summary) -> str:
+    shown = baselines(summary.models)
+    blind = [model_noun(name) for name in shown if name in summary.order_blind]
+    reading = [model_noun(name) for name in shown if name not in summary.order_blind]
+    text = (
+        f" Of the baselines {formats.listing(blind)} {'is' if len(blind) == 1 else 'are'} blind to order"
+        if blind
+        else ""
+    )
+    if reading:
+        weighs = "weighs" if len(reading) == 1 else "weigh"
+        text += (
+            f"{', while' if text else ' Of the baselines'} {formats.listing(reading)} {weighs} the latest items most"
+        )
+    return f"{text}." if text else ""
 
 
 def _be(names: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ import altair as alt
 import pandas as pd
 
 from bakeoff.report import formats
-from bakeoff.report.glossary import SAMPLERS
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.render import study_sentences as sentences
 from bakeoff.report.render.chart_parts import FEW_TICKS, Spec
@@ -18,7 +17,7 @@ from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, S
 
 TERMS = (
     *("interval", "lift", "long-tail", "coverage", "mask", "validation", "folding", "relatedness", "spurious"),
-    *(*SAMPLERS, "logq", "kl"),
+    *("negatives", "in-batch", "uniform", "popularity-sampler", "log-uniform", "mixed", "hard", "top-k", "logq", "kl"),
 )
 """Terms that the page explains, in addition to the primary metric."""
 STYLES = {
