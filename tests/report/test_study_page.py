@@ -7,15 +7,20 @@ from study_files import BASE, DATASET, cost, sampling, unbiasedness
 
 from bakeoff.report.render.pages import glossary
 from bakeoff.report.render.study_page import study_html
-from bakeoff.report.render.study_sentences import (
+from bakeoff.report.study import (
+    CORRECTED,
+    NEITHER,
+    OTHER_MODEL,
+    UNCORRECTED,
+    SamplingStudy,
     correction_caption,
     folding_caption,
     lift_caption,
     quality_caption,
+    read_study,
     steps_caption,
 )
-from bakeoff.report.render.study_sentences import unbiasedness_caption as said_of_unbiasedness
-from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, SamplingStudy, read_study
+from bakeoff.report.study import unbiasedness_caption as said_of_unbiasedness
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import natural_key
+from bakeoff.report.formats import natural_key, plain
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX
 
 LIST_LENGTH = 10
@@ -108,9 +108,8 @@ def pseudonym(user_id: str) -> str:
 
 def _warm_choices(evidence: Evidence, metric: str, count: int) -> list[tuple[str, str]]:
     """(user id, reason) without repeats; the first three are those that a reader needs most."""
-    values = _paired(evidence, metric)
-    gain = values[SOFTMAX] - values[MF]
-    away = sum((values[name] - values[name].mean()).abs() for name in CONTENDERS)
+    values = _paired({name: evidence.models[name].users for name in CONTENDERS}, metric)
+    gain, away = values[SOFTMAX] - values[MF], _distance_from_means(values)
     rules = [
         (-gain, "where the softmax DNN gains most on MF"),
         (gain, "where MF gains most on the softmax DNN"),
@@ -120,45 +119,41 @@ def _warm_choices(evidence: Evidence, metric: str, count: int) -> list[tuple[str
     ]
     chosen: dict[str, str] = {}
     for key, reason in rules[:count]:
-        order = values.assign(key=key)[~values.index.isin(chosen)].sort_values(
-            ["key", "num_test", "place"], ascending=[True, False, True]
-        )
-        if len(order):
-            chosen[order.index[0]] = reason
+        others = values[~values.index.isin(chosen)]
+        if len(others):
+            chosen[_smallest(others, key)] = reason
     return list(chosen.items())
-
-
-def _paired(evidence: Evidence, metric: str) -> pd.DataFrame:
-    """Indexed by user id: value per contender, num_history, num_test, place in the order of ids."""
-    users = evidence.models[MF].users.set_index("user_id")[["num_history", "num_test"]]
-    for name in CONTENDERS:
-        users[name] = evidence.models[name].users.set_index("user_id")[metric]
-    return users.assign(place=_places(users.index)).dropna()
-
-
-def _places(user_ids: pd.Index) -> list[int]:
-    """Place of each user in the numeric-aware order of ids."""
-    places = {user_id: place for place, user_id in enumerate(sorted(user_ids, key=natural_key))}
-    return [places[user_id] for user_id in user_ids]
 
 
 def _new_user(evidence: Evidence, metric: str) -> tuple[str, str] | None:
     """The new user whose lists after a few interactions are closest to the average, and the number of interactions."""
     tables = {name: evidence.models[name].new_users for name in CONTENDERS}
-    asked = sorted(int(m) for m in tables[MF].first_interactions.unique() if m != "all" and int(m) > 0)
-    if not asked:
+    asked = [int(m) for m in tables[MF].first_interactions.unique() if m != "all" and int(m) > 0]
+    first = str(max(asked, default=0))
+    values = _paired({name: table[table.first_interactions == first] for name, table in tables.items()}, metric)
+    if not asked or values.empty:
         return None
-    first = str(asked[-1])
-    rows = {
-        name: table[(table.first_interactions == first) & table[metric].notna()].set_index("user_id")
-        for name, table in tables.items()
-    }
-    if rows[MF].empty:
-        return None
-    away = sum((rows[name][metric] - rows[name][metric].mean()).abs() for name in CONTENDERS)
-    order = pd.DataFrame({"away": away, "num_test": rows[MF].num_test})
-    order["place"] = _places(order.index)
-    return order.sort_values(["away", "num_test", "place"], ascending=[True, False, True]).index[0], first
+    return _smallest(values, _distance_from_means(values)), first
+
+
+def _paired(tables: Mapping[str, pd.DataFrame], metric: str) -> pd.DataFrame:
+    """Indexed by user id: value per contender, num_test, place in the numeric-aware order of ids."""
+    users = {name: table.set_index("user_id") for name, table in tables.items()}
+    values = pd.DataFrame({name: table[metric] for name, table in users.items()} | {"num_test": users[MF].num_test})
+    places = {user_id: place for place, user_id in enumerate(sorted(values.index, key=natural_key))}
+    return values.assign(place=values.index.map(places)).dropna()
+
+
+def _distance_from_means(values: pd.DataFrame) -> pd.Series:
+    """How far a user's values are from the mean of each contender."""
+    figures = values[list(CONTENDERS)]
+    return (figures - figures.mean()).abs().sum(axis=1)
+
+
+def _smallest(values: pd.DataFrame, key: pd.Series) -> str:
+    """The user with the smallest key; of several the one with most test items, then the first."""
+    order = values.assign(key=key).sort_values(["key", "num_test", "place"], ascending=[True, False, True])
+    return str(order.index[0])
 
 
 def _example(
@@ -219,9 +214,4 @@ def _about(users: pd.DataFrame, user_id: str) -> str:
     if row.empty:
         return ""
     known = row.iloc[0].dropna()
-    return ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in known.items())
-
-
-def _plain(value: object) -> str:
-    """24.0 is written 24."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in known.items())

@@ -1,6 +1,6 @@
 """How popular the recommended items are, and how much of the catalogue is recommended at all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.measured import figure
 
 WATCHED = "what came next"
 """Name of the line that shows the test items themselves."""
@@ -44,9 +45,9 @@ def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> list[Exposure]:
             model=name,
             k=k,
             arp=_mean(model.users, f"arp@{k}"),
-            lift=_figure(model.metrics, f"popularity_lift@{k}"),
-            coverage=_figure(model.metrics, f"coverage@{k}"),
-            gini=_figure(model.metrics, f"gini@{k}"),
+            lift=figure(model.metrics["test"], f"popularity_lift@{k}"),
+            coverage=figure(model.metrics["test"], f"coverage@{k}"),
+            gini=figure(model.metrics["test"], f"gini@{k}"),
             long_tail=_mean(model.users, f"long_tail_share@{k}"),
         )
         for k in cutoffs
@@ -84,8 +85,3 @@ def popularity_group(items: pd.DataFrame) -> pd.Series:
 
 def _mean(users: pd.DataFrame, column: str) -> float:
     return float(users[column].mean()) if column in users else float("nan")
-
-
-def _figure(metrics: Mapping[str, Mapping[str, float | None]], name: str) -> float:
-    value = metrics["test"].get(name)
-    return float("nan") if value is None else float(value)

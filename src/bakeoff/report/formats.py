@@ -106,6 +106,11 @@ def times(ratio: float) -> str:
     return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
 
 
+def plain(value: object, digits: int = 6) -> str:
+    """A setting or a feature: 24.0 is written 24, and 0.0030000000000000001 is written 0.003."""
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key that puts `user 9` before `user 10`."""
     return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))

@@ -22,6 +22,9 @@ PER_ENTRY, WIDEST = 28, 740
 BY_STYLE = alt.Size("size:Q", scale=None, legend=None)
 """Area of a mark, from the style of its series."""
 FROM_ZERO = alt.Scale(zero=True)
+FILLED = {"filled": True, "opacity": 1}
+OPEN = {"filled": False, "opacity": 1, "strokeWidth": 2, "fill": "var(--page)"}
+"""Properties of a mark, the second of one of which only the outline is drawn."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,9 @@ def series_dots(
     base, placed, height = _grouped(table, styles, tips, title)
     interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=axis, axis=x, scale=scale), x2="high:Q")
     mean = alt.X("mean:Q", scale=scale)
-    points = [_point(base, styles, mean)]
+    points = [_point(base, styles, x=mean)]
     if "fallback" in table and table.fallback.any():
-        own, fallback = points[0].transform_filter("!datum.fallback"), _open_point(base, styles, mean)
+        own, fallback = points[0].transform_filter("!datum.fallback"), _point(base, styles, OPEN, x=mean)
         points = [own, fallback.transform_filter("datum.fallback")]
     return layered(placed, [interval, *points], height=height)
 
@@ -103,14 +106,11 @@ def dumbbells(table: pd.DataFrame, styles: Styles, axis: str, words: tuple[str, 
         axis: title of the axis of both.
         words: titles of the first and the second figure in tooltips.
     """
-    figures = [
-        alt.Tooltip(f"{name}:Q", title=title, format=".4f")
-        for name, title in zip(("first", "second"), words, strict=True)
-    ]
-    base, placed, height = _grouped(table, styles, [*tooltip("series", "group"), *figures])
+    tips = [*tooltip("series", "group"), _tip("first", words[0]), _tip("second", words[1])]
+    base, placed, height = _grouped(table, styles, tips)
     x = alt.X("first:Q", title=axis, axis=FEW_TICKS, scale=FROM_ZERO)
     line = base.mark_rule(strokeWidth=2).encode(x=x, x2="second:Q")
-    points = [_open_point(base, styles, "second:Q"), _point(base, styles, "first:Q")]
+    points = [_point(base, styles, OPEN, x="second:Q"), _point(base, styles, x="first:Q")]
     return layered(placed, [line, *points], height=height)
 
 
@@ -125,7 +125,7 @@ def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
     base, placed, height = _grouped(table, styles, tooltip("series", "group", low=".3s", high=".3s"))
     x = alt.X("low:Q", title=axis, scale=alt.Scale(type="log", nice=True), axis=alt.Axis(format="~g", tickCount=4))
     span = base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q")
-    return layered(placed, [span, _point(base, styles, "high:Q")], height=height)
+    return layered(placed, [span, _point(base, styles, x="high:Q")], height=height)
 
 
 def series_lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str = ".4f", **line: Any) -> Spec:
@@ -141,11 +141,8 @@ def series_lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits
         line: further properties of the lines, such as `interpolate`.
     """
     formats = dict.fromkeys(("y", *(name for name in ("low", "high") if name in table)), digits)
-    base = alt.Chart().encode(
-        x=x,
-        color=_by_series(alt.Color, styles, "color"),
-        tooltip=[*tooltip("series"), alt.Tooltip("x:N", title="at"), *tooltip(**formats)],
-    )
+    tips = [*tooltip("series"), alt.Tooltip("x:N", title="at"), *tooltip(**formats)]
+    base = alt.Chart().encode(x=x, color=_by_series(alt.Color, styles, "color"), tooltip=tips)
     # A layer each: a scale of patterns would make the legend draw its symbols dashed, too.
     layers = [
         base.transform_filter(alt.datum.series == label)
@@ -155,9 +152,7 @@ def series_lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits
     ]
     if "low" in table:
         layers.append(base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q"))
-    point = base.mark_point(filled=True, opacity=1).encode(
-        y=y, shape=_by_series(alt.Shape, styles, "shape"), size=BY_STYLE
-    )
+    point = _point(base, styles, y=y)
     if "marked" in table:
         point = point.transform_filter("datum.marked")
     return layered(_sized(table, styles), [*layers, point], height=300)
@@ -178,17 +173,10 @@ def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
         x=alt.X("x:Q", title=x, axis=FEW_TICKS, scale=alt.Scale(type="sqrt", domain=[0, right], nice=False)),
         y=alt.Y("y:Q", title=y, axis=FEW_TICKS, scale=alt.Scale(domain=[0, top], nice=False)),
         color=_by_series(alt.Color, styles, "color"),
-        tooltip=[
-            *tooltip("series", "label"),
-            alt.Tooltip("x:Q", title=x, format=".4f"),
-            alt.Tooltip("y:Q", title=y, format=".4f"),
-        ],
+        tooltip=[*tooltip("series", "label"), _tip("x", x), _tip("y", y)],
     )
     line = base.transform_filter("datum.joined").mark_line(strokeWidth=1.5).encode(order="order:Q", detail="series:N")
-    point = base.mark_point(filled=True, opacity=1).encode(
-        shape=_by_series(alt.Shape, styles, "shape"),
-        size=alt.condition("datum.emphasis", alt.value(190), alt.value(70)),
-    )
+    point = _point(base, styles, size=alt.condition("datum.emphasis", alt.value(190), alt.value(70)))
     texts = [
         base.transform_filter(test)
         .mark_text(align="center", dy=dy, fontSize=11, limit=130)
@@ -232,18 +220,15 @@ def cloud(table: pd.DataFrame, styles: Mapping[str, tuple[str, str]]) -> Spec:
     """
     scale = alt.Scale(zero=False, padding=6)
     colors, shapes = (alt.Scale(domain=list(styles), range=list(each)) for each in zip(*styles.values(), strict=True))
-    chart = (
-        alt.Chart(table)
-        .mark_point(filled=True, opacity=0.75, size=26)
-        .encode(
-            x=alt.X("x:Q", axis=None, scale=scale),
-            y=alt.Y("y:Q", axis=None, scale=scale),
-            color=alt.Color("group:N", scale=colors, legend=None),
-            shape=alt.Shape("group:N", scale=shapes, legend=None),
-            tooltip=tooltip("name", "group"),
-        )
+    points = alt.Chart(table).mark_point(filled=True, opacity=0.75, size=26)
+    encoded = points.encode(
+        x=alt.X("x:Q", axis=None, scale=scale),
+        y=alt.Y("y:Q", axis=None, scale=scale),
+        color=alt.Color("group:N", scale=colors, legend=None),
+        shape=alt.Shape("group:N", scale=shapes, legend=None),
+        tooltip=tooltip("name", "group"),
     )
-    return finish(chart, height=190)
+    return finish(encoded, height=190)
 
 
 def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
@@ -259,7 +244,7 @@ def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
             "column:N", sort=order, title=None, axis=alt.Axis(orient="top", labelAngle=-30, ticks=False, domain=False)
         ),
         y=alt.Y("row:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
-        tooltip=[*tooltip("row", "column"), alt.Tooltip("share:Q", title=title, format=".1%")],
+        tooltip=[*tooltip("row", "column"), _tip("share", title, ".1%")],
     )
     cell = base.mark_rect(color="var(--link)", stroke="var(--page)", strokeWidth=2).encode(
         opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.45]), legend=None)
@@ -288,15 +273,14 @@ def _grouped(
     return base, _sized(table, styles).assign(offset=MARK_HEIGHT * row), int(height)
 
 
-def _point(base: alt.Chart, styles: Styles, x: str | alt.X) -> alt.Chart:
-    """A filled mark in the shape and size of its series."""
+def _point(base: alt.Chart, styles: Styles, mark: Mapping[str, Any] = FILLED, **channels: Any) -> alt.Chart:
+    """A mark in the shape and size of its series."""
     shape = _by_series(alt.Shape, styles, "shape")
-    return base.mark_point(filled=True, opacity=1).encode(x=x, shape=shape, size=BY_STYLE)
+    return base.mark_point(**mark).encode(**{"shape": shape, "size": BY_STYLE, **channels})
 
 
-def _open_point(base: alt.Chart, styles: Styles, x: str | alt.X) -> alt.Chart:
-    """A mark of which only the outline is drawn."""
-    return _point(base, styles, x).mark_point(filled=False, strokeWidth=2, fill="var(--page)", opacity=1)
+def _tip(column: str, title: str, digits: str = ".4f") -> alt.Tooltip:
+    return alt.Tooltip(f"{column}:Q", title=title, format=digits)
 
 
 def _sized(table: pd.DataFrame, styles: Styles) -> pd.DataFrame:

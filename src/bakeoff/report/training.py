@@ -12,7 +12,6 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import figure
 from bakeoff.report.models import CONTENDERS, is_order_blind, look, model_noun
 
-NAN = float("nan")
 PHASES = {"selection_seconds": "choosing the epoch", "refit_seconds": "refit"}
 REST = "other"
 SELECTION_METRIC = "ndcg@10"
@@ -81,14 +80,12 @@ def training_figures(evidence: Evidence) -> list[TrainingFigure]:
 
 def learning_curves(evidence: Evidence) -> pd.DataFrame:
     """Model, epoch, loss, validation figures and whether it was chosen, of the models that have epochs."""
-    frames = [
-        pd.DataFrame(model.training["curve"]).assign(
-            model=name, chosen=lambda frame, model=model: frame.epoch == model.training["selected_epoch"]
-        )
+    rows = [
+        {"model": name, **point, "chosen": point["epoch"] == model.training["selected_epoch"]}
         for name, model in evidence.models.items()
-        if model.training["curve"]
+        for point in model.training["curve"]
     ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["model", "epoch", "chosen"])
+    return pd.DataFrame(rows)
 
 
 def training_phases(evidence: Evidence) -> pd.DataFrame:
@@ -165,19 +162,11 @@ def progress(found: Sequence[SettingSearch]) -> pd.DataFrame:
 
     Trials before the first completed one are left out.
     """
-    frames = []
-    for search in found:
-        best = pd.Series(search.history, dtype="float64").cummax().ffill()
-        rows = {
-            "model": search.model,
-            "trial": best.index + 1,
-            "value": best,
-            "better": best.gt(best.shift().fillna(-1)),
-        }
-        frames.append(pd.DataFrame(rows).dropna(subset="value"))
-    return (
-        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["model", "trial", "value", "better"])
-    )
+    rows = [(search.model, *each) for search in found for each in enumerate(search.history, start=1)]
+    table = pd.DataFrame(rows, columns=["model", "trial", "value"]).astype({"value": "float64"})
+    table["value"] = table.groupby("model").value.transform(lambda values: values.cummax().ffill())
+    before = table.groupby("model").value.shift().fillna(-1)
+    return table.assign(better=table.value > before).dropna(subset="value").reset_index(drop=True)
 
 
 def warnings(found: Sequence[SettingSearch], models: Sequence[str], dataset: str) -> list[str]:
@@ -199,21 +188,18 @@ def _unequal(found: Sequence[SettingSearch], models: Sequence[str]) -> list[str]
     tuned = [name for name in models if name in CONTENDERS or (name in by_model and not look(name).is_baseline)]
     trials = {name: by_model[name].trials if name in by_model else 0 for name in tuned}
     seconds = {name: by_model[name].wall_seconds if name in by_model else 0.0 for name in tuned}
-    parts = []
-    if _differ(trials):
-        parts.append(
-            formats.listing([f"{formats.count(n)} trials for {model_noun(name)}" for name, n in trials.items()])
-        )
-    if _differ(seconds):
-        parts.append(formats.listing([f"{formats.seconds(n)} for {model_noun(name)}" for name, n in seconds.items()]))
+    efforts = (
+        (trials, lambda number: f"{formats.count(number)} trials"),
+        (seconds, formats.seconds),
+    )
+    parts = [
+        formats.listing([f"{write(number)} for {model_noun(name)}" for name, number in effort.items()])
+        for effort, write in efforts
+        if max(effort.values()) - min(effort.values()) > FAIR * max(effort.values())
+    ]
     if not parts:
         return []
     return [f"The effort was not equal: {'; '.join(parts)}. The model that was searched longer has an advantage."]
-
-
-def _differ(effort: Mapping[str, float]) -> bool:
-    most, least = max(effort.values()), min(effort.values())
-    return most - least > FAIR * most
 
 
 def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
@@ -221,17 +207,14 @@ def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
         history = sorted(record["history"], key=lambda trial: int(trial["number"]))
         return SettingSearch(
             model=name,
-            trials=int(record["trials"]),
-            pruned=int(record["pruned"]),
-            failed=int(record["failed"]),
+            **{key: int(record[key]) for key in ("trials", "pruned", "failed", "jobs")},
             wall_seconds=float(record["wall_seconds"]),
-            jobs=int(record["jobs"]),
             dataset=str(record["dataset"]),
             metric=str(record["metric"]),
-            best=figure(record["best"], "value"),
+            best=_number(record["best"]["value"]),
             epoch=record["best"]["epoch"],
-            params={key: _plain(value) for key, value in record["best"]["params"].items()},
-            history=[figure(t, "value") if t["state"] == "complete" else NAN for t in history],
+            params={key: formats.plain(value, 4) for key, value in record["best"]["params"].items()},
+            history=[_number(t["value"] if t["state"] == "complete" else None) for t in history],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BakeoffError(
@@ -240,6 +223,5 @@ def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
         ) from None
 
 
-def _plain(value: object) -> str:
-    """0.0030000000000000001 is written 0.003; other types stay as they are."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

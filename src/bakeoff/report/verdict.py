@@ -62,6 +62,11 @@ class Result:
         """Whether softmax is better or worse than MF."""
         return verdict(self.low, self.high, self.p, self.confidence)
 
+    @property
+    def above_popularity(self) -> dict[str, int]:
+        """Contender → 1 if it is shown to be better than the reference, else 0."""
+        return {SOFTMAX: self.softmax_above_popularity, MF: self.mf_above_popularity}
+
     def to_metrics(self) -> dict[str, dict[str, float]]:
         """Numbers in nested dicts, under the name of the metric."""
         values = asdict(self)
@@ -138,8 +143,7 @@ def caveats(result: Result) -> list[str]:
             "A borderline case: the interval and the permutation test disagree, so nothing is claimed. "
             "Repeat with other seeds or more users before relying on it."
         )
-    above = {"the softmax DNN": result.softmax_above_popularity, "MF": result.mf_above_popularity}
-    weak = [name for name, shown in above.items() if not shown]
+    weak = [model_noun(name) for name, shown in result.above_popularity.items() if not shown]
     if weak:
         who = "neither contender is" if len(weak) == 2 else f"{weak[0]} is not"
         notes.append(
@@ -156,7 +160,7 @@ def contradictions(result: Result, spans: Iterable[Span]) -> list[str]:
         found = verdict(span.low, span.high, span.p, result.confidence)
         if found in {Verdict.NO_EVIDENCE, result.verdict}:
             continue
-        ahead = "the softmax DNN" if found is Verdict.BETTER else "MF"
+        ahead = model_noun(SOFTMAX if found is Verdict.BETTER else MF)
         better, other = max(span.softmax, span.mf), min(span.softmax, span.mf)
         notes.append(
             f"It depends on time: on test events {GAP_WORDS.get(span.name, span.name)} "
@@ -172,13 +176,12 @@ def lost_to_baselines(result: Result, standings: Iterable[BaselineComparison]) -
 
     `caveats` names contenders that do not even beat popularity; they are named here only if they are shown to be worse.
     """
-    above = {SOFTMAX: result.softmax_above_popularity, MF: result.mf_above_popularity}
     notes = []
     for standing in standings:
         found = standing.verdict(result.confidence)
         if standing.model not in CONTENDERS or standing.baseline == REFERENCE or found is Verdict.BETTER:
             continue
-        if not above[standing.model] and found is Verdict.NO_EVIDENCE:
+        if not result.above_popularity[standing.model] and found is Verdict.NO_EVIDENCE:
             continue
         is_behind = "worse" if found is Verdict.WORSE else "not shown to be better"
         notes.append(
@@ -210,10 +213,8 @@ def recommendation(
     result: Result, standings: Sequence[BaselineComparison], new_differences: Mapping[str, Difference]
 ) -> list[str]:
     """A sentence for known users, and one for new users if some were held out."""
-    return [
-        recommend_for_known_users(result, standings),
-        *([recommend_for_new_users(new_differences)] if new_differences else []),
-    ]
+    new = [recommend_for_new_users(new_differences)] if new_differences else []
+    return [recommend_for_known_users(result, standings), *new]
 
 
 def recommend_for_known_users(result: Result, standings: Sequence[BaselineComparison]) -> str:
@@ -221,26 +222,18 @@ def recommend_for_known_users(result: Result, standings: Sequence[BaselineCompar
 
     A contender that does not beat a baseline is not worth its training, even if it beats the other contender.
     """
+    known = "For users whom the models know,"
     if result.verdict is Verdict.NO_EVIDENCE:
-        return (
-            "For users whom the models know, neither contender is shown to be better: ship the one that costs less to "
-            "run."
-        )
-    winner, above = (
-        (SOFTMAX, result.softmax_above_popularity)
-        if result.verdict is Verdict.BETTER
-        else (MF, result.mf_above_popularity)
-    )
+        return f"{known} neither contender is shown to be better: ship the one that costs less to run."
+    winner = SOFTMAX if result.verdict is Verdict.BETTER else MF
     name = model_noun(winner)
-    if not above:
-        return f"For users whom the models know, ship neither yet: {name} is not shown to be better than popularity."
+    if not result.above_popularity[winner]:
+        return f"{known} ship neither yet: {name} is not shown to be better than popularity."
     baseline = next((s for s in standings if s.model == winner and s.baseline != REFERENCE), None)
     if baseline is not None and baseline.verdict(result.confidence) is not Verdict.BETTER:
-        return (
-            f"For users whom the models know, ship neither yet: {name} is the better of the two, but not shown to be "
-            f"better than {model_noun(baseline.baseline)}."
-        )
-    return f"For users whom the models know, ship {name}."
+        than = f"not shown to be better than {model_noun(baseline.baseline)}"
+        return f"{known} ship neither yet: {name} is the better of the two, but {than}."
+    return f"{known} ship {name}."
 
 
 def recommend_for_new_users(differences: Mapping[str, Difference]) -> str:

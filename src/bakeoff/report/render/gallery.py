@@ -1,6 +1,7 @@
 """The charts of the page, each with its alternative text, its sentence and the table behind it."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import altair as alt
 import numpy as np
@@ -117,11 +118,9 @@ def binned(values: NDArray[np.float64], step: float = 0.1) -> pd.DataFrame:
     """
     half = step / 8
     rows = [(-half, half, 0.0, 0.0, int((values == 0).sum()), SIDES[Verdict.NO_EVIDENCE])]
-    for place in range(round(1 / step)):
-        start, end = round(place * step, 10), round((place + 1) * step, 10)
+    for start, end in pairwise(np.arange(0, 1 + step / 2, step).round(10).tolist()):
         edge = max(start, half)
-        ahead = int(((values > start) & (values <= end)).sum())
-        behind = int(((values < -start) & (values >= -end)).sum())
+        ahead, behind = (int(((side > start) & (side <= end)).sum()) for side in (values, -values))
         rows.append((edge, end, start, end, ahead, SIDES[Verdict.BETTER]))
         rows.append((-end, -edge, -end, -start, behind, SIDES[Verdict.WORSE]))
     columns = ["low", "high", "from", "to", "users", "side"]

@@ -8,7 +8,7 @@ from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report import formats, verdict
 from bakeoff.report.cards import cards
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label
+from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.render import gallery, sentences, tables
 from bakeoff.report.render.figure import Table, specs_of
 from bakeoff.report.render.pages import glossary, scripts, style, template_environment
@@ -97,25 +97,20 @@ def leader(result: verdict.Result) -> str:
 
 def tiles(summary: Summary) -> list[Tile]:
     """Key figures: the means of the contenders and of the best baseline, users ahead, time to train."""
-    result = summary.result
-    means = {e.model: e for e in summary.estimates if e.metric == result.metric}
-    baseline = summary.standings[0].baseline
-    shown = []
-    for name in (SOFTMAX, MF, baseline):
-        label = f"{model_label(name)}{' (best baseline)' if name == baseline else ''}"
-        cell = tables.estimate_with_interval(means[name])
-        detail = f"{formats.level(result.confidence)}: {cell.detail}"
-        kind = name if name in CONTENDERS else ""
-        shown.append(Tile(f"{label}, {formats.metric_label(result.metric)}", cell.text, detail, kind))
+    result, baseline = summary.result, summary.standings[0].baseline
+    metric, level = formats.metric_label(result.metric), formats.level(result.confidence)
+    cells = {e.model: tables.estimate_with_interval(e) for e in summary.estimates if e.metric == result.metric}
+    shown = [
+        Tile(f"{model_label(name)}{role}, {metric}", cells[name].text, f"{level}: {cells[name].detail}", kind)
+        for name, role, kind in ((SOFTMAX, "", SOFTMAX), (MF, "", MF), (baseline, " (best baseline)", ""))
+    ]
     row = next(d for d in summary.differences if d.metric == result.metric)
     ahead = tables.win_tie_loss(row).replace(" ", "\N{NARROW NO-BREAK SPACE}")
     shown.append(Tile("Users ahead: softmax / level / MF", ahead, f"effect size d {formats.signed(row.effect, 2)}"))
     costs = {figure.model: figure for figure in summary.training if figure.wall_seconds > 0}
-    for name in (SOFTMAX, MF):
-        if name in costs:
-            detail = f"{formats.megabytes(costs[name].peak_memory_bytes)} at its peak"
-            wall = formats.seconds(costs[name].wall_seconds)
-            shown.append(Tile(f"Training, {model_label(name)}", wall, detail, name))
+    for name in (name for name in (SOFTMAX, MF) if name in costs):
+        memory = f"{formats.megabytes(costs[name].peak_memory_bytes)} at its peak"
+        shown.append(Tile(f"Training, {model_label(name)}", formats.seconds(costs[name].wall_seconds), memory, name))
     return shown
 
 

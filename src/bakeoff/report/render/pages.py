@@ -108,8 +108,9 @@ def template_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(decimal=formats.decimal, percent=formats.percent, count=formats.count, model=model_label)
-    made.filters.update(sentence=formats.sentence, md=escape, md_facts=markdown_facts, md_table=markdown_table)
+    numbers = {"decimal": formats.decimal, "percent": formats.percent, "count": formats.count}
+    markdown = {"md": escape, "code": code, "md_facts": markdown_facts, "md_table": markdown_table}
+    made.filters.update(numbers | markdown | {"model": model_label, "sentence": formats.sentence})
     return made
 
 

@@ -6,9 +6,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from bakeoff.report import formats
+from bakeoff.report import formats, study
 from bakeoff.report.models import MF, SOFTMAX
-from bakeoff.report.render import study_sentences as sentences
 from bakeoff.report.render.chart_parts import FEW_TICKS, Spec
 from bakeoff.report.render.figure import Cell, Column, Figure, Heading, change_cell, mean_cell, record_table
 from bakeoff.report.render.pages import render_page
@@ -43,12 +42,12 @@ def study_html(shown: SamplingStudy) -> str:
         study=shown,
         metric=formats.metric_label(shown.metric),
         findings=[
-            ("quality", "Quality.", sentences.quality_caption(shown)),
-            ("quality", "Correction.", sentences.correction_caption(shown)),
-            ("lift", "Popularity.", sentences.lift_caption(shown)),
-            ("folding", "Folding.", sentences.folding_caption(shown)),
-            ("steps", "Cost.", sentences.steps_caption(shown)),
-            ("kl", "Unbiasedness.", sentences.unbiasedness_caption(shown)),
+            ("quality", "Quality.", study.quality_caption(shown)),
+            ("quality", "Correction.", study.correction_caption(shown)),
+            ("lift", "Popularity.", study.lift_caption(shown)),
+            ("folding", "Folding.", study.folding_caption(shown)),
+            ("steps", "Cost.", study.steps_caption(shown)),
+            ("kl", "Unbiasedness.", study.unbiasedness_caption(shown)),
         ],
     )
 
@@ -59,7 +58,7 @@ def _quality(shown: SamplingStudy) -> Figure:
         shown.everyone,
         "quality",
         f"{metric} on validation",
-        f"{sentences.quality_caption(shown)} {sentences.correction_caption(shown)}",
+        f"{study.quality_caption(shown)} {study.correction_caption(shown)}",
         _marks(shown.everyone, "mean", f"{metric}, mean over users", interval=True),
         (Column(metric, _metric_term(shown)), lambda row: mean_cell(row.mean, row.low, row.high)),
         (Column("− shipped", "interval"), _change),
@@ -79,7 +78,7 @@ def _lift(shown: SamplingStudy) -> Figure:
         shown.everyone,
         "lift",
         f"Popularity lift of lists of {shown.cutoff}",
-        sentences.lift_caption(shown),
+        study.lift_caption(shown),
         _marks(shown.everyone, "lift", "popularity lift", x=alt.Axis(tickCount=6, format="%"), digits="+.1%"),
         (Column("Popularity lift", "lift"), lambda row: formats.signed_percent(row.lift)),
         (Column("Long-tail share", "long-tail"), lambda row: formats.percent(row.long_tail)),
@@ -92,7 +91,7 @@ def _folding(shown: SamplingStudy) -> Figure:
         shown.everyone,
         "folding",
         "Folding",
-        sentences.folding_caption(shown),
+        study.folding_caption(shown),
         _marks(shown.everyone, "folding", "folding"),
         (Column("Folding", "folding"), lambda row: formats.decimal(row.folding)),
         (Column("Unrelated items in the first 10", "spurious"), lambda row: formats.percent(row.spurious)),
@@ -105,9 +104,9 @@ def _steps(shown: SamplingStudy) -> Figure:
         shown.trained,
         "steps",
         "Time of a training step",
-        sentences.steps_caption(shown),
+        study.steps_caption(shown),
         _marks(timed, "milliseconds", "milliseconds", digits=".1f"),
-        ("Time", lambda row: sentences.milliseconds(row.step_seconds)),
+        ("Time", lambda row: formats.duration(row.step_seconds)),
         (Column("Own items per batch", "mask"), lambda row: formats.decimal(row.batch_false_negatives, 1)),
         ("per query", lambda row: formats.decimal(row.false_negatives, 2)),
     )
@@ -121,7 +120,7 @@ def _convergence(shown: SamplingStudy) -> Figure:
         shown.converged,
         "kl",
         "Where training against samples ends",
-        sentences.unbiasedness_caption(shown),
+        study.unbiasedness_caption(shown),
         _marks(shown.converged, "kl", axis, scale=scale, digits=".2~g"),
         (Column("KL, nats", "kl"), lambda row: formats.decimal(row.kl, 5)),
         ("Error of the gradient", lambda row: formats.decimal(row.gradient_error, 3)),

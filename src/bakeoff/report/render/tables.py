@@ -37,6 +37,12 @@ EXPOSURE: tuple[tuple[Column, Callable[[Exposure], str]], ...] = (
 """Columns of tables about lists."""
 OUTCOMES = {Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.NO_EVIDENCE: "no evidence"}
 """How a verdict is written in a table."""
+TEST_FIGURES: tuple[tuple[Column, Callable[[Difference], str]], ...] = (
+    (Column("Effect size d", "effect"), lambda d: formats.signed(d.effect, 2)),
+    (Column("Win / tie / loss"), lambda d: win_tie_loss(d)),
+    (Column("Detectable", "detectable"), lambda d: formats.decimal(d.detectable)),
+)
+"""Columns of the table of differences that a brief one leaves out."""
 MET, NOT_MET = Cell("met"), Cell("not met", strong=True)
 """Outcomes of an expectation."""
 
@@ -74,19 +80,17 @@ def standing_table(standings: Sequence[BaselineComparison], metric: str, confide
     return table_of(others.caption, others.columns, [[*first, *[formats.NO_VALUE] * 3], *others.rows])
 
 
-def difference_table(differences: Sequence[Difference]) -> Table:
-    """Paired differences softmax − MF: interval, adjusted p, effect size, wins, detectable difference."""
+def difference_table(differences: Sequence[Difference], *, brief: bool = False) -> Table:
+    """Paired differences softmax − MF: interval, adjusted p and, unless `brief`, all other figures of the test."""
     words = {Verdict.BETTER: "softmax better", Verdict.WORSE: "MF better"}
     return record_table(
         "Softmax DNN − MF on the same users",
         differences,
         ("Metric", lambda d: formats.metric_label(d.metric)),
         ("Difference", lambda d: change_cell(d.mean, d.low, d.high)),
-        (Column("p", "p-value"), lambda d: formats.p_figure(d.p)),
+        *([] if brief else [(Column("p", "p-value"), lambda d: formats.p_figure(d.p))]),
         (P_HOLM, lambda d: formats.p_figure(d.p_holm)),
-        (Column("Effect size d", "effect"), lambda d: formats.signed(d.effect, 2)),
-        ("Win / tie / loss", win_tie_loss),
-        (Column("Detectable", "detectable"), lambda d: formats.decimal(d.detectable)),
+        *([] if brief else TEST_FIGURES),
         ("Says", lambda d: outcome_cell(d.verdict, words)),
     )
 
@@ -181,7 +185,7 @@ def curve_table(curves: pd.DataFrame) -> Table:
 
 def search_table(searches: Sequence[SettingSearch]) -> Table:
     """Effort and outcome of each search. Wall time is in bare seconds: it comes from the record, not from this run."""
-    best = f"Best {formats.metric_label(searches[0].metric)}, validation"
+    best = f"Best {formats.metric_label(searches[0].metric) if searches else 'figure'}, validation"
     return record_table(
         "Search for settings, judged on validation",
         searches,
@@ -308,7 +312,7 @@ def _paired_rows(differences: Sequence[Difference]) -> list[Row]:
 
 
 def _fallback(figure: NewUserFigure) -> str:
-    if figure.fallback_share == 0:
-        return ""
     share = figure.fallback_share
+    if share == 0:
+        return ""
     return ", its fallback" if share == 1 else f", fallback for {formats.percent(share, 0)}"
