@@ -22,12 +22,8 @@ from bakeoff.report.training import TrainingFigure
 
 FEATURES = "data.user_features."
 """Parameters that name the features of a user."""
-ROLES = {
-    "reference": "baseline",
-    "baseline": "baseline",
-    "contender": "contender",
-    "other": "also compared",
-}
+ROLES = {"reference": "baseline", "other": "also compared"}
+"""Roles with another name for people."""
 USE = (
     "It generates candidates: out of the whole catalogue, the few items that a user is most likely to come to next, "
     "without those that the user has had."
@@ -95,7 +91,9 @@ def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
 def _brief(model: str, summary: Summary) -> str:
     metric = summary.result.metric
     cell = estimate_with_interval(next(e for e in summary.estimates if e.model == model and e.metric == metric))
-    return f"{ROLES[look(model).role]}; {formats.metric_label(metric)} {cell.text} ({cell.detail})"
+    return (
+        f"{ROLES.get(look(model).role, look(model).role)}; {formats.metric_label(metric)} {cell.text} ({cell.detail})"
+    )
 
 
 def _data(evidence: Evidence) -> dict[str, str]:
@@ -152,7 +150,7 @@ def _quality(model: str, summary: Summary) -> dict[str, Table]:
             (name, lambda figure: estimate_with_interval(figure.estimate(metric))),
             ("By a fallback", _fallback),
         )
-    exposures = [each for each in summary.exposures if each.model == model]
+    exposures = summary.exposures[summary.exposures.model == model].itertuples()
     caption = f"{label}: popularity and coverage of the lists"
     return tables | {"lists": record_table(caption, exposures, ("Lists of", lambda e: str(e.k)), *EXPOSURE)}
 

@@ -31,18 +31,15 @@ def decimal(value: float, digits: int = 4) -> str:
     """A figure with a fixed number of digits and a true minus; an en dash for NaN."""
     if math.isnan(value):
         return NO_VALUE
-    text = f"{value:.{digits}f}"
-    return (text[1:] if float(text) == 0 else text.replace("-", MINUS)) if text.startswith("-") else text
+    return f"{value:z.{digits}f}".replace("-", MINUS)
 
 
 def signed(value: float, digits: int = 4) -> str:
     """A difference: always with its sign, `±` for one that rounds to 0."""
     if math.isnan(value):
         return NO_VALUE
-    text = decimal(value, digits)
-    if float(f"{value:.{digits}f}") == 0:
-        return f"±{text}"
-    return text if value < 0 else f"+{text}"
+    text = f"{value:+z.{digits}f}".replace("-", MINUS)
+    return text.replace("+", "±") if float(f"{value:.{digits}f}") == 0 else text
 
 
 def percent(share: float, digits: int = 1) -> str:

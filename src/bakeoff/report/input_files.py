@@ -109,9 +109,7 @@ def per_user_on_disk(files: dict[str, Path]) -> PerUser:
     _check_same_users(files)
 
     def blocks(columns: Sequence[Column]) -> Iterator[NDArray[np.float64]]:
-        metrics: dict[str, list[str]] = {}
-        for model, metric in columns:
-            metrics.setdefault(model, []).append(metric)
+        metrics = {name: [metric for model, metric in columns if model == name] for name, _ in columns}
         order = [(model, metric) for model, names in metrics.items() for metric in names]
         places = [order.index(column) for column in columns]
         tables = (_blocks(files[model], names) for model, names in metrics.items())

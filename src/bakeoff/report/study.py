@@ -269,7 +269,7 @@ def _top_k(rows: pd.DataFrame) -> list[str]:
 
 def _uniform(rows: pd.DataFrame) -> list[str]:
     """Whether even the uniform sampler needs the correction, and why."""
-    kl = rows.set_index("series").kl
+    kl = rows.drop_duplicates("series", keep="last").set_index("series").kl
     if not {CORRECTED, UNCORRECTED} <= set(kl.index):
         return []
     ends = f"{formats.decimal(kl[UNCORRECTED])} without correction and {formats.decimal(kl[CORRECTED])} with it"
@@ -284,7 +284,7 @@ def _uniform(rows: pd.DataFrame) -> list[str]:
 
 def both_ways(shown: SamplingStudy, column: str) -> pd.DataFrame:
     """One figure by pool, with and without correction (columns corrected, uncorrected), of pools that have both."""
-    known = shown.trained.set_index("pool")
+    known = shown.trained.drop_duplicates(["pool", "series"], keep="last").set_index("pool")
     sides = {"corrected": CORRECTED, "uncorrected": UNCORRECTED}
     return pd.DataFrame({side: known[known.series == series][column] for side, series in sides.items()}).dropna()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Self
 
 from bakeoff.evaluation.stats.tests import Verdict, verdict
@@ -246,14 +247,10 @@ def recommend_for_new_users(differences: Mapping[str, Difference]) -> str:
         name: [known_interactions(first) for first, found in differences.items() if found.verdict is verdict]
         for name, verdict in ((SOFTMAX, Verdict.BETTER), (MF, Verdict.WORSE))
     }
-    shown = [f"{model_noun(name)} with {_either(found)} known" for name, found in steps.items() if found]
+    either = partial(formats.listing, last="or")
+    shown = [f"{model_noun(name)} with {either(found)} known" for name, found in steps.items() if found]
     open_ = [known_interactions(first) for first, found in differences.items() if found.verdict is Verdict.NO_EVIDENCE]
     if not shown:
         return "For new users there is no evidence for either."
-    rest = f"; with {_either(open_)} there is no evidence for either" if open_ else ""
+    rest = f"; with {either(open_)} there is no evidence for either" if open_ else ""
     return f"For new users, ship {' and '.join(shown)}{rest}."
-
-
-def _either(phrases: Sequence[str]) -> str:
-    *first, last = phrases
-    return f"{', '.join(first)} or {last}" if first else last

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -14,17 +15,8 @@ from bakeoff.report.accuracy import Estimate
 from bakeoff.report.exposure import WATCHED
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.new_users import step_label
-from bakeoff.report.render import sentences, tables
-from bakeoff.report.render.chart_parts import (
-    FEW_TICKS,
-    NARROW,
-    Spec,
-    finish,
-    fixed_colors,
-    interval_chart,
-    present,
-    tooltip,
-)
+from bakeoff.report.render import chart_parts, sentences, tables
+from bakeoff.report.render.chart_parts import Spec
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import Style, model_styles
 from bakeoff.report.summary import Summary
@@ -35,7 +27,7 @@ from bakeoff.report.verdict import cost_sentence
 
 SIDES = {Verdict.BETTER: "softmax DNN ahead", Verdict.WORSE: "MF ahead", Verdict.NO_EVIDENCE: "no difference"}
 SIDE_AXIS = "← MF ahead · softmax DNN ahead →"
-SIDE_COLOR = fixed_colors(
+SIDE_COLOR = chart_parts.fixed_colors(
     "side", dict(zip(SIDES.values(), (f"var(--{SOFTMAX})", f"var(--{MF})", "var(--muted)"), strict=True))
 )
 WHOLE_NUMBERS = alt.Axis(tickMinStep=1, format="d")
@@ -91,7 +83,7 @@ def _differences(summary: Summary) -> Figure:
         title="Softmax DNN − MF, paired by user",
         alt="Interval chart: a row per metric with the mean difference and its interval, and a line at zero.",
         sentence=sentences.differences_caption(summary.differences),
-        spec=interval_chart(table, "metric", SIDE_AXIS, SIDE_COLOR, p_holm=".4f"),
+        spec=chart_parts.interval_chart(table, "metric", SIDE_AXIS, SIDE_COLOR, p_holm=".4f"),
         table=tables.difference_table(summary.differences),
         open=True,
     )
@@ -138,9 +130,9 @@ def _histogram(bins: pd.DataFrame) -> Spec:
         y=alt.Y("users:Q", title="users"),
         y2=alt.datum(0),
         color=SIDE_COLOR,
-        tooltip=tooltip(**{"from": "+.1f", "to": "+.1f", "users": "d"}),
+        tooltip=chart_parts.tooltip(**{"from": "+.1f", "to": "+.1f", "users": "d"}),
     )
-    return finish(encoded, height=190)
+    return chart_parts.finish(encoded, height=190)
 
 
 def _slices(summary: Summary) -> Figure:
@@ -219,21 +211,21 @@ def _training_seconds(summary: Summary) -> Figure:
 
 def _phase_bars(phases: pd.DataFrame) -> Spec:
     """Wall seconds of training, stacked by phase; columns model, phase (a label, in order) and seconds."""
-    order, styles = present(phases.phase), model_styles(phases.model)
-    columns = {"expr": f"width < {NARROW} ? 1 : {len(order)}"}
+    order, styles = chart_parts.present(phases.phase), model_styles(phases.model)
+    columns = {"expr": f"width < {chart_parts.NARROW} ? 1 : {len(order)}"}
     legend = alt.Legend(title=None, columns=columns, symbolFillColor="var(--text)", symbolStrokeWidth=0)
     opacity = alt.Scale(domain=order, range=[1.0, 0.6, 0.3][: len(order)])
     table = phases.assign(model=phases.model.map(model_label), place=phases.phase.map(order.index))
     bars = alt.Chart(table).mark_bar(height=16)
     encoded = bars.encode(
-        x=alt.X("seconds:Q", title="wall seconds", axis=FEW_TICKS),
+        x=alt.X("seconds:Q", title="wall seconds", axis=chart_parts.FEW_TICKS),
         y=alt.Y("model:N", sort=[*styles], title=None, axis=alt.Axis(ticks=False)),
-        color=fixed_colors("model", {label: style.color for label, style in styles.items()}),
+        color=chart_parts.fixed_colors("model", {label: style.color for label, style in styles.items()}),
         opacity=alt.Opacity("phase:N", scale=opacity, sort=order, legend=legend),
         order="place:O",
-        tooltip=tooltip("model", "phase", seconds=".2f"),
+        tooltip=chart_parts.tooltip("model", "phase", seconds=".2f"),
     )
-    return finish(encoded, height=32 * len(styles))
+    return chart_parts.finish(encoded, height=32 * len(styles))
 
 
 def _searches(summary: Summary) -> Figure:
@@ -250,7 +242,7 @@ def _searches(summary: Summary) -> Figure:
     )
 
 
-def _progress(table: pd.DataFrame, step: str, title: str, **line: object) -> Spec:
+def _progress(table: pd.DataFrame, step: str, title: str, **line: Any) -> Spec:
     """A value per model and step: columns model, x, y and marked."""
     x = alt.X("x:Q", title=step, scale=alt.Scale(zero=False, nice=False), axis=WHOLE_NUMBERS)
     y = alt.Y("y:Q", title=title, scale=alt.Scale(zero=False))

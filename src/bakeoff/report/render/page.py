@@ -10,7 +10,7 @@ from bakeoff.report.cards import cards
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.render import gallery, sentences, tables
-from bakeoff.report.render.figure import Table, specs_of
+from bakeoff.report.render.figure import specs_of
 from bakeoff.report.render.pages import glossary, scripts, style, template_environment
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import explore
@@ -73,7 +73,7 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
     return environment.get_template("index.html.j2").render(
         **_contents(summary),
         **_verdict(summary),
-        **_tables(summary, evidence),
+        tables=tables,
         **_claims(summary),
         **_explorer(summary),
         summary=summary,
@@ -154,21 +154,6 @@ def _verdict(summary: Summary) -> dict[str, Any]:
         "standing": sentences.standings_caption(summary.standings, result.confidence),
         "metric": formats.metric_label(result.metric),
         "level": formats.level(result.confidence),
-    }
-
-
-def _tables(summary: Summary, evidence: Evidence) -> dict[str, Table]:
-    """Tables without a chart, by the name that the templates use."""
-    result, made = summary.result, summary.provenance
-    return {
-        "standings": tables.standing_table(summary.standings, result.metric, result.confidence),
-        "exposure": tables.exposure_table(summary.exposures, summary.cutoff),
-        "settings": tables.setting_table(summary.searches),
-        "validation": tables.validation_table(evidence.validation),
-        "reasons": tables.reason_table(evidence.validation),
-        "expectations": tables.expectation_table(evidence.validation),
-        "params": tables.name_table("params.yaml", "Parameter", made.params),
-        "versions": tables.name_table("Installed versions", "Package", made.versions, "Version"),
     }
 
 

@@ -74,28 +74,21 @@ def render_page(
     """
     shown = list(models)
     explained = glossary(shown)
-    return (
-        template_environment()
-        .get_template(template)
-        .render(
-            style=style(shown),
-            glossary={key: explained[key] for key in [*shown, *terms]},
-            figures=figures,
-            specs=specs_of(figures),
-            scripts=scripts("charts.js", "terms.js") if figures else None,
-            **values,
-        )
+    page = template_environment().get_template(template)
+    return page.render(
+        style=style(shown),
+        glossary={key: explained[key] for key in [*shown, *terms]},
+        figures=figures,
+        specs=specs_of(figures),
+        scripts=scripts("charts.js", "terms.js") if figures else None,
+        **values,
     )
 
 
 def render_text(template: str, **values: Any) -> str:
     """A file that is not HTML, such as Markdown or Python, from its template."""
-    return (
-        template_environment()
-        .overlay(finalize=None, keep_trailing_newline=True)
-        .get_template(template)
-        .render(**values)
-    )
+    environment = template_environment().overlay(finalize=None, keep_trailing_newline=True)
+    return environment.get_template(template).render(**values)
 
 
 def template_environment() -> Environment:

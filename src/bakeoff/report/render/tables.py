@@ -8,7 +8,6 @@ import pandas as pd
 from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Estimate
-from bakeoff.report.exposure import Exposure
 from bakeoff.report.models import look, model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
 from bakeoff.report.render.figure import (
@@ -27,7 +26,7 @@ from bakeoff.report.training import SettingSearch, TrainingFigure
 from bakeoff.report.vs_baseline import BaselineComparison
 
 P_HOLM = Column("p, Holm", "holm")
-EXPOSURE: tuple[tuple[Column, Callable[[Exposure], str]], ...] = (
+EXPOSURE: tuple[tuple[Column, Callable[[Any], str]], ...] = (
     (Column("ARP", "arp"), lambda e: formats.decimal(e.arp, 1)),
     (Column("Popularity lift", "lift"), lambda e: formats.signed_percent(e.lift)),
     (Column("Coverage", "coverage"), lambda e: formats.percent(e.coverage)),
@@ -49,12 +48,13 @@ MET, NOT_MET = Cell("met"), Cell("not met", strong=True)
 
 def metric_table(estimates: Sequence[Estimate]) -> Table:
     """Metrics × models: mean with its interval, the highest mean of a row in bold."""
-    models = list(dict.fromkeys(estimate.model for estimate in estimates))
+    names = dict.fromkeys(estimate.model for estimate in estimates)
+    models = [Column(model_label(name), name if look(name).meaning else "") for name in names]
     rows: list[Row] = []
     for metric, found in _by(estimates, "metric").items():
         best = _highest(found)
         rows.append([formats.metric_label(metric), *(estimate_with_interval(e, e.mean == best) for e in found)])
-    return table_of("Mean over warm test users, with its interval", ["Metric", *_model_columns(models)], rows)
+    return table_of("Mean over warm test users, with its interval", ["Metric", *models], rows)
 
 
 def cutoff_table(estimates: Sequence[Estimate], cutoff: int) -> Table:
@@ -95,9 +95,9 @@ def difference_table(differences: Sequence[Difference], *, brief: bool = False) 
     )
 
 
-def exposure_table(exposures: Sequence[Exposure], k: int) -> Table:
+def exposure_table(exposures: pd.DataFrame, k: int) -> Table:
     """Popularity and coverage of the lists of length k."""
-    shown = [each for each in exposures if each.k == k]
+    shown = exposures[exposures.k == k].itertuples()
     caption = f"Popularity and coverage of the first {k}"
     return record_table(caption, shown, (f"Lists of {k}", lambda e: model_label(e.model)), *EXPOSURE)
 
@@ -273,11 +273,6 @@ def _by(rows: Iterable[Any], attribute: str) -> dict[str, list[Any]]:
     for row in rows:
         groups.setdefault(getattr(row, attribute), []).append(row)
     return groups
-
-
-def _model_columns(models: Sequence[str]) -> list[Column]:
-    """A heading per model, a term if the glossary explains it."""
-    return [Column(model_label(name), name if look(name).meaning else "") for name in models]
 
 
 def _highest(estimates: Sequence[Estimate]) -> float | None:
