@@ -22,7 +22,7 @@ from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams
 from bakeoff.models.popularity.params import RecentPopularityParams
 from bakeoff.models.specs import spec, specs
 from bakeoff.ops.params import DriftParams, PromotionParams
-from bakeoff.report.params import CompareParams
+from bakeoff.report.params import CompareParams, DisplayParams
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -47,6 +47,7 @@ class Params(Frozen):
     evaluate: EvaluateParams = EvaluateParams()
     evidence: EvidenceParams = EvidenceParams()
     compare: CompareParams = CompareParams()
+    report: DisplayParams = DisplayParams()
     drift: DriftParams = DriftParams()
     promotion: PromotionParams = PromotionParams()
 

@@ -26,7 +26,7 @@ from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, DecisionSi
 from bakeoff.ops.promotion.guardrails import Guardrail, PrimaryComparison
 from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions.revisions import Revisions
-from bakeoff.report.render.markdown import code
+from bakeoff.report.render.pages import code
 from bakeoff.report.render.study_page import study_html
 from bakeoff.report.study import read_study
 from bakeoff.report.topics.explore import map_spec

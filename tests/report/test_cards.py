@@ -31,7 +31,7 @@ def test_every_model_that_was_compared_has_a_card(texts: dict[str, str]):
 
 def test_quality_on_the_card_is_that_of_the_report(made: dict[str, Card], summary: Summary):
     [estimate] = [e for e in summary.estimates if e.model == "mf" and e.metric == "recall@20"]
-    card = made["mf"].quality
+    card = made["mf"].quality["quality"]
     [row] = [row for row in card.rows if row[0].text == "Recall"]
     place = [column.label for column in card.columns].index("first 20")
     assert row[place].text == formats.decimal(estimate.mean)
@@ -40,7 +40,7 @@ def test_quality_on_the_card_is_that_of_the_report(made: dict[str, Card], summar
 
 def test_a_fallback_is_told_among_limits_and_beside_its_figures(made: dict[str, Card]):
     assert any(limit.startswith("Its fallback: the most popular items") for limit in made["mf"].limits)
-    assert [row[-1].text for row in made["mf"].new_users.rows] == ["100 %", "no", "no", "no"]
+    assert [row[-1].text for row in made["mf"].quality["new-users"].rows] == ["100 %", "no", "no", "no"]
     assert not any("fallback" in limit for limit in made["softmax"].limits)
 
 
@@ -68,8 +68,7 @@ def test_the_weakness_of_the_split_is_on_every_card(texts: dict[str, str], evide
 
 def test_without_new_users_and_time_the_card_has_no_such_tables(summary: Summary, evidence: Evidence):
     card = cards(replace(summary, new_users=[], slices=[]), evidence)[0]
-    assert card.new_users is None
-    assert card.slices is None
+    assert set(card.quality) == {"quality", "lists"}
 
 
 def test_measured_cost_is_on_the_card_of_the_page_and_not_in_git(made: dict[str, Card], texts: dict[str, str]):

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -76,12 +77,12 @@ def test_every_hit_is_among_what_is_shown_to_have_come_next(evidence: Evidence):
 
 def test_models_whose_lists_are_not_shown_have_their_hits_counted(evidence: Evidence):
     example = choose_examples(evidence, METRIC, 4)[0]
-    assert [other.model for other in example.others] == [n for n in evidence.models if n not in ("mf", "softmax")]
+    assert list(example.others) == [n for n in evidence.models if n not in ("mf", "softmax")]
     events = evidence.events[(evidence.events.user_id == example.user_id) & (evidence.events.part == "test")]
-    for other in example.others:
-        lists = evidence.models[other.model].lists
+    for model, hits in example.others.items():
+        lists = evidence.models[model].lists
         top = lists[(lists.user_id == example.user_id) & (lists["rank"] <= 10)].item_id
-        assert other.hits == len(set(top) & set(events.item_id))
+        assert hits == len(set(top) & set(events.item_id))
 
 
 def test_the_history_is_shown_latest_first(evidence: Evidence):
@@ -107,3 +108,11 @@ def test_without_new_users_the_others_are_shown(evidence: Evidence):
     shown = choose_examples(replace(evidence, models=models), METRIC, 4)
     assert len(shown) == 4
     assert not any("new user" in example.reason for example in shown)
+
+
+def test_an_id_is_shown_only_if_asked_for(evidence: Evidence):
+    shown, hidden = choose_examples(evidence, METRIC, 4, show_ids=True), choose_examples(evidence, METRIC, 4)
+    assert [example.name for example in shown] == [f"user {example.user_id}" for example in shown]
+    assert all(re.fullmatch(r"user [0-9a-f]{6}", example.name) for example in hidden)
+    assert len({example.name for example in hidden}) == 4
+    assert [example.name for example in choose_examples(evidence, METRIC, 4)] == [example.name for example in hidden]

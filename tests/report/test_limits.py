@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.limits import limits_of
+from bakeoff.report.render.sentences import what_models_see
 from bakeoff.report.summary import Summary
 
 
@@ -14,7 +14,7 @@ def seen(summary: Summary, evidence: Evidence, mf: dict[str, Any], softmax: dict
     models = dict(evidence.models)
     for name, settings in (("mf", mf), ("softmax", softmax)):
         models[name] = replace(models[name], training={**models[name].training, "settings": settings})
-    return limits_of(summary, replace(evidence, models=models))[0].text
+    return what_models_see(summary, replace(evidence, models=models))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,9 @@ import pytest
 from synthetic import HOSTILE_TITLE, NOISE
 
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.glossary import glossary
 from bakeoff.report.render import gallery, page
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.render.pages import keep_units
+from bakeoff.report.render.pages import glossary, keep_units
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import explore, growth
 

@@ -1,6 +1,6 @@
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.params import Params, parse_params
-from bakeoff.report.provenance import package_versions, provenance
+from bakeoff.report.params import package_versions, provenance
 
 
 def test_another_parameter_gives_another_hash():

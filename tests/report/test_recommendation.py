@@ -7,8 +7,8 @@ from results import CLEAR, MIRRORED, UNDECIDED
 
 from bakeoff.evaluation.stats.tests import verdict
 from bakeoff.report.accuracy import Difference
-from bakeoff.report.recommendation import recommend_for_known_users, recommend_for_new_users, recommendation
-from bakeoff.report.verdict import BaselineComparison, Result
+from bakeoff.report.verdict import Result, recommend_for_known_users, recommend_for_new_users, recommendation
+from bakeoff.report.vs_baseline import BaselineComparison
 
 
 def standing(model: str, low: float, high: float, baseline: str = "ease") -> BaselineComparison:

@@ -6,7 +6,7 @@ import pytest
 from bakeoff.report.accuracy import Estimate
 from bakeoff.report.render import sentences
 from bakeoff.report.summary import Summary
-from bakeoff.report.verdict import BaselineComparison
+from bakeoff.report.vs_baseline import BaselineComparison
 
 
 def estimates(*best: str) -> list[Estimate]:

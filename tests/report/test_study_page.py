@@ -5,17 +5,22 @@ from typing import Any
 import pytest
 from study_files import BASE, DATASET, cost, sampling, unbiasedness
 
-from bakeoff.report.glossary import glossary
+from bakeoff.report.render.pages import glossary
 from bakeoff.report.render.study_page import study_html
-from bakeoff.report.render.study_sentences import (
+from bakeoff.report.study import (
+    CORRECTED,
+    NEITHER,
+    OTHER_MODEL,
+    UNCORRECTED,
+    SamplingStudy,
     correction_caption,
     folding_caption,
     lift_caption,
     quality_caption,
+    read_study,
     steps_caption,
 )
-from bakeoff.report.render.study_sentences import unbiasedness_caption as said_of_unbiasedness
-from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, SamplingStudy, read_study
+from bakeoff.report.study import unbiasedness_caption as said_of_unbiasedness
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +34,7 @@ def html(shown: SamplingStudy) -> str:
 
 
 def test_each_variant_is_in_the_series_of_its_correction(shown: SamplingStudy):
-    assert {(row.pool, row.series) for row in shown.trained} >= {
+    assert {(row.pool, row.series) for row in shown.trained.itertuples()} >= {
         ("uniform", CORRECTED),
         ("uniform", UNCORRECTED),
         ("full softmax", NEITHER),
@@ -39,7 +44,7 @@ def test_each_variant_is_in_the_series_of_its_correction(shown: SamplingStudy):
 def test_a_selection_is_part_of_the_name_of_the_pool():
     hard = sampling()
     hard["variants"][0]["settings"]["softmax.negatives.selection"] = "hard"
-    assert read_study(hard, cost(), unbiasedness(), DATASET).trained[0].pool == "hard among uniform"
+    assert read_study(hard, cost(), unbiasedness(), DATASET).trained.pool[0] == "hard among uniform"
 
 
 def test_the_best_variant_and_the_differences_to_the_shipped_one_are_counted(shown: SamplingStudy):
@@ -52,7 +57,7 @@ def test_the_best_variant_and_the_differences_to_the_shipped_one_are_counted(sho
 
 
 def test_other_models_are_shown_and_not_counted_as_variants(shown: SamplingStudy, html: str):
-    assert [(row.pool, row.series, row.base) for row in shown.others] == [
+    assert [(row.pool, row.series, row.base) for row in shown.others.itertuples()] == [
         ("model: MF", OTHER_MODEL, False),
         ("model: popularity", OTHER_MODEL, False),
     ]
@@ -61,7 +66,7 @@ def test_other_models_are_shown_and_not_counted_as_variants(shown: SamplingStudy
         "For comparison: MF (0.2050, above 5 of its 7 means) and popularity (0.1000, above 0 of its 7 means)."
     )
     assert (
-        html.count('"pool": "model: MF"') == html.count(">model: MF</") == 3
+        html.count('"group": "model: MF"') == html.count(">model: MF</") == 3
     )  # charts of quality, lift, folding; tables
 
 
@@ -179,7 +184,7 @@ def test_the_metric_of_another_study_is_explained():
 
 
 def test_the_full_softmax_stands_among_the_samplers_with_nothing_to_correct(shown: SamplingStudy, html: str):
-    full = shown.converged[0]
+    full = shown.converged.iloc[0]
     assert (full.pool, full.series, full.kl) == ("full softmax", NEITHER, 0.0)
     assert "0.00005" in html  # a tenth of the uniform sampler's 0.0005: with exact targets
 

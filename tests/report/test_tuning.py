@@ -6,7 +6,7 @@ from synthetic_reports import search_record
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.tuning import progress, searches, warnings
+from bakeoff.report.training import progress, searches, warnings
 
 MODELS = ("popularity", "ease", "mf", "softmax")
 

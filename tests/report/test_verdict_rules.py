@@ -6,7 +6,6 @@ from results import CLEAR, MIRRORED, UNDECIDED
 
 from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report.verdict import (
-    BaselineComparison,
     Result,
     Span,
     caveats,
@@ -16,6 +15,7 @@ from bakeoff.report.verdict import (
     verdict_headline,
     verdict_statement,
 )
+from bakeoff.report.vs_baseline import BaselineComparison
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,13 @@
 """Means with intervals, and paired differences, over the users of the test set."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from bakeoff.evaluation.stats.intervals import Blocks, Intervals, intervals
-from bakeoff.evaluation.stats.tests import Differences, Verdict, compare_paired, holm, verdict
-
-FloatArray = NDArray[np.float64]
+from bakeoff.evaluation.stats.intervals import FloatArray, Values, intervals
+from bakeoff.evaluation.stats.tests import Verdict, compare_paired, holm, verdict
 
 Column = tuple[str, str]
 """A model and a metric."""
@@ -76,64 +73,38 @@ class Statistics:
     resamples: int
     seed: int
 
-    def estimates(self, columns: Sequence[tuple[str, str, NDArray[np.float64]]]) -> list[Estimate]:
+    def estimates(self, columns: Sequence[tuple[str, str, FloatArray]]) -> list[Estimate]:
         """Mean and interval of each (model, metric, [num_users] values); all at once, to share the draws."""
         if not columns:
             return []
         values = np.stack([column for _, _, column in columns], axis=1)
-        found = intervals(values, self._rng(), self.confidence, self.resamples)
-        return _estimates(found, [(model, metric) for model, metric, _ in columns])
+        return self.estimates_of(values, [(model, metric) for model, metric, _ in columns])
 
-    def estimates_of_portions(self, portions: Blocks, columns: Sequence[tuple[str, str]]) -> list[Estimate]:
-        """The same of users who come in portions: [m, c] values, finite, of c columns (model, metric)."""
-        found = intervals(portions, self._rng(), self.confidence, self.resamples)
-        return _estimates(found, columns)
+    def estimates_of(self, values: Values, columns: Sequence[Column]) -> list[Estimate]:
+        """The same of [num_users, c] values at once, or of finite ones in blocks, with the names of their columns."""
+        found = intervals(values, self._rng(), self.confidence, self.resamples)
+        rows = zip(columns, found.mean.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
+        return [Estimate(*column, mean, low, high) for column, mean, low, high in rows]
 
     def differences(
-        self,
-        first: Sequence[NDArray[np.float64]],
-        second: Sequence[NDArray[np.float64]],
-        metrics: Sequence[str],
+        self, first: Sequence[FloatArray], second: Sequence[FloatArray], metrics: Sequence[str]
     ) -> list[Difference]:
         """First − second, judged together: one array of [num_users] values per metric from each side."""
-        columns = np.stack(first, axis=1) - np.stack(second, axis=1)
-        return self._differences(compare_paired(columns, self._rng(), self.confidence, self.resamples), metrics)
+        return self.differences_of(np.stack(first, axis=1) - np.stack(second, axis=1), metrics)
 
-    def differences_of_portions(self, portions: Blocks, metrics: Sequence[str]) -> list[Difference]:
-        """The same of users who come in portions: [m, c] differences, finite."""
-        found = compare_paired(portions, self._rng(), self.confidence, self.resamples)
-        return self._differences(found, metrics)
-
-    def _differences(self, found: Differences, metrics: Sequence[str]) -> list[Difference]:
-        adjusted = holm(found.p)
+    def differences_of(self, values: Values, metrics: Sequence[str]) -> list[Difference]:
+        """The same of [num_users, c] differences at once, or of finite ones in blocks."""
+        found = compare_paired(values, self._rng(), self.confidence, self.resamples)
+        figures = {field.name: getattr(found, field.name).tolist() for field in fields(found)}
+        figures["effect"], figures["p_holm"] = figures.pop("effect_size"), holm(found.p).tolist()
+        rows = [dict(zip(figures, row, strict=True)) for row in zip(*figures.values(), strict=True)]
         return [
-            Difference(
-                metric=metric,
-                num_users=int(found.num_users[i]),
-                mean=float(found.mean[i]),
-                low=float(found.low[i]),
-                high=float(found.high[i]),
-                p=float(found.p[i]),
-                p_holm=float(adjusted[i]),
-                effect=float(found.effect_size[i]),
-                wins=int(found.wins[i]),
-                ties=int(found.ties[i]),
-                losses=int(found.losses[i]),
-                detectable=float(found.detectable[i]),
-                verdict=verdict(found.low[i], found.high[i], adjusted[i], self.confidence),
-            )
-            for i, metric in enumerate(metrics)
+            Difference(metric, verdict=verdict(row["low"], row["high"], row["p_holm"], self.confidence), **row)
+            for metric, row in zip(metrics, rows, strict=True)
         ]
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng(self.seed)
-
-
-def _estimates(found: Intervals, columns: Sequence[tuple[str, str]]) -> list[Estimate]:
-    return [
-        Estimate(model, metric, float(found.mean[i]), float(found.low[i]), float(found.high[i]))
-        for i, (model, metric) in enumerate(columns)
-    ]
 
 
 @dataclass(frozen=True)
@@ -159,22 +130,20 @@ class PerUser:
 
     def estimates(self, columns: Sequence[Column], statistics: Statistics) -> list[Estimate]:
         """Mean and interval of each column; all at once, so that they share the draws."""
-        if not self.in_memory:
-            return statistics.estimates_of_portions(lambda: self.blocks(columns), columns)
-        [values] = self.blocks(columns)
-        return statistics.estimates([(*column, values[:, place]) for place, column in enumerate(columns)])
+        return statistics.estimates_of(self._values(lambda: self.blocks(columns)), columns)
 
     def differences(self, pairs: Sequence[tuple[Column, Column]], statistics: Statistics) -> list[Difference]:
         """First − second of each pair, judged together; each is named by the metric of the first."""
         columns = list(dict.fromkeys(column for pair in pairs for column in pair))
         first, second = ([columns.index(pair[side]) for pair in pairs] for side in (0, 1))
-        metrics = [pair[0][1] for pair in pairs]
-        if not self.in_memory:
-            return statistics.differences_of_portions(
-                lambda: (block[:, first] - block[:, second] for block in self.blocks(columns)), metrics
-            )
-        [values] = self.blocks(columns)
-        return statistics.differences([*values[:, first].T], [*values[:, second].T], metrics)
+
+        def blocks() -> Iterator[FloatArray]:
+            return (block[:, first] - block[:, second] for block in self.blocks(columns))
+
+        return statistics.differences_of(self._values(blocks), [metric for (_, metric), _ in pairs])
+
+    def _values(self, blocks: Callable[[], Iterator[FloatArray]]) -> Values:
+        return blocks if not self.in_memory else next(blocks())
 
 
 def per_user_of(tables: Mapping[str, pd.DataFrame]) -> PerUser:

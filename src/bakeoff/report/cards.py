@@ -12,25 +12,24 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
-from bakeoff.report.new_users import step_label
-from bakeoff.report.provenance import flat
-from bakeoff.report.render.figure import Column, Row, Table, table_of
-from bakeoff.report.render.tables import EXPOSURE, estimate_with_interval, exposure_texts
+from bakeoff.report.new_users import NewUserFigure, step_label
+from bakeoff.report.params import flat
+from bakeoff.report.render.figure import Column, Row, Table, record_table, table_of
+from bakeoff.report.render.pages import render_text
+from bakeoff.report.render.tables import EXPOSURE, estimate_with_interval
 from bakeoff.report.summary import Summary
 from bakeoff.report.training import TrainingFigure
 
 FEATURES = "data.user_features."
 """Parameters that name the features of a user."""
-ROLES = {
-    "reference": "baseline",
-    "baseline": "baseline",
-    "contender": "contender",
-    "other": "also compared",
-}
+ROLES = {"reference": "baseline", "other": "also compared"}
+"""Roles with another name for people."""
 USE = (
     "It generates candidates: out of the whole catalogue, the few items that a user is most likely to come to next, "
     "without those that the user has had."
 )
+ANY_USER = "the id of a user"
+"""In the code of a card, unless ids may be shown."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,9 @@ class Card:
         data: facts about what it was trained on.
         training: facts about how.
         settings: its parameters.
-        quality: accuracy metrics × cutoffs over warm users, with intervals.
-        slices: the primary metric by time since the last known event; None if the data has no time.
-        new_users: the primary metric on users held out whole; None without such users.
-        lists: popularity and coverage of its lists.
+        quality: `quality`: accuracy metrics × cutoffs over warm users, with intervals; `slices`: the primary metric by
+            time since the last known event, if the data has time; `new-users`: the primary metric on users held out
+            whole, if there are any; `lists`: popularity and coverage of its lists.
         limits: where it ends.
         cost: measured cost of its training and its answers; differs from run to run; empty if nothing was measured.
         load: Python code that asks it.
@@ -61,10 +59,7 @@ class Card:
     data: Mapping[str, str]
     training: Mapping[str, str]
     settings: Table
-    quality: Table
-    slices: Table | None
-    new_users: Table | None
-    lists: Table
+    quality: Mapping[str, Table]
     limits: Sequence[str]
     cost: Mapping[str, str]
     load: str
@@ -87,9 +82,6 @@ def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
         training=_training(figure, summary, evidence),
         settings=table_of(f"Settings of {label}", ["Setting", Column("Value", prose=True)], [*settings.items()]),
         quality=_quality(model, summary),
-        slices=_slices(model, summary),
-        new_users=_new_users(model, summary),
-        lists=_lists(model, summary),
         limits=_limits(model, summary, evidence),
         cost=_cost(figure),
         load=_load(model, summary, evidence),
@@ -99,7 +91,9 @@ def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
 def _brief(model: str, summary: Summary) -> str:
     metric = summary.result.metric
     cell = estimate_with_interval(next(e for e in summary.estimates if e.model == model and e.metric == metric))
-    return f"{ROLES[look(model).role]}; {formats.metric_label(metric)} {cell.text} ({cell.detail})"
+    return (
+        f"{ROLES.get(look(model).role, look(model).role)}; {formats.metric_label(metric)} {cell.text} ({cell.detail})"
+    )
 
 
 def _data(evidence: Evidence) -> dict[str, str]:
@@ -132,56 +126,37 @@ def _training(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> d
     }
 
 
-def _quality(model: str, summary: Summary) -> Table:
-    found = {e.metric: e for e in summary.estimates if e.model == model}
-    names, cutoffs = (list(dict.fromkeys(metric.split("@")[part] for metric in found)) for part in (0, 1))
-    rows: list[Row] = [
-        [ACCURACY_LABELS.get(name, name), *(estimate_with_interval(found[f"{name}@{k}"]) for k in cutoffs)]
-        for name in names
-    ]
-    users = formats.count(summary.result.num_users)
-    caption = f"{model_label(model)}: mean over {users} warm test users, with its interval"
-    return table_of(caption, ["Metric", *(f"first {k}" for k in cutoffs)], rows)
+def _quality(model: str, summary: Summary) -> dict[str, Table]:
+    label, metric = model_label(model), summary.result.metric
+    name, users = formats.metric_label(metric), formats.count(summary.result.num_users)
+    found = {e.metric: estimate_with_interval(e) for e in summary.estimates if e.model == model}
+    measures, cutoffs = (list(dict.fromkeys(metric.split("@")[part] for metric in found)) for part in (0, 1))
+    rows: list[Row] = [[ACCURACY_LABELS.get(m, m), *(found[f"{m}@{k}"] for k in cutoffs)] for m in measures]
+    caption = f"{label}: mean over {users} warm test users, with its interval"
+    tables = {"quality": table_of(caption, ["Metric", *(f"first {k}" for k in cutoffs)], rows)}
+    if summary.slices:
+        tables["slices"] = record_table(
+            f"{label}: {name} by time since the last known event",
+            summary.slices,
+            ("Since last event", lambda part: part.name),
+            ("Users", lambda part: formats.count(part.num_users)),
+            (name, lambda part: estimate_with_interval(next(e for e in part.estimates if e.model == model))),
+        )
+    if new_users := [figure for figure in summary.new_users if figure.model == model]:
+        tables["new-users"] = record_table(
+            f"{label}: {name} on {formats.count(new_users[0].num_users)} users held out whole",
+            new_users,
+            ("Known interactions", lambda figure: step_label(figure.first)),
+            (name, lambda figure: estimate_with_interval(figure.estimate(metric))),
+            ("By a fallback", _fallback),
+        )
+    exposures = summary.exposures[summary.exposures.model == model].itertuples()
+    caption = f"{label}: popularity and coverage of the lists"
+    return tables | {"lists": record_table(caption, exposures, ("Lists of", lambda e: str(e.k)), *EXPOSURE)}
 
 
-def _slices(model: str, summary: Summary) -> Table | None:
-    if not summary.slices:
-        return None
-    metric = formats.metric_label(summary.result.metric)
-    rows: list[Row] = [
-        [
-            part.name,
-            formats.count(part.num_users),
-            estimate_with_interval(next(e for e in part.estimates if e.model == model)),
-        ]
-        for part in summary.slices
-    ]
-    caption = f"{model_label(model)}: {metric} by time since the last known event"
-    return table_of(caption, ["Since last event", "Users", metric], rows)
-
-
-def _new_users(model: str, summary: Summary) -> Table | None:
-    figures = [figure for figure in summary.new_users if figure.model == model]
-    if not figures:
-        return None
-    metric = summary.result.metric
-    rows: list[Row] = [
-        [
-            step_label(figure.first),
-            estimate_with_interval(figure.estimate(metric)),
-            formats.percent(figure.fallback_share, 0) if figure.fallback_share else "no",
-        ]
-        for figure in figures
-    ]
-    label = formats.metric_label(metric)
-    caption = f"{model_label(model)}: {label} on {formats.count(figures[0].num_users)} users held out whole"
-    return table_of(caption, ["Known interactions", label, "By a fallback"], rows)
-
-
-def _lists(model: str, summary: Summary) -> Table:
-    columns = [Column(label, term) for label, term in EXPOSURE.items()]
-    rows = [[str(e.k), *exposure_texts(e)] for e in summary.exposures if e.model == model]
-    return table_of(f"{model_label(model)}: popularity and coverage of the lists", ["Lists of", *columns], rows)
+def _fallback(figure: NewUserFigure) -> str:
+    return formats.percent(figure.fallback_share, 0) if figure.fallback_share else "no"
 
 
 def _limits(model: str, summary: Summary, evidence: Evidence) -> list[str]:
@@ -220,30 +195,14 @@ def _cost(figure: TrainingFigure) -> dict[str, str]:
 def _load(model: str, summary: Summary, evidence: Evidence) -> str:
     params = summary.provenance.params
     kinds = {name.removeprefix(FEATURES): kind for name, kind in params.items() if name.startswith(FEATURES)}
-    dense, other = ([n for n, kind in kinds.items() if (kind == "dense") == wanted] for wanted in (True, False))
-    user = _literal(evidence.models[model].users.user_id.iloc[0])
-    history = ", ".join(_literal(item) for item in evidence.items.item_id.iloc[:2])
-    times = ", ".join(["0"] * min(2, len(evidence.items)))
-    unknown = ", ".join(['float("nan")'] * len(dense))
-    empty = ", ".join(['""'] * len(other))
-    features = [
-        f"tf.constant([[{unknown}]]),  # {', '.join(dense)}; NaN: not known" if dense else "tf.zeros([1, 0]),",
-        f'tf.constant([[{empty}]]),  # {", ".join(other)}; "": not known' if other else "tf.zeros([1, 0], tf.string),",
-    ]
-    return "\n".join(
-        [
-            "import tensorflow as tf",
-            "",
-            f'model = tf.saved_model.load("models/{model}/saved_model")',
-            f"model.recommend_for_users(tf.constant([{user}]), tf.constant(10))  # item_ids, scores, known",
-            "model.recommend_for_histories(  # someone new",
-            f"    tf.constant([[{history}]]),  # item ids, oldest first",
-            f"    tf.constant([[{times}]], tf.int64),  # UTC seconds; 0: not known",
-            *(f"    {line}" for line in features),
-            "    tf.constant(10),",
-            ")",
-        ]
-    )
+    return render_text(
+        "load.py.j2",
+        model=model,
+        user=_literal(evidence.models[model].users.user_id.iloc[0] if summary.show_ids else ANY_USER),
+        history=[_literal(item) for item in evidence.items.item_id.iloc[:2]],
+        dense=[name for name, kind in kinds.items() if kind == "dense"],
+        other=[name for name, kind in kinds.items() if kind != "dense"],
+    ).rstrip()
 
 
 def _literal(value: object) -> str:

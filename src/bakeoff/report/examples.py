@@ -1,12 +1,13 @@
 """A few real users: what they had, what each contender recommends, what they had next."""
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import natural_key
+from bakeoff.report.formats import natural_key, plain
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX
 
 LIST_LENGTH = 10
@@ -49,19 +50,12 @@ class ShownList:
 
 
 @dataclass(frozen=True)
-class Aside:
-    """A model whose list is not shown, and the number of hits in the same number of places."""
-
-    model: str
-    hits: int
-
-
-@dataclass(frozen=True)
 class Example:
     """One user.
 
     Attributes:
         user_id: as in the data.
+        name: what the report calls the user: the id, or a pseudonym.
         reason: why this user is shown.
         about: the user's features in words; empty if there are none.
         history: titles of the most recent items that the models were given, latest first.
@@ -69,10 +63,11 @@ class Example:
         later: test items in their order: those that a list holds, and the earliest of the others.
         num_later: number of test items.
         lists: one per contender.
-        others: the other models.
+        others: each other model, with the number of hits in the first places of its list.
     """
 
     user_id: str
+    name: str
     reason: str
     about: str
     history: tuple[str, ...]
@@ -80,28 +75,41 @@ class Example:
     later: tuple[Later, ...]
     num_later: int
     lists: tuple[ShownList, ...]
-    others: tuple[Aside, ...]
+    others: Mapping[str, int]
 
 
-def choose_examples(evidence: Evidence, metric: str, count: int) -> list[Example]:
+def choose_examples(evidence: Evidence, metric: str, count: int, show_ids: bool = False) -> list[Example]:
     """Up to `count` users, chosen by their figures alone: the largest wins, a typical user, a new one.
 
     Ties go to the user with most test items, then to the first id, so the choice never changes.
+
+    Args:
+        evidence: of the report.
+        metric: by which users are chosen.
+        count: most users that are shown.
+        show_ids: whether users are shown by their ids; by pseudonyms if not.
     """
-    chosen: list[Example] = []
-    for user_id, reason in _warm_choices(evidence, metric, count):
-        chosen.append(_warm_example(evidence, user_id, reason, metric))
+    warm = _warm_choices(evidence, metric, count)
+    chosen = [_example(evidence, user_id, reason, metric, show_ids) for user_id, reason in warm]
     new = _new_user(evidence, metric)
     if new is not None and count > len(chosen[:3]):
-        chosen = [*chosen[: min(3, count - 1)], new, *chosen[3 : count - 1]]
+        user_id, first = new
+        known = "interaction is" if first == "1" else f"{first} interactions are"
+        reason = f"a new user, of whom only the first {known} known"
+        example = _example(evidence, user_id, reason, metric, show_ids, first)
+        chosen = [*chosen[: min(3, count - 1)], example, *chosen[3 : count - 1]]
     return chosen[:count]
+
+
+def pseudonym(user_id: str) -> str:
+    """`user 3f9a1c`: the same for the same id. It hides ids from readers, not from someone who has a list of ids."""
+    return f"user {hashlib.sha256(user_id.encode()).hexdigest()[:6]}"
 
 
 def _warm_choices(evidence: Evidence, metric: str, count: int) -> list[tuple[str, str]]:
     """(user id, reason) without repeats; the first three are those that a reader needs most."""
-    values = _paired(evidence, metric)
-    gain = values[SOFTMAX] - values[MF]
-    away = sum((values[name] - values[name].mean()).abs() for name in CONTENDERS)
+    values = _paired({name: evidence.models[name].users for name in CONTENDERS}, metric)
+    gain, away = values[SOFTMAX] - values[MF], _distance_from_means(values)
     rules = [
         (-gain, "where the softmax DNN gains most on MF"),
         (gain, "where MF gains most on the softmax DNN"),
@@ -111,96 +119,66 @@ def _warm_choices(evidence: Evidence, metric: str, count: int) -> list[tuple[str
     ]
     chosen: dict[str, str] = {}
     for key, reason in rules[:count]:
-        order = values.assign(key=key)[~values.index.isin(chosen)].sort_values(
-            ["key", "num_test", "place"], ascending=[True, False, True]
-        )
-        if len(order):
-            chosen[order.index[0]] = reason
+        others = values[~values.index.isin(chosen)]
+        if len(others):
+            chosen[_smallest(others, key)] = reason
     return list(chosen.items())
 
 
-def _paired(evidence: Evidence, metric: str) -> pd.DataFrame:
-    """Indexed by user id: value per contender, num_history, num_test, place in the order of ids."""
-    users = evidence.models[MF].users.set_index("user_id")[["num_history", "num_test"]]
-    for name in CONTENDERS:
-        users[name] = evidence.models[name].users.set_index("user_id")[metric]
-    return users.assign(place=_places(users.index)).dropna()
-
-
-def _places(user_ids: pd.Index) -> list[int]:
-    """Place of each user in the numeric-aware order of ids."""
-    places = {user_id: place for place, user_id in enumerate(sorted(user_ids, key=natural_key))}
-    return [places[user_id] for user_id in user_ids]
-
-
-def _new_user(evidence: Evidence, metric: str) -> Example | None:
-    """The new user whose lists after a few interactions are closest to the average."""
+def _new_user(evidence: Evidence, metric: str) -> tuple[str, str] | None:
+    """The new user whose lists after a few interactions are closest to the average, and the number of interactions."""
     tables = {name: evidence.models[name].new_users for name in CONTENDERS}
-    asked = sorted(int(m) for m in tables[MF].first_interactions.unique() if m != "all" and int(m) > 0)
-    if not asked:
+    asked = [int(m) for m in tables[MF].first_interactions.unique() if m != "all" and int(m) > 0]
+    first = str(max(asked, default=0))
+    values = _paired({name: table[table.first_interactions == first] for name, table in tables.items()}, metric)
+    if not asked or values.empty:
         return None
-    first = str(asked[-1])
-    rows = {
-        name: table[(table.first_interactions == first) & table[metric].notna()].set_index("user_id")
-        for name, table in tables.items()
-    }
-    if rows[MF].empty:
-        return None
-    away = sum((rows[name][metric] - rows[name][metric].mean()).abs() for name in CONTENDERS)
-    order = pd.DataFrame({"away": away, "num_test": rows[MF].num_test})
-    order["place"] = _places(order.index)
-    user_id = order.sort_values(["away", "num_test", "place"], ascending=[True, False, True]).index[0]
-    return _new_example(evidence, user_id, first, {name: frame.loc[user_id] for name, frame in rows.items()}, metric)
+    return _smallest(values, _distance_from_means(values)), first
 
 
-def _warm_example(evidence: Evidence, user_id: str, reason: str, metric: str) -> Example:
-    events = evidence.events[evidence.events.user_id == user_id].sort_values("position")
-    later = events.loc[events.part == "test", "item_id"]
-    history = events.loc[events.part != "test", "item_id"]
-    tops = {name: model.lists[model.lists.user_id == user_id] for name, model in evidence.models.items()}
-    lists = []
-    for name in CONTENDERS:
-        users = evidence.models[name].users
-        value = float(users.loc[users.user_id == user_id, metric].iloc[0])
-        lists.append((name, value, tops[name], False))
-    return _example(evidence, user_id, reason, history, later, lists, _others(tops, set(later)))
+def _paired(tables: Mapping[str, pd.DataFrame], metric: str) -> pd.DataFrame:
+    """Indexed by user id: value per contender, num_test, place in the numeric-aware order of ids."""
+    users = {name: table.set_index("user_id") for name, table in tables.items()}
+    values = pd.DataFrame({name: table[metric] for name, table in users.items()} | {"num_test": users[MF].num_test})
+    places = {user_id: place for place, user_id in enumerate(sorted(values.index, key=natural_key))}
+    return values.assign(place=values.index.map(places)).dropna()
 
 
-def _new_example(evidence: Evidence, user_id: str, first: str, rows: dict[str, pd.Series], metric: str) -> Example:
-    events = evidence.new_events[evidence.new_events.user_id == user_id].sort_values("position")
-    later = events.loc[events.part == "test", "item_id"]
-    history = events.loc[events.part == "history", "item_id"].head(int(first))
-    tops = {
-        name: model.new_lists[(model.new_lists.user_id == user_id) & (model.new_lists.first_interactions == first)]
-        for name, model in evidence.models.items()
-    }
-    lists = [(name, float(rows[name][metric]), tops[name], bool(rows[name].fallback)) for name in CONTENDERS]
-    known = "interaction is" if first == "1" else f"{first} interactions are"
-    reason = f"a new user, of whom only the first {known} known"
-    return _example(evidence, user_id, reason, history, later, lists, _others(tops, set(later)))
+def _distance_from_means(values: pd.DataFrame) -> pd.Series:
+    """How far a user's values are from the mean of each contender."""
+    figures = values[list(CONTENDERS)]
+    return (figures - figures.mean()).abs().sum(axis=1)
+
+
+def _smallest(values: pd.DataFrame, key: pd.Series) -> str:
+    """The user with the smallest key; of several the one with most test items, then the first."""
+    order = values.assign(key=key).sort_values(["key", "num_test", "place"], ascending=[True, False, True])
+    return str(order.index[0])
 
 
 def _example(
-    evidence: Evidence,
-    user_id: str,
-    reason: str,
-    history: pd.Series,
-    later: pd.Series,
-    lists: Iterable[tuple[str, float, pd.DataFrame, bool]],
-    others: tuple[Aside, ...],
+    evidence: Evidence, user_id: str, reason: str, metric: str, show_ids: bool, first: str | None = None
 ) -> Example:
+    """A warm user; a new one, with that many first interactions, if `first` is given."""
+    events = _rows(evidence.events if first is None else evidence.new_events, user_id).sort_values("position")
+    later = events.loc[events.part == "test", "item_id"]
+    history = events.loc[events.part != "test", "item_id"].head(len(events) if first is None else int(first))
     titles = dict(zip(evidence.items.item_id, evidence.items.title, strict=True))
-    wanted = set(later)
+    tops, found = {}, {}
+    for name, model in evidence.models.items():
+        lists = _rows(model.lists if first is None else model.new_lists, user_id, first)
+        tops[name] = list(lists.sort_values("rank").item_id.head(LIST_LENGTH))
+    for item in set(later):
+        found[item] = [name for name in CONTENDERS if item in tops[name]]
     shown = []
-    found: dict[str, list[str]] = {}
-    for name, value, top, fallback in lists:
-        items = list(top.sort_values("rank").item_id.head(LIST_LENGTH))
-        for item in wanted.intersection(items):
-            found.setdefault(item, []).append(name)
-        marked = tuple(Recommended(_title(titles, item), item in wanted) for item in items)
-        shown.append(ShownList(name, value, marked, fallback))
+    for name in CONTENDERS:
+        model = evidence.models[name]
+        figures = _rows(model.users if first is None else model.new_users, user_id, first).iloc[0]
+        items = tuple(Recommended(_title(titles, item), item in found) for item in tops[name])
+        shown.append(ShownList(name, float(figures[metric]), items, bool(figures.get("fallback", False))))
     return Example(
         user_id=user_id,
+        name=f"user {user_id}" if show_ids else pseudonym(user_id),
         reason=reason,
         about=_about(evidence.users, user_id),
         history=tuple(_title(titles, item) for item in history[::-1].head(RECENT)),
@@ -208,24 +186,20 @@ def _example(
         later=_later(titles, list(later), found),
         num_later=len(later),
         lists=tuple(shown),
-        others=others,
+        others={name: len(found.keys() & top) for name, top in tops.items() if name not in CONTENDERS},
     )
 
 
-def _others(tops: Mapping[str, pd.DataFrame], wanted: set[str]) -> tuple[Aside, ...]:
-    return tuple(
-        Aside(name, int(top.item_id[top["rank"] <= LIST_LENGTH].isin(wanted).sum()))
-        for name, top in tops.items()
-        if name not in CONTENDERS
-    )
+def _rows(table: pd.DataFrame, user_id: str, first: str | None = None) -> pd.DataFrame:
+    """Rows of one user, of a new one those with that many first interactions."""
+    rows = table[table.user_id == user_id]
+    return rows if first is None else rows[rows.first_interactions == first]
 
 
 def _later(titles: dict[str, str], items: list[str], found: dict[str, list[str]]) -> tuple[Later, ...]:
     """Found items before others, then the earliest; shown in the order in which they came."""
-    places = sorted(range(len(items)), key=lambda place: (items[place] not in found, place))[:LIST_LENGTH]
-    return tuple(
-        Later(_title(titles, items[place]), place + 1, tuple(found.get(items[place], ()))) for place in sorted(places)
-    )
+    places = sorted(range(len(items)), key=lambda place: (not found[items[place]], place))[:LIST_LENGTH]
+    return tuple(Later(_title(titles, items[place]), place + 1, tuple(found[items[place]])) for place in sorted(places))
 
 
 def _title(titles: dict[str, str], item_id: str) -> str:
@@ -240,9 +214,4 @@ def _about(users: pd.DataFrame, user_id: str) -> str:
     if row.empty:
         return ""
     known = row.iloc[0].dropna()
-    return ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in known.items())
-
-
-def _plain(value: object) -> str:
-    """24.0 is written 24."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in known.items())

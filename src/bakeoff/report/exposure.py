@@ -1,57 +1,43 @@
 """How popular the recommended items are, and how much of the catalogue is recommended at all."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.measured import figure
 
 WATCHED = "what came next"
 """Name of the line that shows the test items themselves."""
 NUM_GROUPS = 10
 
 
-@dataclass(frozen=True)
-class Exposure:
-    """One model's lists of length k.
+def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> pd.DataFrame:
+    """Popularity and coverage of the lists: one row per cutoff and model.
 
-    Attributes:
-        model: its name.
-        k: length of the lists.
-        arp: mean number of training interactions of the recommended items.
-        lift: ARP divided by that of the users' own histories, minus 1.
-        coverage: share of the catalogue in at least one list.
-        gini: inequality of the shares of list places, in [0, 1].
+    Returns:
+        model;
+        k: length of the lists;
+        arp: mean number of training interactions of the recommended items;
+        lift: ARP divided by that of the users' own histories, minus 1;
+        coverage: share of the catalogue in at least one list;
+        gini: inequality of the shares of list places, in [0, 1];
         long_tail: mean share of a list outside the head of the catalogue.
     """
-
-    model: str
-    k: int
-    arp: float
-    lift: float
-    coverage: float
-    gini: float
-    long_tail: float
-
-
-def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> list[Exposure]:
-    """One row per cutoff and model."""
-    return [
-        Exposure(
-            model=name,
-            k=k,
-            arp=_mean(model.users, f"arp@{k}"),
-            lift=_figure(model.metrics, f"popularity_lift@{k}"),
-            coverage=_figure(model.metrics, f"coverage@{k}"),
-            gini=_figure(model.metrics, f"gini@{k}"),
-            long_tail=_mean(model.users, f"long_tail_share@{k}"),
+    rows = [
+        (
+            name,
+            k,
+            _mean(model.users, f"arp@{k}"),
+            *(figure(model.metrics["test"], f"{metric}@{k}") for metric in ("popularity_lift", "coverage", "gini")),
+            _mean(model.users, f"long_tail_share@{k}"),
         )
         for k in cutoffs
         for name, model in evidence.models.items()
     ]
+    return pd.DataFrame(rows, columns=["model", "k", "arp", "lift", "coverage", "gini", "long_tail"])
 
 
 def exposure_profile(evidence: Evidence, k: int) -> pd.DataFrame:
@@ -84,8 +70,3 @@ def popularity_group(items: pd.DataFrame) -> pd.Series:
 
 def _mean(users: pd.DataFrame, column: str) -> float:
     return float(users[column].mean()) if column in users else float("nan")
-
-
-def _figure(metrics: Mapping[str, Mapping[str, float | None]], name: str) -> float:
-    value = metrics["test"].get(name)
-    return float("nan") if value is None else float(value)

@@ -31,18 +31,15 @@ def decimal(value: float, digits: int = 4) -> str:
     """A figure with a fixed number of digits and a true minus; an en dash for NaN."""
     if math.isnan(value):
         return NO_VALUE
-    text = f"{value:.{digits}f}"
-    return (text[1:] if float(text) == 0 else text.replace("-", MINUS)) if text.startswith("-") else text
+    return f"{value:z.{digits}f}".replace("-", MINUS)
 
 
 def signed(value: float, digits: int = 4) -> str:
     """A difference: always with its sign, `±` for one that rounds to 0."""
     if math.isnan(value):
         return NO_VALUE
-    text = decimal(value, digits)
-    if float(f"{value:.{digits}f}") == 0:
-        return f"±{text}"
-    return text if value < 0 else f"+{text}"
+    text = f"{value:+z.{digits}f}".replace("-", MINUS)
+    return text.replace("+", "±") if float(f"{value:.{digits}f}") == 0 else text
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -104,6 +101,11 @@ def megabytes(num_bytes: float) -> str:
 def times(ratio: float) -> str:
     """A ratio: `2.3 times`."""
     return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
+
+
+def plain(value: object, digits: int = 6) -> str:
+    """A setting or a feature: 24.0 is written 24, and 0.0030000000000000001 is written 0.003."""
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

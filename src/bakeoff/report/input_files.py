@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyarrow.dataset import dataset
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import draw_users
@@ -92,8 +93,8 @@ def read_sample(folder: Path, most: int, seed: int) -> UserSample:
     }
     if max(sizes.values()) <= most:
         return UserSample()
-    warm, new = (_ids(folder / f"{name}.parquet", draw_users(size, most, seed)) for name, size in sizes.items())
-    return UserSample(*(pc.field("user_id").isin(ids) for ids in (warm, new, pa.concat_arrays([warm, new]))))
+    warm, new = (_is_drawn(folder / f"{name}.parquet", draw_users(size, most, seed)) for name, size in sizes.items())
+    return UserSample(warm, new, warm | new)
 
 
 def per_user_on_disk(files: dict[str, Path]) -> PerUser:
@@ -108,9 +109,7 @@ def per_user_on_disk(files: dict[str, Path]) -> PerUser:
     _check_same_users(files)
 
     def blocks(columns: Sequence[Column]) -> Iterator[NDArray[np.float64]]:
-        metrics: dict[str, list[str]] = {}
-        for model, metric in columns:
-            metrics.setdefault(model, []).append(metric)
+        metrics = {name: [metric for model, metric in columns if model == name] for name, _ in columns}
         order = [(model, metric) for model, names in metrics.items() for metric in names]
         places = [order.index(column) for column in columns]
         tables = (_blocks(files[model], names) for model, names in metrics.items())
@@ -145,26 +144,15 @@ def _blocks(path: Path, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
 
 def _num_new_users(path: Path) -> int:
     """Number of new users: rows with the first value of STEP, for which all of them come first."""
-    count, first = 0, None
-    with pq.ParquetFile(path) as table:
-        for batch in table.iter_batches(columns=[STEP]):
-            first = batch[STEP][0] if first is None else first
-            of_first = pc.sum(pc.equal(batch[STEP], first)).as_py()
-            count += of_first
-            if of_first < batch.num_rows:
-                break
-    return count
+    table = dataset(path)
+    [first] = table.head(1, columns=[STEP])[STEP].to_pylist() or [None]
+    return int(table.count_rows(filter=pc.field(STEP) == first))
 
 
-def _ids(path: Path, rows: NDArray[np.int64]) -> pa.StringArray:
-    """Users of these rows, ascending; at most one batch of the table is in memory."""
-    found, start = [pa.array([], pa.string())], 0
-    with pq.ParquetFile(path) as table:
-        for batch in table.iter_batches(columns=["user_id"]):
-            first, last = np.searchsorted(rows, [start, start + batch.num_rows])
-            found.append(batch["user_id"].take(pa.array(rows[first:last] - start)).cast(pa.string()))
-            start += batch.num_rows
-    return pa.concat_arrays(found)
+def _is_drawn(path: Path, rows: NDArray[np.int64]) -> pc.Expression:
+    """A filter that selects the users of these rows; the table is never in memory as a whole."""
+    ids = dataset(path).take(rows, columns=["user_id"])["user_id"]
+    return pc.field("user_id").isin(ids.cast(pa.string()).combine_chunks())
 
 
 def _read(path: Path, read: Callable[[Path], T]) -> T:

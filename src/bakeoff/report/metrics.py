@@ -53,11 +53,7 @@ def claim_metrics(claims: Sequence[Claim]) -> dict[str, Any]:
     return {
         claim.key: {
             part.words.key: {
-                "first": part.first,
-                "second": part.second,
-                "difference": part.difference,
-                "low": part.low,
-                "high": part.high,
+                **{name: getattr(part, name) for name in ("first", "second", "difference", "low", "high")},
                 "p_holm": part.p,
                 "outcome": OUTCOMES[part.outcome],
             }

@@ -1,6 +1,6 @@
 """How each retriever is named, explained and drawn: what its spec says, for the report."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from bakeoff.models import specs
@@ -37,11 +37,6 @@ def not_asked(reasons: Mapping[str, str]) -> list[str]:
 def baselines(models: Iterable[str]) -> list[str]:
     """Those that are baselines."""
     return [name for name in models if look(name).is_baseline]
-
-
-def drawing_order(models: Sequence[str]) -> list[str]:
-    """Contenders last, so that they are drawn on top."""
-    return sorted(models, key=lambda name: (look(name).role == "contender", models.index(name)))
 
 
 def is_order_blind(name: str, settings: Mapping[str, Any]) -> bool:

@@ -1,5 +1,10 @@
-"""Settings of the comparison: how the verdict is reached."""
+"""Settings of the comparison and of its pages, and what a report was made from, by hash or version."""
 
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Protocol
 
 from pydantic import Field, PositiveInt
@@ -8,6 +13,22 @@ from bakeoff.core.parameters import Frozen
 from bakeoff.data.params import DataParams
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.params import EvidenceParams
+
+PACKAGES = (
+    "bakeoff",
+    "tensorflow",
+    "tf-keras",
+    "tensorflow-recommenders",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "ibis-framework",
+    "duckdb",
+    "great-expectations",
+    "dvc",
+    "prefect",
+)
+"""Packages that can change a figure, or that ran the pipeline."""
 
 
 class CompareParams(Frozen):
@@ -24,6 +45,14 @@ class CompareParams(Frozen):
     there are more, which it says. The verdict and the table of all metrics rest on all users, block by block."""
     example_users: Annotated[int, Field(ge=1, le=6)] = 6
     """Users whose history and lists the report shows, at most 6."""
+
+
+class DisplayParams(Frozen):
+    """What the pages show."""
+
+    show_ids: bool = False
+    """Whether pages and model cards show the ids of users; pseudonyms if not. A pseudonym is a hash of the id: it keeps
+    ids out of sight, and does not hide them from someone who has a list of them."""
 
 
 class ReportParams(Protocol):
@@ -52,5 +81,60 @@ class ReportParams(Protocol):
     def compare(self) -> CompareParams:
         """How the verdict is reached."""
 
+    @property
+    def report(self) -> DisplayParams:
+        """What the pages show."""
+
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         """All parameters as plain values, for the provenance."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How to make the same report again.
+
+    Attributes:
+        params: dotted name → value, as YAML would show it, in the order of the sections of `params.yaml`.
+        params_hash: SHA-256 of all parameters as canonical JSON.
+        data_hash: MD5 that DVC recorded for data/; None if data is not under DVC.
+        versions: package → installed version.
+    """
+
+    params: Mapping[str, str]
+    params_hash: str
+    data_hash: str | None
+    versions: Mapping[str, str]
+
+
+def provenance(params: ReportParams, data_hash: str | None) -> Provenance:
+    """Collect hashes and versions."""
+    values = params.model_dump(mode="json")
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return Provenance(
+        params=flat(values),
+        params_hash=hashlib.sha256(canonical.encode()).hexdigest(),
+        data_hash=data_hash,
+        versions=package_versions(),
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Installed versions of the packages that matter; packages that are not installed are left out."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Dotted name → value as text, of values in nested mappings."""
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return found

@@ -19,8 +19,12 @@ LETTER, LABEL_HEIGHT = 6.5, 15
 """Pixels that a label takes, per letter and in height."""
 PER_ENTRY, WIDEST = 28, 740
 """Pixels of a legend: of an entry in addition to its letters, and of a row in a wide window."""
-BY_STYLE = alt.Size("size:Q", scale=None)
+BY_STYLE = alt.Size("size:Q", scale=None, legend=None)
 """Area of a mark, from the style of its series."""
+FROM_ZERO = alt.Scale(zero=True)
+FILLED = {"filled": True, "opacity": 1}
+OPEN = {"filled": False, "opacity": 1, "strokeWidth": 2, "fill": "var(--page)"}
+"""Properties of a mark, the second of one of which only the outline is drawn."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +63,38 @@ def palette_styles(labels: Iterable[str]) -> Styles:
     return {label: PALETTE[place % len(PALETTE)] for place, label in enumerate(dict.fromkeys(labels))}
 
 
-def series_dots(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
+def series_dots(
+    table: pd.DataFrame,
+    styles: Styles,
+    axis: str,
+    title: str | None = None,
+    *,
+    digits: str = ".4f",
+    x: alt.Axis = FEW_TICKS,
+    scale: alt.Scale = FROM_ZERO,
+) -> Spec:
     """Mean and interval per group and series.
 
     Args:
-        table: group, series, mean, low, high; low and high equal to the mean where there is no interval.
+        table: group (a line break starts a second line), series, mean, low, high; low and high equal to the mean where
+            there is no interval; where it has the column `fallback` (bool), such marks are open.
         styles: how the series look.
         axis: title of the axis of means.
+        title: what the groups are, if the chart's title does not say it.
+        digits: format of figures in tooltips.
+        x: ticks of the axis of means.
+        scale: of that axis.
     """
-    base, height = _grouped(table, styles, tooltip("series", "group", mean=".4f", low=".4f", high=".4f"))
-    interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=axis, axis=FEW_TICKS), x2="high:Q")
-    point = _point(base, styles, alt.X("mean:Q", scale=alt.Scale(zero=True)))
-    return layered(_sized(table, styles), [interval, point], height=height)
+    names = ["series", "group", *(["fallback"] if "fallback" in table else [])]
+    tips = tooltip(*names, **dict.fromkeys(("mean", "low", "high"), digits))
+    base, placed, height = _grouped(table, styles, tips, title)
+    interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=axis, axis=x, scale=scale), x2="high:Q")
+    mean = alt.X("mean:Q", scale=scale)
+    points = [_point(base, styles, x=mean)]
+    if "fallback" in table and table.fallback.any():
+        own, fallback = points[0].transform_filter("!datum.fallback"), _point(base, styles, OPEN, x=mean)
+        points = [own, fallback.transform_filter("datum.fallback")]
+    return layered(placed, [interval, *points], height=height)
 
 
 def dumbbells(table: pd.DataFrame, styles: Styles, axis: str, words: tuple[str, str]) -> Spec:
@@ -82,17 +106,12 @@ def dumbbells(table: pd.DataFrame, styles: Styles, axis: str, words: tuple[str, 
         axis: title of the axis of both.
         words: titles of the first and the second figure in tooltips.
     """
-    figures = [
-        alt.Tooltip(f"{name}:Q", title=title, format=".4f")
-        for name, title in zip(("first", "second"), words, strict=True)
-    ]
-    base, height = _grouped(table, styles, [*tooltip("series", "group"), *figures])
-    x = alt.X("first:Q", title=axis, axis=FEW_TICKS, scale=alt.Scale(zero=True))
+    tips = [*tooltip("series", "group"), _tip("first", words[0]), _tip("second", words[1])]
+    base, placed, height = _grouped(table, styles, tips)
+    x = alt.X("first:Q", title=axis, axis=FEW_TICKS, scale=FROM_ZERO)
     line = base.mark_rule(strokeWidth=2).encode(x=x, x2="second:Q")
-    second = base.mark_point(filled=False, strokeWidth=2, fill="var(--page)", opacity=1).encode(
-        x="second:Q", shape=_by_series(alt.Shape, styles, "shape"), size=BY_STYLE
-    )
-    return layered(_sized(table, styles), [line, second, _point(base, styles, "first:Q")], height=height)
+    points = [_point(base, styles, OPEN, x="second:Q"), _point(base, styles, x="first:Q")]
+    return layered(placed, [line, *points], height=height)
 
 
 def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
@@ -103,39 +122,39 @@ def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
         styles: how the series look.
         axis: title of the axis of both ends.
     """
-    base, height = _grouped(table, styles, tooltip("series", "group", low=".3s", high=".3s"))
+    base, placed, height = _grouped(table, styles, tooltip("series", "group", low=".3s", high=".3s"))
     x = alt.X("low:Q", title=axis, scale=alt.Scale(type="log", nice=True), axis=alt.Axis(format="~g", tickCount=4))
     span = base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q")
-    return layered(_sized(table, styles), [span, _point(base, styles, "high:Q")], height=height)
+    return layered(placed, [span, _point(base, styles, x="high:Q")], height=height)
 
 
-def series_lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str = ".4f") -> Spec:
-    """A line with marks per series, with intervals where the table has low and high.
+def series_lines(table: pd.DataFrame, styles: Styles, x: alt.X, y: alt.Y, digits: str = ".4f", **line: Any) -> Spec:
+    """A line with marks per series, with intervals where the table has low and high; thick lines are on top.
 
     Args:
-        table: series, x, y, and low, high where there are intervals.
+        table: series, x, y, and low, high where there are intervals; where it has the column `marked` (bool), only
+            such points have a mark.
         styles: how the series look.
         x: encoding of the column x.
         y: encoding of the column y.
         digits: format of y in tooltips.
+        line: further properties of the lines, such as `interpolate`.
     """
     formats = dict.fromkeys(("y", *(name for name in ("low", "high") if name in table)), digits)
-    base = alt.Chart().encode(
-        x=x,
-        color=_by_series(alt.Color, styles, "color"),
-        tooltip=[*tooltip("series"), alt.Tooltip("x:N", title="at"), *tooltip(**formats)],
-    )
+    tips = [*tooltip("series"), alt.Tooltip("x:N", title="at"), *tooltip(**formats)]
+    base = alt.Chart().encode(x=x, color=_by_series(alt.Color, styles, "color"), tooltip=tips)
+    # A layer each: a scale of patterns would make the legend draw its symbols dashed, too.
     layers = [
         base.transform_filter(alt.datum.series == label)
-        .mark_line(strokeWidth=style.width, strokeDash=list(style.dash))
+        .mark_line(strokeWidth=style.width, strokeDash=list(style.dash), **line)
         .encode(y=y)
-        for label, style in styles.items()
+        for label, style in sorted(styles.items(), key=lambda each: each[1].width)
     ]
     if "low" in table:
         layers.append(base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q"))
-    point = base.mark_point(filled=True, opacity=1).encode(
-        y=y, shape=_by_series(alt.Shape, styles, "shape"), size=BY_STYLE
-    )
+    point = _point(base, styles, y=y)
+    if "marked" in table:
+        point = point.transform_filter("datum.marked")
     return layered(_sized(table, styles), [*layers, point], height=300)
 
 
@@ -154,17 +173,10 @@ def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
         x=alt.X("x:Q", title=x, axis=FEW_TICKS, scale=alt.Scale(type="sqrt", domain=[0, right], nice=False)),
         y=alt.Y("y:Q", title=y, axis=FEW_TICKS, scale=alt.Scale(domain=[0, top], nice=False)),
         color=_by_series(alt.Color, styles, "color"),
-        tooltip=[
-            *tooltip("series", "label"),
-            alt.Tooltip("x:Q", title=x, format=".4f"),
-            alt.Tooltip("y:Q", title=y, format=".4f"),
-        ],
+        tooltip=[*tooltip("series", "label"), _tip("x", x), _tip("y", y)],
     )
     line = base.transform_filter("datum.joined").mark_line(strokeWidth=1.5).encode(order="order:Q", detail="series:N")
-    point = base.mark_point(filled=True, opacity=1).encode(
-        shape=_by_series(alt.Shape, styles, "shape"),
-        size=alt.condition("datum.emphasis", alt.value(190), alt.value(70)),
-    )
+    point = _point(base, styles, size=alt.condition("datum.emphasis", alt.value(190), alt.value(70)))
     texts = [
         base.transform_filter(test)
         .mark_text(align="center", dy=dy, fontSize=11, limit=130)
@@ -208,18 +220,15 @@ def cloud(table: pd.DataFrame, styles: Mapping[str, tuple[str, str]]) -> Spec:
     """
     scale = alt.Scale(zero=False, padding=6)
     colors, shapes = (alt.Scale(domain=list(styles), range=list(each)) for each in zip(*styles.values(), strict=True))
-    chart = (
-        alt.Chart(table)
-        .mark_point(filled=True, opacity=0.75, size=26)
-        .encode(
-            x=alt.X("x:Q", axis=None, scale=scale),
-            y=alt.Y("y:Q", axis=None, scale=scale),
-            color=alt.Color("group:N", scale=colors, legend=None),
-            shape=alt.Shape("group:N", scale=shapes, legend=None),
-            tooltip=tooltip("name", "group"),
-        )
+    points = alt.Chart(table).mark_point(filled=True, opacity=0.75, size=26)
+    encoded = points.encode(
+        x=alt.X("x:Q", axis=None, scale=scale),
+        y=alt.Y("y:Q", axis=None, scale=scale),
+        color=alt.Color("group:N", scale=colors, legend=None),
+        shape=alt.Shape("group:N", scale=shapes, legend=None),
+        tooltip=tooltip("name", "group"),
     )
-    return finish(chart, height=190)
+    return finish(encoded, height=190)
 
 
 def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
@@ -235,7 +244,7 @@ def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
             "column:N", sort=order, title=None, axis=alt.Axis(orient="top", labelAngle=-30, ticks=False, domain=False)
         ),
         y=alt.Y("row:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
-        tooltip=[*tooltip("row", "column"), alt.Tooltip("share:Q", title=title, format=".1%")],
+        tooltip=[*tooltip("row", "column"), _tip("share", title, ".1%")],
     )
     cell = base.mark_rect(color="var(--link)", stroke="var(--page)", strokeWidth=2).encode(
         opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.45]), legend=None)
@@ -244,25 +253,34 @@ def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
     return layered(table, [cell, text], height=46 * len(order))
 
 
-def _grouped(table: pd.DataFrame, styles: Styles, tips: list[alt.Tooltip]) -> tuple[alt.Chart, int]:
-    """A chart with groups on its vertical axis, a row per series in each, and its height in pixels."""
-    groups, each = present(table.group), MARK_HEIGHT * len(styles) + GROUP_MARGIN
+def _grouped(
+    table: pd.DataFrame, styles: Styles, tips: list[alt.Tooltip], title: str | None = None
+) -> tuple[alt.Chart, pd.DataFrame, int]:
+    """A chart with groups on its vertical axis and a row per series in each, its data, and its height in pixels."""
+    series, groups = table.series.map([*styles].index), present(table.group)
+    in_group = table.groupby("group").series
+    row = series.groupby(table.group).rank() - (in_group.transform("size") + 1) / 2
     y = alt.Y(
         "group:N",
         sort=groups,
-        title=None,
-        scale=alt.Scale(paddingInner=GROUP_MARGIN / each, paddingOuter=0.1),
-        axis=alt.Axis(grid=False, ticks=False, labelPadding=8, labelExpr="split(datum.label, '\\n')"),
+        title=title,
+        scale=alt.Scale(type="point", padding=0.5),
+        axis=alt.Axis(grid=False, ticks=False, labelPadding=8, labelLimit=180, labelExpr="split(datum.label, '\\n')"),
     )
-    offset = alt.YOffset("series:N", sort=list(styles))
+    offset = alt.YOffset("offset:Q", scale=None)
     base = alt.Chart().encode(y=y, yOffset=offset, color=_by_series(alt.Color, styles, "color"), tooltip=tips)
-    return base, each * len(groups)
+    height = (MARK_HEIGHT * max(in_group.size(), default=0) + GROUP_MARGIN) * len(groups)
+    return base, _sized(table, styles).assign(offset=MARK_HEIGHT * row), int(height)
 
 
-def _point(base: alt.Chart, styles: Styles, x: str | alt.X) -> alt.Chart:
-    """A filled mark in the shape and size of its series."""
+def _point(base: alt.Chart, styles: Styles, mark: Mapping[str, Any] = FILLED, **channels: Any) -> alt.Chart:
+    """A mark in the shape and size of its series."""
     shape = _by_series(alt.Shape, styles, "shape")
-    return base.mark_point(filled=True, opacity=1).encode(x=x, shape=shape, size=BY_STYLE)
+    return base.mark_point(**mark).encode(**{"shape": shape, "size": BY_STYLE, **channels})
+
+
+def _tip(column: str, title: str, digits: str = ".4f") -> alt.Tooltip:
+    return alt.Tooltip(f"{column}:Q", title=title, format=digits)
 
 
 def _sized(table: pd.DataFrame, styles: Styles) -> pd.DataFrame:

@@ -16,8 +16,8 @@ from bakeoff.evaluation.ranking import TopLists
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX
-from bakeoff.report.verdict import BaselineComparison, Span
-from bakeoff.report.vs_baseline import lead_of_contenders
+from bakeoff.report.verdict import Span
+from bakeoff.report.vs_baseline import BaselineComparison, lead_of_contenders
 
 GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
 """Name of a slice → seconds that end it (included); None has no end."""
@@ -77,19 +77,9 @@ def spans(slices: Sequence[Slice]) -> list[Span]:
     """The slices' figures, as the verdict needs them."""
     found = []
     for part in slices:
-        means = {estimate.model: estimate.mean for estimate in part.estimates}
-        difference = part.difference
-        found.append(
-            Span(
-                name=part.name,
-                num_users=part.num_users,
-                softmax=means[SOFTMAX],
-                mf=means[MF],
-                low=difference.low,
-                high=difference.high,
-                p=difference.p_holm,
-            )
-        )
+        means, difference = {e.model: e.mean for e in part.estimates}, part.difference
+        figures = (means[SOFTMAX], means[MF], difference.low, difference.high, difference.p_holm)
+        found.append(Span(part.name, part.num_users, *figures))
     return found
 
 
@@ -117,7 +107,14 @@ def events_by_gap(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
 def top_lists(evidence: Evidence, frames: Mapping[str, pd.DataFrame]) -> dict[str, TopLists]:
     """Name → lists as arrays: rows in the order of the evaluated users, items as places in the catalogue, scores 0."""
     users = evidence.models[MF].users.user_id
-    return {name: _top_lists(evidence, frame, users) for name, frame in frames.items()}
+    found = {}
+    for name, frame in frames.items():
+        row, item = _codes(frame, evidence, users)
+        rank = frame["rank"].to_numpy() - 1
+        items = np.full((len(users), int(rank.max(initial=0)) + 1), PAD, np.int32)
+        items[row, rank] = item
+        found[name] = TopLists(items, np.where(items == PAD, -np.inf, 0).astype(np.float32))
+    return found
 
 
 def values_on(
@@ -141,14 +138,6 @@ def _test_events(evidence: Evidence) -> pd.DataFrame | None:
         return None
     ends = [-1, *(end for end in GAPS.values() if end is not None), np.inf]
     return test.loc[gap.index].assign(gap=gap, slice=pd.cut(gap, ends, labels=list(GAPS)))
-
-
-def _top_lists(evidence: Evidence, lists: pd.DataFrame, users: pd.Series) -> TopLists:
-    row, item = _codes(lists, evidence, users)
-    rank = lists["rank"].to_numpy() - 1
-    items = np.full((len(users), int(rank.max(initial=0)) + 1), PAD, np.int32)
-    items[row, rank] = item
-    return TopLists(items, np.where(items == PAD, -np.inf, 0).astype(np.float32))
 
 
 def _codes(frame: pd.DataFrame, evidence: Evidence, users: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,29 +9,19 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.evaluation.stats.tests import Verdict
+from bakeoff.report import training
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
-from bakeoff.report.exposure import Exposure, exposure_profile, exposures
+from bakeoff.report.exposure import exposure_profile, exposures
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
-from bakeoff.report.params import ReportParams
-from bakeoff.report.provenance import Provenance, provenance
-from bakeoff.report.recommendation import recommendation
+from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.slices import Slice, slices_by_gap, spans
 from bakeoff.report.topics.base.claims import Claim
 from bakeoff.report.topics.base.topic import Findings, find, judge_claims
-from bakeoff.report.training import (
-    TrainingFigure,
-    learning_curves,
-    masked_shares,
-    order_blind,
-    training_figures,
-    training_phases,
-)
-from bakeoff.report.tuning import SettingSearch, searches, warnings
-from bakeoff.report.verdict import BaselineComparison, Result, all_caveats
-from bakeoff.report.vs_baseline import baseline_standings
+from bakeoff.report.verdict import Result, all_caveats, recommendation
+from bakeoff.report.vs_baseline import BaselineComparison, baseline_standings
 
 
 @dataclass(frozen=True)
@@ -58,6 +48,7 @@ class Summary:
         searches: how settings were searched; empty without records.
         effort: notes on searches that were unequal or made on other data.
         examples: a few users.
+        show_ids: whether users are shown by their ids.
         claims: the textbook's claims, judged.
         findings: the evidence behind them, section by section.
         provenance: what the report was made from.
@@ -71,17 +62,18 @@ class Summary:
     slices: Sequence[Slice]
     order_blind: frozenset[str]
     cutoff: int
-    exposures: Sequence[Exposure]
+    exposures: pd.DataFrame
     profile: pd.DataFrame
     new_users: Sequence[NewUserFigure]
     new_differences: dict[str, Difference]
-    training: Sequence[TrainingFigure]
+    training: Sequence[training.TrainingFigure]
     curves: pd.DataFrame
     phases: pd.DataFrame
     masked: Mapping[str, float]
-    searches: Sequence[SettingSearch]
+    searches: Sequence[training.SettingSearch]
     effort: Sequence[str]
     examples: Sequence[Example]
+    show_ids: bool
     claims: Sequence[Claim]
     findings: Findings
     provenance: Provenance
@@ -127,19 +119,20 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         user_differences=values[0] - values[1],
         standings=baseline_standings(users, primary, statistics),
         slices=slices_by_gap(evidence, primary, statistics),
-        order_blind=order_blind(evidence),
+        order_blind=training.order_blind(evidence),
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),
         profile=exposure_profile(evidence, cutoff),
         new_users=new_user_figures(evidence, metrics, statistics),
         new_differences=new_user_differences(evidence, primary, statistics),
-        training=training_figures(evidence),
-        curves=learning_curves(evidence),
-        phases=training_phases(evidence),
-        masked=masked_shares(evidence),
-        searches=(found := searches(evidence)),
-        effort=warnings(found, list(evidence.models), evidence.dataset["name"]),
-        examples=choose_examples(evidence, primary, params.compare.example_users),
+        training=training.training_figures(evidence),
+        curves=training.learning_curves(evidence),
+        phases=training.training_phases(evidence),
+        masked=training.masked_shares(evidence),
+        searches=(found := training.searches(evidence)),
+        effort=training.warnings(found, list(evidence.models), evidence.dataset["name"]),
+        examples=choose_examples(evidence, primary, params.compare.example_users, params.report.show_ids),
+        show_ids=params.report.show_ids,
         claims=judge_claims(evidence, params, statistics),
         findings=find(evidence, params, statistics),
         provenance=provenance(params, evidence.data_hash),

@@ -1,16 +1,23 @@
-"""What training did and what it cost."""
+"""What training and the search for settings did, and what they cost."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
+from bakeoff.core.errors import BakeoffError
+from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import is_order_blind
+from bakeoff.report.measured import figure
+from bakeoff.report.models import CONTENDERS, is_order_blind, look, model_noun
 
 PHASES = {"selection_seconds": "choosing the epoch", "refit_seconds": "refit"}
 REST = "other"
 SELECTION_METRIC = "ndcg@10"
 """Validation metric of the learning curves."""
+FAIR = 0.1
+"""Largest relative difference in the effort of searches that gets no note."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +56,13 @@ class TrainingFigure:
         return self.selected_epoch is not None and self.selected_epoch == self.last_epoch
 
 
-def training_figures(evidence: Evidence, metric: str = SELECTION_METRIC) -> list[TrainingFigure]:
+def training_figures(evidence: Evidence) -> list[TrainingFigure]:
     """One figure per model."""
     figures = []
     for name, model in evidence.models.items():
         curve = {point["epoch"]: point for point in model.training["curve"]}
         epoch = model.training["selected_epoch"]
-        cost = model.training_cost
+        costs = ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "seconds_per_epoch")
         figures.append(
             TrainingFigure(
                 model=name,
@@ -63,12 +70,9 @@ def training_figures(evidence: Evidence, metric: str = SELECTION_METRIC) -> list
                 num_parameters=int(model.training["num_parameters"]),
                 selected_epoch=epoch,
                 last_epoch=max(curve, default=0),
-                best_value=float(curve.get(epoch, {}).get(f"valid_{metric}", float("nan"))),
-                wall_seconds=cost.get("wall_seconds", float("nan")),
-                cpu_seconds=cost.get("cpu_seconds", float("nan")),
-                peak_memory_bytes=cost.get("peak_memory_bytes", float("nan")),
-                seconds_per_epoch=cost.get("seconds_per_epoch", float("nan")),
-                ranking_seconds=float(model.evaluation_cost.get("ranking_seconds", float("nan"))),
+                best_value=figure(curve.get(epoch), f"valid_{SELECTION_METRIC}"),
+                **{cost: figure(model.training_cost, cost) for cost in costs},
+                ranking_seconds=figure(model.evaluation_cost, "ranking_seconds"),
             )
         )
     return figures
@@ -76,14 +80,12 @@ def training_figures(evidence: Evidence, metric: str = SELECTION_METRIC) -> list
 
 def learning_curves(evidence: Evidence) -> pd.DataFrame:
     """Model, epoch, loss, validation figures and whether it was chosen, of the models that have epochs."""
-    frames = [
-        pd.DataFrame(model.training["curve"]).assign(
-            model=name, chosen=lambda frame, model=model: frame.epoch == model.training["selected_epoch"]
-        )
+    rows = [
+        {"model": name, **point, "chosen": point["epoch"] == model.training["selected_epoch"]}
         for name, model in evidence.models.items()
-        if model.training["curve"]
+        for point in model.training["curve"]
     ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["model", "epoch", "chosen"])
+    return pd.DataFrame(rows)
 
 
 def training_phases(evidence: Evidence) -> pd.DataFrame:
@@ -111,3 +113,115 @@ def order_blind(evidence: Evidence) -> frozenset[str]:
     return frozenset(
         name for name, model in evidence.models.items() if is_order_blind(name, model.training.get("settings", {}))
     )
+
+
+@dataclass(frozen=True)
+class SettingSearch:
+    """The search for one model's settings, on validation.
+
+    Attributes:
+        model: its name.
+        trials: all that were started.
+        pruned: those that were stopped early.
+        failed: those that ended with an error.
+        wall_seconds: of the whole search.
+        jobs: processes that shared it.
+        dataset: name of the data that it was done on.
+        metric: what was maximised.
+        best: its highest value; NaN if no trial was completed.
+        epoch: of the best trial; None where the model has none.
+        params: setting → value in the best trial, as text.
+        history: value per trial in their order; NaN where it was not completed.
+    """
+
+    model: str
+    trials: int
+    pruned: int
+    failed: int
+    wall_seconds: float
+    jobs: int
+    dataset: str
+    metric: str
+    best: float
+    epoch: int | None
+    params: Mapping[str, str]
+    history: Sequence[float]
+
+
+def searches(evidence: Evidence) -> list[SettingSearch]:
+    """One per model with a record, in the order of the report.
+
+    Raises:
+        BakeoffError: a record lacks what the report shows.
+    """
+    return [_search(name, evidence.tuning[name]) for name in evidence.models if name in evidence.tuning]
+
+
+def progress(found: Sequence[SettingSearch]) -> pd.DataFrame:
+    """Model, trial (from 1), value (the best so far), and whether the trial was better than all before.
+
+    Trials before the first completed one are left out.
+    """
+    rows = [(search.model, *each) for search in found for each in enumerate(search.history, start=1)]
+    table = pd.DataFrame(rows, columns=["model", "trial", "value"]).astype({"value": "float64"})
+    table["value"] = table.groupby("model").value.transform(lambda values: values.cummax().ffill())
+    before = table.groupby("model").value.shift().fillna(-1)
+    return table.assign(better=table.value > before).dropna(subset="value").reset_index(drop=True)
+
+
+def warnings(found: Sequence[SettingSearch], models: Sequence[str], dataset: str) -> list[str]:
+    """Notes on searches of unequal effort or on other data; empty if there are none."""
+    if not found:
+        return []
+    notes = _unequal(found, models)
+    foreign = sorted({search.dataset for search in found} - {dataset})
+    if foreign:
+        notes.append(
+            f"Settings were searched on {formats.listing(foreign)} and not on this data; they may not be the best here."
+        )
+    return notes
+
+
+def _unequal(found: Sequence[SettingSearch], models: Sequence[str]) -> list[str]:
+    """A note if trials or wall time of the models other than baselines differ by more than FAIR."""
+    by_model = {search.model: search for search in found}
+    tuned = [name for name in models if name in CONTENDERS or (name in by_model and not look(name).is_baseline)]
+    trials = {name: by_model[name].trials if name in by_model else 0 for name in tuned}
+    seconds = {name: by_model[name].wall_seconds if name in by_model else 0.0 for name in tuned}
+    efforts = (
+        (trials, lambda number: f"{formats.count(number)} trials"),
+        (seconds, formats.seconds),
+    )
+    parts = [
+        formats.listing([f"{write(number)} for {model_noun(name)}" for name, number in effort.items()])
+        for effort, write in efforts
+        if max(effort.values()) - min(effort.values()) > FAIR * max(effort.values())
+    ]
+    if not parts:
+        return []
+    return [f"The effort was not equal: {'; '.join(parts)}. The model that was searched longer has an advantage."]
+
+
+def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
+    try:
+        history = sorted(record["history"], key=lambda trial: int(trial["number"]))
+        return SettingSearch(
+            model=name,
+            **{key: int(record[key]) for key in ("trials", "pruned", "failed", "jobs")},
+            wall_seconds=float(record["wall_seconds"]),
+            dataset=str(record["dataset"]),
+            metric=str(record["metric"]),
+            best=_number(record["best"]["value"]),
+            epoch=record["best"]["epoch"],
+            params={key: formats.plain(value, 4) for key, value in record["best"]["params"].items()},
+            history=[_number(t["value"] if t["state"] == "complete" else None) for t in history],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BakeoffError(
+            f"The record of the search for {name} can't be read ({type(error).__name__}: {error}). "
+            f"Restore tuning/{name}.json, or delete it and run `bakeoff tune {name}`."
+        ) from None
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,12 +1,16 @@
-"""The verdict on the primary metric: its figures, and the sentences made from them."""
+"""The verdict on the primary metric: its figures, the sentences made from them, and which contender to ship."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Self
 
 from bakeoff.evaluation.stats.tests import Verdict, verdict
 from bakeoff.report import formats
+from bakeoff.report.accuracy import Difference
 from bakeoff.report.models import CONTENDERS, MF, REFERENCE, SOFTMAX, model_noun
+from bakeoff.report.new_users import known_interactions
+from bakeoff.report.vs_baseline import BaselineComparison
 
 GAP_WORDS = {
     "same second": "in the same second as the last known event",
@@ -59,6 +63,11 @@ class Result:
         """Whether softmax is better or worse than MF."""
         return verdict(self.low, self.high, self.p, self.confidence)
 
+    @property
+    def above_popularity(self) -> dict[str, int]:
+        """Contender → 1 if it is shown to be better than the reference, else 0."""
+        return {SOFTMAX: self.softmax_above_popularity, MF: self.mf_above_popularity}
+
     def to_metrics(self) -> dict[str, dict[str, float]]:
         """Numbers in nested dicts, under the name of the metric."""
         values = asdict(self)
@@ -98,39 +107,6 @@ class Span:
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
 
-@dataclass(frozen=True)
-class BaselineComparison:
-    """A model compared with the best baseline, on one metric over the same users.
-
-    Attributes:
-        model: its name.
-        baseline: name of the best baseline.
-        mean: mean of the model.
-        baseline_mean: the same for the baseline.
-        difference: mean of model − baseline.
-        low: lower end of its interval.
-        high: upper end.
-        p: adjusted for all that were judged together.
-    """
-
-    model: str
-    baseline: str
-    mean: float
-    baseline_mean: float
-    difference: float
-    low: float
-    high: float
-    p: float
-
-    def verdict(self, confidence: float) -> Verdict:
-        """Whether the model is better or worse than the baseline."""
-        return verdict(self.low, self.high, self.p, confidence)
-
-    def to_metrics(self) -> dict[str, float]:
-        """All but the names, as numbers."""
-        return {key: value for key, value in asdict(self).items() if key not in {"model", "baseline"}}
-
-
 def verdict_headline(result: Result) -> str:
     """The verdict in a few words."""
     metric = formats.metric_label(result.metric)
@@ -168,8 +144,7 @@ def caveats(result: Result) -> list[str]:
             "A borderline case: the interval and the permutation test disagree, so nothing is claimed. "
             "Repeat with other seeds or more users before relying on it."
         )
-    above = {"the softmax DNN": result.softmax_above_popularity, "MF": result.mf_above_popularity}
-    weak = [name for name, shown in above.items() if not shown]
+    weak = [model_noun(name) for name, shown in result.above_popularity.items() if not shown]
     if weak:
         who = "neither contender is" if len(weak) == 2 else f"{weak[0]} is not"
         notes.append(
@@ -186,7 +161,7 @@ def contradictions(result: Result, spans: Iterable[Span]) -> list[str]:
         found = verdict(span.low, span.high, span.p, result.confidence)
         if found in {Verdict.NO_EVIDENCE, result.verdict}:
             continue
-        ahead = "the softmax DNN" if found is Verdict.BETTER else "MF"
+        ahead = model_noun(SOFTMAX if found is Verdict.BETTER else MF)
         better, other = max(span.softmax, span.mf), min(span.softmax, span.mf)
         notes.append(
             f"It depends on time: on test events {GAP_WORDS.get(span.name, span.name)} "
@@ -202,13 +177,12 @@ def lost_to_baselines(result: Result, standings: Iterable[BaselineComparison]) -
 
     `caveats` names contenders that do not even beat popularity; they are named here only if they are shown to be worse.
     """
-    above = {SOFTMAX: result.softmax_above_popularity, MF: result.mf_above_popularity}
     notes = []
     for standing in standings:
         found = standing.verdict(result.confidence)
         if standing.model not in CONTENDERS or standing.baseline == REFERENCE or found is Verdict.BETTER:
             continue
-        if not above[standing.model] and found is Verdict.NO_EVIDENCE:
+        if not result.above_popularity[standing.model] and found is Verdict.NO_EVIDENCE:
             continue
         is_behind = "worse" if found is Verdict.WORSE else "not shown to be better"
         notes.append(
@@ -234,3 +208,49 @@ def cost_sentence(seconds: Mapping[str, float]) -> str | None:
     compared = "about the same" if ratio < SAME_TIME else f"{formats.times(ratio)} as long for {slower}"
     times = f"{formats.seconds(softmax)} for the softmax DNN and {formats.seconds(mf)} for MF"
     return f"Training took {times}, {compared}."
+
+
+def recommendation(
+    result: Result, standings: Sequence[BaselineComparison], new_differences: Mapping[str, Difference]
+) -> list[str]:
+    """A sentence for known users, and one for new users if some were held out."""
+    new = [recommend_for_new_users(new_differences)] if new_differences else []
+    return [recommend_for_known_users(result, standings), *new]
+
+
+def recommend_for_known_users(result: Result, standings: Sequence[BaselineComparison]) -> str:
+    """The better contender, if there is one and it is shown to beat the best baseline.
+
+    A contender that does not beat a baseline is not worth its training, even if it beats the other contender.
+    """
+    known = "For users whom the models know,"
+    if result.verdict is Verdict.NO_EVIDENCE:
+        return f"{known} neither contender is shown to be better: ship the one that costs less to run."
+    winner = SOFTMAX if result.verdict is Verdict.BETTER else MF
+    name = model_noun(winner)
+    if not result.above_popularity[winner]:
+        return f"{known} ship neither yet: {name} is not shown to be better than popularity."
+    baseline = next((s for s in standings if s.model == winner and s.baseline != REFERENCE), None)
+    if baseline is not None and baseline.verdict(result.confidence) is not Verdict.BETTER:
+        than = f"not shown to be better than {model_noun(baseline.baseline)}"
+        return f"{known} ship neither yet: {name} is the better of the two, but {than}."
+    return f"{known} ship {name}."
+
+
+def recommend_for_new_users(differences: Mapping[str, Difference]) -> str:
+    """Which contender serves new users better, by what is known about them.
+
+    Args:
+        differences: number of first interactions → softmax − MF on users held out whole, p adjusted for their number.
+    """
+    steps = {
+        name: [known_interactions(first) for first, found in differences.items() if found.verdict is verdict]
+        for name, verdict in ((SOFTMAX, Verdict.BETTER), (MF, Verdict.WORSE))
+    }
+    either = partial(formats.listing, last="or")
+    shown = [f"{model_noun(name)} with {either(found)} known" for name, found in steps.items() if found]
+    open_ = [known_interactions(first) for first, found in differences.items() if found.verdict is Verdict.NO_EVIDENCE]
+    if not shown:
+        return "For new users there is no evidence for either."
+    rest = f"; with {either(open_)} there is no evidence for either" if open_ else ""
+    return f"For new users, ship {' and '.join(shown)}{rest}."

@@ -1,13 +1,48 @@
 """Every model compared with the best baseline."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.evaluation.stats.tests import Verdict, verdict
 from bakeoff.report.accuracy import Difference, PerUser, Statistics
 from bakeoff.report.models import CONTENDERS, baselines
-from bakeoff.report.verdict import BaselineComparison
+
+
+@dataclass(frozen=True)
+class BaselineComparison:
+    """A model compared with the best baseline, on one metric over the same users.
+
+    Attributes:
+        model: its name.
+        baseline: name of the best baseline.
+        mean: mean of the model.
+        baseline_mean: the same for the baseline.
+        difference: mean of model − baseline.
+        low: lower end of its interval.
+        high: upper end.
+        p: adjusted for all that were judged together.
+    """
+
+    model: str
+    baseline: str
+    mean: float
+    baseline_mean: float
+    difference: float
+    low: float
+    high: float
+    p: float
+
+    def verdict(self, confidence: float) -> Verdict:
+        """Whether the model is better or worse than the baseline."""
+        return verdict(self.low, self.high, self.p, confidence)
+
+    def to_metrics(self) -> dict[str, float]:
+        """All but the names, as numbers."""
+        return {key: value for key, value in asdict(self).items() if key not in {"model", "baseline"}}
+
 
 Values = Mapping[str, NDArray[np.float64]]
 

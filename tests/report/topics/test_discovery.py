@@ -9,8 +9,8 @@ from bakeoff.params import Params
 from bakeoff.report import topics as package
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.glossary import glossary
 from bakeoff.report.render import page
+from bakeoff.report.render.pages import glossary
 from bakeoff.report.topics.base.topic import find, judge_claims, topic_figures, topics
 
 STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)

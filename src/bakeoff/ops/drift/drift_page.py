@@ -12,8 +12,7 @@ from bakeoff.ops.drift.snapshot import DAY
 from bakeoff.report import formats
 from bakeoff.report.render.chart_parts import Spec, chart_config, to_spec
 from bakeoff.report.render.figure import Cell, Column, Row, Table, table_of
-from bakeoff.report.render.markdown import document, escape, markdown_table
-from bakeoff.report.render.pages import render_page, still_picture, svg_file
+from bakeoff.report.render.pages import document, escape, markdown_table, render_page, still_picture, svg_file
 
 Events = tuple["pd.Series[int]", "pd.Series[int]"]
 """Events by day (since 1970), of the reference and of the new data."""

@@ -12,8 +12,7 @@ from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_label, model_noun
 from bakeoff.report.render.chart_parts import FEW_TICKS, Spec, layered
 from bakeoff.report.render.figure import Cell, Row, Table, table_of
-from bakeoff.report.render.markdown import document, escape, markdown_table
-from bakeoff.report.render.pages import StillPicture, render_page, still_picture
+from bakeoff.report.render.pages import StillPicture, document, escape, markdown_table, render_page, still_picture
 
 TERMS = ("interval", "p-value", "new-user", "lift")
 LABELS = {

@@ -10,8 +10,7 @@ from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions
 from bakeoff.report import formats, verdict
 from bakeoff.report.models import model_noun
 from bakeoff.report.render.figure import Figure, Table
-from bakeoff.report.render.markdown import code, document, escape, markdown_table
-from bakeoff.report.render.pages import render_page
+from bakeoff.report.render.pages import code, document, escape, markdown_table, render_page
 
 TERMS = ("interval", "holm")
 

@@ -7,7 +7,7 @@ import pandas as pd
 from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions
 from bakeoff.report import formats
 from bakeoff.report.models import model_label
-from bakeoff.report.render.chart_parts import Spec, color, interval_chart
+from bakeoff.report.render.chart_parts import Spec, fixed_colors, interval_chart
 from bakeoff.report.render.figure import Cell, Column, Heading, Row, Table, change_cell, table_of
 from bakeoff.report.render.tables import P_HOLM, outcome_cell, win_tie_loss
 
@@ -104,10 +104,9 @@ def revision_chart(revisions: Revisions) -> Spec | None:
     if not paired:
         return None
     rows = [(model_label(model), d.mean, d.low, d.high) for model, d in paired]
-    hue = color(pd.Series([model for model, _ in paired])).copy(deep=True)
-    hue.legend = None
+    color = fixed_colors("model", {model_label(model): f"var(--{model})" for model, _ in paired})
     axis = f"← {revisions.before.name} ahead · {revisions.after.name} ahead →"
-    return interval_chart(pd.DataFrame(rows, columns=["model", "mean", "low", "high"]), "model", axis, hue)
+    return interval_chart(pd.DataFrame(rows, columns=["model", "mean", "low", "high"]), "model", axis, color)
 
 
 def _columns(revisions: Revisions, first: str) -> list[Heading]:

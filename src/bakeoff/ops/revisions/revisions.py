@@ -12,7 +12,7 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.evaluation.stats.tests import Verdict, verdict
 from bakeoff.models import specs
 from bakeoff.report.accuracy import Difference, Statistics
-from bakeoff.report.provenance import flat
+from bakeoff.report.params import flat
 
 SIZE_LABELS = {
     "train": "events to train on",

@@ -1,8 +1,8 @@
 """Tables of text, and charts with all that the page shows with them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from bakeoff.report import formats
 from bakeoff.report.render.chart_parts import Spec
@@ -37,6 +37,7 @@ class Table:
 
 Heading = str | Column
 Row = Sequence[str | Cell]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,18 @@ def table_of(caption: str, columns: Iterable[Heading], rows: Iterable[Row]) -> T
     """A table from texts; a `Column` or a `Cell` is needed only for what is more than a text."""
     headings = [Column(each) if isinstance(each, str) else each for each in columns]
     return Table(caption, headings, [[Cell(each) if isinstance(each, str) else each for each in row] for row in rows])
+
+
+def record_table(caption: str, records: Iterable[R], *columns: tuple[Heading, Callable[[R], str | Cell]]) -> Table:
+    """A row per record.
+
+    Args:
+        caption: of the table.
+        records: what the rows are about.
+        columns: heading, and what its cells say of a record.
+    """
+    headings = [heading for heading, _ in columns]
+    return table_of(caption, headings, [[write(record) for _, write in columns] for record in records])
 
 
 def mean_cell(mean: float, low: float, high: float, *, strong: bool = False) -> Cell:

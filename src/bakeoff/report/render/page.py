@@ -8,12 +8,10 @@ from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report import formats, verdict
 from bakeoff.report.cards import cards
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.glossary import glossary
-from bakeoff.report.limits import limits_of
-from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label
-from bakeoff.report.render import gallery, run_tables, sentences, tables
-from bakeoff.report.render.figure import Table, specs_of
-from bakeoff.report.render.pages import scripts, style, template_environment
+from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.render import gallery, sentences, tables
+from bakeoff.report.render.figure import specs_of
+from bakeoff.report.render.pages import glossary, scripts, style, template_environment
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import explore
 from bakeoff.report.topics.base import wording as words
@@ -75,7 +73,7 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
     return environment.get_template("index.html.j2").render(
         **_contents(summary),
         **_verdict(summary),
-        **_tables(summary, evidence),
+        tables=tables,
         **_claims(summary),
         **_explorer(summary),
         summary=summary,
@@ -85,7 +83,7 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
         fallbacks={name: model.training["fallback"] for name, model in evidence.models.items()},
         cards=cards(summary, evidence),
-        limits=limits_of(summary, evidence),
+        seen=sentences.what_models_see(summary, evidence),
         glossary=glossary(summary.models),
         style=style(summary.models, "claims.css"),
         scripts=scripts("charts.js", "terms.js", "contents.js", "explore.js"),
@@ -99,25 +97,20 @@ def leader(result: verdict.Result) -> str:
 
 def tiles(summary: Summary) -> list[Tile]:
     """Key figures: the means of the contenders and of the best baseline, users ahead, time to train."""
-    result = summary.result
-    means = {e.model: e for e in summary.estimates if e.metric == result.metric}
-    baseline = summary.standings[0].baseline
-    shown = []
-    for name in (SOFTMAX, MF, baseline):
-        label = f"{model_label(name)}{' (best baseline)' if name == baseline else ''}"
-        cell = tables.estimate_with_interval(means[name])
-        detail = f"{formats.level(result.confidence)}: {cell.detail}"
-        kind = name if name in CONTENDERS else ""
-        shown.append(Tile(f"{label}, {formats.metric_label(result.metric)}", cell.text, detail, kind))
+    result, baseline = summary.result, summary.standings[0].baseline
+    metric, level = formats.metric_label(result.metric), formats.level(result.confidence)
+    cells = {e.model: tables.estimate_with_interval(e) for e in summary.estimates if e.metric == result.metric}
+    shown = [
+        Tile(f"{model_label(name)}{role}, {metric}", cells[name].text, f"{level}: {cells[name].detail}", kind)
+        for name, role, kind in ((SOFTMAX, "", SOFTMAX), (MF, "", MF), (baseline, " (best baseline)", ""))
+    ]
     row = next(d for d in summary.differences if d.metric == result.metric)
     ahead = tables.win_tie_loss(row).replace(" ", "\N{NARROW NO-BREAK SPACE}")
     shown.append(Tile("Users ahead: softmax / level / MF", ahead, f"effect size d {formats.signed(row.effect, 2)}"))
     costs = {figure.model: figure for figure in summary.training if figure.wall_seconds > 0}
-    for name in (SOFTMAX, MF):
-        if name in costs:
-            detail = f"{formats.megabytes(costs[name].peak_memory_bytes)} at its peak"
-            wall = formats.seconds(costs[name].wall_seconds)
-            shown.append(Tile(f"Training, {model_label(name)}", wall, detail, name))
+    for name in (name for name in (SOFTMAX, MF) if name in costs):
+        memory = f"{formats.megabytes(costs[name].peak_memory_bytes)} at its peak"
+        shown.append(Tile(f"Training, {model_label(name)}", formats.seconds(costs[name].wall_seconds), memory, name))
     return shown
 
 
@@ -161,21 +154,6 @@ def _verdict(summary: Summary) -> dict[str, Any]:
         "standing": sentences.standings_caption(summary.standings, result.confidence),
         "metric": formats.metric_label(result.metric),
         "level": formats.level(result.confidence),
-    }
-
-
-def _tables(summary: Summary, evidence: Evidence) -> dict[str, Table]:
-    """Tables without a chart, by the name that the templates use."""
-    result, made = summary.result, summary.provenance
-    return {
-        "standings": tables.standing_table(summary.standings, result.metric, result.confidence),
-        "exposure": tables.exposure_table(summary.exposures, summary.cutoff),
-        "settings": run_tables.setting_table(summary.searches),
-        "validation": run_tables.validation_table(evidence.validation),
-        "reasons": run_tables.reason_table(evidence.validation),
-        "expectations": run_tables.expectation_table(evidence.validation),
-        "params": run_tables.name_table("params.yaml", "Parameter", made.params),
-        "versions": run_tables.name_table("Installed versions", "Package", made.versions, "Version"),
     }
 
 

@@ -1,9 +1,10 @@
-"""HTML pages that need nothing but themselves: templates, scripts, and charts as still pictures."""
+"""Pages from templates: HTML that needs nothing but itself, charts as still pictures, and Markdown for Git."""
 
 import base64
 import hashlib
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,13 +12,13 @@ from importlib.resources import files
 from typing import Any
 
 import vl_convert
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from bakeoff.report import formats
-from bakeoff.report.glossary import glossary
-from bakeoff.report.models import model_label, stylesheet
-from bakeoff.report.render.figure import Figure, specs_of
+from bakeoff.report.models import look, model_label, stylesheet
+from bakeoff.report.render.figure import Cell, Figure, Table, specs_of
+from bakeoff.report.topics.base.topic import topics
 
 WIDTH = 760
 """Pixels of a still picture; on a narrower page it shrinks."""
@@ -73,32 +74,44 @@ def render_page(
     """
     shown = list(models)
     explained = glossary(shown)
-    return (
-        template_environment()
-        .get_template(template)
-        .render(
-            style=style(shown),
-            glossary={key: explained[key] for key in [*shown, *terms]},
-            figures=figures,
-            specs=specs_of(figures),
-            scripts=scripts("charts.js", "terms.js") if figures else None,
-            **values,
-        )
+    page = template_environment().get_template(template)
+    return page.render(
+        style=style(shown),
+        glossary={key: explained[key] for key in [*shown, *terms]},
+        figures=figures,
+        specs=specs_of(figures),
+        scripts=scripts("charts.js", "terms.js") if figures else None,
+        **values,
     )
 
 
+def render_text(template: str, **values: Any) -> str:
+    """A file that is not HTML, such as Markdown or Python, from its template."""
+    environment = template_environment().overlay(finalize=None, keep_trailing_newline=True)
+    return environment.get_template(template).render(**values)
+
+
 def template_environment() -> Environment:
-    """Templates that escape texts, refuse undefined names, and write numbers for people."""
+    """Templates that escape texts in HTML, refuse undefined names, and write numbers for people."""
     made = Environment(
         loader=ChoiceLoader([PackageLoader("bakeoff.report.render"), PackageLoader("bakeoff.report", "topics")]),
-        autoescape=True,
+        autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         finalize=keep_units,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(decimal=formats.decimal, percent=formats.percent, count=formats.count, model=model_label)
+    numbers = {"decimal": formats.decimal, "percent": formats.percent, "count": formats.count}
+    markdown = {"md": escape, "code": code, "md_facts": markdown_facts, "md_table": markdown_table}
+    made.filters.update(numbers | markdown | {"model": model_label, "sentence": formats.sentence})
     return made
+
+
+def glossary(models: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Anchor → (term, explanation): the models, then the terms of glossary.toml, then those of each topic."""
+    explained = {name: (look(name).label, look(name).meaning) for name in models if look(name).meaning}
+    terms = {key: (each["term"], each["meaning"]) for key, each in tomllib.loads(resource("glossary.toml")).items()}
+    return explained | terms | {key: term for topic in topics() for key, term in topic.terms.items()}
 
 
 def keep_units(value: object) -> object:
@@ -159,3 +172,39 @@ def _svg(spec: Mapping[str, Any]) -> str:
     roomy = {**spec, "width": WIDTH, "config": config, "padding": {"left": 30, "right": 20, "top": 5, "bottom": 5}}
     svg: str = vl_convert.vegalite_to_svg(json.dumps(roomy))
     return svg
+
+
+def markdown_table(shown: Table) -> str:
+    """A table without its caption; figures are aligned right, row headings and prose left."""
+    rule = ["--:" if index and not column.prose else "---" for index, column in enumerate(shown.columns)]
+    rows = [[escape(column.label) for column in shown.columns], rule]
+    rows += [[_cell(cell) for cell in row] for row in shown.rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def markdown_facts(facts: Mapping[str, str]) -> str:
+    """Names in bold with their values, as a list."""
+    return "\n".join(f"- **{escape(name)}:** {escape(' '.join(value.split()))}" for name, value in facts.items())
+
+
+def escape(text: str) -> str:
+    """Text in one line, without anything that Markdown or HTML reads as markup."""
+    text = " ".join(text.splitlines())
+    for character in "\\`*_|[]<>":
+        text = text.replace(character, f"\\{character}")
+    return text
+
+
+def code(text: str) -> str:
+    """Text as a span of code; no character in it can end the span."""
+    return f"`{' '.join(text.splitlines()).replace('`', chr(39))}`"
+
+
+def document(parts: Iterable[str]) -> str:
+    """Paragraphs, tables and headings as one document; empty parts are left out."""
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _cell(cell: Cell) -> str:
+    text = f"**{escape(cell.text)}**" if cell.strong else escape(cell.text)
+    return f"{text} ({escape(cell.detail)})" if cell.detail else text

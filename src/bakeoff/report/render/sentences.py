@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Estimate
+from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import WATCHED
-from bakeoff.report.models import MF, SOFTMAX, baselines, model_noun
+from bakeoff.report.models import MF, SOFTMAX, baselines, is_order_blind, model_noun
 from bakeoff.report.new_users import NewUserFigure
 from bakeoff.report.slices import Slice, share_within_an_hour
-from bakeoff.report.training import TrainingFigure
-from bakeoff.report.tuning import SettingSearch
-from bakeoff.report.verdict import BaselineComparison
+from bakeoff.report.summary import Summary
+from bakeoff.report.training import SettingSearch, TrainingFigure
+from bakeoff.report.vs_baseline import BaselineComparison
 
 
 def accuracy_caption(estimates: Sequence[Estimate]) -> str:
@@ -59,16 +60,10 @@ def standings_caption(rows: Sequence[BaselineComparison], confidence: float) -> 
     names = {
         verdict: [model_noun(row.model) for row in rows if row.verdict(confidence) is verdict] for verdict in Verdict
     }
-    words = [
-        (names[Verdict.BETTER], "better"),
-        (names[Verdict.WORSE], "worse"),
-        (names[Verdict.NO_EVIDENCE], "no evidence of a difference for"),
-    ]
-    parts = [
-        f"{word} {formats.listing(found)}" if "for" in word else f"{formats.listing(found)} {_be(found)} {word}"
-        for found, word in words
-        if found
-    ]
+    clear = ((names[Verdict.BETTER], "better"), (names[Verdict.WORSE], "worse"))
+    parts = [f"{formats.listing(found)} {_be(found)} {word}" for found, word in clear if found]
+    if unclear := names[Verdict.NO_EVIDENCE]:
+        parts.append(f"no evidence of a difference for {formats.listing(unclear)}")
     return (
         f"{formats.sentence(model_noun(rows[0].baseline))} is the best of the baselines "
         f"({formats.decimal(rows[0].baseline_mean, 3)}). Compared with it, {'; '.join(parts)}."
@@ -102,19 +97,12 @@ def _where_baselines_win(parts: Sequence[Slice], order_blind: frozenset[str], co
 
     shown = [part for part in parts if part.standing.verdict(confidence) is Verdict.WORSE]
     higher = [part for part in parts if part.standing.difference < 0 and part not in shown]
-    if not shown and not higher:
-        return "No baseline has a higher mean than the better contender in any span."
-    text = []
-    if shown:
-        text.append(
-            f"A baseline is shown to be better than both contenders for {formats.listing([*map(described, shown)])}."
-        )
-    if higher:
-        text.append(
-            "Without evidence of a difference, a baseline has the highest mean for "
-            f"{formats.listing([*map(described, higher)])}."
-        )
-    return " ".join(text)
+    found = {
+        "A baseline is shown to be better than both contenders for": shown,
+        "Without evidence of a difference, a baseline has the highest mean for": higher,
+    }
+    text = [f"{start} {formats.listing([*map(described, rows)])}." for start, rows in found.items() if rows]
+    return " ".join(text) or "No baseline has a higher mean than the better contender in any span."
 
 
 def popularity_profile_caption(profile: pd.DataFrame) -> str:
@@ -139,15 +127,12 @@ def new_users_caption(figures: Sequence[NewUserFigure], metric: str) -> str:
         name = model_noun(model).removeprefix("the ")
         return f"{formats.decimal(found.estimate(metric).mean, 3)} ({name}{note})"
 
-    known = "nothing" if first == "0" else f"{first} interactions"
-
-    def best_baseline(step: str) -> str:
-        names = baselines(model for model, of in values if of == step)
-        return figure(max(names, key=lambda name: values[name, step].estimate(metric).mean), step)
-
     def row(step: str) -> str:
-        return f"{figure(SOFTMAX, step)} and {figure(MF, step)}, best baseline {best_baseline(step)}"
+        names = baselines(model for model, of in values if of == step)
+        best = max(names, key=lambda name: values[name, step].estimate(metric).mean)
+        return f"{figure(SOFTMAX, step)} and {figure(MF, step)}, best baseline {figure(best, step)}"
 
+    known = "nothing" if first == "0" else f"{first} interactions"
     return f"With {known} known: {row(first)}; with {last} earlier interactions known: {row(last)}."
 
 
@@ -160,11 +145,8 @@ def learning_curves_caption(figures: Sequence[TrainingFigure], metric: str) -> s
         for f in chosen
     ]
     cut = [model_noun(f.model) for f in chosen if f.stopped_at_limit]
-    warning = (
-        f" {formats.sentence(formats.listing(cut))} stopped at the limit of epochs: more might have been better."
-        if cut
-        else ""
-    )
+    limit = "stopped at the limit of epochs: more might have been better."
+    warning = f" {formats.sentence(formats.listing(cut))} {limit}" if cut else ""
     return f"On the validation {formats.metric_label(metric)}, {formats.listing(parts)} (large marks).{warning}"
 
 
@@ -179,6 +161,41 @@ def searches_caption(found: Sequence[SettingSearch]) -> str:
         f"{formats.sentence(formats.listing(parts))}. A line that still climbs at its end suggests that the search was "
         "too short."
     )
+
+
+def what_models_see(summary: Summary, evidence: Evidence) -> str:
+    """Which parts of the data each contender and the baselines read."""
+    settings = {name: model.training["settings"] for name, model in evidence.models.items()}
+    mf_scale = settings[MF].get("recency_scale")
+    mf = (
+        "MF sees a set of items and nothing else."
+        if mf_scale is None
+        else f"MF sees the items in their order, its fold-in weighs the item at lag l by exp(−l/{mf_scale:g}), and "
+        "has no place for features."
+    )
+    tables = [table for table in ("user", "item") if settings[SOFTMAX].get(f"use_{table}_features", True)]
+    features = f" and the features of {' and '.join(f'{table}s' for table in tables)}" if tables else ""
+    order = "a history as a set" if is_order_blind(SOFTMAX, settings[SOFTMAX]) else "the order of a history, its timing"
+    text = f"The softmax DNN reads {order}{features}; {mf}{_what_baselines_see(summary)}"
+    if not summary.slices:
+        return text
+    share = formats.percent(share_within_an_hour(summary.slices), 0)
+    return (
+        f"{text} Since {share} of the test events come within an hour of the last known one, part of a lead may be the "
+        "continuation of a session instead of a better model of taste; the slices by time show how much."
+    )
+
+
+def _what_baselines_see(summary: Summary) -> str:
+    shown = baselines(summary.models)
+    blind = [model_noun(name) for name in shown if name in summary.order_blind]
+    reading = [model_noun(name) for name in shown if name not in summary.order_blind]
+    weigh = "weighs" if len(reading) == 1 else "weigh"
+    parts = [
+        *([f"{formats.listing(blind)} {_be(blind)} blind to order"] if blind else []),
+        *([f"{formats.listing(reading)} {weigh} the latest items most"] if reading else []),
+    ]
+    return f" Of the baselines {', while '.join(parts)}." if parts else ""
 
 
 def _be(names: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """The report's figures as tables of text, shared by the page, the cards and Markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,34 +8,53 @@ import pandas as pd
 from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Estimate
-from bakeoff.report.exposure import Exposure
 from bakeoff.report.models import look, model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
-from bakeoff.report.render.figure import Cell, Column, Heading, Row, Table, change_cell, mean_cell, table_of
+from bakeoff.report.render.figure import (
+    Cell,
+    Column,
+    Heading,
+    Row,
+    Table,
+    change_cell,
+    mean_cell,
+    record_table,
+    table_of,
+)
 from bakeoff.report.slices import Slice
-from bakeoff.report.verdict import BaselineComparison
+from bakeoff.report.training import SettingSearch, TrainingFigure
+from bakeoff.report.vs_baseline import BaselineComparison
 
 P_HOLM = Column("p, Holm", "holm")
-EXPOSURE = {
-    "ARP": "arp",
-    "Popularity lift": "lift",
-    "Coverage": "coverage",
-    "Gini": "gini",
-    "Long-tail share": "long-tail",
-}
-"""Heading → term, of figures of the lists."""
+EXPOSURE: tuple[tuple[Column, Callable[[Any], str]], ...] = (
+    (Column("ARP", "arp"), lambda e: formats.decimal(e.arp, 1)),
+    (Column("Popularity lift", "lift"), lambda e: formats.signed_percent(e.lift)),
+    (Column("Coverage", "coverage"), lambda e: formats.percent(e.coverage)),
+    (Column("Gini", "gini"), lambda e: formats.decimal(e.gini, 3)),
+    (Column("Long-tail share", "long-tail"), lambda e: formats.percent(e.long_tail)),
+)
+"""Columns of tables about lists."""
 OUTCOMES = {Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.NO_EVIDENCE: "no evidence"}
 """How a verdict is written in a table."""
+TEST_FIGURES: tuple[tuple[Column, Callable[[Difference], str]], ...] = (
+    (Column("Effect size d", "effect"), lambda d: formats.signed(d.effect, 2)),
+    (Column("Win / tie / loss"), lambda d: win_tie_loss(d)),
+    (Column("Detectable", "detectable"), lambda d: formats.decimal(d.detectable)),
+)
+"""Columns of the table of differences that a brief one leaves out."""
+MET, NOT_MET = Cell("met"), Cell("not met", strong=True)
+"""Outcomes of an expectation."""
 
 
 def metric_table(estimates: Sequence[Estimate]) -> Table:
     """Metrics × models: mean with its interval, the highest mean of a row in bold."""
-    models = list(dict.fromkeys(estimate.model for estimate in estimates))
+    names = dict.fromkeys(estimate.model for estimate in estimates)
+    models = [Column(model_label(name), name if look(name).meaning else "") for name in names]
     rows: list[Row] = []
     for metric, found in _by(estimates, "metric").items():
         best = _highest(found)
         rows.append([formats.metric_label(metric), *(estimate_with_interval(e, e.mean == best) for e in found)])
-    return table_of("Mean over warm test users, with its interval", ["Metric", *_model_columns(models)], rows)
+    return table_of("Mean over warm test users, with its interval", ["Metric", *models], rows)
 
 
 def cutoff_table(estimates: Sequence[Estimate], cutoff: int) -> Table:
@@ -47,64 +66,40 @@ def cutoff_table(estimates: Sequence[Estimate], cutoff: int) -> Table:
 
 def standing_table(standings: Sequence[BaselineComparison], metric: str, confidence: float) -> Table:
     """Every model compared with the best baseline, which is in the first row."""
-    label = model_label(standings[0].baseline)
-    first: Row = [
-        Cell(label, "the best baseline"),
-        formats.decimal(standings[0].baseline_mean),
-        *[formats.NO_VALUE] * 3,
-    ]
-    rows: list[Row] = [
-        [
-            model_label(s.model),
-            formats.decimal(s.mean),
-            change_cell(s.difference, s.low, s.high),
-            formats.p_figure(s.p),
-            outcome_cell(s.verdict(confidence)),
-        ]
-        for s in standings
-    ]
-    name = formats.metric_label(metric)
-    caption = f"{name} of each model compared with {label}, the best baseline"
-    return table_of(caption, ["Model", name, f"− {label}", P_HOLM, "Says"], [first, *rows])
+    label, name = model_label(standings[0].baseline), formats.metric_label(metric)
+    first: Row = [Cell(label, "the best baseline"), formats.decimal(standings[0].baseline_mean)]
+    others = record_table(
+        f"{name} of each model compared with {label}, the best baseline",
+        standings,
+        ("Model", lambda s: model_label(s.model)),
+        (name, lambda s: formats.decimal(s.mean)),
+        (f"− {label}", lambda s: change_cell(s.difference, s.low, s.high)),
+        (P_HOLM, lambda s: formats.p_figure(s.p)),
+        ("Says", lambda s: outcome_cell(s.verdict(confidence))),
+    )
+    return table_of(others.caption, others.columns, [[*first, *[formats.NO_VALUE] * 3], *others.rows])
 
 
-def difference_table(differences: Sequence[Difference]) -> Table:
-    """Paired differences softmax − MF: interval, adjusted p, effect size, wins, detectable difference."""
+def difference_table(differences: Sequence[Difference], *, brief: bool = False) -> Table:
+    """Paired differences softmax − MF: interval, adjusted p and, unless `brief`, all other figures of the test."""
     words = {Verdict.BETTER: "softmax better", Verdict.WORSE: "MF better"}
-    columns: list[Heading] = ["Metric", "Difference", Column("p", "p-value"), P_HOLM, Column("Effect size d", "effect")]
-    columns += ["Win / tie / loss", Column("Detectable", "detectable"), "Says"]
-    rows: list[Row] = [
-        [
-            formats.metric_label(d.metric),
-            change_cell(d.mean, d.low, d.high),
-            formats.p_figure(d.p),
-            formats.p_figure(d.p_holm),
-            formats.signed(d.effect, 2),
-            win_tie_loss(d),
-            formats.decimal(d.detectable),
-            outcome_cell(d.verdict, words),
-        ]
-        for d in differences
-    ]
-    return table_of("Softmax DNN − MF on the same users", columns, rows)
+    return record_table(
+        "Softmax DNN − MF on the same users",
+        differences,
+        ("Metric", lambda d: formats.metric_label(d.metric)),
+        ("Difference", lambda d: change_cell(d.mean, d.low, d.high)),
+        *([] if brief else [(Column("p", "p-value"), lambda d: formats.p_figure(d.p))]),
+        (P_HOLM, lambda d: formats.p_figure(d.p_holm)),
+        *([] if brief else TEST_FIGURES),
+        ("Says", lambda d: outcome_cell(d.verdict, words)),
+    )
 
 
-def exposure_table(exposures: Sequence[Exposure], k: int) -> Table:
+def exposure_table(exposures: pd.DataFrame, k: int) -> Table:
     """Popularity and coverage of the lists of length k."""
-    columns: list[Heading] = [f"Lists of {k}", *(Column(label, term) for label, term in EXPOSURE.items())]
-    rows: list[Row] = [[model_label(e.model), *exposure_texts(e)] for e in exposures if e.k == k]
-    return table_of(f"Popularity and coverage of the first {k}", columns, rows)
-
-
-def exposure_texts(exposure: Exposure) -> list[str]:
-    """The figures under the headings of EXPOSURE."""
-    return [
-        formats.decimal(exposure.arp, 1),
-        formats.signed_percent(exposure.lift),
-        formats.percent(exposure.coverage),
-        formats.decimal(exposure.gini, 3),
-        formats.percent(exposure.long_tail),
-    ]
+    shown = exposures[exposures.k == k].itertuples()
+    caption = f"Popularity and coverage of the first {k}"
+    return record_table(caption, shown, (f"Lists of {k}", lambda e: model_label(e.model)), *EXPOSURE)
 
 
 def slice_table(slices: Sequence[Slice], metric: str) -> Table:
@@ -144,12 +139,117 @@ def profile_table(profile: pd.DataFrame) -> Table:
 
 
 def histogram_table(bins: pd.DataFrame) -> Table:
-    """Users by their difference, from the bins of `charts.binned`."""
+    """Users by their difference, from the bins of `gallery.binned`."""
     rows: list[Row] = [
         ["0, no difference" if low < 0 < high else f"{start:+.1f} to {end:+.1f}", str(users)]
         for low, high, start, end, users in bins[["low", "high", "from", "to", "users"]].itertuples(index=False)
     ]
     return table_of("Users by difference", ["Difference", "Users"], rows)
+
+
+def training_table(figures: Sequence[TrainingFigure]) -> Table:
+    """What training took."""
+    return record_table(
+        "Cost of training, on the machine that made this report",
+        figures,
+        ("Model", lambda f: model_label(f.model)),
+        ("Wall time", lambda f: formats.seconds(f.wall_seconds)),
+        ("CPU time", lambda f: formats.seconds(f.cpu_seconds)),
+        ("Peak memory", lambda f: formats.megabytes(f.peak_memory_bytes)),
+        ("Parameters", lambda f: formats.count(f.num_parameters)),
+        ("Dimension", lambda f: str(f.dim)),
+        (
+            Column("Epochs", "epoch"),
+            lambda f: formats.NO_VALUE if f.selected_epoch is None else f"{f.selected_epoch} of {f.last_epoch}",
+        ),
+        ("Ranking all users", lambda f: formats.seconds(f.ranking_seconds)),
+    )
+
+
+def curve_table(curves: pd.DataFrame) -> Table:
+    """Every epoch of every model that has epochs: loss and validation figures, the chosen epoch in bold."""
+    measured = [column for column in curves.columns if column.startswith("valid_")]
+    columns: list[Heading] = ["Model", Column("Epoch", "epoch"), "Loss"]
+    columns += [f"{formats.metric_label(name.removeprefix('valid_'))}, validation" for name in measured]
+    rows: list[Row] = [
+        [
+            model_label(point["model"]),
+            Cell(f"{point['epoch']}{' (chosen)' if point['chosen'] else ''}", strong=bool(point["chosen"])),
+            formats.decimal(point["loss"]),
+            *(formats.decimal(point[name]) for name in measured),
+        ]
+        for point in curves.to_dict("records")
+    ]
+    return table_of("Every epoch on validation", columns, rows)
+
+
+def search_table(searches: Sequence[SettingSearch]) -> Table:
+    """Effort and outcome of each search. Wall time is in bare seconds: it comes from the record, not from this run."""
+    best = f"Best {formats.metric_label(searches[0].metric) if searches else 'figure'}, validation"
+    return record_table(
+        "Search for settings, judged on validation",
+        searches,
+        ("Model", lambda s: model_label(s.model)),
+        (Column("Trials", "trial"), _trials),
+        ("Wall seconds", lambda s: formats.count(round(s.wall_seconds))),
+        ("Processes", lambda s: formats.count(s.jobs)),
+        (Column(best, "validation"), lambda s: formats.decimal(s.best)),
+        (Column("Epoch", "epoch"), lambda s: formats.NO_VALUE if s.epoch is None else str(s.epoch)),
+    )
+
+
+def _trials(search: SettingSearch) -> Cell:
+    parts = ((search.pruned, "pruned"), (search.failed, "failed"))
+    return Cell(formats.count(search.trials), ", ".join(f"{formats.count(n)} {word}" for n, word in parts if n))
+
+
+def setting_table(searches: Sequence[SettingSearch]) -> Table:
+    """Setting and value in the best trial of each model."""
+    rows: list[Row] = [[model_label(s.model), name, value] for s in searches for name, value in s.params.items()]
+    return table_of("Best settings that were found", ["Model", Column("Setting", prose=True), "Value"], rows)
+
+
+def validation_table(validation: Mapping[str, Any]) -> Table:
+    """Rows, valid rows and quarantined rows per table."""
+    tables = validation["tables"]
+    return record_table(
+        "Rows that were read, passed and were quarantined",
+        tables,
+        ("Table", str),
+        ("Rows", lambda name: formats.count(tables[name]["rows"])),
+        ("Valid", lambda name: formats.count(tables[name]["valid"])),
+        (Column("Quarantined", "quarantine"), lambda name: formats.count(tables[name]["quarantined"])),
+        ("Share", lambda name: formats.percent(tables[name]["share"], 2)),
+    )
+
+
+def reason_table(validation: Mapping[str, Any]) -> Table:
+    """Quarantined rows by reason; empty if there are none."""
+    rows: list[Row] = [
+        [name, reason, formats.count(number)]
+        for name, table in validation["tables"].items()
+        for reason, number in sorted(table["reasons"].items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return table_of("Rows in quarantine by reason", ["Table", Column("Reason", prose=True), "Rows"], rows)
+
+
+def expectation_table(validation: Mapping[str, Any]) -> Table:
+    """Every expectation with what it found."""
+    found = [(name, each) for name, table in validation["tables"].items() for each in table["expectations"]]
+    return record_table(
+        "What was expected of the data",
+        found,
+        ("Table", lambda row: row[0]),
+        (Column("Expectation", prose=True), lambda row: str(row[1]["expectation"])),
+        (Column("Severity", prose=True), lambda row: str(row[1]["severity"])),
+        (Column("Outcome", prose=True), lambda row: MET if row[1]["success"] else NOT_MET),
+        ("Bad rows", lambda row: formats.count(row[1]["unexpected"])),
+    )
+
+
+def name_table(caption: str, heading: str, values: Mapping[str, str], value: str = "Value") -> Table:
+    """Names and their values, such as parameters."""
+    return table_of(caption, [heading, Column(value, prose=True)], values.items())
 
 
 def estimate_with_interval(estimate: Estimate, is_best: bool = False) -> Cell:
@@ -173,11 +273,6 @@ def _by(rows: Iterable[Any], attribute: str) -> dict[str, list[Any]]:
     for row in rows:
         groups.setdefault(getattr(row, attribute), []).append(row)
     return groups
-
-
-def _model_columns(models: Sequence[str]) -> list[Column]:
-    """A heading per model, a term if the glossary explains it."""
-    return [Column(model_label(name), name if look(name).meaning else "") for name in models]
 
 
 def _highest(estimates: Sequence[Estimate]) -> float | None:
@@ -212,7 +307,7 @@ def _paired_rows(differences: Sequence[Difference]) -> list[Row]:
 
 
 def _fallback(figure: NewUserFigure) -> str:
-    if figure.fallback_share == 0:
-        return ""
     share = figure.fallback_share
+    if share == 0:
+        return ""
     return ", its fallback" if share == 1 else f", fallback for {formats.percent(share, 0)}"

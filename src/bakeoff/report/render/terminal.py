@@ -9,6 +9,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.report import verdict
 from bakeoff.report.input_files import read_json, read_optional_json
 from bakeoff.report.models import CONTENDERS
+from bakeoff.report.vs_baseline import BaselineComparison
 
 
 def print_verdict(workspace: Workspace) -> None:
@@ -31,13 +32,13 @@ def print_verdict(workspace: Workspace) -> None:
 
 def _last_comparison(
     workspace: Workspace,
-) -> tuple[verdict.Result, list[verdict.BaselineComparison], list[verdict.Span]]:
+) -> tuple[verdict.Result, list[BaselineComparison], list[verdict.Span]]:
     path = workspace.reports / "metrics.json"
     metrics = read_json(path, "nothing was compared yet. Run `make run`", "make run")
     try:
         spans = [verdict.Span(name, **figures) for name, figures in metrics.get("time_since_last_event", {}).items()]
         standings = [
-            verdict.BaselineComparison(model, baseline, **figures)
+            BaselineComparison(model, baseline, **figures)
             for baseline, rows in metrics.get("best_baseline", {}).items()
             for model, figures in rows.items()
         ]
