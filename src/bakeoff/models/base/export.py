@@ -1,4 +1,4 @@
-"""The SavedModel `models/<name>/saved_model`: asked by user id, or by history and features."""
+"""The SavedModel `models/<name>/saved_model`, which answers by user id, or by history and features."""
 
 import json
 import shutil
@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Queries
 from bakeoff.data.features.encoding import FeatureEncoding
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
 from bakeoff.models.base.loading import EXTRAS
-from bakeoff.models.base.spec import resolve
 from bakeoff.models.base.storage import CATALOGUE, MODEL, load_trained, read_encoding, read_known_users, read_titles
 from bakeoff.models.base.tensorflow import graph, tf
 
 NO_ITEM = ""
-"""Fills a list where the catalogue has fewer items left than were asked for."""
+"""Fills a list where the catalogue has fewer items left than were requested."""
+
+LARGEST = 1 << 24
+"""Precomputed users at most: a query gives its row as a feature, and float32 holds the integers up to here."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Catalogue:
 
     Attributes:
         item_ids: n ids, in the order of the item indices.
-        user_ids: ids of the users that can be asked for by id, in the order of `queries`.
+        user_ids: ids of the known users, in the order of `queries`.
         queries: what each of these users has seen, and their features.
         encoding: how raw features of someone new are encoded.
     """
@@ -47,7 +50,7 @@ class ServingModule(tf.Module):
     """
 
     def __init__(self, encoder: Encoder, catalogue: Catalogue) -> None:
-        """Put lookups beside the encoder."""
+        """Combine the encoder with lookups of ids and features."""
         super().__init__(name="serving")
         self._encoder = encoder
         self.item_embeddings = encoder.item_embeddings
@@ -82,7 +85,7 @@ class ServingModule(tf.Module):
 
         Returns:
             item_ids string [B, k] and scores float32 [B, k], best first, NO_ITEM and −∞ where nothing is left;
-            known bool [B], whether the model knows the user (a stranger is asked about with nothing known).
+            known bool [B], whether the model knows the user; anyone else gets the list of someone without history.
         """
         users = self._users.lookup(user_ids)
         known = users != PAD
@@ -173,13 +176,40 @@ class ServingModule(tf.Module):
         return tf.stack(codes, axis=1)
 
 
+class PrecomputedUsers(tf.Module):
+    """An encoder that looks up the stored embedding of a known user by the row that is the query's only feature."""
+
+    def __init__(self, query_embeddings: NDArray[np.float32], item_embeddings: NDArray[np.float32]) -> None:
+        """Hold embeddings of users [n, d], n ≤ LARGEST, and of items [num_items, d]."""
+        super().__init__(name="stored")
+        self._vectors = tf.Variable(query_embeddings, trainable=False, name="query_embeddings")
+        self.item_embeddings = tf.Variable(item_embeddings, trainable=False, name="item_embeddings")
+
+    @graph(input_signature=QUERY_SIGNATURE)
+    def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
+        """Float32 [B, d] of the rows in `dense`, [B, 1]; nothing else is read."""
+        # A sum, since SavedModels are traced for raw features too, of which there are none.
+        return tf.gather(self._vectors, tf.cast(tf.reduce_sum(dense, axis=1), tf.int32))
+
+    @graph(input_signature=HISTORY_SIGNATURE)
+    def uses_fallback(self, history: Any) -> Any:
+        """Unknown, so False, bool [B]: stored embeddings include those of the model's fallback."""
+        return tf.zeros(tf.shape(history)[:1], tf.bool)
+
+
+def rows_as_features(queries: Queries) -> Queries:
+    """The same histories, with each query's row in place of its features."""
+    rows = np.arange(len(queries), dtype=np.float32)[:, np.newaxis]
+    return Queries(queries.histories, rows, np.zeros((len(queries), 0), np.int32))
+
+
 def export_trained(trained: Path, into: Path) -> None:
-    """Write the SavedModel of a trained model, and beside it what a server reads of items, features and users.
+    """Write the SavedModel of a trained model, with the items, features and users that a server reads.
 
     The latter lie in `assets.extra`, which the format reserves for files that TensorFlow does not read.
 
     Args:
-        trained: directory that `write_trained` wrote.
+        trained: directory of a model that `write_model` wrote.
         into: an existing, empty directory.
 
     Raises:
@@ -189,7 +219,7 @@ def export_trained(trained: Path, into: Path) -> None:
     name = json.loads((trained / MODEL).read_text(encoding="utf-8"))["model"]
     users = read_known_users(trained)
     items = read_titles(trained)["item_id"].astype(str).tolist()
-    encoder: Encoder = resolve(specs.spec(name).graph)(retriever)
+    encoder: Encoder = specs.resolve(specs.spec(name).graph)(retriever)
     export(ServingModule(encoder, Catalogue(items, list(users.rows), users.queries, read_encoding(trained))), str(into))
     extras = into / EXTRAS
     extras.mkdir()

@@ -30,8 +30,3 @@ class EASEEncoder(tf.Module):
     def uses_fallback(self, history: Any) -> Any:
         """Where the history is empty, bool [B]."""
         return tf.reduce_all(history < 0, axis=1)
-
-
-def encoder_of(retriever: EASERetriever) -> EASEEncoder:
-    """The graph that the export writes."""
-    return EASEEncoder(retriever)

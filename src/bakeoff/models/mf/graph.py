@@ -4,7 +4,7 @@ from typing import Any
 
 from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, padded_recency_weights
 from bakeoff.models.base.tensorflow import graph, tf
-from bakeoff.models.mf.retriever import MFRetriever
+from bakeoff.models.mf.mf import MFRetriever
 
 
 class MFEncoder(tf.Module):
@@ -36,11 +36,6 @@ class MFEncoder(tf.Module):
     def uses_fallback(self, history: Any) -> Any:
         """Where the history is empty."""
         return tf.reduce_all(history < 0, axis=1)
-
-
-def encoder_of(retriever: MFRetriever) -> MFEncoder:
-    """The graph that the export writes."""
-    return MFEncoder(retriever)
 
 
 @graph(

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Queries
-from bakeoff.models.neural.activity import activity_of_examples
 from bakeoff.models.neural.examples import Examples, predict_next, reconstruct
-from bakeoff.models.neural.negatives.proposals import NegativeSampler, log_counts
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.negatives.proposals import NegativeSampler
 from bakeoff.models.neural.pooling import RecencyPooling
+from bakeoff.models.neural.query_tower import activity_of_examples
+from bakeoff.models.neural.spec import SoftmaxParams
 
 Batch = dict[str, NDArray[np.generic]]
 
@@ -43,7 +43,6 @@ class Batches:
     ) -> None:
         self._queries = queries
         self._sampler = sampler
-        self._log_counts = log_counts(sampler.inclusion)
         self._pooling = pooling
         self._params = params
         self._rng = rng
@@ -98,7 +97,7 @@ class Batches:
             "targets": target,
             "target_rows": examples.target_rows.astype(np.int32),
             "target_weights": examples.target_weights,
-            "target_log_expected_count": self._log_counts[targets],
+            "target_log_expected_count": self._sampler.log_counts[targets],
             "candidates": candidate,
             "log_expected_count": candidates.log_expected_count,
             "own": own,

@@ -1,4 +1,4 @@
-"""The trained softmax DNN: query tower and item embeddings, as TensorFlow module and as retriever."""
+"""The trained softmax DNN: query tower and item embeddings, as a TensorFlow module and as a retriever."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, EncoderRetriever
-from bakeoff.models.base.storage import Stored
+from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.base.tensorflow import graph, tf
-from bakeoff.models.neural.activity import NUM_ACTIVITY, activity_of_padded
-from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.neural.query_tower import QueryTower
+from bakeoff.models.neural.query_tower import NUM_ACTIVITY, QueryTower, activity_of_padded
+from bakeoff.models.neural.spec import SoftmaxParams
 
 
 class SoftmaxEncoder(tf.Module):
@@ -82,7 +81,7 @@ class SoftmaxRetriever(EncoderRetriever):
         return self.encoder.arrays()
 
 
-def load(stored: Stored) -> SoftmaxRetriever:
+def load(stored: StoredModel) -> SoftmaxRetriever:
     """The retriever that was stored: a query tower of the same settings, with its weights."""
     params = SoftmaxParams.model_validate({name: stored.settings[name] for name in SoftmaxParams.model_fields})
     user = stored.encoding.user

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, offsets_of
 from bakeoff.models.neural.negatives.proposals import all_targets
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.spec import SoftmaxParams
 
 
 @dataclass(frozen=True)

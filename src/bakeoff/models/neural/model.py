@@ -11,11 +11,10 @@ from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.item_tower import ItemTower
 from bakeoff.models.neural.loss import MultiHotSampledSoftmax
-from bakeoff.models.neural.negatives.factory import make_selector
-from bakeoff.models.neural.negatives.selection import CandidateSelector, selected_logits
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.negatives.selection import make_selector, selected_logits
 from bakeoff.models.neural.pooling import pool
 from bakeoff.models.neural.query_tower import QueryTower
+from bakeoff.models.neural.spec import SoftmaxParams
 
 
 class SoftmaxDNN(tfrs.models.Model):
@@ -45,7 +44,7 @@ class SoftmaxDNN(tfrs.models.Model):
         self.task = MultiHotSampledSoftmax(per_pair=params.loss == "per-pair")
         self._params = params
         self._seed = seed
-        self._selector: CandidateSelector | None = make_selector(params.negatives)
+        self._selector = make_selector(params.negatives)
         self.log_scale = tf.Variable(
             -tf.math.log(params.temperature), trainable=params.learn_temperature, name="log_scale"
         )

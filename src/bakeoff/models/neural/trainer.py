@@ -12,16 +12,15 @@ from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.models.base.retriever import without_order
+from bakeoff.models.base.retriever import Waiting, without_order
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
-from bakeoff.models.base.trainer import Waiting
 from bakeoff.models.neural.batches import Batches, MaskedCount
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.examples import target_chances
 from bakeoff.models.neural.model import SoftmaxDNN
-from bakeoff.models.neural.negatives.factory import make_sampler
-from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.neural.smoothing import smooth
+from bakeoff.models.neural.negatives.proposals import make_sampler
+from bakeoff.models.neural.pooling import smooth
+from bakeoff.models.neural.spec import SoftmaxParams
 
 WARM_UP_SHARE = 0.05
 """Share of all steps in which the learning rate rises to its peak."""

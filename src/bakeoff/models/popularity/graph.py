@@ -24,8 +24,3 @@ class PopularityEncoder(tf.Module):
     def uses_fallback(self, history: Any) -> Any:
         """Never, bool [B]."""
         return tf.zeros(tf.shape(history)[:1], tf.bool)
-
-
-def encoder_of(retriever: PopularityRetriever) -> PopularityEncoder:
-    """The graph that the export writes."""
-    return PopularityEncoder(retriever)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.retriever import Fitted
-from bakeoff.models.base.storage import Stored
-from bakeoff.models.popularity.params import RecentPopularityParams
+from bakeoff.models.base.storage import StoredModel
+from bakeoff.models.popularity.spec import RecentPopularityParams
 
 _SECONDS_PER_DAY = 86_400
 
@@ -36,7 +36,7 @@ class PopularityRetriever:
         return {"item_embeddings": self.item_embeddings}
 
 
-def load(stored: Stored) -> PopularityRetriever:
+def load(stored: StoredModel) -> PopularityRetriever:
     """The retriever that was stored."""
     return PopularityRetriever(stored.arrays["item_embeddings"][:, 0])
 
@@ -55,13 +55,10 @@ def fit_recent_popularity(prepared: Prepared, queries: Queries, section: RecentP
     frequencies = recent_frequencies(known, prepared.num_items, days)
     counted = int(np.floor(frequencies).sum())
     window = f"the last {days:g} days" if has_times else "all time, since no event has a time"
-    return Fitted(
-        PopularityRetriever(frequencies),
-        num_parameters=prepared.num_items,
-        summary=f"{prepared.num_items:,} items counted over {counted:,} events of {window}",
-        settings={"window_days": days if has_times else None},
-        notes={"events_in_window": counted, "events_without_time": 0 if has_times else counted},
-    )
+    summary = f"{prepared.num_items:,} items counted over {counted:,} events of {window}"
+    notes = {"events_in_window": counted, "events_without_time": 0 if has_times else counted}
+    settings = {"window_days": days if has_times else None}
+    return Fitted(PopularityRetriever(frequencies), prepared.num_items, summary, settings, notes)
 
 
 def in_window(timestamps: NDArray[np.int64], window_days: float, newest: np.integer | None = None) -> NDArray[np.bool_]:
