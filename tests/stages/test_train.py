@@ -129,7 +129,7 @@ def test_training_json_describes_a_contender(trained, name, dim, epochs):
             {
                 "dim": 12,
                 "num_parameters": 12 * 11,
-                "fallback": "A user without history is asked about with the mean of all training histories.",
+                "fallback": "A user without history is represented by the mean of all training histories.",
                 "settings": {"regularization": 2, "recency_scale": 3, "window": None, "max_items": 10_000},
             },
         ),

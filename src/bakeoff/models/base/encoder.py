@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import Queries
+from bakeoff.models.base.retriever import TrainedRetriever
 from bakeoff.models.base.tensorflow import tf
 
 QUERY_SIGNATURE = (
@@ -48,6 +49,23 @@ def padded_recency_weights(history: Any, scale: float | None) -> Any:
         return known
     lag = tf.reduce_sum(known, axis=1, keepdims=True) - 1 - tf.range(tf.cast(tf.shape(history)[1], tf.float32))
     return known * tf.exp(-tf.maximum(lag, 0) / scale)
+
+
+class ArraysEncoder(tf.Module):
+    """Base of the encoders of retrievers that are plain arrays; a subclass says how queries are embedded.
+
+    The export traces their methods.
+    """
+
+    def __init__(self, retriever: TrainedRetriever) -> None:
+        """Hold the retriever's arrays as variables of the same names."""
+        super().__init__()
+        for name, values in retriever.arrays().items():
+            setattr(self, name, tf.Variable(values, trainable=False, name=name))
+
+    def uses_fallback(self, history: Any) -> Any:
+        """Where the history is empty, bool [B]."""
+        return tf.reduce_all(history < 0, axis=1)
 
 
 class EncoderRetriever:

@@ -21,6 +21,14 @@ from bakeoff.models.base.tensorflow import graph, tf
 NO_ITEM = ""
 """Fills a list where the catalogue has fewer items left than were requested."""
 
+_RAW_TYPES = {"history": tf.string, "timestamps": tf.int64, "dense": tf.float32, "categorical": tf.string}
+
+RAW_SIGNATURE = (
+    *(tf.TensorSpec([None, None], dtype, name) for name, dtype in _RAW_TYPES.items()),
+    tf.TensorSpec([], tf.int32, "k"),
+)
+"""Queries by item ids and raw features, and the length of the lists; see `recommend_for_histories`."""
+
 LARGEST = 1 << 24
 """Precomputed users at most: a query gives its row as a feature, and float32 holds the integers up to here."""
 
@@ -66,7 +74,9 @@ class ServingModule(tf.Module):
         self._history_items = tf.Variable(seen.items, trainable=False, name="history_items")
         self._history_times = tf.Variable(seen.timestamps, trainable=False, name="history_times")
         encoding = catalogue.encoding.user
-        self._scales = [(scale.mean, scale.std) for scale in encoding.dense.values()]
+        self._scales = np.array([(scale.mean, scale.std) for scale in encoding.dense.values()], np.float32).reshape(
+            -1, 2
+        )
         self._values = [_lookup(values) for values in encoding.categorical.values()]
 
     @graph(input_signature=QUERY_SIGNATURE)
@@ -96,15 +106,7 @@ class ServingModule(tf.Module):
         )
         return {**result, "known": known}
 
-    @graph(
-        input_signature=[
-            tf.TensorSpec([None, None], tf.string, "history"),
-            tf.TensorSpec([None, None], tf.int64, "timestamps"),
-            tf.TensorSpec([None, None], tf.float32, "dense"),
-            tf.TensorSpec([None, None], tf.string, "categorical"),
-            tf.TensorSpec([], tf.int32, "k"),
-        ]
-    )
+    @graph(input_signature=RAW_SIGNATURE)
     def recommend_for_histories(
         self, history: Any, timestamps: Any, dense: Any, categorical: Any, k: Any
     ) -> dict[str, Any]:
@@ -163,17 +165,12 @@ class ServingModule(tf.Module):
         return items.to_tensor(PAD), times.to_tensor(0)
 
     def _standardise(self, dense: Any) -> Any:
-        if not self._scales:
-            return tf.zeros([tf.shape(dense)[0], 0])
-        mean, std = (tf.constant(values, tf.float32) for values in zip(*self._scales, strict=True))
-        scaled = (dense - mean) / std
+        scaled = (dense[:, : len(self._scales)] - self._scales[:, 0]) / self._scales[:, 1]
         return tf.where(tf.math.is_finite(scaled), scaled, 0.0)
 
     def _encode(self, categorical: Any) -> Any:
-        if not self._values:
-            return tf.zeros([tf.shape(categorical)[0], 0], tf.int32)
         codes = [table.lookup(categorical[:, column]) + 1 for column, table in enumerate(self._values)]
-        return tf.stack(codes, axis=1)
+        return tf.stack(codes, axis=1) if codes else tf.zeros([tf.shape(categorical)[0], 0], tf.int32)
 
 
 class PrecomputedUsers(tf.Module):
@@ -185,13 +182,11 @@ class PrecomputedUsers(tf.Module):
         self._vectors = tf.Variable(query_embeddings, trainable=False, name="query_embeddings")
         self.item_embeddings = tf.Variable(item_embeddings, trainable=False, name="item_embeddings")
 
-    @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Float32 [B, d] of the rows in `dense`, [B, 1]; nothing else is read."""
-        # A sum, since SavedModels are traced for raw features too, of which there are none.
+        # A sum, since SavedModels are traced for raw features too, and these queries have none.
         return tf.gather(self._vectors, tf.cast(tf.reduce_sum(dense, axis=1), tf.int32))
 
-    @graph(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history: Any) -> Any:
         """Unknown, so False, bool [B]: stored embeddings include those of the model's fallback."""
         return tf.zeros(tf.shape(history)[:1], tf.bool)
@@ -233,14 +228,8 @@ def export(module: ServingModule, path: str) -> None:
     Signatures: recommend_for_users, recommend_for_histories. The file fingerprint.pb is dropped: it differs from
     run to run, and DVC already has a hash of every file.
     """
-    tf.saved_model.save(
-        module,
-        path,
-        signatures={
-            "recommend_for_users": module.recommend_for_users,
-            "recommend_for_histories": module.recommend_for_histories,
-        },
-    )
+    names = ("recommend_for_users", "recommend_for_histories")
+    tf.saved_model.save(module, path, signatures={name: getattr(module, name) for name in names})
     tf.io.gfile.remove(f"{path}/fingerprint.pb")
 
 

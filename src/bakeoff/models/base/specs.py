@@ -93,7 +93,7 @@ class ModelSpec:
     session: str | None = None
     params: type[Frozen] = NoSettings
     why_not: WhyNot = always_trainable
-    precomputed: str = "Item embeddings are stored, and a query is embedded when it is asked."
+    precomputed: str = "Item embeddings are stored, and a query is embedded on request."
     precomputes_users: bool = False
     noun: str = ""
     meaning: str = ""

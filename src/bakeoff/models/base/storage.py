@@ -164,15 +164,14 @@ def load_fitting(workspace: Workspace, model: str, items: pa.Table, load: Load |
     """
     folder = workspace.trained(model)
     retriever = (load or load_trained)(folder)
-    num_items = len(retriever.item_embeddings)
-    if load is None or (folder / ITEMS).exists():
-        refuse_other_catalogue(folder, model, num_items, items)
-    else:
-        _refuse_other_number(folder, model, num_items, items)
+    says_which = load is None or (folder / ITEMS).exists()
+    refuse_other_catalogue(folder, model, len(retriever.item_embeddings), items, compare_ids=says_which)
     return retriever
 
 
-def refuse_other_catalogue(folder: Path, model: str, num_items: int, items: pa.Table) -> None:
+def refuse_other_catalogue(
+    folder: Path, model: str, num_items: int, items: pa.Table, *, compare_ids: bool = True
+) -> None:
     """Refuse a model of another split, which would take the items of this one for others.
 
     Args:
@@ -180,11 +179,16 @@ def refuse_other_catalogue(folder: Path, model: str, num_items: int, items: pa.T
         model: name of the model.
         num_items: of the model.
         items: the split's catalogue; only `item_id` is used.
+        compare_ids: whether items.parquet is read; else only the numbers of items are compared.
 
     Raises:
         BakeoffError: the items or their order differ, or items.parquet can't be read.
     """
-    _refuse_other_number(folder, model, num_items, items)
+    again = f"the model was trained on another split. Run `bakeoff train {model}` again."
+    if num_items != len(items):
+        raise BakeoffError(f"{folder} knows {num_items} items and the split's catalogue has {len(items)}: {again}")
+    if not compare_ids:
+        return
     theirs = read_titles(folder, ids_only=True)["item_id"].astype(str).to_numpy()
     ours = items["item_id"].cast(pa.string()).to_numpy()
     differ = (theirs != ours).nonzero()[0] if len(theirs) == len(ours) else [0]
@@ -192,15 +196,7 @@ def refuse_other_catalogue(folder: Path, model: str, num_items: int, items: pa.T
         first = differ[0]
         raise BakeoffError(
             f"{folder} has other items than the split's catalogue, item {theirs[first]!r} where that has "
-            f"{ours[first]!r}: the model was trained on another split. Run `bakeoff train {model}` again."
-        )
-
-
-def _refuse_other_number(folder: Path, model: str, num_items: int, items: pa.Table) -> None:
-    if num_items != len(items):
-        raise BakeoffError(
-            f"{folder} knows {num_items} items and the split's catalogue has {len(items)}: the model was trained on "
-            f"another split. Run `bakeoff train {model}` again."
+            f"{ours[first]!r}: {again}"
         )
 
 

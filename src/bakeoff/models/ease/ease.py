@@ -35,7 +35,7 @@ class EASERetriever:
     An item that a history names several times weighs what its last event weighs.
     """
 
-    fallback = "A user without history is asked about with the mean of all training histories."
+    fallback = "A user without history is represented by the mean of all training histories."
 
     def __init__(
         self, item_embeddings: NDArray[np.float32], mean_history: NDArray[np.float32], recency_scale: float | None

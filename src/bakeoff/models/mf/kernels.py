@@ -99,8 +99,7 @@ def solve_cholesky(
     for u in rows:
         mine = columns[offsets[u] : offsets[u + 1]]
         weights = roots[offsets[u] : offsets[u + 1]] if len(roots) else ones[: len(mine)]
-        for k in range(len(dense)):
-            dense[k] = spectrum[k] + ridge[u]
+        dense[:] = spectrum + ridge[u]
         if len(mine) < len(dense):
             values[u] = _by_columns(mine, weights, others, dense, system, scaled, target, result[u])
         else:
@@ -110,9 +109,8 @@ def solve_cholesky(
 @_compiled
 def _by_columns(mine: Any, roots: Any, others: Any, dense: Any, system: Any, scaled: Any, target: Any, x: Any) -> Any:
     """Solve one row by its |S_u| × |S_u| system; the minimum's value, |S_u| − b·x = Σ a."""
-    for k in range(len(dense)):
-        dense[k] = np.sqrt(dense[k])
-        x[k] = 0
+    dense[:] = np.sqrt(dense)
+    x[:] = 0
     for i in range(len(mine)):
         for k in range(len(dense)):
             scaled[i, k] = roots[i] * others[mine[i], k] / dense[k]  # Y M^−½
@@ -125,8 +123,7 @@ def _by_columns(mine: Any, roots: Any, others: Any, dense: Any, system: Any, sca
     for i in range(len(mine)):
         _add(target[i], scaled[i], x)
         value += target[i]
-    for k in range(len(dense)):
-        x[k] /= dense[k]
+    x /= dense
     return value
 
 
@@ -142,8 +139,7 @@ def _by_dimensions(mine: Any, roots: Any, others: Any, dense: Any, system: Any, 
         _add(weight, others[column], target)
         for i in range(len(dense)):
             _add(weight * others[column, i], others[column, : i + 1], system[i, : i + 1])
-    for k in range(len(dense)):
-        x[k] = target[k]
+    x[:] = target[: len(dense)]
     _solve_in_place(system, x, len(dense))
     return len(mine) - _dot(x, target)
 

@@ -1,7 +1,7 @@
 """Matrix factorisation: users are folded in from their history; training is implicit ALS, here or by Spark."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,28 +11,20 @@ from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.retriever import recency_weights, without_order
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.mf import kernels
-from bakeoff.models.mf.als import ROWS_PER_SHARE, Blocks, ImplicitALS, Matrix, ridge
+from bakeoff.models.mf.als import ROWS_PER_SHARE, Blocks, ImplicitALS, ridge
 from bakeoff.models.mf.spec import MFParams
+
+if TYPE_CHECKING:
+    from bakeoff.models.mf.mllib import MLlibALS
 
 ORDERLESS = {"recency_scale": None, "window": None}
 """Settings where events have no time."""
 
 STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
-"""What an epoch changes in `Factors`."""
+"""What an epoch changes in ImplicitALS and in MLlibALS."""
 
 
-class Factors(Protocol):
-    """Embeddings in training; the attributes are those of `ImplicitALS`."""
-
-    user_embeddings: Matrix
-    item_embeddings: Matrix
-    item_spectrum: Matrix
-
-    def run_epoch(self) -> float:
-        """Solve both sides once; loss per observed pair."""
-
-
-Factorise = Callable[[Histories, int, MFParams, int], Factors]
+Factorise = Callable[[Histories, int, MFParams, int], "ImplicitALS | MLlibALS"]
 """Histories, number of items, settings and seed → factors in training."""
 
 

@@ -24,7 +24,7 @@ class MFParams(Frozen):
     init_scale: PositiveFloat = 0.1
     """Standard deviation of the initial embeddings' norm: entries are N(0, init_scale/√d)."""
     solver: Literal["auto", "cholesky", "cg", "mllib"] = "auto"
-    """How a row is solved in training: exactly (cholesky), by cg_steps of conjugate gradient from where it stood (cg),
+    """How a row is solved in training: exactly (cholesky), by cg_steps of conjugate gradient from its last value (cg),
     or exactly where its system is small, min(events, dim) ≤ 16, and by conjugate gradient elsewhere (auto). `mllib`:
     Spark's own ALS on the cluster of BAKEOFF_SPARK_MASTER, for what does not fit one machine; all max_epochs, since it
     shows nothing between them. Variants and made data, which are small, then take `auto`."""
@@ -36,7 +36,7 @@ class MFParams(Frozen):
     window: PositiveInt | None = None
     """Events of a row in training, about: a longer history is cut into windows of consecutive events, each with an
     embedding of its own, so that items are near which were taken near each other in time; null: a row is a user, as it
-    is wherever events have no time. Fold-in asks with the whole history in any case."""
+    is wherever events have no time. Fold-in uses the whole history in any case."""
 
 
 SPECS = (
@@ -52,7 +52,7 @@ SPECS = (
         session="bakeoff.models.mf.mllib:training_session",
         load="bakeoff.models.mf.mf:load",
         graph="bakeoff.models.mf.graph:MFEncoder",
-        precomputed="Item embeddings are stored, and a query is embedded when it is asked: its history is folded in, a "
+        precomputed="Item embeddings are stored, and a query is embedded on request: its history is folded in, a "
         "least-squares problem of its own, which needs their Gramian.",
         precomputes_users=True,
         order="by recency_scale",

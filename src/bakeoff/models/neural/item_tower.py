@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
 
 from bakeoff.core.histories import offsets_of
 from bakeoff.data.features.encoding import EncodedFeatures
@@ -29,11 +30,7 @@ class ItemTower(tf.keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        params: SoftmaxParams,
-        features: EncodedFeatures | None,
-        is_trained: NDArray[np.bool_],
-        seed: int = 0,
+        self, params: SoftmaxParams, features: EncodedFeatures | None, is_trained: NDArray[np.bool_], seed: int = 0
     ) -> None:
         """Take the catalogue.
 
@@ -58,7 +55,7 @@ class ItemTower(tf.keras.layers.Layer):
             for depth, width in enumerate(() if two_tower is None else two_tower.item_hidden)
         ]
         # The network starts small compared with the sum of the features' embeddings, as on the query side. It has no
-        # bias: an item of which nothing is left would learn one at the slope of a normalisation at 0.
+        # bias: an item without any input left would learn one at the slope of a normalisation at 0.
         start = tf.keras.initializers.VarianceScaling(0.01)
         self._output = tf.keras.layers.Dense(params.dim, use_bias=False, kernel_initializer=start, name="item_output")
 
@@ -133,8 +130,8 @@ class ItemInputs:
     """Inputs x_j of each item j: dense features, their squares, then values one by one.
 
     The squares let a preference for the middle be said (films of one decade). A categorical feature is one-hot; tags
-    and words are multi-hot, divided by their number, and the rarer a word, the less it weighs. Dense inputs stand in a
-    matrix, the others, nearly all of them 0, row by row.
+    and words are multi-hot, divided by their number, and the rarer a word, the less it weighs. Dense inputs are a
+    matrix; the others, nearly all of them 0, are sparse rows.
     """
 
     def __init__(self, features: EncodedFeatures, is_trained: NDArray[np.bool_]) -> None:
@@ -144,19 +141,16 @@ class ItemInputs:
             features: of all n items.
             is_trained: bool [n], items with an event to learn from.
         """
-        rows, inputs, weights, size = _values(features)
-        num_trained = np.bincount(inputs[is_trained[rows]], minlength=size)
+        values = _values(features)
+        inputs, size = values.indices, values.shape[1]
+        num_trained = np.bincount(inputs[np.repeat(is_trained, np.diff(values.indptr))], minlength=size)
         self._first_word = size - sum(words.size for words in features.word_sets)
-        is_of_word = inputs >= self._first_word
         trust = (num_trained / (num_trained + SHRINKAGE)).astype(np.float32)
-        weights[is_of_word] *= trust[inputs[is_of_word]]
-        order = np.argsort(rows, kind="stable")
-        rows, inputs, weights = rows[order], inputs[order], weights[order]
-        lengths = np.bincount(rows, minlength=len(is_trained))
+        trust[: self._first_word] = 1
         self._dense = tf.constant(np.concatenate([features.dense, features.dense**2], axis=1, dtype=np.float32))
-        self._offsets = tf.constant(offsets_of(lengths))
-        self._inputs = tf.constant(inputs)
-        self._weights = tf.constant(weights[:, np.newaxis])
+        self._offsets = tf.constant(values.indptr, tf.int64)
+        self._inputs = tf.constant(inputs, tf.int32)
+        self._weights = tf.constant((values.data * trust[inputs])[:, np.newaxis])
         self._num_dense = 2 * features.dense.shape[1]
         self.size = self._num_dense + size
         """Number of inputs."""
@@ -188,21 +182,14 @@ class ItemInputs:
         return sums + tf.matmul(tf.gather(self._dense, ids), dense)
 
 
-def _values(
-    features: EncodedFeatures,
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], int]:
-    """Row, input and weight of each value that a row has, column after column, and the number of inputs."""
-    rows, inputs, weights, size = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)], [np.zeros(0, np.float32)], 0
-    for column, num_values in enumerate(features.categorical_sizes):
-        codes = features.categorical[:, column]
-        known = np.flatnonzero(codes)
-        rows.append(known)
-        inputs.append(codes[known] - 1 + size)
-        weights.append(np.ones(len(known), np.float32))
-        size += num_values
+def _values(features: EncodedFeatures) -> csr_array:
+    """Weights float32 [n, inputs] of the values that each item has, column after column."""
+    columns = [csr_array((len(features.categorical), 0), dtype=np.float32)]
+    for codes, num_values in zip(features.categorical.T, features.categorical_sizes, strict=True):
+        known = codes[codes > 0]
+        offsets = offsets_of(codes > 0)
+        columns.append(csr_array((np.ones(len(known), np.float32), known - 1, offsets), (len(codes), num_values)))
     for each in (*features.tag_sets, *features.word_sets):
-        rows.append(each.rows)
-        inputs.append(each.codes + size)
-        weights.append((1 / np.diff(each.offsets)[each.rows]).astype(np.float32))
-        size += each.size
-    return np.concatenate(rows), np.concatenate(inputs, dtype=np.int32), np.concatenate(weights), size
+        weights = (1 / np.diff(each.offsets)[each.rows]).astype(np.float32)
+        columns.append(csr_array((weights, each.codes, each.offsets), (len(each.offsets) - 1, each.size)))
+    return hstack(columns, format="csr")

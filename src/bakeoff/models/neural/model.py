@@ -63,30 +63,21 @@ class SoftmaxDNN(tfrs.models.Model):
         logits = tf.einsum("ucd,sd->ucs", by_user, candidates)
         if self._selector is not None:
             seed = tf.stack([self._seed, tf.cast(0 if step is None else step, tf.int32)])
-            chosen = self._selector.select(tf.stop_gradient(logits), log_expected_count, own, seed)
-            logits = selected_logits(by_user, candidates, chosen.index)
-            log_expected_count, own = chosen.log_expected_count, chosen.is_own
+            index, log_expected_count, own = self._selector.select(
+                tf.stop_gradient(logits), log_expected_count, own, seed
+            )
+            logits = selected_logits(by_user, candidates, index)
         else:
             own = own[:, tf.newaxis, :]
-        return self.task(
-            tf.reduce_sum(positives, axis=-1),
-            inputs["target_rows"],
-            inputs["target_weights"],
-            logits,
-            log_expected_count,
-            own,
-            target_log_expected_count,
-        )
+        targets = tf.reduce_sum(positives, axis=-1), inputs["target_rows"], inputs["target_weights"]
+        return self.task(*targets, logits, log_expected_count, own, target_log_expected_count)
 
     def _log_expected_counts(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """Of the candidates [S] and of the targets [P]; zeros where the settings ask for no correction."""
-        counts = inputs["log_expected_count"], inputs["target_log_expected_count"]
-        negatives = self._params.negatives
-        is_corrected = negatives.logq_correction, negatives.logq_correction and negatives.correct_targets
-        candidates, targets = (
-            count if wanted else tf.zeros_like(count) for count, wanted in zip(counts, is_corrected, strict=True)
-        )
-        return candidates, targets
+        candidates, targets = inputs["log_expected_count"], inputs["target_log_expected_count"]
+        if not self._params.negatives.logq_correction:
+            return tf.zeros_like(candidates), tf.zeros_like(targets)
+        return candidates, targets if self._params.negatives.correct_targets else tf.zeros_like(targets)
 
     def _queries(self, inputs: dict[str, Any], embeddings: Any, step: Any) -> Any:
         """Query embeddings [R, d]; a user's features are repeated for each of its C queries."""

@@ -94,10 +94,7 @@ def pool(item_embeddings: Any, offsets: Any, items: Any, weights: Any) -> Any:
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def weighted_sums(
-    embeddings: NDArray[np.float32],
-    offsets: NDArray[np.int64],
-    items: NDArray[np.int32],
-    weights: NDArray[np.float32],
+    embeddings: NDArray[np.float32], offsets: NDArray[np.int64], items: NDArray[np.int32], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:  # pragma: no cover - compiled
     """Σ_e weights[e, h] · embeddings[items[e]] over the entries e of each row: [R, H, d]."""
     rows, heads, dim = len(offsets) - 1, weights.shape[1], embeddings.shape[1]
@@ -136,10 +133,7 @@ def weighted_sums_gradient(
 
 
 def smooth(
-    item_embeddings: NDArray[np.float32],
-    query_embeddings: NDArray[np.float32],
-    histories: Histories,
-    strength: float,
+    item_embeddings: NDArray[np.float32], query_embeddings: NDArray[np.float32], histories: Histories, strength: float
 ) -> NDArray[np.float32]:
     """One step of propagation over the graph of users and items: V_i + a φ(i)^−½ Σ_{u ∋ i} ψ_u / |P_u|.
 

@@ -99,7 +99,8 @@ class QueryTower(tf.keras.layers.Layer):
             float32 [R, d], of length 1 where the settings normalise.
         """
         if drop_at is not None and self._params.dropout > 0:
-            pooled = self._dropped(pooled, drop_at)
+            seed = tf.stack([self._seed, tf.cast(drop_at, tf.int32)])
+            pooled = tf.nn.experimental.stateless_dropout(pooled, self._params.dropout, seed, rng_alg="philox")
         flat = tf.reshape(pooled, [tf.shape(pooled)[0], self.pooling.num_heads * self._params.dim])
         query = tf.matmul(flat, tf.reshape(self.head_maps, [-1, self._params.dim]))
         if self._user_column is not None:
@@ -107,21 +108,13 @@ class QueryTower(tf.keras.layers.Layer):
         hidden = self._network_inputs(flat, activity, dense, categorical)
         for layer in self._hidden:
             hidden = layer(hidden)
-        return self.scaled(query + self._output(hidden))
+        query += self._output(hidden)
+        return tf.math.l2_normalize(query, axis=-1) if self._params.normalize else query
 
     def renormalize(self) -> None:
         """Bring the users' own vectors back to length 1, as `ItemTower.renormalize` does those of items."""
         if self._user_column is not None:
             self.user_embeddings.assign(tf.math.l2_normalize(self.user_embeddings, axis=-1))
-
-    def scaled(self, embeddings: Any) -> Any:
-        """Of length 1, where the settings normalise."""
-        return tf.math.l2_normalize(embeddings, axis=-1) if self._params.normalize else embeddings
-
-    def _dropped(self, pooled: Any, drop_at: Any) -> Any:
-        """Dropout on [R, H, d]."""
-        seed = tf.stack([self._seed, tf.cast(drop_at, tf.int32)])
-        return tf.nn.experimental.stateless_dropout(pooled, self._params.dropout, seed, rng_alg="philox")
 
     def _with_user(self, query: Any, users: Any) -> Any:
         """The mean of what the history and the user's own embedding say; the history alone without one."""

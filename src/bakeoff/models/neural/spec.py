@@ -29,7 +29,7 @@ class NegativesParams(Frozen):
     logq_correction: bool = True
     """Whether sampled logits are corrected by the log of their expected count."""
     correct_targets: bool = True
-    """Whether the positive is corrected as the candidates are; else it stands as it is against an estimate of the
+    """Whether the positive is corrected as the candidates are; else it is compared as it is with an estimate of the
     whole partition function. Only with logq_correction."""
     selection: Literal["none", "hard", "top-k"] = "none"
     """Which of the sampled candidates a query is trained against: all; draws that grow with the current score, with
@@ -63,7 +63,7 @@ class SoftmaxParams(Frozen):
     history_dropout: Share = 0.5
     """Share of a user's items that the query does not see (reconstruct)."""
     empty_history_share: Share = 0.05
-    """Share of training queries that are asked with an empty history, as a new user's would be."""
+    """Share of training queries with an empty history, like those of new users."""
     loss: Annotated[Literal["multi-hot", "per-pair"], Search(choices=("multi-hot", "per-pair"))] = "multi-hot"
     """Cross-entropy against the normalised multi-hot target, or a softmax per (query, positive) pair, in which the
     user's other positives do not compete."""
@@ -122,7 +122,7 @@ class TwoTowerParams(SoftmaxParams):
     item_hidden: Annotated[tuple[Dimension, ...], Search(choices=((), (64,), (128,)))] = (64,)
     """Widths of the ReLU hidden layers of the item tower; none: an embedding is linear in the features."""
     use_item_id: bool = True
-    """Whether an item that was trained on has an embedding of its own beside that of its features."""
+    """Whether an item that was trained on has an embedding of its own besides that of its features."""
     # 0 is not searched: validation has next to no events on new items, and would choose it at their cost.
     item_id_dropout: Annotated[Share, Search(choices=(0.1, 0.2, 0.3, 0.5))] = 0.1
     """Share of items whose own embedding is dropped in a training step, so that their features carry weight."""
@@ -142,7 +142,7 @@ _STAR = "M0,-1.2L0.3,-0.4L1.15,-0.37L0.48,0.16L0.7,0.97L0,0.5L-0.7,0.97L-0.48,0.
 """Five points, as a path."""
 
 _PRECOMPUTED = (
-    "Item embeddings are stored, and a query is embedded when it is asked: its history and features go through the "
+    "Item embeddings are stored, and a query is embedded on request: its history and features go through the "
     "query tower"
 )
 

@@ -61,18 +61,6 @@ def fit_recent_popularity(prepared: Prepared, queries: Queries, section: RecentP
     return Fitted(PopularityRetriever(frequencies), prepared.num_items, summary, settings, notes)
 
 
-def in_window(timestamps: NDArray[np.int64], window_days: float, newest: np.integer | None = None) -> NDArray[np.bool_]:
-    """[nnz] which events lie less than `window_days` before the newest of all; of these, if None.
-
-    Where no event has a time all are 0, and all lie in the window.
-    """
-    if len(timestamps) == 0:
-        return np.zeros(0, np.bool_)
-    newest = timestamps.max() if newest is None else newest
-    # Subtracting timestamps, not days, keeps whole seconds exact.
-    return np.asarray(newest - timestamps < window_days * _SECONDS_PER_DAY)
-
-
 def recent_frequencies(histories: Histories, num_items: int, window_days: float) -> NDArray[np.float64]:
     """φ [num_items]: events within the window; items with as many are ordered by their events of all time.
 
@@ -84,9 +72,10 @@ def recent_frequencies(histories: Histories, num_items: int, window_days: float)
         num_items: size of the catalogue.
         window_days: length of the window, > 0, counted back from the newest event of anyone.
     """
-    newest = histories.timestamps.max() if len(histories.timestamps) else None
+    newest = histories.timestamps.max(initial=0)
     recent, ever = np.zeros(num_items, np.int64), histories.item_counts(num_items)
     for _, block in histories.blocks():
-        is_recent = in_window(block.timestamps, window_days, newest)
+        # Subtracting timestamps, not days, keeps whole seconds exact. Where no event has a time, all of them count.
+        is_recent = newest - block.timestamps < window_days * _SECONDS_PER_DAY
         recent += np.bincount(block.items[is_recent], minlength=num_items)
     return np.asarray(recent + ever / (ever.max(initial=0) + 1))

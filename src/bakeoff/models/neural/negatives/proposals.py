@@ -227,21 +227,14 @@ def make_sampler(
         chances: of events to be a target once their user is in the batch.
         users_per_batch: B ≥ 1.
     """
-
-    def part(name: SamplerName) -> NegativeSampler:
-        match name:
-            case "full":
-                return CatalogueSampler(num_items)
-            case "uniform":
-                return UniformSampler(num_items, negatives.num_sampled)
-            case "popularity":
-                return PopularitySampler(frequencies, negatives.num_sampled, negatives.popularity_exponent)
-            case "log-uniform":
-                return LogUniformSampler(frequencies, negatives.num_sampled)
-            case "in-batch":
-                return InBatchSampler(chances, histories, users_per_batch, num_items)
-
-    frequencies = histories.item_counts(num_items)
+    frequencies, num_sampled = histories.item_counts(num_items), negatives.num_sampled
+    makers: dict[SamplerName, Callable[[], NegativeSampler]] = {
+        "full": lambda: CatalogueSampler(num_items),
+        "uniform": lambda: UniformSampler(num_items, num_sampled),
+        "popularity": lambda: PopularitySampler(frequencies, num_sampled, negatives.popularity_exponent),
+        "log-uniform": lambda: LogUniformSampler(frequencies, num_sampled),
+        "in-batch": lambda: InBatchSampler(chances, histories, users_per_batch, num_items),
+    }
     if negatives.sampler == "mixed":
-        return MixedSampler([part(name) for name in negatives.mixture])
-    return part(negatives.sampler)
+        return MixedSampler([makers[name]() for name in negatives.mixture])
+    return makers[negatives.sampler]()
