@@ -86,7 +86,7 @@ def run_worker(name: str, python: str, events: Path, dim: int, epochs: int) -> d
 def fit_ours(events: dict[str, Any], dim: int, epochs: int) -> dict[str, float]:
     from bakeoff.core.histories import Histories
     from bakeoff.models.mf.als import ImplicitALS
-    from bakeoff.models.mf.params import MFParams
+    from bakeoff.models.mf.spec import MFParams
 
     def fit(histories: Histories, params: MFParams) -> None:
         model = ImplicitALS(histories, int(events["num_items"]), params, seed=0)

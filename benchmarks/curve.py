@@ -31,7 +31,7 @@ from bakeoff.experiments.runner import Experiment, best_row, run_epochs
 from bakeoff.experiments.settings import with_values
 from bakeoff.experiments.validation import validation_scores
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.models.specs import spec
+from bakeoff.models.base.specs import spec
 
 CURVES = ROOT / "benchmarks/settings/curves"
 LENGTH = 20

@@ -26,9 +26,8 @@ from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.experiments.runner import warm_users
 from bakeoff.experiments.settings import with_values
+from bakeoff.models.mf.mf import MFTrainer
 from bakeoff.models.mf.mllib import MLlibALS
-from bakeoff.models.mf.spark_exchange import observed_pairs
-from bakeoff.models.mf.trainer import MFTrainer
 from bakeoff.params import Params
 
 SHIPPED: Mapping[str, Any] = {}
@@ -53,9 +52,9 @@ def main() -> None:
         engine = engine_settings().model_copy(update={"spark_master": arguments.master})
         with spark_session(engine, Path(folder), "mf.solver", "auto") as session:
             session.sparkContext.setCheckpointDir(Path(folder).as_uri())
-            pairs = partial(observed_pairs, session=session, scratch=Path(folder))
+            mllib = partial(MLlibALS, session=session, scratch=Path(folder))
             for setting in SETTINGS:
-                rows.append(_beside(split.params, setting, prepared, partial(MLlibALS, pairs=pairs)))
+                rows.append(_beside(split.params, setting, prepared, mllib))
                 print(rows[-1], file=sys.stderr, flush=True)
     page = markdown(benchmark.title, arguments.dataset, arguments.master, rows)
     if arguments.write:

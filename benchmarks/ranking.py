@@ -244,7 +244,7 @@ def write_arrays(workspace: Path, path: Path, dim: int, epochs: int, num_users: 
     from bakeoff.core.workspace import Workspace
     from bakeoff.data.prepared.tables import load_held_out, load_prepared
     from bakeoff.models.mf.als import ImplicitALS
-    from bakeoff.models.mf.params import MFParams
+    from bakeoff.models.mf.spec import MFParams
 
     prepared = load_prepared(Workspace(workspace))
     known, test = prepared.known(), load_held_out(Workspace(workspace), prepared).test

@@ -28,10 +28,10 @@ from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.experiments.runner import Experiment, run_epochs, warm_users
 from bakeoff.models.base.retriever import Retriever
+from bakeoff.models.base.specs import spec
 from bakeoff.models.ease import ease
-from bakeoff.models.neural.smoothing import smooth
+from bakeoff.models.neural.pooling import smooth
 from bakeoff.models.popularity.popularity import PopularityRetriever
-from bakeoff.models.specs import spec
 
 HOUR = 3600
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)

@@ -16,11 +16,11 @@ from bakeoff.data.params import DataParams, SplitParams, ValidationParams
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.params import EvidenceParams
 from bakeoff.experiments.settings import Comparison, ExperimentSettings
-from bakeoff.models.ease.params import EASEParams
-from bakeoff.models.mf.params import MFParams
-from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams
-from bakeoff.models.popularity.params import RecentPopularityParams
-from bakeoff.models.specs import spec, specs
+from bakeoff.models.base.specs import spec, specs
+from bakeoff.models.ease.spec import EASEParams
+from bakeoff.models.mf.spec import MFParams
+from bakeoff.models.neural.spec import SoftmaxParams, TwoTowerParams
+from bakeoff.models.popularity.spec import RecentPopularityParams
 from bakeoff.ops.params import DriftParams, PromotionParams
 from bakeoff.report.params import CompareParams, DisplayParams
 

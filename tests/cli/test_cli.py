@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from bakeoff.cli.app import app
 from bakeoff.core.errors import BakeoffError
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import Field, TypeAdapter
 
 from bakeoff.cli import params_help as stage
-from bakeoff.models.mf.params import MFParams
+from bakeoff.models.mf.spec import MFParams
 from bakeoff.params import Params
 
 

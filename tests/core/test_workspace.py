@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from bakeoff.core.workspace import Workspace
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 
 MODELS = specs.names()
 DVC = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")

@@ -3,7 +3,7 @@ import pytest
 
 from bakeoff.core.histories import Histories
 from bakeoff.experiments.folding import THRESHOLD, fit_relatedness, sampled_positives
-from bakeoff.models.mf.params import MFParams
+from bakeoff.models.mf.spec import MFParams
 
 MF = MFParams(dim=2, max_epochs=8, regularization=0.05)
 NUM_ITEMS = 40

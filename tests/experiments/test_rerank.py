@@ -8,7 +8,7 @@ import small_split
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.models.base.model_files import skip_training
+from bakeoff.models.base.storage import skip_training
 from bakeoff.stages import rerank
 
 NUM_ITEMS = len(small_split.ITEMS)

@@ -11,9 +11,9 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments import serving as latency
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.models.base.loading import graph_bytes
-from bakeoff.models.base.model_files import skip_training
+from bakeoff.models.base.storage import skip_training
 from bakeoff.stages import export, serving, train
 
 TRAINED = ("popularity", "mf", "softmax")

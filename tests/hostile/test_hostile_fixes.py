@@ -18,7 +18,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.own import read_directory
 from bakeoff.data.params import ColumnParams, DataParams
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.ops import recommend
 from bakeoff.params import load_params, parse_params
 from bakeoff.stages import validate

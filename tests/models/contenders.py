@@ -7,12 +7,12 @@ from small import FAST, FAST_TWO_TOWER, histories, no_features, queries
 
 from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.models.base.export import Catalogue
-from bakeoff.models.base.spec import resolve
-from bakeoff.models.ease.params import EASEParams
-from bakeoff.models.mf.params import MFParams
-from bakeoff.models.popularity.params import RecentPopularityParams
+from bakeoff.models.base.specs import resolve
+from bakeoff.models.ease.spec import EASEParams
+from bakeoff.models.mf.spec import MFParams
+from bakeoff.models.popularity.spec import RecentPopularityParams
 from bakeoff.params import Params
 
 NAMES = list(specs.names())

@@ -4,7 +4,7 @@ import numpy as np
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import EncodedFeatures
-from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams
+from bakeoff.models.neural.spec import SoftmaxParams, TwoTowerParams
 
 FAST = SoftmaxParams(
     dim=8,

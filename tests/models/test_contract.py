@@ -15,12 +15,12 @@ from small import histories, no_features, queries
 
 from bakeoff.core.histories import PAD
 from bakeoff.evaluation.ranking import rank
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.export import NO_ITEM, ServingModule, export
 from bakeoff.models.base.loading import load_serving
-from bakeoff.models.base.spec import resolve
-from bakeoff.models.base.storage import Stored
+from bakeoff.models.base.specs import resolve
+from bakeoff.models.base.storage import StoredModel
 
 IMPERSONAL = ("popularity", "recent_popularity")
 """Models that give everyone the same order."""
@@ -42,7 +42,7 @@ def exported(name, world, folder, epochs):
     return SimpleNamespace(
         world=world,
         retriever=retriever,
-        stored=resolve(spec.load)(Stored(retriever.arrays(), settings, world.encoding)),
+        stored=resolve(spec.load)(StoredModel(retriever.arrays(), settings, world.encoding)),
         encoder=encoder,
         folder=folder,
         serving=load_serving(folder),

@@ -9,7 +9,7 @@ from small import histories, queries, random_rows
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.models.ease import ease
-from bakeoff.models.ease.params import EASEParams
+from bakeoff.models.ease.spec import EASEParams
 
 NUM_ITEMS = 15
 PLAIN = EASEParams(regularization=3, recency_scale=None)

@@ -5,7 +5,7 @@ import pytest
 from small import queries
 
 from bakeoff.core.histories import Histories
-from bakeoff.models.popularity.popularity import PopularityRetriever, in_window, recent_frequencies
+from bakeoff.models.popularity.popularity import PopularityRetriever, recent_frequencies
 
 DAY = 86_400
 NOW = 1_600_000_000
@@ -22,22 +22,27 @@ def test_the_score_is_the_number_of_events_for_everyone():
     assert (retriever.embed_queries(queries([[], [1]])) @ retriever.item_embeddings.T).tolist() == [[3, 0, 7]] * 2
 
 
+def recent(days_ago, window):
+    """Which of these events, each of an item of its own, count as recent."""
+    return np.floor(recent_frequencies(events(range(len(days_ago)), days_ago), len(days_ago), window)).tolist()
+
+
 def test_the_window_is_counted_back_from_the_newest_event_of_anyone():
-    times = np.array([NOW - 2 * DAY, NOW - 2 * DAY + 1, NOW, NOW - 3 * DAY])
-    assert in_window(times, 2).tolist() == [False, True, True, False]
-    assert in_window(times - 100 * DAY, 2).tolist() == [False, True, True, False]
+    second = 1 / DAY
+    assert recent([2, 2 - second, 0, 3], 2) == [0, 1, 1, 0]
+    assert recent([102, 102 - second, 100, 103], 2) == [0, 1, 1, 0]
 
 
 def test_a_window_may_be_a_fraction_of_a_day():
-    assert in_window(np.array([NOW, NOW - DAY // 2 + 1, NOW - DAY // 2]), 0.5).tolist() == [True, True, False]
+    assert recent([0, 0.5 - 1 / DAY, 0.5], 0.5) == [1, 1, 0]
 
 
 def test_where_no_event_has_a_time_all_events_count():
-    assert in_window(np.zeros(3, np.int64), 0.1).tolist() == [True] * 3
+    untimed = Histories.from_rows(np.arange(3), np.arange(3), np.zeros(3, np.int64), 3)
+    assert np.floor(recent_frequencies(untimed, 3, 0.1)).tolist() == [1] * 3
 
 
 def test_no_event_at_all_is_no_event_in_the_window():
-    assert in_window(np.zeros(0, np.int64), 1).tolist() == []
     assert recent_frequencies(events([], []), 3, 1).tolist() == [0, 0, 0]
 
 

@@ -11,9 +11,9 @@ from small import FAST, FAST_TWO_TOWER, no_features
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.evaluation.metrics.table import accuracy_per_user, means
 from bakeoff.evaluation.ranking import rank
-from bakeoff.models.ease.params import EASEParams
-from bakeoff.models.mf.params import MFParams
-from bakeoff.models.popularity.params import RecentPopularityParams
+from bakeoff.models.ease.spec import EASEParams
+from bakeoff.models.mf.spec import MFParams
+from bakeoff.models.popularity.spec import RecentPopularityParams
 from bakeoff.params import Params
 
 NUM_USERS, NUM_ITEMS, NUM_GROUPS, THEMES, ITEMS_PER_THEME = 300, 200, 10, 5, 4

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dvc_yaml import stages_of
 
-from bakeoff.models.specs import specs
+from bakeoff.models.base.specs import specs
 
 ROOT = Path(__file__).parents[2]
 FILES = (Path("dvc.yaml"), Path("studies/dvc.yaml"))
@@ -134,9 +134,9 @@ def test_a_change_to_one_model_trains_no_other(model: str) -> None:
 def test_the_modules_that_a_spec_names_are_entries() -> None:
     assert entries("bakeoff train mf") == [
         "bakeoff.stages.train",
-        "bakeoff.models.mf.trainer",
-        "bakeoff.models.mf.retriever",
-        "bakeoff.models.mf.spark_training",
+        "bakeoff.models.mf.mf",
+        "bakeoff.models.mf.mf",
+        "bakeoff.models.mf.mllib",
         "bakeoff.models.mf.spec",
     ]
     assert entries("bakeoff variants depth") == ["bakeoff.stages.variants"]

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 from small_project import call, new_workspace
 
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 
 PERSONAL = [name for name in specs.names() if "popularity" not in name]
 """Models that give different people different lists."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.report.models import CONTENDERS, is_order_blind, look, stylesheet
 
 LOOKS = specs.specs()

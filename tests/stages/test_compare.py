@@ -12,7 +12,7 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.params import Params, parse_params
 from bakeoff.stages import compare
 

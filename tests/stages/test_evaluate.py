@@ -10,7 +10,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.evaluation import protocol
 from bakeoff.evaluation.params import EvaluateParams
-from bakeoff.models.base.model_files import refuse_other_catalogue
+from bakeoff.models.base.storage import refuse_other_catalogue
 from bakeoff.params import Params
 from bakeoff.stages import evaluate
 

@@ -13,7 +13,7 @@ import pytest
 import small_split
 
 from bakeoff.core.workspace import Workspace
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.models.base.loading import load_serving
 from bakeoff.ops import recommend
 from bakeoff.params import load_params, parse_params

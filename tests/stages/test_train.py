@@ -13,7 +13,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.models.base.storage import load_trained
 from bakeoff.stages import evaluate, train
 
@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from bakeoff.params import Params
 from bakeoff.core.workspace import Workspace
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.stages import train
 params = Params.model_validate_json(sys.argv[1])
 for name in specs.names():
@@ -129,7 +129,7 @@ def test_training_json_describes_a_contender(trained, name, dim, epochs):
             {
                 "dim": 12,
                 "num_parameters": 12 * 11,
-                "fallback": "A user without history is asked about with the mean of all training histories.",
+                "fallback": "A user without history is represented by the mean of all training histories.",
                 "settings": {"regularization": 2, "recency_scale": 3, "window": None, "max_items": 10_000},
             },
         ),
@@ -177,7 +177,7 @@ def test_ease_was_fitted_on_validation_as_well(trained):
 
 def test_the_exported_contender_was_refitted_on_validation_as_well(trained, workspace):
     # MF of train and valid together, trained for the selected number of epochs, is the exported one.
-    from bakeoff.models.mf.trainer import MFTrainer
+    from bakeoff.models.mf.mf import MFTrainer
 
     prepared = load_prepared(trained)
     users = np.arange(len(small_split.WARM))
@@ -280,7 +280,7 @@ def test_a_training_that_fails_leaves_the_former_model_as_it_was(workspace, monk
     def fail(*arguments):
         raise OSError("disk full")
 
-    monkeypatch.setattr("bakeoff.models.base.model_files.write_trained", fail)
+    monkeypatch.setattr("bakeoff.models.base.storage.write_known_users", fail)
     with pytest.raises(OSError, match="disk full"):
         train.run(small_split.PARAMS, workspace, "popularity")
     assert digests(workspace.model("popularity")) == before

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 
 if TYPE_CHECKING:
     from bakeoff.params import Params

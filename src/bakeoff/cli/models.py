@@ -6,7 +6,7 @@ import typer
 
 from bakeoff.cli.arguments import MODEL_HELP, ModelName, load_params
 from bakeoff.core.workspace import Workspace
-from bakeoff.models.specs import check_model
+from bakeoff.models.base.specs import check_model
 
 app = typer.Typer()
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bakeoff.core.files import full_disk
 from bakeoff.core.workspace import Workspace
 from bakeoff.experiments.runner import Row
-from bakeoff.models.base.trainer import Trainer
+from bakeoff.models.base.retriever import Trainer
 
 SECONDS_BETWEEN = 10.0
 """A checkpoint is written this long after the last one at the earliest: short trainings write none."""

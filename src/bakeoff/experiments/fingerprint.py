@@ -13,7 +13,7 @@ import pandas as pd
 
 import bakeoff
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.models.base.spec import ModelSpec
+from bakeoff.models.base.specs import ModelSpec
 
 RUNNER = "bakeoff.experiments.training"
 """The module that trains every model."""

@@ -12,7 +12,7 @@ from bakeoff.evaluation.folding import Calibration, calibrate, folding_per_user,
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.mf.als import ImplicitALS
-from bakeoff.models.mf.params import MFParams
+from bakeoff.models.mf.spec import MFParams
 
 THRESHOLD = 0.5
 """τ: an item below it looks more like a random item than like one of the user's own, if both were equally frequent.

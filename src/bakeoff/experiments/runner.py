@@ -21,9 +21,8 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.experiments.validation import SELECTION_METRIC, Validate
-from bakeoff.models.base.retriever import Fitted, TrainedRetriever
-from bakeoff.models.base.spec import DataFacts, ModelSpec, resolve
-from bakeoff.models.base.trainer import Trainer
+from bakeoff.models.base.retriever import Fitted, TrainedRetriever, Trainer
+from bakeoff.models.base.specs import DataFacts, ModelSpec, resolve
 
 REFERENCES = ("popularity", "ease")
 """Models that experiments with the contenders are compared with."""

@@ -17,8 +17,8 @@ from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.stats.timing_intervals import as_json, percentile
 from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving, raw_features
-from bakeoff.models.base.model_files import refuse_other_catalogue, why_skipped
-from bakeoff.models.specs import spec, specs
+from bakeoff.models.base.specs import spec, specs
+from bakeoff.models.base.storage import refuse_other_catalogue, why_skipped
 
 LIST_LENGTH = 10
 BATCHES = (1, 256)
@@ -190,7 +190,7 @@ def load_exported(workspace: Workspace, items: pa.Table) -> dict[str, LoadedExpo
 
 def can_store_users(prepared: Prepared) -> bool:
     """Whether the embeddings of all warm users can be stored in an export."""
-    from bakeoff.models.base.precomputed_users import LARGEST
+    from bakeoff.models.base.export import LARGEST
 
     return len(prepared.warm_users) <= LARGEST
 
@@ -198,15 +198,14 @@ def can_store_users(prepared: Prepared) -> bool:
 def with_stored_users(exported: LoadedExport, prepared: Prepared) -> LoadedExport:
     """The model with its users' embeddings stored; exported and loaded like the others."""
     from bakeoff.models.base.encoder import EncoderRetriever
-    from bakeoff.models.base.export import Catalogue, ServingModule, export
-    from bakeoff.models.base.precomputed_users import StoredVectors, told_by_row
+    from bakeoff.models.base.export import Catalogue, PrecomputedUsers, ServingModule, export, rows_as_features
 
     users = prepared.warm_users
     retriever = EncoderRetriever(exported.module)
     queries = prepared.queries(prepared.known(), users)
-    encoder = StoredVectors(retriever.embed_queries(queries), retriever.item_embeddings)
+    encoder = PrecomputedUsers(retriever.embed_queries(queries), retriever.item_embeddings)
     ids = prepared.user_ids(users).to_pylist()
-    catalogue = Catalogue(prepared.item_ids.to_pylist(), ids, told_by_row(queries), FeatureEncoding())
+    catalogue = Catalogue(prepared.item_ids.to_pylist(), ids, rows_as_features(queries), FeatureEncoding())
     with TemporaryDirectory() as folder:
         export(ServingModule(encoder, catalogue), str(Path(folder) / "saved_model"))
         return LoadedExport(load_serving(Path(folder)), graph_bytes(Path(folder)))

@@ -10,8 +10,8 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Frozen
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.params import EvidenceParams
-from bakeoff.models.mf.params import MFParams
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.mf.spec import MFParams
+from bakeoff.models.neural.spec import SoftmaxParams
 
 Section = TypeVar("Section", bound=Frozen)
 

@@ -9,8 +9,7 @@ from bakeoff.core.histories import Histories
 from bakeoff.experiments.checkpoints import Checkpoints, TrainingProgress
 from bakeoff.experiments.runner import Experiment, Row, Seconds, best_row, progress_bar, run_epochs
 from bakeoff.experiments.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
-from bakeoff.models.base.retriever import TrainedRetriever
-from bakeoff.models.base.trainer import Trainer, Waiting, share_of
+from bakeoff.models.base.retriever import TrainedRetriever, Trainer, Waiting, share_of
 
 _TITLES = {"selection": "choosing the epoch on validation", "refit": "refitting on train and validation"}
 """Of progress bars."""

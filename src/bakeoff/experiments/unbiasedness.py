@@ -7,8 +7,7 @@ from typing import Any
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import seed_everything
 from bakeoff.models.neural.loss import MultiHotSampledSoftmax
-from bakeoff.models.neural.negatives.factory import make_sampler
-from bakeoff.models.neural.negatives.proposals import NegativeSampler, all_targets
+from bakeoff.models.neural.negatives.proposals import NegativeSampler, all_targets, make_sampler
 from bakeoff.models.neural.negatives.selection import CandidateSelector, HardSelector, TopKSelector
 from bakeoff.models.neural.negatives.unbiasedness import (
     BATCHES,
@@ -19,7 +18,7 @@ from bakeoff.models.neural.negatives.unbiasedness import (
     TabularWorld,
     positives_exact,
 )
-from bakeoff.models.neural.params import NegativesParams
+from bakeoff.models.neural.spec import NegativesParams
 
 NUM_SAMPLED = 10
 """Of 50 items, and as many queries a batch for in-batch negatives."""

@@ -13,10 +13,9 @@ from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
-from bakeoff.models import specs
-from bakeoff.models.base.model_files import refuse_skipped
+from bakeoff.models.base import specs
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.models.base.storage import load_trained, read_encoding, read_known_users, read_titles
+from bakeoff.models.base.storage import load_trained, read_encoding, read_known_users, read_titles, refuse_skipped
 
 HISTORY_SHOWN = 10
 """Most recent items of a history that are printed."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from bakeoff.models import specs
-from bakeoff.models.base.spec import ModelSpec
+from bakeoff.models.base import specs
+from bakeoff.models.base.specs import ModelSpec
 
 MF = "mf"
 SOFTMAX = "softmax"

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.report.evidence import Evidence, ModelEvidence
 from bakeoff.report.examples import LIST_LENGTH
 from bakeoff.report.input_files import (

@@ -18,7 +18,7 @@ from bakeoff.evaluation.files import write_evaluation
 from bakeoff.evaluation.parallel import evaluator
 from bakeoff.evaluation.protocol import ALL, EvalQueries
 from bakeoff.evaluation.user_batch import UserBatch
-from bakeoff.models.base.model_files import Load, load_fitting, why_skipped
+from bakeoff.models.base.storage import Load, load_fitting, why_skipped
 
 if TYPE_CHECKING:
     from bakeoff.params import Params

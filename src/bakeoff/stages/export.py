@@ -3,8 +3,7 @@
 from bakeoff.core.cost import measure
 from bakeoff.core.files import replaced
 from bakeoff.core.workspace import Workspace
-from bakeoff.models.base.model_files import why_skipped
-from bakeoff.models.base.storage import write_skipped
+from bakeoff.models.base.storage import why_skipped, write_skipped
 
 
 def run(workspace: Workspace, model: str) -> None:

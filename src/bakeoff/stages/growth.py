@@ -10,8 +10,8 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.growth.experiment import growth_models, measure_growth
 from bakeoff.experiments.runner import warm_users
-from bakeoff.models.base.model_files import why_skipped
-from bakeoff.models.specs import spec
+from bakeoff.models.base.specs import spec
+from bakeoff.models.base.storage import why_skipped
 
 if TYPE_CHECKING:
     from bakeoff.params import Params

@@ -9,8 +9,8 @@ from bakeoff.experiments.checkpoints import Checkpoints
 from bakeoff.experiments.fingerprint import fingerprint
 from bakeoff.experiments.runner import Experiment, in_session
 from bakeoff.experiments.training import no_costs, print_summary, train_shipped
-from bakeoff.models.base.model_files import skip_training, write_model
-from bakeoff.models.specs import spec
+from bakeoff.models.base.specs import spec
+from bakeoff.models.base.storage import skip_training, write_model
 
 if TYPE_CHECKING:
     from bakeoff.params import Params

@@ -7,7 +7,6 @@ import gc
 import os
 import shutil
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +28,7 @@ from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.data.split.split import assign_parts, find_cuts, positives
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
-from bakeoff.models.mf.params import MFParams
-from bakeoff.models.mf.spark_exchange import observed_pairs
+from bakeoff.models.mf.spec import MFParams
 from bakeoff.ops.drift.snapshot import Snapshot
 from bakeoff.params import Params, load_params, parse_params
 from bakeoff.report.accuracy import Statistics
@@ -256,7 +254,7 @@ def test_mf_of_mllib_is_a_retriever_as_good_as_our_own_within_the_interval(group
 
 def test_mllib_minimises_what_our_als_does(spark, monkeypatch):
     """λ_u is a multiple of |S_u| (ν = 1, α₀ small), as in MLlib, so that both have the same optimum."""
-    monkeypatch.setattr("bakeoff.models.mf.spark_exchange.MOST_ROWS", 200)  # parts of the pairs,
+    monkeypatch.setattr("bakeoff.models.mf.mllib.MOST_ROWS", 200)  # parts of the pairs,
     monkeypatch.setattr("bakeoff.models.mf.mllib._PAIRS_PER_BLOCK", 150)  # and blocks of the loss
     rng = np.random.default_rng(0)
     likes = rng.random((60, 40)) < np.where(np.arange(60)[:, None] % 4 == np.arange(40) % 4, 0.7, 0.05)
@@ -265,8 +263,10 @@ def test_mllib_minimises_what_our_als_does(spark, monkeypatch):
     params = MFParams(
         dim=4, max_epochs=10, unobserved_weight=0.005, regularization=0.02, regularization_exponent=1, init_scale=1.0
     )
-    pairs = partial(observed_pairs, session=spark.session, scratch=spark.scratch)
-    ours, theirs = ImplicitALS(histories, 40, params, 1), MLlibALS(histories, 40, params, 1, pairs)
+    ours, theirs = (
+        ImplicitALS(histories, 40, params, 1),
+        MLlibALS(histories, 40, params, 1, spark.session, spark.scratch),
+    )
     for _ in range(40):
         loss = ours.run_epoch()
     spark.session.sparkContext.setCheckpointDir((spark.scratch / "checkpoints").as_uri())

@@ -11,7 +11,7 @@ from bakeoff.experiments.growth import child as growth_child
 from bakeoff.experiments.growth import experiment as growth_experiment
 from bakeoff.experiments.growth.child import measure_fit, shortest_fit, users_of_share
 from bakeoff.experiments.runner import Experiment
-from bakeoff.models.specs import spec
+from bakeoff.models.base.specs import spec
 from bakeoff.stages import growth
 
 PARAMS = small_split.PARAMS.model_copy(

@@ -7,7 +7,7 @@ from bakeoff.experiments.planted.evaluate import evaluate_planted, project_items
 from bakeoff.experiments.planted.generator import generate
 from bakeoff.experiments.runner import Experiment, train_keeping_best, warm_users
 from bakeoff.experiments.validation import validation_scores
-from bakeoff.models.specs import spec
+from bakeoff.models.base.specs import spec
 from bakeoff.params import Params
 
 PARAMS = PlantedParams(groups=2, users_per_group=20, items_per_group=30, events_per_user=8)

@@ -6,7 +6,7 @@ from bakeoff.experiments.params import PlantedParams
 from bakeoff.experiments.planted.generator import generate
 from bakeoff.experiments.planted.samplers import OwnGroupSampler, OwnGroupTrainer, PositivesOnlyTrainer
 from bakeoff.models.base.tensorflow import seed_everything
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.spec import SoftmaxParams
 
 SOFTMAX = SoftmaxParams(dim=4, hidden=(4,), max_epochs=2, users_per_batch=4, cuts_per_user=2, loss="multi-hot")
 

@@ -16,7 +16,3 @@ class ItemKNNEncoder(tf.Module):
     @graph(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history):
         return tf.zeros(tf.shape(history)[:1], tf.bool)
-
-
-def encoder_of(retriever):
-    return ItemKNNEncoder(retriever)

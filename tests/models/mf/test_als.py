@@ -4,9 +4,9 @@ import reference_als
 from small import histories, random_rows
 
 from bakeoff.core import processes
-from bakeoff.models.mf import als, blocks
+from bakeoff.models.mf import als
 from bakeoff.models.mf.als import ImplicitALS
-from bakeoff.models.mf.params import MFParams
+from bakeoff.models.mf.spec import MFParams
 
 NUM_ITEMS = 15
 
@@ -111,8 +111,8 @@ def test_the_number_of_threads_and_shares_leaves_every_byte_alone(monkeypatch, s
     rows, trained = rows_of(5, num_users=60), []
     for threads, share in ((1, 256), (3, 5)):
         monkeypatch.setattr(processes, "num_cores", lambda threads=threads: threads)
-        monkeypatch.setattr(blocks, "ROWS_PER_SHARE", share)
-        monkeypatch.setattr(blocks, "ROWS_PER_BLOCK", 16)
+        monkeypatch.setattr(als, "ROWS_PER_SHARE", share)
+        monkeypatch.setattr(als, "ROWS_PER_BLOCK", 16)
         model = train(rows, solver=solver, dim=20)
         trained.append(
             [model.run_epoch(), model.run_epoch(), *map(bytes, (model.user_embeddings, model.item_embeddings))]

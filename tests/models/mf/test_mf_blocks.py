@@ -3,19 +3,19 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 from bakeoff.core import processes
-from bakeoff.models.mf import blocks
-from bakeoff.models.mf.blocks import Blocks
+from bakeoff.models.mf import als
+from bakeoff.models.mf.als import Blocks
 
 
 @pytest.fixture
 def running():
-    with Blocks.running(ThreadpoolController()) as threads:
+    with Blocks.running() as threads:
         yield threads
 
 
 @pytest.fixture
 def matrix(monkeypatch):
-    monkeypatch.setattr(blocks, "ROWS_PER_BLOCK", 7)
+    monkeypatch.setattr(als, "ROWS_PER_BLOCK", 7)
     return np.random.default_rng(0).normal(0, 1, (50, 4)).astype(np.float32)
 
 
@@ -45,7 +45,7 @@ def test_only_the_given_rows_are_rotated(running, matrix):
 
 
 def test_every_row_is_in_one_share(running, monkeypatch):
-    monkeypatch.setattr(blocks, "ROWS_PER_SHARE", 8)
+    monkeypatch.setattr(als, "ROWS_PER_SHARE", 8)
     shares = []
     running.share(lambda rows: shares.append(rows.tolist()), np.arange(30))
     assert len(shares) == 4
@@ -69,7 +69,7 @@ def test_blas_has_its_threads_back_afterwards():
         return [library["num_threads"] for library in controller.info() if library["user_api"] == "blas"]
 
     before = counts()
-    with Blocks.running(controller):
+    with Blocks.running():
         assert set(counts()) == {1}
     assert counts() == before
 

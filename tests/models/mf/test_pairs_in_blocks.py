@@ -5,7 +5,7 @@ import pytest
 from made_histories import histories
 
 from bakeoff.core.histories import Histories, offsets_of
-from bakeoff.models.mf.blocks import pairs_in_blocks
+from bakeoff.models.mf.mllib import pairs_in_blocks
 
 
 def in_blocks(given, size):

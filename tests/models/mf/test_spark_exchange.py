@@ -10,7 +10,7 @@ import pytest
 from made_histories import histories
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.models.mf import spark_exchange as stage
+from bakeoff.models.mf import mllib as stage
 
 
 def parts(folder):
@@ -65,9 +65,9 @@ def test_every_core_has_a_part_unless_parts_become_tiny_or_large(num_pairs, num_
 
 def test_there_are_pairs_to_read_until_the_block_ends(tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "FEWEST_ROWS", 1)
-    with stage.observed_pairs(histories([1, 2], [5, 6, 7]), session(2), tmp_path) as exchange:
-        assert exchange.pairs.to_pydict() == {"user": [0, 1, 1], "item": [5, 6, 7]}
-        assert len(list(tmp_path.glob("*/pairs/*.parquet"))) == 2  # a part for each core
+    with stage.observed_pairs(histories([1, 2], [5, 6, 7]), session(2), tmp_path) as pairs:
+        assert pairs.to_pydict() == {"user": [0, 1, 1], "item": [5, 6, 7]}
+        assert len(list(tmp_path.glob("*/*.parquet"))) == 2  # a part for each core
     assert list(tmp_path.iterdir()) == []
 
 
@@ -85,7 +85,7 @@ def test_embeddings_come_back_in_blocks_from_all_parts_and_are_gone_then(tmp_pat
             )
 
     factors = SimpleNamespace(write=SimpleNamespace(parquet=write))
-    found = [(ids.tolist(), rows.tolist()) for ids, rows in stage.Exchange(None, tmp_path).blocks(factors)]
+    found = [(ids.tolist(), rows.tolist()) for ids, rows in stage.factor_blocks(factors, tmp_path)]
     assert found == [([4, 0], [[4, -4], [0, 0]]), ([2], [[2, -2]]), ([1], [[1, -1]])]
     assert list(tmp_path.iterdir()) == []
 

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.activity import NUM_ACTIVITY, activity_of_examples, activity_of_padded
 from bakeoff.models.neural.examples import predict_next, reconstruct
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.query_tower import NUM_ACTIVITY, activity_of_examples, activity_of_padded
+from bakeoff.models.neural.spec import SoftmaxParams
 
 SEEDS = st.integers(0, 2**32)
 DAY = 86_400

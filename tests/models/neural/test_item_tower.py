@@ -5,8 +5,7 @@ from small import FAST, no_features
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.features.value_sets import ValueSets
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.item_inputs import ItemInputs
-from bakeoff.models.neural.item_tower import ItemTower
+from bakeoff.models.neural.item_tower import ItemInputs, ItemTower
 from bakeoff.models.neural.model import SoftmaxDNN
 
 ALL, TWO = np.array([True] * 3), np.array([True, True, False])

@@ -6,8 +6,8 @@ from small import histories
 
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.examples import predict_next
-from bakeoff.models.neural.params import SoftmaxParams
 from bakeoff.models.neural.pooling import RecencyPooling, pool
+from bakeoff.models.neural.spec import SoftmaxParams
 
 DIM = 4
 NUM_ITEMS = 10

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.activity import NUM_ACTIVITY
-from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.neural.query_tower import QueryTower
+from bakeoff.models.neural.query_tower import NUM_ACTIVITY, QueryTower
+from bakeoff.models.neural.spec import SoftmaxParams
 
 PARAMS = SoftmaxParams(dim=4, hidden=(6,), recency_scales=(1.0, 5.0), max_history=3, dropout=0.5)
 SIZES = {"job": 2}

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import histories, random_rows
 
-from bakeoff.models.neural.smoothing import smooth
+from bakeoff.models.neural.pooling import smooth
 
 NUM_ITEMS, NUM_USERS = 9, 6
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from small import histories
 
 from bakeoff.models.neural.examples import predict_next, reconstruct
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.spec import SoftmaxParams
 
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=6)
 SEEDS = st.integers(0, 2**32)

@@ -5,7 +5,7 @@ import pytest
 from small import FAST, no_features, queries, random_rows
 
 from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.models.neural.params import NegativesParams
+from bakeoff.models.neural.spec import NegativesParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 
 NUM_ITEMS = 12

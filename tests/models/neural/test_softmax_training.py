@@ -7,8 +7,8 @@ from small import FAST, histories, no_features, numbered, queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.params import NegativesParams
-from bakeoff.models.neural.smoothing import smooth
+from bakeoff.models.neural.pooling import smooth
+from bakeoff.models.neural.spec import NegativesParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 
 NUM_ITEMS = 12

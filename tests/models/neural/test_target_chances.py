@@ -3,7 +3,7 @@ import pytest
 from small import histories
 
 from bakeoff.models.neural.examples import predict_next, reconstruct, target_chances
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.spec import SoftmaxParams
 
 ROWS = [[0, 1, 2, 3, 4], [5], [6, 7]]
 

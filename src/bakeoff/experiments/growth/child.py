@@ -18,7 +18,7 @@ from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.stats.timing_intervals import as_json
 from bakeoff.experiments.runner import Experiment, Seconds, run_epochs
 from bakeoff.experiments.settings import ExperimentSettings
-from bakeoff.models.specs import spec
+from bakeoff.models.base.specs import spec
 
 SECONDS_PER_FIT = 4.0
 """After which no further epoch of a fit begins; two always run. The others are assumed to cost the same."""

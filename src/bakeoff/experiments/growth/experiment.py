@@ -10,7 +10,7 @@ from bakeoff.experiments.growth.child import CatalogueTask, ShareTask
 from bakeoff.experiments.growth.exponents import fit_exponent
 from bakeoff.experiments.runner import REFERENCES
 from bakeoff.experiments.settings import ExperimentSettings
-from bakeoff.models.specs import contenders
+from bakeoff.models.base.specs import contenders
 
 COSTS = {
     "wall": "fit_seconds",

@@ -13,7 +13,7 @@ import numpy as np
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.evaluation.stats.timing_intervals import Repeated, middle
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 
 DIM = 64

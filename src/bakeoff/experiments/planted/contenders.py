@@ -10,9 +10,9 @@ from bakeoff.experiments.planted.generator import PlantedDataset
 from bakeoff.experiments.planted.samplers import own_group_trainer, positives_only_trainer
 from bakeoff.experiments.runner import REFERENCES, Build, Experiment
 from bakeoff.experiments.settings import ExperimentSettings
-from bakeoff.models.mf.params import MFParams
-from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.specs import spec
+from bakeoff.models.base.specs import spec
+from bakeoff.models.mf.spec import MFParams
+from bakeoff.models.neural.spec import SoftmaxParams
 
 SAMPLED_SHARE = 4
 """A step samples a quarter of the catalogue: the shipped number would be all of so small a catalogue."""

@@ -15,8 +15,8 @@ from bakeoff.experiments.planted.generator import PlantedDataset, generate
 from bakeoff.experiments.runner import train_keeping_best, warm_users
 from bakeoff.experiments.settings import ExperimentSettings
 from bakeoff.experiments.validation import validation_scores
-from bakeoff.models.mf.params import MFParams
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.mf.spec import MFParams
+from bakeoff.models.neural.spec import SoftmaxParams
 
 CALIBRATION = (
     "A score counts as the chance that a pair is one of the user's known items and not a random one, if both were "

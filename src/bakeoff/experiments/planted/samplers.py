@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.models.base.trainer import Trainer
+from bakeoff.models.base.retriever import Trainer
 from bakeoff.models.neural.batches import Batch, Batches
 from bakeoff.models.neural.examples import target_chances
-from bakeoff.models.neural.negatives.proposals import Candidates, InBatchSampler, NegativeSampler, log_counts
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.negatives.proposals import InBatchSampler, NegativeSampler
+from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 
 
-class OwnGroupSampler:
+class OwnGroupSampler(NegativeSampler):
     """In-batch negatives of batches whose users are all of one group: the targets of the others of that group."""
 
     def __init__(
@@ -29,14 +29,10 @@ class OwnGroupSampler:
             InBatchSampler(partial(target_chances, params=params), part, params.users_per_batch, num_items).inclusion
             for part in parts
         ]
-        self.inclusion = np.asarray(np.max(chances, axis=0))
-        """[n], given a batch of the item's group."""
-        self._log_counts = log_counts(self.inclusion)
+        super().__init__(np.max(chances, axis=0))  # given a batch of the item's group
 
-    def draw(self, targets: NDArray[np.int32], rng: np.random.Generator) -> Candidates:
-        """Distinct targets of the batch."""
-        ids = np.unique(targets)
-        return Candidates(ids, self._log_counts[ids])
+    def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
+        return np.unique(targets)
 
 
 class OwnGroupBatches(Batches):

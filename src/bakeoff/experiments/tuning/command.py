@@ -24,7 +24,7 @@ from bakeoff.experiments.tuning.space import Space, current_values, space_of
 from bakeoff.experiments.tuning.study import AfterTrial, TuningStudy, duration, outcome, record
 from bakeoff.experiments.tuning.tune_objective import make_objective
 from bakeoff.experiments.validation import SELECTION_METRIC
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 
 
 def run(

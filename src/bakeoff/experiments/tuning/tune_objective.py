@@ -11,7 +11,7 @@ from bakeoff.experiments.runner import Experiment, Row, best_row, run_epochs, wa
 from bakeoff.experiments.settings import with_values
 from bakeoff.experiments.tuning.study import Objective, Report
 from bakeoff.experiments.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
-from bakeoff.models.specs import spec
+from bakeoff.models.base.specs import spec
 
 
 def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int) -> Objective:

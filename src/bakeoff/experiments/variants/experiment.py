@@ -21,8 +21,8 @@ from bakeoff.experiments.variants.groups import Group, SkippedGroup, SplitFacts,
 from bakeoff.experiments.variants.protocol import VariantMetrics, VariantProtocol, on_test, on_validation
 from bakeoff.experiments.variants.subsets import held_out_with_users, sample_sentence, with_users
 from bakeoff.experiments.variants.variant import Variant
-from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.specs import spec
+from bakeoff.models.base.specs import spec
+from bakeoff.models.neural.spec import SoftmaxParams
 
 LOOKS = 4
 """Times that validation is looked at, evenly spread over the epochs: each look costs a third of an epoch."""

@@ -8,10 +8,9 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.experiments.runner import REFERENCES
 from bakeoff.experiments.settings import ExperimentSettings
 from bakeoff.experiments.variants.variant import Variant, with_bases
-from bakeoff.models.base.spec import DataFacts
-from bakeoff.models.mf.params import MFParams
-from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.specs import spec, specs
+from bakeoff.models.base.specs import DataFacts, spec, specs
+from bakeoff.models.mf.spec import MFParams
+from bakeoff.models.neural.spec import SoftmaxParams
 
 FEATURES, NEW_ITEMS, FOLDING, DEPTH, SAMPLING = NAMES = ("features", "new-items", "folding", "depth", "sampling")
 

@@ -1,4 +1,4 @@
-"""The TensorFlow side of a retriever: what is exported, and how it is asked from NumPy."""
+"""The TensorFlow side of a retriever: the interface of what is exported, and a retriever over it in NumPy."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import Queries
+from bakeoff.models.base.retriever import TrainedRetriever
 from bakeoff.models.base.tensorflow import tf
 
 QUERY_SIGNATURE = (
@@ -50,8 +51,25 @@ def padded_recency_weights(history: Any, scale: float | None) -> Any:
     return known * tf.exp(-tf.maximum(lag, 0) / scale)
 
 
+class ArraysEncoder(tf.Module):
+    """Base of the encoders of retrievers that are plain arrays; a subclass says how queries are embedded.
+
+    The export traces their methods.
+    """
+
+    def __init__(self, retriever: TrainedRetriever) -> None:
+        """Hold the retriever's arrays as variables of the same names."""
+        super().__init__()
+        for name, values in retriever.arrays().items():
+            setattr(self, name, tf.Variable(values, trainable=False, name=name))
+
+    def uses_fallback(self, history: Any) -> Any:
+        """Where the history is empty, bool [B]."""
+        return tf.reduce_all(history < 0, axis=1)
+
+
 class EncoderRetriever:
-    """A retriever over an encoder: the same code asks a model in memory and an exported one."""
+    """A retriever over an encoder; the same code runs a model in memory and an exported one."""
 
     def __init__(self, encoder: Encoder, queries_per_block: int = 128) -> None:
         """Wrap an encoder; memory grows with queries_per_block, not with the number of queries."""
@@ -66,30 +84,23 @@ class EncoderRetriever:
     def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
         """[len(queries), dim]."""
         embeddings = np.zeros((len(queries), int(self._encoder.item_embeddings.shape[1])), np.float32)
-        for rows, block in self._blocks(queries):
-            history, timestamps = block.histories.padded(_width(block))
-            embeddings[rows] = self._encoder.embed_queries(history, timestamps, block.dense, block.categorical)
+        for rows, inputs in self._blocks(queries):
+            embeddings[rows] = self._encoder.embed_queries(*inputs)
         return embeddings
 
     def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
         """[len(queries)]."""
         fallback = np.zeros(len(queries), np.bool_)
-        for rows, block in self._blocks(queries):
-            history, _ = block.histories.padded(_width(block))
+        for rows, (history, *_) in self._blocks(queries):
             fallback[rows] = self._encoder.uses_fallback(history)
         return fallback
 
-    def _blocks(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], Queries]]:
-        """Blocks of queries with histories of like length, so that little of a block is padding, and their rows."""
-        if len(queries) == 1:  # what a server is asked most: there is nothing to sort
-            yield np.zeros(1, np.int64), queries
-            return
+    def _blocks(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]]:
+        """Rows and inputs (QUERY_SIGNATURE) of blocks of queries of similar length, so that little is padding."""
         order = np.argsort(queries.histories.lengths, kind="stable")
         for start in range(0, len(order), self._queries_per_block):
             rows = order[start : start + self._queries_per_block]
-            yield rows, queries.take(rows)
-
-
-def _width(block: Queries) -> int:
-    """At least one column, so that a block of empty histories still has a shape to compute with."""
-    return max(1, int(block.histories.lengths.max(initial=0)))
+            block = queries if len(queries) == 1 else queries.take(rows)  # most requests of a server: nothing to copy
+            # At least one column, so that a block of empty histories still has a shape to compute with.
+            width = max(1, int(block.histories.lengths.max(initial=0)))
+            yield rows, (*block.histories.padded(width), block.dense, block.categorical)

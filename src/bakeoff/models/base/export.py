@@ -1,4 +1,4 @@
-"""The SavedModel `models/<name>/saved_model`: asked by user id, or by history and features."""
+"""The SavedModel `models/<name>/saved_model`, which answers by user id, or by history and features."""
 
 import json
 import shutil
@@ -8,18 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Queries
 from bakeoff.data.features.encoding import FeatureEncoding
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
 from bakeoff.models.base.loading import EXTRAS
-from bakeoff.models.base.spec import resolve
 from bakeoff.models.base.storage import CATALOGUE, MODEL, load_trained, read_encoding, read_known_users, read_titles
 from bakeoff.models.base.tensorflow import graph, tf
 
 NO_ITEM = ""
-"""Fills a list where the catalogue has fewer items left than were asked for."""
+"""Fills a list where the catalogue has fewer items left than were requested."""
+
+_RAW_TYPES = {"history": tf.string, "timestamps": tf.int64, "dense": tf.float32, "categorical": tf.string}
+
+RAW_SIGNATURE = (
+    *(tf.TensorSpec([None, None], dtype, name) for name, dtype in _RAW_TYPES.items()),
+    tf.TensorSpec([], tf.int32, "k"),
+)
+"""Queries by item ids and raw features, and the length of the lists; see `recommend_for_histories`."""
+
+LARGEST = 1 << 24
+"""Precomputed users at most: a query gives its row as a feature, and float32 holds the integers up to here."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,7 @@ class Catalogue:
 
     Attributes:
         item_ids: n ids, in the order of the item indices.
-        user_ids: ids of the users that can be asked for by id, in the order of `queries`.
+        user_ids: ids of the known users, in the order of `queries`.
         queries: what each of these users has seen, and their features.
         encoding: how raw features of someone new are encoded.
     """
@@ -47,7 +58,7 @@ class ServingModule(tf.Module):
     """
 
     def __init__(self, encoder: Encoder, catalogue: Catalogue) -> None:
-        """Put lookups beside the encoder."""
+        """Combine the encoder with lookups of ids and features."""
         super().__init__(name="serving")
         self._encoder = encoder
         self.item_embeddings = encoder.item_embeddings
@@ -63,7 +74,9 @@ class ServingModule(tf.Module):
         self._history_items = tf.Variable(seen.items, trainable=False, name="history_items")
         self._history_times = tf.Variable(seen.timestamps, trainable=False, name="history_times")
         encoding = catalogue.encoding.user
-        self._scales = [(scale.mean, scale.std) for scale in encoding.dense.values()]
+        self._scales = np.array([(scale.mean, scale.std) for scale in encoding.dense.values()], np.float32).reshape(
+            -1, 2
+        )
         self._values = [_lookup(values) for values in encoding.categorical.values()]
 
     @graph(input_signature=QUERY_SIGNATURE)
@@ -82,7 +95,7 @@ class ServingModule(tf.Module):
 
         Returns:
             item_ids string [B, k] and scores float32 [B, k], best first, NO_ITEM and −∞ where nothing is left;
-            known bool [B], whether the model knows the user (a stranger is asked about with nothing known).
+            known bool [B], whether the model knows the user; anyone else gets the list of someone without history.
         """
         users = self._users.lookup(user_ids)
         known = users != PAD
@@ -93,15 +106,7 @@ class ServingModule(tf.Module):
         )
         return {**result, "known": known}
 
-    @graph(
-        input_signature=[
-            tf.TensorSpec([None, None], tf.string, "history"),
-            tf.TensorSpec([None, None], tf.int64, "timestamps"),
-            tf.TensorSpec([None, None], tf.float32, "dense"),
-            tf.TensorSpec([None, None], tf.string, "categorical"),
-            tf.TensorSpec([], tf.int32, "k"),
-        ]
-    )
+    @graph(input_signature=RAW_SIGNATURE)
     def recommend_for_histories(
         self, history: Any, timestamps: Any, dense: Any, categorical: Any, k: Any
     ) -> dict[str, Any]:
@@ -160,26 +165,46 @@ class ServingModule(tf.Module):
         return items.to_tensor(PAD), times.to_tensor(0)
 
     def _standardise(self, dense: Any) -> Any:
-        if not self._scales:
-            return tf.zeros([tf.shape(dense)[0], 0])
-        mean, std = (tf.constant(values, tf.float32) for values in zip(*self._scales, strict=True))
-        scaled = (dense - mean) / std
+        scaled = (dense[:, : len(self._scales)] - self._scales[:, 0]) / self._scales[:, 1]
         return tf.where(tf.math.is_finite(scaled), scaled, 0.0)
 
     def _encode(self, categorical: Any) -> Any:
-        if not self._values:
-            return tf.zeros([tf.shape(categorical)[0], 0], tf.int32)
         codes = [table.lookup(categorical[:, column]) + 1 for column, table in enumerate(self._values)]
-        return tf.stack(codes, axis=1)
+        return tf.stack(codes, axis=1) if codes else tf.zeros([tf.shape(categorical)[0], 0], tf.int32)
+
+
+class PrecomputedUsers(tf.Module):
+    """An encoder that looks up the stored embedding of a known user by the row that is the query's only feature."""
+
+    def __init__(self, query_embeddings: NDArray[np.float32], item_embeddings: NDArray[np.float32]) -> None:
+        """Hold embeddings of users [n, d], n ≤ LARGEST, and of items [num_items, d]."""
+        super().__init__(name="stored")
+        self._vectors = tf.Variable(query_embeddings, trainable=False, name="query_embeddings")
+        self.item_embeddings = tf.Variable(item_embeddings, trainable=False, name="item_embeddings")
+
+    def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
+        """Float32 [B, d] of the rows in `dense`, [B, 1]; nothing else is read."""
+        # A sum, since SavedModels are traced for raw features too, and these queries have none.
+        return tf.gather(self._vectors, tf.cast(tf.reduce_sum(dense, axis=1), tf.int32))
+
+    def uses_fallback(self, history: Any) -> Any:
+        """Unknown, so False, bool [B]: stored embeddings include those of the model's fallback."""
+        return tf.zeros(tf.shape(history)[:1], tf.bool)
+
+
+def rows_as_features(queries: Queries) -> Queries:
+    """The same histories, with each query's row in place of its features."""
+    rows = np.arange(len(queries), dtype=np.float32)[:, np.newaxis]
+    return Queries(queries.histories, rows, np.zeros((len(queries), 0), np.int32))
 
 
 def export_trained(trained: Path, into: Path) -> None:
-    """Write the SavedModel of a trained model, and beside it what a server reads of items, features and users.
+    """Write the SavedModel of a trained model, with the items, features and users that a server reads.
 
     The latter lie in `assets.extra`, which the format reserves for files that TensorFlow does not read.
 
     Args:
-        trained: directory that `write_trained` wrote.
+        trained: directory of a model that `write_model` wrote.
         into: an existing, empty directory.
 
     Raises:
@@ -189,7 +214,7 @@ def export_trained(trained: Path, into: Path) -> None:
     name = json.loads((trained / MODEL).read_text(encoding="utf-8"))["model"]
     users = read_known_users(trained)
     items = read_titles(trained)["item_id"].astype(str).tolist()
-    encoder: Encoder = resolve(specs.spec(name).graph)(retriever)
+    encoder: Encoder = specs.resolve(specs.spec(name).graph)(retriever)
     export(ServingModule(encoder, Catalogue(items, list(users.rows), users.queries, read_encoding(trained))), str(into))
     extras = into / EXTRAS
     extras.mkdir()
@@ -203,14 +228,8 @@ def export(module: ServingModule, path: str) -> None:
     Signatures: recommend_for_users, recommend_for_histories. The file fingerprint.pb is dropped: it differs from
     run to run, and DVC already has a hash of every file.
     """
-    tf.saved_model.save(
-        module,
-        path,
-        signatures={
-            "recommend_for_users": module.recommend_for_users,
-            "recommend_for_histories": module.recommend_for_histories,
-        },
-    )
+    names = ("recommend_for_users", "recommend_for_histories")
+    tf.saved_model.save(module, path, signatures={name: getattr(module, name) for name in names})
     tf.io.gfile.remove(f"{path}/fingerprint.pb")
 
 

@@ -1,4 +1,4 @@
-"""Exported models, loaded again and asked with raw features."""
+"""Exported models: where their files are, how they are loaded, and the raw features that they take."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import TableEncoding
 
 EXTRAS = "assets.extra"
-"""Directory of a SavedModel with what a server reads beside the graph: items, features and users."""
+"""Directory of a SavedModel with the items, features and users that a server reads."""
 
 
 def saved_model_of(folder: Path) -> Path:
@@ -31,7 +31,7 @@ def extras_of(folder: Path) -> Path:
 
 
 def graph_bytes(folder: Path) -> int:
-    """Size of the graph and its variables, without what a server reads beside them."""
+    """Size of the graph and its variables, without the EXTRAS."""
     saved_model = saved_model_of(folder)
     files = (file for file in saved_model.rglob("*") if EXTRAS not in file.relative_to(saved_model).parts)
     return sum(file.stat().st_size for file in files if file.is_file())
@@ -70,11 +70,7 @@ def raw_features(encoding: TableEncoding, users: pd.DataFrame) -> tuple[NDArray[
 
     A column that the current data no longer have is unknown for everyone.
     """
-    nothing = np.zeros((len(users), 0))
     there = users.reindex(columns=[*encoding.dense, *encoding.categorical])
-    dense = [pd.to_numeric(there[name], errors="coerce").to_numpy(np.float32) for name in encoding.dense]
-    text = [there[name].astype("str").where(there[name].notna(), "").to_numpy(np.str_) for name in encoding.categorical]
-    return (
-        np.stack(dense, axis=1) if dense else nothing.astype(np.float32),
-        np.stack(text, axis=1) if text else nothing.astype(np.str_),
-    )
+    dense = there[list(encoding.dense)].apply(pd.to_numeric, errors="coerce")
+    text = there[list(encoding.categorical)]
+    return dense.to_numpy(np.float32), text.astype("str").where(text.notna(), "").to_numpy(np.str_)

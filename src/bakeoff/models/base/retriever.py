@@ -1,6 +1,7 @@
-"""The one abstraction that carries every model: queries and items in the same space, score = dot product."""
+"""The interfaces that every model fills: queries and items in the same space, score = dot product."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +12,7 @@ from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.parameters import Frozen
 
 Section = TypeVar("Section", bound=Frozen)
+T = TypeVar("T")
 
 
 class Retriever(Protocol):
@@ -55,6 +57,61 @@ class Fitted:
     summary: str
     settings: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer(Protocol):
+    """A model in training, epoch by epoch, whose state can be saved and restored."""
+
+    def run_epoch(self) -> float:
+        """Train one epoch; its mean loss."""
+
+    def retriever(self) -> TrainedRetriever:
+        """The model after the epochs so far; valid until the next one."""
+
+    @property
+    def num_parameters(self) -> int:
+        """Trained weights."""
+
+    def settings(self) -> dict[str, Any]:
+        """Parameters that were in force, as JSON values."""
+
+    def notes(self) -> dict[str, float]:
+        """Figures about the training that a report may show."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that changes from epoch to epoch: weights, moments of the optimizer, random generators, counts."""
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Continue a fresh trainer from the state of another: same weights, same draws, same bytes.
+
+        Args:
+            state: of a trainer that was built with the same arguments.
+        """
+
+
+class Waiting:
+    """Seconds of a training's epochs, and how many of them it waited for batches."""
+
+    waited = 0.0
+    total = 0.0
+
+    def over(self, batches: Iterable[T]) -> Iterator[T]:
+        """The batches, timed: the time until the next batch arrives is waiting, the rest is work."""
+        begun = idle_since = time.perf_counter()
+        for batch in batches:
+            self.waited += time.perf_counter() - idle_since
+            yield batch
+            idle_since = time.perf_counter()
+        ended = time.perf_counter()
+        self.waited += ended - idle_since
+        self.total += ended - begun
+
+
+def share_of(waits: Iterable[Waiting]) -> float | None:
+    """Share of the time of these trainings that was spent waiting; None where no epoch was timed."""
+    timed = list(waits)
+    total = sum(wait.total for wait in timed)
+    return sum(wait.waited for wait in timed) / total if total > 0 else None
 
 
 def without_order(section: Section, histories: Histories, orderless: Mapping[str, Any]) -> Section:

@@ -1,12 +1,13 @@
 """Trained models on disk: plain arrays, and what the model knows of items, users and features.
 
-A directory holds `model.json` (name and settings), `arrays/*.npy`, `items.parquet` (item_id and title in the order of
-the item indices), `features.json` (how raw features are encoded) and `users.parquet` (what the model was trained on).
-A model that can't be trained on the data leaves a `model.json` with the reason and nothing else.
+A directory `models/<name>/trained` holds `model.json` (name and settings), `arrays/*.npy`, `items.parquet` (item_id and
+title in the order of the item indices), `features.json` (how raw features are encoded) and `users.parquet` (what the
+model was trained on). A model that can't be trained on the data leaves a `model.json` with the reason and nothing else.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +19,26 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import write_json
+from bakeoff.core.files import replaced, write_json
 from bakeoff.core.histories import Histories, Queries, offsets_of
+from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.models.base.loading import EXTRAS
-from bakeoff.models.base.retriever import TrainedRetriever
-from bakeoff.models.base.spec import resolve
+from bakeoff.models.base.retriever import Retriever, TrainedRetriever
 
 MODEL, ITEMS, FEATURES, USERS = "model.json", "items.parquet", "features.json", "users.parquet"
 
 CATALOGUE = (ITEMS, FEATURES, USERS)
 """Files that an export keeps too."""
 
+Load = Callable[[Path], Retriever]
+"""Reads a retriever from its directory."""
+
 
 @dataclass(frozen=True)
-class Stored:
+class StoredModel:
     """What a spec's `load` makes a retriever of.
 
     Attributes:
@@ -50,7 +54,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class KnownUsers:
-    """Users that can be asked for by id.
+    """Users for whom recommendations can be requested by id.
 
     Attributes:
         rows: id → row of `queries`.
@@ -61,26 +65,36 @@ class KnownUsers:
     queries: Queries
 
 
-def write_trained(
-    folder: Path, name: str, retriever: TrainedRetriever, settings: Mapping[str, Any], prepared: Prepared
+def write_model(
+    workspace: Workspace, name: str, retriever: TrainedRetriever, prepared: Prepared, description: Mapping[str, Any]
 ) -> None:
-    """Write a trained model into an existing, empty directory.
+    """Write models/<name>/trained and artifacts/training/<name>.json.
 
     Args:
-        folder: where the files are written.
+        workspace: where files are.
         name: of the model.
         retriever: the model.
-        settings: parameters that were in force, as JSON values.
         prepared: the split that it was trained on, validation included.
+        description: how it was trained; `settings`, parameters as JSON values, is kept with the model, too.
     """
-    (folder / "arrays").mkdir()
-    for array, values in retriever.arrays().items():
-        np.save(folder / "arrays" / f"{array}.npy", values, allow_pickle=False)
-    pq.write_table(prepared.items.select(["item_id", "title"]), folder / ITEMS)
-    write_json(folder / FEATURES, prepared.encoding.model_dump())
-    users = prepared.warm_users
-    write_known_users(folder / USERS, prepared.user_ids(users), prepared.queries(prepared.known(), users))
-    write_json(folder / MODEL, {"model": name, "settings": dict(settings)})
+    with replaced(workspace.trained(name)) as folder:
+        (folder / "arrays").mkdir()
+        for array, values in retriever.arrays().items():
+            np.save(folder / "arrays" / f"{array}.npy", values, allow_pickle=False)
+        pq.write_table(prepared.items.select(["item_id", "title"]), folder / ITEMS)
+        write_json(folder / FEATURES, prepared.encoding.model_dump())
+        users = prepared.warm_users
+        write_known_users(folder / USERS, prepared.user_ids(users), prepared.queries(prepared.known(), users))
+        write_json(folder / MODEL, {"model": name, "settings": dict(description["settings"])})
+        write_json(workspace.training(name), description)  # here: a kill leaves both whole, or neither
+
+
+def skip_training(workspace: Workspace, model: str, reason: str) -> None:
+    """Write why the model was not trained, in place of the model and of how it was trained."""
+    with replaced(workspace.trained(model)) as folder:
+        write_skipped(folder, model, reason)
+        write_json(workspace.training(model), {"model": model, "skipped": reason})
+    print(f"{model} is skipped: {reason}")
 
 
 def write_skipped(folder: Path, name: str, reason: str) -> None:
@@ -88,8 +102,35 @@ def write_skipped(folder: Path, name: str, reason: str) -> None:
     write_json(folder / MODEL, {"model": name, "skipped": reason})
 
 
+def why_skipped(workspace: Workspace, model: str) -> str | None:
+    """Why training skipped this model; None where it did not, or has not run yet.
+
+    Raises:
+        BakeoffError: the description of the training can't be read.
+    """
+    path = workspace.training(model)
+    if not path.exists():
+        return None
+    try:
+        reason = json.loads(path.read_text(encoding="utf-8")).get("skipped")
+    except ValueError as error:
+        raise BakeoffError(f"{path} can't be read as JSON: {error}. Run `bakeoff train {model}` again.") from None
+    return None if reason is None else str(reason)
+
+
+def refuse_skipped(workspace: Workspace, model: str) -> None:
+    """Refuse a model that was skipped.
+
+    Raises:
+        BakeoffError: says why it was, and to choose another model.
+    """
+    reason = why_skipped(workspace, model)
+    if reason is not None:
+        raise BakeoffError(f"{model} was not trained on this data: {reason} Ask another model with --model.")
+
+
 def load_trained(folder: Path) -> TrainedRetriever:
-    """The retriever that `write_trained` wrote; loads TensorFlow for networks alone.
+    """The retriever that `write_model` wrote; loads TensorFlow for networks alone.
 
     Raises:
         BakeoffError: there is no trained model, it was skipped, or a file is damaged.
@@ -102,16 +143,61 @@ def load_trained(folder: Path) -> TrainedRetriever:
         raise BakeoffError(f"{folder / MODEL} can't be read as JSON ({error}): {_again(folder)}.") from None
     if "skipped" in described:
         raise BakeoffError(f"{described['model']} was not trained on this data: {described['skipped']}")
-    load = resolve(specs.spec(described["model"]).load)
-    try:
-        arrays = {
-            path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in (folder / "arrays").glob("*.npy")
-        }
-        encoding = FeatureEncoding.model_validate_json((folder / FEATURES).read_bytes())
-        retriever: TrainedRetriever = load(Stored(arrays, described["settings"], encoding))
-    except (OSError, ValueError, LookupError, EOFError) as error:
-        raise _damaged(folder, error) from None
+    load: Callable[[StoredModel], TrainedRetriever] = specs.resolve(specs.spec(described["model"]).load)
+    with _reading(folder):
+        paths = (folder / "arrays").glob("*.npy")
+        arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths}
+        return load(StoredModel(arrays, described["settings"], read_encoding(folder)))
+
+
+def load_fitting(workspace: Workspace, model: str, items: pa.Table, load: Load | None = None) -> Retriever:
+    """The retriever of models/<model>, which was trained on this catalogue.
+
+    Args:
+        workspace: where models are.
+        model: name of the model.
+        items: the split's catalogue; only `item_id` is used.
+        load: reads the directory of a trained model; `load_trained` if None.
+
+    Raises:
+        BakeoffError: there is no such model, it lacks a file, or its catalogue is not that of the split.
+    """
+    folder = workspace.trained(model)
+    retriever = (load or load_trained)(folder)
+    says_which = load is None or (folder / ITEMS).exists()
+    refuse_other_catalogue(folder, model, len(retriever.item_embeddings), items, compare_ids=says_which)
     return retriever
+
+
+def refuse_other_catalogue(
+    folder: Path, model: str, num_items: int, items: pa.Table, *, compare_ids: bool = True
+) -> None:
+    """Refuse a model of another split, which would take the items of this one for others.
+
+    Args:
+        folder: with the model's items.parquet.
+        model: name of the model.
+        num_items: of the model.
+        items: the split's catalogue; only `item_id` is used.
+        compare_ids: whether items.parquet is read; else only the numbers of items are compared.
+
+    Raises:
+        BakeoffError: the items or their order differ, or items.parquet can't be read.
+    """
+    again = f"the model was trained on another split. Run `bakeoff train {model}` again."
+    if num_items != len(items):
+        raise BakeoffError(f"{folder} knows {num_items} items and the split's catalogue has {len(items)}: {again}")
+    if not compare_ids:
+        return
+    theirs = read_titles(folder, ids_only=True)["item_id"].astype(str).to_numpy()
+    ours = items["item_id"].cast(pa.string()).to_numpy()
+    differ = (theirs != ours).nonzero()[0] if len(theirs) == len(ours) else [0]
+    if len(differ):
+        first = differ[0]
+        raise BakeoffError(
+            f"{folder} has other items than the split's catalogue, item {theirs[first]!r} where that has "
+            f"{ours[first]!r}: {again}"
+        )
 
 
 def read_titles(folder: Path, *, ids_only: bool = False) -> pd.DataFrame:
@@ -120,10 +206,8 @@ def read_titles(folder: Path, *, ids_only: bool = False) -> pd.DataFrame:
     Raises:
         BakeoffError: the file is missing or damaged.
     """
-    try:
+    with _reading(folder):
         return pd.read_parquet(folder / ITEMS, columns=["item_id"] if ids_only else ["item_id", "title"])
-    except (OSError, ValueError, LookupError) as error:
-        raise _damaged(folder, error) from None
 
 
 def read_encoding(folder: Path) -> FeatureEncoding:
@@ -132,10 +216,8 @@ def read_encoding(folder: Path) -> FeatureEncoding:
     Raises:
         BakeoffError: the file is missing or damaged.
     """
-    try:
+    with _reading(folder):
         return FeatureEncoding.model_validate_json((folder / FEATURES).read_bytes())
-    except (OSError, ValueError) as error:
-        raise _damaged(folder, error) from None
 
 
 def write_known_users(path: Path, ids: pa.StringArray, queries: Queries) -> None:
@@ -155,31 +237,30 @@ def read_known_users(folder: Path) -> KnownUsers:
     Raises:
         BakeoffError: the file is missing or damaged.
     """
-    try:
+    with _reading(folder):
         table = pq.read_table(folder / USERS)
-        items, times, dense, categorical = (
-            table[name].combine_chunks() for name in ("items", "timestamps", "dense", "categorical")
-        )
-        histories = Histories(
-            offsets_of(items.value_lengths().to_numpy()), items.flatten().to_numpy(), times.flatten().to_numpy()
-        )
-        matrices = (
-            values.flatten().to_numpy().reshape(len(table), -1 if len(table) and len(values.flatten()) else 0)
-            for values in (dense, categorical)
-        )
+        lists = [table[name].combine_chunks() for name in ("items", "timestamps", "dense", "categorical")]
+        items, times, dense, categorical = (values.flatten().to_numpy() for values in lists)
+        histories = Histories(offsets_of(lists[0].value_lengths().to_numpy()), items, times)
+        matrices = (each.reshape(len(table), -1 if len(each) else 0) for each in (dense, categorical))
         rows = {user: row for row, user in enumerate(table["user_id"].to_pylist())}
         return KnownUsers(rows, Queries(histories, *matrices))
-    except (OSError, ValueError, LookupError) as error:
-        raise _damaged(folder, error) from None
 
 
-def _damaged(folder: Path, error: Exception) -> BakeoffError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return BakeoffError(f"{folder} can't be read, a file is missing or damaged ({reason}): {_again(folder)}.")
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Turn the errors of missing and damaged files into a BakeoffError."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BakeoffError(
+            f"{folder} can't be read, a file is missing or damaged ({reason}): {_again(folder)}."
+        ) from None
 
 
 def _again(folder: Path) -> str:
-    """What brings the files of models/<name>/trained or of an export back."""
+    """The command that restores the files of models/<name>/trained or of an export."""
     at = folder.parent if folder.name == EXTRAS else folder
     command = "train" if at.name == "trained" else "export"
     return f"run `bakeoff {command} {at.absolute().parent.name}`, or `dvc checkout --force {at}` if it was made before"

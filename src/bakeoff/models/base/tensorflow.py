@@ -41,7 +41,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what was freed for what is asked for next.
+    """Have the C library keep freed memory for the next allocation.
 
     glibc maps every large block anew and gives it back when it is freed, and the system clears each page at its first
     touch. The arrays of a training step come and go: half of the time of training went there (two epochs of Gowalla,
@@ -72,7 +72,7 @@ code in search of them is a third of what building a model costs."""
 
 
 def seed_everything(seed: int) -> None:
-    """Same seed, same bytes: seeds Python, NumPy and TensorFlow, and asks for deterministic kernels."""
+    """Same seed, same bytes: seeds Python, NumPy and TensorFlow, and requests deterministic kernels."""
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 

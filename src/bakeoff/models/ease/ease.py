@@ -19,8 +19,8 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.retriever import Fitted, recency_weights, without_order
-from bakeoff.models.base.storage import Stored
-from bakeoff.models.ease.params import EASEParams
+from bakeoff.models.base.storage import StoredModel
+from bakeoff.models.ease.spec import EASEParams
 
 ORDERLESS = {"recency_scale": None, "window": None}
 """Settings where events have no time."""
@@ -35,7 +35,7 @@ class EASERetriever:
     An item that a history names several times weighs what its last event weighs.
     """
 
-    fallback = "A user without history is asked about with the mean of all training histories."
+    fallback = "A user without history is represented by the mean of all training histories."
 
     def __init__(
         self, item_embeddings: NDArray[np.float32], mean_history: NDArray[np.float32], recency_scale: float | None
@@ -63,7 +63,7 @@ class EASERetriever:
         return {"item_embeddings": self.item_embeddings, "mean_history": self.mean_history}
 
 
-def load(stored: Stored) -> EASERetriever:
+def load(stored: StoredModel) -> EASERetriever:
     """The retriever that was stored; Bᵀ stays in its file."""
     arrays = stored.arrays
     return EASERetriever(arrays["item_embeddings"], arrays["mean_history"], stored.settings["recency_scale"])

@@ -1,7 +1,26 @@
-"""EASE as the rest of the project knows it."""
+"""EASE as the rest of the project knows it: its settings and its spec."""
 
-from bakeoff.models.base.spec import DataFacts, ModelSpec
-from bakeoff.models.ease.params import EASEParams
+from typing import Annotated
+
+from pydantic import PositiveFloat, PositiveInt
+
+from bakeoff.core.parameters import Frozen, Search
+from bakeoff.models.base.specs import DataFacts, ModelSpec
+
+
+class EASEParams(Frozen):
+    """EASE: a linear model of items on items, in closed form (Steck 2019)."""
+
+    regularization: Annotated[PositiveFloat, Search(low=10.0, high=10_000.0, log=True)] = 500
+    """L2 weight λ."""
+    recency_scale: Annotated[PositiveFloat | None, Search(choices=(None, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))] = None
+    """τ of the query: the item at lag l of a history weighs exp(−l/τ); null: all weigh the same, as they do wherever
+    events have no time. Training weighs all events the same in any case."""
+    window: PositiveInt | None = None
+    """Events of a row of X in training, about: a longer history is cut into windows of consecutive events, as mf.window
+    does; null: a row is a user, as it is wherever events have no time."""
+    max_items: PositiveInt = 10_000
+    """A larger catalogue is not trained on: memory grows with items², time with items³."""
 
 
 def why_not(facts: DataFacts, section: EASEParams) -> str | None:
@@ -26,7 +45,7 @@ SPECS = (
         params=EASEParams,
         fit="bakeoff.models.ease.ease:fit_ease",
         load="bakeoff.models.ease.ease:load",
-        graph="bakeoff.models.ease.graph:encoder_of",
+        graph="bakeoff.models.ease.graph:EASEEncoder",
         why_not=why_not,
         precomputed="The weights of items on items are stored, n × n; a query adds up those of its history.",
         order="by recency_scale",

@@ -14,20 +14,83 @@ Hu et al.'s confidence α on what was observed and 1 elsewhere, with plain λ', 
 α₀ = 1/(α − 1), λ = λ'/α, ν = 0, and embeddings √(α/(α − 1)) times as long.
 """
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from functools import cache
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.histories import Histories
+from bakeoff.core.processes import own_threads
 from bakeoff.models.mf import kernels
-from bakeoff.models.mf.blocks import Blocks, Matrix
-from bakeoff.models.mf.params import MFParams
+from bakeoff.models.mf.spec import MFParams
 
 EXACT_SIZE = 16
 """Rows whose system, min(|S_u|, d) wide, is no wider than this are solved exactly: few steps would cost as much."""
+
+ROWS_PER_BLOCK = 4096
+"""2¹² × d floats are copied at once by each thread: 1 MiB at d = 64."""
+
+ROWS_PER_SHARE = 256
+"""Rows that a thread solves before it takes the next share, on average."""
+
+Matrix = NDArray[np.float32]
+T = TypeVar("T")
+
+_blas = cache(ThreadpoolController)
+"""Found once: it looks through all libraries that the process has loaded."""
+
+
+class Blocks:
+    """Threads that share the rows of a tall matrix, block by block; no result depends on their number."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        """Use these threads; see `running`."""
+        self._pool = pool
+
+    @classmethod
+    @contextmanager
+    def running(cls) -> Iterator[Self]:
+        """One thread per core that this process may use, and BLAS held to one; see `own_threads`."""
+        with own_threads(_blas()) as pool:
+            yield cls(pool)
+
+    def eigenbasis(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
+        """Eigenvalues [d], ≥ 0 and ascending, and eigenvectors [d, d] (columns) of matrixᵀ · matrix."""
+        gramian = np.zeros((matrix.shape[1],) * 2)
+        for part in self._pool.map(lambda rows: matrix[rows].T @ matrix[rows], _slices(len(matrix))):
+            gramian += part
+        values, vectors = np.linalg.eigh(gramian)
+        return np.maximum(values, 0).astype(np.float32), vectors.astype(np.float32)
+
+    def rotate(self, matrix: Matrix, basis: Matrix, rows: NDArray[np.int64] | None = None) -> None:
+        """Replace the given rows of the matrix, or all, by their products with the basis."""
+
+        def rotate_block(part: slice) -> None:
+            where = part if rows is None else rows[part]
+            matrix[where] = matrix[where] @ basis
+
+        self.each(rotate_block, _slices(len(matrix) if rows is None else len(rows)))
+
+    def share(self, task: Callable[[NDArray[np.int64]], None], rows: NDArray[np.int64]) -> None:
+        """Deal rows, longest first, to as many shares as keep all threads busy to the end."""
+        num_shares = -(-len(rows) // ROWS_PER_SHARE)
+        self.each(task, [rows[start::num_shares] for start in range(num_shares)])
+
+    def each(self, task: Callable[[T], None], parts: list[T]) -> None:
+        """Run the task on every part; an error in one is raised here."""
+        for _ in self._pool.map(task, parts):
+            pass
+
+
+def _slices(size: int) -> list[slice]:
+    return [slice(start, start + ROWS_PER_BLOCK) for start in range(0, size, ROWS_PER_BLOCK)]
 
 
 @dataclass(frozen=True)
@@ -77,11 +140,11 @@ class ImplicitALS:
     def __init__(self, histories: Histories, num_items: int, params: MFParams, seed: int) -> None:
         """Draw the items' initial embeddings from N(0, init_scale² / d) and solve the users."""
         self._params = params
-        self._blas = ThreadpoolController()
         self._num_pairs = len(histories.items)
-        offsets, users = kernels.transpose(histories.offsets, histories.items, num_items)
+        shape, observed = (len(histories), num_items), np.ones(self._num_pairs, np.bool_)
+        pairs = csr_array((observed, histories.items, histories.offsets), shape).tocsc()  # repeated pairs stay
         self._users = Side.of(histories.offsets, histories.items, num_items, params)
-        self._items = Side.of(offsets, users, len(histories), params)
+        self._items = Side.of(pairs.indptr.astype(np.int64), pairs.indices.astype(np.int32), len(histories), params)
         rng = np.random.default_rng(seed)
         self.item_embeddings = rng.standard_normal((num_items, params.dim), np.float32)
         self.item_embeddings *= np.float32(params.init_scale / np.sqrt(params.dim))
@@ -113,7 +176,7 @@ class ImplicitALS:
             eigenvalues [d] of the others' Gramian, and the loss L per observed pair: each row's minimum is known
             once it is found, so no pair has to be looked at again.
         """
-        with Blocks.running(self._blas) as blocks:
+        with Blocks.running() as blocks:
             spectrum, basis = blocks.eigenbasis(others)
             blocks.rotate(others, basis)
             blocks.rotate(solution, basis, side.iterative)
@@ -121,7 +184,8 @@ class ImplicitALS:
             given = (side.offsets, side.columns, others, spectrum * np.float32(self._params.unobserved_weight))
             found = (solution, values)
             steps = self._params.cg_steps
-            blocks.share(lambda rows: kernels.solve_cholesky(rows, *given, side.ridge, *found), side.exact)
+            ones = np.zeros(0, np.float32)
+            blocks.share(lambda rows: kernels.solve_cholesky(rows, *given, side.ridge, ones, *found), side.exact)
             blocks.share(lambda rows: kernels.solve_cg(rows, *given, side.ridge, steps, *found), side.iterative)
         solution[np.diff(side.offsets) == 0] = 0
         loss = values.sum() + other_side.ridge @ np.einsum("nd,nd->n", others, others)

@@ -2,25 +2,19 @@
 
 from typing import Any
 
-from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, padded_recency_weights
-from bakeoff.models.base.tensorflow import graph, tf
-from bakeoff.models.mf.retriever import MFRetriever
+from bakeoff.models.base.encoder import ArraysEncoder, padded_recency_weights
+from bakeoff.models.base.tensorflow import tf
+from bakeoff.models.mf.mf import MFRetriever
 
 
-class MFEncoder(tf.Module):
+class MFEncoder(ArraysEncoder):
     """The graph of an `MFRetriever`."""
 
     def __init__(self, retriever: MFRetriever) -> None:
         """Hold its arrays and settings."""
-        super().__init__(name="mf")
-        arrays = retriever.arrays()
-        self.item_embeddings, self._spectrum, self._mean_user = (
-            tf.Variable(arrays[name], trainable=False, name=name)
-            for name in ("item_embeddings", "spectrum", "mean_user")
-        )
+        super().__init__(retriever)
         self._params = retriever.params
 
-    @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d]; features and times have no place in MF."""
         p = self._params
@@ -29,29 +23,10 @@ class MFEncoder(tf.Module):
         ridge = p.regularization * base**p.regularization_exponent
         # Without history and with α₀ = 0 there is no ridge either; that row's solution is not used.
         ridge = tf.where(self.uses_fallback(history), 1.0, ridge)
-        embeddings = solve(history, weights, self.item_embeddings, p.unobserved_weight * self._spectrum, ridge)
-        return tf.where(self.uses_fallback(history)[:, tf.newaxis], self._mean_user, embeddings)
-
-    @graph(input_signature=HISTORY_SIGNATURE)
-    def uses_fallback(self, history: Any) -> Any:
-        """Where the history is empty."""
-        return tf.reduce_all(history < 0, axis=1)
+        embeddings = solve(history, weights, self.item_embeddings, p.unobserved_weight * self.spectrum, ridge)
+        return tf.where(self.uses_fallback(history)[:, tf.newaxis], self.mean_user, embeddings)
 
 
-def encoder_of(retriever: MFRetriever) -> MFEncoder:
-    """The graph that the export writes."""
-    return MFEncoder(retriever)
-
-
-@graph(
-    input_signature=[
-        tf.TensorSpec([None, None], tf.int32),
-        tf.TensorSpec([None, None], tf.float32),
-        tf.TensorSpec([None, None], tf.float32),
-        tf.TensorSpec([None], tf.float32),
-        tf.TensorSpec([None], tf.float32),
-    ]
-)
 def solve(columns: Any, weights: Any, others: Any, spectrum: Any, ridge: Any) -> Any:
     """Least-squares optimum of rows, by the smaller of two systems (see kernels.solve_cholesky).
 

@@ -6,14 +6,15 @@ Both solvers find, for each of the given rows u with columns S_u, the minimum x 
 
     Σ_{j ∈ S_u} (x·y_j − 1)² + xᵀ (Λ + λ_u I) x,   that is  A x = b,  A = Λ + λ_u I + Σ y_j y_jᵀ,  b = Σ y_j,
 
-where Λ is diagonal: `others` stand in the eigenbasis of their Gramian. Arguments they share:
+where Λ is diagonal: `others` are in the eigenbasis of their Gramian. Arguments that they share:
 
     rows: int64 [m], rows to solve, each with at least one column.
     offsets, columns: int64 [n + 1] and int32 [nnz], compressed sparse rows; a repeated column counts each time.
     others: float32 [k, d], embeddings of the columns.
     spectrum: float32 [d], Λ ≥ 0.
     ridge: float32 [n], λ_u > 0.
-    solution: float32 [n, d], written for the given rows.
+    roots: float32 [nnz], √w_j of weighted columns; empty where all weigh 1.
+    result: float32 [n, d], written for the given rows.
     values: float64 [n], the minimum's value, written for the given rows.
 """
 
@@ -31,35 +32,10 @@ _CONVERGED = 1e-13
 
 
 @_compiled
-def transpose(offsets: Any, columns: Any, num_columns: int) -> Any:
-    """Compressed sparse columns of the same pairs, rows ascending within each: int64 [num_columns + 1], int32 [nnz]."""
-    starts = np.zeros(num_columns + 1, np.int64)
-    for column in columns:
-        starts[column + 1] += 1
-    for column in range(num_columns):
-        starts[column + 1] += starts[column]
-    place = starts[:-1].copy()
-    rows = np.empty(len(columns), np.int32)
-    for row in range(len(offsets) - 1):
-        for entry in range(offsets[row], offsets[row + 1]):
-            rows[place[columns[entry]]] = row
-            place[columns[entry]] += 1
-    return starts, rows
-
-
-@_compiled
 def solve_cg(
-    rows: Any,
-    offsets: Any,
-    columns: Any,
-    others: Any,
-    spectrum: Any,
-    ridge: Any,
-    steps: int,
-    solution: Any,
-    values: Any,
+    rows: Any, offsets: Any, columns: Any, others: Any, spectrum: Any, ridge: Any, steps: int, result: Any, values: Any
 ) -> None:
-    """Conjugate gradient from the solution as it stands, preconditioned by the dense part M = Λ + λ_u I.
+    """Conjugate gradient from the given solution, preconditioned by the dense part M = Λ + λ_u I.
 
     A row with |S_u| columns is at its optimum after |S_u| + 1 steps at most: A is M plus a matrix of that rank.
     """
@@ -69,7 +45,7 @@ def solve_cg(
     image = np.empty(dim, np.float32)  # A p
     dense = np.empty(dim, np.float32)  # M
     for u in rows:
-        x, mine = solution[u], columns[offsets[u] : offsets[u + 1]]
+        x, mine = result[u], columns[offsets[u] : offsets[u + 1]]
         for k in range(dim):
             dense[k] = spectrum[k] + ridge[u]
             residual[k] = -dense[k] * x[k]
@@ -103,19 +79,13 @@ def solve_cg(
 
 @_compiled
 def solve_cholesky(
-    rows: Any,
-    offsets: Any,
-    columns: Any,
-    others: Any,
-    spectrum: Any,
-    ridge: Any,
-    solution: Any,
-    values: Any,
+    rows: Any, offsets: Any, columns: Any, others: Any, spectrum: Any, ridge: Any, roots: Any, result: Any, values: Any
 ) -> None:
-    """Exact, by the smaller of two systems.
+    """Exact, by the smaller of two systems; columns may be weighted: Σ_j w_j (x·y_j − 1)² in place of the first sum.
 
     With at least d columns that is A itself, d × d. With fewer it is the |S_u| × |S_u| system of the Woodbury
-    identity: x = M⁻¹ Yᵀ a with (I + Y M⁻¹ Yᵀ) a = 1, where the rows of Y are the y_j.
+    identity: x = M⁻¹ Yᵀ a with (I + Y M⁻¹ Yᵀ) a = 1, where the rows of Y are the y_j. Weights make that the system of
+    y'_j = √w_j y_j with b = Σ √w_j y'_j; the minimum's value is written for equal weights only.
     """
     size = longest = 1
     for u in rows:
@@ -128,62 +98,19 @@ def solve_cholesky(
     dense = np.empty(others.shape[1], np.float32)  # M
     for u in rows:
         mine = columns[offsets[u] : offsets[u + 1]]
-        for k in range(len(dense)):
-            dense[k] = spectrum[k] + ridge[u]
+        weights = roots[offsets[u] : offsets[u + 1]] if len(roots) else ones[: len(mine)]
+        dense[:] = spectrum + ridge[u]
         if len(mine) < len(dense):
-            values[u] = _by_columns(mine, ones, others, dense, system, scaled, target, solution[u])
+            values[u] = _by_columns(mine, weights, others, dense, system, scaled, target, result[u])
         else:
-            values[u] = _by_dimensions(mine, ones, others, dense, system, target, solution[u])
-
-
-@_compiled
-def fold_in(
-    rows: Any,
-    offsets: Any,
-    columns: Any,
-    roots: Any,
-    others: Any,
-    spectrum: Any,
-    ridge: Any,
-    solution: Any,
-) -> None:
-    """Exact solution of rows whose columns are weighted: Σ_j w_j (x·y_j − 1)² in place of the first sum.
-
-    With y'_j = √w_j y_j that is the system of `solve_cholesky` with b = Σ √w_j y'_j.
-
-    Args:
-        rows: int64 [m], as above.
-        offsets: int64 [n + 1].
-        columns: int32 [nnz].
-        roots: float32 [nnz], √w_j.
-        others: float32 [k, d].
-        spectrum: float32 [d].
-        ridge: float32 [n].
-        solution: float32 [n, d], written for the given rows.
-    """
-    size = 1
-    for u in rows:
-        size = max(size, min(others.shape[1], offsets[u + 1] - offsets[u]))
-    system = np.empty((size, size), np.float32)
-    scaled = np.empty((size, others.shape[1]), np.float32)
-    target = np.empty(size, np.float32)
-    dense = np.empty(others.shape[1], np.float32)  # M
-    for u in rows:
-        mine, weights = columns[offsets[u] : offsets[u + 1]], roots[offsets[u] : offsets[u + 1]]
-        for k in range(len(dense)):
-            dense[k] = spectrum[k] + ridge[u]
-        if len(mine) < len(dense):
-            _by_columns(mine, weights, others, dense, system, scaled, target, solution[u])
-        else:
-            _by_dimensions(mine, weights, others, dense, system, target, solution[u])
+            values[u] = _by_dimensions(mine, weights, others, dense, system, target, result[u])
 
 
 @_compiled
 def _by_columns(mine: Any, roots: Any, others: Any, dense: Any, system: Any, scaled: Any, target: Any, x: Any) -> Any:
     """Solve one row by its |S_u| × |S_u| system; the minimum's value, |S_u| − b·x = Σ a."""
-    for k in range(len(dense)):
-        dense[k] = np.sqrt(dense[k])
-        x[k] = 0
+    dense[:] = np.sqrt(dense)
+    x[:] = 0
     for i in range(len(mine)):
         for k in range(len(dense)):
             scaled[i, k] = roots[i] * others[mine[i], k] / dense[k]  # Y M^−½
@@ -196,8 +123,7 @@ def _by_columns(mine: Any, roots: Any, others: Any, dense: Any, system: Any, sca
     for i in range(len(mine)):
         _add(target[i], scaled[i], x)
         value += target[i]
-    for k in range(len(dense)):
-        x[k] /= dense[k]
+    x /= dense
     return value
 
 
@@ -213,8 +139,7 @@ def _by_dimensions(mine: Any, roots: Any, others: Any, dense: Any, system: Any, 
         _add(weight, others[column], target)
         for i in range(len(dense)):
             _add(weight * others[column, i], others[column, : i + 1], system[i, : i + 1])
-    for k in range(len(dense)):
-        x[k] = target[k]
+    x[:] = target[: len(dense)]
     _solve_in_place(system, x, len(dense))
     return len(mine) - _dot(x, target)
 

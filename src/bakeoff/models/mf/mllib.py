@@ -13,45 +13,80 @@ serves both sides, since what one side's embeddings are shrunk by the other's ca
     r = (1 + α₀)/α₀ · √(ρ_U ρ_I),   y = y' (ρ_U/ρ_I)^¼ / √(1 + α₀),   x = x' (ρ_I/ρ_U)^¼ / √(1 + α₀).
 
 So item embeddings have the scale that fold-in expects. The two agree where λ_u is about proportional to |S_u| (ν near
-1, α₀ |I| small beside it); elsewhere MLlib regularises rare items and short histories less than ours does.
+1, α₀ |I| small against it); elsewhere MLlib regularises rare items and short histories less than ours does.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
-from bakeoff.models.mf.als import ridge
-from bakeoff.models.mf.blocks import Blocks, pairs_in_blocks
-from bakeoff.models.mf.params import MFParams
+from bakeoff.data.engine.scratch import scratch_directory
+from bakeoff.data.engine.settings import engine_settings
+from bakeoff.data.engine.spark_session import spark_session
+from bakeoff.models.mf.als import Blocks, ridge
+from bakeoff.models.mf.mf import build
+from bakeoff.models.mf.spec import MFParams
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
-class Exchange(Protocol):
-    """How events come to Spark, 4.0 or later, and embeddings from it."""
+SCHEMA = pa.schema({"user": pa.int32(), "item": pa.int32()})
+"""Row of a user's history and index of an item."""
 
-    @property
-    def pairs(self) -> Any:
-        """Data frame with a row per event: `user` and `item`, int32 indices."""
+MOST_ROWS = 1 << 20
+"""Of a part, and so of what is in memory at once, in some 10 MB; Spark reads several parts as one task."""
 
-    def blocks(self, factors: Any) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
-        """A data frame of `id` and `features` in blocks: ids [n] and embeddings [n, d], in any order."""
+FEWEST_ROWS = 1 << 16
+"""Of a part, where there are more: a task for fewer costs more than it does."""
 
+UNREADABLE = "FAILED_READ_FILE"
+"""How Spark calls, in the words of any of its errors, that a task found a file missing or could not read it."""
 
-ObservedPairs = Callable[[Histories], AbstractContextManager[Exchange]]
-"""Histories → their exchange, for as long as its context is open."""
+FACTORS_PER_BLOCK = 1 << 16
+"""Rows of embeddings that come from executors at once: 16 MiB at d = 64."""
 
 _PAIRS_PER_BLOCK = 1 << 16
 """Whose scores are computed at once: 2¹⁶ × d floats of either side, 16 MiB at d = 64."""
 
 
+@contextmanager
+def training_session(settings: MFParams) -> Iterator[Mapping[str, Any]]:
+    """What training with these settings replaces; nothing, unless the solver is `mllib`.
+
+    MLlib shows nothing between its iterations, so all of them count as one epoch, and validation still measures what is
+    kept. The cluster is that of `BAKEOFF_SPARK_MASTER`.
+
+    Yields:
+        `build`, a function that makes the trainer, and `epochs`, as `ModelSpec.session` has them.
+
+    Raises:
+        BakeoffError: Spark is needed and not available.
+    """
+    if settings.solver != "mllib":
+        yield {}
+        return
+    engine = engine_settings()
+    with scratch_directory(engine) as scratch, spark_session(engine, scratch, "mf.solver", "auto") as session:
+        # Each iteration depends on those before it: without checkpoints, some tens of them overflow the stack.
+        session.sparkContext.setCheckpointDir(scratch.resolve().as_uri())
+        factorise = partial(MLlibALS, session=session, scratch=scratch)
+        yield {"build": partial(build, factorise=factorise), "epochs": 1}
+
+
 @dataclass(frozen=True)
-class Mapping:
+class MLlibParameters:
     """MLlib's parameters, and what its embeddings are multiplied with to be ours; see the module.
 
     Attributes:
@@ -94,7 +129,9 @@ class Mapping:
 class MLlibALS:
     """The attributes and the part of ImplicitALS, of one whole fit: MLlib shows nothing between its iterations."""
 
-    def __init__(self, histories: Histories, num_items: int, params: MFParams, seed: int, pairs: ObservedPairs) -> None:
+    def __init__(
+        self, histories: Histories, num_items: int, params: MFParams, seed: int, session: "SparkSession", scratch: Path
+    ) -> None:
         """Map the parameters; nothing is trained yet.
 
         Args:
@@ -102,10 +139,12 @@ class MLlibALS:
             num_items: of the catalogue.
             params: of MF; max_epochs are MLlib's iterations. init_scale, solver and cg_steps have no part in it.
             seed: of the initial embeddings.
-            pairs: how the events come to Spark.
+            session: of Spark.
+            scratch: directory that driver and executors see under this path.
         """
-        self._histories, self._params, self._seed, self._pairs = histories, params, seed, pairs
-        self._mapping = Mapping.of(histories, num_items, params)
+        self._histories, self._params, self._seed = histories, params, seed
+        self._session, self._scratch = session, scratch
+        self._mapping = MLlibParameters.of(histories, num_items, params)
         self.user_embeddings = np.zeros((len(histories), params.dim), np.float32)
         self.item_embeddings = np.zeros((num_items, params.dim), np.float32)
         self.item_spectrum = np.zeros(params.dim, np.float32)
@@ -116,28 +155,28 @@ class MLlibALS:
         from pyspark.ml.recommendation import ALS
         from pyspark.sql.functions import lit
 
+        columns = {"userCol": "user", "itemCol": "item", "ratingCol": "observed"}
+        levels = dict.fromkeys(("intermediateStorageLevel", "finalStorageLevel"), "MEMORY_AND_DISK")
         als = ALS(
             rank=self._params.dim,
             maxIter=self._params.max_epochs,
             regParam=self._mapping.regularization,
             alpha=self._mapping.alpha,
             implicitPrefs=True,
-            userCol="user",
-            itemCol="item",
-            ratingCol="observed",
             seed=self._seed,
-            intermediateStorageLevel="MEMORY_AND_DISK",
-            finalStorageLevel="MEMORY_AND_DISK",
+            **columns,
+            **levels,
         )
         # Factors are taken within: where an executor is lost, Spark makes its share again, from the pairs on.
-        with self._pairs(self._histories) as exchange:
-            model = als.fit(exchange.pairs.withColumn("observed", lit(1.0)))
-            # Rows without events stay 0.
-            for ids, rows in exchange.blocks(model.userFactors):
-                self.user_embeddings[ids] = rows * np.float32(self._mapping.user_scale)
-            for ids, rows in exchange.blocks(model.itemFactors):
-                self.item_embeddings[ids] = rows * np.float32(self._mapping.item_scale)
-        with Blocks.running(ThreadpoolController()) as blocks:
+        with observed_pairs(self._histories, self._session, self._scratch) as pairs:
+            model = als.fit(pairs.withColumn("observed", lit(1.0)))
+            for factors, embeddings, scale in (
+                (model.userFactors, self.user_embeddings, self._mapping.user_scale),
+                (model.itemFactors, self.item_embeddings, self._mapping.item_scale),
+            ):
+                for ids, rows in factor_blocks(factors, self._scratch):
+                    embeddings[ids] = rows * np.float32(scale)  # rows without events stay 0
+        with Blocks.running() as blocks:
             self.item_spectrum, basis = blocks.eigenbasis(self.item_embeddings)
             blocks.rotate(self.item_embeddings, basis)
             blocks.rotate(self.user_embeddings, basis)
@@ -160,3 +199,79 @@ def _multiple(frequencies: NDArray[np.integer], other_size: int, params: MFParam
     """ρ: what the rows' numbers of pairs, not all 0, are multiplied with to come nearest to their λ."""
     pairs = frequencies.astype(np.float64)
     return float(ridge(frequencies, other_size, params) @ pairs / (pairs @ pairs))
+
+
+@contextmanager
+def observed_pairs(histories: Histories, session: "SparkSession", scratch: Path) -> Iterator["DataFrame"]:
+    """A data frame of SCHEMA with a row per event, in Parquet files that are removed when the block ends.
+
+    Args:
+        histories: of all users.
+        session: of Spark.
+        scratch: directory for the parts, which driver and executors see under this path.
+
+    Raises:
+        BakeoffError: executors can't read the parts.
+        OSError: the parts can't be written.
+    """
+    with TemporaryDirectory(dir=scratch, prefix="pairs-") as name:
+        folder = Path(name).resolve()
+        write_parts(histories, folder, rows_per_part(len(histories.items), session.sparkContext.defaultParallelism))
+        # With its scheme, since a cluster's default may be another file system.
+        frame = session.read.schema("user int, item int").parquet(folder.as_uri())
+        try:
+            yield frame
+        except Exception as error:
+            if UNREADABLE not in str(error):
+                raise
+            raise BakeoffError(
+                f"Executors of Spark can't read {folder}, where this process wrote the events for them: set "
+                "BAKEOFF_SCRATCH to a directory that all of them see under the same path."
+            ) from error
+
+
+def factor_blocks(factors: "DataFrame", scratch: Path) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+    """MLlib's factors, `id` and `features`, block by block and in any order: ids [n] and embeddings [n, d]."""
+    with TemporaryDirectory(dir=scratch, prefix="factors-") as name:
+        parts = Path(name).resolve() / "parts"  # Spark refuses a directory that exists
+        factors.write.parquet(parts.as_uri())
+        for path in sorted(parts.glob("*.parquet")):
+            with pq.ParquetFile(path) as part:
+                for block in part.iter_batches(FACTORS_PER_BLOCK, columns=["id", "features"]):
+                    values = block["features"].flatten().to_numpy()
+                    yield block["id"].to_numpy(), values.reshape(block.num_rows, -1)
+
+
+def rows_per_part(num_pairs: int, num_cores: int) -> int:
+    """So many that each core has a part, within FEWEST_ROWS and MOST_ROWS."""
+    return min(max(math.ceil(num_pairs / num_cores), FEWEST_ROWS), MOST_ROWS)
+
+
+def write_parts(histories: Histories, folder: Path, rows: int) -> None:
+    """Write a row per event, in the order of the histories, to files of so many rows; without events, to one of none.
+
+    Raises:
+        OSError: a part can't be written.
+    """
+    for number, (users, items) in enumerate(pairs_in_blocks(histories, rows)):
+        part = pa.table({"user": users, "item": items}, SCHEMA)
+        pq.write_table(part, folder / f"part-{number:05d}.parquet")
+
+
+def pairs_in_blocks(histories: Histories, size: int) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    """All events as pairs of a user and an item, user by user; one empty block where there is none.
+
+    Args:
+        histories: of all users; items may be mapped from a file.
+        size: events of a block, the last one being shorter; a long history is cut.
+
+    Yields:
+        rows of the users [n] and indices of the items [n] of n events; the items are not copied.
+    """
+    offsets, num_events = histories.offsets, len(histories.items)
+    for start in range(0, max(num_events, 1), size):
+        stop = min(start + size, num_events)
+        first = int(np.searchsorted(offsets, start, side="right")) - 1
+        last = int(np.searchsorted(offsets, stop, side="left"))
+        bounds = np.clip(offsets[first : last + 1], start, stop)
+        yield np.repeat(np.arange(first, last, dtype=np.int32), np.diff(bounds)), histories.items[start:stop]

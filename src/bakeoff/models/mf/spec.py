@@ -1,7 +1,43 @@
-"""Matrix factorisation as the rest of the project knows it."""
+"""Matrix factorisation as the rest of the project knows it: its settings and its spec."""
 
-from bakeoff.models.base.spec import ModelSpec
-from bakeoff.models.mf.params import MFParams
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from bakeoff.core.parameters import Dimension, Frozen, Search
+from bakeoff.models.base.specs import ModelSpec
+
+
+class MFParams(Frozen):
+    """Implicit ALS (Hu et al. 2008; Rendle et al. 2021)."""
+
+    dim: Annotated[Dimension, Search(choices=(32, 64, 128, 256, 512))] = 64
+    """Embedding dimension d."""
+    max_epochs: PositiveInt = 16
+    """Upper limit of epochs; the one with the best validation NDCG@10 is taken."""
+    unobserved_weight: Annotated[NonNegativeFloat, Search(low=0.02, high=200.0, log=True)] = 0.1
+    """Weight α₀ of a pair that was not observed; 0 lets the model fold."""
+    regularization: Annotated[PositiveFloat, Search(low=0.0001, high=1.0, log=True)] = 0.01
+    """L2 weight λ."""
+    regularization_exponent: Annotated[float, Field(ge=0, le=1), Search(low=0.0, high=1.0)] = 1.0
+    """ν: λ grows with (frequency + α₀ · size of the other side)^ν; 0 is plain L2."""
+    init_scale: PositiveFloat = 0.1
+    """Standard deviation of the initial embeddings' norm: entries are N(0, init_scale/√d)."""
+    solver: Literal["auto", "cholesky", "cg", "mllib"] = "auto"
+    """How a row is solved in training: exactly (cholesky), by cg_steps of conjugate gradient from its last value (cg),
+    or exactly where its system is small, min(events, dim) ≤ 16, and by conjugate gradient elsewhere (auto). `mllib`:
+    Spark's own ALS on the cluster of BAKEOFF_SPARK_MASTER, for what does not fit one machine; all max_epochs, since it
+    shows nothing between them. Variants and made data, which are small, then take `auto`."""
+    cg_steps: PositiveInt = 3
+    """Steps of conjugate gradient in each half of an epoch; more come closer to each half's optimum."""
+    recency_scale: Annotated[PositiveFloat | None, Search(choices=(None, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 40.0))] = None
+    """τ of fold-in: the item at lag l of a query's history weighs exp(−l/τ); null: all weigh the same, as they do
+    wherever events have no time. Training weighs all pairs the same in any case."""
+    window: PositiveInt | None = None
+    """Events of a row in training, about: a longer history is cut into windows of consecutive events, each with an
+    embedding of its own, so that items are near which were taken near each other in time; null: a row is a user, as it
+    is wherever events have no time. Fold-in uses the whole history in any case."""
+
 
 SPECS = (
     ModelSpec(
@@ -12,11 +48,11 @@ SPECS = (
         meaning="Matrix factorisation: one vector per user and one per item; their dot product is the score. "
         "Here implicit alternating least squares (Hu, Koren and Volinsky 2008).",
         params=MFParams,
-        trainer="bakeoff.models.mf.trainer:build",
-        session="bakeoff.models.mf.spark_training:training_session",
-        load="bakeoff.models.mf.retriever:load",
-        graph="bakeoff.models.mf.graph:encoder_of",
-        precomputed="Item embeddings are stored, and a query is embedded when it is asked: its history is folded in, a "
+        trainer="bakeoff.models.mf.mf:build",
+        session="bakeoff.models.mf.mllib:training_session",
+        load="bakeoff.models.mf.mf:load",
+        graph="bakeoff.models.mf.graph:MFEncoder",
+        precomputed="Item embeddings are stored, and a query is embedded on request: its history is folded in, a "
         "least-squares problem of its own, which needs their Gramian.",
         precomputes_users=True,
         order="by recency_scale",

@@ -1,32 +1,18 @@
 """Training batches: queries cut out of histories, their targets, and negatives shared by the batch."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Queries
-from bakeoff.models.neural.activity import activity_of_examples
-from bakeoff.models.neural.examples import Examples, predict_next, reconstruct
-from bakeoff.models.neural.negatives.proposals import NegativeSampler, log_counts
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.examples import predict_next, reconstruct
+from bakeoff.models.neural.negatives.proposals import NegativeSampler
 from bakeoff.models.neural.pooling import RecencyPooling
+from bakeoff.models.neural.query_tower import activity_of_examples
+from bakeoff.models.neural.spec import SoftmaxParams
 
 Batch = dict[str, NDArray[np.generic]]
-
-
-@dataclass
-class MaskedCount:
-    """How many false negatives the mask caught: candidates that are the user's own items."""
-
-    masked: int = 0
-    candidates: int = 0
-
-    @property
-    def share(self) -> float:
-        """Share of (user, candidate) pairs that were masked; 0 before the first batch."""
-        return self.masked / max(self.candidates, 1)
 
 
 class Batches:
@@ -43,7 +29,6 @@ class Batches:
     ) -> None:
         self._queries = queries
         self._sampler = sampler
-        self._log_counts = log_counts(sampler.inclusion)
         self._pooling = pooling
         self._params = params
         self._rng = rng
@@ -51,7 +36,8 @@ class Batches:
         self._users = np.flatnonzero(queries.histories.lengths)
         # Kept between batches: to fill it anew would cost O(n) a step.
         self._column = np.full(num_items, PAD, np.int32)
-        self.masked = MaskedCount()
+        self.masked = np.zeros(2, np.int64)
+        """Numbers of (user, candidate) pairs that are masked, being a user's own item, and of all pairs."""
 
     @property
     def per_epoch(self) -> int:
@@ -79,12 +65,11 @@ class Batches:
         """
         block = self._queries.take(users)
         items = block.histories.items
-        examples: Examples = self._cut(block.histories, self._params, self._rng)
+        examples = self._cut(block.histories, self._params, self._rng)
         targets, read = items[examples.target_positions], items[examples.positions]
         candidates = self._sampler.draw(targets, self._rng)
         own = self._own(block, candidates.ids)
-        self.masked.masked += int(own.sum())
-        self.masked.candidates += own.size
+        self.masked += own.sum(), own.size
         item_ids, index = np.unique(np.concatenate([read, targets, candidates.ids]), return_inverse=True)
         history, target, candidate = np.split(index.astype(np.int32), [len(read), len(read) + len(targets)])
         return {
@@ -98,7 +83,7 @@ class Batches:
             "targets": target,
             "target_rows": examples.target_rows.astype(np.int32),
             "target_weights": examples.target_weights,
-            "target_log_expected_count": self._log_counts[targets],
+            "target_log_expected_count": self._sampler.log_counts[targets],
             "candidates": candidate,
             "log_expected_count": candidates.log_expected_count,
             "own": own,

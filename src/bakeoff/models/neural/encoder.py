@@ -1,4 +1,4 @@
-"""The trained softmax DNN: query tower and item embeddings, as TensorFlow module and as retriever."""
+"""The trained softmax DNN: query tower and item embeddings, as a TensorFlow module and as a retriever."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, EncoderRetriever
-from bakeoff.models.base.storage import Stored
+from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.base.tensorflow import graph, tf
-from bakeoff.models.neural.activity import NUM_ACTIVITY, activity_of_padded
-from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.neural.query_tower import QueryTower
+from bakeoff.models.neural.query_tower import NUM_ACTIVITY, QueryTower, activity_of_padded
+from bakeoff.models.neural.spec import SoftmaxParams
 
 
 class SoftmaxEncoder(tf.Module):
@@ -30,7 +29,7 @@ class SoftmaxEncoder(tf.Module):
         )
 
     def refresh(self, item_embeddings: NDArray[np.float32]) -> None:
-        """Follow the item tower after more training. It is not kept: what is an attribute here is exported."""
+        """Follow the item tower after more training; the tower itself would be exported if it were an attribute."""
         self._read_embeddings.assign(item_embeddings)
 
     def rank_by(self, item_embeddings: NDArray[np.float32]) -> None:
@@ -53,22 +52,21 @@ class SoftmaxEncoder(tf.Module):
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Both kinds of item embeddings and the weights of the tower, in their order."""
-        weights = {f"query_tower_{place:02}": weight.numpy() for place, weight in enumerate(self._query_tower.weights)}
-        embeddings = {"item_embeddings": self.item_embeddings.numpy(), "read_embeddings": self._read_embeddings.numpy()}
-        if self._read_embeddings is self.item_embeddings:
-            del embeddings["read_embeddings"]
-        return embeddings | weights
+        return {name: variable.numpy() for name, variable in self._variables().items()}
 
     def assign(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take what `arrays` of an encoder with the same settings gave."""
-        self._read_embeddings.assign(arrays.get("read_embeddings", arrays["item_embeddings"]))
-        self.item_embeddings.assign(arrays["item_embeddings"])
-        for place, weight in enumerate(self._query_tower.weights):
-            weight.assign(arrays[f"query_tower_{place:02}"])
+        for name, variable in self._variables().items():
+            variable.assign(arrays[name])
+
+    def _variables(self) -> dict[str, Any]:
+        tower = {f"query_tower_{place:02}": weight for place, weight in enumerate(self._query_tower.weights)}
+        read = {} if self._read_embeddings is self.item_embeddings else {"read_embeddings": self._read_embeddings}
+        return {"item_embeddings": self.item_embeddings} | read | tower
 
 
 class SoftmaxRetriever(EncoderRetriever):
-    """The softmax DNN or the two-tower model, asked from NumPy."""
+    """The softmax DNN or the two-tower model as a retriever."""
 
     fallback = None
 
@@ -82,7 +80,7 @@ class SoftmaxRetriever(EncoderRetriever):
         return self.encoder.arrays()
 
 
-def load(stored: Stored) -> SoftmaxRetriever:
+def load(stored: StoredModel) -> SoftmaxRetriever:
     """The retriever that was stored: a query tower of the same settings, with its weights."""
     params = SoftmaxParams.model_validate({name: stored.settings[name] for name in SoftmaxParams.model_fields})
     user = stored.encoding.user

@@ -1,4 +1,4 @@
-"""What is asked and what is the answer: training examples cut out of histories."""
+"""Training examples cut out of histories: queries and their targets."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, offsets_of
 from bakeoff.models.neural.negatives.proposals import all_targets
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.spec import SoftmaxParams
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,8 @@ def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Gen
     cuts = np.where(is_empty | (lengths == 1), 0, later)
     starts = (histories.offsets[:-1, np.newaxis] + cuts).ravel()
     offsets, rows, lags = _expand(np.minimum(cuts, params.max_history).ravel())
-    target_rows, target_positions, target_weights = _targets_ahead(starts, (lengths - cuts).ravel(), params, rng)
-    return Examples(
-        offsets=offsets,
-        positions=starts[rows] - 1 - lags,
-        lags=lags,
-        lengths=cuts.ravel(),
-        target_rows=target_rows,
-        target_positions=target_positions,
-        target_weights=target_weights,
-    )
+    targets = _targets_ahead(starts, (lengths - cuts).ravel(), params, rng)
+    return Examples(offsets, starts[rows] - 1 - lags, lags, cuts.ravel(), *targets)
 
 
 def _targets_ahead(
@@ -101,15 +93,9 @@ def reconstruct(histories: Histories, params: SoftmaxParams, rng: np.random.Gene
     num_kept = np.bincount(histories.rows[positions], minlength=len(histories))
     ends = np.cumsum(num_kept)
     offsets, rows, lags = _expand(np.minimum(num_kept, params.max_history))
-    return Examples(
-        offsets=offsets,
-        positions=positions[ends[rows] - 1 - lags],
-        lags=lags,
-        lengths=np.where(num_kept > 0, histories.lengths, 0),
-        target_rows=histories.rows,
-        target_positions=np.arange(len(histories.items)),
-        target_weights=_pair_weights(histories.rows, params),
-    )
+    lengths = np.where(num_kept > 0, histories.lengths, 0)
+    targets = histories.rows, np.arange(len(histories.items)), _pair_weights(histories.rows, params)
+    return Examples(offsets, positions[ends[rows] - 1 - lags], lags, lengths, *targets)
 
 
 def target_chances(histories: Histories, params: SoftmaxParams) -> NDArray[np.float64]:

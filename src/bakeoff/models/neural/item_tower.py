@@ -4,14 +4,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
 
+from bakeoff.core.histories import offsets_of
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.item_inputs import ItemInputs
-from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams
+from bakeoff.models.neural.pooling import pool
+from bakeoff.models.neural.spec import SoftmaxParams, TwoTowerParams
 
 ROWS_PER_DRAW = 1 << 18
 """Random embeddings that are made at once: 64 MiB of 64 dimensions."""
+
+SHRINKAGE = 10
+"""A word of n trained items weighs n / (n + SHRINKAGE): what few items teach of it is more about them than about it."""
 
 
 class ItemTower(tf.keras.layers.Layer):
@@ -25,11 +30,7 @@ class ItemTower(tf.keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        params: SoftmaxParams,
-        features: EncodedFeatures | None,
-        is_trained: NDArray[np.bool_],
-        seed: int = 0,
+        self, params: SoftmaxParams, features: EncodedFeatures | None, is_trained: NDArray[np.bool_], seed: int = 0
     ) -> None:
         """Take the catalogue.
 
@@ -53,8 +54,8 @@ class ItemTower(tf.keras.layers.Layer):
             tf.keras.layers.Dense(width, "relu", kernel_initializer="he_normal", name=f"item_hidden_{depth}")
             for depth, width in enumerate(() if two_tower is None else two_tower.item_hidden)
         ]
-        # The network starts small beside the sum of the features' embeddings, as on the query side. It has no bias:
-        # an item of which nothing is left would learn one at the slope of a normalisation at 0.
+        # The network starts small compared with the sum of the features' embeddings, as on the query side. It has no
+        # bias: an item without any input left would learn one at the slope of a normalisation at 0.
         start = tf.keras.initializers.VarianceScaling(0.01)
         self._output = tf.keras.layers.Dense(params.dim, use_bias=False, kernel_initializer=start, name="item_output")
 
@@ -123,3 +124,72 @@ class ItemTower(tf.keras.layers.Layer):
         seed = tf.stack([self._seed, -1 - tf.cast(drop_at, tf.int32)])
         draws = tf.random.stateless_uniform([2, num_items], seed, alg="philox")
         return draws[0] >= self._id_dropout, draws[1] >= self._text_dropout
+
+
+class ItemInputs:
+    """Inputs x_j of each item j: dense features, their squares, then values one by one.
+
+    The squares let a preference for the middle be said (films of one decade). A categorical feature is one-hot; tags
+    and words are multi-hot, divided by their number, and the rarer a word, the less it weighs. Dense inputs are a
+    matrix; the others, nearly all of them 0, are sparse rows.
+    """
+
+    def __init__(self, features: EncodedFeatures, is_trained: NDArray[np.bool_]) -> None:
+        """Lay out the features of all n items.
+
+        Args:
+            features: of all n items.
+            is_trained: bool [n], items with an event to learn from.
+        """
+        values = _values(features)
+        inputs, size = values.indices, values.shape[1]
+        num_trained = np.bincount(inputs[np.repeat(is_trained, np.diff(values.indptr))], minlength=size)
+        self._first_word = size - sum(words.size for words in features.word_sets)
+        trust = (num_trained / (num_trained + SHRINKAGE)).astype(np.float32)
+        trust[: self._first_word] = 1
+        self._dense = tf.constant(np.concatenate([features.dense, features.dense**2], axis=1, dtype=np.float32))
+        self._offsets = tf.constant(values.indptr, tf.int64)
+        self._inputs = tf.constant(inputs, tf.int32)
+        self._weights = tf.constant((values.data * trust[inputs])[:, np.newaxis])
+        self._num_dense = 2 * features.dense.shape[1]
+        self.size = self._num_dense + size
+        """Number of inputs."""
+        self.is_word = np.arange(self.size) >= self._num_dense + self._first_word
+        """bool [size]."""
+        self.is_trained = np.concatenate([np.ones(self._num_dense, np.bool_), num_trained > 0])
+        """bool [size], whether an item with an event to learn from has the input. Nothing is known of any other."""
+
+    def embed(self, item_ids: Any, input_embeddings: Any, keeps_words: Any | None = None) -> Any:
+        """Σ x_j · B, the sum of what an item's inputs say.
+
+        Args:
+            item_ids: integers [M].
+            input_embeddings: float32 [size, d], B.
+            keeps_words: bool [M], whether the words of an item have their say; None: those of all do.
+
+        Returns:
+            float32 [M, d].
+        """
+        ids = tf.cast(item_ids, tf.int64)
+        entries = tf.ragged.range(tf.gather(self._offsets, ids), tf.gather(self._offsets, ids + 1))
+        inputs, weights = tf.gather(self._inputs, entries.values), tf.gather(self._weights, entries.values)
+        if keeps_words is not None:
+            is_kept = tf.gather(keeps_words, entries.value_rowids()) | (inputs < self._first_word)
+            weights *= tf.cast(is_kept, tf.float32)[:, tf.newaxis]
+        embeddings = tf.convert_to_tensor(input_embeddings)
+        dense, values = embeddings[: self._num_dense], embeddings[self._num_dense :]
+        sums = tf.squeeze(pool(values, entries.row_splits, inputs, weights), axis=1)
+        return sums + tf.matmul(tf.gather(self._dense, ids), dense)
+
+
+def _values(features: EncodedFeatures) -> csr_array:
+    """Weights float32 [n, inputs] of the values that each item has, column after column."""
+    columns = [csr_array((len(features.categorical), 0), dtype=np.float32)]
+    for codes, num_values in zip(features.categorical.T, features.categorical_sizes, strict=True):
+        known = codes[codes > 0]
+        offsets = offsets_of(codes > 0)
+        columns.append(csr_array((np.ones(len(known), np.float32), known - 1, offsets), (len(codes), num_values)))
+    for each in (*features.tag_sets, *features.word_sets):
+        weights = (1 / np.diff(each.offsets)[each.rows]).astype(np.float32)
+        columns.append(csr_array((weights, each.codes, each.offsets), (len(each.offsets) - 1, each.size)))
+    return hstack(columns, format="csr")

@@ -11,11 +11,10 @@ from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.item_tower import ItemTower
 from bakeoff.models.neural.loss import MultiHotSampledSoftmax
-from bakeoff.models.neural.negatives.factory import make_selector
-from bakeoff.models.neural.negatives.selection import CandidateSelector, selected_logits
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.negatives.selection import make_selector, selected_logits
 from bakeoff.models.neural.pooling import pool
 from bakeoff.models.neural.query_tower import QueryTower
+from bakeoff.models.neural.spec import SoftmaxParams
 
 
 class SoftmaxDNN(tfrs.models.Model):
@@ -45,7 +44,7 @@ class SoftmaxDNN(tfrs.models.Model):
         self.task = MultiHotSampledSoftmax(per_pair=params.loss == "per-pair")
         self._params = params
         self._seed = seed
-        self._selector: CandidateSelector | None = make_selector(params.negatives)
+        self._selector = make_selector(params.negatives)
         self.log_scale = tf.Variable(
             -tf.math.log(params.temperature), trainable=params.learn_temperature, name="log_scale"
         )
@@ -64,30 +63,21 @@ class SoftmaxDNN(tfrs.models.Model):
         logits = tf.einsum("ucd,sd->ucs", by_user, candidates)
         if self._selector is not None:
             seed = tf.stack([self._seed, tf.cast(0 if step is None else step, tf.int32)])
-            chosen = self._selector.select(tf.stop_gradient(logits), log_expected_count, own, seed)
-            logits = selected_logits(by_user, candidates, chosen.index)
-            log_expected_count, own = chosen.log_expected_count, chosen.is_own
+            index, log_expected_count, own = self._selector.select(
+                tf.stop_gradient(logits), log_expected_count, own, seed
+            )
+            logits = selected_logits(by_user, candidates, index)
         else:
             own = own[:, tf.newaxis, :]
-        return self.task(
-            tf.reduce_sum(positives, axis=-1),
-            inputs["target_rows"],
-            inputs["target_weights"],
-            logits,
-            log_expected_count,
-            own,
-            target_log_expected_count,
-        )
+        targets = tf.reduce_sum(positives, axis=-1), inputs["target_rows"], inputs["target_weights"]
+        return self.task(*targets, logits, log_expected_count, own, target_log_expected_count)
 
     def _log_expected_counts(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """Of the candidates [S] and of the targets [P]; zeros where the settings ask for no correction."""
-        counts = inputs["log_expected_count"], inputs["target_log_expected_count"]
-        negatives = self._params.negatives
-        is_corrected = negatives.logq_correction, negatives.logq_correction and negatives.correct_targets
-        candidates, targets = (
-            count if wanted else tf.zeros_like(count) for count, wanted in zip(counts, is_corrected, strict=True)
-        )
-        return candidates, targets
+        candidates, targets = inputs["log_expected_count"], inputs["target_log_expected_count"]
+        if not self._params.negatives.logq_correction:
+            return tf.zeros_like(candidates), tf.zeros_like(targets)
+        return candidates, targets if self._params.negatives.correct_targets else tf.zeros_like(targets)
 
     def _queries(self, inputs: dict[str, Any], embeddings: Any, step: Any) -> Any:
         """Query embeddings [R, d]; a user's features are repeated for each of its C queries."""

@@ -1,4 +1,4 @@
-"""Recency pooling: the history's item embeddings averaged at several recency scales."""
+"""Weighted sums of embeddings over histories: recency pooling of items, and smoothing of items by their users."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import tf
 
 REACH = 7.0
@@ -93,10 +94,7 @@ def pool(item_embeddings: Any, offsets: Any, items: Any, weights: Any) -> Any:
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def weighted_sums(
-    embeddings: NDArray[np.float32],
-    offsets: NDArray[np.int64],
-    items: NDArray[np.int32],
-    weights: NDArray[np.float32],
+    embeddings: NDArray[np.float32], offsets: NDArray[np.int64], items: NDArray[np.int32], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:  # pragma: no cover - compiled
     """Σ_e weights[e, h] · embeddings[items[e]] over the entries e of each row: [R, H, d]."""
     rows, heads, dim = len(offsets) - 1, weights.shape[1], embeddings.shape[1]
@@ -132,3 +130,30 @@ def weighted_sums_gradient(
                     for k in range(dim):
                         target[k] += weight * upstream[row, head, k]
     return gradient
+
+
+def smooth(
+    item_embeddings: NDArray[np.float32], query_embeddings: NDArray[np.float32], histories: Histories, strength: float
+) -> NDArray[np.float32]:
+    """One step of propagation over the graph of users and items: V_i + a φ(i)^−½ Σ_{u ∋ i} ψ_u / |P_u|.
+
+    What LightGCN does at every layer (He et al. 2020, eq. 3), with the queries of a trained tower in the place of
+    user embeddings. The result is not normalised: ranking is by inner product.
+
+    Args:
+        item_embeddings: [n, d], V.
+        query_embeddings: [U, d], ψ of the users that were trained on.
+        histories: of these users, P_u.
+        strength: a ≥ 0.
+
+    Returns:
+        float32 [n, d].
+    """
+    sums, counts = np.zeros(item_embeddings.shape, np.float32), np.zeros(len(item_embeddings), np.int64)
+    for part, block in histories.blocks():
+        by_item = Histories.from_rows(block.items, block.rows, block.timestamps, len(item_embeddings))
+        shares = (1 / np.maximum(block.lengths, 1)).astype(np.float32)[by_item.items, np.newaxis]
+        sums += weighted_sums(query_embeddings[part], by_item.offsets, by_item.items, shares)[:, 0]
+        counts += by_item.lengths
+    frequencies = np.maximum(counts, 1)[:, np.newaxis]
+    return np.asarray(item_embeddings + strength * sums / np.sqrt(frequencies), np.float32)

@@ -1,6 +1,5 @@
 """Query embeddings: the history pooled at several recency scales, features, ReLU hidden layers."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,12 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.activity import NUM_ACTIVITY
-from bakeoff.models.neural.params import SoftmaxParams
+from bakeoff.models.neural.examples import Examples
 from bakeoff.models.neural.pooling import RecencyPooling
+from bakeoff.models.neural.spec import SoftmaxParams
 
 USER_ID = "user_id"
-"""The categorical user feature that stands for the user as such."""
+"""The categorical user feature that identifies the user."""
+
+NUM_ACTIVITY = 3
+"""log(1 + items read), log(1 + seconds that the last five items took), log(1 + seconds since the first item read)."""
+
+RECENT = 5
+"""Items whose time span says how fast the user acts now."""
 
 
 class QueryTower(tf.keras.layers.Layer):
@@ -40,9 +45,9 @@ class QueryTower(tf.keras.layers.Layer):
         self._columns = [column for column, name in enumerate(names) if name != USER_ID]
         self._num_users = categorical_sizes.get(USER_ID, 0)
         self.pooling = RecencyPooling(params.recency_scales, params.max_history)
-        # Code 0 stands for unknown, so a feature with n values has n + 1 rows.
+        # Code 0 is unknown, so a feature with n values has n + 1 rows.
         self._embeddings = [
-            tf.keras.layers.Embedding(size + 1, min(8, size + 1), name=_scope(name, place))
+            tf.keras.layers.Embedding(size + 1, min(8, size + 1), name=f"feature_{place}")
             for place, (name, size) in enumerate(categorical_sizes.items())
             if name != USER_ID
         ]
@@ -50,7 +55,7 @@ class QueryTower(tf.keras.layers.Layer):
             tf.keras.layers.Dense(width, "relu", kernel_initializer="he_normal", name=f"hidden_{depth}")
             for depth, width in enumerate(params.hidden)
         ]
-        # The network starts small beside the heads' mean, which already is a sensible query.
+        # The network starts small compared with the heads' mean, which already is a sensible query.
         start = tf.keras.initializers.VarianceScaling(0.01)
         self._output = tf.keras.layers.Dense(params.dim, kernel_initializer=start, name="output")
 
@@ -94,7 +99,8 @@ class QueryTower(tf.keras.layers.Layer):
             float32 [R, d], of length 1 where the settings normalise.
         """
         if drop_at is not None and self._params.dropout > 0:
-            pooled = self._dropped(pooled, drop_at)
+            seed = tf.stack([self._seed, tf.cast(drop_at, tf.int32)])
+            pooled = tf.nn.experimental.stateless_dropout(pooled, self._params.dropout, seed, rng_alg="philox")
         flat = tf.reshape(pooled, [tf.shape(pooled)[0], self.pooling.num_heads * self._params.dim])
         query = tf.matmul(flat, tf.reshape(self.head_maps, [-1, self._params.dim]))
         if self._user_column is not None:
@@ -102,21 +108,13 @@ class QueryTower(tf.keras.layers.Layer):
         hidden = self._network_inputs(flat, activity, dense, categorical)
         for layer in self._hidden:
             hidden = layer(hidden)
-        return self.scaled(query + self._output(hidden))
+        query += self._output(hidden)
+        return tf.math.l2_normalize(query, axis=-1) if self._params.normalize else query
 
     def renormalize(self) -> None:
         """Bring the users' own vectors back to length 1, as `ItemTower.renormalize` does those of items."""
         if self._user_column is not None:
             self.user_embeddings.assign(tf.math.l2_normalize(self.user_embeddings, axis=-1))
-
-    def scaled(self, embeddings: Any) -> Any:
-        """Of length 1, where the settings normalise."""
-        return tf.math.l2_normalize(embeddings, axis=-1) if self._params.normalize else embeddings
-
-    def _dropped(self, pooled: Any, drop_at: Any) -> Any:
-        """Dropout on [R, H, d]."""
-        seed = tf.stack([self._seed, tf.cast(drop_at, tf.int32)])
-        return tf.nn.experimental.stateless_dropout(pooled, self._params.dropout, seed, rng_alg="philox")
 
     def _with_user(self, query: Any, users: Any) -> Any:
         """The mean of what the history and the user's own embedding say; the history alone without one."""
@@ -133,6 +131,47 @@ class QueryTower(tf.keras.layers.Layer):
         return tf.concat(inputs, axis=-1)
 
 
-def _scope(feature: str, place: int) -> str:
-    """A feature's name, where TensorFlow can name variables by it."""
-    return feature if re.fullmatch(r"[A-Za-z0-9_.\/>-]+", feature) else f"feature_{place}"
+def activity_of_examples(timestamps: NDArray[np.int64], examples: Examples, max_history: int) -> NDArray[np.float32]:
+    """Measures of the R queries of training examples.
+
+    Args:
+        timestamps: int64 [nnz], UTC seconds of all events, ascending within a history; 0 where unknown.
+        examples: positions count in `timestamps`.
+        max_history: items that are read.
+
+    Returns:
+        float32 [R, NUM_ACTIVITY]; the two times are NaN for an empty history and where timestamps are unknown.
+    """
+    read = np.diff(examples.offsets)
+    # An entry of zeros at the end, so that empty queries have something to look at.
+    times = np.append(timestamps[examples.positions], 0)
+    last = np.where(read > 0, times[examples.offsets[:-1]], 0)
+
+    def span(steps: int) -> NDArray[np.float64]:
+        first = times[examples.offsets[:-1] + np.clip(read, 1, steps) - 1]
+        return np.where(last != 0, np.log1p(np.maximum(last - first, 0.0)), np.nan)
+
+    known = np.minimum(examples.lengths, max_history)
+    return np.stack([np.log1p(known), span(RECENT), span(max_history)], axis=1).astype(np.float32)
+
+
+def activity_of_padded(timestamps: Any, lengths: Any, max_history: int) -> Any:
+    """The same measures of whole padded histories, as serving takes them.
+
+    Args:
+        timestamps: int64 [B, W], UTC seconds; anything where padded.
+        lengths: int32 [B].
+        max_history: items that are read.
+
+    Returns:
+        float32 [B, NUM_ACTIVITY].
+    """
+    read = tf.minimum(lengths, max_history)
+    last = tf.gather(timestamps, tf.maximum(lengths - 1, 0), batch_dims=1)
+    is_timed = (lengths > 0) & (last != 0)
+
+    def span(steps: int) -> Any:
+        first = tf.gather(timestamps, tf.maximum(lengths - tf.clip_by_value(read, 1, steps), 0), batch_dims=1)
+        return tf.where(is_timed, tf.math.log1p(tf.cast(last - first, tf.float32)), np.nan)
+
+    return tf.stack([tf.math.log1p(tf.cast(read, tf.float32)), span(RECENT), span(max_history)], axis=1)

@@ -12,16 +12,15 @@ from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.models.base.retriever import without_order
+from bakeoff.models.base.retriever import Waiting, without_order
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
-from bakeoff.models.base.trainer import Waiting
-from bakeoff.models.neural.batches import Batches, MaskedCount
+from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.examples import target_chances
 from bakeoff.models.neural.model import SoftmaxDNN
-from bakeoff.models.neural.negatives.factory import make_sampler
-from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.neural.smoothing import smooth
+from bakeoff.models.neural.negatives.proposals import make_sampler
+from bakeoff.models.neural.pooling import smooth
+from bakeoff.models.neural.spec import SoftmaxParams
 
 WARM_UP_SHARE = 0.05
 """Share of all steps in which the learning rate rises to its peak."""
@@ -63,9 +62,8 @@ class SoftmaxTrainer:
         signature = self._build(seed)
         self._encoder = SoftmaxEncoder(self._model.query_tower, num_items, params)
         self._step = graph(self._model.train_step, input_signature=[signature])
-        self._dataset = tf.data.Dataset.from_generator(self._batches.epoch, output_signature=signature).prefetch(
-            PREFETCH
-        )
+        batches = tf.data.Dataset.from_generator(self._batches.epoch, output_signature=signature)
+        self._dataset = batches.prefetch(PREFETCH)
         self.waiting = Waiting()
         """How long the epochs waited for batches."""
 
@@ -82,7 +80,7 @@ class SoftmaxTrainer:
         return float(tf.reduce_mean(losses))
 
     def encoder(self) -> SoftmaxEncoder:
-        """The towers as they stand."""
+        """The towers after the epochs so far."""
         embeddings = self._item_embeddings()
         self._encoder.refresh(embeddings)
         if self._params.smoothing:
@@ -92,11 +90,11 @@ class SoftmaxTrainer:
         return self._encoder
 
     def retriever(self) -> SoftmaxRetriever:
-        """The same, asked from NumPy."""
+        """The same as a retriever."""
         return SoftmaxRetriever(self.encoder())
 
     def _item_embeddings(self) -> NDArray[np.float32]:
-        """[num_items, d] as they stand."""
+        """[num_items, d], after the epochs so far."""
         found = np.empty((self._num_items, self._params.dim), np.float32)
         for start in range(0, self._num_items, ITEMS_PER_BLOCK):
             block = np.arange(start, min(start + ITEMS_PER_BLOCK, self._num_items))
@@ -114,25 +112,20 @@ class SoftmaxTrainer:
 
     def notes(self) -> dict[str, float]:
         """The learned temperature, and how many false negatives the mask of own items caught."""
-        return {
-            "temperature": float(np.exp(-self._model.log_scale.numpy())),
-            "masked_false_negatives_share": self._batches.masked.share,
-        }
+        masked, pairs = self._batches.masked.tolist()
+        temperature = float(np.exp(-self._model.log_scale.numpy()))
+        return {"temperature": temperature, "masked_false_negatives_share": masked / max(pairs, 1)}
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Weights, moments, the generator of batches and the count of masked candidates."""
-        masked = self._batches.masked
-        generator = json.dumps(self._rng.bit_generator.state).encode()
-        return {
-            **{name: weight.numpy() for name, weight in self._weights().items()},
-            "generator": np.frombuffer(generator, np.uint8),
-            "masked": np.array([masked.masked, masked.candidates]),
-        }
+        generator = np.frombuffer(json.dumps(self._rng.bit_generator.state).encode(), np.uint8)
+        weights = {name: weight.numpy() for name, weight in self._weights().items()}
+        return {**weights, "generator": generator, "masked": self._batches.masked.copy()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on where the trainer stood of which this is the state."""
+        """Continue from `state()` of a trainer with the same arguments."""
         self._rng.bit_generator.state = json.loads(state["generator"].tobytes())
-        self._batches.masked = MaskedCount(*map(int, state["masked"]))
+        self._batches.masked = state["masked"].copy()
         for name, weight in self._weights().items():
             weight.assign(state[name])
 

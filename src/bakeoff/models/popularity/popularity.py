@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.retriever import Fitted
-from bakeoff.models.base.storage import Stored
-from bakeoff.models.popularity.params import RecentPopularityParams
+from bakeoff.models.base.storage import StoredModel
+from bakeoff.models.popularity.spec import RecentPopularityParams
 
 _SECONDS_PER_DAY = 86_400
 
@@ -36,7 +36,7 @@ class PopularityRetriever:
         return {"item_embeddings": self.item_embeddings}
 
 
-def load(stored: Stored) -> PopularityRetriever:
+def load(stored: StoredModel) -> PopularityRetriever:
     """The retriever that was stored."""
     return PopularityRetriever(stored.arrays["item_embeddings"][:, 0])
 
@@ -55,25 +55,10 @@ def fit_recent_popularity(prepared: Prepared, queries: Queries, section: RecentP
     frequencies = recent_frequencies(known, prepared.num_items, days)
     counted = int(np.floor(frequencies).sum())
     window = f"the last {days:g} days" if has_times else "all time, since no event has a time"
-    return Fitted(
-        PopularityRetriever(frequencies),
-        num_parameters=prepared.num_items,
-        summary=f"{prepared.num_items:,} items counted over {counted:,} events of {window}",
-        settings={"window_days": days if has_times else None},
-        notes={"events_in_window": counted, "events_without_time": 0 if has_times else counted},
-    )
-
-
-def in_window(timestamps: NDArray[np.int64], window_days: float, newest: np.integer | None = None) -> NDArray[np.bool_]:
-    """[nnz] which events lie less than `window_days` before the newest of all; of these, if None.
-
-    Where no event has a time all are 0, and all lie in the window.
-    """
-    if len(timestamps) == 0:
-        return np.zeros(0, np.bool_)
-    newest = timestamps.max() if newest is None else newest
-    # Subtracting timestamps, not days, keeps whole seconds exact.
-    return np.asarray(newest - timestamps < window_days * _SECONDS_PER_DAY)
+    summary = f"{prepared.num_items:,} items counted over {counted:,} events of {window}"
+    notes = {"events_in_window": counted, "events_without_time": 0 if has_times else counted}
+    settings = {"window_days": days if has_times else None}
+    return Fitted(PopularityRetriever(frequencies), prepared.num_items, summary, settings, notes)
 
 
 def recent_frequencies(histories: Histories, num_items: int, window_days: float) -> NDArray[np.float64]:
@@ -87,9 +72,10 @@ def recent_frequencies(histories: Histories, num_items: int, window_days: float)
         num_items: size of the catalogue.
         window_days: length of the window, > 0, counted back from the newest event of anyone.
     """
-    newest = histories.timestamps.max() if len(histories.timestamps) else None
+    newest = histories.timestamps.max(initial=0)
     recent, ever = np.zeros(num_items, np.int64), histories.item_counts(num_items)
     for _, block in histories.blocks():
-        is_recent = in_window(block.timestamps, window_days, newest)
+        # Subtracting timestamps, not days, keeps whole seconds exact. Where no event has a time, all of them count.
+        is_recent = newest - block.timestamps < window_days * _SECONDS_PER_DAY
         recent += np.bincount(block.items[is_recent], minlength=num_items)
     return np.asarray(recent + ever / (ever.max(initial=0) + 1))

@@ -1,15 +1,35 @@
-"""The popularity models as the rest of the project knows them."""
+"""The popularity models as the rest of the project knows them: settings and specs."""
 
-from bakeoff.models.base.spec import ModelSpec
-from bakeoff.models.popularity.params import RecentPopularityParams
+from functools import partial
+from typing import Annotated
 
-_ALL_SCORES = (
-    "The score of every item is stored; nothing is computed of a query, which gets the same list as all others."
-)
+from pydantic import PositiveFloat
+
+from bakeoff.core.parameters import Frozen, Search
+from bakeoff.models.base.specs import ModelSpec
+
 _PACKAGE = "bakeoff.models.popularity"
 
+
+class RecentPopularityParams(Frozen):
+    """Popularity of a recent window."""
+
+    window_days: Annotated[PositiveFloat, Search(low=1.0, high=1000.0, log=True)] = 30
+    """Events of this many days before the newest known event count; all of them where events have no time."""
+
+
+_popularity_spec = partial(
+    ModelSpec,
+    load=f"{_PACKAGE}.popularity:load",
+    graph=f"{_PACKAGE}.graph:PopularityEncoder",
+    precomputed="The score of every item is stored; nothing is computed of a query, which gets the same list as all "
+    "others.",
+    order="blind",
+    personal=False,
+)
+
 SPECS = (
-    ModelSpec(
+    _popularity_spec(
         name="popularity",
         label="Popularity",
         noun="popularity",
@@ -18,17 +38,12 @@ SPECS = (
         meaning="The reference that knows nobody: it recommends the items with most interactions that the user has not "
         "had yet.",
         fit=f"{_PACKAGE}.popularity:fit_popularity",
-        load=f"{_PACKAGE}.popularity:load",
-        graph=f"{_PACKAGE}.graph:encoder_of",
-        precomputed=_ALL_SCORES,
-        order="blind",
-        personal=False,
         light="#857c72",
         dark="#8b8680",
         shape="square",
         dash=(2, 2),
     ),
-    ModelSpec(
+    _popularity_spec(
         name="recent_popularity",
         label="Recent popularity",
         noun="recent popularity",
@@ -38,11 +53,6 @@ SPECS = (
         "user.",
         params=RecentPopularityParams,
         fit=f"{_PACKAGE}.popularity:fit_recent_popularity",
-        load=f"{_PACKAGE}.popularity:load",
-        graph=f"{_PACKAGE}.graph:encoder_of",
-        precomputed=_ALL_SCORES,
-        order="blind",
-        personal=False,
         light="#4a8f96",
         dark="#86b9b4",
         shape="triangle-down",

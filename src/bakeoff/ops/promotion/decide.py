@@ -20,11 +20,10 @@ from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.folding import fit_relatedness
 from bakeoff.experiments.params import EvidenceParams
 from bakeoff.experiments.serving import CALLS, LIST_LENGTH, WARM_UP_CALLS, take_turns
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving
-from bakeoff.models.base.model_files import refuse_skipped, why_skipped
-from bakeoff.models.base.storage import read_encoding
-from bakeoff.models.mf.params import MFParams
+from bakeoff.models.base.storage import read_encoding, refuse_skipped, why_skipped
+from bakeoff.models.mf.spec import MFParams
 from bakeoff.ops.params import PromotionParams
 from bakeoff.ops.promotion import decision_page as sheet
 from bakeoff.ops.promotion.challenger import BEST, best_on_validation

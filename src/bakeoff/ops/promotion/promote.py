@@ -8,7 +8,7 @@ from typing import Any
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.ops.promotion.decision import DecisionOutcome
 from bakeoff.ops.registry.events import PROMOTE, Event, read_events
 from bakeoff.ops.registry.files import LOCK, model_md5_at, taken_back

@@ -10,7 +10,7 @@ from pathlib import Path
 from gto.constants import Action
 from gto.tag import parse_name
 
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.ops.registry.git import ask
 
 PRODUCTION = "prod"

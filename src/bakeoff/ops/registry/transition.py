@@ -10,7 +10,7 @@ from gto.constants import Action
 from gto.tag import name_tag
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.ops.registry.events import PRODUCTION, Event, read_events
 from bakeoff.ops.registry.git import order
 from bakeoff.ops.registry.history import Place, Version, active, next_number, production, versions

@@ -16,7 +16,7 @@ from bakeoff.core.files import write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.fetch.versioning import read_data_hash
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.files import text_at
 from bakeoff.ops.registry.git import check_repository, commit_of

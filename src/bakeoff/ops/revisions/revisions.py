@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.evaluation.stats.tests import Verdict, verdict
-from bakeoff.models import specs
+from bakeoff.models.base import specs
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.params import flat
 

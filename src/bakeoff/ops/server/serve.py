@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.models import specs
-from bakeoff.models.base.model_files import refuse_skipped
+from bakeoff.models.base import specs
+from bakeoff.models.base.storage import refuse_skipped
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.files import fetch_model
 from bakeoff.ops.registry.git import check_repository, order

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from small import histories
 
-from bakeoff.models.neural.negatives.factory import make_sampler, make_selector
 from bakeoff.models.neural.negatives.proposals import (
     CatalogueSampler,
     InBatchSampler,
@@ -10,9 +9,10 @@ from bakeoff.models.neural.negatives.proposals import (
     MixedSampler,
     PopularitySampler,
     UniformSampler,
+    make_sampler,
 )
-from bakeoff.models.neural.negatives.selection import HardSelector, TopKSelector
-from bakeoff.models.neural.params import NegativesParams
+from bakeoff.models.neural.negatives.selection import HardSelector, TopKSelector, make_selector
+from bakeoff.models.neural.spec import NegativesParams
 
 NUM_ITEMS = 6
 EVENTS = histories([[0, 1, 2], [2, 1, 0], [0, 2], [0, 3]])

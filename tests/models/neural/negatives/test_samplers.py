@@ -136,14 +136,14 @@ def test_in_batch_candidates_are_the_distinct_targets():
 
 
 def test_a_batch_of_one_user_needs_no_correction():
-    sampler = InBatchSampler(all_targets, EVENTS, users_per_batch=1)
+    sampler = InBatchSampler(all_targets, EVENTS, users_per_batch=1, num_items=NUM_ITEMS)
     assert sampler.draw(np.array([2], np.int32), np.random.default_rng(0)).log_expected_count.tolist() == [0]
 
 
 def test_a_batch_of_all_users_brings_what_any_of_them_must():
     # Both users are always in the batch and their one event always a target: the count is 1, its log 0.
     events = histories([[0], [1]])
-    sampler = InBatchSampler(all_targets, events, users_per_batch=2)
+    sampler = InBatchSampler(all_targets, events, users_per_batch=2, num_items=2)
     assert sampler.draw(np.array([0, 1], np.int32), np.random.default_rng(0)).log_expected_count.tolist() == [0, 0]
 
 
@@ -151,7 +151,7 @@ def test_users_without_events_do_not_count_among_those_who_may_share_a_batch():
     with_idle = histories([[0], [], [1], [], [1]])
     without = histories([[0], [1], [1]])
     counts = [
-        InBatchSampler(all_targets, events, 2).draw(np.array([0, 1], np.int32), np.random.default_rng(0))
+        InBatchSampler(all_targets, events, 2, 2).draw(np.array([0, 1], np.int32), np.random.default_rng(0))
         for events in (with_idle, without)
     ]
     assert counts[0].log_expected_count.tolist() == counts[1].log_expected_count.tolist()

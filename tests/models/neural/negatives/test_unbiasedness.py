@@ -9,11 +9,10 @@ from functools import cache
 
 import pytest
 
-from bakeoff.models.neural.negatives.factory import make_sampler
-from bakeoff.models.neural.negatives.proposals import all_targets
+from bakeoff.models.neural.negatives.proposals import all_targets, make_sampler
 from bakeoff.models.neural.negatives.selection import HardSelector, TopKSelector
 from bakeoff.models.neural.negatives.unbiasedness import NUM_ITEMS, QUERIES, TabularWorld
-from bakeoff.models.neural.params import NegativesParams
+from bakeoff.models.neural.spec import NegativesParams
 
 SAMPLERS = {
     "uniform": {"sampler": "uniform"},

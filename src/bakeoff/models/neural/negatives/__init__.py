@@ -1,1 +1,1 @@
-"""Negative sampling: samplers (proposals), selectors (selection), and what the settings name (factory)."""
+"""Negative sampling: samplers (proposals) and selectors (selection), by the names that the settings give them."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from bakeoff.models.base.tensorflow import tf
+from bakeoff.models.neural.spec import NegativesParams
 
 MASKED = -1e9
 """A logit that no softmax notices; finite, so that a row of nothing else is uniform and not NaN."""
@@ -71,7 +72,7 @@ def open_logits(logits: Any, is_own: Any) -> Any:
 class HardSelector:
     r"""K draws with replacement from q_j ∝ exp(s_j / τ) / π_j over the pool, the user's own items left out.
 
-    π_j is the expected count of j in the pool: with it, q stands for exp(s_j / τ) over the catalogue, whatever the
+    π_j is the expected count of j in the pool: with it, q follows exp(s_j / τ) over the catalogue, whatever the
     pool is made of. A draw's expected count is K q_j given the pool and K q_j π_j in all, so that
 
         Σ_k exp(s_k) / (K q_k π_k)
@@ -131,3 +132,14 @@ class TopKSelector:
         index = tf.math.top_k(open_logits(logits, is_own), k).indices
         log_count = tf.gather(log_expected_count, index)
         return selection_of(index, log_count if self.corrected else tf.zeros_like(log_count), is_own)
+
+
+def make_selector(negatives: NegativesParams) -> CandidateSelector | None:
+    """The selector that the settings name; none where each query is trained against the whole pool."""
+    match negatives.selection:
+        case "none":
+            return None
+        case "hard":
+            return HardSelector(negatives.num_selected, negatives.hard_temperature, negatives.logq_correction)
+        case "top-k":
+            return TopKSelector(negatives.num_selected, negatives.logq_correction)

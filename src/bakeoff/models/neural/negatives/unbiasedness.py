@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import graph, tf
 from bakeoff.models.neural.loss import MultiHotSampledSoftmax
-from bakeoff.models.neural.negatives.proposals import NegativeSampler, log_counts
+from bakeoff.models.neural.negatives.proposals import NegativeSampler
 from bakeoff.models.neural.negatives.selection import CandidateSelector
 
 NUM_ITEMS = 50
@@ -75,7 +75,7 @@ class TabularWorld:
         users = np.repeat(np.arange(NUM_USERS), num_positives)
         self._sampler = make_sampler(Histories.from_rows(users, items, np.zeros(len(items), np.int64), NUM_USERS))
         self.p_true = np.bincount(items, minlength=NUM_ITEMS) / len(items)
-        self._target_log_counts = log_counts(self._sampler.inclusion)
+        self._target_log_counts = self._sampler.log_counts
         self._gradient = _gradient_graph(selector, loss)
 
     def figures(self, correction: float = 1.0, steps: int = 150, repeats: int = 80) -> Figures:
@@ -121,34 +121,15 @@ class TabularWorld:
         batch_of_candidate = np.repeat(np.arange(BATCHES), [len(draw.ids) for draw in draws])
         own |= np.repeat(np.arange(BATCHES), QUERIES)[:, np.newaxis] != batch_of_candidate
         seed = rng.integers(0, 2**31, 2).astype(np.int32)
-        given = (
-            logits.astype(np.float32),
-            self._target_log_counts,
-            np.float32(correction),
-            positives,
-            candidates,
-            log_expected_count,
-            own,
-            seed,
-        )
-        gradient = self._gradient(*map(tf.constant, given))
-        return np.asarray(gradient.numpy(), np.float64)
+        scales = logits.astype(np.float32), self._target_log_counts, np.float32(correction)
+        given = *scales, positives, candidates, log_expected_count, own, seed
+        return np.asarray(self._gradient(*map(tf.constant, given)), np.float64)
 
 
 @cache
 def _gradient_graph(selector: CandidateSelector | None, loss: Loss) -> Any:
     """`_gradient` of a selector and a loss, traced once for all samplers."""
-    signature = [
-        tf.TensorSpec([NUM_ITEMS], tf.float32),
-        tf.TensorSpec([NUM_ITEMS], tf.float32),
-        tf.TensorSpec([], tf.float32),
-        tf.TensorSpec([None, None], tf.int32),
-        tf.TensorSpec([None], tf.int32),
-        tf.TensorSpec([None], tf.float32),
-        tf.TensorSpec([None, None], tf.bool),
-        tf.TensorSpec([2], tf.int32),
-    ]
-    return graph(partial(_gradient, selector, loss), input_signature=signature).get_concrete_function()
+    return graph(partial(_gradient, selector, loss), reduce_retracing=True)
 
 
 def _gradient(
@@ -163,6 +144,7 @@ def _gradient(
     own: Any,
     seed: Any,
 ) -> Any:
+    """Gradient float32 [NUM_ITEMS] of the loss of a block of users with respect to the logits."""
     with tf.GradientTape() as tape:
         tape.watch(logits)
         targets = tf.reshape(positives, [-1])
@@ -173,16 +155,9 @@ def _gradient(
             selection = selector.select(pool, log_expected_count, own, seed)
             pool = tf.gather(pool, selection.index, batch_dims=2)
             log_expected_count, is_own = selection.log_expected_count, selection.is_own
-        target_logits = tf.gather(logits, targets)
-        value = loss(
-            target_logits,
-            rows,
-            tf.ones_like(target_logits),
-            pool,
-            correction * log_expected_count,
-            is_own,
-            correction * tf.gather(target_log_counts, targets),
-        )
+        of_targets = tf.gather(logits, targets), rows, tf.ones_like(targets, tf.float32)
+        target_log_count = correction * tf.gather(target_log_counts, targets)
+        value = loss(*of_targets, pool, correction * log_expected_count, is_own, target_log_count)
     return tf.convert_to_tensor(tape.gradient(value, logits))
 
 

@@ -1,11 +1,21 @@
-"""What the rest of the project must know about a retriever. Importing a spec loads no TensorFlow."""
+"""Model specs: what the rest of the project must know about a retriever, and the registry of all of them.
 
-from collections.abc import Callable, Mapping
+Importing a spec loads no TensorFlow.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Literal
 
+from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Frozen
+
+ENTRY_POINTS = "bakeoff.models"
+"""Group of entry points by which an installed package adds models; each names a sequence of specs."""
 
 Role = Literal["reference", "baseline", "contender", "other"]
 """The model that knows nobody; what a contender must beat; the two that the verdict is about; what is compared too."""
@@ -59,7 +69,7 @@ class ModelSpec:
             `epochs`); for resources that a training needs, such as a cluster.
         params: class of its section in `params.yaml`.
         why_not: says why it can't be trained on some data.
-        precomputed: what the export holds and what it computes when it is asked; a sentence or two.
+        precomputed: what the export holds and what it computes for each query; a sentence or two.
         precomputes_users: whether serving may store the query embeddings of known users instead.
         noun: its name within a sentence; the label if empty.
         meaning: what it is, for the glossary and its card.
@@ -83,7 +93,7 @@ class ModelSpec:
     session: str | None = None
     params: type[Frozen] = NoSettings
     why_not: WhyNot = always_trainable
-    precomputed: str = "Item embeddings are stored, and a query is embedded when it is asked."
+    precomputed: str = "Item embeddings are stored, and a query is embedded on request."
     precomputes_users: bool = False
     noun: str = ""
     meaning: str = ""
@@ -139,3 +149,70 @@ def resolve(path: str) -> Any:
     """
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
+
+
+@cache
+def specs() -> dict[str, ModelSpec]:
+    """Name → spec, ordered by rank and name.
+
+    Specs are the `SPECS` of every `bakeoff/models/*/spec.py` and of the entry points of the group `bakeoff.models`.
+
+    Raises:
+        BakeoffError: two models have the same name, a name has other characters than letters, digits and _, or an entry
+            point can't be loaded.
+    """
+    found: dict[str, ModelSpec] = {}
+    for each in [*_built_in(), *_installed()]:
+        if each.name in found:
+            raise BakeoffError(f"Two models are called {each.name!r}: uninstall one of the packages that bring them.")
+        if not each.name.isidentifier():
+            raise BakeoffError(f"{each.name!r} can't name a model: use letters, digits and underscores.")
+        found[each.name] = each
+    return dict(sorted(found.items(), key=lambda item: (item[1].rank, item[0])))
+
+
+def names() -> tuple[str, ...]:
+    """Names of all models, in the order of `specs`."""
+    return tuple(specs())
+
+
+def contenders() -> tuple[str, ...]:
+    """Names of the models that the verdict is about."""
+    return tuple(name for name, each in specs().items() if each.role == "contender")
+
+
+def spec(name: str) -> ModelSpec:
+    """The spec of a model.
+
+    Raises:
+        BakeoffError: there is no such model; the message lists those that there are.
+    """
+    if name not in specs():
+        raise BakeoffError(f"{name!r} is not a model: it must be one of {', '.join(specs())}.")
+    return specs()[name]
+
+
+def check_model(name: str) -> None:
+    """Refuse what is not the name of a model.
+
+    Raises:
+        BakeoffError: see `spec`.
+    """
+    spec(name)
+
+
+def _built_in() -> Iterator[ModelSpec]:
+    for path in Path(__file__).parents[1].glob("*/spec.py"):
+        yield from import_module(f"bakeoff.models.{path.parent.name}.spec").SPECS
+
+
+def _installed() -> Iterator[ModelSpec]:
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            loaded: Sequence[ModelSpec] = point.load()
+        except (ImportError, AttributeError) as error:
+            raise BakeoffError(
+                f"The models of {point.value} can't be loaded ({error}): repair or uninstall the package that "
+                f"registers them in the entry-point group {ENTRY_POINTS}."
+            ) from None
+        yield from loaded

@@ -1,0 +1,145 @@
+"""Matrix factorisation: users are folded in from their history; training is implicit ALS, here or by Spark."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.models.base.retriever import recency_weights, without_order
+from bakeoff.models.base.storage import StoredModel
+from bakeoff.models.mf import kernels
+from bakeoff.models.mf.als import ROWS_PER_SHARE, Blocks, ImplicitALS, ridge
+from bakeoff.models.mf.spec import MFParams
+
+if TYPE_CHECKING:
+    from bakeoff.models.mf.mllib import MLlibALS
+
+ORDERLESS = {"recency_scale": None, "window": None}
+"""Settings where events have no time."""
+
+STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
+"""What an epoch changes in ImplicitALS and in MLlibALS."""
+
+
+Factorise = Callable[[Histories, int, MFParams, int], "ImplicitALS | MLlibALS"]
+"""Histories, number of items, settings and seed → factors in training."""
+
+
+class MFRetriever:
+    """Fold-in: the query embedding is the least-squares optimum of a history against fixed item embeddings.
+
+    ALS ends with the users' half of an epoch, so with equal weights folding a row of training in gives the
+    embedding that training gave, or the optimum that training came close to where it took a few steps of conjugate
+    gradient; recency weights then move it towards the last items. Without a history there is no equation to solve:
+    the mean user embedding answers instead.
+    """
+
+    fallback = "A user without history gets the mean of all users' embeddings; with mf.window, of all windows'."
+
+    def __init__(
+        self,
+        item_embeddings: NDArray[np.float32],
+        spectrum: NDArray[np.float32],
+        mean_user: NDArray[np.float32],
+        params: MFParams,
+    ) -> None:
+        """Take what fold-in needs.
+
+        Args:
+            item_embeddings: float32 [n, d], in the eigenbasis of their Gramian.
+            spectrum: float32 [d], the diagonal of that Gramian.
+            mean_user: float32 [d], mean of the trained users' embeddings.
+            params: settings that were in force in training.
+        """
+        self.item_embeddings, self._spectrum, self._mean_user = item_embeddings, spectrum, mean_user
+        self.params = params
+
+    def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
+        """[len(queries), d]; features and times have no place in MF."""
+        histories, p = queries.histories, self.params
+        weights = recency_weights(histories, p.recency_scale)
+        embeddings = np.tile(self._mean_user, (len(queries), 1))
+        totals = np.bincount(histories.rows, weights=weights, minlength=len(queries))
+        dense = (self._spectrum * np.float32(p.unobserved_weight), ridge(totals, len(self.item_embeddings), p))
+        given = (histories.offsets, histories.items, self.item_embeddings, *dense, np.sqrt(weights))
+        found = (embeddings, np.empty(len(queries)))
+        order = np.argsort(-histories.lengths, kind="stable")
+        rows = order[: np.count_nonzero(histories.lengths)]
+        if len(rows) <= ROWS_PER_SHARE:
+            kernels.solve_cholesky(rows, *given, *found)
+        else:
+            with Blocks.running() as blocks:
+                blocks.share(lambda some: kernels.solve_cholesky(some, *given, *found), rows)
+        return embeddings
+
+    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
+        """Where the history is empty."""
+        return np.asarray(queries.histories.lengths == 0)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Item embeddings, their Gramian's diagonal and the mean trained user."""
+        return {"item_embeddings": self.item_embeddings, "spectrum": self._spectrum, "mean_user": self._mean_user}
+
+
+def load(stored: StoredModel) -> MFRetriever:
+    """The retriever that was stored."""
+    arrays, params = stored.arrays, MFParams.model_validate(stored.settings)
+    return MFRetriever(arrays["item_embeddings"], arrays["spectrum"], arrays["mean_user"], params)
+
+
+class MFTrainer:
+    """Implicit ALS over the users that have a history."""
+
+    def __init__(
+        self, histories: Histories, num_items: int, params: MFParams, seed: int, factorise: Factorise = ImplicitALS
+    ) -> None:
+        """Lay out the pairs for ImplicitALS, or for another implementation that `factorise` names.
+
+        Where no event has a time, the order of a history says nothing: recency then plays no part in fold-in, and
+        windows none in training.
+        """
+        self._params = params = without_order(params, histories, ORDERLESS)
+        self._als = factorise(histories.windows(params.window), num_items, params, seed)
+
+    def run_epoch(self) -> float:
+        """Solve both sides once; loss per observed pair."""
+        return self._als.run_epoch()
+
+    def retriever(self) -> MFRetriever:
+        """Fold-in against a copy of the item embeddings."""
+        als = self._als
+        return MFRetriever(
+            als.item_embeddings.copy(), als.item_spectrum.copy(), als.user_embeddings.mean(axis=0), self._params
+        )
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that the rest of the training depends on, as copies."""
+        return {name: np.array(getattr(self._als, name)) for name in STATE}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Continue from `state()` of a trainer of the same histories and settings, to the same bytes."""
+        for name in STATE:
+            setattr(self._als, name, np.array(state[name]))
+
+    @property
+    def num_parameters(self) -> int:
+        """Entries of both embedding tables."""
+        return int(self._als.item_embeddings.size + self._als.user_embeddings.size)
+
+    def settings(self) -> dict[str, Any]:
+        """Those that were given, but for an order that the data cannot have."""
+        return self._params.model_dump(mode="json")
+
+    def notes(self) -> dict[str, float]:
+        """Nothing beyond the curves."""
+        return {}
+
+
+def build(
+    prepared: Prepared, queries: Queries, section: MFParams, seed: int, factorise: Factorise = ImplicitALS
+) -> MFTrainer:
+    """A fresh trainer on the histories of these queries; without `factorise`, in this process whatever the solver."""
+    return MFTrainer(queries.histories, prepared.num_items, section, seed, factorise)
