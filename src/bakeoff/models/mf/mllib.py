@@ -32,8 +32,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
-from bakeoff.data.engine.scratch import scratch_directory
-from bakeoff.data.engine.settings import engine_settings
+from bakeoff.data.engine.settings import engine_settings, scratch_directory
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.models.mf.als import Blocks, ridge
 from bakeoff.models.mf.mf import build
