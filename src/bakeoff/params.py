@@ -15,8 +15,7 @@ from bakeoff.core.sanitize import visible
 from bakeoff.core.yaml_reader import MAX_BYTES, read_yaml
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
 from bakeoff.evaluation.params import EvaluateParams
-from bakeoff.experiments.params import EvidenceParams
-from bakeoff.experiments.settings import Comparison, ExperimentSettings
+from bakeoff.experiments.params import Comparison, EvidenceParams, ExperimentSettings
 from bakeoff.models.ease.params import EASEParams
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.neural.params import SoftmaxParams, TwoTowerParams

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.stats.intervals import Blocks, Intervals, intervals
-from bakeoff.evaluation.stats.tests import Differences, Verdict, compare_paired, holm, verdict
+from bakeoff.evaluation.stats.significance import Differences, Verdict, compare_paired, holm, verdict
 
 FloatArray = NDArray[np.float64]
 

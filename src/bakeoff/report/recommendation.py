@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from bakeoff.evaluation.stats.tests import Verdict
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report.accuracy import Difference
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX, model_noun
 from bakeoff.report.new_users import known_interactions

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from bakeoff.evaluation.stats.tests import Verdict, verdict
+from bakeoff.evaluation.stats.significance import Verdict, verdict
 from bakeoff.report import formats
 from bakeoff.report.models import CONTENDERS, MF, REFERENCE, SOFTMAX, model_noun
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from bakeoff.core.cost import measure
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
-from bakeoff.experiments.planted.experiment import measure_planted
+from bakeoff.experiments.planted.measure import measure_planted
 
 if TYPE_CHECKING:
     from bakeoff.params import Params

@@ -9,7 +9,7 @@ from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.experiments.rerank import RETRIEVER, SCORER, measure_reranking
-from bakeoff.experiments.runner import REFERENCES
+from bakeoff.experiments.training.runner import REFERENCES
 from bakeoff.models.base.model_files import Load, load_fitting, why_skipped
 
 if TYPE_CHECKING:

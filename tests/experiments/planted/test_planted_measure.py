@@ -3,10 +3,10 @@ import pytest
 
 from bakeoff.experiments.params import PlantedParams
 from bakeoff.experiments.planted.contenders import mf_settings, planted_contenders
-from bakeoff.experiments.planted.evaluate import evaluate_planted, project_items
 from bakeoff.experiments.planted.generator import generate
-from bakeoff.experiments.runner import Experiment, train_keeping_best, warm_users
-from bakeoff.experiments.validation import validation_scores
+from bakeoff.experiments.planted.measure import evaluate_planted, project_items
+from bakeoff.experiments.training.runner import Experiment, train_keeping_best, warm_users
+from bakeoff.experiments.training.validation import validation_scores
 from bakeoff.models.specs import spec
 from bakeoff.params import Params
 
@@ -63,23 +63,23 @@ def test_the_model_is_that_of_the_epoch_that_validation_chose(dataset):
     experiment = Experiment(spec("mf"), Params().mf, dataset.prepared, 0, build=lambda *arguments: Moody(dataset))
     trained = train_keeping_best(experiment, validation_scores(dataset.prepared, warm_users(dataset.prepared)))
     assert trained.epoch == 2
-    assert not evaluate_planted(trained.retriever, dataset, 0).off_group.any()
+    assert not evaluate_planted(trained.retriever, dataset, 0).per_user["off_group@10"].any()
 
 
 def test_a_model_that_knows_the_groups_does_not_fold(dataset):
     metrics = evaluate_planted(Fixed(dataset, right=True), dataset, 0)
-    assert not metrics.folding.any()
-    assert not metrics.off_group.any()
-    assert metrics.recall.mean() > 0
+    assert not metrics.per_user["folding"].any()
+    assert not metrics.per_user["off_group@10"].any()
+    assert metrics.per_user["recall@10"].mean() > 0
 
 
 def test_a_model_that_confuses_the_groups_recommends_nothing_else(dataset):
     # No known pair scores above a random one, so that no score is worth more than 1/2 and all foreign ones are.
     metrics = evaluate_planted(Fixed(dataset, right=False), dataset, 0)
-    assert not metrics.recall.any()
-    assert not metrics.ndcg.any()
-    assert (metrics.off_group == 1).all()
-    assert metrics.folding.mean() == pytest.approx(0.25)
+    assert not metrics.per_user["recall@10"].any()
+    assert not metrics.per_user["ndcg@10"].any()
+    assert (metrics.per_user["off_group@10"] == 1).all()
+    assert metrics.per_user["folding"].mean() == pytest.approx(0.25)
 
 
 def test_a_projection_keeps_the_two_directions_of_most_spread():

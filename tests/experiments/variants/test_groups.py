@@ -1,7 +1,8 @@
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.variants.groups import NAMES, Group, SkippedGroup, SplitFacts, make_group
+from bakeoff.experiments.variants.groups import NAMES, SplitFacts, make_group
+from bakeoff.experiments.variants.variant import Group, SkippedGroup
 from bakeoff.params import Params
 
 PARAMS = Params()

@@ -5,15 +5,15 @@ import pytest
 import small_prepared
 from small_prepared import PARAMS
 
-from bakeoff.experiments.variants import experiment
-from bakeoff.experiments.variants.experiment import (
+from bakeoff.experiments.variants import measure
+from bakeoff.experiments.variants.groups import POSITIVES_ONLY
+from bakeoff.experiments.variants.measure import (
     LOOKS,
     experiment_of,
     false_negatives,
     steps_per_epoch,
     train_variant,
 )
-from bakeoff.experiments.variants.groups import POSITIVES_ONLY
 from bakeoff.experiments.variants.variant import Variant
 
 
@@ -50,7 +50,7 @@ def scored(monkeypatch, scores):
 
         return validate
 
-    monkeypatch.setattr(experiment, "validation_scores", validation_scores)
+    monkeypatch.setattr(measure, "validation_scores", validation_scores)
     return looks
 
 

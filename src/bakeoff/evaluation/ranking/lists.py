@@ -10,15 +10,10 @@ from threadpoolctl import ThreadpoolController
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.core.processes import own_threads
+from bakeoff.evaluation.metrics.formulas import relevance
 from bakeoff.evaluation.ranking import reproducible_scores as exact
 from bakeoff.evaluation.ranking.dedup_items import Reachable
 from bakeoff.models.base.retriever import Retriever
-
-_COMPILED_FROM = 1 << 24
-# Scores from which on the blocked top k pays: Numba takes half a second and 115 MB to load.
-
-_SCORES_PER_SORT = 1 << 19
-# Scores that are sorted at once: 10 MB with their keys.
 
 _Blocks = Iterable[tuple[slice, NDArray[np.float32]]]
 """Consecutive blocks of queries, each with its embeddings [m, d]."""
@@ -38,6 +33,10 @@ class TopLists:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def first(self, count: int) -> "TopLists":
+        """At most the first `count` items of each list."""
+        return TopLists(self.items[:, :count], self.scores[:, :count])
 
 
 def rank(
@@ -83,42 +82,17 @@ def rank(
             _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
             yield part, embedded
 
-    is_large = len(queries) * len(catalogue) >= _COMPILED_FROM
-    for part in (_fill_blocked if is_large else _fill_sorted)(lists, blocks(), catalogue, exclude, truth):
+    for part in _fill(lists, blocks(), catalogue, exclude, truth):
         if on_block is not None:
             on_block(part.stop - part.start)
     return lists
 
 
-def _fill_sorted(
+def _fill(
     lists: TopLists, blocks: _Blocks, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories
 ) -> Iterator[slice]:
-    """Fill the lists of each block by sorting exact scores of all items; yield the block."""
-    num_items, width = len(catalogue), min(lists.items.shape[1], len(catalogue))
-    size = max(1, _SCORES_PER_SORT // max(num_items, 1))
-    for part, embedded in blocks:
-        for start in range(part.start, part.stop, size):
-            rows = np.arange(start, min(start + size, part.stop))
-            scores = exact.scores(embedded[rows - part.start], catalogue) + np.float32(0)  # −0.0 becomes 0.0
-            excluded, true = exclude.take(rows), truth.take(rows)
-            scores[excluded.rows, excluded.items] = -np.inf
-            bits = scores.view(np.int32)
-            # A key orders as a list does: by score, then not a hit, then the smaller index.
-            keys = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(np.int64) << 32
-            keys += (1 << 32) - 1 - np.arange(num_items)
-            keys[true.rows, true.items] = (keys[true.rows, true.items] >> 32 << 32) + (1 << 31) - 1 - true.items
-            best = np.sort(np.partition(keys, num_items - width, axis=1)[:, num_items - width :], axis=1)[:, ::-1]
-            items = ((1 << 31) - 1 - (best & ((1 << 31) - 1))).astype(np.int32)
-            lists.scores[rows, :width] = found = np.take_along_axis(scores, items, axis=1)
-            lists.items[rows, :width] = np.where(np.isneginf(found), PAD, items)
-        yield part
-
-
-def _fill_blocked(
-    lists: TopLists, blocks: _Blocks, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories
-) -> Iterator[slice]:
-    """Fill the lists of each block by the blocked top k, while the next block is embedded; yield the block."""
-    from bakeoff.evaluation.ranking.blocked_topk import TopKeys, unpack
+    """Fill the lists of each block while the next block is embedded; yield the block."""
+    from bakeoff.evaluation.ranking.blocked_topk import TopKeys, unpack  # compiled: loading takes half a second
 
     width = min(lists.items.shape[1], len(catalogue))
     reachable = Reachable.of(catalogue, exclude, truth, width)
@@ -159,19 +133,12 @@ def rerank(
     Returns:
         Lists of n users, [n, c], padded at the end.
     """
-    items = np.empty_like(candidates.items)
+    catalogue = exact.rounded(scorer.item_embeddings)
     scores = np.empty_like(candidates.scores)
-    for part, block in exact.score_blocks(scorer, queries, users_per_block):
-        listed = candidates.items[part]
-        of_truth = truth.take(np.arange(part.start, part.stop))
-        hit = np.zeros(block.shape, np.bool_)
-        hit[of_truth.rows, of_truth.items] = True
-        index = listed.astype(np.int64)
-        found = np.where(listed == PAD, -np.inf, np.take_along_axis(block, index, axis=1))
-        order = np.lexsort((listed, np.take_along_axis(hit, index, axis=1), -found), axis=1)
-        items[part] = np.take_along_axis(listed, order, axis=1)
-        scores[part] = np.take_along_axis(found, order, axis=1)
-    return TopLists(items, scores)
+    for part, block in queries.blocks(max(1, users_per_block)):
+        scores[part] = exact.scores_of(exact.rounded(scorer.embed_queries(block)), catalogue, candidates.items[part])
+    order = np.lexsort((candidates.items, relevance(candidates, truth), -scores), axis=1)
+    return TopLists(*(np.take_along_axis(values, order, axis=1) for values in (candidates.items, scores)))
 
 
 def _checked(values: NDArray[np.float32], what: str, num_rows: int) -> NDArray[np.float32]:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bakeoff.experiments.params import PlantedParams
+from bakeoff.experiments.params import ExperimentSettings, PlantedParams
 from bakeoff.experiments.planted.generator import PlantedDataset
 from bakeoff.experiments.planted.samplers import own_group_trainer, positives_only_trainer
-from bakeoff.experiments.runner import REFERENCES, Build, Experiment
-from bakeoff.experiments.settings import ExperimentSettings
+from bakeoff.experiments.training.runner import REFERENCES, Build, Experiment
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.neural.params import SoftmaxParams
 from bakeoff.models.specs import spec

@@ -1,10 +1,10 @@
-"""A model with a few settings changed."""
+"""A model with a few settings changed, and the groups in which such models are compared."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
-from bakeoff.experiments.settings import ExperimentSettings
+from bakeoff.experiments.params import ExperimentSettings
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,37 @@ def with_bases(variants: Iterable[Variant], shipped: ExperimentSettings) -> tupl
             result.append(Variant(f"{model}-shipped", model, "as shipped", base=True))
         result += of_model
     return tuple(result)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Variants that are compared with one another.
+
+    Attributes:
+        name: of the group.
+        sentence: what was done, for people.
+        shipped: settings of the group before a variant changes any.
+        variants: in the order in which they are shown.
+        judged_on: the part of the split whose events are the truth.
+        evaluates_new_users: whether variants are evaluated on new users too.
+        measures_folding: whether folding is measured.
+        rankings: how often the queries are ranked, to time the ranking.
+        left_out: models that would belong here but can't be trained on this data, each with the reason.
+    """
+
+    name: str
+    sentence: str
+    shipped: ExperimentSettings
+    variants: tuple[Variant, ...]
+    judged_on: Literal["valid", "test"] = "test"
+    evaluates_new_users: bool = False
+    measures_folding: bool = False
+    rankings: int = 1
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SkippedGroup:
+    """A group with nothing to compare, and the sentence that says why."""
+
+    reason: str

@@ -18,12 +18,11 @@ from bakeoff.core.parameters import Frozen
 from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.fingerprint import fingerprint
+from bakeoff.experiments.training.fingerprint import fingerprint
+from bakeoff.experiments.training.validation import SELECTION_METRIC
 from bakeoff.experiments.tuning.params_patch import unified_diff, with_chosen
 from bakeoff.experiments.tuning.space import Space, current_values, space_of
-from bakeoff.experiments.tuning.study import AfterTrial, TuningStudy, duration, outcome, record
-from bakeoff.experiments.tuning.tune_objective import make_objective
-from bakeoff.experiments.validation import SELECTION_METRIC
+from bakeoff.experiments.tuning.trials import AfterTrial, TuningStudy, duration, make_objective, outcome, record
 from bakeoff.models import specs
 
 

@@ -1,4 +1,4 @@
-"""The experiment on planted groups: every contender trained, evaluated and described."""
+"""The experiment on planted groups: every contender trained, measured and described."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,20 +8,43 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.ranking import TopLists
+from bakeoff.evaluation.item_space import principal_components
+from bakeoff.evaluation.metrics.table import PerUser, accuracy_per_user, means_or_none
+from bakeoff.evaluation.ranking import TopLists, rerank
+from bakeoff.experiments.folding import calibrate_on_pairs, folding_per_user, off_group_at_k
+from bakeoff.experiments.params import ExperimentSettings
 from bakeoff.experiments.planted.contenders import PlantedContender, planted_contenders
-from bakeoff.experiments.planted.evaluate import CUTOFF, PlantedMetrics, evaluate_planted, retrieve
 from bakeoff.experiments.planted.generator import PlantedDataset, generate
-from bakeoff.experiments.runner import train_keeping_best, warm_users
-from bakeoff.experiments.settings import ExperimentSettings
-from bakeoff.experiments.validation import validation_scores
+from bakeoff.experiments.training.runner import train_keeping_best
+from bakeoff.experiments.training.validation import USERS_PER_BLOCK, validation_scores
+from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.neural.params import SoftmaxParams
+
+CUTOFF = 10
+"""k of all metrics of lists."""
 
 CALIBRATION = (
     "A score counts as the chance that a pair is one of the user's known items and not a random one, if both were "
     "equally frequent: isotonic regression on all known pairs, each with a random item for the same user."
 )
+
+
+@dataclass(frozen=True)
+class PlantedMetrics:
+    """What is measured of a model on a planted data set.
+
+    Attributes:
+        per_user: float64 [num_users] in [0, 1] each: recall@10 and ndcg@10 of the test items; folding over all items;
+            off_group@10, the share of the first ten items from another group, and off_group_filtered@10, the same when
+            the model reorders candidates of another model, NaN without candidates.
+        blocks: float64 [groups, groups], mean calibrated score in [0, 1] of users (rows) and items (columns) by group.
+        positions: float32 [num_items, 2], see `project_items`.
+    """
+
+    per_user: PerUser
+    blocks: NDArray[np.float64]
+    positions: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -47,14 +70,14 @@ def measure_planted(settings: ExperimentSettings) -> PlantedResults:
         BakeoffError: no such data set can be generated.
     """
     dataset = generate(settings.evidence.planted, settings.seed)
-    validate = validation_scores(dataset.prepared, warm_users(dataset.prepared))
+    validate = validation_scores(dataset.prepared, np.flatnonzero(dataset.prepared.valid.lengths))
     contenders = planted_contenders(settings, dataset)
     rows, items, users = [], [], []
     candidates: TopLists | None = None
     for contender in contenders:
         trained = train_keeping_best(contender.experiment, validate)
         if (contender.model, contender.base) == ("mf", True):
-            candidates = retrieve(trained.retriever, dataset, num_candidates(settings))
+            candidates = dataset.eval_set.rank(trained.retriever, num_candidates(settings), USERS_PER_BLOCK)
         reordered = candidates if contender.model == "softmax" else None
         metrics = evaluate_planted(trained.retriever, dataset, settings.seed, reordered)
         rows.append(_row(contender, metrics, trained.epoch))
@@ -63,6 +86,67 @@ def measure_planted(settings: ExperimentSettings) -> PlantedResults:
         _print(rows[-1])
     summary = _summary(settings, dataset, contenders) | {"variants": rows}
     return PlantedResults(summary, pa.concat_tables(items), pa.concat_tables(users))
+
+
+def evaluate_planted(
+    retriever: Retriever, dataset: PlantedDataset, seed: int, candidates: TopLists | None = None
+) -> PlantedMetrics:
+    """Evaluate a model on every user's test items.
+
+    Args:
+        retriever: the model.
+        dataset: that it was trained on.
+        seed: of the random pairs that scores are calibrated against.
+        candidates: of another model, for this one to reorder; None: there is none.
+    """
+    prepared, tests = dataset.prepared, dataset.eval_set
+    lists = tests.rank(retriever, CUTOFF, USERS_PER_BLOCK)
+    accuracy = accuracy_per_user(lists, tests.truth, (CUTOFF,))
+    scores = retriever.embed_queries(tests.queries) @ retriever.item_embeddings.T
+    calibration = calibrate_on_pairs(
+        lambda rows, items: scores[rows, items], prepared.known(), prepared.num_items, np.random.default_rng(seed)
+    )
+    calibrated = calibration(scores)
+    filtered = np.full(prepared.num_users, np.nan)
+    if candidates is not None:
+        reordered = rerank(retriever, tests.queries, candidates, tests.truth, USERS_PER_BLOCK)
+        filtered = _off_group(reordered, dataset)
+    per_user = {
+        **{name: accuracy[name] for name in (f"recall@{CUTOFF}", f"ndcg@{CUTOFF}")},
+        "folding": folding_per_user(calibrated, dataset.relatedness),
+        f"off_group@{CUTOFF}": _off_group(lists, dataset),
+        f"off_group_filtered@{CUTOFF}": filtered,
+    }
+    return PlantedMetrics(per_user, _by_group(calibrated, dataset), project_items(retriever.item_embeddings))
+
+
+def _by_group(scores: NDArray[np.floating], dataset: PlantedDataset) -> NDArray[np.float64]:
+    """[groups, groups] mean score of the users of a group on the items of a group."""
+    of_users, of_items = dataset.user_groups, dataset.item_groups
+    users, items = (groups[:, np.newaxis] == np.unique(groups) for groups in (of_users, of_items))
+    sizes = users.sum(axis=0)[:, np.newaxis] * items.sum(axis=0)
+    means: NDArray[np.float64] = users.T.astype(np.float64) @ scores @ items / sizes
+    return means
+
+
+def _off_group(lists: TopLists, dataset: PlantedDataset) -> NDArray[np.float64]:
+    return off_group_at_k(lists.items, dataset.user_groups, dataset.item_groups, CUTOFF)
+
+
+def project_items(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Items along their two principal components, scaled so that the farthest is at distance 1.
+
+    The map is linear: items that coincide in the space coincide in the picture, though not the other way round.
+
+    Args:
+        embeddings: [n, d], n > 0.
+
+    Returns:
+        float32 [n, 2], centred; zeros in directions that don't exist.
+    """
+    positions = principal_components(embeddings)
+    farthest = np.sqrt((positions**2).sum(axis=1).max())
+    return np.asarray(positions / farthest if farthest > 0 else positions, np.float32)
 
 
 def num_candidates(settings: ExperimentSettings) -> int:
@@ -125,31 +209,20 @@ def _row(contender: PlantedContender, metrics: PlantedMetrics, epoch: int | None
         "label": contender.label,
         "unobserved_weight": contender.unobserved_weight,
         "base": contender.base,
-        f"recall@{CUTOFF}": float(np.nanmean(metrics.recall)),
-        f"ndcg@{CUTOFF}": float(np.nanmean(metrics.ndcg)),
-        "folding": float(metrics.folding.mean()),
-        f"off_group@{CUTOFF}": float(np.nanmean(metrics.off_group)),
-        f"off_group_filtered@{CUTOFF}": _mean_or_none(metrics.off_group_filtered),
+        **means_or_none(metrics.per_user),
         "blocks": metrics.blocks.round(4).tolist(),
         "selected_epoch": epoch,
     }
 
 
-def _mean_or_none(values: NDArray[np.float64]) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
-
-
 def _users(contender: PlantedContender, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
     """The rows of `PlantedResults.users`."""
+    shown = {name: values for name, values in metrics.per_user.items() if name != f"ndcg@{CUTOFF}"}
     return pa.table(
         {
             "variant": pa.array([contender.name] * len(dataset.user_groups), pa.string()),
             "user_id": dataset.prepared.user_ids(np.arange(len(dataset.user_groups))),
-            f"recall@{CUTOFF}": metrics.recall,
-            "folding": metrics.folding,
-            f"off_group@{CUTOFF}": metrics.off_group,
-            f"off_group_filtered@{CUTOFF}": metrics.off_group_filtered,
+            **shown,
         }
     )
 
