@@ -11,9 +11,9 @@ from hand_made_split import index
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.evaluation import files as evaluation_files
 from bakeoff.evaluation import protocol
-from bakeoff.evaluation.files import EMBEDDINGS
+from bakeoff.evaluation import results as evaluation_files
+from bakeoff.evaluation.results import EMBEDDINGS
 
 IDS = [str(item) for item in range(1, 41)]
 

@@ -23,9 +23,9 @@ from bakeoff.data.engine.scratch import scratch_directory
 from bakeoff.data.engine.settings import EngineSettings
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
-from bakeoff.evaluation.files import SECONDS, Evaluator, UserBatch
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.protocol import TEST, USERS_PER_BATCH, EvalQueries, OnBlock
+from bakeoff.evaluation.results import SECONDS, Evaluator, UserBatch
 from bakeoff.models.base.retriever import Retriever
 
 BATCHES_PER_CORE = 3

@@ -53,17 +53,9 @@ class RankedSystem:
         }
 
 
-@dataclass(frozen=True)
-class RerankResults:
-    """What is written about reranking: rerank.json, and a table with one row per system and user."""
-
-    summary: dict[str, Any]
-    users: pa.Table
-
-
 def measure_reranking(
     settings: ExperimentSettings, prepared: Prepared, test: Histories, models: Mapping[str, Retriever]
-) -> RerankResults:
+) -> tuple[dict[str, Any], pa.Table]:
     """Rank MF's candidates by the softmax DNN's scores, and compare with the models' own lists; prints a line each.
 
     If more than `evidence.max_users` users have test items, a seeded sample of them is used.
@@ -73,6 +65,9 @@ def measure_reranking(
         prepared: the split.
         test: test events; rows are user_index.
         models: retriever and scorer, and the models that they are compared with.
+
+    Returns:
+        content of rerank.json, and a table with one row per system and user.
 
     Raises:
         BakeoffError: no warm user has a test item, or the embeddings are not finite.
@@ -93,11 +88,11 @@ def measure_reranking(
         _print(system)
     sampled = sample_sentence(len(users), len(with_items))
     sentence = " ".join([_sentence(settings, len(users), num_items, relatedness.threshold), sampled]).rstrip()
-    sentence += _capped(settings, num_items)
-    return RerankResults(
-        {"sentence": sentence, "systems": [system.figures() for system in systems]},
-        pa.concat_tables(_table(prepared, eval_set, system) for system in systems),
-    )
+    content = {
+        "sentence": sentence + _capped(settings, num_items),
+        "systems": [system.figures() for system in systems],
+    }
+    return content, pa.concat_tables(_table(prepared, eval_set, system) for system in systems)
 
 
 def rank_systems(

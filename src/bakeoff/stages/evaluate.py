@@ -14,9 +14,9 @@ from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
-from bakeoff.evaluation.files import SECONDS, write_evaluation
 from bakeoff.evaluation.parallel import evaluator
 from bakeoff.evaluation.protocol import ALL, EvalQueries
+from bakeoff.evaluation.results import SECONDS, write_evaluation
 from bakeoff.models.base.model_files import Load, load_fitting, why_skipped
 
 if TYPE_CHECKING:

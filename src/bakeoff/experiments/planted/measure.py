@@ -47,24 +47,12 @@ class PlantedMetrics:
     positions: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class PlantedResults:
-    """What is written about planted groups.
-
-    Attributes:
-        summary: content of planted.json.
-        items: table with one row per variant and item: variant, item_id, group, x, y.
-        users: table with one row per variant and user: variant, user_id, recall@10, folding, off_group@10,
-            off_group_filtered@10.
-    """
-
-    summary: dict[str, Any]
-    items: pa.Table
-    users: pa.Table
-
-
-def measure_planted(settings: ExperimentSettings) -> PlantedResults:
+def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """Train contenders and reference models on a planted data set and evaluate them; prints a line for each.
+
+    Returns:
+        content of planted.json, and the tables `items`, one row per variant and item, and `users`, one row per variant
+        and user.
 
     Raises:
         BakeoffError: no such data set can be generated.
@@ -85,7 +73,7 @@ def measure_planted(settings: ExperimentSettings) -> PlantedResults:
         users.append(_users(contender, metrics, dataset))
         _print(rows[-1])
     summary = _summary(settings, dataset, contenders) | {"variants": rows}
-    return PlantedResults(summary, pa.concat_tables(items), pa.concat_tables(users))
+    return summary, {"items": pa.concat_tables(items), "users": pa.concat_tables(users)}
 
 
 def evaluate_planted(
@@ -216,7 +204,7 @@ def _row(contender: PlantedContender, metrics: PlantedMetrics, epoch: int | None
 
 
 def _users(contender: PlantedContender, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
-    """The rows of `PlantedResults.users`."""
+    """The rows of the table `users`."""
     shown = {name: values for name, values in metrics.per_user.items() if name != f"ndcg@{CUTOFF}"}
     return pa.table(
         {
@@ -228,7 +216,7 @@ def _users(contender: PlantedContender, metrics: PlantedMetrics, dataset: Plante
 
 
 def _items(contender: PlantedContender, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
-    """The rows of `PlantedResults.items`."""
+    """The rows of the table `items`."""
     return pa.table(
         {
             "variant": pa.array([contender.name] * len(dataset.item_groups), pa.string()),
