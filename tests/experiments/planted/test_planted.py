@@ -24,7 +24,7 @@ def params(town):
 
 def run(folder, monkeypatch, town, names):
     def some(given, built):
-        return [each for each in planted_contenders(given, built) if each.name in (*names, *REFERENCES)]
+        return [each for each in planted_contenders(given, built) if each[0].name in (*names, *REFERENCES)]
 
     monkeypatch.setattr(measure, "planted_contenders", some)
     planted.run(params(town), Workspace(folder))

@@ -1,6 +1,6 @@
 """The experiment on planted groups: every contender trained, measured and described."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,11 @@ from bakeoff.evaluation.metrics.table import PerUser, accuracy_per_user, means_o
 from bakeoff.evaluation.ranking import TopLists, rerank
 from bakeoff.experiments.folding import calibrate_on_pairs, folding_per_user, off_group_at_k
 from bakeoff.experiments.params import ExperimentSettings
-from bakeoff.experiments.planted.contenders import PlantedContender, planted_contenders
+from bakeoff.experiments.planted.contenders import planted_contenders
 from bakeoff.experiments.planted.generator import PlantedDataset, generate
 from bakeoff.experiments.training.runner import train_keeping_best
 from bakeoff.experiments.training.validation import USERS_PER_BLOCK, validation_scores
+from bakeoff.experiments.variants.variant import Variant
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.mf.params import MFParams
 from bakeoff.models.neural.params import SoftmaxParams
@@ -62,17 +63,18 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
     contenders = planted_contenders(settings, dataset)
     rows, items, users = [], [], []
     candidates: TopLists | None = None
-    for contender in contenders:
-        trained = train_keeping_best(contender.experiment, validate)
-        if (contender.model, contender.base) == ("mf", True):
+    for variant, experiment in contenders:
+        trained = train_keeping_best(experiment, validate)
+        if (variant.model, variant.base) == ("mf", True):
             candidates = dataset.eval_set.rank(trained.retriever, num_candidates(settings), USERS_PER_BLOCK)
-        reordered = candidates if contender.model == "softmax" else None
+        reordered = candidates if variant.model == "softmax" else None
         metrics = evaluate_planted(trained.retriever, dataset, settings.seed, reordered)
-        rows.append(_row(contender, metrics, trained.epoch))
-        items.append(_items(contender, metrics, dataset))
-        users.append(_users(contender, metrics, dataset))
+        rows.append(_row(variant, experiment.settings, metrics, trained.epoch))
+        items.append(_items(variant, metrics, dataset))
+        users.append(_users(variant, metrics, dataset))
         _print(rows[-1])
-    summary = _summary(settings, dataset, contenders) | {"variants": rows}
+    sections = {variant.model: experiment.settings for variant, experiment in contenders}
+    summary = _summary(settings, dataset, sections) | {"variants": rows}
     return summary, {"items": pa.concat_tables(items), "users": pa.concat_tables(users)}
 
 
@@ -143,9 +145,7 @@ def num_candidates(settings: ExperimentSettings) -> int:
     return max(CUTOFF, min(*settings.evidence.rerank_candidates, planted.groups * planted.items_per_group // 2))
 
 
-def _summary(
-    settings: ExperimentSettings, dataset: PlantedDataset, contenders: Sequence[PlantedContender]
-) -> dict[str, Any]:
+def _summary(settings: ExperimentSettings, dataset: PlantedDataset, sections: Mapping[str, Any]) -> dict[str, Any]:
     planted = settings.evidence.planted
     users, items = dataset.prepared.num_users, dataset.prepared.num_items
     noise = f", but for {planted.noise:.0%} of what they did before" if planted.noise else ""
@@ -159,7 +159,7 @@ def _summary(
             f"{planted.items_per_group} items each. Users have {planted.events_per_user} items of their own group and "
             f"none of another{noise}, so that every recommended item of another group is a mistake. Both contenders "
             "went through the training code of the comparison, with few dimensions, so that groups can get into each "
-            f"other's way. {_differences(settings, contenders)} Each was trained on the train part alone, to the epoch "
+            f"other's way. {_differences(settings, sections)} Each was trained on the train part alone, to the epoch "
             "that validation chose; popularity and EASE, which have no epochs, are there for comparison. As a scorer "
             f"the softmax DNN orders MF's first {num_candidates(settings)} items. "
             "Pictures show item embeddings along their two principal components: items that fall together in the space "
@@ -170,9 +170,8 @@ def _summary(
     }
 
 
-def _differences(settings: ExperimentSettings, contenders: Sequence[PlantedContender]) -> str:
+def _differences(settings: ExperimentSettings, sections: Mapping[str, Any]) -> str:
     """How each model's settings differ from the shipped ones, read from the settings that it is trained with."""
-    sections = {each.model: each.experiment.settings for each in contenders}
     mf, softmax = sections.get("mf"), sections.get("softmax")
     sentences = []
     if isinstance(mf, MFParams):
@@ -190,36 +189,36 @@ def _differences(settings: ExperimentSettings, contenders: Sequence[PlantedConte
     return " ".join(sentences)
 
 
-def _row(contender: PlantedContender, metrics: PlantedMetrics, epoch: int | None) -> dict[str, Any]:
+def _row(variant: Variant, section: Any, metrics: PlantedMetrics, epoch: int | None) -> dict[str, Any]:
     return {
-        "name": contender.name,
-        "model": contender.model,
-        "label": contender.label,
-        "unobserved_weight": contender.unobserved_weight,
-        "base": contender.base,
+        "name": variant.name,
+        "model": variant.model,
+        "label": variant.label,
+        "unobserved_weight": section.unobserved_weight if isinstance(section, MFParams) else None,
+        "base": variant.base,
         **means_or_none(metrics.per_user),
         "blocks": metrics.blocks.round(4).tolist(),
         "selected_epoch": epoch,
     }
 
 
-def _users(contender: PlantedContender, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
+def _users(variant: Variant, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
     """The rows of the table `users`."""
     shown = {name: values for name, values in metrics.per_user.items() if name != f"ndcg@{CUTOFF}"}
     return pa.table(
         {
-            "variant": pa.array([contender.name] * len(dataset.user_groups), pa.string()),
+            "variant": pa.array([variant.name] * len(dataset.user_groups), pa.string()),
             "user_id": dataset.prepared.user_ids(np.arange(len(dataset.user_groups))),
             **shown,
         }
     )
 
 
-def _items(contender: PlantedContender, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
+def _items(variant: Variant, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
     """The rows of the table `items`."""
     return pa.table(
         {
-            "variant": pa.array([contender.name] * len(dataset.item_groups), pa.string()),
+            "variant": pa.array([variant.name] * len(dataset.item_groups), pa.string()),
             "item_id": dataset.prepared.item_ids,
             "group": dataset.item_groups.astype(np.int32),
             "x": metrics.positions[:, 0],

@@ -6,6 +6,7 @@ from typing import Any
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.planted.samplers import positives_only_trainer
 from bakeoff.experiments.training.runner import REFERENCES
 from bakeoff.experiments.variants.variant import Group, SkippedGroup, Variant, with_bases
 from bakeoff.models.base.spec import DataFacts
@@ -25,7 +26,7 @@ POSITIVES_ONLY = Variant(
     "softmax",
     "positives only",
     {"softmax.loss": "multi-hot", "softmax.negatives.selection": "none", "softmax.negatives.logq_correction": False},
-    positives_only=True,
+    build=positives_only_trainer,
 )
 
 TABLE_ALONE = Variant("softmax-table", "softmax", "a table of items alone", {"softmax.use_item_features": False})

@@ -17,7 +17,6 @@ from bakeoff.evaluation.protocol import Evaluated
 from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.evaluation.stats.timing_intervals import as_json, middle
 from bakeoff.experiments.params import Comparison, ExperimentSettings
-from bakeoff.experiments.planted.samplers import positives_only_trainer
 from bakeoff.experiments.training.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
 from bakeoff.experiments.training.validation import validation_scores
 from bakeoff.experiments.variants.groups import SplitFacts, make_group
@@ -25,7 +24,6 @@ from bakeoff.experiments.variants.protocol import VariantMetrics, VariantProtoco
 from bakeoff.experiments.variants.subsets import held_out_with_users, sample_sentence, with_users
 from bakeoff.experiments.variants.variant import Group, SkippedGroup, Variant
 from bakeoff.models.neural.params import SoftmaxParams
-from bakeoff.models.specs import spec
 
 LOOKS = 4
 """Times that validation is looked at, evenly spread over the epochs: each look costs a third of an epoch."""
@@ -86,21 +84,14 @@ def measure_variants(protocol: VariantProtocol) -> list[VariantResult]:
     print(f"{group.name}: {len(group.variants)} variants")
     for variant in group.variants:
         start = time.perf_counter()
-        experiment = experiment_of(variant, group.shipped, protocol.prepared)
+        experiment = variant.experiment(group.shipped, protocol.prepared)
         trained = train_variant(experiment)
         metrics = protocol.evaluate(trained.retriever)
-        caught = None if variant.positives_only else false_negatives(trained)
+        caught = None if variant.build is not None else false_negatives(trained)
         entry = _entry(variant, trained, metrics, caught, experiment)
         results.append(VariantResult(variant, entry, metrics, _cost(trained, metrics, steps_per_epoch(experiment))))
         _print_result(group, results[-1], time.perf_counter() - start)
     return results
-
-
-def experiment_of(variant: Variant, shipped: ExperimentSettings, prepared: Prepared) -> Experiment:
-    """The experiment that trains a variant."""
-    section = variant.applied_to(shipped).models[variant.model]
-    build = positives_only_trainer if variant.positives_only else None
-    return Experiment(spec(variant.model), section, prepared, shipped.seed, build)
 
 
 def train_variant(experiment: Experiment) -> TrainedModel:
