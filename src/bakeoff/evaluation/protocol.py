@@ -5,7 +5,7 @@ Every model answers the same queries, in whatever process they are ranked.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -97,13 +97,14 @@ class Evaluated:
         eval_set: the queries, n of them.
         lists: lists of the n users, from `EvalSet.evaluate` or from an exported model.
         cutoffs: k of the metrics.
-        fallback: bool [n], whether the model's stated fallback answered.
+        fallback: bool [n], whether the model's stated fallback answered; empty for an exported model, which does not
+            say so.
     """
 
     eval_set: EvalSet
     lists: TopLists
     cutoffs: Sequence[int]
-    fallback: NDArray[np.bool_]
+    fallback: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     @cached_property
     def accuracy(self) -> PerUser:

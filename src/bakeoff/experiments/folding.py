@@ -32,7 +32,7 @@ CUTOFF = 10
 """k of spurious@k."""
 
 SCORES_PER_BLOCK = 1 << 22
-"""Scores of a block of users: 16 MiB of float32, of which a handful is in memory at once."""
+"""Scores of a block of users: 16 MiB of float32; a handful of such arrays is in memory at once."""
 
 SAMPLED_USERS = 500
 """Users whose folding is measured."""

@@ -19,7 +19,7 @@ from bakeoff.core.processes import run_alone
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared, load_prepared
-from bakeoff.evaluation.stats.timing_intervals import as_json
+from bakeoff.evaluation.stats.timing_intervals import interval_json
 from bakeoff.experiments.params import ExperimentSettings
 from bakeoff.experiments.training.runner import REFERENCES, Experiment, Pace, Seconds, run_epochs
 from bakeoff.models.specs import contenders, spec
@@ -252,7 +252,7 @@ def _catalogue(items: int, steps: Any, seed: int) -> dict[str, Any]:
     times = measure_steps(items, steps, seed)
     return {
         **row,
-        **as_json("full_step_seconds", times.full),
-        **as_json("sampled_step_seconds", times.sampled),
+        **interval_json("full_step_seconds", times.full),
+        **interval_json("sampled_step_seconds", times.sampled),
         "repeats": times.repeats,
     }

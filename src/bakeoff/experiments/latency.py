@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.evaluation.stats.timing_intervals import as_json, percentile
+from bakeoff.evaluation.stats.timing_intervals import interval_json, percentile
 from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving, raw_features
 from bakeoff.models.base.model_files import refuse_other_catalogue, why_skipped
 from bakeoff.models.specs import spec, specs
@@ -213,4 +213,4 @@ def with_stored_users(exported: LoadedExport, prepared: Prepared) -> LoadedExpor
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, Any]:
     p50, p95 = (percentile(seconds, share) for share in (0.5, 0.95))
-    return as_json("p50_seconds", p50) | as_json("p95_seconds", p95) | {"calls": len(seconds)}
+    return interval_json("p50_seconds", p50) | interval_json("p95_seconds", p95) | {"calls": len(seconds)}

@@ -13,7 +13,7 @@ from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics import formulas, table
 from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.protocol import EvalSet
-from bakeoff.evaluation.ranking import TopLists, rerank
+from bakeoff.evaluation.ranking import TopLists, reorder
 from bakeoff.experiments.folding import CUTOFF, Relatedness, fit_relatedness
 from bakeoff.experiments.params import ExperimentSettings
 from bakeoff.experiments.variants.subsets import sample_sentence
@@ -117,7 +117,7 @@ def rank_systems(
     num_relevant = formulas.num_relevant(eval_set.truth)
     for size in sizes:
         candidates = alone[RETRIEVER].first(size)
-        lists = rerank(models[SCORER], eval_set.queries, candidates, eval_set.truth, params.users_per_block)
+        lists = reorder(models[SCORER], eval_set.queries, candidates, eval_set.truth, params.users_per_block)
         recall = float(formulas.recall(relevant, num_relevant, size).mean())
         systems.append(system(f"{RETRIEVER}→{SCORER}@{size}", lists, size, recall))
     return systems

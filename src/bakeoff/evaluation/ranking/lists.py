@@ -117,7 +117,7 @@ def _fill(
             yield finish(*pending)
 
 
-def rerank(
+def reorder(
     scorer: Retriever, queries: Queries, candidates: TopLists, truth: Histories, users_per_block: int
 ) -> TopLists:
     """Order candidates that another model retrieved by the scores of this one.

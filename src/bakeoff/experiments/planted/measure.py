@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluation.item_space import principal_components
 from bakeoff.evaluation.metrics.table import PerUser, accuracy_per_user, means_or_none
-from bakeoff.evaluation.ranking import TopLists, rerank
+from bakeoff.evaluation.ranking import TopLists, reorder
 from bakeoff.experiments.folding import calibrate_on_pairs, folding_per_user, off_group_at_k
 from bakeoff.experiments.params import ExperimentSettings
 from bakeoff.experiments.planted.contenders import planted_contenders
@@ -99,7 +99,7 @@ def evaluate_planted(
     calibrated = calibration(scores)
     filtered = np.full(prepared.num_users, np.nan)
     if candidates is not None:
-        reordered = rerank(retriever, tests.queries, candidates, tests.truth, USERS_PER_BLOCK)
+        reordered = reorder(retriever, tests.queries, candidates, tests.truth, USERS_PER_BLOCK)
         filtered = _off_group(reordered, dataset)
     per_user = {
         **{name: accuracy[name] for name in (f"recall@{CUTOFF}", f"ndcg@{CUTOFF}")},

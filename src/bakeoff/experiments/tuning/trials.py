@@ -87,7 +87,7 @@ class TuningStudy:
     @property
     def seconds(self) -> float:
         """Wall time of the trials that count, over all runs."""
-        return sum(duration(trial) for trial in self.tried)
+        return sum(trial_seconds(trial) for trial in self.tried)
 
     @property
     def best(self) -> FrozenTrial | None:
@@ -161,7 +161,7 @@ def outcome(trial: FrozenTrial) -> tuple[float | None, int | None]:
     return score, None if epoch is None else -epoch
 
 
-def duration(trial: FrozenTrial) -> float:
+def trial_seconds(trial: FrozenTrial) -> float:
     """Wall time of a trial in seconds."""
     return trial.duration.total_seconds() if trial.duration else 0.0
 
@@ -185,7 +185,7 @@ def record(study: TuningStudy, best: FrozenTrial, timeout: float) -> dict[str, A
                 "number": trial.number,
                 "value": outcome(trial)[0],
                 "state": STATES[trial.state],
-                "seconds": round(duration(trial), 2),
+                "seconds": round(trial_seconds(trial), 2),
                 "params": trial.user_attrs["values"],
             }
             for trial in study.tried
@@ -222,7 +222,7 @@ def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int)
 
 
 def _score(experiment: Experiment, validate: Validate, report: Report) -> tuple[float, int | None]:
-    """Score and number of the best epoch, each of which is reported; a model without epochs has one score."""
+    """Score and number of the best epoch; every epoch is reported, and a model without epochs has one score."""
     metric = f"valid_{SELECTION_METRIC}"
     try:
         trained = train_keeping_best(

@@ -15,7 +15,7 @@ from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.protocol import Evaluated
 from bakeoff.evaluation.stats.intervals import intervals
-from bakeoff.evaluation.stats.timing_intervals import as_json, middle
+from bakeoff.evaluation.stats.timing_intervals import interval_json, middle
 from bakeoff.experiments.params import Comparison, ExperimentSettings
 from bakeoff.experiments.training.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
 from bakeoff.experiments.training.validation import validation_scores
@@ -152,7 +152,7 @@ def _cost(trained: TrainedModel, metrics: VariantMetrics, steps: int | None) -> 
 
 def _median(name: str, values: Sequence[float]) -> dict[str, float]:
     """The median with the ends of its interval; nothing without values."""
-    return as_json(name, middle(values)) if values else {}
+    return interval_json(name, middle(values)) if values else {}
 
 
 def _print_result(group: Group, result: VariantResult, seconds: float) -> None:
