@@ -139,7 +139,7 @@ def reorder(
     for part, block in queries.blocks(max(1, users_per_block)):
         scores[part] = exact.scores_of(exact.rounded(scorer.embed_queries(block)), catalogue, candidates.items[part])
     order = np.lexsort((candidates.items, relevance(candidates, truth), -scores), axis=1)
-    return TopLists(*(np.take_along_axis(values, order, axis=1) for values in (candidates.items, scores)))
+    return TopLists(np.take_along_axis(candidates.items, order, axis=1), np.take_along_axis(scores, order, axis=1))
 
 
 def _checked(values: NDArray[np.float32], what: str, num_rows: int) -> NDArray[np.float32]:
