@@ -20,7 +20,7 @@ from rich.console import Console
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import write_text
-from bakeoff.experiments.validation import SELECTION_METRIC
+from bakeoff.experiments.training.validation import SELECTION_METRIC
 
 DATA_VARIABLE = "BAKEOFF_BENCH_DATA"
 THREADS, SEED, RESAMPLES = 2, 42, 10_000

@@ -27,9 +27,9 @@ from bakeoff.core.files import write_text
 from bakeoff.core.histories import Queries
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.ranking import rank
-from bakeoff.experiments.runner import Experiment, best_row, run_epochs
-from bakeoff.experiments.settings import with_values
-from bakeoff.experiments.validation import validation_scores
+from bakeoff.experiments.params import with_values
+from bakeoff.experiments.training.runner import Experiment, best_row, run_epochs
+from bakeoff.experiments.training.validation import validation_scores
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.specs import spec
 

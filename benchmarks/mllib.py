@@ -24,8 +24,8 @@ from bakeoff.core.files import write_text
 from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.data.prepared.tables import Prepared, load_prepared
-from bakeoff.experiments.runner import warm_users
-from bakeoff.experiments.settings import with_values
+from bakeoff.experiments.params import with_values
+from bakeoff.experiments.training.runner import warm_users
 from bakeoff.models.mf.mf import MFTrainer
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.params import Params

@@ -26,7 +26,7 @@ from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists, rank
-from bakeoff.experiments.runner import Experiment, run_epochs, warm_users
+from bakeoff.experiments.training.runner import Experiment, run_epochs, warm_users
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.specs import spec
 from bakeoff.models.ease import ease

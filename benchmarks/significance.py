@@ -25,7 +25,7 @@ from scipy import stats
 from bakeoff.core.cost import own_peak_memory_bytes
 from bakeoff.core.files import write_text
 from bakeoff.evaluation.stats.intervals import intervals
-from bakeoff.evaluation.stats.tests import sign_flip_p
+from bakeoff.evaluation.stats.significance import sign_flip_p
 
 USERS = (1_000, 10_000, 100_000)
 PORTION = 1 << 16

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bakeoff.core.files import write_text
-from bakeoff.experiments.growth.steps import Steps, StepTimes, measure_steps
+from bakeoff.experiments.step_time import Steps, StepTimes, measure_steps
 
 ITEMS = (10_000, 100_000, 1_000_000)
 BARS = {100_000: 0.1, 1_000_000: 0.02}

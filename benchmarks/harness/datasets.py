@@ -20,7 +20,7 @@ from bakeoff.data.fetch import command as fetch
 from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.publishers import datasets
 from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
-from bakeoff.experiments.fingerprint import code_of
+from bakeoff.experiments.training.fingerprint import code_of
 from bakeoff.params import Params, parse_params
 from bakeoff.stages import split, validate
 

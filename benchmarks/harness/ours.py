@@ -15,8 +15,8 @@ from peers.lists import Scorer
 
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.runner import Experiment, best_row, run_epochs
-from bakeoff.experiments.validation import SELECTION_METRIC, validation_scores
+from bakeoff.experiments.training.runner import Experiment, best_row, run_epochs
+from bakeoff.experiments.training.validation import SELECTION_METRIC, validation_scores
 from bakeoff.models.base.specs import spec
 from bakeoff.params import parse_params
 

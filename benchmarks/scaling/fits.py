@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bakeoff.experiments.growth.exponents import Exponent, fit_exponent
+from bakeoff.experiments.growth import Exponent, fit_exponent
 from scaling.data import Size
 from scaling.measuring import Measured
 

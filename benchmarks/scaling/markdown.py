@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from bakeoff.experiments.growth.exponents import Exponent
+from bakeoff.experiments.growth import Exponent
 from scaling.fits import Runs
 from scaling.measuring import Limits
 

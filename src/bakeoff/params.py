@@ -14,8 +14,7 @@ from bakeoff.core.parameters import Frozen
 from bakeoff.core.yaml_reader import MAX_BYTES, read_yaml
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
 from bakeoff.evaluation.params import EvaluateParams
-from bakeoff.experiments.params import EvidenceParams
-from bakeoff.experiments.settings import Comparison, ExperimentSettings
+from bakeoff.experiments.params import Comparison, EvidenceParams, ExperimentSettings
 from bakeoff.models.base.specs import spec, specs
 from bakeoff.models.ease.spec import EASEParams
 from bakeoff.models.mf.spec import MFParams

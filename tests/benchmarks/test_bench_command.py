@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from bakeoff.evaluation.stats.timing_intervals import Repeated
-from bakeoff.experiments.growth.steps import Steps, StepTimes
+from bakeoff.experiments.step_time import Steps, StepTimes
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -13,7 +13,7 @@ from harness.datasets import BENCHMARKS, settings_of
 from bakeoff.core.histories import Histories
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.experiments.settings import with_values
+from bakeoff.experiments.params import with_values
 from bakeoff.params import Params, parse_params
 
 FILES = sorted(CURVES.glob("*.yaml"))

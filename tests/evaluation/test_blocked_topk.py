@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories, Queries
-from bakeoff.evaluation.ranking import TopLists, lists, rank, reproducible_scores
+from bakeoff.evaluation.ranking import TopLists, rank, reproducible_scores
 from bakeoff.evaluation.ranking import blocked_topk as tiles
 from bakeoff.evaluation.ranking.blocked_topk import ITEMS_PER_TILE, QUERIES_PER_TILE
 
@@ -37,9 +37,7 @@ def ask(items, users, exclude, truth, k: int, users_per_block: int = 1024) -> To
     items, users = np.asarray(items, np.float32), np.asarray(users, np.float32)
     n = len(users)
     queries = Queries(sets([[u] for u in range(n)]), np.zeros((n, 0), np.float32), np.zeros((n, 0), np.int32))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lists, "_COMPILED_FROM", 0)
-        return rank(Table(items, users), queries, sets(exclude), sets(truth), k, users_per_block)
+    return rank(Table(items, users), queries, sets(exclude), sets(truth), k, users_per_block)
 
 
 def defined(items, users, exclude, truth, k: int) -> TopLists:

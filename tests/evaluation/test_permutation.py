@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.stats.tests import holm, sign_flip_p
+from bakeoff.evaluation.stats.significance import holm, sign_flip_p
 
 
 def rng():

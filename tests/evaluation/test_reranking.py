@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.core.histories import PAD, Histories, Queries
-from bakeoff.evaluation.ranking import TopLists, rerank
+from bakeoff.evaluation.ranking import TopLists, reorder
 
 
 @dataclass
@@ -35,7 +35,7 @@ def ranked(scores, candidates, truth, users_per_block=1024):
     n = len(candidates)
     queries = Queries(histories([[]] * n), np.zeros((n, 0), np.float32), np.zeros((n, 0), np.int32))
     lists = TopLists(np.int32(candidates), np.zeros(np.shape(candidates), np.float32))
-    return rerank(Same(scores), queries, lists, histories(truth), users_per_block)
+    return reorder(Same(scores), queries, lists, histories(truth), users_per_block)
 
 
 def test_candidates_are_put_in_the_order_of_the_scorer():

@@ -149,19 +149,6 @@ def test_each_test_item_has_candidates_of_its_own():
     assert found[0].tolist() != found[1].tolist()
 
 
-def test_a_large_catalogue_is_scored_at_the_drawn_items_alone_with_the_same_ranks(monkeypatch):
-    rng = np.random.default_rng(5)
-    tables = rng.normal(size=(40, 60)), rng.integers(0, 3, (40, 60))  # the latter has ties
-    seen, truth = [[u] for u in range(40)], [[40 + u % 20, 59] for u in range(40)]
-    whole = [measure(table, seen, truth, num_candidates=9, users_per_block=7) for table in tables]
-    monkeypatch.setattr(sampled, "WHOLE_CATALOGUE", 0)
-    for table, expected in zip(tables, whole, strict=True):
-        found = measure(table, seen, truth, num_candidates=9, users_per_block=16)
-        assert {name: values.tolist() for name, values in found.items()} == {
-            name: values.tolist() for name, values in expected.items()
-        }
-
-
 def full(table, seen, truth, list_length):
     table = np.asarray(table, np.float32)
     lists = rank(Table(table), queries(len(table)), histories(seen), histories(truth), list_length, 1024)

@@ -3,7 +3,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.stats.tests import Verdict, compare_paired, verdict
+from bakeoff.evaluation.stats.significance import Verdict, compare_paired, verdict
 
 
 def rng():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bakeoff.evaluation.stats.timing_intervals import Repeated, as_json, middle, percentile, ratio, total
+from bakeoff.evaluation.stats.timing_intervals import Repeated, interval_json, middle, percentile, ratio, total
 
 NAN = float("nan")
 
@@ -20,7 +20,7 @@ def test_an_end_that_would_lie_beyond_all_values_is_not_made_up(count: int, has_
     found = percentile(list(range(count)), 0.95)
     assert np.isfinite(found.high) == has_end
     assert np.isfinite(found.low)
-    assert set(as_json("p95", found)) == {"p95", "p95_low", *(["p95_high"] if has_end else [])}
+    assert set(interval_json("p95", found)) == {"p95", "p95_low", *(["p95_high"] if has_end else [])}
 
 
 def test_six_values_are_the_fewest_whose_median_has_an_interval():

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.evaluation.folding import Calibration
 from bakeoff.evaluation.metrics.table import means
 from bakeoff.experiments import folding
-from bakeoff.experiments.folding import Relatedness
+from bakeoff.experiments.folding import Calibration, Relatedness
 from bakeoff.experiments.folding import model_folding as of_users
 
 NUM_USERS, NUM_ITEMS = 30, 40

@@ -11,9 +11,9 @@ import small_split
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
-from bakeoff.experiments import checkpoints
-from bakeoff.experiments.checkpoints import Checkpoints, TrainingProgress
-from bakeoff.experiments.runner import Experiment
+from bakeoff.experiments.training import checkpoints
+from bakeoff.experiments.training.checkpoints import Checkpoints, TrainingProgress
+from bakeoff.experiments.training.runner import Experiment
 from bakeoff.models.popularity.popularity import PopularityRetriever
 from bakeoff.params import Params
 from bakeoff.stages import train
@@ -30,7 +30,7 @@ import os, signal, sys
 from pathlib import Path
 from bakeoff.params import Params
 from bakeoff.stages import train
-from bakeoff.experiments import checkpoints
+from bakeoff.experiments.training import checkpoints
 from bakeoff.core.workspace import Workspace
 
 name, phase, epochs = sys.argv[3], sys.argv[4], int(sys.argv[5])

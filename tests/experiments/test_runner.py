@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from bakeoff.experiments import validation
-from bakeoff.experiments.runner import best_row, run_epochs
-from bakeoff.experiments.validation import validated_users
+from bakeoff.experiments.training import validation
+from bakeoff.experiments.training.runner import best_row, run_epochs
+from bakeoff.experiments.training.validation import validated_users
 
 
 class Scripted:
@@ -62,16 +62,9 @@ def test_validation_is_looked_at_in_steps_and_after_the_last_epoch():
     assert [row["epoch"] for row in curve if "valid_ndcg@10" in row] == [2, 4, 5]
 
 
-def test_the_pace_decides_which_epochs_run_and_gets_the_title():
-    titles = []
-
-    def two_at_most(epochs, title):
-        titles.append(title)
-        return list(epochs)[:2]
-
-    found = run_epochs(Scripted([3.0, 2.0, 1.0]), 3, pace=two_at_most, title="refitting")
+def test_the_pace_decides_which_epochs_run():
+    found = run_epochs(Scripted([3.0, 2.0, 1.0]), 3, pace=lambda epochs: list(epochs)[:2])
     assert [row["epoch"] for row in found.curve] == [1, 2]
-    assert titles == ["refitting"]
 
 
 def test_every_epoch_has_its_cost_with_and_without_validation():

@@ -10,7 +10,7 @@ from hand_made_split import complete
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments import serving as latency
+from bakeoff.experiments import latency
 from bakeoff.models.base import specs
 from bakeoff.models.base.loading import graph_bytes
 from bakeoff.models.base.storage import skip_training
@@ -73,12 +73,12 @@ def test_what_a_model_is_and_holds_is_said(found, trained):
 
 
 def test_calls_by_history_and_by_id_give_the_same_lists(trained):
-    calls = latency.LatencyCalls(load_prepared(trained), np.arange(14))
-    served = latency.load_exported(trained, load_prepared(trained).items)
+    prepared, users = load_prepared(trained), np.arange(14)
+    served = latency.load_exported(trained, prepared.items)
+    by_id = latency.calls_by_id(served, prepared, users, 1)
+    by_history = latency.calls_by_history(served, prepared, users)
     for name in TRAINED:
-        by_id = calls.by_id({name: served[name]}, 1)[name]
-        by_history = calls.by_history({name: served[name]})[name]
-        for known, told in zip(by_id[:14], by_history[:14], strict=True):
+        for known, told in zip(by_id[name][:14], by_history[name][:14], strict=True):
             np.testing.assert_array_equal(known()["item_ids"], told()["item_ids"])
 
 
@@ -91,8 +91,8 @@ def test_batches_of_more_users_than_there_are_start_over(trained):
         def recommend_for_users(self, ids, k):
             asked.append((ids.tolist(), k))
 
-    calls = latency.LatencyCalls(load_prepared(trained), np.array([2, 5, 1]))
-    calls.by_id({"mf": latency.LoadedExport(Module(), 0)}, 256)["mf"][0]()
+    exported, users = {"mf": latency.LoadedExport(Module(), 0)}, np.array([2, 5, 1])
+    latency.calls_by_id(exported, load_prepared(trained), users, 256)["mf"][0]()
     [(ids, k)] = asked
     assert (len(ids), k) == (256, 10)
     assert ids[:4] == ["u3", "u6", "u2", "u3"]

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bakeoff.core.workspace import Workspace
-from bakeoff.experiments import unbiasedness as study_of_samplers
+from bakeoff.experiments import sampler_bias as study_of_samplers
 from bakeoff.params import Params
 from bakeoff.stages import unbiasedness
 

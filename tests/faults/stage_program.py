@@ -11,7 +11,7 @@ def run(command: dict[str, Any]) -> None:
     import saboteur
 
     from bakeoff.cli import app as cli
-    from bakeoff.experiments import checkpoints
+    from bakeoff.experiments.training import checkpoints
 
     sys.argv = ["bakeoff", *command["arguments"]]
     do_less()
@@ -24,23 +24,20 @@ def do_less() -> None:
     """Less of the same: the base of each group of variants alone, few measurements, and none in a new process."""
     import tensorflow
 
-    from bakeoff.experiments import serving
-    from bakeoff.experiments import unbiasedness as samplers
-    from bakeoff.experiments.growth import child as growth_child
-    from bakeoff.experiments.growth import experiment as growth
-    from bakeoff.experiments.planted import experiment as planted
-    from bakeoff.experiments.variants import experiment as variants
+    from bakeoff.experiments import growth, latency, sampler_bias
+    from bakeoff.experiments.planted import measure as planted
+    from bakeoff.experiments.variants import measure as variants
     from bakeoff.stages import unbiasedness
 
     variants.make_group = bases_of(variants.make_group)
     contenders = planted.planted_contenders
     planted.planted_contenders = lambda *arguments: contenders(*arguments)[:1]
     growth.run_alone = lambda tasks: [task() for task in tasks]
-    growth_child.SECONDS_PER_FIT = growth_child.SECONDS_PER_CATALOGUE = 0.0
-    serving.CALLS = {1: 2, 256: 2}
-    serving.WARM_UP_CALLS = 1
+    growth.SECONDS_PER_FIT = growth.SECONDS_PER_CATALOGUE = 0.0
+    latency.CALLS = {1: 2, 256: 2}
+    latency.WARM_UP_CALLS = 1
     unbiasedness.run.__defaults__ = (3, 2)
-    samplers.CASES = samplers.CASES[:1]
+    sampler_bias.CASES = sampler_bias.CASES[:1]
     tensorflow.config.run_functions_eagerly(sys.argv[1] not in ("planted", "unbiasedness"))
 
 

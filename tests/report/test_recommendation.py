@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from results import CLEAR, MIRRORED, UNDECIDED
 
-from bakeoff.evaluation.stats.tests import verdict
+from bakeoff.evaluation.stats.significance import verdict
 from bakeoff.report.accuracy import Difference
 from bakeoff.report.verdict import Result, recommend_for_known_users, recommend_for_new_users, recommendation
 from bakeoff.report.vs_baseline import BaselineComparison

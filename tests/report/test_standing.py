@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bakeoff.evaluation.stats.tests import Verdict
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report.accuracy import Statistics, per_user_of
 from bakeoff.report.vs_baseline import baseline_standings, lead_of_contenders
 

@@ -4,7 +4,7 @@ import pytest
 from synthetic import NOISE
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.evaluation.stats.tests import Verdict
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import exposure_profile

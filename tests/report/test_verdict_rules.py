@@ -4,7 +4,7 @@ from math import nan
 import pytest
 from results import CLEAR, MIRRORED, UNDECIDED
 
-from bakeoff.evaluation.stats.tests import Verdict
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report.verdict import (
     Result,
     Span,

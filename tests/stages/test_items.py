@@ -7,7 +7,7 @@ import small_split
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.evaluation.files import EMBEDDINGS
+from bakeoff.evaluation.results import EMBEDDINGS
 from bakeoff.stages import items
 
 NUM_ITEMS = len(small_split.ITEMS)

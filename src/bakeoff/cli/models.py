@@ -39,7 +39,7 @@ def tune(
     apply: Annotated[bool, typer.Option("--apply", help="Write the best values into params.yaml.")] = False,
 ) -> None:
     """Search for settings on validation and propose the best as a diff of params.yaml; continue earlier runs."""
-    from bakeoff.experiments.tuning import command as stage
+    from bakeoff.experiments.tuning import tune as stage
 
     workspace = Workspace()
     check_model(model)

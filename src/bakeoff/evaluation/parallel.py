@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Protocol
 from uuid import uuid4
 
 import numpy as np
@@ -25,7 +24,7 @@ from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.protocol import TEST, USERS_PER_BATCH, EvalQueries, OnBlock
-from bakeoff.evaluation.user_batch import UserBatch
+from bakeoff.evaluation.results import SECONDS, Evaluator, UserBatch
 from bakeoff.models.base.retriever import Retriever
 
 BATCHES_PER_CORE = 3
@@ -47,16 +46,6 @@ Run = Callable[[Callable[[int], str | None], int], Iterator[str | None]]
 
 Executors = Callable[[Path], AbstractContextManager[tuple[Run, int]]]
 """Given a scratch directory, starts executors and returns how to run functions in them, and how many run at once."""
-
-
-class Evaluator(Protocol):
-    """Measures a model on the queries of an evaluation."""
-
-    def batches(self, name: str) -> Iterator[UserBatch]:
-        """All users of the queries of this name; seconds of concurrent batches are divided by their number."""
-
-    def item_embeddings(self) -> NDArray[np.float32]:
-        """[num_items, dim]."""
 
 
 @contextmanager
@@ -160,8 +149,7 @@ class _Distributed:
             path = self.job.batch(name, number)
             batch = UserBatch.read(path)
             path.unlink()
-            seconds = {of: getattr(batch, of) / self.concurrency for of in ("ranking_seconds", "sampled_seconds")}
-            yield replace(batch, **seconds)
+            yield replace(batch, **{what: getattr(batch, what) / self.concurrency for what in SECONDS})
             self.on_users(len(batch))
 
     def item_embeddings(self) -> NDArray[np.float32]:

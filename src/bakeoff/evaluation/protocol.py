@@ -1,11 +1,11 @@
-"""Who is asked what: the queries of an evaluation, in batches of users, and the model's recommendations.
+"""Who is asked what: queries with a known truth, and how a model is ranked and measured on them.
 
 Every model answers the same queries, in whatever process they are ranked.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import HeldOut, Prepared
+from bakeoff.evaluation.metrics import table
+from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.models.base.retriever import Retriever
@@ -35,43 +37,90 @@ Users = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Recommendations:
-    """What a model recommends to n users, and what would have been right.
+class EvalSet:
+    """Queries of n users and the items that would be right.
 
     Attributes:
         users: int64 [n], user_index of each.
-        given: n rows, the history that the model was given.
-        truth: n rows, the user's test items.
-        lists: the recommended items.
-        fallback: bool [n], where the model has no answer of its own and its documented fallback answered.
+        queries: n queries.
+        exclude: n rows, items that lists must not contain.
+        truth: n rows, the held-out items.
     """
 
     users: Users
-    given: Histories
+    queries: Queries
+    exclude: Histories
     truth: Histories
-    lists: TopLists
-    fallback: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, prepared: Prepared, history: Histories, truth: Histories, users: Users | None = None) -> "EvalSet":
+        """Queries with this history; lists exclude it.
+
+        Args:
+            prepared: the split.
+            history: events before the query; rows are user_index.
+            truth: held-out events; rows are user_index.
+            users: user_index of those to evaluate; None: everyone with truth.
+        """
+        users = np.flatnonzero(truth.lengths) if users is None else users
+        queries = prepared.queries(history, users)
+        return cls(users, queries, queries.histories, truth.take(users))
 
     def __len__(self) -> int:
         return len(self.users)
 
+    def rank(
+        self, retriever: Retriever, list_length: int, users_per_block: int, on_block: OnBlock | None = None
+    ) -> TopLists:
+        """Rank the whole catalogue of the retriever.
 
-def recommend(
-    retriever: Retriever,
-    users: Users,
-    queries: Queries,
-    exclude: Histories,
-    truth: Histories,
-    params: EvaluateParams,
-    on_block: OnBlock | None = None,
-) -> Recommendations:
-    """Rank the whole catalogue for users with index `users`; queries, exclude and truth have n rows in their order.
+        Raises:
+            BakeoffError: the model's embeddings can't be used.
+        """
+        return rank(retriever, self.queries, self.exclude, self.truth, list_length, users_per_block, on_block)
 
-    Raises:
-        BakeoffError: the model's embeddings can't be used.
+    def evaluate(self, retriever: Retriever, params: EvaluateParams, on_block: OnBlock | None = None) -> "Evaluated":
+        """Rank with the lengths and cutoffs of the evaluation.
+
+        Raises:
+            BakeoffError: the model's embeddings can't be used.
+        """
+        lists = self.rank(retriever, params.list_length, params.users_per_block, on_block)
+        return Evaluated(self, lists, params.cutoffs, retriever.uses_fallback(self.queries))
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Lists that a model gave for an evaluation set, and their metrics.
+
+    Attributes:
+        eval_set: the queries, n of them.
+        lists: lists of the n users, from `EvalSet.evaluate` or from an exported model.
+        cutoffs: k of the metrics.
+        fallback: bool [n], whether the model's stated fallback answered; empty for an exported model, which does not
+            say so.
     """
-    lists = rank(retriever, queries, exclude, truth, params.list_length, params.users_per_block, on_block)
-    return Recommendations(users, queries.histories, truth, lists, retriever.uses_fallback(queries))
+
+    eval_set: EvalSet
+    lists: TopLists
+    cutoffs: Sequence[int]
+    fallback: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+    @cached_property
+    def accuracy(self) -> PerUser:
+        """Accuracy metrics of each user, float64 [n]."""
+        return table.accuracy_per_user(self.lists, self.eval_set.truth, self.cutoffs)
+
+    def popularity(self, prepared: Prepared) -> PerUser:
+        """Popularity metrics of each user's list, float64 [n]."""
+        history, counts = self.eval_set.queries.histories, prepared.train_counts
+        return table.popularity_per_user(self.lists, history, counts, prepared.num_warm_users, self.cutoffs)
+
+    def means(self, prepared: Prepared) -> dict[str, float | None]:
+        """Means over users of accuracy and popularity metrics, and the figures of all lists together."""
+        popularity = self.popularity(prepared)
+        together = table.of_all_lists(self.lists, popularity, prepared.num_items, self.cutoffs)
+        return table.or_none(table.means(self.accuracy | popularity) | together)
 
 
 def shuffled(histories: Histories, rng: np.random.Generator) -> Histories:
@@ -146,21 +195,14 @@ class EvalQueries:
         size = max(1, size // block) * block
         return [users[start : start + size] for start in range(0, max(len(users), 1), size)]
 
-    def recommend(
-        self, retriever: Retriever, name: str, users: Users, on_block: OnBlock | None = None
-    ) -> Recommendations:
-        """Rank the whole catalogue for a batch of users.
-
-        Raises:
-            BakeoffError: the model's embeddings can't be used.
-        """
+    def eval_set(self, name: str, users: Users) -> EvalSet:
+        """The queries of this name about some of its users, ascending."""
         given = self._given(name, users)
         # For new users all earlier events are left out, however many of them the model was given: figures for different
         # numbers of events then differ by what the model was given and nothing else.
         exclude = given if name in OF_WARM else self.held_out.new_history.take(users)
         truth = self.held_out.test if name in OF_WARM else self.held_out.new_test
-        queries = self.prepared.queries_of(given, users)
-        return recommend(retriever, users, queries, exclude, truth.take(users), self.params, on_block)
+        return EvalSet(users, self.prepared.queries_of(given, users), exclude, truth.take(users))
 
     def candidate_rng(self, users: Users) -> np.random.Generator:
         """Source of the sampled candidates of a batch of TEST."""

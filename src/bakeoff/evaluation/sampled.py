@@ -5,9 +5,6 @@ order than the full ranking. They are measured for that comparison and decide no
 compared with counts each test item by itself too, so that nothing but the candidates differs.
 """
 
-from collections.abc import Callable, Iterator
-from functools import partial
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,13 +24,7 @@ SAMPLED = ("ndcg", "hit_rate", "mrr")
 _PAIRS_PER_CHUNK = 1 << 14
 # Test items whose candidates are in memory at once: 13 MB of random numbers with 99 candidates.
 
-WHOLE_CATALOGUE = 1 << 14
-"""Items up to which all scores of a block of 1,024 users fit into 64 MiB. In larger catalogues only the sampled items
-are scored: a hundred of 10⁵ for each test item."""
-
 IntArray = NDArray[np.int64]
-Score = Callable[[IntArray, NDArray[np.integer]], NDArray[np.float32]]
-"""Given rows [p] of a block and items [p, c] for each, their scores [p, c]; PAD may have any."""
 
 
 def sampled_metrics(
@@ -65,10 +56,10 @@ def sampled_metrics(
     """
     total = {name: np.zeros(len(queries)) for name in _FORMULAS}
     count = np.zeros(len(queries))
-    num_items = len(retriever.item_embeddings)
-    for part, score in _scorers(retriever, queries, users_per_block):
-        rows = np.arange(part.start, part.stop)
-        user, rank = _ranks(score, num_items, seen.take(rows), truth.take(rows), num_candidates, rng)
+    catalogue = exact.rounded(retriever.item_embeddings)
+    for part, block in queries.blocks(max(1, users_per_block)):
+        rows, embedded = np.arange(part.start, part.stop), exact.rounded(retriever.embed_queries(block))
+        user, rank = _ranks(embedded, catalogue, seen.take(rows), truth.take(rows), num_candidates, rng)
         count[part] = np.bincount(user, minlength=len(rows))
         for name, values in _of_ranks(rank).items():
             total[name][part] = np.bincount(user, weights=values, minlength=len(rows))
@@ -129,44 +120,23 @@ def draw_candidates(
     return np.where(place == PAD, PAD, place + skipped).astype(np.int32)
 
 
-def _scorers(retriever: Retriever, queries: Queries, users_per_block: int) -> Iterator[tuple[slice, Score]]:
-    """Consecutive blocks of queries, each with a function that scores items for its rows."""
-    item_embeddings = retriever.item_embeddings
-    if len(item_embeddings) <= WHOLE_CATALOGUE:
-        for part, scores in exact.score_blocks(retriever, queries, users_per_block):
-            yield part, partial(_looked_up, scores)
-        return
-    catalogue = exact.rounded(item_embeddings)
-    for part, block in queries.blocks(max(1, users_per_block)):
-        yield part, partial(_scored, exact.rounded(retriever.embed_queries(block)), catalogue)
-
-
-def _scored(
-    queries: NDArray[np.float32], catalogue: NDArray[np.float32], rows: IntArray, items: NDArray[np.integer]
-) -> NDArray[np.float32]:
-    from bakeoff.evaluation.ranking.kernels import score_candidates  # compiled: loading takes half a second
-
-    found = np.empty(items.shape, np.float32)
-    score_candidates(queries[rows], catalogue, items.astype(np.int32), found)
-    return found
-
-
-def _looked_up(scores: NDArray[np.float32], rows: IntArray, items: NDArray[np.integer]) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = scores[rows[:, None], items]
-    return found
-
-
 def _ranks(
-    score: Score, num_items: int, seen: Histories, truth: Histories, num_candidates: int, rng: np.random.Generator
+    queries: NDArray[np.float32],
+    catalogue: NDArray[np.float32],
+    seen: Histories,
+    truth: Histories,
+    num_candidates: int,
+    rng: np.random.Generator,
 ) -> tuple[IntArray, IntArray]:
     """User and rank, from 1, of each test item that has candidates."""
+    num_items = len(catalogue)
     user, item = np.divmod(distinct(truth.rows * np.int64(num_items) + truth.items), max(num_items, 1))
     rank = np.zeros(len(user), np.int64)
     for start in range(0, len(user), _PAIRS_PER_CHUNK):
         pairs = slice(start, start + _PAIRS_PER_CHUNK)
         asked = user[pairs]
         others = draw_candidates(asked, seen, num_items, num_candidates, rng)
-        scores = score(asked, np.column_stack([item[pairs], others]))
+        scores = exact.scores_of(queries[asked], catalogue, np.column_stack([item[pairs], others]))
         # A tie counts against the model.
         better = (scores[:, 1:] >= scores[:, :1]) & (others != PAD)
         rank[pairs] = np.where((others != PAD).any(axis=1), 1 + better.sum(axis=1), 0)

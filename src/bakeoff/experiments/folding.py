@@ -1,4 +1,10 @@
-"""Folding of a trained model where no groups are known: relatedness is read from an ALS fit that can't fold."""
+"""Folding: how far a model's scores claim more relatedness than there is (Xin et al., RecSys 2017).
+
+Groups of items that never occur together in training may land on top of each other in the embedding space; users are
+then recommended items of unrelated groups. Recall hardly shows it: positives do not score too low, unrelated items
+score too high. A score s_ui and the relatedness r_ui of user u and item i, both in [0, 1], are compared pair by
+pair. Where no groups are known, relatedness is read from an ALS fit that can't fold.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,9 +12,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
-from bakeoff.core.histories import Histories, Queries
-from bakeoff.evaluation.folding import Calibration, calibrate, folding_per_user, spurious_at_k
+from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.evaluation.metrics.formulas import divide
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.mf.als import ImplicitALS
@@ -25,13 +32,65 @@ CUTOFF = 10
 """k of spurious@k."""
 
 SCORES_PER_BLOCK = 1 << 22
-"""Scores of a block of users: 16 MiB of float32, of which a handful is in memory at once."""
+"""Scores of a block of users: 16 MiB of float32; a handful of such arrays is in memory at once."""
 
 SAMPLED_USERS = 500
 """Users whose folding is measured."""
 
+USERS_PER_BLOCK = 1 << 12
+"""Users whose lists are looked at at once: the embeddings of their items take 10 MB with 64 dimensions."""
+
+FloatArray = NDArray[np.float64]
+
 PairScores = Callable[[NDArray[np.integer[Any]], NDArray[np.integer[Any]]], NDArray[np.floating[Any]]]
 """Rows [p] and items [p] → scores [p]."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A non-decreasing map of scores to [0, 1]: linear between its knots, constant beyond them.
+
+    Attributes:
+        scores: float64 [m], ascending and distinct; empty where there was nothing to learn from.
+        values: float64 [m] in [0, 1], non-decreasing, what each of these scores is worth.
+    """
+
+    scores: FloatArray
+    values: FloatArray
+
+    def __call__(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Scores of any shape, calibrated; NaN where there was nothing to learn from."""
+        if len(self.scores) == 0:
+            return np.full(np.shape(scores), np.nan, np.float32)
+        return np.asarray(np.interp(scores, self.scores, self.values), np.float32)
+
+
+def calibrate(positives: NDArray[np.floating[Any]], random: NDArray[np.floating[Any]]) -> Calibration:
+    """Map scores to the chance that a pair is a positive and not a random pair, were both as frequent.
+
+    With f and g the frequencies of a score among positives and among random pairs the chance is f / (f + g); isotonic
+    regression (pool adjacent violators) makes it non-decreasing. So the scale of a model's scores does not matter: a
+    score that says nothing maps to 1/2, wherever the model puts it. If all scores are equal, all map to 1/2; if all
+    positives score above all random pairs, they map to 1 and 0.
+
+    Args:
+        positives: [p], scores of pairs that were trained on.
+        random: [q], scores of pairs of the same users and random items, which may be positives.
+
+    Returns:
+        The map; it gives NaN if either of the two is empty.
+    """
+    if len(positives) == 0 or len(random) == 0:
+        return Calibration(np.zeros(0), np.zeros(0))
+    both = np.concatenate([positives, random]).astype(np.float64)
+    scores, place = np.unique(both, return_inverse=True)
+    is_positive = np.arange(len(both)) < len(positives)
+    hits = np.bincount(place[is_positive], minlength=len(scores)) / len(positives)
+    weights = hits + np.bincount(place[~is_positive], minlength=len(scores)) / len(random)
+    fit = isotonic_regression(hits / weights, weights=weights)
+    # A block of equal values is described by its two ends.
+    knots = np.unique(np.concatenate([fit.blocks[:-1], fit.blocks[1:] - 1]))
+    return Calibration(scores[knots], np.clip(fit.x[knots], 0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -53,6 +112,25 @@ class Relatedness:
     def of(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """Relatedness of the users in these rows to all items, [len(rows), num_items] in [0, 1]."""
         return self.calibration(self.user_embeddings[rows] @ self.item_embeddings.T)
+
+    def spurious_at_k(self, items: NDArray[np.int32], rows: NDArray[np.integer], k: int) -> FloatArray:
+        """Spurious@k per user, [n] in [0, 1]: share of the list that is less related to the user than τ.
+
+        Args:
+            items: int32 [n, length], lists, best first, PAD where shorter; no other pair is looked at.
+            rows: [n], row of each list's user.
+            k: only the first k count.
+
+        Returns:
+            NaN where the list is empty.
+        """
+        share = np.empty(len(rows))
+        for start in range(0, len(rows), USERS_PER_BLOCK):
+            part = slice(start, start + USERS_PER_BLOCK)
+            listed = items[part, :k]
+            scores = np.einsum("nd,nkd->nk", self.user_embeddings[rows[part]], self.item_embeddings[listed])
+            share[part] = _share_of_list(listed, self.calibration(scores) < self.threshold)
+        return share
 
 
 def fit_relatedness(histories: Histories, num_items: int, mf: MFParams, weight: float, seed: int) -> Relatedness:
@@ -148,9 +226,45 @@ def model_folding(
     embedded = retriever.embed_queries(sampled)
     calibration = calibrate_on_pairs(dot_products(embedded, items), sampled.histories, len(items), rng)
     folding, spurious = np.full(len(queries), np.nan), np.full(len(queries), np.nan)
+    spurious[sample] = relatedness.spurious_at_k(lists.items, users, CUTOFF)
     for start in range(0, len(sampled), size):
         part = slice(start, start + size)
-        related = relatedness.of(users[part])
-        folding[sample[part]] = folding_per_user(calibration(embedded[part] @ items.T), related)
-        spurious[sample[part]] = spurious_at_k(lists.items[part], related, CUTOFF, relatedness.threshold)
+        scores = calibration(embedded[part] @ items.T)
+        folding[sample[part]] = folding_per_user(scores, relatedness.of(users[part]))
     return {"folding": folding, f"spurious@{CUTOFF}": spurious}
+
+
+def folding_per_user(scores: NDArray[np.floating[Any]], relatedness: NDArray[np.floating[Any]]) -> FloatArray:
+    """Folding of each user, [n] in [0, 1]: mean of max(0, s_ui − r_ui) over the catalogue; NaN if it is empty.
+
+    The mean over users is the folding of a model, 1/(m n) Σ_{u,i} max(0, s_ui − r_ui) (Xin et al. 2017).
+
+    Args:
+        scores: [n, num_items] in [0, 1], calibrated.
+        relatedness: [n, num_items] in [0, 1].
+    """
+    excess = np.maximum(scores - relatedness, 0.0)
+    return divide(excess.sum(axis=1, dtype=np.float64), np.full(len(excess), excess.shape[1]))
+
+
+def off_group_at_k(
+    items: NDArray[np.int32], user_groups: NDArray[np.integer[Any]], item_groups: NDArray[np.integer[Any]], k: int
+) -> FloatArray:
+    """Off-group@k per user, [n] in [0, 1]: share of the list that is not of the user's group.
+
+    Args:
+        items: int32 [n, length], lists, best first, PAD where shorter.
+        user_groups: [n], group of each user.
+        item_groups: [num_items], group of each item.
+        k: only the first k count.
+
+    Returns:
+        NaN where the list is empty.
+    """
+    listed = items[:, :k]
+    return _share_of_list(listed, item_groups[np.maximum(listed, 0)] != user_groups[:, np.newaxis])
+
+
+def _share_of_list(listed: NDArray[np.int32], counted: NDArray[np.bool_]) -> FloatArray:
+    there = listed != PAD
+    return divide((counted & there).sum(axis=1), there.sum(axis=1))

@@ -1,6 +1,6 @@
 """The softmax DNN as a scorer of the candidates that MF retrieves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,12 @@ import pyarrow as pa
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, draw_users
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.evaluation.folding import spurious_at_k
 from bakeoff.evaluation.metrics import formulas, table
 from bakeoff.evaluation.metrics.table import PerUser
-from bakeoff.evaluation.ranking import TopLists, rerank
-from bakeoff.evaluation.ranking.reproducible_scores import block_size
-from bakeoff.experiments.eval_set import EvalSet, mean_or_none
+from bakeoff.evaluation.protocol import EvalSet
+from bakeoff.evaluation.ranking import TopLists, reorder
 from bakeoff.experiments.folding import CUTOFF, Relatedness, fit_relatedness
-from bakeoff.experiments.settings import ExperimentSettings
+from bakeoff.experiments.params import ExperimentSettings
 from bakeoff.experiments.variants.subsets import sample_sentence
 from bakeoff.models.base.retriever import Retriever
 
@@ -28,25 +26,23 @@ SPURIOUS = f"spurious@{CUTOFF}"
 
 @dataclass(frozen=True)
 class RankedSystem:
-    """Lists of a model, or of a scorer over the candidates of a retriever, and their metrics.
+    """A model, or a scorer over the candidates of a retriever, and the metrics of its lists.
 
     Attributes:
         name: of the model, or `retriever→scorer@candidates`.
-        lists: of the users of the evaluation set.
         per_user: accuracy metrics and spurious@10 of each user.
         candidates: that were reordered, at most; None without reranking.
         recall: share of the truth among the candidates; None without reranking.
     """
 
     name: str
-    lists: TopLists
     per_user: PerUser
     candidates: int | None = None
     recall: float | None = None
 
     def figures(self) -> dict[str, Any]:
         """Its entry in rerank.json."""
-        means = mean_or_none(self.per_user)
+        means = table.means_or_none(self.per_user)
         spurious = means.pop(SPURIOUS)
         return {
             "system": self.name,
@@ -57,17 +53,9 @@ class RankedSystem:
         }
 
 
-@dataclass(frozen=True)
-class RerankResults:
-    """What is written about reranking: rerank.json, and a table with one row per system and user."""
-
-    summary: dict[str, Any]
-    users: pa.Table
-
-
 def measure_reranking(
     settings: ExperimentSettings, prepared: Prepared, test: Histories, models: Mapping[str, Retriever]
-) -> RerankResults:
+) -> tuple[dict[str, Any], pa.Table]:
     """Rank MF's candidates by the softmax DNN's scores, and compare with the models' own lists; prints a line each.
 
     If more than `evidence.max_users` users have test items, a seeded sample of them is used.
@@ -77,6 +65,9 @@ def measure_reranking(
         prepared: the split.
         test: test events; rows are user_index.
         models: retriever and scorer, and the models that they are compared with.
+
+    Returns:
+        content of rerank.json, and a table with one row per system and user.
 
     Raises:
         BakeoffError: no warm user has a test item, or the embeddings are not finite.
@@ -91,25 +82,24 @@ def measure_reranking(
     known, num_items = prepared.known(), prepared.num_items
     eval_set = EvalSet.of(prepared, known, test, users)
     weight = settings.evidence.relatedness_weight
-    ranked = rank_systems(settings, eval_set, models, num_items)
     relatedness = fit_relatedness(known, num_items, settings.mf, weight, settings.seed)
-    systems = _with_spurious(settings, eval_set, ranked, relatedness)
+    systems = rank_systems(settings, eval_set, models, relatedness)
     for system in systems:
         _print(system)
     sampled = sample_sentence(len(users), len(with_items))
     sentence = " ".join([_sentence(settings, len(users), num_items, relatedness.threshold), sampled]).rstrip()
-    sentence += _capped(settings, num_items)
-    return RerankResults(
-        {"sentence": sentence, "systems": [system.figures() for system in systems]},
-        pa.concat_tables(_table(prepared, eval_set, system) for system in systems),
-    )
+    content = {
+        "sentence": sentence + _capped(settings, num_items),
+        "systems": [system.figures() for system in systems],
+    }
+    return content, pa.concat_tables(_table(prepared, eval_set, system) for system in systems)
 
 
 def rank_systems(
-    settings: ExperimentSettings, eval_set: EvalSet, models: Mapping[str, Retriever], num_items: int
+    settings: ExperimentSettings, eval_set: EvalSet, models: Mapping[str, Retriever], relatedness: Relatedness
 ) -> list[RankedSystem]:
-    """Lists of each model alone, then of the scorer over the retriever's candidates, with accuracy metrics."""
-    params, sizes = settings.evaluate, _sizes(settings, num_items)
+    """Each model alone, then the scorer over the retriever's candidates."""
+    params, sizes = settings.evaluate, _sizes(settings, len(relatedness.item_embeddings))
     longest = {RETRIEVER: max(*sizes, params.list_length)}
     alone = {
         name: eval_set.rank(model, longest.get(name, params.list_length), params.users_per_block)
@@ -117,48 +107,25 @@ def rank_systems(
     }
 
     def system(name: str, lists: TopLists, size: int | None = None, recall: float | None = None) -> RankedSystem:
-        shown = _first(lists, params.list_length)
+        shown = lists.first(params.list_length)
         per_user = table.accuracy_per_user(shown, eval_set.truth, params.cutoffs)
-        return RankedSystem(name, shown, per_user, size, recall)
+        spurious = relatedness.spurious_at_k(shown.items, eval_set.users, CUTOFF)
+        return RankedSystem(name, per_user | {SPURIOUS: spurious}, size, recall)
 
     systems = [system(name, lists) for name, lists in alone.items()]
     relevant = formulas.relevance(alone[RETRIEVER], eval_set.truth)
     num_relevant = formulas.num_relevant(eval_set.truth)
     for size in sizes:
-        candidates = _first(alone[RETRIEVER], size)
-        lists = rerank(models[SCORER], eval_set.queries, candidates, eval_set.truth, params.users_per_block)
+        candidates = alone[RETRIEVER].first(size)
+        lists = reorder(models[SCORER], eval_set.queries, candidates, eval_set.truth, params.users_per_block)
         recall = float(formulas.recall(relevant, num_relevant, size).mean())
         systems.append(system(f"{RETRIEVER}→{SCORER}@{size}", lists, size, recall))
     return systems
 
 
-def _with_spurious(
-    settings: ExperimentSettings, eval_set: EvalSet, systems: Sequence[RankedSystem], relatedness: Relatedness
-) -> list[RankedSystem]:
-    """The same systems with spurious@10 of each user."""
-    spurious = {system.name: np.full(len(eval_set), np.nan) for system in systems}
-    size = block_size(settings.evaluate.users_per_block, len(relatedness.item_embeddings))
-    for start in range(0, len(eval_set), size):
-        part = slice(start, start + size)
-        related = relatedness.of(eval_set.users[part])
-        for system in systems:
-            listed = system.lists.items[part]
-            spurious[system.name][part] = spurious_at_k(listed, related, CUTOFF, relatedness.threshold)
-    return [
-        RankedSystem(
-            each.name, each.lists, each.per_user | {SPURIOUS: spurious[each.name]}, each.candidates, each.recall
-        )
-        for each in systems
-    ]
-
-
 def _sizes(settings: ExperimentSettings, num_items: int) -> list[int]:
     """Numbers of candidates, ascending; those beyond the catalogue become its size, once."""
     return sorted({min(size, num_items) for size in settings.evidence.rerank_candidates})
-
-
-def _first(lists: TopLists, count: int) -> TopLists:
-    return TopLists(lists.items[:, :count], lists.scores[:, :count])
 
 
 def _sentence(settings: ExperimentSettings, num_users: int, num_items: int, threshold: float) -> str:

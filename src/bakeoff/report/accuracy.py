@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.evaluation.stats.intervals import FloatArray, Values, intervals
-from bakeoff.evaluation.stats.tests import Verdict, compare_paired, holm, verdict
+from bakeoff.evaluation.stats.significance import Verdict, compare_paired, holm, verdict
 
 Column = tuple[str, str]
 """A model and a metric."""

@@ -17,7 +17,7 @@ from pyarrow.dataset import dataset
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import draw_users
-from bakeoff.evaluation.stats.intervals import in_blocks
+from bakeoff.evaluation.stats.intervals import regrouped
 from bakeoff.report.accuracy import Column, PerUser
 
 T = TypeVar("T")
@@ -139,7 +139,7 @@ def _blocks(path: Path, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
             for batch in file.iter_batches(USERS_AT_ONCE, columns=list(columns)):
                 yield np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in columns], axis=1)
 
-    return in_blocks(batches(), USERS_AT_ONCE)
+    return regrouped(batches(), USERS_AT_ONCE)
 
 
 def _num_new_users(path: Path) -> int:

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
-from bakeoff.evaluation.stats.tests import Verdict
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import training
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence, check_same_users

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Self
 
-from bakeoff.evaluation.stats.tests import Verdict, verdict
+from bakeoff.evaluation.stats.significance import Verdict, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference
 from bakeoff.report.models import CONTENDERS, MF, REFERENCE, SOFTMAX, model_noun

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.stats.tests import Verdict, verdict
+from bakeoff.evaluation.stats.significance import Verdict, verdict
 from bakeoff.report.accuracy import Difference, PerUser, Statistics
 from bakeoff.report.models import CONTENDERS, baselines
 

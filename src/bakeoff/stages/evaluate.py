@@ -14,10 +14,9 @@ from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
-from bakeoff.evaluation.files import write_evaluation
 from bakeoff.evaluation.parallel import evaluator
 from bakeoff.evaluation.protocol import ALL, EvalQueries
-from bakeoff.evaluation.user_batch import UserBatch
+from bakeoff.evaluation.results import SECONDS, write_evaluation
 from bakeoff.models.base.storage import Load, load_fitting, why_skipped
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def run(params: "Params", workspace: Workspace, model: str, load: Load | None = 
     with measure(workspace, f"evaluate_{model}") as cost:
         reason = why_skipped(workspace, model)
         if reason is not None:
-            cost.note(ranking_seconds=0.0, ranked_queries=0, sampled_seconds=0.0)
+            cost.note(**dict.fromkeys(SECONDS, 0.0), ranked_queries=0)
             _skip(workspace, model, reason)
             return
         prepared = load_prepared(workspace)
@@ -60,15 +59,13 @@ def run(params: "Params", workspace: Workspace, model: str, load: Load | None = 
                 "No warm user has a test item, so there is nothing to measure: raise split.test_share in "
                 "params.yaml, or bring more events per user, and split again."
             )
-        seconds = {"ranking_seconds": 0.0, "sampled_seconds": 0.0}
         ranked = 2 * len(queries.warm) + len(queries.new) * len(queries.steps)
         load_model = partial(load_fitting, workspace, model, load=load)
         with (
             _progress(model, ranked) as advance,
             evaluator(queries, workspace, engine_settings(), model, load_model, advance) as found,
         ):
-            batches = partial(_timed, found.batches, seconds)
-            metrics = write_evaluation(workspace.evaluation(model), queries, batches, found.item_embeddings)
+            metrics, seconds = write_evaluation(workspace.evaluation(model), queries, found)
         cost.note(**seconds, ranked_queries=ranked)
     _print_summary(model, metrics, prepared.num_items, seconds["ranking_seconds"])
 
@@ -78,14 +75,6 @@ def _skip(workspace: Workspace, model: str, reason: str) -> None:
     with replaced(workspace.evaluation(model)) as folder:
         write_json(folder / "metrics.json", {"skipped": reason})
     print(f"{model} is skipped: {reason}")
-
-
-def _timed(batches: Callable[[str], Iterator[UserBatch]], seconds: dict[str, float], name: str) -> Iterator[UserBatch]:
-    """The batches of queries of one name, whose times are added to `seconds`."""
-    for batch in batches(name):
-        for what in seconds:
-            seconds[what] += getattr(batch, what)
-        yield batch
 
 
 @contextmanager

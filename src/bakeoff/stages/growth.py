@@ -8,8 +8,8 @@ from bakeoff.core.cost import measure
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.growth.experiment import growth_models, measure_growth
-from bakeoff.experiments.runner import warm_users
+from bakeoff.experiments.growth import growth_models, measure_growth
+from bakeoff.experiments.training.runner import warm_users
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.storage import why_skipped
 

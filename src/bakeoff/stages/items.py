@@ -15,9 +15,9 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced
 from bakeoff.core.histories import PAD
 from bakeoff.core.workspace import Workspace
-from bakeoff.evaluation.files import EMBEDDINGS
 from bakeoff.evaluation.item_space import directions, nearest, project
 from bakeoff.evaluation.ranking import TopLists
+from bakeoff.evaluation.results import EMBEDDINGS
 
 if TYPE_CHECKING:
     from bakeoff.params import Params

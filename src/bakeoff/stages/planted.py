@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from bakeoff.core.cost import measure
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
-from bakeoff.experiments.planted.experiment import measure_planted
+from bakeoff.experiments.planted.measure import measure_planted
 
 if TYPE_CHECKING:
     from bakeoff.params import Params
@@ -20,8 +20,8 @@ def run(params: "Params", workspace: Workspace) -> None:
         BakeoffError: no such data set can be generated.
     """
     with measure(workspace, "planted"):
-        found = measure_planted(params.experiments)
+        content, tables = measure_planted(params.experiments)
         with replaced(workspace.planted) as folder:
-            write_json(folder / "planted.json", found.summary)
-            pq.write_table(found.items, folder / "items.parquet")
-            pq.write_table(found.users, folder / "users.parquet")
+            write_json(folder / "planted.json", content)
+            for name, table in tables.items():
+                pq.write_table(table, folder / f"{name}.parquet")

@@ -9,7 +9,7 @@ from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.experiments.rerank import RETRIEVER, SCORER, measure_reranking
-from bakeoff.experiments.runner import REFERENCES
+from bakeoff.experiments.training.runner import REFERENCES
 from bakeoff.models.base.storage import Load, load_fitting, why_skipped
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(params: "Params", workspace: Workspace, load: Load | None = None) -> Non
         test = load_held_out(workspace, prepared).test
         others = [m for m in REFERENCES if workspace.trained(m).exists() and why_skipped(workspace, m) is None]
         models = {model: load_fitting(workspace, model, prepared.items, load) for model in (*reasons, *others)}
-        found = measure_reranking(params.experiments, prepared, test, models)
+        content, users = measure_reranking(params.experiments, prepared, test, models)
         with replaced(workspace.rerank) as folder:
-            pq.write_table(found.users, folder / "users.parquet")
-            write_json(folder / "rerank.json", found.summary)
+            pq.write_table(users, folder / "users.parquet")
+            write_json(folder / "rerank.json", content)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.core.cost import measure
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.runner import warm_users
-from bakeoff.experiments.serving import BATCHES, load_exported, measure_latency
+from bakeoff.experiments.latency import BATCHES, load_exported, measure_latency
+from bakeoff.experiments.training.runner import warm_users
 
 if TYPE_CHECKING:
     from bakeoff.params import Params

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from bakeoff.core.cost import measure
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.checkpoints import Checkpoints
-from bakeoff.experiments.fingerprint import fingerprint
-from bakeoff.experiments.runner import Experiment, in_session
-from bakeoff.experiments.training import no_costs, print_summary, train_shipped
+from bakeoff.experiments.training.checkpoints import Checkpoints
+from bakeoff.experiments.training.fingerprint import fingerprint
+from bakeoff.experiments.training.runner import Experiment, in_session
+from bakeoff.experiments.training.shipped import PHASES, print_summary, train_shipped
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.storage import skip_training, write_model
 
@@ -29,7 +29,7 @@ def run(params: "Params", workspace: Workspace, model: str) -> None:
         prepared = load_prepared(workspace)
         shipped = Experiment(spec(model), params.section(model), prepared, params.seed)
         if (reason := shipped.why_not) is not None:
-            cost.note(**no_costs())
+            cost.note(**dict.fromkeys(PHASES, 0.0))
             skip_training(workspace, model, reason)
             return
         decisive = {"seed": params.seed, model: shipped.settings.model_dump(mode="json")}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from bakeoff.core.files import write_json
 from bakeoff.core.workspace import Workspace
-from bakeoff.experiments.unbiasedness import REPEATS, STEPS, measure_unbiasedness
+from bakeoff.experiments.sampler_bias import REPEATS, STEPS, measure_unbiasedness
 
 if TYPE_CHECKING:
     from bakeoff.params import Params

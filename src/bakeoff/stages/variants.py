@@ -10,10 +10,18 @@ from bakeoff.core.cost import measure
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
-from bakeoff.experiments.variants.experiment import VariantResult, measure_variants, protocol_of, with_intervals
-from bakeoff.experiments.variants.groups import STUDY, SkippedGroup, check_group
+from bakeoff.experiments.variants.groups import STUDY, check_group
+from bakeoff.experiments.variants.measure import (
+    VariantResult,
+    group_json,
+    measure_variants,
+    protocol_of,
+    variant_new_user_table,
+    variant_user_table,
+    with_intervals,
+)
 from bakeoff.experiments.variants.protocol import VariantProtocol
-from bakeoff.experiments.variants.tables import group_json, variant_new_user_table, variant_user_table
+from bakeoff.experiments.variants.variant import SkippedGroup
 
 if TYPE_CHECKING:
     from bakeoff.params import Params

@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.core.workspace import Workspace
 from bakeoff.experiments.params import EvidenceParams, PlantedParams
-from bakeoff.experiments.planted import experiment
+from bakeoff.experiments.planted import measure
 from bakeoff.experiments.planted.contenders import LEARNING_RATE, SOFTMAX_EPOCHS, planted_contenders
 from bakeoff.params import Params
 from bakeoff.stages import planted
@@ -24,9 +24,9 @@ def params(town):
 
 def run(folder, monkeypatch, town, names):
     def some(given, built):
-        return [each for each in planted_contenders(given, built) if each.name in (*names, *REFERENCES)]
+        return [each for each in planted_contenders(given, built) if each[0].name in (*names, *REFERENCES)]
 
-    monkeypatch.setattr(experiment, "planted_contenders", some)
+    monkeypatch.setattr(measure, "planted_contenders", some)
     planted.run(params(town), Workspace(folder))
     return folder / "artifacts/planted"
 

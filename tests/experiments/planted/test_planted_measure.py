@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from bakeoff.experiments.params import PlantedParams
-from bakeoff.experiments.planted.contenders import mf_settings, planted_contenders
-from bakeoff.experiments.planted.evaluate import evaluate_planted, project_items
+from bakeoff.experiments.params import EvidenceParams, PlantedParams
+from bakeoff.experiments.planted.contenders import planted_contenders
 from bakeoff.experiments.planted.generator import generate
-from bakeoff.experiments.runner import Experiment, train_keeping_best, warm_users
-from bakeoff.experiments.validation import validation_scores
+from bakeoff.experiments.planted.measure import evaluate_planted, project_items
+from bakeoff.experiments.training.runner import Experiment, train_keeping_best, warm_users
+from bakeoff.experiments.training.validation import validation_scores
 from bakeoff.models.base.specs import spec
 from bakeoff.params import Params
 
@@ -63,23 +63,23 @@ def test_the_model_is_that_of_the_epoch_that_validation_chose(dataset):
     experiment = Experiment(spec("mf"), Params().mf, dataset.prepared, 0, build=lambda *arguments: Moody(dataset))
     trained = train_keeping_best(experiment, validation_scores(dataset.prepared, warm_users(dataset.prepared)))
     assert trained.epoch == 2
-    assert not evaluate_planted(trained.retriever, dataset, 0).off_group.any()
+    assert not evaluate_planted(trained.retriever, dataset, 0).per_user["off_group@10"].any()
 
 
 def test_a_model_that_knows_the_groups_does_not_fold(dataset):
     metrics = evaluate_planted(Fixed(dataset, right=True), dataset, 0)
-    assert not metrics.folding.any()
-    assert not metrics.off_group.any()
-    assert metrics.recall.mean() > 0
+    assert not metrics.per_user["folding"].any()
+    assert not metrics.per_user["off_group@10"].any()
+    assert metrics.per_user["recall@10"].mean() > 0
 
 
 def test_a_model_that_confuses_the_groups_recommends_nothing_else(dataset):
     # No known pair scores above a random one, so that no score is worth more than 1/2 and all foreign ones are.
     metrics = evaluate_planted(Fixed(dataset, right=False), dataset, 0)
-    assert not metrics.recall.any()
-    assert not metrics.ndcg.any()
-    assert (metrics.off_group == 1).all()
-    assert metrics.folding.mean() == pytest.approx(0.25)
+    assert not metrics.per_user["recall@10"].any()
+    assert not metrics.per_user["ndcg@10"].any()
+    assert (metrics.per_user["off_group@10"] == 1).all()
+    assert metrics.per_user["folding"].mean() == pytest.approx(0.25)
 
 
 def test_a_projection_keeps_the_two_directions_of_most_spread():
@@ -102,21 +102,24 @@ def test_embeddings_that_do_not_differ_lie_at_the_origin(embeddings):
 
 def test_the_ridge_is_that_of_the_shipped_weight_for_every_weight():
     # λ (|S_u| + α₀ |I|)^ν with the shipped α₀ = .5: .01 · (8 + .5 · 60)^1 = .38
-    shipped = Params().mf.model_copy(
-        update={"unobserved_weight": 0.5, "regularization": 0.01, "regularization_exponent": 1.0}
-    )
-    settings = mf_settings(shipped, PARAMS, 10.0)
-    assert (settings.unobserved_weight, settings.regularization_exponent) == (10, 0)
-    assert settings.regularization == pytest.approx(0.38)
+    dataset = generate(PARAMS, 1)
+    shipped = Params(evidence=EvidenceParams(planted=PARAMS)).experiments
+    changes = {"mf.unobserved_weight": 0.5, "mf.regularization": 0.01, "mf.regularization_exponent": 1.0}
+    contenders = planted_contenders(shipped.with_values(changes, "test"), dataset)
+    found = [experiment.settings for variant, experiment in contenders if variant.model == "mf"]
+    assert {10.0, 0.5} < {each.unobserved_weight for each in found}
+    assert {each.regularization_exponent for each in found} == {0}
+    assert [each.regularization for each in found] == pytest.approx([0.38] * len(found))
 
 
 def test_each_contender_has_a_name_of_its_own_and_each_model_one_that_is_shipped(dataset):
-    contenders = planted_contenders(Params().experiments, dataset)
+    contenders = [variant for variant, _ in planted_contenders(Params().experiments, dataset)]
     assert len({each.name for each in contenders}) == len(contenders)
     assert sorted(each.model for each in contenders if each.base) == ["ease", "mf", "popularity", "softmax"]
 
 
 def test_weights_of_mf_ascend_and_hold_the_shipped_one_once(dataset):
     params = Params()
-    weights = [each.unobserved_weight for each in planted_contenders(params.experiments, dataset) if each.model == "mf"]
+    contenders = planted_contenders(params.experiments, dataset)
+    weights = [each.settings.unobserved_weight for variant, each in contenders if variant.model == "mf"]
     assert weights == sorted({*params.evidence.unobserved_weights, params.mf.unobserved_weight})

@@ -5,7 +5,7 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Frozen, Search, search_space
-from bakeoff.experiments.settings import with_values as section_with
+from bakeoff.experiments.params import with_values as section_with
 from bakeoff.experiments.tuning.space import as_trial, current_values, draw, space_of
 from bakeoff.params import Params
 

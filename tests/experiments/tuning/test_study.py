@@ -6,8 +6,8 @@ import objectives
 import pytest
 
 from bakeoff.core.parameters import Search
-from bakeoff.experiments.tuning import study as module
-from bakeoff.experiments.tuning.study import STATES, TuningStudy, outcome
+from bakeoff.experiments.tuning import trials as module
+from bakeoff.experiments.tuning.trials import STATES, TuningStudy, outcome
 
 SPACE = {"x": Search(low=0.0, high=1.0), "y": Search(choices=("a", "b", None))}
 FIRST = {"x": 0.123456, "y": None}

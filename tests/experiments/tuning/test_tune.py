@@ -12,8 +12,7 @@ from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.experiments.tuning import command as tune
-from bakeoff.experiments.tuning import tune_objective as trials
+from bakeoff.experiments.tuning import trials, tune
 from bakeoff.params import load_params
 
 PARAMS_TEXT = """\

@@ -1,7 +1,8 @@
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.variants.groups import NAMES, Group, SkippedGroup, SplitFacts, make_group
+from bakeoff.experiments.variants.groups import NAMES, SplitFacts, make_group
+from bakeoff.experiments.variants.variant import Group, SkippedGroup
 from bakeoff.params import Params
 
 PARAMS = Params()
@@ -29,7 +30,7 @@ def test_every_group_has_settings_that_can_be_distinct_names_and_one_base_per_mo
     assert isinstance(group, Group)
     assert len({each.name for each in group.variants}) == len(group.variants) > 1
     of_softmax = [each for each in group.variants if each.model == "softmax"]
-    settings = {(each.applied_to(group.shipped).softmax.model_dump_json(), each.positives_only) for each in of_softmax}
+    settings = {(each.applied_to(group.shipped).softmax.model_dump_json(), each.build) for each in of_softmax}
     assert len(settings) == len(of_softmax)
     for model in {each.model for each in group.variants}:
         bases = [each for each in group.variants if each.model == model and each.base]
@@ -127,7 +128,7 @@ def test_folding_has_every_kind_of_negatives():
     settings = [each.applied_to(group.shipped).softmax.negatives for each in group.variants if each.model == "softmax"]
     assert {each.sampler for each in settings} >= {"uniform", "popularity", "in-batch", "mixed"}
     assert [each.selection for each in settings].count("hard") == 1
-    [alone] = [each for each in group.variants if each.positives_only]
+    [alone] = [each for each in group.variants if each.build is not None]
     assert alone.name == "positives-only"
     changed = alone.applied_to(group.shipped).softmax
     assert (changed.loss, changed.negatives.logq_correction) == ("multi-hot", False)

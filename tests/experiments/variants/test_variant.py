@@ -50,5 +50,5 @@ def test_a_model_without_a_base_gets_one_before_its_variants():
 
 
 def test_a_model_without_negatives_is_no_base_whatever_its_settings():
-    [base, variant] = with_bases([Variant("x", "softmax", "x", positives_only=True)], PARAMS)
+    [base, variant] = with_bases([Variant("x", "softmax", "x", build=lambda *_: None)], PARAMS)
     assert (base.name, base.base, variant.base) == ("softmax-shipped", True, False)

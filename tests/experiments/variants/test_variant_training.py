@@ -5,15 +5,14 @@ import pytest
 import small_prepared
 from small_prepared import PARAMS
 
-from bakeoff.experiments.variants import experiment
-from bakeoff.experiments.variants.experiment import (
+from bakeoff.experiments.variants import measure
+from bakeoff.experiments.variants.groups import POSITIVES_ONLY
+from bakeoff.experiments.variants.measure import (
     LOOKS,
-    experiment_of,
     false_negatives,
     steps_per_epoch,
     train_variant,
 )
-from bakeoff.experiments.variants.groups import POSITIVES_ONLY
 from bakeoff.experiments.variants.variant import Variant
 
 
@@ -31,7 +30,7 @@ def with_settings(**settings):
 
 
 def of(model, settings, prepared):
-    return experiment_of(Variant(model, model, model), settings, prepared)
+    return Variant(model, model, model).experiment(settings, prepared)
 
 
 def train(model, settings, prepared):
@@ -50,7 +49,7 @@ def scored(monkeypatch, scores):
 
         return validate
 
-    monkeypatch.setattr(experiment, "validation_scores", validation_scores)
+    monkeypatch.setattr(measure, "validation_scores", validation_scores)
     return looks
 
 
@@ -130,7 +129,7 @@ def test_without_negatives_nothing_but_the_own_positives_compete(prepared):
     # One target a query: without other positives there is no loss and nothing is learned, from whatever settings.
     shipped = with_settings(softmax__target_window=1, softmax__learning_rate=0.1, softmax__max_epochs=2)
     params = POSITIVES_ONLY.applied_to(shipped)
-    found = train_variant(experiment_of(POSITIVES_ONLY, shipped, prepared)).retriever.item_embeddings
+    found = train_variant(POSITIVES_ONLY.experiment(shipped, prepared)).retriever.item_embeddings
     assert found == pytest.approx(after("softmax", params, prepared, 0), abs=1e-6)
     assert found != pytest.approx(after("softmax", params, prepared, 2), abs=1e-2)
 

@@ -9,8 +9,8 @@ import small_split
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.runner import Seconds, TrainedModel
-from bakeoff.experiments.variants import experiment
+from bakeoff.experiments.training.runner import Seconds, TrainedModel
+from bakeoff.experiments.variants import measure
 from bakeoff.experiments.variants.subsets import draw_new_items
 from bakeoff.params import Params
 from bakeoff.stages import variants
@@ -55,9 +55,9 @@ def trainings(monkeypatch):
     def train(trained):
         asked.append((trained.spec.name, trained.settings, trained.prepared))
         trainer = Masking() if trained.spec.name == "softmax" else None
-        return TrainedModel(Model(), len(asked), 10, 3.0, [Seconds(1.0, 1.0)] * 2, trainer)
+        return TrainedModel(Model(), len(asked), 10, 3.0, [Seconds(1.0, 1.0)] * 2, trainer=trainer)
 
-    monkeypatch.setattr(experiment, "train_variant", train)
+    monkeypatch.setattr(measure, "train_variant", train)
     return asked
 
 

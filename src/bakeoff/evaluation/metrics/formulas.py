@@ -5,20 +5,22 @@ user's truth, and return float64 [n] in [0, 1]: 0 without a hit, NaN without tru
 no hit. Popularity metrics take `counts` int64 [num_items], φ(i), the number of train interactions of each item.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories
-from bakeoff.evaluation.ranking import TopLists
+
+if TYPE_CHECKING:  # ranking uses `relevance`
+    from bakeoff.evaluation.ranking import TopLists
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 
-def relevance(lists: TopLists, truth: Histories) -> BoolArray:
+def relevance(lists: "TopLists", truth: Histories) -> BoolArray:
     """[n, length] whether the item at each rank is one of the user's truth; False where padded.
 
     Args:
@@ -69,7 +71,7 @@ def hit_rate(relevant: BoolArray, num_relevant: IntArray, k: int) -> FloatArray:
     return _with_truth(np.any(relevant[:, :k], axis=1), num_relevant)
 
 
-def mean_over_list(lists: TopLists, values: NDArray[Any], k: int) -> FloatArray:
+def mean_over_list(lists: "TopLists", values: NDArray[Any], k: int) -> FloatArray:
     """[n] mean of values[item] over the first k items of each list; NaN where it is empty.
 
     ARP@k is that of φ(i) (Yin et al. 2012), novelty@k (MIUF) that of `self_information`, and long_tail_share@k (APLT)
@@ -109,7 +111,7 @@ def long_tail(counts: IntArray, head_share: float = 0.8) -> BoolArray:
     return tail
 
 
-def slots(lists: TopLists, num_items: int, k: int) -> IntArray:
+def slots(lists: "TopLists", num_items: int, k: int) -> IntArray:
     """[num_items] number of list slots that each item fills; those of parts of the users add up to those of all."""
     shown = lists.items[:, :k]
     return np.bincount(shown[shown != PAD], minlength=num_items)

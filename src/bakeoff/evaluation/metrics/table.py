@@ -234,6 +234,11 @@ def means(per_user: Mapping[str, FloatArray]) -> dict[str, float]:
     return together.figures()
 
 
+def means_or_none(per_user: PerUser) -> dict[str, float | None]:
+    """Mean of each metric over the users for whom it is defined; None where there are none."""
+    return or_none(means(per_user))
+
+
 def or_none(figures: Mapping[str, float]) -> dict[str, float | None]:
     """The figures with None for NaN, which JSON does not have."""
     return {name: None if math.isnan(value) else value for name, value in figures.items()}

@@ -1,5 +1,5 @@
 """Top-k lists over the whole catalogue: exact, the same on every processor, with ties broken against the model."""
 
-from bakeoff.evaluation.ranking.lists import TopLists, rank, rerank
+from bakeoff.evaluation.ranking.lists import TopLists, rank, reorder
 
-__all__ = ["TopLists", "rank", "rerank"]
+__all__ = ["TopLists", "rank", "reorder"]

@@ -6,7 +6,6 @@ bits depend on the processor: they select a few more than k candidates, which ex
 the float32 products may have missed an item is ranked by exact scores alone.
 """
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.ranking import reproducible_scores as exact
-from bakeoff.evaluation.ranking.kernels import INDEX_MASK, NOTHING, cut, look_through, may_gain, score_candidates
+from bakeoff.evaluation.ranking.kernels import INDEX_MASK, NOTHING, cut, look_through, may_gain
 
 QUERIES_PER_TILE = 512
 ITEMS_PER_TILE = 256
@@ -119,7 +118,7 @@ class TopKeys:
         full[: len(catalogue)] = catalogue[self._items]
         # Laid out as BLAS reads it: (tiles, d, T).
         self._tiles = full.reshape(num_tiles, ITEMS_PER_TILE, catalogue.shape[1]).transpose(0, 2, 1).copy()
-        self._pool, self._local = pool, threading.local()
+        self._pool = pool
 
     def find(
         self, queries: NDArray[np.float32], exclude: Histories, truth: Histories, k: int
@@ -168,10 +167,13 @@ class TopKeys:
         exclude, truth = ((offsets[part], places) for offsets, places in sets)
         lists = TopKBuffer(min(k + _SPARE, len(self._items)), ITEMS_PER_TILE, exclude, truth)
         lengths = exact.norms(queries)
-        limits = self._limits(lengths)
-        asked, rows, room = np.arange(len(queries)), queries, self._workspace()
+        longer = lengths * (1 + 4 * _UNIT)  # more than rounding takes away
+        asked, rows, room = np.arange(len(queries)), queries, np.empty((len(queries), ITEMS_PER_TILE), np.float32)
         for number, tile in enumerate(self._tiles):
-            gaining = lists.may_gain(asked, limits(number))
+            with np.errstate(over="ignore"):  # infinity is a bound too
+                # Of the scores of all items from this tile on (Cauchy-Schwarz).
+                limits = (longer * self._longest_of_tile[number] + _SMALLEST).astype(np.float32)
+            gaining = lists.may_gain(asked, limits)
             if len(gaining) <= len(asked) - _FEWER or not len(gaining):
                 asked = asked[gaining]
                 rows = queries[asked]
@@ -182,24 +184,12 @@ class TopKeys:
             lists.add(scores, asked, start, self._items[start : start + ITEMS_PER_TILE])
         return self._in_order(queries, lengths, lists.best(), k)
 
-    def _limits(self, lengths: NDArray[np.float64]) -> Callable[[int], NDArray[np.float32]]:
-        """Upper bounds (Cauchy-Schwarz) [m] of the scores of items from a tile on, for queries of these lengths."""
-        longer = lengths * (1 + 4 * _UNIT)  # more than rounding takes away
-
-        def limits(number: int) -> NDArray[np.float32]:
-            with np.errstate(over="ignore"):  # infinity is a bound too
-                largest: NDArray[np.float32] = (longer * self._longest_of_tile[number] + _SMALLEST).astype(np.float32)
-            return largest
-
-        return limits
-
     def _in_order(
         self, queries: NDArray[np.float32], lengths: NDArray[np.float64], candidates: NDArray[np.int64], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The best k candidates by exact scores, and for which queries no other item can belong to them."""
         items, approximate = unpack(candidates)
-        scores = np.empty(items.shape, np.float32)
-        score_candidates(queries, self._catalogue, items, scores)
+        scores = exact.scores_of(queries, self._catalogue, items)
         # −0.0 and 0.0 are equal, but their bits are not: adding 0.0 makes both 0.0.
         high = _ordered_bits((scores + np.float32(0)).view(np.int32)).astype(np.int64) << 32
         rescored = np.where(candidates == NOTHING, NOTHING, high | (candidates & 0xFFFFFFFF))
@@ -221,13 +211,6 @@ class TopKeys:
         largest = lengths * self._longest
         error = 1.01 * (products + 1) * _UNIT * largest + products * _SMALLEST
         return np.where(products > 1, error, 0.0)
-
-    def _workspace(self) -> NDArray[np.float32]:
-        """Scores of a tile, one array per thread."""
-        if not hasattr(self._local, "scores"):
-            self._local.scores = np.empty((QUERIES_PER_TILE, ITEMS_PER_TILE), np.float32)
-        scores: NDArray[np.float32] = self._local.scores
-        return scores
 
 
 def exact_keys(

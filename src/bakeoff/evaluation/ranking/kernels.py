@@ -12,7 +12,7 @@ from numba import njit
 _compiled = njit(nogil=True, cache=True)
 
 _ITEMS_PER_GROUP = 64
-# Scores of which the largest is compared first: few groups hold one that may enter a list.
+# Scores per group, whose largest is compared first: few groups hold one that may enter a list.
 
 NOTHING = np.iinfo(np.int64).min
 """The key of no item."""

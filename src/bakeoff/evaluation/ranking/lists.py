@@ -1,24 +1,20 @@
 """Top-k lists over the whole catalogue, exact, with ties broken against the model; and re-ranking of such lists."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.core.histories import PAD, Histories, Queries, offsets_of
 from bakeoff.core.processes import own_threads
+from bakeoff.evaluation.metrics.formulas import relevance
 from bakeoff.evaluation.ranking import reproducible_scores as exact
-from bakeoff.evaluation.ranking.dedup_items import Reachable
 from bakeoff.models.base.retriever import Retriever
-
-_COMPILED_FROM = 1 << 24
-# Scores from which on the blocked top k pays: Numba takes half a second and 115 MB to load.
-
-_SCORES_PER_SORT = 1 << 19
-# Scores that are sorted at once: 10 MB with their keys.
 
 _Blocks = Iterable[tuple[slice, NDArray[np.float32]]]
 """Consecutive blocks of queries, each with its embeddings [m, d]."""
@@ -38,6 +34,10 @@ class TopLists:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def first(self, count: int) -> Self:
+        """At most the first `count` items of each list."""
+        return type(self)(self.items[:, :count], self.scores[:, :count])
 
 
 def rank(
@@ -83,42 +83,17 @@ def rank(
             _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
             yield part, embedded
 
-    is_large = len(queries) * len(catalogue) >= _COMPILED_FROM
-    for part in (_fill_blocked if is_large else _fill_sorted)(lists, blocks(), catalogue, exclude, truth):
+    for part in _fill(lists, blocks(), catalogue, exclude, truth):
         if on_block is not None:
             on_block(part.stop - part.start)
     return lists
 
 
-def _fill_sorted(
+def _fill(
     lists: TopLists, blocks: _Blocks, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories
 ) -> Iterator[slice]:
-    """Fill the lists of each block by sorting exact scores of all items; yield the block."""
-    num_items, width = len(catalogue), min(lists.items.shape[1], len(catalogue))
-    size = max(1, _SCORES_PER_SORT // max(num_items, 1))
-    for part, embedded in blocks:
-        for start in range(part.start, part.stop, size):
-            rows = np.arange(start, min(start + size, part.stop))
-            scores = exact.scores(embedded[rows - part.start], catalogue) + np.float32(0)  # −0.0 becomes 0.0
-            excluded, true = exclude.take(rows), truth.take(rows)
-            scores[excluded.rows, excluded.items] = -np.inf
-            bits = scores.view(np.int32)
-            # A key orders as a list does: by score, then not a hit, then the smaller index.
-            keys = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(np.int64) << 32
-            keys += (1 << 32) - 1 - np.arange(num_items)
-            keys[true.rows, true.items] = (keys[true.rows, true.items] >> 32 << 32) + (1 << 31) - 1 - true.items
-            best = np.sort(np.partition(keys, num_items - width, axis=1)[:, num_items - width :], axis=1)[:, ::-1]
-            items = ((1 << 31) - 1 - (best & ((1 << 31) - 1))).astype(np.int32)
-            lists.scores[rows, :width] = found = np.take_along_axis(scores, items, axis=1)
-            lists.items[rows, :width] = np.where(np.isneginf(found), PAD, items)
-        yield part
-
-
-def _fill_blocked(
-    lists: TopLists, blocks: _Blocks, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories
-) -> Iterator[slice]:
-    """Fill the lists of each block by the blocked top k, while the next block is embedded; yield the block."""
-    from bakeoff.evaluation.ranking.blocked_topk import TopKeys, unpack
+    """Fill the lists of each block while the next block is embedded; yield the block."""
+    from bakeoff.evaluation.ranking.blocked_topk import TopKeys, unpack  # compiled: loading takes half a second
 
     width = min(lists.items.shape[1], len(catalogue))
     reachable = Reachable.of(catalogue, exclude, truth, width)
@@ -142,7 +117,7 @@ def _fill_blocked(
             yield finish(*pending)
 
 
-def rerank(
+def reorder(
     scorer: Retriever, queries: Queries, candidates: TopLists, truth: Histories, users_per_block: int
 ) -> TopLists:
     """Order candidates that another model retrieved by the scores of this one.
@@ -159,19 +134,12 @@ def rerank(
     Returns:
         Lists of n users, [n, c], padded at the end.
     """
-    items = np.empty_like(candidates.items)
+    catalogue = exact.rounded(scorer.item_embeddings)
     scores = np.empty_like(candidates.scores)
-    for part, block in exact.score_blocks(scorer, queries, users_per_block):
-        listed = candidates.items[part]
-        of_truth = truth.take(np.arange(part.start, part.stop))
-        hit = np.zeros(block.shape, np.bool_)
-        hit[of_truth.rows, of_truth.items] = True
-        index = listed.astype(np.int64)
-        found = np.where(listed == PAD, -np.inf, np.take_along_axis(block, index, axis=1))
-        order = np.lexsort((listed, np.take_along_axis(hit, index, axis=1), -found), axis=1)
-        items[part] = np.take_along_axis(listed, order, axis=1)
-        scores[part] = np.take_along_axis(found, order, axis=1)
-    return TopLists(items, scores)
+    for part, block in queries.blocks(max(1, users_per_block)):
+        scores[part] = exact.scores_of(exact.rounded(scorer.embed_queries(block)), catalogue, candidates.items[part])
+    order = np.lexsort((candidates.items, relevance(candidates, truth), -scores), axis=1)
+    return TopLists(np.take_along_axis(candidates.items, order, axis=1), np.take_along_axis(scores, order, axis=1))
 
 
 def _checked(values: NDArray[np.float32], what: str, num_rows: int) -> NDArray[np.float32]:
@@ -217,3 +185,91 @@ def _check_product(queries: NDArray[np.float32], catalogue: NDArray[np.float32],
             f"Scores may reach {largest_score:.1e}, more than float32 holds: training diverged. Lower the "
             "learning rate or raise the regularisation in params.yaml, and train again."
         )
+
+
+@dataclass(frozen=True)
+class Reachable:
+    """The m of n items of a catalogue that lists can hold, in the order of the catalogue.
+
+    Of items with equal embeddings only the first ones can be listed. A catalogue has many where a model cannot tell
+    them apart: all items without interactions have the zeros of matrix factorisation, or one embedding per combination
+    of features. Each would be scored, and since float32 products can't decide which of them comes first, every list
+    that ends among them would need exact scores of the whole catalogue.
+
+    Attributes:
+        items: int64 [m], their indices, ascending.
+        place: int32 [n], place of each item of the catalogue among them; PAD where it is not one of them.
+    """
+
+    items: NDArray[np.int64]
+    place: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories, k: int) -> Self:
+        """The items that lists of k can hold.
+
+        Of items that all score the same a list holds those of smallest index, after leaving out the excluded ones and
+        putting those of the truth last. So k of them are enough, and one more for each that may be excluded or true.
+
+        Args:
+            catalogue: float32 [n, d], row by row in memory.
+            exclude: rows of items that are left out, one row for each list.
+            truth: rows of items that come last among equals.
+            k: length of the lists.
+        """
+        shared = _shared(catalogue)
+        if len(shared) == 0:
+            items = np.arange(len(catalogue))
+            return cls(items, items.astype(np.int32))
+        num_before, has_equal = np.zeros(len(catalogue), np.int64), np.zeros(len(catalogue), np.bool_)
+        num_before[shared], has_equal[shared] = _equals(catalogue[shared])
+        passed_over = sum(_most(sets, has_equal) for sets in (exclude, truth))
+        is_reachable = num_before < k + passed_over
+        place = np.where(is_reachable, np.cumsum(is_reachable) - 1, PAD).astype(np.int32)
+        return cls(np.flatnonzero(is_reachable), place)
+
+    def rows(self, catalogue: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rows [m, d] of the embeddings of all items; not copied where all items are reachable."""
+        return catalogue if len(self.items) == len(catalogue) else catalogue[self.items]
+
+    def within(self, sets: Histories) -> Histories:
+        """The same rows without items that are not reachable, by place."""
+        if len(self.items) == len(self.place):
+            return sets
+        place = self.place[sets.items]
+        return replace(sets, items=place).keep(place != PAD)
+
+    def items_at(self, places: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Item index of each place, in the same shape; PAD stays PAD."""
+        return np.where(places == PAD, PAD, self.items[places]).astype(np.int32)
+
+
+def _shared(catalogue: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Items that share their first two values with another item, ascending: a superset of those with an equal.
+
+    Comparing whole embeddings would take a hundredth of the time of a ranking.
+    """
+    first = np.ascontiguousarray(catalogue[:, :2])
+    bits = first.view(np.uint64 if first.shape[1] == 2 else np.uint32)[:, 0]
+    in_order = np.sort(bits)
+    return np.flatnonzero(np.isin(bits, in_order[1:][in_order[1:] == in_order[:-1]]))
+
+
+def _equals(catalogue: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """[n] number of items of smaller index with the same embedding, bit by bit; [n] whether another item has it."""
+    rows = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(catalogue.shape[1] * catalogue.itemsize), len(catalogue), [None, pa.py_buffer(catalogue)]
+    )
+    group = rows.dictionary_encode().indices.to_numpy()
+    sizes = np.bincount(group)
+    order = np.argsort(group, kind="stable")
+    num_before = np.empty(len(group), np.int64)
+    num_before[order] = np.arange(len(group)) - np.repeat(offsets_of(sizes)[:-1], sizes)
+    return num_before, sizes[group] > 1
+
+
+def _most(sets: Histories, counted: NDArray[np.bool_]) -> int:
+    """The largest number of counted items in a row."""
+    return max(
+        int(np.bincount(block.rows[counted[block.items]], minlength=1).max(initial=0)) for _, block in sets.blocks()
+    )

@@ -5,13 +5,8 @@ Its last bits differ, equal items get unequal scores, and chance breaks a tie. E
 few bits that every sum of products is exact in float64. An exact sum is the same in any order.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
-
-from bakeoff.core.histories import Queries
-from bakeoff.models.base.retriever import Retriever
 
 SCORES_PER_BLOCK = 1 << 24
 """64 MiB of float32: with 10⁶ items a block of 1,024 queries would take 4 GB."""
@@ -84,22 +79,24 @@ def scores(queries: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[
     return found
 
 
-def score_blocks(
-    retriever: Retriever, queries: Queries, users_per_block: int
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Score the whole catalogue, a block of queries at a time.
+def scores_of(
+    queries: NDArray[np.float32], catalogue: NDArray[np.float32], items: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """As `scores`, of a few items for each query.
 
     Args:
-        retriever: the model, whose embeddings are finite.
-        queries: n queries.
-        users_per_block: at most; fewer where their scores would take more than 64 MiB.
+        queries: float32 [m, d], rounded.
+        catalogue: float32 [n, d], rounded.
+        items: [m, c], items of each query; PAD where there is none.
 
-    Yields:
-        The slice that a block covers and float32 [len(block), num_items].
+    Returns:
+        float32 [m, c]; −inf where there is no item.
     """
-    catalogue = rounded(retriever.item_embeddings)
-    for part, block in queries.blocks(block_size(users_per_block, len(catalogue))):
-        yield part, scores(rounded(retriever.embed_queries(block)), catalogue)
+    from bakeoff.evaluation.ranking.kernels import score_candidates  # compiled: loading takes half a second
+
+    found = np.empty(items.shape, np.float32)
+    score_candidates(queries, catalogue, items.astype(np.int32), found)
+    return found
 
 
 def block_size(users_per_block: int, num_items: int) -> int:

@@ -24,7 +24,7 @@ USERS_PER_BLOCK = 1 << 12
 """Users resampled at once; at most 2¹⁶, since 16 random bits say which user is drawn."""
 
 GROUPS = 40
-"""Groups of users of the jackknife, each of which is left out once; fewer where there are fewer users."""
+"""Groups of users that the jackknife leaves out one by one; fewer where there are fewer users."""
 
 _MULTINOMIAL_FROM = 1 << 26
 # Users × resamples from which on draws are multinomial and counted by a compiled loop, whose loading takes half a
@@ -103,7 +103,7 @@ def resampled_means(blocks: Blocks, rng: np.random.Generator, resamples: int) ->
         resamples: number of resamples.
     """
     num_users, total = 0, np.zeros(())
-    for block in in_blocks(blocks(), USERS_PER_BLOCK):
+    for block in regrouped(blocks(), USERS_PER_BLOCK):
         num_users, total = num_users + len(block), total + block.sum(axis=0)
     mean = total / num_users
     resample: type[_Uniform | _Multinomial] = _Uniform
@@ -113,7 +113,7 @@ def resampled_means(blocks: Blocks, rng: np.random.Generator, resamples: int) ->
         resample, sizes, users_at_once = _Multinomial, block_sizes(num_users), min(num_users, USERS_PER_BLOCK)
     parts = [resample(own, count, sizes, len(mean)) for own, count in chunks(rng, resamples, users_at_once)]
     with thread_map(num_users * resamples) as each:
-        for number, block in enumerate(in_blocks(blocks(), *sizes)):
+        for number, block in enumerate(regrouped(blocks(), *sizes)):
             # Centred values lose nothing by float32: its rounding is relative to the spread, not to the mean.
             centred = (block - mean).astype(np.float32)
             each(partial(_add, number, centred), parts)
@@ -221,7 +221,7 @@ def thread_map(work: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[A
         yield lambda task, parts: list(pool.map(task, parts))
 
 
-def in_blocks(portions: Iterable[NDArray[Any]], *sizes: int) -> Iterator[NDArray[Any]]:
+def regrouped(portions: Iterable[NDArray[Any]], *sizes: int) -> Iterator[NDArray[Any]]:
     """Rows regrouped into blocks of these sizes; the last size repeats, and the last block holds what is left."""
     held: list[NDArray[Any]] = []
     count, number = 0, 0

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtrik, stdtrit
 
 MEDIAN_TO_MEAN = np.sqrt(np.pi / 2)
-"""Standard error of a median beside that of a mean, of normal values."""
+"""Standard error of a median divided by that of a mean, for normal values."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def ratio(first: Repeated, second: Repeated) -> Repeated:
     return Repeated(*map(float, np.exp([found.value, found.low, found.high])))
 
 
-def as_json(name: str, found: Repeated) -> dict[str, float]:
+def interval_json(name: str, found: Repeated) -> dict[str, float]:
     """The figure under its name, and the ends of its interval that are known as `<name>_low` and `<name>_high`."""
     ends = {f"{name}_low": found.low, f"{name}_high": found.high}
     return {name: found.value} | {key: end for key, end in ends.items() if not np.isnan(end)}

@@ -1,6 +1,7 @@
 """A generated data set with known groups: users interact with items of their own group, apart from some noise."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import HeldOut, Prepared
+from bakeoff.evaluation.protocol import EvalSet
 from bakeoff.experiments.params import PlantedParams
 
 VALID_SHARE, TEST_SHARE = 0.1, 0.2
@@ -33,6 +35,11 @@ class PlantedDataset:
     held_out: HeldOut
     user_groups: Groups
     item_groups: Groups
+
+    @cached_property
+    def eval_set(self) -> EvalSet:
+        """Test events of every user, with train and validation as the history."""
+        return EvalSet.of(self.prepared, self.prepared.known(), self.held_out.test, np.arange(self.prepared.num_users))
 
     @property
     def relatedness(self) -> NDArray[np.float32]:

@@ -1,13 +1,14 @@
 """The groups of variants: what is changed in each, and how it is evaluated."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.runner import REFERENCES
-from bakeoff.experiments.settings import ExperimentSettings
-from bakeoff.experiments.variants.variant import Variant, with_bases
+from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.planted.samplers import positives_only_trainer
+from bakeoff.experiments.training.runner import REFERENCES
+from bakeoff.experiments.variants.variant import Group, SkippedGroup, Variant, with_bases
 from bakeoff.models.base.specs import DataFacts, spec, specs
 from bakeoff.models.mf.spec import MFParams
 from bakeoff.models.neural.spec import SoftmaxParams
@@ -24,7 +25,7 @@ POSITIVES_ONLY = Variant(
     "softmax",
     "positives only",
     {"softmax.loss": "multi-hot", "softmax.negatives.selection": "none", "softmax.negatives.logq_correction": False},
-    positives_only=True,
+    build=positives_only_trainer,
 )
 
 TABLE_ALONE = Variant("softmax-table", "softmax", "a table of items alone", {"softmax.use_item_features": False})
@@ -32,33 +33,6 @@ TABLE_ALONE = Variant("softmax-table", "softmax", "a table of items alone", {"so
 
 RANKINGS = 7
 """Times that the same queries are ranked where the cost of ranking is compared; the first one does not count."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Variants that are compared with one another.
-
-    Attributes:
-        name: of the group.
-        sentence: what was done, for people.
-        shipped: settings of the group before a variant changes any.
-        variants: in the order in which they are shown.
-        judged_on: the part of the split whose events are the truth.
-        evaluates_new_users: whether variants are evaluated on new users too.
-        measures_folding: whether folding is measured.
-        rankings: how often the queries are ranked, to time the ranking.
-        left_out: models that would belong here but can't be trained on this data, each with the reason.
-    """
-
-    name: str
-    sentence: str
-    shipped: ExperimentSettings
-    variants: tuple[Variant, ...]
-    judged_on: Literal["valid", "test"] = "test"
-    evaluates_new_users: bool = False
-    measures_folding: bool = False
-    rankings: int = 1
-    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,13 +50,6 @@ class SplitFacts:
     item_features: bool
     num_items: int
     events_per_user: float = 0.0
-
-
-@dataclass(frozen=True)
-class SkippedGroup:
-    """A group with nothing to compare, and the sentence that says why."""
-
-    reason: str
 
 
 def check_group(name: str) -> None:
@@ -107,14 +74,7 @@ def make_group(name: str, shipped: ExperimentSettings, data: SplitFacts) -> Grou
         BakeoffError: there is no such group, or a value of `evidence` is not valid for the model.
     """
     check_group(name)
-    if name == STUDY:
-        return _sampling(shipped, data)
-    shorter = _shorter(shipped)
-    if name == FEATURES:
-        return _features(shorter, data)
-    if name == DEPTH:
-        return _depth(shorter, data)
-    return _folding(shorter, data) if name == FOLDING else _new_items(shorter, data)
+    return _GROUPS[name](shipped if name == STUDY else _shorter(shipped), data)
 
 
 def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
@@ -149,15 +109,14 @@ def _features(shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedG
             "Neither users nor items have features, so there is nothing to leave out: name some under "
             "data.user_features or data.item_features in params.yaml."
         )
-    left_out = _left_out(shipped, data)
-    return Group(
+    return _with_references(
         FEATURES,
         "The softmax DNN with and without the features that the data has, all else as shipped. "
         f"{_training_sentence(shipped)} {ON_TEST} New users are evaluated with the first of their events.",
         shipped,
-        (*with_bases(variants, shipped), *_references(left_out)),
+        data,
+        with_bases(variants, shipped),
         evaluates_new_users=True,
-        left_out=left_out,
     )
 
 
@@ -172,14 +131,13 @@ def _depth(shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedGrou
     group = with_bases(different.values(), shipped)
     if len(group) == 1:
         return SkippedGroup("evidence.depths and evidence.widths name nothing but the network as shipped.")
-    left_out = _left_out(shipped, data)
-    return Group(
+    return _with_references(
         DEPTH,
         "The softmax DNN with other numbers and widths of hidden layers, all else as shipped. "
         f"{_training_sentence(shipped)} {ON_TEST}",
         shipped,
-        (*group, *_references(left_out)),
-        left_out=left_out,
+        data,
+        group,
         rankings=RANKINGS,
     )
 
@@ -197,26 +155,34 @@ def _folding(shipped: ExperimentSettings, data: SplitFacts) -> Group:
         _negatives("mixed", "in-batch + uniform", sampler="mixed", mixture=["in-batch", "uniform"]),
         _negatives("hard", "hard among uniform", sampler="uniform", selection="hard"),
     ]
-    left_out = _left_out(shipped, data)
-    return Group(
+    return _with_references(
         FOLDING,
         "MF over weights of the pairs that were not observed, with the ridge λ_u of the mean user held; the softmax "
         "DNN over ways to draw its negatives; all else as shipped. "
         f"{_training_sentence(shipped)} {ON_TEST}",
         shipped,
-        (*with_bases([*weights, *negatives], shipped), *_references(left_out)),
+        data,
+        with_bases([*weights, *negatives], shipped),
         measures_folding=True,
-        left_out=left_out,
     )
 
 
-def _references(left_out: Mapping[str, str], models: Sequence[str] = REFERENCES) -> tuple[Variant, ...]:
-    """Models as shipped that the variants are compared with."""
-    able = [model for model in models if model not in left_out]
-    return tuple(Variant(f"{model}-shipped", model, "as shipped", base=True) for model in able)
+def _with_references(
+    name: str,
+    sentence: str,
+    shipped: ExperimentSettings,
+    data: SplitFacts,
+    variants: Sequence[Variant],
+    models: Sequence[str] = REFERENCES,
+    **options: Any,
+) -> Group:
+    """The variants, and models as shipped that they are compared with, those of them that the data allows."""
+    left_out = _left_out(shipped, data, models)
+    able = [Variant(f"{model}-shipped", model, "as shipped", base=True) for model in models if model not in left_out]
+    return Group(name, sentence, shipped, (*variants, *able), left_out=left_out, **options)
 
 
-def _left_out(shipped: ExperimentSettings, data: SplitFacts, models: Sequence[str] = REFERENCES) -> dict[str, str]:
+def _left_out(shipped: ExperimentSettings, data: SplitFacts, models: Sequence[str]) -> dict[str, str]:
     """Those of the models that can't be trained on this data, each with the reason."""
     facts = DataFacts(data.num_items, data.item_features)
     reasons = {model: spec(model).why_not(facts, shipped.models[model]) for model in models}
@@ -253,23 +219,20 @@ def _new_items(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped
 
 
 def _sampling(shipped: ExperimentSettings, data: SplitFacts) -> Group:
-    left_out = _left_out(shipped, data)
     negatives = shipped.softmax.negatives
     named = {name: getattr(negatives, name) for name in ("sampler", "selection", "logq_correction")}
     variants = with_bases(_samplers(), shipped)
-    return Group(
+    return _with_references(
         SAMPLING,
         "The softmax DNN over samplers, their correction and the selection of hard negatives, all else as shipped; "
         f"other models for comparison. {_training_sentence(shipped)} The truth is in validation as well; the history "
         "is the train part.",
         shipped,
-        (
-            *(each if each.settings else replace(each, settings=_changed(named)) for each in variants),
-            *_references(left_out, ("mf", "ease", "popularity")),
-        ),
+        data,
+        [each if each.settings else replace(each, settings=_changed(named)) for each in variants],
+        ("mf", "ease", "popularity"),
         judged_on="valid",
         measures_folding=True,
-        left_out=left_out,
     )
 
 
@@ -294,3 +257,6 @@ def _negatives(name: str, label: str, **settings: Any) -> Variant:
 
 def _changed(negatives: Mapping[str, Any]) -> dict[str, Any]:
     return {f"softmax.negatives.{name}": value for name, value in negatives.items()}
+
+
+_GROUPS = {FEATURES: _features, NEW_ITEMS: _new_items, FOLDING: _folding, DEPTH: _depth, SAMPLING: _sampling}

@@ -9,17 +9,14 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.prepared.tables import HeldOut, Prepared
-from bakeoff.evaluation.metrics.table import PerUser
-from bakeoff.evaluation.params import EvaluateParams
-from bakeoff.experiments.eval_set import EvalSet, Evaluated, mean_or_none
+from bakeoff.evaluation.metrics.table import PerUser, means_or_none
+from bakeoff.evaluation.protocol import EvalQueries, EvalSet, Evaluated
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
-from bakeoff.experiments.runner import Seconds
-from bakeoff.experiments.variants.groups import NEW_ITEMS, Group, SkippedGroup
+from bakeoff.experiments.training.runner import Seconds
+from bakeoff.experiments.variants.groups import NEW_ITEMS
 from bakeoff.experiments.variants.subsets import MIN_EVENTS, ItemSubset, draw_new_items, only_items, withhold
+from bakeoff.experiments.variants.variant import Group, SkippedGroup
 from bakeoff.models.base.retriever import Retriever
-
-ALL = "all"
-"""`first_interactions` of new users whose whole history is known."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +78,13 @@ class VariantProtocol:
             queries, users = self.warm.queries, self.warm.users
             folding = model_folding(retriever, queries, self.relatedness, users, seed=shipped.seed)
         figures = {
-            "metrics": warm.means(self.prepared, params.cutoffs),
-            "new_users": {count: mean_or_none(each.accuracy) for count, each in new_users.items()},
-            "folding": mean_or_none(folding) if folding else None,
+            "metrics": warm.means(self.prepared),
+            "new_users": {count: means_or_none(each.accuracy) for count, each in new_users.items()},
+            "folding": means_or_none(folding) if folding else None,
         }
         among_new = self._among_new(retriever) if len(self.new_items) else {}
         if among_new:
-            figures["among_new"] = mean_or_none(among_new)
+            figures["among_new"] = means_or_none(among_new)
         prefixed = {f"among_new_{name}": values for name, values in among_new.items()}
         return VariantMetrics(warm, new_users, figures, folding, prefixed, rates[1:])
 
@@ -124,17 +121,11 @@ def on_test(group: Group, prepared: Prepared, held_out: HeldOut) -> VariantProto
     if group.name == NEW_ITEMS:
         return _on_new_items(group, prepared, held_out)
     warm = EvalSet.of(prepared, prepared.known(), held_out.test)
-    new_users = new_user_sets(prepared, held_out, group.shipped.evaluate) if group.evaluates_new_users else {}
+    shipped = group.shipped
+    of_new = EvalQueries(prepared, held_out, shipped.evaluate, shipped.seed, shipped.evidence.sampled_candidates)
+    steps = of_new.steps if group.evaluates_new_users else ()
+    new_users = {step: of_new.eval_set(step, of_new.new) for step in steps}
     return VariantProtocol(group, prepared, warm, new_users, _relatedness(group, prepared))
-
-
-def new_user_sets(prepared: Prepared, held_out: HeldOut, params: EvaluateParams) -> dict[str, EvalSet]:
-    """Queries of new users by the number of first interactions that are known; lists exclude the whole history."""
-    users = np.flatnonzero(held_out.new_test.lengths)
-    history = held_out.new_history
-    known = {str(count): history.first(count) for count in params.first_interactions} | {ALL: history}
-    exclude, truth = history.take(users), held_out.new_test.take(users)
-    return {count: EvalSet(users, prepared.queries(events, users), exclude, truth) for count, events in known.items()}
 
 
 def _relatedness(group: Group, prepared: Prepared, on_train: bool = False) -> Relatedness | None:

@@ -95,9 +95,8 @@ class ItemSubset:
 
     def renumbered(self, histories: Histories) -> Histories:
         """Events on the items of this catalogue, under its own indices; others are left out."""
-        found = np.isin(histories.items, self.items)
-        places = np.searchsorted(self.items, histories.items[found])
-        return Histories.from_rows(histories.rows[found], places, histories.timestamps[found], len(histories))
+        found = histories.keep(np.isin(histories.items, self.items))
+        return replace(found, items=np.searchsorted(self.items, found.items).astype(np.int32))
 
 
 def _mask(items: NDArray[np.int64], num_items: int) -> NDArray[np.bool_]:
@@ -107,7 +106,4 @@ def _mask(items: NDArray[np.int64], num_items: int) -> NDArray[np.bool_]:
 
 
 def _only(histories: Histories, kept: NDArray[np.bool_]) -> Histories:
-    events = kept[histories.items]
-    return Histories.from_rows(
-        histories.rows[events], histories.items[events], histories.timestamps[events], len(histories)
-    )
+    return histories.keep(kept[histories.items])

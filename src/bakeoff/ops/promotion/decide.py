@@ -18,8 +18,8 @@ from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.prepared.tables import HeldOut, Prepared, load_held_out, load_prepared
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.folding import fit_relatedness
+from bakeoff.experiments.latency import CALLS, LIST_LENGTH, WARM_UP_CALLS, take_turns
 from bakeoff.experiments.params import EvidenceParams
-from bakeoff.experiments.serving import CALLS, LIST_LENGTH, WARM_UP_CALLS, take_turns
 from bakeoff.models.base import specs
 from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving
 from bakeoff.models.base.storage import read_encoding, refuse_skipped, why_skipped

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import PAD
-from bakeoff.evaluation.folding import spurious_at_k
 from bakeoff.evaluation.metrics import table as measures
-from bakeoff.evaluation.ranking import TopLists
 from bakeoff.experiments.folding import Relatedness
 from bakeoff.ops.promotion.served_answers import ExportedModel, ExportedModelClient, UserQueries
 
@@ -69,19 +66,13 @@ def measure(
     warm, new = (asker.lists(served, question) for question in (audience.warm, audience.new))
     popularity = measures.popularity_per_user(warm, audience.warm.told, audience.counts, audience.num_warm_users, (k,))
     together = measures.of_all_lists(warm, popularity, len(audience.counts), (k,))
-    spurious = np.nan if relatedness is None else _spurious(warm, audience.warm_users, relatedness, k)
+    spurious = np.nan
+    if relatedness is not None:
+        per_user = relatedness.spurious_at_k(warm.items, audience.warm_users, k)
+        spurious = measures.means({"spurious": per_user})["spurious"]
     return SideMetrics(
         warm=measures.accuracy_per_user(warm, audience.warm.truth, (k,))[metric],
         new=measures.accuracy_per_user(new, audience.new.truth, (k,))[metric],
         lift=together[f"popularity_lift@{k}"],
         spurious=spurious,
     )
-
-
-def _spurious(lists: TopLists, users: NDArray[np.int64], relatedness: Relatedness, k: int) -> float:
-    """Mean spurious@k; only the pairs that are listed are looked at."""
-    items = lists.items[:, :k]
-    scores = np.einsum("nd,nkd->nk", relatedness.user_embeddings[users], relatedness.item_embeddings[items])
-    places = np.where(items == PAD, PAD, np.arange(items.shape[1], dtype=np.int32))
-    per_user = spurious_at_k(places, relatedness.calibration(scores), k, relatedness.threshold)
-    return measures.means({"spurious": per_user})["spurious"]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import isnan
 
-from bakeoff.evaluation.stats.tests import Verdict
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.ops.revisions import revision_tables
 from bakeoff.ops.revisions.revision_tables import label
 from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
-from bakeoff.evaluation.stats.tests import Verdict, verdict
+from bakeoff.evaluation.stats.significance import Verdict, verdict
 from bakeoff.models.base import specs
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.params import flat

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.stats.tests import Verdict
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Estimate
 from bakeoff.report.exposure import WATCHED

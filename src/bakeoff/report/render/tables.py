@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.evaluation.stats.tests import Verdict
+from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Estimate
 from bakeoff.report.models import look, model_label

@@ -6,7 +6,7 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.stats.tests import Verdict, holm, verdict
+from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.topics.base.claims import (

@@ -15,7 +15,7 @@ import bakeoff
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.specs import ModelSpec
 
-RUNNER = "bakeoff.experiments.training"
+RUNNER = "bakeoff.experiments.training.shipped"
 """The module that trains every model."""
 
 ROWS_AT_ONCE = 1 << 16

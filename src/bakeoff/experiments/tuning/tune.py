@@ -18,12 +18,11 @@ from bakeoff.core.parameters import Frozen
 from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.fingerprint import fingerprint
+from bakeoff.experiments.training.fingerprint import fingerprint
+from bakeoff.experiments.training.validation import SELECTION_METRIC
 from bakeoff.experiments.tuning.params_patch import unified_diff, with_chosen
 from bakeoff.experiments.tuning.space import Space, current_values, space_of
-from bakeoff.experiments.tuning.study import AfterTrial, TuningStudy, duration, outcome, record
-from bakeoff.experiments.tuning.tune_objective import make_objective
-from bakeoff.experiments.validation import SELECTION_METRIC
+from bakeoff.experiments.tuning.trials import AfterTrial, TuningStudy, make_objective, outcome, record, trial_seconds
 from bakeoff.models.base import specs
 
 
@@ -110,7 +109,7 @@ def _progress(study: TuningStudy, model: str, trials: int) -> Iterator[AfterTria
             best = study.best
             so_far = "no best yet" if best is None else f"best {best.value:.4f}, trial {best.number}"
             bar.update(task, completed=len(study.tried), description=f"{model}: {so_far}")
-            print(f"{model}: {_described(trial)} in {duration(trial):.1f} s ({so_far})", flush=True)
+            print(f"{model}: {_described(trial)} in {trial_seconds(trial):.1f} s ({so_far})", flush=True)
 
         yield after_trial
 

@@ -1,18 +1,22 @@
 """Shipped training: the epoch is chosen on validation, then the model is trained again on train and validation."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from bakeoff.core.histories import Histories
-from bakeoff.experiments.checkpoints import Checkpoints, TrainingProgress
-from bakeoff.experiments.runner import Experiment, Row, Seconds, best_row, progress_bar, run_epochs
-from bakeoff.experiments.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
+from bakeoff.experiments.training.checkpoints import Checkpoints
+from bakeoff.experiments.training.runner import Experiment, Row, Seconds, best_row, progress_bar, run_epochs
+from bakeoff.experiments.training.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
 from bakeoff.models.base.retriever import TrainedRetriever, Trainer, Waiting, share_of
 
 _TITLES = {"selection": "choosing the epoch on validation", "refit": "refitting on train and validation"}
 """Of progress bars."""
+
+PHASES = ("selection_seconds", "refit_seconds", "seconds_per_epoch")
+"""Names in the cost file."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,6 @@ def train_shipped(experiment: Experiment, checkpoints: Checkpoints) -> ShippedMo
     return ShippedModel(fitted.retriever, description, _phases(0.0, seconds, 0.0))
 
 
-def no_costs() -> dict[str, float]:
-    """The cost of a model that can't be trained on the data."""
-    return _phases(0.0, 0.0, 0.0)
-
-
 def print_summary(description: Mapping[str, Any], costs: Mapping[str, Any]) -> None:
     """Print which epoch was chosen and why, the size of the model, and the share of time spent waiting for input."""
     epoch, curve = description["selected_epoch"], description["curve"]
@@ -71,25 +70,17 @@ def print_summary(description: Mapping[str, Any], costs: Mapping[str, Any]) -> N
         print(f"  {100 * costs['input_wait_share']:.1f} % of the epochs' time spent waiting for input")
 
 
-def _phases(selection: float, refit: float, per_epoch: float) -> dict[str, float]:
-    return {"selection_seconds": selection, "refit_seconds": refit, "seconds_per_epoch": per_epoch}
-
-
 def _description(
     experiment: Experiment,
     retriever: TrainedRetriever,
     num_parameters: int,
     settings: Mapping[str, Any],
     notes: Mapping[str, float],
-    **selection: Any,
+    epoch: int | None = None,
+    curve: Sequence[Row] = (),
+    refit_curve: Sequence[Row] = (),
 ) -> dict[str, Any]:
-    """What training.json says; without a selection, of a model without epochs."""
-    nothing_selected: dict[str, Any] = {
-        "selected_epoch": None,
-        "selection_metric": None,
-        "curve": [],
-        "refit_curve": [],
-    }
+    """What training.json says; without an epoch, of a model without epochs."""
     return {
         "model": experiment.spec.name,
         "dim": int(retriever.item_embeddings.shape[1]),
@@ -98,7 +89,10 @@ def _description(
         "fallback": retriever.fallback,
         "settings": settings,
         "notes": notes,
-        **(nothing_selected | selection),
+        "selected_epoch": epoch,
+        "selection_metric": SELECTION_METRIC if curve else None,
+        "curve": curve,
+        "refit_curve": refit_curve,
     }
 
 
@@ -115,20 +109,11 @@ class _Training:
     def run(self) -> ShippedModel:
         """Select, train again, describe."""
         epoch, curve = self._select()
-        trainer, refit_curve = self._refit(epoch)
-        retriever = trainer.retriever()
-        description = _description(
-            self._experiment,
-            retriever,
-            trainer.num_parameters,
-            trainer.settings(),
-            trainer.notes(),
-            selected_epoch=epoch,
-            selection_metric=SELECTION_METRIC if curve else None,
-            curve=curve,
-            refit_curve=refit_curve,
-        )
-        return ShippedModel(retriever, description, self._measured(epoch), self._earlier_seconds)
+        trainer, refit_curve = self._phase("refit", self._experiment.prepared.known(), epoch)
+        model = trainer.retriever()
+        facts = (trainer.num_parameters, trainer.settings(), trainer.notes())
+        description = _description(self._experiment, model, *facts, epoch, curve, refit_curve)
+        return ShippedModel(model, description, self._measured(epoch), self._earlier_seconds)
 
     def _select(self) -> tuple[int, list[Row]]:
         """The best epoch on validation and the curve; the last one, with no curve, without validation events."""
@@ -138,34 +123,15 @@ class _Training:
             return epochs, []
         curve = self._progress.selection
         if len(curve) < epochs:
-            spent = self._progress.selection_seconds
-
-            def reached(rows: list[Row], seconds: float) -> TrainingProgress:
-                return TrainingProgress(selection=rows, selection_seconds=spent + seconds)
-
-            _, curve = self._phase("selection", prepared.train, epochs, curve, reached, validate)
+            _, curve = self._phase("selection", prepared.train, epochs, validate)
         return int(best_row(curve)["epoch"]), curve
 
-    def _refit(self, epochs: int) -> tuple[Trainer, list[Row]]:
-        """A trainer on train and validation after this many epochs, and its curve."""
-        before = self._progress
-
-        def reached(rows: list[Row], seconds: float) -> TrainingProgress:
-            return replace(before, refit=rows, refit_seconds=before.refit_seconds + seconds)
-
-        return self._phase("refit", self._experiment.prepared.known(), epochs, before.refit or [], reached)
-
     def _phase(
-        self,
-        name: str,
-        histories: Histories,
-        epochs: int,
-        done: list[Row],
-        reached: Callable[[list[Row], float], TrainingProgress],
-        validate: Validate | None = None,
+        self, name: str, histories: Histories, epochs: int, validate: Validate | None = None
     ) -> tuple[Trainer, list[Row]]:
-        """Train on these histories; `reached` makes the progress of a curve and the seconds of this phase so far."""
-        start = time.perf_counter()
+        """Train on these histories; `name` is that of the curve in TrainingProgress."""
+        before, start = self._progress, time.perf_counter()
+        done, spent = getattr(before, name), getattr(before, f"{name}_seconds")
         trainer = self._experiment.trainer(self._experiment.queries(histories))
         if done:
             model = self._experiment.spec.name
@@ -174,31 +140,27 @@ class _Training:
         self._state = {}
 
         def save(curve: list[Row]) -> None:
-            self._progress = reached(curve, time.perf_counter() - start)
+            seconds = spent + time.perf_counter() - start
+            self._progress = replace(before, **{name: curve, f"{name}_seconds": seconds})
             self._checkpoints.save(self._progress, trainer)
 
-        found = run_epochs(
-            trainer,
-            epochs,
-            validate=validate,
-            before=done,
-            after_epoch=save,
-            pace=progress_bar,
-            title=_TITLES[name],
-        )
+        pace = partial(progress_bar, title=_TITLES[name])
+        found = run_epochs(trainer, epochs, validate=validate, before=done, after_epoch=save, pace=pace)
         self._costs += found.total[1:]
         self._waits += [trainer.waiting] if hasattr(trainer, "waiting") else []
         return trainer, found.curve
 
     def _measured(self, epoch: int) -> dict[str, Any]:
         """Seconds of both phases and of their epochs; without epochs if some ran in a process that was killed."""
-        progress = self._progress
-        costs: dict[str, Any] = {
-            **_phases(progress.selection_seconds, progress.refit_seconds, progress.refit_seconds / epoch)
-        }
+        selection, refit = self._progress.selection_seconds, self._progress.refit_seconds
+        costs: dict[str, Any] = _phases(selection, refit, refit / epoch)
         if not self._earlier_seconds:
             costs["epoch_seconds"] = [each.wall for each in self._costs]
             costs["epoch_cpu_seconds"] = [each.cpu for each in self._costs]
         if (waited := share_of(self._waits)) is not None:
             costs["input_wait_share"] = waited
         return costs
+
+
+def _phases(*seconds: float) -> dict[str, Any]:
+    return dict(zip(PHASES, seconds, strict=True))

@@ -1,6 +1,7 @@
 """The experiment runner: a spec, its settings, a split and a seed become a trained model.
 
-Shipped training, tuning trials, variants, planted groups and growth all train through this module.
+Shipped training, tuning trials, variants, planted groups and growth all train through this module; `EvalSet` and
+`Evaluated` of `evaluation.protocol` turn the model into answers and figures.
 """
 
 import math
@@ -20,7 +21,7 @@ from rich.progress import track
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.experiments.validation import SELECTION_METRIC, Validate
+from bakeoff.experiments.training.validation import SELECTION_METRIC, Validate
 from bakeoff.models.base.retriever import Fitted, TrainedRetriever, Trainer
 from bakeoff.models.base.specs import DataFacts, ModelSpec, resolve
 
@@ -33,8 +34,8 @@ Row = dict[str, float]
 AfterEpoch = Callable[[list[Row]], None]
 """Receives the curve so far after each epoch. What it raises ends the training: so a search prunes a trial."""
 
-Pace = Callable[[range, str], Iterable[int]]
-"""Yields epochs under a title: in a progress bar, or only as many as time allows."""
+Pace = Callable[[range], Iterable[int]]
+"""Yields the epochs to run: in a progress bar, or only as many as time allows."""
 
 Build = Callable[[Prepared, Queries, Any, int], Trainer]
 """Split, queries with the histories to train on, section and seed → a fresh trainer."""
@@ -146,6 +147,7 @@ class TrainedModel:
         num_parameters: trained weights.
         seconds: wall time, validation included.
         epoch_costs: of every epoch but the first, in which code is traced; without validation.
+        curve: a row per epoch.
         trainer: as it was after `epoch`; None for a model without epochs.
     """
 
@@ -154,6 +156,7 @@ class TrainedModel:
     num_parameters: int
     seconds: float = 0.0
     epoch_costs: Sequence[Seconds] = ()
+    curve: Sequence[Row] = ()
     trainer: Trainer | None = None
 
 
@@ -165,8 +168,7 @@ def run_epochs(
     every: int = 1,
     before: Sequence[Row] = (),
     after_epoch: AfterEpoch | None = None,
-    pace: Pace | None = None,
-    title: str = "training",
+    pace: Pace = iter,
 ) -> Epochs:
     """Train a trainer up to this number of epochs; the only training loop there is.
 
@@ -178,10 +180,9 @@ def run_epochs(
         before: rows of the epochs that this trainer has been through already.
         after_epoch: receives the curve so far after each epoch.
         pace: yields the epochs to run.
-        title: of the progress bar.
     """
     found = Epochs(list(before))
-    for epoch in (pace or silent)(range(len(found.curve) + 1, epochs + 1), title):
+    for epoch in pace(range(len(found.curve) + 1, epochs + 1)):
         start = Seconds.now()
         loss = trainer.run_epoch()
         found.training.append(Seconds.now().since(start))
@@ -202,7 +203,11 @@ def best_row(curve: Sequence[Row], metric: str = SELECTION_METRIC) -> Row:
 
 
 def train_keeping_best(
-    experiment: Experiment, validate: Validate | None = None, looks: int | None = None, pace: Pace | None = None
+    experiment: Experiment,
+    validate: Validate | None = None,
+    looks: int | None = None,
+    after_epoch: AfterEpoch | None = None,
+    pace: Pace = iter,
 ) -> TrainedModel:
     """Train on the train part and keep the model of the best epoch on validation, without a refit.
 
@@ -210,6 +215,7 @@ def train_keeping_best(
         experiment: what to train.
         validate: scores the model on validation; None: the last epoch is kept.
         looks: times that validation is looked at, at most, evenly spread over the epochs; None: after every epoch.
+        after_epoch: receives the curve so far after each epoch.
         pace: yields the epochs to run.
 
     Raises:
@@ -226,6 +232,8 @@ def train_keeping_best(
         nonlocal state
         if best_row(curve) is curve[-1]:
             state = trainer.state()
+        if after_epoch is not None:
+            after_epoch(curve)
 
     every = math.ceil(epochs / (looks or epochs))
     found = run_epochs(trainer, epochs, validate=validate, every=every, after_epoch=keep, pace=pace)
@@ -238,6 +246,7 @@ def train_keeping_best(
         num_parameters=trainer.num_parameters,
         seconds=time.perf_counter() - start,
         epoch_costs=found.training[1:] or found.training,
+        curve=found.curve,
         trainer=trainer,
     )
 
@@ -254,12 +263,7 @@ def warm_users(prepared: Prepared) -> NDArray[np.int64]:
     return users
 
 
-def silent(epochs: range, title: str) -> Iterable[int]:
-    """No progress bar."""
-    return epochs
-
-
-def progress_bar(epochs: range, title: str) -> Iterable[int]:
+def progress_bar(epochs: range, title: str = "training") -> Iterable[int]:
     """A progress bar on a terminal, and nothing elsewhere."""
     console = Console(stderr=True)
     return track(epochs, title, console=console, disable=not sys.stderr.isatty(), transient=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.evaluation.stats.timing_intervals import as_json, percentile
+from bakeoff.evaluation.stats.timing_intervals import interval_json, percentile
 from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving, raw_features
 from bakeoff.models.base.specs import spec, specs
 from bakeoff.models.base.storage import refuse_other_catalogue, why_skipped
@@ -84,7 +84,7 @@ def measure_latency(
     Returns:
         entry of each model in serving.json.
     """
-    calls = LatencyCalls(prepared, np.random.default_rng(seed).permutation(np.flatnonzero(prepared.train.lengths)))
+    users = np.random.default_rng(seed).permutation(np.flatnonzero(prepared.train.lengths))
     stored = {
         _STORED.format(name): with_stored_users(model, prepared)
         for name, model in exported.items()
@@ -92,9 +92,10 @@ def measure_latency(
     }
     by_id: dict[str, dict[str, Any]] = {name: {} for name in (*exported, *stored)}
     for size in BATCHES:
-        for name, taken in take_turns(calls.by_id({**exported, **stored}, size), CALLS[size], seconds).items():
+        calls = calls_by_id({**exported, **stored}, prepared, users, size)
+        for name, taken in take_turns(calls, CALLS[size], seconds).items():
             by_id[name][str(size)] = _percentiles(taken)
-    by_history = take_turns(calls.by_history(exported), CALLS[1], seconds)
+    by_history = take_turns(calls_by_history(exported, prepared, users), CALLS[1], seconds)
     return {
         name: {
             "batches": by_id[name],
@@ -109,67 +110,65 @@ def measure_latency(
     }
 
 
-class LatencyCalls:
-    """Calls of models for users in a fixed order, which starts over at the end."""
-
-    def __init__(self, prepared: Prepared, users: NDArray[np.int64]) -> None:
-        """Take the users [n], at least one."""
-        self._prepared, self._users, self._known = prepared, users, prepared.known()
-        self._item_ids = prepared.item_ids.to_numpy(zero_copy_only=False).astype(np.str_)
-
-    def by_id(self, exported: Mapping[str, LoadedExport], size: int) -> dict[str, list[Call]]:
-        """For each model its calls with the ids of `size` known users each; the same users for all models."""
-        ids = [self._ids(self._rows(call, size)) for call in range(WARM_UP_CALLS + CALLS[size])]
-        return {
-            name: [partial(each.module.recommend_for_users, users, each.list_length) for users in ids]
-            for name, each in exported.items()
-        }
-
-    def by_history(self, exported: Mapping[str, LoadedExport]) -> dict[str, list[Call]]:
-        """For each model its calls with the history and raw features of one user each, as if the user were new."""
-        queries = [self._raw_query(call % len(self._users)) for call in range(WARM_UP_CALLS + CALLS[1])]
-        return {
-            name: [partial(each.module.recommend_for_histories, *query, each.list_length) for query in queries]
-            for name, each in exported.items()
-        }
-
-    def _rows(self, call: int, size: int) -> NDArray[np.int64]:
-        return np.arange(call * size, (call + 1) * size) % len(self._users)
-
-    def _ids(self, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-        ids = self._prepared.user_ids(self._users[rows]).to_numpy(zero_copy_only=False)
-        return np.asarray(ids.astype(np.str_))
-
-    def _raw_query(self, row: int) -> tuple[NDArray[Any], ...]:
-        user = self._users[[row]]
-        history = self._known.take(user)
-        raw = self._prepared.users.take(pa.array(user)).to_pandas()
-        return (
-            self._item_ids[history.items][np.newaxis],
-            history.timestamps[np.newaxis],
-            *raw_features(self._prepared.encoding.user, raw),
-        )
+def calls_by_id(
+    exported: Mapping[str, LoadedExport], prepared: Prepared, users: NDArray[np.int64], size: int
+) -> dict[str, list[Call]]:
+    """For each model its calls with the ids of `size` of the users [n], who start over at the end; alike for all."""
+    ids = prepared.user_ids(users).to_numpy(zero_copy_only=False).astype(np.str_)
+    count = WARM_UP_CALLS + CALLS[size]
+    batches = np.resize(ids, (count, size))
+    return {
+        name: [partial(each.module.recommend_for_users, batch, each.list_length) for batch in batches]
+        for name, each in exported.items()
+    }
 
 
-def take_turns(calls: Mapping[str, Sequence[Call]], count: int, seconds_per_model: float) -> dict[str, list[float]]:
+def calls_by_history(
+    exported: Mapping[str, LoadedExport], prepared: Prepared, users: NDArray[np.int64]
+) -> dict[str, list[Call]]:
+    """For each model its calls with the history and raw features of one of the users each, as if they were new."""
+    item_ids = prepared.item_ids.to_numpy(zero_copy_only=False).astype(np.str_)
+
+    def query(user: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+        history, table = prepared.known().take(user), prepared.users.take(pa.array(user)).to_pandas()
+        raw = raw_features(prepared.encoding.user, table)
+        return item_ids[history.items][np.newaxis], history.timestamps[np.newaxis], *raw
+
+    queries = [query(user) for user in np.resize(users, (WARM_UP_CALLS + CALLS[1], 1))]
+    return {
+        name: [partial(each.module.recommend_for_histories, *query, each.list_length) for query in queries]
+        for name, each in exported.items()
+    }
+
+
+def take_turns(
+    calls: Mapping[str, Sequence[Call]],
+    count: int,
+    seconds_per_model: float,
+    warm_up: int | None = None,
+    fewest: int = FEWEST_CALLS,
+) -> dict[str, list[float]]:
     """Seconds of each measured call; a round calls every model once.
 
     Args:
-        calls: model → WARM_UP_CALLS + count of them.
-        count: measured calls at most; fewer if they take too long, but at least FEWEST_CALLS.
+        calls: model → warm_up + count of them.
+        count: measured calls at most; fewer if they take too long.
         seconds_per_model: times the number of models, after which no further round begins.
+        warm_up: calls that do not count; WARM_UP_CALLS if None.
+        fewest: measured calls at least, however long they take.
     """
+    unmeasured = WARM_UP_CALLS if warm_up is None else warm_up
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     begun = time.perf_counter()
-    for call in range(WARM_UP_CALLS + count):
+    for call in range(unmeasured + count):
         late = time.perf_counter() - begun > seconds_per_model * len(calls)
-        if late and call >= WARM_UP_CALLS + FEWEST_CALLS:
+        if late and call >= unmeasured + fewest:
             break
         for name, of_model in calls.items():
             start = time.perf_counter()
             of_model[call]()
             seconds[name].append(time.perf_counter() - start)
-    return {name: values[WARM_UP_CALLS:] for name, values in seconds.items()}
+    return {name: values[unmeasured:] for name, values in seconds.items()}
 
 
 def load_exported(workspace: Workspace, items: pa.Table) -> dict[str, LoadedExport]:
@@ -213,4 +212,4 @@ def with_stored_users(exported: LoadedExport, prepared: Prepared) -> LoadedExpor
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, Any]:
     p50, p95 = (percentile(seconds, share) for share in (0.5, 0.95))
-    return as_json("p50_seconds", p50) | as_json("p95_seconds", p95) | {"calls": len(seconds)}
+    return interval_json("p50_seconds", p50) | interval_json("p95_seconds", p95) | {"calls": len(seconds)}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bakeoff.experiments.growth.exponents import fit_exponent
+from bakeoff.experiments.growth import fit_exponent
 
 SIZES = [1_000, 2_000, 4_000, 8_000]
 

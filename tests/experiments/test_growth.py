@@ -1,5 +1,7 @@
 import json
 import time
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import small_split
@@ -7,10 +9,9 @@ import small_split
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.growth import child as growth_child
-from bakeoff.experiments.growth import experiment as growth_experiment
-from bakeoff.experiments.growth.child import measure_fit, shortest_fit, users_of_share
-from bakeoff.experiments.runner import Experiment
+from bakeoff.experiments import growth as growth_costs
+from bakeoff.experiments.growth import measure_fit, shortest_fit, users_of_share
+from bakeoff.experiments.training.runner import Experiment
 from bakeoff.models.base.specs import spec
 from bakeoff.stages import growth
 
@@ -42,7 +43,7 @@ def in_this_process(tasks):
 
 @pytest.fixture
 def found(workspace, monkeypatch):
-    monkeypatch.setattr(growth_experiment, "run_alone", in_this_process)
+    monkeypatch.setattr(growth_costs, "run_alone", in_this_process)
     say(workspace, "mf", selected_epoch=3)
     growth.run(PARAMS, workspace)
     return json.loads(workspace.cost("growth").read_text(encoding="utf-8"))
@@ -56,7 +57,7 @@ def test_every_share_and_catalogue_is_measured(found):
     assert [size["users"] for size in found["sizes"][:3]] == [4, 7, 14]
     assert [size["events"] for size in found["sizes"][:3]] == [16, 28, 56]
     assert {size["items"] for size in found["sizes"]} == {12}
-    assert all(size[cost] > 0 for size in found["sizes"] for cost in growth_experiment.COSTS.values())
+    assert all(size[cost] > 0 for size in found["sizes"] for cost in growth_costs.COSTS.values())
     # as many epochs as validation chose; a model that is not trained yet gets the default, one without epochs one
     assert [size["epochs"] for size in found["sizes"]] == [1] * 6 + [3] * 3 + [growth.DEFAULT_EPOCHS] * 3
     assert set(found["exponents"]["mf"]) == {"wall", "cpu", "memory", "epoch"}
@@ -67,12 +68,12 @@ def test_every_share_and_catalogue_is_measured(found):
 
 
 def test_a_catalogue_that_memory_does_not_hold_is_skipped_with_a_note(workspace, monkeypatch):
-    monkeypatch.setattr(growth_child, "available_bytes", lambda: 1 << 20)
-    small, large = growth_child.CatalogueTask(
+    monkeypatch.setattr(growth_costs.psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 20))
+    small, large = growth_costs.measure_catalogues(
         PARAMS.model_copy(
             update={"evidence": PARAMS.evidence.model_copy(update={"growth_catalogues": (100, 1_000_000)})}
         ).experiments
-    )()
+    )
     assert small["full_step_seconds"] > 0
     assert large["full_step_seconds"] is None
     assert large["repeats"] == 0
@@ -80,19 +81,19 @@ def test_a_catalogue_that_memory_does_not_hold_is_skipped_with_a_note(workspace,
 
 
 def test_a_skipped_contender_is_left_out(workspace, monkeypatch):
-    monkeypatch.setattr(growth_experiment, "run_alone", in_this_process)
+    monkeypatch.setattr(growth_costs, "run_alone", in_this_process)
     say(workspace, "softmax", skipped="Too large.")
     growth.run(PARAMS, workspace)
     found = json.loads(workspace.cost("growth").read_text(encoding="utf-8"))
     assert {size["model"] for size in found["sizes"]} == {"popularity", "ease", "mf"}
-    assert found["exponents"]["softmax"] == dict.fromkeys(growth_experiment.COSTS)
+    assert found["exponents"]["softmax"] == dict.fromkeys(growth_costs.COSTS)
     assert found["catalogues"] == []
 
 
 def test_a_share_is_measured_in_a_process_of_its_own(workspace):
     # this process holds TensorFlow and more; one that only trains MF does not
-    task = growth_child.ShareTask(workspace.root, PARAMS.experiments, "mf", 1.0, 2)
-    [alone] = growth_experiment.run_alone([task])
+    task = partial(growth_costs.measure_share, workspace.root, PARAMS.experiments, "mf", 1.0, 2)
+    [alone] = growth_costs.run_alone([task])
     assert alone["peak_memory_bytes"] < 500 * 2**20
     assert alone["events"] == 56
 
@@ -161,6 +162,6 @@ def test_a_missing_split_is_told_before_anything_is_measured(tmp_path):
 def test_what_is_learned_at_once_is_fitted_a_few_times_and_the_shortest_counts(monkeypatch, epochs, seconds, fits):
     costs = [{"fit_seconds": each} for each in (3.0, 1.0, 2.0, 0.5)]
     asked = iter(costs)
-    monkeypatch.setattr(growth_child, "measure_fit", lambda *_: next(asked))
+    monkeypatch.setattr(growth_costs, "measure_fit", lambda *_: next(asked))
     assert shortest_fit(sleeping(), None, epochs, seconds) is min(costs[:fits], key=lambda cost: cost["fit_seconds"])
     assert next(asked) is costs[fits]

@@ -1,4 +1,4 @@
-"""A group of variants trained, evaluated and compared with each other."""
+"""A group of variants trained, evaluated and compared with each other, and the tables that are written of it."""
 
 import math
 import time
@@ -7,21 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
 from bakeoff.core.histories import draw_users
 from bakeoff.data.prepared.tables import HeldOut, Prepared
+from bakeoff.evaluation.metrics.formulas import num_relevant
+from bakeoff.evaluation.metrics.table import PerUser
+from bakeoff.evaluation.protocol import Evaluated
 from bakeoff.evaluation.stats.intervals import intervals
-from bakeoff.evaluation.stats.timing_intervals import as_json, middle
-from bakeoff.experiments.planted.samplers import positives_only_trainer
-from bakeoff.experiments.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
-from bakeoff.experiments.settings import Comparison, ExperimentSettings
-from bakeoff.experiments.validation import validation_scores
-from bakeoff.experiments.variants.groups import Group, SkippedGroup, SplitFacts, make_group
+from bakeoff.evaluation.stats.timing_intervals import interval_json, middle
+from bakeoff.experiments.params import Comparison, ExperimentSettings
+from bakeoff.experiments.training.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
+from bakeoff.experiments.training.validation import validation_scores
+from bakeoff.experiments.variants.groups import SplitFacts, make_group
 from bakeoff.experiments.variants.protocol import VariantMetrics, VariantProtocol, on_test, on_validation
 from bakeoff.experiments.variants.subsets import held_out_with_users, sample_sentence, with_users
-from bakeoff.experiments.variants.variant import Variant
-from bakeoff.models.base.specs import spec
+from bakeoff.experiments.variants.variant import Group, SkippedGroup, Variant
 from bakeoff.models.neural.spec import SoftmaxParams
 
 LOOKS = 4
@@ -83,21 +84,14 @@ def measure_variants(protocol: VariantProtocol) -> list[VariantResult]:
     print(f"{group.name}: {len(group.variants)} variants")
     for variant in group.variants:
         start = time.perf_counter()
-        experiment = experiment_of(variant, group.shipped, protocol.prepared)
+        experiment = variant.experiment(group.shipped, protocol.prepared)
         trained = train_variant(experiment)
         metrics = protocol.evaluate(trained.retriever)
-        caught = None if variant.positives_only else false_negatives(trained)
+        caught = None if variant.build is not None else false_negatives(trained)
         entry = _entry(variant, trained, metrics, caught, experiment)
         results.append(VariantResult(variant, entry, metrics, _cost(trained, metrics, steps_per_epoch(experiment))))
         _print_result(group, results[-1], time.perf_counter() - start)
     return results
-
-
-def experiment_of(variant: Variant, shipped: ExperimentSettings, prepared: Prepared) -> Experiment:
-    """The experiment that trains a variant."""
-    section = variant.applied_to(shipped).models[variant.model]
-    build = positives_only_trainer if variant.positives_only else None
-    return Experiment(spec(variant.model), section, prepared, shipped.seed, build)
 
 
 def train_variant(experiment: Experiment) -> TrainedModel:
@@ -108,7 +102,7 @@ def train_variant(experiment: Experiment) -> TrainedModel:
     """
     prepared = experiment.prepared
     validate = validation_scores(prepared, np.flatnonzero(prepared.valid.lengths))
-    return train_keeping_best(experiment, validate, LOOKS, progress_bar)
+    return train_keeping_best(experiment, validate, LOOKS, pace=progress_bar)
 
 
 def false_negatives(trained: TrainedModel) -> int | None:
@@ -158,7 +152,7 @@ def _cost(trained: TrainedModel, metrics: VariantMetrics, steps: int | None) -> 
 
 def _median(name: str, values: Sequence[float]) -> dict[str, float]:
     """The median with the ends of its interval; nothing without values."""
-    return as_json(name, middle(values)) if values else {}
+    return interval_json(name, middle(values)) if values else {}
 
 
 def _print_result(group: Group, result: VariantResult, seconds: float) -> None:
@@ -180,18 +174,68 @@ def with_intervals(results: Sequence[VariantResult], comparison: Comparison, see
     """Entries with the interval of their primary metric and of its difference from the first base."""
     values = [each.metrics.warm.accuracy[comparison.metric] for each in results]
     base = next(each for each, result in zip(values, results, strict=True) if result.variant.base)
-    found = intervals_of([*values, *(each - base for each in values)], seed, comparison)
-    return [
-        each.entry | {"metric": comparison.metric, "interval": interval, "difference_to_base": difference}
-        for each, interval, difference in zip(results, found[: len(results)], found[len(results) :], strict=True)
-    ]
-
-
-def intervals_of(columns: Sequence[NDArray[np.float64]], seed: int, comparison: Comparison) -> list[dict[str, float]]:
-    """Mean, low and high end of each column of figures of the same n users, none of them NaN."""
-    rng = np.random.default_rng(seed)
-    found = intervals(np.stack(columns, axis=1), rng, comparison.confidence, comparison.resamples)
-    return [
+    columns = np.stack([*values, *(each - base for each in values)], axis=1)
+    found = intervals(columns, np.random.default_rng(seed), comparison.confidence, comparison.resamples)
+    ends = [
         {"mean": float(mean), "low": float(low), "high": float(high)}
         for mean, low, high in zip(found.mean, found.low, found.high, strict=True)
     ]
+    return [
+        each.entry | {"metric": comparison.metric, "interval": interval, "difference_to_base": difference}
+        for each, interval, difference in zip(results, ends[: len(results)], ends[len(results) :], strict=True)
+    ]
+
+
+def group_json(protocol: VariantProtocol) -> dict[str, Any]:
+    """What variants.json says about the group itself."""
+    group = protocol.group
+    content: dict[str, Any] = {"group": group.name, "sentence": group.sentence}
+    if group.left_out:
+        content["left_out"] = dict(group.left_out)
+    if len(protocol.new_items):
+        truth = protocol.warm.truth
+        content["new_items"] = {"items": len(protocol.new_items), "events": len(truth.items), "users": len(truth)}
+    return content
+
+
+def variant_user_table(prepared: Prepared, results: Sequence[VariantResult]) -> pa.Table:
+    """One row per variant and warm user with truth; folding of the users who were sampled for it."""
+    return pa.concat_tables(
+        _table(
+            prepared,
+            each.metrics.warm,
+            {**each.metrics.warm.accuracy, **each.metrics.among_new, **each.metrics.folding},
+            {"variant": each.variant.name},
+        )
+        for each in results
+    )
+
+
+def variant_new_user_table(prepared: Prepared, results: Sequence[VariantResult]) -> pa.Table:
+    """One row per variant, number of known interactions and new user; no rows where new users are not evaluated."""
+    tables = [
+        _table(
+            prepared, found, found.accuracy, {"variant": each.variant.name, "first_interactions": count}, fallback=True
+        )
+        for each in results
+        for count, found in each.metrics.new_users.items()
+    ]
+    if tables:
+        return pa.concat_tables(tables)
+    warm = results[0].metrics.warm
+    return _table(prepared, warm, warm.accuracy, {"variant": "", "first_interactions": ""}, fallback=True).slice(0, 0)
+
+
+def _table(
+    prepared: Prepared, found: Evaluated, per_user: PerUser, names: Mapping[str, str], fallback: bool = False
+) -> pa.Table:
+    users = found.eval_set.users
+    return pa.table(
+        {
+            **{name: pa.array([value] * len(users), pa.string()) for name, value in names.items()},
+            "user_id": prepared.user_ids(users),
+            **({"fallback": found.fallback} if fallback else {}),
+            "num_test": num_relevant(found.eval_set.truth),
+            **per_user,
+        }
+    )

@@ -4,7 +4,6 @@ Both are SoftmaxTrainer with 64 dimensions and ids only. The two take turns, so 
 meets both; a step's time is the median over the turns.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import numpy as np
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.evaluation.stats.timing_intervals import Repeated, middle
+from bakeoff.experiments.latency import take_turns
 from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 
@@ -22,7 +22,6 @@ HISTORY_LENGTH = 50
 
 COPIES = 16
 """Arrays of items × DIM that both trainers hold at the worst: weights, two moments, gradient and what makes them."""
-
 
 FEWEST_TURNS = 3
 """Of which the median has an interval that says something."""
@@ -64,17 +63,10 @@ def measure_steps(num_items: int, steps: Steps, seed: int) -> StepTimes:
     """Time both kinds of step on a catalogue of this size."""
     counts = {"full": steps.full, "sampled": steps.sampled}
     trainers = {kind: _trainer(kind, num_items, steps, count, seed) for kind, count in counts.items()}
-    seconds: dict[str, list[float]] = {kind: [] for kind in trainers}
-    started = time.perf_counter()
-    for turn in range(steps.turns + 1):
-        if turn > FEWEST_TURNS and time.perf_counter() - started > steps.seconds:
-            break
-        for kind, trainer in trainers.items():
-            start = time.perf_counter()
-            trainer.run_epoch()
-            seconds[kind].append((time.perf_counter() - start) / counts[kind])
-    full, sampled = (middle(seconds[kind][1:]) for kind in ("full", "sampled"))
-    return StepTimes(full, sampled, len(seconds["full"]) - 1)
+    turns = {kind: [trainer.run_epoch] * (1 + steps.turns) for kind, trainer in trainers.items()}
+    taken = take_turns(turns, steps.turns, steps.seconds / len(turns), warm_up=1, fewest=FEWEST_TURNS)
+    full, sampled = (middle([epoch / counts[kind] for epoch in taken[kind]]) for kind in ("full", "sampled"))
+    return StepTimes(full, sampled, len(taken["full"]))
 
 
 def needed_bytes(num_items: int, steps: Steps) -> int:

@@ -1,8 +1,8 @@
 """Does training against each sampler end where training against the full softmax ends?"""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import seed_everything
@@ -14,7 +14,6 @@ from bakeoff.models.neural.negatives.unbiasedness import (
     NUM_ITEMS,
     NUM_USERS,
     QUERIES,
-    Figures,
     TabularWorld,
     positives_exact,
 )
@@ -41,38 +40,19 @@ SENTENCE = (
 )
 
 
-@dataclass(frozen=True)
-class SamplerCase:
-    """A sampler, with what narrows its candidates down.
-
-    Attributes:
-        name: in the study.
-        sampler: as `negatives.sampler`.
-        selector: with and without correction; none: all candidates act as negatives.
-    """
+class SamplerCase(NamedTuple):
+    """A sampler, with what narrows its candidates down."""
 
     name: str
+    """In the study."""
     sampler: str
+    """As `negatives.sampler`."""
     selector: Callable[[bool], CandidateSelector] | None = None
-
-    def world(self, corrected: bool, loss: Callable[..., Any]) -> TabularWorld:
-        """The world in which this sampler is trained."""
-        negatives = NegativesParams.model_validate({"sampler": self.sampler, "num_sampled": NUM_SAMPLED})
-
-        def make(events: Histories) -> NegativeSampler:
-            return make_sampler(events, NUM_ITEMS, negatives, all_targets, QUERIES)
-
-        selector = None if self.selector is None else self.selector(corrected)
-        return TabularWorld(make, selector, NUM_POSITIVES, loss)
+    """With and without correction; none: all candidates act as negatives."""
 
 
 CASES = (
-    SamplerCase("full", "full"),
-    SamplerCase("uniform", "uniform"),
-    SamplerCase("popularity", "popularity"),
-    SamplerCase("log-uniform", "log-uniform"),
-    SamplerCase("in-batch", "in-batch"),
-    SamplerCase("mixed", "mixed"),
+    *(SamplerCase(name, name) for name in ("full", "uniform", "popularity", "log-uniform", "in-batch", "mixed")),
     SamplerCase("hard", "mixed", lambda corrected: HardSelector(NUM_SELECTED, corrected=corrected)),
     SamplerCase("top-k", "mixed", lambda corrected: TopKSelector(NUM_SELECTED, corrected)),
 )
@@ -122,10 +102,15 @@ def _print(row: dict[str, Any]) -> None:
 
 def _row(case: SamplerCase, corrected: bool, steps: int, repeats: int) -> dict[str, Any]:
     """Figures of the project's loss and, where they can differ, of the one whose targets are exact."""
+    negatives = NegativesParams.model_validate({"sampler": case.sampler, "num_sampled": NUM_SAMPLED})
+    selector = None if case.selector is None else case.selector(corrected)
+
+    def make(events: Histories) -> NegativeSampler:
+        return make_sampler(events, NUM_ITEMS, negatives, all_targets, QUERIES)
 
     def figures(loss: Callable[..., Any]) -> dict[str, float]:
-        found: Figures = case.world(corrected, loss).figures(float(corrected), steps, repeats)
-        return asdict(found)
+        world = TabularWorld(make, selector, NUM_POSITIVES, loss)
+        return asdict(world.figures(float(corrected), steps, repeats))
 
     exact = figures(positives_exact) if corrected else None
     return {"sampler": case.name, "corrected": corrected, **figures(MultiHotSampledSoftmax()), "exact_targets": exact}

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bakeoff.core.histories import PAD
-from bakeoff.evaluation.folding import calibrate, folding_per_user, off_group_at_k, spurious_at_k
+from bakeoff.experiments.folding import Calibration, Relatedness, calibrate, folding_per_user, off_group_at_k
 
 
 def test_a_score_is_worth_the_chance_that_it_is_of_a_positive():
@@ -65,6 +65,13 @@ def test_scores_that_equal_the_relatedness_do_not_fold_and_the_opposite_folds_wh
 def test_folding_of_nobody_or_of_no_item_is_not_defined():
     assert folding_per_user(np.zeros((0, 3)), np.zeros((0, 3))).tolist() == []
     assert np.isnan(folding_per_user(np.zeros((2, 0)), np.zeros((2, 0)))).all()
+
+
+def spurious_at_k(lists, related, k, threshold):
+    """With this relatedness of the users to all items, [n, num_items]."""
+    same = Calibration(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    relatedness = Relatedness(related.astype(np.float32), np.eye(related.shape[1], dtype=np.float32), same, threshold)
+    return relatedness.spurious_at_k(lists, np.arange(len(related)), k)
 
 
 def test_an_item_below_the_threshold_is_spurious_and_one_at_it_is_not():

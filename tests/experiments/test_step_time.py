@@ -1,6 +1,6 @@
 import numpy as np
 
-from bakeoff.experiments.growth.steps import FEWEST_TURNS, Steps, made_queries, measure_steps, needed_bytes
+from bakeoff.experiments.step_time import FEWEST_TURNS, Steps, made_queries, measure_steps, needed_bytes
 
 QUICK = Steps(users_per_batch=2, full=1, sampled=2, turns=2)
 

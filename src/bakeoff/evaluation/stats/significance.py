@@ -17,8 +17,8 @@ from bakeoff.evaluation.stats.intervals import (
     Values,
     chunks,
     complete_columns,
-    in_blocks,
     intervals,
+    regrouped,
     scattered,
     thread_map,
 )
@@ -150,7 +150,7 @@ def verdict(low: float, high: float, p: float, confidence: float = 0.95) -> Verd
     interval of length 0. NaN is no evidence.
 
     Args:
-        low: lower end of the interval of A − B, for a metric of which more is better.
+        low: lower end of the interval of A − B, for a metric where higher is better.
         high: upper end.
         p: p value, Holm-adjusted where several differences are judged together.
         confidence: level of the interval.
@@ -166,7 +166,7 @@ def verdict(low: float, high: float, p: float, confidence: float = 0.95) -> Verd
 def _p(blocks: Blocks, rng: np.random.Generator, resamples: int) -> FloatArray:
     """[c] p values of columns that all users have."""
     num_users, observed, absolute = 0, np.zeros(1), np.zeros(1)
-    for block in in_blocks(blocks(), USERS_PER_BLOCK):
+    for block in regrouped(blocks(), USERS_PER_BLOCK):
         num_users += len(block)
         observed, absolute = observed + block.sum(axis=0), absolute + np.abs(block).sum(axis=0)
     num_patterns = 2**num_users if num_users < 63 else np.inf
@@ -176,7 +176,7 @@ def _p(blocks: Blocks, rng: np.random.Generator, resamples: int) -> FloatArray:
     drawn = chunks(rng, resamples, min(num_users, USERS_PER_BLOCK))
     parts = [(own, np.zeros((count, len(observed)))) for own, count in drawn]
     with thread_map(num_users * resamples) as each:
-        for block in in_blocks(blocks(), USERS_PER_BLOCK):
+        for block in regrouped(blocks(), USERS_PER_BLOCK):
             each(partial(_add_kept, block), parts)
     counts = [_extreme(observed, absolute, sums) for _, sums in parts]
     p: FloatArray = (1 + np.sum(counts, axis=0)) / (1 + resamples)

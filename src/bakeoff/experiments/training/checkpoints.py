@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.files import full_disk
 from bakeoff.core.workspace import Workspace
-from bakeoff.experiments.runner import Row
+from bakeoff.experiments.training.runner import Row
 from bakeoff.models.base.retriever import Trainer
 
 SECONDS_BETWEEN = 10.0
@@ -27,13 +27,13 @@ class TrainingProgress:
 
     Attributes:
         selection: curve of the epochs on train.
-        refit: curve of the epochs on train and validation; None while the epoch is being chosen.
+        refit: curve of the epochs on train and validation; empty while the epoch is being chosen.
         selection_seconds: wall time of the former.
         refit_seconds: wall time of the latter.
     """
 
     selection: list[Row] = field(default_factory=list)
-    refit: list[Row] | None = None
+    refit: list[Row] = field(default_factory=list)
     selection_seconds: float = 0.0
     refit_seconds: float = 0.0
 

@@ -1,9 +1,10 @@
-"""The Optuna study of a model's settings, kept in one journal file from which a later run continues."""
+"""Trials of `bakeoff tune`: models trained and judged on validation, in an Optuna study that a later run continues."""
 
 import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,14 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.parameters import Frozen
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.experiments.params import with_values
+from bakeoff.experiments.training.runner import Experiment, best_row, train_keeping_best, warm_users
+from bakeoff.experiments.training.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
 from bakeoff.experiments.tuning.space import Space, Values, as_trial, draw
+from bakeoff.models.base.specs import spec
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -79,7 +87,7 @@ class TuningStudy:
     @property
     def seconds(self) -> float:
         """Wall time of the trials that count, over all runs."""
-        return sum(duration(trial) for trial in self.tried)
+        return sum(trial_seconds(trial) for trial in self.tried)
 
     @property
     def best(self) -> FrozenTrial | None:
@@ -153,7 +161,7 @@ def outcome(trial: FrozenTrial) -> tuple[float | None, int | None]:
     return score, None if epoch is None else -epoch
 
 
-def duration(trial: FrozenTrial) -> float:
+def trial_seconds(trial: FrozenTrial) -> float:
     """Wall time of a trial in seconds."""
     return trial.duration.total_seconds() if trial.duration else 0.0
 
@@ -177,9 +185,58 @@ def record(study: TuningStudy, best: FrozenTrial, timeout: float) -> dict[str, A
                 "number": trial.number,
                 "value": outcome(trial)[0],
                 "state": STATES[trial.state],
-                "seconds": round(duration(trial), 2),
+                "seconds": round(trial_seconds(trial), 2),
                 "params": trial.user_attrs["values"],
             }
             for trial in study.tried
         ],
     }
+
+
+def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int) -> Objective:
+    """A function that tries values of a model's section; it reads the split once, and never its test part.
+
+    Args:
+        workspace: holds the split.
+        model: whose settings are tried.
+        section: values of the settings that are not tried.
+        seed: of every trial.
+
+    Raises:
+        BakeoffError: there is no split, it has no train or no validation event, or the model can't be trained on it.
+    """
+    prepared = load_prepared(workspace)
+    warm_users(prepared)  # raises where there are none
+    validate = validation_scores(prepared, validated_users(prepared.valid.lengths, seed))
+    if validate is None:
+        raise BakeoffError("The validation part has no event to choose on: raise split.valid_share.")
+    shipped = Experiment(spec(model), section, prepared, seed)
+    if (reason := shipped.why_not) is not None:
+        raise BakeoffError(f"{model} can't be tuned on this data: {reason}")
+
+    def objective(values: Mapping[str, Any], report: Report) -> tuple[float, int | None]:
+        settings = with_values(section, values, f"Trial of {model}", model)
+        return _score(replace(shipped, settings=settings), validate, report)
+
+    return objective
+
+
+def _score(experiment: Experiment, validate: Validate, report: Report) -> tuple[float, int | None]:
+    """Score and number of the best epoch; every epoch is reported, and a model without epochs has one score."""
+    metric = f"valid_{SELECTION_METRIC}"
+    try:
+        trained = train_keeping_best(
+            experiment, validate, after_epoch=lambda curve: report(int(curve[-1]["epoch"]), curve[-1][metric])
+        )
+        if trained.epoch is None:
+            return validate(trained.retriever)[SELECTION_METRIC], None
+    except Exception as error:
+        if _is_tensorflow_error(error):  # too large for the memory, singular: other values may do
+            raise BakeoffError(str(error).splitlines()[0]) from None
+        raise
+    return best_row(trained.curve)[metric], trained.epoch
+
+
+def _is_tensorflow_error(error: Exception) -> bool:
+    """Whether TensorFlow raised it, without importing it: not every model needs it."""
+    return any(each.__module__.startswith("tensorflow.") for each in type(error).__mro__)

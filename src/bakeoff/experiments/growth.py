@@ -1,0 +1,258 @@
+"""How the cost of training grows with the data, and the cost of a step with the catalogue."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+from bakeoff.core.cost import own_peak_memory_bytes
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.processes import run_alone
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.prepared.tables import Prepared, load_prepared
+from bakeoff.evaluation.stats.timing_intervals import interval_json
+from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.training.runner import REFERENCES, Experiment, Pace, Seconds, run_epochs
+from bakeoff.models.base.specs import contenders, spec
+
+SECONDS_PER_FIT = 4.0
+"""After which no further epoch of a fit begins; two always run. The others are assumed to cost the same."""
+
+MAX_FITS = 3
+"""Times that a model without epochs is fitted if that is short: a single second is too noisy."""
+
+SECONDS_PER_CATALOGUE = 4.0
+"""After which no further turn of steps begins."""
+
+USERS_PER_BATCH = 8
+"""Of generated catalogues: with 64 queries a full step over 10⁶ items takes a second or two."""
+
+COSTS = {
+    "wall": "fit_seconds",
+    "cpu": "cpu_seconds",
+    "memory": "peak_memory_bytes",
+    "epoch": "cpu_seconds_per_epoch",
+}
+"""Cost → the figure that an exponent is fitted to. CPU time for an epoch: it excludes what does not grow, such as
+tracing, and a busy machine distorts it less."""
+
+FEWEST_SIZES = 3
+"""A line through two points fits whatever they are: its slope would have no interval."""
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """b of cost ∝ size^b, and an interval for it."""
+
+    exponent: float
+    low: float
+    high: float
+
+
+def growth_models() -> tuple[str, ...]:
+    """Models whose growth is measured: reference models and contenders."""
+    return (*REFERENCES, *contenders())
+
+
+def measure_growth(settings: ExperimentSettings, root: Path, epochs: Mapping[str, int]) -> dict[str, Any]:
+    """Train models on shares of the users, and time steps on generated catalogues; prints a line for each fit.
+
+    Every fit runs in a process of its own, one at a time, so that CPU time and memory belong to that fit alone.
+
+    Args:
+        settings: the settings.
+        root: of the workspace with the split.
+        epochs: that each model is trained for; models without an entry are left out.
+
+    Returns:
+        `sizes`, `exponents` and `catalogues` of growth.json.
+
+    Raises:
+        BakeoffError: a file of the split is damaged, or a process died.
+    """
+    sizes: list[dict[str, Any]] = []
+    catalogues: list[dict[str, Any]] = []
+    for model in epochs:
+        for share in sorted(set(settings.evidence.growth_shares)):
+            tasks: list[Callable[[], Any]] = [partial(measure_share, root, settings, model, share, epochs[model])]
+            if model == "softmax" and share == max(settings.evidence.growth_shares):
+                tasks.append(partial(measure_catalogues, settings))  # in the process that has loaded TensorFlow already
+            size, *others = run_alone(tasks)
+            sizes.append(size)
+            catalogues += [row for rows in others for row in rows]
+            _print_size(size)
+    exponents = {name: _exponents([size for size in sizes if size["model"] == name]) for name in growth_models()}
+    return {"sizes": sizes, "exponents": exponents, "catalogues": catalogues}
+
+
+def _exponents(sizes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Cost → exponent with its interval, null with fewer than three sizes."""
+    events = [size["events"] for size in sizes]
+    fits = {name: fit_exponent(events, [size[figure] for size in sizes]) for name, figure in COSTS.items()}
+    return {name: None if fit is None else asdict(fit) for name, fit in fits.items()}
+
+
+def fit_exponent(sizes: ArrayLike, costs: ArrayLike, confidence: float = 0.95) -> Exponent | None:
+    """Slope of log cost on log size by least squares, with Student's t interval of n − 2 degrees of freedom.
+
+    Args:
+        sizes: [n], > 0.
+        costs: [n], > 0, such as seconds or bytes.
+        confidence: level of the interval, in (0, 1).
+
+    Returns:
+        The exponent; None with fewer than three different sizes, or where a size or a cost is not positive.
+    """
+    x, y = np.asarray(sizes, np.float64), np.asarray(costs, np.float64)
+    if len(np.unique(x)) < FEWEST_SIZES or not (x > 0).all() or not (y > 0).all():
+        return None
+    x, y = (np.log(values) - np.log(values).mean() for values in (x, y))
+    spread = x @ x
+    slope = float(x @ y / spread)
+    degrees = len(x) - 2
+    error = np.sqrt(((y - slope * x) ** 2).sum() / degrees / spread)
+    half = float(stdtrit(degrees, (1 + confidence) / 2) * error)
+    return Exponent(slope, slope - half, slope + half)
+
+
+def _print_size(size: dict[str, Any]) -> None:
+    memory = size["peak_memory_bytes"] / 2**20
+    print(
+        f"{size['model']}: {size['events']:,} events of {size['users']:,} users: {size['epochs']} epochs in "
+        f"{size['fit_seconds']:.1f} s, {size['cpu_seconds']:.1f} s of CPU, {memory:,.0f} MiB",
+        flush=True,
+    )
+
+
+def measure_share(root: Path, settings: ExperimentSettings, model: str, share: float, epochs: int) -> dict[str, Any]:
+    """Train a model on a share of the users; a row of `sizes` in growth.json."""
+    prepared = load_prepared(Workspace(root))
+    users = users_of_share(prepared, share, settings.seed)
+    queries = prepared.queries(prepared.known(), users)
+    experiment = Experiment(spec(model), settings.models[model], prepared, settings.seed)
+    warm_up(experiment)
+    return {
+        "model": model,
+        "share": share,
+        "users": len(users),
+        "items": prepared.num_items,
+        "events": len(queries.histories.items),
+        **shortest_fit(experiment, queries, epochs, SECONDS_PER_FIT),
+        "peak_memory_bytes": own_peak_memory_bytes(),
+    }
+
+
+def users_of_share(prepared: Prepared, share: float, seed: int) -> NDArray[np.int64]:
+    """Rows of a seeded share of the users that are trained on, ascending; a larger share contains the smaller ones."""
+    users = np.flatnonzero(prepared.train.lengths)
+    drawn = np.random.default_rng(seed).permutation(users)[: max(1, round(share * len(users)))]
+    return np.sort(drawn)
+
+
+def warm_up(experiment: Experiment) -> None:
+    """Train the model on a tiny split, so that imports and compiled kernels do not count as part of a fit.
+
+    One history is longer than `models.mf.als.EXACT_SIZE` and one is shorter, so that both of MF's solvers are loaded.
+    """
+    lengths = np.array([1, 32])
+    ids = [str(number) for number in range(int(lengths.max()))]
+    users, items = pd.DataFrame({"user_id": ids[:2], "is_new": False}), pd.DataFrame({"item_id": ids, "title": ids})
+    rows, events = np.repeat([0, 1], lengths), np.concatenate([np.arange(length) for length in lengths])
+    train = Histories.from_rows(rows, events, np.arange(len(events)) + 1, 2)
+    split = Prepared.encoded(users, items, FeatureEncoding(), train, train.first(0))
+    tiny = Experiment(experiment.spec, experiment.settings, split, experiment.seed)
+    timed_fit(tiny, tiny.queries(train), 1)
+
+
+def shortest_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: float) -> dict[str, float]:
+    """As measure_fit; of a model without epochs the shortest of a few fits, since other load only adds time."""
+    found = [measure_fit(experiment, queries, epochs, seconds)]
+    while epochs == 1 and len(found) < MAX_FITS and sum(each["fit_seconds"] for each in found) < seconds:
+        found.append(measure_fit(experiment, queries, epochs, seconds))
+    return min(found, key=lambda each: each["fit_seconds"])
+
+
+def measure_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: float) -> dict[str, float]:
+    """Cost of building a model and training it for this number of epochs.
+
+    Of several epochs the first, in which code is traced, counts for the fit and not for the cost of an epoch.
+
+    Args:
+        experiment: the model and its settings.
+        queries: with the histories to train on.
+        epochs: of the fit, at least 1. Those that would begin too late are not run: they cost as much as the others.
+        seconds: after which no further epoch begins; two always run.
+    """
+    start = Seconds.now()
+
+    def in_time(planned: range) -> Iterator[int]:
+        for epoch in planned:
+            if epoch > 2 and Seconds.now().since(start).wall >= seconds:
+                return
+            yield epoch
+
+    costs = timed_fit(experiment, queries, epochs, in_time)
+    whole = Seconds.now().since(start)
+    steady = costs[1:] or costs
+    wall, cpu = median(each.wall for each in steady), fmean(each.cpu for each in steady)
+    left = epochs - len(costs)
+    return {
+        "epochs": epochs,
+        "epochs_run": len(costs),
+        "fit_seconds": whole.wall + left * wall,
+        "seconds_per_epoch": wall,
+        "cpu_seconds": whole.cpu + left * cpu,
+        "cpu_seconds_per_epoch": cpu,
+    }
+
+
+def timed_fit(experiment: Experiment, queries: Queries, epochs: int, pace: Pace = iter) -> list[Seconds]:
+    """Train a model and return the cost of each epoch that was run; a model without epochs counts as one."""
+    if experiment.spec.has_epochs:
+        return run_epochs(experiment.trainer(queries), epochs, pace=pace).training
+    start = Seconds.now()
+    experiment.fitted(queries)
+    return [Seconds.now().since(start)]
+
+
+def measure_catalogues(settings: ExperimentSettings) -> list[dict[str, Any]]:
+    """Time full and sampled steps on generated catalogues; a row of `catalogues` in growth.json for each size."""
+    from bakeoff.experiments.step_time import Steps  # loads TensorFlow, as below
+
+    negatives = settings.softmax.negatives
+    drawn = negatives.sampler in ("uniform", "popularity", "log-uniform")
+    steps = Steps(
+        sampler=negatives.sampler if drawn else "in-batch",
+        num_sampled=negatives.num_sampled,
+        users_per_batch=USERS_PER_BATCH,
+        full=1,
+        sampled=10,
+        seconds=SECONDS_PER_CATALOGUE,
+    )
+    return [_catalogue(items, steps, settings.seed) for items in settings.evidence.growth_catalogues]
+
+
+def _catalogue(items: int, steps: Any, seed: int) -> dict[str, Any]:
+    from bakeoff.experiments.step_time import measure_steps, needed_bytes
+
+    needed, available = needed_bytes(items, steps), psutil.virtual_memory().available
+    row = {"items": items, "queries_per_step": steps.queries_per_step}
+    if needed > available:
+        reason = f"A catalogue of {items:,} items needs {needed / 2**30:.1f} GiB, and {available / 2**30:.1f} are free."
+        return {**row, "full_step_seconds": None, "sampled_step_seconds": None, "repeats": 0, "skipped": reason}
+    times = measure_steps(items, steps, seed)
+    return {
+        **row,
+        **interval_json("full_step_seconds", times.full),
+        **interval_json("sampled_step_seconds", times.sampled),
+        "repeats": times.repeats,
+    }

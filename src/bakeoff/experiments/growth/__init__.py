@@ -1,1 +1,0 @@
-"""How the cost of training grows: with the data, and with the catalogue."""

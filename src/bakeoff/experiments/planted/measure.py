@@ -1,0 +1,233 @@
+"""The experiment on planted groups: every contender trained, measured and described."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bakeoff.evaluation.item_space import principal_components
+from bakeoff.evaluation.metrics.table import PerUser, accuracy_per_user, means_or_none
+from bakeoff.evaluation.ranking import TopLists, reorder
+from bakeoff.experiments.folding import calibrate_on_pairs, folding_per_user, off_group_at_k
+from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.planted.contenders import planted_contenders
+from bakeoff.experiments.planted.generator import PlantedDataset, generate
+from bakeoff.experiments.training.runner import train_keeping_best
+from bakeoff.experiments.training.validation import USERS_PER_BLOCK, validation_scores
+from bakeoff.experiments.variants.variant import Variant
+from bakeoff.models.base.retriever import Retriever
+from bakeoff.models.mf.spec import MFParams
+from bakeoff.models.neural.spec import SoftmaxParams
+
+CUTOFF = 10
+"""k of all metrics of lists."""
+
+CALIBRATION = (
+    "A score counts as the chance that a pair is one of the user's known items and not a random one, if both were "
+    "equally frequent: isotonic regression on all known pairs, each with a random item for the same user."
+)
+
+
+@dataclass(frozen=True)
+class PlantedMetrics:
+    """What is measured of a model on a planted data set.
+
+    Attributes:
+        per_user: float64 [num_users] in [0, 1] each: recall@10 and ndcg@10 of the test items; folding over all items;
+            off_group@10, the share of the first ten items from another group, and off_group_filtered@10, the same when
+            the model reorders candidates of another model, NaN without candidates.
+        blocks: float64 [groups, groups], mean calibrated score in [0, 1] of users (rows) and items (columns) by group.
+        positions: float32 [num_items, 2], see `project_items`.
+    """
+
+    per_user: PerUser
+    blocks: NDArray[np.float64]
+    positions: NDArray[np.float32]
+
+
+def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[str, pa.Table]]:
+    """Train contenders and reference models on a planted data set and evaluate them; prints a line for each.
+
+    Returns:
+        content of planted.json, and the tables `items`, one row per variant and item, and `users`, one row per variant
+        and user.
+
+    Raises:
+        BakeoffError: no such data set can be generated.
+    """
+    dataset = generate(settings.evidence.planted, settings.seed)
+    validate = validation_scores(dataset.prepared, np.flatnonzero(dataset.prepared.valid.lengths))
+    contenders = planted_contenders(settings, dataset)
+    rows, items, users = [], [], []
+    candidates: TopLists | None = None
+    for variant, experiment in contenders:
+        trained = train_keeping_best(experiment, validate)
+        if (variant.model, variant.base) == ("mf", True):
+            candidates = dataset.eval_set.rank(trained.retriever, num_candidates(settings), USERS_PER_BLOCK)
+        reordered = candidates if variant.model == "softmax" else None
+        metrics = evaluate_planted(trained.retriever, dataset, settings.seed, reordered)
+        rows.append(_row(variant, experiment.settings, metrics, trained.epoch))
+        items.append(_items(variant, metrics, dataset))
+        users.append(_users(variant, metrics, dataset))
+        _print(rows[-1])
+    sections = {variant.model: experiment.settings for variant, experiment in contenders}
+    summary = _summary(settings, dataset, sections) | {"variants": rows}
+    return summary, {"items": pa.concat_tables(items), "users": pa.concat_tables(users)}
+
+
+def evaluate_planted(
+    retriever: Retriever, dataset: PlantedDataset, seed: int, candidates: TopLists | None = None
+) -> PlantedMetrics:
+    """Evaluate a model on every user's test items.
+
+    Args:
+        retriever: the model.
+        dataset: that it was trained on.
+        seed: of the random pairs that scores are calibrated against.
+        candidates: of another model, for this one to reorder; None: there is none.
+    """
+    prepared, tests = dataset.prepared, dataset.eval_set
+    lists = tests.rank(retriever, CUTOFF, USERS_PER_BLOCK)
+    accuracy = accuracy_per_user(lists, tests.truth, (CUTOFF,))
+    scores = retriever.embed_queries(tests.queries) @ retriever.item_embeddings.T
+    calibration = calibrate_on_pairs(
+        lambda rows, items: scores[rows, items], prepared.known(), prepared.num_items, np.random.default_rng(seed)
+    )
+    calibrated = calibration(scores)
+    filtered = np.full(prepared.num_users, np.nan)
+    if candidates is not None:
+        reordered = reorder(retriever, tests.queries, candidates, tests.truth, USERS_PER_BLOCK)
+        filtered = _off_group(reordered, dataset)
+    per_user = {
+        **{name: accuracy[name] for name in (f"recall@{CUTOFF}", f"ndcg@{CUTOFF}")},
+        "folding": folding_per_user(calibrated, dataset.relatedness),
+        f"off_group@{CUTOFF}": _off_group(lists, dataset),
+        f"off_group_filtered@{CUTOFF}": filtered,
+    }
+    return PlantedMetrics(per_user, _by_group(calibrated, dataset), project_items(retriever.item_embeddings))
+
+
+def _by_group(scores: NDArray[np.floating], dataset: PlantedDataset) -> NDArray[np.float64]:
+    """[groups, groups] mean score of the users of a group on the items of a group."""
+    of_users, of_items = dataset.user_groups, dataset.item_groups
+    users, items = (groups[:, np.newaxis] == np.unique(groups) for groups in (of_users, of_items))
+    sizes = users.sum(axis=0)[:, np.newaxis] * items.sum(axis=0)
+    means: NDArray[np.float64] = users.T.astype(np.float64) @ scores @ items / sizes
+    return means
+
+
+def _off_group(lists: TopLists, dataset: PlantedDataset) -> NDArray[np.float64]:
+    return off_group_at_k(lists.items, dataset.user_groups, dataset.item_groups, CUTOFF)
+
+
+def project_items(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Items along their two principal components, scaled so that the farthest is at distance 1.
+
+    The map is linear: items that coincide in the space coincide in the picture, though not the other way round.
+
+    Args:
+        embeddings: [n, d], n > 0.
+
+    Returns:
+        float32 [n, 2], centred; zeros in directions that don't exist.
+    """
+    positions = principal_components(embeddings)
+    farthest = np.sqrt((positions**2).sum(axis=1).max())
+    return np.asarray(positions / farthest if farthest > 0 else positions, np.float32)
+
+
+def num_candidates(settings: ExperimentSettings) -> int:
+    """Candidates of MF that the softmax DNN reorders: as many as on real data, at most half of the catalogue."""
+    planted = settings.evidence.planted
+    return max(CUTOFF, min(*settings.evidence.rerank_candidates, planted.groups * planted.items_per_group // 2))
+
+
+def _summary(settings: ExperimentSettings, dataset: PlantedDataset, sections: Mapping[str, Any]) -> dict[str, Any]:
+    planted = settings.evidence.planted
+    users, items = dataset.prepared.num_users, dataset.prepared.num_items
+    noise = f", but for {planted.noise:.0%} of what they did before" if planted.noise else ""
+    return {
+        "groups": planted.groups,
+        "users": users,
+        "items": items,
+        "noise": planted.noise,
+        "sentence": (
+            f"A generated data set of {planted.groups} groups with {planted.users_per_group} users and "
+            f"{planted.items_per_group} items each. Users have {planted.events_per_user} items of their own group and "
+            f"none of another{noise}, so that every recommended item of another group is a mistake. Both contenders "
+            "went through the training code of the comparison, with few dimensions, so that groups can get into each "
+            f"other's way. {_differences(settings, sections)} Each was trained on the train part alone, to the epoch "
+            "that validation chose; popularity and EASE, which have no epochs, are there for comparison. As a scorer "
+            f"the softmax DNN orders MF's first {num_candidates(settings)} items. "
+            "Pictures show item embeddings along their two principal components: items that fall together in the space "
+            "do so in the picture, while groups that touch there may be apart in the space."
+        ),
+        "calibration": CALIBRATION,
+        "candidates": num_candidates(settings),
+    }
+
+
+def _differences(settings: ExperimentSettings, sections: Mapping[str, Any]) -> str:
+    """How each model's settings differ from the shipped ones, read from the settings that it is trained with."""
+    mf, softmax = sections.get("mf"), sections.get("softmax")
+    sentences = []
+    if isinstance(mf, MFParams):
+        sentences.append(
+            f"MF has {mf.dim} of them instead of {settings.mf.dim}, and the same regularisation for every α₀."
+        )
+    if isinstance(softmax, SoftmaxParams):
+        shipped = settings.softmax
+        sentences.append(
+            f"The softmax DNN has {softmax.dim} instead of {shipped.dim}. Since its epochs are a few steps here, it "
+            f"takes up to {softmax.max_epochs} of them instead of {shipped.max_epochs} at a learning rate of "
+            f"{softmax.learning_rate:g} instead of {shipped.learning_rate:g}; where negatives are drawn from the "
+            f"catalogue, a step draws {softmax.negatives.num_sampled} instead of {shipped.negatives.num_sampled}."
+        )
+    return " ".join(sentences)
+
+
+def _row(variant: Variant, section: Any, metrics: PlantedMetrics, epoch: int | None) -> dict[str, Any]:
+    return {
+        "name": variant.name,
+        "model": variant.model,
+        "label": variant.label,
+        "unobserved_weight": section.unobserved_weight if isinstance(section, MFParams) else None,
+        "base": variant.base,
+        **means_or_none(metrics.per_user),
+        "blocks": metrics.blocks.round(4).tolist(),
+        "selected_epoch": epoch,
+    }
+
+
+def _users(variant: Variant, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
+    """The rows of the table `users`."""
+    shown = {name: values for name, values in metrics.per_user.items() if name != f"ndcg@{CUTOFF}"}
+    return pa.table(
+        {
+            "variant": pa.array([variant.name] * len(dataset.user_groups), pa.string()),
+            "user_id": dataset.prepared.user_ids(np.arange(len(dataset.user_groups))),
+            **shown,
+        }
+    )
+
+
+def _items(variant: Variant, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
+    """The rows of the table `items`."""
+    return pa.table(
+        {
+            "variant": pa.array([variant.name] * len(dataset.item_groups), pa.string()),
+            "item_id": dataset.prepared.item_ids,
+            "group": dataset.item_groups.astype(np.int32),
+            "x": metrics.positions[:, 0],
+            "y": metrics.positions[:, 1],
+        }
+    )
+
+
+def _print(row: dict[str, Any]) -> None:
+    names = (f"recall@{CUTOFF}", "folding", f"off_group@{CUTOFF}")
+    figures = "  ".join(f"{name} {row[name]:.3f}" for name in names)
+    print(f"{row['model']}, {row['label']}: {figures}", flush=True)
