@@ -30,10 +30,11 @@ def decide(
 ) -> None:
     """Compare the challenger with the model in production and decide; write reports/decision. Changes nothing else."""
     from bakeoff.ops.promotion import decide as stage
+    from bakeoff.ops.promotion.comparison import DecisionSettings
 
     workspace = Workspace()
     params = load_params(workspace.params)
-    settings = stage.DecisionSettings(
+    settings = DecisionSettings(
         params.seed, params.promotion, params.compare, params.evaluate, params.evidence, params.mf
     )
     stage.run(settings, workspace, model)
@@ -53,7 +54,7 @@ def promote(
     """
     from bakeoff.ops.promotion import promote as stage
 
-    stage.run(Workspace(), model, despite=despite, push=push)
+    stage.promote(Workspace(), model, despite=despite, push=push)
 
 
 @app.command()
@@ -69,9 +70,9 @@ def rollback(
     rollback back. Refuses if the files of that version are in neither cache nor remote. If you don't know whether the
     last call went through, look at `bakeoff status` and use `--to`.
     """
-    from bakeoff.ops.promotion import rollback as stage
+    from bakeoff.ops.promotion import promote as stage
 
-    stage.run(Workspace(), to, push=push)
+    stage.rollback(Workspace(), to, push=push)
 
 
 @app.command()

@@ -17,10 +17,9 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.models import specs
-from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.git import check_repository, commit_of
 from bakeoff.ops.registry.files import text_at
-from bakeoff.ops.registry.git import check_repository, commit_of
-from bakeoff.ops.registry.history import production
+from bakeoff.ops.registry.history import production, read_events
 from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions import revisions
 from bakeoff.ops.revisions.revisions import ProjectVersion
@@ -64,7 +63,7 @@ def run(
 def last_version(root: Path) -> str:
     """The tag that put in production what is there; HEAD where nothing is."""
     standing = production(read_events(root))
-    return "HEAD" if standing is None else standing.event.tag
+    return "HEAD" if standing is None else standing.tag
 
 
 def at_revision(root: Path, revision: str) -> ProjectVersion:

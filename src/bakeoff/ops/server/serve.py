@@ -17,11 +17,9 @@ from bakeoff.models import specs
 from bakeoff.models.base.loading import extras_of, load_serving
 from bakeoff.models.base.model_files import refuse_skipped
 from bakeoff.models.base.storage import USERS, read_encoding, read_known_users, read_titles
-from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.git import check_repository, order
 from bakeoff.ops.registry.files import fetch_model
-from bakeoff.ops.registry.git import check_repository, order
-from bakeoff.ops.registry.history import Assignment, production
-from bakeoff.ops.registry.transition import REMOTE
+from bakeoff.ops.registry.history import REMOTE, Event, production, read_events
 from bakeoff.ops.server.search import Approximate
 from bakeoff.ops.server.served import Origin, ServedModel
 
@@ -126,7 +124,7 @@ def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | 
     return service, Watcher(service, look, load, standing, options.interval).follow
 
 
-def in_production(root: Path, *, fetch: bool) -> Assignment | None:
+def in_production(root: Path, *, fetch: bool) -> Event | None:
     """What is in production; None where nothing is.
 
     Raises:
@@ -137,14 +135,14 @@ def in_production(root: Path, *, fetch: bool) -> Assignment | None:
     return production(read_events(root))
 
 
-def load_promoted(root: Path, approximate: Approximate, assignment: Assignment) -> ServedModel:
+def load_promoted(root: Path, approximate: Approximate, assignment: Event) -> ServedModel:
     """A version of the registry, from DVC's cache or its remote.
 
     Raises:
         BakeoffError: its files can't be had, or can't be loaded.
     """
     found = assignment.version
-    promoted = datetime.fromtimestamp(assignment.event.at, UTC).isoformat()
+    promoted = datetime.fromtimestamp(assignment.at, UTC).isoformat()
     origin = Origin(found.model, found.number, found.commit, promoted)
     with TemporaryDirectory(prefix="bakeoff-serve-") as folder:
         return _load(fetch_model(root, found, Path(folder) / found.model), origin, approximate)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.ops.registry.history import Assignment, Place
+from bakeoff.ops.registry.history import Event, Place
 from bakeoff.ops.server.served import ServedModel
 from bakeoff.ops.server.service import Service, settle
 
@@ -22,9 +22,9 @@ class Watcher:
     def __init__(
         self,
         service: Service,
-        look: Callable[[], Assignment | None],
-        load: Callable[[Assignment], ServedModel],
-        standing: Assignment,
+        look: Callable[[], Event | None],
+        load: Callable[[Event], ServedModel],
+        standing: Event,
         interval: float,
     ) -> None:
         """Start from what answers now.
@@ -37,7 +37,7 @@ class Watcher:
             interval: seconds between two looks.
         """
         self._service, self._look, self._load, self._interval = service, look, load, interval
-        self._place, self._since = standing.version.place, standing.event.tag
+        self._place, self._since = standing.version.place, standing.tag
         self._told = ""
         self._pauses: dict[tuple[Place, str], tuple[float, float]] = {}
 
@@ -58,10 +58,10 @@ class Watcher:
             self._told = str(error)
             return
         self._told = ""
-        if found is None or (found.version.place, found.event.tag) == (self._place, self._since):
+        if found is None or (found.version.place, found.tag) == (self._place, self._since):
             self._service.failed = None  # what could not be loaded was taken back
             return
-        key = found.version.place, found.event.tag
+        key = found.version.place, found.tag
         again, pause = self._pauses.get(key, (0.0, FIRST_PAUSE))
         if time.monotonic() < again:
             return
