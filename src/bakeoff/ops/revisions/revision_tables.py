@@ -1,9 +1,10 @@
-"""Two versions side by side, as tables of text and one chart."""
+"""Two versions compared, as tables of text and one chart."""
 
 import math
 
 import pandas as pd
 
+from bakeoff.evaluation.metrics.table import METRICS
 from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions
 from bakeoff.report import formats
 from bakeoff.report.models import model_label
@@ -11,12 +12,8 @@ from bakeoff.report.render.chart_parts import Spec, color, interval_chart
 from bakeoff.report.render.figure import Cell, Column, Heading, Row, Table, change_cell, table_of
 from bakeoff.report.render.tables import P_HOLM, outcome_cell, win_tie_loss
 
-LIST_LABELS = {
-    "popularity_lift": "Popularity lift",
-    "coverage": "Coverage",
-    "gini": "Gini",
-    "long_tail_share": "Long-tail share",
-}
+LABELS = {entry.name: entry.label for entry in METRICS}
+"""Names of metrics, for people."""
 
 
 def label(version: ProjectVersion) -> str:
@@ -33,7 +30,7 @@ def accuracy_table(revisions: Revisions) -> Table:
             model_label(change.model),
             *_figures(change),
             win_tie_loss(change.difference) if change.difference else formats.NO_VALUE,
-            says(change, revisions.confidence),
+            _says(change),
         ]
         for change in revisions.primary
     ]
@@ -44,15 +41,11 @@ def accuracy_table(revisions: Revisions) -> Table:
 def other_table(revisions: Revisions) -> Table:
     """The other accuracy metrics: a row per model and metric."""
     rows: list[Row] = [
-        [
-            f"{formats.metric_label(change.metric)}, {model_label(change.model)}",
-            *_figures(change),
-            says(change, revisions.confidence),
-        ]
+        [f"{formats.metric_label(change.metric)}, {model_label(change.model)}", *_figures(change), _says(change)]
         for change in revisions.others
     ]
-    columns = [*_columns(revisions, "Metric"), "Says"]
-    return table_of("Other accuracy metrics in both versions; paired by user", columns, rows)
+    caption = "Other accuracy metrics in both versions; paired by user"
+    return table_of(caption, [*_columns(revisions, "Metric"), "Says"], rows)
 
 
 def list_table(revisions: Revisions) -> Table:
@@ -61,7 +54,7 @@ def list_table(revisions: Revisions) -> Table:
     for change in revisions.lists:
         name, _, cutoff = change.metric.partition("@")
         write = formats.decimal if name == "gini" else formats.percent
-        label = f"{LIST_LABELS[name]}@{cutoff}, {model_label(change.model)}"
+        label = f"{LABELS[name]}@{cutoff}, {model_label(change.model)}"
         rows.append([label, write(change.before), write(change.after)])
     columns = _columns(revisions, "Figure")[:3]
     return table_of("Popularity and coverage of the lists in both versions", columns, rows)
@@ -81,21 +74,16 @@ def parameter_table(revisions: Revisions, *, in_both: bool) -> Table:
 
 def size_table(revisions: Revisions) -> Table:
     """Rows, events and users in both versions, and their drift."""
-    rows: list[Row] = []
-    for size in revisions.sizes:
-        numbers = [
-            formats.NO_VALUE if number is None else formats.count(number) for number in (size.before, size.after)
+    rows: list[Row] = [
+        [
+            formats.sentence(size.name),
+            *(formats.NO_VALUE if number is None else formats.count(number) for number in (size.before, size.after)),
+            _drift(size.before, size.after),
         ]
-        rows.append([formats.sentence(size.name), *numbers, _drift(size.before, size.after)])
+        for size in revisions.sizes
+    ]
     columns = [*_columns(revisions, "Number of")[:3], "Drift"]
     return table_of("Sizes of the data and of the split in both versions", columns, rows)
-
-
-def says(change: Change, confidence: float) -> Cell:
-    """Whether the second version is better or worse than the first."""
-    if change.difference is None:
-        return Cell("not paired")
-    return Cell("the same") if change.is_same else outcome_cell(change.verdict(confidence))
 
 
 def revision_chart(revisions: Revisions) -> Spec | None:
@@ -108,6 +96,13 @@ def revision_chart(revisions: Revisions) -> Spec | None:
     hue.legend = None
     axis = f"← {revisions.before.name} ahead · {revisions.after.name} ahead →"
     return interval_chart(pd.DataFrame(rows, columns=["model", "mean", "low", "high"]), "model", axis, hue)
+
+
+def _says(change: Change) -> Cell:
+    """Whether the second version is better or worse than the first."""
+    if change.difference is None:
+        return Cell("not paired")
+    return Cell("the same") if change.is_same else outcome_cell(change.difference.verdict)
 
 
 def _columns(revisions: Revisions, first: str) -> list[Heading]:
