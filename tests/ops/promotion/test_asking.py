@@ -2,10 +2,10 @@
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from bakeoff.core.histories import PAD, Histories, Queries
-from bakeoff.data.features.encoding import Scale, TableEncoding
+from bakeoff.data.features.encoding import FeatureEncoding, Scale, TableEncoding
+from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.experiments.eval_set import EvalSet
 from bakeoff.models.base.loading import raw_features
@@ -50,9 +50,10 @@ def question(*given: list[int]) -> EvalSet:
 def exported(module: Old, users_per_block: int = 10) -> ExportedModel:
     users = pd.DataFrame({"user_id": ["u1", "u2", "u3", "u4"], "age": 40.0, "job": "cook"})
     users.loc[0, ["age", "job"]] = [np.nan, None]
-    table = pa.Table.from_pandas(users, preserve_index=False)
-    items = pa.table({"item_id": ["new", "b", "a"]})
-    return ExportedModel(module, FEATURES, table, items, users_per_block=users_per_block)
+    items = pd.DataFrame({"item_id": ["new", "b", "a"]})
+    nothing = histories([], [], [], [])
+    prepared = Prepared.encoded(users, items, FeatureEncoding(), nothing, nothing)
+    return ExportedModel(module, FEATURES, prepared, users_per_block)
 
 
 def test_lists_are_told_in_current_items_and_what_is_gone_keeps_its_place():

@@ -24,6 +24,8 @@ from bakeoff.ops.promotion.served_answers import ExportedModel
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.params import CompareParams
 
+FloatArray = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class DecisionSettings:
@@ -35,26 +37,6 @@ class DecisionSettings:
     evaluate: EvaluateParams
     evidence: EvidenceParams
     mf: MFParams
-
-    @property
-    def k(self) -> int:
-        """Cutoff of the primary metric, and so of all figures."""
-        return int(self.compare.primary_metric.partition("@")[2])
-
-
-@dataclass(frozen=True)
-class SideMetrics:
-    """What is measured of one side.
-
-    Attributes:
-        warm: float64 [n], the primary metric of each warm user.
-        new: float64 [m], the same of each new user.
-        guarded: what the guardrails limit; the mean of new users is not known yet.
-    """
-
-    warm: NDArray[np.float64]
-    new: NDArray[np.float64]
-    guarded: GuardrailMetrics
 
 
 def compare_models(
@@ -84,7 +66,7 @@ def compare_models(
         EvalSet.of(prepared, prepared.known(), held_out.test),
         EvalSet.of(prepared, held_out.new_history, held_out.new_test),
     )
-    after, before = _measure((challenger, champion), sides, prepared, settings)
+    (scores, after), (scores_before, before) = _measure((challenger, champion), sides, prepared, settings)
     leaks = [
         np.zeros(len(side), np.bool_)
         if stand_in
@@ -92,13 +74,12 @@ def compare_models(
         for side in sides
     ]
     margin = 0.0 if stand_in else settings.promotion.margin
-    primary = _paired(after.warm, before.warm, leaks[0], settings, margin)
-    of_new = _paired(after.new, before.new, leaks[1], settings, margin)
+    primary, of_new = (_paired(*pair, settings, margin) for pair in zip(scores, scores_before, leaks, strict=True))
     rails = guardrails(
         settings.promotion.guardrails,
         settings.compare.primary_metric,
-        replace(after.guarded, new_users=of_new.challenger),
-        None if stand_in else replace(before.guarded, new_users=of_new.champion),
+        replace(after, new_users=of_new.challenger),
+        None if stand_in else replace(before, new_users=of_new.champion),
         (math.nan, math.nan) if stand_in else (of_new.low, of_new.high),
     )
     return primary, rails, (int(leaks[0].sum()), int(leaks[1].sum()))
@@ -127,9 +108,15 @@ def knows_answers(known: Histories, given: Histories, truth: Histories) -> NDArr
 
 def _measure(
     models: tuple[ExportedModel, ...], sides: tuple[EvalSet, EvalSet], prepared: Prepared, settings: DecisionSettings
-) -> list[SideMetrics]:
-    """Ask each model about warm and new users, and measure its lists as stage `evaluate` does."""
-    metric, k, mf, relatedness = settings.compare.primary_metric, settings.k, settings.mf, None
+) -> list[tuple[list[FloatArray], GuardrailMetrics]]:
+    """Ask each model about warm and new users, and measure its lists as stage `evaluate` does.
+
+    Returns:
+        for each model the primary metric of each warm and of each new user, and what the guardrails limit; the mean of
+        new users is not known yet.
+    """
+    metric, mf, relatedness = settings.compare.primary_metric, settings.mf, None
+    k = int(metric.partition("@")[2])
     if settings.promotion.guardrails.spurious_rise is not None:
         weight = settings.evidence.relatedness_weight
         relatedness = fit_relatedness(prepared.known(), prepared.num_items, mf, weight, settings.seed)
@@ -140,7 +127,7 @@ def _measure(
         popularity = table.popularity_per_user(lists[0], given, prepared.train_counts, prepared.num_warm_users, (k,))
         lift = table.of_all_lists(lists[0], popularity, prepared.num_items, (k,))[f"popularity_lift@{k}"]
         spurious = math.nan if relatedness is None else _spurious(lists[0], sides[0].users, relatedness, k)
-        found.append(SideMetrics(*scores, GuardrailMetrics(math.nan, lift, spurious, seconds, model.num_bytes)))
+        found.append((scores, GuardrailMetrics(math.nan, lift, spurious, seconds, model.num_bytes)))
     return found
 
 
@@ -164,11 +151,7 @@ def _p95(models: tuple[ExportedModel, ...], people: EvalSet, settings: DecisionS
 
 
 def _paired(
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    left_out: NDArray[np.bool_],
-    settings: DecisionSettings,
-    margin: float,
+    first: FloatArray, second: FloatArray, left_out: NDArray[np.bool_], settings: DecisionSettings, margin: float
 ) -> PrimaryComparison:
     """Means and their difference over the users who have both and are not left out; NaN without any."""
     both = ~(np.isnan(first) | np.isnan(second) | left_out)

@@ -5,7 +5,6 @@ No DVC stage: tags in Git say what is in production, and they are no dependency 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,44 +15,19 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.models import specs
-from bakeoff.models.base.model_files import refuse_skipped, why_skipped
+from bakeoff.models.base.model_files import refuse_skipped
 from bakeoff.ops.git import check_repository
 from bakeoff.ops.promotion import decision_page
 from bakeoff.ops.promotion.comparison import DecisionSettings, compare_models
 from bakeoff.ops.promotion.decision import Decision, DecisionSide, decide, unchanged
 from bakeoff.ops.promotion.served_answers import ExportedModel
-from bakeoff.ops.registry.files import (
-    LOCK,
-    data_at,
-    directory_md5,
-    fetch_model,
-    model_md5_at,
-    num_interactions,
-    recorded_md5,
-    taken_back,
-)
-from bakeoff.ops.registry.history import Version, production, read_events
+from bakeoff.ops.registry import files, history
 from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_noun
 
 BEST = "best"
 CONTENDERS = ("mf", "softmax", "two_tower")
 """Those whose epoch is chosen on validation, and who can therefore be compared on it."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A model, and the value on validation that it was chosen by.
-
-    Attributes:
-        model: its name.
-        metric: of validation.
-        value: at the epoch that was selected.
-    """
-
-    model: str
-    metric: str
-    value: float
 
 
 def run(settings: DecisionSettings, workspace: Workspace, model: str | None = None) -> None:
@@ -82,7 +56,7 @@ def run(settings: DecisionSettings, workspace: Workspace, model: str | None = No
     print(f"Report: {workspace.decision / 'decision.html'}")
 
 
-def best_on_validation(trainings: Mapping[str, Mapping[str, Any]], metric: str) -> Choice:
+def best_on_validation(trainings: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[str, str, float]:
     """The contender with the best value on validation at the epoch that it was trained for; the first of equals.
 
     Not on test: the best of three on test owes a part of that to luck, and the same test events would then decide
@@ -92,6 +66,9 @@ def best_on_validation(trainings: Mapping[str, Mapping[str, Any]], metric: str) 
     Args:
         trainings: model → its training.json; models that were skipped or are no contenders are passed over.
         metric: the primary metric, such as `ndcg@10`.
+
+    Returns:
+        the model, the metric that decided, and its value.
 
     Raises:
         BakeoffError: no contender was validated.
@@ -105,16 +82,16 @@ def best_on_validation(trainings: Mapping[str, Mapping[str, Any]], metric: str) 
     followed = all(metric in found for found in values.values())
     by = metric if followed else str(trainings[next(iter(values))]["selection_metric"])
     best = max(values, key=lambda name: values[name][by])
-    return Choice(best, by, values[best][by])
+    return best, by, values[best][by]
 
 
 def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None) -> Decision:
     root = workspace.root
     check_repository(root)
-    events = read_events(root)
+    events = history.read_events(root)
     name, chosen = _challenger(settings, workspace, model)
     challenger = _in_workspace(workspace, name)
-    standing = production(events)
+    standing = history.production(events)
     version = None if standing is None else standing.version
     champion = None if version is None else _in_production(root, version)
     if champion is not None and (champion.model, champion.md5) == (challenger.model, challenger.md5):
@@ -123,7 +100,7 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
         before = (
             workspace.saved_model(REFERENCE)
             if version is None
-            else fetch_model(root, version, Path(folder) / version.model)
+            else files.fetch_model(root, version, Path(folder) / version.model)
         )
         prepared = load_prepared(workspace)
         models = [
@@ -131,7 +108,7 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
             for path in (workspace.saved_model(name), before)
         ]
     found = compare_models(settings, prepared, load_held_out(workspace, prepared), *models, stand_in=champion is None)
-    return decide(challenger, champion, *found, taken_back(root, events, name, challenger.md5), chosen)
+    return decide(challenger, champion, *found, files.taken_back(root, events, name, challenger.md5), chosen)
 
 
 def _challenger(settings: DecisionSettings, workspace: Workspace, model: str | None) -> tuple[str, str | None]:
@@ -141,13 +118,15 @@ def _challenger(settings: DecisionSettings, workspace: Workspace, model: str | N
         specs.check_model(named)
         refuse_skipped(workspace, named)
         return named, None
-    paths = {name: workspace.training(name) for name in specs.names()}
-    there = {name: path for name, path in paths.items() if path.exists() and why_skipped(workspace, name) is None}
-    trainings = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in there.items()}
-    best = best_on_validation(trainings, settings.compare.primary_metric)
-    return best.model, (
-        f"{formats.sentence(model_noun(best.model))} is the challenger because it is the best contender on validation "
-        f"({formats.metric_label(best.metric)} {formats.decimal(best.value)}); test had no part in that."
+    trainings = {
+        name: json.loads(path.read_text(encoding="utf-8"))
+        for name in CONTENDERS
+        if (path := workspace.training(name)).exists()
+    }
+    best, metric, value = best_on_validation(trainings, settings.compare.primary_metric)
+    return best, (
+        f"{formats.sentence(model_noun(best))} is the challenger because it is the best contender on validation "
+        f"({formats.metric_label(metric)} {formats.decimal(value)}); test had no part in that."
     )
 
 
@@ -165,26 +144,28 @@ def _in_workspace(workspace: Workspace, model: str) -> DecisionSide:
         BakeoffError: dvc.lock records no such model, or other bytes than there are.
     """
     exported = workspace.saved_model(model)
-    md5 = recorded_md5(_text(workspace.root / LOCK), f"models/{model}/saved_model")
-    if md5 is None:
+    recorded = files.recorded_model(_text(workspace.root / files.LOCK), model)
+    fault = None
+    if recorded is None:
+        fault = f"{files.LOCK} records no models/{model}/saved_model"
+    elif files.directory_md5(exported) != recorded[1]:
+        fault = f"{exported} is not what {files.LOCK} records ({recorded[1]})"
+    if recorded is None or fault:
         raise BakeoffError(
-            f"{workspace.root / LOCK} records no models/{model}/saved_model, and only what DVC keeps can go into "
-            f"production: run `dvc repro export@{model}`."
-        )
-    if directory_md5(exported) != md5:
-        raise BakeoffError(
-            f"{exported} is not what {LOCK} records ({md5}), and only what DVC keeps can go into production: run "
-            f"`dvc repro export@{model}`, or `dvc checkout --force {exported}`."
+            f"{fault}, and only what DVC keeps can go into production: run `dvc repro export@{model}`, or `dvc "
+            f"checkout --force {exported}`."
         )
     data = read_data_hash(_text(workspace.root / "data.dvc") or "")
-    rows = num_interactions(json.loads(_text(workspace.validation_report) or "{}"))
-    return DecisionSide(model, md5, data_md5=data, rows=rows)
+    rows = files.num_interactions(json.loads(_text(workspace.validation_report) or "{}"))
+    return DecisionSide(model, recorded[1], data_md5=data, rows=rows)
 
 
-def _in_production(root: Path, version: Version) -> DecisionSide:
+def _in_production(root: Path, version: history.Version) -> DecisionSide:
     """A version as its commit records it."""
-    data, rows = data_at(root, version.commit)
-    return DecisionSide(version.model, model_md5_at(root, version.place), version.number, version.commit, data, rows)
+    data, rows = files.data_at(root, version.commit)
+    return DecisionSide(
+        version.model, files.model_md5_at(root, version.place), version.number, version.commit, data, rows
+    )
 
 
 def _text(path: Path) -> str | None:

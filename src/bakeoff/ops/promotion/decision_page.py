@@ -1,13 +1,11 @@
 """The decision for people: a page, the same in Markdown, and the sentences of both."""
 
 import math
-from dataclasses import dataclass
 
 import altair as alt
 import pandas as pd
 
 from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, PrimaryComparison
-from bakeoff.ops.promotion.guardrails import RULES, Guardrail
 from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_label, model_noun
 from bakeoff.report.render.chart_parts import FEW_TICKS, Spec, layered
@@ -16,25 +14,6 @@ from bakeoff.report.render.markdown import document, escape, markdown_table
 from bakeoff.report.render.pages import StillPicture, render_page, still_picture
 
 TERMS = ("interval", "p-value", "new-user", "lift")
-
-
-@dataclass(frozen=True)
-class Meter:
-    """Share of a guardrail's limit that is used, as a bar whose mark is the limit.
-
-    Attributes:
-        label: of the guardrail.
-        change: the figure that is limited.
-        limit: the most that it may be.
-        share: change / limit, in [0, 1.33]; None where there was nothing to measure.
-        rail: the guardrail itself.
-    """
-
-    label: str
-    change: str
-    limit: str
-    share: float | None
-    rail: Guardrail
 
 
 def decision_headline(decision: Decision) -> str:
@@ -75,7 +54,6 @@ def decision_html(decision: Decision) -> str:
         decision=decision,
         headline=decision_headline(decision),
         picture=_picture(decision),
-        meters=[_meter(rail) for rail in decision.guardrails],
         sides=_side_table(decision),
         promote=what_promote_does(decision).split("`"),
         home="../index.html",
@@ -94,11 +72,10 @@ def decision_markdown(decision: Decision) -> str:
 def _guardrail_table(decision: Decision) -> Table:
     """A row per guardrail: what it is about, its limit, and whether it holds."""
     rows: list[Row] = []
-    for shown in map(_meter, decision.guardrails):
-        success = shown.rail.success
-        rows.append(
-            [shown.label, shown.change, shown.limit, Cell("holds" if success else "broken", strong=not success)]
-        )
+    for rail in decision.guardrails:
+        figures = [rail.rule.write(value) for value in (rail.change, rail.limit)]
+        says = Cell("holds" if rail.success else "broken", strong=not rail.success)
+        rows.append([rail.rule.label, *figures, says])
     return table_of("Guardrails", ["Guardrail", "Found", "At most", "Says"], rows)
 
 
@@ -116,15 +93,6 @@ def _side_table(decision: Decision) -> Table:
     caption = "Versions and data of both sides" if decision.champion else "The challenger"
     columns = ["", "Challenger", "In production"][: len(sides) + 1]
     return table_of(caption, columns, [[name, *values] for name, values in facts.items()])
-
-
-def _meter(rail: Guardrail) -> Meter:
-    """A guardrail as a bar; a limit of 0 is used not at all, or passed."""
-    label, write = RULES[rail.name].label, RULES[rail.name].write
-    if math.isnan(rail.change):
-        return Meter(label, "not measured", write(rail.limit), None, rail)
-    used = rail.change / rail.limit if rail.limit else 0.0 if rail.success else math.inf
-    return Meter(label, write(rail.change), write(rail.limit), min(max(used, 0.0), 4 / 3), rail)
 
 
 def _interval_with_margin(primary: PrimaryComparison, names: tuple[str, str]) -> Spec:

@@ -11,18 +11,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.models import specs
 from bakeoff.ops.git import head
 from bakeoff.ops.promotion.decision import DecisionOutcome
-from bakeoff.ops.registry.files import LOCK, fetch_model, model_md5_at, taken_back
-from bakeoff.ops.registry.history import (
-    ROLLBACK,
-    Event,
-    Version,
-    check_current,
-    enter,
-    find_version,
-    production,
-    read_events,
-    way_back,
-)
+from bakeoff.ops.registry import files, history
 
 
 def promote(workspace: Workspace, model: str | None = None, *, despite: str | None = None, push: bool = False) -> None:
@@ -45,27 +34,29 @@ def promote(workspace: Workspace, model: str | None = None, *, despite: str | No
     commit = head(root)
     _check_options(model, despite)
     if push:
-        check_current(root)
-    events = read_events(root)
+        history.check_current(root)
+    events = history.read_events(root)
     decision = None if model is not None else read_decision(workspace)
     if model is None and decision is None:
         raise BakeoffError(f"{workspace.decision} holds no decision: run `bakeoff decide` first.")
     name = model or str(decision and decision["challenger"]["model"])
-    md5 = model_md5_at(root, (name, commit))
+    md5 = files.model_md5_at(root, (name, commit))
     if md5 is None:
-        raise BakeoffError(f"HEAD ({commit[:7]}) records no models/{name} in {LOCK}: run `dvc repro`, commit.")
-    standing = production(events)
-    if standing and standing.version.model == name and model_md5_at(root, standing.version.place) == md5:
+        raise BakeoffError(f"HEAD ({commit[:7]}) records no models/{name} in {files.LOCK}: run `dvc repro`, commit.")
+    standing = history.production(events)
+    if standing and standing.version.model == name and files.model_md5_at(root, standing.version.place) == md5:
         # A call that was cut off is completed where it began.
         commit = standing.version.commit
     elif decision is not None:
         _check_decision(decision, md5, standing)
-        left = taken_back(root, events, name, md5)
+        left = files.taken_back(root, events, name, md5)
         if not _agrees(decision, left, despite):
             return
     reasons = ["Named by hand, without a decision."] if decision is None else decision["reasons"]
     notes = "Action: promote" if despite is None else f"Action: promote\nDespite: {' '.join(despite.split())}"
-    step = enter(root, (name, commit), "\n".join(f"- {reason}" for reason in reasons) + f"\n\n{notes}", push=push)
+    step = history.enter(
+        root, (name, commit), "\n".join(f"- {reason}" for reason in reasons) + f"\n\n{notes}", push=push
+    )
     if not step.tags:
         print(f"{step.version.name} is in production already ({commit[:7]}).")
         return
@@ -89,17 +80,19 @@ def rollback(workspace: Workspace, to: str | None = None, *, push: bool = False)
     root = workspace.root
     head(root)
     if push:
-        check_current(root)
-    events = read_events(root)
-    standing = production(events)
-    target = _version_before(events, standing) if to is None else find_version(events, to)
+        history.check_current(root)
+    events = history.read_events(root)
+    standing = history.production(events)
+    target = _version_before(events, standing) if to is None else history.find_version(events, to)
     if standing is not None and standing.version.place == target.place:
         print(f"{target.name} is in production already: nothing was changed.")
         return
     with TemporaryDirectory(prefix="bakeoff-rollback-") as folder:
-        fetch_model(root, target, Path(folder) / target.model)  # refuses where the files can't be had
+        files.fetch_model(root, target, Path(folder) / target.model)  # refuses where the files can't be had
     left = "nothing" if standing is None else standing.version.name
-    step = enter(root, target.place, f"Back from {left}.\n\nAction: {ROLLBACK}\nFrom: {left}", push=push)
+    step = history.enter(
+        root, target.place, f"Back from {left}.\n\nAction: {history.ROLLBACK}\nFrom: {left}", push=push
+    )
     print(f"{target.name} is in production again ({target.commit[:7]}), {left} is not.")
     print(step.whereabouts())
     if standing is not None:
@@ -123,7 +116,7 @@ def read_decision(workspace: Workspace) -> Mapping[str, Any] | None:
     return found
 
 
-def is_current(decision: Mapping[str, Any], standing: Event | None) -> bool:
+def is_current(decision: Mapping[str, Any], standing: history.Event | None) -> bool:
     """Whether the decision compared with what is in production."""
     champion = decision["champion"]
     place = None if champion is None else (champion["model"], champion["commit"])
@@ -139,13 +132,13 @@ def _check_options(model: str | None, despite: str | None) -> None:
         raise BakeoffError(f"--model {model} goes past the decision: say why with --despite REASON.")
 
 
-def _check_decision(decision: Mapping[str, Any], md5: str, standing: Event | None) -> None:
+def _check_decision(decision: Mapping[str, Any], md5: str, standing: history.Event | None) -> None:
     """Check that the decision is about this model and about what is in production."""
     challenger, champion = decision["challenger"], decision["champion"]
     if challenger["md5"] != md5:
         raise BakeoffError(
             f"The decision is about models/{challenger['model']} with the MD5 {challenger['md5']}, and HEAD "
-            f"records {md5}: commit {LOCK} and reports/decision first, or run `bakeoff decide` again."
+            f"records {md5}: commit {files.LOCK} and reports/decision first, or run `bakeoff decide` again."
         )
     if not is_current(decision, standing):
         before = "nothing" if champion is None else f"{champion['model']}@{champion['version']}"
@@ -175,13 +168,13 @@ def _agrees(decision: Mapping[str, Any], left: str | None, despite: str | None) 
     return False
 
 
-def _version_before(events: Sequence[Event], standing: Event | None) -> Version:
+def _version_before(events: Sequence[history.Event], standing: history.Event | None) -> history.Version:
     """What was in production before what is there now, past what rollbacks left."""
     if standing is None:
         raise BakeoffError(
             "Nothing is in production, so nothing can be left: see `bakeoff status`, or name a version by --to."
         )
-    way, _ = way_back(events)
+    way, _ = history.way_back(events)
     if len(way) < 2:
         raise BakeoffError(
             f"{standing.version.name} is the first on the way back: nothing was in production before it. `bakeoff "

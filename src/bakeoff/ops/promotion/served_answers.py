@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.data.features.encoding import TableEncoding
-from bakeoff.data.prepared.tables import Prepared, ids_at
+from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics import formulas
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.ranking.reproducible_scores import block_size
@@ -25,26 +25,19 @@ class ExportedModel:
     """An exported model, asked in terms of the current vocabulary whatever vocabulary it has."""
 
     def __init__(
-        self,
-        module: Any,
-        features: TableEncoding,
-        users: pa.Table,
-        items: pa.Table,
-        num_bytes: int = 0,
-        users_per_block: int = 1024,
+        self, module: Any, features: TableEncoding, prepared: Prepared, users_per_block: int, num_bytes: int = 0
     ) -> None:
-        """Take a model and the current vocabulary.
+        """Take a model and the current split.
 
         Args:
             module: the SavedModel; its functions are those of ServingModule.
             features: the user features that the model takes, in its order.
-            users: user_id and raw features of the current users; may be mapped from a file.
-            items: item_id of the current catalogue.
-            num_bytes: size of the model on disk.
+            prepared: the current split, for its users and catalogue.
             users_per_block: asked about at once, at most.
+            num_bytes: size of the model on disk.
         """
-        self._module, self._features, self._users, self.num_bytes = module, features, users, num_bytes
-        item_ids = ids_at(items["item_id"], np.arange(len(items))).to_pylist()
+        self._module, self._features, self._prepared, self.num_bytes = module, features, prepared, num_bytes
+        item_ids = prepared.item_ids.to_pylist()
         self._ids = np.array([*item_ids, ""])  # PAD, the index −1, is no item
         self._index = pd.Index([item.encode() for item in item_ids])
         self._block = block_size(users_per_block, int(module.item_embeddings.shape[0]))
@@ -57,8 +50,7 @@ class ExportedModel:
             BakeoffError: there is no such model, or it lacks a file.
         """
         features = read_encoding(extras_of(folder)).user
-        module = load_serving(folder)
-        return cls(module, features, prepared.users, prepared.items, graph_bytes(folder), users_per_block)
+        return cls(load_serving(folder), features, prepared, users_per_block, graph_bytes(folder))
 
     def lists(self, eval_set: EvalSet, length: int) -> TopLists:
         """What the model recommends to each, [n, length].
@@ -80,7 +72,7 @@ class ExportedModel:
 
     def known(self, eval_set: EvalSet) -> Histories:
         """What the model was trained on of each user, in current items; empty where it does not know the user."""
-        ids = ids_at(self._users["user_id"], eval_set.users).to_numpy(zero_copy_only=False).astype(np.str_)
+        ids = self._prepared.user_ids(eval_set.users).to_numpy(zero_copy_only=False).astype(np.str_)
         places, items = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
         for rows in self._blocks(eval_set.queries.histories):
             known = self._indices(self._module.known_history(ids[rows])["item_ids"])
@@ -103,7 +95,7 @@ class ExportedModel:
     def _given(self, users: NDArray[np.int64], histories: Histories) -> tuple[NDArray[Any], ...]:
         """History, timestamps and raw features of each, as `recommend_for_histories` takes them."""
         items, timestamps = histories.padded(int(histories.lengths.max(initial=0)))
-        people: pd.DataFrame = self._users.take(pa.array(users)).to_pandas()
+        people: pd.DataFrame = self._prepared.users.take(pa.array(users)).to_pandas()
         return self._ids[items], timestamps, *raw_features(self._features, people)
 
     def _blocks(self, histories: Histories) -> list[NDArray[np.int64]]:

@@ -8,10 +8,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.workspace import Workspace
+from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.ops.git import check_repository
 from bakeoff.ops.promotion.promote import is_current, read_decision
 from bakeoff.ops.registry.files import data_at, json_at, model_md5_at, text_at
@@ -85,10 +84,7 @@ def _entry(event: Event) -> dict[str, Any]:
 
 def _figures(root: Path, commit: str, model: str) -> dict[str, float]:
     """The primary metric of the commit and a few more, as its report had them; empty where it had none."""
-    try:
-        params = YAML(typ="safe").load(text_at(root, commit, "params.yaml") or "{}") or {}
-    except YAMLError:
-        params = {}
+    params = read_yaml((text_at(root, commit, "params.yaml") or "{}").encode(), f"params.yaml of {commit[:7]}") or {}
     primary = str(params.get("compare", {}).get("primary_metric", "ndcg@10"))
     found = json_at(root, commit, "reports/metrics.json").get(model, {})
     names = dict.fromkeys([primary, *(f"{name}@{primary.partition('@')[2]}" for name in METRICS)])

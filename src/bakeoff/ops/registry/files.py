@@ -16,8 +16,6 @@ from bakeoff.ops.git import ask
 from bakeoff.ops.registry.history import Event, Place, Version, way_back
 
 LOCK = "dvc.lock"
-VALIDATION = "reports/validation.json"
-"""What validation found in the data that a commit compared last."""
 
 
 def text_at(root: Path, commit: str, path: str) -> str | None:
@@ -28,20 +26,10 @@ def text_at(root: Path, commit: str, path: str) -> str | None:
 def json_at(root: Path, commit: str, path: str) -> Mapping[str, Any]:
     """The same, read as a JSON object; empty where there is none, or it can't be read."""
     try:
-        found = json.loads(text_at(root, commit, path) or "{}")
+        found: Mapping[str, Any] = json.loads(text_at(root, commit, path) or "{}")
     except ValueError:
         return {}
-    return found if isinstance(found, Mapping) else {}
-
-
-def recorded_md5(lock: str | None, path: str) -> str | None:
-    """The hash that the text of a dvc.lock records for the output at `path`; None where it records none.
-
-    Raises:
-        BakeoffError: it is no dvc.lock.
-    """
-    outs = [out for stage in _stages(lock).values() for out in stage.get("outs", [])]
-    return next((out.get("md5") for out in outs if out["path"] == path), None)
+    return found
 
 
 def recorded_model(lock: str | None, model: str) -> tuple[str, str] | None:
@@ -52,15 +40,16 @@ def recorded_model(lock: str | None, model: str) -> tuple[str, str] | None:
     Raises:
         BakeoffError: it is no dvc.lock.
     """
-    found = ((path, recorded_md5(lock, path)) for path in (f"models/{model}/saved_model", f"models/{model}"))
-    return next(((path, md5) for path, md5 in found if md5 is not None), None)
+    hashes = {out["path"]: out.get("md5") for stage in _stages(lock).values() for out in stage.get("outs", [])}
+    paths = (f"models/{model}/saved_model", f"models/{model}")
+    return next(((path, hashes[path]) for path in paths if hashes.get(path)), None)
 
 
 def model_md5_at(root: Path, place: Place) -> str | None:
     """What the model of a commit hashes to."""
     model, commit = place
     found = recorded_model(text_at(root, commit, LOCK), model)
-    return None if found is None else found[1]
+    return found and found[1]
 
 
 def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
@@ -71,7 +60,7 @@ def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
     data = read_data_hash(text_at(root, commit, "data.dvc") or "")
     deps = _stages(text_at(root, commit, LOCK)).get("compare", {}).get("deps", [])
     is_current = all(dep.get("md5") == data for dep in deps if dep["path"] == "data")
-    return data, num_interactions(json_at(root, commit, VALIDATION)) if is_current else None
+    return data, num_interactions(json_at(root, commit, "reports/validation.json")) if is_current else None
 
 
 def num_interactions(validation: Mapping[str, Any]) -> int | None:

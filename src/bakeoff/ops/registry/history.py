@@ -6,7 +6,7 @@ DVC reads the same tags for `dvc artifacts get`.
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,8 +28,8 @@ REGISTERED, ASSIGNED, UNASSIGNED = "registration", "assignment", "unassignment"
 
 REMOTE = "origin"
 
-PROMOTE, ROLLBACK = "promote", "rollback"
-"""What led to an assignment."""
+ROLLBACK = "rollback"
+"""The note `Action` of an assignment that went back to an earlier version."""
 
 Place = tuple[str, str]
 """A model and the commit that holds it: what GTO calls a version, whether it has a number or not."""
@@ -105,16 +105,19 @@ def _read(root: Path, refs: str) -> Sequence[Event]:
         rows = api.history(str(root))
     except (GTOException, SCMError) as error:
         raise BakeoffError(f"GTO can't read the tags of {root} ({error}): look at `git tag --list`.") from None
-    found = []
-    for row in rows:
-        of_models = row["artifact"] in specs.names() and row["event"] in (REGISTERED, ASSIGNED, UNASSIGNED)
-        if of_models and row["stage"] in (None, PRODUCTION):
-            number = row["version"] if row["version"] != row["commit"] else row["commit"][:7]
-            version = Version(row["artifact"], number, row["commit"])
-            at = int(row["timestamp"].timestamp())
-            found.append(Event(row["ref"], row["event"], version, at, row["author"], row["message"]))
+    found = [
+        Event(row["ref"], row["event"], _version(row), int(row["timestamp"].timestamp()), row["author"], row["message"])
+        for row in rows
+        if row["artifact"] in specs.names()
+        and (row["event"], row["stage"]) in ((REGISTERED, None), (ASSIGNED, PRODUCTION), (UNASSIGNED, PRODUCTION))
+    ]
     # GTO numbers the assignments of a model: those of one second are ordered by that.
     return sorted(found, key=lambda event: (event.at, api.parse_tag(event.tag).get("counter", 0)))
+
+
+def _version(row: Mapping[str, str]) -> Version:
+    commit, number = row["commit"], row["version"]
+    return Version(row["artifact"], commit[:7] if number == commit else number, commit)
 
 
 def find_version(events: Sequence[Event], name: str) -> Version:
@@ -221,9 +224,9 @@ def enter(root: Path, place: Place, message: str, *, push: bool) -> Step:
     """
     model, commit = place
     events = read_events(root)
-    leaving = [event.version for key, event in active(events).items() if key != place]
-    standing = production(events)
-    enters = standing is None or standing.version.place != place or any(v.model == model for v in leaving)
+    there = active(events)
+    leaving = [event.version for key, event in there.items() if key != place]
+    enters = [*there][-1:] != [place] or any(former.model == model for former in leaving)
     registered = [event.version for event in events if event.kind == REGISTERED and event.version.model == model]
     version = next((version for version in reversed(registered) if version.commit == commit), None)
     at = max([int(time.time()), *(event.at + 1 for event in events)])
@@ -289,7 +292,6 @@ class _DatedGit(Git):
         self.at, self.made = at, list[str]()
 
     def tag(self, tag: str, target: str, annotated: bool = True, message: str = "") -> None:
-        text = f"--message={message}"
-        dated = {"GIT_COMMITTER_DATE": f"{self.at} +0000"}
-        order(Path(self.root_dir), "tag", "--annotate", "--cleanup=whitespace", text, tag, target, env=dated)
+        arguments = ("--annotate", "--cleanup=whitespace", f"--message={message}", tag, target)
+        order(Path(self.root_dir), "tag", *arguments, env={"GIT_COMMITTER_DATE": f"{self.at} +0000"})
         self.made.append(tag)

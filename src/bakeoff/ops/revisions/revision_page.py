@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from math import isnan
+from typing import Any
 
 from bakeoff.evaluation.stats.tests import Verdict
 from bakeoff.ops.revisions import revision_tables
@@ -64,28 +65,25 @@ def _of_unpaired(revisions: Revisions) -> list[str]:
 def revisions_statement(revisions: Revisions) -> str:
     """What may have caused it: data, parameters, or neither."""
     count = len(revisions.settings)
-    settings = f"{count} parameter{'s' if count > 1 else ''} differ{'' if count > 1 else 's'}"
+    settings = {0: "no parameter differs", 1: "1 parameter differs"}.get(count, f"{count} parameters differ")
     if None in (revisions.before.data_hash, revisions.after.data_hash):
         data = "Whether the data is the same is not known, since a version records none"
     else:
         data = "The data is the same" if revisions.same_data else "The data differs"
-    if count:
-        return f"{data}; {settings}."
-    if revisions.same_data and any(_moved(change) for change in revisions.primary):
+    if not count and revisions.same_data and any(_moved(change) for change in revisions.primary):
         return "Data and parameters are the same: what differs comes from the code or its dependencies."
-    return f"{data}; no parameter differs."
+    return f"{data}; {settings}."
 
 
 def revision_notes(revisions: Revisions) -> list[str]:
     """What must be known to read the figures."""
     versions = revisions.before, revisions.after
-    found = []
-    for version in versions:
-        if unread := [model_noun(model) for model in version.models if model not in version.users]:
-            found.append(
-                f"{formats.sentence(formats.listing(unread))} can't be paired by user: {version.unread} "
-                "The table shows the difference of the means, which says nothing about chance."
-            )
+    found = [
+        f"{formats.sentence(formats.listing(unread))} can't be paired by user: {version.unread} The table shows the "
+        "difference of the means, which says nothing about chance."
+        for version in versions
+        if (unread := [model_noun(model) for model in version.models if model not in version.users])
+    ]
     partly = [
         change.difference.num_users
         for change in revisions.primary
@@ -122,45 +120,52 @@ def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
 
 def revisions_html(revisions: Revisions) -> str:
     """The page, complete in itself."""
-    accuracy = revision_tables.accuracy_table(revisions)
+    shown = _content(revisions)
     return render_page(
         "revisions.html.j2",
         [change.model for change in revisions.primary],
         TERMS,
         revisions=revisions,
-        title=title(revisions),
-        headline=revisions_headline(revisions),
-        statement=revisions_statement(revisions),
-        notes=revision_notes(revisions),
-        verdicts=verdicts(revisions),
-        figures=_figures(revisions, accuracy),
+        figures=_figures(revisions, shown["accuracy"]),
         level=formats.level(revisions.confidence),
-        accuracy=accuracy,
         others=revision_tables.other_table(revisions),
         lists=revision_tables.list_table(revisions),
-        settings=revision_tables.parameter_table(revisions, in_both=True),
-        one_sided=revision_tables.parameter_table(revisions, in_both=False),
-        sizes=revision_tables.size_table(revisions),
+        **shown,
     )
 
 
 def revisions_markdown(revisions: Revisions) -> str:
     """The same, short: for a pull request or a log."""
+    shown = _content(revisions)
     parts = [
-        f"# {escape(title(revisions))}",
-        f"**{escape(revisions_headline(revisions))}.** {revisions_statement(revisions)}",
-        *(f"> {escape(note)}" for note in revision_notes(revisions)),
-        "\n".join(f"- {escape(name)}: {escape(text)}." for name, text in verdicts(revisions)),
+        f"# {escape(shown['title'])}",
+        f"**{escape(shown['headline'])}.** {shown['statement']}",
+        *(f"> {escape(note)}" for note in shown["notes"]),
+        "\n".join(f"- {escape(name)}: {escape(text)}." for name, text in shown["verdicts"]),
         "## Accuracy",
-        markdown_table(revision_tables.accuracy_table(revisions)),
+        markdown_table(shown["accuracy"]),
     ]
-    settings, one_sided = (revision_tables.parameter_table(revisions, in_both=both) for both in (True, False))
-    parts += ["## Parameters", markdown_table(settings)] if settings.rows else []
-    if one_sided.rows:
-        names = ", ".join(code(row[0].text) for row in one_sided.rows)
+    parts += ["## Parameters", markdown_table(shown["settings"])] if shown["settings"].rows else []
+    if shown["one_sided"].rows:
+        names = ", ".join(code(row[0].text) for row in shown["one_sided"].rows)
         parts.append(f"Only one of the two versions has {names}.")
-    parts += ["## Data", markdown_table(revision_tables.size_table(revisions))] if revisions.sizes else []
+    parts += ["## Data", markdown_table(shown["sizes"])] if shown["sizes"].rows else []
     return document(parts)
+
+
+def _content(revisions: Revisions) -> dict[str, Any]:
+    """What both forms show, by its name in the template."""
+    return {
+        "title": title(revisions),
+        "headline": revisions_headline(revisions),
+        "statement": revisions_statement(revisions),
+        "notes": revision_notes(revisions),
+        "verdicts": verdicts(revisions),
+        "accuracy": revision_tables.accuracy_table(revisions),
+        "settings": revision_tables.parameter_table(revisions, in_both=True),
+        "one_sided": revision_tables.parameter_table(revisions, in_both=False),
+        "sizes": revision_tables.size_table(revisions),
+    }
 
 
 def _figures(revisions: Revisions, accuracy: Table) -> list[Figure]:

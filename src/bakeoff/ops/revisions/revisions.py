@@ -26,9 +26,6 @@ SIZE_LABELS = {
 }
 """Sizes of the split, for people."""
 
-WHOLE_LISTS = ("popularity_lift", "coverage", "gini", "long_tail_share")
-"""Figures of all lists together: they have no value per user, hence no interval."""
-
 
 @dataclass(frozen=True)
 class ProjectVersion:
@@ -112,7 +109,6 @@ class Revisions:
         confidence: level of the intervals.
         primary: the primary metric, a row per model of either version.
         others: the other accuracy metrics at the same cutoff.
-        lists: popularity and coverage of the lists, without intervals.
         settings: parameters that differ.
         sizes: numbers of the data and the split, those that stayed too.
         other_truth: models whose users have other numbers of test events in the two versions.
@@ -124,7 +120,6 @@ class Revisions:
     confidence: float
     primary: Sequence[Change]
     others: Sequence[Change]
-    lists: Sequence[Change]
     settings: Sequence[Pair[str]]
     sizes: Sequence[Pair[int]]
     other_truth: Sequence[str]
@@ -154,10 +149,6 @@ def compare(before: ProjectVersion, after: ProjectVersion, metric: str, statisti
         confidence=statistics.confidence,
         primary=_changes(before, after, product(models, [metric]), statistics),
         others=_changes(before, after, product(models, others), statistics),
-        lists=[
-            Change(model, name, before.mean(model, name), after.mean(model, name))
-            for model, name in product(models, [f"{figure}@{cutoff}" for figure in WHOLE_LISTS])
-        ],
         settings=differing_settings(before.params, after.params),
         sizes=_pairs(_numbers(before), _numbers(after)),
         other_truth=[model for model in models if _truth_differs(before, after, model)],
@@ -197,14 +188,12 @@ def _changes(
 
 def _paired(before: ProjectVersion, after: ProjectVersion, model: str, metric: str) -> pd.DataFrame | None:
     """Columns before, after by user, of the users that both versions have; None where there is no such user."""
-    tables = {"before": before.users.get(model), "after": after.users.get(model)}
-    columns = {
-        side: table.set_index("user_id")[metric]
-        for side, table in tables.items()
-        if table is not None and metric in table
-    }
-    both = pd.concat(columns, axis=1, join="inner") if len(columns) == 2 else None
-    return both if both is not None and len(both) else None
+    old, new = (version.users.get(model, pd.DataFrame()) for version in (before, after))
+    if metric not in old or metric not in new:
+        return None
+    columns = {"before": old.set_index("user_id")[metric], "after": new.set_index("user_id")[metric]}
+    both = pd.concat(columns, axis=1, join="inner")
+    return both if len(both) else None
 
 
 def _truth_differs(before: ProjectVersion, after: ProjectVersion, model: str) -> bool:
