@@ -31,8 +31,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.ops.registry.events import read_events
-from bakeoff.ops.registry.transition import enter
+from bakeoff.ops.registry.history import enter
 from bakeoff.params import parse_params
 from bakeoff.stages import export, train
 
@@ -233,7 +232,7 @@ def serving(workspace: Workspace, log: Path) -> Iterator[tuple[psutil.Process, s
 
 
 def promote(workspace: Workspace, model: str, commit: str) -> None:
-    enter(workspace.root, read_events(workspace.root), (model, commit), "Action: promote", push=False)
+    enter(workspace.root, (model, commit), "Action: promote", push=False)
 
 
 def call(folder: Path, *command: str) -> str:

@@ -18,8 +18,7 @@ from prefect.states import Completed
 from pydantic import DirectoryPath
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.ops.registry.events import read_events
-from bakeoff.ops.registry.history import assignments, production
+from bakeoff.ops.registry.history import assignments, production, read_events
 from checkout import check_identity, git
 from child import Log, run_child
 from nightly_clone import make_clone

@@ -11,9 +11,7 @@ from threading import Event, Thread
 import pytest
 from tiny_project import dvc, new_project, until
 
-from bakeoff.ops.registry.events import read_events
-from bakeoff.ops.registry.history import production
-from bakeoff.ops.registry.transition import enter
+from bakeoff.ops.registry.history import enter, production, read_events
 from checkout import only_run
 from child import ChildError, run_child
 from dvc_stages import run_stage
@@ -125,7 +123,7 @@ def test_what_is_in_production_does_not_depend_on_a_clock_that_was_set_back(
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True).stdout.strip()
     for model, now in (("mf", 1_700_000_000), ("softmax", 1_600_000_000), ("ease", 1_600_000_000)):
         monkeypatch.setattr(time, "time", lambda now=now: now)
-        enter(project, read_events(project), (model, head), "Action: promote", push=False)
+        enter(project, (model, head), "Action: promote", push=False)
         standing = production(read_events(project))
         assert standing is not None
         assert standing.version.model == model

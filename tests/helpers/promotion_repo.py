@@ -8,10 +8,9 @@ from pathlib import Path
 from dvc.repo import Repo
 
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.promotion.decide import DecisionSettings
-from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.promotion.comparison import DecisionSettings
 from bakeoff.ops.registry.files import recorded_model
-from bakeoff.ops.registry.history import production
+from bakeoff.ops.registry.history import production, read_events
 from bakeoff.params import Params
 
 MODELS = ("mf", "softmax")

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import httpx
 
-from bakeoff.ops.registry.events import read_events
-from bakeoff.ops.registry.transition import enter
+from bakeoff.ops.registry.history import enter
 
 PATIENCE = 60
 """Seconds after which a server that does not answer counts as dead."""
 
 
 def promote(workspace, model, at):
-    enter(workspace.root, read_events(workspace.root), (model, at), "Action: promote", push=False)
+    enter(workspace.root, (model, at), "Action: promote", push=False)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from versions import compared, version
 
 from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions import revision_tables
-from bakeoff.ops.revisions.revisions import Revisions, Setting, differing_settings
+from bakeoff.ops.revisions.revisions import Pair, Revisions, differing_settings
 
 FLAT = {"mf": [0.1] * 40, "softmax": [0.2] * 40}
 RAISED = FLAT | {"mf": [0.3] * 40}
@@ -48,7 +48,7 @@ def unpaired(before: Mapping[str, list[float]], after: Mapping[str, list[float]]
     """Two versions of which the second has no figures per user of the models in `lost`."""
     whole = version("b", after)
     users = {model: table for model, table in whole.users.items() if model not in lost}
-    return compared(version("a", before), replace(whole, users=users, unread=dict.fromkeys(lost, "they are gone.")))
+    return compared(version("a", before), replace(whole, users=users, unread="they are gone."))
 
 
 def test_the_same_values_of_some_models_say_nothing_of_those_that_could_not_be_paired():
@@ -119,9 +119,9 @@ def test_parameters_that_changed_came_or_went_are_listed_in_the_order_of_the_sec
     before = {"seed": 1, "mf": {"dim": 32, "gone": True, "kept": [1, 2]}}
     after = {"mf": {"dim": 64, "kept": [1, 2], "new": None}, "seed": 1}
     assert differing_settings(before, after) == [
-        Setting("mf.dim", "32", "64"),
-        Setting("mf.new", None, "null"),
-        Setting("mf.gone", "true", None),
+        Pair("mf.dim", "32", "64"),
+        Pair("mf.new", None, "null"),
+        Pair("mf.gone", "true", None),
     ]
 
 

@@ -45,7 +45,3 @@ def fail(error: BakeoffError) -> NoReturn:
     told = "\n".join(map(visible, str(error).split("\n")))  # it may quote a file
     print(f"error: {told}", file=sys.stderr)
     raise SystemExit(error.status or 1) from None
-
-
-if __name__ == "__main__":
-    main()

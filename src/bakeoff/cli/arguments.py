@@ -1,21 +1,56 @@
-"""What the commands share: the argument that names a model, and the parameters."""
+"""What the commands share: arguments that name a model, the parameters, and commands that run one stage."""
 
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs
 
 if TYPE_CHECKING:
     from bakeoff.params import Params
 
 MODEL_HELP = f"{', '.join(specs.names()[:-1])} or {specs.names()[-1]}"
-ModelName = Annotated[str, typer.Argument(help=MODEL_HELP)]
 
 
-def load_params(path: Path) -> "Params":
-    """See `bakeoff.params.load_params`, which is imported here so that `--help` need not wait for pydantic."""
+def known_model(name: str) -> str:
+    """The name of a model as it is.
+
+    Raises:
+        BakeoffError: there is no such model.
+    """
+    specs.check_model(name)
+    return name
+
+
+ModelName = Annotated[str, typer.Argument(parser=known_model, help=MODEL_HELP)]
+
+
+def load(workspace: Workspace) -> "Params":
+    """The parameters of a workspace, imported here so that `--help` need not wait for pydantic."""
     from bakeoff import params
 
-    return params.load_params(path)
+    return params.load_params(workspace.params)
+
+
+def run_stage(name: str, *arguments: str) -> None:
+    """Run a module of `bakeoff.stages` with the parameters of this directory."""
+    workspace = Workspace()
+    import_module(f"bakeoff.stages.{name}").run(load(workspace), workspace, *arguments)
+
+
+def add_stage(app: typer.Typer, name: str, text: str) -> None:
+    """Add a command that runs the stage of this name; `text` is its help."""
+
+    @app.command(name, help=text)
+    def command() -> None:
+        run_stage(name)
+
+
+def add_model_stage(app: typer.Typer, name: str, text: str) -> None:
+    """Likewise for a stage that runs once per model."""
+
+    @app.command(name, help=text)
+    def command(model: ModelName) -> None:
+        run_stage(name, model)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli.arguments import load_params
+from bakeoff.cli.arguments import add_stage, load
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
@@ -55,23 +55,9 @@ def fetch(
     from bakeoff.data.fetch import command as stage
 
     workspace = Workspace()
-    settings = load_params(workspace.params).data
+    settings = load(workspace).data
     stage.run(settings, workspace, source=source, force=force, query=query, inbox=inbox, append=append)
 
 
-@app.command()
-def validate() -> None:
-    """Check the raw tables; bad rows go to quarantine, structural faults stop the pipeline."""
-    from bakeoff.stages import validate as stage
-
-    workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace)
-
-
-@app.command()
-def split() -> None:
-    """Divide events into train, validation, test and new users, and check what the split promises."""
-    from bakeoff.stages import split as stage
-
-    workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace)
+add_stage(app, "validate", "Check the raw tables; bad rows go to quarantine, structural faults stop the pipeline.")
+add_stage(app, "split", "Divide events into train, validation, test and new users, and check what the split promises.")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli.arguments import load_params
+from bakeoff.cli.arguments import add_stage, run_stage
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
@@ -13,55 +13,14 @@ app = typer.Typer()
 @app.command()
 def variants(group: Annotated[str, typer.Argument(help="features, new-items, folding, depth or sampling")]) -> None:
     """Train and evaluate variants that differ from the contenders in one setting each."""
-    from bakeoff.stages import variants as stage
-
-    workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace, group)
+    run_stage("variants", group)
 
 
-@app.command()
-def planted() -> None:
-    """Measure folding on a data set with known groups."""
-    from bakeoff.stages import planted as stage
-
-    workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace)
-
-
-@app.command()
-def growth() -> None:
-    """Measure how the cost of training grows with the data and with the catalogue."""
-    from bakeoff.stages import growth as stage
-
-    workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace)
-
-
-@app.command()
-def serving() -> None:
-    """Measure how fast the exported models answer."""
-    from bakeoff.stages import serving as stage
-
-    workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace)
-
-
-@app.command()
-def rerank() -> None:
-    """Rank the candidates of MF again with the softmax DNN."""
-    from bakeoff.stages import rerank as stage
-
-    workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace)
-
-
-@app.command()
-def unbiasedness() -> None:
-    """Train with each sampler on a small catalogue, and compare the result with the true distribution."""
-    from bakeoff.stages import unbiasedness as stage
-
-    workspace = Workspace()
-    stage.run(load_params(workspace.params), workspace)
+add_stage(app, "planted", "Measure folding on a data set with known groups.")
+add_stage(app, "growth", "Measure how the cost of training grows with the data and with the catalogue.")
+add_stage(app, "serving", "Measure how fast the exported models answer.")
+add_stage(app, "rerank", "Rank the candidates of MF again with the softmax DNN.")
+add_stage(app, "unbiasedness", "Train with each sampler on a small catalogue; compare with the true distribution.")
 
 
 @app.command()

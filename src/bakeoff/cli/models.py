@@ -4,22 +4,12 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli.arguments import MODEL_HELP, ModelName, load_params
+from bakeoff.cli.arguments import MODEL_HELP, ModelName, add_model_stage, known_model, load
 from bakeoff.core.workspace import Workspace
-from bakeoff.models.base.specs import check_model
 
 app = typer.Typer()
 
-
-@app.command()
-def train(model: ModelName) -> None:
-    """Train on train and validation, for as many epochs as validation says."""
-    from bakeoff.stages import train as stage
-
-    workspace = Workspace()
-    settings = load_params(workspace.params)
-    check_model(model)
-    stage.run(settings, workspace, model)
+add_model_stage(app, "train", "Train on train and validation, for as many epochs as validation says.")
 
 
 @app.command()
@@ -27,7 +17,6 @@ def export(model: ModelName) -> None:
     """Write the trained model as a TensorFlow SavedModel, from which `serve` and promotion take it."""
     from bakeoff.stages import export as stage
 
-    check_model(model)
     stage.run(Workspace(), model)
 
 
@@ -42,8 +31,7 @@ def tune(
     from bakeoff.experiments.tuning import tune as stage
 
     workspace = Workspace()
-    check_model(model)
-    settings = load_params(workspace.params)
+    settings = load(workspace)
     stage.run(
         workspace,
         model,
@@ -56,29 +44,13 @@ def tune(
     )
 
 
-@app.command()
-def evaluate(model: ModelName) -> None:
-    """Rank the whole catalogue for every test user and every new user; write lists and per-user metrics."""
-    from bakeoff.stages import evaluate as stage
-
-    workspace = Workspace()
-    check_model(model)
-    stage.run(load_params(workspace.params), workspace, model)
-
-
-@app.command()
-def items(model: ModelName) -> None:
-    """Find the nearest items of each item, and lay the item embeddings out in two dimensions."""
-    from bakeoff.stages import items as stage
-
-    workspace = Workspace()
-    check_model(model)
-    stage.run(load_params(workspace.params), workspace, model)
+add_model_stage(app, "evaluate", "Rank the catalogue for every test and new user; write lists and per-user metrics.")
+add_model_stage(app, "items", "Find each item's nearest items, and lay the item embeddings out in two dimensions.")
 
 
 @app.command()
 def recommend(
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "softmax",
+    model: Annotated[str, typer.Option(parser=known_model, help=MODEL_HELP)] = "softmax",
     user: Annotated[str | None, typer.Option(help="Id of a user that the model was trained on.")] = None,
     history: Annotated[
         str | None, typer.Option(help='Item ids of someone new, oldest first: "50,181". May be empty: "".')

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bakeoff.cli.arguments import load_params
+from bakeoff.cli.arguments import load
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
@@ -20,20 +20,21 @@ def drift(
     from bakeoff.ops.drift import command as stage
 
     workspace = Workspace()
-    params = load_params(workspace.params)
+    params = load(workspace)
     stage.run(workspace, params.data, params.drift, since)
 
 
 @app.command()
 def decide(
-    model: Annotated[str | None, typer.Option(help="Who challenges; none: as params.yaml says.")] = None,
+    model: Annotated[str | None, typer.Option(help="The challenger; none: as params.yaml says.")] = None,
 ) -> None:
     """Compare the challenger with the model in production and decide; write reports/decision. Changes nothing else."""
     from bakeoff.ops.promotion import decide as stage
+    from bakeoff.ops.promotion.comparison import DecisionSettings
 
     workspace = Workspace()
-    params = load_params(workspace.params)
-    settings = stage.DecisionSettings(
+    params = load(workspace)
+    settings = DecisionSettings(
         params.seed, params.promotion, params.compare, params.evaluate, params.evidence, params.mf
     )
     stage.run(settings, workspace, model)
@@ -53,7 +54,7 @@ def promote(
     """
     from bakeoff.ops.promotion import promote as stage
 
-    stage.run(Workspace(), model, despite=despite, push=push)
+    stage.promote(Workspace(), model, despite=despite, push=push)
 
 
 @app.command()
@@ -69,9 +70,9 @@ def rollback(
     rollback back. Refuses if the files of that version are in neither cache nor remote. If you don't know whether the
     last call went through, look at `bakeoff status` and use `--to`.
     """
-    from bakeoff.ops.promotion import rollback as stage
+    from bakeoff.ops.promotion import promote as stage
 
-    stage.run(Workspace(), to, push=push)
+    stage.rollback(Workspace(), to, push=push)
 
 
 @app.command()
@@ -87,7 +88,8 @@ def status(
 @app.command()
 def serve(
     model: Annotated[
-        str | None, typer.Option(help="One of models/ of this workspace; none: what is in production, followed.")
+        str | None,
+        typer.Option(help="One of models/ of this workspace; none: what is in production, followed."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,

@@ -1,8 +1,10 @@
 """`bakeoff params`: every parameter with its value, its limits and what it means."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
@@ -33,19 +35,15 @@ def run(params: Params) -> None:
     Args:
         params: the values to show.
     """
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_PLAIN_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     table = Table(title="params.yaml", title_justify="left", show_lines=False)
     for heading, ratio in (("parameter", None), ("value", None), ("must be", None), ("meaning", 1)):
         table.add_column(heading, ratio=ratio, overflow="fold")
-    section = None
-    for row in describe(params):
-        if section is not None and row.name.split(".")[0] != section:
-            table.add_section()
-        section = row.name.split(".")[0]
-        # Text: brackets in values are no markup
-        table.add_row(Text(row.name, style="bold"), Text(row.value), Text(row.limits), Text(row.meaning))
+    for _, rows in groupby(describe(params), lambda row: row.name.partition(".")[0]):
+        table.add_section()
+        for row in rows:
+            # Text: brackets in values are no markup
+            table.add_row(Text(row.name, style="bold"), Text(row.value), Text(row.limits), Text(row.meaning))
     console.print(table)
 
 
@@ -88,22 +86,8 @@ def limits(schema: Mapping[str, Any]) -> str:
         return f"list of {limits(schema.get('items', {}))}"
     if schema.get("type") == "object":
         return f"name: {limits(schema.get('additionalProperties', {}))}"
-    names = {
-        "string": "text",
-        "boolean": "true | false",
-        "null": "null",
-        "integer": "integer",
-        "number": "number",
-    }
-    bounds = [
-        f"{sign} {schema[key]:g}"
-        for key, sign in (
-            ("minimum", "≥"),
-            ("exclusiveMinimum", ">"),
-            ("maximum", "≤"),
-            ("exclusiveMaximum", "<"),
-        )
-        if key in schema
-    ]
-    kind = names.get(schema.get("type", ""), "value")
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+    kind = schema.get("type", "value")
+    kind = {"string": "text", "boolean": "true | false"}.get(kind, kind)
     return f"{kind} {', '.join(bounds)}".strip()

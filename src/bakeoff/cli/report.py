@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli.arguments import load_params
+from bakeoff.cli.arguments import load, run_stage
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 
@@ -23,18 +23,16 @@ def compare(
     ] = False,
 ) -> None:
     """Compare the evaluated retrievers and write the report; or two revisions, and write what changed."""
-    workspace = Workspace()
-    settings = load_params(workspace.params)
     if last and before is not None:
         raise BakeoffError(f"--last finds the version itself: leave out {before!r}, or leave out --last.")
-    if last or before is not None:
-        from bakeoff.ops.revisions import compare as revisions
-
-        revisions.run(settings.compare, settings.seed, workspace, before, after)
+    if not last and before is None:
+        run_stage("compare")
         return
-    from bakeoff.stages import compare as stage
+    from bakeoff.ops.revisions import compare as revisions
 
-    stage.run(settings, workspace)
+    workspace = Workspace()
+    settings = load(workspace)
+    revisions.run(settings.compare, settings.seed, workspace, before, after)
 
 
 @app.command()
@@ -50,4 +48,4 @@ def params() -> None:
     """Print every parameter with its value, limits and meaning."""
     from bakeoff.cli import params_help as stage
 
-    stage.run(load_params(Workspace().params))
+    stage.run(load(Workspace()))

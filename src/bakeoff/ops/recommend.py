@@ -1,13 +1,14 @@
 """`bakeoff recommend`: ask a trained model, with titles for people."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.histories import Histories, Queries
@@ -148,16 +149,12 @@ def _print(
     # Titles are text: "[REC]" is no style and ":star:" no emoji.
     console = Console(markup=False, emoji=False, highlight=False)
     who = "someone new" if user is None else f"user {user}"
-    left = Table(title=f"Last of {len(history)} items in the history", title_justify="left")
-    left.add_column("item", justify="right")
-    left.add_column("title")
+    number = partial(Column, justify="right")
+    left = Table(number("item"), "title", title=f"Last of {len(history)} items in the history", title_justify="left")
     for item in reversed(history[-HISTORY_SHOWN:]):
         left.add_row(visible(item), visible(str(items[item])))
-    right = Table(title=f"{model} recommends to {who}", title_justify="left")
-    right.add_column("rank", justify="right")
-    right.add_column("item", justify="right")
-    right.add_column("title")
-    right.add_column("score", justify="right")
+    columns = number("rank"), number("item"), "title", number("score")
+    right = Table(*columns, title=f"{model} recommends to {who}", title_justify="left")
     for rank, item in enumerate(recommended):
         right.add_row(str(rank + 1), visible(item), visible(str(items[item])), f"{scores[rank]:.4g}")
     side_by_side = Table.grid(padding=(0, 2))

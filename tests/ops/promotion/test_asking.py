@@ -2,14 +2,15 @@
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from bakeoff.core.histories import PAD, Histories
-from bakeoff.data.features.encoding import Scale, TableEncoding
+from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.data.features.encoding import FeatureEncoding, Scale, TableEncoding
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.evaluation.protocol import EvalSet
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.models.base.loading import raw_features
-from bakeoff.ops.promotion.leakage import knows_answers
-from bakeoff.ops.promotion.served_answers import ExportedModel, ExportedModelClient, UserQueries, pessimistic
+from bakeoff.ops.promotion.comparison import knows_answers
+from bakeoff.ops.promotion.served_answers import ExportedModel, pessimistic
 
 FEATURES = TableEncoding(dense={"age": Scale(mean=30, std=10), "gone": Scale(mean=0, std=1)}, categorical={"job": ()})
 
@@ -40,19 +41,23 @@ class Old:
         return {"item_ids": np.array([known.get(u, ["", ""]) for u in user_ids.tolist()], np.bytes_).astype(object)}
 
 
-def question(*told: list[int], truth=None) -> UserQueries:
-    users = pd.DataFrame({"user_id": [f"u{u + 1}" for u in range(len(told))], "age": 40.0, "job": "cook"})
+def question(*given: list[int]) -> EvalSet:
+    nothing = histories(*([[]] * len(given)))
+    queries = Queries(histories(*given), np.zeros((len(given), 0), np.float32), np.zeros((len(given), 0), np.int32))
+    return EvalSet(np.arange(len(given)), queries, queries.histories, nothing)
+
+
+def exported(module: Old, users_per_block: int = 10) -> ExportedModel:
+    users = pd.DataFrame({"user_id": ["u1", "u2", "u3", "u4"], "age": 40.0, "job": "cook"})
     users.loc[0, ["age", "job"]] = [np.nan, None]
-    table = pa.Table.from_pandas(users, preserve_index=False)
-    return UserQueries(table, np.arange(len(told)), histories(*told), truth or histories(*([[]] * len(told))))
-
-
-def asker(users_per_block: int = 10) -> ExportedModelClient:
-    return ExportedModelClient(["new", "b", "a"], list_length=4, users_per_block=users_per_block)
+    items = pd.DataFrame({"item_id": ["new", "b", "a"]})
+    nothing = histories([], [], [], [])
+    prepared = Prepared.encoded(users, items, FeatureEncoding(), nothing, nothing)
+    return ExportedModel(module, FEATURES, prepared, users_per_block)
 
 
 def test_lists_are_told_in_current_items_and_what_is_gone_keeps_its_place():
-    found = asker().lists(ExportedModel(Old(), FEATURES, 0), question([], [1], [2, 0]))
+    found = exported(Old()).lists(question([], [1], [2, 0]), 4)
     a, b = 2, 1
     assert found.items.tolist() == [[a, b, PAD, PAD], [a, PAD, PAD, PAD], [b, PAD, PAD, PAD]]
     assert found.scores[0].tolist() == [3, 2, 1, -np.inf]  # the third is an item that nobody can have any more
@@ -60,14 +65,14 @@ def test_lists_are_told_in_current_items_and_what_is_gone_keeps_its_place():
 
 def test_users_are_asked_about_in_blocks_of_like_histories_and_answered_in_order():
     old = Old()
-    found = asker(users_per_block=2).lists(ExportedModel(old, FEATURES, 0), question([2, 1], [], [2], [0, 1, 2]))
+    found = exported(old, users_per_block=2).lists(question([2, 1], [], [2], [0, 1, 2]), 4)
     assert [history for history, *_ in old.asked] == [[[""], ["a"]], [["a", "b", ""], ["new", "b", "a"]]]
     assert found.items[:, 0].tolist() == [PAD, 2, 1, PAD]
 
 
 def test_each_model_gets_its_own_features_in_its_own_order():
     old = Old()
-    asker().lists(ExportedModel(old, FEATURES, 0), question([2], [2]))
+    exported(old).lists(question([2], [2]), 4)
     [(_, timestamps, dense, text)] = old.asked
     assert timestamps == [[0], [1]]
     assert str(dense) == "[[nan, nan], [40.0, nan]]"  # a column that is gone is unknown
@@ -81,7 +86,7 @@ def test_a_model_without_features_is_given_none():
 
 def test_single_calls_ask_about_one_person_each():
     old = Old()
-    for call in asker().singles(ExportedModel(old, FEATURES, 0), question([2], [1, 2]), 2):
+    for call in exported(old).single_calls(question([2], [1, 2]), np.array([0, 1]), 2):
         call()
     assert [history for history, *_ in old.asked] == [[["a"]], [["b", "a"]]]
 
@@ -92,17 +97,17 @@ def test_equal_scores_put_the_truth_last():
 
 
 def test_what_a_model_was_trained_on_is_told_in_current_items():
-    known = asker().known(ExportedModel(Old(), FEATURES, 0), question([], [], []))
+    known = exported(Old()).known(question([], [], []))
     assert (known.rows.tolist(), known.items.tolist()) == ([0, 1], [2, 1])
 
 
 def test_an_answer_that_was_trained_on_leaves_its_user_out():
-    known, told = histories([1, 2], [1], [5]), histories([1], [], [])
-    assert knows_answers(known, told, truth=histories([2], [3], [5, 6])).tolist() == [True, False, True]
+    known, given = histories([1, 2], [1], [5]), histories([1], [], [])
+    assert knows_answers(known, given, truth=histories([2], [3], [5, 6])).tolist() == [True, False, True]
 
 
 def test_an_item_that_is_told_anyway_is_no_secret():
-    assert knows_answers(histories([4]), told=histories([4]), truth=histories([4])).tolist() == [False]
+    assert knows_answers(histories([4]), given=histories([4]), truth=histories([4])).tolist() == [False]
 
 
 def test_a_model_that_knows_nobody_knows_no_answers():

@@ -1,7 +1,7 @@
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.ops.promotion.challenger import best_on_validation
+from bakeoff.ops.promotion.decide import best_on_validation
 
 
 def training(*values: float, selected: int, metric: str = "ndcg@10") -> dict:
@@ -12,21 +12,21 @@ def training(*values: float, selected: int, metric: str = "ndcg@10") -> dict:
 def test_the_best_value_at_the_selected_epoch_wins():
     # mf is higher at an epoch that was not selected
     found = best_on_validation({"mf": training(0.9, 0.2, selected=2), "softmax": training(0.3, selected=1)}, "ndcg@10")
-    assert (found.model, found.metric, found.value) == ("softmax", "ndcg@10", 0.3)
+    assert found == ("softmax", "ndcg@10", 0.3)
 
 
 def test_baselines_and_skipped_models_do_not_challenge():
     trainings = {"ease": training(0.9, selected=1), "two_tower": {"skipped": "x"}, "mf": training(0.1, selected=1)}
-    assert best_on_validation(trainings, "ndcg@10").model == "mf"
+    assert best_on_validation(trainings, "ndcg@10")[0] == "mf"
 
 
 def test_the_first_of_equals_challenges():
-    assert best_on_validation({n: training(0.2, selected=1) for n in ("softmax", "mf")}, "ndcg@10").model == "mf"
+    assert best_on_validation({n: training(0.2, selected=1) for n in ("softmax", "mf")}, "ndcg@10")[0] == "mf"
 
 
 def test_where_training_did_not_follow_the_metric_that_of_the_selection_decides():
     found = best_on_validation({"mf": training(0.2, selected=1)}, "recall@100")
-    assert (found.metric, found.value) == ("ndcg@10", 0.2)
+    assert found == ("mf", "ndcg@10", 0.2)
 
 
 @pytest.mark.parametrize("trainings", [{}, {"mf": {"selected_epoch": 3, "selection_metric": None, "curve": []}}])

@@ -11,7 +11,7 @@ import small_split
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import write_json
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.promotion import decide, promote, rollback
+from bakeoff.ops.promotion import decide, promote
 from bakeoff.params import Params
 from bakeoff.stages import evaluate, export, train
 
@@ -39,7 +39,7 @@ def served(tmp_path_factory):
     for report, rows in ((workspace.validation_report, 1234), (workspace.reports / "validation.json", 5)):
         write_json(report, {"tables": {"interactions": {"rows": rows}}})
     repo.commit(workspace)
-    promote.run(workspace, "ease", despite="there must be something")
+    promote.promote(workspace, "ease", despite="there must be something")
     return workspace
 
 
@@ -168,8 +168,8 @@ def test_before_anything_is_in_production_the_challenger_must_beat_popularity(wo
 
 
 def test_a_model_that_a_rollback_left_is_held(workspace):
-    promote.run(workspace, "mf", despite="a try")
-    rollback.run(workspace)
+    promote.promote(workspace, "mf", despite="a try")
+    promote.rollback(workspace)
     found = decided(workspace, changed("promotion", margin=0.99, guardrails={"p95_seconds": None, "new_user_loss": 1}))
     assert found["outcome"] == "hold"
     assert any("A rollback took mf@v1.0.0" in reason for reason in found["reasons"])

@@ -28,8 +28,8 @@ def test_what_is_not_defined_is_null():
 def test_the_first_reasons_are_the_comparison_and_the_rule():
     reasons = decision().reasons
     assert reasons[0] == (
-        "NDCG@10 of the softmax DNN is 0.2200 beside 0.2000 of mf@v3.0.0: +0.0200, 95 % interval +0.0100 to +0.0300, "
-        "over 500 users."
+        "NDCG@10 of the softmax DNN is 0.2200, compared with 0.2000 of mf@v3.0.0: +0.0200, 95 % interval +0.0100 to "
+        "+0.0300, over 500 users."
     )
     assert reasons[1:] == ["The whole interval lies above 0.", "All 5 guardrails hold."]
 
@@ -55,7 +55,7 @@ def test_a_model_that_a_rollback_left_is_held_though_it_is_better():
 def test_the_first_model_is_said_to_be_compared_with_popularity():
     found = decision(champion=None)
     assert found.outcome is DecisionOutcome.PROMOTE
-    assert "beside 0.2000 of popularity" in found.reasons[0]
+    assert "compared with 0.2000 of popularity" in found.reasons[0]
     assert any("Nothing is in production" in reason for reason in found.reasons)
 
 

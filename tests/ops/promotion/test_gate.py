@@ -56,7 +56,7 @@ def test_without_a_champion_losses_and_rises_hold_and_say_why_but_limits_of_the_
     assert found["popularity_lift_rise"].success
     assert "nothing in production to compare with" in found["popularity_lift_rise"].sentence
     assert not found["p95_seconds"].success
-    assert "beside" not in found["p95_seconds"].sentence
+    assert "compared" not in found["p95_seconds"].sentence
 
 
 def test_what_there_was_nothing_to_measure_of_holds_and_says_so():
@@ -67,7 +67,7 @@ def test_what_there_was_nothing_to_measure_of_holds_and_says_so():
 
 def test_a_guardrail_says_figures_interval_and_limit():
     assert rails()[0].sentence == (
-        "NDCG@10 of new users: 0.2000 beside 0.2100 (−0.0100, −0.0300 to +0.0100); "
+        "NDCG@10 of new users: 0.2000, compared with 0.2100 (−0.0100, −0.0300 to +0.0100); "
         "no more than the 0.020 by which it may fall."
     )
 

@@ -5,7 +5,7 @@ from promotion_repo import commit, decided, git, md5, new_repo, standing, tags, 
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.promotion import promote, rollback
+from bakeoff.ops.promotion import promote
 from bakeoff.params import Params
 
 PARAMS = Params()
@@ -27,7 +27,7 @@ def workspace(made, tmp_path):
 
 
 def run(workspace: Workspace, *arguments, **options) -> None:
-    promote.run(workspace, *arguments, **options)
+    promote.promote(workspace, *arguments, **options)
 
 
 def message(workspace: Workspace, tag: str) -> str:
@@ -94,7 +94,7 @@ def test_a_model_named_by_hand_needs_a_reason_and_no_decision(workspace):
         run(workspace, "mf")
     run(workspace, "mf", despite="cheaper")
     assert standing(workspace) == "mf@v1.0.0"
-    assert "no decision was asked" in message(workspace, "mf#prod#1")
+    assert "without a decision" in message(workspace, "mf#prod#1")
 
 
 def test_a_reason_that_is_not_needed_is_refused(workspace):
@@ -149,7 +149,7 @@ def test_what_a_rollback_left_does_not_come_back_by_the_same_decision(workspace,
     run(workspace)
     decided(workspace, "softmax")
     run(workspace)
-    rollback.run(workspace)
+    promote.rollback(workspace)
     capsys.readouterr()
     run(workspace)
     assert standing(workspace) == "mf@v1.0.0"

@@ -7,14 +7,14 @@ from promotion_repo import Repo, commit, decided, git, new_repo, standing, tags,
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.promotion import promote, rollback
+from bakeoff.ops.promotion import promote
 
 
 def promoted(workspace: Workspace, model: str, **content: str) -> None:
     write_models(workspace, **content)
     commit(workspace)
     decided(workspace, model)
-    promote.run(workspace)
+    promote.promote(workspace)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def workspace(three, tmp_path):
 
 
 def test_a_rollback_puts_back_what_was_there_before(workspace, capsys):
-    rollback.run(workspace)
+    promote.rollback(workspace)
     assert standing(workspace) == "softmax@v1.0.0"
     out = capsys.readouterr().out
     assert "softmax@v1.0.0 is in production again" in out
@@ -50,36 +50,36 @@ def test_a_rollback_puts_back_what_was_there_before(workspace, capsys):
 
 
 def test_rollbacks_in_a_row_go_on_backwards_across_models_and_end_at_the_first(workspace):
-    rollback.run(workspace)
-    rollback.run(workspace)
+    promote.rollback(workspace)
+    promote.rollback(workspace)
     assert standing(workspace) == "mf@v1.0.0"
     with pytest.raises(BakeoffError, match=r"mf@v1\.0\.0 is the first on the way back"):
-        rollback.run(workspace)
+        promote.rollback(workspace)
     assert standing(workspace) == "mf@v1.0.0"
 
 
 def test_a_version_can_be_named(workspace):
-    rollback.run(workspace, "mf@v1.0.0")
+    promote.rollback(workspace, "mf@v1.0.0")
     assert standing(workspace) == "mf@v1.0.0"
-    rollback.run(workspace, "softmax@v2.0.0")
+    promote.rollback(workspace, "softmax@v2.0.0")
     assert standing(workspace) == "softmax@v2.0.0"
 
 
 def test_a_rollback_to_what_is_in_production_changes_nothing(workspace, capsys):
     before = tags(workspace)
-    rollback.run(workspace, "softmax@v2.0.0")
+    promote.rollback(workspace, "softmax@v2.0.0")
     assert "in production already: nothing was changed" in capsys.readouterr().out
     assert tags(workspace) == before
 
 
 def test_a_version_that_was_never_registered_is_refused(workspace):
     with pytest.raises(BakeoffError, match=r"'softmax@v7\.0\.0' is no version"):
-        rollback.run(workspace, "softmax@v7.0.0")
+        promote.rollback(workspace, "softmax@v7.0.0")
 
 
 def test_files_that_only_the_remote_has_are_enough(workspace):
     shutil.rmtree(workspace.root / ".dvc/cache")
-    rollback.run(workspace)
+    promote.rollback(workspace)
     assert standing(workspace) == "softmax@v1.0.0"
 
 
@@ -92,7 +92,7 @@ def test_a_version_whose_files_are_nowhere_is_refused_with_what_to_do(workspace,
         BakeoffError,
         match=r"softmax@v1\.0\.0 .* in neither DVC's cache nor its remote.*dvc push --all-tags models/softmax",
     ):
-        rollback.run(workspace)
+        promote.rollback(workspace)
     assert tags(workspace) == before
 
 
@@ -100,7 +100,7 @@ def test_where_nothing_is_in_production_there_is_nothing_to_leave(tmp_path):
     workspace = new_repo(tmp_path / "repo")
     git(workspace.root, "commit", "--quiet", "--allow-empty", "--message", "empty")
     with pytest.raises(BakeoffError, match="Nothing is in production"):
-        rollback.run(workspace)
+        promote.rollback(workspace)
 
 
 def test_what_is_in_production_is_fetched_elsewhere_by_its_stage_and_by_its_version(three, tmp_path, monkeypatch):
@@ -115,7 +115,7 @@ def test_what_is_in_production_is_fetched_elsewhere_by_its_stage_and_by_its_vers
 def test_a_rollback_that_is_pushed_reaches_who_fetches(three, workspace, tmp_path, monkeypatch):
     git(tmp_path, "clone", "--quiet", "--bare", git(three.root, "remote", "get-url", "origin"), "own.git")
     git(workspace.root, "remote", "set-url", "origin", str(tmp_path / "own.git"))
-    rollback.run(workspace, push=True)
+    promote.rollback(workspace, push=True)
     monkeypatch.chdir(tmp_path)
     assert (
         dvc(["artifacts", "get", os.fspath(tmp_path / "own.git"), "softmax", "--stage", "prod", "-o", "got", "-q"]) == 0

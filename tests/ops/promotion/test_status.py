@@ -47,7 +47,7 @@ def test_before_anything_is_promoted_the_way_there_is_told(workspace, capsys):
 
 
 def test_version_data_and_figures_are_those_of_the_commit_in_production(workspace, capsys):
-    promote.run(workspace, "mf", despite="[b]first[/b]")
+    promote.promote(workspace, "mf", despite="[b]first[/b]")
     (workspace.root / "reports/metrics.json").write_text("{}")  # what the workspace holds now is not what is served
     found = told(workspace, capsys)["production"]
     assert (found["model"], found["version"], found["tag"]) == ("mf", "v1.0.0", "mf#prod#1")
@@ -70,14 +70,14 @@ def test_rows_are_those_of_the_data_in_production_or_not_told(workspace, capsys,
     }
     YAML().dump(lock, workspace.root / "dvc.lock")
     git(workspace.root, "commit", "--quiet", "--all", "--message", "validated")
-    promote.run(workspace, "mf", despite="it is the first")
+    promote.promote(workspace, "mf", despite="it is the first")
     assert told(workspace, capsys)["production"]["rows"] == rows
 
 
 def test_a_decision_is_open_then_carried_out_then_outdated(workspace, capsys):
     decided(workspace, "mf")
     assert told(workspace, capsys)["decision"]["state"] == "open"
-    promote.run(workspace)
+    promote.promote(workspace)
     assert told(workspace, capsys)["decision"]["state"] == "carried out"
     content = json.loads((workspace.decision / "decision.json").read_text())
     content["challenger"]["md5"] = "another"

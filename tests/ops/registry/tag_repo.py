@@ -1,19 +1,19 @@
 """A Git repository with nothing in it but commits and tags, and what GTO itself says of it."""
 
+import os
 import subprocess
 from pathlib import Path
 
 from gto.api import show
 
-from bakeoff.ops.registry.events import ROLLBACK, read_events
-from bakeoff.ops.registry.history import production
-from bakeoff.ops.registry.transition import enter
+from bakeoff.ops.registry.history import ROLLBACK, enter, production, read_events
 
 NOW = 1_700_000_000
 
 
-def git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=root, text=True, capture_output=True)
+def git(root: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
+    environment = {**os.environ, **(env or {})}
+    done = subprocess.run(["git", *arguments], cwd=root, text=True, capture_output=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
 
@@ -36,11 +36,11 @@ def tags(root: Path) -> set[str]:
 
 
 def promote(root: Path, model: str, at: str, *, push: bool = False):
-    return enter(root, read_events(root), (model, at), "Action: promote", push=push)
+    return enter(root, (model, at), "Action: promote", push=push)
 
 
 def roll_back(root: Path, model: str, at: str):
-    return enter(root, read_events(root), (model, at), f"Action: {ROLLBACK}", push=False)
+    return enter(root, (model, at), f"Action: {ROLLBACK}", push=False)
 
 
 def standing(root: Path) -> str | None:

@@ -119,22 +119,22 @@ def test_the_last_version_is_the_last_commit_without_a_tag_of_production(root: P
 
 
 def test_the_last_version_is_the_tag_of_the_model_in_production(root: Path):
-    git("tag", "softmax@v1.0.0", "old", cwd=root)
-    git("tag", "softmax#prod#1", "old", cwd=root)
-    git("tag", "softmax#staging#2", "new", cwd=root)
+    git("tag", "softmax@v1.0.0", "old", "--message", "x", cwd=root)
+    git("tag", "softmax#prod#1", "old", "--message", "x", cwd=root)
+    git("tag", "softmax#staging#2", "new", "--message", "x", cwd=root)
     assert revisions.last_version(root) == "softmax#prod#1"
-    git("tag", "softmax#prod#3", "new", cwd=root)
+    git("tag", "softmax#prod#3", "new", "--message", "x", cwd=root)
     assert revisions.last_version(root) == "softmax#prod#3"
 
 
 def test_a_model_that_was_taken_out_of_production_is_no_last_version(root: Path):
-    git("tag", "softmax#prod#1", "old", cwd=root)
-    git("tag", "softmax#prod!#2", "old", cwd=root)
+    git("tag", "softmax#prod#1", "old", "--message", "x", cwd=root)
+    git("tag", "softmax#prod!#2", "old", "--message", "x", cwd=root)
     assert revisions.last_version(root) == "HEAD"
 
 
 def test_without_any_revision_the_version_in_production_is_compared(params: Params, root: Path):
-    git("tag", "mf#prod#1", "old", cwd=root)
+    git("tag", "mf#prod#1", "old", "--message", "x", cwd=root)
     assert told(params, root).startswith(r"# From mf#prod#1 (")
 
 

@@ -9,8 +9,7 @@ from running_server import promote
 
 from bakeoff.models.base.loading import EXTRAS
 from bakeoff.models.base.storage import FEATURES, ITEMS
-from bakeoff.ops.registry.events import read_events
-from bakeoff.ops.registry.history import production
+from bakeoff.ops.registry.history import production, read_events
 from bakeoff.ops.server import serve
 from bakeoff.ops.server.schemas import Query
 from bakeoff.stages import export, train

@@ -1,4 +1,4 @@
-"""The decision: what goes into production, and every reason for it."""
+"""The decision: a challenger goes into production if it is not worse, and loses nothing that a guardrail protects."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,17 +6,56 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from bakeoff.ops.promotion.guardrails import Guardrail, PrimaryComparison
+from bakeoff.ops.promotion.guardrails import Guardrail
 from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_noun
 
 
 class DecisionOutcome(StrEnum):
-    """What the decision says of the challenger."""
+    """What becomes of the challenger."""
 
     PROMOTE = "promote"
     HOLD = "hold"
     UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class PrimaryComparison:
+    """The paired difference on the primary metric.
+
+    Attributes:
+        metric: its name.
+        challenger: mean of the challenger over the users that are compared.
+        champion: the same of the champion, or of what took its place.
+        difference: mean difference.
+        low: lower end of its interval; NaN without users.
+        high: upper end.
+        p: of the sign-flip test.
+        num_users: users that are compared.
+        margin: by how much the challenger may be worse.
+        confidence: level of the interval.
+    """
+
+    metric: str
+    challenger: float
+    champion: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    num_users: int
+    margin: float
+    confidence: float
+
+    @property
+    def success(self) -> bool:
+        """Whether the whole interval lies above −margin; not where it begins there, nor without users."""
+        return self.low > -self.margin
+
+    @property
+    def bound(self) -> str:
+        """What the interval must lie above, in words."""
+        return "0" if self.margin == 0 else f"{formats.signed(-self.margin, 3)}, the margin"
 
 
 @dataclass(frozen=True)
@@ -39,6 +78,11 @@ class DecisionSide:
     data_md5: str | None = None
     rows: int | None = None
 
+    @property
+    def name(self) -> str:
+        """`mf@v3.0.0`."""
+        return f"{self.model}@{self.version}"
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -46,7 +90,7 @@ class Decision:
 
     Attributes:
         outcome: what follows.
-        challenger: who would go into production.
+        challenger: the model that would go into production.
         champion: what is there; None where nothing is.
         primary: the comparison; None where both are the same.
         guardrails: those that have a limit.
@@ -63,14 +107,14 @@ class Decision:
     left_out: tuple[int, int] = (0, 0)
 
     def as_json(self) -> dict[str, Any]:
-        """What decision.json holds."""
+        """The content of decision.json."""
         return {
             "outcome": self.outcome.value,
             "challenger": _side(self.challenger),
             "champion": None if self.champion is None else _side(self.champion),
             "primary": None if self.primary is None else _figures(vars(self.primary)),
             "guardrails": [_figures(vars(rail)) for rail in self.guardrails],
-            "left_out": {"warm_users": self.left_out[0], "new_users": self.left_out[1]},
+            "left_out": dict(zip(("warm_users", "new_users"), self.left_out, strict=True)),
             "reasons": [*self.reasons],
             "forced": None,
         }
@@ -78,10 +122,7 @@ class Decision:
 
 def unchanged(challenger: DecisionSide, champion: DecisionSide) -> Decision:
     """The challenger is what is in production, byte for byte."""
-    reason = (
-        f"Training gave the same bytes as {champion.model}@{champion.version}, which is in production: there is "
-        "nothing to decide."
-    )
+    reason = f"Training gave the same bytes as {champion.name}, which is in production: there is nothing to decide."
     return Decision(DecisionOutcome.UNCHANGED, challenger, champion, None, (), [reason])
 
 
@@ -97,7 +138,7 @@ def decide(
     """Promote if the interval lies above −margin, every guardrail holds, and nobody has taken this model back.
 
     Args:
-        challenger: who would go into production.
+        challenger: the model that would go into production.
         champion: what is there; None: the primary metric compares with popularity.
         primary: the comparison.
         guardrails: those that have a limit.
@@ -106,8 +147,7 @@ def decide(
         chosen: why this model is the challenger, a sentence.
     """
     broken = [rail for rail in guardrails if not rail.success]
-    passed = primary.success and not broken and taken_back is None
-    reasons = [comparison(primary, challenger, champion), _rule(primary, champion)]
+    reasons = [comparison_sentence(primary, challenger, champion), _rule(primary, champion)]
     reasons += [rail.sentence for rail in broken]
     if taken_back is not None:
         reasons.append(
@@ -121,45 +161,41 @@ def decide(
             f"Nothing is in production: {model_noun(REFERENCE)} of this run took its place, the margin played no part, "
             "and guardrails about a loss or a rise had nothing to compare with."
         )
-    reasons += [sentence for sentence in (_left_out(left_out), chosen) if sentence]
+    if any(left_out):
+        warm, new = (formats.count(number) for number in left_out)
+        reasons.append(
+            f"Left out of the comparison are {warm} warm and {new} new users whose test items are among the events "
+            "that the model in production was trained on."
+        )
+    reasons += [chosen] if chosen else []
+    passed = primary.success and not broken and taken_back is None
     outcome = DecisionOutcome.PROMOTE if passed else DecisionOutcome.HOLD
     return Decision(outcome, challenger, champion, primary, guardrails, reasons, left_out)
 
 
-def comparison(primary: PrimaryComparison, challenger: DecisionSide, champion: DecisionSide | None) -> str:
+def comparison_sentence(primary: PrimaryComparison, challenger: DecisionSide, champion: DecisionSide | None) -> str:
     """The figures of both sides, in a sentence."""
-    metric = formats.metric_label(primary.metric)
-    beside = model_noun(REFERENCE) if champion is None else f"{champion.model}@{champion.version}"
+    opponent = model_noun(REFERENCE) if champion is None else champion.name
     if primary.num_users == 0:
-        return f"No user is left on whom {model_noun(challenger.model)} could be compared with {beside}."
+        return f"No user is left on whom {model_noun(challenger.model)} could be compared with {opponent}."
     return (
-        f"{metric} of {model_noun(challenger.model)} is {formats.decimal(primary.challenger)} beside "
-        f"{formats.decimal(primary.champion)} of {beside}: {formats.signed(primary.difference)}, "
-        f"{formats.level(primary.confidence)} interval {formats.signed(primary.low)} to "
-        f"{formats.signed(primary.high)}, over {formats.count(primary.num_users)} users."
+        f"{formats.metric_label(primary.metric)} of {model_noun(challenger.model)} is "
+        f"{formats.decimal(primary.challenger)}, compared with {formats.decimal(primary.champion)} of {opponent}: "
+        f"{formats.signed(primary.difference)}, {formats.level(primary.confidence)} interval "
+        f"{formats.signed(primary.low)} to {formats.signed(primary.high)}, over {formats.count(primary.num_users)} "
+        "users."
     )
 
 
 def _rule(primary: PrimaryComparison, champion: DecisionSide | None) -> str:
     if math.isnan(primary.low):
         return "Without a comparison nothing goes into production."
-    bound = "0" if primary.margin == 0 else f"{formats.signed(-primary.margin, 3)}, the margin"
     if primary.success:
-        return f"The whole interval lies above {bound}."
+        return f"The whole interval lies above {primary.bound}."
     if primary.high < -primary.margin:
-        return f"The whole interval lies below {bound}: it is worse."
+        return f"The whole interval lies below {primary.bound}: it is worse."
     missing = "better than popularity" if champion is None else "good enough"
-    return f"The interval does not lie above {bound}: there is no evidence that it is {missing}."
-
-
-def _left_out(left_out: tuple[int, int]) -> str | None:
-    if not any(left_out):
-        return None
-    warm, new = (formats.count(number) for number in left_out)
-    return (
-        f"Left out of the comparison are {warm} warm and {new} new users whose test items are among the events that "
-        "the model in production was trained on."
-    )
+    return f"The interval does not lie above {primary.bound}: there is no evidence that it is {missing}."
 
 
 def _side(side: DecisionSide) -> dict[str, Any]:

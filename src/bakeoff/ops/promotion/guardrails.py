@@ -1,4 +1,4 @@
-"""The rules: a challenger goes into production if it is not worse, and loses nothing that a guardrail protects."""
+"""Guardrails: what a challenger may not lose in return for its gain."""
 
 import math
 from collections.abc import Callable
@@ -9,40 +9,6 @@ from bakeoff.report import formats
 
 _ROUNDING = 1e-12
 """0.30 − 0.28 is more than 0.02 in binary: what is at its limit holds."""
-
-
-@dataclass(frozen=True)
-class PrimaryComparison:
-    """The paired difference on the primary metric.
-
-    Attributes:
-        metric: its name.
-        challenger: mean of the challenger over the users that are compared.
-        champion: the same of the champion, or of what took its place.
-        difference: mean difference.
-        low: lower end of its interval; NaN without users.
-        high: upper end.
-        p: of the sign-flip test.
-        num_users: users that are compared.
-        margin: by how much the challenger may be worse.
-        confidence: level of the interval.
-    """
-
-    metric: str
-    challenger: float
-    champion: float
-    difference: float
-    low: float
-    high: float
-    p: float
-    num_users: int
-    margin: float
-    confidence: float
-
-    @property
-    def success(self) -> bool:
-        """Whether the whole interval lies above −margin; not where it begins there, nor without users."""
-        return self.low > -self.margin
 
 
 @dataclass(frozen=True)
@@ -65,6 +31,37 @@ class GuardrailMetrics:
 
 
 @dataclass(frozen=True)
+class GuardrailRule:
+    """What a limit of params.promotion.guardrails is about.
+
+    Attributes:
+        label: for tables.
+        subject: of its sentence; may hold the primary metric's `{label}` and cutoff `{k}`.
+        figure: the attribute of GuardrailMetrics that it limits.
+        sign: 1: how far it may rise above the champion's, −1: fall below; 0: the figure itself.
+        write: the figure for people.
+    """
+
+    label: str
+    subject: str
+    figure: str
+    sign: int
+    write: Callable[[float], str] = formats.decimal
+
+
+RULES = {
+    "new_user_loss": GuardrailRule("Loss for new users", "{label} of new users", "new_users", -1),
+    "popularity_lift_rise": GuardrailRule("Rise of the popularity lift", "The popularity lift@{k}", "lift", 1),
+    "spurious_rise": GuardrailRule(
+        "Rise of unrelated items", "The share of unrelated items, spurious@{k}", "spurious", 1
+    ),
+    "p95_seconds": GuardrailRule("p95 of one query", "The p95 of one query", "p95_seconds", 0, formats.duration),
+    "model_bytes": GuardrailRule("Exported model", "The exported model", "num_bytes", 0, formats.megabytes),
+}
+"""Every guardrail, by its name in params.yaml."""
+
+
+@dataclass(frozen=True)
 class Guardrail:
     """What the challenger may not lose.
 
@@ -72,7 +69,7 @@ class Guardrail:
         name: of its limit in params.yaml.
         challenger: what was measured of it; NaN where there was nothing to measure.
         champion: the same of the champion; NaN where there is none.
-        change: what the limit is about: the loss, the rise, or the figure itself; NaN where it can't be told.
+        change: what the limit is about: the loss, the rise, or the figure itself; NaN where it is not known.
         limit: the most that it may be.
         success: whether it holds.
         sentence: says it.
@@ -85,6 +82,20 @@ class Guardrail:
     limit: float
     success: bool
     sentence: str
+
+    @property
+    def rule(self) -> GuardrailRule:
+        """What it is about."""
+        return RULES[self.name]
+
+    @property
+    def share(self) -> float | None:
+        """Change / limit, at most 4/3, for a bar; None where there was nothing to measure."""
+        if math.isnan(self.change):
+            return None
+        # A limit of 0 is not used at all, or passed.
+        used = self.change / self.limit if self.limit else 0.0 if self.success else math.inf
+        return min(max(used, 0.0), 4 / 3)
 
 
 def guardrails(
@@ -106,88 +117,35 @@ def guardrails(
         champion: the same; None where nothing is in production.
         new_user_interval: of challenger − champion on new users.
     """
-    k = metric.partition("@")[2]
-    label = formats.metric_label(metric)
-    interval = f", {formats.signed(new_user_interval[0])} to {formats.signed(new_user_interval[1])}"
-    before = champion or GuardrailMetrics(math.nan, math.nan, math.nan, math.nan, 0)
-    found = [
-        _compared(
-            "new_user_loss",
-            f"{label} of new users",
-            (challenger.new_users, before.new_users, limits.new_user_loss),
-            formats.decimal,
-            note="" if math.isnan(new_user_interval[0]) else interval,
-            falls=True,
-        ),
-        _compared(
-            "popularity_lift_rise",
-            f"The popularity lift@{k}",
-            (challenger.lift, before.lift, limits.popularity_lift_rise),
-            formats.decimal,
-        ),
-        _compared(
-            "spurious_rise",
-            f"The share of unrelated items, spurious@{k}",
-            (challenger.spurious, before.spurious, limits.spurious_rise),
-            formats.decimal,
-        ),
-        _absolute(
-            "p95_seconds",
-            "The p95 of one query",
-            (challenger.p95_seconds, before.p95_seconds, limits.p95_seconds),
-            formats.duration,
-        ),
-        _absolute(
-            "model_bytes",
-            "The exported model",
-            (challenger.num_bytes, before.num_bytes if champion else math.nan, limits.model_bytes),
-            formats.megabytes,
-        ),
-    ]
-    return [guardrail for guardrail in found if guardrail is not None]
+    found = []
+    for name, rule in RULES.items():
+        limit = getattr(limits, name)
+        if limit is None:
+            continue
+        after = getattr(challenger, rule.figure)
+        before = math.nan if champion is None else getattr(champion, rule.figure)
+        change = rule.sign * (after - before) if rule.sign else after
+        low, high = new_user_interval if name == "new_user_loss" else (math.nan, math.nan)
+        note = "" if math.isnan(low) else f", {formats.signed(low)} to {formats.signed(high)}"
+        holds = not change > limit + _ROUNDING
+        subject = rule.subject.format(label=formats.metric_label(metric), k=metric.partition("@")[2])
+        text = f"{subject}: {_found(rule, after, before, limit, holds, note)}."
+        found.append(Guardrail(name, after, before, change, limit, holds, text))
+    return found
 
 
-def holds(primary: PrimaryComparison, rails: list[Guardrail]) -> bool:
-    """Whether the challenger goes into production."""
-    return primary.success and all(rail.success for rail in rails)
-
-
-Write = Callable[[float], str]
-
-
-def _compared(
-    name: str,
-    what: str,
-    figures: tuple[float, float, float | None],
-    write: Write,
-    note: str = "",
-    *,
-    falls: bool = False,
-) -> Guardrail | None:
-    """A limit on a rise, or on a fall, beside the champion."""
-    challenger, champion, limit = figures
-    if limit is None:
-        return None
-    change = champion - challenger if falls else challenger - champion
-    verb = "fall" if falls else "rise"
-    if math.isnan(change):
-        missing = "nothing to measure" if math.isnan(challenger) else "nothing in production to compare with"
-        sentence = f"{what}: {missing}."
-    else:
-        far = "no more than" if change <= limit + _ROUNDING else "more than"
-        sentence = (
-            f"{what}: {write(challenger)} beside {write(champion)} ({formats.signed(challenger - champion)}{note}); "
-            f"{far} the {formats.decimal(limit, 3)} by which it may {verb}."
-        )
-    return Guardrail(name, challenger, champion, change, limit, not change > limit + _ROUNDING, sentence)
-
-
-def _absolute(name: str, what: str, figures: tuple[float, float, float | None], write: Write) -> Guardrail | None:
-    """A limit on the challenger's own figure."""
-    challenger, champion, limit = figures
-    if limit is None:
-        return None
-    beside = "" if math.isnan(champion) else f" beside {write(champion)}"
-    far = "within" if challenger <= limit else "more than"
-    sentence = f"{what}: {write(challenger)}{beside}; {far} the {write(limit)} that are allowed."
-    return Guardrail(name, challenger, champion, challenger, limit, not challenger > limit, sentence)
+def _found(rule: GuardrailRule, after: float, before: float, limit: float, holds: bool, note: str) -> str:
+    """What a guardrail found, without its subject."""
+    if math.isnan(after):
+        return "nothing to measure"
+    if rule.sign == 0:
+        compared = "" if math.isnan(before) else f", compared with {rule.write(before)}"
+        far = "within" if holds else "more than"
+        return f"{rule.write(after)}{compared}; {far} the {rule.write(limit)} that are allowed"
+    if math.isnan(before):
+        return "nothing in production to compare with"
+    far, verb = "no more than" if holds else "more than", "rise" if rule.sign > 0 else "fall"
+    return (
+        f"{rule.write(after)}, compared with {rule.write(before)} ({formats.signed(after - before)}{note}); {far} the "
+        f"{formats.decimal(limit, 3)} by which it may {verb}"
+    )

@@ -1,42 +1,24 @@
-"""`bakeoff promote`: what the last decision says, as tags of GTO on the commit HEAD."""
+"""`bakeoff promote` and `bakeoff rollback`: what is in production, changed by tags of GTO alone."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs
+from bakeoff.ops.git import head
 from bakeoff.ops.promotion.decision import DecisionOutcome
-from bakeoff.ops.registry.events import PROMOTE, Event, read_events
-from bakeoff.ops.registry.files import LOCK, model_md5_at, taken_back
-from bakeoff.ops.registry.git import head
-from bakeoff.ops.registry.history import Assignment, production
-from bakeoff.ops.registry.transition import check_current, enter, reminder
+from bakeoff.ops.registry import files, history
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What is to go into production.
-
-    Attributes:
-        model: its name.
-        reasons: for the tag.
-        decision: decision.json; None where a person names the model.
-    """
-
-    model: str
-    reasons: Sequence[str]
-    decision: Mapping[str, Any] | None = None
-
-
-def run(workspace: Workspace, model: str | None = None, *, despite: str | None = None, push: bool = False) -> None:
+def promote(workspace: Workspace, model: str | None = None, *, despite: str | None = None, push: bool = False) -> None:
     """Register the challenger's next version and assign it to production, if the decision says so.
 
-    All tags become visible together. A second call finds everything done and says so; one after a call that was cut
-    off does the rest. Where the decision says no, its reasons are printed and nothing changes.
+    All tags are made, or none. A second call finds everything done and says so; one after a call that was cut off does
+    the rest. Where the decision says no, its reasons are printed and nothing changes.
 
     Args:
         workspace: inside a Git repository whose HEAD holds the challenger's dvc.lock.
@@ -50,30 +32,75 @@ def run(workspace: Workspace, model: str | None = None, *, despite: str | None =
     """
     root = workspace.root
     commit = head(root)
-    _check(model, despite)
+    _check_options(model, despite)
     if push:
-        check_current(root)
-    events = read_events(root)
-    wanted = _wanted(workspace, model)
-    md5 = model_md5_at(root, (wanted.model, commit))
+        history.check_current(root)
+    events = history.read_events(root)
+    decision = None if model is not None else read_decision(workspace)
+    if model is None and decision is None:
+        raise BakeoffError(f"{workspace.decision} holds no decision: run `bakeoff decide` first.")
+    name = model or str(decision and decision["challenger"]["model"])
+    md5 = files.model_md5_at(root, (name, commit))
     if md5 is None:
-        raise BakeoffError(f"HEAD ({commit[:7]}) records no models/{wanted.model} in {LOCK}: run `dvc repro`, commit.")
-    standing = production(events)
-    if standing and standing.version.model == wanted.model and model_md5_at(root, standing.version.place) == md5:
-        # What a call that was cut off left undone is done where it began.
+        raise BakeoffError(f"HEAD ({commit[:7]}) records no models/{name} in {files.LOCK}: run `dvc repro`, commit.")
+    standing = history.production(events)
+    if standing and standing.version.model == name and files.model_md5_at(root, standing.version.place) == md5:
+        # A call that was cut off is completed where it began.
         commit = standing.version.commit
-    elif not _go(root, events, wanted, md5, standing, despite):
-        return
-    step = enter(root, events, (wanted.model, commit), _message(wanted.reasons, despite), push=push)
+    elif decision is not None:
+        _check_decision(decision, md5, standing)
+        left = files.taken_back(root, events, name, md5)
+        if not _agrees(decision, left, despite):
+            return
+    reasons = ["Named by hand, without a decision."] if decision is None else decision["reasons"]
+    notes = "Action: promote" if despite is None else f"Action: promote\nDespite: {' '.join(despite.split())}"
+    step = history.enter(
+        root, (name, commit), "\n".join(f"- {reason}" for reason in reasons) + f"\n\n{notes}", push=push
+    )
     if not step.tags:
         print(f"{step.version.name} is in production already ({commit[:7]}).")
         return
-    print(f"{step.version.name} is in production ({commit[:7]}): {', '.join(tag.name for tag in step.tags)}.")
-    print(f"The tags are at {'origin, too.' if push else f'this clone only: {reminder(step.tags)}'}")
+    print(f"{step.version.name} is in production ({commit[:7]}): {', '.join(step.tags)}.")
+    print(step.whereabouts())
+
+
+def rollback(workspace: Workspace, to: str | None = None, *, push: bool = False) -> None:
+    """Put back what was in production before, whatever model it is of; nothing is trained.
+
+    A rollback after a rollback goes on backwards: what was left is not returned to, unless it is named.
+
+    Args:
+        workspace: inside a Git repository.
+        to: a version such as `softmax@v2.0.0`; None: what was in production before.
+        push: push the tags to `origin` as well.
+
+    Raises:
+        BakeoffError: there is nothing before, no such version, its files can't be had, or tags can't be made or pushed.
+    """
+    root = workspace.root
+    head(root)
+    if push:
+        history.check_current(root)
+    events = history.read_events(root)
+    standing = history.production(events)
+    target = _version_before(events, standing) if to is None else history.find_version(events, to)
+    if standing is not None and standing.version.place == target.place:
+        print(f"{target.name} is in production already: nothing was changed.")
+        return
+    with TemporaryDirectory(prefix="bakeoff-rollback-") as folder:
+        files.fetch_model(root, target, Path(folder) / target.model)  # refuses where the files can't be had
+    left = "nothing" if standing is None else standing.version.name
+    step = history.enter(
+        root, target.place, f"Back from {left}.\n\nAction: {history.ROLLBACK}\nFrom: {left}", push=push
+    )
+    print(f"{target.name} is in production again ({target.commit[:7]}), {left} is not.")
+    print(step.whereabouts())
+    if standing is not None:
+        print(f"`bakeoff rollback` goes on backwards; `bakeoff rollback --to {left}` takes this one back.")
 
 
 def read_decision(workspace: Workspace) -> Mapping[str, Any] | None:
-    """What decision.json holds; None where nothing was decided yet.
+    """The content of decision.json; None where nothing was decided yet.
 
     Raises:
         BakeoffError: it can't be read.
@@ -89,15 +116,14 @@ def read_decision(workspace: Workspace) -> Mapping[str, Any] | None:
     return found
 
 
-def is_about(decision: Mapping[str, Any], standing: Assignment | None) -> bool:
+def is_current(decision: Mapping[str, Any], standing: history.Event | None) -> bool:
     """Whether the decision compared with what is in production."""
     champion = decision["champion"]
-    if champion is None or standing is None:
-        return champion is None and standing is None
-    return (champion["model"], champion["commit"]) == standing.version.place
+    place = None if champion is None else (champion["model"], champion["commit"])
+    return place == (None if standing is None else standing.version.place)
 
 
-def _check(model: str | None, despite: str | None) -> None:
+def _check_options(model: str | None, despite: str | None) -> None:
     if model is not None:
         specs.check_model(model)
     if despite is not None and not despite.strip():
@@ -106,56 +132,52 @@ def _check(model: str | None, despite: str | None) -> None:
         raise BakeoffError(f"--model {model} goes past the decision: say why with --despite REASON.")
 
 
-def _wanted(workspace: Workspace, model: str | None) -> _Wanted:
-    if model is not None:
-        return _Wanted(model, ["Named by hand; no decision was asked."])
-    decision = read_decision(workspace)
-    if decision is None:
-        raise BakeoffError(f"{workspace.decision} holds no decision: run `bakeoff decide` first.")
-    return _Wanted(decision["challenger"]["model"], decision["reasons"], decision)
-
-
-def _go(
-    root: Path, events: Sequence[Event], wanted: _Wanted, md5: str, standing: Assignment | None, despite: str | None
-) -> bool:
-    """Whether the model goes into production; where the decision says no, prints why.
-
-    Raises:
-        BakeoffError: the decision does not speak of this model, of what is in production, or needs no `--despite`.
-    """
-    decision = wanted.decision
-    if decision is None:
-        return True
-    if decision["challenger"]["md5"] != md5:
+def _check_decision(decision: Mapping[str, Any], md5: str, standing: history.Event | None) -> None:
+    """Check that the decision is about this model and about what is in production."""
+    challenger, champion = decision["challenger"], decision["champion"]
+    if challenger["md5"] != md5:
         raise BakeoffError(
-            f"The decision is about models/{wanted.model} with the MD5 {decision['challenger']['md5']}, and HEAD "
-            f"records {md5}: commit {LOCK} and reports/decision first, or run `bakeoff decide` again."
+            f"The decision is about models/{challenger['model']} with the MD5 {challenger['md5']}, and HEAD "
+            f"records {md5}: commit {files.LOCK} and reports/decision first, or run `bakeoff decide` again."
         )
-    if not is_about(decision, standing):
+    if not is_current(decision, standing):
+        before = "nothing" if champion is None else f"{champion['model']}@{champion['version']}"
         there = "nothing" if standing is None else standing.version.name
         raise BakeoffError(
-            f"The decision compared with {_named(decision['champion'])}, and {there} is in production now: run "
-            "`bakeoff decide` again."
+            f"The decision compared with {before}, and {there} is in production now: run `bakeoff decide` again."
         )
-    left = taken_back(root, events, wanted.model, md5)
-    yes = decision["outcome"] == DecisionOutcome.PROMOTE and left is None
-    if yes and despite is not None:
+
+
+def _agrees(decision: Mapping[str, Any], left: str | None, despite: str | None) -> bool:
+    """Whether the model goes into production; where it does not, prints why.
+
+    Raises:
+        BakeoffError: `--despite` is not needed.
+    """
+    is_promoted = decision["outcome"] == DecisionOutcome.PROMOTE
+    if is_promoted and left is None and despite is not None:
         raise BakeoffError("The decision says promote: leave --despite out.")
-    if yes or despite is not None:
+    if (is_promoted and left is None) or despite is not None:
         return True
     print(f"Production stays as it is. The decision says {decision['outcome']}:")
-    if decision["outcome"] == DecisionOutcome.PROMOTE:
+    if is_promoted:
         print(f"  A rollback took {left}, which has the same bytes, out of production since.")
-    for reason in wanted.reasons:
+    for reason in decision["reasons"]:
         print(f"  {reason}")
     print('To put it into production all the same: bakeoff promote --despite "REASON"')
     return False
 
 
-def _message(reasons: Sequence[str], despite: str | None) -> str:
-    notes = [f"Action: {PROMOTE}"] + ([] if despite is None else [f"Despite: {' '.join(despite.split())}"])
-    return "\n".join(f"- {reason}" for reason in reasons) + "\n\n" + "\n".join(notes)
-
-
-def _named(champion: Mapping[str, Any] | None) -> str:
-    return "nothing" if champion is None else f"{champion['model']}@{champion['version']}"
+def _version_before(events: Sequence[history.Event], standing: history.Event | None) -> history.Version:
+    """What was in production before what is there now, past what rollbacks left."""
+    if standing is None:
+        raise BakeoffError(
+            "Nothing is in production, so nothing can be left: see `bakeoff status`, or name a version by --to."
+        )
+    way, _ = history.way_back(events)
+    if len(way) < 2:
+        raise BakeoffError(
+            f"{standing.version.name} is the first on the way back: nothing was in production before it. `bakeoff "
+            "status` lists what was; --to VERSION names one."
+        )
+    return way[-2].version

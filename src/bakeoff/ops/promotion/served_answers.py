@@ -1,9 +1,9 @@
 """What a person would get: exported models, asked by history and raw features as production asks them."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -12,117 +12,96 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.data.features.encoding import TableEncoding
+from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics import formulas
+from bakeoff.evaluation.protocol import EvalSet
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.ranking.reproducible_scores import block_size
-from bakeoff.models.base.loading import raw_features
+from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving, raw_features
+from bakeoff.models.base.storage import read_encoding
 
 
-@dataclass(frozen=True)
 class ExportedModel:
-    """An exported model.
+    """An exported model, asked in terms of the current vocabulary whatever vocabulary it has."""
 
-    Attributes:
-        module: the SavedModel.
-        features: how its own features are encoded: which it takes, in which order.
-        num_bytes: its size on disk.
-    """
+    def __init__(
+        self, module: Any, features: TableEncoding, prepared: Prepared, users_per_block: int, num_bytes: int = 0
+    ) -> None:
+        """Take a model and the current split.
 
-    module: Any
-    features: TableEncoding
-    num_bytes: int
-
-
-@dataclass(frozen=True)
-class UserQueries:
-    """What is asked about n users, in terms of the current vocabulary.
-
-    Attributes:
-        users: of the whole vocabulary, user_id and raw features; may be mapped from a file.
-        rows: int64 [n], which of them are asked about.
-        told: n rows, the history that is told.
-        truth: n rows, what would be right.
-    """
-
-    users: pa.Table
-    rows: NDArray[np.int64]
-    told: Histories
-    truth: Histories
-
-    def __len__(self) -> int:
-        return len(self.told)
-
-    def take(self, rows: NDArray[np.integer]) -> "UserQueries":
-        """Some of the users, in this order."""
-        return UserQueries(self.users, self.rows[rows], self.told.take(rows), self.truth.take(rows))
-
-    @property
-    def people(self) -> pd.DataFrame:
-        """N rows: user_id and raw features of each."""
-        people: pd.DataFrame = self.users.take(pa.array(self.rows)).to_pandas()
-        return people
-
-
-class ExportedModelClient:
-    """Asks about users in terms of the current vocabulary, whatever vocabulary the model has."""
-
-    def __init__(self, item_ids: Sequence[str], list_length: int, users_per_block: int) -> None:
-        """Set up the ids; lists have `list_length` items."""
+        Args:
+            module: the SavedModel; its functions are those of ServingModule.
+            features: the user features that the model takes, in its order.
+            prepared: the current split, for its users and catalogue.
+            users_per_block: asked about at once, at most.
+            num_bytes: size of the model on disk.
+        """
+        self._module, self._features, self._prepared, self.num_bytes = module, features, prepared, num_bytes
+        item_ids = prepared.item_ids.to_pylist()
         self._ids = np.array([*item_ids, ""])  # PAD, the index −1, is no item
         self._index = pd.Index([item.encode() for item in item_ids])
-        self._length, self._users_per_block = list_length, users_per_block
+        self._block = block_size(users_per_block, int(module.item_embeddings.shape[0]))
 
-    def lists(self, served: ExportedModel, question: UserQueries) -> TopLists:
-        """What the model recommends to each, [n, list_length].
+    @classmethod
+    def load(cls, folder: Path, prepared: Prepared, users_per_block: int) -> Self:
+        """The model of a directory.
+
+        Raises:
+            BakeoffError: there is no such model, or it lacks a file.
+        """
+        features = read_encoding(extras_of(folder)).user
+        return cls(load_serving(folder), features, prepared, users_per_block, graph_bytes(folder))
+
+    def lists(self, eval_set: EvalSet, length: int) -> TopLists:
+        """What the model recommends to each, [n, length].
 
         Items that only the model knows keep their place, as PAD: nobody can have them any more. Items that the model
-        does not know are no part of what it is told, and of what it recommends. Equal scores are ordered as in
+        does not know are left out of the histories and are never recommended. Equal scores are ordered as in
         `evaluation.ranking.rank`: items of the truth last, then by index.
         """
-        items = np.full((len(question), self._length), PAD, np.int32)
-        scores = np.full((len(question), self._length), -np.inf, np.float32)
-        for rows in self._blocks(served, question.told):
-            answer = served.module.recommend_for_histories(*self.told(served, question.take(rows)), self._length)
+        items = np.full((len(eval_set), length), PAD, np.int32)
+        scores = np.full((len(eval_set), length), -np.inf, np.float32)
+        histories = eval_set.queries.histories
+        for rows in self._blocks(histories):
+            given = self._given(eval_set.users[rows], histories.take(rows))
+            answer = self._module.recommend_for_histories(*given, length)
             found = self._indices(answer["item_ids"])
             items[rows, : found.shape[1]] = found
             scores[rows, : found.shape[1]] = np.asarray(answer["scores"])
-        return pessimistic(TopLists(items, scores), question.truth)
+        return pessimistic(TopLists(items, scores), eval_set.truth)
 
-    def known(self, served: ExportedModel, question: UserQueries) -> Histories:
+    def known(self, eval_set: EvalSet) -> Histories:
         """What the model was trained on of each user, in current items; empty where it does not know the user."""
-        ids = question.people["user_id"].to_numpy(np.str_)
-        places = [np.zeros(0, np.int64)]
-        items = [np.zeros(0, np.int32)]
-        for rows in self._blocks(served, question.told):
-            known = self._indices(served.module.known_history(ids[rows])["item_ids"])
+        ids = self._prepared.user_ids(eval_set.users).to_numpy(zero_copy_only=False).astype(np.str_)
+        places, items = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+        for rows in self._blocks(eval_set.queries.histories):
+            known = self._indices(self._module.known_history(ids[rows])["item_ids"])
             row, place = np.nonzero(known != PAD)
             places.append(rows[row])
             items.append(known[row, place])
         events = np.concatenate(items)
-        return Histories.from_rows(np.concatenate(places), events, np.zeros(len(events), np.int64), len(question))
+        return Histories.from_rows(np.concatenate(places), events, np.zeros(len(events), np.int64), len(eval_set))
 
-    def told(self, served: ExportedModel, question: UserQueries) -> tuple[NDArray[Any], ...]:
-        """History, timestamps and raw features of each, as `recommend_for_histories` takes them."""
-        width = int(question.told.lengths.max(initial=0))
-        items, timestamps = question.told.padded(width)
-        return self._ids[items], timestamps, *raw_features(served.features, question.people)
-
-    def singles(self, served: ExportedModel, question: UserQueries, length: int) -> list[Callable[[], object]]:
-        """A call per user that asks about this user alone."""
-        ask = served.module.recommend_for_histories
-        history, timestamps, dense, text = self.told(served, question)
+    def single_calls(self, eval_set: EvalSet, rows: NDArray[np.integer], length: int) -> list[Callable[[], object]]:
+        """A call per row that asks for `length` items for this user alone."""
+        histories = eval_set.queries.histories.take(rows)
+        history, timestamps, dense, text = self._given(eval_set.users[rows], histories)
+        ask = self._module.recommend_for_histories
         return [
-            partial(ask, history[one, :width], timestamps[one, :width], dense[one], text[one], length)
-            for row, width in enumerate(question.told.lengths.tolist())
-            for one in [slice(row, row + 1)]
+            partial(ask, history[[row], :width], timestamps[[row], :width], dense[[row]], text[[row]], length)
+            for row, width in enumerate(histories.lengths.tolist())
         ]
 
-    def _blocks(self, served: ExportedModel, told: Histories) -> list[NDArray[np.int64]]:
-        """Rows to ask about together: those with histories of a length, which then need little padding."""
-        num_items = int(served.module.item_embeddings.shape[0])
-        size = block_size(self._users_per_block, num_items)
-        order = np.argsort(told.lengths, kind="stable")
-        return [order[start : start + size] for start in range(0, len(order), size)]
+    def _given(self, users: NDArray[np.int64], histories: Histories) -> tuple[NDArray[Any], ...]:
+        """History, timestamps and raw features of each, as `recommend_for_histories` takes them."""
+        items, timestamps = histories.padded(int(histories.lengths.max(initial=0)))
+        people: pd.DataFrame = self._prepared.users.take(pa.array(users)).to_pandas()
+        return self._ids[items], timestamps, *raw_features(self._features, people)
+
+    def _blocks(self, histories: Histories) -> list[NDArray[np.int64]]:
+        """Rows to ask about together: those with histories of a similar length, which need little padding."""
+        order = np.argsort(histories.lengths, kind="stable")
+        return [order[start : start + self._block] for start in range(0, len(order), self._block)]
 
     def _indices(self, ids: Any) -> NDArray[np.int32]:
         """Place of each id in the current vocabulary, PAD for none."""

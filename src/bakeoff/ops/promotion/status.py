@@ -1,22 +1,20 @@
 """`bakeoff status`: what is in production, since when, from which data, and how the workspace compares."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.promotion.promote import is_about, read_decision
-from bakeoff.ops.registry.events import read_events
+from bakeoff.core.yaml_reader import read_yaml
+from bakeoff.ops.git import check_repository
+from bakeoff.ops.promotion.promote import is_current, read_decision
 from bakeoff.ops.registry.files import data_at, json_at, model_md5_at, text_at
-from bakeoff.ops.registry.git import check_repository
-from bakeoff.ops.registry.history import Assignment, assignments, production
+from bakeoff.ops.registry.history import Event, assignments, production, read_events
 from bakeoff.report import formats
 from bakeoff.report.models import model_label
 
@@ -24,13 +22,20 @@ SHOWN = 10
 """Assignments of the history."""
 
 METRICS = ("recall", "coverage", "popularity_lift")
-"""SideMetrics beside the primary metric, at its cutoff."""
+"""Figures in addition to the primary metric, at its cutoff."""
 
 NOTHING = """Nothing is in production yet. This is how something gets there:
   bakeoff decide          compares the challenger with popularity
   git commit              keeps dvc.lock and reports/decision
   bakeoff promote --push  assigns the stage prod
 Has another clone promoted already? Its tags are missing here: git fetch --tags"""
+
+STATES = {
+    "carried out": "it is in production",
+    "open": "compared with what is in production",
+    "outdated": "compared with what is no longer in production: run `bakeoff decide`",
+}
+"""States of the last decision, for people."""
 
 
 def run(workspace: Workspace, *, as_json: bool = False) -> None:
@@ -51,54 +56,43 @@ def status(workspace: Workspace) -> dict[str, Any]:
     """What is in production (null: nothing), the last decision (null: none), and the last assignments, newest first."""
     events = read_events(workspace.root)
     standing = production(events)
-    entries = assignments(events)[::-1][:SHOWN]
     return {
         "production": None if standing is None else _production(workspace.root, standing),
         "decision": _decision(workspace, standing),
-        "history": [_entry(entry) for entry in entries],
+        "history": [_entry(event) for event in assignments(events)[: -SHOWN - 1 : -1]],
     }
 
 
-def _production(root: Path, standing: Assignment) -> dict[str, Any]:
-    commit = standing.version.commit
+def _production(root: Path, standing: Event) -> dict[str, Any]:
+    commit, model = standing.version.commit, standing.version.model
     data, rows = data_at(root, commit)
-    return {
-        **_entry(standing),
-        "data_md5": data,
-        "rows": rows,
-        "figures": _figures(root, commit, standing.version.model),
-    }
+    return {**_entry(standing), "data_md5": data, "rows": rows, "figures": _figures(root, commit, model)}
 
 
-def _entry(assignment: Assignment) -> dict[str, Any]:
-    event, version = assignment.event, assignment.version
+def _entry(event: Event) -> dict[str, Any]:
     return {
-        "model": version.model,
-        "version": version.number,
-        "commit": version.commit,
-        "since": datetime.fromtimestamp(event.at, UTC).isoformat().replace("+00:00", "Z"),
+        "model": event.version.model,
+        "version": event.version.number,
+        "commit": event.version.commit,
+        "since": f"{datetime.fromtimestamp(event.at, UTC):%Y-%m-%dT%H:%M:%SZ}",
         "tag": event.tag,
         "by": event.who,
         "action": event.note("Action") or "by hand",
-        "despite": assignment.despite,
+        "despite": event.note("Despite"),
     }
 
 
 def _figures(root: Path, commit: str, model: str) -> dict[str, float]:
     """The primary metric of the commit and a few more, as its report had them; empty where it had none."""
-    try:
-        params = YAML(typ="safe").load(text_at(root, commit, "params.yaml") or "{}") or {}
-    except YAMLError:
-        params = {}
+    params = read_yaml((text_at(root, commit, "params.yaml") or "{}").encode(), f"params.yaml of {commit[:7]}") or {}
     primary = str(params.get("compare", {}).get("primary_metric", "ndcg@10"))
-    k = primary.partition("@")[2]
     found = json_at(root, commit, "reports/metrics.json").get(model, {})
-    names = dict.fromkeys([primary, *(f"{name}@{k}" for name in METRICS)])
+    names = dict.fromkeys([primary, *(f"{name}@{primary.partition('@')[2]}" for name in METRICS)])
     return {name: found[name] for name in names if found.get(name) is not None}
 
 
-def _decision(workspace: Workspace, standing: Assignment | None) -> dict[str, Any] | None:
-    """The last decision, and whether it still speaks of what is in production."""
+def _decision(workspace: Workspace, standing: Event | None) -> dict[str, Any] | None:
+    """The last decision, and whether it is still about what is in production."""
     decision = read_decision(workspace)
     if decision is None:
         return None
@@ -108,64 +102,44 @@ def _decision(workspace: Workspace, standing: Assignment | None) -> dict[str, An
         and standing.version.model == challenger["model"]
         and model_md5_at(workspace.root, standing.version.place) == challenger["md5"]
     )
-    state = "carried out" if carried_out else "open" if is_about(decision, standing) else "outdated"
+    state = "carried out" if carried_out else "open" if is_current(decision, standing) else "outdated"
     kept = ("outcome", "challenger", "champion", "primary", "reasons")
     return {"state": state, **{name: decision.get(name) for name in kept}}
 
 
 def _show(found: Mapping[str, Any]) -> None:
-    console = Console(highlight=False)
-    if found["production"] is None:
-        console.print(NOTHING, markup=False)
-    else:
-        console.print(_facts(found["production"]))
-    if found["decision"] is not None:
-        for line in _about(found["decision"]):
-            console.print(line, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(NOTHING if found["production"] is None else _facts(found["production"]))
+    if decision := found["decision"]:
+        about = f"{decision['outcome']}, {decision['challenger']['model']} ({STATES[decision['state']]})."
+        console.print("\n  ".join([f"Last decision: {about}", *decision["reasons"]]))
     if found["history"]:
-        console.print(_history(found["history"]))
+        table = Table("since", "version", "commit", "action", title="What was in production", title_justify="left")
+        for entry in found["history"]:
+            name, despite = f"{entry['model']}@{entry['version']}", entry["despite"]
+            action = entry["action"] + (f", despite: {despite}" if despite else "")
+            table.add_row(_time(entry["since"]), name, entry["commit"][:7], action)
+        console.print(table)
 
 
 def _facts(entry: Mapping[str, Any]) -> Table:
-    table = Table(title="In production", title_justify="left", show_header=False)
+    by = f", by {entry['by']}" if entry["by"] else ""
     rows = {
         "model": f"{model_label(entry['model'])} ({entry['model']})",
         "version": entry["version"],
-        "since": f"{_time(entry['since'])}, {entry['action']}" + (f", by {entry['by']}" if entry["by"] else ""),
-        **({"despite": entry["despite"]} if entry["despite"] else {}),
+        "since": f"{_time(entry['since'])}, {entry['action']}{by}",
+        "despite": entry["despite"],
         "commit": entry["commit"],
         "data, MD5": entry["data_md5"] or "not recorded",
         "interactions": "not recorded" if entry["rows"] is None else formats.count(entry["rows"]),
         **{name: formats.decimal(value) for name, value in entry["figures"].items()},
     }
+    table = Table(title="In production", title_justify="left", show_header=False)
     for name, value in rows.items():
-        table.add_row(name, _plain(value))
-    return table
-
-
-def _about(decision: Mapping[str, Any]) -> list[str]:
-    """What the last decision says, as lines."""
-    means = {
-        "carried out": "it is in production",
-        "open": "beside what is in production",
-        "outdated": "beside what is no longer in production: run `bakeoff decide`",
-    }[decision["state"]]
-    first = f"Last decision: {decision['outcome']}, {decision['challenger']['model']} ({means})."
-    return [first, *(f"  {reason}" for reason in decision["reasons"])]
-
-
-def _history(entries: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("since", "version", "commit", "action", title="What was in production", title_justify="left")
-    for entry in entries:
-        action = entry["action"] + (f", despite: {entry['despite']}" if entry["despite"] else "")
-        name = f"{entry['model']}@{entry['version']}"
-        table.add_row(_time(entry["since"]), name, entry["commit"][:7], _plain(action))
+        if value:
+            table.add_row(name, value)
     return table
 
 
 def _time(moment: str) -> str:
     return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC"
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -1,23 +1,21 @@
 """What a version consists of: small files in Git, and the exported model in DVC's cache or its remote."""
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.versioning import read_data_hash
-from bakeoff.ops.registry.events import Event
-from bakeoff.ops.registry.git import ask
-from bakeoff.ops.registry.history import Version, left_by_rollback
+from bakeoff.ops.git import ask
+from bakeoff.ops.registry.history import Event, Place, Version, way_back
 
 LOCK = "dvc.lock"
-VALIDATION = "reports/validation.json"
-"""The verdict on the data that a commit's last comparison was of."""
 
 
 def text_at(root: Path, commit: str, path: str) -> str | None:
@@ -28,31 +26,10 @@ def text_at(root: Path, commit: str, path: str) -> str | None:
 def json_at(root: Path, commit: str, path: str) -> Mapping[str, Any]:
     """The same, read as a JSON object; empty where there is none, or it can't be read."""
     try:
-        found = json.loads(text_at(root, commit, path) or "{}")
+        found: Mapping[str, Any] = json.loads(text_at(root, commit, path) or "{}")
     except ValueError:
         return {}
-    return found if isinstance(found, Mapping) else {}
-
-
-def recorded_md5(lock: str | None, path: str) -> str | None:
-    """What the text of a dvc.lock says that the output at `path` hashes to; None where it says nothing.
-
-    Raises:
-        BakeoffError: it is no dvc.lock.
-    """
-    return _md5_of(path, [out for stage in _stages(lock).values() for out in stage.get("outs", [])])
-
-
-def compared_md5(lock: str | None) -> str | None:
-    """Likewise what the data hash to that stage `compare` was last run on."""
-    return _md5_of("data", _stages(lock).get("compare", {}).get("deps", []))
-
-
-def model_md5_at(root: Path, place: tuple[str, str]) -> str | None:
-    """What the model of a commit hashes to."""
-    model, commit = place
-    found = recorded_model(text_at(root, commit, LOCK), model)
-    return None if found is None else found[1]
+    return found
 
 
 def recorded_model(lock: str | None, model: str) -> tuple[str, str] | None:
@@ -63,9 +40,16 @@ def recorded_model(lock: str | None, model: str) -> tuple[str, str] | None:
     Raises:
         BakeoffError: it is no dvc.lock.
     """
+    hashes = {out["path"]: out.get("md5") for stage in _stages(lock).values() for out in stage.get("outs", [])}
     paths = (f"models/{model}/saved_model", f"models/{model}")
-    found = ((path, recorded_md5(lock, path)) for path in paths)
-    return next(((path, md5) for path, md5 in found if md5 is not None), None)
+    return next(((path, hashes[path]) for path in paths if hashes.get(path)), None)
+
+
+def model_md5_at(root: Path, place: Place) -> str | None:
+    """What the model of a commit hashes to."""
+    model, commit = place
+    found = recorded_model(text_at(root, commit, LOCK), model)
+    return found and found[1]
 
 
 def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
@@ -74,27 +58,29 @@ def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
     It does not say how many there are where other data were compared last.
     """
     data = read_data_hash(text_at(root, commit, "data.dvc") or "")
-    is_current = compared_md5(text_at(root, commit, LOCK)) in (None, data)
-    return data, num_rows(json_at(root, commit, VALIDATION)) if is_current else None
+    deps = _stages(text_at(root, commit, LOCK)).get("compare", {}).get("deps", [])
+    is_current = all(dep.get("md5") == data for dep in deps if dep["path"] == "data")
+    return data, num_interactions(json_at(root, commit, "reports/validation.json")) if is_current else None
 
 
-def num_rows(validation: Mapping[str, Any]) -> int | None:
-    """Interactions that a validation.json tells of."""
+def num_interactions(validation: Mapping[str, Any]) -> int | None:
+    """Interactions that a validation.json counts."""
     rows = validation.get("tables", {}).get("interactions", {}).get("rows")
     return None if rows is None else int(rows)
 
 
-def taken_back(root: Path, events: Sequence[Event], model: str, md5: str) -> str | None:
+def taken_back(root: Path, events: Sequence[Event], model: str, md5: str | None) -> str | None:
     """The version with these bytes that a rollback took out of production, where nobody has put it back since."""
-    left = [version for version in left_by_rollback(events) if version.model == model]
-    return next((version.name for version in reversed(left) if model_md5_at(root, version.place) == md5), None)
+    _, left = way_back(events)
+    of_model = (version for version in reversed(left) if version.model == model)
+    return next((version.name for version in of_model if model_md5_at(root, version.place) == md5), None)
 
 
 def directory_md5(folder: Path) -> str:
     """What DVC records for a directory: MD5 of the list of its files, each with its own."""
     files = sorted((file.relative_to(folder).as_posix(), file) for file in folder.rglob("*") if file.is_file())
-    entries = [{"md5": _file_md5(file), "relpath": name} for name, file in files]
-    return f"{hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
+    entries = [{"md5": _md5(file.open("rb")), "relpath": name} for name, file in files]
+    return f"{_md5(io.BytesIO(json.dumps(entries, sort_keys=True).encode()))}.dir"
 
 
 def fetch_model(root: Path, version: Version, into: Path) -> Path:
@@ -110,28 +96,24 @@ def fetch_model(root: Path, version: Version, into: Path) -> Path:
     recorded = recorded_model(text_at(root, version.commit, LOCK), version.model)
     if recorded is None:
         raise BakeoffError(f"{version.name} ({version.commit[:7]}) records no models/{version.model} in its {LOCK}.")
+    path, md5 = recorded
     try:
-        files = DVCFileSystem(str(root), rev=version.commit)
-        files.get(recorded[0], str(into), recursive=True)
+        DVCFileSystem(str(root), rev=version.commit).get(path, str(into), recursive=True)
+        why = "" if directory_md5(into) == md5 else f"what was found is not what its {LOCK} records"
     except (DvcException, DataIndexDirError, OSError) as error:
-        raise _gone(version, recorded[0], str(error).splitlines()[0]) from None
-    if directory_md5(into) != recorded[1]:
-        raise _gone(version, recorded[0], f"what was found is not what its {LOCK} records")
+        why = str(error).splitlines()[0]
+    if why:
+        raise BakeoffError(
+            f"The files of {version.name} (commit {version.commit[:7]}) are in neither DVC's cache nor its remote: "
+            f"{why}. `dvc fetch --all-tags {path}` brings them where the remote has them; where it has not, run "
+            f"`dvc push --all-tags {path}` on the machine that trained them. `dvc remote list` shows the remote."
+        )
     return into
 
 
-def _gone(version: Version, path: str, why: str) -> BakeoffError:
-    return BakeoffError(
-        f"The files of {version.name} (commit {version.commit[:7]}) are in neither DVC's cache nor its remote: {why}. "
-        f"`dvc fetch --all-tags {path}` brings them where the remote has them; where it has not, run "
-        f"`dvc push --all-tags {path}` on the machine that trained them. `dvc remote list` says where "
-        "the remote is."
-    )
-
-
-def _file_md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def _md5(content: BinaryIO) -> str:
+    with content:
+        return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _stages(lock: str | None) -> Mapping[str, Mapping[str, Any]]:
@@ -140,7 +122,3 @@ def _stages(lock: str | None) -> Mapping[str, Mapping[str, Any]]:
     except (YAMLError, AttributeError) as error:
         raise BakeoffError(f"{LOCK} can't be read as YAML: {str(error).splitlines()[0]}. Take it from Git.") from None
     return stages
-
-
-def _md5_of(path: str, entries: Sequence[Mapping[str, Any]]) -> str | None:
-    return next((str(entry["md5"]) for entry in entries if entry.get("path") == path and "md5" in entry), None)

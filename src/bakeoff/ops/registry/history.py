@@ -1,13 +1,35 @@
-"""What the events amount to: what is in production, since when, and what was there before."""
+"""The registry: versions of models, and what is and was in production, kept by GTO as tags in Git.
 
-from collections.abc import Sequence
+A version is a tag such as `softmax@v1.0.0`; `softmax#prod#2` puts one into production and `mf#prod!#3` takes one out.
+DVC reads the same tags for `dvc artifacts get`.
+"""
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
-from gto.constants import Action
-from gto.versions import SemVer
+from gto import api
+from gto.exceptions import GTOException
+from scmrepo.exceptions import SCMError
+from scmrepo.git import Git
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.ops.registry.events import ROLLBACK, Event
+from bakeoff.models.base import specs
+from bakeoff.ops.git import ask, order
+
+PRODUCTION = "prod"
+"""GTO's stage of what is served to people."""
+
+REGISTERED, ASSIGNED, UNASSIGNED = "registration", "assignment", "unassignment"
+"""GTO's names of the events that matter here."""
+
+REMOTE = "origin"
+
+ROLLBACK = "rollback"
+"""The note `Action` of an assignment that went back to an earlier version."""
 
 Place = tuple[str, str]
 """A model and the commit that holds it: what GTO calls a version, whether it has a number or not."""
@@ -39,115 +61,237 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Assignment:
-    """A version that went into production.
+class Event:
+    """A tag of the registry: a version was registered, or went into production, or left it.
 
     Attributes:
-        version: which one.
-        event: the tag that put it there.
+        tag: its name.
+        kind: REGISTERED, ASSIGNED or UNASSIGNED.
+        version: of which model.
+        at: when, in UTC seconds.
+        who: the tagger's name.
+        message: of the tag.
     """
 
+    tag: str
+    kind: str
     version: Version
-    event: Event
+    at: int
+    who: str = ""
+    message: str = ""
 
-    @property
-    def is_rollback(self) -> bool:
-        """Whether it came back instead of being promoted."""
-        return self.event.note("Action") == ROLLBACK
-
-    @property
-    def despite(self) -> str | None:
-        """Why it was promoted although the decision said no; None where nothing was forced."""
-        return self.event.note("Despite")
+    def note(self, name: str) -> str | None:
+        """The value of a line such as `Action: rollback` in the last paragraph of the message."""
+        lines = self.message.strip().rpartition("\n\n")[2].splitlines()
+        return next((line.partition(": ")[2] for line in lines if line.startswith(f"{name}: ")), None)
 
 
-def versions(events: Sequence[Event]) -> list[Version]:
-    """Every version that was registered, oldest first."""
-    return [Version(e.model, e.version, e.commit) for e in events if e.action is Action.REGISTER]
+def read_events(root: Path) -> Sequence[Event]:
+    """All events of this project's models, oldest first; of stages only those of production.
+
+    A directory without history has no event.
+
+    Raises:
+        BakeoffError: GTO can't read the tags.
+    """
+    refs = ask(root, "for-each-ref", "refs/tags")
+    return _read(root.resolve(), refs) if refs else ()
 
 
-def version_at(events: Sequence[Event], place: Place) -> Version:
-    """The version of a model at a commit; one without a number where none was registered there."""
-    model, commit = place
-    found = [version for version in versions(events) if version.place == place]
-    return found[-1] if found else Version(model, commit[:7], commit)
+@lru_cache(maxsize=8)
+def _read(root: Path, refs: str) -> Sequence[Event]:
+    """Events of a repository with these tags. GTO takes 15 ms per version: too long for a server that looks often."""
+    try:
+        rows = api.history(str(root))
+    except (GTOException, SCMError) as error:
+        raise BakeoffError(f"GTO can't read the tags of {root} ({error}): look at `git tag --list`.") from None
+    found = [
+        Event(row["ref"], row["event"], _version(row), int(row["timestamp"].timestamp()), row["author"], row["message"])
+        for row in rows
+        if row["artifact"] in specs.names()
+        and (row["event"], row["stage"]) in ((REGISTERED, None), (ASSIGNED, PRODUCTION), (UNASSIGNED, PRODUCTION))
+    ]
+    # GTO numbers the assignments of a model: those of one second are ordered by that.
+    return sorted(found, key=lambda event: (event.at, api.parse_tag(event.tag).get("counter", 0)))
+
+
+def _version(row: Mapping[str, str]) -> Version:
+    commit, number = row["commit"], row["version"]
+    return Version(row["artifact"], commit[:7] if number == commit else number, commit)
 
 
 def find_version(events: Sequence[Event], name: str) -> Version:
     """The version with this name, such as `softmax@v2.0.0`.
 
     Raises:
-        BakeoffError: there is none; those that there are, are named.
+        BakeoffError: there is none; the message lists the last ones.
     """
-    there = {version.name: version for version in versions(events)}
-    if name not in there:
-        known = ", ".join(list(there)[-10:]) or "none yet"
+    registered = {event.version.name: event.version for event in events if event.kind == REGISTERED}
+    if name not in registered:
+        known = ", ".join(list(registered)[-10:]) or "none yet"
         raise BakeoffError(f"{name!r} is no version of the registry. The last ones are: {known}. See `bakeoff status`.")
-    return there[name]
+    return registered[name]
 
 
-def next_number(events: Sequence[Event], model: str) -> str:
-    """The number of the next version: one major number higher, as the lists that people get are others."""
-    numbers = [SemVer.parse(version.number).major for version in versions(events) if version.model == model]
-    return f"v{max(numbers, default=0) + 1}.0.0"
-
-
-def assignments(events: Sequence[Event]) -> list[Assignment]:
+def assignments(events: Sequence[Event]) -> list[Event]:
     """Everything that went into production, oldest first."""
-    return [Assignment(version_at(events, (e.model, e.commit)), e) for e in events if e.action is Action.ASSIGN]
+    return [event for event in events if event.kind == ASSIGNED]
 
 
-def active(events: Sequence[Event]) -> dict[Place, Assignment]:
+def active(events: Sequence[Event]) -> dict[Place, Event]:
     """What was assigned and not un-assigned since, as GTO sees it; the last assigned comes last."""
-    standing: dict[Place, Assignment] = {}
+    standing: dict[Place, Event] = {}
     for event in events:
-        place = event.model, event.commit
-        if event.action is Action.ASSIGN:
-            standing.pop(place, None)
-            standing[place] = Assignment(version_at(events, place), event)
-        elif event.action is Action.UNASSIGN:
-            standing.pop(place, None)
+        if event.kind != REGISTERED:
+            standing.pop(event.version.place, None)
+        if event.kind == ASSIGNED:
+            standing[event.version.place] = event
     return standing
 
 
-def production(events: Sequence[Event]) -> Assignment | None:
-    """What is in production: of what is assigned, the last; None where nothing is."""
+def production(events: Sequence[Event]) -> Event | None:
+    """The assignment of what is in production: the last active one; None where nothing is."""
     return next(reversed(active(events).values()), None)
 
 
-def way_back(events: Sequence[Event]) -> list[Assignment]:
-    """What a rollback walks along, the version in production last.
+def way_back(events: Sequence[Event]) -> tuple[list[Event], list[Version]]:
+    """The assignments that rollbacks walk along, the one in production last; and the versions that they left.
 
-    A promotion adds to it. A rollback cuts off what it left, so that the next one goes on backwards and never returns
-    to what was left; one to a version that is not on the way adds it, as a promotion does.
+    A promotion adds to the way. A rollback cuts off what it left, so that the next one goes on backwards and never
+    returns to what was left; one to a version that is not on the way adds it, as a promotion does. A version that
+    somebody puts back into production is no longer left.
     """
-    way, _ = _walk(events)
-    return way
-
-
-def left_by_rollback(events: Sequence[Event]) -> list[Version]:
-    """Versions that a rollback took out of production and that nobody has put back since."""
-    _, left = _walk(events)
-    return list(left.values())
-
-
-def _walk(events: Sequence[Event]) -> tuple[list[Assignment], dict[Place, Version]]:
-    way: list[Assignment] = []
+    way: list[Event] = []
     left: dict[Place, Version] = {}
-    for assignment in assignments(events):
-        place = assignment.version.place
+    for event in assignments(events):
+        place, is_rollback = event.version.place, event.note("Action") == ROLLBACK
         places = [earlier.version.place for earlier in way]
-        gone: list[Assignment] = []
-        if assignment.is_rollback and place in places:
-            # Of several places on the way the nearest is meant.
+        gone: list[Event] = []
+        if is_rollback and place in places:
+            # If it is on the way several times, the last one counts.
             stop = len(places) - 1 - places[::-1].index(place)
             way, gone = way[:stop], way[stop + 1 :]
-        elif assignment.is_rollback:
-            # Whoever returns to what a rollback left takes that rollback back: nothing is said against what they leave.
+        elif is_rollback:
+            # A return to what a rollback left takes that rollback back: it says nothing against the version it leaves.
             gone = [] if place in left else way[-1:]
         elif places[-1:] == [place]:
             way = way[:-1]
         left |= {earlier.version.place: earlier.version for earlier in gone}
         left.pop(place, None)
-        way.append(assignment)
-    return way, left
+        way.append(event)
+    return way, list(left.values())
+
+
+@dataclass(frozen=True)
+class Step:
+    """What put a version into production.
+
+    Attributes:
+        version: that is there now.
+        tags: names of the tags that were made; none where it was there already.
+        pushed: whether they are at the remote, too.
+    """
+
+    version: Version
+    tags: Sequence[str]
+    pushed: bool
+
+    def whereabouts(self) -> str:
+        """Where the tags are, and the command that pushes them, in a sentence."""
+        if self.pushed:
+            return f"The tags are at {REMOTE}, too."
+        return f"The tags are at this clone only: {shlex.join(['git', 'push', '--atomic', REMOTE, *self.tags])}"
+
+
+def enter(root: Path, place: Place, message: str, *, push: bool) -> Step:
+    """Put a model of a commit into production, here and, with `push`, at the remote: both or neither.
+
+    A model that has no version at the commit gets its next one. Whatever else is in production leaves it, the former
+    version of the same model too: GTO would put that one back if its successor left. A step that was cut off is
+    completed by the next call.
+
+    Tags are dated after every tag there is, and what enters after what leaves: DVC takes the last tag of a stage,
+    whichever it is.
+
+    Args:
+        root: of the project.
+        place: model and commit.
+        message: of the assignment, without its first line.
+        push: push the tags of the registry; those that the remote has already are left alone.
+
+    Raises:
+        BakeoffError: tags can't be made or pushed; everything is as it was.
+    """
+    model, commit = place
+    events = read_events(root)
+    there = active(events)
+    leaving = [event.version for key, event in there.items() if key != place]
+    enters = [*there][-1:] != [place] or any(former.model == model for former in leaving)
+    registered = [event.version for event in events if event.kind == REGISTERED and event.version.model == model]
+    version = next((version for version in reversed(registered) if version.commit == commit), None)
+    at = max([int(time.time()), *(event.at + 1 for event in events)])
+    git = _DatedGit(root, at)
+    try:
+        if version is None:
+            # One major number higher: the lists that people get are others.
+            number = {"bump_major": True} if registered else {"version": "v1.0.0"}
+            version = Version(model, api.register(git, model, commit, **number).version, commit)
+        # What enters is written first: a call that is cut off in between leaves two versions, and the later counts.
+        if enters:
+            git.at = at + 1
+            text = f"{version.name} goes into production\n\n{message.strip()}"
+            api.assign(git, model, PRODUCTION, ref=commit, message=text, force=True)
+        git.at = at
+        for former in leaving:
+            text = f"{former.name} leaves production for {version.name}"
+            api.unassign(git, former.model, ref=former.commit, stage=PRODUCTION, message=text, force=True)
+        if push:
+            order(root, "push", "--quiet", "--atomic", REMOTE, *(f"refs/tags/{e.tag}" for e in read_events(root)))
+    except (BakeoffError, GTOException, SCMError) as error:
+        if git.made:
+            order(root, "tag", "--delete", *git.made)
+        raise BakeoffError(
+            f"No tag was made or pushed, and production is as it was. {error} If somebody else does the same at this "
+            "moment, look at `bakeoff status` and try again."
+        ) from None
+    finally:
+        git.close()
+    return Step(version, git.made, push)
+
+
+def check_current(root: Path) -> None:
+    """Check that no tag of the remote is missing here: without it, another version would seem to be in production.
+
+    Raises:
+        BakeoffError: some are missing, or the remote can't be reached.
+    """
+    patterns = [f"{model}{mark}*" for model in specs.names() for mark in (f"#{PRODUCTION}", "@v")]
+    listed = order(root, "ls-remote", "--tags", "--refs", REMOTE, *patterns).splitlines()
+    there = {line.partition("refs/tags/")[2] for line in listed}
+    missing = sorted(there - set(order(root, "tag", "--list").splitlines()))
+    if missing:
+        raise BakeoffError(
+            f"{REMOTE} has tags of the registry that {root.resolve()} lacks ({', '.join(missing[-3:])}): run "
+            f"`git fetch --tags {REMOTE}`, look at `bakeoff status`, and try again."
+        )
+
+
+class _DatedGit(Git):
+    """A repository for GTO whose new tags carry a given second, and which knows what it made.
+
+    GTO and DVC order tags by their second, and GTO takes it from the clock. The order of versions must survive a clock
+    that is behind that of another machine.
+
+    Attributes:
+        at: UTC second of the next tag.
+        made: names of the tags.
+    """
+
+    def __init__(self, root: Path, at: int) -> None:
+        super().__init__(str(root))
+        self.at, self.made = at, list[str]()
+
+    def tag(self, tag: str, target: str, annotated: bool = True, message: str = "") -> None:
+        arguments = ("--annotate", "--cleanup=whitespace", f"--message={message}", tag, target)
+        order(Path(self.root_dir), "tag", *arguments, env={"GIT_COMMITTER_DATE": f"{self.at} +0000"})
+        self.made.append(tag)

@@ -5,7 +5,8 @@ No DVC stage: what it says depends on the history in Git, which is no dependency
 
 import json
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,21 @@ from bakeoff.core.files import write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.fetch.versioning import read_data_hash
-from bakeoff.models.base import specs
-from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.git import check_repository, commit_of
 from bakeoff.ops.registry.files import text_at
-from bakeoff.ops.registry.git import check_repository, commit_of
-from bakeoff.ops.registry.history import production
-from bakeoff.ops.revisions import revision_page as revision_sheet
-from bakeoff.ops.revisions import revisions
+from bakeoff.ops.registry.history import production, read_events
+from bakeoff.ops.revisions import revision_page, revisions
 from bakeoff.ops.revisions.revisions import ProjectVersion
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.params import CompareParams
 
-WORKSPACE = "workspace"
 METRICS = "reports/metrics.json"
 
 Read = Callable[[str], str | None]
 """Text of a file of one version by its path in the workspace; None where there is none."""
+
+ReadTable = Callable[[str], pd.DataFrame]
+"""A Parquet file of one version by its path."""
 
 
 def run(
@@ -54,17 +54,17 @@ def run(
     second = in_workspace(workspace) if after is None else at_revision(workspace.root, after)
     statistics = Statistics(compare.confidence, compare.resamples, seed)
     found = revisions.compare(first, second, compare.primary_metric, statistics)
-    write_text(workspace.reports / "revisions.md", revision_sheet.revisions_markdown(found))
-    write_text(workspace.reports / "revisions.html", revision_sheet.revisions_html(found))
-    said = f"{revision_sheet.revisions_headline(found)}. {revision_sheet.revisions_statement(found)}"
-    print(f"{revision_sheet.title(found)}: {said}")
+    write_text(workspace.reports / "revisions.md", revision_page.revisions_markdown(found))
+    write_text(workspace.reports / "revisions.html", revision_page.revisions_html(found))
+    said = f"{revision_page.revisions_headline(found)}. {revision_page.revisions_statement(found)}"
+    print(f"{revision_page.title(found)}: {said}")
     print(f"Report: {workspace.reports / 'revisions.html'}")
 
 
 def last_version(root: Path) -> str:
     """The tag that put in production what is there; HEAD where nothing is."""
     standing = production(read_events(root))
-    return "HEAD" if standing is None else standing.event.tag
+    return "HEAD" if standing is None else standing.tag
 
 
 def at_revision(root: Path, revision: str) -> ProjectVersion:
@@ -73,6 +73,8 @@ def at_revision(root: Path, revision: str) -> ProjectVersion:
     Raises:
         BakeoffError: there is no such revision, or it has no figures.
     """
+    from dvc.api import DVCFileSystem  # takes seconds to load
+
     commit = commit_of(root, revision)
     read = partial(text_at, root, commit)
     if read(METRICS) is None:
@@ -80,12 +82,18 @@ def at_revision(root: Path, revision: str) -> ProjectVersion:
             f"There is no {METRICS} at {revision}: nothing had been compared there, or the figures were not committed. "
             f"`git log --oneline -- {METRICS}` lists the revisions that have them."
         )
-    users, unread = _users_at(root, commit, revision)
-    return _version(read, revision, commit[:7], users, unread)
+    files = cache(lambda: DVCFileSystem(str(root), rev=commit))
+
+    def read_table(path: str) -> pd.DataFrame:
+        with files().open(path) as file:
+            return pd.read_parquet(file)
+
+    reason = f"neither DVC's cache nor its remote holds its per-user metrics of {revision}. `dvc fetch` may bring them."
+    return _version(read, read_table, revision, commit[:7], reason)
 
 
 def in_workspace(workspace: Workspace) -> ProjectVersion:
-    """What lies in the workspace.
+    """The workspace as it is.
 
     Raises:
         BakeoffError: nothing was compared yet, or a file can't be read.
@@ -97,71 +105,36 @@ def in_workspace(workspace: Workspace) -> ProjectVersion:
 
     if read(METRICS) is None:
         raise BakeoffError(f"{workspace.root / METRICS} does not exist: nothing was compared yet. Run `make run`.")
-    users = {name: workspace.evaluation(name) / "users.parquet" for name in specs.names()}
-    found = {name: _parquet(path) for name, path in users.items() if path.exists()}
-    reason = "its per-user metrics are not in the workspace. Run `dvc checkout` or `dvc repro`."
-    return _version(read, WORKSPACE, "", found, {name: reason for name in specs.names() if name not in found})
+    reason = "its per-user metrics are not in the workspace, or damaged. Run `dvc checkout` or `dvc repro`."
+    return _version(read, lambda path: pd.read_parquet(workspace.root / path), "workspace", "", reason)
 
 
-def _version(
-    read: Read, name: str, commit: str, users: Mapping[str, pd.DataFrame], unread: Mapping[str, str]
-) -> ProjectVersion:
-    metrics = _json(read(METRICS), METRICS, name)
-    data_dvc = read("data.dvc")
-    return ProjectVersion(
-        name=name,
-        commit=commit,
-        metrics=metrics,
-        params=_yaml(read("params.yaml"), name),
-        data_hash=None if data_dvc is None else read_data_hash(data_dvc),
-        split=_json(read("reports/split.json") or "{}", "reports/split.json", name),
-        validation=_json(read("reports/validation.json") or "{}", "reports/validation.json", name),
-        users={model: table for model, table in users.items() if model in metrics},
-        unread={model: reason for model, reason in unread.items() if model in metrics},
-    )
-
-
-def _users_at(root: Path, commit: str, revision: str) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
-    """Per-user metrics by model, and why those of others can't be had."""
-    from dvc.api import DVCFileSystem  # takes seconds to load
+def _version(read: Read, read_table: ReadTable, name: str, commit: str, reason: str) -> ProjectVersion:
+    """A version by what reads its files; `reason` says why per-user metrics could not be read."""
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
 
-    found: dict[str, pd.DataFrame] = {}
-    unread: dict[str, str] = {}
-    advice = f"neither DVC's cache nor its remote holds its per-user metrics of {revision}. `dvc fetch` may bring them."
-    try:
-        files = DVCFileSystem(str(root), rev=commit)
-    except (DvcException, OSError) as error:
-        reason = f"DVC can't read {revision} ({_first_line(error)})."
-        return {}, dict.fromkeys(specs.names(), reason)
-    for name in specs.names():
+    def parsed(path: str) -> Any:
         try:
-            with files.open(f"artifacts/evaluation/{name}/users.parquet") as file:
-                found[name] = pd.read_parquet(file)
+            return json.loads(read(path) or "{}")
+        except ValueError as error:
+            raise BakeoffError(f"{path} of {name} can't be read as JSON: {error}.") from None
+
+    params = read_yaml((read("params.yaml") or "{}").encode("utf-8", "replace"), f"params.yaml of {name}")
+    found = ProjectVersion(
+        name=name,
+        commit=commit,
+        metrics=parsed(METRICS),
+        params=params if isinstance(params, Mapping) else {},
+        data_hash=read_data_hash(read("data.dvc") or ""),
+        split=parsed("reports/split.json"),
+        validation=parsed("reports/validation.json"),
+        unread=reason,
+    )
+    users = {}
+    for model in found.models:
+        try:
+            users[model] = read_table(f"artifacts/evaluation/{model}/users.parquet")
         except (DvcException, DataIndexDirError, OSError, ValueError):
-            unread[name] = advice
-    return found, unread
-
-
-def _json(text: str | None, path: str, version: str) -> Any:
-    try:
-        return json.loads(text or "")
-    except ValueError as error:
-        raise BakeoffError(f"{path} of {version} can't be read as JSON: {error}.") from None
-
-
-def _yaml(text: str | None, version: str) -> Mapping[str, Any]:
-    values = read_yaml((text or "{}").encode("utf-8", "replace"), f"params.yaml of {version}")
-    return values if isinstance(values, Mapping) else {}
-
-
-def _parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise BakeoffError(f"{path} can't be read as Parquet: {error}. Delete it and run `dvc repro`.") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+            continue  # `unread` says why
+    return replace(found, users=users)

@@ -1,16 +1,19 @@
 """What changed between two versions, for people: a page, the same in Markdown, and the sentences of both."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from math import isnan
+from typing import Any
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.ops.revisions import revision_tables
 from bakeoff.ops.revisions.revision_tables import label
-from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions
-from bakeoff.report import formats, verdict
+from bakeoff.ops.revisions.revisions import Change, Revisions
+from bakeoff.report import formats
 from bakeoff.report.models import model_noun
 from bakeoff.report.render.figure import Figure, Table
 from bakeoff.report.render.pages import code, document, escape, markdown_table, render_page
+from bakeoff.report.verdict import Result, verdict_headline
 
 TERMS = ("interval", "holm")
 
@@ -30,18 +33,19 @@ def revisions_headline(revisions: Revisions) -> str:
 
 
 def _of_paired(revisions: Revisions, paired: Sequence[Change]) -> str:
-    """What users who are in both versions say; it speaks for those models alone that could be paired."""
+    """What users who are in both versions say; about the models alone that could be paired."""
     metric = formats.metric_label(revisions.metric)
-    better, worse = (_nouns(revisions, wanted) for wanted in (Verdict.BETTER, Verdict.WORSE))
-    if better or worse:
-        parts = [f"{formats.listing(names)} better" for names in [better] if names]
-        parts += [f"{formats.listing(worse)} worse"] if worse else []
+    parts = []
+    for verdict, word in ((Verdict.BETTER, "better"), (Verdict.WORSE, "worse")):
+        nouns = [model_noun(change.model) for change in paired if _verdict(change) is verdict]
+        parts += [f"{formats.listing(nouns)} {word}"] if nouns else []
+    if parts:
         return f"{formats.sentence(', '.join(parts))} on {metric}"
     is_all = len(paired) == len(revisions.primary)
-    of_whom = "" if is_all else f" of {formats.listing([model_noun(change.model) for change in paired])}"
+    of_models = "" if is_all else f" of {formats.listing([model_noun(change.model) for change in paired])}"
     if all(change.is_same for change in paired):
-        return f"Every user{of_whom} has the same {metric} in both"
-    return f"No evidence of a difference on {metric}{of_whom}"
+        return f"Every user{of_models} has the same {metric} in both"
+    return f"No evidence of a difference on {metric}{of_models}"
 
 
 def _of_unpaired(revisions: Revisions) -> list[str]:
@@ -60,44 +64,43 @@ def _of_unpaired(revisions: Revisions) -> list[str]:
 def revisions_statement(revisions: Revisions) -> str:
     """What may have caused it: data, parameters, or neither."""
     count = len(revisions.settings)
-    settings = f"{count} parameter{'s' if count > 1 else ''} differ{'' if count > 1 else 's'}"
+    settings = {0: "no parameter differs", 1: "1 parameter differs"}.get(count, f"{count} parameters differ")
     if None in (revisions.before.data_hash, revisions.after.data_hash):
         data = "Whether the data is the same is not known, since a version records none"
     else:
         data = "The data is the same" if revisions.same_data else "The data differs"
-    if count:
-        return f"{data}; {settings}."
-    if revisions.same_data and any(_moved(change) for change in revisions.primary):
+    if not count and revisions.same_data and any(_moved(change) for change in revisions.primary):
         return "Data and parameters are the same: what differs comes from the code or its dependencies."
-    return f"{data}; no parameter differs."
+    return f"{data}; {settings}."
 
 
 def revision_notes(revisions: Revisions) -> list[str]:
     """What must be known to read the figures."""
-    found = []
-    for version in (revisions.before, revisions.after):
-        by_reason: dict[str, list[str]] = {}
-        for model, reason in version.unread.items():
-            by_reason.setdefault(reason, []).append(model_noun(model))
-        found += [
-            f"{formats.sentence(formats.listing(names))} can't be paired by user: {reason} "
-            "The table shows the difference of the means, which says nothing about chance."
-            for reason, names in by_reason.items()
-        ]
-    partly = [change for change in revisions.primary if change.difference and _lost(revisions, change)]
+    versions = revisions.before, revisions.after
+    found = [
+        f"{formats.sentence(formats.listing(unread))} can't be paired by user: {version.unread} The table shows the "
+        "difference of the means, which says nothing about chance."
+        for version in versions
+        if (unread := [model_noun(model) for model in version.models if model not in version.users])
+    ]
+    partly = [
+        change.difference.num_users
+        for change in revisions.primary
+        if change.difference
+        and any(len(version.users[change.model]) > change.difference.num_users for version in versions)
+    ]
     if partly:
-        count = min(change.difference.num_users for change in partly if change.difference)
         found.append(
-            f"Paired over the {formats.count(count)} users that both versions have; means are over all users of each."
+            f"Paired over the {formats.count(min(partly))} users that both versions have; means are over all users of "
+            "each."
         )
     if revisions.other_truth:
         found.append(
-            "The same users were asked about other test events in the two versions: a difference may be one of "
-            "the question and not of the answer."
+            "The same users have other test events in the two versions: a difference may be one of the question and "
+            "not of the answer."
         )
-    for version in (revisions.before, revisions.after):
-        without = [model_noun(change.model) for change in revisions.primary if change.model not in version.models]
-        if without:
+    for version in versions:
+        if without := [model_noun(change.model) for change in revisions.primary if change.model not in version.models]:
             was = "was" if len(without) == 1 else "were"
             found.append(f"{formats.sentence(formats.listing(without))} {was} not compared in {label(version)}.")
     return found
@@ -105,54 +108,63 @@ def revision_notes(revisions: Revisions) -> list[str]:
 
 def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
     """Each version with the headline of its own verdict, if it has one that can be read."""
-    return [
-        (label(version), found)
-        for version in (revisions.before, revisions.after)
-        if (found := _verdict(version)) is not None
-    ]
+    found = []
+    for version in (revisions.before, revisions.after):
+        # Another version of this program may have written it.
+        with suppress(KeyError, TypeError, ValueError):
+            result = Result.from_metrics(version.metrics["verdict"])
+            found.append((label(version), verdict_headline(result)))
+    return found
 
 
 def revisions_html(revisions: Revisions) -> str:
     """The page, complete in itself."""
-    accuracy = revision_tables.accuracy_table(revisions)
+    shown = _content(revisions)
     return render_page(
         "revisions.html.j2",
         [change.model for change in revisions.primary],
         TERMS,
         revisions=revisions,
-        title=title(revisions),
-        headline=revisions_headline(revisions),
-        statement=revisions_statement(revisions),
-        notes=revision_notes(revisions),
-        verdicts=verdicts(revisions),
-        figures=_figures(revisions, accuracy),
+        figures=_figures(revisions, shown["accuracy"]),
         level=formats.level(revisions.confidence),
-        accuracy=accuracy,
         others=revision_tables.other_table(revisions),
         lists=revision_tables.list_table(revisions),
-        settings=revision_tables.parameter_table(revisions, in_both=True),
-        one_sided=revision_tables.parameter_table(revisions, in_both=False),
-        sizes=revision_tables.size_table(revisions),
+        **shown,
     )
 
 
 def revisions_markdown(revisions: Revisions) -> str:
     """The same, short: for a pull request or a log."""
+    shown = _content(revisions)
     parts = [
-        f"# {escape(title(revisions))}",
-        f"**{escape(revisions_headline(revisions))}.** {revisions_statement(revisions)}",
-        *(f"> {escape(note)}" for note in revision_notes(revisions)),
-        "\n".join(f"- {escape(name)}: {escape(text)}." for name, text in verdicts(revisions)),
+        f"# {escape(shown['title'])}",
+        f"**{escape(shown['headline'])}.** {shown['statement']}",
+        *(f"> {escape(note)}" for note in shown["notes"]),
+        "\n".join(f"- {escape(name)}: {escape(text)}." for name, text in shown["verdicts"]),
         "## Accuracy",
-        markdown_table(revision_tables.accuracy_table(revisions)),
+        markdown_table(shown["accuracy"]),
     ]
-    settings, one_sided = (revision_tables.parameter_table(revisions, in_both=both) for both in (True, False))
-    parts += ["## Parameters", markdown_table(settings)] if settings.rows else []
-    if one_sided.rows:
-        names = ", ".join(code(row[0].text) for row in one_sided.rows)
+    parts += ["## Parameters", markdown_table(shown["settings"])] if shown["settings"].rows else []
+    if shown["one_sided"].rows:
+        names = ", ".join(code(row[0].text) for row in shown["one_sided"].rows)
         parts.append(f"Only one of the two versions has {names}.")
-    parts += ["## Data", markdown_table(revision_tables.size_table(revisions))] if revisions.sizes else []
+    parts += ["## Data", markdown_table(shown["sizes"])] if shown["sizes"].rows else []
     return document(parts)
+
+
+def _content(revisions: Revisions) -> dict[str, Any]:
+    """What both forms show, by its name in the template."""
+    return {
+        "title": title(revisions),
+        "headline": revisions_headline(revisions),
+        "statement": revisions_statement(revisions),
+        "notes": revision_notes(revisions),
+        "verdicts": verdicts(revisions),
+        "accuracy": revision_tables.accuracy_table(revisions),
+        "settings": revision_tables.parameter_table(revisions, in_both=True),
+        "one_sided": revision_tables.parameter_table(revisions, in_both=False),
+        "sizes": revision_tables.size_table(revisions),
+    }
 
 
 def _figures(revisions: Revisions, accuracy: Table) -> list[Figure]:
@@ -173,22 +185,9 @@ def _figures(revisions: Revisions, accuracy: Table) -> list[Figure]:
     ]
 
 
-def _nouns(revisions: Revisions, wanted: Verdict) -> list[str]:
-    return [model_noun(change.model) for change in revisions.primary if change.verdict(revisions.confidence) is wanted]
+def _verdict(change: Change) -> Verdict | None:
+    return change.difference and change.difference.verdict
 
 
 def _moved(change: Change) -> bool:
     return not change.is_same if change.difference else change.before != change.after
-
-
-def _lost(revisions: Revisions, change: Change) -> bool:
-    """Whether a version has users that the other lacks."""
-    shared = change.difference.num_users if change.difference else 0
-    return any(len(version.users[change.model]) > shared for version in (revisions.before, revisions.after))
-
-
-def _verdict(version: ProjectVersion) -> str | None:
-    try:
-        return verdict.verdict_headline(verdict.Result.from_metrics(version.metrics["verdict"]))
-    except (KeyError, TypeError, ValueError):  # written by another version of this program
-        return None

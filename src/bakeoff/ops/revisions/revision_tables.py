@@ -1,9 +1,12 @@
-"""Two versions side by side, as tables of text and one chart."""
+"""Two versions compared, as tables of text and one chart."""
 
 import math
+from collections.abc import Mapping
+from itertools import product
 
 import pandas as pd
 
+from bakeoff.evaluation.metrics.table import METRICS
 from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions
 from bakeoff.report import formats
 from bakeoff.report.models import model_label
@@ -11,12 +14,12 @@ from bakeoff.report.render.chart_parts import Spec, fixed_colors, interval_chart
 from bakeoff.report.render.figure import Cell, Column, Heading, Row, Table, change_cell, table_of
 from bakeoff.report.render.tables import P_HOLM, outcome_cell, win_tie_loss
 
-LIST_LABELS = {
-    "popularity_lift": "Popularity lift",
-    "coverage": "Coverage",
-    "gini": "Gini",
-    "long_tail_share": "Long-tail share",
+WHOLE_LISTS = {
+    entry.name: entry.label
+    for entry in METRICS
+    if entry.name in ("long_tail_share", "coverage", "gini", "popularity_lift")
 }
+"""Figures of all lists together, with their labels: they have no value per user, hence no interval."""
 
 
 def label(version: ProjectVersion) -> str:
@@ -28,43 +31,25 @@ def label(version: ProjectVersion) -> str:
 
 def accuracy_table(revisions: Revisions) -> Table:
     """The primary metric: a row per model."""
-    rows: list[Row] = [
-        [
-            model_label(change.model),
-            *_figures(change),
-            win_tie_loss(change.difference) if change.difference else formats.NO_VALUE,
-            says(change, revisions.confidence),
-        ]
-        for change in revisions.primary
-    ]
     caption = f"{formats.metric_label(revisions.metric)} of every model in both versions; paired by user"
-    return table_of(caption, [*_columns(revisions, "Model"), "Users better / same / worse", "Says"], rows)
+    return _change_table(revisions, caption, {model_label(change.model): change for change in revisions.primary})
 
 
 def other_table(revisions: Revisions) -> Table:
     """The other accuracy metrics: a row per model and metric."""
-    rows: list[Row] = [
-        [
-            f"{formats.metric_label(change.metric)}, {model_label(change.model)}",
-            *_figures(change),
-            says(change, revisions.confidence),
-        ]
-        for change in revisions.others
-    ]
-    columns = [*_columns(revisions, "Metric"), "Says"]
-    return table_of("Other accuracy metrics in both versions; paired by user", columns, rows)
+    changes = {f"{formats.metric_label(each.metric)}, {model_label(each.model)}": each for each in revisions.others}
+    return _change_table(revisions, "Other accuracy metrics in both versions; paired by user", changes)
 
 
 def list_table(revisions: Revisions) -> Table:
     """Popularity and coverage of all lists together, which have no interval."""
-    rows = []
-    for change in revisions.lists:
-        name, _, cutoff = change.metric.partition("@")
+    rows: list[Row] = []
+    for model, name in product([change.model for change in revisions.primary], WHOLE_LISTS):
+        metric = f"{name}@{revisions.metric.partition('@')[2]}"
         write = formats.decimal if name == "gini" else formats.percent
-        label = f"{LIST_LABELS[name]}@{cutoff}, {model_label(change.model)}"
-        rows.append([label, write(change.before), write(change.after)])
-    columns = _columns(revisions, "Figure")[:3]
-    return table_of("Popularity and coverage of the lists in both versions", columns, rows)
+        means = [write(version.mean(model, metric)) for version in (revisions.before, revisions.after)]
+        rows.append([f"{WHOLE_LISTS[name]}@{metric.partition('@')[2]}, {model_label(model)}", *means])
+    return table_of("Popularity and coverage of the lists in both versions", _columns(revisions, "Figure"), rows)
 
 
 def parameter_table(revisions: Revisions, *, in_both: bool) -> Table:
@@ -83,19 +68,10 @@ def size_table(revisions: Revisions) -> Table:
     """Rows, events and users in both versions, and their drift."""
     rows: list[Row] = []
     for size in revisions.sizes:
-        numbers = [
-            formats.NO_VALUE if number is None else formats.count(number) for number in (size.before, size.after)
-        ]
-        rows.append([formats.sentence(size.name), *numbers, _drift(size.before, size.after)])
-    columns = [*_columns(revisions, "Number of")[:3], "Drift"]
+        before, after = (math.nan if number is None else number for number in (size.before, size.after))
+        rows.append([formats.sentence(size.name), formats.count(before), formats.count(after), _drift(before, after)])
+    columns = [*_columns(revisions, "Number of"), "Drift"]
     return table_of("Sizes of the data and of the split in both versions", columns, rows)
-
-
-def says(change: Change, confidence: float) -> Cell:
-    """Whether the second version is better or worse than the first."""
-    if change.difference is None:
-        return Cell("not paired")
-    return Cell("the same") if change.is_same else outcome_cell(change.verdict(confidence))
 
 
 def revision_chart(revisions: Revisions) -> Spec | None:
@@ -110,24 +86,30 @@ def revision_chart(revisions: Revisions) -> Spec | None:
 
 
 def _columns(revisions: Revisions, first: str) -> list[Heading]:
-    return [first, label(revisions.before), label(revisions.after), Column("Difference", "interval"), P_HOLM]
+    return [first, label(revisions.before), label(revisions.after)]
 
 
-def _figures(change: Change) -> list[str | Cell]:
-    """Both means, the difference with its interval, and its p."""
-    means = [formats.decimal(value) for value in (change.before, change.after)]
-    found = change.difference
-    if found is not None:
-        return [*means, change_cell(found.mean, found.low, found.high), formats.p_figure(found.p_holm)]
-    gap = change.after - change.before
-    difference = formats.NO_VALUE if math.isnan(gap) else Cell(formats.signed(gap), "of the means")
-    return [*means, difference, formats.NO_VALUE]
+def _change_table(revisions: Revisions, caption: str, changes: Mapping[str, Change]) -> Table:
+    """Both means, the difference with its interval, its p, for how many users it is which, and what follows."""
+    rows: list[Row] = []
+    for name, change in changes.items():
+        row: Row = [name, formats.decimal(change.before), formats.decimal(change.after)]
+        if found := change.difference:
+            says = Cell("the same") if change.is_same else outcome_cell(found.verdict)
+            interval = change_cell(found.mean, found.low, found.high)
+            rows.append([*row, interval, formats.p_figure(found.p_holm), win_tie_loss(found), says])
+        else:
+            gap = change.after - change.before
+            difference = formats.NO_VALUE if math.isnan(gap) else Cell(formats.signed(gap), "of the means")
+            rows.append([*row, difference, formats.NO_VALUE, formats.NO_VALUE, "not paired"])
+    columns = [*_columns(revisions, "Model"), Column("Difference", "interval"), P_HOLM]
+    return table_of(caption, [*columns, "Users better / same / worse", "Says"], rows)
 
 
-def _drift(before: int | None, after: int | None) -> Cell:
-    if before is None or after is None:
+def _drift(before: float, after: float) -> Cell:
+    if math.isnan(after - before):
         return Cell(formats.NO_VALUE)
     if before == after:
         return Cell("none")
-    change = "" if before == 0 else formats.signed_percent((after - before) / before, 1)
+    change = formats.signed_percent((after - before) / before, 1) if before else ""
     return Cell(formats.signed(after - before, 0), change, strong=True)

@@ -1,18 +1,19 @@
-"""Two versions of the project side by side: what differs in data, parameters and figures."""
+"""Two versions of the project compared: what differs in data, parameters and figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import product
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
-from bakeoff.evaluation.stats.significance import Verdict, verdict
 from bakeoff.models.base import specs
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.params import flat
+
+T = TypeVar("T")
 
 SIZE_LABELS = {
     "train": "events to train on",
@@ -24,8 +25,6 @@ SIZE_LABELS = {
     "new_user_events": "events of new users",
 }
 """Sizes of the split, for people."""
-WHOLE_LISTS = ("popularity_lift", "coverage", "gini", "long_tail_share")
-"""Figures of all lists together: they have no value per user, hence no interval."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class ProjectVersion:
         split: reports/split.json; empty where it is not in Git.
         validation: reports/validation.json; likewise.
         users: per-user metrics by model: `user_id`, `num_test` and a column per metric; of those that could be read.
-        unread: why the per-user metrics of a model could not be read.
+        unread: why the per-user metrics of other models could not be read.
     """
 
     name: str
@@ -52,7 +51,7 @@ class ProjectVersion:
     split: Mapping[str, Any] = field(default_factory=dict)
     validation: Mapping[str, Any] = field(default_factory=dict)
     users: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    unread: Mapping[str, str] = field(default_factory=dict)
+    unread: str = ""
 
     @property
     def models(self) -> list[str]:
@@ -83,12 +82,6 @@ class Change:
     after: float
     difference: Difference | None = None
 
-    def verdict(self, confidence: float) -> Verdict:
-        """Better, worse or no evidence, of the second version beside the first."""
-        if self.difference is None:
-            return Verdict.NO_EVIDENCE
-        return verdict(self.difference.low, self.difference.high, self.difference.p_holm, confidence)
-
     @property
     def is_same(self) -> bool:
         """Whether every user has the same value in both."""
@@ -97,21 +90,12 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A parameter that differs; None where a version does not have it."""
+class Pair(Generic[T]):
+    """A parameter or a size in both versions; None where a version does not have it."""
 
     name: str
-    before: str | None
-    after: str | None
-
-
-@dataclass(frozen=True)
-class Size:
-    """A number of rows, events or users; None where a version does not say it."""
-
-    name: str
-    before: int | None
-    after: int | None
+    before: T | None
+    after: T | None
 
 
 @dataclass(frozen=True)
@@ -125,7 +109,6 @@ class Revisions:
         confidence: level of the intervals.
         primary: the primary metric, a row per model of either version.
         others: the other accuracy metrics at the same cutoff.
-        lists: popularity and coverage of the lists, without intervals.
         settings: parameters that differ.
         sizes: numbers of the data and the split, those that stayed too.
         other_truth: models whose users have other numbers of test events in the two versions.
@@ -137,9 +120,8 @@ class Revisions:
     confidence: float
     primary: Sequence[Change]
     others: Sequence[Change]
-    lists: Sequence[Change]
-    settings: Sequence[Setting]
-    sizes: Sequence[Size]
+    settings: Sequence[Pair[str]]
+    sizes: Sequence[Pair[int]]
     other_truth: Sequence[str]
 
     @property
@@ -149,7 +131,7 @@ class Revisions:
 
 
 def compare(before: ProjectVersion, after: ProjectVersion, metric: str, statistics: Statistics) -> Revisions:
-    """Set two versions side by side.
+    """Compare two versions.
 
     Args:
         before: the first.
@@ -165,60 +147,53 @@ def compare(before: ProjectVersion, after: ProjectVersion, metric: str, statisti
         after=after,
         metric=metric,
         confidence=statistics.confidence,
-        primary=_changes(before, after, [(model, metric) for model in models], statistics),
-        others=_changes(before, after, [(model, other) for model in models for other in others], statistics),
-        lists=[
-            Change(model, name, before.mean(model, name), after.mean(model, name))
-            for model in models
-            for name in (f"{figure}@{cutoff}" for figure in WHOLE_LISTS)
-        ],
+        primary=_changes(before, after, product(models, [metric]), statistics),
+        others=_changes(before, after, product(models, others), statistics),
         settings=differing_settings(before.params, after.params),
-        sizes=_sizes(before, after),
+        sizes=_pairs(_numbers(before), _numbers(after)),
         other_truth=[model for model in models if _truth_differs(before, after, model)],
     )
 
 
-def differing_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Setting]:
+def differing_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Pair[str]]:
     """Parameters whose value differs, by dotted name: those of `after` in its order, then those that are gone."""
-    old, new = flat(before), flat(after)
-    names = [*new, *(name for name in old if name not in new)]
-    return [Setting(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
+    return [pair for pair in _pairs(flat(before), flat(after)) if pair.before != pair.after]
+
+
+def _pairs(before: Mapping[str, T], after: Mapping[str, T]) -> list[Pair[T]]:
+    """Both values of every name."""
+    return [Pair(name, before.get(name), after.get(name)) for name in dict.fromkeys([*after, *before])]
 
 
 def _changes(
-    before: ProjectVersion, after: ProjectVersion, keys: Sequence[tuple[str, str]], statistics: Statistics
+    before: ProjectVersion, after: ProjectVersion, keys: Iterable[tuple[str, str]], statistics: Statistics
 ) -> list[Change]:
     """A change per (model, metric); those that can be paired are judged together."""
-    pairs = {key: pair for key in keys if (pair := _paired(before, after, *key)) is not None}
-    differences = _differences(list(pairs.values()), [metric for _, metric in pairs], statistics)
-    found = dict(zip(pairs, differences, strict=True))
+    pairs = {key: _paired(before, after, *key) for key in keys}
+    usable = {key: pair for key, pair in pairs.items() if pair is not None}
+    found: dict[tuple[str, str], Difference] = {}
+    if usable:
+        # A user whom one pair lacks counts in the others.
+        old, new = (
+            pd.DataFrame({key: pair[side] for key, pair in usable.items()}).sort_index().to_numpy(np.float64).T
+            for side in ("before", "after")
+        )
+        differences = statistics.differences([*new], [*old], [metric for _, metric in usable])
+        found = dict(zip(usable, differences, strict=True))
     return [
         Change(model, metric, before.mean(model, metric), after.mean(model, metric), found.get((model, metric)))
-        for model, metric in keys
+        for model, metric in pairs
     ]
 
 
 def _paired(before: ProjectVersion, after: ProjectVersion, model: str, metric: str) -> pd.DataFrame | None:
     """Columns before, after by user, of the users that both versions have; None where there is no such user."""
-    tables = [version.users.get(model) for version in (before, after)]
-    if any(table is None or metric not in table for table in tables):
+    old, new = (version.users.get(model, pd.DataFrame()) for version in (before, after))
+    if metric not in old or metric not in new:
         return None
-    columns = [table.set_index("user_id")[metric] for table in tables if table is not None]
-    both = pd.concat(columns, axis=1, join="inner", keys=["before", "after"]).sort_index()
+    columns = {"before": old.set_index("user_id")[metric], "after": new.set_index("user_id")[metric]}
+    both = pd.concat(columns, axis=1, join="inner")
     return both if len(both) else None
-
-
-def _differences(pairs: Sequence[pd.DataFrame], metrics: Sequence[str], statistics: Statistics) -> list[Difference]:
-    """Paired differences, judged together; a user whom one pair lacks counts in the others."""
-    if not pairs:
-        return []
-    users = pd.Index(sorted({user for pair in pairs for user in pair.index}))
-    aligned = [pair.reindex(users) for pair in pairs]
-
-    def side(name: str) -> list[NDArray[np.float64]]:
-        return [pair[name].to_numpy(np.float64) for pair in aligned]
-
-    return statistics.differences(side("after"), side("before"), metrics)
 
 
 def _truth_differs(before: ProjectVersion, after: ProjectVersion, model: str) -> bool:
@@ -226,13 +201,8 @@ def _truth_differs(before: ProjectVersion, after: ProjectVersion, model: str) ->
     return both is not None and bool((both.before != both.after).any())
 
 
-def _sizes(before: ProjectVersion, after: ProjectVersion) -> list[Size]:
-    """Rows of the raw tables, rows in quarantine, and the sizes of the split."""
-    old, new = _numbers(before), _numbers(after)
-    return [Size(name, old.get(name), new.get(name)) for name in dict.fromkeys([*new, *old])]
-
-
 def _numbers(version: ProjectVersion) -> dict[str, int]:
+    """Rows of the raw tables, rows in quarantine, and the sizes of the split."""
     found: dict[str, int] = {}
     for name, table in version.validation.get("tables", {}).items():
         found[f"{name}, rows"] = int(table["rows"])

@@ -15,11 +15,9 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs
 from bakeoff.models.base.storage import refuse_skipped
-from bakeoff.ops.registry.events import read_events
+from bakeoff.ops.git import check_repository, order
 from bakeoff.ops.registry.files import fetch_model
-from bakeoff.ops.registry.git import check_repository, order
-from bakeoff.ops.registry.history import Assignment, production
-from bakeoff.ops.registry.transition import REMOTE
+from bakeoff.ops.registry.history import REMOTE, Event, production, read_events
 
 if TYPE_CHECKING:
     from bakeoff.ops.server.app import Follow
@@ -119,7 +117,7 @@ def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | 
     return service, Watcher(service, look, load, current, options.interval).follow
 
 
-def in_production(root: Path, *, fetch: bool) -> Assignment | None:
+def in_production(root: Path, *, fetch: bool) -> Event | None:
     """What is in production; None where nothing is.
 
     Raises:
@@ -130,7 +128,7 @@ def in_production(root: Path, *, fetch: bool) -> Assignment | None:
     return production(read_events(root))
 
 
-def load_promoted(root: Path, approximate: Approximate, assignment: Assignment) -> "ServedModel":
+def load_promoted(root: Path, approximate: Approximate, assignment: Event) -> "ServedModel":
     """A version of the registry, from DVC's cache or its remote.
 
     Raises:
@@ -140,7 +138,7 @@ def load_promoted(root: Path, approximate: Approximate, assignment: Assignment) 
     from bakeoff.ops.server.served_model import Origin
 
     found = assignment.version
-    promoted = datetime.fromtimestamp(assignment.event.at, UTC).isoformat()
+    promoted = datetime.fromtimestamp(assignment.at, UTC).isoformat()
     origin = Origin(found.model, found.number, found.commit, promoted)
     with TemporaryDirectory(prefix="bakeoff-serve-") as folder:
         return load_served(fetch_model(root, found, Path(folder) / found.model), origin, approximate)

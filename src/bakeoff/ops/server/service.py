@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.ops.registry.history import Assignment
+from bakeoff.ops.registry.history import Event
 from bakeoff.ops.server.batching import Batcher
 from bakeoff.ops.server.schemas import Answer, ModelInfo, Query
 from bakeoff.ops.server.served_model import ServedModel
@@ -145,9 +145,9 @@ class Watcher:
     def __init__(
         self,
         service: Service,
-        look: Callable[[], Assignment | None],
-        load: Callable[[Assignment], ServedModel],
-        current: Assignment,
+        look: Callable[[], Event | None],
+        load: Callable[[Event], ServedModel],
+        current: Event,
         interval: float,
     ) -> None:
         """Start from what answers now.
@@ -187,7 +187,7 @@ class Watcher:
         elif time.monotonic() >= self._retries.get(_key(found), (0.0, 0.0))[0]:
             await self._take_up(found)
 
-    async def _take_up(self, found: Assignment) -> None:
+    async def _take_up(self, found: Event) -> None:
         service, name, key = self._service, found.version.name, _key(found)
         log.info("%s was promoted: loading it", name)
         try:
@@ -208,5 +208,5 @@ class Watcher:
         await asyncio.to_thread(settle)
 
 
-def _key(assignment: Assignment) -> tuple[str, ...]:
-    return (*assignment.version.place, assignment.event.tag)
+def _key(assignment: Event) -> tuple[str, ...]:
+    return (*assignment.version.place, assignment.tag)

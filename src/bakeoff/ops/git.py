@@ -1,4 +1,4 @@
-"""Git, as the registry and all that tell versions by its history ask it."""
+"""Git's command line, for what reads or writes the project's history."""
 
 import os
 import subprocess
@@ -9,36 +9,36 @@ from bakeoff.core.errors import BakeoffError
 
 
 def ask(root: Path, *arguments: str) -> str | None:
-    """What a Git command prints, as it is; None where it fails.
+    """Output of a Git command, as it is; None where it fails.
 
     Raises:
         BakeoffError: Git is not installed.
     """
-    done = _done(root, arguments, "", {})
+    done = _run(root, arguments, {})
     return None if done.returncode else done.stdout
 
 
-def order(root: Path, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None) -> str:
-    """What a Git command prints that must not fail.
+def order(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    """Output of a Git command that must not fail.
 
     Raises:
-        BakeoffError: it did fail; Git's own words say why.
+        BakeoffError: it failed; the message quotes Git.
     """
-    done = _done(root, arguments, stdin, env or {})
+    done = _run(root, arguments, env or {})
     if done.returncode:
         raise BakeoffError(f"`git {arguments[0]}` failed in {root.resolve()}: {done.stderr.strip()}")
     return done.stdout
 
 
 def check_repository(root: Path) -> None:
-    """See that there is a history.
+    """Check that there is a history.
 
     Raises:
         BakeoffError: the directory is in no Git repository, or in one without a commit.
     """
     if ask(root, "rev-parse", "--git-dir") is None:
         raise BakeoffError(
-            f"{root.resolve()} is in no Git repository, and versions are told by its history: run `git init`."
+            f"{root.resolve()} is in no Git repository, and versions are identified by its history: run `git init`."
         )
     if ask(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
         raise BakeoffError(f"{root.resolve()} has no commit yet: run `git add --all`, then `git commit`.")
@@ -68,18 +68,9 @@ def head(root: Path) -> str:
     return order(root, "rev-parse", "HEAD").strip()
 
 
-def _done(
-    root: Path, arguments: tuple[str, ...], stdin: str, env: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
+def _run(root: Path, arguments: tuple[str, ...], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    command = ["git", *arguments]
     try:
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=root,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, **env},
-        )
+        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env={**os.environ, **env})
     except FileNotFoundError:
-        raise BakeoffError("The registry is kept in Git, and there is no `git` command: install Git.") from None
+        raise BakeoffError("Versions are kept in Git, and there is no `git` command: install Git.") from None
