@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.errors import BakeoffError
-from child import ChildError, Log, read_output
+from bakeoff.core.subprocesses import ChildError, Log, read_output
 
 DVC = ("dvc",)
 REQUIREMENTS = "requirements.lock"

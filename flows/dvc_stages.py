@@ -10,8 +10,8 @@ from pathlib import Path
 from threading import Event
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import NEVER, ChildError, Log, read_output, run_child
 from checkout import DVC
-from child import NEVER, ChildError, Log, read_output, run_child
 
 RUNNING = "Running stage '{}':"
 """DVC's line before it runs a stage's command."""

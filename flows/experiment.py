@@ -26,10 +26,10 @@ from prefect.states import Completed
 from pydantic import DirectoryPath, Field
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import Log, read_output, run_child
 from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.params import parse_params
 from checkout import DVC, copy_settings, git
-from child import Log, read_output, run_child
 from pipeline import Seconds, failed, run_command
 from publish import difference_rows
 

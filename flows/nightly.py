@@ -21,10 +21,10 @@ from pydantic import DirectoryPath, Field
 
 import nightly_clone as clones
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import ChildError, run_child
 from checkout import check_identity, check_packages, git, only_run
-from child import ChildError, run_child
 from dvc_stages import Dag, is_up_to_date, read_dag
-from pipeline import SIDE_BY_SIDE, Seconds, failed, run_command, run_dag, summarise
+from pipeline import Seconds, failed, run_command, run_dag, summarise
 from promote import request_promotion
 from publish import in_words, notify, notify_failure, publish_file, publish_night, publish_run, read_secret
 from remote import read_placement
@@ -125,9 +125,7 @@ def bakeoff(clone: Path, *arguments: str, variables: dict[str, str] | None = Non
         raise ChildError(f"`bakeoff {arguments[0]}` {error.reason}", error.tail, error.status) from None
 
 
-@flow(
-    task_runner=SIDE_BY_SIDE, on_failure=[notify_failure], on_crashed=[notify_failure], on_cancellation=[notify_failure]
-)
+@flow(on_failure=[notify_failure], on_crashed=[notify_failure], on_cancellation=[notify_failure])
 def nightly(
     workspace: DirectoryPath = Path(),
     clone: Path | None = None,

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from dvc.repo import Repo
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child
 from checkout import DVC, cache_of, copy_settings, git, succeeds
-from child import ChildError, Log, read_output, run_child
 
 REMOTE = "origin"
 MADE = ("data.dvc", "dvc.lock", "reports/drift", "reports/decision")

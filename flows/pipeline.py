@@ -3,23 +3,22 @@
 `pipeline` runs dvc.yaml; `study`, or `--study`, the study of negative sampling in studies/dvc.yaml.
 """
 
-import os
 import sys
 import time
 from argparse import ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from inspect import Parameter, signature
 from pathlib import Path
 from secrets import token_urlsafe
-from threading import Event
+from threading import BoundedSemaphore, Event
 from typing import Annotated, Any
 
 from prefect import Flow, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.futures import PrefectFuture, as_completed
+from prefect.futures import PrefectFuture, wait
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
@@ -28,20 +27,19 @@ from prefect.settings import (
     temporary_settings,
 )
 from prefect.states import Completed, Failed
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import DirectoryPath, Field
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.processes import num_cores
+from bakeoff.core.subprocesses import ChildError
 from checkout import only_run
-from child import ChildError
 from dvc_stages import Dag, Outcome, read_dag, run_stage, unchanged_stages
 from publish import publish_run, publish_sampling
 from remote import read_placement, run_remotely
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
-Future = PrefectFuture[State[float]]
-# More stages than cores: while one of them loads its libraries, another computes.
-SIDE_BY_SIDE: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=2 + (os.cpu_count() or 2))
+SLOTS = BoundedSemaphore(2 + num_cores())
+"""For stages that run here. More than cores: while one stage loads its libraries, another computes."""
 
 
 class PipelineError(BakeoffError):
@@ -57,7 +55,8 @@ def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: boo
     begun, log = time.monotonic(), get_run_logger().info
     try:
         if pool is None:
-            outcome = run_stage(stage, workspace, log=log, timeout=timeout, stop=stop)
+            with SLOTS:
+                outcome = run_stage(stage, workspace, log=log, timeout=timeout, stop=stop)
         else:
             outcome = run_remotely(stage, workspace, pool, log=log, timeout=timeout, stop=stop)
     except ChildError as error:
@@ -65,7 +64,7 @@ def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: boo
     return Completed(name=outcome, data=time.monotonic() - begun)
 
 
-@flow(task_runner=SIDE_BY_SIDE)
+@flow
 def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 3600) -> State[None]:
     """Bring every stage up to date and publish the comparison, the metrics and the validation verdict.
 
@@ -84,7 +83,7 @@ def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds =
     return summarise(states)
 
 
-@flow(task_runner=SIDE_BY_SIDE)
+@flow
 def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 * 3600) -> State[None]:
     """Bring the study and the stages that it depends on up to date, all of them here, and publish what it found.
 
@@ -104,45 +103,29 @@ def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 
 def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, str]) -> Mapping[str, State[float]]:
     """Bring stages up to date; how each ended. Called within a flow that holds `only_run`.
 
+    Stages after a failed one are submitted too: Prefect sees the failure among their upstream futures, does not run
+    them and shows them as NotReady.
+
     Args:
         dag: The stages.
         workspace: Directory of dvc.yaml.
         timeout: Seconds that a stage may take.
         placement: Work pool of stages that do not run here.
     """
-    stop = Event()
+    stop, futures = Event(), dict[str, PrefectFuture[State[float]]]()
     try:
         unchanged = unchanged_stages(dag, workspace)
     except ChildError:  # the stage that it concerns will say so
         unchanged = frozenset()
-
-    def submit(stage: str, upstream: list[Future]) -> Future:
-        settings = (stage, workspace, timeout, stop, stage in unchanged, placement.get(stage))
-        return run.submit(*settings, wait_for=upstream, return_state=False)
-
     try:
-        return run_in_order(dag, submit)
+        for stage in TopologicalSorter(dag).static_order():
+            settings = (stage, workspace, timeout, stop, stage in unchanged, placement.get(stage))
+            futures[stage] = run.submit(
+                *settings, wait_for=[futures[before] for before in dag[stage]], return_state=False
+            )
+        wait(list(futures.values()))
     finally:
         stop.set()  # on a cancelled run, ends what still runs; otherwise nothing does
-
-
-def run_in_order(dag: Dag, submit: Callable[[str, list[Future]], Future]) -> Mapping[str, State[float]]:
-    """Submit each stage when all stages before it have ended, and wait for all.
-
-    Stages after a failed one are submitted too: Prefect sees the failure among their upstream futures, does
-    not run them and shows them as NotReady. No worker is ever blocked by a stage that only waits.
-    """
-    order = TopologicalSorter(dag)
-    order.prepare()
-    futures: dict[str, Future] = {}
-    running: dict[Future, str] = {}
-    while order.is_active():
-        for stage in sorted(order.get_ready()):
-            futures[stage] = submit(stage, [futures[before] for before in dag[stage]])
-            running[futures[stage]] = stage
-        ended = next(as_completed(list(running)))
-        ended.wait()
-        order.done(running.pop(ended))
     return {stage: future.state for stage, future in futures.items()}
 
 

@@ -18,10 +18,10 @@ from prefect.states import Completed
 from pydantic import DirectoryPath
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import Log, run_child
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.history import assignments, production
 from checkout import check_identity, git
-from child import Log, run_child
 from nightly_clone import make_clone
 from pipeline import failed, run_command
 from publish import notify, notify_failure

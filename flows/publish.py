@@ -20,9 +20,9 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect.logging.loggers import flow_run_logger
 from prefect.runtime import flow_run
 
+from bakeoff.core.subprocesses import ChildError, Log, run_child
 from bakeoff.core.workspace import Workspace
 from checkout import git
-from child import ChildError, Log, run_child
 
 Row = dict[str, str | float | None]
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]

@@ -28,8 +28,8 @@ from prefect.states import Cancelling, Completed, Failed
 from prefect.variables import Variable
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child
 from checkout import DVC, check_packages, copy_settings
-from child import ChildError, Log, read_output, run_child
 from dvc_stages import Dag, Outcome, run_stage, take_from_cache
 from publish import publish_validation
 

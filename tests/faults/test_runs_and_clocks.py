@@ -11,11 +11,11 @@ from threading import Event, Thread
 import pytest
 from tiny_project import dvc, new_project, until
 
+from bakeoff.core.subprocesses import ChildError, run_child
 from bakeoff.ops.registry.events import read_events
 from bakeoff.ops.registry.history import production
 from bakeoff.ops.registry.transition import enter
 from checkout import only_run
-from child import ChildError, run_child
 from dvc_stages import run_stage
 
 FLOWS = Path(__file__).parents[2] / "flows"

@@ -12,8 +12,8 @@ from flow_project import Project, call, dvc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.own_code import check_own_code
+from bakeoff.core.subprocesses import environment
 from checkout import check_packages, is_whole, only_run
-from child import environment
 from pipeline import pipeline
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import pytest
 from flow_project import Project, call, dvc
 
 from bakeoff.core.errors import BakeoffError
-from child import ChildError
+from bakeoff.core.subprocesses import ChildError
 from experiment import check_overrides, parse_differences, run_experiment
 
 STAGES = """

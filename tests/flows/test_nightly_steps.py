@@ -17,7 +17,7 @@ import nightly
 import nightly_clone
 import publish
 from bakeoff.core.errors import BakeoffError
-from child import ChildError
+from bakeoff.core.subprocesses import ChildError
 
 STAGES = """
 stages:

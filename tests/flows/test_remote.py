@@ -16,7 +16,7 @@ from prefect.variables import Variable
 
 import remote
 from bakeoff.core.errors import BakeoffError
-from child import ChildError
+from bakeoff.core.subprocesses import ChildError
 from dvc_stages import Dag
 from pipeline import pipeline
 from remote import VARIABLE, read_inputs, read_placement, run_remotely, snapshot, wait_for_end

@@ -1,4 +1,4 @@
-"""Child processes: watched line by line, and ended with their whole process group."""
+"""Commands as child processes: read line by line, and ended with their whole process group."""
 
 import codecs
 import os
@@ -77,8 +77,9 @@ def run_child(
 ) -> None:
     """Run a command to its end, passing each line that it prints to `log` as it comes.
 
-    The child leads a process group of its own, which has ended when this function returns or raises. The child
-    inherits the lock of `dvc_stages.only_run`: if this process is killed, the next run waits for what it left behind.
+    The child leads a process group of its own, which has ended when this function returns or raises. It inherits file
+    descriptors that are inheritable, such as a flow's lock of the workspace: if this process is killed, the lock is held
+    until the child has ended too.
 
     Args:
         command: Program and arguments; no shell.
@@ -98,7 +99,7 @@ def run_child(
         command,
         cwd=directory,
         env={**environment(directory), **(variables or {})},
-        close_fds=False,  # Python opens every file but that lock as not inheritable
+        close_fds=False,  # what may be inherited is
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
