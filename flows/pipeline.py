@@ -5,16 +5,16 @@
 
 import sys
 import time
-from argparse import ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFormatter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from graphlib import TopologicalSorter
-from inspect import Parameter, signature
 from pathlib import Path
 from secrets import token_urlsafe
 from threading import BoundedSemaphore, Event
 from typing import Annotated, Any
 
+import typer
 from prefect import Flow, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
@@ -173,28 +173,30 @@ def private_server() -> Iterator[None]:
         yield
 
 
-def run_command(chosen: Flow[..., Any], **arguments: Any) -> None:
+def run_command(chosen: Flow[..., Any], arguments: Sequence[str] | None = None) -> None:
     """Run a flow on the server of PREFECT_API_URL or on a temporary one; print its message, or end with status 1.
 
     Args:
-        chosen: The flow.
-        arguments: Its parameters; if there are none, the command line has an option for each.
+        chosen: The flow; the command line has an option for each of its parameters.
+        arguments: Of the command line; by default those of this process.
     """
-    if not arguments:
-        parser = ArgumentParser(description=chosen.fn.__doc__, formatter_class=RawDescriptionHelpFormatter)
-        for name, parameter in signature(chosen.fn).parameters.items():
-            option = "" if parameter.default is Parameter.empty else "--"
-            action = BooleanOptionalAction if isinstance(parameter.default, bool) else "store"
-            parser.add_argument(f"{option}{name.replace('_', '-') if option else name}", action=action)
-        arguments = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    with private_server():
-        final: Any = chosen(**arguments, return_state=True)
-    if not final.is_completed():
-        sys.exit(f"error: {final.result(raise_on_failure=False)}")
-    print(final.message)
+
+    @wraps(chosen.fn)
+    def command(**parameters: Any) -> None:
+        with private_server():
+            final: Any = chosen(**parameters, return_state=True)
+        if not final.is_completed():
+            sys.exit(f"error: {final.result(raise_on_failure=False)}")
+        print(final.message)
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    try:
+        app(arguments)
+    except BakeoffError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
-    wanted = study if "--study" in sys.argv else pipeline
-    sys.argv = [argument for argument in sys.argv if argument != "--study"]
-    run_command(wanted)
+    others = [argument for argument in sys.argv[1:] if argument != "--study"]
+    run_command(study if "--study" in sys.argv else pipeline, others)

@@ -132,19 +132,6 @@ def timings(states: Mapping[str, State[float]]) -> list[Row]:
     ]
 
 
-def difference_rows(differences: Mapping[str, tuple[float | None, float | None]]) -> list[Row]:
-    """One row per metric: the value in the workspace, in the experiment, and the difference."""
-    return [
-        {
-            "metric": metric,
-            "workspace": before,
-            "experiment": after,
-            "difference": None if before is None or after is None else after - before,
-        }
-        for metric, (before, after) in differences.items()
-    ]
-
-
 def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
     """Rows of {retriever: {metric: number}}; sections that hold more than numbers are left out."""
     retrievers = {

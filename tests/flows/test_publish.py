@@ -13,7 +13,6 @@ from prefect.client.schemas.sorting import ArtifactSort
 from services.listener import Listener, listening
 
 from publish import (
-    difference_rows,
     in_words,
     metric_rows,
     notify,
@@ -50,13 +49,6 @@ def test_a_metric_is_a_row_and_a_retriever_a_column() -> None:
     assert metric_rows(metrics) == [
         {"metric": "ndcg@10", "mf": 0.2, "softmax": 0.25},
         {"metric": "recall@10", "mf": 0.3, "softmax": None},
-    ]
-
-
-def test_a_difference_is_experiment_minus_workspace_where_both_are_known() -> None:
-    assert difference_rows({"a": (0.25, 0.75), "b": (None, 1.0)}) == [
-        {"metric": "a", "workspace": 0.25, "experiment": 0.75, "difference": 0.5},
-        {"metric": "b", "workspace": None, "experiment": 1.0, "difference": None},
     ]
 
 

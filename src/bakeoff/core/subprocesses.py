@@ -78,7 +78,7 @@ def run_child(
     """Run a command to its end, passing each line that it prints to `log` as it comes.
 
     The child leads a process group of its own, which has ended when this function returns or raises. It inherits file
-    descriptors that are inheritable, such as a flow's lock of the workspace: if this process is killed, the lock is held
+    descriptors that are inheritable, such as the lock of a workspace: if this process is killed, the lock is held
     until the child has ended too.
 
     Args:
