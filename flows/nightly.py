@@ -26,7 +26,7 @@ from checkout import check_identity, check_packages, git, only_run
 from dvc_stages import Dag, is_up_to_date, read_dag
 from pipeline import Seconds, failed, run_command, run_dag, summarise
 from promote import request_promotion
-from publish import in_words, notify, notify_failure, publish_file, publish_night, publish_run, read_secret
+from publish import in_words, publish_file, publish_night, publish_run, read_secret
 from remote import read_placement
 
 STEP_SECONDS = 3600.0
@@ -125,7 +125,7 @@ def bakeoff(clone: Path, *arguments: str, variables: dict[str, str] | None = Non
         raise ChildError(f"`bakeoff {arguments[0]}` {error.reason}", error.tail, error.status) from None
 
 
-@flow(on_failure=[notify_failure], on_crashed=[notify_failure], on_cancellation=[notify_failure])
+@flow
 def nightly(
     workspace: DirectoryPath = Path(),
     clone: Path | None = None,
@@ -151,7 +151,7 @@ def nightly(
         stage_timeout_seconds: A stage that takes longer is ended, and fails.
         keep_versions: Versions that stay in the clone's DVC cache, besides all that were promoted.
     """
-    began, log = time.monotonic(), get_run_logger()
+    began, log = time.monotonic(), get_run_logger().info
     clone = (clone or workspace / ".bakeoff/nightly").resolve()
     options = ["--inbox", str(inbox.resolve())] if inbox else []
     if queries:
@@ -159,8 +159,8 @@ def nightly(
     try:
         check_identity(workspace)
         open_clone(workspace, clone)
-        with only_run(clone, log.info):
-            clones.check_nightly(clone, log.info)
+        with only_run(clone, log):
+            clones.check_nightly(clone, log)
             final = take_steps(clone, options, stage_timeout_seconds, keep_versions)
         pending = clone / PENDING
         if final.is_completed() and pending.exists():
@@ -171,8 +171,6 @@ def nightly(
         final = failed(error)
     if final.name != UNCHANGED:
         publish_night(clone, str(final.name), time.monotonic() - began)
-        if final.is_completed():
-            notify(f"Bakeoff: {flow_run.name}", str(final.message), log)
     return final
 
 

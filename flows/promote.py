@@ -24,7 +24,6 @@ from bakeoff.ops.registry.history import assignments, production
 from checkout import check_identity, git
 from nightly_clone import make_clone
 from pipeline import failed, run_command
-from publish import notify, notify_failure
 
 STEP_SECONDS = 3600.0
 POLL_SECONDS = 5
@@ -39,12 +38,7 @@ class Approval(RunInput):
     by: str = ""
 
 
-@flow(
-    flow_run_name="promote {commit}",
-    on_failure=[notify_failure],
-    on_crashed=[notify_failure],
-    on_cancellation=[notify_failure],
-)
+@flow(flow_run_name="promote {commit}")
 def promote(
     commit: str, workspace: DirectoryPath = Path(), approval: bool = True, approval_timeout_seconds: int = 12 * 3600
 ) -> State[None]:
@@ -78,7 +72,6 @@ def promote(
                 return Completed(name="Not promoted", message="Production stays as it is; the log says why.")
     except BakeoffError as error:
         return failed(error)
-    notify(f"Bakeoff: {model} is in production", f"Commit {commit}.", get_run_logger())
     return Completed(message=f"{model} is in production.")
 
 

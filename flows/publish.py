@@ -1,23 +1,17 @@
-"""What people see of a run: artifacts in Prefect with stable keys, made from the files that stages wrote, and messages.
-
-`python flows/publish.py` sends a test message to the address in BAKEOFF_NOTIFY.
-"""
+"""What people see of a run: artifacts in Prefect with stable keys, made from the files that stages wrote."""
 
 import json
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import apprise
-from prefect import Flow, get_client
+from prefect import get_client
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.blocks.system import Secret
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import ArtifactSort
-from prefect.logging.loggers import flow_run_logger
 from prefect.runtime import flow_run
 
 from bakeoff.core.subprocesses import ChildError, Log, run_child
@@ -25,7 +19,6 @@ from bakeoff.core.workspace import Workspace
 from checkout import git
 
 Row = dict[str, str | float | None]
-Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 SHOWN = 30
 """Runs in the table of the last ones."""
@@ -199,27 +192,6 @@ def read_secret(variable: str, block: str) -> str | None:
     return str(stored.get())
 
 
-def notify(title: str, body: str, log: Logger) -> None:
-    """Send a message to the people who look after the pipeline, through Apprise; a failure is logged.
-
-    The address, which holds secrets, is neither logged nor shown.
-    """
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages quote the address
-    address, channel = read_secret("BAKEOFF_NOTIFY", "bakeoff-notify"), apprise.Apprise()
-    if address is None:
-        log.info("No message is sent: BAKEOFF_NOTIFY is not set, and there is no Secret block bakeoff-notify.")
-    elif not channel.add(address):
-        log.error("BAKEOFF_NOTIFY is not an address that Apprise knows, such as slack://…, mailto://… or json://…")
-    elif not channel.notify(title=title, body=body, body_format=apprise.NotifyFormat.MARKDOWN):
-        log.error("The message %r was not taken by the address in BAKEOFF_NOTIFY.", title)
-
-
-def notify_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Message about a run that failed, crashed or was cancelled."""
-    body = f"{state.message}\n\n`bakeoff status` says what is in production; docs/runbook.md, what to do."
-    notify(f"Bakeoff: {flow_run.name} ended as {state.name}", body, flow_run_logger(flow_run, flow))
-
-
 def _row(cells: list[Any]) -> str:
     return f"| {' | '.join('–' if cell is None else _text(cell) for cell in cells)} |"
 
@@ -230,8 +202,3 @@ def _text(value: Any) -> str:
     for character in "\\`*|[]<>":
         text = text.replace(character, f"\\{character}")
     return text
-
-
-if __name__ == "__main__":
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
-    notify("Bakeoff", "This is a test.", logging.getLogger("bakeoff"))

@@ -70,19 +70,3 @@ def prefect_server() -> Iterator[str]:
 
     with prefect_test_harness(server_startup_timeout=600):
         yield PREFECT_API_URL.value()
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Messages to the people on call."""
-    import publish  # brings Prefect, whose settings are made above
-
-    messages: list[tuple[str, str]] = []
-
-    def take(_: object, title: str, body: str, **__: object) -> bool:
-        messages.append((title, body))
-        return True
-
-    monkeypatch.setenv("BAKEOFF_NOTIFY", "json://localhost")
-    monkeypatch.setattr(publish.apprise.Apprise, "notify", take)
-    return messages

@@ -95,6 +95,22 @@ def test_every_client_is_given_the_password_of_the_api_and_none_that_of_the_data
         assert {"secretRef": {"name": "bakeoff-secrets"}} in sources
 
 
+def test_a_run_imports_the_code_of_its_workspace_and_not_the_images() -> None:
+    template = read(DEPLOY / "kubernetes/work-pool.yaml")[0]
+    for environment in (
+        compose()["services"]["worker"]["environment"],
+        template["variables"]["properties"]["env"]["default"],
+    ):
+        assert environment["PYTHONPATH"] == f"{environment['BAKEOFF_HOME']}/src"
+    assert 'PYTHONPATH="%(ENV_BAKEOFF_HOME)s/src"' in (DEPLOY / "supervisord.conf").read_text()
+    for path in (REPOSITORY / "prefect.yaml", DEPLOY / "kubernetes/prefect.yaml"):
+        steps = [next(iter(step)) for step in read(path)[0]["pull"]]
+        assert steps[-2:] == [
+            "bakeoff.core.own_code.check_own_code",
+            "prefect.deployments.steps.set_working_directory",
+        ]
+
+
 def test_the_server_takes_calls_of_its_own_origin_only() -> None:
     server = compose()["services"]["server"]
     assert server["environment"]["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == "http://127.0.0.1:4200"

@@ -10,21 +10,22 @@ _MADE = {".pyc", ".nbi", ".nbc"}
 """Suffixes of files that Python and Numba write next to the code."""
 
 
-def check_own_code(workspace: Path, running: Path = Path(__file__).parents[1]) -> None:
+def check_own_code(workspace: Path | str) -> None:
     """Refuse to run other code than that in the workspace's src/bakeoff; a workspace without code takes any.
 
     An editable install runs the code of the directory in which it was made, whatever the workspace holds, and DVC would
     record its results as those of the workspace's code. A copy with the same content is as good.
 
+    The command line calls this, and so does each deployment before it loads a flow (`pull` in prefect.yaml).
+
     Args:
         workspace: Directory of dvc.yaml.
-        running: Directory of the package that runs.
 
     Raises:
         BakeoffError: names both directories, a file that differs, and the fix.
     """
-    own = workspace.resolve() / "src/bakeoff"
-    if not own.is_dir() or own == running.resolve():
+    own, running = Path(workspace).resolve() / "src/bakeoff", Path(__file__).resolve().parents[1]
+    if not own.is_dir() or own == running:
         return
     ours, theirs = _files(own), _files(running)
     common = sorted(ours & theirs)
@@ -33,7 +34,7 @@ def check_own_code(workspace: Path, running: Path = Path(__file__).parents[1]) -
         raise BakeoffError(
             f"The code that runs, {running}, is not that of this workspace, {own}: {found[0]} differs, so DVC would "
             f"record wrong results. Set PYTHONPATH={own.parent}, or run `uv pip install --python {sys.executable} -e "
-            f"{workspace.resolve()}`."
+            f"{own.parents[1]}`."
         )
 
 
