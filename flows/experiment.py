@@ -27,7 +27,7 @@ from pydantic import DirectoryPath, Field
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import Log, read_output, run_child
 from bakeoff.core.yaml_reader import read_yaml
-from bakeoff.params import parse_params
+from bakeoff.params import load_params, parse_params
 from checkout import DVC, copy_settings, git
 from pipeline import Seconds, failed, run_command
 from publish import Row
@@ -87,9 +87,7 @@ def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
         BakeoffError: an override names no parameter, or gives it a value that it cannot have.
     """
     path = workspace / "params.yaml"
-    if not path.exists():
-        raise BakeoffError(f"{path} does not exist: run this in the project's directory.")
-    values = read_yaml(path.read_bytes(), str(path))
+    values = load_params(path).model_dump()
     for override in overrides:
         if "${" in override:  # OmegaConf would put the value of an environment variable there
             raise BakeoffError(f"{override!r} holds `${{`, which would be replaced: write the value itself.")
@@ -130,9 +128,7 @@ def run_experiment(overrides: Sequence[str], name: str, workspace: Path, *, log:
         BakeoffError: the name is taken, or there is no commit to start from.
         ChildError: DVC or a stage failed or took longer than `timeout`.
     """
-    if any(
-        ref.endswith(f"/{name}") for ref in git(workspace, "for-each-ref", "--format=%(refname)", "refs/exps").split()
-    ):
+    if git(workspace, "for-each-ref", f"refs/exps/*/*/{name}"):
         raise BakeoffError(f"An experiment {name} exists: choose another name or `dvc exp remove {name}`.")
     sets = [argument for override in overrides for argument in ("--set-param", override)]
     with _clone(workspace) as clone:

@@ -5,9 +5,9 @@ before it where that was cut off, and a run that finds nothing new ends within s
 (promote.py).
 """
 
-import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,16 +21,15 @@ from pydantic import DirectoryPath, Field
 
 import nightly_clone as clones
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.subprocesses import ChildError, run_child
-from checkout import check_identity, check_packages, git, only_run
-from dvc_stages import Dag, is_up_to_date, read_dag
+from bakeoff.core.own_code import check_packages
+from bakeoff.core.subprocesses import ChildError, run_child, succeeds
+from checkout import DVC, check_identity, git, only_run
+from dvc_stages import Dag, read_dag
 from pipeline import Seconds, failed, run_command, run_dag, summarise
-from promote import request_promotion
-from publish import in_words, publish_file, publish_night, publish_run, read_secret
+from promote import DECISION, STEP_SECONDS, request_promotion
+from publish import in_words, publish_file, publish_night, publish_run, read_json, read_secret
 from remote import read_placement
 
-STEP_SECONDS = 3600.0
-"""After which a step that is not a stage is ended."""
 UNCHANGED = "Unchanged"
 """State of a night that found nothing to do."""
 PENDING = Path(".dvc/tmp/promotion")
@@ -59,10 +58,9 @@ CROSSING: dict[str, Any] = {
 }
 
 
-@task(name="clone", **CROSSING)
-def open_clone(project: Path, clone: Path) -> None:
-    """Make the clone, or see that it is the night's own."""
-    clones.open_nightly(project, clone)
+open_clone = task(clones.open_nightly, name="clone", **CROSSING)
+push_data = task(clones.push_data, name="push data", **CROSSING)
+push_history = task(clones.push_history, name="push history", **CROSSING)
 
 
 @task(name="update", **CROSSING)
@@ -96,24 +94,11 @@ def drift(clone: Path) -> None:
 
 
 @task(name="decide", cache_policy=NO_CACHE)
-def decide(clone: Path) -> dict[str, Any]:
+def decide(clone: Path) -> Mapping[str, Any]:
     """Compare the challenger with the champion."""
     bakeoff(clone, "decide")
     publish_file(clone / "reports/decision/decision.md", "decision", "Challenger and champion")
-    decision: dict[str, Any] = json.loads((clone / "reports/decision/decision.json").read_text(encoding="utf-8"))
-    return decision
-
-
-@task(name="push data", **CROSSING)
-def push_data(clone: Path) -> None:
-    """Send data and models to DVC's remote."""
-    clones.push_data(clone, get_run_logger().info, STEP_SECONDS)
-
-
-@task(name="push history", **CROSSING)
-def push_history(clone: Path) -> None:
-    """Send the branch to Git's remote."""
-    clones.push_history(clone, get_run_logger().info)
+    return read_json(clone / DECISION)
 
 
 def bakeoff(clone: Path, *arguments: str, variables: dict[str, str] | None = None) -> None:
@@ -186,6 +171,7 @@ def take_steps(clone: Path, options: list[str], stage_timeout: float, keep_versi
     Raises:
         BakeoffError: a step failed that is not a stage.
     """
+    log = get_run_logger().info
     update(clone)
     fetch(clone, options)
     if not has_work(clone):
@@ -195,18 +181,19 @@ def take_steps(clone: Path, options: list[str], stage_timeout: float, keep_versi
     if not final.is_completed():
         return final
     words = in_words(decision := decide(clone))
-    push_data(clone)
+    push_data(clone, log, STEP_SECONDS)
     made = clones.commit(clone, f"Nightly run: {words}", str(flow_run.name))
     if decision["outcome"] == "promote":
         (clone / PENDING).write_text(git(clone, "rev-parse", "HEAD"))
-    push_history(clone)
-    removed = clones.remove_old_versions(clone, keep_versions, get_run_logger().info, STEP_SECONDS)
+    push_history(clone, log)
+    removed = clones.remove_old_versions(clone, keep_versions, log, STEP_SECONDS)
     return Completed(message=" ".join(filter(None, [final.message, words, made and f"Commit {made}.", removed])))
 
 
 def has_work(clone: Path) -> bool:
     """Whether anything is stale, not committed or not delivered."""
-    return not is_up_to_date(clone) or bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
+    is_fresh = succeeds(clone, *DVC, "status", "--quiet", "dvc.yaml")
+    return not is_fresh or bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
 
 
 def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:
@@ -214,7 +201,7 @@ def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:
     dag = read_dag(clone)
     placement = read_placement(clone, dag)
     first = {CHECKED_FIRST: frozenset[str]()} if CHECKED_FIRST in dag else {}
-    states = dict(run_dag(first, clone, timeout, placement))
+    states = dict(run_dag(first, clone, timeout, placement)) if first else {}
     if all(state.is_completed() for state in states.values()):
         if first:
             drift(clone)

@@ -131,12 +131,8 @@ def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, s
 
 def summarise(states: Mapping[str, State[float]]) -> State[None]:
     """The flow's final state: Failed unless every stage is Completed; its message says which are not."""
-    broken = {
-        stage: state
-        for stage, state in states.items()
-        if not (state.is_completed() or state.is_pending())  # Pending is what NotReady stages stay
-    }
-    not_run = [stage for stage, state in states.items() if state.is_pending()]
+    not_run = [stage for stage, state in states.items() if state.is_pending()]  # which NotReady stages stay
+    broken = {each: state for each, state in states.items() if not state.is_completed() and each not in not_run}
     if broken or not_run:
         ending = f"Not run: {', '.join(not_run) or 'none'}."
         short = [state.message or f"{stage}: {state.name}" for stage, state in broken.items()]
@@ -163,13 +159,8 @@ def private_server() -> Iterator[None]:
         yield
         return
     password = f"bakeoff:{token_urlsafe(32)}"
-    with temporary_settings(
-        {
-            PREFECT_API_AUTH_STRING: password,
-            PREFECT_SERVER_API_AUTH_STRING: password,
-            PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "",
-        }
-    ):
+    passwords = dict.fromkeys([PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING], password)
+    with temporary_settings({**passwords, PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ""}):
         yield
 
 

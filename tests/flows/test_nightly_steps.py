@@ -14,7 +14,6 @@ from prefect.states import Failed
 from small_project import share
 
 import nightly
-import nightly_clone
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError
 
@@ -115,8 +114,9 @@ def test_a_remote_that_is_gone_for_a_while_is_tried_again(team: Team, monkeypatc
         if len(tries) < 3:
             raise ChildError("failed", ["ERROR: unable to connect"])
 
-    monkeypatch.setattr(nightly_clone, "push_data", gone_twice)
-    monkeypatch.setattr(nightly, "push_data", nightly.push_data.with_options(retry_delay_seconds=0))
+    settings = nightly.CROSSING | {"retry_delay_seconds": 0}
+    assert nightly.push_data.retries == settings["retries"] == 5
+    monkeypatch.setattr(nightly, "push_data", task(gone_twice, **settings))
     assert team.night().is_completed()
     assert len(tries) == 3
 

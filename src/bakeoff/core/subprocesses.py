@@ -141,6 +141,15 @@ def read_output(command: Sequence[str], directory: Path, variables: Mapping[str,
     return answer.stdout.rstrip()
 
 
+def succeeds(directory: Path, *command: str) -> bool:
+    """Whether a command ends with status 0."""
+    try:
+        read_output(command, directory)
+    except ChildError:
+        return False
+    return True
+
+
 def _lines(process: subprocess.Popen[bytes], deadline: float, stop: Event) -> Iterator[str]:
     """Yield what is printed, until it ends; TimeoutError after the deadline, InterruptedError on `stop`."""
     if process.stdout is None:
