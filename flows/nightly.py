@@ -65,7 +65,7 @@ push_history = task(clones.push_history, name="push history", **CROSSING)
 
 @task(name="update", **CROSSING)
 def update(clone: Path) -> None:
-    """Take in what others pushed, and have data and outputs as recorded."""
+    """Rebase onto the remote's new commits, and restore data and outputs as recorded."""
     clones.update(clone, get_run_logger().info)
     check_packages(clone)
     clones.restore(clone, get_run_logger().info, STEP_SECONDS)

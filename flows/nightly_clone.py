@@ -1,7 +1,7 @@
 """The clone that the nightly run works in.
 
-The nightly run makes that clone, marks it, and refuses any other, and any in which somebody else has worked. It takes
-in what others pushed, commits the files that it makes, by name, and pushes.
+The nightly run makes that clone, marks it, and refuses any other, and any in which somebody else has worked. It rebases
+onto new commits of the remote, commits the files that it makes, by name, and pushes.
 """
 
 import hashlib
@@ -103,7 +103,7 @@ def check_nightly(clone: Path, log: Log) -> None:
 
 
 def update(clone: Path, log: Log) -> None:
-    """Take in what others pushed; commits of earlier runs that were not pushed come after it.
+    """Fetch the remote's new commits; commits of earlier runs that were not pushed are rebased onto them.
 
     Raises:
         ChildError: the remote can't be reached.
