@@ -30,15 +30,15 @@ _ADVICE = re.compile(
 
 _EXPLAINED = {
     re.compile(r"No space left on device|Disk quota exceeded|The disk is full"): (
-        "the disk is full. Make room for the workspace and DVC's cache (`dvc cache dir` says where that is) and run "
-        "again: stages that are done are not repeated"
+        "the disk is full. Make room for {} and DVC's cache (`dvc cache dir` says where that is) and run again: stages "
+        "that are done are not repeated"
     ),
     re.compile(r"exited with (?:-9|137)$", re.MULTILINE): (  # 137 by a shell that waits for what it runs
         "its process was killed from outside, by the system if memory ran out (`dmesg` says so), or by a person. "
         "Nothing half-written was left; run again"
     ),
 }
-"""What the last lines of a stage match, and the cause with its fix, where DVC does not give it."""
+"""What the last lines of a stage match, and the cause with its fix, where DVC does not give it; `{}` is the workspace."""
 
 
 class Outcome(StrEnum):
@@ -135,7 +135,7 @@ def run_stage(
         run_child(command, workspace, log=watch, timeout=timeout, stop=stop, variables=variables)
     except ChildError as error:
         tail = "\n".join(error.tail)
-        causes = [f": {cause}" for sign, cause in _EXPLAINED.items() if sign.search(tail)]
+        causes = [f": {cause.format(workspace.resolve())}" for sign, cause in _EXPLAINED.items() if sign.search(tail)]
         raise ChildError(error.reason + "".join(causes[:1]), error.tail, error.status) from None
     return outcome
 

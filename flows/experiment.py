@@ -135,10 +135,10 @@ def run_experiment(overrides: Sequence[str], name: str, workspace: Path, *, log:
         command = [*DVC, "exp", "run", *sets, f"--name={name}"]
         run_child(command, clone, log=lambda line: None if line == _APPLIED else log(line), timeout=timeout)
         read_output([*DVC, "--wait-for-lock", "exp", "pull", "--no-cache", str(clone), name], workspace)
-    told = read_output([*DVC, "metrics", "diff", "--all", "--json", "workspace", name], workspace)
+    found = read_output([*DVC, "metrics", "diff", "--all", "--json", "workspace", name], workspace)
     return [
         {"metric": metric, "workspace": each.get("old"), "experiment": each.get("new"), "difference": each.get("diff")}
-        for metrics in json.loads(told).values()
+        for metrics in json.loads(found).values()
         for metric, each in metrics.items()
     ]
 

@@ -33,7 +33,7 @@ from remote import read_placement
 UNCHANGED = "Unchanged"
 """State of a night that found nothing to do."""
 PENDING = Path(".dvc/tmp/promotion")
-"""In the clone, the commit for which a promotion is still to be asked for."""
+"""In the clone, the commit whose promotion is still to be requested."""
 CHECKED_FIRST = "validate"
 """The stage after which the data are compared with those in production, before anything is trained on them."""
 

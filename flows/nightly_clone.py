@@ -257,7 +257,7 @@ def made_files(clone: Path) -> tuple[str, ...]:
 
 
 def num_unsent(clone: Path) -> int:
-    """Commits that the remote lacks, as far as the last fetch or push tells."""
+    """Number of commits that the remote lacks, as of the last fetch or push."""
     return int(git(clone, "rev-list", "--count", "@{upstream}..HEAD"))
 
 

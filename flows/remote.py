@@ -161,7 +161,7 @@ def read_inputs(workspace: Path, stage: str) -> tuple[list[str], list[str]]:
 def run_remotely(stage: str, workspace: Path, pool: str, *, log: Log, timeout: float, stop: Event) -> Outcome:
     """Bring one stage up to date with a worker of another pool, its upstream stages being so here.
 
-    DVC's caches are asked first, so that a result is not made twice, such as that of a run whose caller was killed.
+    DVC's caches come first, so that no result is made twice, such as that of a run whose caller was killed.
 
     Args:
         stage: Its name in the DAG.

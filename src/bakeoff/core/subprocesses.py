@@ -163,7 +163,7 @@ def _lines(process: subprocess.Popen[bytes], deadline: float, stop: Event) -> It
                 raise InterruptedError
             if time.monotonic() > deadline:
                 raise TimeoutError
-            ended = process.poll() is not None  # asked before the pipe is: then all that it printed is in there
+            ended = process.poll() is not None  # before the look at the pipe, which then holds all that it printed
             if selector.select(0 if ended else _POLL_SECONDS):
                 chunk = os.read(process.stdout.fileno(), 65536)
                 if not chunk:
