@@ -38,7 +38,7 @@ _EXPLAINED = {
         "Nothing half-written was left; run again"
     ),
 }
-"""What the last lines of a stage match, and the cause with its fix, where DVC does not give it; `{}` is the workspace."""
+"""What the last lines of a stage match, and the cause with its fix, where DVC gives none; `{}` is the workspace."""
 
 
 class Outcome(StrEnum):

@@ -21,8 +21,8 @@ from pydantic import DirectoryPath, Field
 
 import nightly_clone as clones
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.own_code import check_packages
 from bakeoff.core.subprocesses import ChildError, run_child, succeeds
+from bakeoff.core.workspace import check_packages
 from checkout import DVC, check_identity, git, only_run
 from dvc_stages import Dag, read_dag
 from pipeline import Seconds, failed, run_command, run_dag, summarise

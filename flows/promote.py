@@ -47,8 +47,8 @@ def promote(
 ) -> State[None]:
     """Put the challenger of a commit's decision into production, if a person agrees.
 
-    A deployed run is suspended while it waits and takes no worker's time. The first promotion of a project always waits for
-    a person, even without `approval`.
+    A deployed run is suspended while it waits and takes no worker's time. The first promotion of a project always waits
+    for a person, even without `approval`.
 
     Args:
         commit: Whose reports/decision says `promote`; on the Git remote.

@@ -29,8 +29,8 @@ from prefect.states import Cancelling, Completed, Failed
 from prefect.variables import Variable
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.own_code import check_packages
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
+from bakeoff.core.workspace import check_packages
 from checkout import DVC, copy_settings
 from dvc_stages import Dag, Outcome, run_stage, take_from_cache
 from publish import publish_validation

@@ -14,8 +14,8 @@ from prefect.deployments.steps.core import StepExecutionError, run_steps
 from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.own_code import check_own_code, check_packages
 from bakeoff.core.subprocesses import environment
+from bakeoff.core.workspace import check_own_code, check_packages
 from checkout import is_whole, only_run
 from pipeline import pipeline
 

@@ -116,7 +116,7 @@ def test_a_run_imports_the_code_of_its_workspace_and_not_the_images() -> None:
     for path in (REPOSITORY / "prefect.yaml", DEPLOY / "kubernetes/prefect.yaml"):
         steps = [next(iter(step)) for step in read(path)[0]["pull"]]
         assert steps[-2:] == [
-            "bakeoff.core.own_code.check_own_code",
+            "bakeoff.core.workspace.check_own_code",
             "prefect.deployments.steps.set_working_directory",
         ]
 

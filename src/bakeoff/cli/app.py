@@ -11,8 +11,8 @@ import typer
 
 from bakeoff.cli import data, evidence, models, operations, report
 from bakeoff.core.errors import BakeoffError, denied_access
-from bakeoff.core.own_code import check_own_code
 from bakeoff.core.sanitize import visible
+from bakeoff.core.workspace import check_own_code
 
 app = typer.Typer(
     help="Matrix factorisation or a softmax DNN? Measured on your own interaction data.",

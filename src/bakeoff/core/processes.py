@@ -1,16 +1,18 @@
-"""Threads that share the cores, and child processes that end with this one."""
+"""Threads that share the cores, and child processes: groups and pools, which end as a whole."""
 
 import multiprocessing
 import os
 import signal
+import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -51,6 +53,21 @@ def _available() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux; other systems can't bind a process to some of the cores
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def end_group(process: subprocess.Popen[Any], grace: float = 10.0) -> None:
+    """End every process of the group that a child leads: SIGTERM, after `grace` seconds SIGKILL."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        until = time.monotonic() + grace
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+            while time.monotonic() < until:
+                process.poll()  # reaps the leader, which would keep the group alive as a zombie
+                os.killpg(process.pid, 0)
+                time.sleep(0.02)
+            continue
+        break
+    process.wait()
 
 
 class Pool:

@@ -4,17 +4,16 @@ import codecs
 import os
 import re
 import selectors
-import signal
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.processes import end_group
 
 Log = Callable[[str], None]
 
@@ -105,17 +104,18 @@ def run_child(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    try:
-        for line in _lines(process, deadline, stop):
-            tail.append(line)
-            log(line)
-        status = process.wait(max(0.0, deadline - time.monotonic()))
-    except (TimeoutError, subprocess.TimeoutExpired):
-        raise ChildError(f"took longer than {timeout:g} s and was ended", tail) from None
-    except InterruptedError:
-        raise ChildError("was stopped", tail) from None
-    finally:
-        _end_group(process, grace)
+    with process:
+        try:
+            for line in _lines(process, deadline, stop):
+                tail.append(line)
+                log(line)
+            status = process.wait(max(0.0, deadline - time.monotonic()))
+        except (TimeoutError, subprocess.TimeoutExpired):
+            raise ChildError(f"took longer than {timeout:g} s and was ended", tail) from None
+        except InterruptedError:
+            raise ChildError("was stopped", tail) from None
+        finally:
+            end_group(process, grace)
     if status:
         raise ChildError("failed" if status > 0 else f"was ended by signal {-status}", tail, status)
 
@@ -180,20 +180,3 @@ def _clean(line: str) -> str:
     """Remove colours, and all but the last state of a progress bar that redraws itself."""
     states = [state for state in _ANSI.sub("", line).split("\r") if state.strip()]
     return states[-1].rstrip() if states else ""
-
-
-def _end_group(process: subprocess.Popen[bytes], grace: float) -> None:
-    """End every process that is left in the group: SIGTERM, after `grace` seconds SIGKILL."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        until = time.monotonic() + grace
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-            while time.monotonic() < until:
-                process.poll()  # reaps the leader, which would keep the group alive as a zombie
-                os.killpg(process.pid, 0)
-                time.sleep(0.02)
-            continue
-        break
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
