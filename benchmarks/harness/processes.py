@@ -42,7 +42,7 @@ class Runner:
     def run(
         self, system: System, action: str, data: Path, setting: Mapping[str, Any], folder: Path, **more: Any
     ) -> dict[str, Any]:
-        """What the worker measured or chose; its lists lie in `folder`.
+        """What the worker measured or chose; its lists are in `folder`.
 
         Args:
             system: whose module works.
