@@ -6,6 +6,7 @@ The address is in BAKEOFF_NOTIFY, in the form of Apprise: slack://…, mailto://
 import logging
 import os
 import sys
+from typing import Any
 from uuid import UUID
 
 import apprise
@@ -53,11 +54,12 @@ def main() -> None:
     if not apprise.Apprise().add(address):
         sys.exit("BAKEOFF_NOTIFY is not an address that Apprise knows, such as slack://…, mailto://… or json://…")
     # Of Prefect's blocks for Apprise this one takes any address, not only Slack's.
-    block = SlackWebhook(url=address).save(BLOCK, overwrite=True)
+    block: Any = SlackWebhook(url=address).save(BLOCK, overwrite=True)
     try:
         Automation.read(name=NAME)
     except ValueError:  # there is none of this name
-        automation(block).create()
+        made: Any = automation(block)
+        made.create()
 
 
 if __name__ == "__main__":

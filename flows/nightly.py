@@ -58,9 +58,9 @@ CROSSING: dict[str, Any] = {
 }
 
 
-open_clone = task(clones.open_nightly, name="clone", **CROSSING)
-push_data = task(clones.push_data, name="push data", **CROSSING)
-push_history = task(clones.push_history, name="push history", **CROSSING)
+open_clone = task(name="clone", **CROSSING)(clones.open_nightly)
+push_data = task(name="push data", **CROSSING)(clones.push_data)
+push_history = task(name="push history", **CROSSING)(clones.push_history)
 
 
 @task(name="update", **CROSSING)

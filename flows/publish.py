@@ -14,7 +14,7 @@ from prefect.runtime import flow_run
 from bakeoff.core.subprocesses import ChildError, Log, run_child
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.specs import specs
-from bakeoff.report.render.figure import Column, table_of
+from bakeoff.report.render.figure import Column, Heading, table_of
 from bakeoff.report.render.markdown import document, escape, markdown_table
 from checkout import git
 
@@ -138,7 +138,7 @@ def validation_markdown(report: Mapping[str, Any]) -> str:
         counts.append([name, *numbers, f"{table.get('share') or 0:.2%}", reasons])
         failed = [each for each in table.get("expectations", []) if not each["success"]]
         unmet += [[name, each["expectation"], each["severity"], str(each["unexpected"])] for each in failed]
-    headings = ["table", "rows", "valid", "quarantined", "share", Column("reasons", prose=True)]
+    headings: list[Heading] = ["table", "rows", "valid", "quarantined", "share", Column("reasons", prose=True)]
     parts = [
         f"# Validation {'passed' if report['success'] else 'failed'}",
         "\n".join(f"- {escape(message)}" for message in report.get("messages", [])),
