@@ -3,6 +3,7 @@
 The address is in BAKEOFF_NOTIFY, in the form of Apprise: slack://…, mailto://…, json://… Repeating this does no harm.
 """
 
+import asyncio
 import logging
 import os
 import sys
@@ -15,7 +16,7 @@ from prefect.blocks.notifications import SlackWebhook
 from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import EventTrigger
 
-NAME = "Tell people how nights and promotions end"
+NAME = "Send a message when a night or a promotion ends"
 BLOCK = "bakeoff-notify"
 FLOWS = ["nightly", "promote"]
 STATES = ("Completed", "Failed", "Crashed", "Cancelled")
@@ -56,10 +57,9 @@ def main() -> None:
     # Of Prefect's blocks for Apprise this one takes any address, not only Slack's.
     block: Any = SlackWebhook(url=address).save(BLOCK, overwrite=True)
     try:
-        Automation.read(name=NAME)
+        asyncio.run(Automation.aread(name=NAME))
     except ValueError:  # there is none of this name
-        made: Any = automation(block)
-        made.create()
+        asyncio.run(automation(block).acreate())
 
 
 if __name__ == "__main__":
