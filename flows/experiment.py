@@ -87,7 +87,8 @@ def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
         BakeoffError: an override names no parameter, or gives it a value that it cannot have.
     """
     path = workspace / "params.yaml"
-    values = load_params(path).model_dump()
+    load_params(path)  # it may be missing, or not valid as it is
+    values = read_yaml(path.read_bytes(), str(path))
     for override in overrides:
         if "${" in override:  # OmegaConf would put the value of an environment variable there
             raise BakeoffError(f"{override!r} holds `${{`, which would be replaced: write the value itself.")

@@ -57,7 +57,6 @@ CROSSING: dict[str, Any] = {
     "retry_condition_fn": may_help,
 }
 
-
 open_clone = task(name="clone", **CROSSING)(clones.open_nightly)
 push_data = task(name="push data", **CROSSING)(clones.push_data)
 push_history = task(name="push history", **CROSSING)(clones.push_history)
