@@ -18,7 +18,7 @@ SUPERVISE := env $(foreach name,API_URL API_KEY API_AUTH_STRING SERVER_API_AUTH_
 SUPERVISORCTL := $(SUPERVISE) supervisorctl -c $(SUPERVISED)
 PEER_LOCKS := $(addprefix benchmarks/peers/,requirements.lock torch.lock torch-cpu.lock)
 
-# The page of changes: beside the report it depends on commits and tags, which DVC does not watch. Where the last commit has
+# The page of changes: it depends on the report, and on commits and tags, which DVC does not watch. Where the last commit has
 # no figures there is no earlier revision to compare with; any other failure is the target's.
 define REVISIONS
 @if ! git cat-file -e HEAD:./reports/metrics.json 2> /dev/null; then echo "The last commit has no figures to compare with."; else \
@@ -99,7 +99,7 @@ lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and 
 	awk '/^[a-z]/ {keep = /^(pyspark|py4j)==/} keep' $(VENV)/all.lock > spark.lock
 	grep -A100 '^uv==' requirements.lock | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > bootstrap.lock
 
-bench: $(READY) $(PEERS)/.ready ## this project beside its peers; `make bench BENCH=--help` lists the options
+bench: $(READY) $(PEERS)/.ready ## this project compared with its peers; `make bench BENCH=--help` lists the options
 	@python benchmarks/bench.py $(BENCH)
 
 scale: $(READY) ## every stage on made data of growing size, and where it leads (docs/scale.md); hours

@@ -1,11 +1,11 @@
-"""Fit time of implicit ALS beside the C++ library `implicit`, on the same events, cores, dimensions and epochs.
+"""Fit time of implicit ALS compared with the C++ library `implicit`, on the same events, cores, dimensions and epochs.
 
 Run it in a workspace whose split is made (`make run`), with the Python of an environment that has implicit:
 
     python benchmarks/als.py --peer-python ~/peers/bin/python
 
 Fits alternate, each in a process of its own, and the fastest of `--repeats` counts: whatever else the machine does
-only ever adds time. CPU seconds of all threads stand beside, which a busy machine distorts less. Laying out the
+only ever adds time. CPU seconds of all threads, less distorted by a busy machine, are another column. Laying out the
 events for both sides is part of a fit; reading them is not, nor is compiling or loading kernels (said separately).
 """
 
@@ -76,7 +76,7 @@ def compare(arguments: argparse.Namespace, events: Path) -> None:
 
 def run_worker(name: str, python: str, events: Path, dim: int, epochs: int) -> dict[str, float]:
     command = [python, __file__, "--worker", name, "--events", str(events), "--dims", str(dim), "--epochs", str(epochs)]
-    # implicit warns that BLAS threads beside its own slow it down, and they do: a hundredfold on a busy machine.
+    # implicit warns that BLAS threads besides its own slow it down, and they do: a hundredfold on a busy machine.
     environment = os.environ | ({"OPENBLAS_NUM_THREADS": "1"} if name == PEER else {})
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, float] = json.loads(done.stdout)

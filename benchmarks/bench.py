@@ -1,6 +1,6 @@
-"""This project beside its peers, on the same splits, in one run.
+"""This project compared with its peers, on the same splits, in one run.
 
-Without names of data sets: MovieLens 100K, by time and at random, and whatever else lies in the folder of raw data
+Without names of data sets: MovieLens 100K, by time and at random, and whatever else the folder of raw data holds
 (ml-100k/, ml-1m/, gowalla/ as published). Pages are written to benchmarks/results.
 """
 

@@ -48,7 +48,7 @@ class Curve:
         contender: section of params.yaml.
         why: sentences for the reader.
         settings: what differs in each point; an empty one is the contender as benchmarked.
-        users: validation users that are asked about, a seeded sample; 0: all.
+        users: number of validation users to rank for, a seeded sample; 0: all.
         choose: whether validation chooses the epoch.
     """
 
@@ -93,7 +93,7 @@ class Judge:
     """Asks about validation users, with train as what is known of them."""
 
     def __init__(self, prepared: Prepared, metrics: Sequence[str], users: int) -> None:
-        """Draw the users, if not all are asked about."""
+        """Draw the users, unless all are ranked for."""
         found = np.flatnonzero(prepared.valid.lengths)
         if users:
             found = np.sort(np.random.default_rng(1).permutation(found)[:users])

@@ -1,4 +1,4 @@
-"""What orchestration costs: time of a flow run beside that of its stages, a queue, and a long history.
+"""What orchestration costs: time of a flow run compared with that of its stages, a queue, and a long history.
 
 Starts the project's own stack (`make up`) in a temporary directory, so the server is up before anything is
 measured. Every flow run is a process of its own, as a worker or `python flows/pipeline.py` starts it.
@@ -127,7 +127,7 @@ def history(workspace: Path, server: str, count: int) -> None:
 
 
 def queue(workspace: Path, server: str, count: int) -> None:
-    """Runs of one workspace that are asked for at once; the worker takes them one by one."""
+    """Runs of one workspace that are requested at once; the worker takes them one by one."""
     deployment = ask(server, "deployments/filter", deployments={"name": {"any_": ["on-demand"]}})[0]["id"]
     begun = time.perf_counter()
     ids = [

@@ -1,4 +1,4 @@
-"""Time to rank a catalogue for all users beside the bare matrix product, and beside peers that rank.
+"""Time to rank a catalogue for all users, compared with the bare matrix product and with peers that rank.
 
 Run it in a workspace whose split is made (`make run`), with the Python of an environment that has implicit:
 
@@ -189,8 +189,8 @@ def tensorflow(arrays: Arrays) -> Measure:
 
 @contextmanager
 def peer(python: str, path: Path) -> Iterator[Measure]:
-    """The peer in an environment of its own: a process that ranks whenever it is told to."""
-    # BLAS threads beside its own slow implicit down.
+    """The peer in an environment of its own: a process that ranks on request."""
+    # BLAS threads in addition to its own slow implicit down.
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     command = [python, __file__, "--worker", str(path)]
     with subprocess.Popen(

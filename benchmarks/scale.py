@@ -49,7 +49,7 @@ REPEATED = (*TABLE_STAGES, "train@mf", "train@softmax", "train@two_tower", "serv
 differs from the next by a tenth, and a machine is faster at one hour than at another: so all sizes have had one round
 before the next begins."""
 BESIDE = {"tables": TABLES, "steady": STEADY}
-"""Series beside the usual sizes."""
+"""Series in addition to the usual sizes."""
 SEED = 42
 THREADS, MEMORY_GIB, HOURS = 2, 8.0, 3.0
 MEASURED = "measured.json"
@@ -96,7 +96,7 @@ def main() -> int:
 def _pages(
     arguments: argparse.Namespace, planned: Plan, found: Runs, catalogues: Runs, limits: Limits
 ) -> Iterator[tuple[Path, str]]:
-    """Files and what they hold: those of the series that were asked for."""
+    """Files and their content, of the requested series."""
     command, drawn = _command(arguments), arguments.page.with_suffix(".svg")
     smallest = found[planned.start]
     if planned.growing:
@@ -235,7 +235,7 @@ def _command(arguments: argparse.Namespace) -> str:
 
 
 def _usual(arguments: argparse.Namespace, series: tuple[int, ...]) -> tuple[int, ...]:
-    """Who asks for sizes of their own is not given larger ones, nor other ones beside."""
+    """Sizes of the command line replace the larger usual ones, and no others are added."""
     return series if tuple(arguments.sizes) == SIZES else ()
 
 

@@ -1,4 +1,4 @@
-"""Time of the paired bootstrap and of the sign-flip test for all metrics and pairs, beside `scipy.stats.bootstrap`.
+"""Time of the paired bootstrap and the sign-flip test for all metrics and pairs, and of `scipy.stats.bootstrap`.
 
     python benchmarks/significance.py
     python benchmarks/significance.py --portions 10000000

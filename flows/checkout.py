@@ -1,27 +1,20 @@
-"""A checkout of the project: one writer at a time, a whole dvc.lock, the packages and the settings that it needs."""
+"""A checkout of the project: one writer at a time, a whole dvc.lock, an identity, and the settings that it needs."""
 
 import fcntl
 import os
 import shutil
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import distributions
 from pathlib import Path
 
 from dvc.repo import Repo
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.errors import BakeoffError
-from child import ChildError, Log, read_output
+from bakeoff.core.subprocesses import Log, read_output, succeeds
 
 DVC = ("dvc",)
-REQUIREMENTS = "requirements.lock"
-_POLL_SECONDS = 0.5
 
 
 def git(directory: Path, *arguments: str) -> str:
@@ -31,15 +24,6 @@ def git(directory: Path, *arguments: str) -> str:
         ChildError: it fails; quotes its stderr.
     """
     return read_output(["git", *arguments], directory)
-
-
-def succeeds(directory: Path, *arguments: str) -> bool:
-    """Whether a Git command ends with status 0."""
-    try:
-        git(directory, *arguments)
-    except ChildError:
-        return False
-    return True
 
 
 @contextmanager
@@ -58,16 +42,11 @@ def only_run(workspace: Path, log: Log) -> Iterator[None]:
     path = workspace / ".dvc/tmp/pipeline.lock"
     path.parent.mkdir(exist_ok=True)
     with path.open("a") as lock:
-        waiting = False
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not waiting:
-                    log(f"Another run is at work in {workspace.resolve()}: waiting for its end.")
-                waiting = True
-                time.sleep(_POLL_SECONDS)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log(f"Another run is at work in {workspace.resolve()}: waiting for its end.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         os.set_inheritable(lock.fileno(), True)
         for name in ("dvc.lock", "studies/dvc.lock"):
             repair_lock(workspace, name, log)
@@ -85,10 +64,8 @@ def repair_lock(workspace: Path, name: str, log: Log) -> None:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not path.exists() or is_whole(path.read_bytes()):
             return
-        try:
-            committed = read_output(["git", "show", f"HEAD:./{name}"], workspace) + "\n"
-        except ChildError:
-            committed = ""
+        is_committed = succeeds(workspace, "git", "cat-file", "-e", f"HEAD:./{name}")
+        committed = git(workspace, "show", f"HEAD:./{name}") + "\n" if is_committed else ""
         if is_whole(committed.encode()):
             path.write_text(committed, encoding="utf-8")
         else:
@@ -113,38 +90,11 @@ def check_identity(directory: Path) -> None:
     Raises:
         BakeoffError: Git knows no name or address.
     """
-    if not (succeeds(directory, "var", "GIT_AUTHOR_IDENT") and succeeds(directory, "var", "GIT_COMMITTER_IDENT")):
+    if not all(succeeds(directory, "git", "var", name) for name in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")):
         raise BakeoffError(
             "Git has no identity for commits and tags: `git config --global user.name NAME` and `git config --global "
             "user.email ADDRESS`, as the user of the worker; in containers, GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, "
             "GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL."
-        )
-
-
-def check_packages(workspace: Path) -> None:
-    """Refuse to run with other packages than the workspace's requirements.lock pins; without a lock, any will do.
-
-    Raises:
-        BakeoffError: names some that differ, and the fix.
-    """
-    lock = workspace / REQUIREMENTS
-    if not lock.exists():
-        return
-    there = {canonicalize_name(each.name): each.version for each in distributions()}
-    lines = [line.rstrip("\\ ") for line in lock.read_text(encoding="utf-8").splitlines() if line[:1].isalnum()]
-    pins = [pin for pin in map(Requirement, lines) if pin.marker is None or pin.marker.evaluate()]
-    wrong = [
-        f"{pin.name} {version or 'missing'} instead of {pin.specifier}"
-        for pin in pins
-        for version in [there.get(canonicalize_name(pin.name))]
-        if version is None or not pin.specifier.contains(version, prereleases=True)
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise BakeoffError(
-            f"The packages of {sys.prefix} are not those of {lock.resolve()}: {'; '.join(wrong[:3])}{more}. Where the "
-            "worker runs: `git pull && make .venv/.ready` (in containers: build the image anew), start the worker "
-            "again, then run again."
         )
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from threading import Event
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import NEVER, ChildError, Log, read_output, run_child
 from checkout import DVC
-from child import NEVER, ChildError, Log, read_output, run_child
 
 RUNNING = "Running stage '{}':"
 """DVC's line before it runs a stage's command."""
@@ -28,8 +28,17 @@ _ADVICE = re.compile(
 )
 
 
-_FULL = re.compile(r"No space left on device|Disk quota exceeded|The disk is full")
-_KILLED = re.compile(r"exited with (?:-9|137)$", re.MULTILINE)  # 137 by a shell that waits for what it runs
+_EXPLAINED = {
+    re.compile(r"No space left on device|Disk quota exceeded|The disk is full"): (
+        "the disk is full. Make room for {} and DVC's cache (`dvc cache dir` says where that is) and run again: stages "
+        "that are done are not repeated"
+    ),
+    re.compile(r"exited with (?:-9|137)$", re.MULTILINE): (  # 137 by a shell that waits for what it runs
+        "its process was killed from outside, by the system if memory ran out (`dmesg` says so), or by a person. "
+        "Nothing half-written was left; run again"
+    ),
+}
+"""What the last lines of a stage match, and the cause with its fix, where DVC gives none; `{}` is the workspace."""
 
 
 class Outcome(StrEnum):
@@ -41,15 +50,6 @@ class Outcome(StrEnum):
     """Not run: its outputs came from the run cache."""
     REMOTE = "Ran elsewhere"
     """Run by another work pool: its outputs came from DVC's remote."""
-
-
-def is_up_to_date(workspace: Path) -> bool:
-    """Whether DVC would run nothing."""
-    try:
-        read_output([*DVC, "status", "--quiet", "dvc.yaml"], workspace)
-    except ChildError:
-        return False
-    return True
 
 
 def read_dag(workspace: Path, file: str = "dvc.yaml") -> Dag:
@@ -83,8 +83,6 @@ def unchanged_stages(dag: Dag, workspace: Path) -> frozenset[str]:
     Raises:
         ChildError: DVC cannot read the workspace.
     """
-    if not dag:
-        return frozenset()
     stale = set(json.loads(read_output([*DVC, "status", "--json", *dag], workspace) or "{}"))
     for stage in TopologicalSorter(dag).static_order():
         if stale & dag[stage]:
@@ -136,7 +134,9 @@ def run_stage(
     try:
         run_child(command, workspace, log=watch, timeout=timeout, stop=stop, variables=variables)
     except ChildError as error:
-        raise ChildError(_explained(error, workspace), error.tail, error.status) from None
+        tail = "\n".join(error.tail)
+        causes = [f": {cause.format(workspace.resolve())}" for sign, cause in _EXPLAINED.items() if sign.search(tail)]
+        raise ChildError(error.reason + "".join(causes[:1]), error.tail, error.status) from None
     return outcome
 
 
@@ -163,19 +163,3 @@ def take_from_cache(stage: str, workspace: Path, *, log: Log, timeout: float, st
     for line in lines:
         log(line)
     return outcome
-
-
-def _explained(error: ChildError, workspace: Path) -> str:
-    """The reason of a failure, with the fix where DVC does not give it."""
-    lines = "\n".join(error.tail)
-    if _FULL.search(lines):
-        return (
-            f"{error.reason}: the disk is full. Make room for {workspace.resolve()} and DVC's cache (`dvc cache dir` "
-            "says where that is) and run again: stages that are done are not repeated"
-        )
-    if _KILLED.search(lines):
-        return (
-            f"{error.reason}: its process was killed from outside, by the system if memory ran out (`dmesg` says so), "
-            "or by a person. Nothing half-written was left; run again"
-        )
-    return error.reason

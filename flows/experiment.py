@@ -7,15 +7,14 @@ value, and after an interrupt the changes are in a stash.
 
 import json
 import shutil
-import sys
-from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
+import typer
 from dvc.exceptions import InvalidArgumentError
 from dvc.utils.hydra import apply_overrides
 from prefect import flow, get_run_logger
@@ -26,16 +25,14 @@ from prefect.states import Completed
 from pydantic import DirectoryPath, Field
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import Log, read_output, run_child
 from bakeoff.core.yaml_reader import read_yaml
-from bakeoff.params import parse_params
+from bakeoff.params import load_params, parse_params
 from checkout import DVC, copy_settings, git
-from child import Log, read_output, run_child
 from pipeline import Seconds, failed, run_command
-from publish import difference_rows
+from publish import Row
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-Differences = dict[str, tuple[float | None, float | None]]
-"""Each metric's value in the workspace and in the experiment; None where there is none."""
 MAX_OVERRIDE = 1_000
 """Characters of an override: Hydra's grammar takes its time over more, and Python reads no number of 5,000 digits."""
 
@@ -43,9 +40,19 @@ _APPLIED = "Experiment results have been applied to your workspace."
 """DVC's line about the clone, which would mislead a reader of the log."""
 
 
+def check_before_start(overrides: list[str]) -> list[str]:
+    """Refuse wrong overrides of the command line before a server starts."""
+    check_overrides(overrides, Path())
+    return overrides
+
+
+OPTION: Any = typer.Option("--set", metavar="NAME=VALUE", callback=check_before_start, help="Repeatable.")
+Overrides = Annotated[list[str], Field(min_length=1), OPTION]
+
+
 @flow
 def experiment(
-    overrides: Annotated[list[str], Field(min_length=1)],
+    overrides: Overrides,
     name: Name | None = None,
     workspace: DirectoryPath = Path(),
     timeout_seconds: Seconds = 7200,
@@ -61,11 +68,11 @@ def experiment(
     name = name or str(flow_run.name)
     try:
         check_overrides(overrides, workspace)
-        differences = run_experiment(overrides, name, workspace, log=get_run_logger().info, timeout=timeout_seconds)
+        rows = run_experiment(overrides, name, workspace, log=get_run_logger().info, timeout=timeout_seconds)
     except BakeoffError as error:
         return failed(error)
     description = f"Experiment {name} compared with the workspace"
-    create_table_artifact(difference_rows(differences), key="experiment", description=description)
+    create_table_artifact(rows, key="experiment", description=description)
     return Completed(message=f"Experiment {name}: `dvc exp show` lists it, `dvc exp apply {name}` takes it over.")
 
 
@@ -80,8 +87,7 @@ def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
         BakeoffError: an override names no parameter, or gives it a value that it cannot have.
     """
     path = workspace / "params.yaml"
-    if not path.exists():
-        raise BakeoffError(f"{path} does not exist: run this in the project's directory.")
+    load_params(path)  # it may be missing, or not valid as it is
     values = read_yaml(path.read_bytes(), str(path))
     for override in overrides:
         if "${" in override:  # OmegaConf would put the value of an environment variable there
@@ -102,7 +108,7 @@ def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
         parse_params(read_yaml(copy.read_bytes(), "params.yaml"), f"params.yaml with {' '.join(overrides)}")
 
 
-def run_experiment(overrides: Sequence[str], name: str, workspace: Path, *, log: Log, timeout: float) -> Differences:
+def run_experiment(overrides: Sequence[str], name: str, workspace: Path, *, log: Log, timeout: float) -> list[Row]:
     """Run the workspace's pipeline, uncommitted changes to tracked files included, with other parameters.
 
     Stages that the parameters do not touch come from the cache, which is shared. Afterwards the experiment is
@@ -116,32 +122,26 @@ def run_experiment(overrides: Sequence[str], name: str, workspace: Path, *, log:
         timeout: Seconds after which all of it is ended.
 
     Returns:
-        Metrics that differ and metrics that do not.
+        A row for each metric: its value in the workspace and in the experiment, None where there is none, and the
+        difference.
 
     Raises:
         BakeoffError: the name is taken, or there is no commit to start from.
         ChildError: DVC or a stage failed or took longer than `timeout`.
     """
-    if any(
-        ref.endswith(f"/{name}") for ref in git(workspace, "for-each-ref", "--format=%(refname)", "refs/exps").split()
-    ):
+    if git(workspace, "for-each-ref", f"refs/exps/*/*/{name}"):
         raise BakeoffError(f"An experiment {name} exists: choose another name or `dvc exp remove {name}`.")
     sets = [argument for override in overrides for argument in ("--set-param", override)]
     with _clone(workspace) as clone:
         command = [*DVC, "exp", "run", *sets, f"--name={name}"]
         run_child(command, clone, log=lambda line: None if line == _APPLIED else log(line), timeout=timeout)
         read_output([*DVC, "--wait-for-lock", "exp", "pull", "--no-cache", str(clone), name], workspace)
-    return parse_differences(read_output([*DVC, "metrics", "diff", "--all", "--json", name], workspace))
-
-
-def parse_differences(text: str) -> Differences:
-    """Read the output of `dvc metrics diff --all --json EXPERIMENT`: `old` is the experiment's value."""
-    files: Mapping[str, Mapping[str, Mapping[str, float]]] = json.loads(text)
-    return {
-        metric: (values.get("new"), values.get("old"))
-        for metrics in files.values()
-        for metric, values in metrics.items()
-    }
+    found = read_output([*DVC, "metrics", "diff", "--all", "--json", "workspace", name], workspace)
+    return [
+        {"metric": metric, "workspace": each.get("old"), "experiment": each.get("new"), "difference": each.get("diff")}
+        for metrics in json.loads(found).values()
+        for metric, each in metrics.items()
+    ]
 
 
 @contextmanager
@@ -165,36 +165,14 @@ def _clone(workspace: Path) -> Iterator[Path]:
 
 def _check_name(name: str, values: object) -> None:
     """BakeoffError, with the nearest name, unless `name` leads to a parameter."""
-    below = values
-    for depth, part in enumerate(name.split(".")):
-        if not isinstance(below, Mapping) or part not in below:
-            siblings = [str(key) for key in below] if isinstance(below, Mapping) else []
-            prefix = "".join(f"{above}." for above in name.split(".")[:depth])
-            near = get_close_matches(part, siblings, n=1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"it has {', '.join(siblings) or 'nothing'} there."
+    parts = name.split(".")
+    for depth, part in enumerate(parts):
+        if not isinstance(values, Mapping) or part not in values:
+            near = get_close_matches(part, values, 1) if isinstance(values, Mapping) else []
+            hint = f"did you mean {'.'.join([*parts[:depth], *near])}?" if near else "`bakeoff params` lists all."
             raise BakeoffError(f"params.yaml has no parameter {name}: {hint}")
-        below = below[part]
-
-
-def main() -> None:
-    """Read the command line; wrong overrides are refused before a server starts."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--set",
-        action="append",
-        required=True,
-        metavar="NAME=VALUE",
-        dest="overrides",
-        help="a parameter of params.yaml, such as softmax.dim=32; repeatable",
-    )
-    parser.add_argument("--name", help="of the experiment; by default one is made up")
-    arguments = parser.parse_args()
-    try:
-        check_overrides(arguments.overrides, Path())
-    except BakeoffError as error:
-        sys.exit(f"error: {error}")
-    run_command(experiment, **vars(arguments))
+        values = values[part]
 
 
 if __name__ == "__main__":
-    main()
+    run_command(experiment)

@@ -5,9 +5,9 @@ before it where that was cut off, and a run that finds nothing new ends within s
 (promote.py).
 """
 
-import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,20 +21,19 @@ from pydantic import DirectoryPath, Field
 
 import nightly_clone as clones
 from bakeoff.core.errors import BakeoffError
-from checkout import check_identity, check_packages, git, only_run
-from child import ChildError, run_child
-from dvc_stages import Dag, is_up_to_date, read_dag
-from pipeline import SIDE_BY_SIDE, Seconds, failed, run_command, run_dag, summarise
-from promote import request_promotion
-from publish import in_words, notify, notify_failure, publish_file, publish_night, publish_run, read_secret
+from bakeoff.core.subprocesses import ChildError, run_child, succeeds
+from bakeoff.core.workspace import check_packages
+from checkout import DVC, check_identity, git, only_run
+from dvc_stages import Dag, read_dag
+from pipeline import Seconds, failed, run_command, run_dag, summarise
+from promote import DECISION, STEP_SECONDS, request_promotion
+from publish import in_words, publish_file, publish_night, publish_run, read_json, read_secret
 from remote import read_placement
 
-STEP_SECONDS = 3600.0
-"""After which a step that is not a stage is ended."""
 UNCHANGED = "Unchanged"
 """State of a night that found nothing to do."""
 PENDING = Path(".dvc/tmp/promotion")
-"""In the clone, the commit for which a promotion is still to be asked for."""
+"""In the clone, the commit whose promotion is still to be requested."""
 CHECKED_FIRST = "validate"
 """The stage after which the data are compared with those in production, before anything is trained on them."""
 
@@ -58,16 +57,14 @@ CROSSING: dict[str, Any] = {
     "retry_condition_fn": may_help,
 }
 
-
-@task(name="clone", **CROSSING)
-def open_clone(project: Path, clone: Path) -> None:
-    """Make the clone, or see that it is the night's own."""
-    clones.open_nightly(project, clone)
+open_clone = task(name="clone", **CROSSING)(clones.open_nightly)
+push_data = task(name="push data", **CROSSING)(clones.push_data)
+push_history = task(name="push history", **CROSSING)(clones.push_history)
 
 
 @task(name="update", **CROSSING)
 def update(clone: Path) -> None:
-    """Take in what others pushed, and have data and outputs as recorded."""
+    """Rebase onto the remote's new commits, and restore data and outputs as recorded."""
     clones.update(clone, get_run_logger().info)
     check_packages(clone)
     clones.restore(clone, get_run_logger().info, STEP_SECONDS)
@@ -96,24 +93,11 @@ def drift(clone: Path) -> None:
 
 
 @task(name="decide", cache_policy=NO_CACHE)
-def decide(clone: Path) -> dict[str, Any]:
+def decide(clone: Path) -> Mapping[str, Any]:
     """Compare the challenger with the champion."""
     bakeoff(clone, "decide")
     publish_file(clone / "reports/decision/decision.md", "decision", "Challenger and champion")
-    decision: dict[str, Any] = json.loads((clone / "reports/decision/decision.json").read_text(encoding="utf-8"))
-    return decision
-
-
-@task(name="push data", **CROSSING)
-def push_data(clone: Path) -> None:
-    """Send data and models to DVC's remote."""
-    clones.push_data(clone, get_run_logger().info, STEP_SECONDS)
-
-
-@task(name="push history", **CROSSING)
-def push_history(clone: Path) -> None:
-    """Send the branch to Git's remote."""
-    clones.push_history(clone, get_run_logger().info)
+    return read_json(clone / DECISION)
 
 
 def bakeoff(clone: Path, *arguments: str, variables: dict[str, str] | None = None) -> None:
@@ -125,9 +109,7 @@ def bakeoff(clone: Path, *arguments: str, variables: dict[str, str] | None = Non
         raise ChildError(f"`bakeoff {arguments[0]}` {error.reason}", error.tail, error.status) from None
 
 
-@flow(
-    task_runner=SIDE_BY_SIDE, on_failure=[notify_failure], on_crashed=[notify_failure], on_cancellation=[notify_failure]
-)
+@flow
 def nightly(
     workspace: DirectoryPath = Path(),
     clone: Path | None = None,
@@ -153,7 +135,7 @@ def nightly(
         stage_timeout_seconds: A stage that takes longer is ended, and fails.
         keep_versions: Versions that stay in the clone's DVC cache, besides all that were promoted.
     """
-    began, log = time.monotonic(), get_run_logger()
+    began, log = time.monotonic(), get_run_logger().info
     clone = (clone or workspace / ".bakeoff/nightly").resolve()
     options = ["--inbox", str(inbox.resolve())] if inbox else []
     if queries:
@@ -161,8 +143,8 @@ def nightly(
     try:
         check_identity(workspace)
         open_clone(workspace, clone)
-        with only_run(clone, log.info):
-            clones.check_nightly(clone, log.info)
+        with only_run(clone, log):
+            clones.check_nightly(clone, log)
             final = take_steps(clone, options, stage_timeout_seconds, keep_versions)
         pending = clone / PENDING
         if final.is_completed() and pending.exists():
@@ -173,8 +155,6 @@ def nightly(
         final = failed(error)
     if final.name != UNCHANGED:
         publish_night(clone, str(final.name), time.monotonic() - began)
-        if final.is_completed():
-            notify(f"Bakeoff: {flow_run.name}", str(final.message), log)
     return final
 
 
@@ -190,6 +170,7 @@ def take_steps(clone: Path, options: list[str], stage_timeout: float, keep_versi
     Raises:
         BakeoffError: a step failed that is not a stage.
     """
+    log = get_run_logger().info
     update(clone)
     fetch(clone, options)
     if not has_work(clone):
@@ -199,18 +180,19 @@ def take_steps(clone: Path, options: list[str], stage_timeout: float, keep_versi
     if not final.is_completed():
         return final
     words = in_words(decision := decide(clone))
-    push_data(clone)
+    push_data(clone, log, STEP_SECONDS)
     made = clones.commit(clone, f"Nightly run: {words}", str(flow_run.name))
     if decision["outcome"] == "promote":
         (clone / PENDING).write_text(git(clone, "rev-parse", "HEAD"))
-    push_history(clone)
-    removed = clones.remove_old_versions(clone, keep_versions, get_run_logger().info, STEP_SECONDS)
+    push_history(clone, log)
+    removed = clones.remove_old_versions(clone, keep_versions, log, STEP_SECONDS)
     return Completed(message=" ".join(filter(None, [final.message, words, made and f"Commit {made}.", removed])))
 
 
 def has_work(clone: Path) -> bool:
     """Whether anything is stale, not committed or not delivered."""
-    return not is_up_to_date(clone) or bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
+    is_fresh = succeeds(clone, *DVC, "status", "--quiet", "dvc.yaml")
+    return not is_fresh or bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
 
 
 def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:
@@ -218,7 +200,7 @@ def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:
     dag = read_dag(clone)
     placement = read_placement(clone, dag)
     first = {CHECKED_FIRST: frozenset[str]()} if CHECKED_FIRST in dag else {}
-    states = dict(run_dag(first, clone, timeout, placement))
+    states = dict(run_dag(first, clone, timeout, placement)) if first else {}
     if all(state.is_completed() for state in states.values()):
         if first:
             drift(clone)

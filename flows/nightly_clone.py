@@ -1,20 +1,19 @@
 """The clone that the nightly run works in.
 
-The nightly run makes that clone, marks it, and refuses any other, and any in which somebody else has worked. It takes
-in what others pushed, commits the files that it makes, by name, and pushes.
+The nightly run makes that clone, marks it, and refuses any other, and any in which somebody else has worked. It rebases
+onto new commits of the remote, commits the files that it makes, by name, and pushes.
 """
 
 import hashlib
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dvc.repo import Repo
 
 from bakeoff.core.errors import BakeoffError
-from checkout import DVC, cache_of, copy_settings, git, succeeds
-from child import ChildError, Log, read_output, run_child
+from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
+from checkout import DVC, cache_of, copy_settings, git
 
 REMOTE = "origin"
 MADE = ("data.dvc", "dvc.lock", "reports/drift", "reports/decision")
@@ -35,7 +34,7 @@ def make_clone(project: Path, directory: Path) -> None:
         BakeoffError: the project is not in a Git repository, or has no remote.
         ChildError: the remote can't be reached.
     """
-    if not succeeds(project, "remote", "get-url", REMOTE):
+    if not succeeds(project, "git", "remote", "get-url", REMOTE):
         raise BakeoffError(
             f"{project.resolve()} has no Git remote `{REMOTE}`, from which code comes and to which results go: `git "
             f"init --bare DIRECTORY`, `git remote add {REMOTE} DIRECTORY`, `git push {REMOTE} HEAD` make one."
@@ -43,7 +42,7 @@ def make_clone(project: Path, directory: Path) -> None:
     options = [
         f"--config={key}={git(project, 'config', key)}"
         for key in ("user.name", "user.email")
-        if succeeds(project, "config", key)
+        if succeeds(project, "git", "config", key)
     ]
     url = git(project, "remote", "get-url", REMOTE)
     git(project, "clone", "--quiet", *options, "--", url, str(directory.resolve()))
@@ -65,11 +64,11 @@ def open_nightly(project: Path, directory: Path) -> None:
             clone = Path(folder, "clone")
             make_clone(project, clone)
             read_output([*DVC, "remote", "add", "--local", "project", str(cache_of(project))], clone)
-            with suppress(ChildError):  # what is not there comes from DVC's remote, or is made
-                read_output([*DVC, "fetch", "--remote", "project", "--run-cache"], clone)
+            # What is not there comes from DVC's remote, or is made.
+            succeeds(clone, *DVC, "fetch", "--remote", "project", "--run-cache")
             git(clone, "config", _MARK, "true")
             clone.rename(directory)
-    if not succeeds(directory, "config", "--local", _MARK):
+    if not succeeds(directory, "git", "config", "--local", _MARK):
         raise BakeoffError(
             f"{directory.resolve()} is not a clone that the nightly run made, so it does not work there: name a "
             "directory that does not exist yet (parameter `clone`)."
@@ -93,7 +92,7 @@ def check_nightly(clone: Path, log: Log) -> None:
     made = made_files(clone) if (clone / _AT_WORK).exists() else ()
     foreign = [path for path in changes(clone) if not _is_made(path, made)]
     by_run = f"--format=%h %(trailers:key={TRAILER},valueonly,separator=%x20)"
-    commits = git(clone, "log", f"{REMOTE}/{branch(clone)}..HEAD", by_run).splitlines()
+    commits = git(clone, "log", "@{upstream}..HEAD", by_run).splitlines()
     foreign += [f"commit {words[0]}" for words in map(str.split, commits) if len(words) == 1]
     if foreign:
         raise BakeoffError(
@@ -104,19 +103,19 @@ def check_nightly(clone: Path, log: Log) -> None:
 
 
 def update(clone: Path, log: Log) -> None:
-    """Take in what others pushed; commits of earlier runs that were not pushed come after it.
+    """Fetch the remote's new commits; commits of earlier runs that were not pushed are rebased onto them.
 
     Raises:
         ChildError: the remote can't be reached.
         BakeoffError: there are new data on both sides, or both changed the same results.
     """
     git(clone, "fetch", "--quiet", "--tags", REMOTE)
-    theirs, data = f"{REMOTE}/{branch(clone)}", clone / "data.dvc"
+    theirs, data = git(clone, "rev-parse", "--abbrev-ref", "@{upstream}"), clone / "data.dvc"
     behind = int(git(clone, "rev-list", "--count", f"HEAD..{theirs}"))
     if not behind:
         return
     ours = data.read_bytes() if "data.dvc" in changes(clone) else None
-    if ours is not None and not succeeds(clone, "diff", "--quiet", f"HEAD...{theirs}", "--", "data.dvc"):
+    if ours is not None and not succeeds(clone, "git", "diff", "--quiet", f"HEAD...{theirs}", "--", "data.dvc"):
         raise BakeoffError(
             f"{clone.resolve()} has new data that no commit has, and {theirs} has other new data. In that directory, "
             f"`git checkout {theirs} -- data.dvc && dvc checkout data.dvc` takes theirs; then run again."
@@ -127,7 +126,7 @@ def update(clone: Path, log: Log) -> None:
     try:
         git(clone, "rebase", "--quiet", theirs)
     except ChildError as error:
-        succeeds(clone, "rebase", "--abort")
+        succeeds(clone, "git", "rebase", "--abort")
         raise BakeoffError(
             f"Results of an earlier run and new commits of {theirs} changed the same files. In {clone.resolve()}, `git "
             f"reset --keep {theirs}` drops those results, which the next run makes again.\n{error}"
@@ -207,7 +206,7 @@ def push_history(clone: Path, log: Log) -> None:
     if not num_unsent(clone):
         return
     try:
-        git(clone, "push", "--quiet", REMOTE, f"HEAD:refs/heads/{branch(clone)}")
+        git(clone, "push", "--quiet", REMOTE, "HEAD")
     except ChildError as error:
         if any("rejected" in line for line in error.tail):
             raise BakeoffError(
@@ -215,7 +214,7 @@ def push_history(clone: Path, log: Log) -> None:
                 f"takes that in first.\n{error}"
             ) from None
         raise
-    log(f"Sent {branch(clone)} to {REMOTE}.")
+    log(f"Sent the commits to {REMOTE}.")
 
 
 def remove_old_versions(clone: Path, keep: int, log: Log, timeout: float) -> str:
@@ -257,14 +256,9 @@ def made_files(clone: Path) -> tuple[str, ...]:
         return (*MADE, *(Path(out.fs_path).relative_to(repo.root_dir).as_posix() for out in outs))
 
 
-def branch(clone: Path) -> str:
-    """The branch that is checked out."""
-    return git(clone, "branch", "--show-current")
-
-
 def num_unsent(clone: Path) -> int:
-    """Commits that the remote lacks, as far as the last fetch or push tells."""
-    return int(git(clone, "rev-list", "--count", f"{REMOTE}/{branch(clone)}..HEAD"))
+    """Number of commits that the remote lacks, as of the last fetch or push."""
+    return int(git(clone, "rev-list", "--count", "@{upstream}..HEAD"))
 
 
 def has_data_remote(clone: Path) -> bool:

@@ -3,23 +3,22 @@
 `pipeline` runs dvc.yaml; `study`, or `--study`, the study of negative sampling in studies/dvc.yaml.
 """
 
-import os
 import sys
 import time
-from argparse import ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from graphlib import TopologicalSorter
-from inspect import Parameter, signature
 from pathlib import Path
 from secrets import token_urlsafe
-from threading import Event
+from threading import BoundedSemaphore, Event
 from typing import Annotated, Any
 
+import typer
 from prefect import Flow, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.futures import PrefectFuture, as_completed
+from prefect.futures import PrefectFuture, wait
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
@@ -28,20 +27,19 @@ from prefect.settings import (
     temporary_settings,
 )
 from prefect.states import Completed, Failed
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import DirectoryPath, Field
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.processes import num_cores
+from bakeoff.core.subprocesses import ChildError
 from checkout import only_run
-from child import ChildError
 from dvc_stages import Dag, Outcome, read_dag, run_stage, unchanged_stages
 from publish import publish_run, publish_sampling
 from remote import read_placement, run_remotely
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
-Future = PrefectFuture[State[float]]
-# More stages than cores: while one of them loads its libraries, another computes.
-SIDE_BY_SIDE: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=2 + (os.cpu_count() or 2))
+SLOTS = BoundedSemaphore(2 + num_cores())
+"""For stages that run here. More than cores: while one stage loads its libraries, another computes."""
 
 
 class PipelineError(BakeoffError):
@@ -57,7 +55,8 @@ def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: boo
     begun, log = time.monotonic(), get_run_logger().info
     try:
         if pool is None:
-            outcome = run_stage(stage, workspace, log=log, timeout=timeout, stop=stop)
+            with SLOTS:
+                outcome = run_stage(stage, workspace, log=log, timeout=timeout, stop=stop)
         else:
             outcome = run_remotely(stage, workspace, pool, log=log, timeout=timeout, stop=stop)
     except ChildError as error:
@@ -65,7 +64,7 @@ def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: boo
     return Completed(name=outcome, data=time.monotonic() - begun)
 
 
-@flow(task_runner=SIDE_BY_SIDE)
+@flow
 def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 3600) -> State[None]:
     """Bring every stage up to date and publish the comparison, the metrics and the validation verdict.
 
@@ -84,7 +83,7 @@ def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds =
     return summarise(states)
 
 
-@flow(task_runner=SIDE_BY_SIDE)
+@flow
 def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 * 3600) -> State[None]:
     """Bring the study and the stages that it depends on up to date, all of them here, and publish what it found.
 
@@ -104,56 +103,36 @@ def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 
 def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, str]) -> Mapping[str, State[float]]:
     """Bring stages up to date; how each ended. Called within a flow that holds `only_run`.
 
+    Stages after a failed one are submitted too: Prefect sees the failure among their upstream futures, does not run
+    them and shows them as NotReady.
+
     Args:
         dag: The stages.
         workspace: Directory of dvc.yaml.
         timeout: Seconds that a stage may take.
         placement: Work pool of stages that do not run here.
     """
-    stop = Event()
+    stop, futures = Event(), dict[str, PrefectFuture[State[float]]]()
     try:
         unchanged = unchanged_stages(dag, workspace)
     except ChildError:  # the stage that it concerns will say so
         unchanged = frozenset()
-
-    def submit(stage: str, upstream: list[Future]) -> Future:
-        settings = (stage, workspace, timeout, stop, stage in unchanged, placement.get(stage))
-        return run.submit(*settings, wait_for=upstream, return_state=False)
-
     try:
-        return run_in_order(dag, submit)
+        for stage in TopologicalSorter(dag).static_order():
+            settings = (stage, workspace, timeout, stop, stage in unchanged, placement.get(stage))
+            futures[stage] = run.submit(
+                *settings, wait_for=[futures[before] for before in dag[stage]], return_state=False
+            )
+        wait(list(futures.values()))
     finally:
         stop.set()  # on a cancelled run, ends what still runs; otherwise nothing does
-
-
-def run_in_order(dag: Dag, submit: Callable[[str, list[Future]], Future]) -> Mapping[str, State[float]]:
-    """Submit each stage when all stages before it have ended, and wait for all.
-
-    Stages after a failed one are submitted too: Prefect sees the failure among their upstream futures, does
-    not run them and shows them as NotReady. No worker is ever blocked by a stage that only waits.
-    """
-    order = TopologicalSorter(dag)
-    order.prepare()
-    futures: dict[str, Future] = {}
-    running: dict[Future, str] = {}
-    while order.is_active():
-        for stage in sorted(order.get_ready()):
-            futures[stage] = submit(stage, [futures[before] for before in dag[stage]])
-            running[futures[stage]] = stage
-        ended = next(as_completed(list(running)))
-        ended.wait()
-        order.done(running.pop(ended))
     return {stage: future.state for stage, future in futures.items()}
 
 
 def summarise(states: Mapping[str, State[float]]) -> State[None]:
     """The flow's final state: Failed unless every stage is Completed; its message says which are not."""
-    broken = {
-        stage: state
-        for stage, state in states.items()
-        if not (state.is_completed() or state.is_pending())  # Pending is what NotReady stages stay
-    }
-    not_run = [stage for stage, state in states.items() if state.is_pending()]
+    not_run = [stage for stage, state in states.items() if state.is_pending()]  # which NotReady stages stay
+    broken = {each: state for each, state in states.items() if not state.is_completed() and each not in not_run}
     if broken or not_run:
         ending = f"Not run: {', '.join(not_run) or 'none'}."
         short = [state.message or f"{stage}: {state.name}" for stage, state in broken.items()]
@@ -180,38 +159,35 @@ def private_server() -> Iterator[None]:
         yield
         return
     password = f"bakeoff:{token_urlsafe(32)}"
-    with temporary_settings(
-        {
-            PREFECT_API_AUTH_STRING: password,
-            PREFECT_SERVER_API_AUTH_STRING: password,
-            PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "",
-        }
-    ):
+    passwords = dict.fromkeys([PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING], password)
+    with temporary_settings({**passwords, PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ""}):
         yield
 
 
-def run_command(chosen: Flow[..., Any], **arguments: Any) -> None:
+def run_command(chosen: Flow[..., Any], arguments: Sequence[str] | None = None) -> None:
     """Run a flow on the server of PREFECT_API_URL or on a temporary one; print its message, or end with status 1.
 
     Args:
-        chosen: The flow.
-        arguments: Its parameters; if there are none, the command line has an option for each.
+        chosen: The flow; the command line has an option for each of its parameters.
+        arguments: Of the command line; by default those of this process.
     """
-    if not arguments:
-        parser = ArgumentParser(description=chosen.fn.__doc__, formatter_class=RawDescriptionHelpFormatter)
-        for name, parameter in signature(chosen.fn).parameters.items():
-            option = "" if parameter.default is Parameter.empty else "--"
-            action = BooleanOptionalAction if isinstance(parameter.default, bool) else "store"
-            parser.add_argument(f"{option}{name.replace('_', '-') if option else name}", action=action)
-        arguments = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    with private_server():
-        final: Any = chosen(**arguments, return_state=True)
-    if not final.is_completed():
-        sys.exit(f"error: {final.result(raise_on_failure=False)}")
-    print(final.message)
+
+    @wraps(chosen.fn)
+    def command(**parameters: Any) -> None:
+        with private_server():
+            final: Any = chosen(**parameters, return_state=True)
+        if not final.is_completed():
+            sys.exit(f"error: {final.result(raise_on_failure=False)}")
+        print(final.message)
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    try:
+        app(arguments)
+    except BakeoffError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
-    wanted = study if "--study" in sys.argv else pipeline
-    sys.argv = [argument for argument in sys.argv if argument != "--study"]
-    run_command(wanted)
+    others = [argument for argument in sys.argv[1:] if argument != "--study"]
+    run_command(study if "--study" in sys.argv else pipeline, others)

@@ -3,7 +3,8 @@
 A run of its own, so that nights go on while it waits. It works in a temporary clone of that commit, and holds no lock.
 """
 
-import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,14 +19,15 @@ from prefect.states import Completed
 from pydantic import DirectoryPath
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import Log, run_child
 from bakeoff.ops.registry.history import assignments, production, read_events
 from checkout import check_identity, git
-from child import Log, run_child
 from nightly_clone import make_clone
 from pipeline import failed, run_command
-from publish import notify, notify_failure
+from publish import read_json
 
 STEP_SECONDS = 3600.0
+"""After which a step that is not a stage is ended."""
 POLL_SECONDS = 5
 """Between looks whether a person has answered, where the run waits in its process."""
 DECISION = "reports/decision/decision.json"
@@ -38,19 +40,14 @@ class Approval(RunInput):
     by: str = ""
 
 
-@flow(
-    flow_run_name="promote {commit}",
-    on_failure=[notify_failure],
-    on_crashed=[notify_failure],
-    on_cancellation=[notify_failure],
-)
+@flow(flow_run_name="promote {commit}")
 def promote(
     commit: str, workspace: DirectoryPath = Path(), approval: bool = True, approval_timeout_seconds: int = 12 * 3600
 ) -> State[None]:
     """Put the challenger of a commit's decision into production, if a person agrees.
 
-    A deployed run is suspended while it waits and takes no worker's time. Unless something was in production before, a
-    person is asked even without `approval`.
+    A deployed run is suspended while it waits and takes no worker's time. The first promotion of a project always waits
+    for a person, even without `approval`.
 
     Args:
         commit: Whose reports/decision says `promote`; on the Git remote.
@@ -61,40 +58,38 @@ def promote(
     log = get_run_logger().info
     try:
         check_identity(workspace)
-        with TemporaryDirectory(prefix="bakeoff-promotion-") as folder:
-            clone = Path(folder, "clone")
-            check_out(workspace, clone, commit)
+        with checked_out(workspace, commit) as clone:
             model = read_decision(clone)["challenger"]["model"]
             asks = approval or not assignments(read_events(clone))
         if asks and not is_approved(model, approval_timeout_seconds, log):
             return Completed(name="Not approved", message=f"{model} was not approved: production stays as it is.")
-        with TemporaryDirectory(prefix="bakeoff-promotion-") as folder:
-            clone = Path(folder, "clone")
-            check_out(workspace, clone, commit)
+        with checked_out(workspace, commit) as clone:
             run_child(["bakeoff", "promote", "--push"], clone, log=log, timeout=STEP_SECONDS)
             now = production(read_events(clone))
             if now is None or now.version.place != (model, git(clone, "rev-parse", "HEAD")):
                 return Completed(name="Not promoted", message="Production stays as it is; the log says why.")
     except BakeoffError as error:
         return failed(error)
-    notify(f"Bakeoff: {model} is in production", f"Commit {commit}.", get_run_logger())
     return Completed(message=f"{model} is in production.")
 
 
-def check_out(project: Path, clone: Path, commit: str) -> None:
-    """Clone the project's remote at a commit."""
-    make_clone(project, clone)
-    git(clone, "checkout", "--quiet", "--detach", commit)
+@contextmanager
+def checked_out(project: Path, commit: str) -> Iterator[Path]:
+    """A temporary clone of the project's remote at a commit."""
+    with TemporaryDirectory(prefix="bakeoff-promotion-") as folder:
+        clone = Path(folder, "clone")
+        make_clone(project, clone)
+        git(clone, "checkout", "--quiet", "--detach", commit)
+        yield clone
 
 
-def read_decision(clone: Path) -> dict[str, Any]:
+def read_decision(clone: Path) -> Mapping[str, Any]:
     """The decision of the last `bakeoff decide`.
 
     Raises:
         BakeoffError: there is none, or it does not say `promote`.
     """
-    path = clone / DECISION
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = read_json(clone / DECISION)
     if found.get("outcome") != "promote":
         raise BakeoffError(f"{DECISION} of this commit says {found.get('outcome', 'nothing')}, not promote.")
     return found
@@ -120,12 +115,8 @@ def request_promotion(commit: str, workspace: Path, approval: bool, timeout: int
     Returns:
         what became of it, in a sentence.
     """
-    parameters: dict[str, Any] = {
-        "commit": commit,
-        "workspace": str(workspace),
-        "approval": approval,
-        "approval_timeout_seconds": timeout,
-    }
+    parameters: dict[str, Any] = {"commit": commit, "workspace": str(workspace), "approval": approval}
+    parameters["approval_timeout_seconds"] = timeout
     try:
         name = f"promote {commit}"  # Prefect would name the run only when it starts
         run: Any = run_deployment(

@@ -1,35 +1,27 @@
-"""What people see of a run: artifacts in Prefect with stable keys, made from the files that stages wrote, and messages.
-
-`python flows/publish.py` sends a test message to the address in BAKEOFF_NOTIFY.
-"""
+"""What people see of a run: artifacts in Prefect with stable keys, made from the files that stages wrote."""
 
 import json
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import apprise
-from prefect import Flow, get_client
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import Artifact, create_markdown_artifact, create_table_artifact
 from prefect.blocks.system import Secret
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.client.schemas.sorting import ArtifactSort
-from prefect.logging.loggers import flow_run_logger
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
+from bakeoff.core.subprocesses import ChildError, Log, run_child
 from bakeoff.core.workspace import Workspace
+from bakeoff.models.base.specs import specs
+from bakeoff.report.render.figure import Column, Heading, table_of
+from bakeoff.report.render.pages import document, escape, markdown_table
 from checkout import git
-from child import ChildError, Log, run_child
 
 Row = dict[str, str | float | None]
-Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 SHOWN = 30
 """Runs in the table of the last ones."""
-STUDY_FIGURES = ("ndcg@10", "popularity_lift@10", "coverage@10")
 
 
 def publish_run(workspace: Path, states: Mapping[str, State[float]], log: Log) -> None:
@@ -82,10 +74,8 @@ def publish_night(clone: Path, ended: str, seconds: float) -> None:
         ended: Name of its final state. Unless that is Completed, there are no figures of models, which may be older.
         seconds: That it took, by a clock that does not jump.
     """
-    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["history"]))
-    with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC, limit=1)
-    earlier = json.loads(str(found[0].data)) if found else []
+    found: Any = Artifact.get("history")
+    earlier = json.loads(found.data) if found else []
     rows = [night_row(clone, ended, seconds), *earlier][:SHOWN]
     create_table_artifact(rows, key="history", description=f"The last {SHOWN} nights")
 
@@ -132,49 +122,32 @@ def timings(states: Mapping[str, State[float]]) -> list[Row]:
     ]
 
 
-def difference_rows(differences: Mapping[str, tuple[float | None, float | None]]) -> list[Row]:
-    """One row per metric: the value in the workspace, in the experiment, and the difference."""
-    return [
-        {
-            "metric": metric,
-            "workspace": before,
-            "experiment": after,
-            "difference": None if before is None or after is None else after - before,
-        }
-        for metric, (before, after) in differences.items()
-    ]
-
-
 def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """Rows of {retriever: {metric: number}}; sections that hold more than numbers are left out."""
-    retrievers = {
-        name: values
-        for name, values in metrics.items()
-        if all(isinstance(value, int | float) for value in values.values())
-    }
+    """Rows of {retriever: {metric: number}}; other sections are left out."""
+    retrievers = {name: values for name, values in metrics.items() if name in specs()}
     names = dict.fromkeys(metric for values in retrievers.values() for metric in values)
     return [{"metric": metric, **{name: values.get(metric) for name, values in retrievers.items()}} for metric in names]
 
 
 def validation_markdown(report: Mapping[str, Any]) -> str:
     """The verdict in Markdown: tables of rows and reasons, then the expectations that were not met."""
-    lines = [f"# Validation {'passed' if report['success'] else 'failed'}", ""]
-    lines += [f"- {_text(message)}" for message in report.get("messages", [])]
-    lines += ["", "| table | rows | valid | quarantined | share | reasons |", "|---|--:|--:|--:|--:|---|"]
+    counts, unmet = [], []
     for name, table in report.get("tables", {}).items():
         reasons = "; ".join(f"{reason}: {count}" for reason, count in table.get("reasons", {}).items())
-        cells = [name, table.get("rows"), table.get("valid"), table.get("quarantined")]
-        lines.append(_row([*cells, f"{table.get('share') or 0:.2%}", reasons]))
-    unmet = [
-        (name, check)
-        for name, table in report.get("tables", {}).items()
-        for check in table.get("expectations", [])
-        if not check["success"]
+        numbers = [str(table.get(key, "–")) for key in ("rows", "valid", "quarantined")]
+        counts.append([name, *numbers, f"{table.get('share') or 0:.2%}", reasons])
+        failed = [each for each in table.get("expectations", []) if not each["success"]]
+        unmet += [[name, each["expectation"], each["severity"], str(each["unexpected"])] for each in failed]
+    headings: list[Heading] = ["table", "rows", "valid", "quarantined", "share", Column("reasons", prose=True)]
+    parts = [
+        f"# Validation {'passed' if report['success'] else 'failed'}",
+        "\n".join(f"- {escape(message)}" for message in report.get("messages", [])),
+        markdown_table(table_of("Rows", headings, counts)),
     ]
     if unmet:
-        lines += ["", "| table | not met | severity | rows |", "|---|---|---|--:|"]
-        lines += [_row([n, c["expectation"], c["severity"], c["unexpected"]]) for n, c in unmet]
-    return "\n".join(lines) + "\n"
+        headings = ["table", Column("not met", prose=True), Column("severity", prose=True), "rows"]
+        parts.append(markdown_table(table_of("Not met", headings, unmet)))
+    return document(parts)
 
 
 def variant_rows(sampling: Mapping[str, Any]) -> list[Row]:
@@ -182,7 +155,7 @@ def variant_rows(sampling: Mapping[str, Any]) -> list[Row]:
     return [
         {
             "variant": variant["label"],
-            **{name: variant["metrics"].get(name) for name in STUDY_FIGURES},
+            **{name: variant["metrics"].get(name) for name in ("ndcg@10", "popularity_lift@10", "coverage@10")},
             "folding": (variant.get("folding") or {}).get("folding"),
         }
         for variant in sampling.get("variants", [])
@@ -210,41 +183,3 @@ def read_secret(variable: str, block: str) -> str | None:
     except ValueError:  # there is no such block
         return None
     return str(stored.get())
-
-
-def notify(title: str, body: str, log: Logger) -> None:
-    """Send a message to the people who look after the pipeline, through Apprise; a failure is logged.
-
-    The address, which holds secrets, is neither logged nor shown.
-    """
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages quote the address
-    address, channel = read_secret("BAKEOFF_NOTIFY", "bakeoff-notify"), apprise.Apprise()
-    if address is None:
-        log.info("No message is sent: BAKEOFF_NOTIFY is not set, and there is no Secret block bakeoff-notify.")
-    elif not channel.add(address):
-        log.error("BAKEOFF_NOTIFY is not an address that Apprise knows, such as slack://…, mailto://… or json://…")
-    elif not channel.notify(title=title, body=body, body_format=apprise.NotifyFormat.MARKDOWN):
-        log.error("The message %r was not taken by the address in BAKEOFF_NOTIFY.", title)
-
-
-def notify_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Message about a run that failed, crashed or was cancelled."""
-    body = f"{state.message}\n\n`bakeoff status` says what is in production; docs/runbook.md, what to do."
-    notify(f"Bakeoff: {flow_run.name} ended as {state.name}", body, flow_run_logger(flow_run, flow))
-
-
-def _row(cells: list[Any]) -> str:
-    return f"| {' | '.join('–' if cell is None else _text(cell) for cell in cells)} |"
-
-
-def _text(value: Any) -> str:
-    """Text in one line, without what Markdown or HTML would take for markup: files may hold anything."""
-    text = " ".join(str(value).splitlines())
-    for character in "\\`*|[]<>":
-        text = text.replace(character, f"\\{character}")
-    return text
-
-
-if __name__ == "__main__":
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
-    notify("Bakeoff", "This is a test.", logging.getLogger("bakeoff"))

@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 
 from dvc.repo import Repo
 from prefect import flow, get_client, get_run_logger
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import State, WorkPoolStatus
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
@@ -28,8 +29,9 @@ from prefect.states import Cancelling, Completed, Failed
 from prefect.variables import Variable
 
 from bakeoff.core.errors import BakeoffError
-from checkout import DVC, check_packages, copy_settings
-from child import ChildError, Log, read_output, run_child
+from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
+from bakeoff.core.workspace import check_packages
+from checkout import DVC, copy_settings
 from dvc_stages import Dag, Outcome, run_stage, take_from_cache
 from publish import publish_validation
 
@@ -119,23 +121,20 @@ def check_pool(pool: str) -> None:
         BakeoffError: names the command that helps.
     """
     with get_client(sync_client=True) as client:
-        known = {each.name: each for each in client.read_work_pools()}
-        if pool not in known:
-            raise BakeoffError(
-                f"The Prefect variable {VARIABLE} names the work pool {pool!r}, and the server at {client.api_url} has "
-                f"{', '.join(sorted(known)) or 'none'}: `prefect work-pool create --type process {pool}`."
-            )
-        try:
-            client.read_deployment_by_name(f"stage/{pool}")
-        except ObjectNotFound:
-            raise BakeoffError(
-                f"The work pool {pool!r} has no deployment of stages: `prefect --no-prompt deploy "
-                f"flows/remote.py:run_remote_stage --name {pool} --pool {pool}`."
-            ) from None
-        if known[pool].is_paused:
-            raise BakeoffError(f"The work pool {pool!r} is paused: `prefect work-pool resume {pool}`.")
-        if known[pool].status is not WorkPoolStatus.READY:
-            raise BakeoffError(f"The work pool {pool!r} has no worker online: `{START.format(pool)}`.")
+        pools = {each.name: each.status for each in client.read_work_pools()}
+        flow_filter = FlowFilter(name=FlowFilterName(any_=["stage"]))
+        deployed = [each.name for each in client.read_deployments(flow_filter=flow_filter)]
+        unknown = f"does not exist, and the server at {client.api_url} has {', '.join(sorted(pools)) or 'none'}"
+    status = pools.get(pool)
+    deploy = f"prefect --no-prompt deploy flows/remote.py:run_remote_stage --name {pool} --pool {pool}"
+    for applies, problem in (
+        (status is None, f"{unknown}: `prefect work-pool create --type process {pool}`"),
+        (pool not in deployed, f"has no deployment of stages: `{deploy}`"),
+        (status is WorkPoolStatus.PAUSED, f"is paused: `prefect work-pool resume {pool}`"),
+        (status is not WorkPoolStatus.READY, f"has no worker online: `{START.format(pool)}`"),
+    ):
+        if applies:
+            raise BakeoffError(f"The Prefect variable {VARIABLE}: the work pool {pool!r} {problem}.")
 
 
 def read_inputs(workspace: Path, stage: str) -> tuple[list[str], list[str]]:
@@ -154,18 +153,15 @@ def read_inputs(workspace: Path, stage: str) -> tuple[list[str], list[str]]:
             )
         root = Path(repo.root_dir)
         inputs = [Path(dep.fs_path) for dep in found.deps]
-        kept = {
-            Path(out.fs_path)
-            for out in repo.index.outs
-            if out.use_cache and any(_overlap(Path(out.fs_path), path) for path in inputs)
-        }
+        outs = [Path(out.fs_path) for out in repo.index.outs if out.use_cache]
+        kept = {out for out in outs if any(out.is_relative_to(dep) or dep.is_relative_to(out) for dep in inputs)}
         return [str(path.relative_to(root)) for path in inputs], sorted(str(path.relative_to(root)) for path in kept)
 
 
 def run_remotely(stage: str, workspace: Path, pool: str, *, log: Log, timeout: float, stop: Event) -> Outcome:
     """Bring one stage up to date with a worker of another pool, its upstream stages being so here.
 
-    DVC's caches are asked first, so that a result is not made twice, such as that of a run whose caller was killed.
+    DVC's caches come first, so that no result is made twice, such as that of a run whose caller was killed.
 
     Args:
         stage: Its name in the DAG.
@@ -192,8 +188,7 @@ def run_remotely(stage: str, workspace: Path, pool: str, *, log: Log, timeout: f
         log(f"{stage} runs in the work pool {pool}, as the flow run {run.id}.")
         state = wait_for_end(run.id, pool, timeout, stop)
     finally:
-        with suppress(ChildError):
-            read_output(["git", "push", "--quiet", "--no-verify", "origin", f":{ref}"], workspace)
+        succeeds(workspace, "git", "push", "--quiet", "--no-verify", "origin", f":{ref}")
     if not state.is_completed():
         reason, *tail = (state.message or "").splitlines()
         raise ChildError(f"ended as {state.name} in the work pool {pool}: {reason}", [line.strip() for line in tail])
@@ -249,7 +244,3 @@ def wait_for_end(id: UUID, pool: str, timeout: float, stop: Event) -> State[Any]
             last = client.read_flow_run(id).state
             if last is None or not last.is_final():
                 client.set_flow_run_state(id, Cancelling(message="The run that needed it has ended."))
-
-
-def _overlap(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)

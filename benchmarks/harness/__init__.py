@@ -1,1 +1,1 @@
-"""How systems are run beside each other: data, processes, tuning, scores, tables."""
+"""How systems are compared: data, processes, tuning, scores, tables."""

@@ -92,7 +92,7 @@ class Split:
     """A prepared split: what systems are given, and what they are to find.
 
     Attributes:
-        workspace: where it lies.
+        workspace: its directory.
         params: of params.yaml, the data set's overrides in.
         data: by phase (`valid`: learn from train, `test`: from train and validation) what a system is given.
         truth: by phase the events to find; rows as in data.
@@ -152,7 +152,7 @@ def make_split(benchmark: Benchmark, raw: Path | None, scratch: Path) -> Split:
 
 
 def _code_of_split() -> str:
-    """A hash of all code that has a say in what lies in a split."""
+    """A hash of all code that determines the content of a split."""
     digest = hashlib.sha256()
     for path in sorted(code_of(split.__name__)):
         digest.update(path.read_bytes())
@@ -209,7 +209,7 @@ def _fetch(benchmark: Benchmark, params: Params, workspace: Workspace, raw: Path
     known = datasets().get(params.data.dataset)
     if known is None and folder is None:
         raise BakeoffError(
-            f"{benchmark.title} is in no folder {benchmark.folder}/: --data DIR says where raw data lies."
+            f"{benchmark.title} is in no folder {benchmark.folder}/: --data DIR names the folder of raw data."
         )
     if known is None or folder is None:
         fetch.run(params.data, workspace, folder, force=True)

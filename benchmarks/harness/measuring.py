@@ -56,7 +56,7 @@ def measure_all(
         settings: the peers'.
         runner: of the processes.
         scratch: where results are kept.
-        say: told how it goes.
+        say: gets messages about the progress.
     """
     files = write_data(split, scratch)
     results = []

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.core.processes import THREAD_VARIABLES
+from bakeoff.core.subprocesses import ChildError, run_child
 from harness.systems import System
 
 FOLDER = Path(__file__).parents[1]
@@ -42,7 +42,7 @@ class Runner:
     def run(
         self, system: System, action: str, data: Path, setting: Mapping[str, Any], folder: Path, **more: Any
     ) -> dict[str, Any]:
-        """What the worker measured or chose; its lists lie in `folder`.
+        """What the worker measured or chose; its lists are in `folder`.
 
         Args:
             system: whose module works.
@@ -81,19 +81,16 @@ class Runner:
         if not python.exists():
             raise SystemFailedError(f"{python} is missing: `make bench` makes the peers' environment")
         command = [str(python), "-m", "peers.worker", str(job.resolve())]
+        said: list[str] = []
         try:
-            done = subprocess.run(
-                command, cwd=FOLDER, env=self._environment(), capture_output=True, text=True, timeout=self.timeout
-            )
-        except subprocess.TimeoutExpired:
-            raise SystemFailedError(f"ended after {self.timeout:g} s") from None
-        (job.parent / "log.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
-        if done.returncode:
-            words = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()
-            raise SystemFailedError(words[-1].strip())
+            run_child(command, FOLDER, log=said.append, timeout=self.timeout, variables=self._environment())
+        except ChildError as error:
+            raise SystemFailedError(error.tail[-1] if error.status and error.tail else error.reason) from None
+        finally:
+            (job.parent / "log.txt").write_text("\n".join(said), encoding="utf-8")
 
     def _environment(self) -> dict[str, str]:
         threads = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_USE_LEGACY_KERAS": "1", "PYTHONHASHSEED": "0"}
         path = os.pathsep.join([str(FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])])
-        return {**os.environ, **threads, **quiet, "PYTHONPATH": path}
+        return {**threads, **quiet, "PYTHONPATH": path}

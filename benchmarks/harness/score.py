@@ -27,12 +27,12 @@ def read_lists(path: Path, rows: NDArray[np.int64], truth: Histories, length: in
 
     Args:
         path: as peers/lists.py writes it.
-        rows: asked users; a list for each, empty where the file has none.
+        rows: users to rank for; a list for each, empty where the file has none.
         truth: histories of all users, to be found.
         length: of the lists.
 
     Raises:
-        ValueError: the file has a list for somebody who was not asked, or an item twice in a list.
+        ValueError: the file has a list for a user who is not among the rows, or an item twice in a list.
     """
     table = pq.read_table(path)
     row, item = table["row"].to_numpy(), table["item"].to_numpy()

@@ -1,1 +1,1 @@
-"""Systems that this project is measured beside. Each module has `train`; see worker.py for what it must do."""
+"""Systems that this project is compared with. Each module has `train`; see worker.py for what it must do."""

@@ -1,4 +1,4 @@
-"""What a system is given: what is known of every user, who is asked about, and features. Never what is to be found."""
+"""What a system gets: known events of every user, the users to rank for, and features. Never the test items."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -17,16 +17,16 @@ _USERS_PER_BLOCK = 512
 
 
 def top_lists(scorer: Scorer, data: Data, length: int) -> pa.Table:
-    """The best items that a user has not had yet, for every asked user.
+    """The best items that a user has not had yet, for every user to rank for.
 
     Args:
         scorer: gives the scores.
-        data: names the asked rows, and what is left out of each list.
+        data: the rows of those users, and the items to leave out of each list.
         length: of the lists, at most.
 
     Returns:
         row (int64), rank (int32, from 1), item (int32), score (float32), by row and rank. Equal scores stand in no
-        particular order: whoever judges the lists must order them.
+        particular order: the code that scores the lists must order them.
 
     Raises:
         ValueError: a score is NaN.
@@ -40,7 +40,7 @@ def top_lists(scorer: Scorer, data: Data, length: int) -> pa.Table:
 
 
 def write_lists(path: Path, lists: pa.Table) -> None:
-    """Write beside, then rename."""
+    """Write to a temporary file, then rename it."""
     beside = path.with_name(f".{path.name}.part")
     pq.write_table(lists, beside)
     beside.replace(path)

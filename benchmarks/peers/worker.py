@@ -5,7 +5,7 @@ The job names a module of this package (or another importable one) with
     train(data, setting, seed, threads) -> iterator of scorers
 
 which trains and yields a scorer after every epoch, or once. The time between two yields is the fit time; reading data,
-importing libraries and making lists is not. A module may have `prepare(data, setting)`, whose result then stands in for
+importing libraries and making lists is not. A module may have `prepare(data, setting)`, whose result then replaces
 data and is not timed either, and `select(data, setting, seed, threads)`, which chooses what validation has to choose.
 """
 
@@ -24,7 +24,7 @@ from peers.lists import top_lists, write_lists
 
 
 def main(path: Path) -> None:
-    """Do what the job says and write what it cost beside it, as result.json."""
+    """Do what the job says and write what it cost to result.json in the same directory."""
     job = json.loads(path.read_text(encoding="utf-8"))
     module = importlib.import_module(job["module"])
     data = Data.load(Path(job["data"]))

@@ -13,7 +13,7 @@ RANKING = ("evaluate", "items", "rerank")
 """Stages that score a catalogue for each user or item: their cost is fitted to users × items."""
 
 WORTH_FITTING = 1.25
-"""Times its fixed cost that a stage must cost for what is above it to be told from noise."""
+"""Multiple of its fixed cost from which a stage's remaining cost can be distinguished from noise."""
 
 BAR, RANKING_BAR = 1.05, 1.0
 """Largest exponents that are meant to be: in interactions, and of ranking in users × items."""

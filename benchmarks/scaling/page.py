@@ -24,7 +24,7 @@ FORETOLD = (10**8, 10**9)
 NIGHT_HOURS, DAY_HOURS = 8, 24
 ROUNDING = 1e-6
 SPREAD = ("validate", "split", "train@mf", "train@softmax", "train@two_tower", "evaluate")
-"""Stages whose work lies in partitions of users or events: Spark's, or workers'."""
+"""Stages whose work is divided into partitions of users or events: Spark's, or workers'."""
 
 
 def page(runs: Runs, smallest: Mapping[str, Measured], limits: Limits, command: str, picture: str) -> str:

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
 
-from ruamel.yaml import YAML
+from dvc.repo import Repo
 
 
 @dataclass(frozen=True)
@@ -28,20 +27,22 @@ class Stage:
 
 
 def read_stages(path: Path) -> list[Stage]:
-    """All stages of a dvc.yaml in an order in which they can run: that of the file where it is one."""
-    found = {name: (values, _outputs(values)) for name, values in _expanded(YAML(typ="safe").load(path)["stages"])}
+    """All stages of a dvc.yaml as DVC resolves them, in an order in which they can run: the file's where it is one."""
+    with Repo(str(path.parent), uninitialized=True) as repo:
+        found = {stage.name: stage for stage in repo.index.stages if stage.path_in_repo == path.name}
+    deps = {name: [Path(dep.fs_path) for dep in stage.deps] for name, stage in found.items()}
+    outs = {name: [Path(out.fs_path) for out in stage.outs] for name, stage in found.items()}
     before = {
-        name: tuple(
-            other
-            for other, (_, outputs) in found.items()
-            if other != name and any(_overlap(dep, out) for dep in _paths(values.get("deps", [])) for out in outputs)
-        )
-        for name, (values, _) in found.items()
+        name: tuple(other for other in found if other != name and _overlap(deps[name], outs[other])) for name in found
     }
     return [
-        Stage(name, tuple(shlex.split(found[name][0]["cmd"])), tuple(found[name][1]), before[name])
+        Stage(name, tuple(shlex.split(found[name].cmd)), tuple(out.def_path for out in found[name].outs), before[name])
         for name in _in_order(before)
     ]
+
+
+def _overlap(deps: list[Path], outs: list[Path]) -> bool:
+    return any(dep.is_relative_to(out) or out.is_relative_to(dep) for dep in deps for out in outs)
 
 
 def _in_order(before: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
@@ -53,38 +54,3 @@ def _in_order(before: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
         ready = sorted([*ready, *sorter.get_ready()], key=place.__getitem__)
         yield ready[0]
         sorter.done(ready.pop(0))
-
-
-def _expanded(stages: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each stage, and each entry of a `foreach` by itself, with `${key}` and `${item…}` filled in."""
-    for name, values in stages.items():
-        if "foreach" not in values:
-            yield name, values
-            continue
-        entries = values["foreach"]
-        for key, item in entries.items() if isinstance(entries, dict) else ((each, each) for each in entries):
-            filled = _replaced(_replaced(values["do"], "${key}", str(key)), "${item}", str(item))
-            for inner, value in item.items() if isinstance(item, dict) else ():
-                filled = _replaced(filled, f"${{item.{inner}}}", str(value))
-            yield f"{name}@{key}", filled
-
-
-def _replaced(values: Any, old: str, new: str) -> Any:
-    if isinstance(values, str):
-        return values.replace(old, new)
-    if isinstance(values, dict):
-        return {_replaced(key, old, new): _replaced(value, old, new) for key, value in values.items()}
-    return [_replaced(value, old, new) for value in values] if isinstance(values, list) else values
-
-
-def _outputs(values: Mapping[str, Any]) -> list[str]:
-    return [path for key in ("outs", "metrics", "plots") for path in _paths(values.get(key, []))]
-
-
-def _paths(listed: list[Any]) -> list[str]:
-    return [each if isinstance(each, str) else next(iter(each)) for each in listed]
-
-
-def _overlap(one: str, other: str) -> bool:
-    first, second = Path(one).parts, Path(other).parts
-    return first[: len(second)] == second[: len(first)]

@@ -15,7 +15,7 @@ STEADY, STEADY_ITEMS = (300_000, 1_000_000, 3_000_000, 10_000_000), 10_000
 STEADY_STAGES = (*TABLE_STAGES, "train@mf", "train@softmax", "train@two_tower")
 """Stages that run there: tables, and trainings, each step of which a larger catalogue makes dearer."""
 CATALOGUES = (1_000, 100_000, 1_000_000)
-"""Items on which the stages run beside, with INTERACTIONS each."""
+"""Sizes of the catalogue in a further series, with INTERACTIONS each."""
 INTERACTIONS = 300_000
 SMALLEST = 2_000
 """Interactions of a data set that costs what starting costs, and little else."""
@@ -56,7 +56,7 @@ class Plan:
 
 
 def plan(arguments: argparse.Namespace) -> Plan:
-    """What was asked for: `sizes`, `tables` and `steady` are interactions, `catalogues` items.
+    """The requested sizes: `sizes`, `tables` and `steady` are interactions, `catalogues` items.
 
     Raises:
         ValueError: one of the sizes is too small to be made.

@@ -8,7 +8,8 @@ import lone_tasks
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.processes import process_pool, run_alone, run_command
+from bakeoff.core.processes import process_pool, run_alone
+from bakeoff.core.subprocesses import run_command
 
 PARENT = "import lone_tasks; from bakeoff.core.processes import process_pool, run_alone; run_alone([lone_tasks.sleep])"
 

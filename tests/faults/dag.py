@@ -1,6 +1,5 @@
 """Stages of every dvc.yaml of the project, as commands with their outputs, each after those that it needs."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +24,8 @@ class Stage:
 
 def stages() -> list[Stage]:
     """All of them, in the order of the files, which is one that they can run in."""
-    return [stage for file in ("dvc.yaml", "studies/dvc.yaml") for stage in _of(ROOT / file)]
-
-
-def _of(file: Path) -> Iterator[Stage]:
-    for name, definition in stages_of(file):
-        listed = [*definition.get("outs", []), *definition.get("metrics", []), *definition.get("plots", [])]
-        outputs = [out if isinstance(out, str) else next(iter(out)) for out in listed]
-        yield Stage(name, definition["cmd"].split()[1:], outputs)
+    return [
+        Stage(name, command.split()[1:], outputs)
+        for file in ("dvc.yaml", "studies/dvc.yaml")
+        for name, command, _, outputs in stages_of(ROOT, file)
+    ]

@@ -6,8 +6,8 @@ import pytest
 from small_disk import nearly_full, small_disk
 from tiny_project import dvc, new_project
 
+from bakeoff.core.subprocesses import ChildError
 from checkout import only_run
-from child import ChildError
 from dvc_stages import Outcome, run_stage
 
 

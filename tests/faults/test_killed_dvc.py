@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from tiny_project import attempt_dvc, begin, dvc, new_project, until
 
+from bakeoff.core.subprocesses import ChildError
 from checkout import only_run
-from child import ChildError
 from dvc_stages import Outcome, run_stage
 
 

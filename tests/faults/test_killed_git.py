@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny_project import git, new_project
 
-from child import ChildError
+from bakeoff.core.subprocesses import ChildError
 from nightly_clone import check_nightly, commit
 
 IN_THE_COMMIT = "kill -9 $PPID"

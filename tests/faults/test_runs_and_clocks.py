@@ -11,9 +11,9 @@ from threading import Event, Thread
 import pytest
 from tiny_project import dvc, new_project, until
 
+from bakeoff.core.subprocesses import ChildError, run_child
 from bakeoff.ops.registry.history import enter, production, read_events
 from checkout import only_run
-from child import ChildError, run_child
 from dvc_stages import run_stage
 
 FLOWS = Path(__file__).parents[2] / "flows"

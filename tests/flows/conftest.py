@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flow_project import Project, call, dvc
 
-import child
+from bakeoff.core import subprocesses
 
 # Prefect reads these when it is first imported, which fixtures would be too late for.
 for _name in [name for name in os.environ if name.startswith("PREFECT_")]:
@@ -24,14 +24,14 @@ atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
 @pytest.fixture(scope="session", autouse=True)
 def warm_children(warm: str) -> Iterator[None]:
     """What flows start starts at once."""
-    usual = child.environment
+    usual = subprocesses.environment
 
     def environment(directory: Path) -> dict[str, str]:
         settings = usual(directory)
         return {**settings, "PATH": os.pathsep.join([warm, settings["PATH"]])}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(child, "environment", environment)
+        patch.setattr(subprocesses, "environment", environment)
         yield
 
 
@@ -70,19 +70,3 @@ def prefect_server() -> Iterator[str]:
 
     with prefect_test_harness(server_startup_timeout=600):
         yield PREFECT_API_URL.value()
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Messages to the people on call."""
-    import publish  # brings Prefect, whose settings are made above
-
-    messages: list[tuple[str, str]] = []
-
-    def take(_: object, title: str, body: str, **__: object) -> bool:
-        messages.append((title, body))
-        return True
-
-    monkeypatch.setenv("BAKEOFF_NOTIFY", "json://localhost")
-    monkeypatch.setattr(publish.apprise.Apprise, "notify", take)
-    return messages

@@ -1,5 +1,6 @@
 """A checkout: its dvc.lock whole before anything reads it, and its own code and packages."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from flow_project import Project, call, dvc
+from prefect.deployments.steps.core import StepExecutionError, run_steps
+from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.workspace import check_own_code
-from checkout import check_packages, is_whole, only_run
-from child import environment
+from bakeoff.core.subprocesses import environment
+from bakeoff.core.workspace import check_own_code, check_packages
+from checkout import is_whole, only_run
 from pipeline import pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +61,24 @@ def test_other_code_than_the_workspaces_is_refused_wherever_it_is_started(tmp_pa
     assert "is not that of this workspace" in refused.stderr
     shutil.copy(ROOT / "params.yaml", tmp_path)
     assert subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True).returncode == 0
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_deployment_refuses_a_process_that_imports_other_code_than_its_workspaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container whose image holds a copy of the code, and whose worker does not set PYTHONPATH."""
+    pull = YAML(typ="safe").load(ROOT / "prefect.yaml")["pull"]
+    monkeypatch.setenv("BAKEOFF_HOME", str(tmp_path))
+    monkeypatch.chdir(ROOT)  # and back again after the steps
+    (tmp_path / "src/bakeoff").mkdir(parents=True)
+    with pytest.raises(StepExecutionError) as refused:
+        asyncio.run(run_steps(pull))
+    assert "is not that of this workspace" in str(refused.value.__cause__)
+    assert Path.cwd() == ROOT
+    (tmp_path / "src/bakeoff").rmdir()
+    asyncio.run(run_steps(pull))
+    assert Path.cwd() == tmp_path
 
 
 def test_a_workspace_without_code_takes_any(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from flow_project import Project, dvc
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import ChildError
 from checkout import only_run
-from child import ChildError
 from dvc_stages import Outcome, parse_dag, read_dag, run_stage
 
 STAGES = """

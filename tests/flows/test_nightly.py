@@ -51,7 +51,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 # The order of these tests is that of the nights.
 
 
-def test_the_first_night_puts_a_model_into_production_and_delivers_everything(team: Team, told: list) -> None:
+def test_the_first_night_puts_a_model_into_production_and_delivers_everything(team: Team) -> None:
     state = team.night()
     assert state.is_completed(), state.message
     assert "mf may go into production." in state.message
@@ -60,8 +60,6 @@ def test_the_first_night_puts_a_model_into_production_and_delivers_everything(te
     assert team.at_remote("log", "-1", "--format=%s").startswith("Nightly run: mf may go into production")
     assert "reports/decision/decision.md" in team.at_remote("ls-tree", "-r", "--name-only", "HEAD")
     assert call("git", "status", "--porcelain", cwd=team.workspace) == ""
-    assert [title.split(":")[0] for title, _ in told] == ["Bakeoff", "Bakeoff"]
-    assert told[0][0] == "Bakeoff: mf is in production"
 
 
 def test_somebody_elsewhere_gets_what_is_in_production(team: Team, tmp_path: Path) -> None:
@@ -73,15 +71,14 @@ def test_somebody_elsewhere_gets_what_is_in_production(team: Team, tmp_path: Pat
     assert (clone / "models/mf/saved_model/saved_model.pb").exists()
 
 
-def test_a_night_without_anything_new_says_so_and_does_nothing(team: Team, told: list) -> None:
+def test_a_night_without_anything_new_says_so_and_does_nothing(team: Team) -> None:
     before = team.at_remote("rev-parse", "HEAD")
     state = team.night()
     assert (state.type, state.name) == ("COMPLETED", "Unchanged")
     assert team.at_remote("rev-parse", "HEAD") == before
-    assert told == []
 
 
-def test_new_deliveries_become_a_version_of_the_data_and_a_challenger(team: Team, told: list) -> None:
+def test_new_deliveries_become_a_version_of_the_data_and_a_challenger(team: Team) -> None:
     raw = pd.read_csv(team.clone / "data/interactions.csv")
     last = raw.groupby("user_id").tail(2)
     new = pd.DataFrame({"who": last.user_id, "what": (last.item_id + 1) % 50, "when": last.timestamp + 7, "stars": 4})

@@ -9,8 +9,8 @@ from flow_project import call, dvc
 
 import nightly_clone as clones
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import ChildError
 from checkout import check_identity
-from child import ChildError
 
 STAGES = """
 stages:

@@ -1,8 +1,6 @@
-"""Artifacts, the table of the last nights, and messages, to a real server on loopback."""
+"""Artifacts, and the table of the last nights, on a real server."""
 
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +8,10 @@ from prefect import flow, get_client
 from prefect.blocks.system import Secret
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
-from services.listener import Listener, listening
 
 from publish import (
-    difference_rows,
     in_words,
     metric_rows,
-    notify,
     publish_night,
     read_secret,
     validation_markdown,
@@ -50,13 +45,6 @@ def test_a_metric_is_a_row_and_a_retriever_a_column() -> None:
     assert metric_rows(metrics) == [
         {"metric": "ndcg@10", "mf": 0.2, "softmax": 0.25},
         {"metric": "recall@10", "mf": 0.3, "softmax": None},
-    ]
-
-
-def test_a_difference_is_experiment_minus_workspace_where_both_are_known() -> None:
-    assert difference_rows({"a": (0.25, 0.75), "b": (None, 1.0)}) == [
-        {"metric": "a", "workspace": 0.25, "experiment": 0.75, "difference": 0.5},
-        {"metric": "b", "workspace": None, "experiment": 1.0, "difference": None},
     ]
 
 
@@ -127,40 +115,6 @@ def test_each_night_adds_a_row_and_the_newest_comes_first(tmp_path: Path) -> Non
     assert (whole["decision"], whole["minutes"]) == ("hold", 2.5)
     assert [failed[name] for name in figures] == [1234, 0.0125, "ndcg@10", None, None, None, None, None]
     assert empty["rows"] is None
-
-
-@pytest.fixture
-def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
-    with listening() as server:
-        monkeypatch.setenv("BAKEOFF_NOTIFY", server.address)
-        yield server
-
-
-def test_a_message_reaches_the_address_and_one_that_is_refused_is_logged_without_it(
-    listener: Listener, caplog: pytest.LogCaptureFixture
-) -> None:
-    log = logging.getLogger("run")
-    notify("Bakeoff: brave-owl", "softmax goes into production.", log)
-    (taken,) = listener.taken
-    assert (taken["title"], taken["message"]) == ("Bakeoff: brave-owl", "softmax goes into production.")
-    listener.status = 500
-    notify("Bakeoff: brave-owl", "body", log)
-    assert "'Bakeoff: brave-owl' was not taken" in caplog.text
-    assert "hunter2" not in caplog.text
-
-
-@pytest.mark.usefixtures("prefect_server")
-def test_without_a_usable_address_nothing_fails_and_the_log_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    monkeypatch.setenv("BAKEOFF_NOTIFY", "hunter2")
-    notify("title", "body", logging.getLogger("run"))
-    assert "not an address that Apprise knows" in caplog.text
-    monkeypatch.delenv("BAKEOFF_NOTIFY")
-    notify("title", "body", logging.getLogger("run"))
-    assert "BAKEOFF_NOTIFY is not set" in caplog.text
-    assert "hunter2" not in caplog.text
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -16,7 +16,7 @@ from prefect.variables import Variable
 
 import remote
 from bakeoff.core.errors import BakeoffError
-from child import ChildError
+from bakeoff.core.subprocesses import ChildError
 from dvc_stages import Dag
 from pipeline import pipeline
 from remote import VARIABLE, read_inputs, read_placement, run_remotely, snapshot, wait_for_end
@@ -115,7 +115,10 @@ def other(workspace: Path, tmp_path: Path) -> Path:
     [
         ({"splitt": "near"}, r"'splitt', which is not a stage of dvc.yaml: did you mean 'split'\?"),
         ({"evaluate": "near"}, r"did you mean 'evaluate@mf'\?"),
-        ({"train": "nowhere"}, r"work pool 'nowhere', and the server at .* has .*idle.*: `prefect work-pool create"),
+        (
+            {"train": "nowhere"},
+            r"'nowhere' does not exist, .* server at .* has .*idle.*: `prefect work-pool create",
+        ),
         ({"train": "untold"}, r"'untold' has no deployment of stages: `prefect --no-prompt deploy flows/remote\.py"),
         ({"train": "idle"}, r"'idle' has no worker online: `BAKEOFF_HOME=DIRECTORY prefect worker start --pool idle"),
         ({"split": "near"}, r"places split, which writes files .*\(loose: `cache: false`\)"),

@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import child
+from bakeoff.core import subprocesses
 
 FLOWS = Path(__file__).parents[2] / "flows"
 Project = Callable[..., Path]
@@ -12,7 +12,7 @@ Project = Callable[..., Path]
 
 def call(*command: str, cwd: Path) -> str:
     """Run a command that must succeed and return what it prints."""
-    environment = child.environment(cwd)  # asked each time: tests put commands of their own before all others
+    environment = subprocesses.environment(cwd)  # asked each time: tests put commands of their own before all others
     return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True, env=environment).stdout
 
 

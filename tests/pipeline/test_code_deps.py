@@ -98,9 +98,8 @@ def stages() -> dict[str, tuple[list[str], list[str]]]:
     """Entry modules and dependencies of each stage."""
     found: dict[str, tuple[list[str], list[str]]] = {}
     for file in FILES:
-        for name, definition in stages_of(ROOT / file):
-            deps = [dep if isinstance(dep, str) else next(iter(dep)) for dep in definition["deps"]]
-            found[name] = (entries(definition["cmd"]), deps)
+        for name, command, deps, _ in stages_of(ROOT, str(file)):
+            found[name] = (entries(command), deps)
     return found
 
 

@@ -20,6 +20,16 @@ SERVICE_KEYS = {
 IMAGE = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?:[0-9][a-z0-9.-]*")
 """A plain name and a version: no host, and no `latest`."""
 
+SETTING_FILES = {"", ".conf", ".py", ".sh", ".yaml", ".yml"}
+NOT_SETTINGS = {
+    "BAKEOFF_SUPERVISED",  # marks the processes of a stack
+    "PREFECT_HOME",  # the Makefile's and the compose file's own
+    "PREFECT_SERVER_API_PORT",  # of the profile that the Makefile writes: PORT
+    "PREFECT_API_REQUEST_TIMEOUT",  # of one command of the Makefile
+    "PREFECT_SERVER_UI_API_URL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED",
+}
+
 
 def read(path: Path) -> list[Any]:
     return list(YAML(typ="safe").load_all(path))
@@ -93,6 +103,22 @@ def test_every_client_is_given_the_password_of_the_api_and_none_that_of_the_data
     for job in jobs:
         sources = job["spec"]["template"]["spec"]["containers"][0]["envFrom"]
         assert {"secretRef": {"name": "bakeoff-secrets"}} in sources
+
+
+def test_a_run_imports_the_code_of_its_workspace_and_not_the_images() -> None:
+    template = read(DEPLOY / "kubernetes/work-pool.yaml")[0]
+    for environment in (
+        compose()["services"]["worker"]["environment"],
+        template["variables"]["properties"]["env"]["default"],
+    ):
+        assert environment["PYTHONPATH"] == f"{environment['BAKEOFF_HOME']}/src"
+    assert 'PYTHONPATH="%(ENV_BAKEOFF_HOME)s/src"' in (DEPLOY / "supervisord.conf").read_text()
+    for path in (REPOSITORY / "prefect.yaml", DEPLOY / "kubernetes/prefect.yaml"):
+        steps = [next(iter(step)) for step in read(path)[0]["pull"]]
+        assert steps[-2:] == [
+            "bakeoff.core.workspace.check_own_code",
+            "prefect.deployments.steps.set_working_directory",
+        ]
 
 
 def test_the_server_takes_calls_of_its_own_origin_only() -> None:
@@ -198,6 +224,16 @@ def test_every_command_of_prefect_exists() -> None:
 def test_every_command_of_dvc_exists() -> None:
     (known,) = (action.choices for action in get_main_parser()._actions if action.dest == "cmd")
     assert {call[0] for call in commands("dvc")} <= set(known)
+
+
+def test_the_docs_list_every_variable_that_can_be_set() -> None:
+    listed = (REPOSITORY / "docs/settings.md").read_text()
+    files = [path for name in ("deploy", "flows", "benchmarks") for path in (REPOSITORY / name).rglob("*")]
+    files += [*(REPOSITORY / "src").rglob("*.py"), REPOSITORY / "prefect.yaml", REPOSITORY / "Makefile"]
+    texts = [path.read_text() for path in files if path.is_file() and path.suffix in SETTING_FILES]
+    used = set(re.findall(r"\b(?:BAKEOFF|PREFECT)_[A-Z_]*[A-Z]\b", "\n".join(texts)))
+    assert {"BAKEOFF_HOME", "BAKEOFF_DATABASE_URL", "PREFECT_API_URL"} <= used
+    assert {name for name in used - NOT_SETTINGS if f"`{name}" not in listed} == set()
 
 
 def test_every_target_of_make_exists() -> None:

@@ -1,4 +1,4 @@
-"""Threads that share the cores, and child processes: commands and pools, which end as a whole."""
+"""Threads that share the cores, and child processes: groups and pools, which end as a whole."""
 
 import multiprocessing
 import os
@@ -7,12 +7,11 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -54,46 +53,6 @@ def _available() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux; other systems can't bind a process to some of the cores
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def run_command(
-    command: Sequence[str],
-    directory: Path | None = None,
-    *,
-    variables: Mapping[str, str] | None = None,
-    timeout: float | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end and return what it printed; whatever its exit status is.
-
-    The child leads a process group of its own, which ends as a whole if this call is interrupted or times out.
-
-    Args:
-        command: program and arguments; no shell, and nothing on stdin.
-        directory: where it runs; None: the current one.
-        variables: further variables of its environment.
-        timeout: seconds.
-
-    Raises:
-        FileNotFoundError: there is no such program.
-        subprocess.TimeoutExpired: it took longer than `timeout`.
-    """
-    process = subprocess.Popen(
-        command,
-        cwd=directory,
-        env={**os.environ, **(variables or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    with process:
-        try:
-            output, errors = process.communicate(timeout=timeout)
-        except BaseException:
-            end_group(process)
-            raise
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def end_group(process: subprocess.Popen[Any], grace: float = 10.0) -> None:

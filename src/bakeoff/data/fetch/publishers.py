@@ -22,7 +22,7 @@ import pooch
 import requests
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.processes import run_command
+from bakeoff.core.subprocesses import run_command
 from bakeoff.data import datasets as package
 from bakeoff.data.fetch.canonical_tables import About, Tables
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.processes import run_command
+from bakeoff.core.subprocesses import run_command
 from bakeoff.core.yaml_reader import read_yaml
 
 DVC = "dvc"

@@ -7,7 +7,7 @@ from threading import Event, Timer
 
 import pytest
 
-from child import ChildError, environment, read_output, run_child
+from bakeoff.core.subprocesses import ChildError, environment, read_output, run_child
 
 
 def run(code: str, tmp_path: Path, timeout: float = 20, **options: object) -> list[str]:

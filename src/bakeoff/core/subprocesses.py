@@ -1,20 +1,19 @@
-"""Child processes: watched line by line, and ended with their whole process group."""
+"""Commands as child processes: read line by line, and ended with their whole process group."""
 
 import codecs
 import os
 import re
 import selectors
-import signal
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.processes import end_group
 
 Log = Callable[[str], None]
 
@@ -77,8 +76,9 @@ def run_child(
 ) -> None:
     """Run a command to its end, passing each line that it prints to `log` as it comes.
 
-    The child leads a process group of its own, which has ended when this function returns or raises. The child
-    inherits the lock of `dvc_stages.only_run`: if this process is killed, the next run waits for what it left behind.
+    The child leads a process group of its own, which has ended when this function returns or raises. It inherits file
+    descriptors that are inheritable, such as the lock of a workspace: if this process is killed, the lock is held
+    until the child has ended too.
 
     Args:
         command: Program and arguments; no shell.
@@ -98,25 +98,66 @@ def run_child(
         command,
         cwd=directory,
         env={**environment(directory), **(variables or {})},
-        close_fds=False,  # Python opens every file but that lock as not inheritable
+        close_fds=False,  # what may be inherited is
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    try:
-        for line in _lines(process, deadline, stop):
-            tail.append(line)
-            log(line)
-        status = process.wait(max(0.0, deadline - time.monotonic()))
-    except (TimeoutError, subprocess.TimeoutExpired):
-        raise ChildError(f"took longer than {timeout:g} s and was ended", tail) from None
-    except InterruptedError:
-        raise ChildError("was stopped", tail) from None
-    finally:
-        _end_group(process, grace)
+    with process:
+        try:
+            for line in _lines(process, deadline, stop):
+                tail.append(line)
+                log(line)
+            status = process.wait(max(0.0, deadline - time.monotonic()))
+        except (TimeoutError, subprocess.TimeoutExpired):
+            raise ChildError(f"took longer than {timeout:g} s and was ended", tail) from None
+        except InterruptedError:
+            raise ChildError("was stopped", tail) from None
+        finally:
+            end_group(process, grace)
     if status:
         raise ChildError("failed" if status > 0 else f"was ended by signal {-status}", tail, status)
+
+
+def run_command(
+    command: Sequence[str],
+    directory: Path | None = None,
+    *,
+    variables: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end and return what it printed; whatever its exit status is.
+
+    The child leads a process group of its own, which ends as a whole if this call is interrupted or times out.
+
+    Args:
+        command: program and arguments; no shell, and nothing on stdin.
+        directory: where it runs; None: the current one.
+        variables: further variables of its environment.
+        timeout: seconds.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+        subprocess.TimeoutExpired: it took longer than `timeout`.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=directory,
+        env={**os.environ, **(variables or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            output, errors = process.communicate(timeout=timeout)
+        except BaseException:
+            end_group(process)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def read_output(command: Sequence[str], directory: Path, variables: Mapping[str, str] | None = None) -> str:
@@ -140,6 +181,15 @@ def read_output(command: Sequence[str], directory: Path, variables: Mapping[str,
     return answer.stdout.rstrip()
 
 
+def succeeds(directory: Path, *command: str) -> bool:
+    """Whether a command ends with status 0."""
+    try:
+        read_output(command, directory)
+    except ChildError:
+        return False
+    return True
+
+
 def _lines(process: subprocess.Popen[bytes], deadline: float, stop: Event) -> Iterator[str]:
     """Yield what is printed, until it ends; TimeoutError after the deadline, InterruptedError on `stop`."""
     if process.stdout is None:
@@ -153,7 +203,7 @@ def _lines(process: subprocess.Popen[bytes], deadline: float, stop: Event) -> It
                 raise InterruptedError
             if time.monotonic() > deadline:
                 raise TimeoutError
-            ended = process.poll() is not None  # asked before the pipe is: then all that it printed is in there
+            ended = process.poll() is not None  # before the look at the pipe, which then holds all that it printed
             if selector.select(0 if ended else _POLL_SECONDS):
                 chunk = os.read(process.stdout.fileno(), 65536)
                 if not chunk:
@@ -170,20 +220,3 @@ def _clean(line: str) -> str:
     """Remove colours, and all but the last state of a progress bar that redraws itself."""
     states = [state for state in _ANSI.sub("", line).split("\r") if state.strip()]
     return states[-1].rstrip() if states else ""
-
-
-def _end_group(process: subprocess.Popen[bytes], grace: float) -> None:
-    """End every process that is left in the group: SIGTERM, after `grace` seconds SIGKILL."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        until = time.monotonic() + grace
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-            while time.monotonic() < until:
-                process.poll()  # reaps the leader, which would keep the group alive as a zombie
-                os.killpg(process.pid, 0)
-                time.sleep(0.02)
-            continue
-        break
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
