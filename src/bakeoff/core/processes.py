@@ -154,11 +154,7 @@ def process_pool(count: int, threads: int, what: str, remedy: str) -> Iterator[P
     death = f"A process that {what} was ended: by the system where memory ran out, or by a person. {remedy}"
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    with (
-        ours,
-        theirs,
-        ProcessPoolExecutor(count, context, initializer=end_with_parent, initargs=(theirs,)) as executor,
-    ):
+    with ours, theirs, ProcessPoolExecutor(count, context, initializer=end_with_parent, initargs=(theirs,)) as executor:
         try:
             yield Pool(executor, count, threads, death)
         except BaseException:
