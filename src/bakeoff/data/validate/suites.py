@@ -140,7 +140,7 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
             checks += checks_of(params)
         elif name not in typed:
             typed[name] = texts(raw.columns[name])
-    key = [name for name in ("user_id", "item_id", "timestamp") if name in judged]
+    key: list[str] = [name for name in ("user_id", "item_id", "timestamp") if name in judged]
     unique = check(
         gxe.ExpectCompoundColumnsToBeUnique,
         "No two events share user, item and timestamp",
@@ -173,7 +173,11 @@ def _is_number(column: str, what: str, kind: Any = gxe.ExpectColumnValuesToNotBe
 def _timestamp_checks(params: ValidationParams) -> list[Check]:
     first, last = params.earliest, params.latest
     span = f"Events lie on or after {first} and before {last} (UTC)", f"timestamp is not between {first} and {last}"
-    limits = {"min_value": params.earliest_second, "max_value": params.latest_second, "strict_max": True}
+    limits: dict[str, Any] = {
+        "min_value": params.earliest_second,
+        "max_value": params.latest_second,
+        "strict_max": True,
+    }
     in_span = check(gxe.ExpectColumnValuesToBeBetween, *span, column="timestamp", **limits)
     return [_is_number("timestamp", "a whole number of seconds"), in_span]
 
@@ -185,7 +189,7 @@ def _rating_checks(params: ValidationParams) -> list[Check]:
     low = "-∞" if params.rating_min is None else f"{params.rating_min:g}"
     high = "∞" if params.rating_max is None else f"{params.rating_max:g}"
     scale = f"Ratings are on the scale from {low} to {high}", f"rating is off the scale from {low} to {high}"
-    limits = {"min_value": params.rating_min, "max_value": params.rating_max}
+    limits: dict[str, Any] = {"min_value": params.rating_min, "max_value": params.rating_max}
     return [readable, check(gxe.ExpectColumnValuesToBeBetween, *scale, column="rating", **limits)]
 
 
