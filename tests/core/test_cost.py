@@ -81,3 +81,9 @@ def test_nothing_but_the_file_is_left(workspace):
     with measure(workspace, "train_mf"):
         pass
     assert [path.name for path in workspace.cost("train_mf").parent.iterdir()] == ["train_mf.json"]
+
+
+def test_what_earlier_processes_spent_on_the_same_work_counts(workspace):
+    with measure(workspace, "train") as cost:
+        cost.earlier_seconds = 1000.0
+    assert read(workspace, "train")["wall_seconds"] >= 1000

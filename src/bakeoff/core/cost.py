@@ -24,6 +24,8 @@ class Cost:
     """Figures that a stage adds to those measured for every stage."""
 
     notes: dict[str, Any] = field(default_factory=dict)
+    earlier_seconds: float = 0.0
+    """Wall time that earlier processes spent on the same work before they were killed."""
 
     def note(self, **figures: Any) -> None:
         """Add figures, such as `selection_seconds=3.2`; a later value replaces an earlier one.
@@ -49,7 +51,7 @@ def measure(workspace: Workspace, stage: str) -> Iterator[Cost]:
     wall, cpu = time.perf_counter(), cpu_seconds()
     yield cost
     figures = {
-        "wall_seconds": time.perf_counter() - wall,
+        "wall_seconds": time.perf_counter() - wall + cost.earlier_seconds,
         "cpu_seconds": cpu_seconds() - cpu,
         "peak_memory_bytes": _peak_memory_bytes(),
         **cost.notes,

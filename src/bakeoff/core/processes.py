@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from operator import call
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -189,11 +190,7 @@ def run_alone(tasks: Sequence[Callable[[], T]]) -> list[T]:
         BakeoffError: a task raised one, or the process died.
     """
     with process_pool(1, num_cores(), "runs alone", "Its own output is above.") as pool:
-        return list(pool.results(_call, tasks))
-
-
-def _call(task: Callable[[], T]) -> T:
-    return task()
+        return list(pool.results(call, tasks))
 
 
 def end_with_parent(connection: Connection) -> None:

@@ -90,7 +90,7 @@ def complete(found: Parts, data: DataParams, where: str) -> Tables:
 
 
 def named_by_id(referenced: Any, id_column: str) -> pa.Table:
-    """Users or items of which nothing is known but that events name them, in id order.
+    """Users or items that only events name, in id order.
 
     Args:
         referenced: [n] ids, each any number of times.

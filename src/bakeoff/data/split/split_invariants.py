@@ -125,7 +125,7 @@ def _examples(events: ir.Table, keys: NDArray[np.int64]) -> tuple[str, ...]:
 
 
 def facts_of(events: ir.Table, users: ir.Table, items: ir.Table, latest: Latest | None = None) -> ir.Table:
-    """What the suite looks at, a row for each event. A fact about a user or a pair stands at its first event only.
+    """The columns of the suite, a row for each event; a fact about a user or a pair is in its first event's row only.
 
     Args:
         events: key, user_id, item_id, timestamp, position and part, as for `check_promises`: all those of some users,
