@@ -44,11 +44,7 @@ class Histories:
 
     @classmethod
     def from_rows(
-        cls,
-        rows: NDArray[np.integer],
-        items: NDArray[np.integer],
-        timestamps: NDArray[np.integer],
-        num_rows: int,
+        cls, rows: NDArray[np.integer], items: NDArray[np.integer], timestamps: NDArray[np.integer], num_rows: int
     ) -> Self:
         """Group events by row, keeping their order within each row.
 

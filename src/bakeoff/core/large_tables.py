@@ -122,7 +122,7 @@ def spilling_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, directo
 
 
 def _spooled(directory: Path) -> SpooledTemporaryFile[bytes]:
-    return SpooledTemporaryFile(max(MAX_IN_MEMORY, 1), dir=directory)  # 0 would mean without limit
+    return SpooledTemporaryFile(max(MAX_IN_MEMORY, 1), dir=str(directory))  # 0 would mean without limit
 
 
 def _content(file: IO[bytes]) -> bytearray | mmap.mmap:

@@ -12,6 +12,8 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from operator import call
+from pathlib import Path
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -113,11 +115,7 @@ def process_pool(count: int, threads: int, what: str, remedy: str) -> Iterator[P
     death = f"A process that {what} was ended: by the system where memory ran out, or by a person. {remedy}"
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    with (
-        ours,
-        theirs,
-        ProcessPoolExecutor(count, context, initializer=end_with_parent, initargs=(theirs,)) as executor,
-    ):
+    with ours, theirs, ProcessPoolExecutor(count, context, initializer=end_with_parent, initargs=(theirs,)) as executor:
         try:
             yield Pool(executor, count, threads, death)
         except BaseException:
@@ -152,11 +150,7 @@ def run_alone(tasks: Sequence[Callable[[], T]]) -> list[T]:
         BakeoffError: a task raised one, or the process died.
     """
     with process_pool(1, num_cores(), "runs alone", "Its own output is above.") as pool:
-        return list(pool.results(_call, tasks))
-
-
-def _call(task: Callable[[], T]) -> T:
-    return task()
+        return list(pool.results(call, tasks))
 
 
 def end_with_parent(connection: Connection) -> None:

@@ -13,7 +13,7 @@ MAX_BYTES = 2**16
 MAX_DEPTH = 20
 """Sections within sections; params.yaml has three."""
 MAX_ALIASES = 10
-"""Uses of anchors. Aliases of aliases multiply what a small file stands for."""
+"""Uses of anchors. Aliases of aliases multiply the values of a small file."""
 
 
 def read_yaml(data: bytes, source: str) -> Any:

@@ -99,7 +99,7 @@ class SplitParams(Frozen):
     valid_share: Share = 0.1
     """Share of events just before the test part that are validation; settings and epochs are chosen on it."""
     new_user_share: Share = 0.1
-    """Share of users that are held out whole and asked about as new ones."""
+    """Share of users that are held out whole and tested as new ones."""
     min_rating: float | None = None
     """Only events rated at least this high are positives; null: every event is."""
 

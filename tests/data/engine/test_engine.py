@@ -17,7 +17,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine import engine as engines
 from bakeoff.data.engine.engine import Partitioned, opened
-from bakeoff.data.engine.settings import SCRATCH_NAME, EngineSettings, engine_settings, settings_table
+from bakeoff.data.engine.settings import SCRATCH_NAME, EngineSettings, engine_settings, variable
 from bakeoff.data.validate import csv_reader
 from bakeoff.params import parse_params
 from bakeoff.stages import validate
@@ -209,5 +209,7 @@ def test_a_setting_that_is_not_allowed_is_named_with_its_value(monkeypatch, name
 
 def test_the_docs_list_every_setting():
     docs = (Path(__file__).parents[3] / "docs/settings.md").read_text(encoding="utf-8")
-    for name, default, meaning in settings_table():
-        assert f"| `{name}` | {default and f'`{default}`'} | {meaning} |" in docs
+    for name, field in EngineSettings.model_fields.items():
+        value = field.get_default(call_default_factory=True)
+        default = "" if value in (None, {}) else f"`{value}`"
+        assert f"| `{variable(name)}` | {default} | {' '.join((field.description or '').split())} |" in docs

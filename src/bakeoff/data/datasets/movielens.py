@@ -144,12 +144,7 @@ def _tables(interactions: dict[str, Any], users: dict[str, Any], items: dict[str
 
 
 def _read(
-    content: bytes,
-    name: str,
-    delimiter: str,
-    columns: Sequence[str],
-    encoding: str = "utf-8",
-    header: bool = False,
+    content: bytes, name: str, delimiter: str, columns: Sequence[str], encoding: str = "utf-8", header: bool = False
 ) -> dict[str, Any]:
     """Columns of a delimited file without quotes, as strings."""
     try:

@@ -31,7 +31,7 @@ def duckdb_engine(settings: EngineSettings, scratch: Path) -> Iterator["DuckDBEn
     """The embedded engine. What does not fit in memory spills to scratch.
 
     Raises:
-        BakeoffError: the memory that it was given is too small for what it is asked to do.
+        BakeoffError: BAKEOFF_MEMORY_LIMIT is too small for a query.
     """
     given = {"memory_limit": settings.memory_limit, "threads": settings.threads}
     connection = ibis.duckdb.connect(

@@ -62,7 +62,7 @@ class Engine(Protocol):
 
         Args:
             path: of it.
-            columns: those that are asked for, no two of which differ in case alone; what the file lacks is left out.
+            columns: names that do not differ in case alone; those that the file lacks are left out.
                 None: all, where a name that differs from an earlier one in case alone may come changed.
 
         Raises:
@@ -126,10 +126,10 @@ def opened(settings: EngineSettings | None = None) -> Iterator[Engine]:
     """The engine that the settings name; None: those of the environment.
 
     Raises:
-        BakeoffError: Spark is asked for and it, Java or the cluster is not there; scratch can't be written.
+        BakeoffError: Spark is configured, and it, Java or the cluster is missing; scratch can't be written.
     """
     settings = settings or engine_settings()
-    # Each engine is imported where it is asked for: few have Spark.
+    # Only the configured engine is imported: few environments have Spark.
     with scratch_directory(settings) as scratch:
         if settings.engine == "spark":
             from bakeoff.data.engine.spark_engine import spark_engine

@@ -73,13 +73,6 @@ def variable(field: str) -> str:
     return f"{PREFIX}{field.upper()}"
 
 
-def settings_table() -> Iterator[tuple[str, str, str]]:
-    """Variable, default and meaning of each setting, as docs/settings.md shows them."""
-    for name, field in EngineSettings.model_fields.items():
-        default = field.get_default(call_default_factory=True)
-        yield variable(name), "" if default in (None, {}) else str(default), " ".join((field.description or "").split())
-
-
 @contextmanager
 def scratch_directory(settings: EngineSettings) -> Iterator[Path]:
     """An empty directory below BAKEOFF_SCRATCH, or the system's.

@@ -128,14 +128,14 @@ class SparkEngine:
         unsorted = self._frame(table.select(*columns.values(), **{PART: (first // width).cast("int32")}, **keys))
         sorted_rows = unsorted.repartition(num_parts, PART).sortWithinPartitions(PART, *keys).drop(*keys)
         sorted_rows = sorted_rows.toDF(*columns, PART)
-        beside = path / "_beside"
+        unordered = path / "_unordered"
         # One file per part: Spark would begin another one after this many rows.
         writer = sorted_rows.write.option("maxRecordsPerFile", 0).option("compression", codec)
-        writer.partitionBy(PART).parquet(_url(beside))
-        for folder in beside.glob(f"{PART}=*".replace(" ", "*")):
+        writer.partitionBy(PART).parquet(_url(unordered))
+        for folder in unordered.glob(f"{PART}=*".replace(" ", "*")):
             (file,) = folder.glob("*.parquet")
             file.rename(path / part_name(int(folder.name.rpartition("=")[2])))
-        shutil.rmtree(beside)
+        shutil.rmtree(unordered)
 
     def _frame(self, table: ir.Table) -> "DataFrame":
         return self.session.sql(self.connection.compile(table))

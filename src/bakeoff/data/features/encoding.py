@@ -81,14 +81,13 @@ class TableEncoding(_Fitted):
 
     def encode(self, table: pd.DataFrame) -> EncodedFeatures:
         """Features of every row of a table that holds the raw columns: what `encoders` give, as arrays."""
-        dense = [standardised(table[name], scale) for name, scale in self.dense.items()]
-        codes = [codes_of(table[name], _index(values)) for name, values in self.categorical.items()]
+        found = {name: encode(table[name]) for name, encode in self._functions().items()}
         return EncodedFeatures(
-            dense=_columns(dense, len(table), np.float32),
-            categorical=_columns(codes, len(table), np.int32),
+            dense=_columns([found[name] for name in self.dense], len(table), np.float32),
+            categorical=_columns([found[name] for name in self.categorical], len(table), np.int32),
             categorical_sizes=tuple(self.categorical_sizes.values()),
-            tag_sets=tuple(tags_of(table[name], _index(tags)) for name, tags in self.tags.items()),
-            word_sets=tuple(words_in(table[name], _index(words)) for name, words in self.text.items()),
+            tag_sets=tuple(found[name] for name in self.tags),
+            word_sets=tuple(found[name] for name in self.text),
         )
 
     def encoders(self) -> dict[str, Encode]:
@@ -96,15 +95,16 @@ class TableEncoding(_Fitted):
 
         Dense features become float32, categorical ones int32, tags and text list<int32>.
         """
-        found: dict[str, Encode] = {}
+        return {name: partial(_as_arrow, function) for name, function in self._functions().items()}
+
+    def _functions(self) -> dict[str, Callable[[pd.Series], Any]]:
+        """Feature → what encodes a column: as an array, or as sets where it is tags or text."""
+        found: dict[str, Callable[[pd.Series], Any]] = {}
         for name, scale in self.dense.items():
-            found[name] = partial(_as_array, partial(standardised, scale=scale))
-        for name, values in self.categorical.items():
-            found[name] = partial(_as_array, partial(codes_of, values=_index(values)))
-        for name, tags in self.tags.items():
-            found[name] = partial(_as_lists, partial(tags_of, tags=_index(tags)))
-        for name, words in self.text.items():
-            found[name] = partial(_as_lists, partial(words_in, words=_index(words)))
+            found[name] = partial(standardised, scale=scale)
+        for encode, values_of in ((codes_of, self.categorical), (tags_of, self.tags), (words_in, self.text)):
+            for name, values in values_of.items():
+                found[name] = partial(encode, known=pd.Index(values, dtype=object))
         return found
 
     @property
@@ -158,26 +158,22 @@ def standardised(column: pd.Series, scale: Scale) -> NDArray[np.float32]:
     return np.where(np.isnan(values), 0.0, values).astype(np.float32)
 
 
-def codes_of(column: pd.Series, values: pd.Index) -> NDArray[np.int32]:
-    """1 + the place of each text among the values, int32 [n]; 0 where it is missing, empty or none of them."""
-    codes: NDArray[np.integer[Any]] = values.get_indexer(_text(column))
+def codes_of(column: pd.Series, known: pd.Index) -> NDArray[np.int32]:
+    """1 + the place of each text among the known values, int32 [n]; 0 where it is missing, empty or none of them."""
+    codes: NDArray[np.integer[Any]] = known.get_indexer(_text(column))
     return (codes + 1).astype(np.int32)
 
 
-def tags_of(column: pd.Series, tags: pd.Index) -> ValueSets:
+def tags_of(column: pd.Series, known: pd.Index) -> ValueSets:
     """The known tags of each text, n rows."""
     rows = _text(column).reset_index(drop=True).dropna().str.split(TAG_SEPARATOR, regex=False).explode()
     rows = rows.astype(object).str.strip()
-    return _sets(rows[rows.notna() & (rows != "")], tags, len(column))
+    return _sets(rows[rows.notna() & (rows != "")], known, len(column))
 
 
-def words_in(column: pd.Series, words: pd.Index) -> ValueSets:
+def words_in(column: pd.Series, known: pd.Index) -> ValueSets:
     """The known words of each text, n rows."""
-    return _sets(words_of(_text(column).reset_index(drop=True)), words, len(column))
-
-
-def _index(values: tuple[str, ...]) -> pd.Index:
-    return pd.Index(values, dtype=object)
+    return _sets(words_of(_text(column).reset_index(drop=True)), known, len(column))
 
 
 def _text(column: pd.Series) -> pd.Series:
@@ -192,12 +188,9 @@ def _sets(values: pd.Series, known: pd.Index, num_rows: int) -> ValueSets:
     return ValueSets.from_pairs(values.index.to_numpy(np.int64), codes, num_rows, len(known))
 
 
-def _as_array(encode: Callable[[pd.Series], NDArray[Any]], column: pd.Series) -> pa.Array:
-    return pa.array(encode(column))
-
-
-def _as_lists(encode: Callable[[pd.Series], ValueSets], column: pd.Series) -> pa.Array:
-    return encode(column).lists()
+def _as_arrow(encode: Callable[[pd.Series], Any], column: pd.Series) -> pa.Array:
+    encoded = encode(column)
+    return encoded.lists() if isinstance(encoded, ValueSets) else pa.array(encoded)
 
 
 def _columns(columns: list[Any], num_rows: int, dtype: type) -> NDArray[Any]:

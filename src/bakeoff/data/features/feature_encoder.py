@@ -25,11 +25,7 @@ Function = Callable[[Encode, str, str, str], Callable[[Any], Any]]
 
 
 def fit_features(
-    users: ir.Table,
-    items: ir.Table,
-    user_features: Mapping[str, str],
-    item_features: Mapping[str, str],
-    blocks: Blocks,
+    users: ir.Table, items: ir.Table, user_features: Mapping[str, str], item_features: Mapping[str, str], blocks: Blocks
 ) -> FeatureEncoding:
     """Learn scales and values.
 

@@ -82,7 +82,7 @@ def words_of(text: pd.Series) -> pd.Series:
 
 
 def count_words(text: pd.Series) -> Counter[str]:
-    """In how many rows each word stands.
+    """Number of rows that hold each word.
 
     Args:
         text: strings, None where missing.

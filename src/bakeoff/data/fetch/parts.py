@@ -11,6 +11,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import Tables, id_order, sorted_by_id, text_column, text_table
 from bakeoff.data.fetch.timestamps import unix_seconds
 from bakeoff.data.params import ColumnParams, DataParams
+from bakeoff.data.validate.csv_reader import OTHER_DELIMITERS
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def complete(found: Parts, data: DataParams, where: str) -> Tables:
 
 
 def named_by_id(referenced: Any, id_column: str) -> pa.Table:
-    """Users or items of which nothing is known but that events name them, in id order.
+    """Users or items that only events name, in id order.
 
     Args:
         referenced: [n] ids, each any number of times.
@@ -194,8 +195,5 @@ def _mapped(raw: Raw, mapping: Mapping[str, str | None]) -> dict[str, Any]:
 
 
 def _delimiter_hint(columns: Iterable[str]) -> str:
-    for header in columns:
-        for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), ("::", "double colons")):
-            if delimiter in header:
-                return f" It looks as if its fields are separated by {name}: write it with commas."
-    return ""
+    found = [name for delimiter, name in OTHER_DELIMITERS.items() if any(delimiter in header for header in columns)]
+    return f" It looks as if its fields are separated by {found[0]}: write it with commas." if found else ""

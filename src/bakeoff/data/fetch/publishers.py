@@ -146,8 +146,8 @@ def download(source: Source, progress: bool = False) -> dict[str, bytes]:
             paths = map(Path, registry.fetch(name, downloader=get, processor=unpack))
             files = {path.name: path.read_bytes() for path in paths}
     except requests.HTTPError as error:
-        answer = error.response
-        raise SourceError(f"{shown} answered {answer.status_code} {answer.reason}.") from None
+        said = error if error.response is None else f"{error.response.status_code} {error.response.reason}"
+        raise SourceError(f"{shown} answered {said}.") from None
     except requests.RequestException as error:
         raise SourceError(f"{shown} cannot be reached: {_shown(str(error))}.") from None
     except ValueError as error:  # another hash

@@ -169,8 +169,7 @@ def _events(workspace: Workspace, name: str, num_users: int, num_items: int, par
     """Histories of a file of the split; of a part of its events, if one is named."""
     directory = workspace.split.parent
     return _read(
-        workspace.split / f"{name}.parquet",
-        lambda path: read_histories(path, num_users, num_items, directory, part),
+        workspace.split / f"{name}.parquet", lambda path: read_histories(path, num_users, num_items, directory, part)
     )
 
 

@@ -36,7 +36,7 @@ def placed(table: ir.Table, bucket: ir.Value, order_by: Sequence[ir.Value]) -> i
 def value_at(
     table: ir.Table, bucket: ir.Value, order_by: Mapping[str, ir.Value], places: Sequence[int]
 ) -> list[tuple[Any, ...]]:
-    """What stands at places of the order that `placed` would make, which sorts no more than the buckets that hold them.
+    """Values at places of the order that `placed` makes; only the buckets that hold these places are sorted.
 
     Args:
         table: the rows.

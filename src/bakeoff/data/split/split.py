@@ -21,7 +21,7 @@ def positives(interactions: ir.Table, min_rating: float | None) -> ir.Table:
         min_rating: lowest rating of a positive; None: every event is one. An event without a rating is none.
 
     Raises:
-        BakeoffError: min_rating is asked for and there are no ratings.
+        BakeoffError: min_rating is set and there are no ratings.
     """
     events = _rated(interactions, min_rating)
     kept = ["user_id", "item_id", "timestamp"]

@@ -14,7 +14,7 @@ from bakeoff.data.engine.engine import Partitioned
 from bakeoff.data.split.methods import OrderRule, SplitMethod, method_of
 
 if TYPE_CHECKING:
-    from bakeoff.data.validate.gx import Check, Outcome
+    from bakeoff.data.validate.gx import Check
 
 Frames = Callable[[ir.Table, str], Iterator[Any]]
 """Rows as data frames that Great Expectations takes, known by a column."""
@@ -80,13 +80,10 @@ def check_promises(
     latest = latest_of_all(events.whole) if spec.one_cut else None
     facts = (facts_of(piece, users, items, latest) for piece in events.pieces)
     pieces = chain.from_iterable(frames(of_piece, "key") for of_piece in facts)
-    outcomes = Runner().judge("split-promises", _suite(spec), pieces)
-    return [_promise(outcome, events.whole) for outcome in outcomes]
-
-
-def _promise(outcome: "Outcome", events: ir.Table) -> Promise:
-    examples = _examples(events, outcome.rows[:EXAMPLES])
-    return Promise(outcome.check.sentence, outcome.success, len(outcome.rows), examples)
+    return [
+        Promise(each.check.sentence, each.success, len(each.rows), _examples(events.whole, each.rows[:EXAMPLES]))
+        for each in Runner().judge("split", _suite(spec), pieces)
+    ]
 
 
 def _suite(method: SplitMethod) -> "list[Check]":
@@ -128,7 +125,7 @@ def _examples(events: ir.Table, keys: NDArray[np.int64]) -> tuple[str, ...]:
 
 
 def facts_of(events: ir.Table, users: ir.Table, items: ir.Table, latest: Latest | None = None) -> ir.Table:
-    """What the suite looks at, a row for each event. A fact about a user or a pair stands at its first event only.
+    """The columns of the suite, a row for each event; a fact about a user or a pair is in its first event's row only.
 
     Args:
         events: key, user_id, item_id, timestamp, position and part, as for `check_promises`: all those of some users,
@@ -146,8 +143,7 @@ def facts_of(events: ir.Table, users: ir.Table, items: ir.Table, latest: Latest 
         - latest before, last position before: the largest timestamp and position
           in the parts before the event's own; null where there is none.
     """
-    facts = _with_users(events, _user_facts(events))
-    facts = _with_pairs(facts, events)
+    facts = _with_pairs(events.inner_join(_user_facts(events), "user_id"), events)
     facts = _with_vocabulary(facts, events, users, "user")
     facts = _with_vocabulary(facts, events, items, "item")
     is_first, is_first_test = facts.key == facts.first_of_user, facts.key == facts.first_test
@@ -185,10 +181,6 @@ def _user_facts(events: ir.Table) -> ir.Table:
         is_new=part.isin(("new_history", "new_test")).any(),
         **largest,
     )
-
-
-def _with_users(events: ir.Table, users: ir.Table) -> ir.Table:
-    return events.inner_join(users, "user_id")
 
 
 def _with_pairs(facts: ir.Table, events: ir.Table) -> ir.Table:

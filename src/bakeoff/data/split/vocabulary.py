@@ -11,7 +11,7 @@ from bakeoff.data.split.order_statistics import placed
 LENGTH_DIGITS = 6
 """Digits of the length of an id of digits."""
 BUCKET_CHARACTERS = 4
-"""Leading digits by which ids of digits of one length are told apart in buckets."""
+"""Leading digits that put ids of digits of one length into buckets."""
 
 
 def user_vocabulary(events: ir.Table, users: ir.Table) -> ir.Table:

@@ -239,15 +239,10 @@ class _Body(io.RawIOBase):
 
 
 def _end_of_text(stream: io.BufferedReader) -> int:
-    """Place after the last byte that is no line end."""
-    end = stream.seek(0, io.SEEK_END)
-    while end:
-        start = max(0, end - 2**16)
-        stream.seek(start)
-        if text := stream.read(end - start).rstrip(b"\r\n"):
-            return start + len(text)
-        end = start
-    return 0
+    """Place after the last byte that is no line end; of many thousand line ends some are left, as empty lines."""
+    start = max(0, stream.seek(0, io.SEEK_END) - 2**16)
+    stream.seek(start)
+    return start + len(stream.read().rstrip(b"\r\n"))
 
 
 def _lines(table: pa.Table, first: int) -> tuple[NDArray[np.int64], int]:

@@ -190,6 +190,6 @@ def _outcome(check: Check, results: Sequence[Any]) -> Outcome:
         unexpected = result.result.get("unexpected_index_list")
         if not result.success and unexpected is None:
             raise RuntimeError(f"Great Expectations could not check {check.sentence!r}: {result.exception_info}")
-        for label in unexpected or []:  # with Spark a dict with the column's name
-            labels += label.values() if isinstance(label, dict) else [label]
+        for label in unexpected or []:  # with Spark a dict of lists, by the name of the column
+            labels += chain.from_iterable(label.values()) if isinstance(label, dict) else [label]
     return Outcome(check, all(result.success for result in results), np.sort(np.asarray(labels, np.int64)))

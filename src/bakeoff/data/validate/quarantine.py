@@ -156,7 +156,7 @@ def _judged(rows: ir.Table, names: list[str], added: Mapping[str, str], known: M
 
 
 def _later_copies(engine: Engine, name: str, judged: ir.Table, suite: Suite, outcomes: Sequence[Outcome]) -> Outcome:
-    """The last outcome, of which GX names every copy, without broken rows and the first row that is sound."""
+    """The last outcome without broken rows and the first sound copy; GX names every copy."""
     *others, unique = outcomes
     rows = np.setdiff1d(unique.rows, _rows_of(others))
     if len(rows):

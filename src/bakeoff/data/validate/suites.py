@@ -66,21 +66,18 @@ def check_structure(table: str, raw: RawTable, data: DataParams) -> list[Outcome
     Raises:
         BakeoffError: it has not; says what is missing and what to do.
     """
-    present = visible(", ".join(raw.names))
-    found = {
-        Check(
-            f"There is a column {name}",
-            f"{raw.file} has no column `{name}` (it has {present}): {remedy}",
-            "critical",
-            None,
-        ): name in raw.names
-        for name, remedy in _required_columns(table, data).items()
-    }
-    no_rows = f"{raw.file} has a header but no rows: fetch the data again."
-    found[Check("There are rows", no_rows, "critical", None)] = len(raw) > 0
-    if failures := [each.reason for each, success in found.items() if not success]:
-        raise BakeoffError("\n".join(failures))
-    return [Outcome(each, True, np.zeros(0, np.int64)) for each in found]
+    required, present = _required_columns(table, data), visible(", ".join(raw.names))
+    faults = [
+        f"{raw.file} has no column `{name}` (it has {present}): {remedy}"
+        for name, remedy in required.items()
+        if name not in raw.names
+    ]
+    if not len(raw):
+        faults.append(f"{raw.file} has a header but no rows: fetch the data again.")
+    if faults:
+        raise BakeoffError("\n".join(faults))
+    sentences = [*(f"There is a column {name}" for name in required), "There are rows"]
+    return [Outcome(Check(each, "", "critical", None), True, np.zeros(0, np.int64)) for each in sentences]
 
 
 def _required_columns(table: str, data: DataParams) -> dict[str, str]:
@@ -114,12 +111,8 @@ def entities(raw: RawTable, id_column: str, features: Mapping[str, str]) -> Type
             column = _free_name(name, judged)
             judged[column] = pc.if_else(pc.is_valid(typed[name]), pa.scalar(None, pa.string()), texts(values))
             checks.append(_is_number(name, "a number", gxe.ExpectColumnValuesToBeNull, column))
-    unique = check(
-        gxe.ExpectColumnValuesToBeUnique,
-        f"No {id_column} occurs twice",
-        f"{id_column} occurred before (the first row is kept)",
-        column=id_column,
-    )
+    once = f"No {id_column} occurs twice", f"{id_column} occurred before (the first row is kept)"
+    unique = check(gxe.ExpectColumnValuesToBeUnique, *once, column=id_column)
     return TypedTable(pa.table(typed), pa.table(judged), Suite(checks, unique, [id_column], {}))
 
 
@@ -147,7 +140,7 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
             checks += checks_of(params)
         elif name not in typed:
             typed[name] = texts(raw.columns[name])
-    key = [name for name in ("user_id", "item_id", "timestamp") if name in judged]
+    key: list[str] = [name for name in ("user_id", "item_id", "timestamp") if name in judged]
     unique = check(
         gxe.ExpectCompoundColumnsToBeUnique,
         "No two events share user, item and timestamp",
@@ -158,31 +151,19 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
 
 
 def _id_checks(column: str) -> list[Check]:
+    given = f"The {column} of every row is given", f"{column} is empty"
+    excess = f"longer than {MAX_ID_LENGTH} characters"
+    short = f"No {column} is {excess}", f"{column} is {excess}"
     return [
-        check(
-            gxe.ExpectColumnValuesToNotBeNull,
-            f"The {column} of every row is given",
-            f"{column} is empty",
-            column=column,
-        ),
-        check(
-            gxe.ExpectColumnValueLengthsToBeBetween,
-            f"No {column} is longer than {MAX_ID_LENGTH} characters",
-            f"{column} is longer than {MAX_ID_LENGTH} characters",
-            column=column,
-            max_value=MAX_ID_LENGTH,
-        ),
+        check(gxe.ExpectColumnValuesToNotBeNull, *given, column=column),
+        check(gxe.ExpectColumnValueLengthsToBeBetween, *short, column=column, max_value=MAX_ID_LENGTH),
     ]
 
 
 def _is_known(column: str, unknown: str) -> Check:
     table = f"{column.removesuffix('_id')}s"
-    return check(
-        gxe.ExpectColumnValuesToBeNull,
-        f"Every {column} is that of a valid row of {table}",
-        f"{column} is not among the valid {table}",
-        column=unknown,
-    )
+    sentence = f"Every {column} is that of a valid row of {table}"
+    return check(gxe.ExpectColumnValuesToBeNull, sentence, f"{column} is not among the valid {table}", column=unknown)
 
 
 def _is_number(column: str, what: str, kind: Any = gxe.ExpectColumnValuesToNotBeNull, judged: str = "") -> Check:
@@ -190,15 +171,14 @@ def _is_number(column: str, what: str, kind: Any = gxe.ExpectColumnValuesToNotBe
 
 
 def _timestamp_checks(params: ValidationParams) -> list[Check]:
-    in_span = check(
-        gxe.ExpectColumnValuesToBeBetween,
-        f"Events lie on or after {params.earliest} and before {params.latest} (UTC)",
-        f"timestamp is not between {params.earliest} and {params.latest}",
-        column="timestamp",
-        min_value=params.earliest_second,
-        max_value=params.latest_second,
-        strict_max=True,
-    )
+    first, last = params.earliest, params.latest
+    span = f"Events lie on or after {first} and before {last} (UTC)", f"timestamp is not between {first} and {last}"
+    limits: dict[str, Any] = {
+        "min_value": params.earliest_second,
+        "max_value": params.latest_second,
+        "strict_max": True,
+    }
+    in_span = check(gxe.ExpectColumnValuesToBeBetween, *span, column="timestamp", **limits)
     return [_is_number("timestamp", "a whole number of seconds"), in_span]
 
 
@@ -208,28 +188,15 @@ def _rating_checks(params: ValidationParams) -> list[Check]:
         return [readable]
     low = "-∞" if params.rating_min is None else f"{params.rating_min:g}"
     high = "∞" if params.rating_max is None else f"{params.rating_max:g}"
-    on_scale = check(
-        gxe.ExpectColumnValuesToBeBetween,
-        f"Ratings are on the scale from {low} to {high}",
-        f"rating is off the scale from {low} to {high}",
-        column="rating",
-        min_value=params.rating_min,
-        max_value=params.rating_max,
-    )
-    return [readable, on_scale]
+    scale = f"Ratings are on the scale from {low} to {high}", f"rating is off the scale from {low} to {high}"
+    limits: dict[str, Any] = {"min_value": params.rating_min, "max_value": params.rating_max}
+    return [readable, check(gxe.ExpectColumnValuesToBeBetween, *scale, column="rating", **limits)]
 
 
 def _split_checks(_: ValidationParams) -> list[Check]:
     labels = ", ".join(SPLIT_LABELS)
-    return [
-        check(
-            gxe.ExpectColumnValuesToBeInSet,
-            f"Every split is one of {labels}",
-            f"split is not one of {labels}",
-            column="split",
-            value_set=list(SPLIT_LABELS),
-        )
-    ]
+    named = f"Every split is one of {labels}", f"split is not one of {labels}"
+    return [check(gxe.ExpectColumnValuesToBeInSet, *named, column="split", value_set=list(SPLIT_LABELS))]
 
 
 def _free_name(feature: str, taken: Mapping[str, object]) -> str:
