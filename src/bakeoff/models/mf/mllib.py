@@ -35,7 +35,7 @@ from bakeoff.core.histories import Histories
 from bakeoff.data.engine.scratch import scratch_directory
 from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.engine.spark_session import spark_session
-from bakeoff.models.mf.als import Blocks, ridge
+from bakeoff.models.mf.als import eigenbasis, ridge, rotate, row_threads
 from bakeoff.models.mf.mf import build
 from bakeoff.models.mf.spec import MFParams
 
@@ -176,10 +176,10 @@ class MLlibALS:
             ):
                 for ids, rows in factor_blocks(factors, self._scratch):
                     embeddings[ids] = rows * np.float32(scale)  # rows without events stay 0
-        with Blocks.running() as blocks:
-            self.item_spectrum, basis = blocks.eigenbasis(self.item_embeddings)
-            blocks.rotate(self.item_embeddings, basis)
-            blocks.rotate(self.user_embeddings, basis)
+        with row_threads() as pool:
+            self.item_spectrum, basis = eigenbasis(pool, self.item_embeddings)
+            rotate(pool, self.item_embeddings, basis)
+            rotate(pool, self.user_embeddings, basis)
         return self._loss()
 
     def _loss(self) -> float:
