@@ -155,17 +155,18 @@ class MLlibALS:
         from pyspark.ml.recommendation import ALS
         from pyspark.sql.functions import lit
 
-        columns = {"userCol": "user", "itemCol": "item", "ratingCol": "observed"}
-        levels = dict.fromkeys(("intermediateStorageLevel", "finalStorageLevel"), "MEMORY_AND_DISK")
         als = ALS(
             rank=self._params.dim,
             maxIter=self._params.max_epochs,
             regParam=self._mapping.regularization,
             alpha=self._mapping.alpha,
             implicitPrefs=True,
+            userCol="user",
+            itemCol="item",
+            ratingCol="observed",
             seed=self._seed,
-            **columns,
-            **levels,
+            intermediateStorageLevel="MEMORY_AND_DISK",
+            finalStorageLevel="MEMORY_AND_DISK",
         )
         # Factors are taken within: where an executor is lost, Spark makes its share again, from the pairs on.
         with observed_pairs(self._histories, self._session, self._scratch) as pairs:
