@@ -7,8 +7,8 @@ MLlib (Hu, Koren & Volinsky 2008, with the regularisation of Zhou et al. 2008) m
 
 Ours (see als.py) is the same up to a constant factor and the length of the embeddings, for α = 1/α₀ and scores
 x'·y' = (1 + α₀) x·y, but for the rows' regularisation, which is a multiple of |S_u| there and a power of |S_u| + α₀ |I|
-here. Taken is the multiple that is nearest in least squares, ρ_U = Σ_u λ_u |S_u| / Σ_u |S_u|², and ρ_I likewise; one r
-serves both sides, since what one side's embeddings are shrunk by the other's can make up for:
+here. We take the multiple that is nearest in least squares, ρ_U = Σ_u λ_u |S_u| / Σ_u |S_u|², and ρ_I likewise; one r
+serves both sides, since the embeddings of one side can make up for the shrinkage of the other:
 
     r = (1 + α₀)/α₀ · √(ρ_U ρ_I),   y = y' (ρ_U/ρ_I)^¼ / √(1 + α₀),   x = x' (ρ_I/ρ_U)^¼ / √(1 + α₀).
 
@@ -46,19 +46,19 @@ SCHEMA = pa.schema({"user": pa.int32(), "item": pa.int32()})
 """Row of a user's history and index of an item."""
 
 MOST_ROWS = 1 << 20
-"""Of a part, and so of what is in memory at once, in some 10 MB; Spark reads several parts as one task."""
+"""Rows of a part at most, some 10 MB, so that no more is in memory at once; Spark reads several parts as one task."""
 
 FEWEST_ROWS = 1 << 16
-"""Of a part, where there are more: a task for fewer costs more than it does."""
+"""Rows of a part at least, if there are that many: a task for fewer costs more than it saves."""
 
 UNREADABLE = "FAILED_READ_FILE"
-"""How Spark calls, in the words of any of its errors, that a task found a file missing or could not read it."""
+"""Part of any error message of Spark that is due to a file which a task did not find or could not read."""
 
 FACTORS_PER_BLOCK = 1 << 16
 """Rows of embeddings that come from executors at once: 16 MiB at d = 64."""
 
 _PAIRS_PER_BLOCK = 1 << 16
-"""Whose scores are computed at once: 2¹⁶ × d floats of either side, 16 MiB at d = 64."""
+"""Pairs whose scores are computed at once: 2¹⁶ × d floats of either side, 16 MiB at d = 64."""
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def training_session(settings: MFParams) -> Iterator[Mapping[str, Any]]:
 
 @dataclass(frozen=True)
 class MLlibParameters:
-    """MLlib's parameters, and what its embeddings are multiplied with to be ours; see the module.
+    """MLlib's parameters, and the factors that scale its embeddings to ours; see the module.
 
     Attributes:
         alpha: α, confidence of an observed pair.
