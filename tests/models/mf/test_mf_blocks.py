@@ -4,12 +4,11 @@ from threadpoolctl import ThreadpoolController
 
 from bakeoff.core import processes
 from bakeoff.models.mf import als
-from bakeoff.models.mf.als import Blocks
 
 
 @pytest.fixture
 def running():
-    with Blocks.running() as threads:
+    with als.row_threads() as threads:
         yield threads
 
 
@@ -20,9 +19,9 @@ def matrix(monkeypatch):
 
 
 def test_in_its_eigenbasis_a_matrix_has_a_diagonal_gramian(running, matrix):
-    spectrum, basis = running.eigenbasis(matrix)
+    spectrum, basis = als.eigenbasis(running, matrix)
     before = matrix @ matrix.T
-    running.rotate(matrix, basis)
+    als.rotate(running, matrix, basis)
     assert matrix.T @ matrix == pytest.approx(np.diag(spectrum), abs=1e-4)
     assert matrix @ matrix.T == pytest.approx(before, abs=1e-4)  # scores stay
     assert (np.diff(spectrum) > 0).all()
@@ -31,14 +30,14 @@ def test_in_its_eigenbasis_a_matrix_has_a_diagonal_gramian(running, matrix):
 def test_eigenvalues_are_never_negative(running):
     # rank 1 in three dimensions: rounding may leave two eigenvalues on either side of 0
     matrix = np.outer(np.arange(30), [1, 2, 3]).astype(np.float32)
-    spectrum, _ = running.eigenbasis(matrix)
+    spectrum, _ = als.eigenbasis(running, matrix)
     assert (spectrum >= 0).all()
     assert spectrum[2] == pytest.approx((matrix**2).sum(), rel=1e-5)
 
 
 def test_only_the_given_rows_are_rotated(running, matrix):
     before, basis = matrix.copy(), np.diag([2, 3, 4, 5]).astype(np.float32)
-    running.rotate(matrix, basis, np.array([3, 20, 41]))
+    als.rotate(running, matrix, basis, np.array([3, 20, 41]))
     expected = before.copy()
     expected[[3, 20, 41]] *= [2, 3, 4, 5]
     assert matrix == pytest.approx(expected)
@@ -47,19 +46,19 @@ def test_only_the_given_rows_are_rotated(running, matrix):
 def test_every_row_is_in_one_share(running, monkeypatch):
     monkeypatch.setattr(als, "ROWS_PER_SHARE", 8)
     shares = []
-    running.share(lambda rows: shares.append(rows.tolist()), np.arange(30))
+    als.share(running, lambda rows: shares.append(rows.tolist()), np.arange(30))
     assert len(shares) == 4
     assert sorted(row for share in shares for row in share) == list(range(30))
     assert [0, 4, 8, 12, 16, 20, 24, 28] in shares  # long and short rows in each
 
 
 def test_no_rows_are_no_work(running):
-    running.share(lambda rows: pytest.fail("there is nothing to solve"), np.zeros(0, np.int64))
+    als.share(running, lambda rows: pytest.fail("there is nothing to solve"), np.zeros(0, np.int64))
 
 
 def test_an_error_in_a_thread_is_raised(running):
     with pytest.raises(ZeroDivisionError):
-        running.share(lambda rows: 1 // 0, np.arange(3))
+        als.share(running, lambda rows: 1 // 0, np.arange(3))
 
 
 def test_blas_has_its_threads_back_afterwards():
@@ -69,7 +68,7 @@ def test_blas_has_its_threads_back_afterwards():
         return [library["num_threads"] for library in controller.info() if library["user_api"] == "blas"]
 
     before = counts()
-    with Blocks.running():
+    with als.row_threads():
         assert set(counts()) == {1}
     assert counts() == before
 

@@ -18,13 +18,14 @@ ENTRY_POINTS = "bakeoff.models"
 """Group of entry points by which an installed package adds models; each names a sequence of specs."""
 
 Role = Literal["reference", "baseline", "contender", "other"]
-"""The model that knows nobody; what a contender must beat; the two that the verdict is about; what is compared too."""
+"""`reference`: gives everyone the same list; `baseline`: a simple model that contenders must beat; `contender`: one of
+the two models that the verdict compares; `other`: any further model."""
 
 Order = Literal["blind", "by recency_scale", "reads"]
 
 
 class NoSettings(Frozen):
-    """Section of a model that has nothing to set; `params.yaml` doesn't show it."""
+    """Section of a model without settings; `params.yaml` doesn't show it."""
 
 
 @dataclass(frozen=True)

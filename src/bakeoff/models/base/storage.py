@@ -39,7 +39,7 @@ Load = Callable[[Path], Retriever]
 
 @dataclass(frozen=True)
 class StoredModel:
-    """What a spec's `load` makes a retriever of.
+    """Content of a stored model, from which a spec's `load` makes a retriever.
 
     Attributes:
         arrays: by name, mapped from their files.

@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-import bakeoff  # noqa: F401 - sets TF_USE_LEGACY_KERAS, which must stand before TensorFlow is imported
+import bakeoff  # noqa: F401 - sets TF_USE_LEGACY_KERAS, which must be set before TensorFlow is imported
 
 
 @contextmanager
 def _quiet_native_stderr() -> Iterator[None]:
-    """Hold back what native code writes to file descriptor 2; on an error it is shown after all.
+    """Capture what native code writes to file descriptor 2; show it only if an error is raised.
 
     TensorFlow logs "Could not find cuda drivers" and "failed call to cuInit" before its log level applies.
     """

@@ -14,12 +14,12 @@ Hu et al.'s confidence α on what was observed and 1 elsewhere, with plain λ', 
 α₀ = 1/(α − 1), λ = λ'/α, ν = 0, and embeddings √(α/(α − 1)) times as long.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,52 +41,45 @@ ROWS_PER_SHARE = 256
 """Rows that a thread solves before it takes the next share, on average."""
 
 Matrix = NDArray[np.float32]
-T = TypeVar("T")
 
 _blas = cache(ThreadpoolController)
 """Found once: it looks through all libraries that the process has loaded."""
 
 
-class Blocks:
-    """Threads that share the rows of a tall matrix, block by block; no result depends on their number."""
+def row_threads() -> AbstractContextManager[ThreadPoolExecutor]:
+    """Threads that share the rows of a matrix, one per core that this process may use; BLAS is held to one.
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        """Use these threads; see `running`."""
-        self._pool = pool
+    No result depends on their number.
+    """
+    return own_threads(_blas())
 
-    @classmethod
-    @contextmanager
-    def running(cls) -> Iterator[Self]:
-        """One thread per core that this process may use, and BLAS held to one; see `own_threads`."""
-        with own_threads(_blas()) as pool:
-            yield cls(pool)
 
-    def eigenbasis(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
-        """Eigenvalues [d], ≥ 0 and ascending, and eigenvectors [d, d] (columns) of matrixᵀ · matrix."""
-        gramian = np.zeros((matrix.shape[1],) * 2)
-        for part in self._pool.map(lambda rows: matrix[rows].T @ matrix[rows], _slices(len(matrix))):
-            gramian += part
-        values, vectors = np.linalg.eigh(gramian)
-        return np.maximum(values, 0).astype(np.float32), vectors.astype(np.float32)
+def eigenbasis(pool: ThreadPoolExecutor, matrix: Matrix) -> tuple[Matrix, Matrix]:
+    """Eigenvalues [d], ≥ 0 and ascending, and eigenvectors [d, d] (columns) of matrixᵀ · matrix."""
+    gramian = np.zeros((matrix.shape[1],) * 2)
+    for part in pool.map(lambda rows: matrix[rows].T @ matrix[rows], _slices(len(matrix))):
+        gramian += part
+    values, vectors = np.linalg.eigh(gramian)
+    return np.maximum(values, 0).astype(np.float32), vectors.astype(np.float32)
 
-    def rotate(self, matrix: Matrix, basis: Matrix, rows: NDArray[np.int64] | None = None) -> None:
-        """Replace the given rows of the matrix, or all, by their products with the basis."""
 
-        def rotate_block(part: slice) -> None:
-            where = part if rows is None else rows[part]
-            matrix[where] = matrix[where] @ basis
+def rotate(pool: ThreadPoolExecutor, matrix: Matrix, basis: Matrix, rows: NDArray[np.int64] | None = None) -> None:
+    """Replace the given rows of the matrix, or all, by their products with the basis."""
 
-        self.each(rotate_block, _slices(len(matrix) if rows is None else len(rows)))
+    def rotate_block(part: slice) -> None:
+        where = part if rows is None else rows[part]
+        matrix[where] = matrix[where] @ basis
 
-    def share(self, task: Callable[[NDArray[np.int64]], None], rows: NDArray[np.int64]) -> None:
-        """Deal rows, longest first, to as many shares as keep all threads busy to the end."""
-        num_shares = -(-len(rows) // ROWS_PER_SHARE)
-        self.each(task, [rows[start::num_shares] for start in range(num_shares)])
+    list(pool.map(rotate_block, _slices(len(matrix) if rows is None else len(rows))))
 
-    def each(self, task: Callable[[T], None], parts: list[T]) -> None:
-        """Run the task on every part; an error in one is raised here."""
-        for _ in self._pool.map(task, parts):
-            pass
+
+def share(pool: ThreadPoolExecutor, task: Callable[[NDArray[np.int64]], None], rows: NDArray[np.int64]) -> None:
+    """Run a task on rows, longest first, dealt to as many shares as keep all threads busy to the end.
+
+    An error in one of them is raised here.
+    """
+    num_shares = -(-len(rows) // ROWS_PER_SHARE)
+    list(pool.map(task, [rows[start::num_shares] for start in range(num_shares)]))
 
 
 def _slices(size: int) -> list[slice]:
@@ -176,17 +169,17 @@ class ImplicitALS:
             eigenvalues [d] of the others' Gramian, and the loss L per observed pair: each row's minimum is known
             once it is found, so no pair has to be looked at again.
         """
-        with Blocks.running() as blocks:
-            spectrum, basis = blocks.eigenbasis(others)
-            blocks.rotate(others, basis)
-            blocks.rotate(solution, basis, side.iterative)
+        with row_threads() as pool:
+            spectrum, basis = eigenbasis(pool, others)
+            rotate(pool, others, basis)
+            rotate(pool, solution, basis, side.iterative)
             values = np.zeros(len(solution))
             given = (side.offsets, side.columns, others, spectrum * np.float32(self._params.unobserved_weight))
             found = (solution, values)
             steps = self._params.cg_steps
             ones = np.zeros(0, np.float32)
-            blocks.share(lambda rows: kernels.solve_cholesky(rows, *given, side.ridge, ones, *found), side.exact)
-            blocks.share(lambda rows: kernels.solve_cg(rows, *given, side.ridge, steps, *found), side.iterative)
+            share(pool, lambda rows: kernels.solve_cholesky(rows, *given, side.ridge, ones, *found), side.exact)
+            share(pool, lambda rows: kernels.solve_cg(rows, *given, side.ridge, steps, *found), side.iterative)
         solution[np.diff(side.offsets) == 0] = 0
         loss = values.sum() + other_side.ridge @ np.einsum("nd,nd->n", others, others)
         return spectrum, float(loss / max(self._num_pairs, 1))

@@ -99,7 +99,8 @@ def solve_cholesky(
     for u in rows:
         mine = columns[offsets[u] : offsets[u + 1]]
         weights = roots[offsets[u] : offsets[u + 1]] if len(roots) else ones[: len(mine)]
-        dense[:] = spectrum + ridge[u]
+        for k in range(len(dense)):
+            dense[k] = spectrum[k] + ridge[u]
         if len(mine) < len(dense):
             values[u] = _by_columns(mine, weights, others, dense, system, scaled, target, result[u])
         else:
@@ -109,8 +110,9 @@ def solve_cholesky(
 @_compiled
 def _by_columns(mine: Any, roots: Any, others: Any, dense: Any, system: Any, scaled: Any, target: Any, x: Any) -> Any:
     """Solve one row by its |S_u| × |S_u| system; the minimum's value, |S_u| − b·x = Σ a."""
-    dense[:] = np.sqrt(dense)
     x[:] = 0
+    for k in range(len(dense)):
+        dense[k] = np.sqrt(dense[k])
     for i in range(len(mine)):
         for k in range(len(dense)):
             scaled[i, k] = roots[i] * others[mine[i], k] / dense[k]  # Y M^−½

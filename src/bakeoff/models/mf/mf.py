@@ -11,7 +11,7 @@ from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.retriever import recency_weights, without_order
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.mf import kernels
-from bakeoff.models.mf.als import ROWS_PER_SHARE, Blocks, ImplicitALS, ridge
+from bakeoff.models.mf.als import ROWS_PER_SHARE, ImplicitALS, ridge, row_threads, share
 from bakeoff.models.mf.spec import MFParams
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class MFRetriever:
         if len(rows) <= ROWS_PER_SHARE:
             kernels.solve_cholesky(rows, *given, *found)
         else:
-            with Blocks.running() as blocks:
-                blocks.share(lambda some: kernels.solve_cholesky(some, *given, *found), rows)
+            with row_threads() as pool:
+                share(pool, lambda some: kernels.solve_cholesky(some, *given, *found), rows)
         return embeddings
 
     def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:

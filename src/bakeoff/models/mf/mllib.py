@@ -7,8 +7,8 @@ MLlib (Hu, Koren & Volinsky 2008, with the regularisation of Zhou et al. 2008) m
 
 Ours (see als.py) is the same up to a constant factor and the length of the embeddings, for α = 1/α₀ and scores
 x'·y' = (1 + α₀) x·y, but for the rows' regularisation, which is a multiple of |S_u| there and a power of |S_u| + α₀ |I|
-here. Taken is the multiple that is nearest in least squares, ρ_U = Σ_u λ_u |S_u| / Σ_u |S_u|², and ρ_I likewise; one r
-serves both sides, since what one side's embeddings are shrunk by the other's can make up for:
+here. We take the multiple that is nearest in least squares, ρ_U = Σ_u λ_u |S_u| / Σ_u |S_u|², and ρ_I likewise; one r
+serves both sides, since the embeddings of one side can make up for the shrinkage of the other:
 
     r = (1 + α₀)/α₀ · √(ρ_U ρ_I),   y = y' (ρ_U/ρ_I)^¼ / √(1 + α₀),   x = x' (ρ_I/ρ_U)^¼ / √(1 + α₀).
 
@@ -34,7 +34,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
 from bakeoff.data.engine.settings import engine_settings, scratch_directory
 from bakeoff.data.engine.spark_session import spark_session
-from bakeoff.models.mf.als import Blocks, ridge
+from bakeoff.models.mf.als import eigenbasis, ridge, rotate, row_threads
 from bakeoff.models.mf.mf import build
 from bakeoff.models.mf.spec import MFParams
 
@@ -45,19 +45,19 @@ SCHEMA = pa.schema({"user": pa.int32(), "item": pa.int32()})
 """Row of a user's history and index of an item."""
 
 MOST_ROWS = 1 << 20
-"""Of a part, and so of what is in memory at once, in some 10 MB; Spark reads several parts as one task."""
+"""Rows of a part at most, some 10 MB, so that no more is in memory at once; Spark reads several parts as one task."""
 
 FEWEST_ROWS = 1 << 16
-"""Of a part, where there are more: a task for fewer costs more than it does."""
+"""Rows of a part at least, if there are that many: a task for fewer costs more than it saves."""
 
 UNREADABLE = "FAILED_READ_FILE"
-"""How Spark calls, in the words of any of its errors, that a task found a file missing or could not read it."""
+"""Part of any error message of Spark that is due to a file which a task did not find or could not read."""
 
 FACTORS_PER_BLOCK = 1 << 16
 """Rows of embeddings that come from executors at once: 16 MiB at d = 64."""
 
 _PAIRS_PER_BLOCK = 1 << 16
-"""Whose scores are computed at once: 2¹⁶ × d floats of either side, 16 MiB at d = 64."""
+"""Pairs whose scores are computed at once: 2¹⁶ × d floats of either side, 16 MiB at d = 64."""
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def training_session(settings: MFParams) -> Iterator[Mapping[str, Any]]:
 
 @dataclass(frozen=True)
 class MLlibParameters:
-    """MLlib's parameters, and what its embeddings are multiplied with to be ours; see the module.
+    """MLlib's parameters, and the factors that scale its embeddings to ours; see the module.
 
     Attributes:
         alpha: α, confidence of an observed pair.
@@ -154,17 +154,18 @@ class MLlibALS:
         from pyspark.ml.recommendation import ALS
         from pyspark.sql.functions import lit
 
-        columns = {"userCol": "user", "itemCol": "item", "ratingCol": "observed"}
-        levels = dict.fromkeys(("intermediateStorageLevel", "finalStorageLevel"), "MEMORY_AND_DISK")
         als = ALS(
             rank=self._params.dim,
             maxIter=self._params.max_epochs,
             regParam=self._mapping.regularization,
             alpha=self._mapping.alpha,
             implicitPrefs=True,
+            userCol="user",
+            itemCol="item",
+            ratingCol="observed",
             seed=self._seed,
-            **columns,
-            **levels,
+            intermediateStorageLevel="MEMORY_AND_DISK",
+            finalStorageLevel="MEMORY_AND_DISK",
         )
         # Factors are taken within: where an executor is lost, Spark makes its share again, from the pairs on.
         with observed_pairs(self._histories, self._session, self._scratch) as pairs:
@@ -175,10 +176,10 @@ class MLlibALS:
             ):
                 for ids, rows in factor_blocks(factors, self._scratch):
                     embeddings[ids] = rows * np.float32(scale)  # rows without events stay 0
-        with Blocks.running() as blocks:
-            self.item_spectrum, basis = blocks.eigenbasis(self.item_embeddings)
-            blocks.rotate(self.item_embeddings, basis)
-            blocks.rotate(self.user_embeddings, basis)
+        with row_threads() as pool:
+            self.item_spectrum, basis = eigenbasis(pool, self.item_embeddings)
+            rotate(pool, self.item_embeddings, basis)
+            rotate(pool, self.user_embeddings, basis)
         return self._loss()
 
     def _loss(self) -> float:

@@ -1,4 +1,4 @@
-"""Item embeddings: a vector per id, plus what the item's features say."""
+"""Item embeddings: a vector per id, plus the embeddings of the item's features."""
 
 from typing import Any
 
@@ -16,7 +16,8 @@ ROWS_PER_DRAW = 1 << 18
 """Random embeddings that are made at once: 64 MiB of 64 dimensions."""
 
 SHRINKAGE = 10
-"""A word of n trained items weighs n / (n + SHRINKAGE): what few items teach of it is more about them than about it."""
+"""A word of n trained items weighs n / (n + SHRINKAGE): the embedding of a word that few items
+have describes these items rather than the word."""
 
 
 class ItemTower(tf.keras.layers.Layer):
@@ -108,7 +109,7 @@ class ItemTower(tf.keras.layers.Layer):
         return table
 
     def _transformed(self, sums: Any) -> Any:
-        """The map f, of the sums [M, d] of what the features say."""
+        """The map f, of the sums [M, d] of the features' embeddings."""
         if not self._hidden:
             return sums
         hidden = sums
@@ -129,7 +130,7 @@ class ItemTower(tf.keras.layers.Layer):
 class ItemInputs:
     """Inputs x_j of each item j: dense features, their squares, then values one by one.
 
-    The squares let a preference for the middle be said (films of one decade). A categorical feature is one-hot; tags
+    The squares can express a preference for the middle (films of one decade). A categorical feature is one-hot; tags
     and words are multi-hot, divided by their number, and the rarer a word, the less it weighs. Dense inputs are a
     matrix; the others, nearly all of them 0, are sparse rows.
     """
@@ -160,12 +161,12 @@ class ItemInputs:
         """bool [size], whether an item with an event to learn from has the input. Nothing is known of any other."""
 
     def embed(self, item_ids: Any, input_embeddings: Any, keeps_words: Any | None = None) -> Any:
-        """Σ x_j · B, the sum of what an item's inputs say.
+        """Σ x_j · B, the weighted sum of the embeddings of an item's inputs.
 
         Args:
             item_ids: integers [M].
             input_embeddings: float32 [size, d], B.
-            keeps_words: bool [M], whether the words of an item have their say; None: those of all do.
+            keeps_words: bool [M], whether the words of an item count; None: those of all do.
 
         Returns:
             float32 [M, d].

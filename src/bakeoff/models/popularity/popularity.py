@@ -56,7 +56,7 @@ def fit_recent_popularity(prepared: Prepared, queries: Queries, section: RecentP
     counted = int(np.floor(frequencies).sum())
     window = f"the last {days:g} days" if has_times else "all time, since no event has a time"
     summary = f"{prepared.num_items:,} items counted over {counted:,} events of {window}"
-    notes = {"events_in_window": counted, "events_without_time": 0 if has_times else counted}
+    notes: dict[str, float] = {"events_in_window": counted, "events_without_time": 0 if has_times else counted}
     settings = {"window_days": days if has_times else None}
     return Fitted(PopularityRetriever(frequencies), prepared.num_items, summary, settings, notes)
 

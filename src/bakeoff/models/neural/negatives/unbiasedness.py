@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import graph, tf
@@ -98,13 +99,13 @@ class TabularWorld:
             mean, square = 0.9 * mean + 0.1 * gradient, 0.99 * square + 0.01 * gradient**2
             rate = 0.2 * (1 - step / steps)
             logits -= rate * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.99**step)) + 1e-8)
-        return float(np.sum(self.p_true * np.log(self.p_true / _softmax(logits))))
+        return float(np.sum(self.p_true * np.log(self.p_true / softmax(logits))))
 
     def gradient_figures(self, correction: float = 1.0, repeats: int = 80) -> tuple[float, float]:
         """Relative error and cosine of the mean gradient at random logits."""
         logits = np.random.default_rng(5).normal(0, 1, NUM_ITEMS)
         rng = np.random.default_rng(0)
-        full = _softmax(logits) - self.p_true
+        full = softmax(logits) - self.p_true
         found = np.mean([self._sampled_gradient(logits, correction, rng) for _ in range(repeats)], axis=0)
         cosine = found @ full / np.linalg.norm(found) / np.linalg.norm(full)
         return float(np.abs(found - full).sum() / np.abs(full).sum()), float(cosine)
@@ -159,8 +160,3 @@ def _gradient(
         target_log_count = correction * tf.gather(target_log_counts, targets)
         value = loss(*of_targets, pool, correction * log_expected_count, is_own, target_log_count)
     return tf.convert_to_tensor(tape.gradient(value, logits))
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    exponentials = np.exp(logits - logits.max())
-    return np.asarray(exponentials / exponentials.sum())
