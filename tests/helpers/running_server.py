@@ -1,4 +1,4 @@
-"""A server in a process of its own, and what is asked of it."""
+"""A server in a process of its own, and requests to it."""
 
 import subprocess
 import sys
@@ -21,13 +21,13 @@ def promote(workspace, model, at):
 
 @contextmanager
 def running(workspace, log: Path, *arguments):
-    """A server, and a client of it; the server is told to end."""
-    with log.open("w") as told:
+    """A server, and a client of it; the server ends with the block."""
+    with log.open("w") as errors:
         server = subprocess.Popen(
             [sys.executable, "-m", "bakeoff", "serve", "--port", "0", "--interval", "0.1", *arguments],
             cwd=workspace.root,
             stdout=subprocess.PIPE,
-            stderr=told,
+            stderr=errors,
             text=True,
         )
     try:

@@ -13,7 +13,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from operator import call
-from pathlib import Path
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController

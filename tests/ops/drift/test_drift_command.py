@@ -74,7 +74,7 @@ def written(root):
     return {path.name: path.read_bytes() for path in (root / "reports/drift").iterdir()}
 
 
-def told(root):
+def report_of(root):
     return json.loads(written(root)["drift.json"])
 
 
@@ -85,7 +85,7 @@ def test_the_same_data_as_in_production_have_not_drifted_and_bytes_are_the_same_
     assert sorted(before) == ["drift.html", "drift.json", "drift.md", "drift.svg"]
     run()
     assert written(first_version) == before
-    report = told(first_version)
+    report = report_of(first_version)
     assert (report["since"], report["outcome"]) == ("softmax#prod#1", "no drift")
     assert re.fullmatch("[0-9a-f]{7}", report["commit"])
     assert report["volume"]["interactions"] == {"before": 300, "now": 300, "ratio": 1.0}
@@ -98,7 +98,7 @@ def test_the_same_data_as_in_production_have_not_drifted_and_bytes_are_the_same_
 def test_drift_is_a_warning_with_the_feature_its_value_and_its_limit(run, first_version):
     tables(first_version, shift=12, name=HOSTILE)
     assert run("softmax#prod#1").startswith("Drift: age of the users.")
-    report = told(first_version)
+    report = report_of(first_version)
     assert report["outcome"] == "warning"
     [finding] = [each for each in report["findings"] if not each["success"]]
     assert (finding["table"], finding["column"]) == ("users", "age")
@@ -111,7 +111,7 @@ def test_missing_rows_stop_the_run_after_the_report_is_written(run, first_versio
     tables(first_version, events=149, name=HOSTILE)
     with pytest.raises(BakeoffError, match=r"Stop: too few interactions.*drift\.min_volume.*drift\.html"):
         run()
-    assert told(first_version)["outcome"] == "stop"
+    assert report_of(first_version)["outcome"] == "stop"
 
 
 def test_a_version_that_cannot_be_read_is_no_evidence(run, first_version):
@@ -122,7 +122,7 @@ def test_a_version_that_cannot_be_read_is_no_evidence(run, first_version):
         assert run().startswith("Drift: no evidence.")
     finally:
         (first_version / ".dvc/elsewhere").rename(cache)
-    report = told(first_version)
+    report = report_of(first_version)
     assert report["outcome"] == "no evidence"
     assert "softmax#prod#1 can't be read" in report["reason"]
     assert sorted(written(first_version)) == ["drift.html", "drift.json", "drift.md"]
@@ -131,7 +131,7 @@ def test_a_version_that_cannot_be_read_is_no_evidence(run, first_version):
 def test_a_first_version_is_no_evidence(tmp_path):
     tables(tmp_path)
     drift.run(Workspace(tmp_path), PARAMS.data, PARAMS.drift)
-    assert told(tmp_path)["outcome"] == "no evidence"
+    assert report_of(tmp_path)["outcome"] == "no evidence"
 
 
 def test_a_revision_that_is_not_there_is_an_error(run):

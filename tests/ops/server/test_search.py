@@ -3,7 +3,7 @@ import pytest
 
 from bakeoff.ops.server import approximate
 from bakeoff.ops.server.approximate import ApproximateSearch
-from bakeoff.ops.server.search import ExactSearch, Excluded
+from bakeoff.ops.server.search import ExactSearch
 
 NUM_ITEMS, DIM = 4000, 8
 
@@ -22,8 +22,8 @@ def exact(items):
 
 
 @pytest.fixture(scope="module")
-def search(exact, items):
-    return ApproximateSearch(exact, items)
+def search(items):
+    return ApproximateSearch(items)
 
 
 @pytest.fixture(scope="module")
@@ -45,27 +45,25 @@ def by_hand(items, query, exclude, k):
 
 def test_exact_search_is_what_sorting_gives(items, exact, batch):
     queries, exclude = batch
-    for query, out, found in zip(queries, exclude, exact.find(queries, Excluded.of(exclude), 20), strict=True):
+    for query, out, found in zip(queries, exclude, exact.find(queries, exclude, 20), strict=True):
         assert found.items.tolist() == by_hand(items, query, out, 20).tolist()
         np.testing.assert_allclose(found.scores, items[found.items] @ query, rtol=1e-5, atol=1e-5)
 
 
 def test_equal_scores_are_ordered_by_item():
-    found = ExactSearch(np.ones((6, 1), np.float32)).find(
-        np.ones((1, 1), np.float32), Excluded.of([np.array([1, 1])]), 3
-    )[0]
+    found = ExactSearch(np.ones((6, 1), np.float32)).find(np.ones((1, 1), np.float32), [np.array([1, 1])], 3)[0]
     assert found.items.tolist() == [0, 2, 3]
 
 
 def test_the_recall_is_that_compared_with_brute_force(items, search, batch):
     queries, exclude = batch
-    search.tune(queries, Excluded.of(exclude))
+    search.tune(queries, exclude)
     assert search.recall >= approximate.RECALL
     assert search.probes < search.lists
     shares = [
         len(set(found.items.tolist()) & set(true.tolist())) / len(true)
         for found, true in zip(
-            search.find(queries, Excluded.of(exclude), 50),
+            search.find(queries, exclude, 50),
             [by_hand(items, query, out, 50) for query, out in zip(queries, exclude, strict=True)],
             strict=True,
         )
@@ -79,7 +77,7 @@ def test_no_excluded_item_is_found_and_no_list_is_short(search, batch, monkeypat
     # 0: all of them by brute force
     monkeypatch.setattr(approximate, "LONGEST_OVERFETCH", longest)
     queries, exclude = batch
-    for out, found in zip(exclude, search.find(queries, Excluded.of(exclude), 20), strict=True):
+    for out, found in zip(exclude, search.find(queries, exclude, 20), strict=True):
         assert not set(out.tolist()) & set(found.items.tolist())
         assert len(set(found.items.tolist())) == min(20, NUM_ITEMS - len(out))
         assert (np.diff(found.scores) <= 0).all()

@@ -79,10 +79,10 @@ def test_a_known_user_gets_the_list_of_the_exported_model(client, exported):
 
 
 def test_someone_new_gets_the_list_of_the_exported_model(client, exported):
-    asked = (np.array([["i3", "i5"]]), np.array([[1000, 2000]]), np.array([[33.0]], np.float32), np.array([["nurse"]]))
+    raw = (np.array([["i3", "i5"]]), np.array([[1000, 2000]]), np.array([[33.0]], np.float32), np.array([["nurse"]]))
     query = {"history": ["i3", "i5"], "timestamps": [1000, 2000], "features": {"age": 33, "job": "nurse"}, "k": 10}
-    assert listed(client, **query) == ids(exported.recommend_for_histories(*asked, 10))
-    # named twice: counts once, where it stands last
+    assert listed(client, **query) == ids(exported.recommend_for_histories(*raw, 10))
+    # named twice: counts once, at its last place
     assert listed(client, **query | {"history": ["i5", "i3", "i5"], "timestamps": [1, 1000, 2000]}) == listed(
         client, **query
     )
@@ -107,7 +107,7 @@ def test_nothing_excluded_is_recommended(client):
 @pytest.mark.parametrize(
     ("query", "status", "said"),
     [
-        ({}, 422, "Who asks? Send user_id"),
+        ({}, 422, "No user: send user_id"),
         ({"user_id": "u1", "history": ["i1"]}, 422, "user_id 'u1' already says"),
         ({"user_id": "nobody"}, 404, "User 'nobody' is not among those that softmax was trained on"),
         ({"user_id": "n1"}, 404, "send history and features instead"),
@@ -225,29 +225,29 @@ def test_what_happens_is_counted(client):
 def test_a_promotion_under_load_fails_no_request_of_any_replica_and_they_answer_alike(client, replica, workspace):
     answers, stop, both = {client: [], replica: []}, threading.Event(), (client, replica)
 
-    def ask(asked):
-        with httpx.Client(base_url=asked.base_url, timeout=PATIENCE) as mine:
+    def ask(server):
+        with httpx.Client(base_url=server.base_url, timeout=PATIENCE) as mine:
             while not stop.is_set():
                 response = mine.post("/recommend", json={"user_id": "u1", "k": 3})
                 said = response.json()
                 items = tuple(item["item_id"] for item in said.get("items", ()))
-                answers[asked].append((response.status_code, said.get("model"), items))
+                answers[server].append((response.status_code, said.get("model"), items))
                 time.sleep(0.005)
 
-    threads = [threading.Thread(target=ask, args=(asked,)) for asked in both * 2]
+    threads = [threading.Thread(target=ask, args=(server,)) for server in both * 2]
     for thread in threads:
         thread.start()
     try:
         until(lambda: all(answers.values()))
         promote(workspace, "popularity", git(workspace.root, "rev-parse", "HEAD"))
-        until(lambda: all(answers[asked][-1][1] == "popularity" for asked in both))
+        until(lambda: all(answers[server][-1][1] == "popularity" for server in both))
     finally:
         stop.set()
         for thread in threads:
             thread.join()
     assert {status for each in answers.values() for status, *_ in each} == {200}
-    for asked in both:
-        assert {name for _, name, _ in answers[asked]} == {"softmax", "popularity"}
+    for server in both:
+        assert {name for _, name, _ in answers[server]} == {"softmax", "popularity"}
     assert len({(name, items) for each in answers.values() for _, name, items in each}) == 2  # one list of each model
     assert model(client)["version"] == "v1.0.0"
     assert metric(client, "bakeoff_model_swaps_total") == 1

@@ -7,24 +7,38 @@ from contextlib import closing, suppress
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Response
+from pydantic import BaseModel
 
 from bakeoff.ops.server import http_server
-from bakeoff.ops.server.app import answer_errors
-from bakeoff.ops.server.http_server import MAX_BODY, BodyLimit, DrainingServer, listen, url
+from bakeoff.ops.server.app import BodyRoute, answer_errors
+from bakeoff.ops.server.http_server import MAX_BODY, DrainingServer, listen, url
 from bakeoff.ops.server.query_encoder import _code
 from bakeoff.ops.server.schemas import RefusedError
+
+
+class Text(BaseModel):
+    text: str
+
+
+def body(size):
+    """JSON of so many bytes."""
+    return b'{"text": "%s"}' % (b"x" * (size - 12))
+
+
+def post(address, content):
+    return httpx.post(f"{address}/size", content=content, headers={"Content-Type": "application/json"})
 
 
 @pytest.fixture(scope="module")
 def address():
     app = FastAPI()
-    app.add_middleware(BodyLimit)
     answer_errors(app)
 
-    @app.post("/size")
-    async def size(request: Request) -> int:
-        return len(await request.body())
+    async def size(body: Text) -> Response:
+        return Response(str(len(body.text)))
+
+    app.router.add_api_route("/size", size, methods=["POST"], route_class_override=BodyRoute)
 
     started = threading.Event()
     server = DrainingServer(app, 0, started.set, lambda: None)
@@ -63,11 +77,11 @@ def flood(connection, chunk):
 
 
 def test_a_body_of_the_largest_size_is_read(address):
-    assert httpx.post(f"{address}/size", content=b"x" * MAX_BODY).json() == MAX_BODY
+    assert post(address, body(MAX_BODY)).json() == MAX_BODY - 12
 
 
 def test_a_body_that_is_declared_too_large_is_refused(address):
-    answer = httpx.post(f"{address}/size", content=b"x" * (MAX_BODY + 1))
+    answer = post(address, body(MAX_BODY + 1))
     assert answer.status_code == 413
     assert answer.json()["error"] == "The body has more than 4,194,304 bytes: send fewer or shorter queries."
 
@@ -96,7 +110,9 @@ def test_a_request_that_does_not_arrive_in_time_loses_its_connection(address, ha
 
 
 def test_a_connection_that_waits_between_two_requests_is_kept(address):
-    request = b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nwhol"
+    request = b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n" + body(
+        16
+    )
     with closing(connect(address)) as connection:
         for _ in range(2):
             connection.sendall(request)

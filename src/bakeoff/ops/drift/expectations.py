@@ -92,14 +92,9 @@ class Drift:
 
     def as_json(self) -> dict[str, Any]:
         """The content of reports/drift/drift.json."""
-        return {
-            "since": self.since,
-            "commit": self.commit,
-            "outcome": self.outcome.value,
-            "findings": [asdict(finding) for finding in self.findings],
-            "volume": self.volume,
-            "notes": list(self.notes),
-        }
+        values = asdict(self)
+        del values["features"]
+        return values | {"outcome": self.outcome.value}
 
 
 Bound = Literal["min_value", "max_value"]

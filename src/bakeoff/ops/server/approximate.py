@@ -29,74 +29,64 @@ _POINTS_PER_LIST = 64
 """Items per list that k-means learns from."""
 
 
-class ApproximateSearch:
+class ApproximateSearch(ExactSearch):
     """Finds most of the best items; never an excluded one, and always lists of the requested length.
 
     Attributes:
         lists: number of lists.
         probes: number of lists that are scanned.
         recall: mean share of the true best items that were found, in [0, 1].
-        num_queries: number of queries on which that was measured.
     """
 
-    def __init__(self, exact: ExactSearch, items: NDArray[np.float32], seed: int = 0) -> None:
-        """Index item embeddings [n, d].
-
-        Args:
-            exact: for queries that exclude much, and where too little was found.
-            items: the same item embeddings.
-            seed: of k-means.
-        """
-        self._exact, self._num_items = exact, len(items)
+    def __init__(self, items: NDArray[np.float32], seed: int = 0) -> None:
+        """Index item embeddings [n, d]; `seed` is that of k-means."""
+        super().__init__(items)
+        self._num_items = len(items)
         self.lists = max(1, round(2 * len(items) ** 0.5))
-        self.probes, self.recall, self.num_queries = 1, 0.0, 0
+        self.probes, self.recall = 1, 0.0
         index = faiss.index_factory(items.shape[1], f"IVF{self.lists},Flat", faiss.METRIC_INNER_PRODUCT)
-        self._index = cast("Any", index)  # typed as any index, without what an inverted file has
+        self._inverted = cast("Any", index)  # typed as any index, without what an inverted file has
         faiss.omp_set_num_threads(1)  # as BLAS: the other cores belong to other replicas
-        self._index.cp.seed, self._index.cp.max_points_per_centroid = seed, _POINTS_PER_LIST
-        self._index.cp.min_points_per_centroid = 1  # faiss would warn of fewer than 39, on small catalogues
-        self._index.train(items)
-        self._index.add(items)
-
-    @property
-    def description(self) -> str:
-        """How it searches, and its recall."""
-        return (
-            f"approximate: recall {self.recall:.3f} of the best {RECALL_AT} compared with brute force on "
-            f"{self.num_queries} queries, {self.probes} of {self.lists} lists scanned"
-        )
+        self._inverted.cp.seed, self._inverted.cp.max_points_per_centroid = seed, _POINTS_PER_LIST
+        self._inverted.cp.min_points_per_centroid = 1  # faiss would warn of fewer than 39, on small catalogues
+        self._inverted.train(items)
+        self._inverted.add(items)
 
     def tune(self, queries: NDArray[np.float32], exclude: Excluded) -> None:
         """Scan as few lists as reach `RECALL` on these queries, [m, d], with what they exclude; m ≥ 1."""
         k = min(RECALL_AT, self._num_items)
-        truth = [found.items for found in self._exact.find(queries, exclude, k)]
-        self.probes, self.num_queries = 1, len(queries)
+        truth = [found.items for found in super().find(queries, exclude, k)]
+        self.probes = 1
         while True:
-            self._index.nprobe = self.probes
+            self._inverted.nprobe = self.probes
             found = self.find(queries, exclude, k)
             shares = [np.isin(true, mine.items).mean() for true, mine in zip(truth, found, strict=True) if len(true)]
             self.recall = float(np.mean(shares)) if shares else 1.0
             if self.recall >= RECALL or self.probes == self.lists:
-                return
+                break
             self.probes = min(2 * self.probes, self.lists)
+        self.description = (
+            f"approximate: recall {self.recall:.3f} of the best {RECALL_AT} compared with brute force on "
+            f"{len(queries)} queries, {self.probes} of {self.lists} lists scanned"
+        )
 
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
-        """See ItemSearch."""
+        """See ExactSearch; by brute force for queries that exclude much, and where too little was found."""
         faiss.omp_set_num_threads(1)  # it counts for the calling thread alone
         found: dict[int, SearchResult] = {}
-        few = np.flatnonzero(exclude.lengths <= LONGEST_OVERFETCH)
-        if len(few):
-            # As many more as may be excluded: what is left is then as long as was asked for.
-            wanted = min(k + int(exclude.lengths[few].max()), self._num_items)
-            scores, items = self._index.search(np.ascontiguousarray(queries[few]), wanted)
-            for row, mine, best in zip(few.tolist(), items, scores, strict=True):
-                out = exclude.row(row)
+        few = [row for row, items in enumerate(exclude) if len(items) <= LONGEST_OVERFETCH]
+        if few:
+            # As many more as may be excluded: enough are then left.
+            wanted = min(k + max(len(exclude[row]) for row in few), self._num_items)
+            scores, items = self._inverted.search(np.ascontiguousarray(queries[few]), wanted)
+            for row, mine, best in zip(few, items, scores, strict=True):
+                out = np.unique(exclude[row])
                 # `out` ascends, so that this takes a tenth of the time of np.isin; -2 is no item.
                 kept = (mine >= 0) & (np.append(out, -2)[np.searchsorted(out, mine)] != mine)
                 if np.count_nonzero(kept) >= min(k, self._num_items - len(out)):
                     found[row] = SearchResult(mine[kept][:k], best[kept][:k])
         rest = [row for row in range(len(queries)) if row not in found]
         if rest:
-            by_force = self._exact.find(np.ascontiguousarray(queries[rest]), exclude.take(rest), k)
+            by_force = super().find(np.ascontiguousarray(queries[rest]), [exclude[row] for row in rest], k)
             found.update(zip(rest, by_force, strict=True))
         return [found[row] for row in range(len(queries))]

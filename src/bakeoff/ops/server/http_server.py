@@ -8,15 +8,13 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.ops.server.schemas import RefusedError
 
 MAX_BODY = 4 << 20
-"""Bytes of a request's body: a full batch with histories of about a thousand items each."""
+"""Bytes of a request's body: a full batch with histories of about a thousand items each. Routes answer 413 to a larger
+length; a connection on which more arrives is closed."""
 
 MAX_HEADERS = 64 << 10
 """Bytes of a request's line and headers."""
@@ -33,32 +31,6 @@ that closes a connection on which the next request is already under way."""
 
 LONGEST_END = 30
 """Seconds in which requests that are being answered may end."""
-
-
-class BodyLimit:
-    """ASGI middleware that refuses a body of more than `MAX_BODY` bytes with 413, before it is read to its end."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap an application that answers a RefusedError."""
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and count the bytes that are read of it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        declared, received = int(Headers(scope=scope).get("content-length", "0")), 0
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if max(declared, received) > MAX_BODY:
-                text = f"The body has more than {MAX_BODY:,} bytes: send fewer or shorter queries."
-                raise RefusedError(413, text, {"connection": "close"})
-            return message
-
-        await self._app(scope, counted, send)
 
 
 class DeadlineProtocol(HttpToolsProtocol):

@@ -7,20 +7,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.loading import extras_of, load_serving
 from bakeoff.models.base.storage import USERS, KnownUsers, read_encoding, read_known_users, read_titles
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.ops.server.query_encoder import QueryEncoder
-from bakeoff.ops.server.schemas import Query
-from bakeoff.ops.server.search import ExactSearch, Excluded
-from bakeoff.ops.server.served_model import Origin, QueryEmbedder, ServedModel
+from bakeoff.ops.server.schemas import Origin, Query
+from bakeoff.ops.server.search import ExactSearch
+from bakeoff.ops.server.served_model import QueryEmbedder, ServedModel
 
 log = logging.getLogger("bakeoff.serve")
 
@@ -54,19 +52,7 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
     extras = extras_of(folder)
     items, encoding = read_titles(extras), read_encoding(extras).user
     module = load_serving(folder)
-    users = read_known_users(extras) if (extras / USERS).exists() else _users_of_graph(module, len(items))
-    model, embeddings = _assembled(module, items, encoding, users, origin)
-    _check(model, module)
-    model.embedder.remember(users.queries, EMBEDDING_SECONDS)
-    if approximate == "off" or (approximate == "auto" and len(items) < LARGE):
-        return model
-    return _approximate(model, embeddings, always=approximate == "on")
-
-
-def _assembled(
-    module: Any, items: pd.DataFrame, encoding: TableEncoding, users: KnownUsers, origin: Origin
-) -> tuple[ServedModel, NDArray[np.float32]]:
-    """The model with exact search, and the item embeddings [n, d]."""
+    users = read_known_users(extras) if (extras / USERS).exists() else _users_of_graph(module)
     retriever = EncoderRetriever(_GraphEncoder(module))
     embeddings = np.array(retriever.item_embeddings)
     if len(embeddings) != len(items) or len(items) == 0 or not np.isfinite(embeddings).all():
@@ -75,24 +61,22 @@ def _assembled(
             "or infinity: train it again."
         )
     ids = items["item_id"].astype(str).tolist()
-    nobody = Queries(
-        Histories(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64)),
-        np.zeros((1, users.queries.dense.shape[1]), np.float32),
-        np.zeros((1, users.queries.categorical.shape[1]), np.int32),
-    )
-    exact = ExactSearch(embeddings)
+    encoder = QueryEncoder(origin.model, {item: index for index, item in enumerate(ids)}, users, encoding)
     model = ServedModel(
         origin=origin,
         item_ids=ids,
         titles=items["title"].astype(str).tolist(),
-        encoder=QueryEncoder(origin.model, {item: index for index, item in enumerate(ids)}, users, encoding),
+        encoder=encoder,
         embedder=QueryEmbedder(retriever, embeddings.shape[1], len(users.rows)),
-        falls_back=bool(retriever.uses_fallback(nobody)[0]),
-        exact=exact,
-        search=exact,
+        falls_back=bool(retriever.uses_fallback(encoder.encode(Query(history=[], k=1)).query)[0]),
+        search=ExactSearch(embeddings),
         loaded=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return model, embeddings
+    _check(model, module)
+    model.embedder.remember(users.queries, EMBEDDING_SECONDS)
+    if approximate == "off" or (approximate == "auto" and len(items) < LARGE):
+        return model
+    return _approximate(model, embeddings, always=approximate == "on")
 
 
 class _GraphEncoder:
@@ -104,7 +88,7 @@ class _GraphEncoder:
         self.uses_fallback = module.uses_fallback.concrete_functions[0]
 
 
-def _users_of_graph(module: Any, num_items: int) -> KnownUsers:
+def _users_of_graph(module: Any) -> KnownUsers:
     """The users of a model that was exported without users.parquet, as versions up to Bakeoff 0.1 were.
 
     They are what `recommend_for_users` looks up: a table of ids, two variables with the histories, and constants, of
@@ -115,24 +99,21 @@ def _users_of_graph(module: Any, num_items: int) -> KnownUsers:
     """
     [function] = module.recommend_for_users.concrete_functions
     variables = {each.name.partition(":")[0]: each for each in function.variables}
-    handles = {id(each.handle) for each in function.variables}
-    tables = [each for each in function.captured_inputs if each.dtype == tf.resource and id(each) not in handles]
+    of_variables = {id(each.handle) for each in function.variables}
+    constants = {
+        (each.dtype, each.shape.rank): each for each in function.captured_inputs if id(each) not in of_variables
+    }
     try:
-        keys, values = tf.raw_ops.LookupTableExportV2(table_handle=tables[0], Tkeys=tf.string, Tvalues=tf.int32)
-        items, times = (variables[f"history_{name}"].numpy() for name in ("items", "times"))
-        offsets, dense, categorical = (
-            next(each for each in function.captured_inputs if (each.dtype, each.shape.rank) == kind).numpy()[:-1]
-            for kind in ((tf.int64, 1), (tf.float32, 2), (tf.int32, 2))  # the last row is that of a stranger
-        )
-    except (LookupError, StopIteration, tf.errors.OpError) as error:
+        table = constants[tf.resource, 0]
+        keys, values = tf.raw_ops.LookupTableExportV2(table_handle=table, Tkeys=tf.string, Tvalues=tf.int32)
+        items, times = (variables[name].numpy() for name in ("history_items", "history_times"))
+        kinds = ((tf.int64, 1), (tf.float32, 2), (tf.int32, 2))
+        offsets, dense, categorical = (constants[kind].numpy()[:-1] for kind in kinds)  # the last row is a stranger's
+    except (LookupError, tf.errors.OpError) as error:
         raise BakeoffError(f"The SavedModel holds no users ({error!r}): train the model again.") from None
     # The table holds one key more: "", which is nobody's.
     rows = {key.decode(): int(row) for key, row in zip(keys.numpy(), values.numpy(), strict=True) if row >= 0}
-    histories = Histories(offsets, items, times)
-    fits = len(rows) == len(histories) == len(dense) == len(categorical) and offsets[-1] == len(items) == len(times)
-    if not fits or (len(items) and not 0 <= items.min() <= items.max() < num_items):
-        raise BakeoffError("The users in the SavedModel don't fit each other: train the model again.")
-    return KnownUsers(rows, Queries(histories, dense, categorical))
+    return KnownUsers(rows, Queries(Histories(offsets, items, times), dense, categorical))
 
 
 def _check(model: ServedModel, module: Any) -> None:
@@ -155,24 +136,17 @@ def _check(model: ServedModel, module: Any) -> None:
 def _approximate(model: ServedModel, embeddings: NDArray[np.float32], *, always: bool) -> ServedModel:
     """The same model with approximate search; with brute force where that is no slower, unless `always`.
 
-    Recall is measured on the queries of known users, without what they have seen; on item embeddings where the model
-    knows nobody.
+    Recall is measured on the queries of known users, without what they have seen.
     """
     from bakeoff.ops.server.approximate import MOST_PROBED, ApproximateSearch  # loads faiss
 
-    rng = np.random.default_rng(0)
     users = list(model.encoder.users.rows)
-    chosen = rng.permutation(len(users))[:MEASURED_QUERIES]
+    chosen = np.random.default_rng(0).permutation(len(users))[:MEASURED_QUERIES]
     encoded = [model.encoder.encode(Query(user_id=users[row], k=1)) for row in chosen]
-    if encoded:
-        queries, exclude = model.embedder.embed(encoded), Excluded.of([each.exclude for each in encoded])
-    else:
-        queries = embeddings[np.sort(rng.permutation(len(embeddings))[:MEASURED_QUERIES])]
-        exclude = Excluded.of([np.zeros(0, np.int64)] * len(queries))
-    search = ApproximateSearch(model.exact, embeddings)
-    search.tune(queries, exclude)
+    search = ApproximateSearch(embeddings)
+    search.tune(model.embedder.embed(encoded), [each.exclude for each in encoded])
     log.info("%s, %s", model.name, search.description)
     if not always and search.probes > MOST_PROBED * search.lists:
         log.info("%s: so many lists take as long as brute force, which is used instead", model.name)
         return model
-    return replace(model, search=search, recall=search.recall)
+    return replace(model, search=search)

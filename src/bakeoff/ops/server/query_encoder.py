@@ -9,7 +9,7 @@ from reprlib import Repr
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base.storage import KnownUsers
 from bakeoff.ops.server.schemas import Query, RefusedError
@@ -92,8 +92,7 @@ class QueryEncoder:
         times = dict(zip(history, query.timestamps or [0] * len(history), strict=True))
         if len(times) < len(history):  # an item that is named twice counts once, at its last place
             times = {item: times[item] for item in reversed(dict.fromkeys(reversed(history)))}
-        places = np.array([self.items.get(item, PAD) for item in times], np.int32)
-        known = places != PAD
+        known = {self.items[item]: time for item, time in times.items() if item in self.items}
         unknown = [item for item in times if item not in self.items]
         if unknown and not query.ignore_unknown:
             shown = ", ".join(map(_short, unknown[:NAMED])) + (", …" if len(unknown) > NAMED else "")
@@ -102,7 +101,7 @@ class QueryEncoder:
                 f"history names {shown}, which the catalogue of {self.model} does not have: leave it out, or send "
                 "ignore_unknown: true.",
             )
-        items, timestamps = places[known], np.array([*times.values()], np.int64)[known]
+        items, timestamps = np.array([*known], np.int32), np.array([*known.values()], np.int64)
         dense, categorical = self._features(query.features) if query.features else self._no_features
         histories = Histories(np.array([0, len(items)]), items, timestamps)
         # Half of a surrogate pair, which JSON can spell, can't be written in an answer.
@@ -145,7 +144,7 @@ def _check(query: Query, num_items: int) -> None:
             "out, or leave user_id out to ask for someone new."
         )
     elif query.user_id is None and query.history is None and query.features is None:
-        fault = "Who asks? Send user_id for a known user, or history and features for someone new (history may be [])."
+        fault = "No user: send user_id for a known one, or history and features for someone new (history may be [])."
     elif query.timestamps is not None and len(query.timestamps) != num_events:
         fault = f"timestamps has {len(query.timestamps)} entries and history {num_events}: send one for each, or none."
     elif query.k > num_items:

@@ -67,7 +67,7 @@ class Refusal(BaseModel):
     """Why there is no answer."""
 
     error: str
-    status: int = Field(description="The HTTP status that it has, or would have if it were asked alone.")
+    status: int = Field(description="The HTTP status that it has, or would have as a request of its own.")
 
 
 class RefusedError(HTTPException):
@@ -113,13 +113,18 @@ class Neighbours(BaseModel):
     version: str
 
 
-class ModelInfo(BaseModel):
-    """What answers."""
+class Origin(BaseModel):
+    """Where a model comes from."""
 
     model: str
     version: str = Field(description="Of the registry; `workspace` where a model of the workspace was named.")
-    commit: str | None = Field(description="Git revision that holds it.")
-    promoted: str | None = Field(description="When it went into production, UTC.")
+    commit: str | None = Field(None, description="Git revision that holds it.")
+    promoted: str | None = Field(None, description="When it went into production, UTC.")
+
+
+class ModelInfo(Origin):
+    """What answers."""
+
     loaded: str = Field(description="When this process began to answer with it, UTC.")
     items: int
     users: int = Field(description="Users that are known by id.")

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,41 +13,8 @@ from bakeoff.evaluation.ranking.kernels import INDEX_MASK, NOTHING
 
 Ids = NDArray[np.int64]
 
-
-@dataclass(frozen=True)
-class Excluded:
-    """Items that each of B queries leaves out, in compressed sparse rows.
-
-    Attributes:
-        offsets: int64 [B + 1], as in Histories.
-        items: int64, item indices, ascending and without repeats in each row.
-    """
-
-    offsets: Ids
-    items: Ids
-
-    @classmethod
-    def of(cls, rows: Sequence[NDArray[np.integer]]) -> Self:
-        """From the items of each query, in any order."""
-        lengths = [len(row) for row in rows]
-        query = np.repeat(np.arange(len(rows)), lengths)
-        together = np.sort((query << 32) | np.concatenate([np.zeros(0, np.int64), *rows]))
-        together = together[np.diff(together, prepend=-1) > 0]
-        counts = np.bincount(together >> 32, minlength=len(rows))
-        return cls(offsets_of(counts), together & 0xFFFFFFFF)
-
-    @property
-    def lengths(self) -> Ids:
-        """[B] how many."""
-        return np.diff(self.offsets)
-
-    def row(self, query: int) -> Ids:
-        """Of one query."""
-        return self.items[self.offsets[query] : self.offsets[query + 1]]
-
-    def take(self, queries: Sequence[int]) -> Self:
-        """Those of some queries."""
-        return type(self).of([self.row(query) for query in queries])
+Excluded = Sequence[NDArray[np.integer]]
+"""Item indices that each of B queries leaves out, in any order, repeats allowed."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +25,25 @@ class SearchResult:
     scores: NDArray[np.float32]
 
 
-class ItemSearch(Protocol):
-    """Finds the best items of queries."""
+class ExactSearch:
+    """Brute force: one matrix product, then one pass over its scores by the loop that evaluation ranks with.
 
-    @property
-    def description(self) -> str:
-        """In words, for people."""
+    Attributes:
+        dim: of the embeddings.
+        description: how it searches, for people.
+        recall: share of the true best items that are found, where it was measured; None: all are.
+    """
+
+    description = "exact"
+    recall: float | None = None
+
+    def __init__(self, items: NDArray[np.float32]) -> None:
+        """Use these item embeddings [n, d]."""
+        # As BLAS reads it: the product then takes half the time.
+        self._transposed = np.ascontiguousarray(items.T)
+        self._index = np.arange(len(items))
+        self._own = threading.local()
+        self.dim = items.shape[1]
 
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """Lists of at most k items each; fewer only where the catalogue has no more that are not excluded.
@@ -73,27 +52,14 @@ class ItemSearch(Protocol):
             queries: float32 [B, d].
             exclude: for each query the items that are left out.
             k: at least 1 and at most the size of the catalogue.
+
+        Returns:
+            B lists; equal scores are ordered by item index.
         """
-
-
-class ExactSearch:
-    """Brute force: one matrix product, then one pass over its scores by the loop that evaluation ranks with."""
-
-    description = "exact"
-
-    def __init__(self, items: NDArray[np.float32]) -> None:
-        """Use these item embeddings [n, d]."""
-        # As BLAS reads it: the product then takes half the time.
-        self._transposed = np.ascontiguousarray(items.T)
-        self._index = np.arange(len(items))
-        self._own = threading.local()
-
-    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
-        """See ItemSearch. Equal scores are ordered by item index."""
         scores = self._scores(len(queries))
         np.matmul(queries, self._transposed, out=scores)
-        nobody = (np.zeros(len(queries) + 1, np.int64), np.zeros(0, np.int64))
-        lists = TopKBuffer(k, len(self._index), (exclude.offsets, exclude.items), nobody)
+        nothing = (np.zeros(len(queries) + 1, np.int64), np.zeros(0, np.int64))
+        lists = TopKBuffer(k, len(self._index), _rows(exclude), nothing)
         lists.add(scores, np.arange(len(queries)), 0, self._index)
         found = []
         for row, mine in zip(np.sort(lists.best(), axis=1)[:, ::-1], scores, strict=True):
@@ -101,22 +67,14 @@ class ExactSearch:
             found.append(SearchResult(best, mine[best]))
         return found
 
-    @property
-    def dim(self) -> int:
-        """Of the embeddings."""
-        return len(self._transposed)
-
     def nearest(self, item: int, k: int) -> SearchResult:
         """At most k other items with the largest cosine; none where the item has no direction."""
-        vector = self._transposed[:, item]
         lengths = np.sqrt(np.einsum("dn,dn->n", self._transposed, self._transposed))
-        if not lengths[item]:
-            return SearchResult(np.zeros(0, np.int64), np.zeros(0, np.float32))
-        cosines = (vector @ self._transposed) / np.where(lengths > 0, lengths * lengths[item], np.inf)
-        cosines[[item]] = -np.inf
-        best = np.argsort(-cosines, kind="stable")[: min(k, len(cosines) - 1)]
-        best = best[lengths[best] > 0]
-        return SearchResult(best, np.clip(cosines[best], -1, 1).astype(np.float32))
+        products = lengths * lengths[item]
+        others = np.flatnonzero((products > 0) & (self._index != item))
+        cosines = (self._transposed[:, item] @ self._transposed)[others] / products[others]
+        best = np.argsort(-cosines, kind="stable")[:k]
+        return SearchResult(others[best], np.clip(cosines[best], -1, 1).astype(np.float32))
 
     def _scores(self, num_queries: int) -> NDArray[np.float32]:
         """This thread's own array of scores: fresh memory would cost as much as the product."""
@@ -124,3 +82,11 @@ class ExactSearch:
             self._own.scores = np.empty((num_queries, len(self._index)), np.float32)
         scores: NDArray[np.float32] = self._own.scores
         return scores[:num_queries]
+
+
+def _rows(exclude: Excluded) -> tuple[Ids, Ids]:
+    """The items in compressed sparse rows: offsets [B + 1], and items that ascend without repeats in each row."""
+    query = np.repeat(np.arange(len(exclude)), [len(row) for row in exclude])
+    keys = np.sort((query << 32) | np.concatenate([np.zeros(0, np.int64), *exclude]))
+    keys = keys[np.diff(keys, prepend=-1) > 0]
+    return offsets_of(np.bincount(keys >> 32, minlength=len(exclude))), keys & 0xFFFFFFFF

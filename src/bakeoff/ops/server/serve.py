@@ -102,7 +102,7 @@ def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | 
     Raises:
         BakeoffError: nothing is in production, or the model can't be loaded.
     """
-    from bakeoff.ops.server.service import Service, Watcher
+    from bakeoff.ops.server.service import Service, follow
 
     if options.model is not None:
         model = load_named(workspace, options.model, options.approximate)
@@ -114,7 +114,7 @@ def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | 
         raise BakeoffError(NOTHING)
     load = partial(load_promoted, workspace.root, options.approximate)
     service = Service(load(current), options.max_batch)
-    return service, Watcher(service, look, load, current, options.interval).follow
+    return service, partial(follow, service, look, load, current, options.interval)
 
 
 def in_production(root: Path, *, fetch: bool) -> Event | None:
@@ -135,11 +135,11 @@ def load_promoted(root: Path, approximate: Approximate, assignment: Event) -> "S
         BakeoffError: its files can't be had, or can't be loaded.
     """
     from bakeoff.ops.server.loading import load_served  # imports TensorFlow
-    from bakeoff.ops.server.served_model import Origin
+    from bakeoff.ops.server.schemas import Origin
 
     found = assignment.version
     promoted = datetime.fromtimestamp(assignment.at, UTC).isoformat()
-    origin = Origin(found.model, found.number, found.commit, promoted)
+    origin = Origin(model=found.model, version=found.number, commit=found.commit, promoted=promoted)
     with TemporaryDirectory(prefix="bakeoff-serve-") as folder:
         return load_served(fetch_model(root, found, Path(folder) / found.model), origin, approximate)
 
@@ -153,6 +153,6 @@ def load_named(workspace: Workspace, model: str, approximate: Approximate) -> "S
     specs.check_model(model)
     refuse_skipped(workspace, model)
     from bakeoff.ops.server.loading import load_served  # imports TensorFlow: errors above cost no seconds
-    from bakeoff.ops.server.served_model import Origin
+    from bakeoff.ops.server.schemas import Origin
 
-    return load_served(workspace.saved_model(model), Origin(model, "workspace"), approximate)
+    return load_served(workspace.saved_model(model), Origin(model=model, version="workspace"), approximate)

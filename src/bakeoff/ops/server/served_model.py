@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.ops.server.query_encoder import EncodedQuery, QueryEncoder
-from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, RefusedError
-from bakeoff.ops.server.search import ExactSearch, Excluded, ItemSearch
+from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, RefusedError
+from bakeoff.ops.server.search import ExactSearch
 
 REMEMBERED_BYTES = 1 << 29
 """Embeddings beyond which none are remembered: those of 10⁶ users with 128 dimensions are just within."""
@@ -67,23 +67,6 @@ def _joined(queries: Sequence[EncodedQuery]) -> Queries:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where a model comes from.
-
-    Attributes:
-        model: its name.
-        version: of the registry; `workspace` for a model of the workspace.
-        commit: Git revision, or None.
-        promoted: when it went into production, in ISO 8601, or None.
-    """
-
-    model: str
-    version: str
-    commit: str | None = None
-    promoted: str | None = None
-
-
-@dataclass(frozen=True)
 class ServedModel:
     """What answers.
 
@@ -94,10 +77,8 @@ class ServedModel:
         encoder: encodes queries.
         embedder: embeds encoded queries.
         falls_back: whether its fallback answers for someone without history; no model has another case.
-        exact: finds items by brute force.
-        search: finds items for lists; the same, or an approximate one.
+        search: finds items.
         loaded: when it was ready, in ISO 8601.
-        recall: of approximate search; None where search is exact.
     """
 
     origin: Origin
@@ -106,10 +87,8 @@ class ServedModel:
     encoder: QueryEncoder
     embedder: QueryEmbedder
     falls_back: bool
-    exact: ExactSearch
-    search: ItemSearch
+    search: ExactSearch
     loaded: str
-    recall: float | None = None
 
     def num_events(self, queries: Sequence[EncodedQuery]) -> int:
         """Events in the histories of these queries, which say how long a block takes."""
@@ -117,8 +96,8 @@ class ServedModel:
 
     def answer(self, queries: Sequence[EncodedQuery]) -> list[Answer]:
         """Lists for a block of at least one query, each of its own length."""
-        exclude = Excluded.of([each.exclude for each in queries])
-        found = self.search.find(self.embedder.embed(queries), exclude, max(each.k for each in queries))
+        exclude, k = [each.exclude for each in queries], max(each.k for each in queries)
+        found = self.search.find(self.embedder.embed(queries), exclude, k)
         answers = []
         for each, best in zip(queries, found, strict=True):
             pairs = zip(best.items[: each.k].tolist(), best.scores[: each.k].tolist(), strict=True)
@@ -154,7 +133,7 @@ class ServedModel:
         Raises:
             RefusedError: 404, the catalogue does not have it.
         """
-        found = self.exact.nearest(self.index_of(item), k)
+        found = self.search.nearest(self.index_of(item), k)
         pairs = zip(found.items.tolist(), found.scores.tolist(), strict=True)
         near = [Neighbour(item_id=self.item_ids[j], title=self.titles[j], similarity=cosine) for j, cosine in pairs]
         return Neighbours(item_id=item, neighbours=near, model=self.origin.model, version=self.origin.version)
