@@ -67,12 +67,7 @@ def compare_models(
         EvalSet.of(prepared, held_out.new_history, held_out.new_test),
     )
     (scores, after), (scores_before, before) = _measure((challenger, champion), sides, prepared, settings)
-    leaks = [
-        np.zeros(len(side), np.bool_)
-        if stand_in
-        else knows_answers(champion.known(side), side.queries.histories, side.truth)
-        for side in sides
-    ]
+    leaks = [knows_answers(champion.known(side), side.queries.histories, side.truth) for side in sides]
     margin = 0.0 if stand_in else settings.promotion.margin
     primary, of_new = (_paired(*pair, settings, margin) for pair in zip(scores, scores_before, leaks, strict=True))
     rails = guardrails(

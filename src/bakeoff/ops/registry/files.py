@@ -71,9 +71,8 @@ def num_interactions(validation: Mapping[str, Any]) -> int | None:
 
 def taken_back(root: Path, events: Sequence[Event], model: str, md5: str | None) -> str | None:
     """The version with these bytes that a rollback took out of production, where nobody has put it back since."""
-    _, left = way_back(events)
-    of_model = (version for version in reversed(left) if version.model == model)
-    return next((version.name for version in of_model if model_md5_at(root, version.place) == md5), None)
+    left = [version for version in way_back(events)[1] if version.model == model]
+    return next((version.name for version in reversed(left) if model_md5_at(root, version.place) == md5), None)
 
 
 def directory_md5(folder: Path) -> str:

@@ -101,6 +101,7 @@ def read_events(root: Path) -> Sequence[Event]:
 @lru_cache(maxsize=8)
 def _read(root: Path, refs: str) -> Sequence[Event]:
     """Events of a repository with these tags. GTO takes 15 ms per version: too long for a server that looks often."""
+    tags = {line.partition("refs/tags/")[2] for line in refs.splitlines()}
     try:
         rows = api.history(str(root))
     except (GTOException, SCMError) as error:
@@ -109,6 +110,7 @@ def _read(root: Path, refs: str) -> Sequence[Event]:
         Event(row["ref"], row["event"], _version(row), int(row["timestamp"].timestamp()), row["author"], row["message"])
         for row in rows
         if row["artifact"] in specs.names()
+        and row["ref"] in tags  # not one that was made since, which may be taken back
         and (row["event"], row["stage"]) in ((REGISTERED, None), (ASSIGNED, PRODUCTION), (UNASSIGNED, PRODUCTION))
     ]
     # GTO numbers the assignments of a model: those of one second are ordered by that.
@@ -182,28 +184,7 @@ def way_back(events: Sequence[Event]) -> tuple[list[Event], list[Version]]:
     return way, list(left.values())
 
 
-@dataclass(frozen=True)
-class Step:
-    """What put a version into production.
-
-    Attributes:
-        version: that is there now.
-        tags: names of the tags that were made; none where it was there already.
-        pushed: whether they are at the remote, too.
-    """
-
-    version: Version
-    tags: Sequence[str]
-    pushed: bool
-
-    def whereabouts(self) -> str:
-        """Where the tags are, and the command that pushes them, in a sentence."""
-        if self.pushed:
-            return f"The tags are at {REMOTE}, too."
-        return f"The tags are at this clone only: {shlex.join(['git', 'push', '--atomic', REMOTE, *self.tags])}"
-
-
-def enter(root: Path, place: Place, message: str, *, push: bool) -> Step:
+def enter(root: Path, place: Place, message: str, *, push: bool) -> tuple[Version, Sequence[str]]:
     """Put a model of a commit into production, here and, with `push`, at the remote: both or neither.
 
     A model that has no version at the commit gets its next one. Whatever else is in production leaves it, the former
@@ -218,6 +199,9 @@ def enter(root: Path, place: Place, message: str, *, push: bool) -> Step:
         place: model and commit.
         message: of the assignment, without its first line.
         push: push the tags of the registry; those that the remote has already are left alone.
+
+    Returns:
+        the version that is in production now, and the names of the tags that were made; none where it was there.
 
     Raises:
         BakeoffError: tags can't be made or pushed; everything is as it was.
@@ -256,7 +240,14 @@ def enter(root: Path, place: Place, message: str, *, push: bool) -> Step:
         ) from None
     finally:
         git.close()
-    return Step(version, git.made, push)
+    return version, git.made
+
+
+def whereabouts(tags: Sequence[str], *, pushed: bool) -> str:
+    """Where these tags are, and the command that pushes them, in a sentence."""
+    if pushed:
+        return f"The tags are at {REMOTE}, too."
+    return f"The tags are at this clone only: {shlex.join(['git', 'push', '--atomic', REMOTE, *tags])}"
 
 
 def check_current(root: Path) -> None:
@@ -268,7 +259,7 @@ def check_current(root: Path) -> None:
     patterns = [f"{model}{mark}*" for model in specs.names() for mark in (f"#{PRODUCTION}", "@v")]
     listed = order(root, "ls-remote", "--tags", "--refs", REMOTE, *patterns).splitlines()
     there = {line.partition("refs/tags/")[2] for line in listed}
-    missing = sorted(there - set(order(root, "tag", "--list").splitlines()))
+    missing = sorted(there.difference(order(root, "tag", "--list").splitlines()))
     if missing:
         raise BakeoffError(
             f"{REMOTE} has tags of the registry that {root.resolve()} lacks ({', '.join(missing[-3:])}): run "
