@@ -152,7 +152,8 @@ def _paired(
     both = ~(np.isnan(first) | np.isnan(second) | left_out)
     metric, level = settings.compare.primary_metric, settings.compare.confidence
     if not both.any():
-        return PrimaryComparison(metric, *[math.nan] * 6, num_users=0, margin=margin, confidence=level)
+        nan = math.nan
+        return PrimaryComparison(metric, nan, nan, nan, nan, nan, nan, 0, margin, level)
     statistics = Statistics(level, settings.compare.resamples, settings.seed)
     [found] = statistics.differences([first[both]], [second[both]], [metric])
     means = float(first[both].mean()), float(second[both].mean())

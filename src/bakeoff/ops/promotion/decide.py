@@ -92,7 +92,7 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
     name, chosen = _challenger(settings, workspace, model)
     challenger = _in_workspace(workspace, name)
     standing = history.production(events)
-    version = standing and standing.version
+    version = None if standing is None else standing.version
     champion = None if version is None else _in_production(root, version)
     if champion is not None and (champion.model, champion.md5) == (challenger.model, challenger.md5):
         return unchanged(challenger, champion)

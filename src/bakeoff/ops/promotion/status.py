@@ -56,7 +56,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
     events = history.read_events(workspace.root)
     standing = history.production(events)
     return {
-        "production": standing and {**_entry(standing), **_content(workspace.root, standing.version)},
+        "production": None if standing is None else {**_entry(standing), **_content(workspace.root, standing.version)},
         "decision": _decision(workspace, standing),
         "history": [_entry(event) for event in history.assignments(events)[: -SHOWN - 1 : -1]],
     }
@@ -93,10 +93,11 @@ def _decision(workspace: Workspace, standing: history.Event | None) -> dict[str,
     decision = read_decision(workspace)
     if decision is None:
         return None
-    version, wanted = standing and standing.version, (decision["challenger"]["model"], decision["challenger"]["md5"])
     state = "open" if is_current(decision, standing) else "outdated"
-    if version and (version.model, files.model_md5_at(workspace.root, version.place)) == wanted:
-        state = "carried out"
+    if standing is not None:
+        found = standing.version.model, files.model_md5_at(workspace.root, standing.version.place)
+        if found == (decision["challenger"]["model"], decision["challenger"]["md5"]):
+            state = "carried out"
     kept = ("outcome", "challenger", "champion", "primary", "reasons")
     return {"state": state, **{name: decision.get(name) for name in kept}}
 

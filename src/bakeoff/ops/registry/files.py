@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -110,7 +110,7 @@ def fetch_model(root: Path, version: Version, into: Path) -> Path:
     return into
 
 
-def _md5(content: BinaryIO) -> str:
+def _md5(content: io.BufferedReader | io.BytesIO) -> str:
     with content:
         return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 

@@ -7,6 +7,7 @@ DVC reads the same tags for `dvc artifacts get`.
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -216,21 +217,22 @@ def enter(root: Path, place: Place, message: str, *, push: bool) -> tuple[Versio
     at = max([int(time.time()), *(event.at + 1 for event in events)])
     git = _DatedGit(root, at)
     try:
-        if version is None:
-            # One major number higher: the lists that people get are others.
-            number = {"bump_major": True} if registered else {"version": "v1.0.0"}
-            version = Version(model, api.register(git, model, commit, **number).version, commit)
-        # What enters is written first: a call that is cut off in between leaves two versions, and the later counts.
-        if enters:
-            git.at = at + 1
-            text = f"{version.name} goes into production\n\n{message.strip()}"
-            api.assign(git, model, PRODUCTION, ref=commit, message=text, force=True)
-        git.at = at
-        for former in leaving:
-            text = f"{former.name} leaves production for {version.name}"
-            api.unassign(git, former.model, ref=former.commit, stage=PRODUCTION, message=text, force=True)
-        if push:
-            order(root, "push", "--quiet", "--atomic", REMOTE, *(f"refs/tags/{e.tag}" for e in read_events(root)))
+        with closing(git):
+            if version is None:
+                # One major number higher: the lists that people get are others.
+                number = {"bump_major": True} if registered else {"version": "v1.0.0"}
+                version = Version(model, api.register(git, model, commit, **number).version, commit)
+            # What enters is written first: a call that is cut off in between leaves two versions, and the later counts.
+            if enters:
+                git.at = at + 1
+                text = f"{version.name} goes into production\n\n{message.strip()}"
+                api.assign(git, model, PRODUCTION, ref=commit, message=text, force=True)
+            git.at = at
+            for former in leaving:
+                text = f"{former.name} leaves production for {version.name}"
+                api.unassign(git, former.model, ref=former.commit, stage=PRODUCTION, message=text, force=True)
+            if push:
+                order(root, "push", "--quiet", "--atomic", REMOTE, *(f"refs/tags/{e.tag}" for e in read_events(root)))
     except (BakeoffError, GTOException, SCMError) as error:
         if git.made:
             order(root, "tag", "--delete", *git.made)
@@ -238,8 +240,6 @@ def enter(root: Path, place: Place, message: str, *, push: bool) -> tuple[Versio
             f"No tag was made or pushed, and production is as it was. {error} If somebody else does the same at this "
             "moment, look at `bakeoff status` and try again."
         ) from None
-    finally:
-        git.close()
     return version, git.made
 
 
@@ -282,7 +282,7 @@ class _DatedGit(Git):
         super().__init__(str(root))
         self.at, self.made = at, list[str]()
 
-    def tag(self, tag: str, target: str, annotated: bool = True, message: str = "") -> None:
+    def tag(self, tag: str, target: str = "HEAD", annotated: bool = True, message: str = "") -> None:
         arguments = ("--annotate", "--cleanup=whitespace", f"--message={message}", tag, target)
         order(Path(self.root_dir), "tag", *arguments, env={"GIT_COMMITTER_DATE": f"{self.at} +0000"})
         self.made.append(tag)
