@@ -24,6 +24,7 @@ from promote import promote
 DECISION = {"outcome": "promote", "challenger": {"model": "mf", "md5": "0b37"}, "reasons": ["better"]}
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
+IDENTITY = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
 
 
 class Team:
@@ -46,7 +47,7 @@ class Team:
         assert call("git", "rev-parse", "HEAD", cwd=directory).strip() == self.commit
         assert not directory.is_relative_to(self.workspace)
         if not self.refuses:
-            call("git", "tag", "mf#prod#2", cwd=directory)
+            call("git", *IDENTITY, "tag", "mf#prod#2", "--message", "x", cwd=directory)
             call("git", "push", "--quiet", "origin", "mf#prod#2", cwd=directory)
 
     def promote(self, **parameters: Any) -> State[Any]:
@@ -104,7 +105,7 @@ def test_the_first_promotion_asks_even_without_approval_and_waiting_locks_nothin
 def test_later_ones_ask_only_where_approval_is_wanted(
     team: Team, monkeypatch: pytest.MonkeyPatch, approval: bool
 ) -> None:
-    call("git", "tag", "softmax#prod#1", cwd=team.workspace)
+    call("git", *IDENTITY, "tag", "softmax#prod#1", "--message", "x", cwd=team.workspace)
     call("git", "push", "--quiet", "origin", "softmax#prod#1", cwd=team.workspace)
     asked: list[str] = []
     monkeypatch.setattr(module, "is_approved", lambda model, *_: asked.append(model) or True)

@@ -182,4 +182,4 @@ def test_the_markdown_tells_what_changed_before_its_tables():
     text = revision_sheet.revisions_markdown(compared(version("a", FLAT), version("b", RAISED, params={"seed": 2})))
     assert text.startswith("# From a to b\n\n**MF better on NDCG@10.**")
     assert "| MF | 0.1000 | 0.3000 |" in text
-    assert "Only one of the two versions has `seed`." in text
+    assert "Only one of the two versions has the parameters `seed`." in text

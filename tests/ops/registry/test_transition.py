@@ -37,14 +37,14 @@ def test_a_version_that_comes_back_keeps_its_number(root):
     first, second = commit(root), commit(root)
     promote(root, "mf", first)
     promote(root, "mf", second)
-    assert roll_back(root, "mf", first).version.name == "mf@v1.0.0"
+    assert roll_back(root, "mf", first)[0].name == "mf@v1.0.0"
     assert "mf@v3.0.0" not in tags(root)
 
 
 def test_what_is_in_production_already_needs_no_tag(root):
     at = commit(root)
     promote(root, "mf", at)
-    assert promote(root, "mf", at).tags == []
+    assert promote(root, "mf", at)[1] == []
 
 
 def test_every_tag_that_a_cut_off_call_lacks_is_made_by_the_next(root):
@@ -52,14 +52,14 @@ def test_every_tag_that_a_cut_off_call_lacks_is_made_by_the_next(root):
     promote(root, "mf", first)
     promote(root, "softmax", first)
     before = tags(root)
-    made = [*promote(root, "softmax", second).tags]
+    made = [*promote(root, "softmax", second)[1]]
     assert len(made) == 3
     for lost in (lost for count in range(1, 4) for lost in combinations(made, count)):
         git(root, "tag", "--delete", *lost)
         promote(root, "softmax", second)
         assert standing(root) == "softmax@v2.0.0", lost
         assert gto_says(root) == {"softmax@v2.0.0"}, lost
-        assert promote(root, "softmax", second).tags == [], lost
+        assert promote(root, "softmax", second)[1] == [], lost
         git(root, "tag", "--delete", *(tags(root) - before))
         promote(root, "softmax", second)
 
@@ -104,8 +104,8 @@ def test_the_next_version_is_one_major_number_higher_than_any_of_its_model(root)
     first, second, third = commit(root), commit(root), commit(root)
     git(root, "tag", "mf@v9.4.2", first, "--message", "x")
     git(root, "tag", "mf@v10.0.0", second, "--message", "x")
-    assert promote(root, "mf", third).version.number == "v11.0.0"
-    assert promote(root, "softmax", third).version.number == "v1.0.0"
+    assert promote(root, "mf", third)[0].number == "v11.0.0"
+    assert promote(root, "softmax", third)[0].number == "v1.0.0"
 
 
 def test_a_commit_without_a_version_goes_by_its_hash(root):
@@ -196,7 +196,7 @@ def test_what_cannot_be_pushed_is_not_made_here_either(root, shared):
 def test_a_later_push_brings_what_an_earlier_call_left_here(root, shared):
     at = git(root, "rev-parse", "HEAD")
     promote(root, "softmax", at)
-    assert promote(root, "softmax", at, push=True).tags == []
+    assert promote(root, "softmax", at, push=True)[1] == []
     assert standing(shared) == "softmax@v1.0.0"
 
 

@@ -65,12 +65,7 @@ def compare_models(
         EvalSet.of(prepared, held_out.new_history, held_out.new_test),
     )
     (scores, after), (scores_before, before) = _measure((challenger, champion), sides, prepared, settings)
-    leaks = [
-        np.zeros(len(side), np.bool_)
-        if stand_in
-        else knows_answers(champion.known(side), side.queries.histories, side.truth)
-        for side in sides
-    ]
+    leaks = [knows_answers(champion.known(side), side.queries.histories, side.truth) for side in sides]
     margin = 0.0 if stand_in else settings.promotion.margin
     primary, of_new = (_paired(*pair, settings, margin) for pair in zip(scores, scores_before, leaks, strict=True))
     rails = guardrails(
@@ -149,7 +144,8 @@ def _paired(
     both = ~(np.isnan(first) | np.isnan(second) | left_out)
     metric, level = settings.compare.primary_metric, settings.compare.confidence
     if not both.any():
-        return PrimaryComparison(metric, *[math.nan] * 6, num_users=0, margin=margin, confidence=level)
+        nan = math.nan
+        return PrimaryComparison(metric, nan, nan, nan, nan, nan, nan, 0, margin, level)
     statistics = Statistics(level, settings.compare.resamples, settings.seed)
     [found] = statistics.differences([first[both]], [second[both]], [metric])
     means = float(first[both].mean()), float(second[both].mean())

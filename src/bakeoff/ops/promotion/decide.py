@@ -97,16 +97,11 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
     if champion is not None and (champion.model, champion.md5) == (challenger.model, challenger.md5):
         return unchanged(challenger, champion)
     with TemporaryDirectory(prefix="bakeoff-champion-") as folder:
-        before = (
-            workspace.saved_model(REFERENCE)
-            if version is None
-            else files.fetch_model(root, version, Path(folder) / version.model)
-        )
-        prepared = load_prepared(workspace)
-        models = [
-            ExportedModel.load(path, prepared, settings.evaluate.users_per_block)
-            for path in (workspace.saved_model(name), before)
-        ]
+        now, before = workspace.saved_model(name), workspace.saved_model(REFERENCE)
+        if version is not None:
+            before = files.fetch_model(root, version, Path(folder) / version.model)
+        prepared, block = load_prepared(workspace), settings.evaluate.users_per_block
+        models = [ExportedModel.load(path, prepared, block) for path in (now, before)]
     found = compare_models(settings, prepared, load_held_out(workspace, prepared), *models, stand_in=champion is None)
     return decide(challenger, champion, *found, files.taken_back(root, events, name, challenger.md5), chosen)
 

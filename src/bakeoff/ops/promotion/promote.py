@@ -54,14 +54,13 @@ def promote(workspace: Workspace, model: str | None = None, *, despite: str | No
             return
     reasons = ["Named by hand, without a decision."] if decision is None else decision["reasons"]
     notes = "Action: promote" if despite is None else f"Action: promote\nDespite: {' '.join(despite.split())}"
-    step = history.enter(
-        root, (name, commit), "\n".join(f"- {reason}" for reason in reasons) + f"\n\n{notes}", push=push
-    )
-    if not step.tags:
-        print(f"{step.version.name} is in production already ({commit[:7]}).")
+    message = "\n".join(f"- {reason}" for reason in reasons) + f"\n\n{notes}"
+    version, tags = history.enter(root, (name, commit), message, push=push)
+    if not tags:
+        print(f"{version.name} is in production already ({commit[:7]}).")
         return
-    print(f"{step.version.name} is in production ({commit[:7]}): {', '.join(step.tags)}.")
-    print(step.whereabouts())
+    print(f"{version.name} is in production ({commit[:7]}): {', '.join(tags)}.")
+    print(history.whereabouts(tags, pushed=push))
 
 
 def rollback(workspace: Workspace, to: str | None = None, *, push: bool = False) -> None:
@@ -90,11 +89,10 @@ def rollback(workspace: Workspace, to: str | None = None, *, push: bool = False)
     with TemporaryDirectory(prefix="bakeoff-rollback-") as folder:
         files.fetch_model(root, target, Path(folder) / target.model)  # refuses where the files can't be had
     left = "nothing" if standing is None else standing.version.name
-    step = history.enter(
-        root, target.place, f"Back from {left}.\n\nAction: {history.ROLLBACK}\nFrom: {left}", push=push
-    )
+    message = f"Back from {left}.\n\nAction: {history.ROLLBACK}\nFrom: {left}"
+    _, tags = history.enter(root, target.place, message, push=push)
     print(f"{target.name} is in production again ({target.commit[:7]}), {left} is not.")
-    print(step.whereabouts())
+    print(history.whereabouts(tags, pushed=push))
     if standing is not None:
         print(f"`bakeoff rollback` goes on backwards; `bakeoff rollback --to {left}` takes this one back.")
 
@@ -171,9 +169,7 @@ def _agrees(decision: Mapping[str, Any], left: str | None, despite: str | None) 
 def _version_before(events: Sequence[history.Event], standing: history.Event | None) -> history.Version:
     """What was in production before what is there now, past what rollbacks left."""
     if standing is None:
-        raise BakeoffError(
-            "Nothing is in production, so nothing can be left: see `bakeoff status`, or name a version by --to."
-        )
+        raise BakeoffError("Nothing is in production: see `bakeoff status`, or name a version by --to.")
     way, _ = history.way_back(events)
     if len(way) < 2:
         raise BakeoffError(

@@ -13,8 +13,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.ops.git import check_repository
 from bakeoff.ops.promotion.promote import is_current, read_decision
-from bakeoff.ops.registry.files import data_at, json_at, model_md5_at, text_at
-from bakeoff.ops.registry.history import Event, assignments, production, read_events
+from bakeoff.ops.registry import files, history
 from bakeoff.report import formats
 from bakeoff.report.models import model_label
 
@@ -54,22 +53,29 @@ def run(workspace: Workspace, *, as_json: bool = False) -> None:
 
 def status(workspace: Workspace) -> dict[str, Any]:
     """What is in production (null: nothing), the last decision (null: none), and the last assignments, newest first."""
-    events = read_events(workspace.root)
-    standing = production(events)
+    events = history.read_events(workspace.root)
+    standing = history.production(events)
     return {
-        "production": None if standing is None else _production(workspace.root, standing),
+        "production": None if standing is None else {**_entry(standing), **_content(workspace.root, standing.version)},
         "decision": _decision(workspace, standing),
-        "history": [_entry(event) for event in assignments(events)[: -SHOWN - 1 : -1]],
+        "history": [_entry(event) for event in history.assignments(events)[: -SHOWN - 1 : -1]],
     }
 
 
-def _production(root: Path, standing: Event) -> dict[str, Any]:
-    commit, model = standing.version.commit, standing.version.model
-    data, rows = data_at(root, commit)
-    return {**_entry(standing), "data_md5": data, "rows": rows, "figures": _figures(root, commit, model)}
+def _content(root: Path, version: history.Version) -> dict[str, Any]:
+    """Data and figures of a version: the primary metric and a few more, as its report had them."""
+    commit = version.commit
+    data, rows = files.data_at(root, commit)
+    text = files.text_at(root, commit, "params.yaml") or "{}"
+    params = read_yaml(text.encode(), f"params.yaml of {commit[:7]}") or {}
+    primary = str(params.get("compare", {}).get("primary_metric", "ndcg@10"))
+    figures = files.json_at(root, commit, "reports/metrics.json").get(version.model, {})
+    names = dict.fromkeys([primary, *(f"{name}@{primary.partition('@')[2]}" for name in METRICS)])
+    shown = {name: figures[name] for name in names if figures.get(name) is not None}
+    return {"data_md5": data, "rows": rows, "figures": shown}
 
 
-def _entry(event: Event) -> dict[str, Any]:
+def _entry(event: history.Event) -> dict[str, Any]:
     return {
         "model": event.version.model,
         "version": event.version.number,
@@ -82,27 +88,16 @@ def _entry(event: Event) -> dict[str, Any]:
     }
 
 
-def _figures(root: Path, commit: str, model: str) -> dict[str, float]:
-    """The primary metric of the commit and a few more, as its report had them; empty where it had none."""
-    params = read_yaml((text_at(root, commit, "params.yaml") or "{}").encode(), f"params.yaml of {commit[:7]}") or {}
-    primary = str(params.get("compare", {}).get("primary_metric", "ndcg@10"))
-    found = json_at(root, commit, "reports/metrics.json").get(model, {})
-    names = dict.fromkeys([primary, *(f"{name}@{primary.partition('@')[2]}" for name in METRICS)])
-    return {name: found[name] for name in names if found.get(name) is not None}
-
-
-def _decision(workspace: Workspace, standing: Event | None) -> dict[str, Any] | None:
+def _decision(workspace: Workspace, standing: history.Event | None) -> dict[str, Any] | None:
     """The last decision, and whether it is still about what is in production."""
     decision = read_decision(workspace)
     if decision is None:
         return None
-    challenger = decision["challenger"]
-    carried_out = (
-        standing is not None
-        and standing.version.model == challenger["model"]
-        and model_md5_at(workspace.root, standing.version.place) == challenger["md5"]
-    )
-    state = "carried out" if carried_out else "open" if is_current(decision, standing) else "outdated"
+    state = "open" if is_current(decision, standing) else "outdated"
+    if standing is not None:
+        found = standing.version.model, files.model_md5_at(workspace.root, standing.version.place)
+        if found == (decision["challenger"]["model"], decision["challenger"]["md5"]):
+            state = "carried out"
     kept = ("outcome", "challenger", "champion", "primary", "reasons")
     return {"state": state, **{name: decision.get(name) for name in kept}}
 

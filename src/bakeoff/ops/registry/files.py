@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -71,9 +71,8 @@ def num_interactions(validation: Mapping[str, Any]) -> int | None:
 
 def taken_back(root: Path, events: Sequence[Event], model: str, md5: str | None) -> str | None:
     """The version with these bytes that a rollback took out of production, where nobody has put it back since."""
-    _, left = way_back(events)
-    of_model = (version for version in reversed(left) if version.model == model)
-    return next((version.name for version in of_model if model_md5_at(root, version.place) == md5), None)
+    left = [version for version in way_back(events)[1] if version.model == model]
+    return next((version.name for version in reversed(left) if model_md5_at(root, version.place) == md5), None)
 
 
 def directory_md5(folder: Path) -> str:
@@ -111,7 +110,7 @@ def fetch_model(root: Path, version: Version, into: Path) -> Path:
     return into
 
 
-def _md5(content: BinaryIO) -> str:
+def _md5(content: io.BufferedReader | io.BytesIO) -> str:
     with content:
         return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 

@@ -7,6 +7,7 @@ DVC reads the same tags for `dvc artifacts get`.
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -101,6 +102,7 @@ def read_events(root: Path) -> Sequence[Event]:
 @lru_cache(maxsize=8)
 def _read(root: Path, refs: str) -> Sequence[Event]:
     """Events of a repository with these tags. GTO takes 15 ms per version: too long for a server that looks often."""
+    tags = {line.partition("refs/tags/")[2] for line in refs.splitlines()}
     try:
         rows = api.history(str(root))
     except (GTOException, SCMError) as error:
@@ -109,6 +111,7 @@ def _read(root: Path, refs: str) -> Sequence[Event]:
         Event(row["ref"], row["event"], _version(row), int(row["timestamp"].timestamp()), row["author"], row["message"])
         for row in rows
         if row["artifact"] in specs.names()
+        and row["ref"] in tags  # not one that was made since, which may be taken back
         and (row["event"], row["stage"]) in ((REGISTERED, None), (ASSIGNED, PRODUCTION), (UNASSIGNED, PRODUCTION))
     ]
     # GTO numbers the assignments of a model: those of one second are ordered by that.
@@ -182,28 +185,7 @@ def way_back(events: Sequence[Event]) -> tuple[list[Event], list[Version]]:
     return way, list(left.values())
 
 
-@dataclass(frozen=True)
-class Step:
-    """What put a version into production.
-
-    Attributes:
-        version: that is there now.
-        tags: names of the tags that were made; none where it was there already.
-        pushed: whether they are at the remote, too.
-    """
-
-    version: Version
-    tags: Sequence[str]
-    pushed: bool
-
-    def whereabouts(self) -> str:
-        """Where the tags are, and the command that pushes them, in a sentence."""
-        if self.pushed:
-            return f"The tags are at {REMOTE}, too."
-        return f"The tags are at this clone only: {shlex.join(['git', 'push', '--atomic', REMOTE, *self.tags])}"
-
-
-def enter(root: Path, place: Place, message: str, *, push: bool) -> Step:
+def enter(root: Path, place: Place, message: str, *, push: bool) -> tuple[Version, Sequence[str]]:
     """Put a model of a commit into production, here and, with `push`, at the remote: both or neither.
 
     A model that has no version at the commit gets its next one. Whatever else is in production leaves it, the former
@@ -219,6 +201,9 @@ def enter(root: Path, place: Place, message: str, *, push: bool) -> Step:
         message: of the assignment, without its first line.
         push: push the tags of the registry; those that the remote has already are left alone.
 
+    Returns:
+        the version that is in production now, and the names of the tags that were made; none where it was there.
+
     Raises:
         BakeoffError: tags can't be made or pushed; everything is as it was.
     """
@@ -232,21 +217,22 @@ def enter(root: Path, place: Place, message: str, *, push: bool) -> Step:
     at = max([int(time.time()), *(event.at + 1 for event in events)])
     git = _DatedGit(root, at)
     try:
-        if version is None:
-            # One major number higher: the lists that people get are others.
-            number = {"bump_major": True} if registered else {"version": "v1.0.0"}
-            version = Version(model, api.register(git, model, commit, **number).version, commit)
-        # What enters is written first: a call that is cut off in between leaves two versions, and the later counts.
-        if enters:
-            git.at = at + 1
-            text = f"{version.name} goes into production\n\n{message.strip()}"
-            api.assign(git, model, PRODUCTION, ref=commit, message=text, force=True)
-        git.at = at
-        for former in leaving:
-            text = f"{former.name} leaves production for {version.name}"
-            api.unassign(git, former.model, ref=former.commit, stage=PRODUCTION, message=text, force=True)
-        if push:
-            order(root, "push", "--quiet", "--atomic", REMOTE, *(f"refs/tags/{e.tag}" for e in read_events(root)))
+        with closing(git):
+            if version is None:
+                # One major number higher: the lists that people get are others.
+                number = {"bump_major": True} if registered else {"version": "v1.0.0"}
+                version = Version(model, api.register(git, model, commit, **number).version, commit)
+            # What enters is written first: a call that is cut off in between leaves two versions, and the later counts.
+            if enters:
+                git.at = at + 1
+                text = f"{version.name} goes into production\n\n{message.strip()}"
+                api.assign(git, model, PRODUCTION, ref=commit, message=text, force=True)
+            git.at = at
+            for former in leaving:
+                text = f"{former.name} leaves production for {version.name}"
+                api.unassign(git, former.model, ref=former.commit, stage=PRODUCTION, message=text, force=True)
+            if push:
+                order(root, "push", "--quiet", "--atomic", REMOTE, *(f"refs/tags/{e.tag}" for e in read_events(root)))
     except (BakeoffError, GTOException, SCMError) as error:
         if git.made:
             order(root, "tag", "--delete", *git.made)
@@ -254,9 +240,14 @@ def enter(root: Path, place: Place, message: str, *, push: bool) -> Step:
             f"No tag was made or pushed, and production is as it was. {error} If somebody else does the same at this "
             "moment, look at `bakeoff status` and try again."
         ) from None
-    finally:
-        git.close()
-    return Step(version, git.made, push)
+    return version, git.made
+
+
+def whereabouts(tags: Sequence[str], *, pushed: bool) -> str:
+    """Where these tags are, and the command that pushes them, in a sentence."""
+    if pushed:
+        return f"The tags are at {REMOTE}, too."
+    return f"The tags are at this clone only: {shlex.join(['git', 'push', '--atomic', REMOTE, *tags])}"
 
 
 def check_current(root: Path) -> None:
@@ -268,7 +259,7 @@ def check_current(root: Path) -> None:
     patterns = [f"{model}{mark}*" for model in specs.names() for mark in (f"#{PRODUCTION}", "@v")]
     listed = order(root, "ls-remote", "--tags", "--refs", REMOTE, *patterns).splitlines()
     there = {line.partition("refs/tags/")[2] for line in listed}
-    missing = sorted(there - set(order(root, "tag", "--list").splitlines()))
+    missing = sorted(there.difference(order(root, "tag", "--list").splitlines()))
     if missing:
         raise BakeoffError(
             f"{REMOTE} has tags of the registry that {root.resolve()} lacks ({', '.join(missing[-3:])}): run "
@@ -291,7 +282,7 @@ class _DatedGit(Git):
         super().__init__(str(root))
         self.at, self.made = at, list[str]()
 
-    def tag(self, tag: str, target: str, annotated: bool = True, message: str = "") -> None:
+    def tag(self, tag: str, target: str = "HEAD", annotated: bool = True, message: str = "") -> None:
         arguments = ("--annotate", "--cleanup=whitespace", f"--message={message}", tag, target)
         order(Path(self.root_dir), "tag", *arguments, env={"GIT_COMMITTER_DATE": f"{self.at} +0000"})
         self.made.append(tag)

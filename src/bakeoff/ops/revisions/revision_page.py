@@ -25,11 +25,17 @@ def title(revisions: Revisions) -> str:
 
 def revisions_headline(revisions: Revisions) -> str:
     """Which models are better and which are worse on the primary metric, and how means moved that were not paired."""
+    metric = formats.metric_label(revisions.metric)
     paired = [change for change in revisions.primary if change.difference]
     if not paired:
-        metric = formats.metric_label(revisions.metric)
         return f"Only the means of {metric} can be compared: nothing could be paired by user"
-    return "; ".join([_of_paired(revisions, paired), *_of_unpaired(revisions)])
+    gaps = {model_noun(each.model): each.after - each.before for each in revisions.primary if not each.difference}
+    moved = [f"{noun} ({formats.signed(gap)})" for noun, gap in gaps.items() if not isnan(gap)]
+    one_sided = [noun for noun, gap in gaps.items() if isnan(gap)]
+    parts = [_of_paired(revisions, paired)]
+    parts += [f"of {formats.listing(moved)} only the means can be compared"] if moved else []
+    parts += [f"{formats.listing(one_sided)} without {metric} in one version"] if one_sided else []
+    return "; ".join(parts)
 
 
 def _of_paired(revisions: Revisions, paired: Sequence[Change]) -> str:
@@ -37,7 +43,9 @@ def _of_paired(revisions: Revisions, paired: Sequence[Change]) -> str:
     metric = formats.metric_label(revisions.metric)
     parts = []
     for verdict, word in ((Verdict.BETTER, "better"), (Verdict.WORSE, "worse")):
-        nouns = [model_noun(change.model) for change in paired if _verdict(change) is verdict]
+        nouns = [
+            model_noun(change.model) for change in paired if change.difference and change.difference.verdict is verdict
+        ]
         parts += [f"{formats.listing(nouns)} {word}"] if nouns else []
     if parts:
         return f"{formats.sentence(', '.join(parts))} on {metric}"
@@ -46,19 +54,6 @@ def _of_paired(revisions: Revisions, paired: Sequence[Change]) -> str:
     if all(change.is_same for change in paired):
         return f"Every user{of_models} has the same {metric} in both"
     return f"No evidence of a difference on {metric}{of_models}"
-
-
-def _of_unpaired(revisions: Revisions) -> list[str]:
-    """How the means of the other models moved, and which models have none in one version."""
-    found = []
-    unpaired = {change.model: change.after - change.before for change in revisions.primary if not change.difference}
-    moved = [f"{model_noun(name)} ({formats.signed(gap)})" for name, gap in unpaired.items() if not isnan(gap)]
-    if moved:
-        found.append(f"of {formats.listing(moved)} only the means can be compared")
-    one_sided = [model_noun(name) for name, gap in unpaired.items() if isnan(gap)]
-    if one_sided:
-        found.append(f"{formats.listing(one_sided)} without {formats.metric_label(revisions.metric)} in one version")
-    return found
 
 
 def revisions_statement(revisions: Revisions) -> str:
@@ -141,14 +136,11 @@ def revisions_markdown(revisions: Revisions) -> str:
         f"**{escape(shown['headline'])}.** {shown['statement']}",
         *(f"> {escape(note)}" for note in shown["notes"]),
         "\n".join(f"- {escape(name)}: {escape(text)}." for name, text in shown["verdicts"]),
-        "## Accuracy",
-        markdown_table(shown["accuracy"]),
     ]
-    parts += ["## Parameters", markdown_table(shown["settings"])] if shown["settings"].rows else []
-    if shown["one_sided"].rows:
-        names = ", ".join(code(row[0].text) for row in shown["one_sided"].rows)
-        parts.append(f"Only one of the two versions has {names}.")
-    parts += ["## Data", markdown_table(shown["sizes"])] if shown["sizes"].rows else []
+    for heading, name in {"Accuracy": "accuracy", "Parameters": "settings", "Data": "sizes"}.items():
+        parts += [f"## {heading}", markdown_table(shown[name])] if shown[name].rows else []
+    if names := ", ".join(code(row[0].text) for row in shown["one_sided"].rows):
+        parts.append(f"Only one of the two versions has the parameters {names}.")
     return document(parts)
 
 
@@ -183,10 +175,6 @@ def _figures(revisions: Revisions, accuracy: Table) -> list[Figure]:
             open=True,
         )
     ]
-
-
-def _verdict(change: Change) -> Verdict | None:
-    return change.difference and change.difference.verdict
 
 
 def _moved(change: Change) -> bool:

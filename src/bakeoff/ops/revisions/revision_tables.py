@@ -14,11 +14,8 @@ from bakeoff.report.render.chart_parts import Spec, fixed_colors, interval_chart
 from bakeoff.report.render.figure import Cell, Column, Heading, Row, Table, change_cell, table_of
 from bakeoff.report.render.tables import P_HOLM, outcome_cell, win_tie_loss
 
-WHOLE_LISTS = {
-    entry.name: entry.label
-    for entry in METRICS
-    if entry.name in ("long_tail_share", "coverage", "gini", "popularity_lift")
-}
+LABELS = {entry.name: entry.label for entry in METRICS}
+WHOLE_LISTS = {name: LABELS[name] for name in ("popularity_lift", "coverage", "gini", "long_tail_share")}
 """Figures of all lists together, with their labels: they have no value per user, hence no interval."""
 
 
