@@ -244,11 +244,11 @@ def test_an_interrupted_run_leaves_no_stage_behind(
     code = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
     workspace = project("stages: {slow: {cmd: python slow.py, outs: [slow]}}", slow=code)
     process = start(workspace, prefect_server)
-    until = time.monotonic() + 40
-    while not (workspace / "pid").exists() and time.monotonic() < until:
+    while not (workspace / "pid").exists():  # how long that takes says nothing
+        assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     time.sleep(0.3)
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=300)
     assert process.returncode != 0
     assert not Path(f"/proc/{(workspace / 'pid').read_text()}").exists()
