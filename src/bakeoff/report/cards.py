@@ -14,9 +14,9 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
 from bakeoff.report.params import flat
-from bakeoff.report.render.figure import Column, Row, Table, record_table, table_of
+from bakeoff.report.render.figure import Column, Row, Table, estimate_with_interval, record_table, table_of
 from bakeoff.report.render.pages import render_text
-from bakeoff.report.render.tables import EXPOSURE, estimate_with_interval
+from bakeoff.report.render.tables import EXPOSURE
 from bakeoff.report.summary import Summary
 from bakeoff.report.training import TrainingFigure
 

@@ -27,14 +27,13 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
             for d in summary.differences
         }
     }
-    tree["best_baseline"] = {s.baseline: {} for s in summary.standings}
+    tree["best_baseline"] = {}
     for standing in summary.standings:
-        tree["best_baseline"][standing.baseline][standing.model] = standing.to_metrics()
-    new_users: dict[str, dict[str, dict[str, float]]] = {}
+        tree["best_baseline"].setdefault(standing.baseline, {})[standing.model] = standing.to_metrics()
+    tree["new_users"] = {}
     for figure in summary.new_users:
         means = {estimate.metric: estimate.mean for estimate in figure.estimates}
-        new_users.setdefault(figure.model, {})[figure.first] = means
-    tree["new_users"] = new_users
+        tree["new_users"].setdefault(figure.model, {})[figure.first] = means
     if summary.slices:
         tree["time_since_last_event"] = {span.name: span.to_metrics() for span in spans(summary.slices)}
     for name, model in evidence.models.items():

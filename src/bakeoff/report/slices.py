@@ -59,17 +59,10 @@ def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> li
     softmax, mf = ([part[model] for part in values] for model in (SOFTMAX, MF))
     differences = statistics.differences(softmax, mf, [metric] * len(found))
     leads = lead_of_contenders(values, metric, statistics)
-    width = len(lists)
+    parts = [tuple(estimates[start : start + len(lists)]) for start in range(0, len(estimates), len(lists))]
     return [
-        Slice(
-            name=name,
-            num_users=int(events.user_id.nunique()),
-            num_events=len(events),
-            estimates=tuple(estimates[i * width : (i + 1) * width]),
-            difference=differences[i],
-            standing=leads[i],
-        )
-        for i, (name, events) in enumerate(found)
+        Slice(name, int(events.user_id.nunique()), len(events), part, difference, lead)
+        for (name, events), part, difference, lead in zip(found, parts, differences, leads, strict=True)
     ]
 
 

@@ -104,8 +104,8 @@ def training_phases(evidence: Evidence) -> pd.DataFrame:
 def masked_shares(evidence: Evidence) -> dict[str, float]:
     """Model → share of candidate pairs that the mask removed; models with sampled negatives."""
     notes = {name: model.training.get("notes", {}) for name, model in evidence.models.items()}
-    name_of_note = "masked_false_negatives_share"
-    return {name: float(note[name_of_note]) for name, note in notes.items() if note.get(name_of_note) is not None}
+    shares = {name: note.get("masked_false_negatives_share") for name, note in notes.items()}
+    return {name: float(share) for name, share in shares.items() if share is not None}
 
 
 def order_blind(evidence: Evidence) -> frozenset[str]:
@@ -188,10 +188,7 @@ def _unequal(found: Sequence[SettingSearch], models: Sequence[str]) -> list[str]
     tuned = [name for name in models if name in CONTENDERS or (name in by_model and not look(name).is_baseline)]
     trials = {name: by_model[name].trials if name in by_model else 0 for name in tuned}
     seconds = {name: by_model[name].wall_seconds if name in by_model else 0.0 for name in tuned}
-    efforts = (
-        (trials, lambda number: f"{formats.count(number)} trials"),
-        (seconds, formats.seconds),
-    )
+    efforts = ((trials, lambda number: f"{formats.count(number)} trials"), (seconds, formats.seconds))
     parts = [
         formats.listing([f"{write(number)} for {model_noun(name)}" for name, number in effort.items()])
         for effort, write in efforts

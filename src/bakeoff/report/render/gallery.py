@@ -17,7 +17,7 @@ from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.new_users import step_label
 from bakeoff.report.render import chart_parts, sentences, tables
 from bakeoff.report.render.chart_parts import Spec
-from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.figure import Figure, Row, Table, table_of
 from bakeoff.report.series_charts import Style, model_styles
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import serving
@@ -97,7 +97,7 @@ def _user_differences(summary: Summary) -> Figure:
         alt="Histogram: the number of users per difference, with a bar of its own for users without a difference.",
         sentence=sentences.user_differences_caption(summary.user_differences),
         spec=_histogram(bins),
-        table=tables.histogram_table(bins),
+        table=_histogram_table(bins),
     )
 
 
@@ -133,6 +133,15 @@ def _histogram(bins: pd.DataFrame) -> Spec:
         tooltip=chart_parts.tooltip(**{"from": "+.1f", "to": "+.1f", "users": "d"}),
     )
     return chart_parts.finish(encoded, height=190)
+
+
+def _histogram_table(bins: pd.DataFrame) -> Table:
+    """Users by their difference, from the bins of `binned`."""
+    rows: list[Row] = [
+        ["0, no difference" if low < 0 < high else f"{start:+.1f} to {end:+.1f}", str(users)]
+        for low, high, start, end, users in bins[["low", "high", "from", "to", "users"]].itertuples(index=False)
+    ]
+    return table_of("Users by difference", ["Difference", "Users"], rows)
 
 
 def _slices(summary: Summary) -> Figure:
