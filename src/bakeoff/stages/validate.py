@@ -21,7 +21,7 @@ from bakeoff.data.validate.reader import RawTable
 
 if TYPE_CHECKING:
     from bakeoff.data.validate.gx_runner import Inspector
-    from bakeoff.data.validate.quarantine import Verdict
+    from bakeoff.data.validate.quarantine import CheckedTable
     from bakeoff.data.validate.tables import Subject
     from bakeoff.params import Params
 
@@ -54,7 +54,7 @@ def run(params: "Params", workspace: Workspace) -> None:
 
 def _judge(
     blocks: Mapping[str, Iterator[RawTable]], params: "Params", engine: Engine
-) -> tuple["Inspector", dict[str, "Verdict"]]:
+) -> tuple["Inspector", dict[str, "CheckedTable"]]:
     # Great Expectations takes seconds to import: an unreadable file is reported before that.
     from bakeoff.data.validate import tables
     from bakeoff.data.validate.gx_runner import Inspector
@@ -71,7 +71,7 @@ def _judge(
         "items": lambda raw: tables.entities(raw, "item_id", params.data.item_features),
         "interactions": lambda raw: tables.interactions(raw, params.validation),
     }
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, CheckedTable] = {}
     known: dict[str, ir.Table] = {}
     for name, subject in subjects.items():
         table = stored(engine, name, chain([firsts.pop(name)], blocks[name]), subject)
@@ -95,7 +95,7 @@ def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
         raise BakeoffError(f"{shown} cannot be read ({error.strerror}): it must be a readable file.") from None
 
 
-def _write(params: "Params", workspace: Workspace, verdicts: Mapping[str, "Verdict"], engine: Engine) -> None:
+def _write(params: "Params", workspace: Workspace, verdicts: Mapping[str, "CheckedTable"], engine: Engine) -> None:
     from bakeoff.data.validate.summary import as_json
 
     with replaced(workspace.validated) as validated, replaced(workspace.quarantine) as quarantine:
@@ -115,7 +115,7 @@ def _write_docs(inspector: "Inspector", directory: Path) -> None:
         log.warning("The Data Docs could not be built; the verdict does not depend on them.", exc_info=True)
 
 
-def _stop_if_too_many(params: "Params", workspace: Workspace, verdicts: Mapping[str, "Verdict"]) -> None:
+def _stop_if_too_many(params: "Params", workspace: Workspace, verdicts: Mapping[str, "CheckedTable"]) -> None:
     from bakeoff.data.validate.summary import excesses
 
     paragraphs = excesses(verdicts, params.validation.max_quarantine_share)
@@ -133,7 +133,7 @@ def _stop_if_too_many(params: "Params", workspace: Workspace, verdicts: Mapping[
     )
 
 
-def _show(verdicts: Mapping[str, "Verdict"]) -> None:
+def _show(verdicts: Mapping[str, "CheckedTable"]) -> None:
     table = Table("table")
     for heading in ("rows", "valid", "quarantined", "share"):
         table.add_column(heading, justify="right")

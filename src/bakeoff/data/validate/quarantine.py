@@ -61,7 +61,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckedTable:
     """What became of a table.
 
     Attributes:
@@ -143,7 +143,7 @@ def judge(
     hands: Hands,
     load: Callable[[str, pa.Table], ir.Table],
     known: Mapping[str, ir.Table],
-) -> Verdict:
+) -> CheckedTable:
     """Sort the rows of a table into valid ones and quarantine.
 
     Rows are compared with each other only after those that fail by themselves are out, so that a broken row
@@ -169,7 +169,7 @@ def judge(
     out = load(f"{name}-reasons", table)
     valid = stored.rows.map(lambda rows: rows.anti_join(out, "row"))
     quarantined = stored.rows.map(lambda rows: rows.inner_join(out, "row"))
-    return Verdict(stored, valid, quarantined, reasons, structural + outcomes, _counts(outcomes))
+    return CheckedTable(stored, valid, quarantined, reasons, structural + outcomes, _counts(outcomes))
 
 
 def _facts(stored: Stored, known: Mapping[str, ir.Table]) -> ir.Table:
