@@ -21,12 +21,9 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     for part in summary.slices:
         for estimate in part.estimates:
             tree[estimate.model].setdefault("time_since_last_event", {})[part.name] = {estimate.metric: estimate.mean}
-    tree["difference"] = {
-        "softmax_vs_mf": {
-            d.metric: {"mean": d.mean, "low": d.low, "high": d.high, "p": d.p, "p_holm": d.p_holm}
-            for d in summary.differences
-        }
-    }
+    names = ("mean", "low", "high", "p", "p_holm")
+    differences = {d.metric: {name: getattr(d, name) for name in names} for d in summary.differences}
+    tree["difference"] = {"softmax_vs_mf": differences}
     tree["best_baseline"] = {}
     for standing in summary.standings:
         tree["best_baseline"].setdefault(standing.baseline, {})[standing.model] = standing.to_metrics()

@@ -239,10 +239,9 @@ def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
         order: rows and columns from the first on.
         title: what the shares are.
     """
+    top = alt.Axis(orient="top", labelAngle=-30, ticks=False, domain=False)
     base = alt.Chart().encode(
-        x=alt.X(
-            "column:N", sort=order, title=None, axis=alt.Axis(orient="top", labelAngle=-30, ticks=False, domain=False)
-        ),
+        x=alt.X("column:N", sort=order, title=None, axis=top),
         y=alt.Y("row:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
         tooltip=[*tooltip("row", "column"), _tip("share", title, ".1%")],
     )

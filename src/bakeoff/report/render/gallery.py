@@ -27,9 +27,8 @@ from bakeoff.report.verdict import cost_sentence
 
 SIDES = {Verdict.BETTER: "softmax DNN ahead", Verdict.WORSE: "MF ahead", Verdict.NO_EVIDENCE: "no difference"}
 SIDE_AXIS = "← MF ahead · softmax DNN ahead →"
-SIDE_COLOR = chart_parts.fixed_colors(
-    "side", dict(zip(SIDES.values(), (f"var(--{SOFTMAX})", f"var(--{MF})", "var(--muted)"), strict=True))
-)
+SIDE_COLORS = (f"var(--{SOFTMAX})", f"var(--{MF})", "var(--muted)")
+SIDE_COLOR = chart_parts.fixed_colors("side", dict(zip(SIDES.values(), SIDE_COLORS, strict=True)))
 WHOLE_NUMBERS = alt.Axis(tickMinStep=1, format="d")
 
 

@@ -12,7 +12,7 @@ from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Estimate
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import WATCHED
-from bakeoff.report.models import MF, SOFTMAX, baselines, is_order_blind, model_noun
+from bakeoff.report.models import MF, SOFTMAX, baselines, look, model_noun
 from bakeoff.report.new_users import NewUserFigure
 from bakeoff.report.slices import Slice, share_within_an_hour
 from bakeoff.report.summary import Summary
@@ -175,7 +175,11 @@ def what_models_see(summary: Summary, evidence: Evidence) -> str:
     )
     tables = [table for table in ("user", "item") if settings[SOFTMAX].get(f"use_{table}_features", True)]
     features = f" and the features of {' and '.join(f'{table}s' for table in tables)}" if tables else ""
-    order = "a history as a set" if is_order_blind(SOFTMAX, settings[SOFTMAX]) else "the order of a history, its timing"
+    order = (
+        "a history as a set"
+        if look(SOFTMAX).is_order_blind(settings[SOFTMAX])
+        else "the order of a history, its timing"
+    )
     text = f"The softmax DNN reads {order}{features}; {mf}{_what_baselines_see(summary)}"
     if not summary.slices:
         return text

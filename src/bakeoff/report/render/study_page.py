@@ -48,15 +48,6 @@ def study_html(shown: SamplingStudy) -> str:
         [_metric_term(shown), *TERMS],
         [_quality(shown), _lift(shown), _folding(shown), _steps(shown), _convergence(shown)],
         study=shown,
-        metric=formats.metric_label(shown.metric),
-        findings=[
-            ("quality", "Quality.", study.quality_caption(shown)),
-            ("quality", "Correction.", study.correction_caption(shown)),
-            ("lift", "Popularity.", study.lift_caption(shown)),
-            ("folding", "Folding.", study.folding_caption(shown)),
-            ("steps", "Cost.", study.steps_caption(shown)),
-            ("kl", "Unbiasedness.", study.unbiasedness_caption(shown)),
-        ],
     )
 
 
