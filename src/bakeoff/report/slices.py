@@ -70,9 +70,8 @@ def spans(slices: Sequence[Slice]) -> list[Span]:
     """The slices' figures, as the verdict needs them."""
     found = []
     for part in slices:
-        means, difference = {e.model: e.mean for e in part.estimates}, part.difference
-        figures = (means[SOFTMAX], means[MF], difference.low, difference.high, difference.p_holm)
-        found.append(Span(part.name, part.num_users, *figures))
+        means, d = {e.model: e.mean for e in part.estimates}, part.difference
+        found.append(Span(part.name, part.num_users, means[SOFTMAX], means[MF], d.low, d.high, d.p_holm))
     return found
 
 

@@ -191,7 +191,8 @@ def lift_caption(shown: SamplingStudy) -> str:
     before, after = (formats.signed_percent(pairs[side][most]) for side in ("uncorrected", "corrected"))
     text = (
         f"The correction raises the popularity lift for {(pairs.gain > 0).sum()} of {len(pairs)} pools; the largest "
-        f"change is that of {most}, from {before} to {after}. Without it, items that a sampler draws often are pushed down."
+        f"change is that of {most}, from {before} to {after}. Without it, items that a sampler draws often are pushed "
+        "down."
     )
     others = shown.others.dropna(subset="lift").itertuples()
     return text + _compared([f"{row.pool} ({formats.signed_percent(row.lift)})" for row in others])

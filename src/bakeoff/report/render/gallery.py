@@ -40,8 +40,7 @@ def all_figures(summary: Summary) -> dict[str, Figure]:
     drawn += [_learning_curves(summary)] if len(summary.curves) else []
     drawn += [_training_seconds(summary)] if len(summary.phases) else []
     drawn += [_searches(summary)] if summary.searches else []
-    drawn += topic_figures(summary.findings)
-    return {figure.key: figure for figure in drawn}
+    return {figure.key: figure for figure in [*drawn, *topic_figures(summary.findings)]}
 
 
 def training_cost(summary: Summary) -> str | None:

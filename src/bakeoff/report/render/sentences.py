@@ -175,11 +175,8 @@ def what_models_see(summary: Summary, evidence: Evidence) -> str:
     )
     tables = [table for table in ("user", "item") if settings[SOFTMAX].get(f"use_{table}_features", True)]
     features = f" and the features of {' and '.join(f'{table}s' for table in tables)}" if tables else ""
-    order = (
-        "a history as a set"
-        if look(SOFTMAX).is_order_blind(settings[SOFTMAX])
-        else "the order of a history, its timing"
-    )
+    blind = look(SOFTMAX).is_order_blind(settings[SOFTMAX])
+    order = "a history as a set" if blind else "the order of a history, its timing"
     text = f"The softmax DNN reads {order}{features}; {mf}{_what_baselines_see(summary)}"
     if not summary.slices:
         return text

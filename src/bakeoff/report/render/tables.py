@@ -293,7 +293,6 @@ def _paired_rows(differences: Sequence[Difference]) -> list[Row]:
 
 
 def _fallback(figure: NewUserFigure) -> str:
-    share = figure.fallback_share
-    if share == 0:
+    if (share := figure.fallback_share) == 0:
         return ""
     return ", its fallback" if share == 1 else f", fallback for {formats.percent(share, 0)}"
