@@ -295,5 +295,5 @@ def _by_series(channel: Any, styles: Styles, attribute: str) -> Any:
     return channel(
         "series:N",
         scale=alt.Scale(domain=list(styles), range=[getattr(style, attribute) for style in styles.values()]),
-        legend=alt.Legend(title=None, columns={"expr": f"width < {NARROW} ? {columns} : {wide}"}),
+        legend=alt.Legend(title=None, labelLimit=200, columns={"expr": f"width < {NARROW} ? {columns} : {wide}"}),
     )
