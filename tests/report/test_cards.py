@@ -104,3 +104,10 @@ def test_markup_in_the_title_of_the_data_is_text(texts: dict[str, str]):
 
 def test_the_same_evidence_gives_the_same_cards(texts: dict[str, str], summary: Summary, evidence: Evidence):
     assert render_cards(summary, evidence) == texts
+
+
+def test_the_code_of_a_card_names_a_user_only_if_ids_are_shown(summary: Summary, evidence: Evidence):
+    user = f'["{evidence.models["mf"].users.user_id.iloc[0]}"]'
+    for show_ids in (False, True):
+        shown = cards(replace(summary, show_ids=show_ids), evidence)
+        assert all((user in card.load) is show_ids for card in shown)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bakeoff.models.base import specs
-from bakeoff.report.models import CONTENDERS, is_order_blind, look, stylesheet
+from bakeoff.report.models import CONTENDERS, look, stylesheet
 
 LOOKS = specs.specs()
 PAGES = {"light": ("#faf9f6", "#ffffff"), "dark": ("#161513", "#1f1e1b")}
@@ -84,4 +84,4 @@ def test_a_model_that_is_not_known_is_shown_under_its_own_name():
     ],
 )
 def test_a_model_is_order_blind_unless_it_weighs_the_latest_items(name: str, settings: dict[str, Any], blind: bool):
-    assert is_order_blind(name, settings) is blind
+    assert look(name).is_order_blind(settings) is blind

@@ -12,11 +12,11 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
-from bakeoff.report.new_users import NewUserFigure, step_label
+from bakeoff.report.new_users import step_label
 from bakeoff.report.params import flat
-from bakeoff.report.render.figure import Column, Row, Table, record_table, table_of
+from bakeoff.report.render.figure import Column, Row, Table, estimate_with_interval, record_table, table_of
 from bakeoff.report.render.pages import render_text
-from bakeoff.report.render.tables import EXPOSURE, estimate_with_interval
+from bakeoff.report.render.tables import EXPOSURE
 from bakeoff.report.summary import Summary
 from bakeoff.report.training import TrainingFigure
 
@@ -148,15 +148,11 @@ def _quality(model: str, summary: Summary) -> dict[str, Table]:
             new_users,
             ("Known interactions", lambda figure: step_label(figure.first)),
             (name, lambda figure: estimate_with_interval(figure.estimate(metric))),
-            ("By a fallback", _fallback),
+            ("By a fallback", lambda f: formats.percent(f.fallback_share, 0) if f.fallback_share else "no"),
         )
     exposures = summary.exposures[summary.exposures.model == model].itertuples()
     caption = f"{label}: popularity and coverage of the lists"
     return tables | {"lists": record_table(caption, exposures, ("Lists of", lambda e: str(e.k)), *EXPOSURE)}
-
-
-def _fallback(figure: NewUserFigure) -> str:
-    return formats.percent(figure.fallback_share, 0) if figure.fallback_share else "no"
 
 
 def _limits(model: str, summary: Summary, evidence: Evidence) -> list[str]:

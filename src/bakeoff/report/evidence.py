@@ -93,12 +93,11 @@ def check_same_users(evidence: Evidence) -> None:
     Raises:
         BakeoffError: two models differ in their test users or new users.
     """
-    reference, *others = evidence.models
     for table, keys in (("users", ["user_id"]), ("new_users", ["user_id", "first_interactions"])):
-        expected = getattr(evidence.models[reference], table)[keys]
-        for name in others:
-            found = getattr(evidence.models[name], table)[keys]
-            if not expected.reset_index(drop=True).equals(found.reset_index(drop=True)):
+        rows = {name: getattr(model, table)[keys].reset_index(drop=True) for name, model in evidence.models.items()}
+        (reference, expected), *others = rows.items()
+        for name, found in others:
+            if not expected.equals(found):
                 raise BakeoffError(
                     f"{name} was evaluated on other {table.replace('_', ' ')} than {reference} "
                     f"({len(found)} against {len(expected)} rows): their figures can't be compared. "

@@ -91,8 +91,7 @@ def choose_examples(evidence: Evidence, metric: str, count: int, show_ids: bool 
     """
     warm = _warm_choices(evidence, metric, count)
     chosen = [_example(evidence, user_id, reason, metric, show_ids) for user_id, reason in warm]
-    new = _new_user(evidence, metric)
-    if new is not None and count > len(chosen[:3]):
+    if (new := _new_user(evidence, metric)) and count > len(chosen[:3]):
         user_id, first = new
         known = "interaction is" if first == "1" else f"{first} interactions are"
         reason = f"a new user, of whom only the first {known} known"

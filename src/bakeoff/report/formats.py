@@ -8,7 +8,6 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 
 MINUS = "\N{MINUS SIGN}"
 NO_VALUE = "\N{EN DASH}"
-_MEGABYTE = 1e6
 
 
 def sentence(text: str) -> str:
@@ -92,7 +91,7 @@ def megabytes(num_bytes: float) -> str:
     """A size in megabytes (10⁶ bytes) with a digit below 10, in gigabytes from 1,000 of them."""
     if math.isnan(num_bytes):
         return NO_VALUE
-    size = num_bytes / _MEGABYTE
+    size = num_bytes / 1e6
     if size < 10:
         return f"{size:.1f} MB"
     return f"{size:.0f} MB" if size < 1000 else f"{size / 1000:.2f} GB"

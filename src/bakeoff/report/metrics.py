@@ -21,20 +21,16 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     for part in summary.slices:
         for estimate in part.estimates:
             tree[estimate.model].setdefault("time_since_last_event", {})[part.name] = {estimate.metric: estimate.mean}
-    tree["difference"] = {
-        "softmax_vs_mf": {
-            d.metric: {"mean": d.mean, "low": d.low, "high": d.high, "p": d.p, "p_holm": d.p_holm}
-            for d in summary.differences
-        }
-    }
-    tree["best_baseline"] = {s.baseline: {} for s in summary.standings}
+    names = ("mean", "low", "high", "p", "p_holm")
+    differences = {d.metric: {name: getattr(d, name) for name in names} for d in summary.differences}
+    tree["difference"] = {"softmax_vs_mf": differences}
+    tree["best_baseline"] = {}
     for standing in summary.standings:
-        tree["best_baseline"][standing.baseline][standing.model] = standing.to_metrics()
-    new_users: dict[str, dict[str, dict[str, float]]] = {}
+        tree["best_baseline"].setdefault(standing.baseline, {})[standing.model] = standing.to_metrics()
+    tree["new_users"] = {}
     for figure in summary.new_users:
         means = {estimate.metric: estimate.mean for estimate in figure.estimates}
-        new_users.setdefault(figure.model, {})[figure.first] = means
-    tree["new_users"] = new_users
+        tree["new_users"].setdefault(figure.model, {})[figure.first] = means
     if summary.slices:
         tree["time_since_last_event"] = {span.name: span.to_metrics() for span in spans(summary.slices)}
     for name, model in evidence.models.items():

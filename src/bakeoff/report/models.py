@@ -1,7 +1,7 @@
 """How each retriever is named, explained and drawn: what its spec says, for the report."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from bakeoff.models.base import specs
 from bakeoff.models.base.specs import ModelSpec
@@ -37,11 +37,6 @@ def not_asked(reasons: Mapping[str, str]) -> list[str]:
 def baselines(models: Iterable[str]) -> list[str]:
     """Those that are baselines."""
     return [name for name in models if look(name).is_baseline]
-
-
-def is_order_blind(name: str, settings: Mapping[str, Any]) -> bool:
-    """Whether the model, under these settings of its training, sees a set of items and not their order."""
-    return look(name).is_order_blind(settings)
 
 
 def stylesheet(models: Iterable[str]) -> str:

@@ -80,14 +80,14 @@ def new_user_figures(evidence: Evidence, metrics: Sequence[str], statistics: Sta
 
 def new_user_differences(evidence: Evidence, metric: str, statistics: Statistics) -> dict[str, Difference]:
     """Step → paired difference softmax − MF on one metric; p adjusted for their number; empty without new users."""
-    if not steps(evidence):
+    known = steps(evidence)
+    if not known:
         return {}
     softmax, mf = (
-        [asked(evidence.models[name].new_users, first)[metric].to_numpy(np.float64) for first in steps(evidence)]
+        [asked(evidence.models[name].new_users, first)[metric].to_numpy(np.float64) for first in known]
         for name in (SOFTMAX, MF)
     )
-    found = statistics.differences(softmax, mf, [metric] * len(softmax))
-    return dict(zip(steps(evidence), found, strict=True))
+    return dict(zip(known, statistics.differences(softmax, mf, [metric] * len(known)), strict=True))
 
 
 def asked(table: pd.DataFrame, first: str) -> pd.DataFrame:

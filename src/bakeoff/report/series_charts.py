@@ -19,6 +19,8 @@ LETTER, LABEL_HEIGHT = 6.5, 15
 """Pixels that a label takes, per letter and in height."""
 PER_ENTRY, WIDEST = 28, 740
 """Pixels of a legend: of an entry in addition to its letters, and of a row in a wide window."""
+PLANE = (760, 300)
+"""Width and height of the plane of `path`, in pixels."""
 BY_STYLE = alt.Size("size:Q", scale=None, legend=None)
 """Area of a mark, from the style of its series."""
 FROM_ZERO = alt.Scale(zero=True)
@@ -186,18 +188,16 @@ def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
     return layered(_sized(table, styles), [line, point, *texts], height=340)
 
 
-def label_sides(table: pd.DataFrame, width: float = 760, height: float = 300) -> list[str]:
+def label_sides(table: pd.DataFrame) -> list[str]:
     """Where the label of each point goes so that none covers another: above, below, or nowhere.
 
     Larger marks choose first; a label that finds no room is left to the tooltip and the table.
 
     Args:
-        table: label, x, y, emphasis.
-        width: of the plane in pixels, x as its root.
-        height: likewise, y from 0.
+        table: label, x, y, emphasis; x is drawn as its root, y from 0.
     """
-    px = (table.x / max(table.x.max(), 1e-6)) ** 0.5 * width
-    py = table.y / max(table.y.max(), 1e-6) * height
+    px = (table.x / max(table.x.max(), 1e-6)) ** 0.5 * PLANE[0]
+    py = table.y / max(table.y.max(), 1e-6) * PLANE[1]
     taken: list[tuple[float, float, float]] = []
     sides = [""] * len(table)
     for place in sorted(range(len(table)), key=lambda n: not table.emphasis.iloc[n]):
@@ -239,10 +239,9 @@ def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
         order: rows and columns from the first on.
         title: what the shares are.
     """
+    top = alt.Axis(orient="top", labelAngle=-30, ticks=False, domain=False)
     base = alt.Chart().encode(
-        x=alt.X(
-            "column:N", sort=order, title=None, axis=alt.Axis(orient="top", labelAngle=-30, ticks=False, domain=False)
-        ),
+        x=alt.X("column:N", sort=order, title=None, axis=top),
         y=alt.Y("row:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
         tooltip=[*tooltip("row", "column"), _tip("share", title, ".1%")],
     )
@@ -296,5 +295,5 @@ def _by_series(channel: Any, styles: Styles, attribute: str) -> Any:
     return channel(
         "series:N",
         scale=alt.Scale(domain=list(styles), range=[getattr(style, attribute) for style in styles.values()]),
-        legend=alt.Legend(title=None, columns={"expr": f"width < {NARROW} ? {columns} : {wide}"}),
+        legend=alt.Legend(title=None, labelLimit=200, columns={"expr": f"width < {NARROW} ? {columns} : {wide}"}),
     )

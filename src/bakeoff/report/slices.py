@@ -59,17 +59,10 @@ def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> li
     softmax, mf = ([part[model] for part in values] for model in (SOFTMAX, MF))
     differences = statistics.differences(softmax, mf, [metric] * len(found))
     leads = lead_of_contenders(values, metric, statistics)
-    width = len(lists)
+    parts = [tuple(estimates[start : start + len(lists)]) for start in range(0, len(estimates), len(lists))]
     return [
-        Slice(
-            name=name,
-            num_users=int(events.user_id.nunique()),
-            num_events=len(events),
-            estimates=tuple(estimates[i * width : (i + 1) * width]),
-            difference=differences[i],
-            standing=leads[i],
-        )
-        for i, (name, events) in enumerate(found)
+        Slice(name, int(events.user_id.nunique()), len(events), part, difference, lead)
+        for (name, events), part, difference, lead in zip(found, parts, differences, leads, strict=True)
     ]
 
 
@@ -77,9 +70,8 @@ def spans(slices: Sequence[Slice]) -> list[Span]:
     """The slices' figures, as the verdict needs them."""
     found = []
     for part in slices:
-        means, difference = {e.model: e.mean for e in part.estimates}, part.difference
-        figures = (means[SOFTMAX], means[MF], difference.low, difference.high, difference.p_holm)
-        found.append(Span(part.name, part.num_users, *figures))
+        means, d = {e.model: e.mean for e in part.estimates}, part.difference
+        found.append(Span(part.name, part.num_users, means[SOFTMAX], means[MF], d.low, d.high, d.p_holm))
     return found
 
 

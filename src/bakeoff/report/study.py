@@ -175,11 +175,10 @@ def correction_caption(shown: SamplingStudy) -> str:
     pairs = both_ways(shown, "mean")
     if pairs.empty:
         return "No sampler was tried both with and without correction."
-    gain = pairs.corrected - pairs.uncorrected
-    most = gain.abs().idxmax()
+    most = pairs.gain.abs().idxmax()
     return (
-        f"The correction raises the mean {formats.metric_label(shown.metric)} for {(gain > 0).sum()} of {len(pairs)} "
-        f"pools; it matters most for {most} ({formats.signed(gain[most])})."
+        f"The correction raises the mean {formats.metric_label(shown.metric)} for {(pairs.gain > 0).sum()} of "
+        f"{len(pairs)} pools; it matters most for {most} ({formats.signed(pairs.gain[most])})."
     )
 
 
@@ -188,12 +187,12 @@ def lift_caption(shown: SamplingStudy) -> str:
     pairs = both_ways(shown, "lift")
     if pairs.empty:
         return "The effect of the correction on the popularity of lists was not measured."
-    gain = pairs.corrected - pairs.uncorrected
-    most = gain.abs().idxmax()
+    most = pairs.gain.abs().idxmax()
     before, after = (formats.signed_percent(pairs[side][most]) for side in ("uncorrected", "corrected"))
     text = (
-        f"The correction raises the popularity lift for {(gain > 0).sum()} of {len(pairs)} pools; the largest change "
-        f"is that of {most}, from {before} to {after}. Without it, items that a sampler draws often are pushed down."
+        f"The correction raises the popularity lift for {(pairs.gain > 0).sum()} of {len(pairs)} pools; the largest "
+        f"change is that of {most}, from {before} to {after}. Without it, items that a sampler draws often are pushed "
+        "down."
     )
     others = shown.others.dropna(subset="lift").itertuples()
     return text + _compared([f"{row.pool} ({formats.signed_percent(row.lift)})" for row in others])
@@ -283,10 +282,11 @@ def _uniform(rows: pd.DataFrame) -> list[str]:
 
 
 def both_ways(shown: SamplingStudy, column: str) -> pd.DataFrame:
-    """One figure by pool, with and without correction (columns corrected, uncorrected), of pools that have both."""
+    """One figure by pool, corrected and uncorrected, and the gain from it, of pools that have both."""
     known = shown.trained.drop_duplicates(["pool", "series"], keep="last").set_index("pool")
     sides = {"corrected": CORRECTED, "uncorrected": UNCORRECTED}
-    return pd.DataFrame({side: known[known.series == series][column] for side, series in sides.items()}).dropna()
+    both = pd.DataFrame({side: known[known.series == series][column] for side, series in sides.items()}).dropna()
+    return both.assign(gain=both.corrected - both.uncorrected)
 
 
 def _extremes(rows: pd.DataFrame, column: str) -> tuple[Any, Any]:

@@ -20,6 +20,7 @@ from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.slices import Slice, slices_by_gap, spans
 from bakeoff.report.topics.base.claims import Claim
 from bakeoff.report.topics.base.topic import Findings, find, judge_claims
+from bakeoff.report.training import SettingSearch, TrainingFigure
 from bakeoff.report.verdict import Result, all_caveats, recommendation
 from bakeoff.report.vs_baseline import BaselineComparison, baseline_standings
 
@@ -66,11 +67,11 @@ class Summary:
     profile: pd.DataFrame
     new_users: Sequence[NewUserFigure]
     new_differences: dict[str, Difference]
-    training: Sequence[training.TrainingFigure]
+    training: Sequence[TrainingFigure]
     curves: pd.DataFrame
     phases: pd.DataFrame
     masked: Mapping[str, float]
-    searches: Sequence[training.SettingSearch]
+    searches: Sequence[SettingSearch]
     effort: Sequence[str]
     examples: Sequence[Example]
     show_ids: bool

@@ -10,7 +10,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import figure
-from bakeoff.report.models import CONTENDERS, is_order_blind, look, model_noun
+from bakeoff.report.models import CONTENDERS, look, model_noun
 
 PHASES = {"selection_seconds": "choosing the epoch", "refit_seconds": "refit"}
 REST = "other"
@@ -104,14 +104,14 @@ def training_phases(evidence: Evidence) -> pd.DataFrame:
 def masked_shares(evidence: Evidence) -> dict[str, float]:
     """Model → share of candidate pairs that the mask removed; models with sampled negatives."""
     notes = {name: model.training.get("notes", {}) for name, model in evidence.models.items()}
-    name_of_note = "masked_false_negatives_share"
-    return {name: float(note[name_of_note]) for name, note in notes.items() if note.get(name_of_note) is not None}
+    shares = {name: note.get("masked_false_negatives_share") for name, note in notes.items()}
+    return {name: float(share) for name, share in shares.items() if share is not None}
 
 
 def order_blind(evidence: Evidence) -> frozenset[str]:
     """Models that see which items a user had, but not their order."""
     return frozenset(
-        name for name, model in evidence.models.items() if is_order_blind(name, model.training.get("settings", {}))
+        name for name, model in evidence.models.items() if look(name).is_order_blind(model.training.get("settings", {}))
     )
 
 
@@ -173,33 +173,24 @@ def warnings(found: Sequence[SettingSearch], models: Sequence[str], dataset: str
     """Notes on searches of unequal effort or on other data; empty if there are none."""
     if not found:
         return []
-    notes = _unequal(found, models)
-    foreign = sorted({search.dataset for search in found} - {dataset})
-    if foreign:
-        notes.append(
-            f"Settings were searched on {formats.listing(foreign)} and not on this data; they may not be the best here."
-        )
-    return notes
+    parts, foreign = _unequal(found, models), sorted({search.dataset for search in found} - {dataset})
+    effort = f"The effort was not equal: {'; '.join(parts)}. The model that was searched longer has an advantage."
+    data = f"Settings were searched on {formats.listing(foreign)} and not on this data; they may not be the best here."
+    return [*([effort] if parts else []), *([data] if foreign else [])]
 
 
 def _unequal(found: Sequence[SettingSearch], models: Sequence[str]) -> list[str]:
-    """A note if trials or wall time of the models other than baselines differ by more than FAIR."""
+    """Trials and wall time of the models other than baselines, each if they differ by more than FAIR."""
     by_model = {search.model: search for search in found}
     tuned = [name for name in models if name in CONTENDERS or (name in by_model and not look(name).is_baseline)]
     trials = {name: by_model[name].trials if name in by_model else 0 for name in tuned}
     seconds = {name: by_model[name].wall_seconds if name in by_model else 0.0 for name in tuned}
-    efforts = (
-        (trials, lambda number: f"{formats.count(number)} trials"),
-        (seconds, formats.seconds),
-    )
-    parts = [
+    efforts = ((trials, lambda number: f"{formats.count(number)} trials"), (seconds, formats.seconds))
+    return [
         formats.listing([f"{write(number)} for {model_noun(name)}" for name, number in effort.items()])
         for effort, write in efforts
         if max(effort.values()) - min(effort.values()) > FAIR * max(effort.values())
     ]
-    if not parts:
-        return []
-    return [f"The effort was not equal: {'; '.join(parts)}. The model that was searched longer has an advantage."]
 
 
 def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:

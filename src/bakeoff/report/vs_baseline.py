@@ -71,15 +71,12 @@ def baseline_standings(users: PerUser, metric: str, statistics: Statistics) -> l
 
 def lead_of_contenders(parts: Sequence[Values], metric: str, statistics: Statistics) -> list[BaselineComparison]:
     """Per part, the better contender compared with the best baseline there; p adjusted over all parts."""
-    pairs = [(best([n for n in CONTENDERS if n in part], part), best(baselines(part), part)) for part in parts]
-    found = statistics.differences(
-        [part[contender] for part, (contender, _) in zip(parts, pairs, strict=True)],
-        [part[baseline] for part, (_, baseline) in zip(parts, pairs, strict=True)],
-        [metric] * len(parts),
-    )
+    pairs = [(best([n for n in CONTENDERS if n in part], part), best(baselines(part), part), part) for part in parts]
+    first, second = [part[contender] for contender, _, part in pairs], [part[baseline] for _, baseline, part in pairs]
+    found = statistics.differences(first, second, [metric] * len(parts))
     return [
         _standing(contender, baseline, {name: _mean(part[name]) for name in (contender, baseline)}, difference)
-        for part, (contender, baseline), difference in zip(parts, pairs, found, strict=True)
+        for (contender, baseline, part), difference in zip(pairs, found, strict=True)
     ]
 
 

@@ -18,7 +18,10 @@ from bakeoff.data.validate.csv_reader import RawTable, read_csv
 
 if TYPE_CHECKING:
     from bakeoff.data.validate.gx import Runner
-    from bakeoff.data.validate.quarantine import Verdict
+    from bakeoff.data.validate.quarantine import CheckedTable
+    from bakeoff.data.validate.gx_runner import Inspector
+    from bakeoff.data.validate.quarantine import CheckedTable
+    from bakeoff.data.validate.tables import Subject
     from bakeoff.params import Params
 
 TABLES = ("interactions", "users", "items")
@@ -50,7 +53,8 @@ def run(params: "Params", workspace: Workspace) -> None:
 
 def _judge(
     blocks: Mapping[str, Iterator[RawTable]], params: "Params", engine: Engine
-) -> tuple["Runner", dict[str, "Verdict"]]:
+) -> tuple["Runner", dict[str, "CheckedTable"]]:
+) -> tuple["Inspector", dict[str, "CheckedTable"]]:
     # Great Expectations takes seconds to import: an unreadable file is reported before that.
     from bakeoff.data.validate.gx import Runner
     from bakeoff.data.validate.quarantine import judge
@@ -64,7 +68,7 @@ def _judge(
         "interactions": lambda raw: interactions(raw, params.validation),
     }
     runner = Runner()
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, CheckedTable] = {}
     known: dict[str, ir.Table] = {}
     for name, type_block in type_blocks.items():
         whole = chain([firsts.pop(name)], blocks[name])
@@ -88,7 +92,7 @@ def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
         raise BakeoffError(f"{shown} cannot be read ({error.strerror}): it must be a readable file.") from None
 
 
-def _write(params: "Params", workspace: Workspace, verdicts: Mapping[str, "Verdict"], engine: Engine) -> None:
+def _write(params: "Params", workspace: Workspace, verdicts: Mapping[str, "CheckedTable"], engine: Engine) -> None:
     from bakeoff.data.validate.summary import as_json
 
     with replaced(workspace.validated) as validated, replaced(workspace.quarantine) as quarantine:
@@ -108,7 +112,7 @@ def _write_docs(runner: "Runner", directory: Path) -> None:
         log.warning("The Data Docs could not be built; the verdict does not depend on them.", exc_info=True)
 
 
-def _stop_if_too_many(params: "Params", workspace: Workspace, verdicts: Mapping[str, "Verdict"]) -> None:
+def _stop_if_too_many(params: "Params", workspace: Workspace, verdicts: Mapping[str, "CheckedTable"]) -> None:
     from bakeoff.data.validate.summary import excesses
 
     paragraphs = excesses(verdicts, params.validation.max_quarantine_share)
@@ -126,7 +130,7 @@ def _stop_if_too_many(params: "Params", workspace: Workspace, verdicts: Mapping[
     )
 
 
-def _show(verdicts: Mapping[str, "Verdict"]) -> None:
+def _show(verdicts: Mapping[str, "CheckedTable"]) -> None:
     table = Table("table")
     for heading in ("rows", "valid", "quarantined", "share"):
         table.add_column(heading, justify="right")

@@ -22,7 +22,7 @@ RAW, TYPED, JUDGED = "raw ", "typed ", "judged "
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckedTable:
     """The rows of a table, valid or in quarantine.
 
     Attributes:
@@ -93,7 +93,7 @@ def judge(
     type_block: Callable[[RawTable], TypedTable],
     known: Mapping[str, ir.Table],
     structure: Sequence[Outcome] = (),
-) -> Verdict:
+) -> CheckedTable:
     """Sort the rows of a table into valid ones and quarantine.
 
     Of rows that agree, only those are compared that pass all other checks, so that a broken row never takes a sound
@@ -120,7 +120,7 @@ def judge(
     valid = rows.map(lambda piece: piece.anti_join(out, "row"))
     quarantined = rows.map(lambda piece: piece.inner_join(out, "row"))
     typed = list(last.typed.column_names)
-    return Verdict(num_rows, raw, typed, valid, quarantined, reasons, [*structure, *outcomes])
+    return CheckedTable(num_rows, raw, typed, valid, quarantined, reasons, [*structure, *outcomes])
 
 
 def _stored(

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bakeoff.core.errors import visible
-from bakeoff.data.validate.quarantine import Verdict
+from bakeoff.data.validate.quarantine import CheckedTable
 
 EXAMPLES = 2
 TOP_REASONS = 3
 SHOWN_CHARACTERS = 120
 
 
-def as_json(verdicts: Mapping[str, Verdict], max_share: float) -> dict[str, Any]:
+def as_json(verdicts: Mapping[str, CheckedTable], max_share: float) -> dict[str, Any]:
     """The content of validation.json: the same for the same input, of plain values.
 
     Args:
@@ -25,7 +25,7 @@ def as_json(verdicts: Mapping[str, Verdict], max_share: float) -> dict[str, Any]
     }
 
 
-def excesses(verdicts: Mapping[str, Verdict], max_share: float) -> list[str]:
+def excesses(verdicts: Mapping[str, CheckedTable], max_share: float) -> list[str]:
     """A paragraph per table with more than `max_share` in quarantine: share, top reasons, examples."""
     return [
         _sentence(name, verdict, max_share) + "".join(_reason_lines(verdict))
@@ -34,7 +34,7 @@ def excesses(verdicts: Mapping[str, Verdict], max_share: float) -> list[str]:
     ]
 
 
-def _table(verdict: Verdict) -> dict[str, Any]:
+def _table(verdict: CheckedTable) -> dict[str, Any]:
     return {
         "rows": verdict.num_rows,
         "valid": verdict.num_rows - verdict.num_quarantined,
@@ -53,7 +53,7 @@ def _table(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _sentence(name: str, verdict: Verdict, max_share: float) -> str:
+def _sentence(name: str, verdict: CheckedTable, max_share: float) -> str:
     rows, bad = verdict.num_rows, verdict.num_quarantined
     if not bad:
         return f"{name}: all {rows:,} rows are valid."
@@ -61,7 +61,7 @@ def _sentence(name: str, verdict: Verdict, max_share: float) -> str:
     return text + (f", more than {max_share:.2%}." if verdict.share > max_share else ".")
 
 
-def _reason_lines(verdict: Verdict) -> list[str]:
+def _reason_lines(verdict: CheckedTable) -> list[str]:
     reasons = verdict.reason_of
     lines = []
     for reason, count in list(verdict.reasons.items())[:TOP_REASONS]:

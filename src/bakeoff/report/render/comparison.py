@@ -24,6 +24,7 @@ def comparison_markdown(summary: Summary, evidence: Evidence) -> str:
     """The comparison, short enough for a pull request."""
     result = summary.result
     at_cutoff = [difference for difference in summary.differences if difference.metric.endswith(f"@{summary.cutoff}")]
+    judged = [words.without_costs(claim) for claim in summary.claims if not words.is_cost(claim)]
     return render_text(
         "comparison.md.j2",
         summary=summary,
@@ -32,9 +33,7 @@ def comparison_markdown(summary: Summary, evidence: Evidence) -> str:
         statement=verdict_statement(result),
         level=formats.level(result.confidence),
         metric=formats.metric_label(result.metric),
-        claims_overview=words.overview(
-            [words.without_costs(claim) for claim in summary.claims if not words.is_cost(claim)]
-        ),
+        claims_overview=words.overview(judged),
         claims=_claims(summary),
         accuracy=gallery.accuracy_figure(summary),
         picture=PICTURE,

@@ -17,7 +17,7 @@ from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.new_users import step_label
 from bakeoff.report.render import chart_parts, sentences, tables
 from bakeoff.report.render.chart_parts import Spec
-from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.figure import Figure, Row, Table, table_of
 from bakeoff.report.series_charts import Style, model_styles
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import serving
@@ -27,9 +27,8 @@ from bakeoff.report.verdict import cost_sentence
 
 SIDES = {Verdict.BETTER: "softmax DNN ahead", Verdict.WORSE: "MF ahead", Verdict.NO_EVIDENCE: "no difference"}
 SIDE_AXIS = "← MF ahead · softmax DNN ahead →"
-SIDE_COLOR = chart_parts.fixed_colors(
-    "side", dict(zip(SIDES.values(), (f"var(--{SOFTMAX})", f"var(--{MF})", "var(--muted)"), strict=True))
-)
+SIDE_COLORS = (f"var(--{SOFTMAX})", f"var(--{MF})", "var(--muted)")
+SIDE_COLOR = chart_parts.fixed_colors("side", dict(zip(SIDES.values(), SIDE_COLORS, strict=True)))
 WHOLE_NUMBERS = alt.Axis(tickMinStep=1, format="d")
 
 
@@ -41,8 +40,7 @@ def all_figures(summary: Summary) -> dict[str, Figure]:
     drawn += [_learning_curves(summary)] if len(summary.curves) else []
     drawn += [_training_seconds(summary)] if len(summary.phases) else []
     drawn += [_searches(summary)] if summary.searches else []
-    drawn += topic_figures(summary.findings)
-    return {figure.key: figure for figure in drawn}
+    return {figure.key: figure for figure in [*drawn, *topic_figures(summary.findings)]}
 
 
 def training_cost(summary: Summary) -> str | None:
@@ -97,7 +95,7 @@ def _user_differences(summary: Summary) -> Figure:
         alt="Histogram: the number of users per difference, with a bar of its own for users without a difference.",
         sentence=sentences.user_differences_caption(summary.user_differences),
         spec=_histogram(bins),
-        table=tables.histogram_table(bins),
+        table=_histogram_table(bins),
     )
 
 
@@ -133,6 +131,15 @@ def _histogram(bins: pd.DataFrame) -> Spec:
         tooltip=chart_parts.tooltip(**{"from": "+.1f", "to": "+.1f", "users": "d"}),
     )
     return chart_parts.finish(encoded, height=190)
+
+
+def _histogram_table(bins: pd.DataFrame) -> Table:
+    """Users by their difference, from the bins of `binned`."""
+    rows: list[Row] = [
+        ["0, no difference" if low < 0 < high else f"{start:+.1f} to {end:+.1f}", str(users)]
+        for low, high, start, end, users in bins[["low", "high", "from", "to", "users"]].itertuples(index=False)
+    ]
+    return table_of("Users by difference", ["Difference", "Users"], rows)
 
 
 def _slices(summary: Summary) -> Figure:

@@ -10,7 +10,7 @@ from bakeoff.report.cards import cards
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.render import gallery, sentences, tables
-from bakeoff.report.render.figure import specs_of
+from bakeoff.report.render.figure import estimate_with_interval, specs_of
 from bakeoff.report.render.pages import glossary, scripts, style, template_environment
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import explore
@@ -99,7 +99,7 @@ def tiles(summary: Summary) -> list[Tile]:
     """Key figures: the means of the contenders and of the best baseline, users ahead, time to train."""
     result, baseline = summary.result, summary.standings[0].baseline
     metric, level = formats.metric_label(result.metric), formats.level(result.confidence)
-    cells = {e.model: tables.estimate_with_interval(e) for e in summary.estimates if e.metric == result.metric}
+    cells = {e.model: estimate_with_interval(e) for e in summary.estimates if e.metric == result.metric}
     shown = [
         Tile(f"{model_label(name)}{role}, {metric}", cells[name].text, f"{level}: {cells[name].detail}", kind)
         for name, role, kind in ((SOFTMAX, "", SOFTMAX), (MF, "", MF), (baseline, " (best baseline)", ""))

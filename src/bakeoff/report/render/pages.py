@@ -102,7 +102,7 @@ def template_environment() -> Environment:
         lstrip_blocks=True,
     )
     numbers = {"decimal": formats.decimal, "percent": formats.percent, "count": formats.count}
-    markdown = {"md": escape, "code": code, "md_facts": markdown_facts, "md_table": markdown_table}
+    markdown = {"md": escape, "code": code, "md_table": markdown_table}
     made.filters.update(numbers | markdown | {"model": model_label, "sentence": formats.sentence})
     return made
 
@@ -180,11 +180,6 @@ def markdown_table(shown: Table) -> str:
     rows = [[escape(column.label) for column in shown.columns], rule]
     rows += [[_cell(cell) for cell in row] for row in shown.rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def markdown_facts(facts: Mapping[str, str]) -> str:
-    """Names in bold with their values, as a list."""
-    return "\n".join(f"- **{escape(name)}:** {escape(' '.join(value.split()))}" for name, value in facts.items())
 
 
 def escape(text: str) -> str:

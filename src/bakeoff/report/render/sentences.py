@@ -12,7 +12,7 @@ from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Estimate
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import WATCHED
-from bakeoff.report.models import MF, SOFTMAX, baselines, is_order_blind, model_noun
+from bakeoff.report.models import MF, SOFTMAX, baselines, look, model_noun
 from bakeoff.report.new_users import NewUserFigure
 from bakeoff.report.slices import Slice, share_within_an_hour
 from bakeoff.report.summary import Summary
@@ -38,10 +38,10 @@ def differences_caption(rows: Sequence[Difference]) -> str:
     """How many differences favour each contender."""
     found = [row.verdict for row in rows]
     ahead, behind, none = (found.count(v) for v in (Verdict.BETTER, Verdict.WORSE, Verdict.NO_EVIDENCE))
+    favour, favour_mf = (_verb(number, "favours", "favour") for number in (ahead, behind))
     return (
-        f"Judged together, {_count(ahead)} of {len(rows)} differences {_favour(ahead)} the softmax DNN, "
-        f"{_count(behind)} {_favour(behind)} MF, and {_count(none)} {'shows' if none < 2 else 'show'} no "
-        "evidence for either."
+        f"Judged together, {ahead or 'none'} of {len(rows)} differences {favour} the softmax DNN, {behind or 'none'} "
+        f"{favour_mf} MF, and {none or 'none'} {_verb(none, 'shows', 'show')} no evidence for either."
     )
 
 
@@ -61,7 +61,7 @@ def standings_caption(rows: Sequence[BaselineComparison], confidence: float) -> 
         verdict: [model_noun(row.model) for row in rows if row.verdict(confidence) is verdict] for verdict in Verdict
     }
     clear = ((names[Verdict.BETTER], "better"), (names[Verdict.WORSE], "worse"))
-    parts = [f"{formats.listing(found)} {_be(found)} {word}" for found, word in clear if found]
+    parts = [f"{formats.listing(found)} {_verb(len(found), 'is', 'are')} {word}" for found, word in clear if found]
     if unclear := names[Verdict.NO_EVIDENCE]:
         parts.append(f"no evidence of a difference for {formats.listing(unclear)}")
     return (
@@ -175,7 +175,8 @@ def what_models_see(summary: Summary, evidence: Evidence) -> str:
     )
     tables = [table for table in ("user", "item") if settings[SOFTMAX].get(f"use_{table}_features", True)]
     features = f" and the features of {' and '.join(f'{table}s' for table in tables)}" if tables else ""
-    order = "a history as a set" if is_order_blind(SOFTMAX, settings[SOFTMAX]) else "the order of a history, its timing"
+    blind = look(SOFTMAX).is_order_blind(settings[SOFTMAX])
+    order = "a history as a set" if blind else "the order of a history, its timing"
     text = f"The softmax DNN reads {order}{features}; {mf}{_what_baselines_see(summary)}"
     if not summary.slices:
         return text
@@ -190,21 +191,12 @@ def _what_baselines_see(summary: Summary) -> str:
     shown = baselines(summary.models)
     blind = [model_noun(name) for name in shown if name in summary.order_blind]
     reading = [model_noun(name) for name in shown if name not in summary.order_blind]
-    weigh = "weighs" if len(reading) == 1 else "weigh"
-    parts = [
-        *([f"{formats.listing(blind)} {_be(blind)} blind to order"] if blind else []),
-        *([f"{formats.listing(reading)} {weigh} the latest items most"] if reading else []),
-    ]
+    are, weigh = _verb(len(blind), "is", "are"), _verb(len(reading), "weighs", "weigh")
+    found = ((blind, f"{are} blind to order"), (reading, f"{weigh} the latest items most"))
+    parts = [f"{formats.listing(names)} {words}" for names, words in found if names]
     return f" Of the baselines {', while '.join(parts)}." if parts else ""
 
 
-def _be(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
-
-
-def _count(number: int) -> str:
-    return str(number or "none")
-
-
-def _favour(number: int) -> str:
-    return "favours" if number < 2 else "favour"
+def _verb(number: int, one: str, several: str) -> str:
+    """The form of a verb for so many; none counts as one."""
+    return one if number < 2 else several

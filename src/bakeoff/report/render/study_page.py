@@ -9,7 +9,15 @@ import pandas as pd
 from bakeoff.report import formats, study
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.render.chart_parts import FEW_TICKS, Spec
-from bakeoff.report.render.figure import Cell, Column, Figure, Heading, change_cell, mean_cell, record_table
+from bakeoff.report.render.figure import (
+    Cell,
+    Column,
+    Figure,
+    Heading,
+    change_cell,
+    estimate_with_interval,
+    record_table,
+)
 from bakeoff.report.render.pages import render_page
 from bakeoff.report.series_charts import FROM_ZERO, Style, series_dots
 from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, SamplingStudy
@@ -40,15 +48,6 @@ def study_html(shown: SamplingStudy) -> str:
         [_metric_term(shown), *TERMS],
         [_quality(shown), _lift(shown), _folding(shown), _steps(shown), _convergence(shown)],
         study=shown,
-        metric=formats.metric_label(shown.metric),
-        findings=[
-            ("quality", "Quality.", study.quality_caption(shown)),
-            ("quality", "Correction.", study.correction_caption(shown)),
-            ("lift", "Popularity.", study.lift_caption(shown)),
-            ("folding", "Folding.", study.folding_caption(shown)),
-            ("steps", "Cost.", study.steps_caption(shown)),
-            ("kl", "Unbiasedness.", study.unbiasedness_caption(shown)),
-        ],
     )
 
 
@@ -60,7 +59,7 @@ def _quality(shown: SamplingStudy) -> Figure:
         f"{metric} on validation",
         f"{study.quality_caption(shown)} {study.correction_caption(shown)}",
         _marks(shown.everyone, "mean", f"{metric}, mean over users", interval=True),
-        (Column(metric, _metric_term(shown)), lambda row: mean_cell(row.mean, row.low, row.high)),
+        (Column(metric, _metric_term(shown)), estimate_with_interval),
         (Column("− shipped", "interval"), _change),
     )
 

@@ -17,7 +17,7 @@ from bakeoff.report.render.figure import (
     Row,
     Table,
     change_cell,
-    mean_cell,
+    estimate_with_interval,
     record_table,
     table_of,
 )
@@ -138,15 +138,6 @@ def profile_table(profile: pd.DataFrame) -> Table:
     return table_of("Share of list places by tenth of the catalogue", columns, rows)
 
 
-def histogram_table(bins: pd.DataFrame) -> Table:
-    """Users by their difference, from the bins of `gallery.binned`."""
-    rows: list[Row] = [
-        ["0, no difference" if low < 0 < high else f"{start:+.1f} to {end:+.1f}", str(users)]
-        for low, high, start, end, users in bins[["low", "high", "from", "to", "users"]].itertuples(index=False)
-    ]
-    return table_of("Users by difference", ["Difference", "Users"], rows)
-
-
 def training_table(figures: Sequence[TrainingFigure]) -> Table:
     """What training took."""
     return record_table(
@@ -252,11 +243,6 @@ def name_table(caption: str, heading: str, values: Mapping[str, str], value: str
     return table_of(caption, [heading, Column(value, prose=True)], values.items())
 
 
-def estimate_with_interval(estimate: Estimate, is_best: bool = False) -> Cell:
-    """A mean with its interval, in bold if it is the best."""
-    return mean_cell(estimate.mean, estimate.low, estimate.high, strong=is_best)
-
-
 def outcome_cell(verdict: Verdict, words: Mapping[Verdict, str] = OUTCOMES) -> Cell:
     """A verdict in a word or two, in bold where there is evidence."""
     return Cell(words.get(verdict, OUTCOMES[verdict]), strong=verdict is not Verdict.NO_EVIDENCE)
@@ -307,7 +293,6 @@ def _paired_rows(differences: Sequence[Difference]) -> list[Row]:
 
 
 def _fallback(figure: NewUserFigure) -> str:
-    share = figure.fallback_share
-    if share == 0:
+    if (share := figure.fallback_share) == 0:
         return ""
     return ", its fallback" if share == 1 else f", fallback for {formats.percent(share, 0)}"

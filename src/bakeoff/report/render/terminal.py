@@ -9,6 +9,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.report import verdict
 from bakeoff.report.input_files import read_json, read_optional_json
 from bakeoff.report.models import CONTENDERS
+from bakeoff.report.verdict import Result, Span
 from bakeoff.report.vs_baseline import BaselineComparison
 
 
@@ -30,18 +31,16 @@ def print_verdict(workspace: Workspace) -> None:
     console.print(Text(f"Report: {workspace.reports / 'index.html'}"), soft_wrap=True)
 
 
-def _last_comparison(
-    workspace: Workspace,
-) -> tuple[verdict.Result, list[BaselineComparison], list[verdict.Span]]:
+def _last_comparison(workspace: Workspace) -> tuple[Result, list[BaselineComparison], list[Span]]:
     path = workspace.reports / "metrics.json"
     metrics = read_json(path, "nothing was compared yet. Run `make run`", "make run")
     try:
-        spans = [verdict.Span(name, **figures) for name, figures in metrics.get("time_since_last_event", {}).items()]
+        spans = [Span(name, **figures) for name, figures in metrics.get("time_since_last_event", {}).items()]
         standings = [
             BaselineComparison(model, baseline, **figures)
             for baseline, rows in metrics.get("best_baseline", {}).items()
             for model, figures in rows.items()
         ]
-        return verdict.Result.from_metrics(metrics["verdict"]), standings, spans
+        return Result.from_metrics(metrics["verdict"]), standings, spans
     except (ValueError, KeyError, TypeError, AttributeError):
         raise BakeoffError(f"{path} holds no verdict that this version can read. Run `make run`.") from None
