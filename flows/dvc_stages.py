@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -43,15 +43,6 @@ class Outcome(StrEnum):
     """Run by another work pool: its outputs came from DVC's remote."""
 
 
-def is_up_to_date(workspace: Path) -> bool:
-    """Whether DVC would run nothing."""
-    try:
-        read_output([*DVC, "status", "--quiet", "dvc.yaml"], workspace)
-    except ChildError:
-        return False
-    return True
-
-
 def read_dag(workspace: Path, file: str = "dvc.yaml") -> Dag:
     """Ask DVC for the DAG of a dvc.yaml and of the stages that it depends on in other files.
 
@@ -75,6 +66,16 @@ def parse_dag(dot: str) -> Dag:
     return {
         stage: frozenset(before for before, after in edges if after == stage and before in stages) for stage in stages
     }
+
+
+def needed_for(targets: Collection[str], dag: Dag) -> Dag:
+    """The stages of these names (`export` means every `export@MODEL`) and all before them; all if none is in the DAG."""
+    waiting, found = [stage for stage in dag if stage.partition("@")[0] in targets], set[str]()
+    while waiting:
+        stage = waiting.pop()
+        waiting += dag[stage] - found
+        found.add(stage)
+    return {stage: before for stage, before in dag.items() if stage in found} or dag
 
 
 def unchanged_stages(dag: Dag, workspace: Path) -> frozenset[str]:

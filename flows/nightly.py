@@ -23,8 +23,8 @@ import nightly_clone as clones
 from bakeoff.core.errors import BakeoffError
 from checkout import check_identity, check_packages, git, only_run
 from child import ChildError, run_child
-from dvc_stages import Dag, is_up_to_date, read_dag
-from pipeline import SIDE_BY_SIDE, Seconds, failed, run_command, run_dag, summarise
+from dvc_stages import Dag, needed_for, read_dag, unchanged_stages
+from pipeline import CORE, SIDE_BY_SIDE, Seconds, failed, run_command, run_dag, summarise
 from promote import request_promotion
 from publish import in_words, notify, notify_failure, publish_file, publish_night, publish_run, read_secret
 from remote import read_placement
@@ -35,6 +35,8 @@ UNCHANGED = "Unchanged"
 """State of a night that found nothing to do."""
 PENDING = Path(".dvc/tmp/promotion")
 """In the clone, the commit for which a promotion is still to be asked for."""
+WANTED = (*CORE, "export")
+"""Stages that the decision on production and the delivery need, with all before them."""
 CHECKED_FIRST = "validate"
 """The stage after which the data are compared with those in production, before anything is trained on them."""
 
@@ -210,13 +212,14 @@ def take_steps(clone: Path, options: list[str], stage_timeout: float, keep_versi
 
 def has_work(clone: Path) -> bool:
     """Whether anything is stale, not committed or not delivered."""
-    return not is_up_to_date(clone) or bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
+    dag = needed_for(WANTED, read_dag(clone))
+    return dag.keys() > unchanged_stages(dag, clone) or bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
 
 
 def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:
     """The pipeline, with a look at the data before anything is trained on them."""
-    dag = read_dag(clone)
-    placement = read_placement(clone, dag)
+    whole = read_dag(clone)
+    dag, placement = needed_for(WANTED, whole), read_placement(clone, whole)
     first = {CHECKED_FIRST: frozenset[str]()} if CHECKED_FIRST in dag else {}
     states = dict(run_dag(first, clone, timeout, placement))
     if all(state.is_completed() for state in states.values()):

@@ -25,8 +25,8 @@ def test_the_comparison_depends_on_all_that_a_model_left(model: str) -> None:
         workspace.evaluation(model),
         workspace.training(model),
         workspace.items(model),
-        workspace.cost(f"train_{model}"),
-        workspace.cost(f"evaluate_{model}"),
+        workspace.cost(f"train/{model}"),
+        workspace.cost(f"evaluate/{model}"),
     ]
     assert [path for path in left if not {str(path), *map(str, path.parents)} & set(COMPARED)] == []
 

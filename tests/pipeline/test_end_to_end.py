@@ -35,7 +35,7 @@ def test_every_stage_leaves_its_outputs(finished: Path) -> None:
     assert {"reports/validation.json", "reports/split.json"} < set(call("git", "ls-files", cwd=finished).split())
     for model in specs.names():
         assert (finished / f"models/{model}/saved_model/saved_model.pb").exists()
-        assert (finished / f"artifacts/cost/train_{model}.json").exists()
+        assert (finished / f"artifacts/cost/train/{model}.json").exists()
 
 
 @pytest.mark.parametrize("model", specs.names())

@@ -110,8 +110,8 @@ def test_the_same_inputs_give_the_same_bytes(workspace: Workspace, params: Param
 def test_another_measured_cost_changes_nothing_that_git_holds(copy: Workspace, params: Params):
     kept = ("comparison.md", "metrics.json")
     before = [(copy.reports / name).read_bytes() for name in kept]
-    copy.cost("train_mf").write_text('{"wall_seconds": 99, "cpu_seconds": 99, "peak_memory_bytes": 99}')
-    for name in ("growth", "serving", "variants_depth"):
+    copy.cost("train/mf").write_text('{"wall_seconds": 99, "cpu_seconds": 99, "peak_memory_bytes": 99}')
+    for name in ("growth", "serving", "variants/depth"):
         copy.cost(name).unlink()
     compare.run(params, copy)
     assert [(copy.reports / name).read_bytes() for name in kept] == before
@@ -124,7 +124,7 @@ def test_neither_paths_nor_the_host_are_in_the_reports(workspace: Workspace):
 
 
 def test_costs_and_data_dvc_may_be_absent(copy: Workspace, params: Params):
-    for path in [*copy.root.glob("artifacts/cost/*.json"), copy.root / "data.dvc"]:
+    for path in [*copy.root.glob("artifacts/cost/**/*.json"), copy.root / "data.dvc"]:
         path.unlink()
     compare.run(params, copy)
     page = read_page(copy)

@@ -1,4 +1,4 @@
-"""Commands that measure what the textbook claims."""
+"""Commands that measure and judge what the textbook claims."""
 
 from typing import Annotated
 
@@ -50,6 +50,15 @@ def serving() -> None:
 def rerank() -> None:
     """Rank the candidates of MF again with the softmax DNN."""
     from bakeoff.stages import rerank as stage
+
+    workspace = Workspace()
+    stage.run(load_params(workspace.params), workspace)
+
+
+@app.command()
+def evidence() -> None:
+    """Judge the textbook's claims and write the page with the measurements behind them."""
+    from bakeoff.stages import evidence as stage
 
     workspace = Workspace()
     stage.run(load_params(workspace.params), workspace)

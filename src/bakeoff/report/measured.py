@@ -145,6 +145,11 @@ class MeasuredEvidence:
         return self.variants.get(name, NotMeasured(f"The variants of the group {name} were not trained."))
 
 
+UNREAD = NotMeasured("`make evidence` measures it.")
+NOTHING_MEASURED = MeasuredEvidence(variants={}, planted=UNREAD, growth=UNREAD, serving=UNREAD, rerank=UNREAD)
+"""For the comparison, which rests on the evaluated models alone."""
+
+
 def paired(first: pd.Series, second: pd.Series) -> tuple[Values, Values]:
     """Values of the users that both have, in the order of `first`: float64 [num_users] each."""
     shared = first.index[first.index.isin(second.index)]

@@ -1,4 +1,4 @@
-"""All figures of the report, computed from the evidence."""
+"""All figures of both pages of the report, computed from the evidence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from bakeoff.report.provenance import Provenance, provenance
 from bakeoff.report.recommendation import recommendation
 from bakeoff.report.slices import Slice, slices_by_gap, spans
 from bakeoff.report.topics.base.claims import Claim
-from bakeoff.report.topics.base.topic import Findings, find, judge_claims
+from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
 from bakeoff.report.training import (
     TrainingFigure,
     learning_curves,
@@ -58,8 +58,7 @@ class Summary:
         searches: how settings were searched; empty without records.
         effort: notes on searches that were unequal or made on other data.
         examples: a few users.
-        claims: the textbook's claims, judged.
-        findings: the evidence behind them, section by section.
+        findings: figures of the topics of the page.
         provenance: what the report was made from.
     """
 
@@ -82,7 +81,6 @@ class Summary:
     searches: Sequence[SettingSearch]
     effort: Sequence[str]
     examples: Sequence[Example]
-    claims: Sequence[Claim]
     findings: Findings
     provenance: Provenance
 
@@ -100,6 +98,42 @@ class Summary:
     def caveats(self) -> list[str]:
         """What qualifies the verdict."""
         return all_caveats(self.result, self.standings, spans(self.slices))
+
+
+@dataclass(frozen=True)
+class JudgedClaims:
+    """The page of the claims as numbers.
+
+    Attributes:
+        claims: the textbook's claims, judged.
+        findings: figures of the topics of the page.
+        models: names of all that were compared, in order.
+        confidence: of the intervals.
+        provenance: what the page was made from.
+    """
+
+    claims: Sequence[Claim]
+    findings: Findings
+    models: Sequence[str]
+    confidence: float
+    provenance: Provenance
+
+
+def judge(evidence: Evidence, params: ReportParams) -> JudgedClaims:
+    """Judge the textbook's claims, and compute the figures behind them.
+
+    Raises:
+        BakeoffError: the models were evaluated on different users.
+    """
+    check_same_users(evidence)
+    statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
+    return JudgedClaims(
+        claims=judge_claims(evidence, params, statistics),
+        findings=find(evidence, params, statistics, Page.EVIDENCE),
+        models=list(evidence.models),
+        confidence=params.compare.confidence,
+        provenance=provenance(params, evidence.data_hash),
+    )
 
 
 def summarize(evidence: Evidence, params: ReportParams) -> Summary:
@@ -140,8 +174,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         searches=(found := searches(evidence)),
         effort=warnings(found, list(evidence.models), evidence.dataset["name"]),
         examples=choose_examples(evidence, primary, params.compare.example_users),
-        claims=judge_claims(evidence, params, statistics),
-        findings=find(evidence, params, statistics),
+        findings=find(evidence, params, statistics, Page.REPORT),
         provenance=provenance(params, evidence.data_hash),
     )
 

@@ -12,7 +12,7 @@ from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import MeasuredEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
-from bakeoff.report.summary import Summary
+from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart
 from bakeoff.report.topics.base.topic import judge_claims
 from bakeoff.report.topics.base.wording import overview, shown_claim
@@ -272,7 +272,7 @@ def test_figures_are_written_in_their_form(claims: dict[str, Claim]):
     assert share.p.startswith("p ")
 
 
-def test_the_overview_counts_claims_by_outcome(summary: Summary):
-    text = overview(summary.claims)
+def test_the_overview_counts_claims_by_outcome(judged: JudgedClaims):
+    text = overview(judged.claims)
     assert text.startswith("Of 10 claims ")
     assert sum(int(word) for word in text.split() if word.isdigit()) == 20

@@ -11,18 +11,19 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.glossary import glossary
 from bakeoff.report.render import page
-from bakeoff.report.topics.base.topic import find, judge_claims, topic_figures, topics
+from bakeoff.report.topics.base.topic import Page, find, judge_claims, topic_figures, topics
 
 STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
 MODULE = """
 from bakeoff.report.render.figure import Figure, Table
 from bakeoff.report.topics.base.claims import ClaimQuestions, Words
 from bakeoff.report.topics.base.questions import on_models
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 
 TOPIC = Topic(
     id="seasons",
     order=135,
+    page=Page.REPORT,
     section="seasons",
     measure=lambda evidence, params, statistics: len(evidence.models),
     draw=lambda found: [Figure("seasons", f"{found} models", "Chart.", "A sentence.", {}, Table("Seasons", [], []))],
@@ -48,12 +49,14 @@ def made_topic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.usefixtures("made_topic")
 def test_a_module_with_a_topic_is_taken_up_everywhere(evidence: Evidence, params: Params):
-    findings = find(evidence, params, STATISTICS)
+    findings = find(evidence, params, STATISTICS, Page.REPORT)
     [figure] = [figure for figure in topic_figures(findings) if figure.section == "seasons"]
     assert figure.title == f"{len(evidence.models)} models"
     assert findings.notes["seasons"] == ["A note."]
-    assert list(page.contents()["Quality"]) == ["accuracy", "when", "popularity", "seasons", "scorer", "sampled"]
-    assert [claim.key for claim in judge_claims(evidence, params, STATISTICS)][-1] == "seasons"
+    assert list(page.contents(Page.REPORT)["Quality"]) == ["accuracy", "when", "popularity", "seasons", "sampled"]
+    assert not any("seasons" in titles for titles in page.contents(Page.EVIDENCE).values())
+    claim = judge_claims(evidence, params, STATISTICS)[-1]
+    assert (claim.key, claim.link) == ("seasons", "index.html#seasons")
     assert "season" in glossary(evidence.models)
 
 

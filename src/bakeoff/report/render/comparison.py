@@ -1,16 +1,19 @@
-"""The comparison and the model cards in Markdown, for Git: without measured seconds, which differ from run to run."""
+"""The comparison, the claims and the model cards in Markdown, for Git: without measured seconds, which vary."""
+
+from collections.abc import Sequence
 
 from bakeoff.report import formats
 from bakeoff.report.cards import Card
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
+from bakeoff.report.provenance import Provenance
 from bakeoff.report.render import gallery, run_tables, tables
 from bakeoff.report.render.figure import Cell, Column, Row, Table, table_of
 from bakeoff.report.render.markdown import code, document, escape, markdown_facts, markdown_table
 from bakeoff.report.render.pages import svg_file
-from bakeoff.report.summary import Summary
+from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics.base import wording as words
-from bakeoff.report.topics.base.claims import ClaimOutcome
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.verdict import verdict_headline, verdict_statement
 
 PICTURE = "comparison.svg"
@@ -31,11 +34,6 @@ def comparison_markdown(summary: Summary, evidence: Evidence) -> str:
             f"**{verdict_headline(result)}.** {verdict_statement(result)} **{' '.join(summary.recommendation)}**",
             *(f"> {caveat}" for caveat in summary.caveats),
             *(f"> {model_label(name)} was left out. {escape(reason)}" for name, reason in evidence.skipped.items()),
-            "## Claims",
-            words.overview([words.without_costs(claim) for claim in summary.claims if not words.is_cost(claim)])
-            + " Costs differ from run to run and are judged in the report. Parts that held, of all parts that are not "
-            "costs:",
-            markdown_table(_claims(summary)),
             "## Accuracy",
             f"![{accuracy.title}. {accuracy.alt}]({PICTURE})",
             f"Mean over {formats.count(result.num_users)} warm test users with its "
@@ -50,9 +48,32 @@ def comparison_markdown(summary: Summary, evidence: Evidence) -> str:
             *_tuning(summary),
             "## Data",
             _data(evidence),
-            f"Made by `make run`, or `dvc repro`, from parameters `{summary.provenance.params_hash[:12]}`, data "
-            f"{code(summary.provenance.data_hash or 'not under version control')}.",
+            "The textbook's claims are judged by `make evidence`, in `reports/evidence.html` and `evidence.md`.",
+            _made(summary.provenance, "make run"),
         ]
+    )
+
+
+def evidence_markdown(judged: JudgedClaims, evidence: Evidence) -> str:
+    """The outcome of each claim."""
+    claims = [words.without_costs(claim) for claim in judged.claims if not words.is_cost(claim)]
+    return document(
+        [
+            f"# The textbook's claims: {escape(evidence.dataset['title'])}",
+            f"{words.overview(claims)} Costs differ from run to run and are judged in `reports/evidence.html`. Parts "
+            "that held, of all parts that are not costs:",
+            markdown_table(_claims(judged.claims)),
+            "Every model and every variant was trained once, with one seed: the intervals cover the choice of users, "
+            "not the randomness of a training run.",
+            _made(judged.provenance, "make evidence"),
+        ]
+    )
+
+
+def _made(provenance: Provenance, command: str) -> str:
+    return (
+        f"Made by `{command}`, or `dvc repro`, from parameters `{provenance.params_hash[:12]}`, data "
+        f"{code(provenance.data_hash or 'not under version control')}."
     )
 
 
@@ -84,10 +105,10 @@ def card_markdown(card: Card) -> str:
     )
 
 
-def _claims(summary: Summary) -> Table:
+def _claims(claims: Sequence[Claim]) -> Table:
     """A row per claim: what the textbook says, and how many of its parts held."""
     rows: list[Row] = []
-    for claim in summary.claims:
+    for claim in claims:
         judged = words.without_costs(claim)
         outcome = Cell("in the report")
         if judged.parts:

@@ -19,7 +19,7 @@ from bakeoff.report.series_charts import PALETTE, Styles, model_styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
 from bakeoff.report.topics.base.estimates import estimates, record_table
 from bakeoff.report.topics.base.questions import of_variants, on_costs, on_variants, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 
 EPOCH = "CPU time of an epoch (median)"
 RATE = "queries per CPU second, embedded and ranked (median)"
@@ -274,6 +274,7 @@ def _sentence(found: TowerFigures) -> str:
 TOPIC = Topic(
     "depth",
     430,
+    Page.EVIDENCE,
     "depth",
     _measure,
     _draw,

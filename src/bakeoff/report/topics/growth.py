@@ -20,7 +20,7 @@ from bakeoff.report.series_charts import PALETTE, Styles, model_styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Form, Question, Words
 from bakeoff.report.topics.base.estimates import record_table
 from bakeoff.report.topics.base.questions import on_costs, on_exponents, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 
 FULL, SAMPLED = "full softmax", "sampled negatives"
 OTHER_COSTS = {"cpu": "CPU time:", "epoch": "an epoch's CPU time:", "memory": "peak memory:"}
@@ -283,6 +283,7 @@ TERMS = {
 TOPIC = Topic(
     "growth",
     420,
+    Page.EVIDENCE,
     "growth",
     _measure,
     _draw,

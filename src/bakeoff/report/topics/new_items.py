@@ -17,7 +17,7 @@ from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
 from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
 from bakeoff.report.topics.base.questions import of_variants, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 
 TWO_TOWER = "two_tower"
 AMONG_NEW = "recall@10"
@@ -169,6 +169,7 @@ def _sentence(found: NewItems) -> str:
 TOPIC = Topic(
     "new_items",
     220,
+    Page.EVIDENCE,
     "new-items",
     _measure,
     _draw,

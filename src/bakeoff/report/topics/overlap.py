@@ -12,7 +12,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Column, Figure, Table
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 
 
 @dataclass(frozen=True)
@@ -91,4 +91,4 @@ def _sentence(found: Overlap) -> str:
     )
 
 
-TOPIC = Topic("overlap", 330, "examples", _measure, _draw)
+TOPIC = Topic("overlap", 330, Page.REPORT, "examples", _measure, _draw)

@@ -20,7 +20,7 @@ from bakeoff.report.slices import top_lists, values_on
 from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
 from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
 from bakeoff.report.topics.base.questions import on_all_lists, on_models
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 
 ALL_LISTS = (
     ("coverage", coverage, "Its lists reach more of the catalogue", Expected.LARGER, Form.SHARE),
@@ -156,5 +156,14 @@ TERMS = {
     ),
 }
 TOPIC = Topic(
-    "popularity", 130, "popularity", _measure, _draw, "Quality", "Popularity and coverage", _claim, terms=TERMS
+    "popularity",
+    130,
+    Page.REPORT,
+    "popularity",
+    _measure,
+    _draw,
+    "Quality",
+    "Popularity and coverage",
+    _claim,
+    terms=TERMS,
 )

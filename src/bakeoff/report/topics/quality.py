@@ -17,7 +17,7 @@ from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Question, Words
 from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
 from bakeoff.report.topics.base.questions import on_models
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 from bakeoff.report.vs_baseline import best
 
 ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": None}
@@ -115,4 +115,4 @@ def _sentence(found: QualityByActivity) -> str:
     )
 
 
-TOPIC = Topic("quality", 110, "accuracy", _measure, _draw, "Quality", "Accuracy", _claim)
+TOPIC = Topic("quality", 110, Page.REPORT, "accuracy", _measure, _draw, "Quality", "Accuracy", _claim)

@@ -17,7 +17,7 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.estimates import record_table
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 
 FULL = "whole catalogue"
 
@@ -166,4 +166,4 @@ TERMS = {
         "cheaper, and can order models differently.",
     ),
 }
-TOPIC = Topic("sampled", 150, "sampled", _measure, _draw, "Quality", "Sampled metrics", terms=TERMS)
+TOPIC = Topic("sampled", 150, Page.REPORT, "sampled", _measure, _draw, "Quality", "Sampled metrics", terms=TERMS)

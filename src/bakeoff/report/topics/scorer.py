@@ -18,7 +18,7 @@ from bakeoff.report.series_charts import PALETTE, Style, Styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Paired, Question, Words
 from bakeoff.report.topics.base.estimates import Named, estimates, interval_cell
 from bakeoff.report.topics.base.questions import on_variants, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 
 SPURIOUS = "spurious@10"
 
@@ -194,6 +194,7 @@ def _table(found: ScorerFigures) -> Table:
 TOPIC = Topic(
     "scorer",
     140,
+    Page.EVIDENCE,
     "scorer",
     _measure,
     _draw,

@@ -19,9 +19,8 @@ from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Form, Question, Words
 from bakeoff.report.topics.base.estimates import record_table
 from bakeoff.report.topics.base.questions import on_costs, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 
-ONE = "1 known user"
 QUERIES = {
     "batches": ("known user", "known users"),
     "stored": ("stored user", "stored users"),
@@ -148,16 +147,6 @@ def _draw(found: Latencies) -> list[Figure]:
     ]
 
 
-def one_query(found: Latencies | None) -> str | None:
-    """The contenders' p95 of one query; None where one was not timed."""
-    rows = [] if found is None else found.frame[found.frame.group == ONE].itertuples()
-    high = {row.model: row.high for row in rows}
-    if not {MF, SOFTMAX} <= set(high):
-        return None
-    times = " and ".join(f"{duration(high[name])} for {model_noun(name)}" for name in (SOFTMAX, MF))
-    return f"Nineteen of twenty single queries are answered within {times}."
-
-
 def _sentence(frame: pd.DataFrame) -> str:
     """The contenders' p95 by kind of query."""
     high = {(row.group, row.model): row.high for row in frame.itertuples()}
@@ -187,6 +176,7 @@ TERMS = {
 TOPIC = Topic(
     "serving",
     425,
+    Page.EVIDENCE,
     "growth",
     _measure,
     _draw,

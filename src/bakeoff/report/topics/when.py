@@ -19,7 +19,7 @@ from bakeoff.report.series_charts import model_styles
 from bakeoff.report.slices import events_by_gap, later_events, top_lists, values_on
 from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
 from bakeoff.report.topics.base.questions import unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 from bakeoff.report.vs_baseline import best
 
 SESSION = 3600
@@ -185,4 +185,4 @@ TERMS = {
         "A model that sees which items a user had and not in which order: it can't continue a session.",
     ),
 }
-TOPIC = Topic("when", 120, "when", _measure, _draw, "Quality", "When", _claim, terms=TERMS)
+TOPIC = Topic("when", 120, Page.REPORT, "when", _measure, _draw, "Quality", "When", _claim, terms=TERMS)

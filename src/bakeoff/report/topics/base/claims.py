@@ -131,7 +131,7 @@ class ClaimQuestions:
         title: its subject.
         words: the claim in the textbook's words.
         questions: its parts.
-        section: anchor of the section with the charts.
+        link: to the section with the charts.
     """
 
     number: int
@@ -139,7 +139,7 @@ class ClaimQuestions:
     title: str
     words: str
     questions: Sequence[Question]
-    section: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Claim:
     key: str
     title: str
     words: str
-    section: str
+    link: str
     parts: Sequence[ClaimPart]
 
     @property

@@ -39,7 +39,7 @@ def judge_questions(asked: Sequence[ClaimQuestions], statistics: Statistics) -> 
             claim.key,
             claim.title,
             claim.words,
-            claim.section,
+            claim.link,
             [judged[id(question)] if isinstance(question, Paired) else question for question in claim.questions],
         )
         for claim in asked

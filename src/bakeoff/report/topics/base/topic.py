@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -19,6 +20,15 @@ PACKAGE = "bakeoff.report.topics"
 F = TypeVar("F")
 
 
+class Page(StrEnum):
+    """The pages of the report; the value is the name of the file."""
+
+    REPORT = "index.html"
+    """The comparison: made by `compare` from the core stages alone."""
+    EVIDENCE = "evidence.html"
+    """The textbook's claims and what else was measured for them: made by `evidence`."""
+
+
 @dataclass(frozen=True)
 class Topic(Generic[F]):
     """One subject of the report: its claim, its figures and its section.
@@ -26,6 +36,7 @@ class Topic(Generic[F]):
     Attributes:
         id: its name; the template of its section is `<id>.html.j2` in the folder of the topics.
         order: place of its section and of its figures in the page.
+        page: that its section is on.
         section: anchor of the section that shows its figures.
         measure: computes its figures from what `source` gives; None where there is nothing to show.
         draw: charts of these figures, each with its sentence and its table.
@@ -39,6 +50,7 @@ class Topic(Generic[F]):
 
     id: str
     order: int
+    page: Page
     section: str
     measure: Callable[[Any, ReportParams, Statistics], F | None]
     draw: Callable[[F], list[Figure]]
@@ -54,6 +66,11 @@ class Topic(Generic[F]):
         """Name of the template of its section."""
         return f"{self.id}.html.j2"
 
+    @property
+    def link(self) -> str:
+        """Its section, seen from the page of the claims."""
+        return f"{'' if self.page is Page.EVIDENCE else self.page}#{self.section}"
+
     def find(self, evidence: Evidence, params: ReportParams, statistics: Statistics) -> F | None:
         """Its figures; None where there is nothing to show."""
         source = self.source(evidence)
@@ -62,7 +79,7 @@ class Topic(Generic[F]):
 
 @dataclass(frozen=True)
 class Findings:
-    """Figures of all topics.
+    """Figures of the topics of one page.
 
     Attributes:
         by_topic: id of a topic → its figures; without topics that have nothing to show.
@@ -89,22 +106,27 @@ def topics() -> tuple[Topic[Any], ...]:
     return tuple(sorted((m.TOPIC for m in modules if hasattr(m, "TOPIC")), key=lambda topic: topic.order))
 
 
-def find(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Findings:
-    """Compute the figures of every topic."""
-    found = {topic.id: topic.find(evidence, params, statistics) for topic in topics()}
-    return Findings({name: each for name, each in found.items() if each is not None}, section_notes(evidence))
+def topics_of(page: Page) -> list[Topic[Any]]:
+    """The topics of one page, in order."""
+    return [topic for topic in topics() if topic.page is page]
 
 
-def section_notes(evidence: Evidence) -> dict[str, list[str]]:
-    """Anchor of a section → the sentences above its charts."""
+def find(evidence: Evidence, params: ReportParams, statistics: Statistics, page: Page) -> Findings:
+    """Compute the figures of every topic of a page."""
+    found = {topic.id: topic.find(evidence, params, statistics) for topic in topics_of(page)}
+    return Findings({name: each for name, each in found.items() if each is not None}, section_notes(evidence, page))
+
+
+def section_notes(evidence: Evidence, page: Page) -> dict[str, list[str]]:
+    """Anchor of a section of a page → the sentences above its charts."""
     found: dict[str, list[str]] = {}
-    for topic in topics():
+    for topic in topics_of(page):
         found.setdefault(topic.section, []).extend(text for text in topic.notes(topic.source(evidence)) if text)
     return found
 
 
 def topic_figures(findings: Findings) -> list[Figure]:
-    """Charts of every topic, each with the section that shows it."""
+    """Charts of the topics of a page, each with the section that shows it."""
     return [
         replace(figure, section=topic.section)
         for topic in topics()
@@ -115,5 +137,5 @@ def topic_figures(findings: Findings) -> list[Figure]:
 
 def judge_claims(evidence: Evidence, params: ReportParams, statistics: Statistics) -> list[Claim]:
     """Every claim, judged on this evidence, in the order of their numbers."""
-    asked = [replace(topic.claim(evidence, params), section=topic.section) for topic in topics() if topic.claim]
+    asked = [replace(topic.claim(evidence, params), link=topic.link) for topic in topics() if topic.claim]
     return judge_questions(sorted(asked, key=lambda claim: claim.number), statistics)

@@ -52,7 +52,7 @@ class ShownClaim:
     key: str
     title: str
     words: str
-    section: str
+    link: str
     outcome: ClaimOutcome
     tally: str
     parts: Sequence[ShownPart]
@@ -61,7 +61,7 @@ class ShownClaim:
 def shown_claim(claim: Claim) -> ShownClaim:
     """The claim with every figure as text."""
     parts = [_shown_part(part) for part in claim.parts]
-    return ShownClaim(claim.key, claim.title, claim.words, claim.section, claim.outcome, tally(claim), parts)
+    return ShownClaim(claim.key, claim.title, claim.words, claim.link, claim.outcome, tally(claim), parts)
 
 
 def _shown_part(part: ClaimPart) -> ShownPart:

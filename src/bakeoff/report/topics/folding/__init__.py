@@ -2,7 +2,7 @@
 
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import NotMeasured, notes_on
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 from bakeoff.report.topics.folding.claim import folding_claim
 from bakeoff.report.topics.folding.figures import draw_folding, measure_folding
 
@@ -50,6 +50,7 @@ TERMS = {
 TOPIC = Topic(
     "folding",
     310,
+    Page.EVIDENCE,
     "folding",
     measure_folding,
     draw_folding,

@@ -18,7 +18,7 @@ from bakeoff.report.series_charts import palette_styles
 from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
 from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
 from bakeoff.report.topics.base.questions import of_variants, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 
 WARM = "warm users"
 
@@ -174,13 +174,14 @@ TERMS = {
     ),
 }
 TOPIC = Topic(
-    "new_users",
+    "features",
     210,
-    "new-users",
+    Page.EVIDENCE,
+    "features",
     _measure,
     _draw,
     "New to the models",
-    "New users and features",
+    "Side features",
     _claim,
     lambda evidence: evidence.measured.group("features"),
     terms=TERMS,
