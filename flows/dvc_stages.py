@@ -69,7 +69,7 @@ def parse_dag(dot: str) -> Dag:
 
 
 def needed_for(targets: Collection[str], dag: Dag) -> Dag:
-    """The stages of these names (`export` means every `export@MODEL`) and all before them; all if none is in the DAG."""
+    """The stages of these names (`export` is every `export@MODEL`) and all before them; all if there is none."""
     waiting, found = [stage for stage in dag if stage.partition("@")[0] in targets], set[str]()
     while waiting:
         stage = waiting.pop()

@@ -1,6 +1,7 @@
 """The flows of the DAG: one task per DVC stage, in DVC's order, independent stages at the same time.
 
-`pipeline` runs what the comparison needs or, with `--evidence`, all of dvc.yaml; `study`, or `--study`, the study of negative sampling in studies/dvc.yaml.
+`pipeline` runs what the comparison needs or, with `--evidence`, all of dvc.yaml; `study`, or `--study`, the study of
+negative sampling in studies/dvc.yaml.
 """
 
 import os
