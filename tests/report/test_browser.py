@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from study_files import DATASET, cost, sampling, unbiasedness
 from versions import compared, version
 
-from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.core.workspace import Workspace
+from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.report.render.page import contents
 from bakeoff.report.render.study_page import study_html
 from bakeoff.report.study import read_study
