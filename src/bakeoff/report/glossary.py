@@ -1,9 +1,11 @@
 """Every term that the report uses, explained in a sentence or two."""
 
 from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
 
+from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.report.models import look
-from bakeoff.report.topics.base.topic import topics
 
 SAMPLERS: dict[str, tuple[str, str]] = {
     "negatives": (
@@ -119,6 +121,12 @@ TERMS: dict[str, tuple[str, str]] = {
 
 
 def glossary(models: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The models that the report shows, then all other terms, those of each topic last."""
+    """The models that the report shows, then all other terms, those of the topics' sections last."""
     explained = {name: (look(name).label, look(name).meaning) for name in models if look(name).meaning}
-    return explained | TERMS | {key: term for topic in topics() for key, term in topic.terms.items()}
+    return explained | TERMS | _topic_terms()
+
+
+@cache
+def _topic_terms() -> dict[str, tuple[str, str]]:
+    file = files("bakeoff.report.topics").joinpath("terms.yaml")
+    return {key: (term, meaning) for key, (term, meaning) in read_yaml(file.read_bytes(), str(file)).items()}

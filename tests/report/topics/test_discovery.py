@@ -9,14 +9,13 @@ from bakeoff.params import Params
 from bakeoff.report import topics as package
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.glossary import glossary
 from bakeoff.report.render import page
 from bakeoff.report.topics.base.topic import Page, find, judge_claims, topic_figures, topics
 
 STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
 MODULE = """
 from bakeoff.report.render.figure import Figure, Table
-from bakeoff.report.topics.base.claims import ClaimQuestions, Words
+from bakeoff.report.topics.base.claims import Claim, Words
 from bakeoff.report.topics.base.questions import on_models
 from bakeoff.report.topics.base.topic import Page, Topic
 
@@ -29,11 +28,9 @@ TOPIC = Topic(
     draw=lambda found: [Figure("seasons", f"{found} models", "Chart.", "A sentence.", {}, Table("Seasons", [], []))],
     group="Quality",
     title="Seasons",
-    claim=lambda evidence, params: ClaimQuestions(
-        11, "seasons", "Seasons", "words", [on_models(evidence, Words("ndcg", "It is better", "NDCG@10"), "ndcg@10")]
-    ),
+    claim=Claim(11, "seasons", "Seasons", "words"),
+    ask=lambda evidence, params: [on_models(evidence, Words("ndcg", "It is better", "NDCG@10"), "ndcg@10")],
     notes=lambda evidence: ["A note."],
-    terms={"season": ("Season", "A part of the year.")},
 )
 """
 
@@ -57,11 +54,10 @@ def test_a_module_with_a_topic_is_taken_up_everywhere(evidence: Evidence, params
     assert not any("seasons" in titles for titles in page.contents(Page.EVIDENCE).values())
     claim = judge_claims(evidence, params, STATISTICS)[-1]
     assert (claim.key, claim.link) == ("seasons", "index.html#seasons")
-    assert "season" in glossary(evidence.models)
 
 
-def test_ids_orders_and_numbers_of_claims_are_unique(evidence: Evidence, params: Params):
+def test_ids_orders_and_numbers_of_claims_are_unique():
     found = topics()
     assert len({topic.id for topic in found}) == len({topic.order for topic in found}) == len(found)
-    numbers = sorted(topic.claim(evidence, params).number for topic in found if topic.claim)
+    numbers = sorted(topic.claim.number for topic in found if topic.claim)
     assert numbers == list(range(1, 11))

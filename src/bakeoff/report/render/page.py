@@ -91,7 +91,7 @@ def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
         scripts("charts.js", "terms.js", "contents.js", "explore.js"),
         **_explorer(judged),
         summary=judged,
-        claims=[words.shown_claim(claim) for claim in judged.claims],
+        claims=judged.claims,
         claims_overview=words.overview(judged.claims),
         claim_rules=words.rules(formats.level(judged.confidence)),
         level=formats.level(judged.confidence),
@@ -117,7 +117,9 @@ def _render(
         for group, titles in contents(page).items()
     }
     environment = template_environment()
-    environment.filters.update(outcome_class=words.css_class, tag_color=explore.tag_color, tag_shape=explore.tag_path)
+    environment.filters.update(tag_color=explore.tag_color, tag_shape=explore.tag_path, sentence=formats.sentence)
+    environment.filters["p_value"] = formats.p_value
+    environment.globals["words"] = words
     return environment.get_template(f"{page}.j2").render(
         **values,
         contents={group: titles for group, titles in groups.items() if titles},

@@ -159,11 +159,4 @@ def _change(difference: Difference) -> str:
     return f"{formats.signed(difference.mean)}, {formats.signed(difference.low)} to {formats.signed(difference.high)},"
 
 
-TERMS = {
-    "sampled-metric": (
-        "Sampled metric",
-        "A metric of the rank that a test item takes among a few random items instead of the whole catalogue. It is "
-        "cheaper, and can order models differently.",
-    ),
-}
-TOPIC = Topic("sampled", 150, Page.REPORT, "sampled", _measure, _draw, "Quality", "Sampled metrics", terms=TERMS)
+TOPIC = Topic("sampled", 150, Page.REPORT, "sampled", _measure, _draw, "Quality", "Sampled metrics")

@@ -45,7 +45,7 @@ class Words:
     """A part of a claim in words.
 
     Attributes:
-        key: its name in metrics.json, unique within the claim.
+        key: its name in evidence.json, unique within the claim.
         says: the part of the claim.
         measured: what was measured.
         first: the system or setting of the first figure.
@@ -116,41 +116,40 @@ class ClaimPart:
     basis: str = ""
     note: str = ""
 
+    @property
+    def is_tested(self) -> bool:
+        """Whether it has a p."""
+        return not np.isnan(self.p)
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether either figure was measured."""
+        return not np.isnan([self.first, self.second]).all()
+
 
 Question = Paired | ClaimPart
 """A part before all parts are judged: those over users wait for the correction of p, the others are judged at once."""
 
 
 @dataclass(frozen=True)
-class ClaimQuestions:
-    """A claim before it is judged.
+class Claim:
+    """What the textbook says about one subject, judged part by part.
 
     Attributes:
         number: its place in the table of claims, from 1.
-        key: its name in metrics.json and in links.
+        key: its name in evidence.json and in links.
         title: its subject.
         words: the claim in the textbook's words.
-        questions: its parts.
         link: to the section with the charts.
+        parts: empty until it is judged.
     """
 
     number: int
     key: str
     title: str
     words: str
-    questions: Sequence[Question]
     link: str = ""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim, judged part by part; attributes as in `ClaimQuestions`."""
-
-    key: str
-    title: str
-    words: str
-    link: str
-    parts: Sequence[ClaimPart]
+    parts: Sequence[ClaimPart] = ()
 
     @property
     def deciding(self) -> Sequence[ClaimPart]:

@@ -1,6 +1,7 @@
 """The rules that decide between held, did not hold and no evidence."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isnan
 
 import numpy as np
@@ -9,16 +10,7 @@ from numpy.typing import NDArray
 from bakeoff.evaluation.stats.tests import Verdict, holm, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Statistics
-from bakeoff.report.topics.base.claims import (
-    NAN,
-    Claim,
-    ClaimOutcome,
-    ClaimPart,
-    ClaimQuestions,
-    Expected,
-    Form,
-    Paired,
-)
+from bakeoff.report.topics.base.claims import NAN, Claim, ClaimOutcome, ClaimPart, Expected, Form, Paired, Question
 
 RATIO = 1.25
 """Costs count as different from this ratio on."""
@@ -30,19 +22,13 @@ BY_MARGIN = frozenset({Expected.NOT_LOWER, Expected.NOT_HIGHER})
 """Judged by a margin, without a test."""
 
 
-def judge_questions(asked: Sequence[ClaimQuestions], statistics: Statistics) -> list[Claim]:
+def judge_questions(asked: Sequence[tuple[Claim, Sequence[Question]]], statistics: Statistics) -> list[Claim]:
     """Judge all claims together, so that p is adjusted (Holm) for every test of the table."""
-    on_users = [question for claim in asked for question in claim.questions if isinstance(question, Paired)]
-    judged = {id(question): part for question, part in zip(on_users, _judge_paired(on_users, statistics), strict=True)}
+    on_users = [question for _, questions in asked for question in questions if isinstance(question, Paired)]
+    judged = iter(_judge_paired(on_users, statistics))
     return [
-        Claim(
-            claim.key,
-            claim.title,
-            claim.words,
-            claim.link,
-            [judged[id(question)] if isinstance(question, Paired) else question for question in claim.questions],
-        )
-        for claim in asked
+        replace(claim, parts=[next(judged) if isinstance(each, Paired) else each for each in questions])
+        for claim, questions in asked
     ]
 
 

@@ -13,7 +13,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import NotMeasured, notes_on
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.topics.base.claims import Claim, ClaimQuestions
+from bakeoff.report.topics.base.claims import Claim, Question
 from bakeoff.report.topics.base.judge import judge_questions
 
 PACKAGE = "bakeoff.report.topics"
@@ -42,10 +42,11 @@ class Topic(Generic[F]):
         draw: charts of these figures, each with its sentence and its table.
         group: group of the section in the contents; empty where the section is that of another topic or of the page.
         title: heading of the section; empty likewise.
-        claim: the claim of the textbook about it.
-        source: what the figures are computed from; without figures where it was skipped.
+        claim: what the textbook says about it.
+        ask: the parts of that claim, in the order of the table.
+        source: part of `MeasuredEvidence` that the figures are computed from; empty: all evidence. There are no
+            figures where it was skipped.
         notes: sentences above the charts; by default what was done for the source, or why it was skipped.
-        terms: entries of the glossary: anchor → term and explanation.
     """
 
     id: str
@@ -56,10 +57,10 @@ class Topic(Generic[F]):
     draw: Callable[[F], list[Figure]]
     group: str = ""
     title: str = ""
-    claim: Callable[[Evidence, ReportParams], ClaimQuestions] | None = None
-    source: Callable[[Evidence], Any] = lambda evidence: evidence
+    claim: Claim | None = None
+    ask: Callable[[Evidence, ReportParams], Sequence[Question]] = lambda _, __: ()
+    source: str = ""
     notes: Callable[[Any], Sequence[str]] = notes_on
-    terms: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def template(self) -> str:
@@ -71,9 +72,13 @@ class Topic(Generic[F]):
         """Its section, seen from the page of the claims."""
         return f"{'' if self.page is Page.EVIDENCE else self.page}#{self.section}"
 
+    def read(self, evidence: Evidence) -> Any:
+        """What its figures are computed from."""
+        return evidence.measured.part(self.source) if self.source else evidence
+
     def find(self, evidence: Evidence, params: ReportParams, statistics: Statistics) -> F | None:
         """Its figures; None where there is nothing to show."""
-        source = self.source(evidence)
+        source = self.read(evidence)
         return None if isinstance(source, NotMeasured) else self.measure(source, params, statistics)
 
 
@@ -121,7 +126,7 @@ def section_notes(evidence: Evidence, page: Page) -> dict[str, list[str]]:
     """Anchor of a section of a page → the sentences above its charts."""
     found: dict[str, list[str]] = {}
     for topic in topics_of(page):
-        found.setdefault(topic.section, []).extend(text for text in topic.notes(topic.source(evidence)) if text)
+        found.setdefault(topic.section, []).extend(text for text in topic.notes(topic.read(evidence)) if text)
     return found
 
 
@@ -137,5 +142,5 @@ def topic_figures(findings: Findings) -> list[Figure]:
 
 def judge_claims(evidence: Evidence, params: ReportParams, statistics: Statistics) -> list[Claim]:
     """Every claim, judged on this evidence, in the order of their numbers."""
-    asked = [replace(topic.claim(evidence, params), link=topic.link) for topic in topics() if topic.claim]
-    return judge_questions(sorted(asked, key=lambda claim: claim.number), statistics)
+    asked = [(replace(each.claim, link=each.link), each.ask(evidence, params)) for each in topics() if each.claim]
+    return judge_questions(sorted(asked, key=lambda pair: pair[0].number), statistics)

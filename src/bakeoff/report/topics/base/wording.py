@@ -1,7 +1,7 @@
 """The figures of a claim as text."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isinf, isnan
 
 from bakeoff.report import formats
@@ -26,64 +26,9 @@ CSS_CLASSES = {
 }
 
 
-@dataclass(frozen=True)
-class ShownPart:
-    """A part of a claim with every figure as text; attributes as in `ClaimPart`."""
-
-    says: str
-    measured: str
-    first: str
-    first_label: str
-    second: str
-    second_label: str
-    difference: str
-    interval: str
-    p: str
-    basis: str
-    outcome: ClaimOutcome
-    note: str
-    is_cost: bool
-
-
-@dataclass(frozen=True)
-class ShownClaim:
-    """A claim with every figure as text; `tally` says how many of its parts held."""
-
-    key: str
-    title: str
-    words: str
-    link: str
-    outcome: ClaimOutcome
-    tally: str
-    parts: Sequence[ShownPart]
-
-
-def shown_claim(claim: Claim) -> ShownClaim:
-    """The claim with every figure as text."""
-    parts = [_shown_part(part) for part in claim.parts]
-    return ShownClaim(claim.key, claim.title, claim.words, claim.link, claim.outcome, tally(claim), parts)
-
-
-def _shown_part(part: ClaimPart) -> ShownPart:
-    has_figures = not (isnan(part.first) and isnan(part.second))
-    first, second = (
-        formats.NO_VALUE if isnan(value) else FORMS[part.form](value) for value in (part.first, part.second)
-    )
-    return ShownPart(
-        says=formats.sentence(part.words.says),
-        measured=formats.sentence(part.words.measured),
-        first=first,
-        first_label=part.words.first if has_figures else "",
-        second=second,
-        second_label=part.words.second if has_figures else "",
-        difference=difference(part),
-        interval=interval(part),
-        p="" if isnan(part.p) else formats.p_value(part.p),
-        basis=part.basis,
-        outcome=part.outcome,
-        note=part.note,
-        is_cost=part.is_cost,
-    )
+def figure_text(part: ClaimPart, value: float) -> str:
+    """Either figure of a part; an en dash where it was not measured."""
+    return formats.NO_VALUE if isnan(value) else FORMS[part.form](value)
 
 
 def css_class(outcome: ClaimOutcome) -> str:
