@@ -13,9 +13,8 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import MeasuredEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
 from bakeoff.report.summary import JudgedClaims, Summary
-from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart, difference, figure_text, overview
 from bakeoff.report.topics.base.topic import judge_claims
-from bakeoff.report.topics.base.wording import difference, figure_text, overview
 
 STATISTICS = Statistics(confidence=0.95, resamples=2000, seed=1)
 SKIPPED = NotMeasured("It could not be measured here.")

@@ -16,7 +16,7 @@ STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
 MODULE = """
 from bakeoff.report.render.figure import Figure, Table
 from bakeoff.report.topics.base.claims import Claim, Words
-from bakeoff.report.topics.base.questions import on_models
+from bakeoff.report.topics.base.judge import on_models
 from bakeoff.report.topics.base.topic import Page, Topic
 
 TOPIC = Topic(

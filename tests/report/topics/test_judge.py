@@ -15,10 +15,18 @@ from bakeoff.report.topics.base.claims import (
     Paired,
     Question,
     Words,
+    difference,
+    interval,
 )
-from bakeoff.report.topics.base.judge import by_interval, by_ratio, judge_questions
-from bakeoff.report.topics.base.questions import on_all_lists, on_costs, on_exponents, unknown
-from bakeoff.report.topics.base.wording import difference, interval
+from bakeoff.report.topics.base.judge import (
+    by_interval,
+    by_ratio,
+    judge_questions,
+    on_all_lists,
+    on_costs,
+    on_exponents,
+    unknown,
+)
 
 WORDS = Words("key", "it is so", "something", "one", "other")
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=3)

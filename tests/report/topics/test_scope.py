@@ -7,10 +7,9 @@ from topic_parts import parts
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
-from bakeoff.report.topics.base.questions import training_of_variants
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, tally
+from bakeoff.report.topics.base.judge import training_of_variants
 from bakeoff.report.topics.base.topic import judge_claims
-from bakeoff.report.topics.base.wording import tally
 
 
 def test_memory_of_training_alone_is_told_from_the_peak_of_the_stage(claims: dict[str, Claim]):

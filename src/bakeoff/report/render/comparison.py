@@ -12,7 +12,7 @@ from bakeoff.report.render.figure import Cell, Column, Row, Table, table_of
 from bakeoff.report.render.markdown import code, document, escape, markdown_facts, markdown_table
 from bakeoff.report.render.pages import svg_file
 from bakeoff.report.summary import JudgedClaims, Summary
-from bakeoff.report.topics.base import wording as words
+from bakeoff.report.topics.base import claims as words
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.verdict import verdict_headline, verdict_statement
 

@@ -16,7 +16,7 @@ from bakeoff.report.render.figure import Figure, Table, specs_of
 from bakeoff.report.render.pages import Scripts, scripts, style, template_environment
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics import explore
-from bakeoff.report.topics.base import wording as words
+from bakeoff.report.topics.base import claims as words
 from bakeoff.report.topics.base.topic import Page, topic_figures, topics_of
 
 OTHER_SECTIONS = {

@@ -17,9 +17,8 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import PALETTE, Styles, model_styles
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
-from bakeoff.report.topics.base.estimates import estimates, record_table
-from bakeoff.report.topics.base.questions import of_variants, on_costs, on_variants, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Page, Topic
+from bakeoff.report.topics.base.judge import of_variants, on_costs, on_variants, repeated_figure, unknown
+from bakeoff.report.topics.base.topic import Page, Topic, estimates, record_table
 
 EPOCH = "CPU time of an epoch (median)"
 RATE = "queries per CPU second, embedded and ranked (median)"

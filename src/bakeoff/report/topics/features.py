@@ -16,9 +16,8 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import palette_styles
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
-from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
-from bakeoff.report.topics.base.questions import of_variants, unknown
-from bakeoff.report.topics.base.topic import Page, Topic
+from bakeoff.report.topics.base.judge import of_variants, unknown
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 
 WARM = "warm users"
 

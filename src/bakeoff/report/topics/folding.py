@@ -8,7 +8,7 @@ from bakeoff.report.measured import HasVariants, NotMeasured, Variant, notes_on
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
-from bakeoff.report.topics.base.questions import of_variants, on_variants, unknown
+from bakeoff.report.topics.base.judge import of_variants, on_variants, unknown
 from bakeoff.report.topics.base.topic import Page, Topic
 from bakeoff.report.topics.folding_figures import draw_folding, measure_folding, own_weight, planted_weight
 

@@ -18,9 +18,8 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Figure, Table
 from bakeoff.report.series_charts import PALETTE, Styles, model_styles
 from bakeoff.report.topics.base.claims import Claim, Form, Question, Words
-from bakeoff.report.topics.base.estimates import record_table
-from bakeoff.report.topics.base.questions import on_costs, on_exponents, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Page, Topic
+from bakeoff.report.topics.base.judge import on_costs, on_exponents, repeated_figure, unknown
+from bakeoff.report.topics.base.topic import Page, Topic, record_table
 
 FULL, SAMPLED = "full softmax", "sampled negatives"
 OTHER_COSTS = {"cpu": "CPU time:", "epoch": "an epoch's CPU time:", "memory": "peak memory:"}

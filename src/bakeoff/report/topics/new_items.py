@@ -15,9 +15,8 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
-from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
-from bakeoff.report.topics.base.questions import of_variants, unknown
-from bakeoff.report.topics.base.topic import Page, Topic
+from bakeoff.report.topics.base.judge import of_variants, unknown
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 
 TWO_TOWER = "two_tower"
 AMONG_NEW = "recall@10"

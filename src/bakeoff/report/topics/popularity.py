@@ -18,9 +18,8 @@ from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.slices import top_lists, values_on
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
-from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
-from bakeoff.report.topics.base.questions import on_all_lists, on_models
-from bakeoff.report.topics.base.topic import Page, Topic
+from bakeoff.report.topics.base.judge import on_all_lists, on_models
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 
 ALL_LISTS = (
     ("coverage", coverage, "Its lists reach more of the catalogue", Expected.LARGER, Form.SHARE),

@@ -15,9 +15,8 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.claims import Claim, Question, Words
-from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
-from bakeoff.report.topics.base.questions import on_models
-from bakeoff.report.topics.base.topic import Page, Topic
+from bakeoff.report.topics.base.judge import on_models
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 from bakeoff.report.vs_baseline import best
 
 ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": None}

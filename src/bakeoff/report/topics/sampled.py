@@ -16,8 +16,7 @@ from bakeoff.report.models import model_label, model_noun
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
-from bakeoff.report.topics.base.estimates import record_table
-from bakeoff.report.topics.base.topic import Page, Topic
+from bakeoff.report.topics.base.topic import Page, Topic, record_table
 
 FULL = "whole catalogue"
 

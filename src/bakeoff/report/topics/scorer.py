@@ -16,9 +16,8 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Column, Figure, Table
 from bakeoff.report.series_charts import PALETTE, Style, Styles
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Paired, Question, Words
-from bakeoff.report.topics.base.estimates import Named, estimates, interval_cell
-from bakeoff.report.topics.base.questions import on_variants, unknown
-from bakeoff.report.topics.base.topic import Page, Topic
+from bakeoff.report.topics.base.judge import on_variants, unknown
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimates, interval_cell
 
 SPURIOUS = "spurious@10"
 

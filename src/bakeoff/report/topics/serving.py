@@ -17,9 +17,8 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.claims import Claim, Form, Question, Words
-from bakeoff.report.topics.base.estimates import record_table
-from bakeoff.report.topics.base.questions import on_costs, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Page, Topic
+from bakeoff.report.topics.base.judge import on_costs, repeated_figure, unknown
+from bakeoff.report.topics.base.topic import Page, Topic, record_table
 
 QUERIES = {
     "batches": ("known user", "known users"),

@@ -18,7 +18,7 @@ from bakeoff.report.render.figure import Cell, Column, Figure, Table
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.slices import events_by_gap, later_events, top_lists, values_on
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
-from bakeoff.report.topics.base.questions import unknown
+from bakeoff.report.topics.base.judge import unknown
 from bakeoff.report.topics.base.topic import Page, Topic
 from bakeoff.report.vs_baseline import best
 
