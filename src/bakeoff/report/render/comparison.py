@@ -56,7 +56,7 @@ def comparison_markdown(summary: Summary, evidence: Evidence) -> str:
 
 def evidence_markdown(judged: JudgedClaims, evidence: Evidence) -> str:
     """The outcome of each claim."""
-    claims = [words.without_costs(claim) for claim in judged.claims if not words.is_cost(claim)]
+    claims = [claim for claim in map(words.without_costs, judged.claims) if claim.parts]
     return document(
         [
             f"# The textbook's claims: {escape(evidence.dataset['title'])}",

@@ -13,7 +13,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import NotMeasured, PlantedGroups, Rerank, Variant, figure, paired
 from bakeoff.report.models import MF, SOFTMAX, look, model_label
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Cell, Column, Figure, Table
+from bakeoff.report.render.figure import Column, Figure, Row, Table, table_of
 from bakeoff.report.series_charts import PALETTE, Style, Styles
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Paired, Question, Words
 from bakeoff.report.topics.base.judge import on_variants, unknown
@@ -171,16 +171,12 @@ def _table(found: ScorerFigures) -> Table:
     """A row per system."""
     metrics = list(dict.fromkeys(found.frame.group))
     means = {(row.series, row.group): row for row in found.frame.itertuples()}
-    rows = [
-        [
-            Cell(label),
-            *(interval_cell(means[label, metric]) for metric in metrics),
-            *(Cell(formats.percent(share)) for share in shares),
-        ]
+    rows: list[Row] = [
+        [label, *(interval_cell(means[label, metric]) for metric in metrics), *map(formats.percent, shares)]
         for label, (_, *shares) in found.systems.items()
     ]
-    columns = [Column("System"), *map(Column, metrics), Column("Recall of the candidates")]
-    return Table("Who orders the candidates", [*columns, Column("Foreign among 10", "spurious")], rows)
+    columns = ["System", *metrics, "Recall of the candidates", Column("Foreign among 10", "spurious")]
+    return table_of("Who orders the candidates", columns, rows)
 
 
 CLAIM = Claim(

@@ -14,7 +14,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_label, model_noun
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Cell, Column, Figure, Table
+from bakeoff.report.render.figure import Column, Figure, Heading, Row, Table, change_cell, table_of
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.slices import events_by_gap, later_events, top_lists, values_on
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
@@ -159,15 +159,21 @@ def _sentence(found: Order) -> str:
 
 def _table(found: Order, caption: str) -> Table:
     """Both figures and their difference, a row per part of the test and model."""
-    rows = []
+    rows: list[Row] = []
     for row in found.frame.itertuples():
         difference = found.differences[row.group, row.model]
         texts = (model_label(row.model), row.group, formats.decimal(row.first), formats.decimal(row.second))
-        interval = f"{formats.signed(difference.low)} to {formats.signed(difference.high)}"
-        change = Cell(formats.signed(difference.mean), interval)
-        rows.append([*map(Cell, texts), change, Cell(formats.p_figure(difference.p_holm))])
-    columns = [Column("Model"), Column("Test events", prose=True), Column("Ordered"), Column("Shuffled")]
-    return Table(caption, [*columns, Column("Difference"), Column("p, Holm", "holm")], rows)
+        change = change_cell(difference.mean, difference.low, difference.high)
+        rows.append([*texts, change, formats.p_figure(difference.p_holm)])
+    columns = [
+        "Model",
+        Column("Test events", prose=True),
+        "Ordered",
+        "Shuffled",
+        "Difference",
+        Column("p, Holm", "holm"),
+    ]
+    return table_of(caption, columns, rows)
 
 
 CLAIM = Claim(9, "taste", "Taste, not the session", "The DNN captures personal taste better.")

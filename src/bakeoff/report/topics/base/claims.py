@@ -1,8 +1,8 @@
 """Claims: what the textbook says, the figures that test each part, the outcome on this data, and how it is written."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import Enum, StrEnum, member
 from math import isinf, isnan
 
 import numpy as np
@@ -37,16 +37,16 @@ class Expected(StrEnum):
     NOT_HIGHER = "hardly higher"
 
 
-class Form(StrEnum):
-    """Unit in which figures are written."""
+class Form(Enum):
+    """Unit of figures; its value writes one."""
 
-    METRIC = "metric"
-    SHARE = "share"
-    COUNT = "count"
-    NUMBER = "number"
-    SECONDS = "seconds"
-    BYTES = "bytes"
-    RATE = "rate"
+    METRIC = member(formats.decimal)
+    SHARE = member(formats.percent)
+    COUNT = member(lambda value: formats.decimal(value, 1))
+    NUMBER = member(lambda value: formats.decimal(value, 3))
+    SECONDS = member(formats.duration)
+    BYTES = member(formats.megabytes)
+    RATE = member(lambda value: f"{formats.count(round(value))} / s")
 
 
 @dataclass(frozen=True)
@@ -179,16 +179,6 @@ class Claim:
         return sum(part.outcome is ClaimOutcome.HELD for part in self.deciding)
 
 
-FORMS: Mapping[Form, Callable[[float], str]] = {
-    Form.METRIC: formats.decimal,
-    Form.NUMBER: lambda value: formats.decimal(value, 3),
-    Form.SHARE: formats.percent,
-    Form.COUNT: lambda value: formats.decimal(value, 1),
-    Form.SECONDS: formats.duration,
-    Form.BYTES: formats.megabytes,
-    Form.RATE: lambda value: f"{formats.count(round(value))} / s",
-}
-"""How a figure is written in each form."""
 CSS_CLASSES = {
     ClaimOutcome.HELD: "held",
     ClaimOutcome.IN_PART: "in-part",
@@ -199,7 +189,7 @@ CSS_CLASSES = {
 
 def figure_text(part: ClaimPart, value: float) -> str:
     """Either figure of a part; an en dash where it was not measured."""
-    return formats.NO_VALUE if isnan(value) else FORMS[part.form](value)
+    return formats.NO_VALUE if isnan(value) else part.form.value(value)
 
 
 def css_class(outcome: ClaimOutcome) -> str:
@@ -239,11 +229,6 @@ def tally(claim: Claim) -> str:
 def without_costs(claim: Claim) -> Claim:
     """The claim without the parts that are measured costs, which differ from run to run."""
     return replace(claim, parts=[part for part in claim.parts if not part.is_cost])
-
-
-def is_cost(claim: Claim) -> bool:
-    """Whether all parts are measured costs."""
-    return all(part.is_cost for part in claim.parts)
 
 
 def overview(claims: Sequence[Claim]) -> str:

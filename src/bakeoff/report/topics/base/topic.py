@@ -22,7 +22,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import NotMeasured, notes_on
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.chart_parts import present
-from bakeoff.report.render.figure import Cell, Column, Figure, Table
+from bakeoff.report.render.figure import Cell, Column, Figure, Row, Table, mean_cell, table_of
 from bakeoff.report.topics.base.claims import Claim, Question
 from bakeoff.report.topics.base.judge import judge_questions, padded
 
@@ -108,10 +108,6 @@ class Findings:
         """Figures of one topic; None where there is nothing to show."""
         return self.by_topic.get(topic.id)
 
-    def without(self, topic: Topic[Any]) -> "Findings":
-        """These findings without the figures of one topic."""
-        return replace(self, by_topic={name: each for name, each in self.by_topic.items() if name != topic.id})
-
 
 @cache
 def topics() -> tuple[Topic[Any], ...]:
@@ -172,29 +168,28 @@ def estimates(columns: Sequence[Named], statistics: Statistics) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
 
 
-def interval_cell(row: Any, form: Callable[[float], str] = formats.decimal) -> Cell:
+def interval_cell(row: Any) -> Cell:
     """Mean with its interval where there is one; an en dash for None."""
     if row is None:
         return Cell(formats.NO_VALUE)
-    return Cell(form(row.mean), f"{form(row.low)} to {form(row.high)}" if row.low < row.high else "")
+    return mean_cell(row.mean, row.low, row.high) if row.low < row.high else Cell(formats.decimal(row.mean))
 
 
 def estimate_table(caption: str, corner: str, frame: pd.DataFrame) -> Table:
     """Series × groups: the mean with its interval; an en dash where there is no figure."""
     groups, series = present(frame.group), present(frame.series)
     found = {(row.group, row.series): row for row in frame.itertuples()}
-    rows = [[Cell(name), *(interval_cell(found.get((group, name))) for group in groups)] for name in series]
-    return Table(caption, [Column(corner), *(Column(group.replace("\n", ", ")) for group in groups)], rows)
+    rows: list[Row] = [[name, *(interval_cell(found.get((group, name))) for group in groups)] for name in series]
+    return table_of(caption, [corner, *(group.replace("\n", ", ") for group in groups)], rows)
 
 
 def record_table(caption: str, records: pd.DataFrame, *columns: TableColumn) -> Table:
     """A row per record; an en dash for NaN."""
     rows = [
-        [Cell(_written(getattr(record, attribute), form)) for _, attribute, form in columns]
+        [_written(getattr(record, attribute), form) for _, attribute, form in columns]
         for record in records.itertuples(index=False)
     ]
-    headings = [Column(heading) if isinstance(heading, str) else heading for heading, _, _ in columns]
-    return Table(caption, headings, rows)
+    return table_of(caption, [heading for heading, _, _ in columns], rows)
 
 
 def _written(value: Any, form: Callable[[Any], str]) -> str:
