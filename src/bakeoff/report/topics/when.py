@@ -165,7 +165,7 @@ def _table(found: Order, caption: str) -> Table:
         texts = (model_label(row.model), row.group, formats.decimal(row.first), formats.decimal(row.second))
         change = change_cell(difference.mean, difference.low, difference.high)
         rows.append([*texts, change, formats.p_figure(difference.p_holm)])
-    columns = [
+    columns: list[Heading] = [
         "Model",
         Column("Test events", prose=True),
         "Ordered",
