@@ -7,7 +7,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params, parse_params
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.report_inputs import read_evidence, with_measured
-from bakeoff.report.summary import JudgedClaims, Summary, judge, summarize
+from bakeoff.report.summary import JudgedClaims, Summary, judge_evidence, summarize
 from bakeoff.stages import compare
 from bakeoff.stages import evidence as evidence_stage
 
@@ -46,7 +46,7 @@ def summary(evidence: Evidence, params: Params) -> Summary:
 
 @pytest.fixture(scope="session")
 def judged(evidence: Evidence, params: Params) -> JudgedClaims:
-    return judge(evidence, params)
+    return judge_evidence(evidence, params)
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,7 @@ class JudgedClaims:
     provenance: Provenance
 
 
-def judge(evidence: Evidence, params: ReportParams) -> JudgedClaims:
+def judge_evidence(evidence: Evidence, params: ReportParams) -> JudgedClaims:
     """Judge the textbook's claims, and compute the figures behind them.
 
     Raises:

@@ -9,7 +9,7 @@ from bakeoff.report.metrics import claim_metrics
 from bakeoff.report.render.comparison import evidence_markdown
 from bakeoff.report.render.page import evidence_html
 from bakeoff.report.report_inputs import read_evidence, with_measured
-from bakeoff.report.summary import judge
+from bakeoff.report.summary import judge_evidence
 
 if TYPE_CHECKING:
     from bakeoff.params import Params
@@ -30,7 +30,7 @@ def run(params: "Params", workspace: Workspace, models: Sequence[str] | None = N
         BakeoffError: an input is missing or can't be read.
     """
     evidence = with_measured(read_evidence(params, workspace, models), workspace)
-    judged = judge(evidence, params)
+    judged = judge_evidence(evidence, params)
     write_json(workspace.reports / "evidence.json", claim_metrics(judged.claims))
     write_text(workspace.reports / "evidence.md", evidence_markdown(judged, evidence))
     write_text(workspace.reports / "evidence.html", evidence_html(judged, evidence))
