@@ -222,7 +222,7 @@ def answer_of(page: Page, chart: Locator) -> str:
 
 
 def test_a_term_explains_itself_on_hover_and_goes_with_escape(view: Opened):
-    term, tip = view.page.locator("section a.term").first, view.page.locator("#tip")
+    term, tip = view.page.locator("section a.term:visible").first, view.page.locator("#tip")
     meaning = term.get_attribute("title") or ""
     assert meaning
     term.hover()
@@ -233,11 +233,11 @@ def test_a_term_explains_itself_on_hover_and_goes_with_escape(view: Opened):
 
 
 def test_a_term_explains_itself_to_the_keyboard_and_to_a_screen_reader(view: Opened):
-    term, tip = view.page.locator("section a.term").first, view.page.locator("#tip")
+    term, tip = view.page.locator("section a.term:visible").first, view.page.locator("#tip")
     term.focus()
     expect(tip).to_be_visible()
     assert term.get_attribute("aria-describedby") == tip.get_attribute("id")
-    view.page.locator("section a.term").nth(1).focus()
+    view.page.locator("section a.term:visible").nth(1).focus()
     assert term.get_attribute("aria-describedby") is None
     view.page.keyboard.press("Escape")
     expect(tip).to_be_hidden()
