@@ -1,6 +1,6 @@
 """Time of the whole evaluation, the claims and the report, on models that are trained already.
 
-    make run && python benchmarks/evaluation.py
+    make evidence && python benchmarks/evaluation.py
 
 The stages of dvc.yaml run by their own commands, as many at a time as the flow runs, on a copy of what the workspace
 holds: first what evaluates the trained models and writes the report, then, apart, the stages that train models of their
@@ -24,7 +24,7 @@ from scaling.pipeline import Stage, read_stages
 from bakeoff.core.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
-EVALUATION = ("evaluate", "items", "rerank", "serving", "compare")
+EVALUATION = ("evaluate", "items", "rerank", "serving", "compare", "evidence")
 EVIDENCE = ("planted", "growth", "variants")
 COPIED = ("data", "data.dvc", "params.yaml", "artifacts", "models", "reports", "tuning", "studies")
 BAR = 60
@@ -35,12 +35,12 @@ def main() -> None:
     """Print, and with --write keep, the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--workspace", type=Path, default=ROOT, help="where `make run` has run (default: this project)")
+    add("--workspace", type=Path, default=ROOT, help="where `make evidence` has run (default: this project)")
     add("--at-once", type=int, default=2 + (os.cpu_count() or 2), help="stages that run at a time (default: cores + 2)")
     add("--write", type=Path, help="file for the page, such as benchmarks/results/evaluation.md")
     arguments = parser.parse_args()
     if not (arguments.workspace / "models" / "softmax").is_dir():
-        sys.exit(f"{arguments.workspace} holds no trained models: run `make run` there.")
+        sys.exit(f"{arguments.workspace} holds no trained models: run `make evidence` there.")
     with tempfile.TemporaryDirectory() as scratch:
         workspace = Path(scratch)
         _copy(arguments.workspace, workspace)

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -75,6 +75,16 @@ def parse_dag(dot: str) -> Dag:
     return {
         stage: frozenset(before for before, after in edges if after == stage and before in stages) for stage in stages
     }
+
+
+def needed_for(targets: Collection[str], dag: Dag) -> Dag:
+    """The stages of these names (`export` is every `export@MODEL`) and all before them; all if there is none."""
+    waiting, found = [stage for stage in dag if stage.partition("@")[0] in targets], set[str]()
+    while waiting:
+        stage = waiting.pop()
+        waiting += dag[stage] - found
+        found.add(stage)
+    return {stage: before for stage, before in dag.items() if stage in found} or dag
 
 
 def unchanged_stages(dag: Dag, workspace: Path) -> frozenset[str]:

@@ -21,11 +21,11 @@ from pydantic import DirectoryPath, Field
 
 import nightly_clone as clones
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.subprocesses import ChildError, run_child, succeeds
+from bakeoff.core.subprocesses import ChildError, run_child
 from bakeoff.core.workspace import check_packages
-from checkout import DVC, check_identity, git, only_run
-from dvc_stages import Dag, read_dag
-from pipeline import Seconds, failed, run_command, run_dag, summarise
+from checkout import check_identity, git, only_run
+from dvc_stages import Dag, needed_for, read_dag, unchanged_stages
+from pipeline import CORE, Seconds, failed, run_command, run_dag, summarise
 from promote import DECISION, STEP_SECONDS, request_promotion
 from publish import in_words, publish_file, publish_night, publish_run, read_json, read_secret
 from remote import read_placement
@@ -34,6 +34,8 @@ UNCHANGED = "Unchanged"
 """State of a night that found nothing to do."""
 PENDING = Path(".dvc/tmp/promotion")
 """In the clone, the commit whose promotion is still to be requested."""
+WANTED = (*CORE, "export")
+"""Stages that the decision on production and the delivery need, with all before them."""
 CHECKED_FIRST = "validate"
 """The stage after which the data are compared with those in production, before anything is trained on them."""
 
@@ -191,14 +193,14 @@ def take_steps(clone: Path, options: list[str], stage_timeout: float, keep_versi
 
 def has_work(clone: Path) -> bool:
     """Whether anything is stale, not committed or not delivered."""
-    is_fresh = succeeds(clone, *DVC, "status", "--quiet", "dvc.yaml")
-    return not is_fresh or bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
+    dag = needed_for(WANTED, read_dag(clone))
+    return dag.keys() > unchanged_stages(dag, clone) or bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
 
 
 def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:
     """The pipeline, with a look at the data before anything is trained on them."""
-    dag = read_dag(clone)
-    placement = read_placement(clone, dag)
+    whole = read_dag(clone)
+    dag, placement = needed_for(WANTED, whole), read_placement(clone, whole)
     first = {CHECKED_FIRST: frozenset[str]()} if CHECKED_FIRST in dag else {}
     states = dict(run_dag(first, clone, timeout, placement)) if first else {}
     if all(state.is_completed() for state in states.values()):

@@ -1,6 +1,7 @@
 """The flows of the DAG: one task per DVC stage, in DVC's order, independent stages at the same time.
 
-`pipeline` runs dvc.yaml; `study`, or `--study`, the study of negative sampling in studies/dvc.yaml.
+`pipeline` runs what the comparison needs or, with `--evidence`, all of dvc.yaml; `study`, or `--study`, the study of
+negative sampling in studies/dvc.yaml.
 """
 
 import sys
@@ -33,13 +34,15 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.processes import num_cores
 from bakeoff.core.subprocesses import ChildError
 from checkout import only_run
-from dvc_stages import Dag, Outcome, read_dag, run_stage, unchanged_stages
+from dvc_stages import Dag, Outcome, needed_for, read_dag, run_stage, unchanged_stages
 from publish import publish_run, publish_sampling
 from remote import read_placement, run_remotely
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 SLOTS = BoundedSemaphore(2 + num_cores())
 """For stages that run here. More than cores: while one stage loads its libraries, another computes."""
+CORE = ("compare",)
+"""Stages that, with all before them, lead to a verdict."""
 
 
 class PipelineError(BakeoffError):
@@ -65,18 +68,22 @@ def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: boo
 
 
 @flow
-def pipeline(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 3600) -> State[None]:
-    """Bring every stage up to date and publish the comparison, the metrics and the validation verdict.
+def pipeline(
+    workspace: DirectoryPath = Path(), evidence: bool = False, stage_timeout_seconds: Seconds = 3600
+) -> State[None]:
+    """Bring the comparison up to date and publish it with the metrics and the validation verdict.
 
     Args:
         workspace: Directory of dvc.yaml.
+        evidence: Whether to run every stage, those too that judge the textbook's claims.
         stage_timeout_seconds: A stage that takes longer is ended, and fails.
     """
     log = get_run_logger().info
     try:
         with only_run(workspace, log):
-            dag = read_dag(workspace)
-            states = run_dag(dag, workspace, stage_timeout_seconds, read_placement(workspace, dag))
+            whole = read_dag(workspace)
+            dag = whole if evidence else needed_for(CORE, whole)
+            states = run_dag(dag, workspace, stage_timeout_seconds, read_placement(workspace, whole))
             publish_run(workspace, states, log)
     except BakeoffError as error:
         return failed(error)

@@ -31,6 +31,8 @@ def publish_run(workspace: Path, states: Mapping[str, State[float]], log: Log) -
     if not all(state.is_completed() for state in states.values()):
         return
     publish_file(workspace / "reports/comparison.md", "comparison", "Which retriever is better")
+    if "evidence" in states:
+        publish_file(workspace / "reports/evidence.md", "evidence", "The textbook's claims")
     metrics = read_json(workspace / "reports/metrics.json")
     if metrics:
         create_table_artifact(metric_rows(metrics), key="metrics", description="Test metrics, all test users")

@@ -12,7 +12,7 @@ from bakeoff.core.workspace import Workspace
 BUSY = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
 
 
-def read(workspace, stage="train_mf"):
+def read(workspace, stage="train/mf"):
     return json.loads(workspace.cost(stage).read_text(encoding="utf-8"))
 
 
@@ -22,7 +22,7 @@ def workspace(tmp_path):
 
 
 def test_waiting_costs_wall_time_but_no_cpu_time(workspace):
-    with measure(workspace, "train_mf"):
+    with measure(workspace, "train/mf"):
         time.sleep(0.2)
     cost = read(workspace)
     assert cost["wall_seconds"] >= 0.2
@@ -30,13 +30,13 @@ def test_waiting_costs_wall_time_but_no_cpu_time(workspace):
 
 
 def test_work_costs_cpu_time(workspace):
-    with measure(workspace, "train_mf"):
+    with measure(workspace, "train/mf"):
         exec(BUSY)
     assert read(workspace)["cpu_seconds"] >= 0.25
 
 
 def test_cpu_time_of_children_counts(workspace):
-    with measure(workspace, "train_mf"):
+    with measure(workspace, "train/mf"):
         subprocess.run([sys.executable, "-c", BUSY], check=True)
     assert read(workspace)["cpu_seconds"] >= 0.25
 
@@ -45,7 +45,7 @@ def test_peak_memory_is_in_bytes_and_outlives_what_was_freed(workspace):
     # 80 million bytes more than before, touched and freed within the block
     with measure(workspace, "before"):
         pass
-    with measure(workspace, "train_mf"):
+    with measure(workspace, "train/mf"):
         size = read(workspace, "before")["peak_memory_bytes"] + 80_000_000
         np.ones(size, np.uint8)
     assert read(workspace)["peak_memory_bytes"] >= size
@@ -53,7 +53,7 @@ def test_peak_memory_is_in_bytes_and_outlives_what_was_freed(workspace):
 
 
 def test_notes_stand_beside_what_is_measured(workspace):
-    with measure(workspace, "train_mf") as cost:
+    with measure(workspace, "train/mf") as cost:
         cost.note(selection_seconds=1.5)
         cost.note(refit_seconds=2.5, selection_seconds=1.25)
     assert set(read(workspace)) == {
@@ -67,20 +67,20 @@ def test_notes_stand_beside_what_is_measured(workspace):
 
 
 def test_a_note_must_not_overwrite_a_measurement(workspace):
-    with pytest.raises(ValueError, match="wall_seconds is measured"), measure(workspace, "train_mf") as cost:
+    with pytest.raises(ValueError, match="wall_seconds is measured"), measure(workspace, "train/mf") as cost:
         cost.note(wall_seconds=0)
 
 
 def test_a_stage_that_fails_leaves_no_cost(workspace):
-    with pytest.raises(RuntimeError, match="diverged"), measure(workspace, "train_mf"):
+    with pytest.raises(RuntimeError, match="diverged"), measure(workspace, "train/mf"):
         raise RuntimeError("diverged")
-    assert not workspace.cost("train_mf").exists()
+    assert not workspace.cost("train/mf").exists()
 
 
 def test_nothing_but_the_file_is_left(workspace):
-    with measure(workspace, "train_mf"):
+    with measure(workspace, "train/mf"):
         pass
-    assert [path.name for path in workspace.cost("train_mf").parent.iterdir()] == ["train_mf.json"]
+    assert [path.name for path in workspace.cost("train/mf").parent.iterdir()] == ["mf.json"]
 
 
 def test_what_earlier_processes_spent_on_the_same_work_counts(workspace):

@@ -10,7 +10,6 @@ from bakeoff.models.base import specs
 
 MODELS = specs.names()
 DVC = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")
-COMPARED = [dep for dep in DVC["stages"]["compare"]["deps"] if isinstance(dep, str)]
 
 
 @pytest.mark.parametrize("stage", ["train", "evaluate", "export", "items"])
@@ -21,14 +20,15 @@ def test_every_model_has_its_stages_in_the_order_of_the_reports(stage: str) -> N
 @pytest.mark.parametrize("model", MODELS)
 def test_the_comparison_depends_on_all_that_a_model_left(model: str) -> None:
     workspace = Workspace()
-    left = [
+    evaluated = [
         workspace.evaluation(model),
         workspace.training(model),
-        workspace.items(model),
-        workspace.cost(f"train_{model}"),
-        workspace.cost(f"evaluate_{model}"),
+        workspace.cost(f"train/{model}"),
+        workspace.cost(f"evaluate/{model}"),
     ]
-    assert [path for path in left if not {str(path), *map(str, path.parents)} & set(COMPARED)] == []
+    for stage, left in (("compare", evaluated), ("evidence", [*evaluated, workspace.items(model)])):
+        deps = set(DVC["stages"][stage]["deps"])
+        assert [path for path in left if not {str(path), *map(str, path.parents)} & deps] == []
 
 
 def test_every_model_is_in_the_registry() -> None:

@@ -196,7 +196,7 @@ def test_time_spent_before_the_kill_counts(workspace, monkeypatch, walk):
     meta = json.loads(arrays["meta"].tobytes()) | {"selection_seconds": 5000.0}
     np.savez(checkpoint(workspace), **arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
     walk(workspace)
-    cost = json.loads(workspace.cost("train_mf").read_text(encoding="utf-8"))
+    cost = json.loads(workspace.cost("train/mf").read_text(encoding="utf-8"))
     assert 5000 < cost["selection_seconds"] < 5600
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from flow_project import Project, dvc
+from flow_project import FLOWS, Project, dvc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError
 from checkout import only_run
-from dvc_stages import Outcome, parse_dag, read_dag, run_stage
+from dvc_stages import Outcome, needed_for, parse_dag, read_dag, run_stage
 
 STAGES = """
 stages:
@@ -66,6 +66,20 @@ def test_stages_of_another_file_are_no_part_of_the_dag(project: Project) -> None
         "stages: {page: {wdir: .., cmd: python page.py, deps: [part], outs: [page]}}"
     )
     assert read_dag(root) == {"split": frozenset()}
+
+
+def test_what_a_target_needs_is_a_part_of_the_dag_with_every_entry_of_a_foreach() -> None:
+    dag = {"a": frozenset[str](), "b@x": frozenset({"a"}), "b@y": frozenset({"a"}), "c": frozenset({"b@x"})}
+    assert needed_for(("b",), dag) == {name: dag[name] for name in ("a", "b@x", "b@y")}
+    assert needed_for(("c",), dag) == {name: dag[name] for name in ("a", "b@x", "c")}
+    assert needed_for(("no such stage",), dag) == dag
+
+
+def test_the_comparison_needs_nothing_that_is_measured_for_the_claims_and_these_need_all_but_it() -> None:
+    dag = read_dag(FLOWS.parent)
+    core = {stage.partition("@")[0] for stage in needed_for(("compare",), dag)}
+    assert core == {"validate", "split", "train", "evaluate", "compare"}
+    assert needed_for(("evidence",), dag).keys() == dag.keys() - {"compare"}
 
 
 def test_a_directory_without_a_project_is_refused(tmp_path: Path) -> None:

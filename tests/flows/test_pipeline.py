@@ -52,6 +52,10 @@ stages:
     cmd: python compare.py
     deps: [left_end, right_a, right_b]
     outs: [reports/comparison.md: {cache: false}, reports/metrics.json: {cache: false}]
+  evidence:
+    cmd: python evidence.py
+    deps: [left_end]
+    outs: [reports/evidence.md: {cache: false}]
 """
 VALIDATE = """
 from pathlib import Path
@@ -76,7 +80,8 @@ Path("reports/comparison.md").write_text("# mf wins")
 Path("reports/metrics.json").write_text('{"mf": {"ndcg@10": 0.5}}')
 """
 LEFT = "open('left', 'w').write('left')"
-SCRIPTS = {"validate": VALIDATE, "left_end": LEFT_END, "right": RIGHT, "compare": COMPARE}
+EVIDENCE = "open('reports/evidence.md', 'w').write('# claims')"
+SCRIPTS = {"validate": VALIDATE, "left_end": LEFT_END, "right": RIGHT, "compare": COMPARE, "evidence": EVIDENCE}
 BROKEN = "raise SystemExit('left is broken')"
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -161,6 +166,14 @@ def test_independent_stages_run_side_by_side(good: tuple[Path, State[None]]) -> 
     workspace = good[0]
     assert (workspace / "right_a").exists()
     assert (workspace / "right_b").exists()
+
+
+def test_evidence_is_run_and_published_on_request_alone(good: tuple[Path, State[None]]) -> None:
+    workspace = good[0]
+    assert not (workspace / "reports/evidence.md").exists()
+    state = pipeline(workspace, evidence=True, return_state=True)
+    assert state.message == "7 stages: 1 ran, 6 unchanged, 0 cached."
+    assert artifacts(state.state_details.flow_run_id)["evidence"] == "# claims"
 
 
 def test_comparison_metrics_and_verdict_are_published(good: tuple[Path, State[None]]) -> None:

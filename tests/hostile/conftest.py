@@ -16,7 +16,7 @@ from synthetic import NOISE, write_workspace
 
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import parse_params
-from bakeoff.stages import compare
+from bakeoff.stages import compare, evidence
 
 TEXTS = {
     "title", "terms", "citation", "name", "messages", "expectation", "promise", "weakness", "fallback", "sentence",
@@ -74,5 +74,6 @@ def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = json.loads((root / "data/dataset.json").read_text(encoding="utf-8"))
     dataset["url"] = "javascript:window.hacked=1//"
     (root / "data/dataset.json").write_text(json.dumps(dataset), encoding="utf-8")
-    compare.run(parse_params(hostile_params()), Workspace(root), tuple(NOISE))
+    for stage in (compare, evidence):
+        stage.run(parse_params(hostile_params()), Workspace(root), tuple(NOISE))
     return root / "reports"

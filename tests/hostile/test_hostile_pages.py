@@ -88,33 +88,40 @@ def did_nothing(watched: Watched) -> None:
 
 
 @pytest.fixture(scope="module")
-def report(browser: Browser, hostile_report: Path) -> Iterator[Watched]:
-    watched = watch(browser, hostile_report / "index.html")
-    watched.page.wait_for_selector("html[data-charts=drawn]", state="attached")
-    yield watched
-    watched.page.context.close()
+def pages(browser: Browser, hostile_report: Path) -> Iterator[dict[str, Watched]]:
+    opened = {name: watch(browser, hostile_report / f"{name}.html") for name in ("index", "evidence")}
+    for watched in opened.values():
+        watched.page.wait_for_selector("html[data-charts=drawn]", state="attached")
+    yield opened
+    for watched in opened.values():
+        watched.page.context.close()
 
 
-def test_hostile_texts_in_the_report_are_shown_and_do_not_run(report: Watched) -> None:
-    page = report.page
-    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
-    text = page.locator("body").inner_text()
-    for place in ("header", "#data", "#examples", "#map", "#cards", "#reproduce"):
-        assert "window.hacked=1" in page.locator(place).inner_text(), place
+def test_hostile_texts_in_the_report_are_shown_and_do_not_run(pages: dict[str, Watched]) -> None:
+    text = ""
+    for name, places in (
+        ("index", ("header", "#data", "#examples", "#cards", "#reproduce")),
+        ("evidence", ("header", "#map")),
+    ):
+        page = pages[name].page
+        page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+        text += page.locator("body").inner_text()
+        for place in places:
+            assert "window.hacked=1" in page.locator(place).inner_text(), place
+        did_nothing(pages[name])
     assert "<img src=http://evil.example/x onerror=window.hacked=1>" in text
     assert "{{7*7}}" in text
-    did_nothing(report)
 
 
-def test_a_hostile_title_can_be_found_chosen_and_pointed_at(report: Watched) -> None:
-    page = report.page
+def test_a_hostile_title_can_be_found_chosen_and_pointed_at(pages: dict[str, Watched]) -> None:
+    page = pages["evidence"].page
     page.locator("#explore-map[data-drawn=true]").wait_for()
     told = tooltip(page, "#explore-map")
     assert "onerror=window.hacked=1" in told
     page.locator("#explore-query").fill("onerror=window.hacked")
     page.locator("#explore-results button").first.click()
     assert "<img src=http://evil.example/x" in page.locator("#explore-chosen").inner_text()
-    did_nothing(report)
+    did_nothing(pages["evidence"])
 
 
 def tooltip(page: Page, place: str) -> str:
@@ -237,7 +244,7 @@ def shown_only(browser: Browser, file: Path) -> None:
     watched.page.context.close()
 
 
-MARKDOWN = ["comparison.md", *(f"cards/{name}.md" for name in ("mf", "softmax", "two_tower", "ease"))]
+MARKDOWN = ["comparison.md", "evidence.md", *(f"cards/{name}.md" for name in ("mf", "softmax", "two_tower", "ease"))]
 
 
 @pytest.mark.parametrize("name", MARKDOWN)
@@ -305,9 +312,10 @@ def is_picture(svg: str) -> None:
         assert not [name for name in element.attrib if name.startswith("on") or name.endswith("href")]
 
 
-def test_data_in_the_page_is_data(hostile_report: Path) -> None:
-    html = (hostile_report / "index.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "data"), [("index", {"specs"}), ("evidence", {"specs", "explore-data"})])
+def test_data_in_the_page_is_data(hostile_report: Path, name: str, data: set[str]) -> None:
+    html = (hostile_report / f"{name}.html").read_text(encoding="utf-8")
     blocks = re.findall(r'<script type="application/json" id="([\w-]+)">(.*?)</script>', html, re.DOTALL)
-    assert {name for name, _ in blocks} == {"specs", "explore-data"}
+    assert {name for name, _ in blocks} == data
     assert all(json.loads(content) for _, content in blocks)
     assert not any(set("<>&'") & set(content) for _, content in blocks)

@@ -17,25 +17,26 @@ PERSONAL = [name for name in specs.names() if "popularity" not in name]
 
 
 def lock(root: Path) -> dict[str, dict[str, str]]:
-    """Hash of each output by stage, but for what is measured and for the page that shows it."""
+    """Hash of each output by stage, but for what is measured and for the pages that show it."""
     stages = YAML(typ="safe").load(root / "dvc.lock")["stages"]
     return {
         name: {
             out["path"]: out["md5"]
             for out in stage["outs"]
-            if not out["path"].startswith("artifacts/cost/") and out["path"] != "reports/index.html"
+            if not out["path"].startswith("artifacts/cost/") and not out["path"].endswith(".html")
         }
         for name, stage in stages.items()
     }
 
 
 def test_every_stage_leaves_its_outputs(finished: Path) -> None:
-    for path in ("index.html", "comparison.md", "metrics.json", "validation.json", "split.json"):
+    reports = ("index.html", "comparison.md", "metrics.json", "evidence.html", "evidence.json")
+    for path in (*reports, "validation.json", "split.json"):
         assert (finished / "reports" / path).stat().st_size > 0
     assert {"reports/validation.json", "reports/split.json"} < set(call("git", "ls-files", cwd=finished).split())
     for model in specs.names():
         assert (finished / f"models/{model}/saved_model/saved_model.pb").exists()
-        assert (finished / f"artifacts/cost/train_{model}.json").exists()
+        assert (finished / f"artifacts/cost/train/{model}.json").exists()
 
 
 @pytest.mark.parametrize("model", specs.names())

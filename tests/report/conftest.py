@@ -6,8 +6,10 @@ from synthetic import NOISE, write_workspace
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params, parse_params
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.summary import Summary, summarize
+from bakeoff.report.report_inputs import read_evidence, with_measured
+from bakeoff.report.summary import JudgedClaims, Summary, judge_evidence, summarize
 from bakeoff.stages import compare
+from bakeoff.stages import evidence as evidence_stage
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +30,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Works
     """A compared workspace with every model: every input invented, every report written."""
     workspace = Workspace(write_workspace(tmp_path_factory.mktemp("workspace"), searched=True))
     compare.run(params, workspace, tuple(NOISE))
+    evidence_stage.run(params, workspace, tuple(NOISE))
     return workspace
 
 
 @pytest.fixture(scope="session")
 def evidence(workspace: Workspace, params: Params) -> Evidence:
-    return compare.read_evidence(params, workspace, tuple(NOISE))
+    return with_measured(read_evidence(params, workspace, tuple(NOISE)), workspace)
 
 
 @pytest.fixture(scope="session")
@@ -42,5 +45,15 @@ def summary(evidence: Evidence, params: Params) -> Summary:
 
 
 @pytest.fixture(scope="session")
+def judged(evidence: Evidence, params: Params) -> JudgedClaims:
+    return judge_evidence(evidence, params)
+
+
+@pytest.fixture(scope="session")
 def report(workspace: Workspace) -> Path:
     return workspace.reports / "index.html"
+
+
+@pytest.fixture(scope="session")
+def evidence_page(workspace: Workspace) -> Path:
+    return workspace.reports / "evidence.html"

@@ -168,7 +168,7 @@ def write_variants(
         for place, entry in enumerate(entries)
     }
     measured = {"wall_seconds": 9.0, "cpu_seconds": 9.0, "peak_memory_bytes": 5e8, "variants": cost}
-    write_json(measured, root / f"artifacts/cost/variants_{group}.json")
+    write_json(measured, root / f"artifacts/cost/variants/{group}.json")
 
 
 def planted_variant(name: str, model: str, label: str, folding: float, **more: Any) -> dict[str, Any]:

@@ -59,10 +59,10 @@ def write_training(root: Path, model: str, scale: int) -> None:
         "refit_seconds": 1.4 * factor,
         "seconds_per_epoch": 0.3 * factor,
     }
-    write_json(cost | training, root / "artifacts/cost" / f"train_{model}.json")
+    write_json(cost | training, root / "artifacts/cost" / f"train/{model}.json")
     write_json(
         cost | {"ranking_seconds": 0.2, "ranked_queries": 100},
-        root / "artifacts/cost" / f"evaluate_{model}.json",
+        root / "artifacts/cost" / f"evaluate/{model}.json",
     )
 
 

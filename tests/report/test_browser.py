@@ -12,10 +12,12 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from study_files import DATASET, cost, sampling, unbiasedness
 from versions import compared, version
 
+from bakeoff.core.workspace import Workspace
 from bakeoff.ops.revisions import revision_page as revision_sheet
-from bakeoff.report.render.page import SECTIONS
+from bakeoff.report.render.page import contents
 from bakeoff.report.render.study_page import study_html
 from bakeoff.report.study import read_study
+from bakeoff.report.topics.base.topic import Page as ReportPage
 
 pytestmark = pytest.mark.browser
 
@@ -39,6 +41,7 @@ class Opened:
 
     page: Page
     view: tuple[int, str]
+    name: str
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
@@ -52,7 +55,7 @@ def browser() -> Iterator[Browser]:
 def open_file(browser: Browser, file: Path, width: int = 1280, scheme: str = "light") -> Opened:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     page.set_default_timeout(PATIENCE)
-    opened = Opened(page, (width, scheme))
+    opened = Opened(page, (width, scheme), file.name)
 
     def only_files(route: Route) -> None:
         if route.request.url.startswith(("file:", "data:")):
@@ -76,10 +79,30 @@ def drawn(opened: Opened) -> Opened:
 
 
 @pytest.fixture(scope="module", params=VIEWS, ids=lambda view: f"{view[0]}-{view[1]}")
-def view(request: pytest.FixtureRequest, browser: Browser, report: Path) -> Iterator[Opened]:
-    opened = drawn(open_file(browser, report, *request.param))
+def size(request: pytest.FixtureRequest) -> tuple[int, str]:
+    """Width and colour scheme."""
+    return request.param
+
+
+@pytest.fixture(scope="module", params=list(ReportPage))
+def view(
+    request: pytest.FixtureRequest, browser: Browser, workspace: Workspace, size: tuple[int, str]
+) -> Iterator[Opened]:
+    """Either page."""
+    opened = drawn(open_file(browser, workspace.reports / request.param, *size))
     yield opened
     opened.page.close()
+
+
+@pytest.fixture(scope="module")
+def claims_view(browser: Browser, evidence_page: Path, size: tuple[int, str]) -> Iterator[Opened]:
+    opened = drawn(open_file(browser, evidence_page, *size))
+    yield opened
+    opened.page.close()
+
+
+def sections(view: Opened) -> list[str]:
+    return [key for titles in contents(ReportPage(view.name)).values() for key in titles]
 
 
 def violations(page: Page, colours: bool = True) -> list[str]:
@@ -108,7 +131,7 @@ def test_nothing_is_asked_of_the_network(view: Opened):
 
 
 def test_every_section_is_visible(view: Opened):
-    hidden = [key for key in SECTIONS if not view.page.locator(f"section#{key} > h2").is_visible()]
+    hidden = [key for key in sections(view) if not view.page.locator(f"section#{key} > h2").is_visible()]
     assert hidden == []
 
 
@@ -154,26 +177,26 @@ def test_titles_with_markup_run_no_script(view: Opened):
 
 def test_a_term_leads_to_its_explanation(view: Opened):
     targets = view.page.locator("a.term").evaluate_all("all => [...new Set(all.map((a) => a.hash.slice(1)))]")
-    assert len(targets) > 10
+    assert len(targets) > 9
     lost = view.page.evaluate("ids => ids.filter((id) => !document.getElementById(id)?.textContent.trim())", targets)
     assert lost == []
 
 
 def test_the_contents_follow_the_reader(view: Opened):
-    for key in SECTIONS:
+    for key in sections(view):
         view.page.evaluate("id => document.getElementById(id).scrollIntoView()", key)
         expect(view.page.locator(".contents a[aria-current]")).to_have_attribute("href", f"#{key}", timeout=PATIENCE)
 
 
 def test_above_the_first_section_it_is_the_current_one(view: Opened):
     view.page.evaluate("scrollTo(0, 0)")
-    first = view.page.locator(f".contents a[href='#{next(iter(SECTIONS))}']")
+    first = view.page.locator(f".contents a[href='#{sections(view)[0]}']")
     expect(first).to_have_attribute("aria-current", "true", timeout=PATIENCE)
 
 
 def test_the_current_entry_of_the_contents_can_be_seen(view: Opened):
-    view.page.evaluate("id => document.getElementById(id).scrollIntoView()", [*SECTIONS][-1])
-    entry = view.page.locator(f".contents a[href='#{[*SECTIONS][-1]}'][aria-current]")
+    view.page.evaluate("id => document.getElementById(id).scrollIntoView()", sections(view)[-1])
+    entry = view.page.locator(f".contents a[href='#{sections(view)[-1]}'][aria-current]")
     expect(entry).to_be_in_viewport()
 
 
@@ -199,7 +222,7 @@ def answer_of(page: Page, chart: Locator) -> str:
 
 
 def test_a_term_explains_itself_on_hover_and_goes_with_escape(view: Opened):
-    term, tip = view.page.locator("#accuracy a.term").first, view.page.locator("#tip")
+    term, tip = view.page.locator("section a.term:visible").first, view.page.locator("#tip")
     meaning = term.get_attribute("title") or ""
     assert meaning
     term.hover()
@@ -210,11 +233,11 @@ def test_a_term_explains_itself_on_hover_and_goes_with_escape(view: Opened):
 
 
 def test_a_term_explains_itself_to_the_keyboard_and_to_a_screen_reader(view: Opened):
-    term, tip = view.page.locator("#accuracy a.term").first, view.page.locator("#tip")
+    term, tip = view.page.locator("section a.term:visible").first, view.page.locator("#tip")
     term.focus()
     expect(tip).to_be_visible()
     assert term.get_attribute("aria-describedby") == tip.get_attribute("id")
-    view.page.locator("#accuracy a.term").nth(1).focus()
+    view.page.locator("section a.term:visible").nth(1).focus()
     assert term.get_attribute("aria-describedby") is None
     view.page.keyboard.press("Escape")
     expect(tip).to_be_hidden()
@@ -235,7 +258,8 @@ def test_the_page_has_its_landmarks(view: Opened):
     assert view.page.locator("main h1, header h1").count() == 1
 
 
-def test_search_finds_a_title_and_a_choice_shows_its_neighbours(view: Opened):
+def test_search_finds_a_title_and_a_choice_shows_its_neighbours(claims_view: Opened):
+    view = claims_view
     view.page.locator("#explore-query").fill("drama no. 6")
     found = view.page.locator("#explore-results button").first
     expect(found).to_contain_text("Drama no. 6")
@@ -244,7 +268,8 @@ def test_search_finds_a_title_and_a_choice_shows_its_neighbours(view: Opened):
     expect(view.page.locator("#explore-chosen")).to_contain_text(title)
 
 
-def test_a_click_on_the_map_shows_the_neighbours_of_that_item(view: Opened):
+def test_a_click_on_the_map_shows_the_neighbours_of_that_item(claims_view: Opened):
+    view = claims_view
     marks = view.page.locator("#explore-map svg .mark-symbol path")
     mark = marks.nth(9)  # none of those that are chosen, which come last
     mark.scroll_into_view_if_needed()
@@ -255,7 +280,8 @@ def test_a_click_on_the_map_shows_the_neighbours_of_that_item(view: Opened):
     assert view.page.locator("#explore-lists").inner_text() != lists
 
 
-def test_the_map_names_the_item_under_the_pointer(view: Opened):
+def test_the_map_names_the_item_under_the_pointer(claims_view: Opened):
+    view = claims_view
     assert " no. " in answer_of(view.page, view.page.locator("#explore-map"))
 
 

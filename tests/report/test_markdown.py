@@ -8,7 +8,7 @@ from synthetic import NOISE
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
 from bakeoff.report.render import comparison as markdown
-from bakeoff.report.summary import Summary
+from bakeoff.report.summary import JudgedClaims, Summary
 
 
 @pytest.fixture
@@ -16,17 +16,23 @@ def text(summary: Summary, evidence: Evidence) -> str:
     return markdown.comparison_markdown(summary, evidence)
 
 
+@pytest.fixture
+def claims_text(judged: JudgedClaims, evidence: Evidence) -> str:
+    return markdown.evidence_markdown(judged, evidence)
+
+
 def test_the_verdict_comes_first(text: str):
     assert text.splitlines()[2].startswith("**The softmax DNN is better than MF on NDCG@10.**")
 
 
-def test_no_measured_seconds_stand_in_it(text: str):
-    assert not re.search(r"\d (s|min|MB|GB)\b", text)
+def test_no_measured_seconds_stand_in_it(text: str, claims_text: str):
+    assert not re.search(r"\d (s|min|MB|GB)\b", text + claims_text)
 
 
-def test_every_row_of_a_table_has_as_many_cells_as_its_head(text: str):
-    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
-    assert len(tables) == 6
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(text: str, claims_text: str):
+    tables, claims = (re.findall(r"(?:^\|.*\n)+", found, re.MULTILINE) for found in (text, claims_text))
+    assert (len(tables), len(claims)) == (5, 1)
+    tables += claims
     for table in tables:
         assert len({row.count(" | ") for row in table.splitlines()}) == 1
 
@@ -58,6 +64,18 @@ def test_validation_split_and_hashes_are_named(text: str, summary: Summary):
     assert "2 of 2 promises kept" in text
     assert summary.provenance.params_hash[:12] in text
     assert "0123456789abcdef0123456789abcdef.dir" in text
+
+
+def test_every_claim_has_a_row_with_the_parts_that_held_and_one_seed_is_said(claims_text: str, judged: JudgedClaims):
+    assert claims_text.startswith("# The textbook's claims: Invented")
+    assert [row.split(" | ")[0].removeprefix("| ") for row in claims_text.splitlines() if row.startswith("| ")][
+        -len(judged.claims) :
+    ] == [claim.title for claim in judged.claims]
+    assert "with one seed" in claims_text
+
+
+def test_it_names_the_command_that_judges_the_claims(text: str):
+    assert "`make evidence`" in text
 
 
 def test_it_is_short_enough_for_a_pull_request(text: str):

@@ -5,16 +5,19 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from synthetic import HOSTILE_TITLE, NOISE
 
+from bakeoff.core.workspace import Workspace
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.render import gallery, page
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.render.pages import glossary, keep_units
-from bakeoff.report.summary import Summary
+from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics import explore, growth
+from bakeoff.report.topics.base.topic import Findings, Page, Topic, topic_figures
 
 
 class Ids(HTMLParser):
@@ -38,10 +41,39 @@ def html(report: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def ids(html: str) -> Ids:
+def claims_html(evidence_page: Path) -> str:
+    return evidence_page.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module", params=list(Page))
+def each(request: pytest.FixtureRequest) -> Page:
+    """Both pages, one after the other."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def text(workspace: Workspace, each: Page) -> str:
+    return (workspace.reports / each).read_text(encoding="utf-8")
+
+
+def ids_of(text: str) -> Ids:
     parser = Ids()
-    parser.feed(html)
+    parser.feed(text)
     return parser
+
+
+@pytest.fixture(scope="module")
+def ids(text: str) -> Ids:
+    return ids_of(text)
+
+
+def without(findings: Findings, topic: Topic[Any]) -> Findings:
+    """These findings without the figures of one topic."""
+    return replace(findings, by_topic={name: each for name, each in findings.by_topic.items() if name != topic.id})
+
+
+def sections(page_of: Page) -> list[str]:
+    return [key for titles in page.contents(page_of).values() for key in titles]
 
 
 def test_markup_in_a_title_is_escaped(html: str):
@@ -50,24 +82,33 @@ def test_markup_in_a_title_is_escaped(html: str):
     assert "<i>shop</i>" not in html
 
 
-def test_it_is_smaller_than_three_megabytes(report: Path):
-    assert report.stat().st_size < 3_000_000
+def test_it_is_smaller_than_three_megabytes(text: str):
+    assert len(text.encode()) < 3_000_000
 
 
-def test_nothing_is_loaded_from_elsewhere(html: str):
-    assert not re.search(r"""(?:src|href)\s*=\s*["']https?://[^"']+\.(?:js|css|woff2?)""", html)
-    assert "default-src 'none'" in html
+def test_nothing_is_loaded_from_elsewhere(text: str):
+    assert not re.search(r"""(?:src|href)\s*=\s*["']https?://[^"']+\.(?:js|css|woff2?)""", text)
+    assert "default-src 'none'" in text
 
 
-def test_sections_come_in_groups_and_each_once():
-    listed = [key for titles in page.CONTENTS.values() for key in titles]
-    assert listed == list(page.SECTIONS)
-    assert len(listed) == len(set(listed))
+def test_each_section_is_on_one_page_and_both_have_a_glossary():
+    listed = [key for each in Page for key in sections(each)]
+    assert listed.count("glossary") == len(Page)
+    assert len(listed) == len(set(listed)) + 1
 
 
-def test_every_section_is_in_the_contents(ids: Ids):
-    assert set(page.SECTIONS) <= ids.targets
-    assert set(page.SECTIONS) <= set(ids.ids)
+def test_every_section_is_in_the_contents(ids: Ids, each: Page):
+    assert set(sections(each)) <= ids.targets
+    assert set(sections(each)) <= set(ids.ids)
+
+
+def test_each_page_leads_to_the_other_and_one_seed_is_said(html: str, claims_html: str, evidence_page: Path):
+    assert 'href="evidence.html"' in html
+    assert "<code>make evidence</code>" in html
+    linked = set(re.findall(r'href="index\.html#([\w-]+)"', claims_html))
+    assert {"accuracy", "when", "popularity", "new-users"} == linked
+    assert linked <= set(ids_of(html).ids)
+    assert all("one seed" in re.sub(r"<[^>]+>", "", page).lower() for page in (html, claims_html))
 
 
 def test_every_link_within_the_page_has_a_target(ids: Ids):
@@ -78,35 +119,36 @@ def test_no_id_is_given_twice(ids: Ids):
     assert len(ids.ids) == len(set(ids.ids))
 
 
-def test_every_term_of_the_glossary_is_explained(ids: Ids, summary: Summary):
-    assert {f"term-{key}" for key in glossary(summary.models)} <= set(ids.ids)
+def test_every_term_that_is_linked_and_no_other_is_explained(ids: Ids):
+    terms, explained = ({key for key in found if key.startswith("term-")} for found in (ids.targets, ids.ids))
+    assert terms == explained
 
 
-def test_every_term_of_the_glossary_is_linked_somewhere(ids: Ids, summary: Summary):
-    assert {f"term-{key}" for key in glossary(summary.models)} <= ids.targets
+def test_every_term_of_the_glossary_is_linked_somewhere(html: str, claims_html: str, summary: Summary):
+    assert {f"term-{key}" for key in glossary(summary.models)} <= ids_of(html).targets | ids_of(claims_html).targets
 
 
 @pytest.mark.parametrize(
     ("section", "terms"),
     [
-        ("new-users", {"new-user", "fold-in"}),
+        ("features", {"fold-in"}),
         ("folding", {"folding", "spurious", "unobserved-weight", "logq", "in-batch"}),
         ("growth", {"exponent", "p95"}),
     ],
 )
-def test_terms_are_linked_where_they_are_used(html: str, section: str, terms: set[str]):
-    shown = html[html.index(f'<section id="{section}"') :].partition("</section>")[0]
+def test_terms_are_linked_where_they_are_used(claims_html: str, section: str, terms: set[str]):
+    shown = claims_html[claims_html.index(f'<section id="{section}"') :].partition("</section>")[0]
     assert terms <= set(re.findall(r'href="#term-([^"]+)"', shown))
 
 
-def test_headings_of_the_folding_tables_explain_themselves(html: str):
-    section = html[html.index('<section id="folding"') :].partition("</section>")[0]
+def test_headings_of_the_folding_tables_explain_themselves(claims_html: str):
+    section = claims_html[claims_html.index('<section id="folding"') :].partition("</section>")[0]
     linked = re.findall(r'<th scope="col"><a [^>]+>([^<]+)</a>', section)
     assert {"Folding", "Foreign items (off-group@10)", "Foreign items (spurious@10)"} <= set(linked)
 
 
-def test_the_chart_library_is_embedded_once(html: str):
-    assert html.count("window.vegaEmbed=") == 1
+def test_the_chart_library_is_embedded_once(text: str):
+    assert text.count("window.vegaEmbed=") == 1
 
 
 def test_the_fallback_and_the_weakness_of_the_split_are_said(html: str, evidence: Evidence):
@@ -115,8 +157,9 @@ def test_the_fallback_and_the_weakness_of_the_split_are_said(html: str, evidence
 
 
 @pytest.fixture(scope="module")
-def figures(summary: Summary) -> dict[str, Figure]:
-    return gallery.all_figures(summary)
+def figures(summary: Summary, judged: JudgedClaims) -> dict[str, Figure]:
+    """Of both pages."""
+    return gallery.all_figures(summary) | {figure.key: figure for figure in topic_figures(judged.findings)}
 
 
 def test_every_model_is_in_every_chart_that_compares_all(figures: dict[str, Figure]):
@@ -147,51 +190,52 @@ def test_every_chart_has_a_sentence_an_alternative_and_a_table(figures: dict[str
         assert all(len(row) == len(figure.table.columns) for row in figure.table.rows), key
 
 
-def test_every_table_has_a_caption_of_its_own(html: str):
-    captions = re.findall(r'<caption><span id="[^"]+">([^<]+)</span>', html)
+def test_every_table_has_a_caption_of_its_own(text: str):
+    captions = re.findall(r'<caption><span id="[^"]+">([^<]+)</span>', text)
     assert len(captions) == len(set(captions))
 
 
 def test_every_figure_of_a_section_has_a_section_to_stand_in(figures: dict[str, Figure]):
-    assert {figure.section for figure in figures.values()} - {""} <= set(page.SECTIONS)
+    assert {figure.section for figure in figures.values()} - {""} <= {key for each in Page for key in sections(each)}
 
 
-def test_every_specification_has_a_place_of_its_own(figures: dict[str, Figure], ids: Ids):
+def test_every_specification_has_a_place_of_its_own(figures: dict[str, Figure], html: str, claims_html: str):
     places = [place for figure in figures.values() for place in figure.specs()]
     assert len(places) == len(set(places))
-    assert {f"chart-{place}" for place in places} <= set(ids.ids)
+    shown = [place for place in ids_of(html).ids + ids_of(claims_html).ids if place.startswith("chart-")]
+    assert sorted(shown) == sorted(f"chart-{place}" for place in places)
 
 
-def test_every_claim_and_every_part_has_a_row_with_its_outcome(html: str, summary: Summary):
-    table = html[html.index('<table class="claims">') :].partition("</table>")[0]
+def test_every_claim_and_every_part_has_a_row_with_its_outcome(claims_html: str, judged: JudgedClaims):
+    table = claims_html[claims_html.index('<table class="claims">') :].partition("</table>")[0]
     outcomes = re.findall(r'class="badge [^"]+">([^<]+)<', table)
     expected = []
-    for claim in summary.claims:
+    for claim in judged.claims:
         expected += [str(claim.outcome), *(str(part.outcome) for part in claim.parts)]
     assert outcomes == expected
 
 
-def test_the_map_has_its_items_its_models_and_the_nearest_items_without_script(html: str, summary: Summary):
-    assert summary.findings.of(explore.TOPIC) is not None
-    section = html[html.index('<section id="map"') :].partition("</section>")[0]
+def test_the_map_has_its_items_its_models_and_the_nearest_items_without_script(claims_html: str, judged: JudgedClaims):
+    assert judged.findings.of(explore.TOPIC) is not None
+    section = claims_html[claims_html.index('<section id="map"') :].partition("</section>")[0]
     assert section.count('name="explore-model"') == 4
     lists = section[section.index('id="explore-lists"') :]
     assert lists.count("<li>") == 4 * 10
-    assert 'id="explore-data"' in html
+    assert 'id="explore-data"' in claims_html
 
 
-def test_models_without_a_map_are_named_with_the_reason(html: str):
-    section = html[html.index('<section id="map"') :].partition("</section>")[0]
+def test_models_without_a_map_are_named_with_the_reason(claims_html: str):
+    section = claims_html[claims_html.index('<section id="map"') :].partition("</section>")[0]
     assert "Not shown: Popularity, Recent popularity. Item embeddings of one dimension" in section
 
 
-def test_data_of_the_map_can_not_end_its_element(html: str):
-    data = html[html.index('id="explore-data">') :].partition("</script>")[0]
+def test_data_of_the_map_can_not_end_its_element(claims_html: str):
+    data = claims_html[claims_html.index('id="explore-data">') :].partition("</script>")[0]
     assert "<" not in data.partition(">")[2]
 
 
-def test_without_embeddings_the_map_says_so(summary: Summary, evidence: Evidence):
-    html = page.report_html(replace(summary, findings=summary.findings.without(explore.TOPIC)), evidence)
+def test_without_embeddings_the_map_says_so(judged: JudgedClaims, evidence: Evidence):
+    html = page.evidence_html(replace(judged, findings=without(judged.findings, explore.TOPIC)), evidence)
     assert "No model has item embeddings to show." in html
     assert 'id="explore-data"' not in html
 
@@ -214,15 +258,18 @@ def test_what_the_mask_caught_is_said_of_the_models_with_sampled_negatives(html:
     ]
 
 
-def test_the_same_evidence_gives_the_same_bytes(summary: Summary, evidence: Evidence, html: str):
+def test_the_same_evidence_gives_the_same_bytes(
+    summary: Summary, judged: JudgedClaims, evidence: Evidence, html: str, claims_html: str
+):
     assert page.report_html(summary, evidence) == html
+    assert page.evidence_html(judged, evidence) == claims_html
 
 
-def test_the_time_of_one_fit_is_told_from_that_of_a_stage(summary: Summary, evidence: Evidence, html: str):
+def test_the_time_of_one_fit_is_told_from_that_of_a_stage(judged: JudgedClaims, evidence: Evidence, claims_html: str):
     said = "Training time by size of the data is that of one fit alone"
-    assert html.count(said) == 1
-    without = replace(summary, findings=summary.findings.without(growth.TOPIC))
-    assert said not in page.report_html(without, evidence)
+    assert claims_html.count(said) == 1
+    ungrown = replace(judged, findings=without(judged.findings, growth.TOPIC))
+    assert said not in page.evidence_html(ungrown, evidence)
 
 
 def test_pages_that_a_run_does_not_write_are_named_and_not_linked(html: str):
@@ -251,6 +298,7 @@ def test_a_number_and_its_unit_stay_on_one_line(text: str, kept: str):
 
 
 def test_making_reports_does_not_load_tensorflow():
-    code = "import sys, bakeoff.stages.compare, bakeoff.report.render.terminal; print('tensorflow' in sys.modules)"
+    modules = "bakeoff.stages.compare, bakeoff.stages.evidence, bakeoff.report.render.terminal"
+    code = f"import sys, {modules}; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_compare import load_writer, read_page
+from test_compare import load_writer
 
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params, parse_params
-from bakeoff.stages import compare
+from bakeoff.stages import compare, evidence
 
 
 @pytest.fixture(scope="module")
@@ -62,4 +62,5 @@ def with_one_item(workspace: Workspace) -> None:
 def test_a_catalogue_of_a_single_item_is_compared(workspace: Workspace, params: Params):
     with_one_item(workspace)
     compare.run(params, workspace)
-    assert "1 item" in read_page(workspace)
+    evidence.run(params, workspace)
+    assert "1 items" in (workspace.reports / "evidence.html").read_text(encoding="utf-8")

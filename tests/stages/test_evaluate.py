@@ -101,7 +101,7 @@ def test_means_over_users_are_written(workspace):
 
 def test_the_cost_is_measured(workspace):
     run(workspace)
-    cost = json.loads(workspace.cost("evaluate_mf").read_text(encoding="utf-8"))
+    cost = json.loads(workspace.cost("evaluate/mf").read_text(encoding="utf-8"))
     assert cost["ranked_queries"] == 2 * 2 + 3  # warm users in order and shuffled, new users at three steps
     assert cost["ranking_seconds"] > 0
     assert cost["sampled_seconds"] > 0

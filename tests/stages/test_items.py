@@ -87,7 +87,7 @@ def test_a_model_of_one_dimension_has_neither(workspace):
     run(workspace, np.ones((NUM_ITEMS, 1)))
     for name, columns in (("neighbours", 4), ("map", 3)):
         assert table(workspace, name).shape == (0, columns)
-    cost = json.loads(workspace.cost("items_mf").read_text(encoding="utf-8"))
+    cost = json.loads(workspace.cost("items/mf").read_text(encoding="utf-8"))
     assert cost["note"] == "no neighbours: one dimension has no directions"
 
 

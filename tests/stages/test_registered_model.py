@@ -69,7 +69,7 @@ def test_it_has_a_section_in_the_parameters(params, tmp_path):
 def test_training_describes_it(workspace):
     found = json.loads(workspace.training(NAME).read_text())
     assert (found["model"], found["dim"], found["settings"]) == (NAME, 12, {"shrinkage": 2.0})
-    assert workspace.cost(f"train_{NAME}").exists()
+    assert workspace.cost(f"train/{NAME}").exists()
 
 
 def test_the_exported_graph_gives_the_lists_that_were_evaluated(workspace):
@@ -101,9 +101,9 @@ def test_the_report_compares_it(registered, tmp_path, monkeypatch):
     workspace = Workspace(write_workspace(tmp_path / "invented"))
     for folder in (workspace.evaluation, workspace.items):
         shutil.copytree(folder("ease"), folder(NAME), dirs_exist_ok=True)
-    for file in (workspace.training, lambda name: workspace.cost(f"train_{name}")):
+    for file in (workspace.training, lambda name: workspace.cost(f"train/{name}")):
         shutil.copyfile(file("ease"), file(NAME))
-    shutil.copyfile(workspace.cost("evaluate_ease"), workspace.cost(f"evaluate_{NAME}"))
+    shutil.copyfile(workspace.cost("evaluate/ease"), workspace.cost(f"evaluate/{NAME}"))
     compare.run(parse_params({"compare": {"resamples": 100}}), workspace)
     assert NAME in (workspace.reports / "metrics.json").read_text()
     assert model_label(NAME) == "Item-kNN"

@@ -205,7 +205,7 @@ def test_every_trained_model_can_be_evaluated(trained, name):
 
 @pytest.mark.parametrize("name", specs.names())
 def test_the_cost_of_training_is_measured(trained, name):
-    cost = json.loads(trained.cost(f"train_{name}").read_text(encoding="utf-8"))
+    cost = json.loads(trained.cost(f"train/{name}").read_text(encoding="utf-8"))
     assert {"wall_seconds", "cpu_seconds", "peak_memory_bytes"} < set(cost)
     assert cost["selection_seconds"] + cost["refit_seconds"] <= cost["wall_seconds"]
     assert (cost["seconds_per_epoch"] > 0) == (name not in NO_EPOCHS)
@@ -214,7 +214,7 @@ def test_the_cost_of_training_is_measured(trained, name):
 
 @pytest.mark.parametrize("name", [name for name in specs.names() if name not in NO_EPOCHS])
 def test_the_cost_of_each_epoch_but_the_first_of_a_phase_is_kept(trained, name):
-    cost = json.loads(trained.cost(f"train_{name}").read_text(encoding="utf-8"))
+    cost = json.loads(trained.cost(f"train/{name}").read_text(encoding="utf-8"))
     found = training(trained, name)
     epochs = len(found["curve"]) + len(found["refit_curve"]) - 2
     assert len(cost["epoch_seconds"]) == len(cost["epoch_cpu_seconds"]) == epochs

@@ -41,7 +41,7 @@ def test_a_catalogue_too_large_for_ease_is_skipped_with_a_note(workspace, eleven
     assert found["model"] == "ease"
     assert re.search(r"12 items would take .* GB.*more than ease\.max_items = 11", found["skipped"])
     assert "ease is skipped: EASE weighs every item" in capsys.readouterr().out
-    cost = json.loads(workspace.cost("train_ease").read_text(encoding="utf-8"))
+    cost = json.loads(workspace.cost("train/ease").read_text(encoding="utf-8"))
     assert (cost["selection_seconds"], cost["refit_seconds"], cost["seconds_per_epoch"]) == (0, 0, 0)
     assert cost["wall_seconds"] > 0
 
@@ -62,7 +62,7 @@ def test_the_evaluation_of_a_skipped_model_passes_the_reason_on(workspace, eleve
     metrics = json.loads((workspace.evaluation("ease") / "metrics.json").read_text(encoding="utf-8"))
     assert metrics == {"skipped": training(workspace)["skipped"]}
     assert "ease is skipped: EASE weighs every item" in capsys.readouterr().out
-    cost = json.loads(workspace.cost("evaluate_ease").read_text(encoding="utf-8"))
+    cost = json.loads(workspace.cost("evaluate/ease").read_text(encoding="utf-8"))
     assert (cost["ranking_seconds"], cost["ranked_queries"]) == (0, 0)
 
 

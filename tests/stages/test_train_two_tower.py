@@ -84,5 +84,5 @@ def test_a_catalogue_without_features_is_skipped_with_a_note(tmp_path, capsys):
     assert training(workspace) == {"model": "two_tower", "skipped": NO_FEATURES}
     assert [path.name for path in workspace.trained("two_tower").iterdir()] == ["model.json"]
     assert "two_tower is skipped: Items have no features" in capsys.readouterr().out
-    cost = json.loads(workspace.cost("train_two_tower").read_text(encoding="utf-8"))
+    cost = json.loads(workspace.cost("train/two_tower").read_text(encoding="utf-8"))
     assert (cost["selection_seconds"], cost["refit_seconds"]) == (0, 0)

@@ -1,4 +1,4 @@
-"""Commands that measure what the textbook claims."""
+"""Commands that measure and judge what the textbook claims."""
 
 from typing import Annotated
 
@@ -21,6 +21,7 @@ add_stage(app, "growth", "Measure how the cost of training grows with the data a
 add_stage(app, "serving", "Measure how fast the exported models answer.")
 add_stage(app, "rerank", "Rank the candidates of MF again with the softmax DNN.")
 add_stage(app, "unbiasedness", "Train with each sampler on a small catalogue; compare with the true distribution.")
+add_stage(app, "evidence", "Judge the textbook's claims and write the page with the measurements behind them.")
 
 
 @app.command()

@@ -93,7 +93,7 @@ class Workspace:
         return self.root / "tuning" / f"{name}.json"
 
     def cost(self, stage: str) -> Path:
-        """Measured cost of a stage: the only file of the stage that differs from run to run."""
+        """Measured cost of a stage such as `growth` or `train/mf`: its only file that differs from run to run."""
         return self.root / "artifacts/cost" / f"{stage}.json"
 
 

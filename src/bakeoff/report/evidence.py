@@ -8,7 +8,7 @@ import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.report.accuracy import PerUser, per_user_of
-from bakeoff.report.measured import MeasuredEvidence
+from bakeoff.report.measured import NOTHING_MEASURED, MeasuredEvidence
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ModelEvidence:
         shuffled_lists: like `lists`, with shuffled histories.
         sampled: metrics of ranking each test item among a few random ones: user_id, num_test, one column per metric.
         neighbours: nearest items by cosine: item_id, rank (1-based), neighbour_id, similarity; empty for a model
-            that has one number per item.
+            that has one number per item, and where `compare` needs no items.
         positions: item embeddings in two dimensions: item_id, x, y; empty likewise.
     """
 
@@ -43,8 +43,8 @@ class ModelEvidence:
     shuffled_users: pd.DataFrame
     shuffled_lists: pd.DataFrame
     sampled: pd.DataFrame
-    neighbours: pd.DataFrame
-    positions: pd.DataFrame
+    neighbours: pd.DataFrame = field(default_factory=pd.DataFrame)
+    positions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Evidence:
         validation: verdict of the data validation.
         split: sizes, promises and the known weakness of the split.
         dataset: title, terms, citation, url of the data set.
-        measured: variants, planted groups, costs as they grow, the DNN as a scorer.
         data_hash: content hash of data/ as recorded in data.dvc; None if there is no data.dvc.
+        measured: variants, planted groups, costs as they grow, the DNN as a scorer; nothing for the comparison.
         skipped: model → why it could not be trained on this data; not among `models`.
         tuning: model → record of the search for its settings, if there was one.
         everyone: metrics of all test users if the tables of `models` hold a sample of them; None if they hold all.
@@ -75,8 +75,8 @@ class Evidence:
     validation: Mapping[str, Any]
     split: Mapping[str, Any]
     dataset: Mapping[str, str]
-    measured: MeasuredEvidence
     data_hash: str | None
+    measured: MeasuredEvidence = NOTHING_MEASURED
     skipped: Mapping[str, str] = field(default_factory=dict)
     tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     everyone: PerUser | None = None

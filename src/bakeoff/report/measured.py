@@ -140,9 +140,18 @@ class MeasuredEvidence:
     serving: Mapping[str, Any] | NotMeasured
     rerank: Rerank | NotMeasured
 
+    def part(self, name: str) -> Any:
+        """`planted`, `growth`, `serving` or `rerank`, else the group of variants of this name."""
+        return getattr(self, name) if name in ("planted", "growth", "serving", "rerank") else self.group(name)
+
     def group(self, name: str) -> VariantGroup | NotMeasured:
         """A group of variants."""
         return self.variants.get(name, NotMeasured(f"The variants of the group {name} were not trained."))
+
+
+UNREAD = NotMeasured("`make evidence` measures it.")
+NOTHING_MEASURED = MeasuredEvidence(variants={}, planted=UNREAD, growth=UNREAD, serving=UNREAD, rerank=UNREAD)
+"""For the comparison, which rests on the evaluated models alone."""
 
 
 def paired(first: pd.Series, second: pd.Series) -> tuple[Values, Values]:

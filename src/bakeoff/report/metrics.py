@@ -35,7 +35,6 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
         tree["time_since_last_event"] = {span.name: span.to_metrics() for span in spans(summary.slices)}
     for name, model in evidence.models.items():
         tree[name] |= {way: dict(model.metrics[way]) for way in ("shuffled", "sampled") if way in model.metrics}
-    tree["claims"] = claim_metrics(summary.claims)
     tree["verdict"] = summary.result.to_metrics()
     return _numbers(tree)
 
@@ -45,8 +44,8 @@ OUTCOMES = {ClaimOutcome.HELD: 1, ClaimOutcome.NONE: 0, ClaimOutcome.IN_PART: 0,
 
 
 def claim_metrics(claims: Sequence[Claim]) -> dict[str, Any]:
-    """Claim → part → its figures and its outcome; without measured costs, which differ from run to run."""
-    return {
+    """`claims` → claim → part → its figures and its outcome; without measured costs, which differ from run to run."""
+    found = {
         claim.key: {
             part.words.key: {
                 **{name: getattr(part, name) for name in ("first", "second", "difference", "low", "high")},
@@ -59,6 +58,7 @@ def claim_metrics(claims: Sequence[Claim]) -> dict[str, Any]:
         for claim in claims
         if not all(part.is_cost for part in claim.parts)
     }
+    return _numbers({"claims": found})
 
 
 def _numbers(tree: dict[str, Any]) -> dict[str, Any]:

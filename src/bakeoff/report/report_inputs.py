@@ -1,6 +1,7 @@
 """Collects what the report rests on from the files of the earlier stages."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,7 +37,7 @@ PARTS = ("train", "valid", "test")
 
 
 def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[str] | None = None) -> Evidence:
-    """Everything that the report rests on, models in the order of `models`; every model there is if None.
+    """What the comparison rests on, models in the order of `models`; every model there is if None.
 
     If there are more than `compare.max_users` warm or new users, a seeded sample of them is read; the metrics of all
     users stay on disk, so that memory does not grow with them.
@@ -62,12 +63,30 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
         validation=read_json(workspace.validation_report),
         split=read_json(workspace.split_report),
         dataset=read_json(workspace.data / "dataset.json"),
-        measured=_measured(workspace),
         data_hash=read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None,
         skipped=skipped,
         tuning={name: read_json(path) for name, path in searches.items()},
         everyone=None if sample.warm is None else per_user_on_disk(on_disk),
     )
+
+
+def with_measured(evidence: Evidence, workspace: Workspace) -> Evidence:
+    """The evidence with what was measured for the claims and with the items as each model places them.
+
+    Raises:
+        BakeoffError: a file is missing or can't be read.
+    """
+    models = {
+        name: replace(
+            model,
+            neighbours=read_coded(
+                workspace.items(name) / "neighbours.parquet", ("item_id", "neighbour_id")
+            ).to_pandas(),
+            positions=read_table(workspace.items(name) / "map.parquet"),
+        )
+        for name, model in evidence.models.items()
+    }
+    return replace(evidence, models=models, measured=_measured(workspace))
 
 
 def _skipped(workspace: Workspace, models: Sequence[str]) -> dict[str, str]:
@@ -97,7 +116,7 @@ def _events(split: Path, warm: pc.Expression | None) -> pd.DataFrame:
 
 
 def _model(workspace: Workspace, name: str, longest: int, sample: UserSample) -> ModelEvidence:
-    folder, items = workspace.evaluation(name), workspace.items(name)
+    folder = workspace.evaluation(name)
     return ModelEvidence(
         users=read_table(folder / "users.parquet", sample.warm),
         new_users=read_table(folder / "new_users.parquet", sample.new),
@@ -105,13 +124,11 @@ def _model(workspace: Workspace, name: str, longest: int, sample: UserSample) ->
         new_lists=_lists(folder / "new_user_recommendations.parquet", longest, sample.new, STEP),
         metrics=read_json(folder / "metrics.json"),
         training=read_json(workspace.training(name)),
-        training_cost=read_optional_json(workspace.cost(f"train_{name}")),
-        evaluation_cost=read_optional_json(workspace.cost(f"evaluate_{name}")),
+        training_cost=read_optional_json(workspace.cost(f"train/{name}")),
+        evaluation_cost=read_optional_json(workspace.cost(f"evaluate/{name}")),
         shuffled_users=read_table(folder / "shuffled_users.parquet", sample.warm),
         shuffled_lists=_lists(folder / "shuffled_recommendations.parquet", longest, sample.warm),
         sampled=read_table(folder / "sampled.parquet", sample.warm),
-        neighbours=read_coded(items / "neighbours.parquet", ("item_id", "neighbour_id")).to_pandas(),
-        positions=read_table(items / "map.parquet"),
     )
 
 
@@ -133,7 +150,7 @@ def _measured(workspace: Workspace) -> MeasuredEvidence:
 
 
 def _variants(workspace: Workspace, name: str) -> VariantGroup | NotMeasured:
-    cost = read_optional_json(workspace.cost(f"variants_{name}")).get("variants", {})
+    cost = read_optional_json(workspace.cost(f"variants/{name}")).get("variants", {})
 
     def read(notes: Mapping[str, Any], folder: Path) -> VariantGroup:
         users, new_users = (read_table(folder / f"{table}.parquet") for table in ("users", "new_users"))

@@ -1,4 +1,4 @@
-"""All figures of the report, computed from the evidence."""
+"""All figures of both pages of the report, computed from the evidence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_us
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.slices import Slice, slices_by_gap, spans
 from bakeoff.report.topics.base.claims import Claim
-from bakeoff.report.topics.base.topic import Findings, find, judge_claims
+from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
 from bakeoff.report.training import SettingSearch, TrainingFigure
 from bakeoff.report.verdict import Result, all_caveats, recommendation
 from bakeoff.report.vs_baseline import BaselineComparison, baseline_standings
@@ -50,8 +50,7 @@ class Summary:
         effort: notes on searches that were unequal or made on other data.
         examples: a few users.
         show_ids: whether users are shown by their ids.
-        claims: the textbook's claims, judged.
-        findings: the evidence behind them, section by section.
+        findings: figures of the topics of the page.
         provenance: what the report was made from.
     """
 
@@ -75,7 +74,6 @@ class Summary:
     effort: Sequence[str]
     examples: Sequence[Example]
     show_ids: bool
-    claims: Sequence[Claim]
     findings: Findings
     provenance: Provenance
 
@@ -93,6 +91,42 @@ class Summary:
     def caveats(self) -> list[str]:
         """What qualifies the verdict."""
         return all_caveats(self.result, self.standings, spans(self.slices))
+
+
+@dataclass(frozen=True)
+class JudgedClaims:
+    """The page of the claims as numbers.
+
+    Attributes:
+        claims: the textbook's claims, judged.
+        findings: figures of the topics of the page.
+        models: names of all that were compared, in order.
+        confidence: of the intervals.
+        provenance: what the page was made from.
+    """
+
+    claims: Sequence[Claim]
+    findings: Findings
+    models: Sequence[str]
+    confidence: float
+    provenance: Provenance
+
+
+def judge_evidence(evidence: Evidence, params: ReportParams) -> JudgedClaims:
+    """Judge the textbook's claims, and compute the figures behind them.
+
+    Raises:
+        BakeoffError: the models were evaluated on different users.
+    """
+    check_same_users(evidence)
+    statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
+    return JudgedClaims(
+        claims=judge_claims(evidence, params, statistics),
+        findings=find(evidence, params, statistics, Page.EVIDENCE),
+        models=list(evidence.models),
+        confidence=params.compare.confidence,
+        provenance=provenance(params, evidence.data_hash),
+    )
 
 
 def summarize(evidence: Evidence, params: ReportParams) -> Summary:
@@ -134,8 +168,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         effort=training.warnings(found, list(evidence.models), evidence.dataset["name"]),
         examples=choose_examples(evidence, primary, params.compare.example_users, params.report.show_ids),
         show_ids=params.report.show_ids,
-        claims=judge_claims(evidence, params, statistics),
-        findings=find(evidence, params, statistics),
+        findings=find(evidence, params, statistics, Page.REPORT),
         provenance=provenance(params, evidence.data_hash),
     )
 

@@ -32,7 +32,7 @@ def run(params: "Params", workspace: Workspace, model: str, load: Load | None = 
     several processes at once, or by executors where Spark is the engine; lists, metrics and means are the same.
 
     Reads artifacts/split and models/<model>; writes artifacts/evaluation/<model> and
-    artifacts/cost/evaluate_<model>.json. A split without new users gives empty tables for them; a model that
+    artifacts/cost/evaluate/<model>.json. A split without new users gives empty tables for them; a model that
     training skipped gives a metrics.json with the reason and nothing else.
 
     Args:
@@ -45,7 +45,7 @@ def run(params: "Params", workspace: Workspace, model: str, load: Load | None = 
         BakeoffError: the model or the split is missing, they do not belong together, no warm user has a test
             item, or the embeddings can't be used.
     """
-    with measure(workspace, f"evaluate_{model}") as cost:
+    with measure(workspace, f"evaluate/{model}") as cost:
         reason = why_skipped(workspace, model)
         if reason is not None:
             cost.note(**dict.fromkeys(SECONDS, 0.0), ranked_queries=0)

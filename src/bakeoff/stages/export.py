@@ -10,12 +10,12 @@ def run(workspace: Workspace, model: str) -> None:
     """Write the SavedModel of a trained model, with its items, features and users.
 
     Reads models/<model>/trained and artifacts/training/<model>.json; writes models/<model>/saved_model and
-    artifacts/cost/export_<model>.json. A model that training skipped leaves the reason and nothing else.
+    artifacts/cost/export/<model>.json. A model that training skipped leaves the reason and nothing else.
 
     Raises:
         BakeoffError: there is no trained model, or a file of it is damaged.
     """
-    with measure(workspace, f"export_{model}"), replaced(workspace.saved_model(model)) as folder:
+    with measure(workspace, f"export/{model}"), replaced(workspace.saved_model(model)) as folder:
         reason = why_skipped(workspace, model)
         if reason is not None:
             write_skipped(folder, model, reason)

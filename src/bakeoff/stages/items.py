@@ -31,7 +31,7 @@ def run(params: "Params", workspace: Workspace, model: str) -> None:
     Of more than `evidence.neighbour_items` items only those with most events get neighbours, each among all items.
 
     Reads the vocabulary of artifacts/split and artifacts/evaluation/<model>, which holds the item embeddings; writes
-    artifacts/items/<model> and artifacts/cost/items_<model>.json. A model of one dimension (all its items point the
+    artifacts/items/<model> and artifacts/cost/items/<model>.json. A model of one dimension (all its items point the
     same way) and one that was skipped give tables without rows.
 
     Args:
@@ -43,7 +43,7 @@ def run(params: "Params", workspace: Workspace, model: str) -> None:
     Raises:
         BakeoffError: the model was not evaluated, its embeddings hold NaN, or the split has another catalogue.
     """
-    with measure(workspace, f"items_{model}") as cost:
+    with measure(workspace, f"items/{model}") as cost:
         items = _items(workspace)
         embeddings = _embeddings(workspace, model, len(items))
         if embeddings is None or embeddings.shape[1] < 2:

@@ -20,12 +20,12 @@ def run(params: "Params", workspace: Workspace, model: str) -> None:
     """Train a model on train and validation, for as many epochs as validation says, and write it.
 
     Reads artifacts/split; writes models/<model>/trained, artifacts/training/<model>.json and
-    artifacts/cost/train_<model>.json.
+    artifacts/cost/train/<model>.json.
 
     Raises:
         BakeoffError: there is no split, it has no train event, or the settings don't lead to a usable model.
     """
-    with measure(workspace, f"train_{model}") as cost:
+    with measure(workspace, f"train/{model}") as cost:
         prepared = load_prepared(workspace)
         shipped = Experiment(spec(model), params.section(model), prepared, params.seed)
         if (reason := shipped.why_not) is not None:

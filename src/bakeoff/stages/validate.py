@@ -19,9 +19,6 @@ from bakeoff.data.validate.csv_reader import RawTable, read_csv
 if TYPE_CHECKING:
     from bakeoff.data.validate.gx import Runner
     from bakeoff.data.validate.quarantine import CheckedTable
-    from bakeoff.data.validate.gx_runner import Inspector
-    from bakeoff.data.validate.quarantine import CheckedTable
-    from bakeoff.data.validate.tables import Subject
     from bakeoff.params import Params
 
 TABLES = ("interactions", "users", "items")
@@ -54,7 +51,6 @@ def run(params: "Params", workspace: Workspace) -> None:
 def _judge(
     blocks: Mapping[str, Iterator[RawTable]], params: "Params", engine: Engine
 ) -> tuple["Runner", dict[str, "CheckedTable"]]:
-) -> tuple["Inspector", dict[str, "CheckedTable"]]:
     # Great Expectations takes seconds to import: an unreadable file is reported before that.
     from bakeoff.data.validate.gx import Runner
     from bakeoff.data.validate.quarantine import judge

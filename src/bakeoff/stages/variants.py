@@ -32,7 +32,7 @@ def run(params: "Params", workspace: Workspace, group: str) -> None:
 
     If there are more than `evidence.max_users` users, a seeded sample of them is used.
 
-    Reads artifacts/split; writes artifacts/variants/<group> and artifacts/cost/variants_<group>.json, or for the
+    Reads artifacts/split; writes artifacts/variants/<group> and artifacts/cost/variants/<group>.json, or for the
     study studies/<group>.json and studies/<group>_cost.json. A group with nothing to compare gives a variants.json
     with the reason and nothing else.
 
@@ -41,7 +41,7 @@ def run(params: "Params", workspace: Workspace, group: str) -> None:
             trained with its settings.
     """
     check_group(group)
-    with measure(workspace, f"variants_{group}") as cost:
+    with measure(workspace, f"variants/{group}") as cost:
         prepared = load_prepared(workspace)
         protocol = protocol_of(params.experiments, group, prepared, partial(load_held_out, workspace, prepared))
         if isinstance(protocol, SkippedGroup):
@@ -52,7 +52,7 @@ def run(params: "Params", workspace: Workspace, group: str) -> None:
             cost.note(variants={each.variant.name: each.cost for each in results})
             _write(workspace, protocol, results)
     if group == STUDY:
-        workspace.cost(f"variants_{group}").replace(workspace.study / f"{group}_cost.json")
+        workspace.cost(f"variants/{group}").replace(workspace.study / f"{group}_cost.json")
 
 
 def _write_skipped(workspace: Workspace, group: str, reason: str) -> None:

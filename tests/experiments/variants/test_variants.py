@@ -231,7 +231,7 @@ def test_a_group_with_nothing_to_compare_says_why_and_trains_nothing(workspace, 
     assert set(found) == {"group", "skipped"}
     assert [path.name for path in workspace.variants("depth").iterdir()] == ["variants.json"]
     assert trainings == []
-    assert json.loads(workspace.cost("variants_depth").read_text(encoding="utf-8"))["variants"] == {}
+    assert json.loads(workspace.cost("variants/depth").read_text(encoding="utf-8"))["variants"] == {}
     assert capsys.readouterr().out == f"depth is skipped: {found['skipped']}\n"
 
 
@@ -253,7 +253,7 @@ def test_without_test_items_the_stage_says_what_to_change(workspace, trainings):
 
 def test_measured_costs_lie_in_the_cost_file(workspace, trainings):
     variants.run(small_split.PARAMS, workspace, "features")
-    cost = json.loads(workspace.cost("variants_features").read_text(encoding="utf-8"))
+    cost = json.loads(workspace.cost("variants/features").read_text(encoding="utf-8"))
     assert {"wall_seconds", "cpu_seconds", "peak_memory_bytes", "variants"} == set(cost)
     assert list(cost["variants"])[:3] == ["shipped", "without-user-features", "without-item-features"]
     of_base = cost["variants"]["shipped"]
@@ -291,7 +291,7 @@ def test_the_study_is_judged_on_validation_and_lies_apart(workspace, trainings, 
     assert [each["model"] for each in studied["variants"]] == ["softmax"] * 19 + ["mf", "ease", "popularity"]
     assert sorted(path.name for path in workspace.study.iterdir()) == ["sampling.json", "sampling_cost.json"]
     assert not workspace.variants("sampling").exists()
-    assert not workspace.cost("variants_sampling").exists()
+    assert not workspace.cost("variants/sampling").exists()
     cost = json.loads((workspace.study / "sampling_cost.json").read_text(encoding="utf-8"))
     assert list(cost["variants"]) == [each["name"] for each in studied["variants"]]
 

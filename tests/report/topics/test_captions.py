@@ -8,12 +8,12 @@ from topic_parts import figures_of, found_in, group_of, with_group, with_measure
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import NotMeasured
-from bakeoff.report.summary import Summary
 from bakeoff.report.topics import depth, folding, growth, new_items, quality
+from bakeoff.report.topics.base.topic import Findings
 
 
-def test_captions_of_planted_groups_hold_with_noise_and_with_embeddings_of_any_length(summary: Summary):
-    _, blocks, places, _ = folding.TOPIC.draw(found_in(summary, folding.TOPIC))
+def test_captions_of_planted_groups_hold_with_noise_and_with_embeddings_of_any_length(findings: Findings):
+    _, blocks, places, _ = folding.TOPIC.draw(found_in(findings, folding.TOPIC))
     for figure in (blocks, places):
         assert not any(words in figure.sentence for words in ("have met", "never meet", "one length"))
     assert "a map of items alone can't show the folding of MF" in places.sentence
@@ -51,15 +51,15 @@ def test_baselines_are_compared_with_the_towers_in_chart_and_table(evidence: Evi
     assert figure.sentence.endswith("For comparison, learned from the same events: 0.250 for EASE.")
 
 
-def test_towers_alone_have_no_baselines_in_their_words(summary: Summary):
-    found = found_in(summary, depth.TOPIC)
+def test_towers_alone_have_no_baselines_in_their_words(findings: Findings):
+    found = found_in(findings, depth.TOPIC)
     figure = depth.TOPIC.draw(replace(found, others=found.others.head(0)))[0]
     assert "baseline" not in figure.alt
     assert "For comparison" not in figure.sentence
 
 
-def test_growth_names_every_model_that_is_drawn(summary: Summary):
-    found = found_in(summary, growth.TOPIC)
+def test_growth_names_every_model_that_is_drawn(findings: Findings):
+    found = found_in(findings, growth.TOPIC)
     ease = found.sizes[found.sizes.model == "mf"].assign(model="ease", wall=[1.0, 2.0, 3.0, 4.0])
     figure = growth.TOPIC.draw(replace(found, sizes=pd.concat([ease, found.sizes])))[0]
     assert figure.alt.endswith("a line per model.")
@@ -67,14 +67,14 @@ def test_growth_names_every_model_that_is_drawn(summary: Summary):
     assert "For comparison" not in growth.TOPIC.draw(found)[0].sentence
 
 
-def test_new_items_are_found_by_the_two_tower_model_and_not_by_a_table(summary: Summary):
-    found = found_in(summary, new_items.TOPIC)
+def test_new_items_are_found_by_the_two_tower_model_and_not_by_a_table(findings: Findings):
+    found = found_in(findings, new_items.TOPIC)
     [figure] = new_items.TOPIC.draw(found)
     assert "The two-tower model has the highest recall@100" in figure.sentence.replace("Recall", "recall")
     assert figure.sentence.endswith("The softmax DNN with a table of items alone has 0.000.")
 
 
-def test_a_leader_by_activity_is_clear_where_its_interval_lies_above_all_others(summary: Summary):
+def test_a_leader_by_activity_is_clear_where_its_interval_lies_above_all_others(findings: Findings):
     rows = [
         ("1–5\n10 users", "MF", 0.3, 0.25, 0.35),
         ("1–5\n10 users", "Softmax DNN", 0.2, 0.15, 0.24),
@@ -82,6 +82,6 @@ def test_a_leader_by_activity_is_clear_where_its_interval_lies_above_all_others(
         ("6–20\n10 users", "Softmax DNN", 0.3, 0.25, 0.35),
     ]
     by_user = pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
-    [shown] = quality.TOPIC.draw(replace(found_in(summary, quality.TOPIC), frame=by_user))
+    [shown] = quality.TOPIC.draw(replace(found_in(findings, quality.TOPIC), frame=by_user))
     assert "that of MF with 1–5 and the softmax DNN with 6–20; its interval lies above" in shown.sentence
     assert shown.sentence.endswith("in 1 of 2 groups.")

@@ -12,10 +12,9 @@ from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import MeasuredEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
-from bakeoff.report.summary import Summary
-from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart
+from bakeoff.report.summary import JudgedClaims, Summary
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart, difference, figure_text, overview
 from bakeoff.report.topics.base.topic import judge_claims
-from bakeoff.report.topics.base.wording import overview, shown_claim
 
 STATISTICS = Statistics(confidence=0.95, resamples=2000, seed=1)
 SKIPPED = NotMeasured("It could not be measured here.")
@@ -261,18 +260,18 @@ def test_what_was_skipped_is_no_evidence_with_its_reason(evidence: Evidence, par
 
 
 def test_figures_are_written_in_their_form(claims: dict[str, Claim]):
-    training = {part.says: part for part in shown_claim(claims["training_cost"]).parts}
+    training = {part.words.says: part for part in claims["training_cost"].parts}
     wall = training["MF is trained sooner"]
-    assert (wall.first, wall.second, wall.difference) == ("4.70 s", "19.3 s", "× 0.24")
-    assert wall.basis == "measured once"
+    assert [figure_text(wall, value) for value in (wall.first, wall.second)] == ["4.70 s", "19.3 s"]
+    assert (difference(wall), wall.basis) == ("× 0.24", "measured once")
     step = training["Sampled negatives make a step cheaper than the full softmax in a large catalogue"]
-    assert (step.difference, step.basis) == ("× 0.0030", "20 turns of steps each")
-    share = shown_claim(claims["popularity"]).parts[1]
-    assert share.difference.endswith(" pp")
-    assert share.p.startswith("p ")
+    assert (difference(step), step.basis) == ("× 0.0030", "20 turns of steps each")
+    share = claims["popularity"].parts[1]
+    assert difference(share).endswith(" pp")
+    assert share.is_tested
 
 
-def test_the_overview_counts_claims_by_outcome(summary: Summary):
-    text = overview(summary.claims)
+def test_the_overview_counts_claims_by_outcome(judged: JudgedClaims):
+    text = overview(judged.claims)
     assert text.startswith("Of 10 claims ")
     assert sum(int(word) for word in text.split() if word.isdigit()) == 20

@@ -10,29 +10,27 @@ from bakeoff.report import topics as package
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.render import page
-from bakeoff.report.render.pages import glossary
-from bakeoff.report.topics.base.topic import find, judge_claims, topic_figures, topics
+from bakeoff.report.topics.base.topic import Page, find, judge_claims, topic_figures, topics
 
 STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
 MODULE = """
 from bakeoff.report.render.figure import Figure, Table
-from bakeoff.report.topics.base.claims import ClaimQuestions, Words
-from bakeoff.report.topics.base.questions import on_models
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.claims import Claim, Words
+from bakeoff.report.topics.base.judge import on_models
+from bakeoff.report.topics.base.topic import Page, Topic
 
 TOPIC = Topic(
     id="seasons",
     order=135,
+    page=Page.REPORT,
     section="seasons",
     measure=lambda evidence, params, statistics: len(evidence.models),
     draw=lambda found: [Figure("seasons", f"{found} models", "Chart.", "A sentence.", {}, Table("Seasons", [], []))],
     group="Quality",
     title="Seasons",
-    claim=lambda evidence, params: ClaimQuestions(
-        11, "seasons", "Seasons", "words", [on_models(evidence, Words("ndcg", "It is better", "NDCG@10"), "ndcg@10")]
-    ),
+    claim=Claim(11, "seasons", "Seasons", "words"),
+    ask=lambda evidence, params: [on_models(evidence, Words("ndcg", "It is better", "NDCG@10"), "ndcg@10")],
     notes=lambda evidence: ["A note."],
-    terms={"season": ("Season", "A part of the year.")},
 )
 """
 
@@ -48,17 +46,18 @@ def made_topic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.usefixtures("made_topic")
 def test_a_module_with_a_topic_is_taken_up_everywhere(evidence: Evidence, params: Params):
-    findings = find(evidence, params, STATISTICS)
+    findings = find(evidence, params, STATISTICS, Page.REPORT)
     [figure] = [figure for figure in topic_figures(findings) if figure.section == "seasons"]
     assert figure.title == f"{len(evidence.models)} models"
     assert findings.notes["seasons"] == ["A note."]
-    assert list(page.contents()["Quality"]) == ["accuracy", "when", "popularity", "seasons", "scorer", "sampled"]
-    assert [claim.key for claim in judge_claims(evidence, params, STATISTICS)][-1] == "seasons"
-    assert "season" in glossary(evidence.models)
+    assert list(page.contents(Page.REPORT)["Quality"]) == ["accuracy", "when", "popularity", "seasons", "sampled"]
+    assert not any("seasons" in titles for titles in page.contents(Page.EVIDENCE).values())
+    claim = judge_claims(evidence, params, STATISTICS)[-1]
+    assert (claim.key, claim.link) == ("seasons", "index.html#seasons")
 
 
-def test_ids_orders_and_numbers_of_claims_are_unique(evidence: Evidence, params: Params):
+def test_ids_orders_and_numbers_of_claims_are_unique():
     found = topics()
     assert len({topic.id for topic in found}) == len({topic.order for topic in found}) == len(found)
-    numbers = sorted(topic.claim(evidence, params).number for topic in found if topic.claim)
+    numbers = sorted(topic.claim.number for topic in found if topic.claim)
     assert numbers == list(range(1, 11))

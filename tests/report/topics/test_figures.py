@@ -15,9 +15,9 @@ from bakeoff.report.series_charts import label_sides
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import (
     depth,
+    features,
     folding,
     growth,
-    new_users,
     overlap,
     popularity,
     quality,
@@ -26,11 +26,11 @@ from bakeoff.report.topics import (
     serving,
     when,
 )
-from bakeoff.report.topics.base.topic import section_notes
+from bakeoff.report.topics.base.topic import Findings, Page, section_notes
 
 
-def test_the_whole_test_with_order_is_what_the_evaluation_says(summary: Summary, evidence: Evidence):
-    frame = found_in(summary, when.TOPIC).frame
+def test_the_whole_test_with_order_is_what_the_evaluation_says(findings: Findings, evidence: Evidence):
+    frame = found_in(findings, when.TOPIC).frame
     means = frame[frame.group == when.ALL].set_index("model")
     for name in NOISE:
         assert means["first"][name] == pytest.approx(evidence.models[name].users["ndcg@10"].mean())
@@ -59,8 +59,8 @@ def test_order_is_shown_in_every_span_that_holds_test_events(evidence: Evidence,
     assert "the highest mean is that of" in when.TOPIC.draw(found)[0].sentence
 
 
-def test_what_does_not_read_order_loses_nothing_without_it(summary: Summary):
-    difference = found_in(summary, when.TOPIC).differences[when.ALL, "popularity"]
+def test_what_does_not_read_order_loses_nothing_without_it(findings: Findings):
+    difference = found_in(findings, when.TOPIC).differences[when.ALL, "popularity"]
     assert (difference.low, difference.high) == (0, 0)
 
 
@@ -72,17 +72,17 @@ def test_without_time_order_is_shown_for_the_whole_test_alone(evidence: Evidence
     assert "the highest mean" not in when.TOPIC.draw(found)[0].sentence
 
 
-def test_recall_by_tenth_of_the_catalogue_counts_the_hits_there(summary: Summary, evidence: Evidence):
+def test_recall_by_tenth_of_the_catalogue_counts_the_hits_there(findings: Findings, evidence: Evidence):
     """Popularity recommends the most popular items alone: it finds nothing of the least popular tenth."""
-    by_item = found_in(summary, popularity.TOPIC).frame
+    by_item = found_in(findings, popularity.TOPIC).frame
     last = by_item[(by_item.series == "Popularity") & (by_item.group == "10")]
     first = by_item[(by_item.series == "Popularity") & (by_item.group == "1")]
     assert last["mean"].item() == 0
     assert first["mean"].item() > 0.5
 
 
-def test_every_user_is_in_one_bucket_of_activity(summary: Summary):
-    labels = set(found_in(summary, quality.TOPIC).frame.group)
+def test_every_user_is_in_one_bucket_of_activity(findings: Findings, summary: Summary):
+    labels = set(found_in(findings, quality.TOPIC).frame.group)
     assert sum(int(label.split("\n")[1].split()[0]) for label in labels) == summary.result.num_users
 
 
@@ -95,31 +95,31 @@ def test_a_user_falls_into_the_bucket_of_what_is_known(evidence: Evidence, param
     assert {label.split("\n")[0] for label in found.frame.group} == {bucket}
 
 
-def test_features_are_shown_per_step_and_for_warm_users(summary: Summary):
-    found = found_in(summary, new_users.TOPIC)
-    assert list(dict.fromkeys(found.frame.group)) == ["none known", "1 known", "5 known", "all known", new_users.WARM]
+def test_features_are_shown_per_step_and_for_warm_users(findings: Findings):
+    found = found_in(findings, features.TOPIC)
+    assert list(dict.fromkeys(found.frame.group)) == ["none known", "1 known", "5 known", "all known", features.WARM]
     assert found.labels[0] == "as shipped"
 
 
-def test_planted_variants_keep_groups_and_order_mf_by_weight(summary: Summary, evidence: Evidence):
+def test_planted_variants_keep_groups_and_order_mf_by_weight(findings: Findings, evidence: Evidence):
     planted = evidence.measured.planted
     assert isinstance(planted, PlantedGroups)
-    found = found_in(summary, folding.TOPIC)
+    found = found_in(findings, folding.TOPIC)
     assert found.planted.label.tolist()[:2] == ["α₀ = 0", "α₀ = 1.03"]
     assert set(found.items.group) == {"group 1", "group 2", "group 3", "group 4"}
     assert len(folding.TOPIC.draw(found)[2].panels) == len(planted.variants)
 
 
-def test_groups_that_are_apart_have_a_ratio_above_one(summary: Summary):
-    table = folding.TOPIC.draw(found_in(summary, folding.TOPIC))[2].table
+def test_groups_that_are_apart_have_a_ratio_above_one(findings: Findings):
+    table = folding.TOPIC.draw(found_in(findings, folding.TOPIC))[2].table
     ratios = {row[0].text: float(row[3].text) for row in table.rows}
     assert ratios["MF, α₀ = 0"] < 1 < ratios["MF, α₀ = 1.03"]
 
 
-def test_scores_of_users_of_a_planted_group_are_shown_by_group_of_items(summary: Summary, evidence: Evidence):
+def test_scores_of_users_of_a_planted_group_are_shown_by_group_of_items(findings: Findings, evidence: Evidence):
     planted = evidence.measured.planted
     assert isinstance(planted, PlantedGroups)
-    figure = folding.TOPIC.draw(found_in(summary, folding.TOPIC))[1]
+    figure = folding.TOPIC.draw(found_in(findings, folding.TOPIC))[1]
     assert len(figure.panels) == len(planted.variants)
     rows = {row[0].text: (row[1].text, row[2].text) for row in figure.table.rows}
     assert rows["MF, α₀ = 0"] == ("0.900", "0.300")
@@ -133,21 +133,21 @@ def test_own_folding_leaves_out_what_was_not_measured(evidence: Evidence, params
     assert len(found.own) == len(group.variants) - 1
 
 
-def test_a_tower_without_hidden_layers_starts_the_line_of_every_width(summary: Summary):
-    found = found_in(summary, depth.TOPIC)
+def test_a_tower_without_hidden_layers_starts_the_line_of_every_width(findings: Findings):
+    found = found_in(findings, depth.TOPIC)
     start = found.frame[found.frame.x == 0]
     assert start.series.tolist() == list(found.widths)
     assert len(depth.TOPIC.draw(found)[0].table.rows) == 7
 
 
-def test_unmeasured_costs_of_towers_leave_no_chart_of_them(summary: Summary):
-    found = found_in(summary, depth.TOPIC)
+def test_unmeasured_costs_of_towers_leave_no_chart_of_them(findings: Findings):
+    found = found_in(findings, depth.TOPIC)
     unmeasured = replace(found, frame=found.frame.assign(epoch=np.nan))
     assert [figure.key for figure in depth.TOPIC.draw(unmeasured)] == ["depth"]
 
 
-def test_systems_are_named_by_what_they_do(summary: Summary):
-    found = found_in(summary, scorer.TOPIC)
+def test_systems_are_named_by_what_they_do(findings: Findings):
+    found = found_in(findings, scorer.TOPIC)
     assert list(found.systems) == [
         "MF alone",
         "Softmax DNN alone",
@@ -159,22 +159,22 @@ def test_systems_are_named_by_what_they_do(summary: Summary):
     assert len(scorer.TOPIC.draw(found)[0].table.rows) == 6
 
 
-def test_growth_names_the_exponent_and_the_factor(summary: Summary):
-    found = found_in(summary, growth.TOPIC)
+def test_growth_names_the_exponent_and_the_factor(findings: Findings):
+    found = found_in(findings, growth.TOPIC)
     by_size, by_catalogue = growth.TOPIC.draw(found)
     assert "to the power of 0.70 (0.60 to 0.78)" in by_size.sentence
     assert by_size.sentence.endswith("Exponents of CPU time: 0.70 for MF and 0.95 for the softmax DNN.")
     assert "333 times as long" in by_catalogue.sentence
 
 
-def test_growth_without_exponents_or_catalogues_still_says_what_was_measured(summary: Summary):
-    found = found_in(summary, growth.TOPIC)
+def test_growth_without_exponents_or_catalogues_still_says_what_was_measured(findings: Findings):
+    found = found_in(findings, growth.TOPIC)
     [figure] = growth.TOPIC.draw(replace(found, exponents={}, catalogues=found.catalogues.head(0)))
     assert "xponent" not in figure.sentence.replace("An exponent of 1 is growth in step", "")
 
 
-def test_serving_shows_users_batches_and_histories(summary: Summary):
-    found = found_in(summary, serving.TOPIC)
+def test_serving_shows_users_batches_and_histories(findings: Findings):
+    found = found_in(findings, serving.TOPIC)
     assert list(dict.fromkeys(found.frame.group)) == [
         "1 known user",
         "256 known users",
@@ -186,9 +186,6 @@ def test_serving_shows_users_batches_and_histories(summary: Summary):
     [figure] = serving.TOPIC.draw(found)
     assert "1.1 ms against 2.8 ms for 1 known user" in figure.sentence
     assert "computed beforehand MF takes 800 µs for 1 stored user and 7.0 ms for 256 stored users." in figure.sentence
-    told = serving.one_query(found)
-    assert told == "Nineteen of twenty single queries are answered within 2.8 ms for the softmax DNN and 1.1 ms for MF."
-    assert serving.one_query(replace(found, frame=found.frame[found.frame.model != "mf"])) is None
 
 
 def test_flips_are_pairs_that_both_ways_order_strictly_and_differently():
@@ -236,13 +233,13 @@ def test_users_without_a_figure_of_one_ranking_are_left_out_of_both(evidence: Ev
     assert rows.sampled["softmax"] == pytest.approx(other["ndcg@10"].mean())
 
 
-def test_no_flip_is_said_so(summary: Summary):
-    found = found_in(summary, sampled.TOPIC)
+def test_no_flip_is_said_so(findings: Findings):
+    found = found_in(findings, sampled.TOPIC)
     assert sampled.TOPIC.draw(replace(found, flips=[]))[0].sentence.startswith("Both ways give the same order")
 
 
-def test_overlap_is_the_share_of_a_list_that_another_holds(summary: Summary, evidence: Evidence):
-    found = found_in(summary, overlap.TOPIC)
+def test_overlap_is_the_share_of_a_list_that_another_holds(findings: Findings, evidence: Evidence):
+    found = found_in(findings, overlap.TOPIC)
     assert np.diag(found.shares) == pytest.approx(np.ones(len(NOISE)))
     first = evidence.models["mf"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)
     second = evidence.models["softmax"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)
@@ -254,15 +251,15 @@ def test_overlap_is_the_share_of_a_list_that_another_holds(summary: Summary, evi
 def test_sections_say_why_they_have_nothing(evidence: Evidence):
     groups = dict.fromkeys(("features", "new-items", "folding", "depth"), NotMeasured("No features."))
     skipped = with_measured(evidence, variants=groups, growth=NotMeasured("Growth was not measured."))
-    assert section_notes(skipped)["depth"] == ["No features."]
-    assert section_notes(skipped)["growth"] == ["Growth was not measured."]
+    assert section_notes(skipped, Page.EVIDENCE)["depth"] == ["No features."]
+    assert section_notes(skipped, Page.EVIDENCE)["growth"] == ["Growth was not measured."]
 
 
 def test_models_that_were_not_asked_about_new_items_are_named(evidence: Evidence):
     group = group_of(evidence, "new-items")
     left_out = replace(group, notes={**group.notes, "left_out": {"ease": "Too many items."}})
     assert (
-        section_notes(with_group(evidence, "new-items", left_out))["new-items"][-1]
+        section_notes(with_group(evidence, "new-items", left_out), Page.EVIDENCE)["new-items"][-1]
         == "Not asked: EASE. Too many items."
     )
 

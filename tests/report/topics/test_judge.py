@@ -10,23 +10,30 @@ from bakeoff.report.topics.base.claims import (
     Claim,
     ClaimOutcome,
     ClaimPart,
-    ClaimQuestions,
     Expected,
     Form,
     Paired,
     Question,
     Words,
+    difference,
+    interval,
 )
-from bakeoff.report.topics.base.judge import by_interval, by_ratio, judge_questions
-from bakeoff.report.topics.base.questions import on_all_lists, on_costs, on_exponents, unknown
-from bakeoff.report.topics.base.wording import difference, interval
+from bakeoff.report.topics.base.judge import (
+    by_interval,
+    by_ratio,
+    judge_questions,
+    on_all_lists,
+    on_costs,
+    on_exponents,
+    unknown,
+)
 
 WORDS = Words("key", "it is so", "something", "one", "other")
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=3)
 
 
 def ask(*questions: Question) -> list[ClaimPart]:
-    [claim] = judge_questions([ClaimQuestions(1, "claim", "Claim", "words", questions)], STATISTICS)
+    [claim] = judge_questions([(Claim(1, "claim", "Claim", "words"), questions)], STATISTICS)
     return list(claim.parts)
 
 
@@ -212,11 +219,11 @@ HELD, NOT, NONE = (ClaimPart(WORDS, outcome) for outcome in (ClaimOutcome.HELD, 
     ],
 )
 def test_a_claim_holds_as_its_parts_do(parts: list[ClaimPart], outcome: ClaimOutcome):
-    assert Claim("key", "title", "words", "section", parts).outcome is outcome
+    assert Claim(1, "key", "title", "words", "#section", parts).outcome is outcome
 
 
 def test_a_part_that_does_not_decide_changes_nothing():
     other = ClaimPart(Words("other", "", "", decides=False), ClaimOutcome.NOT)
-    claim = Claim("key", "title", "words", "section", [HELD, other])
+    claim = Claim(1, "key", "title", "words", "#section", [HELD, other])
     assert claim.outcome is ClaimOutcome.HELD
     assert claim.num_held == 1

@@ -7,14 +7,13 @@ from topic_parts import parts
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
-from bakeoff.report.topics.base.questions import training_of_variants
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, tally
+from bakeoff.report.topics.base.judge import training_of_variants
 from bakeoff.report.topics.base.topic import judge_claims
-from bakeoff.report.topics.base.wording import shown_claim
 
 
 def test_memory_of_training_alone_is_told_from_the_peak_of_the_stage(claims: dict[str, Claim]):
-    memory = next(part for part in shown_claim(claims["training_cost"]).parts if part.says == "It needs less memory")
+    memory = next(part for part in claims["training_cost"].parts if part.words.says == "It needs less memory")
     assert memory.basis == "measured once"
     assert "a process that only trains" in memory.note
     assert "loads TensorFlow to export" in memory.note
@@ -52,7 +51,7 @@ def test_quality_is_asked_by_every_metric_at_every_cutoff(claims: dict[str, Clai
     found = list(parts(claims["quality"]))
     measured = [f"{name}@{k}" for k in params.evaluate.cutoffs for name in ("ndcg", "recall", "mrr", "hit_rate")]
     assert found == [*(f"vs_mf_{metric}" for metric in measured), "vs_best_baseline"]
-    assert shown_claim(claims["quality"]).tally.endswith(" of 13 parts")
+    assert tally(claims["quality"]).endswith(" of 13 parts")
 
 
 def test_a_metric_of_longer_lists_alone_takes_a_part_of_quality(evidence: Evidence, params: Params):

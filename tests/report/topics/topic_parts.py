@@ -7,9 +7,8 @@ from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import VariantGroup
-from bakeoff.report.summary import Summary
 from bakeoff.report.topics.base.claims import Claim, ClaimPart
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Findings, Topic
 
 STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
 F = TypeVar("F")
@@ -22,9 +21,9 @@ def figures_of(topic: Topic[F], evidence: Evidence, params: Params) -> F:
     return found
 
 
-def found_in(summary: Summary, topic: Topic[F]) -> F:
-    """The topic's figures in the summary, which must be there."""
-    found = summary.findings.of(topic)
+def found_in(findings: Findings, topic: Topic[F]) -> F:
+    """The topic's figures, which must be there."""
+    found = findings.of(topic)
     assert found is not None
     return found
 

@@ -1,4 +1,4 @@
-"""The charts of the page, each with its alternative text, its sentence and the table behind it."""
+"""The charts of the comparison, each with its alternative text, its sentence and the table behind it."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -20,7 +20,6 @@ from bakeoff.report.render.chart_parts import Spec
 from bakeoff.report.render.figure import Figure, Row, Table, table_of
 from bakeoff.report.series_charts import Style, model_styles
 from bakeoff.report.summary import Summary
-from bakeoff.report.topics import serving
 from bakeoff.report.topics.base.topic import topic_figures
 from bakeoff.report.training import SELECTION_METRIC, progress
 from bakeoff.report.verdict import cost_sentence
@@ -46,12 +45,6 @@ def all_figures(summary: Summary) -> dict[str, Figure]:
 def training_cost(summary: Summary) -> str | None:
     """The sentence on wall seconds of training."""
     return cost_sentence({figure.model: figure.wall_seconds for figure in summary.training})
-
-
-def costs(summary: Summary) -> list[str]:
-    """Sentences on the time of training and of an answer, as far as they were measured."""
-    answers = serving.one_query(summary.findings.of(serving.TOPIC))
-    return [sentence for sentence in (training_cost(summary), answers) if sentence]
 
 
 def accuracy_figure(summary: Summary) -> Figure:

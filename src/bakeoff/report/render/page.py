@@ -1,6 +1,6 @@
-"""The report as one HTML file that needs nothing but itself."""
+"""The report as two HTML files that need nothing but themselves: the comparison, and the claims with their evidence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,45 +10,45 @@ from bakeoff.report.cards import cards
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.render import gallery, sentences, tables
-from bakeoff.report.render.figure import estimate_with_interval, specs_of
-from bakeoff.report.render.pages import glossary, scripts, style, template_environment
-from bakeoff.report.summary import Summary
+from bakeoff.report.render.figure import Figure, estimate_with_interval, specs_of
+from bakeoff.report.render.pages import Scripts, glossary, scripts, style, template_environment
+from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics import explore
-from bakeoff.report.topics.base import wording as words
-from bakeoff.report.topics.base.topic import topics
+from bakeoff.report.topics.base import claims as words
+from bakeoff.report.topics.base.topic import Page, topic_figures, topics_of
 
-OTHER_SECTIONS = (
-    (10, "Answer", "verdict", "Verdict"),
-    (20, "Answer", "claims", "The textbook's claims"),
-    (330, "What they learn", "examples", "Where the models differ"),
-    (340, "What they learn", "cards", "Model cards"),
-    (410, "Cost", "training", "Training"),
-    (440, "Cost", "tuning", "Tuning"),
-    (510, "Basis", "data", "Data and split"),
-    (520, "Basis", "limits", "Limits"),
-    (530, "Basis", "since", "Since the last version"),
-    (540, "Basis", "reproduce", "Reproduce"),
-    (550, "Basis", "glossary", "Glossary"),
-)
-"""Sections that are not topics: order, group, anchor and title."""
+OTHER_SECTIONS = {
+    Page.REPORT: (
+        (10, "Answer", "verdict", "Verdict"),
+        (200, "New to the models", "new-users", "New users"),
+        (330, "What they learn", "examples", "Where the models differ"),
+        (340, "What they learn", "cards", "Model cards"),
+        (410, "Cost", "training", "Training"),
+        (440, "Cost", "tuning", "Tuning"),
+        (510, "Basis", "data", "Data and split"),
+        (520, "Basis", "limits", "Limits"),
+        (530, "Basis", "since", "Since the last version"),
+        (540, "Basis", "reproduce", "Reproduce"),
+        (550, "Basis", "glossary", "Glossary"),
+    ),
+    Page.EVIDENCE: ((20, "Answer", "claims", "The textbook's claims"), (550, "Basis", "glossary", "Glossary")),
+}
+"""Sections that are not topics: order, group, anchor and title. The last one explains the terms that the page links."""
 
 
-def contents() -> dict[str, dict[str, str]]:
+def contents(page: Page) -> dict[str, dict[str, str]]:
     """Group → anchor → title of topics and other sections, in the order of the page."""
-    of_topics = [(topic.order, topic.group, topic.section, topic.title) for topic in topics() if topic.title]
+    of_topics = [(topic.order, topic.group, topic.section, topic.title) for topic in topics_of(page) if topic.title]
     groups: dict[str, dict[str, str]] = {}
-    for _, group, key, title in sorted((*of_topics, *OTHER_SECTIONS)):
+    for _, group, key, title in sorted((*of_topics, *OTHER_SECTIONS[page])):
         groups.setdefault(group, {})[key] = title
     return groups
 
 
-CONTENTS = contents()
-"""Group → anchor → title, in the order of the page."""
-SECTIONS = {key: title for group in CONTENTS.values() for key, title in group.items()}
-TEMPLATES = {key: f"_{key}.html.j2" for _, _, key, _ in OTHER_SECTIONS} | {
-    topic.section: topic.template for topic in topics() if topic.title
-}
-"""Anchor → template of the section."""
+def templates_of(page: Page) -> dict[str, str]:
+    """Anchor → template of the section."""
+    of_topics = {topic.section: topic.template for topic in topics_of(page) if topic.title}
+    return {key: f"_{key}.html.j2" for _, _, key, _ in OTHER_SECTIONS[page]} | of_topics
 
 
 @dataclass(frozen=True)
@@ -62,31 +62,72 @@ class Tile:
 
 
 def report_html(summary: Summary, evidence: Evidence) -> str:
-    """The page.
-
-    Every text is escaped by the template; the only markup passed through is the page's own style, scripts and chart
-    library.
-    """
-    shown = gallery.all_figures(summary)
-    environment = template_environment()
-    environment.filters.update(outcome_class=words.css_class, tag_color=explore.tag_color, tag_shape=explore.tag_path)
-    return environment.get_template("index.html.j2").render(
-        **_contents(summary),
+    """The comparison."""
+    present = {"new-users": bool(summary.new_users), "tuning": bool(summary.searches)}
+    return _render(
+        Page.REPORT,
+        evidence,
+        gallery.all_figures(summary),
+        scripts("charts.js", "terms.js", "contents.js"),
+        absent=[key for key, is_present in present.items() if not is_present],
         **_verdict(summary),
         tables=tables,
-        **_claims(summary),
-        **_explorer(summary),
         summary=summary,
-        evidence=evidence,
-        figures=shown,
-        specs=specs_of(shown.values()),
         order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
         fallbacks={name: model.training["fallback"] for name, model in evidence.models.items()},
         cards=cards(summary, evidence),
         seen=sentences.what_models_see(summary, evidence),
-        glossary=glossary(summary.models),
-        style=style(summary.models, "claims.css"),
-        scripts=scripts("charts.js", "terms.js", "contents.js", "explore.js"),
+    )
+
+
+def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
+    """The textbook's claims, and the figures behind them."""
+    return _render(
+        Page.EVIDENCE,
+        evidence,
+        {figure.key: figure for figure in topic_figures(judged.findings)},
+        scripts("charts.js", "terms.js", "contents.js", "explore.js"),
+        **_explorer(judged),
+        summary=judged,
+        claims=judged.claims,
+        claims_overview=words.overview(judged.claims),
+        claim_rules=words.rules(formats.level(judged.confidence)),
+        level=formats.level(judged.confidence),
+    )
+
+
+def _render(
+    page: Page,
+    evidence: Evidence,
+    figures: Mapping[str, Figure],
+    code: Scripts,
+    absent: Iterable[str] = (),
+    **values: Any,
+) -> str:
+    """One of the pages, without the sections `absent`.
+
+    Every text is escaped by the template; the only markup passed through is the page's own style, scripts and chart
+    library.
+    """
+    models = list(evidence.models)
+    groups = {
+        group: {key: title for key, title in titles.items() if key not in absent}
+        for group, titles in contents(page).items()
+    }
+    environment = template_environment()
+    environment.filters.update(tag_color=explore.tag_color, tag_shape=explore.tag_path, sentence=formats.sentence)
+    environment.filters["p_value"] = formats.p_value
+    environment.globals["words"] = words
+    return environment.get_template(f"{page}.j2").render(
+        **values,
+        contents={group: titles for group, titles in groups.items() if titles},
+        section_templates=templates_of(page),
+        evidence=evidence,
+        figures=figures,
+        specs=specs_of(figures.values()),
+        glossary=glossary(models),
+        style=style(models, "claims.css"),
+        scripts=code,
     )
 
 
@@ -127,18 +168,6 @@ def interval_band(result: verdict.Result) -> Mapping[str, str]:
     return {"zero": place(0), "mean": place(result.difference), "low": place(result.low), "width": width}
 
 
-def _contents(summary: Summary) -> dict[str, Any]:
-    """Sections that have something to say, by group."""
-    present = {"new-users": bool(summary.new_users), "tuning": bool(summary.searches)}
-    sections = {key: title for key, title in SECTIONS.items() if present.get(key, True)}
-    groups = {group: [key for key in titles if key in sections] for group, titles in CONTENTS.items()}
-    return {
-        "sections": sections,
-        "contents": {group: keys for group, keys in groups.items() if keys},
-        "section_templates": TEMPLATES,
-    }
-
-
 def _verdict(summary: Summary) -> dict[str, Any]:
     """The top of the page."""
     result = summary.result
@@ -146,7 +175,7 @@ def _verdict(summary: Summary) -> dict[str, Any]:
         "headline": verdict.verdict_headline(result),
         "recommendation": summary.recommendation,
         "statement": verdict.verdict_statement(result),
-        "costs": gallery.costs(summary),
+        "cost": gallery.training_cost(summary),
         "caveats": summary.caveats,
         "outcome": leader(result),
         "band": interval_band(result),
@@ -157,17 +186,8 @@ def _verdict(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _claims(summary: Summary) -> dict[str, Any]:
-    """The claims with every figure as text."""
-    return {
-        "claims": [words.shown_claim(claim) for claim in summary.claims],
-        "claims_overview": words.overview(summary.claims),
-        "claim_rules": words.rules(formats.level(summary.result.confidence)),
-    }
-
-
-def _explorer(summary: Summary) -> dict[str, Any]:
-    found = summary.findings.of(explore.TOPIC)
+def _explorer(judged: JudgedClaims) -> dict[str, Any]:
+    found = judged.findings.of(explore.TOPIC)
     models = list(found.positions) if found else []
     return {
         "explorer": found,

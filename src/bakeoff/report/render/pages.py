@@ -18,7 +18,6 @@ from markupsafe import Markup
 from bakeoff.report import formats
 from bakeoff.report.models import look, model_label, stylesheet
 from bakeoff.report.render.figure import Cell, Figure, Table, specs_of
-from bakeoff.report.topics.base.topic import topics
 
 WIDTH = 760
 """Pixels of a still picture; on a narrower page it shrinks."""
@@ -108,10 +107,10 @@ def template_environment() -> Environment:
 
 
 def glossary(models: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Anchor → (term, explanation): the models, then the terms of glossary.toml, then those of each topic."""
+    """Anchor → (term, explanation): the models, then the terms of glossary.toml."""
     explained = {name: (look(name).label, look(name).meaning) for name in models if look(name).meaning}
     terms = {key: (each["term"], each["meaning"]) for key, each in tomllib.loads(resource("glossary.toml")).items()}
-    return explained | terms | {key: term for topic in topics() for key, term in topic.terms.items()}
+    return explained | terms
 
 
 def keep_units(value: object) -> object:

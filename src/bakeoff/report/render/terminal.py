@@ -20,7 +20,7 @@ def print_verdict(workspace: Workspace) -> None:
         BakeoffError: there is no comparison yet, or another version wrote it.
     """
     result, standings, spans = _last_comparison(workspace)
-    costs = {name: read_optional_json(workspace.cost(f"train_{name}")) for name in CONTENDERS}
+    costs = {name: read_optional_json(workspace.cost(f"train/{name}")) for name in CONTENDERS}
     cost = verdict.cost_sentence({name: float(found.get("wall_seconds") or 0.0) for name, found in costs.items()})
     notes = [f"Note: {note}" for note in verdict.all_caveats(result, standings, spans)]
     console = Console(highlight=False)

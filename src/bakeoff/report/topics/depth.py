@@ -16,10 +16,9 @@ from bakeoff.report.models import MF, SOFTMAX, look, model_label, model_noun
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import PALETTE, Styles, model_styles
-from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
-from bakeoff.report.topics.base.estimates import estimates, record_table
-from bakeoff.report.topics.base.questions import of_variants, on_costs, on_variants, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
+from bakeoff.report.topics.base.judge import of_variants, on_costs, on_variants, repeated_figure, unknown
+from bakeoff.report.topics.base.topic import Page, Topic, estimates, record_table
 
 EPOCH = "CPU time of an epoch (median)"
 RATE = "queries per CPU second, embedded and ranked (median)"
@@ -66,20 +65,11 @@ def _towers(group: VariantGroup, params: ReportParams) -> list[Tower]:
     ]
 
 
-def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """The deepest tower against the shallowest and the widest against the narrowest, by quality and by cost."""
     group = evidence.measured.group("depth")
-    skipped = Words("deep", "Deeper towers rank better", "quality")
-    return ClaimQuestions(
-        number=8,
-        key="depth",
-        title="Depth and width",
-        words="Deeper and wider towers express more, are harder to train and dearer to serve.",
-        questions=[unknown(skipped, group.reason)] if isinstance(group, NotMeasured) else _questions(group, params),
-    )
-
-
-def _questions(group: VariantGroup, params: ReportParams) -> list[Question]:
+    if isinstance(group, NotMeasured):
+        return [unknown(Words("deep", "Deeper towers rank better", "quality"), group.reason)]
     metric = params.compare.primary_metric
     label = formats.metric_label(metric)
     found = _towers(group, params)
@@ -271,14 +261,9 @@ def _sentence(found: TowerFigures) -> str:
     )
 
 
+CLAIM = Claim(
+    8, "depth", "Depth and width", "Deeper and wider towers express more, are harder to train and dearer to serve."
+)
 TOPIC = Topic(
-    "depth",
-    430,
-    "depth",
-    _measure,
-    _draw,
-    "Cost",
-    "Depth and width",
-    _claim,
-    lambda evidence: evidence.measured.group("depth"),
+    "depth", 430, Page.EVIDENCE, "depth", _measure, _draw, "Cost", "Depth and width", CLAIM, _ask, source="depth"
 )

@@ -13,7 +13,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.chart_parts import FONT, Spec
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic
 
 SHOWN = 10
 """Number of neighbours that are shown."""
@@ -235,4 +235,4 @@ def _marks(place: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return rings, label
 
 
-TOPIC = Topic("explore", 320, "map", _measure, lambda _: [], "What they learn", "Embedding map")
+TOPIC = Topic("explore", 320, Page.EVIDENCE, "map", _measure, lambda _: [], "What they learn", "Embedding map")

@@ -17,10 +17,9 @@ from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_label, model_no
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Figure, Table
 from bakeoff.report.series_charts import PALETTE, Styles, model_styles
-from bakeoff.report.topics.base.claims import ClaimQuestions, Form, Question, Words
-from bakeoff.report.topics.base.estimates import record_table
-from bakeoff.report.topics.base.questions import on_costs, on_exponents, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.claims import Claim, Form, Question, Words
+from bakeoff.report.topics.base.judge import on_costs, on_exponents, repeated_figure, unknown
+from bakeoff.report.topics.base.topic import Page, Topic, record_table
 
 FULL, SAMPLED = "full softmax", "sampled negatives"
 OTHER_COSTS = {"cpu": "CPU time:", "epoch": "an epoch's CPU time:", "memory": "peak memory:"}
@@ -49,21 +48,14 @@ class GrowthFigures:
     catalogues: pd.DataFrame
 
 
-def _claim(evidence: Evidence, _: ReportParams) -> ClaimQuestions:
+def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
     """Cost of training, its growth with the data, and the effect of the size of the catalogue on a step."""
     growth = evidence.measured.growth
-    return ClaimQuestions(
-        number=5,
-        key="training_cost",
-        title="Cost of training",
-        words="MF trains at larger scale than the DNN; and the full softmax costs O(n) per example, which sampled "
-        "negatives avoid.",
-        questions=[
-            _training(evidence, "wall", "MF is trained sooner", "wall time of training", "epoch_seconds"),
-            _training(evidence, "cpu", "It takes less of the processors", "CPU time of training", "epoch_cpu_seconds"),
-            *(_of_growth(growth, Words(key, says, what, *SIDES), ask) for key, says, what, ask in GROWTH_PARTS),
-        ],
-    )
+    return [
+        _training(evidence, "wall", "MF is trained sooner", "wall time of training", "epoch_seconds"),
+        _training(evidence, "cpu", "It takes less of the processors", "CPU time of training", "epoch_cpu_seconds"),
+        *(_of_growth(growth, Words(key, says, what, *SIDES), ask) for key, says, what, ask in GROWTH_PARTS),
+    ]
 
 
 def _training(evidence: Evidence, key: str, says: str, measured: str, epochs: str) -> Question:
@@ -273,22 +265,13 @@ def _catalogues(found: GrowthFigures) -> Figure:
     )
 
 
-TERMS = {
-    "exponent": (
-        "Exponent of growth",
-        "Cost grows as the size of the data to the power of it: with 1 twice the data cost twice as much, with 2 four "
-        "times. The slope of a line through the logarithms of both, with its interval.",
-    ),
-}
+CLAIM = Claim(
+    5,
+    "training_cost",
+    "Cost of training",
+    "MF trains at larger scale than the DNN; and the full softmax costs O(n) per example, which sampled "
+    "negatives avoid.",
+)
 TOPIC = Topic(
-    "growth",
-    420,
-    "growth",
-    _measure,
-    _draw,
-    "Cost",
-    "Growth and serving",
-    _claim,
-    lambda evidence: evidence.measured.growth,
-    terms=TERMS,
+    "growth", 420, Page.EVIDENCE, "growth", _measure, _draw, "Cost", "Growth and serving", CLAIM, _ask, source="growth"
 )

@@ -14,10 +14,9 @@ from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
-from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
-from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
-from bakeoff.report.topics.base.questions import of_variants, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
+from bakeoff.report.topics.base.judge import of_variants, unknown
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 
 TWO_TOWER = "two_tower"
 AMONG_NEW = "recall@10"
@@ -43,20 +42,11 @@ class NewItems:
     others: Mapping[str, float]
 
 
-def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
-    """The two-tower model against both contenders, among all items and among the new ones."""
-    return ClaimQuestions(
-        number=2,
-        key="new_items",
-        title="New items",
-        words="A second network over the features of items can be asked about items that nobody has had yet; MF and "
-        "a DNN with a mere table of items can't.",
-        questions=_questions(evidence, params),
-    )
+def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
+    """The two-tower model against both contenders, among all items and among the new ones.
 
-
-def _questions(evidence: Evidence, params: ReportParams) -> list[Question]:
-    """A shipped DNN that reads features of items is not the one of the claim: its parts do not decide."""
+    A shipped DNN that reads features of items is not the one of the claim: its parts do not decide.
+    """
     metrics = [f"recall@{k}" for k in params.evaluate.cutoffs]
     group = evidence.measured.group("new-items")
     if isinstance(group, NotMeasured):
@@ -166,14 +156,23 @@ def _sentence(found: NewItems) -> str:
     return f"{text} {formats.sentence(others)}." if others else text
 
 
+CLAIM = Claim(
+    2,
+    "new_items",
+    "New items",
+    "A second network over the features of items can be asked about items that nobody has had yet; MF and "
+    "a DNN with a mere table of items can't.",
+)
 TOPIC = Topic(
     "new_items",
     220,
+    Page.EVIDENCE,
     "new-items",
     _measure,
     _draw,
     "New to the models",
     "New items",
-    _claim,
-    lambda evidence: evidence.measured.group("new-items"),
+    CLAIM,
+    _ask,
+    source="new-items",
 )

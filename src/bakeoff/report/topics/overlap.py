@@ -11,8 +11,8 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Cell, Column, Figure, Table
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.render.figure import Figure, Table, table_of
+from bakeoff.report.topics.base.topic import Page, Topic
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,10 @@ def _draw(found: Overlap) -> list[Figure]:
 
 def _table(found: Overlap, names: Sequence[str]) -> Table:
     shown = np.where(np.eye(len(names), dtype=bool), np.nan, found.shares)
-    return Table(
+    return table_of(
         f"Share of the first {found.k} that another model has among its first {found.k}, mean over users",
-        [Column("Model"), *map(Column, names)],
-        [
-            [Cell(name), *(Cell(formats.percent(share, 0)) for share in row)]
-            for name, row in zip(names, shown, strict=True)
-        ],
+        ["Model", *names],
+        [[name, *(formats.percent(share, 0) for share in row)] for name, row in zip(names, shown, strict=True)],
     )
 
 
@@ -91,4 +88,4 @@ def _sentence(found: Overlap) -> str:
     )
 
 
-TOPIC = Topic("overlap", 330, "examples", _measure, _draw)
+TOPIC = Topic("overlap", 330, Page.REPORT, "examples", _measure, _draw)

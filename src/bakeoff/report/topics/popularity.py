@@ -17,10 +17,9 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.slices import top_lists, values_on
-from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
-from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
-from bakeoff.report.topics.base.questions import on_all_lists, on_models
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
+from bakeoff.report.topics.base.judge import on_all_lists, on_models
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 
 ALL_LISTS = (
     ("coverage", coverage, "Its lists reach more of the catalogue", Expected.LARGER, Form.SHARE),
@@ -44,23 +43,17 @@ class RecallByPopularity:
     frame: pd.DataFrame
 
 
-def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """How popular the items in the lists are, and how much of the catalogue the lists reach."""
     k = int(params.compare.primary_metric.partition("@")[2])
     arp = f"interactions in training of the items in lists of {k} (the numerator of popularity lift)"
     arp_words = _words("arp", "The DNN recommends less popular items", arp)
     tail_words = _words("long_tail", "It recommends more of the long tail", f"share of lists of {k} in the long tail")
-    return ClaimQuestions(
-        number=4,
-        key="popularity",
-        title="Popularity",
-        words="Popular items tend to win the dot product of MF; the DNN is less drawn to them.",
-        questions=[
-            on_models(evidence, arp_words, f"arp@{k}", Expected.SMALLER, Form.COUNT),
-            on_models(evidence, tail_words, f"long_tail_share@{k}", form=Form.SHARE),
-            *_all_lists(evidence, k, params),
-        ],
-    )
+    return [
+        on_models(evidence, arp_words, f"arp@{k}", Expected.SMALLER, Form.COUNT),
+        on_models(evidence, tail_words, f"long_tail_share@{k}", form=Form.SHARE),
+        *_all_lists(evidence, k, params),
+    ]
 
 
 def _words(key: str, says: str, measured: str) -> Words:
@@ -134,27 +127,9 @@ def _sentence(found: RecallByPopularity) -> str:
     )
 
 
-TERMS = {
-    "arp": (
-        "ARP@k",
-        "Average recommendation popularity: how many training interactions the recommended items have on "
-        "average (Yin et al. 2012).",
-    ),
-    "lift": (
-        "Popularity lift",
-        "ARP of the lists divided by that of the users' own histories, minus 1: 0 % means that lists are as "
-        "popular as what people already like.",
-    ),
-    "coverage": ("Coverage@k", "Share of the catalogue that is in at least one user's list."),
-    "gini": (
-        "Gini@k",
-        "How unevenly the places in the lists are shared among items: 0 if all get the same, 1 if one gets all.",
-    ),
-    "long-tail": (
-        "Long-tail share@k",
-        "Share of a list outside the items that gather the first 80 % of all interactions.",
-    ),
-}
+CLAIM = Claim(
+    4, "popularity", "Popularity", "Popular items tend to win the dot product of MF; the DNN is less drawn to them."
+)
 TOPIC = Topic(
-    "popularity", 130, "popularity", _measure, _draw, "Quality", "Popularity and coverage", _claim, terms=TERMS
+    "popularity", 130, Page.REPORT, "popularity", _measure, _draw, "Quality", "Popularity and coverage", CLAIM, _ask
 )

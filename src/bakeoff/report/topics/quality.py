@@ -14,10 +14,9 @@ from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_nou
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
-from bakeoff.report.topics.base.claims import ClaimQuestions, Question, Words
-from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
-from bakeoff.report.topics.base.questions import on_models
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.claims import Claim, Question, Words
+from bakeoff.report.topics.base.judge import on_models
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 from bakeoff.report.vs_baseline import best
 
 ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": None}
@@ -39,20 +38,14 @@ class QualityByActivity:
     frame: pd.DataFrame
 
 
-def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """Every metric at every cutoff against MF, and the primary one against the best baseline."""
     primary = params.compare.primary_metric
     values = {name: model.users[primary].to_numpy(np.float64) for name, model in evidence.models.items()}
     baseline = best(baselines(values), values)
     against_mf = [_question(evidence, metric, MF, "MF", f"vs_mf_{metric}") for metric in _metrics(params)]
     than = f"the best baseline, {model_label(baseline)}"
-    return ClaimQuestions(
-        number=10,
-        key="quality",
-        title="Quality over all",
-        words="The DNN captures the relation of users and items better, and so ranks better.",
-        questions=[*against_mf, _question(evidence, primary, baseline, than, "vs_best_baseline")],
-    )
+    return [*against_mf, _question(evidence, primary, baseline, than, "vs_best_baseline")]
 
 
 def _metrics(params: ReportParams) -> list[str]:
@@ -115,4 +108,7 @@ def _sentence(found: QualityByActivity) -> str:
     )
 
 
-TOPIC = Topic("quality", 110, "accuracy", _measure, _draw, "Quality", "Accuracy", _claim)
+CLAIM = Claim(
+    10, "quality", "Quality over all", "The DNN captures the relation of users and items better, and so ranks better."
+)
+TOPIC = Topic("quality", 110, Page.REPORT, "accuracy", _measure, _draw, "Quality", "Accuracy", CLAIM, _ask)

@@ -16,8 +16,7 @@ from bakeoff.report.models import model_label, model_noun
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import model_styles
-from bakeoff.report.topics.base.estimates import record_table
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.topic import Page, Topic, record_table
 
 FULL = "whole catalogue"
 
@@ -159,11 +158,4 @@ def _change(difference: Difference) -> str:
     return f"{formats.signed(difference.mean)}, {formats.signed(difference.low)} to {formats.signed(difference.high)},"
 
 
-TERMS = {
-    "sampled-metric": (
-        "Sampled metric",
-        "A metric of the rank that a test item takes among a few random items instead of the whole catalogue. It is "
-        "cheaper, and can order models differently.",
-    ),
-}
-TOPIC = Topic("sampled", 150, "sampled", _measure, _draw, "Quality", "Sampled metrics", terms=TERMS)
+TOPIC = Topic("sampled", 150, Page.REPORT, "sampled", _measure, _draw, "Quality", "Sampled metrics")

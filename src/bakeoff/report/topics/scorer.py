@@ -13,12 +13,11 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import NotMeasured, PlantedGroups, Rerank, Variant, figure, paired
 from bakeoff.report.models import MF, SOFTMAX, look, model_label
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Cell, Column, Figure, Table
+from bakeoff.report.render.figure import Column, Figure, Row, Table, table_of
 from bakeoff.report.series_charts import PALETTE, Style, Styles
-from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Paired, Question, Words
-from bakeoff.report.topics.base.estimates import Named, estimates, interval_cell
-from bakeoff.report.topics.base.questions import on_variants, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.claims import Claim, Expected, Form, Paired, Question, Words
+from bakeoff.report.topics.base.judge import on_variants, unknown
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimates, interval_cell
 
 SPURIOUS = "spurious@10"
 
@@ -37,17 +36,10 @@ class ScorerFigures:
     systems: Mapping[str, tuple[str, float, float]]
 
 
-def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """Re-ranked candidates against MF's own order and the DNN alone; foreign items within the candidates."""
     measured = evidence.measured
-    return ClaimQuestions(
-        number=7,
-        key="scorer",
-        title="The DNN as a scorer",
-        words="As a scorer of candidates that were filtered before, the DNN is preferred, "
-        "and its folding does no harm.",
-        questions=[*_questions(measured.rerank, params.compare.primary_metric), *_planted(measured.planted)],
-    )
+    return [*_questions(measured.rerank, params.compare.primary_metric), *_planted(measured.planted)]
 
 
 def _questions(rerank: Rerank | NotMeasured, metric: str) -> list[Question]:
@@ -179,26 +171,20 @@ def _table(found: ScorerFigures) -> Table:
     """A row per system."""
     metrics = list(dict.fromkeys(found.frame.group))
     means = {(row.series, row.group): row for row in found.frame.itertuples()}
-    rows = [
-        [
-            Cell(label),
-            *(interval_cell(means[label, metric]) for metric in metrics),
-            *(Cell(formats.percent(share)) for share in shares),
-        ]
+    rows: list[Row] = [
+        [label, *(interval_cell(means[label, metric]) for metric in metrics), *map(formats.percent, shares)]
         for label, (_, *shares) in found.systems.items()
     ]
-    columns = [Column("System"), *map(Column, metrics), Column("Recall of the candidates")]
-    return Table("Who orders the candidates", [*columns, Column("Foreign among 10", "spurious")], rows)
+    columns = ["System", *metrics, "Recall of the candidates", Column("Foreign among 10", "spurious")]
+    return table_of("Who orders the candidates", columns, rows)
 
 
+CLAIM = Claim(
+    7,
+    "scorer",
+    "The DNN as a scorer",
+    "As a scorer of candidates that were filtered before, the DNN is preferred, and its folding does no harm.",
+)
 TOPIC = Topic(
-    "scorer",
-    140,
-    "scorer",
-    _measure,
-    _draw,
-    "Quality",
-    "As a scorer",
-    _claim,
-    lambda evidence: evidence.measured.rerank,
+    "scorer", 140, Page.EVIDENCE, "scorer", _measure, _draw, "Quality", "As a scorer", CLAIM, _ask, source="rerank"
 )

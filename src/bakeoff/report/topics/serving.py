@@ -16,12 +16,10 @@ from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure
 from bakeoff.report.series_charts import model_styles
-from bakeoff.report.topics.base.claims import ClaimQuestions, Form, Question, Words
-from bakeoff.report.topics.base.estimates import record_table
-from bakeoff.report.topics.base.questions import on_costs, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.claims import Claim, Form, Question, Words
+from bakeoff.report.topics.base.judge import on_costs, repeated_figure, unknown
+from bakeoff.report.topics.base.topic import Page, Topic, record_table
 
-ONE = "1 known user"
 QUERIES = {
     "batches": ("known user", "known users"),
     "stored": ("stored user", "stored users"),
@@ -45,19 +43,9 @@ class Latencies:
     precomputed: Mapping[str, str]
 
 
-def _claim(evidence: Evidence, _: ReportParams) -> ClaimQuestions:
+def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
     """One query, batches of queries, users without a stored vector, and the size of the exported model."""
-    return ClaimQuestions(
-        number=6,
-        key="serving_cost",
-        title="Cost of serving",
-        words="MF is cheaper to serve: the vectors of its users can be computed beforehand, where the DNN runs a "
-        "network for each query.",
-        questions=_questions(evidence.measured.serving),
-    )
-
-
-def _questions(serving: Mapping[str, Any] | NotMeasured) -> list[Question]:
+    serving = evidence.measured.serving
     one = Words("one", "MF answers one known user sooner", "latency (p95) of one query", *WITH_VECTORS)
     if isinstance(serving, NotMeasured):
         return [unknown(one, serving.reason, is_cost=True)]
@@ -148,16 +136,6 @@ def _draw(found: Latencies) -> list[Figure]:
     ]
 
 
-def one_query(found: Latencies | None) -> str | None:
-    """The contenders' p95 of one query; None where one was not timed."""
-    rows = [] if found is None else found.frame[found.frame.group == ONE].itertuples()
-    high = {row.model: row.high for row in rows}
-    if not {MF, SOFTMAX} <= set(high):
-        return None
-    times = " and ".join(f"{duration(high[name])} for {model_noun(name)}" for name in (SOFTMAX, MF))
-    return f"Nineteen of twenty single queries are answered within {times}."
-
-
 def _sentence(frame: pd.DataFrame) -> str:
     """The contenders' p95 by kind of query."""
     high = {(row.group, row.model): row.high for row in frame.itertuples()}
@@ -178,19 +156,11 @@ def _sentence(frame: pd.DataFrame) -> str:
     )
 
 
-TERMS = {
-    "p95": (
-        "p50, p95",
-        "The time within which half, or nineteen of twenty, of the answers came.",
-    ),
-}
-TOPIC = Topic(
-    "serving",
-    425,
-    "growth",
-    _measure,
-    _draw,
-    claim=_claim,
-    source=lambda evidence: evidence.measured.serving,
-    terms=TERMS,
+CLAIM = Claim(
+    6,
+    "serving_cost",
+    "Cost of serving",
+    "MF is cheaper to serve: the vectors of its users can be computed beforehand, where the DNN runs a "
+    "network for each query.",
 )
+TOPIC = Topic("serving", 425, Page.EVIDENCE, "growth", _measure, _draw, claim=CLAIM, ask=_ask, source="serving")

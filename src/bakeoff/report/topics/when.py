@@ -14,12 +14,12 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_label, model_noun
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Cell, Column, Figure, Table
+from bakeoff.report.render.figure import Column, Figure, Heading, Row, Table, change_cell, table_of
 from bakeoff.report.series_charts import model_styles
 from bakeoff.report.slices import events_by_gap, later_events, top_lists, values_on
-from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
-from bakeoff.report.topics.base.questions import unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
+from bakeoff.report.topics.base.judge import unknown
+from bakeoff.report.topics.base.topic import Page, Topic
 from bakeoff.report.vs_baseline import best
 
 SESSION = 3600
@@ -48,18 +48,9 @@ class Order:
     beyond: dict[str, float]
 
 
-def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """Beyond the session, against MF and the best baseline; with shuffled histories; both at once."""
-    return ClaimQuestions(
-        number=9,
-        key="taste",
-        title="Taste, not the session",
-        words="The DNN captures personal taste better.",
-        questions=_questions(evidence, params.compare.primary_metric),
-    )
-
-
-def _questions(evidence: Evidence, metric: str) -> list[Question]:
+    metric = params.compare.primary_metric
     label = metric_label(metric)
     beyond = f"{label} on events more than an hour after the last known one"
     says = "It is better beyond the session"
@@ -168,21 +159,22 @@ def _sentence(found: Order) -> str:
 
 def _table(found: Order, caption: str) -> Table:
     """Both figures and their difference, a row per part of the test and model."""
-    rows = []
+    rows: list[Row] = []
     for row in found.frame.itertuples():
         difference = found.differences[row.group, row.model]
         texts = (model_label(row.model), row.group, formats.decimal(row.first), formats.decimal(row.second))
-        interval = f"{formats.signed(difference.low)} to {formats.signed(difference.high)}"
-        change = Cell(formats.signed(difference.mean), interval)
-        rows.append([*map(Cell, texts), change, Cell(formats.p_figure(difference.p_holm))])
-    columns = [Column("Model"), Column("Test events", prose=True), Column("Ordered"), Column("Shuffled")]
-    return Table(caption, [*columns, Column("Difference"), Column("p, Holm", "holm")], rows)
+        change = change_cell(difference.mean, difference.low, difference.high)
+        rows.append([*texts, change, formats.p_figure(difference.p_holm)])
+    columns: list[Heading] = [
+        "Model",
+        Column("Test events", prose=True),
+        "Ordered",
+        "Shuffled",
+        "Difference",
+        Column("p, Holm", "holm"),
+    ]
+    return table_of(caption, columns, rows)
 
 
-TERMS = {
-    "order-blind": (
-        "Order-blind",
-        "A model that sees which items a user had and not in which order: it can't continue a session.",
-    ),
-}
-TOPIC = Topic("when", 120, "when", _measure, _draw, "Quality", "When", _claim, terms=TERMS)
+CLAIM = Claim(9, "taste", "Taste, not the session", "The DNN captures personal taste better.")
+TOPIC = Topic("when", 120, Page.REPORT, "when", _measure, _draw, "Quality", "When", CLAIM, _ask)

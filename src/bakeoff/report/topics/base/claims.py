@@ -1,13 +1,22 @@
-"""Claims: what the textbook says, which figures test each part of it, and the outcome on this data."""
+"""Claims: what the textbook says, the figures that test each part, the outcome on this data, and how it is written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum, member
+from math import isinf, isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.report import formats
+
 NAN = float("nan")
+RATIO = 1.25
+"""Costs count as different from this ratio on."""
+MARGIN = 0.1
+"""A figure is hardly lower (higher) than another if it is not lower (higher) by more than this share of it."""
+SHARE_MARGIN = 0.01
+"""A share is hardly lower (higher) too if the difference is at most this."""
 
 
 class ClaimOutcome(StrEnum):
@@ -28,16 +37,16 @@ class Expected(StrEnum):
     NOT_HIGHER = "hardly higher"
 
 
-class Form(StrEnum):
-    """Unit in which figures are written."""
+class Form(Enum):
+    """Unit of figures; its value writes one."""
 
-    METRIC = "metric"
-    SHARE = "share"
-    COUNT = "count"
-    NUMBER = "number"
-    SECONDS = "seconds"
-    BYTES = "bytes"
-    RATE = "rate"
+    METRIC = member(formats.decimal)
+    SHARE = member(formats.percent)
+    COUNT = member(lambda value: formats.decimal(value, 1))
+    NUMBER = member(lambda value: formats.decimal(value, 3))
+    SECONDS = member(formats.duration)
+    BYTES = member(formats.megabytes)
+    RATE = member(lambda value: f"{formats.count(round(value))} / s")
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class Words:
     """A part of a claim in words.
 
     Attributes:
-        key: its name in metrics.json, unique within the claim.
+        key: its name in evidence.json, unique within the claim.
         says: the part of the claim.
         measured: what was measured.
         first: the system or setting of the first figure.
@@ -116,41 +125,40 @@ class ClaimPart:
     basis: str = ""
     note: str = ""
 
+    @property
+    def is_tested(self) -> bool:
+        """Whether it has a p."""
+        return not np.isnan(self.p)
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether either figure was measured."""
+        return not np.isnan([self.first, self.second]).all()
+
 
 Question = Paired | ClaimPart
 """A part before all parts are judged: those over users wait for the correction of p, the others are judged at once."""
 
 
 @dataclass(frozen=True)
-class ClaimQuestions:
-    """A claim before it is judged.
+class Claim:
+    """What the textbook says about one subject, judged part by part.
 
     Attributes:
         number: its place in the table of claims, from 1.
-        key: its name in metrics.json and in links.
+        key: its name in evidence.json and in links.
         title: its subject.
         words: the claim in the textbook's words.
-        questions: its parts.
-        section: anchor of the section with the charts.
+        link: to the section with the charts.
+        parts: empty until it is judged.
     """
 
     number: int
     key: str
     title: str
     words: str
-    questions: Sequence[Question]
-    section: str = ""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim, judged part by part; attributes as in `ClaimQuestions`."""
-
-    key: str
-    title: str
-    words: str
-    section: str
-    parts: Sequence[ClaimPart]
+    link: str = ""
+    parts: Sequence[ClaimPart] = ()
 
     @property
     def deciding(self) -> Sequence[ClaimPart]:
@@ -169,3 +177,100 @@ class Claim:
     def num_held(self) -> int:
         """Number of deciding parts that held."""
         return sum(part.outcome is ClaimOutcome.HELD for part in self.deciding)
+
+
+CSS_CLASSES = {
+    ClaimOutcome.HELD: "held",
+    ClaimOutcome.IN_PART: "in-part",
+    ClaimOutcome.NOT: "not-held",
+    ClaimOutcome.NONE: "no-evidence",
+}
+
+
+def figure_text(part: ClaimPart, value: float) -> str:
+    """Either figure of a part; an en dash where it was not measured."""
+    return formats.NO_VALUE if isnan(value) else part.form.value(value)
+
+
+def css_class(outcome: ClaimOutcome) -> str:
+    """The class of the page's style for an outcome."""
+    return CSS_CLASSES[outcome]
+
+
+def difference(part: ClaimPart) -> str:
+    """`+0.0307`, in points for a share; `× 2.3` for a ratio."""
+    if isnan(part.difference):
+        return formats.NO_VALUE
+    if isinf(part.difference):
+        return "from 0"
+    if part.is_ratio:
+        return f"× {_ratio(part.difference, part.difference)}"
+    return _change(part.difference, part.form)
+
+
+def interval(part: ClaimPart) -> str:
+    """`+0.0199 to +0.0415`, `× 0.21 to 0.26`; empty where there is none."""
+    if isnan(part.low) and isnan(part.high):
+        return ""
+    if not part.is_ratio:
+        return f"{_change(part.low, part.form)} to {_change(part.high, part.form)}"
+    low, high = (_ratio(end, part.difference) for end in (part.low, part.high))
+    return f"× {low} at least" if isnan(part.high) else f"× {high} at most" if isnan(part.low) else f"× {low} to {high}"
+
+
+def tally(claim: Claim) -> str:
+    """`2 of 5 parts`: those that held among those that decide; empty for a claim of one part."""
+    if len(claim.parts) == 1:
+        return ""
+    kind = "parts" if len(claim.deciding) == len(claim.parts) else "deciding parts"
+    return f"{claim.num_held} of {len(claim.deciding)} {kind}"
+
+
+def without_costs(claim: Claim) -> Claim:
+    """The claim without the parts that are measured costs, which differ from run to run."""
+    return replace(claim, parts=[part for part in claim.parts if not part.is_cost])
+
+
+def overview(claims: Sequence[Claim]) -> str:
+    """The number of claims with each outcome, as a sentence."""
+    found = [claim.outcome for claim in claims]
+    counts = [
+        f"{found.count(outcome)} {outcome}"
+        for outcome in ClaimOutcome
+        if outcome in found and outcome != ClaimOutcome.NONE
+    ]
+    unknown = found.count(ClaimOutcome.NONE)
+    counts += [f"for {unknown} there is no evidence"] if unknown else []
+    return f"Of {len(claims)} claims {formats.listing(counts)} on this data."
+
+
+def rules(level: str) -> list[str]:
+    """How each kind of row is judged, a sentence or two each."""
+    return [
+        f"A difference over users held if its {level} interval lies on the side that the claim names and the "
+        "permutation test agrees; it did not hold if the interval lies on the other side; otherwise there is no "
+        "evidence. p is adjusted (Holm) for every test of this table, so the table is stricter than the verdict on "
+        "one metric.",
+        f"Hardly lower: held if the whole interval lies above −{MARGIN:.0%} of the second figure (for shares, above "
+        f"−{100 * SHARE_MARGIN:.0f} point in any case); did not hold if it lies below. Hardly higher is the mirror "
+        "image.",
+        "Coverage and Gini coefficient describe all lists together: they are judged by the interval of the "
+        "difference, from a jackknife over groups of users.",
+        f"Costs count as different from a ratio of {RATIO:g} on, unless the 95 % interval of the ratio contains 1. "
+        "The interval shows how epochs, steps or calls of one run differ; it says nothing about another machine.",
+        "Exponents are judged by the interval of their difference, which follows from the intervals of both.",
+        "A claim held if all its parts held, held in part if some did, and did not hold if none held and at least one "
+        "did not; otherwise there is no evidence. The claim about taste is decided by what holds beyond the session "
+        "alone.",
+    ]
+
+
+def _ratio(value: float, of: float) -> str:
+    """With as many digits as the ratio `of` is written with."""
+    return formats.decimal(value, 2 if of >= 0.1 or of == 0 else 4)
+
+
+def _change(value: float, form: Form) -> str:
+    if form is Form.SHARE:
+        return f"{formats.signed(100 * value, 1)} pp"
+    return formats.signed(value, {Form.COUNT: 1, Form.NUMBER: 3}.get(form, 4))

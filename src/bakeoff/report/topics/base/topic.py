@@ -1,22 +1,42 @@
-"""What a topic of the report is. Topics are discovered: whatever module of `topics` has a `TOPIC` is one."""
+"""What a topic of the report is, and how its figures become means with intervals and tables.
+
+Topics are discovered: whatever module of `topics` has a `TOPIC` is one.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cache
 from importlib import import_module
+from math import isnan
 from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import NotMeasured, notes_on
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.topics.base.claims import Claim, ClaimQuestions
-from bakeoff.report.topics.base.judge import judge_questions
+from bakeoff.report.render.chart_parts import present
+from bakeoff.report.render.figure import Cell, Column, Figure, Row, Table, estimate_with_interval, table_of
+from bakeoff.report.topics.base.claims import Claim, Question
+from bakeoff.report.topics.base.judge import judge_questions, padded
 
 PACKAGE = "bakeoff.report.topics"
 F = TypeVar("F")
+
+
+class Page(StrEnum):
+    """The pages of the report; the value is the name of the file."""
+
+    REPORT = "index.html"
+    """The comparison: made by `compare` from the core stages alone."""
+    EVIDENCE = "evidence.html"
+    """The textbook's claims and what else was measured for them: made by `evidence`."""
 
 
 @dataclass(frozen=True)
@@ -26,43 +46,55 @@ class Topic(Generic[F]):
     Attributes:
         id: its name; the template of its section is `<id>.html.j2` in the folder of the topics.
         order: place of its section and of its figures in the page.
+        page: that its section is on.
         section: anchor of the section that shows its figures.
         measure: computes its figures from what `source` gives; None where there is nothing to show.
         draw: charts of these figures, each with its sentence and its table.
         group: group of the section in the contents; empty where the section is that of another topic or of the page.
         title: heading of the section; empty likewise.
-        claim: the claim of the textbook about it.
-        source: what the figures are computed from; without figures where it was skipped.
+        claim: what the textbook says about it.
+        ask: the parts of that claim, in the order of the table.
+        source: part of `MeasuredEvidence` that the figures are computed from; empty: all evidence. There are no
+            figures where it was skipped.
         notes: sentences above the charts; by default what was done for the source, or why it was skipped.
-        terms: entries of the glossary: anchor → term and explanation.
     """
 
     id: str
     order: int
+    page: Page
     section: str
     measure: Callable[[Any, ReportParams, Statistics], F | None]
     draw: Callable[[F], list[Figure]]
     group: str = ""
     title: str = ""
-    claim: Callable[[Evidence, ReportParams], ClaimQuestions] | None = None
-    source: Callable[[Evidence], Any] = lambda evidence: evidence
+    claim: Claim | None = None
+    ask: Callable[[Evidence, ReportParams], Sequence[Question]] = lambda _, __: ()
+    source: str = ""
     notes: Callable[[Any], Sequence[str]] = notes_on
-    terms: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def template(self) -> str:
         """Name of the template of its section."""
         return f"{self.id}.html.j2"
 
+    @property
+    def link(self) -> str:
+        """Its section, seen from the page of the claims."""
+        return f"{'' if self.page is Page.EVIDENCE else self.page}#{self.section}"
+
+    def read(self, evidence: Evidence) -> Any:
+        """What its figures are computed from."""
+        return evidence.measured.part(self.source) if self.source else evidence
+
     def find(self, evidence: Evidence, params: ReportParams, statistics: Statistics) -> F | None:
         """Its figures; None where there is nothing to show."""
-        source = self.source(evidence)
+        source = self.read(evidence)
         return None if isinstance(source, NotMeasured) else self.measure(source, params, statistics)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Figures of all topics.
+    """Figures of the topics of one page.
 
     Attributes:
         by_topic: id of a topic → its figures; without topics that have nothing to show.
@@ -76,10 +108,6 @@ class Findings:
         """Figures of one topic; None where there is nothing to show."""
         return self.by_topic.get(topic.id)
 
-    def without(self, topic: Topic[Any]) -> "Findings":
-        """These findings without the figures of one topic."""
-        return replace(self, by_topic={name: each for name, each in self.by_topic.items() if name != topic.id})
-
 
 @cache
 def topics() -> tuple[Topic[Any], ...]:
@@ -89,22 +117,27 @@ def topics() -> tuple[Topic[Any], ...]:
     return tuple(sorted((m.TOPIC for m in modules if hasattr(m, "TOPIC")), key=lambda topic: topic.order))
 
 
-def find(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Findings:
-    """Compute the figures of every topic."""
-    found = {topic.id: topic.find(evidence, params, statistics) for topic in topics()}
-    return Findings({name: each for name, each in found.items() if each is not None}, section_notes(evidence))
+def topics_of(page: Page) -> list[Topic[Any]]:
+    """The topics of one page, in order."""
+    return [topic for topic in topics() if topic.page is page]
 
 
-def section_notes(evidence: Evidence) -> dict[str, list[str]]:
-    """Anchor of a section → the sentences above its charts."""
+def find(evidence: Evidence, params: ReportParams, statistics: Statistics, page: Page) -> Findings:
+    """Compute the figures of every topic of a page."""
+    found = {topic.id: topic.find(evidence, params, statistics) for topic in topics_of(page)}
+    return Findings({name: each for name, each in found.items() if each is not None}, section_notes(evidence, page))
+
+
+def section_notes(evidence: Evidence, page: Page) -> dict[str, list[str]]:
+    """Anchor of a section of a page → the sentences above its charts."""
     found: dict[str, list[str]] = {}
-    for topic in topics():
-        found.setdefault(topic.section, []).extend(text for text in topic.notes(topic.source(evidence)) if text)
+    for topic in topics_of(page):
+        found.setdefault(topic.section, []).extend(text for text in topic.notes(topic.read(evidence)) if text)
     return found
 
 
 def topic_figures(findings: Findings) -> list[Figure]:
-    """Charts of every topic, each with the section that shows it."""
+    """Charts of the topics of a page, each with the section that shows it."""
     return [
         replace(figure, section=topic.section)
         for topic in topics()
@@ -115,5 +148,49 @@ def topic_figures(findings: Findings) -> list[Figure]:
 
 def judge_claims(evidence: Evidence, params: ReportParams, statistics: Statistics) -> list[Claim]:
     """Every claim, judged on this evidence, in the order of their numbers."""
-    asked = [replace(topic.claim(evidence, params), section=topic.section) for topic in topics() if topic.claim]
-    return judge_questions(sorted(asked, key=lambda claim: claim.number), statistics)
+    asked = [(replace(each.claim, link=each.link), each.ask(evidence, params)) for each in topics() if each.claim]
+    return judge_questions(sorted(asked, key=lambda pair: pair[0].number), statistics)
+
+
+Named = tuple[str, str, NDArray[np.float64]]
+"""Group, series and the values over users."""
+TableColumn = tuple[str | Column, str, Callable[[Any], str]]
+"""Heading (a `Column` where it is a term of the glossary), attribute of a row, and how its value is written."""
+
+
+def estimates(columns: Sequence[Named], statistics: Statistics) -> pd.DataFrame:
+    """Group, series, mean, low, high: a row per column; columns without any user are left out."""
+    size = max((len(values) for _, _, values in columns), default=0)
+    found = statistics.estimates(
+        [(series, group, padded(values, size)) for group, series, values in columns if not np.isnan(values).all()]
+    )
+    rows = [(e.metric, e.model, e.mean, e.low, e.high) for e in found]
+    return pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
+
+
+def interval_cell(row: Any) -> Cell:
+    """Mean with its interval where there is one; an en dash for None."""
+    if row is None:
+        return Cell(formats.NO_VALUE)
+    return estimate_with_interval(row) if row.low < row.high else Cell(formats.decimal(row.mean))
+
+
+def estimate_table(caption: str, corner: str, frame: pd.DataFrame) -> Table:
+    """Series × groups: the mean with its interval; an en dash where there is no figure."""
+    groups, series = present(frame.group), present(frame.series)
+    found = {(row.group, row.series): row for row in frame.itertuples()}
+    rows: list[Row] = [[name, *(interval_cell(found.get((group, name))) for group in groups)] for name in series]
+    return table_of(caption, [corner, *(group.replace("\n", ", ") for group in groups)], rows)
+
+
+def record_table(caption: str, records: pd.DataFrame, *columns: TableColumn) -> Table:
+    """A row per record; an en dash for NaN."""
+    rows = [
+        [_written(getattr(record, attribute), form) for _, attribute, form in columns]
+        for record in records.itertuples(index=False)
+    ]
+    return table_of(caption, [heading for heading, _, _ in columns], rows)
+
+
+def _written(value: Any, form: Callable[[Any], str]) -> str:
+    return formats.NO_VALUE if isinstance(value, float) and isnan(value) else form(value)

@@ -16,7 +16,7 @@ from bakeoff.report.models import MF, SOFTMAX, look, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Table
 from bakeoff.report.series_charts import model_styles
-from bakeoff.report.topics.base.estimates import record_table
+from bakeoff.report.topics.base.topic import record_table
 
 SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down")
 """Of the groups, in order; their colours are those of tags."""

@@ -1,15 +1,24 @@
-"""The claim that training on positives alone folds; MF folds less, and the weight of unobserved pairs tunes it."""
+"""Folding: the claim about it, and recall compared with folding on planted groups and on the data itself."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
-from bakeoff.report.measured import HasVariants, NotMeasured, Variant
+from bakeoff.report.measured import HasVariants, NotMeasured, Variant, notes_on
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.params import ReportParams
-from bakeoff.report.topics.base.claims import ClaimQuestions, Expected, Form, Question, Words
-from bakeoff.report.topics.base.questions import of_variants, on_variants, unknown
-from bakeoff.report.topics.folding.figures import own_weight, planted_weight
+from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
+from bakeoff.report.topics.base.judge import of_variants, on_variants, unknown
+from bakeoff.report.topics.base.topic import Page, Topic
+from bakeoff.report.topics.folding_figures import draw_folding, measure_folding, own_weight, planted_weight
+
+CLAIM = Claim(
+    3,
+    "folding",
+    "Folding",
+    "Trained without negatives, groups of items that never meet land on top of each other. MF folds less, "
+    "and the weight of unobserved pairs tunes it; sampled negatives repair the DNN.",
+)
 
 FOLDING, SPURIOUS = "folding", "spurious@10"
 FORMS = {FOLDING: Form.NUMBER, SPURIOUS: Form.SHARE}
@@ -63,21 +72,12 @@ def _own_parts(params: ReportParams) -> Sequence[FoldingPart]:
     )
 
 
-def folding_claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
     planted, own = evidence.measured.planted, evidence.measured.group("folding")
     on_own = _questions(own, _own_parts(params), SHIPPED, lambda variant: own_weight(variant, params))
-    return ClaimQuestions(
-        number=3,
-        key="folding",
-        title="Folding",
-        words="Trained without negatives, groups of items that never meet land on top of each other. MF folds less, "
-        "and the weight of unobserved pairs tunes it; sampled negatives repair the DNN.",
-        questions=[
-            *_questions(planted, _planted_parts(), PLANTED_SHIPPED, planted_weight),
-            *of_variants(on_own, params),
-        ],
-    )
+    on_planted = _questions(planted, _planted_parts(), PLANTED_SHIPPED, planted_weight)
+    return [*on_planted, *of_variants(on_own, params)]
 
 
 def _questions(
@@ -107,3 +107,29 @@ def _questions(
         elif reason:
             questions.append(unknown(words, reason))
     return questions
+
+
+def _notes(evidence: Evidence) -> list[str]:
+    """How the planted groups were made and scores calibrated, then how the variants were trained."""
+    planted = evidence.measured.planted
+    on_planted = (
+        [planted.reason]
+        if isinstance(planted, NotMeasured)
+        else [str(planted.notes.get(name) or "") for name in ("sentence", "calibration")]
+    )
+    return [*on_planted, *notes_on(evidence.measured.group("folding"))]
+
+
+TOPIC = Topic(
+    "folding",
+    310,
+    Page.EVIDENCE,
+    "folding",
+    measure_folding,
+    draw_folding,
+    "What they learn",
+    "Folding",
+    CLAIM,
+    _ask,
+    notes=_notes,
+)

@@ -15,10 +15,9 @@ from bakeoff.report.new_users import asked, known_interactions, step_label, step
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import palette_styles
-from bakeoff.report.topics.base.claims import ClaimQuestions, Paired, Question, Words
-from bakeoff.report.topics.base.estimates import Named, estimate_table, estimates
-from bakeoff.report.topics.base.questions import of_variants, unknown
-from bakeoff.report.topics.base.topic import Topic
+from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
+from bakeoff.report.topics.base.judge import of_variants, unknown
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 
 WARM = "warm users"
 
@@ -40,17 +39,10 @@ class FeatureFigures:
     num_variants: int
 
 
-def _claim(evidence: Evidence, params: ReportParams) -> ClaimQuestions:
+def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """New users by the number of their known interactions, then the effect of features."""
     metric = params.compare.primary_metric
-    return ClaimQuestions(
-        number=1,
-        key="new_users",
-        title="Side features and new users",
-        words="Features of the user have a natural place in the DNN and none in MF, so new users are easy for the DNN "
-        "and hard for MF.",
-        questions=[*_new_users(evidence, metric), *of_variants(_features(evidence, params, metric), params)],
-    )
+    return [*_new_users(evidence, metric), *of_variants(_features(evidence, params, metric), params)]
 
 
 def _new_users(evidence: Evidence, metric: str) -> list[Question]:
@@ -167,21 +159,23 @@ def _sentence(found: FeatureFigures) -> str:
     return f"{formats.sentence('; '.join(parts))}. Where marks lie on top of each other, features add nothing.{rest}"
 
 
-TERMS = {
-    "fold-in": (
-        "Fold-in",
-        "Solving for the vector of a user who was not in training, with the item vectors left as they are.",
-    ),
-}
-TOPIC = Topic(
+CLAIM = Claim(
+    1,
     "new_users",
+    "Side features and new users",
+    "Features of the user have a natural place in the DNN and none in MF, so new users are easy for the DNN "
+    "and hard for MF.",
+)
+TOPIC = Topic(
+    "features",
     210,
-    "new-users",
+    Page.EVIDENCE,
+    "features",
     _measure,
     _draw,
     "New to the models",
-    "New users and features",
-    _claim,
-    lambda evidence: evidence.measured.group("features"),
-    terms=TERMS,
+    "Side features",
+    CLAIM,
+    _ask,
+    source="features",
 )

@@ -1,0 +1,36 @@
+"""Stage `evidence`: judge the textbook's claims, and write the page with the measurements behind them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bakeoff.core.files import write_json, write_text
+from bakeoff.core.workspace import Workspace
+from bakeoff.report.metrics import claim_metrics
+from bakeoff.report.render.comparison import evidence_markdown
+from bakeoff.report.render.page import evidence_html
+from bakeoff.report.report_inputs import read_evidence, with_measured
+from bakeoff.report.summary import judge_evidence
+
+if TYPE_CHECKING:
+    from bakeoff.params import Params
+
+
+def run(params: "Params", workspace: Workspace, models: Sequence[str] | None = None) -> None:
+    """Judge the claims by the evaluated models and by what was measured in addition.
+
+    Reads what `compare` reads, artifacts/variants, planted, rerank, items and measured costs; writes evidence.html,
+    evidence.md and evidence.json in reports.
+
+    Args:
+        params: all parameters.
+        workspace: holds the outputs of the earlier stages.
+        models: names of the models to show; all that there are if None.
+
+    Raises:
+        BakeoffError: an input is missing or can't be read.
+    """
+    evidence = with_measured(read_evidence(params, workspace, models), workspace)
+    judged = judge_evidence(evidence, params)
+    write_json(workspace.reports / "evidence.json", claim_metrics(judged.claims))
+    write_text(workspace.reports / "evidence.md", evidence_markdown(judged, evidence))
+    write_text(workspace.reports / "evidence.html", evidence_html(judged, evidence))
