@@ -25,6 +25,7 @@ class SettingSearch:
         pruned: those that were stopped early.
         failed: those that ended with an error.
         wall_seconds: of the whole search.
+        seconds: of all trials together, over all processes.
         jobs: processes that shared it.
         dataset: name of the data that it was done on.
         metric: what was maximised.
@@ -39,6 +40,7 @@ class SettingSearch:
     pruned: int
     failed: int
     wall_seconds: float
+    seconds: float
     jobs: int
     dataset: str
     metric: str
@@ -122,6 +124,7 @@ def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
             pruned=int(record["pruned"]),
             failed=int(record["failed"]),
             wall_seconds=float(record["wall_seconds"]),
+            seconds=sum(float(trial["seconds"]) for trial in history),
             jobs=int(record["jobs"]),
             dataset=str(record["dataset"]),
             metric=str(record["metric"]),
