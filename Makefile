@@ -101,7 +101,7 @@ format: $(READY) ## apply the format and what lint can fix
 
 lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and without a registry host
 	cat requirements.lock spark.lock > $(VENV)/all.lock # what is pinned stays so, where it still fits
-	uv pip compile --quiet --universal --generate-hashes --all-extras --no-annotate --no-header --python-version 3.11 pyproject.toml -o $(VENV)/all.lock
+	uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-annotate --no-header --python-version 3.11 pyproject.toml -o $(VENV)/all.lock
 	awk '/^[a-z]/ {keep = !/^(pyspark|py4j)==/} keep' $(VENV)/all.lock > requirements.lock
 	awk '/^[a-z]/ {keep = /^(pyspark|py4j)==/} keep' $(VENV)/all.lock > spark.lock
 	grep -A100 '^uv==' requirements.lock | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > bootstrap.lock

@@ -1,7 +1,7 @@
 """The softmax DNN in training."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -149,9 +149,7 @@ class SoftmaxTrainer:
         self._model.compute_loss(inputs)
         activity = np.concatenate([batch["activity"] for batch in sample])
         self._model.query_tower.standardise_activity(activity.astype(np.float32))
-        optimizer = self._model.optimizer
-        optimizer.iterations  # noqa: B018 - creates the counter, so that it is among the weights
-        optimizer._create_all_weights(self._model.trainable_variables)
+        self._model.optimizer.create_slots(self._model.trainable_variables)
         return {name: _any_length(name, array) for name, array in first.items()}
 
 
@@ -162,6 +160,11 @@ class LazyAdam(tf.keras.optimizers.legacy.Adam):
     Here moments and weights of untouched rows rest, as in TensorFlow Addons' LazyAdam. Gradients of a row that is
     looked up several times in a step, a user's for each cut, are summed first, as Keras does for every optimizer.
     """
+
+    def create_slots(self, variables: Sequence[Any]) -> None:
+        """Create the counter of steps and the moments of these variables, so that they are among the weights."""
+        _ = self.iterations
+        self._create_all_weights(variables)
 
     def _resource_apply_sparse(self, grad: Any, var: Any, indices: Any, apply_state: Any = None) -> Any:
         key = (var.device, var.dtype.base_dtype)

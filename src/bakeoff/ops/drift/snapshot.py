@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from ibis import _
 from numpy.typing import NDArray
 
 DAY = 86_400
@@ -61,20 +61,20 @@ class Snapshot:
     def counts(self, table: str, column: str, *, numbers: bool = False) -> Counts:
         """Of a column, as texts or as numbers."""
         values = self.read(table, [column]).select(value=_[column].cast("float64" if numbers else "string"))
-        return _counted(values.group_by("value").aggregate(times=_.count()))
+        return _counted(values.group_by("value").aggregate(times=ibis._.count()))
 
     def counts_per(self, column: str) -> Counts:
         """Of the numbers of events of each user, or of each item: `column` is its id."""
-        each = self.read("interactions", [column]).group_by(column).aggregate(events=_.count())
-        return _counted(each.group_by(value=_.events.cast("float64")).aggregate(times=_.count()))
+        each = self.read("interactions", [column]).group_by(column).aggregate(events=ibis._.count())
+        return _counted(each.group_by(value=ibis._.events.cast("float64")).aggregate(times=ibis._.count()))
 
     @cached_property
     def days(self) -> "pd.Series[int]":
         """Events by day (whole days since 1970, UTC), days without one left out; empty where events have no time."""
         times = self.read("interactions", ["timestamp"])
-        if not times.aggregate(timed=(_.timestamp != 0).any()).to_pyarrow()["timed"][0].as_py():
+        if not times.aggregate(timed=(ibis._.timestamp != 0).any()).to_pyarrow()["timed"][0].as_py():
             return pd.Series(dtype="int64")
-        by_day = times.group_by(value=(_.timestamp // DAY).cast("float64")).aggregate(times=_.count())
+        by_day = times.group_by(value=(ibis._.timestamp // DAY).cast("float64")).aggregate(times=ibis._.count())
         counts = _counted(by_day)
         return pd.Series(counts.times, index=counts.values.astype(np.int64))
 
