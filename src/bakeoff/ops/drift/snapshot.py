@@ -60,7 +60,7 @@ class Snapshot:
 
     def counts(self, table: str, column: str, *, numbers: bool = False) -> Counts:
         """Of a column, as texts or as numbers."""
-        values = self.read(table, [column]).select(value=_[column].cast("float64" if numbers else "string"))
+        values = self.read(table, [column]).select(value=ibis._[column].cast("float64" if numbers else "string"))
         return _counted(values.group_by("value").aggregate(times=ibis._.count()))
 
     def counts_per(self, column: str) -> Counts:

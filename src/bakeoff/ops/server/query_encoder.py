@@ -127,7 +127,7 @@ class QueryEncoder:
                 raise RefusedError(422, f"{_short(name)} is not a feature of users of {self.model}: {has}.")
         scales = self.encoding.dense
         dense = [(_number(name, given.get(name)) - scale.mean) / scale.std for name, scale in scales.items()]
-        codes = [code_of(name, given.get(name), values) for name, values in self._codes.items()]
+        codes = [category_code(name, given.get(name), values) for name, values in self._codes.items()]
         with np.errstate(over="ignore"):  # what float32 can't hold is unknown, as infinity is
             scaled = np.array([dense], np.float64).astype(np.float32)
         return np.where(np.isfinite(scaled), scaled, np.float32(0)), np.array([codes], np.int32)
@@ -162,7 +162,12 @@ def _number(name: str, value: object) -> float:
         raise RefusedError(422, f"{name}={_short(value)} is not a number, but {name} is a dense feature.") from None
 
 
-def code_of(name: str, value: object, codes: Mapping[str, int]) -> int:
+def category_code(name: str, value: object, codes: Mapping[str, int]) -> int:
+    """The code of a category; 0 where none is given.
+
+    Raises:
+        RefusedError: the value is not known; names at most a few that are.
+    """
     if value is None or value == "":
         return 0
     code = codes.get(str(value))
