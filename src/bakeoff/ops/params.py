@@ -1,10 +1,14 @@
 """What the nightly run decides by: how far data may drift, and what a model must show to go into production."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from bakeoff.core.parameters import Frozen
+from bakeoff.models.base import specs
+
+BEST = "best"
+"""Value of `promotion.challenger` for the model that is best on validation."""
 
 
 class DriftParams(Frozen):
@@ -39,11 +43,19 @@ class GuardrailParams(Frozen):
 class PromotionParams(Frozen):
     """What is put into production."""
 
-    challenger: Literal["best", "ease", "mf", "softmax", "two_tower"] = "best"
+    challenger: str = BEST
     """Who challenges the model in production: a model, or the contender that is best on validation."""
     margin: NonNegativeFloat = 0.0
     """Non-inferiority: the interval of challenger − champion on the primary metric must lie above −margin."""
     guardrails: GuardrailParams = GuardrailParams()
+
+    @field_validator("challenger")
+    @classmethod
+    def _is_a_model(cls, name: str) -> str:
+        known = [BEST, *(each.name for each in specs.specs().values() if each.role != "reference")]
+        if name not in known:
+            raise ValueError(f"{name!r} can't be the challenger: it must be one of {', '.join(known)}")
+        return name
 
     @model_validator(mode="after")
     def _margin_is_no_carte_blanche(self) -> Self:

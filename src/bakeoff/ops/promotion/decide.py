@@ -17,6 +17,7 @@ from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.models.base import specs
 from bakeoff.models.base.storage import refuse_skipped
 from bakeoff.ops.git import check_repository
+from bakeoff.ops.params import BEST
 from bakeoff.ops.promotion import decision_page
 from bakeoff.ops.promotion.comparison import DecisionSettings, compare_models
 from bakeoff.ops.promotion.decision import Decision, DecisionSide, decide, unchanged
@@ -24,10 +25,6 @@ from bakeoff.ops.promotion.served_answers import ExportedModel
 from bakeoff.ops.registry import files, history
 from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_noun
-
-BEST = "best"
-CONTENDERS = ("mf", "softmax", "two_tower")
-"""Those whose epoch is chosen on validation, and who can therefore be compared on it."""
 
 
 def run(settings: DecisionSettings, workspace: Workspace, model: str | None = None) -> None:
@@ -56,6 +53,11 @@ def run(settings: DecisionSettings, workspace: Workspace, model: str | None = No
     print(f"Report: {workspace.decision / 'decision.html'}")
 
 
+def _chosen_on_validation() -> list[str]:
+    """Models whose epoch is chosen on validation and that can therefore be compared on it."""
+    return [name for name, each in specs.specs().items() if each.has_epochs]
+
+
 def best_on_validation(trainings: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[str, str, float]:
     """The contender with the best value on validation at the epoch that it was trained for; the first of equals.
 
@@ -73,7 +75,7 @@ def best_on_validation(trainings: Mapping[str, Mapping[str, Any]], metric: str) 
     Raises:
         BakeoffError: no contender was validated.
     """
-    values = {name: found for name in CONTENDERS if (found := _validated(trainings.get(name, {})))}
+    values = {name: found for name in _chosen_on_validation() if (found := _validated(trainings.get(name, {})))}
     if not values:
         raise BakeoffError(
             "No contender has a value on validation to be chosen by (nothing is trained, or split.valid_share is 0): "
@@ -115,7 +117,7 @@ def _challenger(settings: DecisionSettings, workspace: Workspace, model: str | N
         return named, None
     trainings = {
         name: json.loads(path.read_text(encoding="utf-8"))
-        for name in CONTENDERS
+        for name in _chosen_on_validation()
         if (path := workspace.training(name)).exists()
     }
     best, metric, value = best_on_validation(trainings, settings.compare.primary_metric)
