@@ -18,7 +18,7 @@ def clone(tmp_path: Path) -> Path:
     root = new_project(tmp_path / "project")
     git("init", "--quiet", "--bare", str(tmp_path / "remote.git"), cwd=root)
     git("remote", "add", "origin", str(tmp_path / "remote.git"), cwd=root)
-    git("push", "--quiet", "origin", "HEAD", cwd=root)
+    git("push", "--quiet", "--set-upstream", "origin", "HEAD", cwd=root)  # as in every clone
     (root / ".dvc/tmp").mkdir()
     check_nightly(root, print)
     (root / "data.dvc").write_text("outs: []\n")

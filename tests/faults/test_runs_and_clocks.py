@@ -52,7 +52,7 @@ def is_running(pid: int) -> bool:
 def test_of_two_runs_at_once_the_second_waits_and_both_end_well(tmp_path: Path) -> None:
     project = new_project(tmp_path / "project")
     (project / "wait").touch()
-    environment = {**os.environ, "PYTHONPATH": str(FLOWS)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(FLOWS), str(FLOWS.parent / "src")])}
 
     def begin() -> subprocess.Popen[str]:
         return subprocess.Popen(
