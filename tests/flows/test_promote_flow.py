@@ -159,3 +159,5 @@ def test_a_deployed_promotion_is_suspended_while_it_waits_and_goes_on_with_the_a
             assert "decision.json can't be read" in client.read_flow_run(id).state.message
     finally:
         worker.close()
+        with get_client(sync_client=True) as client:  # other tests find no such deployment
+            client.delete_deployment(client.read_deployment_by_name("promote/promote").id)
