@@ -34,14 +34,14 @@ def main() -> None:
     except OSError as error:
         from bakeoff.core.files import full_disk
 
-        told = full_disk(error, Path()) or denied_access(error)
-        if told is None:
+        known = full_disk(error, Path()) or denied_access(error)
+        if known is None:
             raise
-        fail(told)
+        fail(known)
 
 
 def fail(error: BakeoffError) -> NoReturn:
     """Print an error without a trace, and exit."""
-    told = "\n".join(map(visible, str(error).split("\n")))  # it may quote a file
-    print(f"error: {told}", file=sys.stderr)
+    text = "\n".join(map(visible, str(error).split("\n")))  # it may quote a file
+    print(f"error: {text}", file=sys.stderr)
     raise SystemExit(error.status or 1) from None

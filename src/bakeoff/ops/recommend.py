@@ -31,7 +31,7 @@ def run(
     features: Sequence[str],
     k: int,
 ) -> None:
-    """Print what a model recommends to a known user, or to someone new, beside the history.
+    """Print what a model recommends to a known user, or to someone new, with the history.
 
     Args:
         workspace: models/<model>/trained is all that is read.
@@ -108,7 +108,7 @@ def _check_question(user: str | None, history: str | None, features: Sequence[st
 
 
 def _parse_history(history: str) -> list[str]:
-    """Item ids, oldest first; an id that is named twice counts once, where it stands last."""
+    """Item ids, oldest first; an id that is named twice counts once, at its last place."""
     named = [part.strip() for part in history.split(",") if part.strip()]
     return list(dict.fromkeys(reversed(named)))[::-1]
 

@@ -1,1 +1,1 @@
-"""Who goes into production: the challenger beside the champion, by rules that are written down."""
+"""Which model goes into production: the challenger compared with the champion, by written rules."""
