@@ -65,7 +65,7 @@ def test_no_value_of_a_parameter_is_part_of_a_command_or_a_path(name: str) -> No
         own = {"key", "item"} | {f"item.{each}" for item in inner for each in item} if names else set()
         assert used <= own, stage
         values = [*names, *(value for item in inner for value in item.values())]
-        assert all(re.fullmatch(r"[a-z_-]+", value) for value in values), stage
+        assert all(re.fullmatch(r"[a-z_-]+(\.[a-z_]+)?", value) for value in values), stage
 
 
 def test_dvc_takes_text_that_looks_like_its_own_as_text(workspace: Path) -> None:
