@@ -140,7 +140,7 @@ def run_experiment(overrides: Sequence[str], name: str, workspace: Path, *, log:
     return [
         {"metric": metric, "workspace": each.get("old"), "experiment": each.get("new"), "difference": each.get("diff")}
         for metrics in json.loads(found).values()
-        for metric, each in metrics.items()
+        for metric, each in sorted(metrics.items())  # DVC's order differs between two calls
     ]
 
 
