@@ -27,7 +27,7 @@ test reports/revisions.html -nt "$$made" || exec bakeoff compare --last; done; f
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run evidence study repro report up down status spark test check format lock bench scale benchlock clean
+.PHONY: help run evidence study repro report up down status spark test systemtest check format lock bench scale benchlock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -86,8 +86,11 @@ $(PROFILE): | $(READY)
 
 spark: $(SPARK) ## Spark in the same environment, for `BAKEOFF_ENGINE=spark` (Java 17 or 21 comes from the system)
 
-test: $(SPARK) ## every test
-	pytest
+test: $(READY) ## every test but those of the whole system, in minutes
+	pytest -m "not system"
+
+systemtest: $(SPARK) ## tests of the whole system: Prefect's server, Spark, browsers, SSH, killed processes, the whole DAG
+	pytest -m system
 
 check: $(SPARK) ## format, lint, types, layers
 	ruff format --check .

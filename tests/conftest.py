@@ -36,6 +36,16 @@ SLOWEST_FIRST = (
 )
 """A long file that starts last would keep one core waiting for the other."""
 
+SYSTEM = (
+    "tests/data/engine/test_on_spark.py",
+    "tests/faults/",
+    "tests/flows/",
+    "tests/pipeline/test_end_to_end.py",
+    "tests/report/test_browser.py",
+    "tests/services/",
+)
+"""Tests of the whole system: its real parts, from Prefect's server and Spark to a browser, and the whole DAG."""
+
 TOGETHER = ("tests/flows/",)
 """Tests of these directories run in one process: a Prefect server for each would cost more than the tests do."""
 
@@ -71,6 +81,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, start in enumerate(SLOWEST_FIRST) if item.nodeid.startswith(start)), len(SLOWEST_FIRST))
 
     items.sort(key=place)
+    for item in items:
+        if item.nodeid.startswith(SYSTEM):
+            item.add_marker(pytest.mark.system)
 
 
 @pytest.fixture(scope="session")

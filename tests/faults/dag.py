@@ -14,7 +14,16 @@ class Stage:
 
     name: str
     arguments: list[str]
+    inputs: list[str]
     outputs: list[str]
+
+    def needs(self, other: "Stage") -> bool:
+        """Whether it reads an output of the other one, or of a directory in it."""
+        return any(
+            Path(each).is_relative_to(out) or Path(out).is_relative_to(each)
+            for each in self.inputs
+            for out in other.outputs
+        )
 
     @property
     def compared(self) -> list[str]:
@@ -25,7 +34,7 @@ class Stage:
 def stages() -> list[Stage]:
     """All of them, in the order of the files, which is one that they can run in."""
     return [
-        Stage(name, command.split()[1:], outputs)
+        Stage(name, command.split()[1:], inputs, outputs)
         for file in ("dvc.yaml", "studies/dvc.yaml")
-        for name, command, _, outputs in stages_of(ROOT, file)
+        for name, command, inputs, outputs in stages_of(ROOT, file)
     ]

@@ -70,9 +70,14 @@ class StageWalk:
 
     def reach(self, stage: Stage) -> None:
         """Have everything that a stage reads."""
-        for earlier in self.stages[: self.stages.index(stage)]:
-            if tuple(earlier.arguments) not in self._done:
-                self.run(earlier.arguments)
+        for earlier in filter(stage.needs, self.stages):
+            self.have(earlier)
+
+    def have(self, stage: Stage) -> None:
+        """Have the outputs of a stage."""
+        if tuple(stage.arguments) not in self._done:
+            self.reach(stage)
+            self.run(stage.arguments)
 
     def age(self, stage: Stage) -> None:
         """Have an older output wherever a stage will write."""

@@ -108,12 +108,6 @@ def test_all_of_it_is_up(stack: LocalStack) -> None:
     assert [line.split()[:2] for line in status.stdout.splitlines()] == [[name, "RUNNING"] for name in PROGRAMS]
 
 
-def test_a_second_up_changes_nothing(stack: LocalStack) -> None:
-    before = {name: stack.program(name).pid for name in PROGRAMS}
-    assert str(stack.profile) in stack.up()
-    assert {name: stack.program(name).pid for name in PROGRAMS} == before
-
-
 def test_the_nightly_deployment_runs_one_at_a_time_and_asks_before_it_promotes(stack: LocalStack) -> None:
     nightly = stack.deployment("nightly")
     assert nightly["entrypoint"] == "flows/nightly.py:nightly"
@@ -121,14 +115,16 @@ def test_the_nightly_deployment_runs_one_at_a_time_and_asks_before_it_promotes(s
     assert nightly["parameters"]["approval"] is True
 
 
-def test_the_nightly_schedule_is_paused_until_a_person_resumes_it(stack: LocalStack) -> None:
+def test_a_second_up_changes_nothing_and_leaves_the_schedule_that_a_person_resumed(stack: LocalStack) -> None:
     nightly = stack.deployment("nightly")
     (schedule,) = nightly["schedules"]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 3 * * *", "UTC")
-    assert not schedule["active"]
+    assert not schedule["active"]  # until a person resumes it
     path = f"deployments/{nightly['id']}/schedules/{schedule['id']}"
     stack.ask(path, {"active": True}, "PATCH")
-    stack.up()
+    before = {name: stack.program(name).pid for name in PROGRAMS}
+    assert str(stack.profile) in stack.up()
+    assert {name: stack.program(name).pid for name in PROGRAMS} == before
     (schedule,) = stack.deployment("nightly")["schedules"]
     stack.ask(path, {"active": False}, "PATCH")
     assert schedule["active"]
