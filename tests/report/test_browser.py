@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,12 +106,21 @@ def sections(view: Opened) -> list[str]:
     return [key for titles in contents(ReportPage(view.name)).values() for key in titles]
 
 
+@contextmanager
+def unfolded(page: Page) -> Iterator[None]:
+    """Every fold is open, and the charts in it are drawn."""
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    for key in specs(page):
+        page.wait_for_selector(f"#chart-{key}[data-drawn=true]")
+    yield
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = false; })")
+
+
 def violations(page: Page, colours: bool = True) -> list[str]:
     """What axe finds with every fold open: each rule with the elements that break it; contrast only if asked for."""
     options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": colours}}}
-    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
-    found = Axe().run(page, options=options).response["violations"]
-    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = false; })")
+    with unfolded(page):
+        found = Axe().run(page, options=options).response["violations"]
     return [f"{rule['id']}: {node['target']}" for rule in found for node in rule["nodes"]]
 
 
@@ -138,7 +148,8 @@ def test_every_section_is_visible(view: Opened):
 def test_every_chart_is_drawn_with_marks(view: Opened):
     keys = specs(view.page)
     assert len(keys) >= 9
-    empty = [key for key in keys if not view.page.locator(f"#chart-{key}[data-drawn=true] svg").locator(MARKS).count()]
+    with unfolded(view.page):
+        empty = [key for key in keys if not view.page.locator(f"#chart-{key} svg").locator(MARKS).count()]
     assert empty == []
 
 
@@ -151,16 +162,19 @@ def test_every_chart_says_what_it_is_and_is_not_read_out_mark_by_mark(view: Open
 
 
 def test_no_chart_is_wider_than_its_place(view: Opened):
-    spill = view.page.evaluate(
-        "[...document.querySelectorAll('.chart')].filter(c =>"
-        " c.querySelector('svg').getBoundingClientRect().width > c.getBoundingClientRect().width + 1"
-        ").map(c => c.id)"
-    )
+    with unfolded(view.page):
+        spill = view.page.evaluate(
+            "[...document.querySelectorAll('.chart')].filter(c =>"
+            " c.querySelector('svg').getBoundingClientRect().width > c.getBoundingClientRect().width + 1"
+            ").map(c => c.id)"
+        )
     assert spill == []
 
 
 def test_the_page_does_not_scroll_sideways(view: Opened):
     assert fits(view.page)
+    with unfolded(view.page):
+        assert fits(view.page)
 
 
 def test_nothing_shifts_while_charts_are_drawn(view: Opened):
@@ -201,7 +215,8 @@ def test_the_current_entry_of_the_contents_can_be_seen(view: Opened):
 
 
 def test_every_chart_answers_the_pointer(view: Opened):
-    silent = [key for key in specs(view.page) if not answer_of(view.page, view.page.locator(f"#chart-{key}"))]
+    with unfolded(view.page):
+        silent = [key for key in specs(view.page) if not answer_of(view.page, view.page.locator(f"#chart-{key}"))]
     assert silent == []
 
 
@@ -241,6 +256,39 @@ def test_a_term_explains_itself_to_the_keyboard_and_to_a_screen_reader(view: Ope
     assert term.get_attribute("aria-describedby") is None
     view.page.keyboard.press("Escape")
     expect(tip).to_be_hidden()
+
+
+def test_a_link_opens_the_fold_that_it_leads_into(view: Opened):
+    term = view.page.locator("section a.term:visible").first
+    meaning = view.page.locator(f"[id='{(term.get_attribute('href') or '').removeprefix('#')}']")
+    expect(meaning).to_be_hidden()
+    term.click()
+    expect(meaning).to_be_in_viewport()
+    view.page.evaluate("document.getElementById('glossary').open = false")
+    view.page.keyboard.press("Escape")
+
+
+def test_the_report_is_read_to_the_end(browser: Browser, report: Path):
+    """Eight screens of 1,600 pixels, and ten minutes of reading; depth is in closed folds."""
+    page = drawn(open_file(browser, report)).page
+    assert page.evaluate("document.documentElement.scrollHeight") <= 12_800
+    assert len(page.locator("body").inner_text().split()) <= 1_500
+    assert page.locator("details[open]").count() == 0
+    page.close()
+
+
+def test_the_axes_of_the_pareto_chart_can_be_chosen_by_keyboard(browser: Browser, report: Path):
+    page = drawn(open_file(browser, report)).page
+    marks = page.locator("#chart-pareto .mark-symbol path")
+    before = [mark.get_attribute("transform") for mark in marks.all()]
+    page.get_by_label("Horizontal axis").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_label("Horizontal axis")).to_have_value("Coverage@10 in %")
+    expect(marks.first).not_to_have_attribute("transform", before[0] or "")
+    assert len(before) == marks.count()
+    assert answer_of(page, page.locator("#chart-pareto"))
+    page.close()
 
 
 def test_the_first_stop_of_the_keyboard_skips_the_contents_and_is_seen(browser: Browser, report: Path):

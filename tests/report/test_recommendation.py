@@ -7,6 +7,7 @@ from results import CLEAR, MIRRORED, UNDECIDED
 
 from bakeoff.evaluation.stats.significance import verdict
 from bakeoff.report.accuracy import Difference
+from bakeoff.report.situations import choose
 from bakeoff.report.verdict import Result, recommend_for_known_users, recommend_for_new_users, recommendation
 from bakeoff.report.vs_baseline import BaselineComparison
 
@@ -79,3 +80,22 @@ def test_new_users_get_the_better_one_by_what_is_told_of_them(differences: dict,
 def test_without_new_users_nothing_is_said_of_them() -> None:
     assert len(recommendation(CLEAR, AHEAD, {})) == 1
     assert recommendation(CLEAR, AHEAD, {"0": UP})[1].startswith("For new users, ship")
+
+
+@pytest.mark.parametrize(
+    ("found", "lead", "choice", "reason"),
+    [
+        (UP, AHEAD[0], "Softmax DNN", ""),
+        (DOWN, AHEAD[1], "MF", ""),
+        (UP, standing("softmax", -0.01, 0.01), "Softmax DNN", "not shown to be better than EASE"),
+        (UP, standing("softmax", -0.03, -0.01), "EASE", "better than both"),
+        (LEVEL, standing("softmax", -0.03, -0.01, "popularity"), "Popularity", "better than both"),
+        # 10 % of the better contender's 0.25 is 0.025: ±0.01 is within it, ±0.03 is not.
+        (LEVEL, AHEAD[0], "Either", "they differ by less than 10 %"),
+        (difference(-0.03, 0.03), AHEAD[0], "Open", "too few users"),
+    ],
+)
+def test_a_situation_gets_what_is_shown_to_be_better_there(
+    found: Difference, lead: BaselineComparison, choice: str, reason: str
+) -> None:
+    assert choose(found, lead, 0.95) == (choice, reason)

@@ -8,7 +8,6 @@ from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import exposure_profile
-from bakeoff.report.render import gallery, sentences
 from bakeoff.report.summary import Summary, summarize
 
 
@@ -46,6 +45,7 @@ def test_without_new_users_there_is_nothing_said_of_them(evidence: Evidence, par
     summary = summarize(replace(evidence, models=models), params)
     assert not summary.new_users
     assert summary.new_differences == {}
+    assert len(summary.situations) == len(summary.sessions)
 
 
 def test_a_fallback_is_counted_where_the_model_had_no_answer_of_its_own(summary: Summary):
@@ -59,16 +59,21 @@ def test_steps_come_in_the_order_of_what_is_told(summary: Summary):
     assert list(summary.new_differences) == ["0", "1", "5", "all"]
 
 
+def test_there_are_situations_within_the_session_later_and_by_what_is_known_of_new_users(summary: Summary):
+    assert [situation.name for situation in summary.situations] == [
+        "Known user, within an hour",
+        "Known user, within a day",
+        "Known user, later",
+        "New user, none known",
+        "New user, 1 known",
+        "New user, 5 known",
+        "New user, all known",
+    ]
+    near, *far = summary.sessions
+    assert near.num_events == sum(part.num_events for part in summary.slices[:3])
+    assert [part.num_events for part in far] == [part.num_events for part in summary.slices[3:]]
+
+
 def test_shares_of_list_places_sum_to_one(evidence: Evidence):
     shares = exposure_profile(evidence, 10).groupby("source").share.sum()
     assert shares.tolist() == pytest.approx([1] * (len(NOISE) + 1))
-
-
-def test_every_user_is_in_one_bar_of_the_histogram(summary: Summary):
-    bins = gallery.binned(summary.user_differences)
-    assert bins.users.sum() == summary.result.num_users
-    assert bins.users[(bins.low < 0) & (bins.high > 0)].item() == (summary.user_differences == 0).sum()
-
-
-def test_the_limits_quote_the_share_of_near_events(summary: Summary, evidence: Evidence):
-    assert "of the test events come within an hour" in sentences.what_models_see(summary, evidence)

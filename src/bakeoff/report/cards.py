@@ -4,7 +4,6 @@ The form follows Mitchell et al. (2019); the figures are those of the report.
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,7 +47,6 @@ class Card:
             time since the last known event, if the data has time; `new-users`: the primary metric on users held out
             whole, if there are any; `lists`: popularity and coverage of its lists.
         limits: where it ends.
-        cost: measured cost of its training and its answers; differs from run to run; empty if nothing was measured.
         load: Python code that asks it.
     """
 
@@ -61,7 +59,6 @@ class Card:
     settings: Table
     quality: Mapping[str, Table]
     limits: Sequence[str]
-    cost: Mapping[str, str]
     load: str
 
 
@@ -83,7 +80,6 @@ def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
         settings=table_of(f"Settings of {label}", ["Setting", Column("Value", prose=True)], [*settings.items()]),
         quality=_quality(model, summary),
         limits=_limits(model, summary, evidence),
-        cost=_cost(figure),
         load=_load(model, summary, evidence),
     )
 
@@ -176,16 +172,6 @@ def _limits(model: str, summary: Summary, evidence: Evidence) -> list[str]:
         "it been shown to them.",
         str(evidence.split["weakness"]),
     ]
-
-
-def _cost(figure: TrainingFigure) -> dict[str, str]:
-    measured = [
-        ("Training, wall time", figure.wall_seconds, formats.seconds),
-        ("Training, CPU time", figure.cpu_seconds, formats.seconds),
-        ("Peak memory of training", figure.peak_memory_bytes, formats.megabytes),
-        ("Ranking for all test users", figure.ranking_seconds, formats.seconds),
-    ]
-    return {name: write(value) for name, value, write in measured if not math.isnan(value)}
 
 
 def _load(model: str, summary: Summary, evidence: Evidence) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX
+from bakeoff.report.vs_baseline import BaselineComparison, lead_of_contenders
 
 ALL = "all"
 
@@ -88,6 +89,16 @@ def new_user_differences(evidence: Evidence, metric: str, statistics: Statistics
         for name in (SOFTMAX, MF)
     )
     return dict(zip(known, statistics.differences(softmax, mf, [metric] * len(known)), strict=True))
+
+
+def new_user_leads(evidence: Evidence, metric: str, statistics: Statistics) -> dict[str, BaselineComparison]:
+    """Step → the better contender compared with the best baseline there; p adjusted likewise."""
+    models = evidence.models.items()
+    parts = {
+        first: {name: asked(model.new_users, first)[metric].to_numpy(np.float64) for name, model in models}
+        for first in steps(evidence)
+    }
+    return dict(zip(parts, lead_of_contenders([*parts.values()], metric, statistics) if parts else [], strict=True))
 
 
 def asked(table: pd.DataFrame, first: str) -> pd.DataFrame:

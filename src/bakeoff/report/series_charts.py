@@ -188,6 +188,39 @@ def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
     return layered(_sized(table, styles), [line, point, *texts], height=340)
 
 
+def front(table: pd.DataFrame, styles: Styles, across: str, up: str) -> Spec:
+    """Points in a plane whose axes the reader chooses, and a line through those that no other point beats.
+
+    Args:
+        table: across, up: the axes of a row; series, x, y; front (bool): whether the point is on the line.
+        styles: how the series look.
+        across: name of the parameter that holds the horizontal axis.
+        up: name of the parameter that holds the vertical one.
+    """
+    apart = alt.Scale(zero=False, nice=False, padding=24)
+    base = (
+        alt.Chart()
+        .transform_filter(f"datum.across === {across} && datum.up === {up}")
+        .encode(
+            x=alt.X("x:Q", title=None, axis=FEW_TICKS, scale=apart),
+            y=alt.Y("y:Q", title=None, axis=FEW_TICKS, scale=apart),
+        )
+    )
+    line = base.transform_filter("datum.front").mark_line(color="var(--muted)", strokeDash=[4, 3], strokeWidth=1.5)
+    tips = [*tooltip("series"), *(_tip(axis, axis, ".4~f") for axis in ("x", "y"))]
+    point = _point(base, styles, color=_by_series(alt.Color, styles, "color"), tooltip=tips)
+    right, bottom = {"expr": "width - 4"}, {"expr": "height - 4"}
+    corners = (
+        ({"x": 4, "y": 4, "align": "left", "baseline": "top"}, f"'↑ ' + {up}"),
+        ({"x": right, "y": bottom, "align": "right", "baseline": "bottom"}, f"{across} + ' →'"),
+    )
+    titles = [
+        alt.Chart(pd.DataFrame({"n": [0]})).mark_text(color="var(--muted)", fontSize=12, text={"expr": text}, **place)
+        for place, text in corners
+    ]
+    return layered(_sized(table, styles), [*titles, line, point], height=300)
+
+
 def label_sides(table: pd.DataFrame) -> list[str]:
     """Where the label of each point goes so that none covers another: above, below, or nowhere.
 

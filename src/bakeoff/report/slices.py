@@ -22,6 +22,9 @@ from bakeoff.report.vs_baseline import BaselineComparison, lead_of_contenders
 GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
 """Name of a slice → seconds that end it (included); None has no end."""
 HOUR = list(GAPS).index("< 1 h")
+SESSIONS = {"within an hour": 3600, "within a day": 86_400, "later": None}
+"""The same, as far as one would choose another model."""
+Ends = Mapping[str, int | None]
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,12 @@ class Slice:
     standing: BaselineComparison
 
 
-def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics) -> list[Slice]:
+def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics, gaps: Ends = GAPS) -> list[Slice]:
     """One slice per range that holds events; none without time, or where a test event precedes a known one.
 
     The lists stay whole; the truth is cut to the events of the slice. Users without one count nowhere.
     """
-    found = events_by_gap(evidence)
+    found = events_by_gap(evidence, gaps)
     if not found:
         return []
     lists = top_lists(evidence, {name: model.lists for name, model in evidence.models.items()})
@@ -88,9 +91,9 @@ def later_events(evidence: Evidence, seconds: float) -> pd.DataFrame | None:
     return None if test is None else test[test.gap > seconds]
 
 
-def events_by_gap(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
-    """Range of GAPS and its test events, of ranges that hold any; none without time."""
-    test = _test_events(evidence)
+def events_by_gap(evidence: Evidence, gaps: Ends = GAPS) -> list[tuple[str, pd.DataFrame]]:
+    """Range of `gaps` and its test events, of ranges that hold any; none without time."""
+    test = _test_events(evidence, gaps)
     if test is None:
         return []
     return [(str(name), events) for name, events in test.groupby("slice", sort=True, observed=True)]
@@ -120,7 +123,7 @@ def values_on(
     return {name: accuracy_per_user(top, truth, [cutoff])[metric] for name, top in lists.items()}
 
 
-def _test_events(evidence: Evidence) -> pd.DataFrame | None:
+def _test_events(evidence: Evidence, gaps: Ends = GAPS) -> pd.DataFrame | None:
     """Test events with their gap in seconds and the slice that they fall into."""
     events = evidence.events
     known = events[events.part != "test"].groupby("user_id").timestamp.max()
@@ -128,8 +131,8 @@ def _test_events(evidence: Evidence) -> pd.DataFrame | None:
     gap = (test.timestamp - known.reindex(pd.Index(test.user_id)).to_numpy()).dropna()
     if gap.empty or not (events.timestamp > 0).any() or (gap < 0).any():
         return None
-    ends = [-1, *(end for end in GAPS.values() if end is not None), np.inf]
-    return test.loc[gap.index].assign(gap=gap, slice=pd.cut(gap, ends, labels=list(GAPS)))
+    ends = [-1, *(end for end in gaps.values() if end is not None), np.inf]
+    return test.loc[gap.index].assign(gap=gap, slice=pd.cut(gap, ends, labels=list(gaps)))
 
 
 def _codes(frame: pd.DataFrame, evidence: Evidence, users: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.evaluation.stats.significance import Verdict
@@ -15,9 +13,10 @@ from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import exposure_profile, exposures
 from bakeoff.report.models import MF, REFERENCE, SOFTMAX
-from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures
+from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures, new_user_leads
 from bakeoff.report.params import Provenance, ReportParams, provenance
-from bakeoff.report.slices import Slice, slices_by_gap, spans
+from bakeoff.report.situations import Situation, situations
+from bakeoff.report.slices import SESSIONS, Slice, slices_by_gap, spans
 from bakeoff.report.topics.base.claims import Claim
 from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
 from bakeoff.report.training import SettingSearch, TrainingFigure
@@ -33,18 +32,17 @@ class Summary:
         result: softmax against MF on the primary metric.
         estimates: mean and interval per metric and model, metrics in the order of the tables.
         differences: softmax − MF per metric, p adjusted over all of them.
-        user_differences: [num_users] softmax − MF on the primary metric, of each user whom the report looks at.
         standings: every model compared with the best baseline on the primary metric, p adjusted over all of them.
         slices: the primary metric by time since the last known event; empty if the data has no time.
+        sessions: the same within an hour of the last known event, within a day, and later.
         order_blind: models that ignore the order of a history.
         cutoff: k of the primary metric: the length of the lists that popularity figures are shown for.
         exposures: popularity and coverage per cutoff and model.
         profile: share of list places by tenth of the catalogue.
         new_users: figures per step and model, empty without new users.
         new_differences: step → softmax − MF on the primary metric.
+        situations: who should get what.
         training: per model.
-        curves: learning curves.
-        phases: wall seconds of training by phase.
         masked: model → share of candidate pairs that the mask of the user's own items caught.
         searches: how settings were searched; empty without records.
         effort: notes on searches that were unequal or made on other data.
@@ -57,18 +55,17 @@ class Summary:
     result: Result
     estimates: Sequence[Estimate]
     differences: Sequence[Difference]
-    user_differences: NDArray[np.float64]
     standings: Sequence[BaselineComparison]
     slices: Sequence[Slice]
+    sessions: Sequence[Slice]
     order_blind: frozenset[str]
     cutoff: int
     exposures: pd.DataFrame
     profile: pd.DataFrame
     new_users: Sequence[NewUserFigure]
     new_differences: dict[str, Difference]
+    situations: Sequence[Situation]
     training: Sequence[TrainingFigure]
-    curves: pd.DataFrame
-    phases: pd.DataFrame
     masked: Mapping[str, float]
     searches: Sequence[SettingSearch]
     effort: Sequence[str]
@@ -145,24 +142,22 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     against_reference = users.differences(
         [((name, primary), (REFERENCE, primary)) for name in (SOFTMAX, MF)], statistics
     )
-    values = [evidence.models[name].users[primary].to_numpy(np.float64) for name in (SOFTMAX, MF)]
     cutoff = int(primary.partition("@")[2])
     return Summary(
         result=_result(primary, estimates, differences, against_reference, params),
         estimates=estimates,
         differences=differences,
-        user_differences=values[0] - values[1],
         standings=baseline_standings(users, primary, statistics),
         slices=slices_by_gap(evidence, primary, statistics),
+        sessions=(sessions := slices_by_gap(evidence, primary, statistics, SESSIONS)),
         order_blind=training.order_blind(evidence),
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),
         profile=exposure_profile(evidence, cutoff),
         new_users=new_user_figures(evidence, metrics, statistics),
-        new_differences=new_user_differences(evidence, primary, statistics),
+        new_differences=(new := new_user_differences(evidence, primary, statistics)),
+        situations=situations(sessions, new, new_user_leads(evidence, primary, statistics), params.compare.confidence),
         training=training.training_figures(evidence),
-        curves=training.learning_curves(evidence),
-        phases=training.training_phases(evidence),
         masked=training.masked_shares(evidence),
         searches=(found := training.searches(evidence)),
         effort=training.warnings(found, list(evidence.models), evidence.dataset["name"]),

@@ -12,8 +12,6 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import figure
 from bakeoff.report.models import CONTENDERS, look, model_noun
 
-PHASES = {"selection_seconds": "choosing the epoch", "refit_seconds": "refit"}
-REST = "other"
 SELECTION_METRIC = "ndcg@10"
 """Validation metric of the learning curves."""
 FAIR = 0.1
@@ -36,6 +34,7 @@ class TrainingFigure:
         peak_memory_bytes: largest resident memory.
         seconds_per_epoch: of the passes that chose the epoch.
         ranking_seconds: wall seconds to rank the whole catalogue for all test users and new users.
+        seconds_per_query: the same for one user.
     """
 
     model: str
@@ -49,6 +48,7 @@ class TrainingFigure:
     peak_memory_bytes: float
     seconds_per_epoch: float
     ranking_seconds: float
+    seconds_per_query: float
 
     @property
     def stopped_at_limit(self) -> bool:
@@ -63,6 +63,7 @@ def training_figures(evidence: Evidence) -> list[TrainingFigure]:
         curve = {point["epoch"]: point for point in model.training["curve"]}
         epoch = model.training["selected_epoch"]
         costs = ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "seconds_per_epoch")
+        ranking, queries = (figure(model.evaluation_cost, key) for key in ("ranking_seconds", "ranked_queries"))
         figures.append(
             TrainingFigure(
                 model=name,
@@ -72,33 +73,11 @@ def training_figures(evidence: Evidence) -> list[TrainingFigure]:
                 last_epoch=max(curve, default=0),
                 best_value=figure(curve.get(epoch), f"valid_{SELECTION_METRIC}"),
                 **{cost: figure(model.training_cost, cost) for cost in costs},
-                ranking_seconds=figure(model.evaluation_cost, "ranking_seconds"),
+                ranking_seconds=ranking,
+                seconds_per_query=ranking / queries if queries else float("nan"),
             )
         )
     return figures
-
-
-def learning_curves(evidence: Evidence) -> pd.DataFrame:
-    """Model, epoch, loss, validation figures and whether it was chosen, of the models that have epochs."""
-    rows = [
-        {"model": name, **point, "chosen": point["epoch"] == model.training["selected_epoch"]}
-        for name, model in evidence.models.items()
-        for point in model.training["curve"]
-    ]
-    return pd.DataFrame(rows)
-
-
-def training_phases(evidence: Evidence) -> pd.DataFrame:
-    """Wall seconds by model and phase; the rest of the wall time is a phase of its own."""
-    rows = []
-    for name, model in evidence.models.items():
-        cost = model.training_cost
-        if "wall_seconds" not in cost:
-            continue
-        known = {label: float(cost.get(key) or 0.0) for key, label in PHASES.items()}
-        rest = max(float(cost["wall_seconds"]) - sum(known.values()), 0.0)
-        rows += [(name, label, value) for label, value in {**known, REST: rest}.items()]
-    return pd.DataFrame(rows, columns=["model", "phase", "seconds"])
 
 
 def masked_shares(evidence: Evidence) -> dict[str, float]:
@@ -130,7 +109,6 @@ class SettingSearch:
         metric: what was maximised.
         best: its highest value; NaN if no trial was completed.
         epoch: of the best trial; None where the model has none.
-        params: setting → value in the best trial, as text.
         history: value per trial in their order; NaN where it was not completed.
     """
 
@@ -144,7 +122,6 @@ class SettingSearch:
     metric: str
     best: float
     epoch: int | None
-    params: Mapping[str, str]
     history: Sequence[float]
 
 
@@ -204,7 +181,6 @@ def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
             metric=str(record["metric"]),
             best=_number(record["best"]["value"]),
             epoch=record["best"]["epoch"],
-            params={key: formats.plain(value, 4) for key, value in record["best"]["params"].items()},
             history=[_number(t["value"] if t["state"] == "complete" else None) for t in history],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -50,7 +50,14 @@ def test_a_module_with_a_topic_is_taken_up_everywhere(evidence: Evidence, params
     [figure] = [figure for figure in topic_figures(findings) if figure.section == "seasons"]
     assert figure.title == f"{len(evidence.models)} models"
     assert findings.notes["seasons"] == ["A note."]
-    assert list(page.contents(Page.REPORT)["Quality"]) == ["accuracy", "when", "popularity", "seasons", "sampled"]
+    assert list(page.contents(Page.REPORT)["Quality"]) == [
+        "accuracy",
+        "when",
+        "popularity",
+        "seasons",
+        "new-users",
+        "cost",
+    ]
     assert not any("seasons" in titles for titles in page.contents(Page.EVIDENCE).values())
     claim = judge_claims(evidence, params, STATISTICS)[-1]
     assert (claim.key, claim.link) == ("seasons", "index.html#seasons")

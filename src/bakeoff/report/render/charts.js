@@ -21,20 +21,27 @@
     }
   };
 
-  /* One after the other, the nearest to the reader first: the page answers meanwhile. */
+  /* One after the other, the nearest to the reader first: the page answers meanwhile. A chart in a closed fold has no
+     width, so it waits until the fold opens. */
   const pause = () => new Promise((resolve) => setTimeout(resolve));
   const distance = (key) => {
     const box = document.getElementById(`chart-${key}`).getBoundingClientRect();
     return Math.abs(box.top + box.height / 2 - innerHeight / 2);
   };
-  (async () => {
-    const waiting = Object.keys(specs).filter((key) => document.getElementById(`chart-${key}`));
-    while (waiting.length) {
-      const nearest = waiting.reduce((one, other) => (distance(other) < distance(one) ? other : one));
-      waiting.splice(waiting.indexOf(nearest), 1);
+  const waiting = new Set(Object.keys(specs).filter((key) => document.getElementById(`chart-${key}`)));
+  const isShown = (key) => !document.getElementById(`chart-${key}`).closest("details:not([open])");
+  const drawShown = async () => {
+    for (;;) {
+      const shown = [...waiting].filter(isShown);
+      if (!shown.length) return;
+      const nearest = shown.reduce((one, other) => (distance(other) < distance(one) ? other : one));
+      waiting.delete(nearest);
       await draw(nearest);
       await pause();
     }
+  };
+  addEventListener("toggle", drawShown, true);
+  drawShown().then(() => {
     root.dataset.charts = "drawn";
-  })();
+  });
 })();

@@ -52,6 +52,7 @@ class Figure:
         spec: Vega-Lite specification; empty if there are panels.
         table: the same figures as text.
         open: whether the table is visible below the chart.
+        folded: whether chart and table are in a closed fold under the title.
         section: anchor of the section that shows it; empty if the section's template names the figure.
         panels: label → specification of a small chart.
     """
@@ -63,6 +64,7 @@ class Figure:
     spec: Spec
     table: Table
     open: bool = False
+    folded: bool = False
     section: str = ""
     panels: Mapping[str, Spec] = field(default_factory=dict)
 

@@ -1,12 +1,11 @@
 """The report as two HTML files that need nothing but themselves: the comparison, and the claims with their evidence."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats, verdict
-from bakeoff.report.cards import cards
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.render import gallery, sentences, tables
@@ -16,24 +15,19 @@ from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics import explore
 from bakeoff.report.topics.base import claims as words
 from bakeoff.report.topics.base.topic import Page, topic_figures, topics_of
+from bakeoff.report.training import SELECTION_METRIC
 
 OTHER_SECTIONS = {
     Page.REPORT: (
         (10, "Answer", "verdict", "Verdict"),
-        (200, "New to the models", "new-users", "New users"),
-        (330, "What they learn", "examples", "Where the models differ"),
-        (340, "What they learn", "cards", "Model cards"),
-        (410, "Cost", "training", "Training"),
-        (440, "Cost", "tuning", "Tuning"),
-        (510, "Basis", "data", "Data and split"),
-        (520, "Basis", "limits", "Limits"),
-        (530, "Basis", "since", "Since the last version"),
-        (540, "Basis", "reproduce", "Reproduce"),
-        (550, "Basis", "glossary", "Glossary"),
+        (20, "Answer", "who", "Who should get what"),
+        (200, "Quality", "new-users", "New users and items"),
+        (410, "Quality", "cost", "Quality for its cost"),
+        (510, "Basis", "data", "Data and how to reproduce"),
     ),
-    Page.EVIDENCE: ((20, "Answer", "claims", "The textbook's claims"), (550, "Basis", "glossary", "Glossary")),
+    Page.EVIDENCE: ((20, "Answer", "claims", "The textbook's claims"),),
 }
-"""Sections that are not topics: order, group, anchor and title. The last one explains the terms that the page links."""
+"""Sections that are not topics: order, group, anchor and title."""
 
 
 def contents(page: Page) -> dict[str, dict[str, str]]:
@@ -63,20 +57,17 @@ class Tile:
 
 def report_html(summary: Summary, evidence: Evidence) -> str:
     """The comparison."""
-    present = {"new-users": bool(summary.new_users), "tuning": bool(summary.searches)}
     return _render(
         Page.REPORT,
         evidence,
         gallery.all_figures(summary),
         scripts("charts.js", "terms.js", "contents.js"),
-        absent=[key for key, is_present in present.items() if not is_present],
         **_verdict(summary),
         tables=tables,
         summary=summary,
         order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
         fallbacks={name: model.training["fallback"] for name, model in evidence.models.items()},
-        cards=cards(summary, evidence),
-        seen=sentences.what_models_see(summary, evidence),
+        epochs=sentences.learning_curves_caption(summary.training, SELECTION_METRIC),
     )
 
 
@@ -101,26 +92,21 @@ def _render(
     evidence: Evidence,
     figures: Mapping[str, Figure],
     code: Scripts,
-    absent: Iterable[str] = (),
     **values: Any,
 ) -> str:
-    """One of the pages, without the sections `absent`.
+    """One of the pages.
 
     Every text is escaped by the template; the only markup passed through is the page's own style, scripts and chart
     library.
     """
     models = list(evidence.models)
-    groups = {
-        group: {key: title for key, title in titles.items() if key not in absent}
-        for group, titles in contents(page).items()
-    }
     environment = template_environment()
     environment.filters.update(tag_color=explore.tag_color, tag_shape=explore.tag_path, sentence=formats.sentence)
     environment.filters["p_value"] = formats.p_value
     environment.globals["words"] = words
     return environment.get_template(f"{page}.j2").render(
         **values,
-        contents={group: titles for group, titles in groups.items() if titles},
+        contents=contents(page),
         section_templates=templates_of(page),
         evidence=evidence,
         figures=figures,
@@ -137,7 +123,7 @@ def leader(result: verdict.Result) -> str:
 
 
 def tiles(summary: Summary) -> list[Tile]:
-    """Key figures: the means of the contenders and of the best baseline, users ahead, time to train."""
+    """Key figures: the means of the contenders and of the best baseline, users ahead."""
     result, baseline = summary.result, summary.standings[0].baseline
     metric, level = formats.metric_label(result.metric), formats.level(result.confidence)
     cells = {e.model: estimate_with_interval(e) for e in summary.estimates if e.metric == result.metric}
@@ -148,10 +134,6 @@ def tiles(summary: Summary) -> list[Tile]:
     row = next(d for d in summary.differences if d.metric == result.metric)
     ahead = tables.win_tie_loss(row).replace(" ", "\N{NARROW NO-BREAK SPACE}")
     shown.append(Tile("Users ahead: softmax / level / MF", ahead, f"effect size d {formats.signed(row.effect, 2)}"))
-    costs = {figure.model: figure for figure in summary.training if figure.wall_seconds > 0}
-    for name in (name for name in (SOFTMAX, MF) if name in costs):
-        memory = f"{formats.megabytes(costs[name].peak_memory_bytes)} at its peak"
-        shown.append(Tile(f"Training, {model_label(name)}", formats.seconds(costs[name].wall_seconds), memory, name))
     return shown
 
 

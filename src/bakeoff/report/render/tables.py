@@ -21,6 +21,7 @@ from bakeoff.report.render.figure import (
     record_table,
     table_of,
 )
+from bakeoff.report.situations import Situation
 from bakeoff.report.slices import Slice
 from bakeoff.report.training import SettingSearch, TrainingFigure
 from bakeoff.report.vs_baseline import BaselineComparison
@@ -114,6 +115,22 @@ def slice_table(slices: Sequence[Slice], metric: str) -> Table:
     return table_of(caption, ["Since last event", *(part.name for part in slices)], rows)
 
 
+def situation_table(situations: Sequence[Situation], metric: str) -> Table:
+    """Who should get what: the contenders compared, the better one compared with the best baseline, the choice."""
+    return record_table(
+        f"{formats.metric_label(metric)}: known users by time since their last event, new users by known interactions",
+        situations,
+        (Column("Situation", prose=True), lambda s: s.name),
+        (Column("Choose", prose=True), lambda s: Cell(s.choice, s.reason, strong=True)),
+        ("Users", lambda s: formats.count(s.difference.num_users)),
+        ("Softmax DNN − MF", lambda s: change_cell(s.difference.mean, s.difference.low, s.difference.high)),
+        (
+            "The better − best baseline",
+            lambda s: Cell(formats.signed(s.lead.difference), model_label(s.lead.baseline)),
+        ),
+    )
+
+
 def new_user_table(figures: Sequence[NewUserFigure], differences: Mapping[str, Difference], metric: str) -> Table:
     """Models × numbers of known interactions on one metric, and the paired difference softmax − MF."""
     steps = _by(figures, "first")
@@ -157,23 +174,6 @@ def training_table(figures: Sequence[TrainingFigure]) -> Table:
     )
 
 
-def curve_table(curves: pd.DataFrame) -> Table:
-    """Every epoch of every model that has epochs: loss and validation figures, the chosen epoch in bold."""
-    measured = [column for column in curves.columns if column.startswith("valid_")]
-    columns: list[Heading] = ["Model", Column("Epoch", "epoch"), "Loss"]
-    columns += [f"{formats.metric_label(name.removeprefix('valid_'))}, validation" for name in measured]
-    rows: list[Row] = [
-        [
-            model_label(point["model"]),
-            Cell(f"{point['epoch']}{' (chosen)' if point['chosen'] else ''}", strong=bool(point["chosen"])),
-            formats.decimal(point["loss"]),
-            *(formats.decimal(point[name]) for name in measured),
-        ]
-        for point in curves.to_dict("records")
-    ]
-    return table_of("Every epoch on validation", columns, rows)
-
-
 def search_table(searches: Sequence[SettingSearch]) -> Table:
     """Effort and outcome of each search. Wall time is in bare seconds: it comes from the record, not from this run."""
     best = f"Best {formats.metric_label(searches[0].metric) if searches else 'figure'}, validation"
@@ -192,12 +192,6 @@ def search_table(searches: Sequence[SettingSearch]) -> Table:
 def _trials(search: SettingSearch) -> Cell:
     parts = ((search.pruned, "pruned"), (search.failed, "failed"))
     return Cell(formats.count(search.trials), ", ".join(f"{formats.count(n)} {word}" for n, word in parts if n))
-
-
-def setting_table(searches: Sequence[SettingSearch]) -> Table:
-    """Setting and value in the best trial of each model."""
-    rows: list[Row] = [[model_label(s.model), name, value] for s in searches for name, value in s.params.items()]
-    return table_of("Best settings that were found", ["Model", Column("Setting", prose=True), "Value"], rows)
 
 
 def validation_table(validation: Mapping[str, Any]) -> Table:

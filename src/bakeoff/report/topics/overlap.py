@@ -57,6 +57,7 @@ def _draw(found: Overlap) -> list[Figure]:
             sentence=_sentence(found),
             spec=series_charts.matrix(pd.DataFrame(rows, columns=["row", "column", "share"]), names, "shared"),
             table=_table(found, names),
+            folded=True,
         )
     ]
 
@@ -88,4 +89,4 @@ def _sentence(found: Overlap) -> str:
     )
 
 
-TOPIC = Topic("overlap", 330, Page.REPORT, "examples", _measure, _draw)
+TOPIC = Topic("overlap", 115, Page.REPORT, "accuracy", _measure, _draw)

@@ -109,6 +109,7 @@ def _draw(found: RecallByPopularity) -> list[Figure]:
                 alt.Y("y:Q", title=f"{recall}, mean over users"),
             ),
             table=estimate_table(f"{recall} of the test items in each tenth of the catalogue", "Tenth", found.frame),
+            folded=True,
         )
     ]
 
@@ -130,6 +131,4 @@ def _sentence(found: RecallByPopularity) -> str:
 CLAIM = Claim(
     4, "popularity", "Popularity", "Popular items tend to win the dot product of MF; the DNN is less drawn to them."
 )
-TOPIC = Topic(
-    "popularity", 130, Page.REPORT, "popularity", _measure, _draw, "Quality", "Popularity and coverage", CLAIM, _ask
-)
+TOPIC = Topic("popularity", 130, Page.REPORT, "popularity", _measure, _draw, "Quality", "Popularity", CLAIM, _ask)

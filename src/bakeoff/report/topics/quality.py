@@ -90,6 +90,7 @@ def _draw(found: QualityByActivity) -> list[Figure]:
             sentence=_sentence(found),
             spec=series_charts.series_dots(found.frame, model_styles(found.models), f"{label}, mean over users"),
             table=estimate_table(f"{label} by known interactions", "Known interactions", found.frame),
+            folded=True,
         )
     ]
 

@@ -158,4 +158,4 @@ def _change(difference: Difference) -> str:
     return f"{formats.signed(difference.mean)}, {formats.signed(difference.low)} to {formats.signed(difference.high)},"
 
 
-TOPIC = Topic("sampled", 150, Page.REPORT, "sampled", _measure, _draw, "Quality", "Sampled metrics")
+TOPIC = Topic("sampled", 150, Page.EVIDENCE, "sampled", _measure, _draw, "Quality", "Sampled metrics")

@@ -129,6 +129,7 @@ def _draw(found: Order) -> list[Figure]:
                 ("ordered", "shuffled"),
             ),
             table=_table(found, title),
+            folded=True,
         )
     ]
 
@@ -177,4 +178,4 @@ def _table(found: Order, caption: str) -> Table:
 
 
 CLAIM = Claim(9, "taste", "Taste, not the session", "The DNN captures personal taste better.")
-TOPIC = Topic("when", 120, Page.REPORT, "when", _measure, _draw, "Quality", "When", CLAIM, _ask)
+TOPIC = Topic("when", 120, Page.REPORT, "when", _measure, _draw, "Quality", "Within the session and later", CLAIM, _ask)
