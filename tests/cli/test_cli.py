@@ -33,6 +33,23 @@ def test_a_model_that_is_none_is_refused(folder: Path, command: list[str]) -> No
         CliRunner().invoke(app, command, catch_exceptions=False)
 
 
+@pytest.mark.parametrize(
+    ("options", "budget"),
+    [
+        ([], (20, 3600)),
+        (["--trials", "5"], (5, 3600)),
+        (["--timeout", "60"], (None, 60)),
+        (["--trials", "5", "--timeout", "60"], (5, 60)),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_time_alone_limits_no_number_of_trials(monkeypatch: pytest.MonkeyPatch, options: list[str], budget) -> None:
+    found = {}
+    monkeypatch.setattr("bakeoff.experiments.tuning.tune.run", lambda *_, **given: found.update(given))
+    CliRunner().invoke(app, ["tune", "mf", *options], catch_exceptions=False)
+    assert (found["trials"], found["timeout"]) == budget
+
+
 def test_a_model_that_was_skipped_can_not_be_asked_and_says_why(folder: Path) -> None:
     note = folder / "artifacts/training/ease.json"
     note.parent.mkdir(parents=True)
