@@ -50,6 +50,14 @@ def test_time_alone_limits_no_number_of_trials(monkeypatch: pytest.MonkeyPatch, 
     assert (found["trials"], found["timeout"]) == budget
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_check_of_the_verdict_is_explained() -> None:
+    printed = CliRunner().invoke(app, ["explain", "bk006"], catch_exceptions=False).output
+    assert printed.startswith("BK006: Session")
+    with pytest.raises(BakeoffError, match="'BK1' is no check of the verdict: there are BK001, BK002"):
+        CliRunner().invoke(app, ["explain", "BK1"], catch_exceptions=False)
+
+
 def test_a_model_that_was_skipped_can_not_be_asked_and_says_why(folder: Path) -> None:
     note = folder / "artifacts/training/ease.json"
     note.parent.mkdir(parents=True)

@@ -241,7 +241,7 @@ def test_without_embeddings_the_map_says_so(judged: JudgedClaims, evidence: Evid
 
 
 def test_without_records_of_a_search_there_is_no_section_on_tuning(summary: Summary, evidence: Evidence):
-    html = page.report_html(replace(summary, searches=[], effort=[]), evidence)
+    html = page.report_html(replace(summary, searches=[]), evidence)
     assert 'id="tuning"' not in html
     assert "#tuning" not in html
 

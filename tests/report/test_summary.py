@@ -70,5 +70,6 @@ def test_every_user_is_in_one_bar_of_the_histogram(summary: Summary):
     assert bins.users[(bins.low < 0) & (bins.high > 0)].item() == (summary.user_differences == 0).sum()
 
 
-def test_the_limits_quote_the_share_of_near_events(summary: Summary, evidence: Evidence):
-    assert "of the test events come within an hour" in sentences.what_models_see(summary, evidence)
+def test_the_chart_of_spans_quotes_the_share_of_near_events(summary: Summary):
+    text = sentences.slices_caption(summary.slices, summary.order_blind, summary.result.confidence)
+    assert "of test events come within an hour" in text

@@ -177,14 +177,7 @@ def what_models_see(summary: Summary, evidence: Evidence) -> str:
     features = f" and the features of {' and '.join(f'{table}s' for table in tables)}" if tables else ""
     blind = look(SOFTMAX).is_order_blind(settings[SOFTMAX])
     order = "a history as a set" if blind else "the order of a history, its timing"
-    text = f"The softmax DNN reads {order}{features}; {mf}{_what_baselines_see(summary)}"
-    if not summary.slices:
-        return text
-    share = formats.percent(share_within_an_hour(summary.slices), 0)
-    return (
-        f"{text} Since {share} of the test events come within an hour of the last known one, part of a lead may be the "
-        "continuation of a session instead of a better model of taste; the slices by time show how much."
-    )
+    return f"The softmax DNN reads {order}{features}; {mf}{_what_baselines_see(summary)}"
 
 
 def _what_baselines_see(summary: Summary) -> str:
