@@ -30,7 +30,12 @@ def publish_run(workspace: Path, states: Mapping[str, State[float]], log: Log) -
     create_table_artifact(timings(states), key="timings", description="Seconds of each stage")
     if not all(state.is_completed() for state in states.values()):
         return
-    publish_file(workspace / "reports/comparison.md", "comparison", "Which retriever is better")
+    verdict = read_json(workspace / "reports/verdict.json")
+    publish_file(
+        workspace / "reports/comparison.md", "comparison", verdict.get("headline", "Which retriever is better")
+    )
+    if verdict:
+        create_table_artifact(verdict["checks"], key="checks", description=verdict["headline"])
     if "evidence" in states:
         publish_file(workspace / "reports/evidence.md", "evidence", "The textbook's claims")
     metrics = read_json(workspace / "reports/metrics.json")

@@ -33,6 +33,31 @@ def test_a_model_that_is_none_is_refused(folder: Path, command: list[str]) -> No
         CliRunner().invoke(app, command, catch_exceptions=False)
 
 
+@pytest.mark.parametrize(
+    ("options", "budget"),
+    [
+        ([], (20, 3600)),
+        (["--trials", "5"], (5, 3600)),
+        (["--timeout", "60"], (None, 60)),
+        (["--trials", "5", "--timeout", "60"], (5, 60)),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_time_alone_limits_no_number_of_trials(monkeypatch: pytest.MonkeyPatch, options: list[str], budget) -> None:
+    found = {}
+    monkeypatch.setattr("bakeoff.experiments.tuning.tune.run", lambda *_, **given: found.update(given))
+    CliRunner().invoke(app, ["tune", "mf", *options], catch_exceptions=False)
+    assert (found["trials"], found["timeout"]) == budget
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_check_of_the_verdict_is_explained() -> None:
+    printed = CliRunner().invoke(app, ["explain", "bk006"], catch_exceptions=False).output
+    assert printed.startswith("BK006: Session")
+    with pytest.raises(BakeoffError, match="'BK1' is no check of the verdict: there are BK001, BK002"):
+        CliRunner().invoke(app, ["explain", "BK1"], catch_exceptions=False)
+
+
 def test_a_model_that_was_skipped_can_not_be_asked_and_says_why(folder: Path) -> None:
     note = folder / "artifacts/training/ease.json"
     note.parent.mkdir(parents=True)

@@ -15,7 +15,8 @@ def run(command: dict[str, Any]) -> None:
 
     sys.argv = ["bakeoff", *command["arguments"]]
     do_less()
-    checkpoints.SECONDS_BETWEEN = command.get("checkpoint_seconds", 3600)  # on a busy machine too, none unless asked for
+    # None unless asked for, on a busy machine too.
+    checkpoints.SECONDS_BETWEEN = command.get("checkpoint_seconds", 3600)
     saboteur.install(command)
     cli.main()
 

@@ -51,7 +51,10 @@ stages:
   compare:
     cmd: python compare.py
     deps: [left_end, right_a, right_b]
-    outs: [reports/comparison.md: {cache: false}, reports/metrics.json: {cache: false}]
+    outs:
+      - reports/comparison.md: {cache: false}
+      - reports/metrics.json: {cache: false}
+      - reports/verdict.json: {cache: false}
   evidence:
     cmd: python evidence.py
     deps: [left_end]
@@ -78,6 +81,7 @@ from pathlib import Path
 Path("reports").mkdir(exist_ok=True)
 Path("reports/comparison.md").write_text("# mf wins")
 Path("reports/metrics.json").write_text('{"mf": {"ndcg@10": 0.5}}')
+Path("reports/verdict.json").write_text('{"headline": "No verdict yet", "checks": [{"number": "BK001"}]}')
 """
 LEFT = "open('left', 'w').write('left')"
 EVIDENCE = "open('reports/evidence.md', 'w').write('# claims')"
@@ -179,6 +183,7 @@ def test_evidence_is_run_and_published_on_request_alone(good: tuple[Path, State[
 def test_comparison_metrics_and_verdict_are_published(good: tuple[Path, State[None]]) -> None:
     published = artifacts(good[1].state_details.flow_run_id)
     assert published["comparison"] == "# mf wins"
+    assert json.loads(published["checks"]) == [{"number": "BK001"}]
     assert json.loads(published["metrics"]) == [{"metric": "ndcg@10", "mf": 0.5}]
     assert published["validation"].startswith("# Validation passed")
 

@@ -30,7 +30,7 @@ def lock(root: Path) -> dict[str, dict[str, str]]:
 
 
 def test_every_stage_leaves_its_outputs(finished: Path) -> None:
-    reports = ("index.html", "comparison.md", "metrics.json", "evidence.html", "evidence.json")
+    reports = ("index.html", "comparison.md", "metrics.json", "verdict.json", "evidence.html", "evidence.json")
     for path in (*reports, "validation.json", "split.json"):
         assert (finished / "reports" / path).stat().st_size > 0
     assert {"reports/validation.json", "reports/split.json"} < set(call("git", "ls-files", cwd=finished).split())
@@ -130,6 +130,17 @@ def test_a_model_that_the_data_does_not_allow_is_left_out_and_the_rest_compared(
     for report, escaped in (("index.html", "max_items"), ("comparison.md", r"max\_items")):
         told = (root / "reports" / report).read_text().replace("\N{NO-BREAK SPACE}", " ")
         assert f"more than ease.{escaped} = 10 in params.yaml" in told
+
+
+def test_own_data_with_settings_of_other_data_gets_no_verdict(finished: Path, warm: str) -> None:
+    headline = "No verdict yet: the contenders were not tuned on this data"
+    assert headline in (finished / "reports/comparison.md").read_text()
+    assert headline in (finished / "reports/index.html").read_text()
+    printed = " ".join(call("bakeoff", "verdict", cwd=finished, commands=warm).split())
+    assert headline in printed
+    assert (
+        "BK001 failed. Tuning on this data: MF was tuned on ml-100k; the softmax DNN was tuned on ml-100k." in printed
+    )
 
 
 def test_markup_in_titles_is_text_in_the_report(finished: Path) -> None:

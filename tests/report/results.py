@@ -8,7 +8,6 @@ CLEAR = Result(
     metric="ndcg@10",
     softmax=0.25,
     mf=0.2,
-    popularity=0.12,
     difference=0.05,
     low=0.04,
     high=0.06,
@@ -16,8 +15,6 @@ CLEAR = Result(
     confidence=0.95,
     num_users=848,
     detectable=0.012,
-    softmax_above_popularity=1,
-    mf_above_popularity=1,
 )
 MIRRORED = replace(CLEAR, softmax=0.2, mf=0.25, difference=-0.05, low=-0.06, high=-0.04)
 UNDECIDED = replace(CLEAR, softmax=0.201, difference=0.001, low=-0.004, high=0.006, p=0.7)

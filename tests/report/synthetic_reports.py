@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+DATA_HASH = "0123456789abcdef0123456789abcdef.dir"
+
 
 def write_json(values: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +45,7 @@ def write_training(root: Path, model: str, scale: int) -> None:
             "fallback": fallback,
             "curve": curve,
             "refit_curve": [{"epoch": point["epoch"], "loss": point["loss"]} for point in curve[:6]],
-            "settings": {"recency_scale": 6.0} if model == "ease" else {"dim": 64},
+            "settings": search_record(model)["best"]["params"] if model in EPOCHS else {"recency_scale": 6.0},
             "notes": {"masked_false_negatives_share": SAMPLED[model]} if model in SAMPLED else {},
         },
         root / "artifacts/training" / f"{model}.json",
@@ -84,6 +86,7 @@ def search_record(model: str, *, trials: int = 20, wall_seconds: float = 600.0, 
         "jobs": 2,
         "seed": 42,
         "dataset": dataset,
+        "data": DATA_HASH,
         "metric": "ndcg@10",
         "best": {"value": values[best], "epoch": 7, "params": params[best]},
         "history": [
@@ -167,6 +170,4 @@ def write_reports(root: Path, events: pd.DataFrame, items: pd.DataFrame) -> None
         },
         root / "data/dataset.json",
     )
-    (root / "data.dvc").write_text(
-        "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: 4242\n  hash: md5\n  path: data\n"
-    )
+    (root / "data.dvc").write_text(f"outs:\n- md5: {DATA_HASH}\n  size: 4242\n  hash: md5\n  path: data\n")

@@ -242,7 +242,7 @@ def test_without_embeddings_the_map_says_so(judged: JudgedClaims, evidence: Evid
 
 def test_without_records_of_a_search_nothing_is_said_of_tuning(summary: Summary, evidence: Evidence, html: str):
     assert "Best setting so far" in html
-    assert "Best setting so far" not in page.report_html(replace(summary, searches=[], effort=[]), evidence)
+    assert "Best setting so far" not in page.report_html(replace(summary, searches=[]), evidence)
 
 
 def test_without_new_users_and_time_the_page_says_so(summary: Summary, evidence: Evidence):

@@ -14,9 +14,10 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs
 from bakeoff.params import Params, parse_params
+from bakeoff.report.render import terminal
 from bakeoff.stages import compare
 
-OUTPUTS = ("index.html", "comparison.md", "comparison.svg", "metrics.json")
+OUTPUTS = ("index.html", "comparison.md", "comparison.svg", "metrics.json", "verdict.json")
 
 
 def load_writer() -> Callable[..., Path]:
@@ -108,7 +109,7 @@ def test_the_same_inputs_give_the_same_bytes(workspace: Workspace, params: Param
 
 
 def test_another_measured_cost_changes_nothing_that_git_holds(copy: Workspace, params: Params):
-    kept = ("comparison.md", "metrics.json")
+    kept = ("comparison.md", "metrics.json", "verdict.json")
     before = [(copy.reports / name).read_bytes() for name in kept]
     copy.cost("train/mf").write_text('{"wall_seconds": 99, "cpu_seconds": 99, "peak_memory_bytes": 99}')
     compare.run(params, copy)
@@ -242,10 +243,35 @@ def test_there_is_no_verdict_without_a_contender(copy: Workspace, params: Params
         compare.run(params, copy)
 
 
-def test_records_of_a_search_are_read_where_there_are_some(tmp_path: Path, params: Params, workspace: Workspace):
-    searched = Workspace(load_writer()(tmp_path, searched=True))
+@pytest.fixture
+def searched(tmp_path: Path) -> Workspace:
+    """A workspace with records of tuning, not compared yet."""
+    return Workspace(load_writer()(tmp_path / "searched", searched=True))
+
+
+def test_records_of_a_search_are_read_where_there_are_some(searched: Workspace, params: Params, workspace: Workspace):
     assert compare.read_evidence(params, searched).tuning.keys() >= {"mf", "softmax"}
     assert compare.read_evidence(params, workspace).tuning == {}
+
+
+def test_without_records_of_a_search_there_is_no_verdict_anywhere(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+):
+    terminal.print_verdict(workspace)
+    texts = [(workspace.reports / name).read_text(encoding="utf-8") for name in ("index.html", "comparison.md")]
+    for text in (*texts, " ".join(capsys.readouterr().out.split())):
+        assert "No verdict yet: the contenders were not tuned on this data" in text
+        assert "is better than MF on" not in text
+
+
+def test_with_records_of_equal_searches_there_is_one(
+    searched: Workspace, params: Params, capsys: pytest.CaptureFixture[str]
+):
+    compare.run(params, searched)
+    terminal.print_verdict(searched)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.startswith("The softmax DNN is better than MF on NDCG@10.")
+    assert "BK003 qualifies. Seeds: Seed 42 alone." in printed
 
 
 def test_a_failed_comparison_leaves_the_last_report_as_it_was(copy: Workspace, params: Params):

@@ -22,7 +22,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def test_equal_lists_give_no_evidence_of_a_difference(tmp_path: Path, params: Params):
-    workspace = Workspace(load_writer()(tmp_path, tie=True))
+    workspace = Workspace(load_writer()(tmp_path, tie=True, searched=True))
     compare.run(params, workspace)
     text = (workspace.reports / "comparison.md").read_text(encoding="utf-8")
     assert "No evidence of a difference" in text
@@ -36,7 +36,8 @@ def test_of_a_single_user_nothing_is_claimed(workspace: Workspace, params: Param
             table[table.user_id == kept].to_parquet(path, index=False)
     compare.run(params, workspace)
     text = (workspace.reports / "comparison.md").read_text(encoding="utf-8")
-    assert "No evidence of a difference" in text
+    assert "No verdict yet" in text
+    assert "too few users were tested to see a difference that matters" in text
     assert "Over 1 warm user" in text
 
 

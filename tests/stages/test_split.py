@@ -113,6 +113,7 @@ def test_every_method_keeps_its_promises_and_loads(checked_workspace, method):
     workspace = checked_workspace
     split.run(params(method=method), workspace)
     assert {p["success"] for p in report(workspace)["promises"]} == {True}
+    assert report(workspace)["one_cut"] == (method == "global-temporal")
     prepared = load_prepared(workspace)
     sizes = report(workspace)["sizes"]
     held_out = load_held_out(workspace, prepared)

@@ -23,8 +23,13 @@ def export(model: ModelName) -> None:
 @app.command()
 def tune(
     model: ModelName,
-    trials: Annotated[int, typer.Option(min=1, help="Settings that are tried, in total; earlier runs count.")] = 20,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds that trials may take, in total.")] = 3600,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="Settings to try, in total; earlier runs count. 20, or no limit with --timeout."),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, help="Seconds that trials may take, in total; earlier runs count. 3600.")
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write the best values into params.yaml.")] = False,
 ) -> None:
     """Search for settings on validation and propose the best as a diff of params.yaml; continue earlier runs."""
@@ -38,8 +43,8 @@ def tune(
         settings.section(model),
         seed=settings.seed,
         dataset=settings.data.dataset,
-        trials=trials,
-        timeout=timeout,
+        trials=20 if trials is None and timeout is None else trials,
+        timeout=timeout or 3600,
         apply=apply,
     )
 

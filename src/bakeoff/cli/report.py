@@ -44,6 +44,14 @@ def verdict() -> None:
 
 
 @app.command()
+def explain(number: Annotated[str, typer.Argument(help="A check of the verdict, such as BK006.")]) -> None:
+    """Print what a check of the verdict means, its state in this workspace, and what clears it."""
+    from bakeoff.report.render import terminal
+
+    terminal.print_check(Workspace(), number)
+
+
+@app.command()
 def params() -> None:
     """Print every parameter with its value, limits and meaning."""
     from bakeoff.cli import params_help as stage

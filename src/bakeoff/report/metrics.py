@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from bakeoff.report.checks import SCORES
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.slices import spans
 from bakeoff.report.summary import Summary
@@ -14,7 +15,7 @@ DIGITS = 6
 
 
 def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
-    """A block per model, differences, standings, new users and the verdict's figures; only finite numbers are kept."""
+    """A block per model, differences, standings, new users, the verdict and its checks; only finite numbers."""
     tree: dict[str, Any] = {name: dict(model.metrics["test"]) for name, model in evidence.models.items()}
     for estimate in summary.estimates:
         tree[estimate.model][estimate.metric] = estimate.mean
@@ -36,6 +37,7 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     for name, model in evidence.models.items():
         tree[name] |= {way: dict(model.metrics[way]) for way in ("shuffled", "sampled") if way in model.metrics}
     tree["verdict"] = summary.result.to_metrics()
+    tree["checks"] = {check.number: SCORES[check.state] for check in summary.checks}
     return _numbers(tree)
 
 

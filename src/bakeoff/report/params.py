@@ -39,6 +39,9 @@ class CompareParams(Frozen):
     """The metric that the verdict is about."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Level of the intervals."""
+    relevant_difference: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Smallest difference between the contenders that matters, as a share of MF's score. There is no verdict if the
+    test users are too few to show it (check BK004)."""
     resamples: PositiveInt = 10_000
     """Bootstrap resamples of users, and sign flips of the permutation test."""
     max_users: PositiveInt = 100_000

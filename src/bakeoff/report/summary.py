@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
-from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import training
 from bakeoff.report.accuracy import Difference, Estimate, Statistics
+from bakeoff.report.checks import Check, State, failed_reasons, judge_checks
 from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import exposure_profile, exposures
-from bakeoff.report.models import MF, REFERENCE, SOFTMAX
+from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures, new_user_leads
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.situations import Situation, situations
@@ -20,7 +20,7 @@ from bakeoff.report.slices import SESSIONS, Slice, slices_by_gap, spans
 from bakeoff.report.topics.base.claims import Claim
 from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
 from bakeoff.report.training import SettingSearch, TrainingFigure
-from bakeoff.report.verdict import Result, all_caveats, recommendation
+from bakeoff.report.verdict import Result, recommendation, verdict_headline
 from bakeoff.report.vs_baseline import BaselineComparison, baseline_standings
 
 
@@ -45,7 +45,7 @@ class Summary:
         training: per model.
         masked: model → share of candidate pairs that the mask of the user's own items caught.
         searches: how settings were searched; empty without records.
-        effort: notes on searches that were unequal or made on other data.
+        checks: how far the verdict can be trusted.
         examples: a few users.
         show_ids: whether users are shown by their ids.
         findings: figures of the topics of the page.
@@ -68,7 +68,7 @@ class Summary:
     training: Sequence[TrainingFigure]
     masked: Mapping[str, float]
     searches: Sequence[SettingSearch]
-    effort: Sequence[str]
+    checks: Sequence[Check]
     examples: Sequence[Example]
     show_ids: bool
     findings: Findings
@@ -80,14 +80,21 @@ class Summary:
         return list(dict.fromkeys(estimate.model for estimate in self.estimates))
 
     @property
-    def recommendation(self) -> list[str]:
-        """Which contender to ship, and for whom."""
-        return recommendation(self.result, self.standings, self.new_differences)
+    def reasons(self) -> list[str]:
+        """Why there is no verdict; empty if there is one."""
+        return failed_reasons(check.number for check in self.checks if check.state is State.FAILED)
 
     @property
-    def caveats(self) -> list[str]:
-        """What qualifies the verdict."""
-        return all_caveats(self.result, self.standings, spans(self.slices))
+    def headline(self) -> str:
+        """The verdict, or why there is none."""
+        return verdict_headline(self.result, self.reasons)
+
+    @property
+    def recommendation(self) -> list[str]:
+        """Which contender to ship, and for whom."""
+        if self.reasons:
+            return ["Clear the failed checks before you ship either contender."]
+        return recommendation(self.result, self.standings, self.new_differences)
 
 
 @dataclass(frozen=True)
@@ -139,16 +146,17 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     users = evidence.per_user
     estimates = users.estimates([(name, metric) for metric in metrics for name in users.models], statistics)
     differences = users.differences([((SOFTMAX, metric), (MF, metric)) for metric in metrics], statistics)
-    against_reference = users.differences(
-        [((name, primary), (REFERENCE, primary)) for name in (SOFTMAX, MF)], statistics
-    )
     cutoff = int(primary.partition("@")[2])
+    result = _result(primary, estimates, differences, params)
+    standings = baseline_standings(users, primary, statistics)
+    slices = slices_by_gap(evidence, primary, statistics)
+    searches = training.searches(evidence)
     return Summary(
-        result=_result(primary, estimates, differences, against_reference, params),
+        result=result,
         estimates=estimates,
         differences=differences,
-        standings=baseline_standings(users, primary, statistics),
-        slices=slices_by_gap(evidence, primary, statistics),
+        standings=standings,
+        slices=slices,
         sessions=(sessions := slices_by_gap(evidence, primary, statistics, SESSIONS)),
         order_blind=training.order_blind(evidence),
         cutoff=cutoff,
@@ -159,8 +167,8 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         situations=situations(sessions, new, new_user_leads(evidence, primary, statistics), params.compare.confidence),
         training=training.training_figures(evidence),
         masked=training.masked_shares(evidence),
-        searches=(found := training.searches(evidence)),
-        effort=training.warnings(found, list(evidence.models), evidence.dataset["name"]),
+        searches=searches,
+        checks=judge_checks(evidence, params, result, standings, spans(slices), searches),
         examples=choose_examples(evidence, primary, params.compare.example_users, params.report.show_ids),
         show_ids=params.report.show_ids,
         findings=find(evidence, params, statistics, Page.REPORT),
@@ -169,11 +177,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
 
 
 def _result(
-    metric: str,
-    estimates: Sequence[Estimate],
-    differences: Sequence[Difference],
-    against_reference: Sequence[Difference],
-    params: ReportParams,
+    metric: str, estimates: Sequence[Estimate], differences: Sequence[Difference], params: ReportParams
 ) -> Result:
     means = {estimate.model: estimate.mean for estimate in estimates if estimate.metric == metric}
     difference = next(d for d in differences if d.metric == metric)
@@ -181,7 +185,6 @@ def _result(
         metric=metric,
         softmax=means[SOFTMAX],
         mf=means[MF],
-        popularity=means[REFERENCE],
         difference=difference.mean,
         low=difference.low,
         high=difference.high,
@@ -189,6 +192,4 @@ def _result(
         confidence=params.compare.confidence,
         num_users=difference.num_users,
         detectable=difference.detectable,
-        softmax_above_popularity=int(against_reference[0].verdict is Verdict.BETTER),
-        mf_above_popularity=int(against_reference[1].verdict is Verdict.BETTER),
     )

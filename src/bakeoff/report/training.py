@@ -7,15 +7,12 @@ from typing import Any
 import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import figure
-from bakeoff.report.models import CONTENDERS, look, model_noun
+from bakeoff.report.models import look
 
 SELECTION_METRIC = "ndcg@10"
 """Validation metric of the learning curves."""
-FAIR = 0.1
-"""Largest relative difference in the effort of searches that gets no note."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +100,14 @@ class SettingSearch:
         trials: all that were started.
         pruned: those that were stopped early.
         failed: those that ended with an error.
-        wall_seconds: of the whole search.
+        wall_seconds: of the whole search; NaN if they are not recorded.
         jobs: processes that shared it.
         dataset: name of the data that it was done on.
+        data: hash of that data, as in data.dvc; None if it is not recorded.
         metric: what was maximised.
         best: its highest value; NaN if no trial was completed.
         epoch: of the best trial; None where the model has none.
+        params: setting → value in the best trial.
         history: value per trial in their order; NaN where it was not completed.
     """
 
@@ -119,9 +118,11 @@ class SettingSearch:
     wall_seconds: float
     jobs: int
     dataset: str
+    data: str | None
     metric: str
     best: float
     epoch: int | None
+    params: Mapping[str, Any]
     history: Sequence[float]
 
 
@@ -146,41 +147,19 @@ def progress(found: Sequence[SettingSearch]) -> pd.DataFrame:
     return table.assign(better=table.value > before).dropna(subset="value").reset_index(drop=True)
 
 
-def warnings(found: Sequence[SettingSearch], models: Sequence[str], dataset: str) -> list[str]:
-    """Notes on searches of unequal effort or on other data; empty if there are none."""
-    if not found:
-        return []
-    parts, foreign = _unequal(found, models), sorted({search.dataset for search in found} - {dataset})
-    effort = f"The effort was not equal: {'; '.join(parts)}. The model that was searched longer has an advantage."
-    data = f"Settings were searched on {formats.listing(foreign)} and not on this data; they may not be the best here."
-    return [*([effort] if parts else []), *([data] if foreign else [])]
-
-
-def _unequal(found: Sequence[SettingSearch], models: Sequence[str]) -> list[str]:
-    """Trials and wall time of the models other than baselines, each if they differ by more than FAIR."""
-    by_model = {search.model: search for search in found}
-    tuned = [name for name in models if name in CONTENDERS or (name in by_model and not look(name).is_baseline)]
-    trials = {name: by_model[name].trials if name in by_model else 0 for name in tuned}
-    seconds = {name: by_model[name].wall_seconds if name in by_model else 0.0 for name in tuned}
-    efforts = ((trials, lambda number: f"{formats.count(number)} trials"), (seconds, formats.seconds))
-    return [
-        formats.listing([f"{write(number)} for {model_noun(name)}" for name, number in effort.items()])
-        for effort, write in efforts
-        if max(effort.values()) - min(effort.values()) > FAIR * max(effort.values())
-    ]
-
-
 def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
     try:
         history = sorted(record["history"], key=lambda trial: int(trial["number"]))
         return SettingSearch(
             model=name,
             **{key: int(record[key]) for key in ("trials", "pruned", "failed", "jobs")},
-            wall_seconds=float(record["wall_seconds"]),
+            wall_seconds=_number(record.get("wall_seconds")),
             dataset=str(record["dataset"]),
+            data=record.get("data"),
             metric=str(record["metric"]),
             best=_number(record["best"]["value"]),
             epoch=record["best"]["epoch"],
+            params=dict(record["best"]["params"]),
             history=[_number(t["value"] if t["state"] == "complete" else None) for t in history],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

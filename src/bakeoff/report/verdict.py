@@ -1,25 +1,17 @@
 """The verdict on the primary metric: its figures, the sentences made from them, and which contender to ship."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any, Self
 
 from bakeoff.evaluation.stats.significance import Verdict, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference
-from bakeoff.report.models import CONTENDERS, MF, REFERENCE, SOFTMAX, model_noun
+from bakeoff.report.models import MF, SOFTMAX, model_noun
 from bakeoff.report.new_users import known_interactions
 from bakeoff.report.vs_baseline import BaselineComparison
 
-GAP_WORDS = {
-    "same second": "in the same second as the last known event",
-    "< 1 min": "within a minute of the last known event",
-    "< 1 h": "between a minute and an hour after the last known event",
-    "< 1 day": "between an hour and a day after the last known event",
-    "later": "more than a day after the last known event",
-}
-"""Name of a span of time → its wording within a sentence."""
 SAME_TIME = 1.15
 """Training times within this ratio are called about the same."""
 
@@ -32,7 +24,6 @@ class Result:
         metric: the primary metric, such as `ndcg@10`.
         softmax: its mean over warm test users.
         mf: the same for MF.
-        popularity: the same for the reference.
         difference: mean of softmax − MF over users.
         low: lower end of its interval.
         high: upper end.
@@ -40,14 +31,11 @@ class Result:
         confidence: level of the interval, such as 0.95.
         num_users: warm users of the test set.
         detectable: smallest difference that this test set would probably have shown.
-        softmax_above_popularity: 1 if softmax is shown to be better than the reference, else 0.
-        mf_above_popularity: the same for MF.
     """
 
     metric: str
     softmax: float
     mf: float
-    popularity: float
     difference: float
     low: float
     high: float
@@ -55,18 +43,11 @@ class Result:
     confidence: float
     num_users: int
     detectable: float
-    softmax_above_popularity: int
-    mf_above_popularity: int
 
     @property
     def verdict(self) -> Verdict:
         """Whether softmax is better or worse than MF."""
         return verdict(self.low, self.high, self.p, self.confidence)
-
-    @property
-    def above_popularity(self) -> dict[str, int]:
-        """Contender → 1 if it is shown to be better than the reference, else 0."""
-        return {SOFTMAX: self.softmax_above_popularity, MF: self.mf_above_popularity}
 
     def to_metrics(self) -> dict[str, dict[str, float]]:
         """Numbers in nested dicts, under the name of the metric."""
@@ -75,9 +56,9 @@ class Result:
 
     @classmethod
     def from_metrics(cls, values: Mapping[str, Mapping[str, Any]]) -> Self:
-        """The inverse of `to_metrics`."""
+        """The inverse of `to_metrics`; figures that only other versions have are left out."""
         [(metric, figures)] = values.items()
-        return cls(metric=metric, **figures)
+        return cls(metric, *(figures[field.name] for field in fields(cls)[1:]))
 
 
 @dataclass(frozen=True)
@@ -102,13 +83,19 @@ class Span:
     high: float
     p: float
 
+    def verdict(self, confidence: float) -> Verdict:
+        """Whether softmax is better or worse than MF on these events."""
+        return verdict(self.low, self.high, self.p, confidence)
+
     def to_metrics(self) -> dict[str, float]:
         """All but the name, as numbers."""
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
 
-def verdict_headline(result: Result) -> str:
-    """The verdict in a few words."""
+def verdict_headline(result: Result, reasons: Sequence[str]) -> str:
+    """The verdict in a few words; if there are reasons against one, these."""
+    if reasons:
+        return f"No verdict yet: {formats.listing(reasons)}"
     metric = formats.metric_label(result.metric)
     return {
         Verdict.BETTER: f"The softmax DNN is better than MF on {metric}",
@@ -127,75 +114,6 @@ def verdict_statement(result: Result) -> str:
         f"{formats.signed(result.difference)}{relative} "
         f"({formats.level(result.confidence)} interval {interval}, {formats.p_value(result.p)})."
     )
-
-
-def caveats(result: Result) -> list[str]:
-    """What qualifies the verdict: undetectable differences, tests that disagree, and contenders that are weak."""
-    notes = []
-    no_evidence = result.verdict is Verdict.NO_EVIDENCE
-    if no_evidence:
-        notes.append(
-            f"A difference smaller than about {formats.decimal(result.detectable)} would probably go undetected "
-            "with this many users: no evidence of a difference is not evidence that there is none."
-        )
-    interval_leaves_out_0 = result.low > 0 or result.high < 0
-    if no_evidence and (interval_leaves_out_0 or result.p < 1 - result.confidence):
-        notes.append(
-            "A borderline case: the interval and the permutation test disagree, so nothing is claimed. "
-            "Repeat with other seeds or more users before relying on it."
-        )
-    weak = [model_noun(name) for name, shown in result.above_popularity.items() if not shown]
-    if weak:
-        who = "neither contender is" if len(weak) == 2 else f"{weak[0]} is not"
-        notes.append(
-            f"{formats.sentence(who)} shown to be better than recommending the most popular items to "
-            f"everyone ({formats.decimal(result.popularity)}): find out why before choosing."
-        )
-    return notes
-
-
-def contradictions(result: Result, spans: Iterable[Span]) -> list[str]:
-    """Spans of time whose verdict is the opposite of the overall one, or which have one where there is none overall."""
-    notes = []
-    for span in spans:
-        found = verdict(span.low, span.high, span.p, result.confidence)
-        if found in {Verdict.NO_EVIDENCE, result.verdict}:
-            continue
-        ahead = model_noun(SOFTMAX if found is Verdict.BETTER else MF)
-        better, other = max(span.softmax, span.mf), min(span.softmax, span.mf)
-        notes.append(
-            f"It depends on time: on test events {GAP_WORDS.get(span.name, span.name)} "
-            f"({formats.count(span.num_users)} users), {ahead} is better, "
-            f"{formats.decimal(better)} against {formats.decimal(other)} "
-            "(lists are whole, and hits on events at other distances do not count)."
-        )
-    return notes
-
-
-def lost_to_baselines(result: Result, standings: Iterable[BaselineComparison]) -> list[str]:
-    """Contenders that are worse than the best baseline or not shown to be better, unless that baseline is popularity.
-
-    `caveats` names contenders that do not even beat popularity; they are named here only if they are shown to be worse.
-    """
-    notes = []
-    for standing in standings:
-        found = standing.verdict(result.confidence)
-        if standing.model not in CONTENDERS or standing.baseline == REFERENCE or found is Verdict.BETTER:
-            continue
-        if not result.above_popularity[standing.model] and found is Verdict.NO_EVIDENCE:
-            continue
-        is_behind = "worse" if found is Verdict.WORSE else "not shown to be better"
-        notes.append(
-            f"{formats.sentence(model_noun(standing.model))} is {is_behind} than {model_noun(standing.baseline)}, the "
-            f"best of the baselines ({formats.decimal(standing.mean)} against "
-            f"{formats.decimal(standing.baseline_mean)}): find out why before choosing."
-        )
-    return notes
-
-
-def all_caveats(result: Result, standings: Iterable[BaselineComparison], spans: Iterable[Span]) -> list[str]:
-    """Everything that qualifies the verdict."""
-    return [*caveats(result), *lost_to_baselines(result, standings), *contradictions(result, spans)]
 
 
 def cost_sentence(seconds: Mapping[str, float]) -> str | None:
@@ -228,11 +146,9 @@ def recommend_for_known_users(result: Result, standings: Sequence[BaselineCompar
         return f"{known} neither contender is shown to be better: ship the one that costs less to run."
     winner = SOFTMAX if result.verdict is Verdict.BETTER else MF
     name = model_noun(winner)
-    if not result.above_popularity[winner]:
-        return f"{known} ship neither yet: {name} is not shown to be better than popularity."
-    baseline = next((s for s in standings if s.model == winner and s.baseline != REFERENCE), None)
-    if baseline is not None and baseline.verdict(result.confidence) is not Verdict.BETTER:
-        than = f"not shown to be better than {model_noun(baseline.baseline)}"
+    standing = next(each for each in standings if each.model == winner)
+    if standing.verdict(result.confidence) is not Verdict.BETTER:
+        than = f"not shown to be better than {model_noun(standing.baseline)}"
         return f"{known} ship neither yet: {name} is the better of the two, but {than}."
     return f"{known} ship {name}."
 

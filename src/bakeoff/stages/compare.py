@@ -1,6 +1,7 @@
 """Stage `compare`: read what every model left, write the report for people, reviews and `dvc metrics`."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from shutil import copyfile
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from bakeoff.report.render.comparison import PICTURE, card_markdown, comparison_
 from bakeoff.report.render.page import report_html
 from bakeoff.report.report_inputs import read_evidence
 from bakeoff.report.summary import summarize
+from bakeoff.report.verdict import verdict_statement
 
 if TYPE_CHECKING:
     from bakeoff.params import Params
@@ -34,6 +36,9 @@ def run(params: "Params", workspace: Workspace, models: Sequence[str] | None = N
     summary = summarize(evidence, params)
     reports = workspace.reports
     write_json(reports / "metrics.json", metrics(summary, evidence))
+    checks = [asdict(check) for check in summary.checks]
+    verdict = {"headline": summary.headline, "statement": verdict_statement(summary.result), "checks": checks}
+    write_json(reports / "verdict.json", verdict)
     write_text(reports / "comparison.md", comparison_markdown(summary, evidence))
     write_text(reports / PICTURE, comparison_picture(summary))
     write_text(reports / "index.html", report_html(summary, evidence))

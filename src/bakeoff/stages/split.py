@@ -158,6 +158,7 @@ def _report(
         "method": params.split.method,
         "promises": [{field: getattr(promise, field) for field in fields} for promise in promises],
         "weakness": method_of(params.split.method).weakness,
+        "one_cut": method_of(params.split.method).one_cut,
         "sizes": dict(sizes),
         "dropped": dict(dropped),
         "notes": _notes(params, dropped),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.params import load_params
 
 ROOT = Path(__file__).parents[3]
@@ -39,3 +40,4 @@ def test_all_searches_had_the_same_trials_and_the_same_limit_of_time_on_the_same
     }
     assert len(budgets) == 1
     assert all(len(each["history"]) == each["trials"] for each in RECORDS.values())
+    assert {each["data"] for each in RECORDS.values()} == {read_data_hash((ROOT / "data.dvc").read_text())}

@@ -110,12 +110,27 @@ def test_the_record_holds_every_trial_and_what_it_cost(workspace, faked):
         "failed": 0,
         "jobs": 1,
     }
+    assert found["data"] is None
     assert found["timeout"] == 600
     assert 0 < found["wall_seconds"] < 600
     assert [trial["number"] for trial in found["history"]] == [0, 1]
     assert all(set(trial) == {"number", "value", "state", "seconds", "params"} for trial in found["history"])
     best = max(found["history"], key=lambda trial: trial["value"])
     assert found["best"] == {"value": best["value"], "epoch": 2, "params": best["params"]}
+
+
+def test_the_record_names_the_version_of_the_data(workspace, faked):
+    (workspace.root / "data.dvc").write_text("outs:\n- md5: 0123.dir\n  path: data\n", encoding="utf-8")
+    run(workspace, trials=1)
+    assert record(workspace)["data"] == "0123.dir"
+
+
+def test_without_a_number_of_trials_the_time_alone_ends_a_search(workspace, faked, capsys):
+    run(workspace, trials=None, timeout=0.5)
+    assert record(workspace)["trials"] > 1
+    assert "mf: 0 trials are done" in capsys.readouterr().out
+    run(workspace, trials=None, timeout=0.01)
+    assert record(workspace)["timeout"] == 0.01
 
 
 def test_the_first_trial_has_the_current_values(workspace, faked):

@@ -94,14 +94,14 @@ class TuningStudy:
         """The complete trial with the highest score, the first of equal ones; None if there is none."""
         return self._study.best_trial if self._study.get_trials(states=(TrialState.COMPLETE,)) else None
 
-    def optimize(self, objective: Objective, trials: int, timeout: float, after_trial: AfterTrial) -> None:
+    def optimize(self, objective: Objective, trials: int | None, timeout: float, after_trial: AfterTrial) -> None:
         """Try values until the study has `trials` trials or has taken `timeout` seconds, earlier runs included.
 
         When the time is up, the running trial ends after its epoch as pruned, or runs to its end if it has no epochs.
 
         Args:
             objective: trains and scores.
-            trials: in total.
+            trials: in total; None: as many as the time allows.
             timeout: in total, in seconds.
             after_trial: for progress.
 
@@ -130,7 +130,8 @@ class TuningStudy:
             return score
 
         callbacks = [lambda _, trial: after_trial(trial), lambda *_: self._seed_sampler()]
-        self._study.optimize(run, trials - len(self.tried), timeout - self.seconds, catch=FAILURES, callbacks=callbacks)
+        left = None if trials is None else trials - len(self.tried)
+        self._study.optimize(run, left, timeout - self.seconds, catch=FAILURES, callbacks=callbacks)
 
     def _seed_sampler(self) -> None:
         """Seed by the number of trials: a study that continues draws what it would have drawn in a single run."""

@@ -17,6 +17,7 @@ from bakeoff.core.files import write_json, write_text
 from bakeoff.core.parameters import Frozen
 from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
+from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.training.fingerprint import fingerprint
 from bakeoff.experiments.training.validation import SELECTION_METRIC
@@ -27,7 +28,14 @@ from bakeoff.models.base import specs
 
 
 def run(
-    workspace: Workspace, model: str, section: Frozen, seed: int, dataset: str, trials: int, timeout: float, apply: bool
+    workspace: Workspace,
+    model: str,
+    section: Frozen,
+    seed: int,
+    dataset: str,
+    trials: int | None,
+    timeout: float,
+    apply: bool,
 ) -> None:
     """Search until the study has `trials` trials or has taken `timeout` seconds, earlier runs included.
 
@@ -40,7 +48,7 @@ def run(
         section: current settings of the model; their values are the first trial.
         seed: of the search and of every trial.
         dataset: its name, for the record.
-        trials: in total.
+        trials: in total; None: as many as the time allows.
         timeout: wall time of the trials in total, in seconds.
         apply: whether to write the best values into params.yaml.
 
@@ -48,28 +56,34 @@ def run(
         BakeoffError: there is nothing to search or no split, another run uses the study, or no trial was completed.
         SystemExit: with status 130 after Ctrl-C; the next run continues the study.
     """
-    space = space_of(model, section)
+    space, of_all = space_of(model, section), "" if trials is None else f" of {trials}"
     path = workspace.root / ".bakeoff/tuning" / f"{model}-{_identity(workspace, model, section, space, seed)}.journal"
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.with_suffix(".lock")):
         study = TuningStudy(path, space, current_values(section, space), seed, getattr(section, "max_epochs", 0))
         print(f"{model}: searching {', '.join(space)} by validation {SELECTION_METRIC}", flush=True)
-        print(f"{model}: {len(study.tried)} of {trials} trials are done, in {study.seconds:.0f} s", flush=True)
+        print(f"{model}: {len(study.tried)}{of_all} trials are done, in {study.seconds:.0f} s", flush=True)
         try:
             with _progress(study, model, trials) as after_trial:
                 objective = make_objective(workspace, model, section, seed)
                 study.optimize(objective, trials=trials, timeout=timeout, after_trial=after_trial)
         except KeyboardInterrupt:
-            print(f"{model}: interrupted after {len(study.tried)} of {trials} trials; the same command continues.")
+            print(f"{model}: interrupted after {len(study.tried)}{of_all} trials; the same command continues.")
             raise SystemExit(130) from None  # as shells have it
         if (best := study.best) is None:
             raise BakeoffError(f"None of {len(study.tried)} trials of {model} ran to its end ({_why_none(study)}).")
-        head = {"model": model, "dataset": dataset, "metric": SELECTION_METRIC, "seed": seed}
-        kept = head | record(study, best, timeout)
+        head = {"model": model, "dataset": dataset, "data": _data_hash(workspace), "metric": SELECTION_METRIC}
+        kept = head | {"seed": seed} | record(study, best, timeout)
     _write_record(workspace.tuning(model), kept)
     print(f"{model}: best of {kept['trials']} trials is {_described(best)}, after {kept['wall_seconds']:.0f} s")
     print(f"  {workspace.tuning(model)} is the record; commit it with {model}.json.dvc")
     _propose(workspace.params, model, best.user_attrs["values"], apply=apply)
+
+
+def _data_hash(workspace: Workspace) -> str | None:
+    """Hash of data/ in data.dvc, by which `compare` knows whether it judges the data that was searched on."""
+    data_dvc = workspace.root / "data.dvc"
+    return read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None
 
 
 def _identity(workspace: Workspace, model: str, section: Frozen, space: Space, seed: int) -> str:
@@ -99,7 +113,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(study: TuningStudy, model: str, trials: int) -> Iterator[AfterTrial]:
+def _progress(study: TuningStudy, model: str, trials: int | None) -> Iterator[AfterTrial]:
     """Show a bar in a terminal, and a line for each trial everywhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, transient=True) as bar:  # transient: nothing is drawn where there is no terminal

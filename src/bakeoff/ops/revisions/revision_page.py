@@ -10,6 +10,7 @@ from bakeoff.ops.revisions import revision_tables
 from bakeoff.ops.revisions.revision_tables import label
 from bakeoff.ops.revisions.revisions import Change, Revisions
 from bakeoff.report import formats
+from bakeoff.report.checks import failed_reasons
 from bakeoff.report.models import model_noun
 from bakeoff.report.render.figure import Figure, Table
 from bakeoff.report.render.pages import code, document, escape, markdown_table, render_page
@@ -108,7 +109,8 @@ def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
         # Another version of this program may have written it.
         with suppress(KeyError, TypeError, ValueError):
             result = Result.from_metrics(version.metrics["verdict"])
-            found.append((label(version), verdict_headline(result)))
+            failed = [number for number, score in version.metrics.get("checks", {}).items() if score < 0]
+            found.append((label(version), verdict_headline(result, failed_reasons(failed))))
     return found
 
 

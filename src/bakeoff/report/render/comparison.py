@@ -11,7 +11,7 @@ from bakeoff.report.render.pages import render_text, svg_file
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics.base import claims as words
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
-from bakeoff.report.verdict import verdict_headline, verdict_statement
+from bakeoff.report.verdict import verdict_statement
 
 PICTURE = "comparison.svg"
 """File next to the Markdown that shows it."""
@@ -30,7 +30,6 @@ def comparison_markdown(summary: Summary, evidence: Evidence) -> str:
         "comparison.md.j2",
         summary=summary,
         evidence=evidence,
-        headline=verdict_headline(result),
         statement=verdict_statement(result),
         level=formats.level(result.confidence),
         metric=formats.metric_label(result.metric),

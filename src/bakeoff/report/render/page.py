@@ -117,9 +117,10 @@ def _render(
     )
 
 
-def leader(result: verdict.Result) -> str:
-    """The contender that is ahead; `none` without evidence."""
-    return {Verdict.BETTER: SOFTMAX, Verdict.WORSE: MF, Verdict.NO_EVIDENCE: "none"}[result.verdict]
+def leader(summary: Summary) -> str:
+    """The contender that is ahead; `none` without evidence, or without a verdict."""
+    ahead = {Verdict.BETTER: SOFTMAX, Verdict.WORSE: MF, Verdict.NO_EVIDENCE: "none"}
+    return "none" if summary.reasons else ahead[summary.result.verdict]
 
 
 def tiles(summary: Summary) -> list[Tile]:
@@ -154,12 +155,11 @@ def _verdict(summary: Summary) -> dict[str, Any]:
     """The top of the page."""
     result = summary.result
     return {
-        "headline": verdict.verdict_headline(result),
+        "headline": summary.headline,
         "recommendation": summary.recommendation,
         "statement": verdict.verdict_statement(result),
         "cost": gallery.training_cost(summary),
-        "caveats": summary.caveats,
-        "outcome": leader(result),
+        "outcome": leader(summary),
         "band": interval_band(result),
         "tiles": tiles(summary),
         "standing": sentences.standings_caption(summary.standings, result.confidence),

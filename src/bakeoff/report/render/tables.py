@@ -182,7 +182,7 @@ def search_table(searches: Sequence[SettingSearch]) -> Table:
         searches,
         ("Model", lambda s: model_label(s.model)),
         (Column("Trials", "trial"), _trials),
-        ("Wall seconds", lambda s: formats.count(round(s.wall_seconds))),
+        ("Wall seconds", lambda s: formats.count(s.wall_seconds + 0.5)),
         ("Processes", lambda s: formats.count(s.jobs)),
         (Column(best, "validation"), lambda s: formats.decimal(s.best)),
         (Column("Epoch", "epoch"), lambda s: formats.NO_VALUE if s.epoch is None else str(s.epoch)),

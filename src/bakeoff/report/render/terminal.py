@@ -1,46 +1,69 @@
-"""`bakeoff verdict`: the last comparison in a few lines, and the path of the report."""
+"""`bakeoff verdict` and `bakeoff explain`: the last comparison in a few lines, and one of its checks."""
+
+from pathlib import Path
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.workspace import Workspace
-from bakeoff.report import verdict
+from bakeoff.report.checks import WORDS, Check, State
 from bakeoff.report.input_files import read_json, read_optional_json
 from bakeoff.report.models import CONTENDERS
-from bakeoff.report.verdict import Result, Span
-from bakeoff.report.vs_baseline import BaselineComparison
+from bakeoff.report.verdict import cost_sentence
+
+FILE = "verdict.json"
+"""What `compare` leaves in reports for these commands."""
 
 
 def print_verdict(workspace: Workspace) -> None:
-    """Print the verdict, its figures, what training cost, and the path of the report.
+    """Print the verdict, its figures, what training cost, the checks that did not pass, and the path of the report.
 
     Raises:
         BakeoffError: there is no comparison yet, or another version wrote it.
     """
-    result, standings, spans = _last_comparison(workspace)
+    headline, statement, checks = _last_verdict(workspace.reports / FILE)
     costs = {name: read_optional_json(workspace.cost(f"train/{name}")) for name in CONTENDERS}
-    cost = verdict.cost_sentence({name: float(found.get("wall_seconds") or 0.0) for name, found in costs.items()})
-    notes = [f"Note: {note}" for note in verdict.all_caveats(result, standings, spans)]
+    cost = cost_sentence({name: float(found.get("wall_seconds") or 0.0) for name, found in costs.items()})
     console = Console(highlight=False)
     console.print()
-    console.print(Text(f"{verdict.verdict_headline(result)}.", style="bold"))
-    for line in [verdict.verdict_statement(result), *([cost] if cost else []), *notes]:
-        console.print(Padding(Text(line), (0, 0, 0, 2)))
+    console.print(Text(f"{headline}.", style="bold"))
+    passed = [check.number for check in checks if check.state == State.PASSED]
+    lines = [statement, *([cost] if cost else []), *(_line(check) for check in checks if check.number not in passed)]
+    if passed:
+        lines.append(f"Passed: {', '.join(passed)}. `bakeoff explain {checks[0].number}` says what a check means.")
+    for line in lines:
+        console.print(Padding(Text(visible(line)), (0, 0, 0, 2)))
     console.print(Text(f"Report: {workspace.reports / 'index.html'}"), soft_wrap=True)
 
 
-def _last_comparison(workspace: Workspace) -> tuple[Result, list[BaselineComparison], list[Span]]:
-    path = workspace.reports / "metrics.json"
-    metrics = read_json(path, "nothing was compared yet. Run `make run`", "make run")
+def print_check(workspace: Workspace, number: str) -> None:
+    """Print what a check means, its state in the last comparison, and what clears it.
+
+    Raises:
+        BakeoffError: there is no such check, or another version wrote the last verdict.
+    """
+    if (words := WORDS.get(number.upper())) is None:
+        raise BakeoffError(f"{number!r} is no check of the verdict: there are {', '.join(WORDS)}.")
+    path, number = workspace.reports / FILE, number.upper()
+    here = [check for check in _last_verdict(path)[2] if check.number == number] if path.exists() else []
+    console = Console(highlight=False)
+    console.print(Text(f"{number}: {words['title']}", style="bold"))
+    kind = "Decisive: while it fails, there is no verdict." if "reason" in words else "It can qualify the verdict."
+    state = f"Here: {here[0].state}. {here[0].figure}" if here else "Here: not judged yet. Run `make run`."
+    for line in (f"{words['meaning']} {kind}", state, *(check.fix for check in here if check.state != State.PASSED)):
+        console.print(Padding(Text(visible(line)), (1, 0, 0, 2)))
+
+
+def _last_verdict(path: Path) -> tuple[str, str, list[Check]]:
+    """Headline, figures and checks of the last comparison."""
+    found = read_json(path, "nothing was compared yet. Run `make run`", "make run")
     try:
-        spans = [Span(name, **figures) for name, figures in metrics.get("time_since_last_event", {}).items()]
-        standings = [
-            BaselineComparison(model, baseline, **figures)
-            for baseline, rows in metrics.get("best_baseline", {}).items()
-            for model, figures in rows.items()
-        ]
-        return Result.from_metrics(metrics["verdict"]), standings, spans
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return found["headline"], found["statement"], [Check(**each) for each in found["checks"]]
+    except (KeyError, TypeError):
         raise BakeoffError(f"{path} holds no verdict that this version can read. Run `make run`.") from None
+
+
+def _line(check: Check) -> str:
+    return f"{check.number} {check.state}. {check.title}: {check.figure} {check.fix}"
