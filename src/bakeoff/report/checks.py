@@ -107,7 +107,7 @@ def judge_checks(
     found = {
         "BK001": _tuned_here(evidence, tuned, faults),
         "BK002": _equal_seconds(seconds),
-        "BK003": (State.QUALIFIES, f"Seed {params.seed} alone."),
+        "BK003": (State.QUALIFIES, f"One seed: {params.seed}."),
         "BK004": _enough_users(result, params.compare.relevant_difference),
         "BK005": _above_baselines(result, standings),
         "BK006": _beyond_session(result, spans),
