@@ -137,6 +137,15 @@ class Histories:
         lengths = np.bincount(self.rows[mask], minlength=len(self))
         return type(self)(offsets_of(lengths), self.items[mask], self.timestamps[mask])
 
+    def renumbered(self, numbers: NDArray[np.int32]) -> Self:
+        """Events under other numbers of their items; those of items numbered PAD are left out.
+
+        Args:
+            numbers: int32 [num_items], the new number of each item.
+        """
+        items = numbers[self.items]
+        return type(self)(self.offsets, items, self.timestamps).keep(items != PAD)
+
     def first(self, count: int) -> Self:
         """At most the first `count` events of each row."""
         return self.keep(self.position < count)
