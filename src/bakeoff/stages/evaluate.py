@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -18,12 +18,10 @@ from bakeoff.evaluation.parallel import evaluator
 from bakeoff.evaluation.protocol import ALL, EvalQueries
 from bakeoff.evaluation.results import SECONDS, write_evaluation
 from bakeoff.models.base.storage import Load, load_fitting, why_skipped
-
-if TYPE_CHECKING:
-    from bakeoff.params import Params
+from bakeoff.params import Params
 
 
-def run(params: "Params", workspace: Workspace, model: str, load: Load | None = None) -> None:
+def run(params: Params, workspace: Workspace, model: str, load: Load | None = None) -> None:
     """Rank the whole catalogue for warm users with test items and for new users; write lists and metrics.
 
     Warm users are ranked for twice: with their history as it was, and with its order shuffled. Besides, each test item
