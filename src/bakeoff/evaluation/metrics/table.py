@@ -53,16 +53,12 @@ class Metric:
         label: its name in the report, before `@k`.
         set: what it is computed from.
         function: computes it; see MetricSet.
-        higher_is_better: None where neither direction is.
-        unit: of its values; shares and ratios have none.
     """
 
     name: str
     label: str
     set: MetricSet
     function: Callable[..., Any]
-    higher_is_better: bool | None = True
-    unit: str = ""
 
 
 class ExactSum:
@@ -128,12 +124,12 @@ METRICS = (
     Metric("ndcg", "NDCG", MetricSet.ACCURACY, formulas.ndcg),
     Metric("mrr", "MRR", MetricSet.ACCURACY, formulas.mrr),
     Metric("hit_rate", "Hit rate", MetricSet.ACCURACY, formulas.hit_rate),
-    Metric("arp", "ARP", MetricSet.POPULARITY, lambda counts, _: counts, None, "interactions"),
-    Metric("novelty", "Novelty", MetricSet.POPULARITY, formulas.self_information, None, "bits"),
+    Metric("arp", "ARP", MetricSet.POPULARITY, lambda counts, _: counts),
+    Metric("novelty", "Novelty", MetricSet.POPULARITY, formulas.self_information),
     Metric("long_tail_share", "Long-tail share", MetricSet.POPULARITY, lambda counts, _: formulas.long_tail(counts)),
     Metric("coverage", "Coverage", MetricSet.ALL_LISTS, lambda totals: formulas.coverage(totals.slots)),
-    Metric("gini", "Gini", MetricSet.ALL_LISTS, lambda totals: formulas.gini(totals.slots), False),
-    Metric("popularity_lift", "Popularity lift", MetricSet.ALL_LISTS, ListTotals.popularity_lift, None),
+    Metric("gini", "Gini", MetricSet.ALL_LISTS, lambda totals: formulas.gini(totals.slots)),
+    Metric("popularity_lift", "Popularity lift", MetricSet.ALL_LISTS, ListTotals.popularity_lift),
 )
 """All metrics, in the order of the columns of files."""
 
