@@ -71,6 +71,10 @@ class Histories:
         """[nnz] row of each event."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    def keys(self, stride: int) -> NDArray[np.int64]:
+        """Row · stride + item of each event: equal for equal pairs, if every item is below `stride`."""
+        return self.rows * np.int64(stride) + self.items
+
     @classmethod
     def joined(cls, blocks: Iterable[Self]) -> Self:
         """The rows of all blocks, one block after the other; at least one block."""

@@ -12,10 +12,10 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories
 from bakeoff.evaluation.metrics import formulas
+from bakeoff.evaluation.metrics.formulas import FloatArray, IntArray
 from bakeoff.evaluation.ranking import TopLists
 
 HISTORY_POPULARITY = "history_arp"
@@ -24,7 +24,6 @@ HISTORY_POPULARITY = "history_arp"
 ALL_ITEMS = "full_"
 """Prefix of a metric of test items that are ranked among all items, in tables of those ranked among a few."""
 
-FloatArray = NDArray[np.float64]
 
 PerUser = dict[str, FloatArray]
 """Metrics by name, one value per user; NaN where it is not defined."""
@@ -99,11 +98,11 @@ class ListTotals:
         histories: sum of `history_arp` over the same users.
     """
 
-    slots: NDArray[np.int64]
+    slots: IntArray
     lists: ExactSum = field(default_factory=ExactSum)
     histories: ExactSum = field(default_factory=ExactSum)
 
-    def add(self, slots: NDArray[np.int64], lists: FloatArray, histories: FloatArray) -> None:
+    def add(self, slots: IntArray, lists: FloatArray, histories: FloatArray) -> None:
         """Count more users: slots that their lists fill, [num_items], and `arp@k` and `history_arp` of each, [n]."""
         self.slots += slots
         both = ~(np.isnan(lists) | np.isnan(histories))
@@ -153,7 +152,7 @@ def accuracy_per_user(lists: TopLists, truth: Histories, cutoffs: Sequence[int])
 
 
 def popularity_per_user(
-    lists: TopLists, histories: Histories, counts: NDArray[np.int64], num_users: int, cutoffs: Sequence[int]
+    lists: TopLists, histories: Histories, counts: IntArray, num_users: int, cutoffs: Sequence[int]
 ) -> dict[str, FloatArray]:
     """history_arp, and arp@k, novelty@k and long_tail_share@k of each user's list, float64 [n].
 

@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.processes import own_threads
+from bakeoff.evaluation.metrics.formulas import FloatArray, IntArray
 
 VALUES_PER_CHUNK = 1 << 20
 """Users × resamples that a thread holds at once: 4 MB of float32."""
@@ -33,8 +34,6 @@ _MULTINOMIAL_FROM = 1 << 26
 _THREADS_FROM = 1 << 25
 # Users × resamples from which on threads pay.
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 Blocks = Callable[[], Iterable[FloatArray]]
 """Returns finite values of all users, always in the same order, in blocks float64 [m, c] of any size."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics import table
+from bakeoff.evaluation.metrics.formulas import FloatArray
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.protocol import EvalSet, Evaluated
 from bakeoff.experiments.folding import fit_relatedness
@@ -22,8 +23,6 @@ from bakeoff.ops.promotion.guardrails import Guardrail, GuardrailMetrics, guardr
 from bakeoff.ops.promotion.served_answers import ExportedModel
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.params import CompareParams
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -92,12 +91,8 @@ def knows_answers(known: Histories, given: Histories, truth: Histories) -> NDArr
         truth: n rows, the test items.
     """
     stride = 1 + max(part.items.max(initial=0) for part in (known, given, truth))
-
-    def pairs(part: Histories) -> NDArray[np.int64]:
-        return part.rows * np.int64(stride) + part.items
-
-    secret = np.setdiff1d(pairs(truth), pairs(given))
-    leaked = np.intersect1d(secret, pairs(known)) // stride
+    secret = np.setdiff1d(truth.keys(stride), given.keys(stride))
+    leaked = np.intersect1d(secret, known.keys(stride)) // stride
     return np.bincount(leaked, minlength=len(truth)) > 0
 
 
