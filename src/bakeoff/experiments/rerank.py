@@ -142,14 +142,8 @@ def _capped(settings: ExperimentSettings, num_items: int) -> str:
 
 
 def _table(prepared: Prepared, eval_set: EvalSet, system: RankedSystem) -> pa.Table:
-    return pa.table(
-        {
-            "system": pa.array([system.name] * len(eval_set), pa.string()),
-            "user_id": prepared.user_ids(eval_set.users),
-            "num_test": formulas.num_relevant(eval_set.truth),
-            **system.per_user,
-        }
-    )
+    columns = {"num_test": formulas.num_relevant(eval_set.truth), **system.per_user}
+    return prepared.per_user_table(eval_set.users, columns, system=system.name)
 
 
 def _print(system: RankedSystem) -> None:
