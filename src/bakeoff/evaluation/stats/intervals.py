@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,7 @@ def resampled_means(blocks: Blocks, rng: np.random.Generator, resamples: int) ->
         for number, block in enumerate(regrouped(blocks(), *sizes)):
             # Centred values lose nothing by float32: its rounding is relative to the spread, not to the mean.
             centred = (block - mean).astype(np.float32)
-            each(partial(_add, number, centred), parts)
+            each(methodcaller("add", number, centred), parts)
     return num_users, mean, np.concatenate([part.sums for part in parts]) / num_users
 
 
@@ -152,10 +153,6 @@ class _Multinomial:
         weights = np.empty((len(drawn), self._sizes[number]), np.float32)
         count_draws(words, drawn, weights)
         self.sums += weights @ values
-
-
-def _add(number: int, values: NDArray[np.float32], part: _Uniform | _Multinomial) -> None:
-    part.add(number, values)
 
 
 def complete_columns(values: Values) -> Iterator[tuple[IntArray, Blocks]]:
