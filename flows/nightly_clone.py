@@ -4,7 +4,6 @@ The nightly run makes that clone, marks it, and refuses any other, and any in wh
 onto new commits of the remote, commits the files that it makes, by name, and pushes.
 """
 
-import hashlib
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +11,7 @@ from tempfile import TemporaryDirectory
 from dvc.repo import Repo
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import file_hash
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
 from checkout import DVC, cache_of, copy_settings, git
 
@@ -144,10 +144,10 @@ def restore(clone: Path, log: Log, timeout: float) -> None:
     a whole copy in the clone, or removed, and every output is made from the cache anew.
     """
     cache = clone / ".dvc/cache/files/md5"
-    damaged = [path for path in cache.glob("??/*") if _md5(path) != path.parent.name + path.stem]
+    damaged = [path for path in cache.glob("??/*") if file_hash(path, "md5") != path.parent.name + path.stem]
     if damaged:
         ignored = git(clone, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", ".", ":!.dvc")
-        copies = {_md5(clone / name): clone / name for name in filter(None, ignored.split("\0"))}
+        copies = {file_hash(clone / name, "md5"): clone / name for name in filter(None, ignored.split("\0"))}
         for path in damaged:
             oid = path.parent.name + path.name
             path.unlink()
@@ -270,8 +270,3 @@ def _is_made(path: str, places: tuple[str, ...]) -> bool:
     # DVC lists outputs in .gitignore, if they are not ignored yet.
     by_dvc = bool(places) and Path(path).name == ".gitignore"
     return by_dvc or any(Path(path).is_relative_to(place) for place in places)
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

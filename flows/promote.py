@@ -3,7 +3,7 @@
 A run of its own, so that nights go on while it waits. It works in a temporary clone of that commit, and holds no lock.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,11 +20,12 @@ from pydantic import DirectoryPath
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import Log, run_child
+from bakeoff.core.workspace import Workspace
+from bakeoff.ops.promotion.promote import read_decision
 from bakeoff.ops.registry.history import assignments, production, read_events
 from checkout import check_identity, git
 from nightly_clone import make_clone
 from pipeline import failed, run_command
-from publish import read_json
 
 STEP_SECONDS = 3600.0
 """After which a step that is not a stage is ended."""
@@ -59,7 +60,7 @@ def promote(
     try:
         check_identity(workspace)
         with checked_out(workspace, commit) as clone:
-            model = read_decision(clone)["challenger"]["model"]
+            model = promoted_model(clone)
             asks = approval or not assignments(read_events(clone))
         if asks and not is_approved(model, approval_timeout_seconds, log):
             return Completed(name="Not approved", message=f"{model} was not approved: production stays as it is.")
@@ -83,16 +84,16 @@ def checked_out(project: Path, commit: str) -> Iterator[Path]:
         yield clone
 
 
-def read_decision(clone: Path) -> Mapping[str, Any]:
-    """The decision of the last `bakeoff decide`.
+def promoted_model(clone: Path) -> str:
+    """The model that the last `bakeoff decide` lets into production.
 
     Raises:
-        BakeoffError: there is none, or it does not say `promote`.
+        BakeoffError: there is no decision, or it does not say `promote`.
     """
-    found = read_json(clone / DECISION)
-    if found.get("outcome") != "promote":
-        raise BakeoffError(f"{DECISION} of this commit says {found.get('outcome', 'nothing')}, not promote.")
-    return found
+    found = read_decision(Workspace(clone)) or {"outcome": "nothing"}
+    if found["outcome"] != "promote":
+        raise BakeoffError(f"{DECISION} of this commit says {found['outcome']}, not promote.")
+    return str(found["challenger"]["model"])
 
 
 def is_approved(model: str, timeout: int, log: Log) -> bool:

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
-from reprlib import Repr
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from bakeoff.core.errors import BakeoffError, visible
+from bakeoff.core.errors import LONGEST_SHOWN, BakeoffError, shortened, visible
 from bakeoff.core.parameters import Frozen
 from bakeoff.core.yaml_reader import MAX_BYTES, read_yaml
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
@@ -136,16 +135,12 @@ def load_params(path: Path) -> Params:
     return parse_params(values, str(path))
 
 
-_SHORT = Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
-
-
 def _fault(error: "ErrorDetails") -> str:
     """Key, what is wrong, the value and, where it is known, the fix."""
-    place = visible(".".join(str(part) for part in error["loc"])[: _SHORT.maxstring]) or "values"
+    place = visible(".".join(str(part) for part in error["loc"])[:LONGEST_SHOWN]) or "values"
     fix = ""
     if isinstance(error["input"], date):
         fix = ": write it in quotation marks"
     if error["loc"] == ("engine",):
         fix = ": the engine's settings are environment variables now, see docs/settings.md"
-    return f"{place}: {error['msg']} (got {_SHORT.repr(error['input'])}){fix}"
+    return f"{place}: {error['msg']} (got {shortened(error['input'])}){fix}"

@@ -9,6 +9,7 @@ from hand_made_split import complete
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments import latency
 from bakeoff.models.base import specs
@@ -76,7 +77,7 @@ def test_calls_by_history_and_by_id_give_the_same_lists(trained):
     prepared, users = load_prepared(trained), np.arange(14)
     served = latency.load_exported(trained, prepared.items)
     by_id = latency.calls_by_id(served, prepared, users, 1)
-    by_history = latency.calls_by_history(served, prepared, users)
+    by_history = latency.calls_by_history(served, prepared, users, prepared.known().take(users))
     for name in TRAINED:
         for known, told in zip(by_id[name][:14], by_history[name][:14], strict=True):
             np.testing.assert_array_equal(known()["item_ids"], told()["item_ids"])
@@ -91,7 +92,7 @@ def test_batches_of_more_users_than_there_are_start_over(trained):
         def recommend_for_users(self, ids, k):
             asked.append((ids.tolist(), k))
 
-    exported, users = {"mf": latency.LoadedExport(Module(), 0)}, np.array([2, 5, 1])
+    exported, users = {"mf": latency.LoadedExport(Module(), 0, TableEncoding())}, np.array([2, 5, 1])
     latency.calls_by_id(exported, load_prepared(trained), users, 256)["mf"][0]()
     [(ids, k)] = asked
     assert (len(ids), k) == (256, 10)

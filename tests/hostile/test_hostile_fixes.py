@@ -12,11 +12,11 @@ import pytest
 from hostile_texts import FEATURE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from own_tables import read_directory
 
 from bakeoff.cli import app as cli
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.fetch.own import read_directory
 from bakeoff.data.params import ColumnParams, DataParams
 from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.ops import recommend

@@ -11,13 +11,13 @@ from csv_bytes import read_csv
 from hostile_texts import FEATURE, MARKUP, SHELL
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from own_tables import read_directory
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
 from bakeoff.data.fetch.canonical_tables import csv_blocks
-from bakeoff.data.fetch.own import read_directory
 from bakeoff.data.params import ColumnParams, DataParams
 from bakeoff.params import parse_params
 from bakeoff.stages import validate

@@ -128,7 +128,7 @@ def test_tuning_time_that_is_not_recorded_counts_as_unequal(judged, seconds: flo
 
 
 def test_one_seed_always_qualifies(judged):
-    assert (judged()["BK003"].state, judged()["BK003"].figure) == (State.QUALIFIES, "Seed 42 alone.")
+    assert (judged()["BK003"].state, judged()["BK003"].figure) == (State.QUALIFIES, "One seed: 42.")
 
 
 # A difference of 0.05 · 0.2 = 0.01 matters; CLEAR has the interval 0.04 to 0.06.
@@ -312,7 +312,7 @@ def test_after_equal_tuning_there_is_a_verdict_with_its_limits(judged, summary: 
     assert not found.headline.startswith("No verdict yet")
     text = comparison_markdown(found, evidence)
     assert f"**{found.headline}.**" in text
-    assert "- **BK003 qualifies. Seeds:** Seed 42 alone. Run `dvc exp run -S seed=43 compare`." in text
+    assert "- **BK003 qualifies. Seeds:** One seed: 42. Run `dvc exp run -S seed=43 compare`." in text
     assert "- Passed: BK001, BK002, BK004," in text
 
 

@@ -271,7 +271,7 @@ def test_with_records_of_equal_searches_there_is_one(
     terminal.print_verdict(searched)
     printed = " ".join(capsys.readouterr().out.split())
     assert printed.startswith("The softmax DNN is better than MF on NDCG@10.")
-    assert "BK003 qualifies. Seeds: Seed 42 alone." in printed
+    assert "BK003 qualifies. Seeds: One seed: 42." in printed
 
 
 def test_a_failed_comparison_leaves_the_last_report_as_it_was(copy: Workspace, params: Params):

@@ -2,6 +2,7 @@
 
 import errno
 import unicodedata
+from reprlib import Repr
 
 
 class BakeoffError(Exception):
@@ -28,6 +29,15 @@ def denied_access(error: OSError) -> BakeoffError | None:
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Categories of characters that control, format or break lines; some hide or reorder text on a terminal."""
+
+
+LONGEST_SHOWN = 80
+"""Characters of a value that somebody sent, in a message about it."""
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = LONGEST_SHOWN
+shortened = _SHORT.repr
+"""`repr`, shortened to LONGEST_SHOWN characters."""
 
 
 def visible(text: str) -> str:

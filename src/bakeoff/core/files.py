@@ -5,11 +5,13 @@ end in `.part`; the next run removes them.
 """
 
 import errno
+import hashlib
 import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,12 @@ from bakeoff.core.errors import BakeoffError
 
 # Arrow and TensorFlow repeat the system's message; NumPy says only how far it came.
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|disk is full|\d+ requested and \d+ written", re.I)
+
+
+def file_hash(path: Path, algorithm: str) -> str:
+    """Hexadecimal digest of a file's content, which is not read at once; `algorithm` is `md5` or `sha256`."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, partial(hashlib.new, algorithm, usedforsecurity=False)).hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -50,11 +58,11 @@ def written(path: Path) -> Iterator[Path]:
     with disk_full_as_error(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _remove(part)  # what a killed run left, or a link, through which nothing is written
+            remove(part)  # what a killed run left, or a link, through which nothing is written
             yield part
             part.replace(path)
         except BaseException:
-            _remove(part)
+            remove(part)
             raise
 
 
@@ -70,20 +78,20 @@ def replaced(directory: Path) -> Iterator[Path]:
     new = directory.with_name(f".{directory.name}.part")
     with disk_full_as_error(directory):
         try:
-            _remove(new)
+            remove(new)
             new.mkdir(parents=True)
             yield new
             # The old one goes in one step: a kill while it is emptied in place would leave half of it.
             old = _moved_away(directory)
             new.rename(directory)
-            _remove(old)
+            remove(old)
         finally:
-            _remove(new)
+            remove(new)
 
 
 def discard(directory: Path) -> None:
     """Remove a directory, if there is one, in one step: readers never see a part of it."""
-    _remove(_moved_away(directory))
+    remove(_moved_away(directory))
 
 
 def full_disk(error: BaseException, path: Path) -> BakeoffError | None:
@@ -134,13 +142,13 @@ def _says_full(error: BaseException) -> bool:
 def _moved_away(path: Path) -> Path:
     """Rename `path`, if it exists, to a hidden name, and return that."""
     old = path.with_name(f".{path.name}.old.part")
-    _remove(old)
+    remove(old)
     with suppress(FileNotFoundError):
         path.rename(old)
     return old
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a file or a directory; errors are ignored."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)

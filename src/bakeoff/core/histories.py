@@ -71,6 +71,10 @@ class Histories:
         """[nnz] row of each event."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    def keys(self, stride: int) -> NDArray[np.int64]:
+        """Row · stride + item of each event: equal for equal pairs, if every item is below `stride`."""
+        return self.rows * np.int64(stride) + self.items
+
     @classmethod
     def joined(cls, blocks: Iterable[Self]) -> Self:
         """The rows of all blocks, one block after the other; at least one block."""
@@ -136,6 +140,15 @@ class Histories:
         """The same rows without the events for which the mask [nnz] is False."""
         lengths = np.bincount(self.rows[mask], minlength=len(self))
         return type(self)(offsets_of(lengths), self.items[mask], self.timestamps[mask])
+
+    def renumbered(self, numbers: NDArray[np.int32]) -> Self:
+        """Events under other numbers of their items; those of items numbered PAD are left out.
+
+        Args:
+            numbers: int32 [num_items], the new number of each item.
+        """
+        items = numbers[self.items]
+        return type(self)(self.offsets, items, self.timestamps).keep(items != PAD)
 
     def first(self, count: int) -> Self:
         """At most the first `count` events of each row."""

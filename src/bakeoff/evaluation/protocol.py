@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics import table
@@ -121,6 +122,25 @@ class Evaluated:
         popularity = self.popularity(prepared)
         together = table.of_all_lists(self.lists, popularity, prepared.num_items, self.cutoffs)
         return table.or_none(table.means(self.accuracy | popularity) | together)
+
+
+def users_with_test_items(test: Histories, purpose: str) -> Users:
+    """[n] warm users with test items.
+
+    Args:
+        test: test events; rows are user_index.
+        purpose: what they are for, for the message.
+
+    Raises:
+        BakeoffError: there are none.
+    """
+    users = np.flatnonzero(test.lengths)
+    if len(users) == 0:
+        raise BakeoffError(
+            f"No warm user has a test item, so there is nothing to {purpose}: raise split.test_share in params.yaml, "
+            "or bring more events per user, and split again."
+        )
+    return users
 
 
 def shuffled(histories: Histories, rng: np.random.Generator) -> Histories:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories, Queries
-from bakeoff.evaluation.metrics.formulas import distinct, divide, num_relevant, relevance
+from bakeoff.evaluation.metrics.formulas import IntArray, distinct, divide, num_relevant, relevance
 from bakeoff.evaluation.metrics.table import METRICS
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.ranking import reproducible_scores as exact
@@ -23,8 +23,6 @@ SAMPLED = ("ndcg", "hit_rate", "mrr")
 
 _PAIRS_PER_CHUNK = 1 << 14
 # Test items whose candidates are in memory at once: 13 MB of random numbers with 99 candidates.
-
-IntArray = NDArray[np.int64]
 
 
 def sampled_metrics(
@@ -108,7 +106,7 @@ def draw_candidates(
     Returns:
         int32 [p, c], PAD at the end where fewer are left.
     """
-    keys = distinct(seen.rows * np.int64(num_items) + seen.items)
+    keys = distinct(seen.keys(num_items))
     owner, item = np.divmod(keys, max(num_items, 1))
     num_seen = np.bincount(owner, minlength=len(seen))
     start = np.cumsum(num_seen) - num_seen
@@ -130,7 +128,7 @@ def _ranks(
 ) -> tuple[IntArray, IntArray]:
     """User and rank, from 1, of each test item that has candidates."""
     num_items = len(catalogue)
-    user, item = np.divmod(distinct(truth.rows * np.int64(num_items) + truth.items), max(num_items, 1))
+    user, item = np.divmod(distinct(truth.keys(num_items)), max(num_items, 1))
     rank = np.zeros(len(user), np.int64)
     for start in range(0, len(user), _PAIRS_PER_CHUNK):
         pairs = slice(start, start + _PAIRS_PER_CHUNK)

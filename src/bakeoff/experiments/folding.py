@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from bakeoff.core.histories import PAD, Histories, Queries
-from bakeoff.evaluation.metrics.formulas import divide
+from bakeoff.evaluation.metrics.formulas import FloatArray, divide
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.mf.als import ImplicitALS
@@ -40,7 +40,6 @@ SAMPLED_USERS = 500
 USERS_PER_BLOCK = 1 << 12
 """Users whose lists are looked at at once: the embeddings of their items take 10 MB with 64 dimensions."""
 
-FloatArray = NDArray[np.float64]
 
 PairScores = Callable[[NDArray[np.integer[Any]], NDArray[np.integer[Any]]], NDArray[np.floating[Any]]]
 """Rows [p] and items [p] → scores [p]."""

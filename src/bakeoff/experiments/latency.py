@@ -2,25 +2,28 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.features.encoding import FeatureEncoding, TableEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.stats.timing_intervals import interval_json, percentile
 from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving, raw_features
 from bakeoff.models.base.specs import spec, specs
-from bakeoff.models.base.storage import refuse_other_catalogue, why_skipped
+from bakeoff.models.base.storage import read_encoding, refuse_other_catalogue, why_skipped
 
 LIST_LENGTH = 10
+"""Items per list; a smaller catalogue gives them all."""
+
 BATCHES = (1, 256)
 """Queries per call."""
 
@@ -45,11 +48,22 @@ class LoadedExport:
 
     Attributes:
         module: its functions are those of ServingModule.
-        num_bytes: size of its files.
+        num_bytes: size of its graph.
+        features: the user features that it takes, in its order.
     """
 
     module: Any
     num_bytes: int
+    features: TableEncoding
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The model of a directory.
+
+        Raises:
+            BakeoffError: there is no such model, or it lacks a file.
+        """
+        return cls(load_serving(folder), graph_bytes(folder), read_encoding(extras_of(folder)).user)
 
     @property
     def num_items(self) -> int:
@@ -60,11 +74,6 @@ class LoadedExport:
     def dim(self) -> int:
         """Dimension of its embeddings."""
         return int(self.module.item_embeddings.shape[1])
-
-    @property
-    def list_length(self) -> int:
-        """Items per list."""
-        return min(LIST_LENGTH, self.num_items)
 
 
 def measure_latency(
@@ -95,7 +104,9 @@ def measure_latency(
         calls = calls_by_id({**exported, **stored}, prepared, users, size)
         for name, taken in take_turns(calls, CALLS[size], seconds).items():
             by_id[name][str(size)] = _percentiles(taken)
-    by_history = take_turns(calls_by_history(exported, prepared, users), CALLS[1], seconds)
+    by_history = take_turns(
+        calls_by_history(exported, prepared, users, prepared.known().take(users)), CALLS[1], seconds
+    )
     return {
         name: {
             "batches": by_id[name],
@@ -118,27 +129,34 @@ def calls_by_id(
     count = WARM_UP_CALLS + CALLS[size]
     batches = np.resize(ids, (count, size))
     return {
-        name: [partial(each.module.recommend_for_users, batch, each.list_length) for batch in batches]
+        name: [partial(each.module.recommend_for_users, batch, LIST_LENGTH) for batch in batches]
         for name, each in exported.items()
     }
 
 
 def calls_by_history(
-    exported: Mapping[str, LoadedExport], prepared: Prepared, users: NDArray[np.int64]
+    exported: Mapping[str, LoadedExport], prepared: Prepared, users: NDArray[np.int64], histories: Histories
 ) -> dict[str, list[Call]]:
-    """For each model its calls with the history and raw features of one of the users each, as if they were new."""
+    """For each model its calls with the history and raw features of one of the users each, as if they were new.
+
+    Args:
+        exported: models by name.
+        prepared: the split that the users are of.
+        users: [n] user_index, who start over at the end.
+        histories: n rows, what is told of each.
+    """
     item_ids = prepared.item_ids.to_numpy(zero_copy_only=False).astype(np.str_)
+    rows = np.resize(np.arange(len(users)), WARM_UP_CALLS + CALLS[1])
+    people = prepared.users.take(pa.array(users[rows])).to_pandas()
+    one_by_one = [histories.part(row, row + 1) for row in rows.tolist()]
+    told = [(item_ids[each.items][np.newaxis], each.timestamps[np.newaxis]) for each in one_by_one]
 
-    def query(user: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
-        history, table = prepared.known().take(user), prepared.users.take(pa.array(user)).to_pandas()
-        raw = raw_features(prepared.encoding.user, table)
-        return item_ids[history.items][np.newaxis], history.timestamps[np.newaxis], *raw
+    def calls(model: LoadedExport) -> list[Call]:
+        raw = zip(*(values[:, np.newaxis] for values in raw_features(model.features, people)), strict=True)
+        ask = model.module.recommend_for_histories
+        return [partial(ask, *history, *features, LIST_LENGTH) for history, features in zip(told, raw, strict=True)]
 
-    queries = [query(user) for user in np.resize(users, (WARM_UP_CALLS + CALLS[1], 1))]
-    return {
-        name: [partial(each.module.recommend_for_histories, *query, each.list_length) for query in queries]
-        for name, each in exported.items()
-    }
+    return {name: calls(model) for name, model in exported.items()}
 
 
 def take_turns(
@@ -181,7 +199,7 @@ def load_exported(workspace: Workspace, items: pa.Table) -> dict[str, LoadedExpo
     for name in specs():
         if why_skipped(workspace, name) is None:
             folder = workspace.saved_model(name)
-            model = LoadedExport(load_serving(folder), graph_bytes(folder))
+            model = LoadedExport.load(folder)
             refuse_other_catalogue(extras_of(folder), name, model.num_items, items)
             exported[name] = model
     return exported
@@ -207,7 +225,7 @@ def with_stored_users(exported: LoadedExport, prepared: Prepared) -> LoadedExpor
     catalogue = Catalogue(prepared.item_ids.to_pylist(), ids, rows_as_features(queries), FeatureEncoding())
     with TemporaryDirectory() as folder:
         export(ServingModule(encoder, catalogue), str(Path(folder) / "saved_model"))
-        return LoadedExport(load_serving(Path(folder)), graph_bytes(Path(folder)))
+        return replace(exported, module=load_serving(Path(folder)), num_bytes=graph_bytes(Path(folder)))
 
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, Any]:

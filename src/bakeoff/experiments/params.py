@@ -107,11 +107,7 @@ class ExperimentSettings:
     @property
     def softmax(self) -> SoftmaxParams:
         """Section of the softmax DNN."""
-        return self.network("softmax")
-
-    def network(self, name: str) -> SoftmaxParams:
-        """Section of a model that is a network, such as `two_tower`."""
-        return cast("SoftmaxParams", self.models[name])
+        return cast("SoftmaxParams", self.models["softmax"])
 
     def with_values(self, values: Mapping[str, Any], source: str) -> "ExperimentSettings":
         """The same settings with some values of models replaced.

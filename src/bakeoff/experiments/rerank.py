@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, draw_users
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics import formulas, table
 from bakeoff.evaluation.metrics.table import PerUser
-from bakeoff.evaluation.protocol import EvalSet
+from bakeoff.evaluation.protocol import EvalSet, users_with_test_items
 from bakeoff.evaluation.ranking import TopLists, reorder
 from bakeoff.experiments.folding import CUTOFF, Relatedness, fit_relatedness
 from bakeoff.experiments.params import ExperimentSettings
@@ -72,12 +70,7 @@ def measure_reranking(
     Raises:
         BakeoffError: no warm user has a test item, or the embeddings are not finite.
     """
-    with_items = np.flatnonzero(test.lengths)
-    if len(with_items) == 0:
-        raise BakeoffError(
-            "No warm user has a test item, so there is nothing to rank again: raise split.test_share in params.yaml, "
-            "or bring more events per user, and split again."
-        )
+    with_items = users_with_test_items(test, "rank again")
     users = with_items[draw_users(len(with_items), settings.evidence.max_users, settings.seed)]
     known, num_items = prepared.known(), prepared.num_items
     eval_set = EvalSet.of(prepared, known, test, users)
@@ -149,14 +142,8 @@ def _capped(settings: ExperimentSettings, num_items: int) -> str:
 
 
 def _table(prepared: Prepared, eval_set: EvalSet, system: RankedSystem) -> pa.Table:
-    return pa.table(
-        {
-            "system": pa.array([system.name] * len(eval_set), pa.string()),
-            "user_id": prepared.user_ids(eval_set.users),
-            "num_test": formulas.num_relevant(eval_set.truth),
-            **system.per_user,
-        }
-    )
+    columns = {"num_test": formulas.num_relevant(eval_set.truth), **system.per_user}
+    return prepared.per_user_table(eval_set.users, columns, system=system.name)
 
 
 def _print(system: RankedSystem) -> None:

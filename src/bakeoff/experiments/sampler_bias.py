@@ -7,16 +7,9 @@ from typing import Any, NamedTuple
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import seed_everything
 from bakeoff.models.neural.loss import MultiHotSampledSoftmax
+from bakeoff.models.neural.negatives import unbiasedness
 from bakeoff.models.neural.negatives.proposals import NegativeSampler, all_targets, make_sampler
 from bakeoff.models.neural.negatives.selection import CandidateSelector, HardSelector, TopKSelector
-from bakeoff.models.neural.negatives.unbiasedness import (
-    BATCHES,
-    NUM_ITEMS,
-    NUM_USERS,
-    QUERIES,
-    TabularWorld,
-    positives_exact,
-)
 from bakeoff.models.neural.spec import NegativesParams
 
 NUM_SAMPLED = 10
@@ -78,13 +71,13 @@ def measure_unbiasedness(seed: int, steps: int = STEPS, repeats: int = REPEATS) 
             rows.append(row | {"reference": rows[0]["kl"] if rows else None})
             _print(rows[-1])
     world = {
-        "items": NUM_ITEMS,
-        "users": NUM_USERS,
+        "items": unbiasedness.NUM_ITEMS,
+        "users": unbiasedness.NUM_USERS,
         "positives": NUM_POSITIVES,
         "sampled": NUM_SAMPLED,
         "selected": NUM_SELECTED,
-        "queries": QUERIES,
-        "batches": BATCHES,
+        "queries": unbiasedness.QUERIES,
+        "batches": unbiasedness.BATCHES,
         "steps": steps,
         "repeats": repeats,
     }
@@ -106,11 +99,11 @@ def _row(case: SamplerCase, corrected: bool, steps: int, repeats: int) -> dict[s
     selector = None if case.selector is None else case.selector(corrected)
 
     def make(events: Histories) -> NegativeSampler:
-        return make_sampler(events, NUM_ITEMS, negatives, all_targets, QUERIES)
+        return make_sampler(events, unbiasedness.NUM_ITEMS, negatives, all_targets, unbiasedness.QUERIES)
 
     def figures(loss: Callable[..., Any]) -> dict[str, float]:
-        world = TabularWorld(make, selector, NUM_POSITIVES, loss)
+        world = unbiasedness.TabularWorld(make, selector, NUM_POSITIVES, loss)
         return asdict(world.figures(float(corrected), steps, repeats))
 
-    exact = figures(positives_exact) if corrected else None
+    exact = figures(unbiasedness.positives_exact) if corrected else None
     return {"sampler": case.name, "corrected": corrected, **figures(MultiHotSampledSoftmax()), "exact_targets": exact}

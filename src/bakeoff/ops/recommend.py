@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from bakeoff.core.errors import BakeoffError, visible
-from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.features.encoding import TableEncoding
+from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base import specs
-from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.storage import load_trained, read_encoding, read_known_users, read_titles, refuse_skipped
 
 HISTORY_SHOWN = 10
@@ -59,19 +59,10 @@ def run(
     else:
         query = _someone_new(folder, history or "", features, items)
     shown = items.index[query.histories.items].tolist()
-    recommended, scores = _best(load_trained(folder), query, k)
-    _print(model, user, items, shown, items.index[recommended].tolist(), scores)
-
-
-def _best(retriever: Retriever, query: Queries, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Items that are not in the history, best first, and their scores; of equal scores the first item wins."""
-    scores = (retriever.embed_queries(query) @ retriever.item_embeddings.T)[0]
-    if not np.isfinite(scores).all():
-        raise BakeoffError("The model's embeddings hold NaN or infinity: train it again.")
-    scores[query.histories.items] = -np.inf
-    best = np.argsort(-scores, kind="stable")[:k]
-    best = best[np.isfinite(scores[best])]
-    return best, scores[best]
+    seen = query.histories
+    lists = rank(load_trained(folder), query, seen, seen.first(0), k, 1)
+    found = lists.items[0] != PAD
+    _print(model, user, items, shown, items.index[lists.items[0, found]].tolist(), lists.scores[0, found])
 
 
 def _known_user(folder: Path, user: str, model: str) -> Queries:
@@ -91,7 +82,7 @@ def _someone_new(folder: Path, history: str, features: Sequence[str], items: pd.
     _check_items(asked, items)
     places = items.index.get_indexer(asked).astype(np.int32)
     histories = Histories(np.array([0, len(places)]), places, np.zeros(len(places), np.int64))
-    dense, categorical = _encode(read_encoding(folder), features)
+    dense, categorical = _encode(read_encoding(folder).user, features)
     return Queries(histories, dense, categorical)
 
 
@@ -123,7 +114,7 @@ def _check_items(asked: Sequence[str], items: pd.Series) -> None:
         )
 
 
-def _encode(encoding: FeatureEncoding, features: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def _encode(encoding: TableEncoding, features: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Encoded features as the model takes them: float32 [1, D] and int32 [1, K]."""
     given: dict[str, str] = {}
     for feature in features:
@@ -131,11 +122,7 @@ def _encode(encoding: FeatureEncoding, features: Sequence[str]) -> tuple[NDArray
         if not separator:
             raise BakeoffError(f"--feature {feature!r} must be name=value, such as age=30.")
         given[name.strip()] = value.strip()
-    dense, categorical = encoding.encode_user(given)  # refuses unknown names and numbers that are none
-    for name, values in encoding.user.categorical.items():
-        if given.get(name) and given[name] not in values:
-            raise BakeoffError(f"{name}={given[name]!r} is not known: it must be one of {', '.join(values)}.")
-    return dense[np.newaxis], categorical[np.newaxis]
+    return encoding.encode_user(given)
 
 
 def _print(
@@ -155,8 +142,8 @@ def _print(
         left.add_row(visible(item), visible(str(items[item])))
     columns = number("rank"), number("item"), "title", number("score")
     right = Table(*columns, title=f"{model} recommends to {who}", title_justify="left")
-    for rank, item in enumerate(recommended):
-        right.add_row(str(rank + 1), visible(item), visible(str(items[item])), f"{scores[rank]:.4g}")
+    for place, (item, score) in enumerate(zip(recommended, scores, strict=True), start=1):
+        right.add_row(str(place), visible(item), visible(str(items[item])), f"{score:.4g}")
     side_by_side = Table.grid(padding=(0, 2))
     side_by_side.add_row(left, right)
     # Measured against the console's own width, the answer would always be that it fits.

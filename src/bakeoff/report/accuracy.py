@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 
-from bakeoff.evaluation.stats.intervals import FloatArray, Values, intervals
+from bakeoff.evaluation.metrics.formulas import FloatArray
+from bakeoff.evaluation.stats.intervals import Values, intervals
 from bakeoff.evaluation.stats.significance import Verdict, compare_paired, holm, verdict
 
 Column = tuple[str, str]

@@ -29,7 +29,6 @@ class TrainingFigure:
         wall_seconds: of the whole training stage; NaN if it was not measured, as for all costs.
         cpu_seconds: summed over cores.
         peak_memory_bytes: largest resident memory.
-        seconds_per_epoch: of the passes that chose the epoch.
         ranking_seconds: wall seconds to rank the whole catalogue for all test users and new users.
         seconds_per_query: the same for one user.
     """
@@ -43,7 +42,6 @@ class TrainingFigure:
     wall_seconds: float
     cpu_seconds: float
     peak_memory_bytes: float
-    seconds_per_epoch: float
     ranking_seconds: float
     seconds_per_query: float
 
@@ -59,7 +57,7 @@ def training_figures(evidence: Evidence) -> list[TrainingFigure]:
     for name, model in evidence.models.items():
         curve = {point["epoch"]: point for point in model.training["curve"]}
         epoch = model.training["selected_epoch"]
-        costs = ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "seconds_per_epoch")
+        costs = ("wall_seconds", "cpu_seconds", "peak_memory_bytes")
         ranking, queries = (figure(model.evaluation_cost, key) for key in ("ranking_seconds", "ranked_queries"))
         figures.append(
             TrainingFigure(

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from shutil import copyfile
-from typing import TYPE_CHECKING
 
 from bakeoff.core.files import replaced, write_json, write_text, written
 from bakeoff.core.workspace import Workspace
+from bakeoff.params import Params
 from bakeoff.report.cards import cards
 from bakeoff.report.metrics import metrics
 from bakeoff.report.render.comparison import PICTURE, card_markdown, comparison_markdown, comparison_picture
@@ -15,11 +15,8 @@ from bakeoff.report.report_inputs import read_evidence
 from bakeoff.report.summary import summarize
 from bakeoff.report.verdict import verdict_statement
 
-if TYPE_CHECKING:
-    from bakeoff.params import Params
 
-
-def run(params: "Params", workspace: Workspace, models: Sequence[str] | None = None) -> None:
+def run(params: Params, workspace: Workspace, models: Sequence[str] | None = None) -> None:
     """Compare the evaluated models; those that were skipped are named with the reason.
 
     No other stage writes files that Git keeps, so the reports of validation and split are copied here.

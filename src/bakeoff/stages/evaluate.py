@@ -3,27 +3,24 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
 from bakeoff.core.cost import measure
-from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.parallel import evaluator
-from bakeoff.evaluation.protocol import ALL, EvalQueries
+from bakeoff.evaluation.protocol import ALL, EvalQueries, users_with_test_items
 from bakeoff.evaluation.results import SECONDS, write_evaluation
 from bakeoff.models.base.storage import Load, load_fitting, why_skipped
-
-if TYPE_CHECKING:
-    from bakeoff.params import Params
+from bakeoff.params import Params
 
 
-def run(params: "Params", workspace: Workspace, model: str, load: Load | None = None) -> None:
+def run(params: Params, workspace: Workspace, model: str, load: Load | None = None) -> None:
     """Rank the whole catalogue for warm users with test items and for new users; write lists and metrics.
 
     Warm users are ranked for twice: with their history as it was, and with its order shuffled. Besides, each test item
@@ -54,12 +51,8 @@ def run(params: "Params", workspace: Workspace, model: str, load: Load | None = 
         prepared = load_prepared(workspace)
         held_out = load_held_out(workspace, prepared)
         queries = EvalQueries(prepared, held_out, params.evaluate, params.seed, params.evidence.sampled_candidates)
-        if len(queries.warm) == 0:
-            raise BakeoffError(
-                "No warm user has a test item, so there is nothing to measure: raise split.test_share in "
-                "params.yaml, or bring more events per user, and split again."
-            )
-        ranked = 2 * len(queries.warm) + len(queries.new) * len(queries.steps)
+        num_warm = len(users_with_test_items(held_out.test, "measure"))
+        ranked = 2 * num_warm + len(queries.new) * len(queries.steps)
         load_model = partial(load_fitting, workspace, model, load=load)
         with (
             _progress(model, ranked) as advance,

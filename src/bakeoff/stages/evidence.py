@@ -1,21 +1,18 @@
 """Stage `evidence`: judge the textbook's claims, and write the page with the measurements behind them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from bakeoff.core.files import write_json, write_text
 from bakeoff.core.workspace import Workspace
+from bakeoff.params import Params
 from bakeoff.report.metrics import claim_metrics
 from bakeoff.report.render.comparison import evidence_markdown
 from bakeoff.report.render.page import evidence_html
 from bakeoff.report.report_inputs import read_evidence, with_measured
 from bakeoff.report.summary import judge_evidence
 
-if TYPE_CHECKING:
-    from bakeoff.params import Params
 
-
-def run(params: "Params", workspace: Workspace, models: Sequence[str] | None = None) -> None:
+def run(params: Params, workspace: Workspace, models: Sequence[str] | None = None) -> None:
     """Judge the claims by the evaluated models and by what was measured in addition.
 
     Reads what `compare` reads, artifacts/variants, planted, rerank, items and measured costs; writes evidence.html,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bakeoff.core.cost import measure
 from bakeoff.core.errors import BakeoffError
@@ -12,15 +12,13 @@ from bakeoff.experiments.growth import growth_models, measure_growth
 from bakeoff.experiments.training.runner import warm_users
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.storage import why_skipped
-
-if TYPE_CHECKING:
-    from bakeoff.params import Params
+from bakeoff.params import Params
 
 DEFAULT_EPOCHS = 4
 """Of a model that is not trained yet."""
 
 
-def run(params: "Params", workspace: Workspace) -> None:
+def run(params: Params, workspace: Workspace) -> None:
     """Train models on shares of the users, and time steps on generated catalogues.
 
     Reads artifacts/split and the epochs in artifacts/training; writes artifacts/cost/growth.json.

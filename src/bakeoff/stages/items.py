@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,12 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.evaluation.item_space import directions, nearest, project
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.results import EMBEDDINGS
-
-if TYPE_CHECKING:
-    from bakeoff.params import Params
+from bakeoff.params import Params
 
 NUM_NEIGHBOURS = 10
 
 
-def run(params: "Params", workspace: Workspace, model: str) -> None:
+def run(params: Params, workspace: Workspace, model: str) -> None:
     """Write the ten nearest items of every item, by cosine, and coordinates of those with most events.
 
     Of more than `evidence.neighbour_items` items only those with most events get neighbours, each among all items.

@@ -1,19 +1,15 @@
 """Stage `planted`: a generated data set with known groups → folding of contenders and reference models."""
 
-from typing import TYPE_CHECKING
-
 import pyarrow.parquet as pq
 
 from bakeoff.core.cost import measure
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.experiments.planted.measure import measure_planted
-
-if TYPE_CHECKING:
-    from bakeoff.params import Params
+from bakeoff.params import Params
 
 
-def run(params: "Params", workspace: Workspace) -> None:
+def run(params: Params, workspace: Workspace) -> None:
     """Train contenders and reference models on planted groups and write what is measured to artifacts/planted.
 
     Raises:

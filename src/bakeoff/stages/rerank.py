@@ -1,7 +1,5 @@
 """Stage `rerank`: the softmax DNN as a scorer of the candidates that MF retrieves."""
 
-from typing import TYPE_CHECKING
-
 import pyarrow.parquet as pq
 
 from bakeoff.core.cost import measure
@@ -11,12 +9,10 @@ from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.experiments.rerank import RETRIEVER, SCORER, measure_reranking
 from bakeoff.experiments.training.runner import REFERENCES
 from bakeoff.models.base.storage import Load, load_fitting, why_skipped
-
-if TYPE_CHECKING:
-    from bakeoff.params import Params
+from bakeoff.params import Params
 
 
-def run(params: "Params", workspace: Workspace, load: Load | None = None) -> None:
+def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
     """Rank MF's candidates by the softmax DNN's scores, and compare with the lists of both and of reference models.
 
     Reads artifacts/split, both models and the reference models; writes artifacts/rerank and artifacts/cost/rerank.json.

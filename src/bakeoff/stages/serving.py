@@ -1,19 +1,17 @@
 """Stage `serving`: how fast the exported models answer."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bakeoff.core.cost import measure
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.latency import BATCHES, load_exported, measure_latency
 from bakeoff.experiments.training.runner import warm_users
-
-if TYPE_CHECKING:
-    from bakeoff.params import Params
+from bakeoff.params import Params
 
 
-def run(params: "Params", workspace: Workspace) -> None:
+def run(params: Params, workspace: Workspace) -> None:
     """Measure the latency of every exported model, by user id and by history; skipped models are left out.
 
     Reads artifacts/split and models/; writes artifacts/cost/serving.json.

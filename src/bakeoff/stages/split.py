@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -18,16 +18,14 @@ from bakeoff.data.split.methods import method_of
 from bakeoff.data.split.split import assign_parts, check_fits_method, count_dropped, find_cuts, positives
 from bakeoff.data.split.split_invariants import Promise, check_promises
 from bakeoff.data.split.vocabulary import item_vocabulary, user_vocabulary
-
-if TYPE_CHECKING:
-    from bakeoff.params import Params
+from bakeoff.params import Params
 
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "position", "user_index", "item_index")
 ORDER = ("user_index", "position")
 """By which events are sorted, over all files of a part."""
 
 
-def run(params: "Params", workspace: Workspace) -> None:
+def run(params: Params, workspace: Workspace) -> None:
     """Split the validated events and check the split.
 
     Reads artifacts/validated; writes artifacts/split and artifacts/checks/split.json. Same input and params, same
@@ -54,7 +52,7 @@ def run(params: "Params", workspace: Workspace) -> None:
     _print_summary(report)
 
 
-def _columns(params: "Params") -> dict[str, list[str]]:
+def _columns(params: Params) -> dict[str, list[str]]:
     """Table → its columns that a split needs: others stay behind, and may be called as they like."""
     rating = [] if params.split.min_rating is None else ["rating"]
     part = ["split"] if params.split.method == "predefined" else []
@@ -83,7 +81,7 @@ def _read(engine: Engine, workspace: Workspace, name: str, columns: Sequence[str
         raise BakeoffError(f"{error}: run `dvc repro --force validate`.") from None
 
 
-def _parts(engine: Engine, interactions: ir.Table, params: "Params") -> ir.Table:
+def _parts(engine: Engine, interactions: ir.Table, params: Params) -> ir.Table:
     """What counts of the interactions, and where it goes, some users after the other."""
     split, seed = params.split, params.seed
     divided = engine.divided("interactions", interactions, "user_id")
@@ -110,7 +108,7 @@ def _indexed(parts: ir.Table, users: ir.Table, items: ir.Table) -> ir.Table:
     return joined.select(*parts.columns, "user_index", "item_index", key=key)
 
 
-def _dropped(raw: Mapping[str, ir.Table], events: ir.Table, users: ir.Table, params: "Params") -> dict[str, int]:
+def _dropped(raw: Mapping[str, ir.Table], events: ir.Table, users: ir.Table, params: Params) -> dict[str, int]:
     idle = raw["users"].anti_join(users, "user_id").count().to_pyarrow().as_py()
     (counts,) = rows_of(count_dropped(raw["interactions"], params.split.min_rating, events))
     return {**counts, "users_without_events": idle}
@@ -128,7 +126,7 @@ def _sizes(events: ir.Table, users: ir.Table, items: ir.Table) -> dict[str, int]
     }
 
 
-def _check_sizes(sizes: Mapping[str, int], params: "Params") -> None:
+def _check_sizes(sizes: Mapping[str, int], params: Params) -> None:
     split = params.split
     if sizes["train"] == 0:
         raise BakeoffError(
@@ -144,14 +142,14 @@ def _check_sizes(sizes: Mapping[str, int], params: "Params") -> None:
         )
 
 
-def _encoding(params: "Params", users: ir.Table, items: ir.Table, engine: Engine) -> FeatureEncoding:
+def _encoding(params: Params, users: ir.Table, items: ir.Table, engine: Engine) -> FeatureEncoding:
     warm = users.filter(~users.is_new)
     data = params.data
     return fit_features(warm, items, data.user_features, data.item_features, engine.blocks)
 
 
 def _report(
-    params: "Params", promises: list[Promise], sizes: Mapping[str, int], dropped: Mapping[str, int]
+    params: Params, promises: list[Promise], sizes: Mapping[str, int], dropped: Mapping[str, int]
 ) -> dict[str, Any]:
     fields = ("promise", "success", "unexpected")
     return {
@@ -166,7 +164,7 @@ def _report(
     }
 
 
-def _notes(params: "Params", dropped: Mapping[str, int]) -> list[str]:
+def _notes(params: Params, dropped: Mapping[str, int]) -> list[str]:
     """What a reader of the figures should know about who and what is in no part, in sentences."""
     reasons = {
         "below_min_rating": f"events are rated below {params.split.min_rating} or not at all: no positives.",

@@ -1,7 +1,5 @@
 """Stage `train@<model>`: split → models/<model>/trained, or a note that the model can't be trained on this data."""
 
-from typing import TYPE_CHECKING
-
 from bakeoff.core.cost import measure
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
@@ -11,12 +9,10 @@ from bakeoff.experiments.training.runner import Experiment, in_session
 from bakeoff.experiments.training.shipped import PHASES, print_summary, train_shipped
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.storage import skip_training, write_model
-
-if TYPE_CHECKING:
-    from bakeoff.params import Params
+from bakeoff.params import Params
 
 
-def run(params: "Params", workspace: Workspace, model: str) -> None:
+def run(params: Params, workspace: Workspace, model: str) -> None:
     """Train a model on train and validation, for as many epochs as validation says, and write it.
 
     Reads artifacts/split; writes models/<model>/trained, artifacts/training/<model>.json and

@@ -15,18 +15,18 @@ from bakeoff.core.files import discard, replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
 from bakeoff.data.validate.csv_reader import RawTable, read_csv
+from bakeoff.params import Params
 
 if TYPE_CHECKING:
     from bakeoff.data.validate.gx import Runner
     from bakeoff.data.validate.quarantine import CheckedTable
-    from bakeoff.params import Params
 
 TABLES = ("interactions", "users", "items")
 
 log = logging.getLogger(__name__)
 
 
-def run(params: "Params", workspace: Workspace) -> None:
+def run(params: Params, workspace: Workspace) -> None:
     """Check the raw tables and write what may be used, what may not and why.
 
     Raises:
@@ -49,7 +49,7 @@ def run(params: "Params", workspace: Workspace) -> None:
 
 
 def _judge(
-    blocks: Mapping[str, Iterator[RawTable]], params: "Params", engine: Engine
+    blocks: Mapping[str, Iterator[RawTable]], params: Params, engine: Engine
 ) -> tuple["Runner", dict[str, "CheckedTable"]]:
     # Great Expectations takes seconds to import: an unreadable file is reported before that.
     from bakeoff.data.validate.gx import Runner
@@ -88,7 +88,7 @@ def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
         raise BakeoffError(f"{shown} cannot be read ({error.strerror}): it must be a readable file.") from None
 
 
-def _write(params: "Params", workspace: Workspace, verdicts: Mapping[str, "CheckedTable"], engine: Engine) -> None:
+def _write(params: Params, workspace: Workspace, verdicts: Mapping[str, "CheckedTable"], engine: Engine) -> None:
     from bakeoff.data.validate.summary import as_json
 
     with replaced(workspace.validated) as validated, replaced(workspace.quarantine) as quarantine:
@@ -108,7 +108,7 @@ def _write_docs(runner: "Runner", directory: Path) -> None:
         log.warning("The Data Docs could not be built; the verdict does not depend on them.", exc_info=True)
 
 
-def _stop_if_too_many(params: "Params", workspace: Workspace, verdicts: Mapping[str, "CheckedTable"]) -> None:
+def _stop_if_too_many(params: Params, workspace: Workspace, verdicts: Mapping[str, "CheckedTable"]) -> None:
     from bakeoff.data.validate.summary import excesses
 
     paragraphs = excesses(verdicts, params.validation.max_quarantine_share)

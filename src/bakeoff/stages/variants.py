@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
@@ -22,12 +21,10 @@ from bakeoff.experiments.variants.measure import (
 )
 from bakeoff.experiments.variants.protocol import VariantProtocol
 from bakeoff.experiments.variants.variant import SkippedGroup
-
-if TYPE_CHECKING:
-    from bakeoff.params import Params
+from bakeoff.params import Params
 
 
-def run(params: "Params", workspace: Workspace, group: str) -> None:
+def run(params: Params, workspace: Workspace, group: str) -> None:
     """Train the variants of a group, evaluate them and write the results.
 
     If there are more than `evidence.max_users` users, a seeded sample of them is used.

@@ -5,10 +5,10 @@ import resource
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from own_tables import read_directory
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import csv_blocks
-from bakeoff.data.fetch.own import read_directory
 from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.params import ColumnParams, DataParams
 

@@ -101,33 +101,33 @@ def test_a_person_is_encoded_like_the_same_row_of_the_table(encoding):
     table = encoding.user.encode(USERS)
     for row, values in enumerate(USERS.drop(columns="user_id").astype(object).to_dict("records")):
         known = {name: value for name, value in values.items() if not pd.isna(value)}
-        dense, categorical = encoding.encode_user(known)
-        assert dense.tolist() == table.dense[row].tolist()
-        assert categorical.tolist() == table.categorical[row].tolist()
+        dense, categorical = encoding.user.encode_user(known)
+        assert dense.tolist() == [table.dense[row].tolist()]
+        assert categorical.tolist() == [table.categorical[row].tolist()]
 
 
 @pytest.mark.parametrize("nothing", [{}, {"age": None, "job": ""}, {"age": ""}])
 def test_nothing_known_of_a_person_encodes_to_zeros(encoding, nothing):
-    dense, categorical = encoding.encode_user(nothing)
-    assert (dense.tolist(), dense.dtype) == ([0.0], np.float32)
-    assert (categorical.tolist(), categorical.dtype) == ([0, 0], np.int32)
+    dense, categorical = encoding.user.encode_user(nothing)
+    assert (dense.tolist(), dense.dtype) == ([[0.0]], np.float32)
+    assert (categorical.tolist(), categorical.dtype) == ([[0, 0]], np.int32)
 
 
 def test_numbers_may_be_text_and_categories_numbers(encoding):
-    dense, _ = encoding.encode_user({"age": "30"})
-    assert dense.tolist() == [1.0]
+    dense, _ = encoding.user.encode_user({"age": "30"})
+    assert dense.tolist() == [[1.0]]
     coded = fit_features(pd.DataFrame({"region": ["7", "8"]}), ITEMS, {"region": "categorical"}, {})
-    assert coded.encode_user({"region": 8})[1].tolist() == [2]
+    assert coded.user.encode_user({"region": 8})[1].tolist() == [[2]]
 
 
 def test_an_unknown_feature_name_lists_the_known_ones(encoding):
     with pytest.raises(BakeoffError, match="'height' is not a feature of users: they have age, job, city"):
-        encoding.encode_user({"height": 180})
+        encoding.user.encode_user({"height": 180})
 
 
 def test_a_dense_value_that_is_not_a_number_is_refused(encoding):
     with pytest.raises(BakeoffError, match="age='old' is not a number"):
-        encoding.encode_user({"age": "old"})
+        encoding.user.encode_user({"age": "old"})
 
 
 def test_a_declared_feature_without_a_column_names_the_key_and_the_columns():

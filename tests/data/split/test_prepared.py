@@ -101,8 +101,8 @@ def test_queries_join_the_histories_with_the_features_of_the_same_users(workspac
 
 
 def test_someone_who_is_not_in_the_split_can_be_encoded(workspace):
-    dense, categorical = load_prepared(workspace).encoding.encode_user({"age": "40", "job": "nurse"})
-    assert (dense.tolist(), categorical.tolist()) == ([2.0], [2])
+    dense, categorical = load_prepared(workspace).encoding.user.encode_user({"age": "40", "job": "nurse"})
+    assert (dense.tolist(), categorical.tolist()) == ([[2.0]], [[2]])
 
 
 @pytest.mark.parametrize(

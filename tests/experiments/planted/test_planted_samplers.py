@@ -4,7 +4,7 @@ import pytest
 from bakeoff.core.histories import Histories
 from bakeoff.experiments.params import PlantedParams
 from bakeoff.experiments.planted.generator import generate
-from bakeoff.experiments.planted.samplers import OwnGroupSampler, OwnGroupTrainer, PositivesOnlyTrainer
+from bakeoff.experiments.planted.samplers import OwnGroupSampler, own_group_trainer, positives_only_trainer
 from bakeoff.models.base.tensorflow import seed_everything
 from bakeoff.models.neural.spec import SoftmaxParams
 
@@ -25,8 +25,7 @@ def asked(dataset):
 @pytest.fixture(scope="module")
 def own_group(dataset, asked):
     seed_everything(1)
-    prepared = dataset.prepared
-    return OwnGroupTrainer(asked, prepared.num_items, prepared.item_features, SOFTMAX, 1, dataset.user_groups)
+    return own_group_trainer(dataset.user_groups)(dataset.prepared, asked, SOFTMAX, 1)
 
 
 def groups_of(dataset, batch):
@@ -67,8 +66,7 @@ def test_what_is_expected_of_a_batch_is_what_one_of_its_group_brings():
 
 def test_positives_only_masks_every_candidate_and_still_learns(dataset, asked):
     seed_everything(1)
-    prepared = dataset.prepared
-    trainer = PositivesOnlyTrainer(asked, prepared.num_items, prepared.item_features, {}, SOFTMAX, 1)
+    trainer = positives_only_trainer(dataset.prepared, asked, SOFTMAX, 1)
     assert all(batch["own"].all() for batch in trainer._batches.epoch())
     losses = [trainer.run_epoch() for _ in range(2)]
     assert losses[0] > losses[1] > 0

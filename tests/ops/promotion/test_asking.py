@@ -1,4 +1,4 @@
-"""An exported model of another vocabulary, asked in terms of the current one."""
+"""An exported model of another vocabulary, ranked in terms of the current one."""
 
 import numpy as np
 import pandas as pd
@@ -7,12 +7,17 @@ from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.data.features.encoding import FeatureEncoding, Scale, TableEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.protocol import EvalSet
-from bakeoff.evaluation.ranking import TopLists
+from bakeoff.experiments.latency import LoadedExport, calls_by_history
 from bakeoff.models.base.loading import raw_features
 from bakeoff.ops.promotion.comparison import knows_answers
-from bakeoff.ops.promotion.served_answers import ExportedModel, pessimistic
+from bakeoff.ops.promotion.served_answers import ExportedModel
 
-FEATURES = TableEncoding(dense={"age": Scale(mean=30, std=10), "gone": Scale(mean=0, std=1)}, categorical={"job": ()})
+FEATURES = TableEncoding(
+    dense={"age": Scale(mean=30, std=10), "gone": Scale(mean=0, std=1)}, categorical={"job": ("baker", "cook")}
+)
+SPLIT_USERS = pd.DataFrame({"user_id": ["u1", "u2", "u3", "u4"], "age": [np.nan, 40.0, 40.0, 40.0]}).assign(
+    job=[None, "cook", "cook", "cook"]
+)
 
 
 def histories(*rows: list[int]) -> Histories:
@@ -24,59 +29,71 @@ def histories(*rows: list[int]) -> Histories:
 class Old:
     """Knows `a`, `b` and `old`, and recommends them in this order; remembers what it is asked."""
 
-    item_embeddings = np.zeros((3, 1))
-
-    def __init__(self):
+    def __init__(self, scores=(3.0, 2.0, 1.0)):
+        self.item_embeddings = np.array(scores, np.float32)[:, np.newaxis]
         self.asked = []
+
+    def embed_queries(self, history, timestamps, dense, categorical):
+        self.asked.append((history.tolist(), timestamps.tolist(), dense.tolist(), categorical.tolist()))
+        return np.ones((len(history), 1), np.float32)
 
     def recommend_for_histories(self, history, timestamps, dense, categorical, k):
         self.asked.append((history.tolist(), timestamps.tolist(), dense.tolist(), categorical.tolist()))
-        seen = [[item for item in ("a", "b", "old") if item not in row] for row in history.tolist()]
-        rows = [(row + [""] * 3)[: min(k, 3)] for row in seen]
-        scores = [[-np.inf if item == "" else 3.0 - place for place, item in enumerate(row)] for row in rows]
-        return {"item_ids": np.array(rows, np.bytes_).astype(object), "scores": np.array(scores, np.float32)}
 
     def known_history(self, user_ids):
         known = {"u1": ["a", "old"], "u2": ["b", ""]}
         return {"item_ids": np.array([known.get(u, ["", ""]) for u in user_ids.tolist()], np.bytes_).astype(object)}
 
 
-def question(*given: list[int]) -> EvalSet:
+def question(*given: list[int], truth: Histories | None = None) -> EvalSet:
     nothing = histories(*([[]] * len(given)))
     queries = Queries(histories(*given), np.zeros((len(given), 0), np.float32), np.zeros((len(given), 0), np.int32))
-    return EvalSet(np.arange(len(given)), queries, queries.histories, nothing)
+    return EvalSet(np.arange(len(given)), queries, queries.histories, truth or nothing)
 
 
-def exported(module: Old, users_per_block: int = 10) -> ExportedModel:
-    users = pd.DataFrame({"user_id": ["u1", "u2", "u3", "u4"], "age": 40.0, "job": "cook"})
-    users.loc[0, ["age", "job"]] = [np.nan, None]
+def prepared() -> Prepared:
     items = pd.DataFrame({"item_id": ["new", "b", "a"]})
     nothing = histories([], [], [], [])
-    prepared = Prepared.encoded(users, items, FeatureEncoding(), nothing, nothing)
-    return ExportedModel(module, FEATURES, prepared, users_per_block)
+    return Prepared.encoded(SPLIT_USERS, items, FeatureEncoding(), nothing, nothing)
+
+
+def exported(module: Old) -> ExportedModel:
+    return ExportedModel(LoadedExport(module, 0, FEATURES), ["a", "b", "old"], prepared())
 
 
 def test_lists_are_told_in_current_items_and_what_is_gone_keeps_its_place():
-    found = exported(Old()).lists(question([], [1], [2, 0]), 4)
+    found = exported(Old()).lists(question([], [1], [2, 0]), 4, 10)
     a, b = 2, 1
     assert found.items.tolist() == [[a, b, PAD, PAD], [a, PAD, PAD, PAD], [b, PAD, PAD, PAD]]
     assert found.scores[0].tolist() == [3, 2, 1, -np.inf]  # the third is an item that nobody can have any more
 
 
-def test_users_are_asked_about_in_blocks_of_like_histories_and_answered_in_order():
+def test_a_model_is_asked_about_histories_of_its_own_items_and_answers_in_order():
     old = Old()
-    found = exported(old, users_per_block=2).lists(question([2, 1], [], [2], [0, 1, 2]), 4)
-    assert [history for history, *_ in old.asked] == [[[""], ["a"]], [["a", "b", ""], ["new", "b", "a"]]]
+    found = exported(old).lists(question([2, 1], [], [2], [0, 1, 2]), 4, 2)
+    own_a, own_b = 0, 1
+    asked = [history for block in old.asked for history in block[0]]
+    assert asked == [[PAD, PAD], [own_a, own_b], [own_a, PAD], [own_b, own_a]]  # two blocks, the shorter one first
     assert found.items[:, 0].tolist() == [PAD, 2, 1, PAD]
 
 
 def test_each_model_gets_its_own_features_in_its_own_order():
     old = Old()
-    exported(old).lists(question([2], [2]), 4)
-    [(_, timestamps, dense, text)] = old.asked
+    exported(old).lists(question([2], [2]), 4, 10)
+    [(_, timestamps, dense, categorical)] = old.asked
     assert timestamps == [[0], [1]]
-    assert str(dense) == "[[nan, nan], [40.0, nan]]"  # a column that is gone is unknown
-    assert text == [[""], ["cook"]]
+    assert dense == [[0, 0], [1, 0]]  # (40 − 30) / 10; a column that is gone is unknown
+    assert categorical == [[0], [2]]
+
+
+def test_calls_by_history_bring_raw_features_and_ask_about_one_person_each():
+    old = Old()
+    models = {"old": LoadedExport(old, 0, FEATURES)}
+    for call in calls_by_history(models, prepared(), np.array([0, 1]), histories([2], [1, 2]))["old"][:2]:
+        call()
+    assert [history for history, *_ in old.asked] == [[["a"]], [["b", "a"]]]
+    assert str([dense for _, _, dense, _ in old.asked]) == "[[[nan, nan]], [[40.0, nan]]]"
+    assert [text for *_, text in old.asked] == [[[""]], [["cook"]]]
 
 
 def test_a_model_without_features_is_given_none():
@@ -84,20 +101,13 @@ def test_a_model_without_features_is_given_none():
     assert (dense.shape, text.shape) == ((1, 0), (1, 0))
 
 
-def test_single_calls_ask_about_one_person_each():
-    old = Old()
-    for call in exported(old).single_calls(question([2], [1, 2]), np.array([0, 1]), 2):
-        call()
-    assert [history for history, *_ in old.asked] == [[["a"]], [["b", "a"]]]
-
-
 def test_equal_scores_put_the_truth_last():
-    lists = TopLists(np.array([[4, 2, 7, PAD]], np.int32), np.array([[1, 1, 1, -np.inf]], np.float32))
-    assert pessimistic(lists, histories([2])).items.tolist() == [[4, 7, 2, PAD]]
+    found = exported(Old(scores=(1, 1, 1))).lists(question([], truth=histories([2])), 4, 10)
+    assert found.items.tolist() == [[1, PAD, 2, PAD]]  # b, then what is gone, then the truth, a
 
 
 def test_what_a_model_was_trained_on_is_told_in_current_items():
-    known = exported(Old()).known(question([], [], []))
+    known = exported(Old()).known(question([], [], []), 2)
     assert (known.rows.tolist(), known.items.tolist()) == ([0, 1], [2, 1])
 
 

@@ -10,11 +10,11 @@ import pytest
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
+from bakeoff.core.errors import BakeoffError
+from bakeoff.data.features.encoding import category_code
 from bakeoff.ops.server import http_server
 from bakeoff.ops.server.app import BodyRoute, answer_errors
 from bakeoff.ops.server.http_server import MAX_BODY, DrainingServer, listen, url
-from bakeoff.ops.server.query_encoder import category_code
-from bakeoff.ops.server.schemas import RefusedError
 
 
 class Text(BaseModel):
@@ -128,7 +128,7 @@ def test_headers_without_an_end_are_not_collected(address):
 
 def test_a_refusal_shows_a_few_known_values_and_shortens_what_was_sent():
     codes = {f"user-{number}": number for number in range(1, 100)}
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(BakeoffError) as refused:
         category_code("user", "x" * 1000, codes)
     assert str(refused.value).endswith("is not known: known are user-1, user-2, user-3, user-4, user-5 and others.")
     assert len(str(refused.value)) < 200

@@ -32,7 +32,7 @@ def test_on_this_data_foreign_items_are_drawn_and_named_and_the_sentence_names_f
         "has, goes the same way, from 0.200 to 0.002."
     )
     other = replace(found, own=found.own.assign(folding=1 - found.own.folding))
-    assert "goes the other way, from 0.800 to 0.998." in folding.TOPIC.draw(other)[0].sentence
+    assert "goes the other way, from 0.800 to 0.998." in next(folding.TOPIC.draw(other)).sentence
 
 
 def test_baselines_are_compared_with_the_towers_in_chart_and_table(evidence: Evidence, params: Params):
@@ -42,7 +42,7 @@ def test_baselines_are_compared_with_the_towers_in_chart_and_table(evidence: Evi
     users["ndcg@10"] = 0.25
     changed = replace(group, variants=[*group.variants, ease], users=pd.concat([group.users, users]))
     found = figures_of(depth.TOPIC, with_group(evidence, "depth", changed), params)
-    figure = depth.TOPIC.draw(found)[0]
+    figure = next(depth.TOPIC.draw(found))
     [rows] = figure.spec["datasets"].values()
     assert [(row["x"], row["y"]) for row in rows if row["series"] == "EASE"] == [(x, 0.25) for x in range(4)]
     assert "var(--ease)" in str(figure.spec)
@@ -53,7 +53,7 @@ def test_baselines_are_compared_with_the_towers_in_chart_and_table(evidence: Evi
 
 def test_towers_alone_have_no_baselines_in_their_words(findings: Findings):
     found = found_in(findings, depth.TOPIC)
-    figure = depth.TOPIC.draw(replace(found, others=found.others.head(0)))[0]
+    figure = next(depth.TOPIC.draw(replace(found, others=found.others.head(0))))
     assert "baseline" not in figure.alt
     assert "For comparison" not in figure.sentence
 
@@ -61,10 +61,10 @@ def test_towers_alone_have_no_baselines_in_their_words(findings: Findings):
 def test_growth_names_every_model_that_is_drawn(findings: Findings):
     found = found_in(findings, growth.TOPIC)
     ease = found.sizes[found.sizes.model == "mf"].assign(model="ease", wall=[1.0, 2.0, 3.0, 4.0])
-    figure = growth.TOPIC.draw(replace(found, sizes=pd.concat([ease, found.sizes])))[0]
+    figure = next(growth.TOPIC.draw(replace(found, sizes=pd.concat([ease, found.sizes]))))
     assert figure.alt.endswith("a line per model.")
     assert "For comparison, EASE takes 4.00 s." in figure.sentence
-    assert "For comparison" not in growth.TOPIC.draw(found)[0].sentence
+    assert "For comparison" not in next(growth.TOPIC.draw(found)).sentence
 
 
 def test_new_items_are_found_by_the_two_tower_model_and_not_by_a_table(findings: Findings):

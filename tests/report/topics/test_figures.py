@@ -56,7 +56,7 @@ def test_order_is_shown_in_every_span_that_holds_test_events(evidence: Evidence,
     found = figures_of(when.TOPIC, replace(evidence, events=evidence.events.assign(timestamp=times)), params)
     assert list(dict.fromkeys(found.frame.group)) == [when.ALL, "same second", "< 1 min", "< 1 h", "< 1 day", "later"]
     assert set(found.beyond) == set(evidence.models)
-    assert "the highest mean is that of" in when.TOPIC.draw(found)[0].sentence
+    assert "the highest mean is that of" in next(when.TOPIC.draw(found)).sentence
 
 
 def test_what_does_not_read_order_loses_nothing_without_it(findings: Findings):
@@ -69,7 +69,7 @@ def test_without_time_order_is_shown_for_the_whole_test_alone(evidence: Evidence
     found = figures_of(when.TOPIC, timeless, params)
     assert set(found.frame.group) == {when.ALL}
     assert found.beyond == {}
-    assert "the highest mean" not in when.TOPIC.draw(found)[0].sentence
+    assert "the highest mean" not in next(when.TOPIC.draw(found)).sentence
 
 
 def test_recall_by_tenth_of_the_catalogue_counts_the_hits_there(findings: Findings, evidence: Evidence):
@@ -107,11 +107,11 @@ def test_planted_variants_keep_groups_and_order_mf_by_weight(findings: Findings,
     found = found_in(findings, folding.TOPIC)
     assert found.planted.label.tolist()[:2] == ["α₀ = 0", "α₀ = 1.03"]
     assert set(found.items.group) == {"group 1", "group 2", "group 3", "group 4"}
-    assert len(folding.TOPIC.draw(found)[2].panels) == len(planted.variants)
+    assert len(list(folding.TOPIC.draw(found))[2].panels) == len(planted.variants)
 
 
 def test_groups_that_are_apart_have_a_ratio_above_one(findings: Findings):
-    table = folding.TOPIC.draw(found_in(findings, folding.TOPIC))[2].table
+    table = list(folding.TOPIC.draw(found_in(findings, folding.TOPIC)))[2].table
     ratios = {row[0].text: float(row[3].text) for row in table.rows}
     assert ratios["MF, α₀ = 0"] < 1 < ratios["MF, α₀ = 1.03"]
 
@@ -119,7 +119,7 @@ def test_groups_that_are_apart_have_a_ratio_above_one(findings: Findings):
 def test_scores_of_users_of_a_planted_group_are_shown_by_group_of_items(findings: Findings, evidence: Evidence):
     planted = evidence.measured.planted
     assert isinstance(planted, PlantedGroups)
-    figure = folding.TOPIC.draw(found_in(findings, folding.TOPIC))[1]
+    figure = list(folding.TOPIC.draw(found_in(findings, folding.TOPIC)))[1]
     assert len(figure.panels) == len(planted.variants)
     rows = {row[0].text: (row[1].text, row[2].text) for row in figure.table.rows}
     assert rows["MF, α₀ = 0"] == ("0.900", "0.300")
@@ -137,7 +137,7 @@ def test_a_tower_without_hidden_layers_starts_the_line_of_every_width(findings: 
     found = found_in(findings, depth.TOPIC)
     start = found.frame[found.frame.x == 0]
     assert start.series.tolist() == list(found.widths)
-    assert len(depth.TOPIC.draw(found)[0].table.rows) == 7
+    assert len(next(depth.TOPIC.draw(found)).table.rows) == 7
 
 
 def test_unmeasured_costs_of_towers_leave_no_chart_of_them(findings: Findings):
@@ -156,7 +156,7 @@ def test_systems_are_named_by_what_they_do(findings: Findings):
         "MF's first 100, re-ranked",
         "MF's first 500, re-ranked",
     ]
-    assert len(scorer.TOPIC.draw(found)[0].table.rows) == 6
+    assert len(next(scorer.TOPIC.draw(found)).table.rows) == 6
 
 
 def test_growth_names_the_exponent_and_the_factor(findings: Findings):
@@ -217,7 +217,7 @@ def test_a_flip_is_told_with_both_differences_and_whether_they_are_beyond_chance
     assert (flip.first, flip.second, flip.is_sure) == ("mf", "softmax", is_sure)
     assert flip.full.mean == pytest.approx(0.1)
     assert flip.sampled.mean == pytest.approx(-0.1)
-    told = sampled.TOPIC.draw(found)[0].sentence
+    told = next(sampled.TOPIC.draw(found)).sentence
     assert "puts MF before the softmax DNN (+0.1000, " in told
     assert ("not beyond chance" in told) != is_sure
 
@@ -235,7 +235,7 @@ def test_users_without_a_figure_of_one_ranking_are_left_out_of_both(evidence: Ev
 
 def test_no_flip_is_said_so(findings: Findings):
     found = found_in(findings, sampled.TOPIC)
-    assert sampled.TOPIC.draw(replace(found, flips=[]))[0].sentence.startswith("Both ways give the same order")
+    assert next(sampled.TOPIC.draw(replace(found, flips=[]))).sentence.startswith("Both ways give the same order")
 
 
 def test_overlap_is_the_share_of_a_list_that_another_holds(findings: Findings, evidence: Evidence):

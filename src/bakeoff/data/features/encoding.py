@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.value_sets import ValueSets, words_of
 
 Encode = Callable[[pd.Series], pa.Array]
@@ -19,6 +20,9 @@ Encode = Callable[[pd.Series], pa.Array]
 
 TAG_SEPARATOR = "|"
 """Joins the values of a `tags` column."""
+
+SHOWN_VALUES = 5
+"""Known values of a categorical feature that a message shows: they may be ids of users, and many."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,39 @@ class TableEncoding(_Fitted):
         """All features: dense, then categorical, then tags, then text."""
         return (*self.dense, *self.categorical, *self.tags, *self.text)
 
+    @cached_property
+    def _codes(self) -> Mapping[str, Mapping[str, int]]:
+        """Categorical feature → value → code."""
+        features = self.categorical.items()
+        return {name: {value: code for code, value in enumerate(values, 1)} for name, values in features}
+
+    def encode_user(
+        self, given: Mapping[str, object], whose: str = "users"
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Encode what is known of one person, as `encode` would a row of the table.
+
+        Args:
+            given: raw feature values by name; text is read as a number where the feature is dense. A feature that is
+                not named, None or empty is missing.
+            whose: features these are, for messages.
+
+        Returns:
+            dense float32 [1, D] and categorical int32 [1, C].
+
+        Raises:
+            BakeoffError: a name that is no feature, a dense value that is not a number, or a category that no warm
+                user has.
+        """
+        for name in given:
+            if name not in self.names:
+                has = f"they have {', '.join(self.names)}" if self.names else "they have none"
+                raise BakeoffError(f"{shortened(name)} is not a feature of {whose}: {has}.")
+        dense = [(_number(name, given.get(name)) - scale.mean) / scale.std for name, scale in self.dense.items()]
+        codes = [category_code(name, given.get(name), values) for name, values in self._codes.items()]
+        with np.errstate(over="ignore"):  # what float32 can't hold is unknown, as infinity is
+            scaled = np.array([dense], np.float64).astype(np.float32)
+        return np.where(np.isfinite(scaled), scaled, np.float32(0)), np.array([codes], np.int32)
+
 
 class FeatureEncoding(_Fitted):
     """`features.json`: how the features of users and items are encoded."""
@@ -125,30 +162,6 @@ class FeatureEncoding(_Fitted):
     """Fitted on warm users."""
     item: TableEncoding = TableEncoding()
     """Fitted on the catalogue."""
-
-    def encode_user(self, values: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Encode what is known of one person.
-
-        Args:
-            values: raw feature values by name; text is read as a number where the feature is dense. A feature
-                that is not named, None or empty is missing; a value that no warm user has is unknown.
-
-        Returns:
-            dense float32 [D] and categorical int32 [C].
-
-        Raises:
-            BakeoffError: a name that is no feature of users, or a dense value that is not a number.
-        """
-        known = self.user.names
-        for name in values:
-            if name not in known:
-                has = f"they have {', '.join(known)}" if known else "they have none"
-                raise BakeoffError(f"{name!r} is not a feature of users: {has} (data.user_features in params.yaml).")
-        row = {name: _blank_to_none(values.get(name)) for name in known}
-        dense = {name: [_number(name, row[name])] for name in self.user.dense}
-        text = {name: [None if row[name] is None else str(row[name])] for name in self.user.categorical}
-        encoded = self.user.encode(pd.DataFrame(dense | text, index=[0]))
-        return encoded.dense[0], encoded.categorical[0]
 
 
 def standardised(column: pd.Series, scale: Scale) -> NDArray[np.float32]:
@@ -197,12 +210,27 @@ def _columns(columns: list[Any], num_rows: int, dtype: type) -> NDArray[Any]:
     return np.stack(columns, axis=1) if columns else np.zeros((num_rows, 0), dtype)
 
 
-def _blank_to_none(value: object) -> object:
-    return None if value is None or value == "" else value
-
-
 def _number(name: str, value: object) -> float:
+    """A dense value as a number; NaN where none is given."""
+    if value is None or value == "":
+        return float("nan")
     try:
-        return float("nan") if value is None else float(str(value))
+        return float(str(value))
     except ValueError:
-        raise BakeoffError(f"{name}={value!r} is not a number, but {name} is a dense feature: give a number.") from None
+        raise BakeoffError(f"{name}={shortened(value)} is not a number, but {name} is a dense feature.") from None
+
+
+def category_code(name: str, value: object, codes: Mapping[str, int]) -> int:
+    """The code of a category; 0 where none is given.
+
+    Raises:
+        BakeoffError: the value is not known; names at most a few that are.
+    """
+    if value is None or value == "":
+        return 0
+    code = codes.get(str(value))
+    if code is None:
+        shown = ", ".join(known[:40] for known in islice(codes, SHOWN_VALUES))
+        known = f"it must be one of {shown}" if len(codes) <= SHOWN_VALUES else f"known are {shown} and others"
+        raise BakeoffError(f"{name}={shortened(value)} is not known: {known}.")
+    return code

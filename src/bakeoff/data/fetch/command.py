@@ -8,24 +8,9 @@ from rich.console import Console
 
 from bakeoff.core.errors import BakeoffError, denied_access, visible
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.fetch import own_sources
+from bakeoff.data.fetch import data_directory, own_sources
 from bakeoff.data.fetch.canonical_tables import About, Tables
-from bakeoff.data.fetch.data_directory import (
-    NEW,
-    Content,
-    alone,
-    bring_back,
-    content_to_add_to,
-    hashes,
-    held_name,
-    protect,
-    put_in_place,
-    read_content,
-    read_tables,
-    same_bytes,
-    staged,
-    write,
-)
+from bakeoff.data.fetch.data_directory import Content
 from bakeoff.data.fetch.own_sources import Found, Request
 from bakeoff.data.fetch.parts import complete
 from bakeoff.data.fetch.publishers import Dataset, datasets, obtain
@@ -68,13 +53,13 @@ def run(
     request.check(data.dataset, workspace.data, known)
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
-        with alone(workspace.root, _say):
+        with data_directory.alone(workspace.root, _say):
             state = data_state(workspace.root)
             if request.adds and state == "absent":
-                state = bring_back(workspace)
+                state = data_directory.bring_back(workspace)
             is_wanted = force or request.origin is not None or not _is_there(data.dataset, workspace, state)
             if is_wanted and not force:
-                protect(workspace, state, known)
+                data_directory.protect(workspace, state, known)
             if request.adds:
                 _add(data, workspace, request, state)
             elif is_wanted:
@@ -87,7 +72,7 @@ def _replace(
     data: DataParams, workspace: Workspace, request: Request, state: State, known: Mapping[str, Dataset]
 ) -> None:
     """Fetch all of the data set."""
-    name, held = data.dataset, held_name(workspace.data)
+    name, held = data.dataset, data_directory.held_name(workspace.data)
     dataset = _known(name, known) if request.origin is None else None
     if held not in (None, name):
         _say(f"data/ holds {held}, params.yaml names {name}: fetching that.")
@@ -102,7 +87,7 @@ def _replace(
     before = None
     if held == name:
         with suppress(BakeoffError):  # it is replaced, and only the sentence about it needs its rows
-            before = read_tables(workspace.data)
+            before = data_directory.read_tables(workspace.data)
     _put(Found(tables, where), Content(about), workspace, state, before, dataset.sha256 if dataset else {})
     _show_terms(about)
 
@@ -111,7 +96,8 @@ def _add(data: DataParams, workspace: Workspace, request: Request, state: State)
     """Add what a source brings to what is there."""
     content, held = Content(About(data.dataset, data.dataset)), None
     if state != "absent":
-        content, held = content_to_add_to(data.dataset, workspace), read_tables(workspace.data)
+        content = data_directory.content_to_add_to(data.dataset, workspace)
+        held = data_directory.read_tables(workspace.data)
     found = own_sources.add(request, data, held, content.taken, _say)
     if found is not None:
         _put(found, Content(content.about, {**content.taken, **found.taken}), workspace, state, held)
@@ -128,12 +114,12 @@ def _put(
     sha256: Mapping[str, str] | None = None,
 ) -> None:
     """Write next to data/ and replace it, unless it is the same; say what has changed."""
-    with staged(workspace.root) as new:
-        write(found.tables, content, new)
+    with data_directory.staged(workspace.root) as new:
+        data_directory.write(found.tables, content, new)
         _verify(new, sha256 or {}, content.about, found.came_from)
-        same = same_bytes(new, workspace.data)
+        same = data_directory.same_bytes(new, workspace.data)
         if not same:
-            put_in_place(new, workspace.data)
+            data_directory.put_in_place(new, workspace.data)
     versioned = is_versioned(workspace.root)
     if same and versioned and state != "clean":
         add_data(workspace.root)
@@ -169,22 +155,22 @@ def _is_there(name: str, workspace: Workspace, state: State) -> bool:
     """Whether data/ is, or could be restored to, the data set of that name."""
     if state == "absent":
         with _CONSOLE.status("Looking for data/ in DVC's cache and remote"):
-            restored = restore_data(workspace.root, NEW)
-        if restored and held_name(workspace.data) == name:
+            restored = restore_data(workspace.root, data_directory.NEW)
+        if restored and data_directory.held_name(workspace.data) == name:
             _say("data/ was restored by DVC, as recorded in data.dvc.")
-            _show_terms(read_content(workspace.data).about)
+            _show_terms(data_directory.read_content(workspace.data).about)
             return True
         return False
-    if state == "changed" or held_name(workspace.data) != name:
+    if state == "changed" or data_directory.held_name(workspace.data) != name:
         return False
     if state == "unversioned" and is_versioned(workspace.root):
         add_data(workspace.root)
-    _say(f"data/ is up to date ({read_content(workspace.data).about.title}).")
+    _say(f"data/ is up to date ({data_directory.read_content(workspace.data).about.title}).")
     return True
 
 
 def _verify(directory: Path, expected: Mapping[str, str], about: About, came_from: str) -> None:
-    got = hashes(directory)
+    got = data_directory.hashes(directory)
     for name, sha256 in expected.items():
         if got[name] != sha256:
             raise BakeoffError(

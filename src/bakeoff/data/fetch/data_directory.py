@@ -7,7 +7,6 @@ record it; otherwise all is as it was before.
 
 import fcntl
 import filecmp
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import full_disk, write_json, write_text
+from bakeoff.core.files import file_hash, full_disk, remove, write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.canonical_tables import TABLES, About, Tables, csv_blocks, text_table
 from bakeoff.data.fetch.publishers import Dataset
@@ -79,14 +78,8 @@ def read_tables(data: Path) -> Tables:
 
 def hashes(directory: Path) -> dict[str, str]:
     """SHA-256 of each table; empty where it is not there."""
-    return {name: _sha256(directory / f"{name}.csv") for name in TABLES}
-
-
-def _sha256(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    paths = {name: directory / f"{name}.csv" for name in TABLES}
+    return {name: file_hash(path, "sha256") if path.is_file() else "" for name, path in paths.items()}
 
 
 @contextmanager
@@ -224,7 +217,7 @@ def put_in_place(new: Path, data: Path) -> None:
         (root / JOURNAL).unlink()
         raise
     (root / JOURNAL).unlink()
-    _discard(old)
+    remove(old)
 
 
 def _swap(new: Path, data: Path, old: Path) -> None:
@@ -247,7 +240,7 @@ def _recover(root: Path, say: Callable[[str], None]) -> None:
             add_data(root)
         journal.unlink()
     for left in root.glob(".data-*"):
-        _discard(left)
+        remove(left)
 
 
 def _write_record(record: Path, text: str | None) -> None:
@@ -255,10 +248,3 @@ def _write_record(record: Path, text: str | None) -> None:
         record.unlink(missing_ok=True)
     else:
         write_text(record, text)
-
-
-def _discard(directory: Path) -> None:
-    if directory.is_symlink():
-        directory.unlink()
-    else:
-        shutil.rmtree(directory, ignore_errors=True)

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.canonical_tables import TABLES, Tables, text_table
-from bakeoff.data.fetch.parts import Parts, Raw, complete, listed, parts
+from bakeoff.data.fetch.canonical_tables import TABLES, text_table
+from bakeoff.data.fetch.parts import Parts, Raw, listed, parts
 from bakeoff.data.fetch.table_files import read_columns
 from bakeoff.data.params import DataParams
 from bakeoff.data.validate.csv_reader import check_text
@@ -16,11 +16,6 @@ from bakeoff.data.validate.csv_reader import check_text
 _SUFFIXES = (".csv", ".parquet")
 SPLIT_FILES = ("train", "valid", "test")
 """Parts of a benchmark split, each a text file; there may be no valid.txt."""
-
-
-def read_directory(directory: Path, data: DataParams) -> Tables:
-    """All three canonical tables of a directory; see `read_parts` and `complete`."""
-    return complete(read_parts(directory, data), data, str(directory))
 
 
 def read_parts(directory: Path, data: DataParams) -> Parts:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError, visible
+from bakeoff.core.files import file_hash
 from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.database import URL_VARIABLE, read_database
 from bakeoff.data.fetch.merging import merge
@@ -237,9 +238,7 @@ def _hash(directory: Path) -> str:
     for path in sorted(directory.iterdir()):
         _refuse_outside(path, directory, visible(directory.name))
         if path.is_file() and path.name != MARK:
-            with path.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
-            total.update(os.fsencode(path.name) + f"\0{content}\n".encode())
+            total.update(os.fsencode(path.name) + f"\0{file_hash(path, 'sha256')}\n".encode())
     return total.hexdigest()
 
 

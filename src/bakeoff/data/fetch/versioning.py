@@ -1,15 +1,13 @@
 """What DVC knows of data/: the hash in data.dvc, and what its command line says."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.subprocesses import run_command
+from bakeoff.core.subprocesses import environment, run_command
 from bakeoff.core.yaml_reader import read_yaml
 
 DVC = "dvc"
@@ -96,8 +94,7 @@ def read_data_hash(data_dvc: str) -> str | None:
 
 
 def _dvc(root: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = run_command([DVC, *arguments], root, variables={"PATH": path})
+    done = run_command([DVC, *arguments], root, variables=environment(root))
     if check and done.returncode:
         raise BakeoffError(f"`dvc {' '.join(arguments)}` failed:\n{done.stderr.strip() or done.stdout.strip()}")
     return done

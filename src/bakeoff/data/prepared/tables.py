@@ -1,10 +1,10 @@
 """What training, evaluation and reports read of a split: all that is large lies in files, which are mapped."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -87,6 +87,11 @@ class Prepared:
     def item_ids(self) -> pa.StringArray:
         """[num_items] ids of the catalogue."""
         return ids_at(self.items["item_id"], np.arange(self.num_items))
+
+    def per_user_table(self, rows: NDArray[np.integer], columns: Mapping[str, Any], **names: str) -> pa.Table:
+        """A table with a row for each of these users: constant text columns, user_id, and what is known of each."""
+        constant = {name: pa.array([value] * len(rows), pa.string()) for name, value in names.items()}
+        return pa.table({**constant, "user_id": self.user_ids(rows), **columns})
 
     def known(self) -> Histories:
         """Train and valid events in time order: what is known of a warm user before the test events."""

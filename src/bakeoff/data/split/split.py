@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.params import SplitParams
 from bakeoff.data.split.methods import PARTS, method_of
-from bakeoff.data.split.split_points import Cuts, cuts_of, is_at_most, tie, user_chance
+from bakeoff.data.split.split_points import Cuts, first_held_out_events, is_at_most, last_held_out, tie, user_chance
 
 
 def positives(interactions: ir.Table, min_rating: float | None) -> ir.Table:
@@ -75,9 +75,19 @@ def check_fits_method(events: ir.Table, split: SplitParams) -> None:
 
 
 def find_cuts(events: ir.Table, everyone: ir.Table, split: SplitParams, seed: int) -> Cuts:
-    """What all events together decide about the split of each user; see `cuts_of`."""
+    """What all events together decide about the split of each user: counts, and the rows at the cuts, come here.
+
+    Args:
+        events: user_id, item_id, timestamp (and split, if predefined); one row per user and item.
+        everyone: user_id, each once.
+        split: method and shares.
+        seed: of every choice by chance.
+    """
     method = method_of(split.method)
-    return cuts_of(events, everyone, split, seed, holds_out=method.holds_out, one_cut=method.one_cut)
+    has_valid = "split" in events.columns and bool((events.split == "valid").any().to_pyarrow().as_py())
+    held_out = last_held_out(everyone, split.new_user_share, seed) if method.holds_out else None
+    first_valid, first_test = first_held_out_events(events, split, seed) if method.one_cut else (None, None)
+    return Cuts(held_out, first_valid, first_test, has_valid)
 
 
 def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.Table:

@@ -36,25 +36,6 @@ class Cuts:
     has_valid: bool = False
 
 
-def cuts_of(
-    events: ir.Table, everyone: ir.Table, split: SplitParams, seed: int, *, holds_out: bool, one_cut: bool
-) -> Cuts:
-    """Look at all events. What comes to this process are counts, and the rows at the cuts.
-
-    Args:
-        events: user_id, item_id, timestamp (and split, if predefined); one row per user and item.
-        everyone: user_id, each once.
-        split: method and shares.
-        seed: of every choice by chance.
-        holds_out: whether the method holds users out.
-        one_cut: whether it cuts all users at one point in time.
-    """
-    has_valid = "split" in events.columns and bool((events.split == "valid").any().to_pyarrow().as_py())
-    held_out = _last_held_out(everyone, split.new_user_share, seed) if holds_out else None
-    first_valid, first_test = _in_time(events, split, seed) if one_cut else (None, None)
-    return Cuts(held_out, first_valid, first_test, has_valid)
-
-
 def is_at_least(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanValue:
     """Whether values are not before a bound, where the first that differs decides."""
     *firsts, last = zip(values, bound, strict=True)
@@ -107,7 +88,8 @@ def _md5_signature(text: str) -> str:
 _md5 = ibis.udf.scalar.builtin(_md5_signature, name="md5")
 
 
-def _last_held_out(everyone: ir.Table, share: float, seed: int) -> tuple[str, str] | None:
+def last_held_out(everyone: ir.Table, share: float, seed: int) -> tuple[str, str] | None:
+    """Chance and user_id of the last user that is held out; None: nobody is."""
     # round(x) = ⌊(⌊2x⌋ + 1) / 2⌋, a half rounded up.
     count = (share_of(2 * everyone.count().to_pyarrow().as_py(), share) + 1) // 2
     if not count:
@@ -118,7 +100,7 @@ def _last_held_out(everyone: ir.Table, share: float, seed: int) -> tuple[str, st
     return first, user
 
 
-def _in_time(events: ir.Table, split: SplitParams, seed: int) -> list[EventKey | None]:
+def first_held_out_events(events: ir.Table, split: SplitParams, seed: int) -> list[EventKey | None]:
     """The first valid and the first test event: the last ⌊count · test_share⌋ are test, as many before them valid."""
     count = events.count().to_pyarrow().as_py()
     first_test = count - share_of(count, split.test_share)

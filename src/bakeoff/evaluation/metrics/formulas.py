@@ -30,14 +30,13 @@ def relevance(lists: "TopLists", truth: Histories) -> BoolArray:
     items = lists.items.astype(np.int64)
     stride = 1 + max(items.max(initial=0), truth.items.max(initial=0))
     listed = np.arange(len(lists))[:, None] * stride + items
-    known = truth.rows * stride + truth.items
-    return np.isin(listed, known) & (items >= 0)
+    return np.isin(listed, truth.keys(stride)) & (items >= 0)
 
 
 def num_relevant(truth: Histories) -> IntArray:
     """[n] number of different items in each row of the truth, |T_u|."""
     stride = 1 + truth.items.max(initial=0)
-    pairs = distinct(truth.rows * np.int64(stride) + truth.items)
+    pairs = distinct(truth.keys(stride))
     return np.bincount(pairs // stride, minlength=len(truth)).astype(np.int64)
 
 

@@ -12,10 +12,10 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories
 from bakeoff.evaluation.metrics import formulas
+from bakeoff.evaluation.metrics.formulas import FloatArray, IntArray
 from bakeoff.evaluation.ranking import TopLists
 
 HISTORY_POPULARITY = "history_arp"
@@ -24,7 +24,6 @@ HISTORY_POPULARITY = "history_arp"
 ALL_ITEMS = "full_"
 """Prefix of a metric of test items that are ranked among all items, in tables of those ranked among a few."""
 
-FloatArray = NDArray[np.float64]
 
 PerUser = dict[str, FloatArray]
 """Metrics by name, one value per user; NaN where it is not defined."""
@@ -53,16 +52,12 @@ class Metric:
         label: its name in the report, before `@k`.
         set: what it is computed from.
         function: computes it; see MetricSet.
-        higher_is_better: None where neither direction is.
-        unit: of its values; shares and ratios have none.
     """
 
     name: str
     label: str
     set: MetricSet
     function: Callable[..., Any]
-    higher_is_better: bool | None = True
-    unit: str = ""
 
 
 class ExactSum:
@@ -103,11 +98,11 @@ class ListTotals:
         histories: sum of `history_arp` over the same users.
     """
 
-    slots: NDArray[np.int64]
+    slots: IntArray
     lists: ExactSum = field(default_factory=ExactSum)
     histories: ExactSum = field(default_factory=ExactSum)
 
-    def add(self, slots: NDArray[np.int64], lists: FloatArray, histories: FloatArray) -> None:
+    def add(self, slots: IntArray, lists: FloatArray, histories: FloatArray) -> None:
         """Count more users: slots that their lists fill, [num_items], and `arp@k` and `history_arp` of each, [n]."""
         self.slots += slots
         both = ~(np.isnan(lists) | np.isnan(histories))
@@ -128,12 +123,12 @@ METRICS = (
     Metric("ndcg", "NDCG", MetricSet.ACCURACY, formulas.ndcg),
     Metric("mrr", "MRR", MetricSet.ACCURACY, formulas.mrr),
     Metric("hit_rate", "Hit rate", MetricSet.ACCURACY, formulas.hit_rate),
-    Metric("arp", "ARP", MetricSet.POPULARITY, lambda counts, _: counts, None, "interactions"),
-    Metric("novelty", "Novelty", MetricSet.POPULARITY, formulas.self_information, None, "bits"),
+    Metric("arp", "ARP", MetricSet.POPULARITY, lambda counts, _: counts),
+    Metric("novelty", "Novelty", MetricSet.POPULARITY, formulas.self_information),
     Metric("long_tail_share", "Long-tail share", MetricSet.POPULARITY, lambda counts, _: formulas.long_tail(counts)),
     Metric("coverage", "Coverage", MetricSet.ALL_LISTS, lambda totals: formulas.coverage(totals.slots)),
-    Metric("gini", "Gini", MetricSet.ALL_LISTS, lambda totals: formulas.gini(totals.slots), False),
-    Metric("popularity_lift", "Popularity lift", MetricSet.ALL_LISTS, ListTotals.popularity_lift, None),
+    Metric("gini", "Gini", MetricSet.ALL_LISTS, lambda totals: formulas.gini(totals.slots)),
+    Metric("popularity_lift", "Popularity lift", MetricSet.ALL_LISTS, ListTotals.popularity_lift),
 )
 """All metrics, in the order of the columns of files."""
 
@@ -157,7 +152,7 @@ def accuracy_per_user(lists: TopLists, truth: Histories, cutoffs: Sequence[int])
 
 
 def popularity_per_user(
-    lists: TopLists, histories: Histories, counts: NDArray[np.int64], num_users: int, cutoffs: Sequence[int]
+    lists: TopLists, histories: Histories, counts: IntArray, num_users: int, cutoffs: Sequence[int]
 ) -> dict[str, FloatArray]:
     """history_arp, and arp@k, novelty@k and long_tail_share@k of each user's list, float64 [n].
 

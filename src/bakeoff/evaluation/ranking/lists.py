@@ -1,7 +1,7 @@
 """Top-k lists over the whole catalogue, exact, with ties broken against the model; and re-ranking of such lists."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -236,8 +236,7 @@ class Reachable:
         """The same rows without items that are not reachable, by place."""
         if len(self.items) == len(self.place):
             return sets
-        place = self.place[sets.items]
-        return replace(sets, items=place).keep(place != PAD)
+        return sets.renumbered(self.place)
 
     def items_at(self, places: NDArray[np.int32]) -> NDArray[np.int32]:
         """Item index of each place, in the same shape; PAD stays PAD."""

@@ -8,9 +8,6 @@ few bits that every sum of products is exact in float64. An exact sum is the sam
 import numpy as np
 from numpy.typing import NDArray
 
-SCORES_PER_BLOCK = 1 << 24
-"""64 MiB of float32: with 10⁶ items a block of 1,024 queries would take 4 GB."""
-
 _MANTISSA, _SINGLE = 53, 24
 # Bits of a float64 and of a float32.
 
@@ -97,8 +94,3 @@ def scores_of(
     found = np.empty(items.shape, np.float32)
     score_candidates(queries, catalogue, items.astype(np.int32), found)
     return found
-
-
-def block_size(users_per_block: int, num_items: int) -> int:
-    """Number of users, at least 1 and at most `users_per_block`, whose scores of all items take at most 64 MiB."""
-    return max(1, min(users_per_block, SCORES_PER_BLOCK // max(num_items, 1)))

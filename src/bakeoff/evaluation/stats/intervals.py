@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.special import stdtrit
 from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.processes import own_threads
+from bakeoff.evaluation.metrics.formulas import FloatArray, IntArray
 
 VALUES_PER_CHUNK = 1 << 20
 """Users × resamples that a thread holds at once: 4 MB of float32."""
@@ -33,8 +35,6 @@ _MULTINOMIAL_FROM = 1 << 26
 _THREADS_FROM = 1 << 25
 # Users × resamples from which on threads pay.
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 Blocks = Callable[[], Iterable[FloatArray]]
 """Returns finite values of all users, always in the same order, in blocks float64 [m, c] of any size."""
@@ -116,7 +116,7 @@ def resampled_means(blocks: Blocks, rng: np.random.Generator, resamples: int) ->
         for number, block in enumerate(regrouped(blocks(), *sizes)):
             # Centred values lose nothing by float32: its rounding is relative to the spread, not to the mean.
             centred = (block - mean).astype(np.float32)
-            each(partial(_add, number, centred), parts)
+            each(methodcaller("add", number, centred), parts)
     return num_users, mean, np.concatenate([part.sums for part in parts]) / num_users
 
 
@@ -153,10 +153,6 @@ class _Multinomial:
         weights = np.empty((len(drawn), self._sizes[number]), np.float32)
         count_draws(words, drawn, weights)
         self.sums += weights @ values
-
-
-def _add(number: int, values: NDArray[np.float32], part: _Uniform | _Multinomial) -> None:
-    part.add(number, values)
 
 
 def complete_columns(values: Values) -> Iterator[tuple[IntArray, Blocks]]:

@@ -8,12 +8,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.evaluation.metrics.formulas import divide
+from bakeoff.evaluation.metrics.formulas import FloatArray, IntArray, divide
 from bakeoff.evaluation.stats.intervals import (
     USERS_PER_BLOCK,
     Blocks,
-    FloatArray,
-    IntArray,
     Values,
     chunks,
     complete_columns,

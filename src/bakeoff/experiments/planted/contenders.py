@@ -1,7 +1,6 @@
 """What is trained on a planted data set: MF by the weight of unobserved pairs, the softmax DNN by its negatives."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from bakeoff.experiments.params import ExperimentSettings
@@ -65,7 +64,7 @@ def _mf(settings: ExperimentSettings) -> Iterator[Variant]:
 def _softmax(settings: ExperimentSettings, dataset: PlantedDataset) -> Iterator[Variant]:
     num_selected = max(1, _num_sampled(dataset) // SELECTED_SHARE)
     hard = {"negatives.sampler": "mixed", "negatives.selection": "hard", "negatives.num_selected": num_selected}
-    of_group = partial(own_group_trainer, user_groups=dataset.user_groups)
+    of_group = own_group_trainer(dataset.user_groups)
     positives = {"loss": "multi-hot", "negatives.logq_correction": False}
     variants: tuple[tuple[str, str, dict[str, Any], Build | None], ...] = (
         ("positives", "positives only", positives, positives_only_trainer),

@@ -205,13 +205,7 @@ def _row(variant: Variant, section: Any, metrics: PlantedMetrics, epoch: int | N
 def _users(variant: Variant, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
     """The rows of the table `users`."""
     shown = {name: values for name, values in metrics.per_user.items() if name != f"ndcg@{CUTOFF}"}
-    return pa.table(
-        {
-            "variant": pa.array([variant.name] * len(dataset.user_groups), pa.string()),
-            "user_id": dataset.prepared.user_ids(np.arange(len(dataset.user_groups))),
-            **shown,
-        }
-    )
+    return dataset.prepared.per_user_table(np.arange(len(dataset.user_groups)), shown, variant=variant.name)
 
 
 def _items(variant: Variant, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:

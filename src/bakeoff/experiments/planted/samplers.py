@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.data.features.encoding import EncodedFeatures
-from bakeoff.data.prepared.tables import Prepared
-from bakeoff.models.base.retriever import Trainer
+from bakeoff.experiments.training.runner import Build
 from bakeoff.models.neural.batches import Batch, Batches
 from bakeoff.models.neural.examples import target_chances
 from bakeoff.models.neural.negatives.proposals import InBatchSampler, NegativeSampler
+from bakeoff.models.neural.pooling import RecencyPooling
 from bakeoff.models.neural.spec import SoftmaxParams
-from bakeoff.models.neural.trainer import SoftmaxTrainer
+from bakeoff.models.neural.trainer import build
 
 
 class OwnGroupSampler(NegativeSampler):
@@ -25,10 +24,7 @@ class OwnGroupSampler(NegativeSampler):
     ) -> None:
         """Count within each group; an item that users of several groups meet, as noise has it, by the most likely."""
         parts = [histories.take(np.flatnonzero(user_groups == group)) for group in np.unique(user_groups)]
-        chances = [
-            InBatchSampler(partial(target_chances, params=params), part, params.users_per_batch, num_items).inclusion
-            for part in parts
-        ]
+        chances = [_in_batch(part, num_items, params).inclusion for part in parts]
         super().__init__(np.max(chances, axis=0))  # given a batch of the item's group
 
     def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
@@ -57,30 +53,6 @@ class OwnGroupBatches(Batches):
             yield self._batch(batches[place])
 
 
-class OwnGroupTrainer(SoftmaxTrainer):
-    """Trains a softmax DNN against items of the user's own group alone."""
-
-    def __init__(
-        self,
-        queries: Queries,
-        num_items: int,
-        item_features: EncodedFeatures,
-        params: SoftmaxParams,
-        seed: int,
-        user_groups: NDArray[np.integer],
-    ) -> None:
-        """As SoftmaxTrainer; user_groups [n] holds the group of each query."""
-        self._user_groups = user_groups
-        super().__init__(queries, num_items, item_features, {}, params, seed)
-
-    def _make_batches(self, rng: np.random.Generator) -> Batches:
-        sampler = OwnGroupSampler(self._queries.histories, self._num_items, self._params, self._user_groups)
-        pooling = self._model.query_tower.pooling
-        batches = OwnGroupBatches(self._queries, sampler, pooling, self._params, self._num_items, rng)
-        batches.user_groups = self._user_groups
-        return batches
-
-
 class PositivesOnlyBatches(Batches):
     """Batches in which every candidate is masked, as if all items were the user's own."""
 
@@ -88,26 +60,38 @@ class PositivesOnlyBatches(Batches):
         return np.ones((len(block), len(candidates)), np.bool_)
 
 
-class PositivesOnlyTrainer(SoftmaxTrainer):
-    """Trains a softmax DNN without any negative: a user's positives compete with each other and nothing else."""
-
-    def _make_batches(self, rng: np.random.Generator) -> Batches:
-        histories, params = self._queries.histories, self._params
-        sampler: NegativeSampler = InBatchSampler(
-            partial(target_chances, params=params), histories, params.users_per_batch, self._num_items
-        )
-        pooling = self._model.query_tower.pooling
-        return PositivesOnlyBatches(self._queries, sampler, pooling, params, self._num_items, rng)
-
-
-def positives_only_trainer(prepared: Prepared, queries: Queries, params: SoftmaxParams, seed: int) -> Trainer:
-    """A trainer without negatives, of the softmax DNN."""
-    sizes = prepared.encoding.user.categorical_sizes
-    return PositivesOnlyTrainer(queries, prepared.num_items, prepared.item_features, sizes, params, seed)
+def own_group_batches(
+    queries: Queries,
+    pooling: RecencyPooling,
+    params: SoftmaxParams,
+    num_items: int,
+    rng: np.random.Generator,
+    user_groups: NDArray[np.integer],
+) -> Batches:
+    """Batches with negatives of the user's own group alone; user_groups [n] holds the group of each query."""
+    sampler = OwnGroupSampler(queries.histories, num_items, params, user_groups)
+    batches = OwnGroupBatches(queries, sampler, pooling, params, num_items, rng)
+    batches.user_groups = user_groups
+    return batches
 
 
-def own_group_trainer(
-    prepared: Prepared, queries: Queries, params: SoftmaxParams, seed: int, user_groups: NDArray[np.integer]
-) -> Trainer:
-    """A trainer with negatives of the user's own group; user_groups [n] holds the group of each query."""
-    return OwnGroupTrainer(queries, prepared.num_items, prepared.item_features, params, seed, user_groups)
+def positives_only_batches(
+    queries: Queries, pooling: RecencyPooling, params: SoftmaxParams, num_items: int, rng: np.random.Generator
+) -> Batches:
+    """Batches without any negative: a user's positives compete with each other and nothing else."""
+    return PositivesOnlyBatches(
+        queries, _in_batch(queries.histories, num_items, params), pooling, params, num_items, rng
+    )
+
+
+def _in_batch(histories: Histories, num_items: int, params: SoftmaxParams) -> InBatchSampler:
+    return InBatchSampler(partial(target_chances, params=params), histories, params.users_per_batch, num_items)
+
+
+positives_only_trainer = partial(build, make_batches=positives_only_batches)
+"""Builds a softmax DNN that is trained without negatives."""
+
+
+def own_group_trainer(user_groups: NDArray[np.integer]) -> Build:
+    """Builds a softmax DNN with negatives of the user's own group; user_groups [n] holds the group of each query."""
+    return partial(build, make_batches=partial(own_group_batches, user_groups=user_groups))

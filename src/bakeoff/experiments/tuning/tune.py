@@ -1,7 +1,6 @@
 """`bakeoff tune`: search for settings on validation and propose the best as a diff of params.yaml."""
 
 import fcntl
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import write_json, write_text
+from bakeoff.core.files import file_hash, write_json, write_text
 from bakeoff.core.parameters import Frozen
 from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
@@ -161,8 +160,7 @@ def _propose(path: Path, model: str, values: dict[str, object], *, apply: bool) 
 def _write_record(path: Path, kept: dict[str, object]) -> None:
     """Write the record and pin it: Git keeps the file, DVC only its hash, and no stage makes it."""
     write_json(path, kept)
-    content = path.read_bytes()
-    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     description = f"Trials of `bakeoff tune {path.stem}`; Git keeps the record, and only that command makes it."
-    pin = f"- md5: {md5}\n  size: {len(content)}\n  hash: md5\n  path: {path.name}\n  cache: false\n"
+    md5, size = file_hash(path, "md5"), path.stat().st_size
+    pin = f"- md5: {md5}\n  size: {size}\n  hash: md5\n  path: {path.name}\n  cache: false\n"
     write_text(path.with_name(f"{path.name}.dvc"), f"desc: {description}\nouts:\n{pin}")

@@ -12,7 +12,6 @@ import pyarrow as pa
 from bakeoff.core.histories import draw_users
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics.formulas import num_relevant
-from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.protocol import Evaluated
 from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.evaluation.stats.timing_intervals import interval_json, middle
@@ -200,42 +199,24 @@ def group_json(protocol: VariantProtocol) -> dict[str, Any]:
 
 def variant_user_table(prepared: Prepared, results: Sequence[VariantResult]) -> pa.Table:
     """One row per variant and warm user with truth; folding of the users who were sampled for it."""
-    return pa.concat_tables(
-        _table(
-            prepared,
-            each.metrics.warm,
-            {**each.metrics.warm.accuracy, **each.metrics.among_new, **each.metrics.folding},
-            {"variant": each.variant.name},
-        )
-        for each in results
-    )
+
+    def table(variant: str, metrics: VariantMetrics) -> pa.Table:
+        warm, num_test = metrics.warm, num_relevant(metrics.warm.eval_set.truth)
+        columns = {"num_test": num_test, **warm.accuracy, **metrics.among_new, **metrics.folding}
+        return prepared.per_user_table(warm.eval_set.users, columns, variant=variant)
+
+    return pa.concat_tables(table(each.variant.name, each.metrics) for each in results)
 
 
 def variant_new_user_table(prepared: Prepared, results: Sequence[VariantResult]) -> pa.Table:
     """One row per variant, number of known interactions and new user; no rows where new users are not evaluated."""
-    tables = [
-        _table(
-            prepared, found, found.accuracy, {"variant": each.variant.name, "first_interactions": count}, fallback=True
-        )
-        for each in results
-        for count, found in each.metrics.new_users.items()
-    ]
-    if tables:
-        return pa.concat_tables(tables)
-    warm = results[0].metrics.warm
-    return _table(prepared, warm, warm.accuracy, {"variant": "", "first_interactions": ""}, fallback=True).slice(0, 0)
 
+    def table(found: Evaluated, variant: str, first: str) -> pa.Table:
+        num_test = num_relevant(found.eval_set.truth)
+        columns = {"fallback": found.fallback, "num_test": num_test, **found.accuracy}
+        return prepared.per_user_table(found.eval_set.users, columns, variant=variant, first_interactions=first)
 
-def _table(
-    prepared: Prepared, found: Evaluated, per_user: PerUser, names: Mapping[str, str], fallback: bool = False
-) -> pa.Table:
-    users = found.eval_set.users
-    return pa.table(
-        {
-            **{name: pa.array([value] * len(users), pa.string()) for name, value in names.items()},
-            "user_id": prepared.user_ids(users),
-            **({"fallback": found.fallback} if fallback else {}),
-            "num_test": num_relevant(found.eval_set.truth),
-            **per_user,
-        }
-    )
+    asked = [(found, each.variant.name, count) for each in results for count, found in each.metrics.new_users.items()]
+    if asked:
+        return pa.concat_tables(table(*each) for each in asked)
+    return table(results[0].metrics.warm, "", "").slice(0, 0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics.table import PerUser, means_or_none
-from bakeoff.evaluation.protocol import EvalQueries, EvalSet, Evaluated
+from bakeoff.evaluation.protocol import EvalQueries, EvalSet, Evaluated, users_with_test_items
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
 from bakeoff.experiments.training.runner import Seconds
 from bakeoff.experiments.variants.groups import NEW_ITEMS
@@ -113,11 +113,7 @@ def on_test(group: Group, prepared: Prepared, held_out: HeldOut) -> VariantProto
     Raises:
         BakeoffError: no warm user has a test item.
     """
-    if not held_out.test.lengths.any():
-        raise BakeoffError(
-            "No warm user has a test item, so there is nothing to measure: raise split.test_share in params.yaml, or "
-            "bring more events per user, and split again."
-        )
+    users_with_test_items(held_out.test, "measure")  # raises where there are none
     if group.name == NEW_ITEMS:
         return _on_new_items(group, prepared, held_out)
     warm = EvalSet.of(prepared, prepared.known(), held_out.test)

@@ -65,12 +65,19 @@ def load_serving(folder: Path) -> Any:
         ) from None
 
 
-def raw_features(encoding: TableEncoding, users: pd.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Raw values in the order in which a model takes them: dense [n, D], NaN where unknown, and text [n, K], "".
+def raw_table(encoding: TableEncoding, users: pd.DataFrame) -> pd.DataFrame:
+    """The columns that a model takes, in its order; dense ones as numbers, NaN where they are none.
 
     A column that the current data no longer have is unknown for everyone.
     """
     there = users.reindex(columns=[*encoding.dense, *encoding.categorical])
-    dense = there[list(encoding.dense)].apply(pd.to_numeric, errors="coerce")
+    return there.assign(**{name: pd.to_numeric(there[name], errors="coerce") for name in encoding.dense})
+
+
+def raw_features(encoding: TableEncoding, users: pd.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+    """Raw values in the order in which a model takes them: dense [n, D], NaN where unknown, and text [n, K], ""."""
+    there = raw_table(encoding, users)
     text = there[list(encoding.categorical)]
-    return dense.to_numpy(np.float32), text.astype("str").where(text.notna(), "").to_numpy(np.str_)
+    return there[list(encoding.dense)].to_numpy(np.float32), text.astype("str").where(text.notna(), "").to_numpy(
+        np.str_
+    )

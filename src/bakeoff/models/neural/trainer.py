@@ -1,7 +1,7 @@
 """The softmax DNN in training."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.examples import target_chances
 from bakeoff.models.neural.model import SoftmaxDNN
 from bakeoff.models.neural.negatives.proposals import make_sampler
-from bakeoff.models.neural.pooling import smooth
+from bakeoff.models.neural.pooling import RecencyPooling, smooth
 from bakeoff.models.neural.spec import SoftmaxParams
 
 WARM_UP_SHARE = 0.05
@@ -34,6 +34,18 @@ SAMPLED_BATCHES = 8
 ITEMS_PER_BLOCK = 1 << 16
 """Items that the item tower embeds at once."""
 
+MakeBatches = Callable[[Queries, RecencyPooling, SoftmaxParams, int, np.random.Generator], Batches]
+"""Queries with the histories to train on, pooling, settings, size of the catalogue and source of draws → batches."""
+
+
+def sampled_batches(
+    queries: Queries, pooling: RecencyPooling, params: SoftmaxParams, num_items: int, rng: np.random.Generator
+) -> Batches:
+    """Batches with negatives as the settings say."""
+    chances = partial(target_chances, params=params)
+    sampler = make_sampler(queries.histories, num_items, params.negatives, chances, params.users_per_batch)
+    return Batches(queries, sampler, pooling, params, num_items, rng)
+
 
 class SoftmaxTrainer:
     """Trains the DNN on the histories of a block of users."""
@@ -46,6 +58,7 @@ class SoftmaxTrainer:
         categorical_sizes: Mapping[str, int],
         params: SoftmaxParams,
         seed: int,
+        make_batches: MakeBatches = sampled_batches,
     ) -> None:
         """Build model, batches and optimizer; queries.histories is what is trained on.
 
@@ -57,6 +70,7 @@ class SoftmaxTrainer:
         self._rng = np.random.default_rng(seed)
         is_trained = queries.histories.item_counts(num_items) > 0
         self._model = SoftmaxDNN(params, item_features, is_trained, categorical_sizes, seed)
+        self._make_batches = partial(make_batches, queries, self._model.query_tower.pooling, params, num_items)
         self._batches = self._make_batches(self._rng)
         self._model.compile(optimizer=LazyAdam(_schedule(params, self._batches.per_epoch)))
         signature = self._build(seed)
@@ -134,12 +148,6 @@ class SoftmaxTrainer:
         weights = [*self._model.weights, *self._model.optimizer.weights]
         return {f"weight_{place}": weight for place, weight in enumerate(weights)}
 
-    def _make_batches(self, rng: np.random.Generator) -> Batches:
-        histories, params = self._queries.histories, self._params
-        chances = partial(target_chances, params=params)
-        sampler = make_sampler(histories, self._num_items, params.negatives, chances, params.users_per_batch)
-        return Batches(self._queries, sampler, self._model.query_tower.pooling, params, self._num_items, rng)
-
     def _build(self, seed: int) -> dict[str, Any]:
         """Create all weights and fix the scale of the activity measures; signature of a batch."""
         batches = self._make_batches(np.random.default_rng(seed))
@@ -180,10 +188,16 @@ class LazyAdam(tf.keras.optimizers.legacy.Adam):
         )
 
 
-def build(prepared: Prepared, queries: Queries, section: SoftmaxParams, seed: int) -> SoftmaxTrainer:
+def build(
+    prepared: Prepared,
+    queries: Queries,
+    section: SoftmaxParams,
+    seed: int,
+    make_batches: MakeBatches = sampled_batches,
+) -> SoftmaxTrainer:
     """A fresh trainer of the softmax DNN, or of the two-tower model, on the histories of these queries."""
     sizes = prepared.encoding.user.categorical_sizes
-    return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, section, seed)
+    return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, section, seed, make_batches)
 
 
 def _schedule(params: SoftmaxParams, steps_per_epoch: int) -> Any:

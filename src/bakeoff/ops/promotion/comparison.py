@@ -1,6 +1,7 @@
 """The challenger compared with the model in production, on the same users of the current split."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics import table
+from bakeoff.evaluation.metrics.formulas import FloatArray
 from bakeoff.evaluation.params import EvaluateParams
-from bakeoff.evaluation.protocol import EvalSet
+from bakeoff.evaluation.protocol import EvalSet, Evaluated
 from bakeoff.experiments.folding import fit_relatedness
-from bakeoff.experiments.latency import CALLS, LIST_LENGTH, WARM_UP_CALLS, take_turns
+from bakeoff.experiments.latency import CALLS, calls_by_history, take_turns
 from bakeoff.experiments.params import EvidenceParams
 from bakeoff.models.mf.spec import MFParams
 from bakeoff.ops.params import PromotionParams
@@ -21,8 +23,6 @@ from bakeoff.ops.promotion.guardrails import Guardrail, GuardrailMetrics, guardr
 from bakeoff.ops.promotion.served_answers import ExportedModel
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.params import CompareParams
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def compare_models(
         EvalSet.of(prepared, held_out.new_history, held_out.new_test),
     )
     (scores, after), (scores_before, before) = _measure((challenger, champion), sides, prepared, settings)
-    leaks = [knows_answers(champion.known(side), side.queries.histories, side.truth) for side in sides]
+    block = settings.evaluate.users_per_block
+    leaks = [knows_answers(champion.known(side, block), side.queries.histories, side.truth) for side in sides]
     margin = 0.0 if stand_in else settings.promotion.margin
     primary, of_new = (_paired(*pair, settings, margin) for pair in zip(scores, scores_before, leaks, strict=True))
     rails = guardrails(
@@ -90,49 +91,50 @@ def knows_answers(known: Histories, given: Histories, truth: Histories) -> NDArr
         truth: n rows, the test items.
     """
     stride = 1 + max(part.items.max(initial=0) for part in (known, given, truth))
-
-    def pairs(part: Histories) -> NDArray[np.int64]:
-        return part.rows * np.int64(stride) + part.items
-
-    secret = np.setdiff1d(pairs(truth), pairs(given))
-    leaked = np.intersect1d(secret, pairs(known)) // stride
+    secret = np.setdiff1d(truth.keys(stride), given.keys(stride))
+    leaked = np.intersect1d(secret, known.keys(stride)) // stride
     return np.bincount(leaked, minlength=len(truth)) > 0
 
 
 def _measure(
-    models: tuple[ExportedModel, ...], sides: tuple[EvalSet, EvalSet], prepared: Prepared, settings: DecisionSettings
+    models: Sequence[ExportedModel], sides: Sequence[EvalSet], prepared: Prepared, settings: DecisionSettings
 ) -> list[tuple[list[FloatArray], GuardrailMetrics]]:
-    """Ask each model about warm and new users, and measure its lists as stage `evaluate` does.
+    """Rank for warm and new users with both models, and measure the lists as stage `evaluate` does.
 
     Returns:
         for each model the primary metric of each warm and of each new user, and what the guardrails limit; the mean of
         new users is not known yet.
     """
-    metric, mf, relatedness = settings.compare.primary_metric, settings.mf, None
+    metric, mf, params, relatedness = settings.compare.primary_metric, settings.mf, settings.evaluate, None
     k = int(metric.partition("@")[2])
+    length = max(params.list_length, k)
     if settings.promotion.guardrails.spurious_rise is not None:
         weight = settings.evidence.relatedness_weight
         relatedness = fit_relatedness(prepared.known(), prepared.num_items, mf, weight, settings.seed)
-    given, found = sides[0].queries.histories, []
-    for model, seconds in zip(models, _p95(models, sides[0] if len(sides[0]) else sides[1], settings), strict=True):
-        lists = [model.lists(side, max(settings.evaluate.list_length, k)) for side in sides]
-        scores = [table.accuracy_per_user(of, side.truth, (k,))[metric] for of, side in zip(lists, sides, strict=True)]
-        popularity = table.popularity_per_user(lists[0], given, prepared.train_counts, prepared.num_warm_users, (k,))
-        lift = table.of_all_lists(lists[0], popularity, prepared.num_items, (k,))[f"popularity_lift@{k}"]
+    p95, found = _p95(models, sides[0] if len(sides[0]) else sides[1], prepared, settings), []
+    for model, seconds in zip(models, p95, strict=True):
+        lists = [model.lists(side, length, params.users_per_block) for side in sides]
+        warm, new = (Evaluated(side, of, (k,)) for side, of in zip(sides, lists, strict=True))
+        together = table.of_all_lists(warm.lists, warm.popularity(prepared), prepared.num_items, (k,))
         spurious = math.nan
         if relatedness is not None:
-            shares = relatedness.spurious_at_k(lists[0].items, sides[0].users, k)
+            shares = relatedness.spurious_at_k(warm.lists.items, warm.eval_set.users, k)
             spurious = table.means({"spurious": shares})["spurious"]
-        found.append((scores, GuardrailMetrics(math.nan, lift, spurious, seconds, model.num_bytes)))
+        lift, size = together[f"popularity_lift@{k}"], model.export.num_bytes
+        scores = [each.accuracy[metric] for each in (warm, new)]
+        found.append((scores, GuardrailMetrics(math.nan, lift, spurious, seconds, size)))
     return found
 
 
-def _p95(models: tuple[ExportedModel, ...], people: EvalSet, settings: DecisionSettings) -> list[float]:
+def _p95(
+    models: Sequence[ExportedModel], people: EvalSet, prepared: Prepared, settings: DecisionSettings
+) -> list[float]:
     """Seconds of one query about one person, the models in turns; NaN where there is nobody to ask about."""
     if len(people) == 0:
         return [math.nan] * len(models)
-    rows = np.resize(np.random.default_rng(settings.seed).permutation(len(people)), WARM_UP_CALLS + CALLS[1])
-    calls = {str(place): model.single_calls(people, rows, LIST_LENGTH) for place, model in enumerate(models)}
+    order = np.random.default_rng(settings.seed).permutation(len(people))
+    exports = {str(place): model.export for place, model in enumerate(models)}
+    calls = calls_by_history(exports, prepared, people.users[order], people.queries.histories.take(order))
     timed = take_turns(calls, CALLS[1], settings.evidence.serving_seconds)
     return [float(np.percentile(times, 95)) for times in timed.values()]
 

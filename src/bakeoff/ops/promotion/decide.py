@@ -30,8 +30,8 @@ from bakeoff.report.models import REFERENCE, model_noun
 def run(settings: DecisionSettings, workspace: Workspace, model: str | None = None) -> None:
     """Compare the challenger with the model in production and write reports/decision; nothing else is touched.
 
-    Both are asked as people ask them, by the exported models, about the warm test users and the new users of the
-    current split, whatever data and settings the model in production is from.
+    Both exported models are ranked for the warm test users and the new users of the current split, whatever data and
+    settings the model in production is from.
 
     Args:
         settings: sections of params.yaml that decide.
@@ -102,8 +102,8 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
         now, before = workspace.saved_model(name), workspace.saved_model(REFERENCE)
         if version is not None:
             before = files.fetch_model(root, version, Path(folder) / version.model)
-        prepared, block = load_prepared(workspace), settings.evaluate.users_per_block
-        models = [ExportedModel.load(path, prepared, block) for path in (now, before)]
+        prepared = load_prepared(workspace)
+        models = [ExportedModel.load(path, prepared) for path in (now, before)]
     found = compare_models(settings, prepared, load_held_out(workspace, prepared), *models, stand_in=champion is None)
     return decide(challenger, champion, *found, files.taken_back(root, events, name, challenger.md5), chosen)
 

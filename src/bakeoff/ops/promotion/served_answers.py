@@ -1,7 +1,6 @@
-"""What a person would get: exported models, asked by history and raw features as production asks them."""
+"""Exported models in the evaluation: ranked on the current split, whatever vocabulary and features they have."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,107 +9,78 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import PAD, Histories
-from bakeoff.data.features.encoding import TableEncoding
+from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.evaluation.metrics import formulas
 from bakeoff.evaluation.protocol import EvalSet
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.evaluation.ranking.reproducible_scores import block_size
-from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving, raw_features
-from bakeoff.models.base.storage import read_encoding
+from bakeoff.experiments.latency import LoadedExport
+from bakeoff.models.base.loading import extras_of, raw_table
+from bakeoff.models.base.storage import read_titles
 
 
 class ExportedModel:
-    """An exported model, asked in terms of the current vocabulary whatever vocabulary it has."""
+    """An exported model whose queries and lists are in terms of the current split."""
 
-    def __init__(
-        self, module: Any, features: TableEncoding, prepared: Prepared, users_per_block: int, num_bytes: int = 0
-    ) -> None:
+    def __init__(self, export: LoadedExport, item_ids: Sequence[str], prepared: Prepared) -> None:
         """Take a model and the current split.
 
         Args:
-            module: the SavedModel; its functions are those of ServingModule.
-            features: the user features that the model takes, in its order.
+            export: the model.
+            item_ids: its catalogue, in its order.
             prepared: the current split, for its users and catalogue.
-            users_per_block: asked about at once, at most.
-            num_bytes: size of the model on disk.
         """
-        self._module, self._features, self._prepared, self.num_bytes = module, features, prepared, num_bytes
-        item_ids = prepared.item_ids.to_pylist()
-        self._ids = np.array([*item_ids, ""])  # PAD, the index −1, is no item
-        self._index = pd.Index([item.encode() for item in item_ids])
-        self._block = block_size(users_per_block, int(module.item_embeddings.shape[0]))
+        from bakeoff.models.base.encoder import EncoderRetriever  # imports TensorFlow
+
+        self.export, self._prepared = export, prepared
+        self._retriever = EncoderRetriever(export.module)
+        current, own = (pd.Index([item.encode() for item in ids]) for ids in (prepared.item_ids.to_pylist(), item_ids))
+        self._current = current
+        self._own_places = own.get_indexer(current).astype(np.int32)
+        self._current_places = np.append(self._places(own), np.int32(PAD))  # the last is that of PAD, the index −1
 
     @classmethod
-    def load(cls, folder: Path, prepared: Prepared, users_per_block: int) -> Self:
+    def load(cls, folder: Path, prepared: Prepared) -> Self:
         """The model of a directory.
 
         Raises:
             BakeoffError: there is no such model, or it lacks a file.
         """
-        features = read_encoding(extras_of(folder)).user
-        return cls(load_serving(folder), features, prepared, users_per_block, graph_bytes(folder))
+        export = LoadedExport.load(folder)
+        items = read_titles(extras_of(folder), ids_only=True)["item_id"].astype(str)
+        return cls(export, items.tolist(), prepared)
 
-    def lists(self, eval_set: EvalSet, length: int) -> TopLists:
-        """What the model recommends to each, [n, length].
+    def lists(self, eval_set: EvalSet, length: int, users_per_block: int) -> TopLists:
+        """What the model recommends to each, [n, length], ranked by the code that ranks in stage `evaluate`.
 
         Items that only the model knows keep their place, as PAD: nobody can have them any more. Items that the model
-        does not know are left out of the histories and are never recommended. Equal scores are ordered as in
-        `evaluation.ranking.rank`: items of the truth last, then by index.
+        does not know are left out of the histories and are never recommended.
         """
-        items = np.full((len(eval_set), length), PAD, np.int32)
-        scores = np.full((len(eval_set), length), -np.inf, np.float32)
-        histories = eval_set.queries.histories
-        for rows in self._blocks(histories):
-            given = self._given(eval_set.users[rows], histories.take(rows))
-            answer = self._module.recommend_for_histories(*given, length)
-            found = self._indices(answer["item_ids"])
-            items[rows, : found.shape[1]] = found
-            scores[rows, : found.shape[1]] = np.asarray(answer["scores"])
-        return pessimistic(TopLists(items, scores), eval_set.truth)
+        found = self._in_own_terms(eval_set).rank(self._retriever, length, users_per_block)
+        return TopLists(self._current_places[found.items], found.scores)
 
-    def known(self, eval_set: EvalSet) -> Histories:
+    def known(self, eval_set: EvalSet, users_per_block: int) -> Histories:
         """What the model was trained on of each user, in current items; empty where it does not know the user."""
         ids = self._prepared.user_ids(eval_set.users).to_numpy(zero_copy_only=False).astype(np.str_)
-        places, items = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
-        for rows in self._blocks(eval_set.queries.histories):
-            known = self._indices(self._module.known_history(ids[rows])["item_ids"])
-            row, place = np.nonzero(known != PAD)
-            places.append(rows[row])
-            items.append(known[row, place])
+        rows, items = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+        for start in range(0, len(ids), users_per_block):
+            known = np.asarray(self.export.module.known_history(ids[start : start + users_per_block])["item_ids"])
+            found = self._places(known.ravel()).reshape(known.shape)
+            row, place = np.nonzero(found != PAD)
+            rows.append(start + row)
+            items.append(found[row, place])
         events = np.concatenate(items)
-        return Histories.from_rows(np.concatenate(places), events, np.zeros(len(events), np.int64), len(eval_set))
+        return Histories.from_rows(np.concatenate(rows), events, np.zeros(len(events), np.int64), len(ids))
 
-    def single_calls(self, eval_set: EvalSet, rows: NDArray[np.integer], length: int) -> list[Callable[[], object]]:
-        """A call per row that asks for `length` items for this user alone."""
-        histories = eval_set.queries.histories.take(rows)
-        history, timestamps, dense, text = self._given(eval_set.users[rows], histories)
-        ask = self._module.recommend_for_histories
-        return [
-            partial(ask, history[[row], :width], timestamps[[row], :width], dense[[row]], text[[row]], length)
-            for row, width in enumerate(histories.lengths.tolist())
-        ]
+    def _in_own_terms(self, eval_set: EvalSet) -> EvalSet:
+        """The same queries, with the model's places of items and its encoding of the users' features."""
+        people: pd.DataFrame = self._prepared.users.take(pa.array(eval_set.users)).to_pandas()
+        encoded = self.export.features.encode(raw_table(self.export.features, people))
+        given, exclude, truth = (
+            histories.renumbered(self._own_places)
+            for histories in (eval_set.queries.histories, eval_set.exclude, eval_set.truth)
+        )
+        return EvalSet(eval_set.users, Queries(given, encoded.dense, encoded.categorical), exclude, truth)
 
-    def _given(self, users: NDArray[np.int64], histories: Histories) -> tuple[NDArray[Any], ...]:
-        """History, timestamps and raw features of each, as `recommend_for_histories` takes them."""
-        items, timestamps = histories.padded(int(histories.lengths.max(initial=0)))
-        people: pd.DataFrame = self._prepared.users.take(pa.array(users)).to_pandas()
-        return self._ids[items], timestamps, *raw_features(self._features, people)
-
-    def _blocks(self, histories: Histories) -> list[NDArray[np.int64]]:
-        """Rows to ask about together: those with histories of a similar length, which need little padding."""
-        order = np.argsort(histories.lengths, kind="stable")
-        return [order[start : start + self._block] for start in range(0, len(order), self._block)]
-
-    def _indices(self, ids: Any) -> NDArray[np.int32]:
-        """Place of each id in the current vocabulary, PAD for none."""
-        found = np.asarray(ids)
-        return np.asarray(self._index.get_indexer(found.ravel()).reshape(found.shape), np.int32)
-
-
-def pessimistic(lists: TopLists, truth: Histories) -> TopLists:
-    """The lists with equal scores ordered: items of the truth last, then by index."""
-    hits = formulas.relevance(lists, truth)
-    order = np.lexsort((lists.items, hits, -lists.scores), axis=1)
-    return TopLists(np.take_along_axis(lists.items, order, axis=1), np.take_along_axis(lists.scores, order, axis=1))
+    def _places(self, ids: Any) -> NDArray[np.int32]:
+        """Place of each id, bytes [n], in the current catalogue; PAD for none."""
+        return np.asarray(self._current.get_indexer(ids), np.int32)

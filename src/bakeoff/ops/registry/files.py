@@ -1,7 +1,6 @@
 """What a version consists of: small files in Git, and the exported model in DVC's cache or its remote."""
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import file_hash
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.ops.git import ask
 from bakeoff.ops.registry.history import Event, Place, Version, way_back
@@ -78,8 +78,8 @@ def taken_back(root: Path, events: Sequence[Event], model: str, md5: str | None)
 def directory_md5(folder: Path) -> str:
     """What DVC records for a directory: MD5 of the list of its files, each with its own."""
     files = sorted((file.relative_to(folder).as_posix(), file) for file in folder.rglob("*") if file.is_file())
-    entries = [{"md5": _md5(file.open("rb")), "relpath": name} for name, file in files]
-    return f"{_md5(io.BytesIO(json.dumps(entries, sort_keys=True).encode()))}.dir"
+    entries = [{"md5": file_hash(file, "md5"), "relpath": name} for name, file in files]
+    return f"{hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
 def fetch_model(root: Path, version: Version, into: Path) -> Path:
@@ -108,11 +108,6 @@ def fetch_model(root: Path, version: Version, into: Path) -> Path:
             f"`dvc push --all-tags {path}` on the machine that trained them. `dvc remote list` shows the remote."
         )
     return into
-
-
-def _md5(content: io.BufferedReader | io.BytesIO) -> str:
-    with content:
-        return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _stages(lock: str | None) -> Mapping[str, Mapping[str, Any]]:

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
-from reprlib import Repr
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base.storage import KnownUsers
@@ -16,13 +15,6 @@ from bakeoff.ops.server.schemas import Query, RefusedError
 
 NAMED = 10
 """Unknown items that a refusal names."""
-
-SHOWN_VALUES = 5
-"""Known values of a categorical feature that a refusal shows: they may be ids of users, and many."""
-
-_SHORT = Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
-_short = _SHORT.repr
 
 
 @dataclass(frozen=True)
@@ -76,7 +68,7 @@ class QueryEncoder:
             if user is None:
                 raise RefusedError(
                     404,
-                    f"User {_short(query.user_id)} is not among those that {self.model} was trained on: for someone "
+                    f"User {shortened(query.user_id)} is not among those that {self.model} was trained on: for someone "
                     "new or held out, send history and features instead of user_id.",
                 )
             users, row = self.users.queries, slice(user, user + 1)
@@ -95,7 +87,7 @@ class QueryEncoder:
         known = {self.items[item]: time for item, time in times.items() if item in self.items}
         unknown = [item for item in times if item not in self.items]
         if unknown and not query.ignore_unknown:
-            shown = ", ".join(map(_short, unknown[:NAMED])) + (", …" if len(unknown) > NAMED else "")
+            shown = ", ".join(map(shortened, unknown[:NAMED])) + (", …" if len(unknown) > NAMED else "")
             raise RefusedError(
                 404,
                 f"history names {shown}, which the catalogue of {self.model} does not have: leave it out, or send "
@@ -109,28 +101,15 @@ class QueryEncoder:
         return Queries(histories, dense, categorical), ignored
 
     @cached_property
-    def _codes(self) -> Mapping[str, Mapping[str, int]]:
-        """Categorical feature → value → code."""
-        features = self.encoding.categorical.items()
-        return {name: {value: code for code, value in enumerate(values, 1)} for name, values in features}
-
-    @cached_property
     def _no_features(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         return self._features({})
 
     def _features(self, given: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Encoded as the exported model encodes them: float32 [1, D] and int32 [1, C]."""
-        names = self.encoding.names
-        for name in given:
-            if name not in names:
-                has = f"they have {', '.join(names)}" if names else "they have none"
-                raise RefusedError(422, f"{_short(name)} is not a feature of users of {self.model}: {has}.")
-        scales = self.encoding.dense
-        dense = [(_number(name, given.get(name)) - scale.mean) / scale.std for name, scale in scales.items()]
-        codes = [category_code(name, given.get(name), values) for name, values in self._codes.items()]
-        with np.errstate(over="ignore"):  # what float32 can't hold is unknown, as infinity is
-            scaled = np.array([dense], np.float64).astype(np.float32)
-        return np.where(np.isfinite(scaled), scaled, np.float32(0)), np.array([codes], np.int32)
+        try:
+            return self.encoding.encode_user(given, f"users of {self.model}")
+        except BakeoffError as error:
+            raise RefusedError(422, str(error)) from None
 
 
 def _check(query: Query, num_items: int) -> None:
@@ -140,8 +119,8 @@ def _check(query: Query, num_items: int) -> None:
     fault = None
     if query.user_id is not None and sent:
         fault = (
-            f"user_id {_short(query.user_id)} already says what the model knows of this user: leave {', '.join(sent)} "
-            "out, or leave user_id out to ask for someone new."
+            f"user_id {shortened(query.user_id)} already says what the model knows of this user: leave "
+            f"{', '.join(sent)} out, or leave user_id out to ask for someone new."
         )
     elif query.user_id is None and query.history is None and query.features is None:
         fault = "No user: send user_id for a known one, or history and features for someone new (history may be [])."
@@ -151,28 +130,3 @@ def _check(query: Query, num_items: int) -> None:
         fault = f"k {query.k} is not possible: it must be between 1 and the {num_items} items there are."
     if fault:
         raise RefusedError(422, fault)
-
-
-def _number(name: str, value: object) -> float:
-    if value is None or value == "":
-        return float("nan")
-    try:
-        return float(str(value))
-    except ValueError:
-        raise RefusedError(422, f"{name}={_short(value)} is not a number, but {name} is a dense feature.") from None
-
-
-def category_code(name: str, value: object, codes: Mapping[str, int]) -> int:
-    """The code of a category; 0 where none is given.
-
-    Raises:
-        RefusedError: the value is not known; names at most a few that are.
-    """
-    if value is None or value == "":
-        return 0
-    code = codes.get(str(value))
-    if code is None:
-        shown = ", ".join(known[:40] for known in islice(codes, SHOWN_VALUES))
-        known = f"it must be one of {shown}" if len(codes) <= SHOWN_VALUES else f"known are {shown} and others"
-        raise RefusedError(422, f"{name}={_short(value)} is not known: {known}.")
-    return code

@@ -1,6 +1,6 @@
 """Depth and width of the tower: the claim about them, their quality and their cost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,12 +169,12 @@ def _width(width: int) -> str:
     return f"{formats.count(width)} units" if width else "no hidden layer"
 
 
-def _draw(found: TowerFigures) -> list[Figure]:
+def _draw(found: TowerFigures) -> Iterator[Figure]:
     """Quality by depth, and the time of an epoch by depth where it was measured."""
     label = formats.metric_label(found.metric)
     level = ", a level line per baseline" if len(found.others) else ""
     looks = {**model_styles(found.others.model), **_styles(found)}
-    quality = Figure(
+    yield Figure(
         key="depth",
         title=f"{label} by depth and width of the tower",
         alt=f"Line chart: quality with its interval by number of hidden layers, a line per width{level}.",
@@ -196,7 +196,8 @@ def _draw(found: TowerFigures) -> list[Figure]:
         ),
     )
     timed = found.frame[found.frame.epoch.notna()]
-    return [quality, _cost(found, timed)] if len(timed) else [quality]
+    if len(timed):
+        yield _cost(found, timed)
 
 
 def _interval(row: Any) -> str:

@@ -235,4 +235,4 @@ def _marks(place: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return rings, label
 
 
-TOPIC = Topic("explore", 320, Page.EVIDENCE, "map", _measure, lambda _: [], "What they learn", "Embedding map")
+TOPIC = Topic("explore", 320, Page.EVIDENCE, "map", _measure, lambda _: (), "What they learn", "Embedding map")

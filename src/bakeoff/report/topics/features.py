@@ -1,6 +1,6 @@
 """New users: the claim that the DNN serves them better, and how much features add to it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,18 +127,16 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
     return FeatureFigures(metric, estimates(columns, statistics), list(named.values()), len(variants))
 
 
-def _draw(found: FeatureFigures) -> list[Figure]:
+def _draw(found: FeatureFigures) -> Iterator[Figure]:
     label = formats.metric_label(found.metric)
-    return [
-        Figure(
-            key="features",
-            title="What features add to the softmax DNN",
-            alt="Dot chart: a group per number of first interactions, a mark with its interval per variant.",
-            sentence=_sentence(found),
-            spec=series_charts.series_dots(found.frame, palette_styles(found.labels), f"{label}, mean over users"),
-            table=estimate_table(f"{label} of the softmax DNN with and without features", "Variant", found.frame),
-        )
-    ]
+    yield Figure(
+        key="features",
+        title="What features add to the softmax DNN",
+        alt="Dot chart: a group per number of first interactions, a mark with its interval per variant.",
+        sentence=_sentence(found),
+        spec=series_charts.series_dots(found.frame, palette_styles(found.labels), f"{label}, mean over users"),
+        table=estimate_table(f"{label} of the softmax DNN with and without features", "Variant", found.frame),
+    )
 
 
 def _sentence(found: FeatureFigures) -> str:

@@ -1,6 +1,6 @@
 """Folding and recall of variants: on planted groups, where folding can be seen, and on the data itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,19 +103,17 @@ def _items_and_blocks(planted: PlantedGroups) -> tuple[pd.DataFrame, dict[str, N
     return pd.DataFrame(shown), {labels[each["name"]]: np.asarray(each["blocks"], np.float64) for each in variants}
 
 
-def draw_folding(found: FoldingFigures) -> list[Figure]:
+def draw_folding(found: FoldingFigures) -> Iterator[Figure]:
     """Recall against folding on planted groups, with their scores and items; against foreign items on this data."""
-    drawn = []
     if len(found.planted):
         title, words = "Folding and recall on planted groups", "folding"
-        drawn.append(_against_recall("folding-planted", title, found.planted, "off-group@10", "folding", words))
-        drawn.append(_scores_by_group(found.blocks))
+        yield _against_recall("folding-planted", title, found.planted, "off-group@10", "folding", words)
+        yield _scores_by_group(found.blocks)
         if len(found.items):
-            drawn.append(_clouds(found.items))
+            yield _clouds(found.items)
     if len(found.own):
         title, words = "Foreign items and recall on this data", "share of foreign items among the first 10"
-        drawn.append(_against_recall("folding-own", title, found.own, "spurious@10", "foreign", words))
-    return drawn
+        yield _against_recall("folding-own", title, found.own, "spurious@10", "foreign", words)
 
 
 def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, x: str, words: str) -> Figure:

@@ -1,6 +1,6 @@
 """Cost of training: the claim that MF trains at larger scale, and how cost grows with data and catalogue."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,10 +137,12 @@ def _measure(measured: MeasuredGrowth, _: ReportParams, __: Statistics) -> Growt
     )
 
 
-def _draw(found: GrowthFigures) -> list[Figure]:
+def _draw(found: GrowthFigures) -> Iterator[Figure]:
     """Wall time by size of the data, and time of a step by size of the catalogue."""
-    drawn = [_sizes(found)] if len(found.sizes) else []
-    return [*drawn, _catalogues(found)] if len(found.catalogues) else drawn
+    if len(found.sizes):
+        yield _sizes(found)
+    if len(found.catalogues):
+        yield _catalogues(found)
 
 
 def _lines(frame: pd.DataFrame, styles: Styles, x: str, y: str) -> dict[str, Any]:

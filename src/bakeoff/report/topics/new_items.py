@@ -1,6 +1,6 @@
 """New items: the claim that a network over their features can recommend them, and how well each model does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,17 +125,15 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
     )
 
 
-def _draw(found: NewItems) -> list[Figure]:
-    return [
-        Figure(
-            key="new-items",
-            title="Recall of new items",
-            alt="Dot chart: a group per length of lists over the catalogue, one where new items alone are ranked.",
-            sentence=_sentence(found),
-            spec=series_charts.series_dots(found.frame, model_styles(found.models), "mean over users"),
-            table=estimate_table("Recall of items without a training event", "Model", found.frame),
-        )
-    ]
+def _draw(found: NewItems) -> Iterator[Figure]:
+    yield Figure(
+        key="new-items",
+        title="Recall of new items",
+        alt="Dot chart: a group per length of lists over the catalogue, one where new items alone are ranked.",
+        sentence=_sentence(found),
+        spec=series_charts.series_dots(found.frame, model_styles(found.models), "mean over users"),
+        table=estimate_table("Recall of items without a training event", "Model", found.frame),
+    )
 
 
 def _sentence(found: NewItems) -> str:

@@ -1,6 +1,6 @@
 """Overlap: the share of a model's list that is also in the list of another model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,22 +44,20 @@ def _measure(evidence: Evidence, params: ReportParams, _: Statistics) -> Overlap
     return Overlap(k, list(evidence.models), shares)
 
 
-def _draw(found: Overlap) -> list[Figure]:
+def _draw(found: Overlap) -> Iterator[Figure]:
     names = [model_label(name) for name in found.models]
     rows = [
         (names[i], names[j], float(found.shares[i, j])) for i in range(len(names)) for j in range(len(names)) if i != j
     ]
-    return [
-        Figure(
-            key="overlap",
-            title=f"What the first {found.k} of two models share",
-            alt="Matrix: the share of a list that is also in the list of another model, row by column.",
-            sentence=_sentence(found),
-            spec=series_charts.matrix(pd.DataFrame(rows, columns=["row", "column", "share"]), names, "shared"),
-            table=_table(found, names),
-            folded=True,
-        )
-    ]
+    yield Figure(
+        key="overlap",
+        title=f"What the first {found.k} of two models share",
+        alt="Matrix: the share of a list that is also in the list of another model, row by column.",
+        sentence=_sentence(found),
+        spec=series_charts.matrix(pd.DataFrame(rows, columns=["row", "column", "share"]), names, "shared"),
+        table=_table(found, names),
+        folded=True,
+    )
 
 
 def _table(found: Overlap, names: Sequence[str]) -> Table:

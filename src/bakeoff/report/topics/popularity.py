@@ -1,5 +1,6 @@
 """Popularity: the claim that the DNN is less drawn to popular items, and recall by the popularity of the item."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import altair as alt
@@ -92,26 +93,24 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
     return RecallByPopularity(metric, list(evidence.models), estimates(columns, statistics))
 
 
-def _draw(found: RecallByPopularity) -> list[Figure]:
+def _draw(found: RecallByPopularity) -> Iterator[Figure]:
     recall = formats.metric_label(found.recall)
     order = [str(place) for place in range(1, NUM_GROUPS + 1)]
     title = "tenth of the catalogue, most popular first"
-    return [
-        Figure(
-            key="by-item",
-            title=f"{recall} by the popularity of what came next",
-            alt="Line chart: recall by tenth of the catalogue, most popular tenth first, a line per model.",
-            sentence=_sentence(found),
-            spec=series_charts.series_lines(
-                found.frame.rename(columns={"group": "x", "mean": "y"}).drop(columns=["low", "high"]),
-                model_styles(found.models),
-                alt.X("x:N", sort=order, title=title, axis=alt.Axis(labelAngle=0)),
-                alt.Y("y:Q", title=f"{recall}, mean over users"),
-            ),
-            table=estimate_table(f"{recall} of the test items in each tenth of the catalogue", "Tenth", found.frame),
-            folded=True,
-        )
-    ]
+    yield Figure(
+        key="by-item",
+        title=f"{recall} by the popularity of what came next",
+        alt="Line chart: recall by tenth of the catalogue, most popular tenth first, a line per model.",
+        sentence=_sentence(found),
+        spec=series_charts.series_lines(
+            found.frame.rename(columns={"group": "x", "mean": "y"}).drop(columns=["low", "high"]),
+            model_styles(found.models),
+            alt.X("x:N", sort=order, title=title, axis=alt.Axis(labelAngle=0)),
+            alt.Y("y:Q", title=f"{recall}, mean over users"),
+        ),
+        table=estimate_table(f"{recall} of the test items in each tenth of the catalogue", "Tenth", found.frame),
+        folded=True,
+    )
 
 
 def _sentence(found: RecallByPopularity) -> str:

@@ -1,5 +1,6 @@
 """Quality over all users: the claim that the DNN ranks better, and quality by how active a user was."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,19 +81,17 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
     return QualityByActivity(metric, list(evidence.models), estimates(columns, statistics))
 
 
-def _draw(found: QualityByActivity) -> list[Figure]:
+def _draw(found: QualityByActivity) -> Iterator[Figure]:
     label = metric_label(found.metric)
-    return [
-        Figure(
-            key="by-user",
-            title=f"{label} by how much is known of the user",
-            alt="Dot chart: a group per number of known interactions, a mark with its interval per model.",
-            sentence=_sentence(found),
-            spec=series_charts.series_dots(found.frame, model_styles(found.models), f"{label}, mean over users"),
-            table=estimate_table(f"{label} by known interactions", "Known interactions", found.frame),
-            folded=True,
-        )
-    ]
+    yield Figure(
+        key="by-user",
+        title=f"{label} by how much is known of the user",
+        alt="Dot chart: a group per number of known interactions, a mark with its interval per model.",
+        sentence=_sentence(found),
+        spec=series_charts.series_dots(found.frame, model_styles(found.models), f"{label}, mean over users"),
+        table=estimate_table(f"{label} by known interactions", "Known interactions", found.frame),
+        folded=True,
+    )
 
 
 def _sentence(found: QualityByActivity) -> str:

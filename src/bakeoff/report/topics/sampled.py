@@ -1,6 +1,6 @@
 """Sampled metrics compared with full ones: the same models, sometimes in another order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -99,37 +99,35 @@ def flipped(frame: pd.DataFrame) -> list[tuple[str, str]]:
     ]
 
 
-def _draw(found: SampledRanking) -> list[Figure]:
+def _draw(found: SampledRanking) -> Iterator[Figure]:
     short, label = f"1 + {found.candidates} sampled", formats.metric_label(found.metric)
     ranks = {FULL: found.frame.full_rank, short: found.frame.sampled_rank}
     long = pd.concat([found.frame.assign(x=name, y=rank) for name, rank in ranks.items()])
     places = list(range(1, len(found.frame) + 1))
     reverse = alt.Scale(reverse=True, domain=[0.6, len(places) + 0.4])
-    return [
-        Figure(
-            key="sampled",
-            title=f"Order of the models by {label}, ranked in full and among samples",
-            alt="Slope chart: the place of each model by full ranking on the left and by sampled ranking on the right.",
-            sentence=_sentence(found),
-            spec=series_charts.series_lines(
-                long.assign(series=long.model.map(model_label))[["series", "x", "y"]],
-                model_styles(found.frame.model),
-                alt.X("x:N", sort=[FULL, short], title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.6)),
-                alt.Y("y:Q", title="place", scale=reverse, axis=alt.Axis(values=places, format="d")),
-                "d",
-            ),
-            table=record_table(
-                f"{label} by full and by sampled ranking",
-                found.frame.sort_values("full_rank"),
-                ("Model", "model", model_label),
-                ("Whole catalogue", "full", formats.decimal),
-                ("Place", "full_rank", str),
-                (short, "sampled", formats.decimal),
-                ("Place, sampled", "sampled_rank", str),
-            ),
-            open=True,
-        )
-    ]
+    yield Figure(
+        key="sampled",
+        title=f"Order of the models by {label}, ranked in full and among samples",
+        alt="Slope chart: the place of each model by full ranking on the left and by sampled ranking on the right.",
+        sentence=_sentence(found),
+        spec=series_charts.series_lines(
+            long.assign(series=long.model.map(model_label))[["series", "x", "y"]],
+            model_styles(found.frame.model),
+            alt.X("x:N", sort=[FULL, short], title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.6)),
+            alt.Y("y:Q", title="place", scale=reverse, axis=alt.Axis(values=places, format="d")),
+            "d",
+        ),
+        table=record_table(
+            f"{label} by full and by sampled ranking",
+            found.frame.sort_values("full_rank"),
+            ("Model", "model", model_label),
+            ("Whole catalogue", "full", formats.decimal),
+            ("Place", "full_rank", str),
+            (short, "sampled", formats.decimal),
+            ("Place, sampled", "sampled_rank", str),
+        ),
+        open=True,
+    )
 
 
 def _sentence(found: SampledRanking) -> str:

@@ -1,6 +1,6 @@
 """The softmax DNN as a scorer of candidates that MF retrieved: the claim about it, and how all systems rank."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,17 +133,15 @@ def _system_label(system: Variant) -> str:
     return f"{model_label(str(system['system']))} alone"
 
 
-def _draw(found: ScorerFigures) -> list[Figure]:
-    return [
-        Figure(
-            key="scorer",
-            title="MF retrieves, the softmax DNN ranks again",
-            alt="Dot chart: a group per metric, a mark with its interval per system.",
-            sentence=_sentence(found),
-            spec=series_charts.series_dots(found.frame, _styles(found.systems), "mean over users"),
-            table=_table(found),
-        )
-    ]
+def _draw(found: ScorerFigures) -> Iterator[Figure]:
+    yield Figure(
+        key="scorer",
+        title="MF retrieves, the softmax DNN ranks again",
+        alt="Dot chart: a group per metric, a mark with its interval per system.",
+        sentence=_sentence(found),
+        spec=series_charts.series_dots(found.frame, _styles(found.systems), "mean over users"),
+        table=_table(found),
+    )
 
 
 def _styles(systems: Mapping[str, tuple[str, float, float]]) -> Styles:

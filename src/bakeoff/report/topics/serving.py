@@ -1,6 +1,6 @@
 """Cost of serving: the claim that MF is cheaper, and how fast the exported models answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,33 +107,31 @@ def _measure(measured: Mapping[str, Any], _: ReportParams, __: Statistics) -> La
     )
 
 
-def _draw(found: Latencies) -> list[Figure]:
+def _draw(found: Latencies) -> Iterator[Figure]:
     frame = found.frame[(found.frame.low > 0) & (found.frame.high > 0)]
     if frame.empty:
-        return []
-    return [
-        Figure(
-            key="serving",
-            title="How long an answer takes",
-            alt="Range chart on a logarithmic axis: per kind of query and model a line from p50 to p95.",
-            sentence=_sentence(frame),
-            spec=series_charts.ranges(
-                frame.assign(series=frame.model.map(model_label))[["group", "model", "low", "high", "calls", "series"]],
-                model_styles(frame.model),
-                "seconds, p50 to p95",
-            ),
-            table=record_table(
-                "Latency of the exported models",
-                frame,
-                ("Model", "model", model_label),
-                ("Asked for", "group", str),
-                (Column("p50", "p95"), "low", duration),
-                (Column("p95", "p95"), "high", duration),
-                ("Calls", "calls", count),
-                ("Exported model", "size", formats.megabytes),
-            ),
-        )
-    ]
+        return
+    yield Figure(
+        key="serving",
+        title="How long an answer takes",
+        alt="Range chart on a logarithmic axis: per kind of query and model a line from p50 to p95.",
+        sentence=_sentence(frame),
+        spec=series_charts.ranges(
+            frame.assign(series=frame.model.map(model_label))[["group", "model", "low", "high", "calls", "series"]],
+            model_styles(frame.model),
+            "seconds, p50 to p95",
+        ),
+        table=record_table(
+            "Latency of the exported models",
+            frame,
+            ("Model", "model", model_label),
+            ("Asked for", "group", str),
+            (Column("p50", "p95"), "low", duration),
+            (Column("p95", "p95"), "high", duration),
+            ("Calls", "calls", count),
+            ("Exported model", "size", formats.megabytes),
+        ),
+    )
 
 
 def _sentence(frame: pd.DataFrame) -> str:

@@ -1,6 +1,6 @@
 """Taste or the session: the claim of taste, and quality with histories in order and shuffled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,24 +114,22 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
     )
 
 
-def _draw(found: Order) -> list[Figure]:
+def _draw(found: Order) -> Iterator[Figure]:
     title = f"{metric_label(found.metric)} with ordered and with shuffled histories"
-    return [
-        Figure(
-            key="order",
-            title=title,
-            alt="Dot chart: a group per part of the test, per model a filled mark with order and an open one without.",
-            sentence=_sentence(found),
-            spec=series_charts.dumbbells(
-                found.frame.assign(series=found.frame.model.map(model_label)),
-                model_styles(found.models),
-                f"{metric_label(found.metric)}, mean over users",
-                ("ordered", "shuffled"),
-            ),
-            table=_table(found, title),
-            folded=True,
-        )
-    ]
+    yield Figure(
+        key="order",
+        title=title,
+        alt="Dot chart: a group per part of the test, per model a filled mark with order and an open one without.",
+        sentence=_sentence(found),
+        spec=series_charts.dumbbells(
+            found.frame.assign(series=found.frame.model.map(model_label)),
+            model_styles(found.models),
+            f"{metric_label(found.metric)}, mean over users",
+            ("ordered", "shuffled"),
+        ),
+        table=_table(found, title),
+        folded=True,
+    )
 
 
 def _sentence(found: Order) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import isnan
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
@@ -16,20 +16,8 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.measured import HasVariants, Rerank, figure, paired
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.params import ReportParams
-from bakeoff.report.topics.base.claims import (
-    MARGIN,
-    NAN,
-    RATIO,
-    SHARE_MARGIN,
-    Claim,
-    ClaimOutcome,
-    ClaimPart,
-    Expected,
-    Form,
-    Paired,
-    Question,
-    Words,
-)
+from bakeoff.report.topics.base import claims
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart, Expected, Form, Paired, Question, Words
 
 BY_MARGIN = frozenset({Expected.NOT_LOWER, Expected.NOT_HIGHER})
 """Judged by a margin, without a test."""
@@ -65,18 +53,18 @@ def by_interval(
     return ClaimOutcome.HELD if (found is Verdict.BETTER) == (expected is Expected.LARGER) else ClaimOutcome.NOT
 
 
-def by_ratio(expected: Expected, first: float, second: float, low: float = NAN, high: float = NAN) -> ClaimOutcome:
+def by_ratio(expected: Expected, first: float, second: float, low: float = nan, high: float = nan) -> ClaimOutcome:
     """Outcome of a part with one figure per side, both at least 0, and the interval of their ratio if there is one.
 
-    Larger: held from a ratio of `RATIO` on, did not hold where the second is larger by that ratio; smaller: the
+    Larger: held from a ratio of `claims.RATIO` on, did not hold where the second is larger by that ratio; smaller: the
     reverse. No evidence where an end of the interval is known and the interval does not exclude 1.
     """
     if isnan(first) or isnan(second) or (not (isnan(low) and isnan(high)) and not (low > 1 or high < 1)):
         return ClaimOutcome.NONE
     larger, smaller = (first, second) if expected is Expected.LARGER else (second, first)
-    if larger > 0 and larger >= RATIO * smaller:
+    if larger > 0 and larger >= claims.RATIO * smaller:
         return ClaimOutcome.HELD
-    return ClaimOutcome.NOT if smaller > 0 and smaller >= RATIO * larger else ClaimOutcome.NONE
+    return ClaimOutcome.NOT if smaller > 0 and smaller >= claims.RATIO * larger else ClaimOutcome.NONE
 
 
 def by_sign(expected: Expected, low: float, high: float) -> ClaimOutcome:
@@ -108,7 +96,7 @@ def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[C
 def _part(question: Paired, difference: Difference, p: float, confidence: float) -> ClaimPart:
     both = _both(question)
     second = float(question.second[both].mean())
-    margin = max(MARGIN * second, SHARE_MARGIN if question.form is Form.SHARE else 0.0)
+    margin = max(claims.MARGIN * second, claims.SHARE_MARGIN if question.form is Form.SHARE else 0.0)
     return ClaimPart(
         words=question.words,
         outcome=by_interval(question.expected, difference.low, difference.high, p, margin, confidence),

@@ -3,7 +3,7 @@
 Topics are discovered: whatever module of `topics` has a `TOPIC` is one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
@@ -64,7 +64,7 @@ class Topic(Generic[F]):
     page: Page
     section: str
     measure: Callable[[Any, ReportParams, Statistics], F | None]
-    draw: Callable[[F], list[Figure]]
+    draw: Callable[[F], Iterable[Figure]]
     group: str = ""
     title: str = ""
     claim: Claim | None = None
