@@ -51,6 +51,24 @@ def test_time_alone_limits_no_number_of_trials(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.usefixtures("folder")
+def test_minutes_are_shared_equally_by_the_contenders(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    monkeypatch.setattr(
+        "bakeoff.experiments.tuning.tune.run",
+        lambda _workspace, name, *_, **given: found.append((name, given["trials"], given["timeout"], given["apply"])),
+    )
+    CliRunner().invoke(app, ["tune", "--minutes", "30", "--apply"], catch_exceptions=False)
+    assert found == [("mf", None, 900, True), ("softmax", None, 900, True)]
+
+
+@pytest.mark.parametrize("options", [[], ["mf", "--minutes", "3"], ["--minutes", "3", "--trials", "9"]])
+@pytest.mark.usefixtures("folder")
+def test_a_search_is_for_a_model_or_for_minutes(options: list[str]) -> None:
+    with pytest.raises(BakeoffError, match="Name a model, or give --minutes alone"):
+        CliRunner().invoke(app, ["tune", *options], catch_exceptions=False)
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_check_of_the_verdict_is_explained() -> None:
     printed = CliRunner().invoke(app, ["explain", "bk006"], catch_exceptions=False).output
     assert printed.startswith("BK006: Session")

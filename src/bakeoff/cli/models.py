@@ -22,7 +22,12 @@ def export(model: ModelName) -> None:
 
 @app.command()
 def tune(
-    model: ModelName,
+    model: Annotated[
+        str | None, typer.Argument(parser=known_model, help=f"{MODEL_HELP}; both contenders if there is none.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="For both contenders, half each, instead of a model.")
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(min=1, help="Settings to try, in total; earlier runs count. 20, or no limit with --timeout."),
@@ -33,20 +38,27 @@ def tune(
     apply: Annotated[bool, typer.Option("--apply", help="Write the best values into params.yaml.")] = False,
 ) -> None:
     """Search for settings on validation and propose the best as a diff of params.yaml; continue earlier runs."""
+    from bakeoff.core.errors import BakeoffError
     from bakeoff.experiments.tuning import tune as stage
+    from bakeoff.report.models import CONTENDERS
 
+    if (model is None) == (minutes is None) or (minutes and (trials or timeout)):
+        raise BakeoffError("Name a model, or give --minutes alone: `bakeoff tune --minutes 30` tunes both contenders.")
+    if minutes:
+        timeout = minutes * 60 / len(CONTENDERS)
     workspace = Workspace()
-    settings = load(workspace)
-    stage.run(
-        workspace,
-        model,
-        settings.section(model),
-        seed=settings.seed,
-        dataset=settings.data.dataset,
-        trials=20 if trials is None and timeout is None else trials,
-        timeout=timeout or 3600,
-        apply=apply,
-    )
+    for name in [model] if model else CONTENDERS:
+        settings = load(workspace)
+        stage.run(
+            workspace,
+            name,
+            settings.section(name),
+            seed=settings.seed,
+            dataset=settings.data.dataset,
+            trials=20 if trials is None and timeout is None else trials,
+            timeout=timeout or 3600,
+            apply=apply,
+        )
 
 
 add_model_stage(app, "evaluate", "Rank the catalogue for every test and new user; write lists and per-user metrics.")
