@@ -72,7 +72,7 @@ def test_every_check_says_what_it_rests_on_in_a_sentence_and_what_clears_it(judg
         (
             {},
             "MF was never tuned; the softmax DNN was never tuned.",
-            "tune mf --timeout 600 --apply` and `bakeoff tune s",
+            "Run `bakeoff tune --minutes 20 --apply`, then",
         ),
         (
             {"mf": RECORDS["mf"]},

@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
@@ -121,8 +121,11 @@ def judge_checks(
     ]
 
 
-def _tune(models: Iterable[str], seconds: int) -> str:
-    return " and ".join(f"`bakeoff tune {name} --timeout {seconds} --apply`" for name in models)
+def _tune(models: Collection[str], seconds: int) -> str:
+    """The command that searches as long as that for each of one or both contenders."""
+    if len(models) == len(CONTENDERS):
+        return f"`bakeoff tune --minutes {math.ceil(len(models) * seconds / 60)} --apply`"
+    return f"`bakeoff tune {next(iter(models))} --timeout {seconds} --apply`"
 
 
 def _tuning_faults(evidence: Evidence, tuned: Mapping[str, SettingSearch]) -> dict[str, str]:
