@@ -15,6 +15,7 @@ from bakeoff.report.exposure import exposure_profile, exposures
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures, new_user_leads
 from bakeoff.report.params import Provenance, ReportParams, provenance
+from bakeoff.report.segments import Segment, segments
 from bakeoff.report.situations import Situation, situations
 from bakeoff.report.slices import SESSIONS, Slice, slices_by_gap, spans
 from bakeoff.report.topics.base.claims import Claim
@@ -42,6 +43,7 @@ class Summary:
         new_users: figures per step and model, empty without new users.
         new_differences: step → softmax − MF on the primary metric.
         situations: who should get what.
+        segments: known users by feature and activity, as the better contender serves them; the lowest mean first.
         training: per model.
         masked: model → share of candidate pairs that the mask of the user's own items caught.
         searches: how settings were searched; empty without records.
@@ -65,6 +67,7 @@ class Summary:
     new_users: Sequence[NewUserFigure]
     new_differences: dict[str, Difference]
     situations: Sequence[Situation]
+    segments: Sequence[Segment]
     training: Sequence[TrainingFigure]
     masked: Mapping[str, float]
     searches: Sequence[SettingSearch]
@@ -151,6 +154,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     standings = baseline_standings(users, primary, statistics)
     slices = slices_by_gap(evidence, primary, statistics)
     searches = training.searches(evidence)
+    ahead = evidence.models[result.ahead].users
     return Summary(
         result=result,
         estimates=estimates,
@@ -165,6 +169,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         new_users=new_user_figures(evidence, metrics, statistics),
         new_differences=(new := new_user_differences(evidence, primary, statistics)),
         situations=situations(sessions, new, new_user_leads(evidence, primary, statistics), params.compare.confidence),
+        segments=segments(ahead, evidence.users, params.data.user_features, primary, params.compare.confidence),
         training=training.training_figures(evidence),
         masked=training.masked_shares(evidence),
         searches=searches,

@@ -45,6 +45,11 @@ class Result:
     detectable: float
 
     @property
+    def ahead(self) -> str:
+        """The contender with the higher mean, shown to be better or not."""
+        return SOFTMAX if self.softmax >= self.mf else MF
+
+    @property
     def verdict(self) -> Verdict:
         """Whether softmax is better or worse than MF."""
         return verdict(self.low, self.high, self.p, self.confidence)

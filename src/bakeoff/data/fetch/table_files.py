@@ -59,8 +59,9 @@ def _read_parquet(path: Path, ids: Sequence[str | None], raw: Sequence[str | Non
             schema, leaves = plain.schema_arrow, [plain.schema.column(i).path for i in range(len(plain.schema))]
             # A text column takes 8 bytes a row at least.
             size = 8 * plain.metadata.num_rows * len(schema)
-            chunks = (group.column(i) for group in _row_groups(plain.metadata) for i in range(group.num_columns))
-            _refuse_bomb(path, max(size, sum(chunk.total_uncompressed_size for chunk in chunks)), limit)
+            # The sizes of single columns are in metadata that pyarrow, where it is damaged, ends the process for.
+            groups = map(plain.metadata.row_group, range(plain.metadata.num_row_groups))
+            _refuse_bomb(path, max(size, sum(group.total_byte_size for group in groups)), limit)
         chunks_of: list[list[Any]] = [[] for _ in schema]
         with pq.ParquetFile(path, read_dictionary=leaves) as source:
             for batch in source.iter_batches():
@@ -78,10 +79,6 @@ def _read_parquet(path: Path, ids: Sequence[str | None], raw: Sequence[str | Non
         (field.name, pa.chunked_array(held, field.type if field.name in raw else pa.large_string()))
         for field, held in zip(schema, chunks_of, strict=True)
     ]
-
-
-def _row_groups(metadata: Any) -> Iterator[Any]:
-    return (metadata.row_group(number) for number in range(metadata.num_row_groups))
 
 
 def _unpacked_bytes(values: Any) -> int:

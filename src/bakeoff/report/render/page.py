@@ -160,6 +160,7 @@ def _verdict(summary: Summary) -> dict[str, Any]:
         "statement": verdict.verdict_statement(result),
         "cost": gallery.training_cost(summary),
         "outcome": leader(summary),
+        "weakest": sentences.weakest_segment(summary.segments, result),
         "band": interval_band(result),
         "tiles": tiles(summary),
         "standing": sentences.standings_caption(summary.standings, result.confidence),

@@ -11,8 +11,10 @@ from bakeoff.report.accuracy import Difference, Estimate
 from bakeoff.report.exposure import WATCHED
 from bakeoff.report.models import MF, SOFTMAX, model_noun
 from bakeoff.report.new_users import NewUserFigure, known_interactions
+from bakeoff.report.segments import Segment, weakest
 from bakeoff.report.slices import Slice, share_within_an_hour
 from bakeoff.report.training import SettingSearch, TrainingFigure
+from bakeoff.report.verdict import Result
 from bakeoff.report.vs_baseline import BaselineComparison
 
 
@@ -105,6 +107,24 @@ def searches_caption(found: Sequence[SettingSearch]) -> str:
     return (
         f"{formats.sentence(formats.listing(parts))}. A line that still climbs at its end suggests that the search was "
         "too short."
+    )
+
+
+def weakest_segment(found: Sequence[Segment], result: Result) -> str:
+    """Which known users the better contender serves worst, or that none are shown to be served worse."""
+    noun, metric = model_noun(result.ahead), formats.metric_label(result.metric)
+    if not found:
+        return ""
+    worst = weakest(found, result.confidence)
+    if worst is None:
+        return (
+            f"None of {len(found)} segments of known users is shown to be served worse by {noun} than all others; "
+            f"the lowest {metric} is that of {found[0].name} ({formats.decimal(found[0].mean)})."
+        )
+    return (
+        f"{formats.sentence(noun)} serves one segment of known users worst: {worst.name} "
+        f"({formats.count(worst.num_users)} users) has {metric} {formats.decimal(worst.mean)}, all others "
+        f"{formats.decimal(worst.others)} ({formats.p_value(worst.p)})."
     )
 
 

@@ -21,6 +21,7 @@ from bakeoff.report.render.figure import (
     record_table,
     table_of,
 )
+from bakeoff.report.segments import Segment
 from bakeoff.report.situations import Situation
 from bakeoff.report.slices import Slice
 from bakeoff.report.training import SettingSearch, TrainingFigure
@@ -128,6 +129,19 @@ def situation_table(situations: Sequence[Situation], metric: str) -> Table:
             "The better − best baseline",
             lambda s: Cell(formats.signed(s.lead.difference), model_label(s.lead.baseline)),
         ),
+    )
+
+
+def segment_table(segments: Sequence[Segment], metric: str) -> Table:
+    """Segments of known users, each compared with all others."""
+    return record_table(
+        f"{formats.metric_label(metric)} by segment of known users, compared with all others",
+        segments,
+        (Column("Segment", prose=True), lambda s: s.name),
+        ("Users", lambda s: formats.count(s.num_users)),
+        ("Mean", lambda s: formats.decimal(s.mean)),
+        ("Segment − others", lambda s: change_cell(s.difference, s.low, s.high)),
+        (P_HOLM, lambda s: formats.p_figure(s.p)),
     )
 
 
