@@ -1,7 +1,7 @@
 """Reading one CSV or Parquet file of a team into columns of text, exactly as written."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
