@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bakeoff.report.render import sentences
-from bakeoff.report.segments import SMALLEST, Segment, segments, weakest
+from bakeoff.report.situations import SMALLEST, Segment, segments, weakest
 from bakeoff.report.summary import Summary
 
 METRIC, NUM_USERS = "ndcg@10", 400

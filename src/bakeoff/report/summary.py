@@ -15,8 +15,7 @@ from bakeoff.report.exposure import exposure_profile, exposures
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures, new_user_leads
 from bakeoff.report.params import Provenance, ReportParams, provenance
-from bakeoff.report.segments import Segment, segments
-from bakeoff.report.situations import Situation, situations
+from bakeoff.report.situations import Segment, Situation, segments, situations
 from bakeoff.report.slices import SESSIONS, Slice, slices_by_gap, spans
 from bakeoff.report.topics.base.claims import Claim
 from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims

@@ -3,8 +3,7 @@
 from bakeoff.core.cost import measure
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.training.checkpoints import Checkpoints
-from bakeoff.experiments.training.fingerprint import fingerprint
+from bakeoff.experiments.training.checkpoints import Checkpoints, fingerprint
 from bakeoff.experiments.training.runner import Experiment, in_session
 from bakeoff.experiments.training.shipped import PHASES, print_summary, train_shipped
 from bakeoff.models.base.specs import spec

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from bakeoff.data.split.order_statistics import placed, value_at
-from bakeoff.data.split.split_points import is_at_least, is_at_most
+from bakeoff.data.split.split_points import is_at_least, is_at_most, placed, value_at
 
 
 @pytest.fixture

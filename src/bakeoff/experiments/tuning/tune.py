@@ -18,7 +18,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.training.fingerprint import fingerprint
+from bakeoff.experiments.training.checkpoints import fingerprint
 from bakeoff.experiments.training.validation import SELECTION_METRIC
 from bakeoff.experiments.tuning.params_patch import unified_diff, with_chosen
 from bakeoff.experiments.tuning.space import Space, current_values, space_of

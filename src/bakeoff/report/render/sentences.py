@@ -11,7 +11,7 @@ from bakeoff.report.accuracy import Difference, Estimate
 from bakeoff.report.exposure import WATCHED
 from bakeoff.report.models import MF, SOFTMAX, model_noun
 from bakeoff.report.new_users import NewUserFigure, known_interactions
-from bakeoff.report.segments import Segment, weakest
+from bakeoff.report.situations import Segment, weakest
 from bakeoff.report.slices import Slice, share_within_an_hour
 from bakeoff.report.training import SettingSearch, TrainingFigure
 from bakeoff.report.verdict import Result

@@ -21,8 +21,7 @@ from bakeoff.report.render.figure import (
     record_table,
     table_of,
 )
-from bakeoff.report.segments import Segment
-from bakeoff.report.situations import Situation
+from bakeoff.report.situations import Segment, Situation
 from bakeoff.report.slices import Slice
 from bakeoff.report.training import SettingSearch, TrainingFigure
 from bakeoff.report.vs_baseline import BaselineComparison
