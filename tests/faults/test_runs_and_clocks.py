@@ -92,7 +92,7 @@ def test_a_stage_that_hangs_is_ended_with_its_group_but_not_with_who_left_it(
         run_stage("hang", project, log=print, timeout=600, stop=stop)
     within, away = map(int, (project / "pids").read_text().split())
     try:
-        assert not is_running(within)
+        until(lambda: not is_running(within))  # DVC runs in a fork, which ends when the command that asked for it has
         assert is_running(away)
     finally:
         os.kill(away, signal.SIGKILL)
