@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import ttest_ind
 
 from bakeoff.evaluation.metrics.formulas import FloatArray
-from bakeoff.evaluation.stats.significance import Verdict, holm
+from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference
 from bakeoff.report.models import MF, SOFTMAX, model_label
@@ -99,7 +99,7 @@ class Segment:
 
     def is_worse(self, confidence: float) -> bool:
         """Whether it is shown that these users are served worse than others."""
-        return self.high < 0 and self.p < 1 - confidence
+        return verdict(self.low, self.high, self.p, confidence) is Verdict.WORSE
 
 
 def segments(
@@ -122,7 +122,7 @@ def segments(
         return []
     found: list[tuple[str, FloatArray, FloatArray]] = []
     for name, labels in _labels(known, kinds):
-        for value in sorted(labels.dropna().unique(), key=lambda value: formats.natural_key(str(value))):
+        for value in labels.dropna().unique():
             inside = (labels == value).to_numpy()
             if min(inside.sum(), (~inside).sum()) >= SMALLEST:
                 found.append((f"{name}: {value}", values[inside], values[~inside]))
