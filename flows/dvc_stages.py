@@ -11,7 +11,7 @@ from threading import Event
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import NEVER, ChildError, Log, read_output, run_child
-from checkout import DVC
+from bakeoff.flows.checkout import DVC
 
 RUNNING = "Running stage '{}':"
 """DVC's line before it runs a stage's command."""

@@ -27,10 +27,10 @@ from pydantic import DirectoryPath, Field
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import Log, read_output, run_child
 from bakeoff.core.yaml_reader import read_yaml
+from bakeoff.flows.checkout import DVC, copy_settings, git
+from bakeoff.flows.pipeline import Seconds, failed, run_command
+from bakeoff.flows.publish import Row
 from bakeoff.params import load_params, parse_params
-from checkout import DVC, copy_settings, git
-from pipeline import Seconds, failed, run_command
-from publish import Row
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 MAX_OVERRIDE = 1_000

@@ -13,7 +13,7 @@ from dvc.repo import Repo
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
-from checkout import DVC, cache_of, copy_settings, git
+from bakeoff.flows.checkout import DVC, cache_of, copy_settings, git
 
 REMOTE = "origin"
 MADE = ("data.dvc", "dvc.lock", "reports/drift", "reports/decision")

@@ -33,10 +33,10 @@ from pydantic import DirectoryPath, Field
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.processes import num_cores
 from bakeoff.core.subprocesses import ChildError
-from checkout import only_run
-from dvc_stages import Dag, Outcome, needed_for, read_dag, run_stage, unchanged_stages
-from publish import publish_run, publish_sampling
-from remote import read_placement, run_remotely
+from bakeoff.flows.checkout import only_run
+from bakeoff.flows.dvc_stages import Dag, Outcome, needed_for, read_dag, run_stage, unchanged_stages
+from bakeoff.flows.publish import publish_run, publish_sampling
+from bakeoff.flows.remote import read_placement, run_remotely
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 SLOTS = BoundedSemaphore(2 + num_cores())

@@ -13,10 +13,10 @@ from prefect.runtime import flow_run
 
 from bakeoff.core.subprocesses import ChildError, Log, run_child
 from bakeoff.core.workspace import Workspace
+from bakeoff.flows.checkout import git
 from bakeoff.models.base.specs import specs
 from bakeoff.report.render.figure import Column, Heading, table_of
 from bakeoff.report.render.pages import document, escape, markdown_table
-from checkout import git
 
 Row = dict[str, str | float | None]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tiny_project import STAGES, dvc, new_project
 
-from checkout import only_run
-from dvc_stages import run_stage
-from nightly_clone import restore
+from bakeoff.flows.checkout import only_run
+from bakeoff.flows.dvc_stages import run_stage
+from bakeoff.flows.nightly_clone import restore
 
 FETCHED = STAGES.replace("deps: [raw, slow.py]", "deps: [data, slow.py]").replace("slow.py raw", "slow.py data/raw")
 

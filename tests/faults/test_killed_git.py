@@ -6,7 +6,7 @@ import pytest
 from tiny_project import git, new_project
 
 from bakeoff.core.subprocesses import ChildError
-from nightly_clone import check_nightly, commit
+from bakeoff.flows.nightly_clone import check_nightly, commit
 
 IN_THE_COMMIT = "kill -9 $PPID"
 IN_THE_REFERENCES = '[ "$1" = prepared ] && kill -9 $PPID; exit 0'

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flow_project import Project, dvc
 
-from pipeline import pipeline, study
+from bakeoff.flows.pipeline import pipeline, study
 
 STAGES = """
 stages:

@@ -5,7 +5,7 @@ from flow_project import Project, call, dvc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError
-from experiment import check_overrides, run_experiment
+from bakeoff.flows.experiment import check_overrides, run_experiment
 
 STAGES = """
 stages:

@@ -10,8 +10,7 @@ import pytest
 from prefect.client.schemas.objects import State
 from small_project import call, new_workspace, share, shorten
 
-import nightly
-import promote
+from bakeoff.flows import nightly, promote
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

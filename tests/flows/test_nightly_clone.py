@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from flow_project import call, dvc
 
-import nightly_clone as clones
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError
-from checkout import check_identity
+from bakeoff.flows import nightly_clone as clones
+from bakeoff.flows.checkout import check_identity
 
 STAGES = """
 stages:

@@ -13,9 +13,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 from small_project import share
 
-import nightly
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError
+from bakeoff.flows import nightly
 
 STAGES = """
 stages:

@@ -25,7 +25,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ParameterTypeError
 
-from pipeline import pipeline
+from bakeoff.flows.pipeline import pipeline
 
 # validate → left → left_end → compare, validate → right@a, right@b → compare; left may be broken.
 # The two on the right wait for each other's beginning, so they end only if they run side by side.

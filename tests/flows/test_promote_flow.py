@@ -17,9 +17,9 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_runs import resume_flow_run
 from small_project import share
 
-import promote as module
-from checkout import only_run
-from promote import promote
+from bakeoff.flows import promote as module
+from bakeoff.flows.checkout import only_run
+from bakeoff.flows.promote import promote
 
 DECISION = {
     "outcome": "promote",

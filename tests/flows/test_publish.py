@@ -9,7 +9,7 @@ from prefect.blocks.system import Secret
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 
-from publish import (
+from bakeoff.flows.publish import (
     in_words,
     metric_rows,
     publish_night,

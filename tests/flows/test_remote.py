@@ -14,12 +14,12 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import WorkPoolStatus
 from prefect.variables import Variable
 
-import remote
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError
-from dvc_stages import Dag
-from pipeline import pipeline
-from remote import VARIABLE, read_inputs, read_placement, run_remotely, snapshot, wait_for_end
+from bakeoff.flows import remote
+from bakeoff.flows.dvc_stages import Dag
+from bakeoff.flows.pipeline import pipeline
+from bakeoff.flows.remote import VARIABLE, read_inputs, read_placement, run_remotely, snapshot, wait_for_end
 
 DAG: Dag = {name: frozenset() for name in ("validate", "split", "train", "evaluate@mf")}
 

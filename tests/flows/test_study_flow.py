@@ -9,9 +9,9 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
-from dvc_stages import read_dag
-from pipeline import study
-from publish import publish_changes, variant_rows
+from bakeoff.flows.dvc_stages import read_dag
+from bakeoff.flows.pipeline import study
+from bakeoff.flows.publish import publish_changes, variant_rows
 
 ROOT = """
 stages:

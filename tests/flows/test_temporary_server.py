@@ -10,7 +10,7 @@ from flow_project import FLOWS
 ASK = """
 import httpx, psutil
 from prefect.client.orchestration import get_client
-from pipeline import private_server
+from bakeoff.flows.pipeline import private_server
 
 with private_server():
     client = get_client(sync_client=True)

@@ -18,11 +18,11 @@ from bakeoff.cli import app as cli
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.params import ColumnParams, DataParams
+from bakeoff.flows.experiment import check_overrides
 from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.ops import recommend
 from bakeoff.params import load_params, parse_params
 from bakeoff.stages import validate
-from experiment import check_overrides
 
 DATA = DataParams(dataset="x", columns=ColumnParams(timestamp=None, title=None))
 

@@ -11,8 +11,8 @@ from hostile_texts import MARKUP, SHELL
 from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
-from experiment import check_overrides
-from publish import validation_markdown
+from bakeoff.flows.experiment import check_overrides
+from bakeoff.flows.publish import validation_markdown
 
 ROOT = Path(__file__).parents[2]
 

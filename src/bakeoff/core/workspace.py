@@ -1,6 +1,7 @@
 """Where every file of a workspace is (the paths of `dvc.yaml`), and whether its own code and packages run."""
 
 import filecmp
+import os
 import sys
 from dataclasses import dataclass
 from importlib.metadata import distributions
@@ -154,5 +155,5 @@ def check_packages(workspace: Path) -> None:
 
 
 def _files(folder: Path) -> set[str]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix not in _MADE)
-    return {path.relative_to(folder).as_posix() for path in paths}
+    found = (Path(directory, name) for directory, _, names in os.walk(folder, followlinks=True) for name in names)
+    return {path.relative_to(folder).as_posix() for path in found if path.suffix not in _MADE}
