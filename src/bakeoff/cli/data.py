@@ -15,8 +15,14 @@ app = typer.Typer()
 def fetch(
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="DIR", help="Your own CSV or Parquet files; columns as in params.yaml."),
+        typer.Option("--from", metavar="DIR", help="Your own interactions, users and items: .csv, .tsv or .parquet."),
     ] = None,
+    interactions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="In place of --from: a file of any name; .csv, .tsv, .txt, .parquet or .pq."),
+    ] = None,
+    users: Annotated[Path | None, typer.Option(metavar="FILE", help="Likewise, with a row for each user.")] = None,
+    items: Annotated[Path | None, typer.Option(metavar="FILE", help="Likewise, with a row for each item.")] = None,
     query: Annotated[
         Path | None,
         typer.Option(
@@ -39,8 +45,8 @@ def fetch(
         bool,
         typer.Option(
             "--append",
-            help="Add what --from or --query brings: events that are not there yet; users and items replace those of "
-            "the same id.",
+            help="Add what --from, --query or the files bring: events that are not there yet; users and items replace "
+            "those of the same id.",
         ),
     ] = False,
     force: Annotated[
@@ -49,14 +55,20 @@ def fetch(
 ) -> None:
     """Fill data/ with the canonical tables and record their version in data.dvc.
 
-    Without options: the data set that params.yaml names, from its publisher. Times without a zone are UTC. If anything
-    fails, data/ and data.dvc are as they were. Exit status 75: the database can't be reached now; try again later.
+    Without options: the data set that params.yaml names, from its publisher. Of your own data, `data.columns` in
+    params.yaml names the columns; the fields of a text file are separated by commas, tabs, semicolons or vertical bars.
+    Times without a zone are UTC.
+
+    If anything fails, data/ and data.dvc are as they were. Exit status 75: the database can't be reached now; try again
+    later.
     """
     from bakeoff.data.fetch import command as stage
 
     workspace = Workspace()
     settings = load(workspace).data
-    stage.run(settings, workspace, source=source, force=force, query=query, inbox=inbox, append=append)
+    named = (("interactions", interactions), ("users", users), ("items", items))
+    files = {table: path for table, path in named if path is not None}
+    stage.run(settings, workspace, source=source, force=force, query=query, inbox=inbox, append=append, files=files)
 
 
 add_stage(app, "validate", "Check the raw tables; bad rows go to quarantine, structural faults stop the pipeline.")

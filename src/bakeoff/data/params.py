@@ -9,7 +9,7 @@ from bakeoff.core.parameters import Frozen, Share
 
 
 class ColumnParams(Frozen):
-    """How the columns of a team's own files are named (`bakeoff fetch --from`, `--query`, `--inbox`).
+    """How the columns of a team's own tables are named, in files and in what queries return.
 
     Other columns of the users and items files are kept under their names, others of the interactions left out.
     """
@@ -29,6 +29,16 @@ class ColumnParams(Frozen):
     """Column that says train, valid or test (`split.method: predefined`); null if there is none."""
     title: str | None = "title"
     """Column of the items file with the name that people read; null: the id is the name."""
+    user_id_in_users: str | None = None
+    """Column of the users file with the id; null: as user_id."""
+    item_id_in_items: str | None = None
+    """Column of the items file with the id; null: as item_id."""
+
+    @property
+    def ids(self) -> dict[str, tuple[str, ...]]:
+        """Columns with ids, by table."""
+        users, items = self.user_id_in_users or self.user_id, self.item_id_in_items or self.item_id
+        return {"interactions": (self.user_id, self.item_id), "users": (users,), "items": (items,)}
 
 
 class DataParams(Frozen):

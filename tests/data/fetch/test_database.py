@@ -248,6 +248,21 @@ def test_sqlite_is_read_by_its_url(sqlite, tmp_path):
     assert rows == "user_id,item_id,timestamp,rating\n10,b,1717171200,4.5\n9,a,,\n"
 
 
+def test_queries_of_users_and_items_may_name_their_ids_otherwise(sqlite, tmp_path):
+    queries = {
+        "interactions": "SELECT who, what FROM sales",
+        "users": "SELECT DISTINCT CAST(who AS REAL) AS id, note AS who FROM sales",
+        "items": "SELECT DISTINCT what AS sku FROM sales",
+    }
+    for name, query in queries.items():
+        (tmp_path / f"{name}.sql").write_text(query)
+    names = {"user_id": "who", "item_id": "what", "user_id_in_users": "id", "item_id_in_items": "sku"}
+    columns = ColumnParams(**names, timestamp=None, title=None)
+    found = read_database(tmp_path, sqlite, DataParams(dataset="shop", columns=columns))
+    assert b"".join(csv_blocks(found.users)).decode() == "user_id,who\n9,\n10,a:b 5%\n"
+    assert b"".join(csv_blocks(found.items)).decode() == "item_id,title\na,a\nb,b\n"
+
+
 def test_sqlite_is_not_written_and_a_file_that_is_not_there_is_not_made(sqlite, tmp_path):
     with pytest.raises(BakeoffError, match=r"readonly database.*A query may only read"):
         read_queries({"q.sql": "INSERT INTO sales (who) VALUES (1)"}, sqlite, {}, {})

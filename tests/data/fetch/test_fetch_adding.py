@@ -1,7 +1,10 @@
 import errno
 import json
+import os
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fake_dvc import fake_dvc, recorded_hash
 
@@ -83,6 +86,54 @@ def test_adding_what_is_there_leaves_data_and_its_record_untouched(run, files, r
     assert run(source=whole, append=True).startswith("data/ is unchanged: ")
     assert run(source=whole).startswith("data/ is unchanged: ")
     assert [(repository / name).stat().st_mtime_ns for name in ("data.dvc", "data/users.csv")] == before
+
+
+def test_files_of_any_name_fill_data_and_add_to_it(run, tmp_path, repository):
+    (tmp_path / "Sales.TXT").write_text("user_id|item_id|timestamp\n1|a|5\n")
+    said = run(files={"interactions": tmp_path / "Sales.TXT"})
+    assert f"from {tmp_path}/Sales.TXT: 1 interactions" in said
+    pq.write_table(pa.table({"user_id": [1], "age": [30]}), tmp_path / "people.pq")
+    (tmp_path / "more.tsv").write_text("user_id\titem_id\ttimestamp\n2\tb\t6\n")
+    said = run(files={"interactions": tmp_path / "more.tsv", "users": tmp_path / "people.pq"}, append=True)
+    assert f"from {tmp_path}/more.tsv, {tmp_path}/people.pq: 1 → 2 interactions" in said
+    assert read(repository) == f"{EVENTS}1,a,5\n2,b,6\n"
+    assert read(repository, "users") == "user_id,age\n1,30\n2,\n"
+    (tmp_path / "catalogue.csv").write_text("item_id;title\na;Apple\n")
+    run(files={"items": tmp_path / "catalogue.csv"}, append=True)
+    assert read(repository, "items") == "item_id,title\na,Apple\nb,b\n"
+
+
+def test_users_alone_are_not_all_of_a_data_set(run, tmp_path):
+    (tmp_path / "people.csv").write_text("user_id\n1\n")
+    with pytest.raises(BakeoffError, match=r"people\.csv has no interactions.*--append"):
+        run(files={"users": tmp_path / "people.csv"})
+
+
+@pytest.mark.parametrize("name", ["sales.xlsx", "sales", "sales.csv.gz"])
+def test_a_file_of_another_kind_is_refused_with_those_that_can_be_read(run, tmp_path, name):
+    (tmp_path / name).write_text(EVENTS)
+    with pytest.raises(BakeoffError, match=rf"{name} can't be read: .*\.csv, \.tsv, \.txt .*\.parquet, \.pq"):
+        run(files={"interactions": tmp_path / name})
+
+
+@pytest.mark.parametrize("make", [lambda path: path.mkdir(), os.mkfifo, lambda path: None])
+def test_what_is_no_file_is_refused(run, tmp_path, make):
+    make(tmp_path / "sales.csv")
+    with pytest.raises(BakeoffError, match=r"sales\.csv is not a file: name the one that holds your interactions"):
+        run(files={"interactions": tmp_path / "sales.csv"})
+
+
+def test_a_file_in_data_is_no_source(run, files, repository):
+    run(source=files("whole", interactions=f"{EVENTS}1,a,5\n"))
+    with pytest.raises(BakeoffError, match=r"data/users\.csv is data/ itself or in it.*`--users` takes another"):
+        run(files={"users": repository / "data/users.csv"}, append=True)
+
+
+def test_tables_in_data_are_separated_by_commas_whatever_their_columns_are_called(run, files, repository):
+    run(source=files("whole", interactions=f"{EVENTS}1,a,5\n", users='user_id,"a;b;c;d"\n1,x\n'))
+    assert read(repository, "users") == "user_id,a;b;c;d\n1,x\n"  # where semicolons give more fields
+    run(source=files("more", interactions=f"{EVENTS}2,a,6\n"), append=True)
+    assert read(repository, "users") == "user_id,a;b;c;d\n1,x\n2,\n"
 
 
 def test_an_inbox_is_taken_in_name_order_once(run, deliver, repository):
@@ -195,6 +246,9 @@ def test_data_that_dvc_does_not_record_are_not_added_to(run, files, repository):
 
 WRONG = {
     "two sources": ({"source": ".", "inbox": "."}, "--from and --inbox name different sources"),
+    "directory and file": ({"source": ".", "files": {"users": "u.csv"}}, "--from and --users name different sources"),
+    "query and files": ({"query": ".", "files": {"interactions": "i", "items": "x"}}, "--query and --interactions and"),
+    "inbox and file": ({"inbox": ".", "files": {"interactions": "i.csv"}}, "--inbox and --interactions name"),
     "append alone": ({"append": True}, "--append adds what"),
     "append to an inbox": ({"append": True, "inbox": "."}, "always adds"),
 }
@@ -203,6 +257,8 @@ WRONG = {
 @pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG)
 def test_options_that_do_not_fit_are_refused(run, tmp_path, options, message):
     paths = {name: tmp_path if value == "." else value for name, value in options.items()}
+    if "files" in paths:
+        paths["files"] = {table: tmp_path / name for table, name in paths["files"].items()}
     with pytest.raises(BakeoffError, match=message):
         run(**paths)
 

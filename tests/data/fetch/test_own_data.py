@@ -89,6 +89,37 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_data(read):
     assert read({"interactions.csv": b"\xef\xbb\xbfuser_id,item_id\r\nu,i\r\n"})["interactions"] == PAIRS
 
 
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_the_delimiter_is_the_one_of_the_header(read, delimiter, suffix):
+    rows = (("user_id", "a,b", "item_id"), ("u", '"x;y\t|,z"', "i"))
+    text = "".join(f"{delimiter.join(row)}\n" for row in rows).replace("a,b", '"a,b"')
+    assert read({f"interactions.{suffix}": text})["interactions"] == PAIRS
+    text = text.replace("item_id", "age")
+    users = read({f"users.{suffix}": text}, data(timestamp=None, user_features={"age": "dense"}))["users"]
+    assert users == 'user_id,"a,b",age\nu,"x;y\t|,z",i\n'
+
+
+def test_each_file_has_a_delimiter_of_its_own(read):
+    files = {"interactions.csv": PAIRS, "users.csv": "user_id;age\nu;1,5\n", "items.tsv": "item_id\tname\ni\ta|b\n"}
+    tables = read(files, data(timestamp=None, title="name"))
+    assert tables["users"] == 'user_id,age\nu,"1,5"\n'
+    assert tables["items"] == "item_id,title\ni,a|b\n"
+
+
+def test_users_and_items_may_name_their_ids_otherwise(read):
+    files = {
+        "interactions.csv": "customer,sku\nu,i\n",
+        "users.csv": "customer,id\nAnn,u\n",
+        "items.parquet": {"product": [7.0], "title": ["Seven"]},
+    }
+    names = {"user_id": "customer", "item_id": "sku", "user_id_in_users": "id", "item_id_in_items": "product"}
+    tables = read(files, data(timestamp=None, **names))
+    assert tables["interactions"] == PAIRS
+    assert tables["users"] == "user_id,customer\nu,Ann\n"
+    assert tables["items"] == "item_id,title\n7,Seven\n"
+
+
 def test_parquet_gives_what_csv_gives(read):
     when = dt.datetime(2024, 5, 31, 18, 0, 0, 999_999, dt.timezone(dt.timedelta(hours=2)))
     tables = read(
@@ -122,18 +153,29 @@ def test_lines_of_user_and_items_become_pairs_with_a_split(read):
 
 
 FAULTS = {
-    "no files": ({"notes.txt": "x"}, "neither interactions.csv nor interactions.parquet.*'notes.txt'"),
+    "no files": (
+        {"notes.txt": "x"},
+        r"neither interactions\.csv nor \.tsv nor \.parquet.*'notes.txt'.*--interactions FILE",
+    ),
     "two formats": (
         {"interactions.csv": PAIRS, "interactions.parquet": {"a": [1]}},
         "interactions.csv and interactions.parquet",
     ),
     "empty": ({"interactions.csv": ""}, r"interactions\.csv is empty"),
     "header only": ({"interactions.csv": "user_id,item_id\n"}, "holds no event"),
-    "semicolons": (
-        {"interactions.csv": "user_id;item_id\nu;i\n"},
-        "'user_id;item_id'.*separated by semicolons",
+    "CSV and TSV": ({"users.csv": "user_id\n", "users.tsv": "user_id\n"}, "users.csv and users.tsv"),
+    "double colons": (
+        {"interactions.csv": "user_id::item_id\nu::i\n"},
+        "'user_id::item_id'.*separated by double colons: write it with commas",
     ),
-    "tabs": ({"interactions.csv": "user_id\titem_id\nu\ti\n"}, "separated by tabs"),
+    "missing id in users": (
+        {"interactions.csv": PAIRS, "users.csv": "id\nu\n"},
+        r"users\.csv has no column 'user_id'.*columns\.user_id_in_users",
+    ),
+    "missing id in items": (
+        {"interactions.csv": PAIRS, "items.csv": "id\ni\n"},
+        r"items\.csv has no column 'item_id'.*columns\.item_id_in_items",
+    ),
     "missing id": (
         {"interactions.csv": "user_id,item\nu,i\n"},
         r"no column 'item_id'.*'item'.*columns\.item_id",
@@ -150,6 +192,10 @@ FAULTS = {
         r"not UTF-8 on line 3 \(byte 0xe9\).*iconv",
     ),
     "latin-1 header": ({"interactions.csv": "usér,item_id\nu,i\n".encode("latin-1")}, "not UTF-8 on line 1"),
+    "ragged with semicolons": (
+        {"interactions.csv": "user_id;item_id\nu;i\nu;i;x\n"},
+        "row 3 has 3 fields.*that contain semicolons in quotation marks",
+    ),
     "ragged": ({"interactions.csv": "user_id,item_id\nu,i\nu,i,x\n"}, "row 3 has 3 fields where the header names 2"),
     "repeated column": (
         {"interactions.csv": "user_id,item_id,item_id\nu,i,j\n"},

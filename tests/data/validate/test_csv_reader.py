@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.validate.csv_reader import delimiter_of
 
 FILE = "data/users.csv"
 
@@ -120,6 +121,28 @@ def test_mixed_encodings_are_refused_with_the_first_line_that_is_not_utf_8():
 @pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
 def test_a_wrong_delimiter_is_refused_by_name(delimiter, name):
     assert f"separated by {name}" in refusal(f"user_id{delimiter}age\n1{delimiter}2,5\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("header", "delimiter"),
+    [
+        ("a,b", ","),
+        ("a\tb\tc,d", "\t"),
+        ("a;b;c\r\n", ";"),
+        ("a|b", "|"),
+        ('"a;b;c",d', ","),  # in quotation marks
+        ('a,"b;c;d"', ","),
+        ("a,b;c", ","),  # a tie
+        ("a;b|c", ";"),
+        ("a", ","),
+        ("", ","),
+        ('"a\nb";c\nd,e,f', ";"),
+        ("a::b", ","),
+        ("x" * 2**18 + ";y", ","),
+    ],
+)
+def test_the_delimiter_is_the_one_that_gives_the_most_fields(header, delimiter):
+    assert delimiter_of(header) == delimiter
 
 
 @pytest.mark.parametrize("header", [b"user_id,,age", b",user_id", b"user_id, ,age"])

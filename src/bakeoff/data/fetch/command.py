@@ -29,6 +29,7 @@ def run(
     query: Path | None = None,
     inbox: Path | None = None,
     append: bool = False,
+    files: Mapping[str, Path] | None = None,
     known: Mapping[str, Dataset] | None = None,
 ) -> None:
     """Make data/ hold the data set that `data` names: as it is, restored by DVC, or from its source.
@@ -40,7 +41,8 @@ def run(
         force: fetch although data/ is up to date, and replace a data/ that nothing else records.
         query: directory of SQL files for the database in BAKEOFF_DATABASE_URL; likewise.
         inbox: directory of deliveries; those that were not taken yet are added; likewise.
-        append: whether what `source` or `query` brings is added to what is there.
+        append: whether what `source`, `query` or `files` bring is added to what is there.
+        files: table (interactions, users, items) → its file; likewise.
         known: data sets with a publisher, by name; None: all that are found.
 
     Raises:
@@ -49,7 +51,7 @@ def run(
             the tables are not the expected ones. data/ and data.dvc are then as they were.
     """
     known = datasets() if known is None else known
-    request = Request(source, query, inbox, append)
+    request = Request(source, query, inbox, append, files or {})
     request.check(data.dataset, workspace.data, known)
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
@@ -57,7 +59,7 @@ def run(
             state = data_state(workspace.root)
             if request.adds and state == "absent":
                 state = data_directory.bring_back(workspace)
-            is_wanted = force or request.origin is not None or not _is_there(data.dataset, workspace, state)
+            is_wanted = force or request.origin or not _is_there(data.dataset, workspace, state)
             if is_wanted and not force:
                 data_directory.protect(workspace, state, known)
             if request.adds:
@@ -73,13 +75,12 @@ def _replace(
 ) -> None:
     """Fetch all of the data set."""
     name, held = data.dataset, data_directory.held_name(workspace.data)
-    dataset = _known(name, known) if request.origin is None else None
+    dataset = None if request.origin else _known(name, known)
     if held not in (None, name):
         _say(f"data/ holds {held}, params.yaml names {name}: fetching that.")
     about = About(name, name)
     if dataset is None:
-        where = str(request.origin)
-        tables = complete(own_sources.read_source(request, data), data, where)
+        tables, where = complete(own_sources.read_source(request, data), data, request.origin), request.origin
     else:
         about = dataset.about
         _say(f"Fetching {about.title}.")
@@ -146,7 +147,8 @@ def _known(name: str, known: Mapping[str, Dataset]) -> Dataset:
     if name not in known:
         raise BakeoffError(
             f"data.dataset in params.yaml is {name!r}, which is not one that bakeoff can download "
-            f"({', '.join(known)}): `bakeoff fetch --from DIR` reads your own files, `--query DIR` your database."
+            f"({', '.join(known)}): `bakeoff fetch --from DIR` (or `--interactions FILE`) reads your own files, "
+            "`--query DIR` your database."
         )
     return known[name]
 

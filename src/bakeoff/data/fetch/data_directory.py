@@ -71,7 +71,7 @@ def read_tables(data: Path) -> Tables:
         BakeoffError: a file is missing or can't be read.
     """
     try:
-        return Tables(**{name: text_table(read_columns(data / f"{name}.csv", ids=())) for name in TABLES})
+        return Tables(**{name: text_table(read_columns(data / f"{name}.csv", (), delimiter=",")) for name in TABLES})
     except OSError as error:
         raise BakeoffError(f"data/ can't be read: {error}. `dvc checkout data.dvc` brings it back.") from None
 

@@ -82,15 +82,13 @@ def read_database(directory: Path, url: str, data: DataParams) -> Parts:
             "are named as data.columns in params.yaml says."
         )
     names = data.columns
-    ids = {"interactions": (names.user_id, names.item_id), "users": (names.user_id,), "items": (names.item_id,)}
     found = read_queries(
         {str(path): _query(path) for path in paths.values()},
         url,
         raw={str(paths["interactions"]): names.timestamp},
-        ids={str(path): ids[table] for table, path in paths.items()},
+        ids={str(path): names.ids[table] for table, path in paths.items()},
     )
-    raws = {table: Raw(str(path), found[str(path)]) for table, path in paths.items()}
-    return parts(raws["interactions"], raws.get("users"), raws.get("items"), names)
+    return parts({table: Raw(str(path), found[str(path)]) for table, path in paths.items()}, names)
 
 
 def read_queries(

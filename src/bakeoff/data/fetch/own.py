@@ -1,5 +1,6 @@
-"""A team's own CSV or Parquet files → canonical tables. Rows are not judged: validation does that."""
+"""A team's own files, delimited text or Parquet → canonical tables. Rows are not judged: validation does that."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,40 +14,59 @@ from bakeoff.data.fetch.table_files import read_columns
 from bakeoff.data.params import DataParams
 from bakeoff.data.validate.csv_reader import check_text
 
-_SUFFIXES = (".csv", ".parquet")
+_SUFFIXES = (".csv", ".tsv", ".parquet")
 SPLIT_FILES = ("train", "valid", "test")
 """Parts of a benchmark split, each a text file; there may be no valid.txt."""
 
 
 def read_parts(directory: Path, data: DataParams) -> Parts:
-    """Read those of interactions.*, users.* and items.* (.csv or .parquet) that there are, or train.txt and test.txt.
+    """Read those of interactions.*, users.* and items.* that there are (.csv, .tsv or .parquet), as `read_files` does.
 
-    Ids stay exactly as they are written, and columns that are not mapped are kept in users and items.
+    In place of interactions.* there may be train.txt and test.txt, see `read_adjacency`.
 
     Args:
         directory: where the files lie.
         data: how columns are named.
 
     Raises:
-        BakeoffError: there is no such file, a mapped column is missing, or a file cannot be read.
+        BakeoffError: there is no such file, or as `read_files`.
     """
     check_directory(directory)
-    names = data.columns
-    ids = {"interactions": (names.user_id, names.item_id), "users": (names.user_id,), "items": (names.item_id,)}
-    found: dict[str, Raw | None] = {}
-    for table in TABLES:
-        path = _find(directory, table)
-        raw = (names.timestamp,) if table == "interactions" else ()
-        found[table] = None if path is None else Raw(str(path), read_columns(path, ids[table], raw))
-    if found["interactions"] is None and all((directory / f"{part}.txt").is_file() for part in ("train", "test")):
+    found = [path for table in TABLES for suffix in _SUFFIXES if (path := directory / (table + suffix)).is_file()]
+    paths = {path.stem: path for path in found}
+    if len(paths) < len(found):
+        names = " and ".join(path.name for path in found)
+        raise BakeoffError(f"{directory} holds {names}: leave one file for each table, the one that counts.")
+    if "interactions" not in paths and all((directory / f"{part}.txt").is_file() for part in ("train", "test")):
         return Parts(read_adjacency(directory), None, None)
-    if not any(found.values()):
+    if not paths:
         content = listed(sorted(entry.name for entry in directory.iterdir()))
         raise BakeoffError(
-            f"{directory} holds neither interactions.csv nor interactions.parquet (nor users or items, nor train.txt "
-            f"and test.txt with lines of `user item item …`); it has {content}."
+            f"{directory} holds neither interactions.csv nor .tsv nor .parquet (nor users or items, nor train.txt and "
+            f"test.txt with lines of `user item item …`); it has {content}. `--interactions FILE` takes any name."
         )
-    return parts(found["interactions"], found["users"], found["items"], names)
+    return read_files(paths, data)
+
+
+def read_files(paths: Mapping[str, Path], data: DataParams) -> Parts:
+    """Read a file for each table.
+
+    Ids stay exactly as they are written, and columns that are not mapped are kept in users and items.
+
+    Args:
+        paths: table (interactions, users, items) → its file; not all need to be there.
+        data: how columns are named.
+
+    Raises:
+        BakeoffError: there is no such file, a mapped column is missing, or a file cannot be read.
+    """
+    names, found = data.columns, dict[str, Raw]()
+    for table, path in paths.items():
+        if not path.is_file():
+            raise BakeoffError(f"{path} is not a file: name the one that holds your {table}.")
+        raw = (names.timestamp,) if table == "interactions" else ()
+        found[table] = Raw(str(path), read_columns(path, names.ids[table], raw))
+    return parts(found, names)
 
 
 def read_adjacency(directory: Path) -> pa.Table:
@@ -91,10 +111,3 @@ def check_directory(directory: Path) -> None:
     """
     if not directory.is_dir():
         raise BakeoffError(f"{directory} is not a directory: name the one that holds your files.")
-
-
-def _find(directory: Path, name: str) -> Path | None:
-    found = [path for suffix in _SUFFIXES if (path := directory / (name + suffix)).is_file()]
-    if len(found) > 1:
-        raise BakeoffError(f"{directory} holds {found[0].name} and {found[1].name}: leave the one that counts.")
-    return found[0] if found else None

@@ -12,7 +12,7 @@ from bakeoff.core.files import file_hash
 from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.database import URL_VARIABLE, read_database
 from bakeoff.data.fetch.merging import merge
-from bakeoff.data.fetch.own import check_directory, read_parts
+from bakeoff.data.fetch.own import check_directory, read_files, read_parts
 from bakeoff.data.fetch.parts import Parts, complete
 from bakeoff.data.params import DataParams
 
@@ -22,24 +22,33 @@ MARK = "_SUCCESS"
 
 @dataclass(frozen=True)
 class Request:
-    """Where a team's own data come from; none of the three for a data set with a publisher.
+    """Where a team's own data come from; nowhere for a data set with a publisher.
 
     Attributes:
         source: directory of files.
         query: directory of SQL files.
         inbox: directory of deliveries.
-        append: whether what `source` or `query` brings is added to what is there.
+        append: whether what `source`, `query` or `files` bring is added to what is there.
+        files: table → its file.
     """
 
     source: Path | None
     query: Path | None
     inbox: Path | None
     append: bool
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
-    def origin(self) -> Path | None:
-        """The directory that was named."""
-        return self.source or self.query or self.inbox
+    def given(self) -> dict[str, Path]:
+        """The options that were given, with their paths."""
+        directories = {"--from": self.source, "--query": self.query, "--inbox": self.inbox}
+        given = {option: path for option, path in directories.items() if path is not None}
+        return given | {f"--{table}": path for table, path in self.files.items()}
+
+    @property
+    def origin(self) -> str:
+        """The paths that were named, for messages; empty for a data set with a publisher."""
+        return ", ".join(map(str, self.given.values()))
 
     @property
     def adds(self) -> bool:
@@ -57,25 +66,24 @@ class Request:
         Raises:
             BakeoffError: it does not; says why.
         """
-        given = {"--from": self.source, "--query": self.query, "--inbox": self.inbox}
-        options = [option for option, directory in given.items() if directory is not None]
-        if len(options) > 1:
-            raise BakeoffError(f"{' and '.join(options)} name different sources: give one of them.")
-        if self.append and (not options or self.inbox is not None):
+        given = self.given
+        if len(given) > max(1, len(self.files)):
             raise BakeoffError(
-                "--append adds what `--from DIR` or `--query DIR` brings: give one of them (`--inbox DIR` always adds)."
+                f"{' and '.join(given)} name different sources: give a directory or files, and only one of these."
             )
-        if self.origin is None:
-            return
-        if name in known:
+        if self.append and (not given or self.inbox is not None):
             raise BakeoffError(
-                f"data.dataset in params.yaml is {name}, but `{options[0]}` brings data of your own: give it a name of "
-                "its own there, such as my-shop."
+                "--append adds what `--from DIR`, `--query DIR` or `--interactions FILE` brings: give one of them "
+                "(`--inbox DIR` always adds)."
             )
-        if Path(os.path.realpath(self.origin)).is_relative_to(os.path.realpath(data)):
-            raise BakeoffError(
-                f"{self.origin} is data/ itself, which fetch writes: `{options[0]}` takes another directory."
-            )
+        for option, path in given.items():
+            if name in known:
+                raise BakeoffError(
+                    f"data.dataset in params.yaml is {name}, but `{option}` brings data of your own: give it a name of "
+                    "its own there, such as my-shop."
+                )
+            if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(data)):
+                raise BakeoffError(f"{path} is data/ itself or in it, which fetch writes: `{option}` takes another.")
 
 
 @dataclass(frozen=True)
@@ -115,12 +123,14 @@ class Inbox:
 
 
 def read_source(request: Request, data: DataParams) -> Parts:
-    """Read what `--from` or `--query` brings.
+    """Read what `--from`, `--query` or files that are named bring.
 
     Raises:
         UnreachableError: the database can't be reached now.
         BakeoffError: it is not known, or something can't be read.
     """
+    if request.files:
+        return read_files(request.files, data)
     if request.source is not None:
         return read_parts(request.source, data)
     url = os.environ.get(URL_VARIABLE)
@@ -153,8 +163,8 @@ def add(
     """
     if request.inbox is not None:
         return _add_deliveries(request.inbox, data, held, before, say)
-    tables, added = _merged(held, read_source(request, data), data, str(request.origin))
-    return Found(tables, str(request.origin), _in_words(added), _has_grown(added))
+    tables, added = _merged(held, read_source(request, data), data, request.origin)
+    return Found(tables, request.origin, _in_words(added), _has_grown(added))
 
 
 def _add_deliveries(

@@ -11,7 +11,6 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import Tables, id_order, sorted_by_id, text_column, text_table
 from bakeoff.data.fetch.timestamps import unix_seconds
 from bakeoff.data.params import ColumnParams, DataParams
-from bakeoff.data.validate.csv_reader import OTHER_DELIMITERS
 
 
 @dataclass(frozen=True)
@@ -42,25 +41,23 @@ class Parts:
     items: pa.Table | None
 
 
-def parts(interactions: Raw | None, users: Raw | None, items: Raw | None, names: ColumnParams) -> Parts:
+def parts(raws: Mapping[str, Raw], names: ColumnParams) -> Parts:
     """Give mapped columns their canonical names. Columns that are not mapped are kept in users and items.
 
     Args:
-        interactions: the events.
-        users: a row per user.
-        items: a row per item; without a title column an item is named by its id.
+        raws: by name those of `TABLES` that the source has; without a title column an item is named by its id.
         names: how columns are named.
 
     Raises:
         BakeoffError: a mapped column is missing, two would have one name, or times can't be read.
     """
-    for raw in (interactions, users, items):
-        if raw is not None:
-            _refuse_nul(raw)
+    for raw in raws.values():
+        _refuse_nul(raw)
+    [user_id], [item_id] = names.ids["users"], names.ids["items"]
     return Parts(
-        None if interactions is None else _interactions(interactions, names),
-        None if users is None else _entities(users, {"user_id": names.user_id}),
-        None if items is None else _entities(items, {"item_id": names.item_id, "title": names.title}),
+        _interactions(raws["interactions"], names) if "interactions" in raws else None,
+        _entities(raws["users"], {"user_id": user_id}, "_in_users") if "users" in raws else None,
+        _entities(raws["items"], {"item_id": item_id, "title": names.title}, "_in_items") if "items" in raws else None,
     )
 
 
@@ -76,7 +73,10 @@ def complete(found: Parts, data: DataParams, where: str) -> Tables:
         BakeoffError: there is no event, or a feature has no column.
     """
     if found.interactions is None:
-        raise BakeoffError(f"{where} has no interactions: there is nothing to compare models on.")
+        raise BakeoffError(
+            f"{where} has no interactions: there is nothing to compare models on. Users and items alone can only be "
+            "added to data that is there (`--append`)."
+        )
     if not found.interactions.num_rows:
         raise BakeoffError(f"{where} holds no event: there is nothing to compare models on.")
     users, items = found.users, found.items
@@ -136,9 +136,9 @@ def _interactions(raw: Raw, names: ColumnParams) -> pa.Table:
     return text_table(mapped)
 
 
-def _entities(raw: Raw, mapping: Mapping[str, str | None]) -> pa.Table:
+def _entities(raw: Raw, mapping: Mapping[str, str | None], of_id: str) -> pa.Table:
     """The users or items table, in id order."""
-    mapped = _mapped(raw, mapping)
+    mapped = _mapped(raw, mapping, of_id)
     sources = {source for source in mapping.values() if source is not None}
     extra = {column: values for column, values in raw.columns.items() if column not in sources}
     if clash := extra.keys() & mapped.keys():
@@ -181,19 +181,17 @@ def _titled(items: pa.Table) -> pa.Table:
     return items.add_column(1, "title", items["item_id"])
 
 
-def _mapped(raw: Raw, mapping: Mapping[str, str | None]) -> dict[str, Any]:
-    """Mapped columns under their canonical names."""
+def _mapped(raw: Raw, mapping: Mapping[str, str | None], of_id: str = "") -> dict[str, Any]:
+    """Mapped columns under their canonical names; `of_id` ends the name of the parameter that maps an id."""
     wanted = {name: source for name, source in mapping.items() if source is not None}
+    has_colons = any("::" in column for column in raw.columns)
+    hint = " It looks as if its fields are separated by double colons: write it with commas." if has_colons else ""
     for name, source in wanted.items():
         if source not in raw.columns:
+            is_id = name.endswith("_id")
             raise BakeoffError(
-                f"{raw.where} has no column {source!r}; its columns are {listed(raw.columns)}."
-                f"{_delimiter_hint(raw.columns)} data.columns.{name} in params.yaml says which column holds the "
-                f"{name}" + ("." if name.endswith("_id") else ", null that there is none.")
+                f"{raw.where} has no column {source!r}; its columns are {listed(raw.columns)}.{hint} "
+                f"data.columns.{name}{of_id if is_id else ''} in params.yaml says which column holds the {name}"
+                + ("." if is_id else ", null that there is none.")
             )
     return {name: raw.columns[source] for name, source in wanted.items()}
-
-
-def _delimiter_hint(columns: Iterable[str]) -> str:
-    found = [name for delimiter, name in OTHER_DELIMITERS.items() if any(delimiter in header for header in columns)]
-    return f" It looks as if its fields are separated by {found[0]}: write it with commas." if found else ""

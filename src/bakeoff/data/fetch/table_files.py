@@ -1,4 +1,4 @@
-"""Reading one CSV or Parquet file of a team into columns of text, exactly as written."""
+"""Reading one file of a team, delimited text or Parquet, into columns of text, exactly as written."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,36 +12,49 @@ import pyarrow.parquet as pq
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.validate.csv_reader import check_text, read_rows
 
+TEXT_SUFFIXES, PARQUET_SUFFIXES = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
+"""Ends of file names, in any case, by format."""
 LEAST_UNPACKED_BYTES = 256 * 2**20
 """A Parquet file may always unpack to this much text,"""
 MOST_UNPACKED = 200
 """and else to this many times its own size."""
 
 
-def read_columns(path: Path, ids: Sequence[str | None], raw: Sequence[str | None] = ()) -> dict[str, Any]:
+def read_columns(
+    path: Path, ids: Sequence[str | None], raw: Sequence[str | None] = (), *, delimiter: str | None = None
+) -> dict[str, Any]:
     """All columns of a file by name, as strings.
 
     Args:
-        path: a .csv file (UTF-8, commas, a header line) or a .parquet file.
+        path: delimited text in UTF-8 with a header line, or a Parquet file; its suffix says which.
         ids: columns with ids; whole numbers in a Parquet file are written without a decimal point.
         raw: columns of a Parquet file that keep their type.
+        delimiter: what separates the fields of text; None: what `delimiter_of` finds in the header.
 
     Returns:
         Arrow arrays of equal length; strings but for `raw`.
 
     Raises:
-        BakeoffError: the file is empty, binary, not UTF-8, not rectangular, or has two columns of one name.
+        BakeoffError: the suffix is another, or the file is empty, binary, in another encoding, not rectangular, or has
+            two columns of one name.
     """
-    columns = _read_parquet(path, ids, raw) if path.suffix == ".parquet" else _read_csv(path)
+    suffix = path.suffix.lower()
+    if suffix not in TEXT_SUFFIXES + PARQUET_SUFFIXES:
+        raise BakeoffError(
+            f"{path} can't be read: its name ends in {suffix!r}, and must in {', '.join(TEXT_SUFFIXES)} (delimited "
+            f"text) or {', '.join(PARQUET_SUFFIXES)} (Parquet). Export the table as one of these."
+        )
+    columns = _read_text(path, delimiter) if suffix in TEXT_SUFFIXES else _read_parquet(path, ids, raw)
     [(name, count)] = Counter(name for name, _ in columns).most_common(1) or [("", 0)]
     if count > 1:
         raise BakeoffError(f"{path} has more than one column {name!r}: rename or remove all but one.")
     return dict(columns)
 
 
-def _read_csv(path: Path) -> list[tuple[str, Any]]:
+def _read_text(path: Path, delimiter: str | None) -> list[tuple[str, Any]]:
     check_text(path, str(path))
-    table = pa.concat_tables(block.columns for block in read_rows(path, str(path), ignore_empty_lines=True))
+    blocks = read_rows(path, str(path), delimiter=delimiter, ignore_empty_lines=True)
+    table = pa.concat_tables(block.columns for block in blocks)
     return [
         (name, column.cast(pa.large_string())) for name, column in zip(table.column_names, table.columns, strict=True)
     ]

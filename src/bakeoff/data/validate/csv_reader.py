@@ -1,8 +1,9 @@
-"""CSV files of any size → tables of strings, a block at a time, or an error that names the line."""
+"""Delimited text of any size → tables of strings, a block at a time, or an error that names the line."""
 
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,11 @@ from bakeoff.core.errors import BakeoffError, visible
 
 BLOCK_BYTES = 32 * 2**20
 """Bytes that are parsed at a time; no row may be longer."""
-OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", "::": "double colons"}
+DELIMITERS = ",\t;|"
+"""What may separate the fields of a team's own files; the first wins a tie."""
+HEADER_CHARACTERS = 2**16
+"""As much of a header decides on the delimiter."""
+OTHER_DELIMITERS = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", "::": "double colons"}
 BINARY_FORMATS = {b"PK\x03\x04": "a zip or Excel file", b"\x1f\x8b": "a gzip file", b"PAR1": "a Parquet file"}
 SHOWN_CHARACTERS = 80
 
@@ -79,19 +84,25 @@ def read_csv(path: Path, file: str) -> Iterator[RawTable]:
     yield from read_rows(path, file)
 
 
-def read_rows(path: Path, file: str, *, ignore_empty_lines: bool = False) -> Iterator[RawTable]:
-    """Read a CSV file that `check_text` has passed, whatever its columns are called.
+def read_rows(
+    path: Path, file: str, *, delimiter: str | None = ",", ignore_empty_lines: bool = False
+) -> Iterator[RawTable]:
+    """Read delimited text that `check_text` has passed, whatever its columns are called.
 
     Args:
         path: the file.
         file: how messages call it.
+        delimiter: what separates the fields; None: what `delimiter_of` finds in the header.
         ignore_empty_lines: whether lines without any character are skipped; `lines` are then too low.
 
     Raises:
         BakeoffError: a line has the wrong number of fields, a quote is never closed, or a row exceeds BLOCK_BYTES.
         OSError: the file can't be read.
     """
-    header = _header(path, file)
+    if delimiter is None:
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            delimiter = delimiter_of(text.read(HEADER_CHARACTERS))
+    header = _header(path, file, delimiter)
     bad: list[Any] = []
     bad_line = 0
     line = 2 + sum(name.count("\n") for name in header)
@@ -99,7 +110,7 @@ def read_rows(path: Path, file: str, *, ignore_empty_lines: bool = False) -> Ite
     held: RawTable | None = None
     try:
         with path.open("rb") as stream:
-            for table in _tables(stream, header, file, bad, ignore_empty_lines):
+            for table in _tables(stream, header, file, delimiter, bad, ignore_empty_lines):
                 if held is not None and not bad:
                     yield held
                 lines, line = _lines(table, line)
@@ -124,8 +135,14 @@ def read_rows(path: Path, file: str, *, ignore_empty_lines: bool = False) -> Ite
         )
     if bad:
         where = f"row {bad[0].number}" if ignore_empty_lines else f"line {bad_line}"
-        raise BakeoffError(_wrong_number_of_fields(bad, where, file))
+        raise BakeoffError(_wrong_number_of_fields(bad, where, file, delimiter))
     yield RawTable(file, held.columns.slice(0, len(held) - 1), held.lines[:-1])
+
+
+def delimiter_of(header_line: str) -> str:
+    """The one of DELIMITERS that divides a header line into the most fields; those in quotation marks don't count."""
+    unquoted = re.sub('"[^"]*"', "", header_line[:HEADER_CHARACTERS])
+    return max(DELIMITERS, key=re.split("[\r\n]", unquoted)[0].count)
 
 
 def check_text(path: Path, file: str) -> None:
@@ -177,16 +194,16 @@ def _decode(decoder: codecs.IncrementalDecoder, block: bytes, line: int, file: s
         ) from None
 
 
-def _header(path: Path, file: str) -> list[str]:
+def _header(path: Path, file: str, delimiter: str = ",") -> list[str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            return next(csv.reader(stream, strict=True))
+            return next(csv.reader(stream, delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise BakeoffError(f"{file} has misplaced quotation marks in its header (line 1): {error}.") from None
 
 
 def _tables(
-    stream: io.BufferedReader, header: list[str], file: str, bad: list[Any], ignore_empty_lines: bool
+    stream: io.BufferedReader, header: list[str], file: str, delimiter: str, bad: list[Any], ignore_empty_lines: bool
 ) -> Iterator[pa.Table]:
     """Blocks of rows and, in the end, one blank row. Rows of another width than the header's are put into `bad`."""
 
@@ -194,13 +211,13 @@ def _tables(
         bad.append(row)
         return "skip"
 
+    parse = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip)
+    parse.ignore_empty_lines = ignore_empty_lines
     reader = arrow_csv.open_csv(
-        pa.PythonFile(_Body(stream, len(header)), mode="r"),
+        pa.PythonFile(_Body(stream, delimiter.join(['""'] * len(header))), mode="r"),
         # One thread: only then are the rows that cannot be read numbered.
         read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-        parse_options=arrow_csv.ParseOptions(
-            newlines_in_values=True, ignore_empty_lines=ignore_empty_lines, invalid_row_handler=skip
-        ),
+        parse_options=parse,
         convert_options=arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(header, pa.string()), null_values=[], strings_can_be_null=False
         ),
@@ -214,7 +231,7 @@ def _tables(
 class _Body(io.RawIOBase):
     """The bytes of a file without its byte order mark and the line ends at its end, and a blank row."""
 
-    def __init__(self, stream: io.BufferedReader, num_columns: int) -> None:
+    def __init__(self, stream: io.BufferedReader, blank_row: str) -> None:
         self._stream = stream
         self._left = _end_of_text(stream)
         stream.seek(0)
@@ -222,7 +239,7 @@ class _Body(io.RawIOBase):
             self._left -= len(codecs.BOM_UTF8)
         else:
             stream.seek(0)
-        self._blank_row = b"\n" + b",".join([b'""'] * num_columns) + b"\n"
+        self._blank_row = f"\n{blank_row}\n".encode()
 
     def readable(self) -> bool:
         """It can be read."""
@@ -254,12 +271,12 @@ def _lines(table: pa.Table, first: int) -> tuple[NDArray[np.int64], int]:
     return after - heights, int(after[-1])
 
 
-def _wrong_number_of_fields(bad: list[Any], where: str, file: str) -> str:
+def _wrong_number_of_fields(bad: list[Any], where: str, file: str, delimiter: str) -> str:
     first = bad[0]
     text = first.text if len(first.text) <= SHOWN_CHARACTERS else first.text[:SHOWN_CHARACTERS] + "…"
     others = f" {len(bad) - 1:,} more lines are like that." if len(bad) > 1 else ""
     return (
         f"{file} cannot be read: {where} has {first.actual_columns} fields where the header names "
-        f"{first.expected_columns}: {text!r}.{others} Put values that contain commas in quotation marks, "
-        "and fill what is missing."
+        f"{first.expected_columns}: {text!r}.{others} Put values that contain "
+        f"{OTHER_DELIMITERS.get(delimiter, 'commas')} in quotation marks, and fill what is missing."
     )
