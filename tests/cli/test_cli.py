@@ -61,6 +61,15 @@ def test_minutes_are_shared_equally_by_the_contenders(monkeypatch: pytest.Monkey
     assert found == [("mf", None, 900, True), ("softmax", None, 900, True)]
 
 
+@pytest.mark.usefixtures("folder")
+def test_fetch_takes_a_file_for_each_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    monkeypatch.setattr("bakeoff.data.fetch.command.run", lambda *_, **given: found.update(given))
+    CliRunner().invoke(app, ["fetch", "--interactions", "a.tsv", "--items", "b.pq", "--append"], catch_exceptions=False)
+    assert found["files"] == {"interactions": Path("a.tsv"), "items": Path("b.pq")}
+    assert (found["source"], found["append"]) == (None, True)
+
+
 @pytest.mark.parametrize("options", [[], ["mf", "--minutes", "3"], ["--minutes", "3", "--trials", "9"]])
 @pytest.mark.usefixtures("folder")
 def test_a_search_is_for_a_model_or_for_minutes(options: list[str]) -> None:

@@ -56,8 +56,8 @@ def fetch(
     """Fill data/ with the canonical tables and record their version in data.dvc.
 
     Without options: the data set that params.yaml names, from its publisher. Of your own data, `data.columns` in
-    params.yaml names the columns; the fields of a text file are separated by commas, tabs, semicolons or vertical bars.
-    Times without a zone are UTC.
+    params.yaml names the columns and `data.encoding` the encoding; the fields of a text file are separated by commas,
+    tabs, semicolons or vertical bars. Times without a zone are UTC.
 
     If anything fails, data/ and data.dvc are as they were. Exit status 75: the database can't be reached now; try again
     later.

@@ -48,10 +48,21 @@ class DataParams(Frozen):
     """`ml-100k` or `ml-1m` (fetched), or a name of your own for data of your own."""
     columns: ColumnParams = ColumnParams()
     """Names of the columns in a team's own files."""
+    encoding: str = "utf-8"
+    """Encoding of a team's own text files, as Python calls it: utf-8, cp1252 (Excel's CSV), utf-16, shift_jis, …"""
     user_features: dict[str, Literal["dense", "categorical"]] = Field(default_factory=dict)
     """User columns that the softmax DNN may use; dense ones are standardised, categorical ones embedded."""
     item_features: dict[str, Literal["dense", "categorical", "tags", "text"]] = Field(default_factory=dict)
     """Item columns that item embeddings may use; `tags` are values joined by `|`, of a `text` the words count."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_of_text(cls, value: str) -> str:
+        try:
+            "a".encode(value)
+        except (LookupError, UnicodeError):
+            raise ValueError("must be an encoding that Python knows, such as utf-8, cp1252 or utf-16") from None
+        return value
 
 
 class ValidationParams(Frozen):

@@ -1,21 +1,28 @@
 import datetime as dt
+import encodings.aliases
 import os
 import resource
+import tempfile
+from contextlib import suppress
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from own_tables import read_directory
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.params import ColumnParams, DataParams
+from bakeoff.data.validate import csv_reader
 
 
-def data(user_features=None, item_features=None, **columns):
+def data(user_features=None, item_features=None, encoding="utf-8", **columns):
     return DataParams(
         dataset="shop",
+        encoding=encoding,
         columns=ColumnParams(**columns),
         user_features=user_features or {},
         item_features=item_features or {},
@@ -98,6 +105,75 @@ def test_the_delimiter_is_the_one_of_the_header(read, delimiter, suffix):
     text = text.replace("item_id", "age")
     users = read({f"users.{suffix}": text}, data(timestamp=None, user_features={"age": "dense"}))["users"]
     assert users == 'user_id,"a,b",age\nu,"x;y\t|,z",i\n'
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-16", "utf-16-be", "utf-8-sig", "shift_jis", "UTF8"])
+@pytest.mark.parametrize("block_bytes", [63, 2**20])  # a character may lie in two blocks
+def test_text_in_another_encoding_is_read(read, monkeypatch, tmp_path, encoding, block_bytes):
+    (tmp_path / "copies").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "copies"))
+    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", block_bytes)
+    word = "キーボード" if encoding == "shift_jis" else "Žluťoučký" if encoding.startswith("utf") else "Müller"
+    text = f'user_id;item_id\r\nu;"{word};\n{word}"\r\n\r\nv;i\r\n'
+    files = {"interactions.csv": text.encode(encoding), "users.parquet": {"user_id": ["u"], "name": ["é"]}}
+    tables = read(files, data(timestamp=None, encoding=encoding))
+    assert tables["interactions"] == f'user_id,item_id\nu,"{word};\n{word}"\nv,i\n'
+    assert tables["users"] == "user_id,name\nu,é\n"  # a Parquet file says its encoding itself
+    assert list((tmp_path / "copies").iterdir()) == []
+
+
+def test_a_byte_order_mark_of_utf_8_says_more_than_the_encoding_of_the_params(read):
+    files = {
+        "interactions.csv": "user_id,item_id\nu,é\n".encode("cp1252"),
+        "users.csv": "user_id,name\nu,é\n".encode("utf-8-sig"),
+    }
+    tables = read(files, data(timestamp=None, encoding="cp1252"))
+    assert tables["interactions"] == "user_id,item_id\nu,é\n"
+    assert tables["users"] == "user_id,name\nu,é\n"
+
+
+OTHERS = {
+    "undefined byte": (
+        "cp1252",
+        b"user_id,item_id\nu,i\n\x81,i\n",
+        r"not CP1252 on line 3 \(byte 0x81\): character maps",
+    ),
+    "half a character": (
+        "utf-16",
+        f"{PAIRS}v,".encode("utf-16") + b"\x00\xd8" + "i\n".encode("utf-16-le"),
+        r"not UTF-16 on line 3 \(byte 0x00\): illegal UTF-16 surrogate",
+    ),
+    "cut off": ("utf-16", PAIRS.encode("utf-16")[:-1], "not UTF-16 on line 2 .*: truncated data"),
+    "no byte order mark": ("utf-16", PAIRS.encode("utf-16-le"), "not UTF-16 on line 1 .*does not start with BOM"),
+    "nothing but a byte order mark": ("utf-16", "".encode("utf-16"), "is empty"),
+    "UTF-16 as cp1252": ("cp1252", PAIRS.encode("utf-16"), "is in UTF-16"),
+    "Excel": ("cp1252", b"PK\x03\x04rest", "is a zip or Excel file"),
+    "binary": ("latin-1", b"user_id,item_id\nu,\x00\n", "NUL byte on line 2"),
+    "half a character in UTF-7": ("utf-7", b"user_id,item_id,+2AA-\nu,i\n", "row 2 has 2 fields"),
+}
+
+
+@pytest.mark.parametrize(("encoding", "content", "message"), OTHERS.values(), ids=OTHERS)
+def test_text_that_is_not_in_the_encoding_is_refused_with_the_line(read, encoding, content, message):
+    with pytest.raises(BakeoffError, match=message):
+        read({"interactions.csv": content}, data(timestamp=None, encoding=encoding))
+
+
+CODECS = sorted({*encodings.aliases.aliases.values(), "idna", "punycode", "unicode_escape", "utf_8_sig"})
+
+
+@given(st.sampled_from(CODECS), st.binary(max_size=60), st.integers(1, 30))
+def test_any_bytes_in_any_encoding_are_read_or_refused(tmp_path_factory, codec, content, block_bytes):
+    path = tmp_path_factory.mktemp("any") / "interactions.csv"
+    try:
+        names = data(timestamp=None, encoding=codec, user_id="a", item_id="b")
+    except ValueError:
+        return
+    path.write_bytes("a,b\n".encode(codec) + content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_reader, "BLOCK_BYTES", 16 + block_bytes)
+        with suppress(BakeoffError):
+            assert read_directory(path.parent, names).interactions.column_names == ["user_id", "item_id"]
 
 
 def test_each_file_has_a_delimiter_of_its_own(read):
@@ -185,11 +261,15 @@ FAULTS = {
         r"columns\.title .*null that",
     ),
     "binary": ({"interactions.csv": b"\x00\x01\x02"}, "holds a NUL byte on line 1"),
+    "UTF-16 without a mark": (
+        {"interactions.csv": PAIRS.encode("utf-16-le")},
+        "NUL byte on line 1.*`data.encoding: utf-16-le`",
+    ),
     "gzip": ({"interactions.csv": b"\x1f\x8b\x08abc"}, "is a gzip file, not CSV"),
-    "UTF-16": ({"interactions.csv": PAIRS.encode("utf-16")}, "is in UTF-16"),
+    "UTF-16": ({"interactions.csv": PAIRS.encode("utf-16")}, "is in UTF-16.*`data.encoding: utf-16`"),
     "latin-1": (
         {"interactions.csv": "user_id,item_id\nu,i\né,i\n".encode("latin-1")},
-        r"not UTF-8 on line 3 \(byte 0xe9\).*iconv",
+        r"not UTF-8 on line 3 \(byte 0xe9\): invalid continuation byte in 'é,i'.*`data\.encoding: cp1252`.*iconv",
     ),
     "latin-1 header": ({"interactions.csv": "usér,item_id\nu,i\n".encode("latin-1")}, "not UTF-8 on line 1"),
     "ragged with semicolons": (

@@ -55,7 +55,7 @@ def read_files(paths: Mapping[str, Path], data: DataParams) -> Parts:
 
     Args:
         paths: table (interactions, users, items) → its file; not all need to be there.
-        data: how columns are named.
+        data: how columns are named, and the encoding of text.
 
     Raises:
         BakeoffError: there is no such file, a mapped column is missing, or a file cannot be read.
@@ -65,7 +65,7 @@ def read_files(paths: Mapping[str, Path], data: DataParams) -> Parts:
         if not path.is_file():
             raise BakeoffError(f"{path} is not a file: name the one that holds your {table}.")
         raw = (names.timestamp,) if table == "interactions" else ()
-        found[table] = Raw(str(path), read_columns(path, names.ids[table], raw))
+        found[table] = Raw(str(path), read_columns(path, names.ids[table], raw, data.encoding))
     return parts(found, names)
 
 

@@ -1,8 +1,11 @@
 """Reading one file of a team, delimited text or Parquet, into columns of text, exactly as written."""
 
+import codecs
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +17,8 @@ from bakeoff.data.validate.csv_reader import check_text, read_rows
 
 TEXT_SUFFIXES, PARQUET_SUFFIXES = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
 """Ends of file names, in any case, by format."""
+Columns = Sequence[str | None]
+"""Names of columns; None for one that there is not."""
 LEAST_UNPACKED_BYTES = 256 * 2**20
 """A Parquet file may always unpack to this much text,"""
 MOST_UNPACKED = 200
@@ -21,14 +26,15 @@ MOST_UNPACKED = 200
 
 
 def read_columns(
-    path: Path, ids: Sequence[str | None], raw: Sequence[str | None] = (), *, delimiter: str | None = None
+    path: Path, ids: Columns, raw: Columns = (), encoding: str = "utf-8", *, delimiter: str | None = None
 ) -> dict[str, Any]:
     """All columns of a file by name, as strings.
 
     Args:
-        path: delimited text in UTF-8 with a header line, or a Parquet file; its suffix says which.
+        path: delimited text with a header line, or a Parquet file; its suffix says which.
         ids: columns with ids; whole numbers in a Parquet file are written without a decimal point.
         raw: columns of a Parquet file that keep their type.
+        encoding: of text that does not begin with the byte order mark of UTF-8.
         delimiter: what separates the fields of text; None: what `delimiter_of` finds in the header.
 
     Returns:
@@ -44,23 +50,28 @@ def read_columns(
             f"{path} can't be read: its name ends in {suffix!r}, and must in {', '.join(TEXT_SUFFIXES)} (delimited "
             f"text) or {', '.join(PARQUET_SUFFIXES)} (Parquet). Export the table as one of these."
         )
-    columns = _read_text(path, delimiter) if suffix in TEXT_SUFFIXES else _read_parquet(path, ids, raw)
+    columns = _read_text(path, encoding, delimiter) if suffix in TEXT_SUFFIXES else _read_parquet(path, ids, raw)
     [(name, count)] = Counter(name for name, _ in columns).most_common(1) or [("", 0)]
     if count > 1:
         raise BakeoffError(f"{path} has more than one column {name!r}: rename or remove all but one.")
     return dict(columns)
 
 
-def _read_text(path: Path, delimiter: str | None) -> list[tuple[str, Any]]:
-    check_text(path, str(path))
-    blocks = read_rows(path, str(path), delimiter=delimiter, ignore_empty_lines=True)
-    table = pa.concat_tables(block.columns for block in blocks)
+def _read_text(path: Path, encoding: str, delimiter: str | None) -> list[tuple[str, Any]]:
+    with path.open("rb") as stream:
+        encoding = "utf-8" if stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else encoding
+    is_utf_8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+    with nullcontext() if is_utf_8 else NamedTemporaryFile() as copy:
+        check_text(path, str(path), encoding, copy)
+        readable = path if copy is None else Path(copy.name)
+        blocks = read_rows(readable, str(path), delimiter=delimiter, ignore_empty_lines=True)
+        table = pa.concat_tables(block.columns for block in blocks)
     return [
         (name, column.cast(pa.large_string())) for name, column in zip(table.column_names, table.columns, strict=True)
     ]
 
 
-def _read_parquet(path: Path, ids: Sequence[str | None], raw: Sequence[str | None]) -> list[tuple[str, Any]]:
+def _read_parquet(path: Path, ids: Columns, raw: Columns) -> list[tuple[str, Any]]:
     """Columns of a Parquet file, in batches whose size as text is known before they are unpacked.
 
     Repeated values of a Parquet file take no space, so that a file of 100 KB may unpack to gigabytes. Texts are

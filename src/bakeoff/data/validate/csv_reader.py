@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -145,52 +145,65 @@ def delimiter_of(header_line: str) -> str:
     return max(DELIMITERS, key=re.split("[\r\n]", unquoted)[0].count)
 
 
-def check_text(path: Path, file: str) -> None:
-    """Check that a file is plain text in UTF-8. All of it is read, in blocks.
+def check_text(path: Path, file: str, encoding: str = "utf-8", copy: IO[bytes] | None = None) -> None:
+    """Check that a file is plain text in its encoding. All of it is read, in blocks.
+
+    Args:
+        path: the file.
+        file: how messages call it.
+        encoding: name of the codec.
+        copy: where the text is written in UTF-8, which any other encoding needs.
 
     Raises:
-        BakeoffError: it is empty, compressed or binary, or not UTF-8; names the line.
-        OSError: the file can't be read.
+        BakeoffError: it is empty, compressed or binary, or in another encoding; names the line.
+        OSError: the file can't be read, or the copy can't be written.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    line, is_empty = 1, True
+    decoder = codecs.getincrementaldecoder(encoding)()
+    has_nul = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))  # in the bytes of most characters
+    line, is_empty, block = 1, True, b"\n"
     with path.open("rb") as stream:
-        _refuse_other_formats(stream.read(len(max(BINARY_FORMATS, key=len))), file)
+        _refuse_other_formats(stream.read(len(max(BINARY_FORMATS, key=len))), file, has_nul)
         stream.seek(0)
-        while block := stream.read(BLOCK_BYTES):
-            is_empty = is_empty and not block.removeprefix(codecs.BOM_UTF8).strip()
-            if (place := block.find(0)) >= 0:
+        while block:
+            block = stream.read(BLOCK_BYTES)
+            if not has_nul and (place := block.find(0)) >= 0:
                 line += block.count(b"\n", 0, place)
                 raise BakeoffError(
                     f"{file} is binary or damaged: it holds a NUL byte on line {line}. "
-                    "Export plain CSV in UTF-8, or remove the byte with `tr -d '\\0'`."
+                    "Export plain CSV in UTF-8, or remove the byte with `tr -d '\\0'`; text in UTF-16 is fetched with "
+                    "`data.encoding: utf-16-le`."
                 )
-            _decode(decoder, block, line, file)
-            line += block.count(b"\n")
-        _decode(decoder, b"", line, file)
+            text = _decoded(decoder, block, line, file, encoding)
+            data = block if copy is None else text.encode("utf-8", "replace")  # UTF-7 may hold half a character
+            if copy is not None:
+                copy.write(data)
+                copy.flush()
+            line += data.count(b"\n")
+            is_empty = is_empty and not data.removeprefix(codecs.BOM_UTF8).strip()
     if is_empty:
         raise BakeoffError(f"{file} is empty: it must hold a header and rows.")
 
 
-def _refuse_other_formats(start: bytes, file: str) -> None:
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise BakeoffError(f"{file} is in UTF-16: save it as UTF-8.")
+def _refuse_other_formats(start: bytes, file: str, may_be_utf_16: bool) -> None:
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not may_be_utf_16:
+        raise BakeoffError(f"{file} is in UTF-16: save it as UTF-8, or fetch it with `data.encoding: utf-16`.")
     if kind := next((name for magic, name in BINARY_FORMATS.items() if start.startswith(magic)), None):
         raise BakeoffError(f"{file} is {kind}, not CSV: export the table as comma-separated text in UTF-8.")
 
 
-def _decode(decoder: codecs.IncrementalDecoder, block: bytes, line: int, file: str) -> None:
+def _decoded(decoder: codecs.IncrementalDecoder, block: bytes, line: int, file: str, encoding: str) -> str:
     try:
-        decoder.decode(block, final=not block)
-    except UnicodeDecodeError as error:
-        data = error.object
-        line += data.count(b"\n", 0, error.start)
-        start = data.rfind(b"\n", 0, error.start) + 1
+        return decoder.decode(block, final=not block)
+    except UnicodeError as error:  # without a place where UTF-16 lacks its byte order mark
+        data, place = getattr(error, "object", block), getattr(error, "start", 0)
+        line += data[:place].decode(getattr(error, "encoding", encoding), "replace").count("\n")
+        start = data.rfind(b"\n", 0, place) + 1
         text = data[start : start + SHOWN_CHARACTERS].partition(b"\n")[0].decode("latin-1")
         raise BakeoffError(
-            f"{file} is not UTF-8 on line {line} (byte 0x{data[error.start]:02x}): {text!r} as Latin-1. If all of it "
-            "is Latin-1, "
-            "`iconv -f latin1 -t utf-8` converts it; where only some lines are affected, it mixes encodings."
+            f"{file} is not {encoding.upper()} on line {line} (byte 0x{data[place : place + 1].hex()}): "
+            f"{getattr(error, 'reason', error)} in {text!r} (as Latin-1). If all of it is in another encoding, name "
+            "that in params.yaml to fetch it (`data.encoding: cp1252`), or convert it (`iconv -f latin1 -t utf-8`); "
+            "where only some lines are affected, it mixes encodings."
         ) from None
 
 
