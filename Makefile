@@ -33,16 +33,12 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: $(READY) ## environment, data, the Prefect flow, the verdict; seconds when all is up to date
-	@bakeoff fetch
-	@if test -f reports/index.html && dvc status --quiet --with-deps compare; then echo "The comparison is up to date."; else python flows/pipeline.py; fi
+	@bakeoff run
 	$(REVISIONS)
-	@bakeoff verdict
 
 evidence: $(READY) ## the textbook's claims too, with all that is measured for them: reports/evidence.html
-	@bakeoff fetch
-	@if test -f reports/evidence.html && dvc status --quiet dvc.yaml; then echo "Every stage is up to date."; else python flows/pipeline.py --evidence; fi
+	@bakeoff run --evidence
 	$(REVISIONS)
-	@bakeoff verdict
 	@echo "Claims: reports/evidence.html"
 
 study: $(READY) ## the study of negative sampling by its own Prefect flow; longer than a run

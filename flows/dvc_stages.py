@@ -11,7 +11,9 @@ from threading import Event
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import NEVER, ChildError, Log, read_output, run_child
+from bakeoff.core.workspace import Workspace
 from bakeoff.flows.checkout import DVC
+from bakeoff.ops.new_workspace import refresh_version
 
 RUNNING = "Running stage '{}':"
 """DVC's line before it runs a stage's command."""
@@ -90,14 +92,32 @@ def needed_for(targets: Collection[str], dag: Dag) -> Dag:
 def unchanged_stages(dag: Dag, workspace: Path) -> frozenset[str]:
     """Stages that DVC would not run, and no stage before them either: one DVC process instead of one per stage.
 
+    The stage `version` of a workspace without code always runs under `dvc repro`. What it would write is written here,
+    so that it counts as stale only if another version is installed.
+
     Raises:
         ChildError: DVC cannot read the workspace.
     """
-    stale = set(json.loads(read_output([*DVC, "status", "--json", *dag], workspace) or "{}"))
+    refresh_version(Workspace(workspace))
+    status = json.loads(read_output([*DVC, "status", "--json", *dag], workspace) or "{}")
+    stale = {stage for stage, changes in status.items() if changes != ["always changed"]}
     for stage in TopologicalSorter(dag).static_order():
         if stale & dag[stage]:
             stale.add(stage)
     return frozenset(dag) - stale
+
+
+def outdated_stages(targets: Sequence[str], workspace: Path) -> list[str]:
+    """Stages that do not fit dvc.lock, as far as can be said without data and outputs.
+
+    Raises:
+        ChildError: DVC can't read the workspace.
+    """
+    refresh_version(Workspace(workspace))
+    lines = read_output([*DVC, "repro", "--dry", "--allow-missing", *targets], workspace).splitlines()
+    begin, end = RUNNING.split("{}")
+    stages = [line[len(begin) : -len(end)] for line in lines if line.startswith(begin) and line.endswith(end)]
+    return [stage for stage in stages if stage != "version"]
 
 
 def run_stage(

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from bakeoff.cli import data, models, operations, report
+from bakeoff.cli import data, init, models, operations, report
 from bakeoff.core.errors import BakeoffError, denied_access, visible
 from bakeoff.core.workspace import check_own_code
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for each in (data, models, report, operations):
+for each in (init, data, models, report, operations):
     app.add_typer(each.app)
 
 

@@ -12,6 +12,52 @@ app = typer.Typer()
 
 
 @app.command()
+def run(
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Every stage, those too that judge the textbook's claims.")
+    ] = False,
+    dry: Annotated[
+        bool,
+        typer.Option("--dry", help="Run nothing; fail if dvc.lock is not up to date. Needs no data: for CI."),
+    ] = False,
+) -> None:
+    """Bring the comparison up to date, by Prefect on a server of its own, and print the verdict.
+
+    Data that are missing are fetched or restored first. Stages that are up to date do not run. `PREFECT_API_URL` names
+    another server, which then shows the run.
+    """
+    from bakeoff.flows import terminal
+
+    if dry:
+        terminal.check_lock(evidence)
+        return
+    from bakeoff.data.fetch import command as fetch
+    from bakeoff.report.render.terminal import print_verdict
+
+    workspace = Workspace()
+    params = load(workspace)
+    fetch.run(params.data, workspace)
+    with (workspace.data / "interactions.csv").open("rb") as lines:
+        num_events = sum(1 for _ in lines)
+    epochs = max(params.softmax.max_epochs, params.two_tower.max_epochs)
+    terminal.bring_up_to_date(evidence, terminal.expected_minutes(num_events, epochs))
+    print_verdict(workspace)
+
+
+@app.command()
+def version(
+    write: Annotated[bool, typer.Option("--write", help="To artifacts/version.json, on which stages depend.")] = False,
+) -> None:
+    """Print the version and the hash of the code that is installed, with packages that register models."""
+    from bakeoff.ops import new_workspace
+
+    if write:
+        new_workspace.write_version(Workspace())
+    for name, found in new_workspace.installed().items():
+        print(f"{name} {found['version']} ({found['sha256'][:12]})")
+
+
+@app.command()
 def compare(
     before: Annotated[
         str | None, typer.Argument(metavar="REV_A", help="A Git revision; none: write the report.")

@@ -18,9 +18,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import TABLES, text_column
 from bakeoff.data.fetch.own import check_directory
-from bakeoff.data.fetch.parts import Parts, Raw, listed, parts
+from bakeoff.data.fetch.parts import Raw, listed
 from bakeoff.data.fetch.table_files import text_of
-from bakeoff.data.params import DataParams
+from bakeoff.data.params import ColumnParams
 
 URL_VARIABLE = "BAKEOFF_DATABASE_URL"
 """Environment variable with the database's URL, such as postgresql://user:password@host/database."""
@@ -60,18 +60,38 @@ class UnreachableError(BakeoffError):
     status = os.EX_TEMPFAIL
 
 
-def read_database(directory: Path, url: str, data: DataParams) -> Parts:
+def database_url(directory: Path) -> str:
+    """The database's URL.
+
+    Args:
+        directory: of the queries, for the message.
+
+    Raises:
+        BakeoffError: it is not set.
+    """
+    if url := os.environ.get(URL_VARIABLE):
+        return url
+    raise BakeoffError(
+        f"{URL_VARIABLE} is not set: it must hold the URL of the database for the queries of {directory}, such as "
+        "postgresql://user:password@host:5432/database."
+    )
+
+
+def read_database(directory: Path, url: str, names: ColumnParams) -> dict[str, Raw]:
     """Run interactions.sql and, where there are, users.sql and items.sql, in one transaction.
 
     Args:
         directory: holds the files, each one SELECT whose columns are named as those of files are.
         url: of the database.
-        data: how columns are named.
+        names: how columns are named.
+
+    Returns:
+        table → its columns.
 
     Raises:
         UnreachableError: the database can't be reached now.
         BakeoffError: interactions.sql is missing or a file can't be read, or what its query returns; see
-            `read_queries` and `parts`.
+            `read_queries`.
     """
     check_directory(directory)
     paths = {table: path for table in TABLES if (path := directory / f"{table}.sql").is_file()}
@@ -81,14 +101,13 @@ def read_database(directory: Path, url: str, data: DataParams) -> Parts:
             f"{listed(sorted(entry.name for entry in directory.iterdir()))}. Write one SELECT into it, whose columns "
             "are named as data.columns in params.yaml says."
         )
-    names = data.columns
     found = read_queries(
         {str(path): _query(path) for path in paths.values()},
         url,
         raw={str(paths["interactions"]): names.timestamp},
         ids={str(path): names.ids[table] for table, path in paths.items()},
     )
-    return parts({table: Raw(str(path), found[str(path)]) for table, path in paths.items()}, names)
+    return {table: Raw(str(path), found[str(path)]) for table, path in paths.items()}
 
 
 def read_queries(

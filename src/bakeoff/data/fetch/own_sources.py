@@ -10,10 +10,10 @@ from pathlib import Path
 from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.files import file_hash
 from bakeoff.data.fetch.canonical_tables import Tables
-from bakeoff.data.fetch.database import URL_VARIABLE, read_database
+from bakeoff.data.fetch.database import database_url, read_database
 from bakeoff.data.fetch.merging import merge
 from bakeoff.data.fetch.own import check_directory, read_files, read_parts
-from bakeoff.data.fetch.parts import Parts, complete
+from bakeoff.data.fetch.parts import Parts, complete, parts
 from bakeoff.data.params import DataParams
 
 MARK = "_SUCCESS"
@@ -131,15 +131,9 @@ def read_source(request: Request, data: DataParams) -> Parts:
     """
     if request.files:
         return read_files(request.files, data)
-    if request.source is not None:
-        return read_parts(request.source, data)
-    url = os.environ.get(URL_VARIABLE)
-    if not url or request.query is None:
-        raise BakeoffError(
-            f"{URL_VARIABLE} is not set: it must hold the URL of the database for the queries of {request.query}, "
-            "such as postgresql://user:password@host:5432/database."
-        )
-    return read_database(request.query, url, data)
+    if request.query is not None:
+        return parts(read_database(request.query, database_url(request.query), data.columns), data.columns)
+    return read_parts(request.source or Path(), data)
 
 
 def add(

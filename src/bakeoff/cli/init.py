@@ -1,0 +1,215 @@
+"""`bakeoff init`: shows how it reads a team's data, asks where that is not clear, and makes a workspace."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bakeoff.core.errors import BakeoffError, visible
+
+if TYPE_CHECKING:
+    from bakeoff.data.detection import Detected
+
+app = typer.Typer()
+
+_WORDS = {
+    "user_id": "the user",
+    "item_id": "the item",
+    "timestamp": "the time of an event",
+    "user_id_in_users": "the id of the users",
+    "item_id_in_items": "the id of the items",
+}
+"""Role → what the column holds, in questions."""
+OPTIONAL_ROLES = ("timestamp", "user_id_in_users", "item_id_in_items")
+_READ_AS = {
+    "interactions": {"user_id": "user", "item_id": "item", "timestamp": "time", "rating": "rating", "split": "part"},
+    "users": {},
+    "items": {"title": "title"},
+}
+NONE = "-"
+"""The answer that there is no such column."""
+_UNITS = {"s": "seconds since 1970", "ms": "milliseconds since 1970", "iso": "ISO 8601"}
+
+
+def _file(help_text: str) -> Any:
+    return typer.Option(metavar="FILE", help=help_text, exists=True, dir_okay=False, readable=True)
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="The workspace: a directory that is not there yet, or is empty.")],
+    interactions: Annotated[Path | None, _file("CSV (any delimiter) or Parquet: an event per row.")] = None,
+    users: Annotated[Path | None, _file("A user per row, with features.")] = None,
+    items: Annotated[Path | None, _file("An item per row, with a title and features.")] = None,
+    query: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Instead of files: interactions.sql and, if you like, users.sql and items.sql, a SELECT each, for the "
+            "database whose URL is in BAKEOFF_DATABASE_URL.",
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=NAME",
+            help="Which column plays a role: user_id, item_id, timestamp, rating, split, title, user_id_in_users or "
+            "item_id_in_items; `rating=` for none. Can be repeated.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept how the data is read, without a question.")] = False,
+) -> None:
+    """Make a workspace for your own data: params.yaml, dvc.yaml, prefect.yaml, CI workflows, and data under DVC.
+
+    Shows how each column is read and asks where that is not clear. Your files are copied, and nothing else is written
+    outside of the directory.
+    """
+    from bakeoff.data.detection import detect
+    from bakeoff.data.fetch import command as fetch
+    from bakeoff.ops import new_workspace
+    from bakeoff.params import parse_params
+
+    given = _given(column or [])
+    new_workspace.check_free(directory)
+    named = {"interactions": interactions, "users": users, "items": items}
+    files = {table: path for table, path in named.items() if path is not None}
+    tables, encoding = _read(files, query)
+    while (found := detect(tables, given)).open:
+        role, candidates = next(iter(found.open.items()))
+        given[role] = _chosen(role, candidates, found.columns.get(role), ask=not yes)
+    _show(tables, found)
+    if not yes and not _is_right():
+        raise BakeoffError(
+            "Nothing was written. --column ROLE=NAME says what a column is; features can be changed later, in "
+            "params.yaml."
+        )
+    params = parse_params(found.params(directory.resolve().name, encoding), "What was found")
+    new_workspace.create(
+        directory,
+        params.model_dump(mode="json", exclude_defaults=True),
+        lambda workspace: fetch.run(params.data, workspace, files=files or None, query=query),
+    )
+    print(f"\n{directory} is ready. Next:\n  cd {directory}\n  bakeoff tune --minutes 30 --apply\n  bakeoff run")
+
+
+def _given(options: list[str]) -> dict[str, str | None]:
+    """Role → column of `--column` options.
+
+    Raises:
+        BakeoffError: one is not ROLE=NAME, or names no role.
+    """
+    from bakeoff.data.params import ColumnParams
+
+    given: dict[str, str | None] = {}
+    for option in options:
+        role, separator, name = option.partition("=")
+        if not separator or role not in ColumnParams.model_fields:
+            raise BakeoffError(
+                f"--column {option!r} must be ROLE=NAME, with a role of {', '.join(ColumnParams.model_fields)}."
+            )
+        given[role] = name or None
+    return given
+
+
+def _read(files: Mapping[str, Path], query: Path | None) -> tuple[dict[str, Any], str]:
+    """The columns of each table as text, and the encoding of the files.
+
+    Raises:
+        BakeoffError: there is no source, or two, or one can't be read.
+    """
+    from bakeoff.data.detection import find_encoding
+    from bakeoff.data.fetch.database import database_url, read_database
+    from bakeoff.data.fetch.table_files import read_columns
+    from bakeoff.data.params import ColumnParams
+
+    if query is not None and not files:
+        found = read_database(query, database_url(query), ColumnParams(timestamp=None))
+        return {table: raw.columns for table, raw in found.items()}, "utf-8"
+    if query is not None or "interactions" not in files:
+        raise BakeoffError("Give the events with --interactions FILE, or with --query DIR for a database.")
+    encoding = find_encoding(files.values())
+    return {table: read_columns(path, (), encoding=encoding) for table, path in files.items()}, encoding
+
+
+def _chosen(role: str, candidates: list[str], guess: str | None, *, ask: bool) -> str | None:
+    """The column that a person chooses for a role, or the only good guess.
+
+    Raises:
+        BakeoffError: nobody is asked, and there is no guess that would do.
+    """
+    if not ask:
+        if guess is None and role not in OPTIONAL_ROLES:
+            names = ", ".join(map(visible, candidates))
+            raise BakeoffError(
+                f"Which column holds {_WORDS[role]} is not clear ({names}): --column {role}=NAME says it."
+            )
+        return guess
+    _check_terminal()
+    from rich.prompt import Prompt
+
+    none = [NONE] if role in OPTIONAL_ROLES else []
+    question = f"Which column holds {_WORDS[role]}?" + (f" {NONE} for none." if none else "")
+    choices = [*candidates, *none]
+    answer = (
+        Prompt.ask(question, choices=choices) if guess is None else Prompt.ask(question, choices=choices, default=guess)
+    )
+    return None if answer == NONE else answer
+
+
+def _is_right() -> bool:
+    from rich.prompt import Confirm
+
+    _check_terminal()
+    return Confirm.ask("Is that right?", default=True)
+
+
+def _check_terminal() -> None:
+    """See that somebody can be asked.
+
+    Raises:
+        BakeoffError: nobody can.
+    """
+    if not sys.stdin.isatty():
+        raise BakeoffError(
+            "Questions need a terminal: --yes accepts how the data is read, --column ROLE=NAME answers one."
+        )
+
+
+def _show(tables: Mapping[str, Any], found: "Detected") -> None:
+    """Print how each column is read, with its first values."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from bakeoff.data.detection import examples
+
+    for name, columns in tables.items():
+        rows = len(next(iter(columns.values())))
+        table = Table("column", "is read as", "first values", title=f"{name}: {rows:,} rows", title_justify="left")
+        for column, values in columns.items():
+            shown = ", ".join(text if len(text) <= 24 else text[:23] + "…" for text in map(visible, examples(values)))
+            table.add_row(Text(visible(column)), _reading(name, column, found), Text(shown))
+        Console().print(table)
+    if found.repeated > 0:
+        print(
+            f"{found.repeated:.1%} of the events repeat the user, item and time of another: the first of them counts."
+        )
+
+
+def _reading(table: str, column: str, found: "Detected") -> str:
+    """What a column is taken for, in words."""
+    roles = [role for role, name in found.columns.items() if name == column and role in _READ_AS[table]]
+    if table == "interactions":
+        words = [_READ_AS[table][role] for role in roles]
+        if "timestamp" in roles:
+            words = [f"time, {_UNITS[str(found.columns['timestamp_unit'])]}"]
+        if "rating" in roles and found.rating_range:
+            words = ["rating, {:g} to {:g}".format(*found.rating_range)]
+        return words[0] if words else "not used"
+    if column == found.id_column(table):
+        return _READ_AS["interactions"][f"{table[:-1]}_id"]
+    name = "title" if roles else column
+    kind, reason = found.features[table].get(name), found.left_out[table].get(name)
+    return ", ".join(filter(None, ["title" if roles else "", f"{kind} feature" if kind else f"no feature: {reason}"]))

@@ -1,0 +1,289 @@
+"""What a team's own tables hold: which column plays which role, in which unit, and which ones can be features.
+
+Names decide first, values check them. What neither settles is left to a person, as an open question.
+"""
+
+import codecs
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.data.features.feature_kinds import Kind, as_numbers, feature_kind, filled
+from bakeoff.data.params import ValidationParams
+
+Columns = Mapping[str, Any]
+"""[n] strings by column name, "" or null where missing."""
+
+ROLES = ("user_id", "item_id", "timestamp", "rating", "split")
+"""Of columns of the interactions, in the order in which they are looked for."""
+ENTITIES = {"users": ("user_id", "user_id_in_users"), "items": ("item_id", "item_id_in_items")}
+"""Table → role of its ids in the interactions, and in the table itself."""
+
+_USER = "user|customer|client|visitor|member|buyer|reviewer|account|person|shopper|reader|viewer|listener"
+_ITEM = (
+    "item|product|article|movie|film|book|song|track|artist|asin|isbn|sku|listing|content|video|game|business|recipe"
+    "|offer|page|course"
+)
+_ID = "_?(id|no|nr|number|key|code|hash|uuid)"
+_NAMES = {
+    "user_id": (f"({_USER}|u){_ID}", f"({_USER})"),
+    "item_id": (f"({_ITEM}|i|p){_ID}", f"({_ITEM})"),
+    "timestamp": (
+        "timestamp|ts|when",
+        "((event|order|purchase|visit|view|click|created|rated|unix|review)_?)?(date_?time|timestamp|time|date|at)(_utc)?",
+        ".*_(time|date|at|ts)|.*time(stamp)?",
+    ),
+    "rating": ("rating", "stars?|score|overall|grade"),
+    "split": ("split", "fold|subset|partition"),
+    "title": ("title", "name|titel", f"(({_ITEM})_?)?(title|name|titel|label)"),
+}
+"""Patterns of names in lower case with words separated by `_`, the surest first."""
+
+_SECONDS = (5e7, 5e9)  # 1971 to 2128
+_LEAST_SHARE = 0.99
+"""Share of the values that must be of a kind."""
+_LEAST_KNOWN = 0.5
+"""Share of the ids of events that a table must have for its column to be that of the ids."""
+_BLOCK = 2**20
+
+
+@dataclass
+class Detected:
+    """What was found, and what is open.
+
+    Attributes:
+        columns: as in `data.columns` of params.yaml.
+        features: by table, as in `data.user_features` and `data.item_features`.
+        left_out: by table: column → why it is no feature.
+        rating_range: lowest and highest rating.
+        repeated: share of the events with the user, the item and the time of another; the first of them counts.
+        open: role → columns that may play it; nobody but a person knows.
+    """
+
+    columns: dict[str, str | None] = field(default_factory=dict)
+    features: dict[str, dict[str, Kind]] = field(default_factory=lambda: {"users": {}, "items": {}})
+    left_out: dict[str, dict[str, str]] = field(default_factory=lambda: {"users": {}, "items": {}})
+    rating_range: tuple[float, float] | None = None
+    repeated: float = 0.0
+    open: dict[str, list[str]] = field(default_factory=dict)
+
+    def id_column(self, table: str) -> str | None:
+        """The column with the ids of users or items in their own table."""
+        role, own = ENTITIES[table]
+        return self.columns[own] or self.columns[role]
+
+    def params(self, name: str, encoding: str) -> dict[str, Any]:
+        """Values for params.yaml.
+
+        Args:
+            name: of the data set.
+            encoding: of files of text.
+        """
+        low, high = self.rating_range or (None, None)
+        usual = ValidationParams().max_quarantine_share
+        values: dict[str, Any] = {
+            "data": {
+                "dataset": name,
+                **({"encoding": encoding} if encoding != "utf-8" else {}),
+                "columns": self.columns,
+                "user_features": self.features["users"],
+                "item_features": self.features["items"],
+            },
+            "validation": {
+                "rating_min": low,
+                "rating_max": high,
+                # Repeated events go to quarantine. They were shown, and must not stop the run.
+                "max_quarantine_share": usual if self.repeated <= usual else round(min(self.repeated + usual, 1.0), 2),
+            },
+        }
+        if self.columns["split"]:
+            values["split"] = {"method": "predefined"}
+        elif not self.columns["timestamp"]:
+            values["split"] = {"method": "random"}
+        if not self.columns["timestamp"]:  # there is no next event to predict
+            values["softmax"] = values["two_tower"] = {"objective": "reconstruct"}
+        return values
+
+
+def find_encoding(paths: Iterable[Path]) -> str:
+    """The encoding in which every file of text can be read: UTF-8, UTF-16 by its byte order mark, or Windows-1252.
+
+    Raises:
+        BakeoffError: files are in different encodings.
+    """
+    needed = {path: _encoding(path) for path in paths if path.suffix.lower() not in (".parquet", ".pq")}
+    special = {path: encoding for path, encoding in needed.items() if encoding != "ascii"}
+    if len(set(special.values())) > 1:
+        named = ", ".join(f"{path} in {encoding}" for path, encoding in special.items())
+        raise BakeoffError(f"The files are written in different encodings ({named}): write all of them in UTF-8.")
+    return next(iter(special.values()), "utf-8")
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as stream:
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+    for encoding in ("ascii", "utf-8"):
+        try:
+            with path.open(encoding=encoding) as stream:
+                while stream.read(_BLOCK):
+                    pass
+        except UnicodeDecodeError:
+            continue
+        return encoding
+    return "cp1252"
+
+
+def detect(tables: Mapping[str, Columns], given: Mapping[str, str | None]) -> Detected:
+    """Read what the tables hold.
+
+    Args:
+        tables: interactions and, where there are, users and items.
+        given: role → column, or None for none, as a person said; roles are those of `data.columns`.
+
+    Raises:
+        BakeoffError: a given column is not in its table.
+    """
+    events, found = tables["interactions"], Detected(dict(given))
+    for role in given.keys() - {"timestamp_unit"}:
+        _check_given(role, given[role], tables)
+    for role in ROLES:
+        if role not in given:
+            _find_role(role, events, tables, found)
+    if time := found.columns["timestamp"]:
+        found.columns["timestamp_unit"] = given.get("timestamp_unit") or time_unit(events[time]) or "iso"
+    found.repeated = _repeated_share(events, [column for role in ROLES[:3] if (column := found.columns[role])])
+    if rating := found.columns["rating"]:
+        numbers = as_numbers(events[rating])
+        found.rating_range = (float(np.nanmin(numbers)), float(np.nanmax(numbers)))
+    if "items" in tables:
+        found.columns.setdefault("title", next(iter(_named("title", list(tables["items"]))), None))
+    for table in [name for name in ENTITIES if name in tables]:
+        _find_id(table, tables, found)
+        for column, values in tables[table].items():
+            if column != found.id_column(table):
+                _add_feature(table, column, values, found)
+    return found
+
+
+def _repeated_share(events: Columns, keys: list[str]) -> float:
+    """Share of the rows whose values of the key columns another row before has."""
+    table = pa.table({key: events[key] for key in keys})
+    return 1 - table.group_by(keys).aggregate([]).num_rows / table.num_rows if table.num_rows else 0.0
+
+
+def _check_given(role: str, column: str | None, tables: Mapping[str, Columns]) -> None:
+    table = {"user_id_in_users": "users", "item_id_in_items": "items", "title": "items"}.get(role, "interactions")
+    if column is not None and column not in (names := tables.get(table, {})):
+        has = ", ".join(map(repr, names)) or "none"
+        raise BakeoffError(f"The {table} have no column {column!r} for {role}; their columns: {has}.")
+
+
+def _find_role(role: str, events: Columns, tables: Mapping[str, Columns], found: Detected) -> None:
+    """Add the column that plays a role in the interactions, or the candidates if there is none or more than one."""
+    free = [name for name in events if name not in found.columns.values()]
+    fits = [name for name in _named(role, free) if _can_be(role, events[name])]
+    table = {"user_id": "users", "item_id": "items"}.get(role)
+    if table and not fits and table in tables:  # values that are also those of a unique column of the other table
+        shares = {name: max(_known_shares(events[name], tables[table]).values(), default=0.0) for name in free}
+        fits = [name for name in free if shares[name] >= _LEAST_SHARE]
+    found.columns[role] = fits[0] if fits else None
+    if table and len(fits) != 1:
+        others = {name for other in ROLES if other != role for name in _named(other, free)}
+        found.open[role] = fits or [name for name in free if name not in others and not _is_time(events[name])]
+    elif role == "timestamp" and not fits and (times := [name for name in free if _is_time(events[name])]):
+        found.columns[role] = times[0]
+        found.open[role] = times
+
+
+def _find_id(table: str, tables: Mapping[str, Columns], found: Detected) -> None:
+    """Add the column with the ids of users or items: named as in the events, or with the same values."""
+    role, own = ENTITIES[table]
+    in_events = found.columns[role]
+    if own in found.columns or in_events is None:
+        return
+    shares = _known_shares(tables["interactions"][in_events], tables[table])
+    best = max(shares, key=lambda name: (shares[name], name == in_events), default=None)
+    column = best if best is not None and shares[best] >= _LEAST_KNOWN else None
+    if column is None:
+        found.open[own] = list(tables[table])
+    found.columns[own] = None if column == in_events else column
+
+
+def _add_feature(table: str, column: str, values: Any, found: Detected) -> None:
+    name = "title" if table == "items" and column == found.columns.get("title") else column
+    kind, reason = feature_kind(values, is_item=table == "items")
+    if kind is None:
+        found.left_out[table][name] = reason
+    else:
+        found.features[table][name] = kind
+
+
+def time_unit(values: Any) -> Literal["s", "ms", "iso"] | None:
+    """In which unit a column holds times; None if it holds none that can be read."""
+    text = filled(values)
+    if not len(text):
+        return None
+    numbers = as_numbers(text)
+    for unit, per_second in (("s", 1), ("ms", 1000)):
+        low, high = _SECONDS[0] * per_second, _SECONDS[1] * per_second
+        if np.mean((numbers >= low) & (numbers < high)) >= _LEAST_SHARE:
+            return "s" if unit == "s" else "ms"
+    if np.isfinite(numbers).mean() > 1 - _LEAST_SHARE:
+        return None
+    times = pd.to_datetime(text.to_pandas(), format="ISO8601", utc=True, errors="coerce")
+    return "iso" if times.notna().mean() >= _LEAST_SHARE else None
+
+
+def _is_time(values: Any) -> bool:
+    return time_unit(values) is not None
+
+
+def _can_be(role: str, values: Any) -> bool:
+    """Whether values allow a role that a column's name suggests."""
+    if role == "timestamp":
+        return _is_time(values)
+    if role == "rating":
+        numbers = as_numbers(filled(values))
+        return len(numbers) > 0 and bool(np.isfinite(numbers).mean() >= _LEAST_SHARE)
+    if role == "split":
+        return set(pc.unique(values).to_pylist()) <= {"train", "valid", "test"}
+    return True
+
+
+def _named(role: str, names: Sequence[str]) -> list[str]:
+    """Columns whose name suggests the role, by the surest pattern that any name matches."""
+    for pattern in _NAMES[role]:
+        if fits := [name for name in names if re.fullmatch(pattern, _snake(name))]:
+            return fits
+    return []
+
+
+def _snake(name: str) -> str:
+    """`userId`, `User ID` and `user-id` as `user_id`; a type after a colon, as RecBole writes it, is dropped."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.partition(":")[0].strip())
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+
+
+def _known_shares(ids: Any, table: Columns) -> dict[str, float]:
+    """Share of the distinct ids that each column of a table has, for columns without repeated values."""
+    wanted = pc.unique(filled(ids))
+    return {
+        name: float(pc.mean(pc.is_in(wanted, value_set=pc.unique(filled(values))).cast(pa.float64())).as_py() or 0.0)
+        for name, values in table.items()
+        if pc.count_distinct(values).as_py() == len(values)
+    }
+
+
+def examples(values: Any, count: int = 3) -> list[str]:
+    """The first values of a column that are not empty."""
+    found: Iterable[Any] = filled(values).slice(0, count).to_pylist()
+    return [str(value) for value in found]

@@ -1,0 +1,59 @@
+"""How a column of users or items can serve as a feature, from its values."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Kind = Literal["dense", "categorical", "tags", "text"]
+
+_MOST_CODES = 25
+"""Whole numbers of which there are so few may be codes of categories."""
+_MOST_CATEGORIES = 5_000
+_LEAST_TAGGED = 0.05
+"""Share of the values that must hold several, separated by `|`."""
+_LEAST_WORDS = 1.5
+"""On average, in a text."""
+
+
+def feature_kind(values: Any, is_item: bool) -> tuple[Kind | None, str]:
+    """How a column can serve as a feature; None, and why, where it can't.
+
+    Args:
+        values: [n] strings.
+        is_item: items may have texts and tags, users may not.
+    """
+    text = filled(values)
+    distinct = pc.count_distinct(text).as_py()
+    if 2 * len(text) < len(values):
+        return None, "mostly empty"
+    if distinct < 2:
+        return None, "always the same"
+    numbers = as_numbers(text)
+    if np.isfinite(numbers).all():
+        return _number_kind(numbers, distinct)
+    if is_item and pc.mean(pc.match_substring(text, "|").cast(pa.float64())).as_py() > _LEAST_TAGGED:
+        return "tags", ""
+    if distinct <= min(_MOST_CATEGORIES, max(2, len(text) // 4)):
+        return "categorical", ""
+    words = pc.mean(pc.list_value_length(pc.utf8_split_whitespace(text))).as_py()
+    return ("text", "") if is_item and words >= _LEAST_WORDS else (None, "nearly each row has a value of its own")
+
+
+def _number_kind(numbers: np.ndarray[Any, np.dtype[np.float64]], distinct: int) -> tuple[Kind | None, str]:
+    is_whole = bool((numbers == np.floor(numbers)).all())
+    if is_whole and distinct > _MOST_CODES and distinct == len(numbers):
+        return None, "a number of its own in each row, as ids have"
+    return ("categorical" if is_whole and distinct <= _MOST_CODES else "dense"), ""
+
+
+def filled(values: Any) -> Any:
+    """The values of a string column that are neither empty nor null."""
+    return values.filter(pc.not_equal(pc.fill_null(values, ""), ""))
+
+
+def as_numbers(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Strings as numbers, NaN for one that is none."""
+    return np.asarray(pd.to_numeric(values.to_pandas(), errors="coerce"), np.float64)

@@ -1,0 +1,180 @@
+"""`bakeoff init`: a directory with data of a team, its DAG, and nothing of this project's code.
+
+Its stages depend on `artifacts/version.json` instead of on code: what is installed, so that an upgrade runs them again.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from importlib.metadata import Distribution, distributions, version
+from importlib.resources import files
+from io import StringIO
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import file_hash, write_text
+from bakeoff.core.subprocesses import read_output, succeeds
+from bakeoff.core.workspace import Workspace
+
+VERSION = "artifacts/version.json"
+"""File that stages of a workspace without code depend on; the stage `version` writes it."""
+FILES = {
+    "README.md": "README.md",
+    "gitignore": ".gitignore",
+    "dvcignore": ".dvcignore",
+    "prefect.toml": "prefect.toml",
+    "prefect.yaml": "prefect.yaml",
+    "github.yml": ".github/workflows/bakeoff.yml",
+    "gitlab.yml": ".gitlab-ci.yml",
+}
+"""File of this package → its place in the workspace."""
+
+_DAG_HEADER = """\
+# The DAG: `dvc repro` runs it, and Prefect's flow derives its tasks from it. `bakeoff run` brings `compare` up to date.
+stages:
+  version:
+    desc: What is installed; another version runs the stages again.
+    cmd: bakeoff version --write
+    always_changed: true
+    outs: [artifacts/version.json]
+
+"""
+_PARAMS_HEADER = """\
+# What differs from the defaults: `bakeoff params` prints every setting with its value, limits and meaning. The empty
+# sections are there for DVC, which runs stages again when a setting is added to one that they read.
+"""
+
+
+def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace], None]) -> None:
+    """Make a workspace; all of it, or nothing.
+
+    Args:
+        directory: must not exist, or be empty.
+        values: of params.yaml, those that differ from the defaults.
+        fill: called with the workspace to bring data in, before it is at its place.
+
+    Raises:
+        BakeoffError: the directory holds something, Git or DVC fails, or `fill` does.
+    """
+    check_free(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        new.chmod(0o755)
+        is_within = succeeds(new, "git", "rev-parse", "--is-inside-work-tree")
+        if not is_within:
+            read_output(["git", "init", "--quiet"], new)
+        read_output(["dvc", "init", "--quiet", *(["--subdir"] if is_within else [])], new)
+        read_output(["dvc", "config", "core.analytics", "false"], new)
+        for name, place in FILES.items():
+            (new / place).parent.mkdir(parents=True, exist_ok=True)
+            write_text(new / place, _resource(name).replace("@NAME@", directory.resolve().name))
+        write_text(new / "requirements.txt", f"bakeoff=={version('bakeoff')}\n")
+        write_text(new / "dvc.yaml", workspace_dag(_resource("dvc.yaml")))
+        write_text(new / "params.yaml", params_text(values))
+        write_text(new / "tuning/.gitkeep", "")
+        fill(Workspace(new))
+        if directory.exists():
+            directory.rmdir()
+        new.rename(directory)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+
+
+def check_free(directory: Path) -> None:
+    """See that a workspace can be made there.
+
+    Raises:
+        BakeoffError: something is there.
+    """
+    if directory.is_symlink() or (directory.exists() and (not directory.is_dir() or any(directory.iterdir()))):
+        raise BakeoffError(f"{directory} is there already and not an empty directory: name another one.")
+
+
+def workspace_dag(text: str) -> str:
+    """This project's dvc.yaml for a workspace without code: code dependencies give way to the installed version.
+
+    Parts of a section of params.yaml give way to the whole, since DVC refuses a part that the file does not have.
+
+    Args:
+        text: of dvc.yaml in this project.
+    """
+    body = text[text.index("  validate:") :]
+    code = r"(?:[ ]+- src/bakeoff/.*\n)+"
+    body = re.sub(code, lambda found: f"{found[0][: len(found[0]) - len(found[0].lstrip())]}- {VERSION}\n", body)
+    body = re.sub(r"(?<![/\w])(?:evidence|evaluate)\.\w+", lambda found: found[0].partition(".")[0], body)
+    body = re.sub(r"\{package: \w+, section: (\w+)\}", r"{section: \1}", body)
+    body = body.replace("name → its package and its section", "name → its section")
+    return _DAG_HEADER + re.sub(r"(params:\s+)\[(.*)\]", lambda found: f"{found[1]}[{_once(found[2])}]", body)
+
+
+def _once(names: str) -> str:
+    return ", ".join(dict.fromkeys(names.split(", ")))
+
+
+def params_text(values: Mapping[str, Any]) -> str:
+    """The text of params.yaml: values, and an empty section for each other that the DAG reads."""
+    sections = re.findall(r"section: (\w+)", _resource("dvc.yaml"))
+    names = ("seed", "data", "validation", "split", *sections, "evaluate", "evidence")
+    defaults: dict[str, Any] = {name: {} for name in names} | {"seed": 42}
+    yaml = YAML()
+    yaml.representer.add_representer(
+        type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    stream = StringIO()
+    yaml.dump(defaults | dict(values), stream)
+    return _PARAMS_HEADER + "\n" + stream.getvalue()
+
+
+def _null(representer: Any, _: None) -> Any:
+    """Writes `null`, where ruamel.yaml would leave the value empty."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def write_version(workspace: Workspace) -> None:
+    """Write what is installed, unless the file says so already."""
+    path = workspace.root / VERSION
+    text = json.dumps(installed(), indent=2, sort_keys=True) + "\n"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+
+
+def refresh_version(workspace: Workspace) -> None:
+    """Write what is installed before DVC is asked what is stale, where stages depend on it."""
+    dag = workspace.root / "dvc.yaml"
+    if dag.exists() and VERSION in dag.read_text(encoding="utf-8"):
+        write_version(workspace)
+
+
+def installed() -> dict[str, dict[str, str]]:
+    """Version and SHA-256 of the code of this package, and of those that register models with it."""
+    found: dict[str, Distribution] = {}
+    for package in filter(_is_relevant, distributions()):
+        found.setdefault(package.name, package)  # the first on sys.path is the one that is imported
+    return {name: {"version": each.version, "sha256": _code_hash(each)} for name, each in found.items()}
+
+
+def _is_relevant(package: Distribution) -> bool:
+    return package.name == "bakeoff" or any(entry.group == "bakeoff.models" for entry in package.entry_points)
+
+
+def _code_hash(package: Distribution) -> str:
+    """SHA-256 of RECORD without what differs between environments; of the files themselves for an editable install."""
+    lines = sorted((package.read_text("RECORD") or "").splitlines())
+    code = [line for line in lines if not re.search(r"^\.\./|\.dist-info/|\.pyc,|^[^/]*\.pth,", line)]
+    if package.name == "bakeoff" and not code:
+        source = Path(__file__).parents[1]
+        code = [f"{path},{file_hash(path, 'sha256')}" for path in sorted(source.rglob("*.py"))]
+    return hashlib.sha256("\n".join(code).encode()).hexdigest()
+
+
+def _resource(name: str) -> str:
+    return files("bakeoff.ops").joinpath("workspace_files", name).read_text(encoding="utf-8")
