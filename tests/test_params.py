@@ -17,9 +17,8 @@ def test_the_shipped_file_states_every_parameter_that_there_is() -> None:
     assert set(shipped.model_dump(exclude_unset=True)) == set(Params.model_fields)
     sections = {name: value for name, value in shipped if isinstance(value, Frozen)}
     assert {"recent_popularity", "ease", "mf", "softmax", "split", "evaluate"} < set(sections)
-    left_out = {"data": {"encoding"}}  # where data is not UTF-8, `bakeoff params` and docs/data.md name it
     for name, section in sections.items():
-        assert section.model_fields_set == set(type(section).model_fields) - left_out.get(name, set()), name
+        assert section.model_fields_set == set(type(section).model_fields), name
 
 
 @pytest.mark.parametrize(
