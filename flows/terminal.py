@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.fetch import command as fetch
+from bakeoff.data.params import DataParams
 from bakeoff.flows.dvc_stages import Outcome, needed_for, outdated_stages, read_dag, unchanged_stages
+from bakeoff.report.render.terminal import print_verdict
 
 LOG = Path(".bakeoff/run.log")
 """Of the last run."""
+PAGES = {False: "index.html", True: "evidence.html"}
+"""What a run leaves in reports, without and with the evidence."""
 TARGETS = {False: ["compare"], True: []}
 """Stages that a run leads to, without and with the evidence; none: all."""
 
@@ -34,31 +40,46 @@ def expected_minutes(num_events: int, epochs: int) -> int:
     return round((80 + num_events * (1e-4 + 2.6e-5 * epochs)) / 60 + 0.5)
 
 
-def bring_up_to_date(evidence: bool, minutes: int) -> None:
-    """Run the flow `pipeline` in this directory unless every stage is up to date.
+def bring_up_to_date(evidence: bool, data: DataParams, epochs: int) -> None:
+    """Fetch the data, run the flow `pipeline` in this directory unless every stage is up to date, print the verdict.
+
+    Data and Prefect's server come side by side. The verdict is printed when `compare` has ended, which is before the
+    flow has: it still compares with the last version.
 
     Args:
         evidence: whether to run every stage, those too that judge the textbook's claims.
-        minutes: that the comparison takes at most, roughly; said where the softmax DNN has to be trained.
+        data: what to fetch.
+        epochs: most epochs of a network, for the expected time.
 
     Raises:
-        BakeoffError: a stage failed, or DVC can't read the workspace.
+        BakeoffError: the data can't be had, a stage failed, or DVC can't read the workspace.
     """
-    workspace, console = Path(), Console(stderr=True, highlight=False)
+    workspace, console = Workspace(), Console(stderr=True, highlight=False)
     with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(import_module, "bakeoff.flows.pipeline")  # Prefect loads while DVC looks
-        dag = needed_for(TARGETS[evidence], read_dag(workspace))
-        unchanged = unchanged_stages(dag, workspace)
-        if unchanged == dag.keys():
-            console.print("Every stage is up to date." if evidence else "The comparison is up to date.")
-            return
-        if "train@softmax" in dag.keys() - unchanged:
-            console.print(f"The comparison takes up to about {minutes} min on two cores.")
-        pipeline: Any = loading.result()
-    with _shown(pipeline.run, console), pipeline.private_server():
-        final = pipeline.pipeline(evidence=evidence, return_state=True)
+        fetched = pool.submit(fetch.run, data, workspace)
+        if (workspace.reports / PAGES[evidence]).exists():
+            fetched.result()
+            dag = needed_for(TARGETS[evidence], read_dag(workspace.root))
+            if unchanged_stages(dag, workspace.root) == dag.keys():
+                console.print("Every stage is up to date." if evidence else "The comparison is up to date.")
+                print_verdict(workspace)
+                return
+        pipeline: Any = import_module("bakeoff.flows.pipeline")  # not before: Prefect takes seconds to load
+        _log_to_file()
+        console.print(f"Prefect starts. Its log: {LOG}")
+        with pipeline.private_server():
+            import_module("prefect.client.orchestration").get_client(sync_client=True)  # starts the server
+            fetched.result()
+            with (workspace.data / "interactions.csv").open("rb") as lines:
+                minutes = expected_minutes(sum(1 for _ in lines), epochs)
+            console.print(f"The comparison takes up to about {minutes} min on two cores if all of it has to run.")
+            lines_of_stages = StageLines(console, None if evidence else lambda: print_verdict(workspace))
+            with lines_of_stages.shown(pipeline.run):
+                final = pipeline.pipeline(evidence=evidence, return_state=True)
     if not final.is_completed():
         raise BakeoffError(f"{final.result(raise_on_failure=False)}\nThe whole log: {LOG.resolve()}")
+    if not lines_of_stages.has_verdict:
+        print_verdict(workspace)
     console.print(final.message)
 
 
@@ -76,35 +97,50 @@ def check_lock(evidence: bool) -> None:
     print("dvc.lock is up to date.")
 
 
-@contextmanager
-def _shown(stage: Any, console: Console) -> Iterator[None]:
-    """Show how the runs of a Prefect task begin and end; what Prefect would print goes to LOG."""
+def _log_to_file() -> None:
+    """Have what Prefect would print go to LOG, to the end of the process and of Prefect's temporary server."""
     LOG.parent.mkdir(exist_ok=True)
     root, log = logging.getLogger(), logging.FileHandler(LOG, mode="w", encoding="utf-8")
     log.setFormatter(next((handler.formatter for handler in root.handlers), None))
-    root.handlers = [log]  # to the end of the process, and with it of Prefect's temporary server
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn()
-    bars: dict[str, Any] = {}
-    starts: dict[str, float] = {}
-    console.print(f"Log: {LOG}")
-    with Progress(*columns, TextColumn("{task.fields[outcome]}"), console=console) as progress:
-        starting = progress.add_task("Prefect starts", total=None, outcome="")
+    root.handlers = [log]
 
-        def begun(_task: Any, run: Any, _state: Any) -> None:
-            progress.update(starting, visible=False)
-            starts[run.name] = time.monotonic()
-            bars[run.name] = progress.add_task(run.name, total=None, outcome="")
 
-        def ended(_task: Any, run: Any, state: Any) -> None:
-            bar = bars[run.name]
-            if state.name == Outcome.UNCHANGED:
-                progress.remove_task(bar)
-                return
-            progress.update(bar, total=1, completed=1, outcome=state.name.lower())
-            if not console.is_terminal:
-                console.print(f"{run.name}: {state.name.lower()}, {time.monotonic() - starts[run.name]:.0f} s")
+class StageLines:
+    """A line with a bar for each stage that runs.
 
-        stage.on_running(begun)
-        stage.on_completion(ended)
-        stage.on_failure(ended)
-        yield
+    Attributes:
+        has_verdict: whether the verdict was printed.
+    """
+
+    def __init__(self, console: Console, print_verdict: Callable[[], None] | None) -> None:
+        """Take where to print, and what to call when `compare` has ended."""
+        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn()
+        self._progress = Progress(*columns, TextColumn("{task.fields[outcome]}"), console=console)
+        self._bars: dict[str, tuple[TaskID, float]] = {}
+        self._print_verdict = print_verdict
+        self.has_verdict = False
+
+    @contextmanager
+    def shown(self, stage: Any) -> Iterator[None]:
+        """Show how the runs of a Prefect task begin and end."""
+        stage.on_running(self._begin)
+        stage.on_completion(self._end)
+        stage.on_failure(self._end)
+        with self._progress:
+            yield
+
+    def _begin(self, _task: Any, run: Any, _state: Any) -> None:
+        self._bars[run.name] = self._progress.add_task(run.name, total=None, outcome=""), time.monotonic()
+
+    def _end(self, _task: Any, run: Any, state: Any) -> None:
+        bar, began = self._bars[run.name]
+        if state.name == Outcome.UNCHANGED:
+            self._progress.remove_task(bar)
+        else:
+            self._progress.update(bar, total=1, completed=1, outcome=state.name.lower())
+            if not self._progress.console.is_terminal:
+                self._progress.console.print(f"{run.name}: {state.name.lower()}, {time.monotonic() - began:.0f} s")
+        if run.name == "compare" and state.is_completed() and self._print_verdict:
+            self.has_verdict = True
+            self._progress.stop()
+            self._print_verdict()

@@ -31,17 +31,9 @@ def run(
     if dry:
         terminal.check_lock(evidence)
         return
-    from bakeoff.data.fetch import command as fetch
-    from bakeoff.report.render.terminal import print_verdict
-
-    workspace = Workspace()
-    params = load(workspace)
-    fetch.run(params.data, workspace)
-    with (workspace.data / "interactions.csv").open("rb") as lines:
-        num_events = sum(1 for _ in lines)
+    params = load(Workspace())
     epochs = max(params.softmax.max_epochs, params.two_tower.max_epochs)
-    terminal.bring_up_to_date(evidence, terminal.expected_minutes(num_events, epochs))
-    print_verdict(workspace)
+    terminal.bring_up_to_date(evidence, params.data, epochs)
 
 
 @app.command()
