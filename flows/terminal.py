@@ -87,12 +87,13 @@ def check_lock(evidence: bool) -> None:
     """See that dvc.lock fits the parameters, the code and the version of the data; needs neither data nor outputs.
 
     Raises:
-        BakeoffError: names the stages that would run.
+        BakeoffError: names stages that would run.
     """
     if outdated := outdated_stages(TARGETS[evidence], Path()):
         command = "bakeoff run --evidence" if evidence else "bakeoff run"
         raise BakeoffError(
-            f"dvc.lock is not up to date: {', '.join(outdated)} would run. Run `{command}` and commit it."
+            f"dvc.lock is not up to date: {', '.join(outdated)} would run, and what depends on them. Run `{command}` and "
+            "commit it."
         )
     print("dvc.lock is up to date.")
 
@@ -115,7 +116,9 @@ class StageLines:
     def __init__(self, console: Console, print_verdict: Callable[[], None] | None) -> None:
         """Take where to print, and what to call when `compare` has ended."""
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn()
-        self._progress = Progress(*columns, TextColumn("{task.fields[outcome]}"), console=console)
+        self._progress = Progress(
+            *columns, TextColumn("{task.fields[outcome]}"), console=console, disable=not console.is_terminal
+        )
         self._bars: dict[str, tuple[TaskID, float]] = {}
         self._print_verdict = print_verdict
         self.has_verdict = False
