@@ -14,7 +14,7 @@ from bakeoff.evaluation.protocol import EvalSet, users_with_test_items
 from bakeoff.evaluation.ranking import TopLists, reorder
 from bakeoff.experiments.folding import CUTOFF, Relatedness, fit_relatedness
 from bakeoff.experiments.params import ExperimentSettings
-from bakeoff.experiments.variants.subsets import sample_sentence
+from bakeoff.experiments.variants.protocol import sample_sentence
 from bakeoff.models.base.retriever import Retriever
 
 RETRIEVER, SCORER = "mf", "softmax"

@@ -1,16 +1,167 @@
-"""Does training against each sampler end where training against the full softmax ends?"""
+"""Does training against each sampler end where training against the full softmax ends? On a catalogue of 50 logits.
+
+A query has `num_positives` distinct positives, drawn one by one in proportion to Zipf's law; they are its own items.
+The full softmax then ends at softmax(s) = the share of each item among all positives, whatever it starts from.
+"""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cache, partial
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
 from bakeoff.core.histories import Histories
-from bakeoff.models.base.tensorflow import seed_everything
-from bakeoff.models.neural.loss import MultiHotSampledSoftmax
-from bakeoff.models.neural.negatives import unbiasedness
-from bakeoff.models.neural.negatives.proposals import NegativeSampler, all_targets, make_sampler
-from bakeoff.models.neural.negatives.selection import CandidateSelector, HardSelector, TopKSelector
+from bakeoff.models.base.tensorflow import graph, seed_everything, tf
+from bakeoff.models.neural.model import MultiHotSampledSoftmax
+from bakeoff.models.neural.proposals import NegativeSampler, all_targets, make_sampler
+from bakeoff.models.neural.selection import CandidateSelector, HardSelector, TopKSelector
 from bakeoff.models.neural.spec import NegativesParams
+
+NUM_ITEMS = 50
+NUM_USERS = 4_000
+QUERIES = 10
+"""Queries of a batch, each of a user of its own."""
+BATCHES = 25
+"""Independent batches per step, as a less noisy gradient; the mask of own items keeps them apart."""
+
+Loss = Callable[[Any, Any, Any, Any, Any, Any, Any], Any]
+"""As the project's own: target_logits [P], target_rows [P], target_weights [P], candidate_logits [U, 1, K],
+log_expected_count [K] or [U, 1, K] and is_own [U, 1, K]; then target_log_expected_count [P] → scalar."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How far sampling leads away from the full softmax.
+
+    Attributes:
+        kl: KL(p_true ‖ softmax(s)) in nats at convergence, ≥ 0.
+        gradient_error: ‖E[∇L_sampled] − ∇L_full‖₁ / ‖∇L_full‖₁ at random logits, ≥ 0.
+        gradient_cosine: of the angle between the two, in [−1, 1].
+    """
+
+    kl: float
+    gradient_error: float
+    gradient_cosine: float
+
+
+def positives_exact(*arguments: Any) -> Any:
+    """The project's loss, whose targets are not corrected."""
+    return MultiHotSampledSoftmax()(*arguments[:6])
+
+
+class TabularWorld:
+    """Users with their positives, and one logit per item that is trained against a sampler."""
+
+    def __init__(
+        self,
+        make_sampler: Callable[[Histories], NegativeSampler],
+        selector: CandidateSelector | None = None,
+        num_positives: int = 1,
+        loss: Loss = positives_exact,
+    ) -> None:
+        """Draw the users.
+
+        Args:
+            make_sampler: the sampler over the users' positives, which are all of their events and all targets.
+            selector: what narrows the candidates down; none: all of them act as negatives.
+            num_positives: distinct positives of each user, 1 to NUM_ITEMS.
+            loss: called in graph mode.
+        """
+        shares = 1 / np.arange(1, NUM_ITEMS + 1)
+        noise = np.random.default_rng(7).gumbel(size=(NUM_USERS, NUM_ITEMS))
+        self._positives = np.argsort(-(np.log(shares) + noise), axis=1)[:, :num_positives].astype(np.int32)
+        items = self._positives.ravel()
+        users = np.repeat(np.arange(NUM_USERS), num_positives)
+        self._sampler = make_sampler(Histories.from_rows(users, items, np.zeros(len(items), np.int64), NUM_USERS))
+        self.p_true = np.bincount(items, minlength=NUM_ITEMS) / len(items)
+        self._target_log_counts = self._sampler.log_counts
+        self._gradient = _gradient_graph(selector, loss)
+
+    def figures(self, correction: float = 1.0, steps: int = 150, repeats: int = 80) -> Figures:
+        """All three; see `Figures`.
+
+        Args:
+            correction: what log expected counts are multiplied by: 1 the project's, 0 none, −1 the wrong sign.
+            steps: of Adam, to convergence.
+            repeats: gradients that are averaged.
+        """
+        error, cosine = self.gradient_figures(correction, repeats)
+        return Figures(self.kl_at_convergence(correction, steps), error, cosine)
+
+    def kl_at_convergence(self, correction: float = 1.0, steps: int = 150) -> float:
+        """KL(p_true ‖ softmax(s)) in nats after Adam with a rate that falls to 0."""
+        rng = np.random.default_rng(0)
+        logits, mean, square = np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS)
+        for step in range(1, steps + 1):
+            gradient = self._sampled_gradient(logits, correction, rng)
+            mean, square = 0.9 * mean + 0.1 * gradient, 0.99 * square + 0.01 * gradient**2
+            rate = 0.2 * (1 - step / steps)
+            logits -= rate * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.99**step)) + 1e-8)
+        return float(np.sum(self.p_true * np.log(self.p_true / softmax(logits))))
+
+    def gradient_figures(self, correction: float = 1.0, repeats: int = 80) -> tuple[float, float]:
+        """Relative error and cosine of the mean gradient at random logits."""
+        logits = np.random.default_rng(5).normal(0, 1, NUM_ITEMS)
+        rng = np.random.default_rng(0)
+        full = softmax(logits) - self.p_true
+        found = np.mean([self._sampled_gradient(logits, correction, rng) for _ in range(repeats)], axis=0)
+        cosine = found @ full / np.linalg.norm(found) / np.linalg.norm(full)
+        return float(np.abs(found - full).sum() / np.abs(full).sum()), float(cosine)
+
+    def _sampled_gradient(
+        self, logits: NDArray[np.float64], correction: float, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        users = np.concatenate([rng.choice(NUM_USERS, QUERIES, replace=False) for _ in range(BATCHES)])
+        positives = self._positives[users]
+        draws = [self._sampler.draw(block.ravel(), rng) for block in np.split(positives, BATCHES)]
+        candidates = np.concatenate([draw.ids for draw in draws])
+        log_expected_count = np.concatenate([draw.log_expected_count for draw in draws])
+        own = (positives[:, :, np.newaxis] == candidates).any(axis=1)
+        batch_of_candidate = np.repeat(np.arange(BATCHES), [len(draw.ids) for draw in draws])
+        own |= np.repeat(np.arange(BATCHES), QUERIES)[:, np.newaxis] != batch_of_candidate
+        seed = rng.integers(0, 2**31, 2).astype(np.int32)
+        scales = logits.astype(np.float32), self._target_log_counts, np.float32(correction)
+        given = *scales, positives, candidates, log_expected_count, own, seed
+        return np.asarray(self._gradient(*map(tf.constant, given)), np.float64)
+
+
+@cache
+def _gradient_graph(selector: CandidateSelector | None, loss: Loss) -> Any:
+    """`_gradient` of a selector and a loss, traced once for all samplers."""
+    return graph(partial(_gradient, selector, loss), reduce_retracing=True)
+
+
+def _gradient(
+    selector: CandidateSelector | None,
+    loss: Loss,
+    logits: Any,
+    target_log_counts: Any,
+    correction: Any,
+    positives: Any,
+    candidates: Any,
+    log_expected_count: Any,
+    own: Any,
+    seed: Any,
+) -> Any:
+    """Gradient float32 [NUM_ITEMS] of the loss of a block of users with respect to the logits."""
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        targets = tf.reshape(positives, [-1])
+        rows = tf.repeat(tf.range(tf.shape(positives)[0]), tf.shape(positives)[1])
+        pool = tf.tile(tf.gather(logits, candidates)[tf.newaxis, tf.newaxis], [tf.shape(positives)[0], 1, 1])
+        is_own = own[:, tf.newaxis]
+        if selector is not None:
+            selection = selector.select(pool, log_expected_count, own, seed)
+            pool = tf.gather(pool, selection.index, batch_dims=2)
+            log_expected_count, is_own = selection.log_expected_count, selection.is_own
+        of_targets = tf.gather(logits, targets), rows, tf.ones_like(targets, tf.float32)
+        target_log_count = correction * tf.gather(target_log_counts, targets)
+        value = loss(*of_targets, pool, correction * log_expected_count, is_own, target_log_count)
+    return tf.convert_to_tensor(tape.gradient(value, logits))
+
 
 NUM_SAMPLED = 10
 """Of 50 items, and as many queries a batch for in-batch negatives."""
@@ -71,13 +222,13 @@ def measure_unbiasedness(seed: int, steps: int = STEPS, repeats: int = REPEATS) 
             rows.append(row | {"reference": rows[0]["kl"] if rows else None})
             _print(rows[-1])
     world = {
-        "items": unbiasedness.NUM_ITEMS,
-        "users": unbiasedness.NUM_USERS,
+        "items": NUM_ITEMS,
+        "users": NUM_USERS,
         "positives": NUM_POSITIVES,
         "sampled": NUM_SAMPLED,
         "selected": NUM_SELECTED,
-        "queries": unbiasedness.QUERIES,
-        "batches": unbiasedness.BATCHES,
+        "queries": QUERIES,
+        "batches": BATCHES,
         "steps": steps,
         "repeats": repeats,
     }
@@ -99,11 +250,11 @@ def _row(case: SamplerCase, corrected: bool, steps: int, repeats: int) -> dict[s
     selector = None if case.selector is None else case.selector(corrected)
 
     def make(events: Histories) -> NegativeSampler:
-        return make_sampler(events, unbiasedness.NUM_ITEMS, negatives, all_targets, unbiasedness.QUERIES)
+        return make_sampler(events, NUM_ITEMS, negatives, all_targets, QUERIES)
 
     def figures(loss: Callable[..., Any]) -> dict[str, float]:
-        world = unbiasedness.TabularWorld(make, selector, NUM_POSITIVES, loss)
+        world = TabularWorld(make, selector, NUM_POSITIVES, loss)
         return asdict(world.figures(float(corrected), steps, repeats))
 
-    exact = figures(unbiasedness.positives_exact) if corrected else None
+    exact = figures(positives_exact) if corrected else None
     return {"sampler": case.name, "corrected": corrected, **figures(MultiHotSampledSoftmax()), "exact_targets": exact}

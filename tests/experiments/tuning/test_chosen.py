@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from bakeoff.experiments.tuning.params_patch import unified_diff, with_chosen
+from bakeoff.experiments.tuning.tune import unified_diff, with_chosen
 
 TEXT = """\
 # All knobs.

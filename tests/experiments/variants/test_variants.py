@@ -11,7 +11,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.training.runner import Seconds, TrainedModel
 from bakeoff.experiments.variants import measure
-from bakeoff.experiments.variants.subsets import draw_new_items
+from bakeoff.experiments.variants.protocol import draw_new_items
 from bakeoff.params import Params
 from bakeoff.stages import variants
 

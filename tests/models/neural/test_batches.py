@@ -8,14 +8,14 @@ from small import numbered, queries, random_rows
 
 from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.examples import target_chances
-from bakeoff.models.neural.negatives.proposals import (
+from bakeoff.models.neural.pooling import RecencyPooling
+from bakeoff.models.neural.proposals import (
     Candidates,
     CatalogueSampler,
     UniformSampler,
     log_counts,
     make_sampler,
 )
-from bakeoff.models.neural.pooling import RecencyPooling
 from bakeoff.models.neural.spec import SoftmaxParams
 
 NUM_ITEMS = 30

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.loss import MultiHotSampledSoftmax
+from bakeoff.models.neural.model import MultiHotSampledSoftmax
 
 EACH = pytest.mark.parametrize("per_pair", [False, True])
 

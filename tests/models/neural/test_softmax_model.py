@@ -9,7 +9,7 @@ from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.examples import target_chances
 from bakeoff.models.neural.model import SoftmaxDNN
-from bakeoff.models.neural.negatives.proposals import make_sampler
+from bakeoff.models.neural.proposals import make_sampler
 from bakeoff.models.neural.spec import NegativesParams
 
 NUM_ITEMS = 12

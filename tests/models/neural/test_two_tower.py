@@ -8,7 +8,7 @@ from bakeoff.data.features.value_sets import ValueSets
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.tensorflow import seed_everything, tf
 from bakeoff.models.neural.item_tower import ItemTower
-from bakeoff.models.neural.negatives.proposals import all_targets, make_sampler
+from bakeoff.models.neural.proposals import all_targets, make_sampler
 from bakeoff.models.neural.spec import NegativesParams, SoftmaxParams, TwoTowerNegativesParams, TwoTowerParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 

@@ -1,15 +1,25 @@
-"""`bakeoff tune`: search for settings on validation and propose the best as a diff of params.yaml."""
+"""`bakeoff tune`: search for settings on validation and propose the best as a diff of params.yaml.
 
+The chosen values get there by a round trip through ruamel.yaml, which keeps comments and order.
+"""
+
+import difflib
 import fcntl
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import reduce
+from io import StringIO
 from operator import getitem
 from pathlib import Path
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash, write_json, write_text
@@ -20,7 +30,6 @@ from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.training.checkpoints import fingerprint
 from bakeoff.experiments.training.validation import SELECTION_METRIC
-from bakeoff.experiments.tuning.params_patch import unified_diff, with_chosen
 from bakeoff.experiments.tuning.space import Space, current_values, space_of
 from bakeoff.experiments.tuning.trials import AfterTrial, TuningStudy, make_objective, outcome, record, trial_seconds
 from bakeoff.models.base import specs
@@ -164,3 +173,55 @@ def _write_record(path: Path, kept: dict[str, object]) -> None:
     md5, size = file_hash(path, "md5"), path.stat().st_size
     pin = f"- md5: {md5}\n  size: {size}\n  hash: md5\n  path: {path.name}\n  cache: false\n"
     write_text(path.with_name(f"{path.name}.dvc"), f"desc: {description}\nouts:\n{pin}")
+
+
+class _ExplicitNull(RoundTripRepresenter):
+    """Writes `null`, where ruamel.yaml would leave the value empty."""
+
+
+_ExplicitNull.add_representer(type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null"))
+
+
+def with_chosen(text: str, section: str, values: Mapping[str, Any]) -> str:
+    """The file with these values in a section.
+
+    Args:
+        text: of params.yaml, valid YAML with a mapping at its root.
+        section: name of the section; added at the end if it is missing.
+        values: by name within the section; nested names have a dot. A missing key is added as the first of its section.
+    """
+    yaml = YAML()
+    yaml.Representer = _ExplicitNull
+    yaml.preserve_quotes = True
+    yaml.width = 10**6  # no line is wrapped
+    yaml.default_flow_style = None  # new lists in one line
+    if indented := re.search(r"^( +)\w", text, re.MULTILINE):
+        yaml.indent(mapping=len(indented[1]))
+    document = yaml.load(text)
+    for name, value in values.items():
+        _set(document, [section, *name.split(".")], value, len(document))
+    stream = StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()
+
+
+def _set(place: CommentedMap, keys: Sequence[str], value: Any, position: int = 0) -> None:
+    """Set a value; a missing key is inserted at the position, which is 0 in a section.
+
+    At the end of a section, it would come after the comment above the next section.
+    """
+    key, *rest = keys
+    if key not in place:
+        place.insert(position, key, CommentedMap() if rest else value)
+    if rest:
+        _set(place[key], rest, value)
+    elif isinstance(place[key], list) and isinstance(value, list):
+        place[key][:] = value  # in place: the comment belongs to the list
+    elif place[key] != value:  # 6 and 6.0 are equal: the spelling of the file stays
+        place[key] = value
+
+
+def unified_diff(before: str, after: str) -> str:
+    """What changed in params.yaml, for review; empty if nothing did."""
+    old, new = (text.splitlines(keepends=True) for text in (before, after))
+    return "".join(difflib.unified_diff(old, new, "a/params.yaml", "b/params.yaml"))

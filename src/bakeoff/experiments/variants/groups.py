@@ -6,7 +6,7 @@ from typing import Any
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.experiments.params import ExperimentSettings
-from bakeoff.experiments.planted.samplers import positives_only_trainer
+from bakeoff.experiments.planted.contenders import positives_only_trainer
 from bakeoff.experiments.training.runner import REFERENCES
 from bakeoff.experiments.variants.variant import Group, SkippedGroup, Variant, with_bases
 from bakeoff.models.base.specs import DataFacts, spec, specs

@@ -19,8 +19,15 @@ from bakeoff.experiments.params import Comparison, ExperimentSettings
 from bakeoff.experiments.training.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
 from bakeoff.experiments.training.validation import validation_scores
 from bakeoff.experiments.variants.groups import SplitFacts, make_group
-from bakeoff.experiments.variants.protocol import VariantMetrics, VariantProtocol, on_test, on_validation
-from bakeoff.experiments.variants.subsets import held_out_with_users, sample_sentence, with_users
+from bakeoff.experiments.variants.protocol import (
+    VariantMetrics,
+    VariantProtocol,
+    held_out_with_users,
+    on_test,
+    on_validation,
+    sample_sentence,
+    with_users,
+)
 from bakeoff.experiments.variants.variant import Group, SkippedGroup, Variant
 from bakeoff.models.neural.spec import SoftmaxParams
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Queries
 from bakeoff.models.neural.examples import predict_next, reconstruct
-from bakeoff.models.neural.negatives.proposals import NegativeSampler
 from bakeoff.models.neural.pooling import RecencyPooling
+from bakeoff.models.neural.proposals import NegativeSampler
 from bakeoff.models.neural.query_tower import activity_of_examples
 from bakeoff.models.neural.spec import SoftmaxParams
 

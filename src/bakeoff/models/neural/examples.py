@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, offsets_of
-from bakeoff.models.neural.negatives.proposals import all_targets
+from bakeoff.models.neural.proposals import all_targets
 from bakeoff.models.neural.spec import SoftmaxParams
 
 

@@ -18,8 +18,8 @@ from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.examples import target_chances
 from bakeoff.models.neural.model import SoftmaxDNN
-from bakeoff.models.neural.negatives.proposals import make_sampler
 from bakeoff.models.neural.pooling import RecencyPooling, smooth
+from bakeoff.models.neural.proposals import make_sampler
 from bakeoff.models.neural.spec import SoftmaxParams
 
 WARM_UP_SHARE = 0.05

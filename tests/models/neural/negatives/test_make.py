@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from small import histories
 
-from bakeoff.models.neural.negatives.proposals import (
+from bakeoff.models.neural.proposals import (
     CatalogueSampler,
     InBatchSampler,
     LogUniformSampler,
@@ -11,7 +11,7 @@ from bakeoff.models.neural.negatives.proposals import (
     UniformSampler,
     make_sampler,
 )
-from bakeoff.models.neural.negatives.selection import HardSelector, TopKSelector, make_selector
+from bakeoff.models.neural.selection import HardSelector, TopKSelector, make_selector
 from bakeoff.models.neural.spec import NegativesParams
 
 NUM_ITEMS = 6

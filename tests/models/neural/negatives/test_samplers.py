@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from small import histories
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.negatives.proposals import (
+from bakeoff.models.neural.proposals import (
     CatalogueSampler,
     InBatchSampler,
     LogUniformSampler,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.negatives.selection import HardSelector, TopKSelector, selected_logits
+from bakeoff.models.neural.selection import HardSelector, TopKSelector, selected_logits
 
 USERS, CUTS, POOL = 3, 2, 20
 LOG_COUNT = np.log(np.random.default_rng(3).uniform(0.05, 1, POOL)).astype(np.float32)

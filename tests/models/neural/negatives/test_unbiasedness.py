@@ -1,7 +1,7 @@
 """Does training against samples end where training against the whole catalogue ends?
 
 Divergences are in nats; 50 items, 10 candidates (as many queries a batch for in-batch), see
-`bakeoff.models.neural.negatives.unbiasedness`. With the sign of the correction flipped, or without it, the same test
+`bakeoff.experiments.sampler_bias`. With the sign of the correction flipped, or without it, the same test
 fails: that is what the second and third figures show.
 """
 
@@ -9,9 +9,9 @@ from functools import cache
 
 import pytest
 
-from bakeoff.models.neural.negatives.proposals import all_targets, make_sampler
-from bakeoff.models.neural.negatives.selection import HardSelector, TopKSelector
-from bakeoff.models.neural.negatives.unbiasedness import NUM_ITEMS, QUERIES, TabularWorld
+from bakeoff.experiments.sampler_bias import NUM_ITEMS, QUERIES, TabularWorld
+from bakeoff.models.neural.proposals import all_targets, make_sampler
+from bakeoff.models.neural.selection import HardSelector, TopKSelector
 from bakeoff.models.neural.spec import NegativesParams
 
 SAMPLERS = {
