@@ -7,7 +7,7 @@ from synthetic import NOISE
 from bakeoff.report import formats
 from bakeoff.report.cards import Card, cards
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.render.comparison import card_markdown
+from bakeoff.report.render.page import card_markdown
 from bakeoff.report.summary import Summary
 
 

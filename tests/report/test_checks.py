@@ -11,15 +11,13 @@ from synthetic_reports import DATA_HASH, search_record
 
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params
+from bakeoff.report.accuracy import BaselineComparison
 from bakeoff.report.checks import SCORES, WORDS, Check, State, judge_checks
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.metrics import metrics
-from bakeoff.report.render.comparison import comparison_markdown
-from bakeoff.report.render.page import report_html
-from bakeoff.report.summary import Summary
+from bakeoff.report.render.page import comparison_markdown, report_html
+from bakeoff.report.summary import Summary, metrics
 from bakeoff.report.training import searches
 from bakeoff.report.verdict import Result, Span
-from bakeoff.report.vs_baseline import BaselineComparison
 
 DECISIVE = {"BK001", "BK002", "BK004"}
 AHEAD = [

@@ -7,7 +7,7 @@ from synthetic import NOISE
 
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
-from bakeoff.report.render import comparison as markdown
+from bakeoff.report.render import page as markdown
 from bakeoff.report.summary import JudgedClaims, Summary
 
 

@@ -4,10 +4,9 @@ import pytest
 from results import CLEAR, MIRRORED, UNDECIDED
 
 from bakeoff.evaluation.stats.significance import verdict
-from bakeoff.report.accuracy import Difference
+from bakeoff.report.accuracy import BaselineComparison, Difference
 from bakeoff.report.situations import choose
 from bakeoff.report.verdict import Result, recommend_for_known_users, recommend_for_new_users, recommendation
-from bakeoff.report.vs_baseline import BaselineComparison
 
 
 def standing(model: str, low: float, high: float, baseline: str = "ease") -> BaselineComparison:

@@ -6,7 +6,6 @@ from results import CLEAR
 from versions import compared, version
 
 from bakeoff.ops.revisions import revision_page as revision_sheet
-from bakeoff.ops.revisions import revision_tables
 from bakeoff.ops.revisions.revisions import Pair, Revisions, differing_settings
 
 FLAT = {"mf": [0.1] * 40, "softmax": [0.2] * 40}
@@ -51,7 +50,7 @@ def test_a_version_without_a_verdict_says_why():
 def test_the_same_values_for_every_user_are_called_the_same():
     found = compared(version("a", FLAT), version("b", FLAT))
     assert revision_sheet.revisions_headline(found) == "Every user has the same NDCG@10 in both"
-    assert {row[-1].text for row in revision_tables.accuracy_table(found).rows} == {"the same"}
+    assert {row[-1].text for row in revision_sheet.accuracy_table(found).rows} == {"the same"}
 
 
 def unpaired(before: Mapping[str, list[float]], after: Mapping[str, list[float]], *lost: str) -> Revisions:
@@ -105,7 +104,7 @@ def test_a_change_without_evidence_is_called_so():
 def test_without_figures_per_user_means_are_compared_and_the_reason_is_told():
     found = compared(version("a", FLAT, read=False), version("b", RAISED))
     assert [change.difference for change in found.primary] == [None, None]
-    [row, _] = revision_tables.accuracy_table(found).rows
+    [row, _] = revision_sheet.accuracy_table(found).rows
     assert (row[3].text, row[3].detail, row[-1].text) == ("+0.2000", "of the means", "not paired")
     assert any(
         "they are gone." in note and "MF and the softmax DNN" in note for note in revision_sheet.revision_notes(found)
@@ -156,7 +155,7 @@ def test_causes_are_told_by_data_and_parameters(before, after, said):
 def test_sizes_that_drift_are_shown_with_their_share():
     before = version("a", FLAT, split={"sizes": {"train": 200}})
     after = version("b", FLAT, split={"sizes": {"train": 250}})
-    [row] = revision_tables.size_table(compared(before, after)).rows
+    [row] = revision_sheet.size_table(compared(before, after)).rows
     assert [cell.text for cell in row] == ["Events to train on", "200", "250", "+50"]
     assert row[-1].detail == "+25.0 %"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bakeoff.report.render import sentences
+from bakeoff.report.render import gallery
 from bakeoff.report.situations import SMALLEST, Segment, segments, weakest
 from bakeoff.report.summary import Summary
 
@@ -113,13 +113,13 @@ def test_a_number_that_most_users_share_is_one_segment(users, features):
 def test_the_sentence_names_the_segment_the_contender_and_both_means(summary: Summary, users, features):
     result = replace(summary.result, softmax=0.1, mf=0.2)
     users.loc[features.country == "IT", METRIC] -= 0.1
-    text = sentences.weakest_segment(found_in(users, features), result)
+    text = gallery.weakest_segment(found_in(users, features), result)
     assert text.startswith("MF serves one segment of known users worst: country: IT (90 users) has NDCG@10 0.")
     assert "all others 0." in text
     assert text.endswith("(p < 0.001).")
 
 
 def test_the_sentence_says_that_none_is_shown(summary: Summary, users, features):
-    text = sentences.weakest_segment(found_in(users, features), summary.result)
+    text = gallery.weakest_segment(found_in(users, features), summary.result)
     assert "None of 12 segments of known users is shown to be served worse by" in text
-    assert sentences.weakest_segment([], summary.result) == ""
+    assert gallery.weakest_segment([], summary.result) == ""

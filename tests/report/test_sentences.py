@@ -1,9 +1,8 @@
 from dataclasses import replace
 
-from bakeoff.report.accuracy import Estimate
-from bakeoff.report.render import sentences
+from bakeoff.report.accuracy import BaselineComparison, Estimate
+from bakeoff.report.render import gallery
 from bakeoff.report.summary import Summary
-from bakeoff.report.vs_baseline import BaselineComparison
 
 
 def estimates(*best: str) -> list[Estimate]:
@@ -14,13 +13,13 @@ def estimates(*best: str) -> list[Estimate]:
 
 
 def test_the_leader_on_most_metrics_is_named():
-    assert sentences.accuracy_caption(estimates("mf", "mf", "softmax")).startswith(
+    assert gallery.accuracy_caption(estimates("mf", "mf", "softmax")).startswith(
         "MF has the highest mean on 2 of 3 metrics."
     )
 
 
 def test_a_leader_everywhere_is_said_so():
-    assert sentences.accuracy_caption(estimates("softmax", "softmax")).startswith(
+    assert gallery.accuracy_caption(estimates("softmax", "softmax")).startswith(
         "The softmax DNN has the highest mean on every metric."
     )
 
@@ -30,8 +29,8 @@ def test_a_curve_that_ends_at_its_limit_is_warned_of(summary: Summary):
         replace(figure, selected_epoch=figure.last_epoch) if figure.model == "mf" else figure
         for figure in summary.training
     ]
-    assert "MF stopped at the limit of epochs" in sentences.learning_curves_caption(cut, "ndcg@10")
-    assert "limit" not in sentences.learning_curves_caption(summary.training, "ndcg@10")
+    assert "MF stopped at the limit of epochs" in gallery.learning_curves_caption(cut, "ndcg@10")
+    assert "limit" not in gallery.learning_curves_caption(summary.training, "ndcg@10")
 
 
 def test_the_leader_on_new_users_is_named_by_what_is_known(summary: Summary):
@@ -40,7 +39,7 @@ def test_the_leader_on_new_users_is_named_by_what_is_known(summary: Summary):
         replace(f, estimates=tuple(replace(e, mean=1.0 if raised == (f.model, f.first) else 0.5) for e in f.estimates))
         for f in summary.new_users
     ]
-    text = sentences.new_users_caption(figures, "ndcg@10")
+    text = gallery.new_users_caption(figures, "ndcg@10")
     assert text.startswith(
         "The highest mean is that of popularity with nothing but features, one interaction and 5 interactions; "
         "MF with all interactions known."
@@ -54,7 +53,7 @@ def standing(model: str, difference: float, p: float) -> BaselineComparison:
 
 def test_models_are_sorted_by_how_they_stand_beside_the_best_baseline():
     rows = [standing("popularity", -0.05, 0.01), standing("mf", 0.0, 0.8), standing("softmax", 0.05, 0.01)]
-    assert sentences.standings_caption(rows, 0.95) == (
+    assert gallery.standings_caption(rows, 0.95) == (
         "EASE is the best of the baselines (0.100). Compared with it, the softmax DNN is better; popularity is worse; "
         "no evidence of a difference for MF."
     )

@@ -3,8 +3,7 @@ import pandas as pd
 import pytest
 
 from bakeoff.evaluation.stats.significance import Verdict
-from bakeoff.report.accuracy import Statistics, per_user_of
-from bakeoff.report.vs_baseline import baseline_standings, lead_of_contenders
+from bakeoff.report.accuracy import Statistics, baseline_standings, lead_of_contenders, per_user_of
 
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=1)
 NOISE = np.random.default_rng(3).normal(0, 0.01, 200)

@@ -11,12 +11,12 @@ import pandas as pd
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
+from bakeoff.report.accuracy import BaselineComparison
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_noun
 from bakeoff.report.params import ReportParams, flat
 from bakeoff.report.training import SettingSearch
 from bakeoff.report.verdict import Result, Span
-from bakeoff.report.vs_baseline import BaselineComparison
 
 WORDS: Mapping[str, Mapping[str, str]] = tomllib.loads(
     files("bakeoff.report").joinpath("checks.toml").read_text(encoding="utf-8")

@@ -1,14 +1,187 @@
-"""Everything that the comparison rests on, as read from the earlier stages."""
+"""Everything that the comparison rests on, as read from the earlier stages.
 
-from collections.abc import Mapping
+And what was measured for the claims in addition to the evaluation of the shipped models.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.evaluation.metrics.formulas import FloatArray
 from bakeoff.report.accuracy import PerUser, per_user_of
-from bakeoff.report.measured import NOTHING_MEASURED, MeasuredEvidence
+from bakeoff.report.models import SOFTMAX, not_asked
+from bakeoff.report.params import ReportParams
+
+GROUPS = ("features", "new-items", "folding", "depth")
+"""Groups of variants that the report reads."""
+
+Variant = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """Something that could not be measured on this data, and the sentence that says why."""
+
+    reason: str
+
+
+class HasVariants:
+    """Models trained with different settings, and their metrics per user."""
+
+    variants: Sequence[Variant]
+    users: pd.DataFrame
+
+    def of(self, model: str) -> list[Variant]:
+        """The variants of one model."""
+        return [variant for variant in self.variants if variant["model"] == model]
+
+    def base(self, model: str) -> Variant | None:
+        """The variant with the shipped settings; None where the group has none of this model."""
+        return next((variant for variant in self.of(model) if variant["base"]), None)
+
+    def positives_only(self) -> Variant | None:
+        """The softmax DNN that sees no negatives from other groups."""
+        return next((v for v in self.of(SOFTMAX) if "positive" in str(v["name"]) or "own" in str(v["name"])), None)
+
+    def values(self, name: str, metric: str) -> pd.Series:
+        """The metric of one variant, by user id."""
+        return self.users[self.users.variant == name].set_index("user_id")[metric]
+
+
+@dataclass(frozen=True)
+class VariantGroup(HasVariants):
+    """Contenders trained again with some settings changed.
+
+    Attributes:
+        sentence: what was done, for people.
+        variants: one entry each, with name, model, label, base, settings, metrics, new_users, folding.
+        users: variant, user_id, num_test and accuracy metrics of warm test users; where folding is measured, `folding`
+            and `spurious@10` of a sample of them, NaN of the others.
+        new_users: variant, first_interactions, user_id, fallback, num_test and metrics; without rows in most groups.
+        notes: what else the group says of itself, such as the number of new items.
+        cost: variant → training_seconds, seconds_per_epoch (the fastest), seconds_per_step, and, with the ends of their
+            intervals, epoch_cpu_seconds and queries_per_cpu_second (medians); as measured.
+    """
+
+    sentence: str
+    variants: Sequence[Variant]
+    users: pd.DataFrame
+    new_users: pd.DataFrame
+    notes: Mapping[str, Any]
+    cost: Mapping[str, Mapping[str, float | None]]
+
+    def new_values(self, name: str, first: str, metric: str) -> pd.Series:
+        """The same for new users with test items; the model is given their first `first` interactions."""
+        table = self.new_users
+        asked = (table.variant == name) & (table.first_interactions == first) & (table.num_test > 0)
+        return table[asked].set_index("user_id")[metric]
+
+    def seconds(self, name: str, figure: str) -> float:
+        """A measured cost of one variant; NaN where it was not measured."""
+        value = self.cost.get(name, {}).get(figure)
+        return float("nan") if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class PlantedGroups(HasVariants):
+    """Folding on a made data set with known groups.
+
+    Attributes:
+        notes: planted.json: groups, sizes, noise, the sentences on what was done and how scores are calibrated.
+        variants: one entry each, with name, model, label, base, unobserved_weight, folding, off_group@10, recall@10.
+        items: variant, item_id, group, x, y: item embeddings in two dimensions.
+        users: variant, user_id, recall@10, folding, off_group@10 and, of the softmax DNN as a scorer of what MF
+            retrieved, off_group_filtered@10, NaN of others.
+        candidates: that MF retrieved for each user.
+    """
+
+    notes: Mapping[str, Any]
+    variants: Sequence[Variant]
+    items: pd.DataFrame
+    users: pd.DataFrame
+    candidates: int
+
+
+@dataclass(frozen=True)
+class Rerank:
+    """Candidates of MF, ranked again by the softmax DNN.
+
+    Attributes:
+        sentence: what was done, for people.
+        systems: one entry each, with system, candidates, metrics, candidate_recall, spurious@10.
+        users: system, user_id, num_test and accuracy metrics.
+    """
+
+    sentence: str
+    systems: Sequence[Variant]
+    users: pd.DataFrame
+
+    def values(self, system: str, metric: str) -> pd.Series:
+        """The metric of one system, by user id."""
+        return self.users[self.users.system == system].set_index("user_id")[metric]
+
+
+@dataclass(frozen=True)
+class MeasuredEvidence:
+    """All of it; each part may be skipped.
+
+    Attributes:
+        variants: group → variants.
+        planted: folding on known groups.
+        growth: sizes, exponents and catalogues of growth.json.
+        serving: model → figures of serving.json.
+        rerank: the DNN as a scorer.
+    """
+
+    variants: Mapping[str, VariantGroup | NotMeasured]
+    planted: PlantedGroups | NotMeasured
+    growth: Mapping[str, Any] | NotMeasured
+    serving: Mapping[str, Any] | NotMeasured
+    rerank: Rerank | NotMeasured
+
+    def part(self, name: str) -> Any:
+        """`planted`, `growth`, `serving` or `rerank`, else the group of variants of this name."""
+        return getattr(self, name) if name in ("planted", "growth", "serving", "rerank") else self.group(name)
+
+    def group(self, name: str) -> VariantGroup | NotMeasured:
+        """A group of variants."""
+        return self.variants.get(name, NotMeasured(f"The variants of the group {name} were not trained."))
+
+
+UNREAD = NotMeasured("`make evidence` measures it.")
+NOTHING_MEASURED = MeasuredEvidence(variants={}, planted=UNREAD, growth=UNREAD, serving=UNREAD, rerank=UNREAD)
+"""For the comparison, which rests on the evaluated models alone."""
+
+
+def paired(first: pd.Series, second: pd.Series) -> tuple[FloatArray, FloatArray]:
+    """Values of the users that both have, in the order of `first`: float64 [num_users] each."""
+    shared = first.index[first.index.isin(second.index)]
+    return first.loc[shared].to_numpy(np.float64), second.loc[shared].to_numpy(np.float64)
+
+
+def figure(values: Mapping[str, Any] | None, name: str) -> float:
+    """A number that may be absent or null: NaN then."""
+    value = (values or {}).get(name)
+    return float("nan") if value is None else float(value)
+
+
+def notes_on(measured: Any) -> list[str]:
+    """What was done, or why it was skipped; then a sentence per model that was left out, with the reason."""
+    if isinstance(measured, NotMeasured):
+        return [measured.reason]
+    group = measured.notes.get("left_out", {}) if isinstance(measured, VariantGroup) else {}
+    return [measured.sentence, *not_asked(group)] if isinstance(measured, VariantGroup | Rerank) else []
+
+
+def resolved(variant: Variant, name: str, params: ReportParams) -> Any:
+    """The value of a setting such as `softmax.hidden`: the variant's own, else the shipped one."""
+    settings = variant["settings"]
+    return settings[name] if name in settings else reduce(getattr, name.split("."), params)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import figure
+from bakeoff.report.evidence import Evidence, figure
 
 WATCHED = "what came next"
 """Name of the line that shows the test items themselves."""

@@ -1,6 +1,7 @@
 """How each retriever is named, explained and drawn: what its spec says, for the report."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from bakeoff.models.base import specs
@@ -12,6 +13,29 @@ CONTENDERS = (MF, SOFTMAX)
 """The two that the verdict is about."""
 REFERENCE = "popularity"
 """The model that knows nobody."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """One series: a CSS colour, the shape of its mark, the pattern and width of its line, the area of its mark."""
+
+    color: str
+    shape: str = "circle"
+    dash: Sequence[int] = (1, 0)
+    width: float = 2.0
+    size: int = 80
+
+
+Styles = Mapping[str, Style]
+"""Label → style, in the order of the legend."""
+
+PALETTE = (
+    Style("var(--softmax)", "diamond", width=2.5, size=90),
+    Style("var(--muted)", "square", dash=(5, 3)),
+    Style("var(--mf)", "circle", dash=(8, 2)),
+    Style("var(--text)", "triangle-up", dash=(2, 2)),
+    Style("var(--link)", "cross", dash=(8, 2, 2, 2)),
+)
 
 
 def look(name: str) -> ModelSpec:
@@ -49,3 +73,11 @@ def stylesheet(models: Iterable[str]) -> str:
     classes = "\n".join(f".model-{name} {{ --model: var(--{name}); }}" for name in names)
     dark = f"@media (prefers-color-scheme: dark) {{ {variables('dark')} }}"
     return f"{variables('light')}\n{dark}\n@media print {{ {variables('light')} }}\n{classes}"
+
+
+def model_styles(names: Iterable[str]) -> Styles:
+    """Each model as everywhere in the report."""
+    return {
+        model_label(name): Style(f"var(--{name})", look(name).shape, look(name).dash, look(name).width, look(name).size)
+        for name in dict.fromkeys(names)
+    }

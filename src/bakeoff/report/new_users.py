@@ -7,10 +7,9 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from bakeoff.report.accuracy import Difference, Estimate, Statistics
+from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, lead_of_contenders
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX
-from bakeoff.report.vs_baseline import BaselineComparison, lead_of_contenders
 
 ALL = "all"
 

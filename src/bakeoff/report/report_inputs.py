@@ -14,7 +14,16 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.models.base import specs
-from bakeoff.report.evidence import Evidence, ModelEvidence
+from bakeoff.report.evidence import (
+    GROUPS,
+    Evidence,
+    MeasuredEvidence,
+    ModelEvidence,
+    NotMeasured,
+    PlantedGroups,
+    Rerank,
+    VariantGroup,
+)
 from bakeoff.report.examples import LIST_LENGTH
 from bakeoff.report.input_files import (
     STEP,
@@ -26,7 +35,6 @@ from bakeoff.report.input_files import (
     read_sample,
     read_table,
 )
-from bakeoff.report.measured import GROUPS, MeasuredEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
 from bakeoff.report.models import CONTENDERS, REFERENCE
 from bakeoff.report.params import ReportParams
 

@@ -1,15 +1,14 @@
 """Charts of any series: dots with intervals, lines, pairs of marks, scatters, a matrix. Colours are CSS variables."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from bakeoff.report.models import look, model_label
-from bakeoff.report.render.chart_parts import FEW_TICKS, NARROW, Spec, finish, layered, present, tooltip
+from bakeoff.report.models import Styles
+from bakeoff.report.render.figure import FEW_TICKS, NARROW, Spec, finish, layered, present, tooltip
 
 MARK_HEIGHT = 14
 """Pixels for one mark with its interval."""
@@ -27,42 +26,6 @@ FROM_ZERO = alt.Scale(zero=True)
 FILLED = {"filled": True, "opacity": 1}
 OPEN = {"filled": False, "opacity": 1, "strokeWidth": 2, "fill": "var(--page)"}
 """Properties of a mark, the second of one of which only the outline is drawn."""
-
-
-@dataclass(frozen=True)
-class Style:
-    """One series: a CSS colour, the shape of its mark, the pattern and width of its line, the area of its mark."""
-
-    color: str
-    shape: str = "circle"
-    dash: Sequence[int] = (1, 0)
-    width: float = 2.0
-    size: int = 80
-
-
-Styles = Mapping[str, Style]
-"""Label → style, in the order of the legend."""
-
-PALETTE = (
-    Style("var(--softmax)", "diamond", width=2.5, size=90),
-    Style("var(--muted)", "square", dash=(5, 3)),
-    Style("var(--mf)", "circle", dash=(8, 2)),
-    Style("var(--text)", "triangle-up", dash=(2, 2)),
-    Style("var(--link)", "cross", dash=(8, 2, 2, 2)),
-)
-
-
-def model_styles(names: Iterable[str]) -> Styles:
-    """Each model as everywhere in the report."""
-    return {
-        model_label(name): Style(f"var(--{name})", look(name).shape, look(name).dash, look(name).width, look(name).size)
-        for name in dict.fromkeys(names)
-    }
-
-
-def palette_styles(labels: Iterable[str]) -> Styles:
-    """A style per label, by the palette, which starts again where there are more labels."""
-    return {label: PALETTE[place % len(PALETTE)] for place, label in enumerate(dict.fromkeys(labels))}
 
 
 def series_dots(

@@ -10,11 +10,10 @@ from scipy.stats import ttest_ind
 from bakeoff.evaluation.metrics.formulas import FloatArray
 from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.report import formats
-from bakeoff.report.accuracy import Difference
+from bakeoff.report.accuracy import BaselineComparison, Difference
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.new_users import step_label
 from bakeoff.report.slices import Slice
-from bakeoff.report.vs_baseline import BaselineComparison
 
 SMALL = 0.1
 """An interval within this share of the better contender's mean shows that the contenders differ little."""

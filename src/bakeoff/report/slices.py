@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.report.accuracy import Difference, Estimate, Statistics
+from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, lead_of_contenders
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.verdict import Span
-from bakeoff.report.vs_baseline import BaselineComparison, lead_of_contenders
 
 GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
 """Name of a slice → seconds that end it (included); None has no end."""

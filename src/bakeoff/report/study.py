@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bakeoff.report import formats
-from bakeoff.report.measured import figure
+from bakeoff.report.evidence import figure
 from bakeoff.report.models import SOFTMAX, model_noun, not_asked
 
 CORRECTED, UNCORRECTED, NEITHER = "with logQ correction", "without correction", "nothing to correct"

@@ -1,14 +1,16 @@
-"""All figures of both pages of the report, computed from the evidence."""
+"""All figures of both pages of the report, computed from the evidence; as numbers in nested dicts for `dvc metrics`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import training
-from bakeoff.report.accuracy import Difference, Estimate, Statistics
-from bakeoff.report.checks import Check, State, failed_reasons, judge_checks
+from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, baseline_standings
+from bakeoff.report.checks import SCORES, Check, State, failed_reasons, judge_checks
 from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import exposure_profile, exposures
@@ -17,11 +19,10 @@ from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_us
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.situations import Segment, Situation, segments, situations
 from bakeoff.report.slices import SESSIONS, Slice, slices_by_gap, spans
-from bakeoff.report.topics.base.claims import Claim
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
 from bakeoff.report.training import SettingSearch, TrainingFigure
 from bakeoff.report.verdict import Result, recommendation, verdict_headline
-from bakeoff.report.vs_baseline import BaselineComparison, baseline_standings
 
 
 @dataclass(frozen=True)
@@ -142,12 +143,12 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         BakeoffError: the models were evaluated on different users, or a record of tuning can't be read.
     """
     check_same_users(evidence)
-    metrics = [f"{name}@{k}" for name in ACCURACY_LABELS for k in params.evaluate.cutoffs]
+    accuracy = [f"{name}@{k}" for name in ACCURACY_LABELS for k in params.evaluate.cutoffs]
     primary = params.compare.primary_metric
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
     users = evidence.per_user
-    estimates = users.estimates([(name, metric) for metric in metrics for name in users.models], statistics)
-    differences = users.differences([((SOFTMAX, metric), (MF, metric)) for metric in metrics], statistics)
+    estimates = users.estimates([(name, metric) for metric in accuracy for name in users.models], statistics)
+    differences = users.differences([((SOFTMAX, metric), (MF, metric)) for metric in accuracy], statistics)
     cutoff = int(primary.partition("@")[2])
     result = _result(primary, estimates, differences, params)
     standings = baseline_standings(users, primary, statistics)
@@ -165,7 +166,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),
         profile=exposure_profile(evidence, cutoff),
-        new_users=new_user_figures(evidence, metrics, statistics),
+        new_users=new_user_figures(evidence, accuracy, statistics),
         new_differences=(new := new_user_differences(evidence, primary, statistics)),
         situations=situations(sessions, new, new_user_leads(evidence, primary, statistics), params.compare.confidence),
         segments=segments(ahead, evidence.users, params.data.user_features, primary, params.compare.confidence),
@@ -197,3 +198,68 @@ def _result(
         num_users=difference.num_users,
         detectable=difference.detectable,
     )
+
+
+DIGITS = 6
+"""Significant digits that are written; further digits differ from machine to machine."""
+
+
+def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
+    """A block per model, differences, standings, new users, the verdict and its checks; only finite numbers."""
+    tree: dict[str, Any] = {name: dict(model.metrics["test"]) for name, model in evidence.models.items()}
+    for estimate in summary.estimates:
+        tree[estimate.model][estimate.metric] = estimate.mean
+    for part in summary.slices:
+        for estimate in part.estimates:
+            tree[estimate.model].setdefault("time_since_last_event", {})[part.name] = {estimate.metric: estimate.mean}
+    names = ("mean", "low", "high", "p", "p_holm")
+    differences = {d.metric: {name: getattr(d, name) for name in names} for d in summary.differences}
+    tree["difference"] = {"softmax_vs_mf": differences}
+    tree["best_baseline"] = {}
+    for standing in summary.standings:
+        tree["best_baseline"].setdefault(standing.baseline, {})[standing.model] = standing.to_metrics()
+    tree["new_users"] = {}
+    for figure in summary.new_users:
+        means = {estimate.metric: estimate.mean for estimate in figure.estimates}
+        tree["new_users"].setdefault(figure.model, {})[figure.first] = means
+    if summary.slices:
+        tree["time_since_last_event"] = {span.name: span.to_metrics() for span in spans(summary.slices)}
+    for name, model in evidence.models.items():
+        tree[name] |= {way: dict(model.metrics[way]) for way in ("shuffled", "sampled") if way in model.metrics}
+    tree["verdict"] = summary.result.to_metrics()
+    tree["checks"] = {check.number: SCORES[check.state] for check in summary.checks}
+    return _numbers(tree)
+
+
+OUTCOMES = {ClaimOutcome.HELD: 1, ClaimOutcome.NONE: 0, ClaimOutcome.IN_PART: 0, ClaimOutcome.NOT: -1}
+"""Outcome of a part → number: held, no evidence, did not hold."""
+
+
+def claim_metrics(claims: Sequence[Claim]) -> dict[str, Any]:
+    """`claims` → claim → part → its figures and its outcome; without measured costs, which differ from run to run."""
+    found = {
+        claim.key: {
+            part.words.key: {
+                **{name: getattr(part, name) for name in ("first", "second", "difference", "low", "high")},
+                "p_holm": part.p,
+                "outcome": OUTCOMES[part.outcome],
+            }
+            for part in claim.parts
+            if not part.is_cost
+        }
+        for claim in claims
+        if not all(part.is_cost for part in claim.parts)
+    }
+    return _numbers({"claims": found})
+
+
+def _numbers(tree: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            kept[key] = _numbers(value)
+        elif isinstance(value, int):
+            kept[key] = value
+        elif value is not None and math.isfinite(value):
+            kept[key] = float(f"{value:.{DIGITS}g}")
+    return kept

@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import figure
+from bakeoff.report.evidence import Evidence, figure
 from bakeoff.report.models import look
 
 SELECTION_METRIC = "ndcg@10"

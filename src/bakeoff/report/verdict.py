@@ -7,10 +7,9 @@ from typing import Any, Self
 
 from bakeoff.evaluation.stats.significance import Verdict, verdict
 from bakeoff.report import formats
-from bakeoff.report.accuracy import Difference
+from bakeoff.report.accuracy import BaselineComparison, Difference
 from bakeoff.report.models import MF, SOFTMAX, model_noun
 from bakeoff.report.new_users import known_interactions
-from bakeoff.report.vs_baseline import BaselineComparison
 
 SAME_TIME = 1.15
 """Training times within this ratio are called about the same."""

@@ -8,11 +8,9 @@ from bakeoff.core.files import replaced, write_json, write_text, written
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params
 from bakeoff.report.cards import cards
-from bakeoff.report.metrics import metrics
-from bakeoff.report.render.comparison import PICTURE, card_markdown, comparison_markdown, comparison_picture
-from bakeoff.report.render.page import report_html
+from bakeoff.report.render.page import PICTURE, card_markdown, comparison_markdown, comparison_picture, report_html
 from bakeoff.report.report_inputs import read_evidence
-from bakeoff.report.summary import summarize
+from bakeoff.report.summary import metrics, summarize
 from bakeoff.report.verdict import verdict_statement
 
 

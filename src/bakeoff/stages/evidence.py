@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from bakeoff.core.files import write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params
-from bakeoff.report.metrics import claim_metrics
-from bakeoff.report.render.comparison import evidence_markdown
-from bakeoff.report.render.page import evidence_html
+from bakeoff.report.render.page import evidence_html, evidence_markdown
 from bakeoff.report.report_inputs import read_evidence, with_measured
-from bakeoff.report.summary import judge_evidence
+from bakeoff.report.summary import claim_metrics, judge_evidence
 
 
 def run(params: Params, workspace: Workspace, models: Sequence[str] | None = None) -> None:

@@ -27,7 +27,7 @@ from bakeoff.data.split.split import assign_parts, find_cuts, positives
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.spec import MFParams
-from bakeoff.ops.drift.snapshot import Snapshot
+from bakeoff.ops.drift.distributions import Snapshot
 from bakeoff.params import Params, parse_params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.stages import evaluate, split, train, validate

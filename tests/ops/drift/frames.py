@@ -3,7 +3,7 @@
 import ibis
 import pyarrow as pa
 
-from bakeoff.ops.drift.snapshot import Snapshot
+from bakeoff.ops.drift.distributions import Snapshot
 
 
 def snapshot_of(interactions, users, items):

@@ -4,8 +4,8 @@ import pytest
 from frames import snapshot_of
 
 from bakeoff.data.params import DataParams
+from bakeoff.ops.drift.distributions import DAY
 from bakeoff.ops.drift.expectations import RECENT_DAYS, DriftOutcome, judge
-from bakeoff.ops.drift.snapshot import DAY
 from bakeoff.ops.params import DriftParams
 
 DATA = DataParams(dataset="shop", user_features={"age": "dense", "country": "categorical"})

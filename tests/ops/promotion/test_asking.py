@@ -9,8 +9,7 @@ from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.protocol import EvalSet
 from bakeoff.experiments.latency import LoadedExport, calls_by_history
 from bakeoff.models.base.loading import raw_features
-from bakeoff.ops.promotion.comparison import knows_answers
-from bakeoff.ops.promotion.served_answers import ExportedModel
+from bakeoff.ops.promotion.comparison import ExportedModel, knows_answers
 
 FEATURES = TableEncoding(
     dense={"age": Scale(mean=30, std=10), "gone": Scale(mean=0, std=1)}, categorical={"job": ("baker", "cook")}

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bakeoff.ops.server import batching
-from bakeoff.ops.server.batching import Batcher
+from bakeoff.ops.server import service
 from bakeoff.ops.server.schemas import RefusedError
+from bakeoff.ops.server.service import Batcher
 
 
 @dataclass(eq=False)
@@ -97,28 +97,28 @@ def test_what_arrives_in_the_same_turn_is_asked_together():
 
 
 def test_blocks_are_computed_in_the_event_loop_once_one_was_quick(monkeypatch):
-    monkeypatch.setattr(batching, "LOOP_SECONDS", float("inf"))
+    monkeypatch.setattr(service, "LOOP_SECONDS", float("inf"))
     model = Quick()
     assert one_after_the_other(model, 3) == [0, 1, 2]
     assert [thread is threading.main_thread() for thread in model.threads] == [False, True, True]
 
 
 def test_blocks_that_take_long_leave_the_event_loop_free(monkeypatch):
-    monkeypatch.setattr(batching, "LOOP_SECONDS", 0)
+    monkeypatch.setattr(service, "LOOP_SECONDS", 0)
     model = Quick()
     assert one_after_the_other(model, 3) == [0, 1, 2]
     assert threading.main_thread() not in model.threads
 
 
 def test_a_block_with_long_histories_leaves_the_event_loop_free_whatever_came_before(monkeypatch):
-    monkeypatch.setattr(batching, "LOOP_SECONDS", float("inf"))
-    model = Quick(events=batching.LOOP_EVENTS + 1)
+    monkeypatch.setattr(service, "LOOP_SECONDS", float("inf"))
+    model = Quick(events=service.LOOP_EVENTS + 1)
     assert one_after_the_other(model, 3) == [0, 1, 2]
     assert threading.main_thread() not in model.threads
 
 
 def test_answers_are_handed_out_before_the_next_block_however_many_wait(monkeypatch):
-    monkeypatch.setattr(batching, "LOOP_SECONDS", float("inf"))
+    monkeypatch.setattr(service, "LOOP_SECONDS", float("inf"))
     order = []
 
     class Ordered(Quick):
@@ -154,7 +154,7 @@ def test_a_query_that_fails_does_not_spoil_the_others():
 
 
 def test_too_many_are_refused(monkeypatch):
-    monkeypatch.setattr(batching, "MOST_WAITING", 2)
+    monkeypatch.setattr(service, "MOST_WAITING", 2)
     with pytest.raises(RefusedError, match="2 queries are waiting already") as refused:
         ask([(Slow("a"), number) for number in range(4)])
     assert refused.value.status_code == 503

@@ -6,8 +6,7 @@ import pandas as pd
 from topic_parts import figures_of, found_in, group_of, with_group, with_measured
 
 from bakeoff.params import Params
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import NotMeasured
+from bakeoff.report.evidence import Evidence, NotMeasured
 from bakeoff.report.topics import depth, folding, growth, new_items, quality
 from bakeoff.report.topics.base.topic import Findings
 

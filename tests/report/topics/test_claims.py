@@ -10,8 +10,7 @@ from topic_parts import parts
 
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import MeasuredEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
+from bakeoff.report.evidence import Evidence, MeasuredEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart, difference, figure_text, overview
 from bakeoff.report.topics.base.topic import judge_claims

@@ -9,8 +9,7 @@ from synthetic import NOISE
 from topic_parts import figures_of, found_in, group_of, with_group, with_measured
 
 from bakeoff.params import Params
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import NotMeasured, PlantedGroups
+from bakeoff.report.evidence import Evidence, NotMeasured, PlantedGroups
 from bakeoff.report.series_charts import label_sides
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import (

@@ -5,8 +5,7 @@ from typing import Any, TypeVar
 
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import VariantGroup
+from bakeoff.report.evidence import Evidence, VariantGroup
 from bakeoff.report.topics.base.claims import Claim, ClaimPart
 from bakeoff.report.topics.base.topic import Findings, Topic
 

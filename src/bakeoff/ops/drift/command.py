@@ -15,8 +15,8 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
 from bakeoff.data.params import DataParams
 from bakeoff.ops.drift import drift_page
+from bakeoff.ops.drift.distributions import ID, TABLES, Snapshot
 from bakeoff.ops.drift.expectations import DriftOutcome, judge
-from bakeoff.ops.drift.snapshot import ID, TABLES, Snapshot
 from bakeoff.ops.git import check_repository, commit_of
 from bakeoff.ops.params import DriftParams
 from bakeoff.ops.revisions.compare import last_version

@@ -6,12 +6,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from bakeoff.ops.drift.distributions import Feature
+from bakeoff.ops.drift.distributions import DAY, Feature
 from bakeoff.ops.drift.expectations import Drift, DriftFinding, DriftOutcome
-from bakeoff.ops.drift.snapshot import DAY
 from bakeoff.report import formats
-from bakeoff.report.render.chart_parts import Spec, chart_config, to_spec
-from bakeoff.report.render.figure import Cell, Column, Row, Table, table_of
+from bakeoff.report.render.figure import Cell, Column, Row, Spec, Table, chart_config, table_of, to_spec
 from bakeoff.report.render.pages import document, escape, markdown_table, render_page, still_picture, svg_file
 
 Events = tuple["pd.Series[int]", "pd.Series[int]"]

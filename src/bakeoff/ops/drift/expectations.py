@@ -8,8 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from bakeoff.data.params import DataParams
-from bakeoff.ops.drift.distributions import Feature, features
-from bakeoff.ops.drift.snapshot import TABLES, Snapshot
+from bakeoff.ops.drift.distributions import TABLES, Feature, Snapshot, features
 from bakeoff.ops.params import DriftParams
 from bakeoff.report import formats
 

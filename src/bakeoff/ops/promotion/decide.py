@@ -19,9 +19,8 @@ from bakeoff.models.base.storage import refuse_skipped
 from bakeoff.ops.git import check_repository
 from bakeoff.ops.params import BEST
 from bakeoff.ops.promotion import decision_page
-from bakeoff.ops.promotion.comparison import DecisionSettings, compare_models
+from bakeoff.ops.promotion.comparison import DecisionSettings, ExportedModel, compare_models
 from bakeoff.ops.promotion.decision import Decision, DecisionSide, decide, unchanged
-from bakeoff.ops.promotion.served_answers import ExportedModel
 from bakeoff.ops.registry import files, history
 from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_noun

@@ -8,8 +8,7 @@ import pandas as pd
 from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, PrimaryComparison
 from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_label, model_noun
-from bakeoff.report.render.chart_parts import FEW_TICKS, Spec, layered
-from bakeoff.report.render.figure import Cell, Row, Table, table_of
+from bakeoff.report.render.figure import FEW_TICKS, Cell, Row, Spec, Table, layered, table_of
 from bakeoff.report.render.pages import StillPicture, document, escape, markdown_table, render_page, still_picture
 
 TERMS = ("interval", "p-value", "new-user", "lift")

@@ -15,10 +15,9 @@ from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.loading import extras_of, load_serving
 from bakeoff.models.base.storage import USERS, KnownUsers, read_encoding, read_known_users, read_titles
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Origin, Query
 from bakeoff.ops.server.search import ExactSearch
-from bakeoff.ops.server.served_model import QueryEmbedder, ServedModel
+from bakeoff.ops.server.served_model import QueryEmbedder, QueryEncoder, ServedModel
 
 log = logging.getLogger("bakeoff.serve")
 

@@ -1,6 +1,10 @@
-"""The charts of the comparison, each with its alternative text, its sentence and the table behind it."""
+"""The charts of the comparison, each with its alternative text, its sentence and the table behind it.
 
-from collections.abc import Iterable
+A sentence says what to see in a chart, and is made from its figures.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 import altair as alt
@@ -8,24 +12,24 @@ import pandas as pd
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats, series_charts
-from bakeoff.report.accuracy import Estimate
+from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate
 from bakeoff.report.exposure import WATCHED
-from bakeoff.report.models import MF, SOFTMAX, model_label
-from bakeoff.report.new_users import step_label
-from bakeoff.report.render import chart_parts, sentences, tables
-from bakeoff.report.render.chart_parts import Spec
-from bakeoff.report.render.figure import Figure
+from bakeoff.report.models import MF, SOFTMAX, Style, model_label, model_noun, model_styles
+from bakeoff.report.new_users import NewUserFigure, known_interactions, step_label
+from bakeoff.report.render import tables
+from bakeoff.report.render.figure import Figure, Spec, fixed_colors, interval_chart
 from bakeoff.report.render.pareto import pareto_figure
-from bakeoff.report.series_charts import Style, model_styles
+from bakeoff.report.situations import Segment, weakest
+from bakeoff.report.slices import Slice, share_within_an_hour
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics.base.topic import topic_figures
-from bakeoff.report.training import progress
-from bakeoff.report.verdict import cost_sentence
+from bakeoff.report.training import SettingSearch, TrainingFigure, progress
+from bakeoff.report.verdict import Result, cost_sentence
 
 SIDES = {Verdict.BETTER: "softmax DNN ahead", Verdict.WORSE: "MF ahead", Verdict.NO_EVIDENCE: "no difference"}
 SIDE_AXIS = "← MF ahead · softmax DNN ahead →"
 SIDE_COLORS = (f"var(--{SOFTMAX})", f"var(--{MF})", "var(--muted)")
-SIDE_COLOR = chart_parts.fixed_colors("side", dict(zip(SIDES.values(), SIDE_COLORS, strict=True)))
+SIDE_COLOR = fixed_colors("side", dict(zip(SIDES.values(), SIDE_COLORS, strict=True)))
 WHOLE_NUMBERS = alt.Axis(tickMinStep=1, format="d")
 
 
@@ -50,7 +54,7 @@ def accuracy_figure(summary: Summary) -> Figure:
         key="accuracy",
         title=f"Accuracy in the first {summary.cutoff}, every model",
         alt="Dot chart: a group per metric, a mark with its interval per model.",
-        sentence=sentences.accuracy_caption(drawn),
+        sentence=accuracy_caption(drawn),
         spec=_dots(((formats.metric_label(e.metric), e, False) for e in drawn), "mean over users"),
         table=tables.metric_table(summary.estimates),
     )
@@ -69,8 +73,8 @@ def _differences(summary: Summary) -> Figure:
         key="differences",
         title="Softmax DNN − MF, paired by user",
         alt="Interval chart: a row per metric with the mean difference and its interval, and a line at zero.",
-        sentence=sentences.differences_caption(summary.differences),
-        spec=chart_parts.interval_chart(table, "metric", SIDE_AXIS, SIDE_COLOR, p_holm=".4f"),
+        sentence=differences_caption(summary.differences),
+        spec=interval_chart(table, "metric", SIDE_AXIS, SIDE_COLOR, p_holm=".4f"),
         table=tables.difference_table(summary.differences),
     )
 
@@ -86,7 +90,7 @@ def _slices(summary: Summary) -> Figure:
         key="slices",
         title=f"{label} by time since the last known event",
         alt="Dot chart: a group per span of time, a mark with its interval per model.",
-        sentence=sentences.slices_caption(summary.slices),
+        sentence=slices_caption(summary.slices),
         spec=_dots(rows, f"{label}, mean over users"),
         table=tables.slice_table(summary.slices, summary.result.metric),
     )
@@ -102,7 +106,7 @@ def _profile(summary: Summary) -> Figure:
         key="profile",
         title=f"Where the places in lists of {summary.cutoff} go",
         alt="Line chart: share of list places by tenth of the catalogue, most popular tenth first, a line per model.",
-        sentence=sentences.popularity_profile_caption(profile),
+        sentence=popularity_profile_caption(profile),
         spec=series_charts.series_lines(table, {**model_styles(summary.models), **watched}, x, y, ".1%"),
         table=tables.profile_table(profile),
     )
@@ -116,7 +120,7 @@ def _new_users(summary: Summary) -> Figure:
         key="new-users",
         title=f"{label} on new users",
         alt="Dot chart: a group per number of known interactions, a mark with its interval per model.",
-        sentence=sentences.new_users_caption(summary.new_users, metric),
+        sentence=new_users_caption(summary.new_users, metric),
         spec=_dots(rows, f"{label}, mean over new users", "first interactions that the model knows"),
         table=tables.new_user_table(summary.new_users, summary.new_differences, metric),
     )
@@ -129,7 +133,7 @@ def _searches(summary: Summary) -> Figure:
         key="searches",
         title="Best setting so far, trial by trial",
         alt="Step chart: the best validation metric among the trials so far, a line per model.",
-        sentence=sentences.searches_caption(summary.searches),
+        sentence=searches_caption(summary.searches),
         spec=_progress(shown, "trial", f"best {label} so far, validation", interpolate="step-after"),
         table=tables.search_table(summary.searches),
         open=True,
@@ -152,3 +156,118 @@ def _dots(rows: Iterable[tuple[str, Estimate, bool]], axis: str, title: str | No
         columns=["group", "series", "mean", "low", "high", "fallback"],
     )
     return series_charts.series_dots(table, model_styles(e.model for _, e, _ in shown), axis, title)
+
+
+def accuracy_caption(estimates: Sequence[Estimate]) -> str:
+    """Which model has the highest mean, and on how many metrics."""
+    rows = [list(row) for _, row in groupby(estimates, key=lambda e: e.metric)]
+    best = [max(row, key=lambda e: e.mean).model for row in rows]
+    leader = max(dict.fromkeys(best), key=best.count)
+    won = best.count(leader)
+    where = "on every metric" if won == len(best) else f"on {won} of {len(best)} metrics"
+    return (
+        f"{formats.sentence(model_noun(leader))} has the highest mean {where}. The paired differences below show "
+        "whether a gap is more than chance."
+    )
+
+
+def differences_caption(rows: Sequence[Difference]) -> str:
+    """How many differences favour each contender."""
+    found = [row.verdict for row in rows]
+    ahead, behind, none = (found.count(v) for v in (Verdict.BETTER, Verdict.WORSE, Verdict.NO_EVIDENCE))
+    favour, favour_mf = (_verb(number, "favours", "favour") for number in (ahead, behind))
+    return (
+        f"Judged together, {ahead or 'none'} of {len(rows)} differences {favour} the softmax DNN, {behind or 'none'} "
+        f"{favour_mf} MF, and {none or 'none'} {_verb(none, 'shows', 'show')} no evidence for either."
+    )
+
+
+def standings_caption(rows: Sequence[BaselineComparison], confidence: float) -> str:
+    """Which models are better or worse than the best baseline, and which are not shown to be either."""
+    names = {
+        verdict: [model_noun(row.model) for row in rows if row.verdict(confidence) is verdict] for verdict in Verdict
+    }
+    clear = ((names[Verdict.BETTER], "better"), (names[Verdict.WORSE], "worse"))
+    parts = [f"{formats.listing(found)} {_verb(len(found), 'is', 'are')} {word}" for found, word in clear if found]
+    if unclear := names[Verdict.NO_EVIDENCE]:
+        parts.append(f"no evidence of a difference for {formats.listing(unclear)}")
+    return (
+        f"{formats.sentence(model_noun(rows[0].baseline))} is the best of the baselines "
+        f"({formats.decimal(rows[0].baseline_mean, 3)}). Compared with it, {'; '.join(parts)}."
+    )
+
+
+def slices_caption(parts: Sequence[Slice]) -> str:
+    """How many test events are near."""
+    share = formats.percent(share_within_an_hour(parts), 0)
+    return f"{share} of test events come within an hour of the last one that the models knew."
+
+
+def popularity_profile_caption(profile: pd.DataFrame) -> str:
+    """Share of the most popular tenth."""
+    head = profile[profile.group == 1].set_index("source").share
+    return (
+        f"The most popular tenth of the catalogue takes {formats.percent(head[MF], 0)} of the places in "
+        f"MF's lists and {formats.percent(head[SOFTMAX], 0)} in those of the softmax DNN; of {WATCHED} it is "
+        f"{formats.percent(head[WATCHED], 0)}."
+    )
+
+
+def new_users_caption(figures: Sequence[NewUserFigure], metric: str) -> str:
+    """Which model has the highest mean for each number of known interactions."""
+    leaders: dict[str, list[str]] = {}
+    for first, step in groupby(figures, key=lambda f: f.first):
+        best = max(step, key=lambda f: f.estimate(metric).mean).model
+        leaders.setdefault(model_noun(best), []).append(known_interactions(first))
+    parts = [f"{name} with {formats.listing(known)}" for name, known in leaders.items()]
+    return f"The highest mean is that of {'; '.join(parts)} known."
+
+
+def learning_curves_caption(figures: Sequence[TrainingFigure], metric: str) -> str:
+    """Which epochs were chosen, and whether the limit cut a curve short."""
+    chosen = [f for f in figures if f.selected_epoch is not None]
+    parts = [
+        f"{model_noun(f.model)} is best after epoch {f.selected_epoch} of {f.last_epoch} "
+        f"({formats.decimal(f.best_value, 3)})"
+        for f in chosen
+    ]
+    cut = [model_noun(f.model) for f in chosen if f.stopped_at_limit]
+    limit = "stopped at the limit of epochs: more might have been better."
+    warning = f" {formats.sentence(formats.listing(cut))} {limit}" if cut else ""
+    return f"On the validation {formats.metric_label(metric)}, {formats.listing(parts)}.{warning}"
+
+
+def searches_caption(found: Sequence[SettingSearch]) -> str:
+    """The best value of each search, and the trial that found it."""
+    parts = []
+    for search in found:
+        reached = [place for place, value in enumerate(search.history, start=1) if value == search.best]
+        last = f" in trial {reached[0]} of {search.trials}" if reached else f" in {search.trials} trials"
+        parts.append(f"{model_noun(search.model)} reaches {formats.decimal(search.best, 3)}{last}")
+    return (
+        f"{formats.sentence(formats.listing(parts))}. A line that still climbs at its end suggests that the search was "
+        "too short."
+    )
+
+
+def weakest_segment(found: Sequence[Segment], result: Result) -> str:
+    """Which known users the better contender serves worst, or that none are shown to be served worse."""
+    noun, metric = model_noun(result.ahead), formats.metric_label(result.metric)
+    if not found:
+        return ""
+    worst = weakest(found, result.confidence)
+    if worst is None:
+        return (
+            f"None of {len(found)} segments of known users is shown to be served worse by {noun} than all others; "
+            f"the lowest {metric} is that of {found[0].name} ({formats.decimal(found[0].mean)})."
+        )
+    return (
+        f"{formats.sentence(noun)} serves one segment of known users worst: {worst.name} "
+        f"({formats.count(worst.num_users)} users) has {metric} {formats.decimal(worst.mean)}, all others "
+        f"{formats.decimal(worst.others)} ({formats.p_value(worst.p)})."
+    )
+
+
+def _verb(number: int, one: str, several: str) -> str:
+    """The form of a verb for so many; none counts as one."""
+    return one if number < 2 else several

@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.report import formats, series_charts
-from bakeoff.report.models import model_label, model_noun
-from bakeoff.report.render.chart_parts import Spec
-from bakeoff.report.render.figure import Figure, Heading, Row, table_of
+from bakeoff.report.models import model_label, model_noun, model_styles
+from bakeoff.report.render.figure import Figure, Heading, Row, Spec, table_of
 from bakeoff.report.summary import Summary
 
 COST = ", less is better"
@@ -101,5 +100,5 @@ def _chart(found: Sequence[Measure], names: Sequence[str], across: str, up: str)
     lists = {"input": "select", "element": "#pareto-axes", "options": [each.label for each in found]}
     chosen = (("chosen_up", "Vertical axis", up), ("chosen_across", "Horizontal axis", across))
     params = [{"name": key, "value": value, "bind": lists | {"name": name}} for key, name, value in chosen]
-    styles = series_charts.model_styles(names)
+    styles = model_styles(names)
     return {"params": params} | series_charts.front(pd.concat(pairs), styles, "chosen_across", "chosen_up")

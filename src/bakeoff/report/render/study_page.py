@@ -7,19 +7,20 @@ import altair as alt
 import pandas as pd
 
 from bakeoff.report import formats, study
-from bakeoff.report.models import MF, SOFTMAX
-from bakeoff.report.render.chart_parts import FEW_TICKS, Spec
+from bakeoff.report.models import MF, SOFTMAX, Style
 from bakeoff.report.render.figure import (
+    FEW_TICKS,
     Cell,
     Column,
     Figure,
     Heading,
+    Spec,
     change_cell,
     estimate_with_interval,
     record_table,
 )
 from bakeoff.report.render.pages import render_page
-from bakeoff.report.series_charts import FROM_ZERO, Style, series_dots
+from bakeoff.report.series_charts import FROM_ZERO, series_dots
 from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, SamplingStudy
 
 TERMS = (

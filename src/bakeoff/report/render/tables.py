@@ -7,7 +7,7 @@ import pandas as pd
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
-from bakeoff.report.accuracy import Difference, Estimate
+from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate
 from bakeoff.report.models import look, model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
 from bakeoff.report.render.figure import (
@@ -24,7 +24,6 @@ from bakeoff.report.render.figure import (
 from bakeoff.report.situations import Segment, Situation
 from bakeoff.report.slices import Slice
 from bakeoff.report.training import SettingSearch, TrainingFigure
-from bakeoff.report.vs_baseline import BaselineComparison
 
 P_HOLM = Column("p, Holm", "holm")
 EXPOSURE: tuple[tuple[Column, Callable[[Any], str]], ...] = (

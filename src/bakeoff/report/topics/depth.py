@@ -10,12 +10,10 @@ import pandas as pd
 
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import NotMeasured, Variant, VariantGroup, figure, resolved
-from bakeoff.report.models import MF, SOFTMAX, look, model_label, model_noun
+from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, figure, resolved
+from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, look, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.series_charts import PALETTE, Styles, model_styles
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
 from bakeoff.report.topics.base.judge import of_variants, on_costs, on_variants, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic, estimates, record_table

@@ -12,7 +12,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.chart_parts import FONT, Spec
+from bakeoff.report.render.figure import FONT, Spec
 from bakeoff.report.topics.base.topic import Page, Topic
 
 SHOWN = 10

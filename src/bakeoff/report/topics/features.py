@@ -2,19 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
 
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import NotMeasured, Variant, VariantGroup, paired, resolved
-from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, paired, resolved
+from bakeoff.report.models import MF, PALETTE, SOFTMAX, model_label
 from bakeoff.report.new_users import asked, known_interactions, step_label, steps
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.series_charts import palette_styles
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
 from bakeoff.report.topics.base.judge import of_variants, unknown
 from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
@@ -129,12 +128,13 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
 
 def _draw(found: FeatureFigures) -> Iterator[Figure]:
     label = formats.metric_label(found.metric)
+    styles = dict(zip(dict.fromkeys(found.labels), cycle(PALETTE), strict=False))
     yield Figure(
         key="features",
         title="What features add to the softmax DNN",
         alt="Dot chart: a group per number of first interactions, a mark with its interval per variant.",
         sentence=_sentence(found),
-        spec=series_charts.series_dots(found.frame, palette_styles(found.labels), f"{label}, mean over users"),
+        spec=series_charts.series_dots(found.frame, styles, f"{label}, mean over users"),
         table=estimate_table(f"{label} of the softmax DNN with and without features", "Variant", found.frame),
     )
 

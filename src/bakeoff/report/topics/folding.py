@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bakeoff.report.evidence import Evidence
+from bakeoff.report.evidence import Evidence, HasVariants, NotMeasured, Variant, notes_on
 from bakeoff.report.formats import metric_label
-from bakeoff.report.measured import HasVariants, NotMeasured, Variant, notes_on
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words

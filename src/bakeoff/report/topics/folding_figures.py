@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import HasVariants, NotMeasured, PlantedGroups, Variant, figure, resolved
-from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.evidence import Evidence, HasVariants, NotMeasured, PlantedGroups, Variant, figure, resolved
+from bakeoff.report.models import MF, SOFTMAX, look, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Table
-from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.topic import record_table
 
 SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down")

@@ -8,12 +8,10 @@ import pandas as pd
 
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import NotMeasured, VariantGroup, figure, paired, resolved
-from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.evidence import Evidence, NotMeasured, VariantGroup, figure, paired, resolved
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
 from bakeoff.report.topics.base.judge import of_variants, unknown
 from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates

@@ -13,10 +13,9 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import NUM_GROUPS, popularity_group
-from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.series_charts import model_styles
 from bakeoff.report.slices import top_lists, values_on
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
 from bakeoff.report.topics.base.judge import on_all_lists, on_models

@@ -8,17 +8,15 @@ import pandas as pd
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
-from bakeoff.report.accuracy import Statistics
+from bakeoff.report.accuracy import Statistics, best
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
-from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun
+from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.claims import Claim, Question, Words
 from bakeoff.report.topics.base.judge import on_models
 from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
-from bakeoff.report.vs_baseline import best
 
 ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": None}
 """Known interactions of a user → the last number of the bucket."""

@@ -12,10 +12,9 @@ from bakeoff.evaluation.metrics.table import ALL_ITEMS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import model_label, model_noun
+from bakeoff.report.models import model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.topic import Page, Topic, record_table
 
 FULL = "whole catalogue"

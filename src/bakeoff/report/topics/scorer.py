@@ -9,12 +9,10 @@ import pandas as pd
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import NotMeasured, PlantedGroups, Rerank, Variant, figure, paired
-from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.evidence import Evidence, NotMeasured, PlantedGroups, Rerank, Variant, figure, paired
+from bakeoff.report.models import MF, PALETTE, SOFTMAX, Style, Styles, look, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Row, Table, table_of
-from bakeoff.report.series_charts import PALETTE, Style, Styles
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Paired, Question, Words
 from bakeoff.report.topics.base.judge import on_variants, unknown
 from bakeoff.report.topics.base.topic import Named, Page, Topic, estimates, interval_cell

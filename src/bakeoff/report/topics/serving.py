@@ -9,13 +9,11 @@ import pandas as pd
 from bakeoff.evaluation.stats.timing_intervals import Repeated
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence
+from bakeoff.report.evidence import Evidence, NotMeasured, figure
 from bakeoff.report.formats import count, duration
-from bakeoff.report.measured import NotMeasured, figure
-from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure
-from bakeoff.report.series_charts import model_styles
 from bakeoff.report.topics.base.claims import Claim, Form, Question, Words
 from bakeoff.report.topics.base.judge import on_costs, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic, record_table

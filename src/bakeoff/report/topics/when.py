@@ -5,27 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.report import formats, series_charts
-from bakeoff.report.accuracy import Difference, Statistics
+from bakeoff.report.accuracy import Difference, OfModels, Statistics, best
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
-from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_label, model_noun
+from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Heading, Row, Table, change_cell, table_of
-from bakeoff.report.series_charts import model_styles
 from bakeoff.report.slices import events_by_gap, later_events, top_lists, values_on
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
 from bakeoff.report.topics.base.judge import unknown
 from bakeoff.report.topics.base.topic import Page, Topic
-from bakeoff.report.vs_baseline import best
 
 SESSION = 3600
 """Seconds: a test event later than this after the last known one is beyond the session."""
 ALL = "all test events"
-Values = Mapping[str, NDArray[np.float64]]
 """Model → [num_users] metric."""
 
 
@@ -75,7 +71,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     ]
 
 
-def _against(values: Values, words: Words, rival: str = MF) -> Paired:
+def _against(values: OfModels, words: Words, rival: str = MF) -> Paired:
     """The softmax DNN against a rival on the same users."""
     named = Words(words.key, words.says, words.measured, model_label(SOFTMAX), model_label(rival), words.decides)
     return Paired(named, values[SOFTMAX], values[rival])

@@ -12,8 +12,7 @@ from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.evaluation.stats.timing_intervals import Repeated, minus, ratio
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Statistics
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import HasVariants, Rerank, figure, paired
+from bakeoff.report.evidence import Evidence, HasVariants, Rerank, figure, paired
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base import claims

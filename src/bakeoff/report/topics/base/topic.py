@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.measured import NotMeasured, notes_on
+from bakeoff.report.evidence import Evidence, NotMeasured, notes_on
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.chart_parts import present
-from bakeoff.report.render.figure import Cell, Column, Figure, Row, Table, estimate_with_interval, table_of
+from bakeoff.report.render.figure import Cell, Column, Figure, Row, Table, estimate_with_interval, present, table_of
 from bakeoff.report.topics.base.claims import Claim, Question
 from bakeoff.report.topics.base.judge import judge_questions, padded
 
