@@ -9,7 +9,7 @@ import pandas as pd
 from bakeoff.evaluation.metrics.formulas import FloatArray
 from bakeoff.evaluation.stats.intervals import Values, intervals
 from bakeoff.evaluation.stats.significance import Verdict, compare_paired, holm, verdict
-from bakeoff.report.models import CONTENDERS, baselines
+from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines
 
 Column = tuple[str, str]
 """A model and a metric."""
@@ -216,7 +216,10 @@ def baseline_standings(users: PerUser, metric: str, statistics: Statistics) -> l
     baseline = max(baselines(means), key=lambda name: means[name])
     others = [name for name in means if name != baseline]
     found = users.differences([((name, metric), (baseline, metric)) for name in others], statistics)
-    return [_standing(name, baseline, means, difference) for name, difference in zip(others, found, strict=True)]
+    return [
+        BaselineComparison(name, baseline, means[name], means[baseline], d.mean, d.low, d.high, d.p_holm)
+        for name, d in zip(others, found, strict=True)
+    ]
 
 
 def lead_of_contenders(parts: Sequence[OfModels], metric: str, statistics: Statistics) -> list[BaselineComparison]:
@@ -225,22 +228,18 @@ def lead_of_contenders(parts: Sequence[OfModels], metric: str, statistics: Stati
     first, second = [part[contender] for contender, _, part in pairs], [part[baseline] for _, baseline, part in pairs]
     found = statistics.differences(first, second, [metric] * len(parts))
     return [
-        _standing(contender, baseline, {name: _mean(part[name]) for name in (contender, baseline)}, difference)
-        for (contender, baseline, part), difference in zip(pairs, found, strict=True)
+        BaselineComparison(one, other, _mean(part[one]), _mean(part[other]), d.mean, d.low, d.high, d.p_holm)
+        for (one, other, part), d in zip(pairs, found, strict=True)
     ]
 
 
-def _standing(name: str, baseline: str, means: Mapping[str, float], difference: Difference) -> BaselineComparison:
-    return BaselineComparison(
-        model=name,
-        baseline=baseline,
-        mean=means[name],
-        baseline_mean=means[baseline],
-        difference=difference.mean,
-        low=difference.low,
-        high=difference.high,
-        p=difference.p_holm,
-    )
+def compare_contenders(
+    parts: Sequence[OfModels], metric: str, statistics: Statistics
+) -> tuple[list[Difference], list[BaselineComparison]]:
+    """Per part, softmax − MF, and `lead_of_contenders`; p adjusted over all parts."""
+    softmax, mf = ([part[name] for part in parts] for name in (SOFTMAX, MF))
+    differences = statistics.differences(softmax, mf, [metric] * len(parts))
+    return differences, lead_of_contenders(parts, metric, statistics)
 
 
 def _mean(values: FloatArray) -> float:

@@ -13,7 +13,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
 from bakeoff.report.new_users import step_label
 from bakeoff.report.params import flat
-from bakeoff.report.render.figure import Column, Row, Table, estimate_with_interval, record_table, table_of
+from bakeoff.report.render.figure import Column, Row, Table, estimate_cell, record_table, table_of
 from bakeoff.report.render.pages import render_text
 from bakeoff.report.render.tables import EXPOSURE
 from bakeoff.report.summary import Summary
@@ -70,10 +70,12 @@ def cards(summary: Summary, evidence: Evidence) -> list[Card]:
 def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
     model, label = figure.model, model_label(figure.model)
     settings = flat(evidence.models[model].training["settings"])
+    metric, role = summary.result.metric, ROLES.get(look(model).role, look(model).role)
+    primary = estimate_cell(next(e for e in summary.estimates if (e.model, e.metric) == (model, metric)))
     return Card(
         model=model,
         label=label,
-        brief=_brief(model, summary),
+        brief=f"{role}; {formats.metric_label(metric)} {primary.text} ({primary.detail})",
         purpose=f"{look(model).meaning} {USE}".strip(),
         data=_data(evidence),
         training=_training(figure, summary, evidence),
@@ -81,14 +83,6 @@ def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
         quality=_quality(model, summary),
         limits=_limits(model, summary, evidence),
         load=_load(model, summary, evidence),
-    )
-
-
-def _brief(model: str, summary: Summary) -> str:
-    metric = summary.result.metric
-    cell = estimate_with_interval(next(e for e in summary.estimates if e.model == model and e.metric == metric))
-    return (
-        f"{ROLES.get(look(model).role, look(model).role)}; {formats.metric_label(metric)} {cell.text} ({cell.detail})"
     )
 
 
@@ -125,7 +119,7 @@ def _training(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> d
 def _quality(model: str, summary: Summary) -> dict[str, Table]:
     label, metric = model_label(model), summary.result.metric
     name, users = formats.metric_label(metric), formats.count(summary.result.num_users)
-    found = {e.metric: estimate_with_interval(e) for e in summary.estimates if e.model == model}
+    found = {e.metric: estimate_cell(e) for e in summary.estimates if e.model == model}
     measures, cutoffs = (list(dict.fromkeys(metric.split("@")[part] for metric in found)) for part in (0, 1))
     rows: list[Row] = [[ACCURACY_LABELS.get(m, m), *(found[f"{m}@{k}"] for k in cutoffs)] for m in measures]
     caption = f"{label}: mean over {users} warm test users, with its interval"
@@ -136,14 +130,14 @@ def _quality(model: str, summary: Summary) -> dict[str, Table]:
             summary.slices,
             ("Since last event", lambda part: part.name),
             ("Users", lambda part: formats.count(part.num_users)),
-            (name, lambda part: estimate_with_interval(next(e for e in part.estimates if e.model == model))),
+            (name, lambda part: estimate_cell(next(e for e in part.estimates if e.model == model))),
         )
     if new_users := [figure for figure in summary.new_users if figure.model == model]:
         tables["new-users"] = record_table(
             f"{label}: {name} on {formats.count(new_users[0].num_users)} users held out whole",
             new_users,
             ("Known interactions", lambda figure: step_label(figure.first)),
-            (name, lambda figure: estimate_with_interval(figure.estimate(metric))),
+            (name, lambda figure: estimate_cell(figure.estimate(metric))),
             ("By a fallback", lambda f: formats.percent(f.fallback_share, 0) if f.fallback_share else "no"),
         )
     exposures = summary.exposures[summary.exposures.model == model].itertuples()

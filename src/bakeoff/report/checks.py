@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
 
-import pandas as pd
-
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import BaselineComparison
@@ -97,7 +95,7 @@ def judge_checks(
     tuned = {search.model: search for search in searches if search.model in CONTENDERS}
     seconds = {name: search.wall_seconds for name, search in tuned.items() if search.wall_seconds > 0}
     longest = math.ceil(max(seconds.values(), default=FIRST_SECONDS))
-    faults = _tuning_faults(evidence, tuned)
+    faults, split = _tuning_faults(evidence, tuned), evidence.split
     shorter = [name for name in CONTENDERS if seconds.get(name, 0.0) * EQUAL_SECONDS < longest]
     commands = {
         "BK001": _tune(faults or CONTENDERS, longest),
@@ -111,7 +109,7 @@ def judge_checks(
         "BK004": _enough_users(result, params.compare.relevant_difference),
         "BK005": _above_baselines(result, standings),
         "BK006": _beyond_session(result, spans),
-        "BK007": _blind_to_future(evidence.split),
+        "BK007": (State.PASSED if split.get("one_cut") else State.QUALIFIES, f"The split is {split['method']}."),
         "BK008": _features(evidence, params),
         "BK009": _agreement(result),
     }
@@ -219,22 +217,13 @@ def _means(span: Span) -> str:
     return f"softmax DNN {softmax}, MF {mf}, {formats.count(span.num_users)} users"
 
 
-def _blind_to_future(split: Mapping[str, object]) -> Found:
-    state = State.PASSED if split.get("one_cut") else State.QUALIFIES
-    return state, f"The split is {split['method']}."
-
-
 def _features(evidence: Evidence, params: ReportParams) -> Found:
     users, items = (
-        [name for name in named if _has_values(table, name)]
+        [name for name in named if name in table and (table[name].notna() & (table[name] != "")).any()]
         for table, named in ((evidence.users, params.data.user_features), (evidence.items, params.data.item_features))
     )
     figure = f"Features of users: {', '.join(users) or 'none'}; items: {', '.join(items) or 'none'}."
     return State.PASSED if users and items else State.QUALIFIES, figure
-
-
-def _has_values(table: pd.DataFrame, column: str) -> bool:
-    return column in table and bool((table[column].notna() & (table[column] != "")).any())
 
 
 def _agreement(result: Result) -> Found:

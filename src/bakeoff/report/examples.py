@@ -160,7 +160,7 @@ def _example(
 ) -> Example:
     """A warm user; a new one, with that many first interactions, if `first` is given."""
     events = _rows(evidence.events if first is None else evidence.new_events, user_id).sort_values("position")
-    later = events.loc[events.part == "test", "item_id"]
+    later = list(events.loc[events.part == "test", "item_id"])
     history = events.loc[events.part != "test", "item_id"].head(len(events) if first is None else int(first))
     titles = dict(zip(evidence.items.item_id, evidence.items.title, strict=True))
     tops, found = {}, {}
@@ -169,6 +169,8 @@ def _example(
         tops[name] = list(lists.sort_values("rank").item_id.head(LIST_LENGTH))
     for item in set(later):
         found[item] = [name for name in CONTENDERS if item in tops[name]]
+    # Found items before others, then the earliest; shown in the order in which they came.
+    places = sorted(range(len(later)), key=lambda place: (not found[later[place]], place))[:LIST_LENGTH]
     shown = []
     for name in CONTENDERS:
         model = evidence.models[name]
@@ -182,7 +184,7 @@ def _example(
         about=_about(evidence.users, user_id),
         history=tuple(_title(titles, item) for item in history[::-1].head(RECENT)),
         num_history=len(history),
-        later=_later(titles, list(later), found),
+        later=tuple(Later(_title(titles, later[at]), at + 1, tuple(found[later[at]])) for at in sorted(places)),
         num_later=len(later),
         lists=tuple(shown),
         others={name: len(found.keys() & top) for name, top in tops.items() if name not in CONTENDERS},
@@ -193,12 +195,6 @@ def _rows(table: pd.DataFrame, user_id: str, first: str | None = None) -> pd.Dat
     """Rows of one user, of a new one those with that many first interactions."""
     rows = table[table.user_id == user_id]
     return rows if first is None else rows[rows.first_interactions == first]
-
-
-def _later(titles: dict[str, str], items: list[str], found: dict[str, list[str]]) -> tuple[Later, ...]:
-    """Found items before others, then the earliest; shown in the order in which they came."""
-    places = sorted(range(len(items)), key=lambda place: (not found[items[place]], place))[:LIST_LENGTH]
-    return tuple(Later(_title(titles, items[place]), place + 1, tuple(found[items[place]])) for place in sorted(places))
 
 
 def _title(titles: dict[str, str], item_id: str) -> str:

@@ -7,9 +7,8 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, lead_of_contenders
+from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, compare_contenders
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import MF, SOFTMAX
 
 ALL = "all"
 
@@ -66,38 +65,26 @@ def new_user_figures(evidence: Evidence, metrics: Sequence[str], statistics: Sta
         (name, metric, table[metric].to_numpy(np.float64)) for (_, name), table in tables.items() for metric in metrics
     ]
     estimates = iter(statistics.estimates(columns))
+    shares = {key: float(table.fallback.mean()) if len(table) else 0.0 for key, table in tables.items()}
     return [
-        NewUserFigure(
-            model=name,
-            first=first,
-            fallback_share=float(table.fallback.mean()) if len(table) else 0.0,
-            num_users=len(table),
-            estimates=tuple(islice(estimates, len(metrics))),
-        )
+        NewUserFigure(name, first, shares[first, name], len(table), tuple(islice(estimates, len(metrics))))
         for (first, name), table in tables.items()
     ]
 
 
-def new_user_differences(evidence: Evidence, metric: str, statistics: Statistics) -> dict[str, Difference]:
-    """Step → paired difference softmax − MF on one metric; p adjusted for their number; empty without new users."""
-    known = steps(evidence)
+def new_user_comparisons(
+    evidence: Evidence, metric: str, statistics: Statistics
+) -> tuple[dict[str, Difference], dict[str, BaselineComparison]]:
+    """Step → paired difference softmax − MF on one metric, and the better contender compared with the best baseline.
+
+    p is adjusted for the number of steps; both are empty without new users.
+    """
+    known, users = steps(evidence), {name: model.new_users for name, model in evidence.models.items()}
     if not known:
-        return {}
-    softmax, mf = (
-        [asked(evidence.models[name].new_users, first)[metric].to_numpy(np.float64) for first in known]
-        for name in (SOFTMAX, MF)
-    )
-    return dict(zip(known, statistics.differences(softmax, mf, [metric] * len(known)), strict=True))
-
-
-def new_user_leads(evidence: Evidence, metric: str, statistics: Statistics) -> dict[str, BaselineComparison]:
-    """Step → the better contender compared with the best baseline there; p adjusted likewise."""
-    models = evidence.models.items()
-    parts = {
-        first: {name: asked(model.new_users, first)[metric].to_numpy(np.float64) for name, model in models}
-        for first in steps(evidence)
-    }
-    return dict(zip(parts, lead_of_contenders([*parts.values()], metric, statistics) if parts else [], strict=True))
+        return {}, {}
+    parts = [{name: asked(of, first)[metric].to_numpy(np.float64) for name, of in users.items()} for first in known]
+    differences, leads = compare_contenders(parts, metric, statistics)
+    return dict(zip(known, differences, strict=True)), dict(zip(known, leads, strict=True))
 
 
 def asked(table: pd.DataFrame, first: str) -> pd.DataFrame:

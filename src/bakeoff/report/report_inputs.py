@@ -61,9 +61,11 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
     features = [name for name in params.data.user_features if name in users]
     searches = {name: path for name in models if (path := workspace.tuning(name)).exists()}
     data_dvc = workspace.root / "data.dvc"
+    # Ranks that are read: those of the primary metric, of recall by item, and of the examples.
+    longest = max(int(params.compare.primary_metric.partition("@")[2]), *params.evaluate.cutoffs[:2], LIST_LENGTH)
     on_disk = {name: workspace.evaluation(name) / "users.parquet" for name in shown}
     return Evidence(
-        models={name: _model(workspace, name, _longest_list(params), sample) for name in shown},
+        models={name: _model(workspace, name, longest, sample) for name in shown},
         events=_events(workspace.split, sample.warm),
         new_events=read_table(workspace.split / "new_users.parquet", sample.new),
         users=users[["user_id", *features]],
@@ -87,14 +89,24 @@ def with_measured(evidence: Evidence, workspace: Workspace) -> Evidence:
     models = {
         name: replace(
             model,
-            neighbours=read_coded(
-                workspace.items(name) / "neighbours.parquet", ("item_id", "neighbour_id")
-            ).to_pandas(),
-            positions=read_table(workspace.items(name) / "map.parquet"),
+            neighbours=read_coded(folder / "neighbours.parquet", ("item_id", "neighbour_id")).to_pandas(),
+            positions=read_table(folder / "map.parquet"),
         )
         for name, model in evidence.models.items()
+        for folder in [workspace.items(name)]
     }
-    return replace(evidence, models=models, measured=_measured(workspace))
+
+    def reranked(notes: Mapping[str, Any], folder: Path) -> Rerank:
+        return Rerank(str(notes["sentence"]), notes["systems"], read_table(folder / "users.parquet"))
+
+    measured = MeasuredEvidence(
+        variants={name: _variants(workspace, name) for name in GROUPS},
+        planted=_unless_skipped(workspace.planted / "planted.json", _planted),
+        growth=_cost(workspace.cost("growth"), "Growth"),
+        serving=_cost(workspace.cost("serving"), "Serving"),
+        rerank=_unless_skipped(workspace.rerank / "rerank.json", reranked),
+    )
+    return replace(evidence, models=models, measured=measured)
 
 
 def _skipped(workspace: Workspace, models: Sequence[str]) -> dict[str, str]:
@@ -105,12 +117,6 @@ def _skipped(workspace: Workspace, models: Sequence[str]) -> dict[str, str]:
         if name in reasons:
             raise BakeoffError(f"{name} was skipped ({reasons[name]}), and there is no verdict without it.")
     return reasons
-
-
-def _longest_list(params: ReportParams) -> int:
-    """Ranks that are read: those of the primary metric, of recall by item, and of the examples."""
-    cutoffs = params.evaluate.cutoffs
-    return max(int(params.compare.primary_metric.partition("@")[2]), *cutoffs[:2], LIST_LENGTH)
 
 
 def _events(split: Path, warm: pc.Expression | None) -> pd.DataFrame:
@@ -147,16 +153,6 @@ def _lists(path: Path, longest: int, users: pc.Expression | None, *more: str) ->
     return read_coded(path, (*IDS, *more), [*IDS, *more, "rank"], rows).to_pandas()
 
 
-def _measured(workspace: Workspace) -> MeasuredEvidence:
-    return MeasuredEvidence(
-        variants={name: _variants(workspace, name) for name in GROUPS},
-        planted=_unless_skipped(workspace.planted / "planted.json", _planted),
-        growth=_cost(workspace.cost("growth"), "Growth"),
-        serving=_cost(workspace.cost("serving"), "Serving"),
-        rerank=_unless_skipped(workspace.rerank / "rerank.json", _rerank),
-    )
-
-
 def _variants(workspace: Workspace, name: str) -> VariantGroup | NotMeasured:
     cost = read_optional_json(workspace.cost(f"variants/{name}")).get("variants", {})
 
@@ -170,10 +166,6 @@ def _variants(workspace: Workspace, name: str) -> VariantGroup | NotMeasured:
 def _planted(notes: Mapping[str, Any], folder: Path) -> PlantedGroups:
     items, users = (read_table(folder / f"{name}.parquet") for name in ("items", "users"))
     return PlantedGroups(notes, notes["variants"], items, users, int(notes["candidates"]))
-
-
-def _rerank(notes: Mapping[str, Any], folder: Path) -> Rerank:
-    return Rerank(str(notes["sentence"]), notes["systems"], read_table(folder / "users.parquet"))
 
 
 def _unless_skipped(path: Path, read: Callable[[Mapping[str, Any], Path], T]) -> T | NotMeasured:

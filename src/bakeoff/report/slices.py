@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, lead_of_contenders
+from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, compare_contenders
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.verdict import Span
@@ -58,9 +58,7 @@ def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics, gaps:
     lists = top_lists(evidence, {name: model.lists for name, model in evidence.models.items()})
     values = [values_on(evidence, lists, events, metric) for _, events in found]
     estimates = statistics.estimates([(model, metric, column) for part in values for model, column in part.items()])
-    softmax, mf = ([part[model] for part in values] for model in (SOFTMAX, MF))
-    differences = statistics.differences(softmax, mf, [metric] * len(found))
-    leads = lead_of_contenders(values, metric, statistics)
+    differences, leads = compare_contenders(values, metric, statistics)
     parts = [tuple(estimates[start : start + len(lists)]) for start in range(0, len(estimates), len(lists))]
     return [
         Slice(name, int(events.user_id.nunique()), len(events), part, difference, lead)

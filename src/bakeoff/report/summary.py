@@ -15,7 +15,7 @@ from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import exposure_profile, exposures
 from bakeoff.report.models import MF, SOFTMAX
-from bakeoff.report.new_users import NewUserFigure, new_user_differences, new_user_figures, new_user_leads
+from bakeoff.report.new_users import NewUserFigure, new_user_comparisons, new_user_figures
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.situations import Segment, Situation, segments, situations
 from bakeoff.report.slices import SESSIONS, Slice, slices_by_gap, spans
@@ -150,9 +150,13 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     estimates = users.estimates([(name, metric) for metric in accuracy for name in users.models], statistics)
     differences = users.differences([((SOFTMAX, metric), (MF, metric)) for metric in accuracy], statistics)
     cutoff = int(primary.partition("@")[2])
-    result = _result(primary, estimates, differences, params)
+    means = {estimate.model: estimate.mean for estimate in estimates if estimate.metric == primary}
+    d = next(each for each in differences if each.metric == primary)
+    ends = d.mean, d.low, d.high, d.p, params.compare.confidence
+    result = Result(primary, means[SOFTMAX], means[MF], *ends, d.num_users, d.detectable)
     standings = baseline_standings(users, primary, statistics)
     slices = slices_by_gap(evidence, primary, statistics)
+    new_differences, new_leads = new_user_comparisons(evidence, primary, statistics)
     searches = training.searches(evidence)
     ahead = evidence.models[result.ahead].users
     return Summary(
@@ -167,8 +171,8 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         exposures=exposures(evidence, params.evaluate.cutoffs),
         profile=exposure_profile(evidence, cutoff),
         new_users=new_user_figures(evidence, accuracy, statistics),
-        new_differences=(new := new_user_differences(evidence, primary, statistics)),
-        situations=situations(sessions, new, new_user_leads(evidence, primary, statistics), params.compare.confidence),
+        new_differences=new_differences,
+        situations=situations(sessions, new_differences, new_leads, params.compare.confidence),
         segments=segments(ahead, evidence.users, params.data.user_features, primary, params.compare.confidence),
         training=training.training_figures(evidence),
         masked=training.masked_shares(evidence),
@@ -178,25 +182,6 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         show_ids=params.report.show_ids,
         findings=find(evidence, params, statistics, Page.REPORT),
         provenance=provenance(params, evidence.data_hash),
-    )
-
-
-def _result(
-    metric: str, estimates: Sequence[Estimate], differences: Sequence[Difference], params: ReportParams
-) -> Result:
-    means = {estimate.model: estimate.mean for estimate in estimates if estimate.metric == metric}
-    difference = next(d for d in differences if d.metric == metric)
-    return Result(
-        metric=metric,
-        softmax=means[SOFTMAX],
-        mf=means[MF],
-        difference=difference.mean,
-        low=difference.low,
-        high=difference.high,
-        p=difference.p,
-        confidence=params.compare.confidence,
-        num_users=difference.num_users,
-        detectable=difference.detectable,
     )
 
 

@@ -9,17 +9,9 @@ from bakeoff.core.cost import measure
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
+from bakeoff.experiments.variants import measure as measuring
 from bakeoff.experiments.variants.groups import STUDY, check_group
-from bakeoff.experiments.variants.measure import (
-    VariantResult,
-    group_json,
-    measure_variants,
-    protocol_of,
-    variant_new_user_table,
-    variant_user_table,
-    with_intervals,
-)
-from bakeoff.experiments.variants.protocol import VariantProtocol
+from bakeoff.experiments.variants.protocol import VariantProtocol, protocol_of
 from bakeoff.experiments.variants.variant import SkippedGroup
 from bakeoff.params import Params
 
@@ -43,29 +35,25 @@ def run(params: Params, workspace: Workspace, group: str) -> None:
         protocol = protocol_of(params.experiments, group, prepared, partial(load_held_out, workspace, prepared))
         if isinstance(protocol, SkippedGroup):
             cost.note(variants={})
-            _write_skipped(workspace, group, protocol.reason)
+            with replaced(workspace.variants(group)) as folder:
+                write_json(folder / "variants.json", {"group": group, "skipped": protocol.reason})
+            print(f"{group} is skipped: {protocol.reason}")
         else:
-            results = measure_variants(protocol)
+            results = measuring.measure_variants(protocol)
             cost.note(variants={each.variant.name: each.cost for each in results})
             _write(workspace, protocol, results)
     if group == STUDY:
         workspace.cost(f"variants/{group}").replace(workspace.study / f"{group}_cost.json")
 
 
-def _write_skipped(workspace: Workspace, group: str, reason: str) -> None:
-    with replaced(workspace.variants(group)) as folder:
-        write_json(folder / "variants.json", {"group": group, "skipped": reason})
-    print(f"{group} is skipped: {reason}")
-
-
-def _write(workspace: Workspace, protocol: VariantProtocol, results: Sequence[VariantResult]) -> None:
+def _write(workspace: Workspace, protocol: VariantProtocol, results: Sequence[measuring.VariantResult]) -> None:
     """Write all files of a group at once; those of the study go to Git, so without tables per user."""
-    group, content = protocol.group, group_json(protocol)
+    group, content = protocol.group, measuring.group_json(protocol)
     if group.name == STUDY:
-        entries = with_intervals(results, group.shipped.comparison, group.shipped.seed)
+        entries = measuring.with_intervals(results, group.shipped.comparison, group.shipped.seed)
         write_json(workspace.study / f"{group.name}.json", content | {"variants": entries})
         return
     with replaced(workspace.variants(group.name)) as folder:
-        pq.write_table(variant_user_table(protocol.prepared, results), folder / "users.parquet")
-        pq.write_table(variant_new_user_table(protocol.prepared, results), folder / "new_users.parquet")
+        pq.write_table(measuring.variant_user_table(protocol.prepared, results), folder / "users.parquet")
+        pq.write_table(measuring.variant_new_user_table(protocol.prepared, results), folder / "new_users.parquet")
         write_json(folder / "variants.json", content | {"variants": [each.entry for each in results]})

@@ -174,7 +174,7 @@ def complete_columns(values: Values) -> Iterator[tuple[IntArray, Blocks]]:
         users = defined[:, group[0]]
         if users.any():
             complete = values if users.all() and len(group) == len(defined.T) else values[users][:, group]
-            yield np.asarray(group), partial(_one_block, complete)
+            yield np.asarray(group), partial(iter, [complete])
 
 
 def scattered(values: Values, parts: Iterable[tuple[IntArray, FloatArray]], empty: list[float]) -> NDArray[np.float64]:
@@ -185,10 +185,6 @@ def scattered(values: Values, parts: Iterable[tuple[IntArray, FloatArray]], empt
     for group, figures in held:
         found[:, group] = figures
     return found
-
-
-def _one_block(values: FloatArray) -> list[FloatArray]:
-    return [values]
 
 
 def chunks(rng: np.random.Generator, resamples: int, users_at_once: int) -> list[tuple[np.random.Generator, int]]:

@@ -9,17 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics.formulas import FloatArray, IntArray, divide
-from bakeoff.evaluation.stats.intervals import (
-    USERS_PER_BLOCK,
-    Blocks,
-    Values,
-    chunks,
-    complete_columns,
-    intervals,
-    regrouped,
-    scattered,
-    thread_map,
-)
+from bakeoff.evaluation.stats import intervals as resampling
+from bakeoff.evaluation.stats.intervals import USERS_PER_BLOCK, Blocks, Intervals, Values, intervals, regrouped
 
 POWER = 0.8
 """Probability with which the smallest detectable difference would be detected."""
@@ -37,7 +28,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Differences:
+class Differences(Intervals):
     """A minus B over users, one entry per column (a metric, or a metric of one pair of models).
 
     Attributes:
@@ -56,10 +47,6 @@ class Differences:
             of cases, α = 1 − confidence. NaN for fewer than two users.
     """
 
-    num_users: IntArray
-    mean: FloatArray
-    low: FloatArray
-    high: FloatArray
     p: FloatArray
     effect_size: FloatArray
     wins: IntArray
@@ -89,10 +76,7 @@ def compare_paired(
     sd, signs = _spread(differences, interval.num_users, interval.mean)
     z = NormalDist().inv_cdf((1 + confidence) / 2) + NormalDist().inv_cdf(POWER)
     return Differences(
-        num_users=interval.num_users,
-        mean=interval.mean,
-        low=interval.low,
-        high=interval.high,
+        **vars(interval),
         p=p,
         effect_size=np.where((sd == 0) & (interval.mean == 0), 0.0, divide(interval.mean, sd)),
         wins=signs[0],
@@ -117,8 +101,8 @@ def sign_flip_p(differences: Values, rng: np.random.Generator, resamples: int = 
     Returns:
         float64 [c] in (0, 1]. 1 where all differences are 0 and for a single user; NaN without users.
     """
-    parts = [(group, _p(blocks, rng, resamples)) for group, blocks in complete_columns(differences)]
-    p: FloatArray = scattered(differences, parts, [np.nan])[0]
+    parts = [(group, _p(blocks, rng, resamples)) for group, blocks in resampling.complete_columns(differences)]
+    p: FloatArray = resampling.scattered(differences, parts, [np.nan])[0]
     return p
 
 
@@ -171,9 +155,9 @@ def _p(blocks: Blocks, rng: np.random.Generator, resamples: int) -> FloatArray:
     if num_patterns <= resamples:
         differences = np.concatenate(list(blocks()))
         return _extreme(observed, absolute, _all_patterns(num_users) @ differences) / num_patterns
-    drawn = chunks(rng, resamples, min(num_users, USERS_PER_BLOCK))
+    drawn = resampling.chunks(rng, resamples, min(num_users, USERS_PER_BLOCK))
     parts = [(own, np.zeros((count, len(observed)))) for own, count in drawn]
-    with thread_map(num_users * resamples) as each:
+    with resampling.thread_map(num_users * resamples) as each:
         for block in regrouped(blocks(), USERS_PER_BLOCK):
             each(partial(_add_kept, block), parts)
     counts = [_extreme(observed, absolute, sums) for _, sums in parts]

@@ -240,15 +240,8 @@ def train_keeping_best(
     epoch = int(best_row(found.curve)["epoch"])
     if epoch != epochs:
         trainer.restore(state)
-    return TrainedModel(
-        retriever=trainer.retriever(),
-        epoch=epoch,
-        num_parameters=trainer.num_parameters,
-        seconds=time.perf_counter() - start,
-        epoch_costs=found.training[1:] or found.training,
-        curve=found.curve,
-        trainer=trainer,
-    )
+    retriever, seconds, costs = trainer.retriever(), time.perf_counter() - start, found.training[1:] or found.training
+    return TrainedModel(retriever, epoch, trainer.num_parameters, seconds, costs, found.curve, trainer)
 
 
 def warm_users(prepared: Prepared) -> NDArray[np.int64]:

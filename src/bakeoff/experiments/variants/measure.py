@@ -2,33 +2,23 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from bakeoff.core.histories import draw_users
-from bakeoff.data.prepared.tables import HeldOut, Prepared
+from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.protocol import Evaluated
 from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.evaluation.stats.timing_intervals import interval_json, middle
-from bakeoff.experiments.params import Comparison, ExperimentSettings
+from bakeoff.experiments.params import Comparison
 from bakeoff.experiments.training.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
 from bakeoff.experiments.training.validation import validation_scores
-from bakeoff.experiments.variants.groups import SplitFacts, make_group
-from bakeoff.experiments.variants.protocol import (
-    VariantMetrics,
-    VariantProtocol,
-    held_out_with_users,
-    on_test,
-    on_validation,
-    sample_sentence,
-    with_users,
-)
-from bakeoff.experiments.variants.variant import Group, SkippedGroup, Variant
+from bakeoff.experiments.variants.protocol import VariantMetrics, VariantProtocol
+from bakeoff.experiments.variants.variant import Group, Variant
 from bakeoff.models.neural.spec import SoftmaxParams
 
 LOOKS = 4
@@ -43,41 +33,6 @@ class VariantResult:
     entry: dict[str, Any]
     metrics: VariantMetrics
     cost: dict[str, Any]
-
-
-def protocol_of(
-    settings: ExperimentSettings, name: str, whole: Prepared, held_out: Callable[[], HeldOut]
-) -> VariantProtocol | SkippedGroup:
-    """The protocol of a group on a split, or on a seeded sample of its users if it has more than evidence.max_users.
-
-    Args:
-        settings: the settings.
-        name: of the group.
-        whole: the split.
-        held_out: reads its held-out events; not called for groups that are judged on validation.
-
-    Raises:
-        BakeoffError: there is no such group, or nobody to evaluate on.
-    """
-    users = draw_users(whole.num_users, settings.evidence.max_users, settings.seed)
-    is_sample = len(users) < whole.num_users
-    prepared = with_users(whole, users) if is_sample else whole
-    lengths = prepared.train.lengths
-    facts = SplitFacts(
-        user_features=prepared.user_features.num_features > 0,
-        item_features=prepared.item_features.num_features > 0,
-        num_items=prepared.num_items,
-        events_per_user=float(lengths[lengths > 0].mean()),
-    )
-    group = make_group(name, settings, facts)
-    if isinstance(group, SkippedGroup):
-        return group
-    if is_sample:
-        group = replace(group, sentence=f"{group.sentence} {sample_sentence(len(users), whole.num_users)}")
-    if group.judged_on == "valid":
-        return on_validation(group, prepared)
-    events = held_out()
-    return on_test(group, prepared, held_out_with_users(events, users) if is_sample else events)
 
 
 def measure_variants(protocol: VariantProtocol) -> list[VariantResult]:

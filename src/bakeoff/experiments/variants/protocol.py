@@ -3,7 +3,7 @@
 Parts of a split that it takes: some of its users, or all but some items, which then count as new.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,13 +12,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.histories import Histories, Queries, draw_users
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics.table import PerUser, means_or_none
 from bakeoff.evaluation.protocol import EvalQueries, EvalSet, Evaluated, users_with_test_items
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
+from bakeoff.experiments.params import ExperimentSettings
 from bakeoff.experiments.training.runner import Seconds
-from bakeoff.experiments.variants.groups import NEW_ITEMS
+from bakeoff.experiments.variants.groups import NEW_ITEMS, SplitFacts, make_group
 from bakeoff.experiments.variants.variant import Group, SkippedGroup
 from bakeoff.models.base.retriever import Retriever
 
@@ -185,6 +186,41 @@ class VariantProtocol:
         subset, warm = ItemSubset(retriever, self.new_items), self.warm
         exclude, truth = subset.renumbered(warm.exclude), subset.renumbered(warm.truth)
         return EvalSet(warm.users, warm.queries, exclude, truth).evaluate(subset, self.group.shipped.evaluate).accuracy
+
+
+def protocol_of(
+    settings: ExperimentSettings, name: str, whole: Prepared, held_out: Callable[[], HeldOut]
+) -> VariantProtocol | SkippedGroup:
+    """The protocol of a group on a split, or on a seeded sample of its users if it has more than evidence.max_users.
+
+    Args:
+        settings: the settings.
+        name: of the group.
+        whole: the split.
+        held_out: reads its held-out events; not called for groups that are judged on validation.
+
+    Raises:
+        BakeoffError: there is no such group, or nobody to evaluate on.
+    """
+    users = draw_users(whole.num_users, settings.evidence.max_users, settings.seed)
+    is_sample = len(users) < whole.num_users
+    prepared = with_users(whole, users) if is_sample else whole
+    lengths = prepared.train.lengths
+    facts = SplitFacts(
+        user_features=prepared.user_features.num_features > 0,
+        item_features=prepared.item_features.num_features > 0,
+        num_items=prepared.num_items,
+        events_per_user=float(lengths[lengths > 0].mean()),
+    )
+    group = make_group(name, settings, facts)
+    if isinstance(group, SkippedGroup):
+        return group
+    if is_sample:
+        group = replace(group, sentence=f"{group.sentence} {sample_sentence(len(users), whole.num_users)}")
+    if group.judged_on == "valid":
+        return on_validation(group, prepared)
+    events = held_out()
+    return on_test(group, prepared, held_out_with_users(events, users) if is_sample else events)
 
 
 def on_validation(group: Group, prepared: Prepared) -> VariantProtocol:

@@ -202,7 +202,7 @@ def record_table(caption: str, records: Iterable[R], *columns: tuple[Heading, Ca
     return table_of(caption, headings, [[write(record) for _, write in columns] for record in records])
 
 
-def estimate_with_interval(estimate: Any, is_best: bool = False) -> Cell:
+def estimate_cell(estimate: Any, is_best: bool = False) -> Cell:
     """The mean of anything that has mean, low and high, with its interval, in bold if it is the best."""
     interval = f"{formats.decimal(estimate.low)} to {formats.decimal(estimate.high)}"
     return Cell(formats.decimal(estimate.mean), interval, is_best)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats, series_charts
-from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate
+from bakeoff.report.accuracy import BaselineComparison, Estimate
 from bakeoff.report.exposure import WATCHED
 from bakeoff.report.models import MF, SOFTMAX, Style, model_label, model_noun, model_styles
 from bakeoff.report.new_users import NewUserFigure, known_interactions, step_label
@@ -20,10 +20,10 @@ from bakeoff.report.render import tables
 from bakeoff.report.render.figure import Figure, Spec, fixed_colors, interval_chart
 from bakeoff.report.render.pareto import pareto_figure
 from bakeoff.report.situations import Segment, weakest
-from bakeoff.report.slices import Slice, share_within_an_hour
+from bakeoff.report.slices import share_within_an_hour
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics.base.topic import topic_figures
-from bakeoff.report.training import SettingSearch, TrainingFigure, progress
+from bakeoff.report.training import TrainingFigure, progress
 from bakeoff.report.verdict import Result, cost_sentence
 
 SIDES = {Verdict.BETTER: "softmax DNN ahead", Verdict.WORSE: "MF ahead", Verdict.NO_EVIDENCE: "no difference"}
@@ -69,11 +69,16 @@ def _differences(summary: Summary) -> Figure:
         ],
         columns=["metric", "mean", "low", "high", "p_holm", "side"],
     )
+    found = [difference.verdict for difference in summary.differences]
+    ahead, behind, none = (found.count(v) for v in (Verdict.BETTER, Verdict.WORSE, Verdict.NO_EVIDENCE))
+    favour, favour_mf = (_verb(number, "favours", "favour") for number in (ahead, behind))
     return Figure(
         key="differences",
         title="Softmax DNN − MF, paired by user",
         alt="Interval chart: a row per metric with the mean difference and its interval, and a line at zero.",
-        sentence=differences_caption(summary.differences),
+        sentence=f"Judged together, {ahead or 'none'} of {len(found)} differences {favour} the softmax DNN, "
+        f"{behind or 'none'} {favour_mf} MF, and {none or 'none'} {_verb(none, 'shows', 'show')} no evidence for "
+        "either.",
         spec=interval_chart(table, "metric", SIDE_AXIS, SIDE_COLOR, p_holm=".4f"),
         table=tables.difference_table(summary.differences),
     )
@@ -90,7 +95,8 @@ def _slices(summary: Summary) -> Figure:
         key="slices",
         title=f"{label} by time since the last known event",
         alt="Dot chart: a group per span of time, a mark with its interval per model.",
-        sentence=slices_caption(summary.slices),
+        sentence=f"{formats.percent(share_within_an_hour(summary.slices), 0)} of test events come within an hour of "
+        "the last one that the models knew.",
         spec=_dots(rows, f"{label}, mean over users"),
         table=tables.slice_table(summary.slices, summary.result.metric),
     )
@@ -101,12 +107,15 @@ def _profile(summary: Summary) -> Figure:
     table = pd.DataFrame({"series": profile.source.map(model_label), "x": profile.group, "y": profile.share})
     x = alt.X("x:O", title="tenth of the catalogue, most popular first", axis=alt.Axis(labelAngle=0))
     y = alt.Y("y:Q", title="share of list places", axis=alt.Axis(format="%", tickCount=5))
+    head = profile[profile.group == 1].set_index("source").share
     watched = {WATCHED: Style("var(--text)", "triangle-up", dash=(4, 4))}
     return Figure(
         key="profile",
         title=f"Where the places in lists of {summary.cutoff} go",
         alt="Line chart: share of list places by tenth of the catalogue, most popular tenth first, a line per model.",
-        sentence=popularity_profile_caption(profile),
+        sentence=f"The most popular tenth of the catalogue takes {formats.percent(head[MF], 0)} of the places in "
+        f"MF's lists and {formats.percent(head[SOFTMAX], 0)} in those of the softmax DNN; of {WATCHED} it is "
+        f"{formats.percent(head[WATCHED], 0)}.",
         spec=series_charts.series_lines(table, {**model_styles(summary.models), **watched}, x, y, ".1%"),
         table=tables.profile_table(profile),
     )
@@ -129,11 +138,17 @@ def _new_users(summary: Summary) -> Figure:
 def _searches(summary: Summary) -> Figure:
     label = formats.metric_label(summary.searches[0].metric)
     shown = progress(summary.searches).rename(columns={"trial": "x", "value": "y", "better": "marked"})
+    parts = []
+    for search in summary.searches:
+        reached = [place for place, value in enumerate(search.history, start=1) if value == search.best]
+        last = f" in trial {reached[0]} of {search.trials}" if reached else f" in {search.trials} trials"
+        parts.append(f"{model_noun(search.model)} reaches {formats.decimal(search.best, 3)}{last}")
     return Figure(
         key="searches",
         title="Best setting so far, trial by trial",
         alt="Step chart: the best validation metric among the trials so far, a line per model.",
-        sentence=searches_caption(summary.searches),
+        sentence=f"{formats.sentence(formats.listing(parts))}. A line that still climbs at its end suggests that the "
+        "search was too short.",
         spec=_progress(shown, "trial", f"best {label} so far, validation", interpolate="step-after"),
         table=tables.search_table(summary.searches),
         open=True,
@@ -171,17 +186,6 @@ def accuracy_caption(estimates: Sequence[Estimate]) -> str:
     )
 
 
-def differences_caption(rows: Sequence[Difference]) -> str:
-    """How many differences favour each contender."""
-    found = [row.verdict for row in rows]
-    ahead, behind, none = (found.count(v) for v in (Verdict.BETTER, Verdict.WORSE, Verdict.NO_EVIDENCE))
-    favour, favour_mf = (_verb(number, "favours", "favour") for number in (ahead, behind))
-    return (
-        f"Judged together, {ahead or 'none'} of {len(rows)} differences {favour} the softmax DNN, {behind or 'none'} "
-        f"{favour_mf} MF, and {none or 'none'} {_verb(none, 'shows', 'show')} no evidence for either."
-    )
-
-
 def standings_caption(rows: Sequence[BaselineComparison], confidence: float) -> str:
     """Which models are better or worse than the best baseline, and which are not shown to be either."""
     names = {
@@ -194,22 +198,6 @@ def standings_caption(rows: Sequence[BaselineComparison], confidence: float) -> 
     return (
         f"{formats.sentence(model_noun(rows[0].baseline))} is the best of the baselines "
         f"({formats.decimal(rows[0].baseline_mean, 3)}). Compared with it, {'; '.join(parts)}."
-    )
-
-
-def slices_caption(parts: Sequence[Slice]) -> str:
-    """How many test events are near."""
-    share = formats.percent(share_within_an_hour(parts), 0)
-    return f"{share} of test events come within an hour of the last one that the models knew."
-
-
-def popularity_profile_caption(profile: pd.DataFrame) -> str:
-    """Share of the most popular tenth."""
-    head = profile[profile.group == 1].set_index("source").share
-    return (
-        f"The most popular tenth of the catalogue takes {formats.percent(head[MF], 0)} of the places in "
-        f"MF's lists and {formats.percent(head[SOFTMAX], 0)} in those of the softmax DNN; of {WATCHED} it is "
-        f"{formats.percent(head[WATCHED], 0)}."
     )
 
 
@@ -235,19 +223,6 @@ def learning_curves_caption(figures: Sequence[TrainingFigure], metric: str) -> s
     limit = "stopped at the limit of epochs: more might have been better."
     warning = f" {formats.sentence(formats.listing(cut))} {limit}" if cut else ""
     return f"On the validation {formats.metric_label(metric)}, {formats.listing(parts)}.{warning}"
-
-
-def searches_caption(found: Sequence[SettingSearch]) -> str:
-    """The best value of each search, and the trial that found it."""
-    parts = []
-    for search in found:
-        reached = [place for place, value in enumerate(search.history, start=1) if value == search.best]
-        last = f" in trial {reached[0]} of {search.trials}" if reached else f" in {search.trials} trials"
-        parts.append(f"{model_noun(search.model)} reaches {formats.decimal(search.best, 3)}{last}")
-    return (
-        f"{formats.sentence(formats.listing(parts))}. A line that still climbs at its end suggests that the search was "
-        "too short."
-    )
 
 
 def weakest_segment(found: Sequence[Segment], result: Result) -> str:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bakeoff.evaluation.stats.significance import Verdict
-from bakeoff.report import formats, verdict
+from bakeoff.report import formats
 from bakeoff.report.cards import Card
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.render import gallery, tables
-from bakeoff.report.render.figure import Cell, Column, Figure, Row, Table, estimate_with_interval, specs_of, table_of
+from bakeoff.report.render.figure import Cell, Column, Figure, Row, Table, estimate_cell, specs_of, table_of
 from bakeoff.report.render.pages import Scripts, glossary, render_text, scripts, style, svg_file, template_environment
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics import explore
@@ -21,7 +21,7 @@ from bakeoff.report.topics.base import claims as words
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Page, topic_figures, topics_of
 from bakeoff.report.training import SELECTION_METRIC
-from bakeoff.report.verdict import verdict_statement
+from bakeoff.report.verdict import Result, verdict_statement
 
 OTHER_SECTIONS = {
     Page.REPORT: (
@@ -63,12 +63,23 @@ class Tile:
 
 def report_html(summary: Summary, evidence: Evidence) -> str:
     """The comparison."""
+    result = summary.result
     return _render(
         Page.REPORT,
         evidence,
         gallery.all_figures(summary),
         scripts("charts.js", "terms.js", "contents.js"),
-        **_verdict(summary),
+        headline=summary.headline,
+        recommendation=summary.recommendation,
+        statement=verdict_statement(result),
+        cost=gallery.training_cost(summary),
+        outcome=leader(summary),
+        weakest=gallery.weakest_segment(summary.segments, result),
+        band=interval_band(result),
+        tiles=tiles(summary),
+        standing=gallery.standings_caption(summary.standings, result.confidence),
+        metric=formats.metric_label(result.metric),
+        level=formats.level(result.confidence),
         tables=tables,
         summary=summary,
         order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
@@ -79,17 +90,21 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
 
 def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
     """The textbook's claims, and the figures behind them."""
+    level, found = formats.level(judged.confidence), judged.findings.of(explore.TOPIC)
+    models = list(found.positions) if found else []
     return _render(
         Page.EVIDENCE,
         evidence,
         {figure.key: figure for figure in topic_figures(judged.findings)},
         scripts("charts.js", "terms.js", "contents.js", "explore.js"),
-        **_explorer(judged),
+        explorer=found,
+        explore_data=found.page_data() if found else {},
+        explore_model=SOFTMAX if SOFTMAX in models else next(iter(models), ""),
         summary=judged,
         claims=judged.claims,
         claims_overview=words.overview(judged.claims),
-        claim_rules=words.rules(formats.level(judged.confidence)),
-        level=formats.level(judged.confidence),
+        claim_rules=words.rules(level),
+        level=level,
     )
 
 
@@ -133,7 +148,7 @@ def tiles(summary: Summary) -> list[Tile]:
     """Key figures: the means of the contenders and of the best baseline, users ahead."""
     result, baseline = summary.result, summary.standings[0].baseline
     metric, level = formats.metric_label(result.metric), formats.level(result.confidence)
-    cells = {e.model: estimate_with_interval(e) for e in summary.estimates if e.metric == result.metric}
+    cells = {e.model: estimate_cell(e) for e in summary.estimates if e.metric == result.metric}
     shown = [
         Tile(f"{model_label(name)}{role}, {metric}", cells[name].text, f"{level}: {cells[name].detail}", kind)
         for name, role, kind in ((SOFTMAX, "", SOFTMAX), (MF, "", MF), (baseline, " (best baseline)", ""))
@@ -144,7 +159,7 @@ def tiles(summary: Summary) -> list[Tile]:
     return shown
 
 
-def interval_band(result: verdict.Result) -> Mapping[str, str]:
+def interval_band(result: Result) -> Mapping[str, str]:
     """Places of 0, the mean and the interval on the line of the verdict's small picture, in percent."""
     low, high = min(result.low, 0.0), max(result.high, 0.0)
     margin = 0.12 * (high - low) or 1.0
@@ -155,34 +170,6 @@ def interval_band(result: verdict.Result) -> Mapping[str, str]:
 
     width = f"{100 * (result.high - result.low) / length:.2f}%"
     return {"zero": place(0), "mean": place(result.difference), "low": place(result.low), "width": width}
-
-
-def _verdict(summary: Summary) -> dict[str, Any]:
-    """The top of the page."""
-    result = summary.result
-    return {
-        "headline": summary.headline,
-        "recommendation": summary.recommendation,
-        "statement": verdict.verdict_statement(result),
-        "cost": gallery.training_cost(summary),
-        "outcome": leader(summary),
-        "weakest": gallery.weakest_segment(summary.segments, result),
-        "band": interval_band(result),
-        "tiles": tiles(summary),
-        "standing": gallery.standings_caption(summary.standings, result.confidence),
-        "metric": formats.metric_label(result.metric),
-        "level": formats.level(result.confidence),
-    }
-
-
-def _explorer(judged: JudgedClaims) -> dict[str, Any]:
-    found = judged.findings.of(explore.TOPIC)
-    models = list(found.positions) if found else []
-    return {
-        "explorer": found,
-        "explore_data": found.page_data() if found else {},
-        "explore_model": SOFTMAX if SOFTMAX in models else next(iter(models), ""),
-    }
 
 
 PICTURE = "comparison.svg"

@@ -8,17 +8,7 @@ import pandas as pd
 
 from bakeoff.report import formats, study
 from bakeoff.report.models import MF, SOFTMAX, Style
-from bakeoff.report.render.figure import (
-    FEW_TICKS,
-    Cell,
-    Column,
-    Figure,
-    Heading,
-    Spec,
-    change_cell,
-    estimate_with_interval,
-    record_table,
-)
+from bakeoff.report.render.figure import FEW_TICKS, Cell, Column, Figure, Spec, change_cell, estimate_cell, record_table
 from bakeoff.report.render.pages import render_page
 from bakeoff.report.series_charts import FROM_ZERO, series_dots
 from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, SamplingStudy
@@ -38,7 +28,7 @@ SMALLEST = 1e-6
 """Smallest figure on a logarithmic axis: anything below is a rounding error."""
 DOTS = "Dot chart: a row per pool of negatives, a mark with and one without correction"
 
-TableColumn = tuple[Heading, Callable[[Any], str | Cell]]
+TableColumn = tuple[str | Column, Callable[[Any], str | Cell]]
 
 
 def study_html(shown: SamplingStudy) -> str:
@@ -60,7 +50,7 @@ def _quality(shown: SamplingStudy) -> Figure:
         f"{metric} on validation",
         f"{study.quality_caption(shown)} {study.correction_caption(shown)}",
         _marks(shown.everyone, "mean", f"{metric}, mean over users", interval=True),
-        (Column(metric, _metric_term(shown)), estimate_with_interval),
+        (Column(metric, _metric_term(shown)), estimate_cell),
         (Column("− shipped", "interval"), _change),
     )
 

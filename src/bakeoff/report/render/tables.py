@@ -1,6 +1,8 @@
 """The report's figures as tables of text, shared by the page, the cards and Markdown."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import pandas as pd
@@ -10,17 +12,7 @@ from bakeoff.report import formats
 from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate
 from bakeoff.report.models import look, model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
-from bakeoff.report.render.figure import (
-    Cell,
-    Column,
-    Heading,
-    Row,
-    Table,
-    change_cell,
-    estimate_with_interval,
-    record_table,
-    table_of,
-)
+from bakeoff.report.render.figure import Cell, Column, Row, Table, change_cell, estimate_cell, record_table, table_of
 from bakeoff.report.situations import Segment, Situation
 from bakeoff.report.slices import Slice
 from bakeoff.report.training import SettingSearch, TrainingFigure
@@ -53,7 +45,7 @@ def metric_table(estimates: Sequence[Estimate]) -> Table:
     rows: list[Row] = []
     for metric, found in _by(estimates, "metric").items():
         best = _highest(found)
-        rows.append([formats.metric_label(metric), *(estimate_with_interval(e, e.mean == best) for e in found)])
+        rows.append([formats.metric_label(metric), *(estimate_cell(e, e.mean == best) for e in found)])
     return table_of("Mean over warm test users, with its interval", ["Metric", *models], rows)
 
 
@@ -163,7 +155,7 @@ def profile_table(profile: pd.DataFrame) -> Table:
     rows: list[Row] = [
         [str(group), *map(formats.percent, shares)] for group, shares in zip(wide.index, wide.to_numpy(), strict=True)
     ]
-    columns: list[Heading] = ["Tenth", *(formats.sentence(model_label(name)) for name in wide.columns)]
+    columns = ["Tenth", *(formats.sentence(model_label(name)) for name in wide.columns)]
     return table_of("Share of list places by tenth of the catalogue", columns, rows)
 
 
@@ -260,11 +252,8 @@ def win_tie_loss(difference: Difference) -> str:
 
 
 def _by(rows: Iterable[Any], attribute: str) -> dict[str, list[Any]]:
-    """The rows by an attribute, in the order in which its values first occur."""
-    groups: dict[str, list[Any]] = {}
-    for row in rows:
-        groups.setdefault(getattr(row, attribute), []).append(row)
-    return groups
+    """The rows by an attribute whose equal values stand together."""
+    return {value: list(group) for value, group in groupby(rows, key=attrgetter(attribute))}
 
 
 def _highest(estimates: Sequence[Estimate]) -> float | None:
@@ -284,7 +273,7 @@ def _by_model(columns: Iterable[Sequence[Estimate]], notes: Sequence[Sequence[st
     for place, column in enumerate(columns):
         best = _highest(column)
         for row, estimate in enumerate(column):
-            cell = estimate_with_interval(estimate, estimate.mean == best)
+            cell = estimate_cell(estimate, estimate.mean == best)
             note = notes[place][row] if notes else ""
             cells = rows.setdefault(estimate.model, [model_label(estimate.model)])
             cells.append(Cell(cell.text, f"{cell.detail}{note}", cell.strong))

@@ -30,7 +30,8 @@ def print_verdict(workspace: Workspace) -> None:
     console.print()
     console.print(Text(f"{headline}.", style="bold"))
     passed = [check.number for check in checks if check.state == State.PASSED]
-    lines = [statement, *([cost] if cost else []), *(_line(check) for check in checks if check.number not in passed)]
+    lines = [statement, *([cost] if cost else [])]
+    lines += [f"{c.number} {c.state}. {c.title}: {c.figure} {c.fix}" for c in checks if c.number not in passed]
     if passed:
         lines.append(f"Passed: {', '.join(passed)}. `bakeoff explain {checks[0].number}` says what a check means.")
     for line in lines:
@@ -63,7 +64,3 @@ def _last_verdict(path: Path) -> tuple[str, str, list[Check]]:
         return found["headline"], found["statement"], [Check(**each) for each in found["checks"]]
     except (KeyError, TypeError):
         raise BakeoffError(f"{path} holds no verdict that this version can read. Run `make run`.") from None
-
-
-def _line(check: Check) -> str:
-    return f"{check.number} {check.state}. {check.title}: {check.figure} {check.fix}"

@@ -1,6 +1,6 @@
 """Cost of training: the claim that MF trains at larger scale, and how cost grows with data and catalogue."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +49,14 @@ class GrowthFigures:
 def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
     """Cost of training, its growth with the data, and the effect of the size of the catalogue on a step."""
     growth = evidence.measured.growth
+    parts = [(Words(key, says, what, *SIDES), ask) for key, says, what, ask in GROWTH_PARTS]
     return [
         _training(evidence, "wall", "MF is trained sooner", "wall time of training", "epoch_seconds"),
         _training(evidence, "cpu", "It takes less of the processors", "CPU time of training", "epoch_cpu_seconds"),
-        *(_of_growth(growth, Words(key, says, what, *SIDES), ask) for key, says, what, ask in GROWTH_PARTS),
+        *(
+            unknown(words, growth.reason, is_cost=True) if isinstance(growth, NotMeasured) else ask(words, growth)
+            for words, ask in parts
+        ),
     ]
 
 
@@ -64,12 +68,6 @@ def _training(evidence: Evidence, key: str, says: str, measured: str, epochs: st
     timed = f"{count(len(steps[0]))} and {count(len(steps[1]))} epochs timed"
     basis = timed if min(map(len, steps)) > 1 else "measured once"
     return on_costs(Words(key, says, measured, *SIDES), totals, Form.SECONDS, basis)
-
-
-def _of_growth(
-    growth: MeasuredGrowth | NotMeasured, words: Words, ask: Callable[[Words, MeasuredGrowth], Question]
-) -> Question:
-    return unknown(words, growth.reason, is_cost=True) if isinstance(growth, NotMeasured) else ask(words, growth)
 
 
 def _memory(words: Words, growth: MeasuredGrowth) -> Question:

@@ -80,11 +80,8 @@ def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[C
         return parts
     shown = [questions[place] for place in answered]
     size = max(len(question.first) for question in shown)
-    differences = statistics.differences(
-        [padded(question.first, size) for question in shown],
-        [padded(question.second, size) for question in shown],
-        [question.words.key for question in shown],
-    )
+    first, second = ([padded(getattr(each, side), size) for each in shown] for side in ("first", "second"))
+    differences = statistics.differences(first, second, [question.words.key for question in shown])
     needs_p = np.array([question.expected not in BY_MARGIN for question in shown])
     p = holm(np.where(needs_p, [difference.p for difference in differences], np.nan))
     for place, question, difference, adjusted in zip(answered, shown, differences, p, strict=True):
@@ -96,19 +93,11 @@ def _part(question: Paired, difference: Difference, p: float, confidence: float)
     both = _both(question)
     second = float(question.second[both].mean())
     margin = max(claims.MARGIN * second, claims.SHARE_MARGIN if question.form is Form.SHARE else 0.0)
-    return ClaimPart(
-        words=question.words,
-        outcome=by_interval(question.expected, difference.low, difference.high, p, margin, confidence),
-        first=float(question.first[both].mean()),
-        second=second,
-        difference=difference.mean,
-        low=difference.low,
-        high=difference.high,
-        p=p,
-        form=question.form,
-        basis=f"{formats.count(difference.num_users)} users",
-        note=question.note,
-    )
+    low, high = difference.low, difference.high
+    outcome = by_interval(question.expected, low, high, p, margin, confidence)
+    figures = float(question.first[both].mean()), second, difference.mean, low, high, p
+    basis = f"{formats.count(difference.num_users)} users"
+    return ClaimPart(question.words, outcome, *figures, form=question.form, basis=basis, note=question.note)
 
 
 def _both(question: Paired) -> NDArray[np.bool_]:
@@ -164,27 +153,12 @@ def on_costs(
     first, second = (side.value for side in sides)
     both = ratio(*sides)
     is_known = not (isnan(first) or isnan(second))
-    return ClaimPart(
-        words=words,
-        outcome=by_ratio(expected, first, second, both.low, both.high),
-        first=first,
-        second=second,
-        difference=_ratio(first, second) if is_known else float("nan"),
-        low=both.low,
-        high=both.high,
-        form=form,
-        is_ratio=True,
-        is_cost=True,
-        basis=basis,
-        note=note if is_known else note or "It was not measured.",
-    )
-
-
-def _ratio(first: float, second: float) -> float:
-    """First / second; ∞ from 0 on, NaN for 0 of 0."""
-    if second > 0:
-        return first / second
-    return float("inf") if first > 0 else float("nan")
+    outcome = by_ratio(expected, first, second, both.low, both.high)
+    # ∞ from 0 on, NaN for 0 of 0 and for what is not known.
+    quotient = first / second if second > 0 else float("inf") if first > 0 and is_known else float("nan")
+    figures = first, second, quotient, both.low, both.high
+    note = note if is_known else note or "It was not measured."
+    return ClaimPart(words, outcome, *figures, form=form, is_ratio=True, is_cost=True, basis=basis, note=note)
 
 
 def on_all_lists(
@@ -202,19 +176,10 @@ def on_exponents(words: Words, sides: Sequence[Repeated]) -> ClaimPart:
     first, second = sides
     found = minus(first, second)
     ends = [f"{formats.decimal(each.low, 2)} to {formats.decimal(each.high, 2)}" for each in sides]
-    return ClaimPart(
-        words=words,
-        outcome=by_sign(Expected.SMALLER, found.low, found.high),
-        first=first.value,
-        second=second.value,
-        difference=found.value,
-        low=found.low,
-        high=found.high,
-        form=Form.NUMBER,
-        is_cost=True,
-        basis="fit over sizes",
-        note=f"{formats.level(0.95)} intervals of the exponents: {' and '.join(ends)}.",
-    )
+    note = f"{formats.level(0.95)} intervals of the exponents: {' and '.join(ends)}."
+    outcome, basis = by_sign(Expected.SMALLER, found.low, found.high), "fit over sizes"
+    figures = first.value, second.value, found.value, found.low, found.high
+    return ClaimPart(words, outcome, *figures, form=Form.NUMBER, is_cost=True, basis=basis, note=note)
 
 
 def repeated_figure(values: Mapping[str, Any] | None, name: str) -> Repeated:

@@ -20,7 +20,7 @@ from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, notes_on
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Cell, Column, Figure, Row, Table, estimate_with_interval, present, table_of
+from bakeoff.report.render.figure import Cell, Column, Figure, Row, Table, estimate_cell, present, table_of
 from bakeoff.report.topics.base.claims import Claim, Question
 from bakeoff.report.topics.base.judge import judge_questions, padded
 
@@ -170,7 +170,7 @@ def interval_cell(row: Any) -> Cell:
     """Mean with its interval where there is one; an en dash for None."""
     if row is None:
         return Cell(formats.NO_VALUE)
-    return estimate_with_interval(row) if row.low < row.high else Cell(formats.decimal(row.mean))
+    return estimate_cell(row) if row.low < row.high else Cell(formats.decimal(row.mean))
 
 
 def estimate_table(caption: str, corner: str, frame: pd.DataFrame) -> Table:
