@@ -36,12 +36,7 @@ SECONDS_PER_CATALOGUE = 4.0
 USERS_PER_BATCH = 8
 """Of generated catalogues: with 64 queries a full step over 10⁶ items takes a second or two."""
 
-COSTS = {
-    "wall": "fit_seconds",
-    "cpu": "cpu_seconds",
-    "memory": "peak_memory_bytes",
-    "epoch": "cpu_seconds_per_epoch",
-}
+COSTS = {"wall": "fit_seconds", "cpu": "cpu_seconds", "memory": "peak_memory_bytes", "epoch": "cpu_seconds_per_epoch"}
 """Cost → the figure that an exponent is fitted to. CPU time for an epoch: it excludes what does not grow, such as
 tracing, and a busy machine distorts it less."""
 

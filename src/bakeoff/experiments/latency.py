@@ -93,11 +93,13 @@ def measure_latency(
     Returns:
         entry of each model in serving.json.
     """
+    from bakeoff.models.base.export import LARGEST
+
     users = np.random.default_rng(seed).permutation(np.flatnonzero(prepared.train.lengths))
     stored = {
         _STORED.format(name): with_stored_users(model, prepared)
         for name, model in exported.items()
-        if spec(name).precomputes_users and can_store_users(prepared)
+        if spec(name).precomputes_users and len(prepared.warm_users) <= LARGEST
     }
     by_id: dict[str, dict[str, Any]] = {name: {} for name in (*exported, *stored)}
     for size in BATCHES:
@@ -203,13 +205,6 @@ def load_exported(workspace: Workspace, items: pa.Table) -> dict[str, LoadedExpo
             refuse_other_catalogue(extras_of(folder), name, model.num_items, items)
             exported[name] = model
     return exported
-
-
-def can_store_users(prepared: Prepared) -> bool:
-    """Whether the embeddings of all warm users can be stored in an export."""
-    from bakeoff.models.base.export import LARGEST
-
-    return len(prepared.warm_users) <= LARGEST
 
 
 def with_stored_users(exported: LoadedExport, prepared: Prepared) -> LoadedExport:

@@ -78,14 +78,17 @@ def measure_reranking(
     relatedness = fit_relatedness(known, num_items, settings.mf, weight, settings.seed)
     systems = rank_systems(settings, eval_set, models, relatedness)
     for system in systems:
-        _print(system)
+        means = table.means(system.per_user)
+        ndcg = next(name for name in means if name.startswith("ndcg@"))
+        recall = "" if system.recall is None else f"  recall of the candidates {system.recall:.4f}"
+        print(f"{system.name}: {ndcg} {means[ndcg]:.4f}  {SPURIOUS} {means[SPURIOUS]:.4f}{recall}")
     sampled = sample_sentence(len(users), len(with_items))
     sentence = " ".join([_sentence(settings, len(users), num_items, relatedness.threshold), sampled]).rstrip()
-    content = {
-        "sentence": sentence + _capped(settings, num_items),
-        "systems": [system.figures() for system in systems],
-    }
-    return content, pa.concat_tables(_table(prepared, eval_set, system) for system in systems)
+    content = {"sentence": sentence + _capped(settings, num_items), "systems": [system.figures() for system in systems]}
+    num_test = formulas.num_relevant(eval_set.truth)
+    return content, pa.concat_tables(
+        prepared.per_user_table(users, {"num_test": num_test, **each.per_user}, system=each.name) for each in systems
+    )
 
 
 def rank_systems(
@@ -139,15 +142,3 @@ def _capped(settings: ExperimentSettings, num_items: int) -> str:
         return ""
     sizes = " and ".join(f"{size:,}" for size in beyond)
     return f" The catalogue has {num_items:,} items: {sizes} candidates are all of them."
-
-
-def _table(prepared: Prepared, eval_set: EvalSet, system: RankedSystem) -> pa.Table:
-    columns = {"num_test": formulas.num_relevant(eval_set.truth), **system.per_user}
-    return prepared.per_user_table(eval_set.users, columns, system=system.name)
-
-
-def _print(system: RankedSystem) -> None:
-    means = table.means(system.per_user)
-    ndcg = next(name for name in means if name.startswith("ndcg@"))
-    recall = "" if system.recall is None else f"  recall of the candidates {system.recall:.4f}"
-    print(f"{system.name}: {ndcg} {means[ndcg]:.4f}  {SPURIOUS} {means[SPURIOUS]:.4f}{recall}")

@@ -5,7 +5,6 @@ The full softmax then ends at softmax(s) = the share of each item among all posi
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -30,21 +29,6 @@ BATCHES = 25
 Loss = Callable[[Any, Any, Any, Any, Any, Any, Any], Any]
 """As the project's own: target_logits [P], target_rows [P], target_weights [P], candidate_logits [U, 1, K],
 log_expected_count [K] or [U, 1, K] and is_own [U, 1, K]; then target_log_expected_count [P] → scalar."""
-
-
-@dataclass(frozen=True)
-class Figures:
-    """How far sampling leads away from the full softmax.
-
-    Attributes:
-        kl: KL(p_true ‖ softmax(s)) in nats at convergence, ≥ 0.
-        gradient_error: ‖E[∇L_sampled] − ∇L_full‖₁ / ‖∇L_full‖₁ at random logits, ≥ 0.
-        gradient_cosine: of the angle between the two, in [−1, 1].
-    """
-
-    kl: float
-    gradient_error: float
-    gradient_cosine: float
 
 
 def positives_exact(*arguments: Any) -> Any:
@@ -77,19 +61,24 @@ class TabularWorld:
         users = np.repeat(np.arange(NUM_USERS), num_positives)
         self._sampler = make_sampler(Histories.from_rows(users, items, np.zeros(len(items), np.int64), NUM_USERS))
         self.p_true = np.bincount(items, minlength=NUM_ITEMS) / len(items)
-        self._target_log_counts = self._sampler.log_counts
         self._gradient = _gradient_graph(selector, loss)
 
-    def figures(self, correction: float = 1.0, steps: int = 150, repeats: int = 80) -> Figures:
-        """All three; see `Figures`.
+    def figures(self, correction: float = 1.0, steps: int = 150, repeats: int = 80) -> dict[str, float]:
+        """How far sampling leads away from the full softmax.
 
         Args:
             correction: what log expected counts are multiplied by: 1 the project's, 0 none, −1 the wrong sign.
             steps: of Adam, to convergence.
             repeats: gradients that are averaged.
+
+        Returns:
+            kl: KL(p_true ‖ softmax(s)) in nats at convergence, ≥ 0.
+            gradient_error: ‖E[∇L_sampled] − ∇L_full‖₁ / ‖∇L_full‖₁ at random logits, ≥ 0.
+            gradient_cosine: of the angle between the two, in [−1, 1].
         """
         error, cosine = self.gradient_figures(correction, repeats)
-        return Figures(self.kl_at_convergence(correction, steps), error, cosine)
+        kl = self.kl_at_convergence(correction, steps)
+        return {"kl": kl, "gradient_error": error, "gradient_cosine": cosine}
 
     def kl_at_convergence(self, correction: float = 1.0, steps: int = 150) -> float:
         """KL(p_true ‖ softmax(s)) in nats after Adam with a rate that falls to 0."""
@@ -123,7 +112,7 @@ class TabularWorld:
         batch_of_candidate = np.repeat(np.arange(BATCHES), [len(draw.ids) for draw in draws])
         own |= np.repeat(np.arange(BATCHES), QUERIES)[:, np.newaxis] != batch_of_candidate
         seed = rng.integers(0, 2**31, 2).astype(np.int32)
-        scales = logits.astype(np.float32), self._target_log_counts, np.float32(correction)
+        scales = logits.astype(np.float32), self._sampler.log_counts, np.float32(correction)
         given = *scales, positives, candidates, log_expected_count, own, seed
         return np.asarray(self._gradient(*map(tf.constant, given)), np.float64)
 
@@ -254,7 +243,7 @@ def _row(case: SamplerCase, corrected: bool, steps: int, repeats: int) -> dict[s
 
     def figures(loss: Callable[..., Any]) -> dict[str, float]:
         world = TabularWorld(make, selector, NUM_POSITIVES, loss)
-        return asdict(world.figures(float(corrected), steps, repeats))
+        return world.figures(float(corrected), steps, repeats)
 
     exact = figures(positives_exact) if corrected else None
     return {"sampler": case.name, "corrected": corrected, **figures(MultiHotSampledSoftmax()), "exact_targets": exact}

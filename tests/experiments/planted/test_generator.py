@@ -3,7 +3,7 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.experiments.params import PlantedParams
-from bakeoff.experiments.planted.generator import generate
+from bakeoff.experiments.planted.contenders import generate
 
 PARAMS = PlantedParams(groups=3, users_per_group=40, items_per_group=20, events_per_user=10)
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from bakeoff.experiments.params import EvidenceParams, PlantedParams
-from bakeoff.experiments.planted.contenders import planted_contenders
-from bakeoff.experiments.planted.generator import generate
+from bakeoff.experiments.planted.contenders import generate, planted_contenders
 from bakeoff.experiments.planted.measure import evaluate_planted, project_items
 from bakeoff.experiments.training.runner import Experiment, train_keeping_best, warm_users
 from bakeoff.experiments.training.validation import validation_scores

@@ -3,8 +3,7 @@ import pytest
 
 from bakeoff.core.histories import Histories
 from bakeoff.experiments.params import PlantedParams
-from bakeoff.experiments.planted.contenders import OwnGroupSampler, own_group_trainer, positives_only_trainer
-from bakeoff.experiments.planted.generator import generate
+from bakeoff.experiments.planted.contenders import OwnGroupSampler, generate, own_group_trainer, positives_only_trainer
 from bakeoff.models.base.tensorflow import seed_everything
 from bakeoff.models.neural.spec import SoftmaxParams
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.examples import predict_next, reconstruct
+from bakeoff.models.neural.batches import predict_next, reconstruct
 from bakeoff.models.neural.query_tower import NUM_ACTIVITY, activity_of_examples, activity_of_padded
 from bakeoff.models.neural.spec import SoftmaxParams
 

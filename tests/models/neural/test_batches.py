@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import numbered, queries, random_rows
 
-from bakeoff.models.neural.batches import Batches
-from bakeoff.models.neural.examples import target_chances
+from bakeoff.models.neural.batches import Batches, target_chances
 from bakeoff.models.neural.pooling import RecencyPooling
 from bakeoff.models.neural.proposals import (
     Candidates,
@@ -47,7 +46,7 @@ class Script:
 
 
 def batches_of(people, sampler, params, rng):
-    return Batches(people, sampler, RecencyPooling(params.recency_scales, params.max_history), params, NUM_ITEMS, rng)
+    return Batches(people, RecencyPooling(params.recency_scales, params.max_history), params, NUM_ITEMS, rng, sampler)
 
 
 def batches(rows, sampler=None, seed=0, **values):

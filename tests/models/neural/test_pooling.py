@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from small import histories
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.examples import predict_next
+from bakeoff.models.neural.batches import predict_next
 from bakeoff.models.neural.pooling import RecencyPooling, pool
 from bakeoff.models.neural.spec import SoftmaxParams
 

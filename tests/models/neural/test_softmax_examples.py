@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import histories
 
-from bakeoff.models.neural.examples import predict_next, reconstruct
+from bakeoff.models.neural.batches import predict_next, reconstruct
 from bakeoff.models.neural.spec import SoftmaxParams
 
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=6)

@@ -6,8 +6,7 @@ import pytest
 from small import FAST, no_features, numbered
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.batches import Batches
-from bakeoff.models.neural.examples import target_chances
+from bakeoff.models.neural.batches import Batches, target_chances
 from bakeoff.models.neural.model import SoftmaxDNN
 from bakeoff.models.neural.proposals import make_sampler
 from bakeoff.models.neural.spec import NegativesParams
@@ -36,7 +35,7 @@ def first_batch(params=PARAMS, people=None, seed=0):
     people = numbered(ROWS) if people is None else people
     sampler = sampler_of(params, people)
     pooling = SoftmaxDNN(params, no_features(NUM_ITEMS), np.ones(NUM_ITEMS, bool), {}, 0).query_tower.pooling
-    made = Batches(people, sampler, pooling, params, NUM_ITEMS, np.random.default_rng(seed))
+    made = Batches(people, pooling, params, NUM_ITEMS, np.random.default_rng(seed), sampler)
     return {name: tf.constant(array) for name, array in next(made.epoch()).items()}
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from small import FAST, no_features, queries, random_rows
 
-from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.neural.spec import NegativesParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 
@@ -29,7 +28,7 @@ def trainer():
 
 def bytes_of(made):
     """All that a trainer carries on and exports."""
-    retriever = EncoderRetriever(made.encoder())
+    retriever = made.retriever()
     exported = {"items": retriever.item_embeddings, "queries": retriever.embed_queries(PEOPLE)}
     return {name: array.tobytes() for name, array in (made.state() | exported).items()}
 
@@ -39,7 +38,7 @@ def uninterrupted():
     """State after two epochs, a copy of it then, the losses of all four, and all bytes at the end."""
     made = trainer()
     losses = [made.run_epoch() for _ in range(2)]
-    made.encoder()
+    made.retriever()
     state = made.state()
     copy = {name: array.copy() for name, array in state.items()}
     losses += [made.run_epoch() for _ in range(2)]

@@ -5,7 +5,6 @@ import pytest
 from small import FAST, histories, no_features, numbered, queries
 
 from bakeoff.data.features.encoding import EncodedFeatures
-from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.pooling import smooth
 from bakeoff.models.neural.spec import NegativesParams
@@ -84,7 +83,7 @@ def test_parameters_of_user_features_and_ids_count():
 
 
 def test_changing_what_comes_after_a_history_changes_no_query(trained):
-    retriever = EncoderRetriever(trained.encoder())
+    retriever = trained.retriever()
     known = queries([[1, 2, 3]])
     cut = queries([[1, 2, 3, 8, 9]]).histories.first(3)
     found = retriever.embed_queries(known)
@@ -93,7 +92,7 @@ def test_changing_what_comes_after_a_history_changes_no_query(trained):
 
 
 def test_what_lies_before_the_last_max_history_items_has_no_effect(trained):
-    retriever = EncoderRetriever(trained.encoder())
+    retriever = trained.retriever()
     people = queries([[9, 8, 1, 2, 3, 4]])
     times = people.histories.timestamps - np.array([86_400] * 2 + [0] * 4)
     earlier = replace(
@@ -105,7 +104,7 @@ def test_what_lies_before_the_last_max_history_items_has_no_effect(trained):
 
 
 def test_the_order_of_what_is_read_matters(trained):
-    retriever = EncoderRetriever(trained.encoder())
+    retriever = trained.retriever()
     forth, back = (retriever.embed_queries(queries([row])) for row in ([1, 2, 3, 4], [4, 3, 2, 1]))
     assert not np.allclose(forth, back, atol=1e-3)
 
@@ -118,27 +117,27 @@ def test_serving_asks_the_tower_as_training_does(trained):
     made.run_epoch()
     batch = {name: tf.constant(array) for name, array in next(made._batches.epoch()).items()}
     in_training = made._model._queries(batch, made._model.item_tower(batch["item_ids"]), None).numpy()
-    served = EncoderRetriever(made.encoder()).embed_queries(people)
+    served = made.retriever().embed_queries(people)
     assert in_training == pytest.approx(served[batch["categorical"].numpy().ravel()], abs=1e-5)
 
 
 def test_an_empty_history_is_answered_from_what_else_is_known(trained):
-    found = EncoderRetriever(trained.encoder()).embed_queries(queries([[], []]))
+    found = trained.retriever().embed_queries(queries([[], []]))
     assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(2), rel=1e-4)
-    assert not EncoderRetriever(trained.encoder()).uses_fallback(queries([[]])).any()
+    assert not trained.retriever().uses_fallback(queries([[]])).any()
 
 
 def test_item_embeddings_are_those_of_the_item_tower(trained, monkeypatch):
     expected = trained._model.item_tower(tf.range(NUM_ITEMS)).numpy()
-    assert EncoderRetriever(trained.encoder()).item_embeddings.tolist() == expected.tolist()
+    assert trained.retriever().item_embeddings.tolist() == expected.tolist()
     monkeypatch.setattr("bakeoff.models.neural.trainer.ITEMS_PER_BLOCK", 5)
-    assert EncoderRetriever(trained.encoder()).item_embeddings == pytest.approx(expected, abs=1e-7)
+    assert trained.retriever().item_embeddings == pytest.approx(expected, abs=1e-7)
 
 
 def test_items_without_a_train_event_have_no_id_part(trained):
     ids = trained._model.item_tower.id_embeddings.numpy()
     assert np.flatnonzero(~ids.any(axis=1)).tolist() == UNSEEN
-    assert EncoderRetriever(trained.encoder()).item_embeddings[UNSEEN].tolist() == np.zeros((2, 8)).tolist()
+    assert trained.retriever().item_embeddings[UNSEEN].tolist() == np.zeros((2, 8)).tolist()
 
 
 def test_items_without_a_train_event_have_what_their_features_say():
@@ -146,7 +145,7 @@ def test_items_without_a_train_event_have_what_their_features_say():
     features = EncodedFeatures(np.zeros((NUM_ITEMS, 0), np.float32), codes, (2,))
     made = trainer(features=features)
     made.run_epoch()
-    found = EncoderRetriever(made.encoder()).item_embeddings[UNSEEN]  # codes 1 and 2
+    found = made.retriever().item_embeddings[UNSEEN]  # codes 1 and 2
     assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(2), rel=1e-4)
     assert abs(found[0] @ found[1]) < 0.999
 
@@ -161,7 +160,7 @@ def test_without_times_recency_is_off_and_the_settings_say_so(trained):
     assert made.settings() == PARAMS.model_dump(mode="json") | {"recency_scales": []}
     assert trained.settings() == PARAMS.model_dump(mode="json")
     made.run_epoch()
-    forth, back = EncoderRetriever(made.encoder()).embed_queries(untimed([[1, 2, 3], [3, 2, 1]]))
+    forth, back = made.retriever().embed_queries(untimed([[1, 2, 3], [3, 2, 1]]))
     assert forth == pytest.approx(back, abs=1e-5)
 
 
@@ -197,7 +196,7 @@ def test_lengths_are_left_alone_unless_the_settings_say_so(trained):
 def test_what_is_ranked_is_smoothed_and_what_is_read_is_not(trained):
     made = trainer(settings(smoothing=0.5))
     made.run_epoch()  # the same training as without
-    plain, smoothed = (EncoderRetriever(each.encoder()) for each in (trained, made))
+    plain, smoothed = (each.retriever() for each in (trained, made))
     people = queries(ROWS)
     found = smoothed.embed_queries(people)
     assert found == pytest.approx(plain.embed_queries(people), abs=1e-6)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from small import histories
 
-from bakeoff.models.neural.examples import predict_next, reconstruct, target_chances
+from bakeoff.models.neural.batches import predict_next, reconstruct, target_chances
 from bakeoff.models.neural.spec import SoftmaxParams
 
 ROWS = [[0, 1, 2, 3, 4], [5], [6, 7]]

@@ -5,7 +5,6 @@ from small import FAST, no_features, queries
 from bakeoff.core.parameters import search_space
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.features.value_sets import ValueSets
-from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.tensorflow import seed_everything, tf
 from bakeoff.models.neural.item_tower import ItemTower
 from bakeoff.models.neural.proposals import all_targets, make_sampler
@@ -42,7 +41,7 @@ def scores(params, epochs=25):
     trainer = SoftmaxTrainer(asked, NUM_ITEMS, BY_GROUP, {}, params, 1)
     for _ in range(epochs):
         trainer.run_epoch()
-    retriever = EncoderRetriever(trainer.encoder())
+    retriever = trainer.retriever()
     return retriever.embed_queries(asked) @ retriever.item_embeddings.T
 
 
@@ -78,7 +77,7 @@ def test_negatives_from_the_whole_catalogue_teach_that_what_is_new_is_not_chosen
         trainer = SoftmaxTrainer(people(), NUM_ITEMS, features, {}, params, 1)
         for _ in range(15):
             trainer.run_epoch()
-        retriever = EncoderRetriever(trainer.encoder())
+        retriever = trainer.retriever()
         ranks = retriever.embed_queries(people()) @ retriever.item_embeddings.T
         own = np.arange(len(ranks))[:, np.newaxis] % NUM_GROUPS == GROUP
         found[sampler] = ranks[own & ~IS_SEEN].mean() - ranks[own & IS_SEEN].mean()

@@ -1,26 +1,122 @@
-"""What is trained on a planted data set: MF by the weight of unobserved pairs, the softmax DNN by its negatives.
+"""A generated data set with known groups, and what is trained on it.
 
-Softmax DNNs that never see a negative of another group are the cases in which they fold.
+Users interact with items of their own group, apart from some noise. MF is trained by the weight of unobserved pairs,
+the softmax DNN by its negatives; those that never see a negative of another group are the cases in which they fold.
 """
 
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.experiments.params import ExperimentSettings
-from bakeoff.experiments.planted.generator import PlantedDataset
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.prepared.tables import HeldOut, Prepared
+from bakeoff.evaluation.protocol import EvalSet
+from bakeoff.experiments.params import ExperimentSettings, PlantedParams
 from bakeoff.experiments.training.runner import REFERENCES, Build, Experiment
 from bakeoff.experiments.variants.variant import Variant
-from bakeoff.models.neural.batches import Batch, Batches
-from bakeoff.models.neural.examples import target_chances
-from bakeoff.models.neural.pooling import RecencyPooling
+from bakeoff.models.neural.batches import Batch, Batches, target_chances
 from bakeoff.models.neural.proposals import InBatchSampler, NegativeSampler
 from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.models.neural.trainer import build
+
+VALID_SHARE, TEST_SHARE = 0.1, 0.2
+"""Of a user's events, at least one each; validation and test have no noise."""
+
+Groups = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PlantedDataset:
+    """A split in memory whose groups are known.
+
+    Attributes:
+        prepared: train and validation events; there are no features, and no event has a time.
+        held_out: test events, all in the user's own group; there are no new users.
+        user_groups: [num_users] in [0, groups).
+        item_groups: [num_items] in [0, groups).
+    """
+
+    prepared: Prepared
+    held_out: HeldOut
+    user_groups: Groups
+    item_groups: Groups
+
+    @cached_property
+    def eval_set(self) -> EvalSet:
+        """Test events of every user, with train and validation as the history."""
+        return EvalSet.of(self.prepared, self.prepared.known(), self.held_out.test, np.arange(self.prepared.num_users))
+
+    @property
+    def relatedness(self) -> NDArray[np.float32]:
+        """[num_users, num_items], 1 within the group and 0 across."""
+        return np.asarray(self.user_groups[:, np.newaxis] == self.item_groups, np.float32)
+
+
+def generate(params: PlantedParams, seed: int) -> PlantedDataset:
+    """Draw the events of every user: distinct items of its group, the item with rank r in proportion to 1/r.
+
+    The same params and seed give the same data set. Groups are assigned in turn, so that the order of users or items
+    doesn't tell them apart.
+
+    Raises:
+        BakeoffError: a group has too few items for its users' events, or users too few events for three parts.
+    """
+    _check(params)
+    rng = np.random.default_rng(seed)
+    user_groups = np.arange(params.groups * params.users_per_group) % params.groups
+    item_groups = np.arange(params.groups * params.items_per_group) % params.groups
+    rank_in_group = 1 + np.arange(len(item_groups)) // params.groups
+    is_own = user_groups[:, np.newaxis] == item_groups
+    own = _draw(np.where(is_own, -np.log(rank_in_group), -np.inf), params.events_per_user, rng)
+    foreign = _draw(np.where(is_own, -np.inf, 0.0), params.events_per_user, rng)
+    num_test = max(1, round(TEST_SHARE * params.events_per_user))
+    num_valid = max(1, round(VALID_SHARE * params.events_per_user))
+    num_train = params.events_per_user - num_valid - num_test
+    is_noise = rng.random(own.shape) < params.noise
+    is_noise[:, num_train:] = False
+    train, valid, test = np.split(np.where(is_noise, foreign, own), [num_train, num_train + num_valid], axis=1)
+    nobody = _histories(test[:, :0])
+    users = pd.DataFrame({"user_id": _ids(user_groups), "is_new": np.zeros(len(user_groups), np.bool_)})
+    items = pd.DataFrame({"item_id": _ids(item_groups), "title": _ids(item_groups)})
+    prepared = Prepared.encoded(users, items, FeatureEncoding(), _histories(train), _histories(valid))
+    return PlantedDataset(prepared, HeldOut(_histories(test), nobody, nobody), user_groups, item_groups)
+
+
+def _check(params: PlantedParams) -> None:
+    if params.events_per_user > params.items_per_group:
+        raise BakeoffError(
+            f"evidence.planted.events_per_user is {params.events_per_user} and a group has "
+            f"{params.items_per_group} items: users never repeat an item, so raise items_per_group in params.yaml."
+        )
+    if params.events_per_user < 3:
+        raise BakeoffError(
+            f"evidence.planted.events_per_user is {params.events_per_user}: train, validation and test need an event "
+            "each, so that it must be 3 or more."
+        )
+
+
+def _draw(log_weights: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """[n, count] distinct columns of each row, drawn one by one in proportion to the weights, in random order."""
+    # The largest sums of log weight and Gumbel noise are such draws, but in their own order: popular items first.
+    keys = log_weights + rng.gumbel(size=log_weights.shape)
+    return rng.permuted(np.argsort(-keys, axis=1, kind="stable")[:, :count], axis=1)
+
+
+def _histories(items: NDArray[np.int64]) -> Histories:
+    """One row of items per user, without times."""
+    rows = np.repeat(np.arange(len(items)), items.shape[1])
+    return Histories.from_rows(rows, items.ravel(), np.zeros(items.size, np.int64), len(items))
+
+
+def _ids(groups: Groups) -> list[str]:
+    return [str(1 + index) for index in range(len(groups))]
 
 
 class OwnGroupSampler(NegativeSampler):
@@ -41,8 +137,13 @@ class OwnGroupSampler(NegativeSampler):
 class OwnGroupBatches(Batches):
     """Batches of users of one group each, in random order."""
 
-    user_groups: NDArray[np.integer]
-    """[n], group of each query; set before the first epoch."""
+    def __init__(self, queries: Queries, *arguments: Any, user_groups: NDArray[np.integer]) -> None:
+        """Know the group of each query, user_groups [n]."""
+        self.user_groups = user_groups
+        super().__init__(queries, *arguments)
+
+    def _make_sampler(self, num_items: int) -> NegativeSampler:
+        return OwnGroupSampler(self._queries.histories, num_items, self._params, self.user_groups)
 
     @property
     def per_epoch(self) -> int:
@@ -61,47 +162,26 @@ class OwnGroupBatches(Batches):
 
 
 class PositivesOnlyBatches(Batches):
-    """Batches in which every candidate is masked, as if all items were the user's own."""
+    """Batches in which every candidate is masked: a user's positives compete with each other and nothing else."""
+
+    def _make_sampler(self, num_items: int) -> NegativeSampler:
+        return _in_batch(self._queries.histories, num_items, self._params)
 
     def _own(self, block: Queries, candidates: NDArray[np.int32]) -> NDArray[np.bool_]:
         return np.ones((len(block), len(candidates)), np.bool_)
-
-
-def own_group_batches(
-    queries: Queries,
-    pooling: RecencyPooling,
-    params: SoftmaxParams,
-    num_items: int,
-    rng: np.random.Generator,
-    user_groups: NDArray[np.integer],
-) -> Batches:
-    """Batches with negatives of the user's own group alone; user_groups [n] holds the group of each query."""
-    sampler = OwnGroupSampler(queries.histories, num_items, params, user_groups)
-    batches = OwnGroupBatches(queries, sampler, pooling, params, num_items, rng)
-    batches.user_groups = user_groups
-    return batches
-
-
-def positives_only_batches(
-    queries: Queries, pooling: RecencyPooling, params: SoftmaxParams, num_items: int, rng: np.random.Generator
-) -> Batches:
-    """Batches without any negative: a user's positives compete with each other and nothing else."""
-    return PositivesOnlyBatches(
-        queries, _in_batch(queries.histories, num_items, params), pooling, params, num_items, rng
-    )
 
 
 def _in_batch(histories: Histories, num_items: int, params: SoftmaxParams) -> InBatchSampler:
     return InBatchSampler(partial(target_chances, params=params), histories, params.users_per_batch, num_items)
 
 
-positives_only_trainer = partial(build, make_batches=positives_only_batches)
+positives_only_trainer = partial(build, make_batches=PositivesOnlyBatches)
 """Builds a softmax DNN that is trained without negatives."""
 
 
 def own_group_trainer(user_groups: NDArray[np.integer]) -> Build:
     """Builds a softmax DNN with negatives of the user's own group; user_groups [n] holds the group of each query."""
-    return partial(build, make_batches=partial(own_group_batches, user_groups=user_groups))
+    return partial(build, make_batches=partial(OwnGroupBatches, user_groups=user_groups))
 
 
 SAMPLED_SHARE = 4

@@ -13,8 +13,7 @@ from bakeoff.evaluation.metrics.table import PerUser, accuracy_per_user, means_o
 from bakeoff.evaluation.ranking import TopLists, reorder
 from bakeoff.experiments.folding import calibrate_on_pairs, folding_per_user, off_group_at_k
 from bakeoff.experiments.params import ExperimentSettings
-from bakeoff.experiments.planted.contenders import planted_contenders
-from bakeoff.experiments.planted.generator import PlantedDataset, generate
+from bakeoff.experiments.planted.contenders import PlantedDataset, generate, planted_contenders
 from bakeoff.experiments.training.runner import train_keeping_best
 from bakeoff.experiments.training.validation import USERS_PER_BLOCK, validation_scores
 from bakeoff.experiments.variants.variant import Variant
@@ -71,8 +70,12 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
         metrics = evaluate_planted(trained.retriever, dataset, settings.seed, reordered)
         rows.append(_row(variant, experiment.settings, metrics, trained.epoch))
         items.append(_items(variant, metrics, dataset))
-        users.append(_users(variant, metrics, dataset))
-        _print(rows[-1])
+        shown = {name: values for name, values in metrics.per_user.items() if name != f"ndcg@{CUTOFF}"}
+        everyone = np.arange(len(dataset.user_groups))
+        users.append(dataset.prepared.per_user_table(everyone, shown, variant=variant.name))
+        names = (f"recall@{CUTOFF}", "folding", f"off_group@{CUTOFF}")
+        figures = "  ".join(f"{name} {rows[-1][name]:.3f}" for name in names)
+        print(f"{variant.model}, {variant.label}: {figures}", flush=True)
     sections = {variant.model: experiment.settings for variant, experiment in contenders}
     summary = _summary(settings, dataset, sections) | {"variants": rows}
     return summary, {"items": pa.concat_tables(items), "users": pa.concat_tables(users)}
@@ -202,12 +205,6 @@ def _row(variant: Variant, section: Any, metrics: PlantedMetrics, epoch: int | N
     }
 
 
-def _users(variant: Variant, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
-    """The rows of the table `users`."""
-    shown = {name: values for name, values in metrics.per_user.items() if name != f"ndcg@{CUTOFF}"}
-    return dataset.prepared.per_user_table(np.arange(len(dataset.user_groups)), shown, variant=variant.name)
-
-
 def _items(variant: Variant, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
     """The rows of the table `items`."""
     return pa.table(
@@ -219,9 +216,3 @@ def _items(variant: Variant, metrics: PlantedMetrics, dataset: PlantedDataset) -
             "y": metrics.positions[:, 1],
         }
     )
-
-
-def _print(row: dict[str, Any]) -> None:
-    names = (f"recall@{CUTOFF}", "folding", f"off_group@{CUTOFF}")
-    figures = "  ".join(f"{name} {row[name]:.3f}" for name in names)
-    print(f"{row['model']}, {row['label']}: {figures}", flush=True)

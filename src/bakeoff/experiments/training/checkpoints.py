@@ -133,7 +133,8 @@ def fingerprint(prepared: Prepared, spec: ModelSpec, decisive: Mapping[str, Any]
     """
     builder = str(spec.trainer or spec.fit).partition(":")[0]
     digest = hashlib.sha256(json.dumps([builder, decisive], sort_keys=True).encode())
-    for place in (*map(_PACKAGE.joinpath, CODE), _own_code(builder)):
+    own = Path(str(getattr(find_spec(builder), "origin", None)))
+    for place in (*map(_PACKAGE.joinpath, CODE), own.parent if "." in builder else own):
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             digest.update(f"{path.parent.name}/{path.name}".encode() + path.read_bytes())
     digest.update(prepared.encoding.model_dump_json().encode())
@@ -145,9 +146,3 @@ def fingerprint(prepared: Prepared, spec: ModelSpec, decisive: Mapping[str, Any]
         for array in (histories.offsets, histories.items, histories.timestamps):
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _own_code(module: str) -> Path:
-    """The directory of the package that a module is in, or its file, if it is in none."""
-    file = Path(str(getattr(find_spec(module), "origin", None)))
-    return file.parent if "." in module else file

@@ -10,7 +10,7 @@ from bakeoff.core.histories import Histories
 from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.runner import Experiment, Row, Seconds, best_row, progress_bar, run_epochs
 from bakeoff.experiments.training.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
-from bakeoff.models.base.retriever import TrainedRetriever, Trainer, Waiting, share_of
+from bakeoff.models.base.retriever import Fitted, TrainedRetriever, Trainer, Waiting, share_of
 
 _TITLES = {"selection": "choosing the epoch on validation", "refit": "refitting on train and validation"}
 """Of progress bars."""
@@ -51,8 +51,7 @@ def train_shipped(experiment: Experiment, checkpoints: Checkpoints) -> ShippedMo
     fitted = experiment.fitted(queries)
     seconds = time.perf_counter() - start
     print(f"{experiment.spec.name}: {fitted.summary}")
-    description = _description(experiment, fitted.retriever, fitted.num_parameters, fitted.settings, fitted.notes)
-    return ShippedModel(fitted.retriever, description, _phases(0.0, seconds, 0.0))
+    return ShippedModel(fitted.retriever, _description(experiment, fitted), _phases(0.0, seconds, 0.0))
 
 
 def print_summary(description: Mapping[str, Any], costs: Mapping[str, Any]) -> None:
@@ -71,28 +70,21 @@ def print_summary(description: Mapping[str, Any], costs: Mapping[str, Any]) -> N
 
 
 def _description(
-    experiment: Experiment,
-    retriever: TrainedRetriever,
-    num_parameters: int,
-    settings: Mapping[str, Any],
-    notes: Mapping[str, float],
-    epoch: int | None = None,
-    curve: Sequence[Row] = (),
-    refit_curve: Sequence[Row] = (),
+    experiment: Experiment, made: Fitted, epoch: int | None = None, curve: Sequence[Row] = (), refit: Sequence[Row] = ()
 ) -> dict[str, Any]:
     """What training.json says; without an epoch, of a model without epochs."""
     return {
         "model": experiment.spec.name,
-        "dim": int(retriever.item_embeddings.shape[1]),
-        "num_parameters": num_parameters,
+        "dim": int(made.retriever.item_embeddings.shape[1]),
+        "num_parameters": made.num_parameters,
         "num_train_events": len(experiment.prepared.known().items),
-        "fallback": retriever.fallback,
-        "settings": settings,
-        "notes": notes,
+        "fallback": made.retriever.fallback,
+        "settings": made.settings,
+        "notes": made.notes,
         "selected_epoch": epoch,
         "selection_metric": SELECTION_METRIC if curve else None,
         "curve": curve,
-        "refit_curve": refit_curve,
+        "refit_curve": refit,
     }
 
 
@@ -110,10 +102,9 @@ class _Training:
         """Select, train again, describe."""
         epoch, curve = self._select()
         trainer, refit_curve = self._phase("refit", self._experiment.prepared.known(), epoch)
-        model = trainer.retriever()
-        facts = (trainer.num_parameters, trainer.settings(), trainer.notes())
-        description = _description(self._experiment, model, *facts, epoch, curve, refit_curve)
-        return ShippedModel(model, description, self._measured(epoch), self._earlier_seconds)
+        model = Fitted(trainer.retriever(), trainer.num_parameters, "", trainer.settings(), trainer.notes())
+        description = _description(self._experiment, model, epoch, curve, refit_curve)
+        return ShippedModel(model.retriever, description, self._measured(epoch), self._earlier_seconds)
 
     def _select(self) -> tuple[int, list[Row]]:
         """The best epoch on validation and the curve; the last one, with no curve, without validation events."""

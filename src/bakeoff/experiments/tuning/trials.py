@@ -19,7 +19,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.params import with_values
 from bakeoff.experiments.training.runner import Experiment, best_row, train_keeping_best, warm_users
-from bakeoff.experiments.training.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
+from bakeoff.experiments.training.validation import SELECTION_METRIC, validated_users, validation_scores
 from bakeoff.experiments.tuning.space import Space, Values, as_trial, draw
 from bakeoff.models.base.specs import spec
 
@@ -215,29 +215,22 @@ def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int)
     if (reason := shipped.why_not) is not None:
         raise BakeoffError(f"{model} can't be tuned on this data: {reason}")
 
+    metric = f"valid_{SELECTION_METRIC}"
+
     def objective(values: Mapping[str, Any], report: Report) -> tuple[float, int | None]:
-        settings = with_values(section, values, f"Trial of {model}", model)
-        return _score(replace(shipped, settings=settings), validate, report)
+        """Score and number of the best epoch; every epoch is reported, and a model without epochs has one score."""
+        tried = replace(shipped, settings=with_values(section, values, f"Trial of {model}", model))
+        try:
+            trained = train_keeping_best(
+                tried, validate, after_epoch=lambda curve: report(int(curve[-1]["epoch"]), curve[-1][metric])
+            )
+            if trained.epoch is None:
+                return validate(trained.retriever)[SELECTION_METRIC], None
+        except Exception as error:
+            # TensorFlow's, which not every model imports: too large for the memory, singular. Other values may do.
+            if any(each.__module__.startswith("tensorflow.") for each in type(error).__mro__):
+                raise BakeoffError(str(error).splitlines()[0]) from None
+            raise
+        return best_row(trained.curve)[metric], trained.epoch
 
     return objective
-
-
-def _score(experiment: Experiment, validate: Validate, report: Report) -> tuple[float, int | None]:
-    """Score and number of the best epoch; every epoch is reported, and a model without epochs has one score."""
-    metric = f"valid_{SELECTION_METRIC}"
-    try:
-        trained = train_keeping_best(
-            experiment, validate, after_epoch=lambda curve: report(int(curve[-1]["epoch"]), curve[-1][metric])
-        )
-        if trained.epoch is None:
-            return validate(trained.retriever)[SELECTION_METRIC], None
-    except Exception as error:
-        if _is_tensorflow_error(error):  # too large for the memory, singular: other values may do
-            raise BakeoffError(str(error).splitlines()[0]) from None
-        raise
-    return best_row(trained.curve)[metric], trained.epoch
-
-
-def _is_tensorflow_error(error: Exception) -> bool:
-    """Whether TensorFlow raised it, without importing it: not every model needs it."""
-    return any(each.__module__.startswith("tensorflow.") for each in type(error).__mro__)

@@ -79,19 +79,18 @@ def run(
             print(f"{model}: interrupted after {len(study.tried)}{of_all} trials; the same command continues.")
             raise SystemExit(130) from None  # as shells have it
         if (best := study.best) is None:
-            raise BakeoffError(f"None of {len(study.tried)} trials of {model} ran to its end ({_why_none(study)}).")
-        head = {"model": model, "dataset": dataset, "data": _data_hash(workspace), "metric": SELECTION_METRIC}
+            reasons = {trial.user_attrs["reason"] for trial in study.tried if trial.state is TrialState.FAIL}
+            why = "; ".join(sorted(reasons)) or "raise --timeout"
+            raise BakeoffError(f"None of {len(study.tried)} trials of {model} ran to its end ({why}).")
+        # By the hash of data/ `compare` knows whether it judges the data that was searched on.
+        data_dvc = workspace.root / "data.dvc"
+        data = read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None
+        head = {"model": model, "dataset": dataset, "data": data, "metric": SELECTION_METRIC}
         kept = head | {"seed": seed} | record(study, best, timeout)
     _write_record(workspace.tuning(model), kept)
     print(f"{model}: best of {kept['trials']} trials is {_described(best)}, after {kept['wall_seconds']:.0f} s")
     print(f"  {workspace.tuning(model)} is the record; commit it with {model}.json.dvc")
     _propose(workspace.params, model, best.user_attrs["values"], apply=apply)
-
-
-def _data_hash(workspace: Workspace) -> str | None:
-    """Hash of data/ in data.dvc, by which `compare` knows whether it judges the data that was searched on."""
-    data_dvc = workspace.root / "data.dvc"
-    return read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None
 
 
 def _identity(workspace: Workspace, model: str, section: Frozen, space: Space, seed: int) -> str:
@@ -144,12 +143,6 @@ def _described(trial: FrozenTrial) -> str:
     state = "pruned, " if trial.state is TrialState.PRUNED else ""
     result = "without a score" if score is None else f"{score:.4f}"
     return f"trial {trial.number}, {state}{result}" + ("" if epoch is None else f" at epoch {epoch}")
-
-
-def _why_none(study: TuningStudy) -> str:
-    """Why no trial was completed: the reasons of those that failed, or the lack of time."""
-    reasons = {trial.user_attrs["reason"] for trial in study.tried if trial.state is TrialState.FAIL}
-    return "; ".join(sorted(reasons)) or "raise --timeout"
 
 
 def _propose(path: Path, model: str, values: dict[str, object], *, apply: bool) -> None:

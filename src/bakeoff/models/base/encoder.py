@@ -73,26 +73,26 @@ class EncoderRetriever:
 
     def __init__(self, encoder: Encoder, queries_per_block: int = 128) -> None:
         """Wrap an encoder; memory grows with queries_per_block, not with the number of queries."""
-        self._encoder = encoder
+        self.encoder = encoder
         self._queries_per_block = queries_per_block
 
     @property
     def item_embeddings(self) -> NDArray[np.float32]:
         """[num_items, dim]."""
-        return np.asarray(self._encoder.item_embeddings, np.float32)
+        return np.asarray(self.encoder.item_embeddings, np.float32)
 
     def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
         """[len(queries), dim]."""
-        embeddings = np.zeros((len(queries), int(self._encoder.item_embeddings.shape[1])), np.float32)
+        embeddings = np.zeros((len(queries), int(self.encoder.item_embeddings.shape[1])), np.float32)
         for rows, inputs in self._blocks(queries):
-            embeddings[rows] = self._encoder.embed_queries(*inputs)
+            embeddings[rows] = self.encoder.embed_queries(*inputs)
         return embeddings
 
     def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
         """[len(queries)]."""
         fallback = np.zeros(len(queries), np.bool_)
         for rows, (history, *_) in self._blocks(queries):
-            fallback[rows] = self._encoder.uses_fallback(history)
+            fallback[rows] = self.encoder.uses_fallback(history)
         return fallback
 
     def _blocks(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]]:

@@ -45,11 +45,6 @@ WhyNot = Callable[[DataFacts, Any], str | None]
 """Facts of the data and the model's section → a sentence that says why it can't be trained; None if it can."""
 
 
-def always_trainable(facts: DataFacts, section: Any) -> str | None:
-    """Nothing prevents the training."""
-    return None
-
-
 @dataclass(frozen=True)
 class ModelSpec:
     """One retriever.
@@ -93,7 +88,7 @@ class ModelSpec:
     fit: str | None = None
     session: str | None = None
     params: type[Frozen] = NoSettings
-    why_not: WhyNot = always_trainable
+    why_not: WhyNot = lambda facts, section: None
     precomputed: str = "Item embeddings are stored, and a query is embedded on request."
     precomputes_users: bool = False
     noun: str = ""

@@ -8,6 +8,7 @@ Where we go beyond it: the items of a *query* may weigh less the longer ago they
 the rows of X may be windows of histories, and a query without history is the mean of all training histories.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,21 +30,23 @@ _ITEMS_PER_BLOCK = 1024
 """Rows of an items × items matrix that are worked on at once: no step needs a second such matrix."""
 
 
+@dataclass(frozen=True, eq=False)
 class EASERetriever:
     """Query embedding: the weights of a history's items, [n]; item embedding j: column j of B, [n].
 
     An item that a history names several times weighs what its last event weighs.
+
+    Attributes:
+        item_embeddings: Bᵀ [n, n].
+        mean_history: the share of users that have each item, [n].
+        recency_scale: τ > 0; None: all items weigh 1.
     """
 
-    fallback = "A user without history is represented by the mean of all training histories."
+    item_embeddings: NDArray[np.float32]
+    mean_history: NDArray[np.float32]
+    recency_scale: float | None
 
-    def __init__(
-        self, item_embeddings: NDArray[np.float32], mean_history: NDArray[np.float32], recency_scale: float | None
-    ) -> None:
-        """Take Bᵀ [n, n], the share of users that have each item [n], and τ > 0 (None: all items weigh 1)."""
-        self.item_embeddings = item_embeddings
-        self.mean_history = mean_history
-        self.recency_scale = recency_scale
+    fallback = "A user without history is represented by the mean of all training histories."
 
     def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
         """[len(queries), n]; features and times have no place in EASE."""

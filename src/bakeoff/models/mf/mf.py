@@ -1,6 +1,7 @@
 """Matrix factorisation: users are folded in from their history; training is implicit ALS, here or by Spark."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ Factorise = Callable[[Histories, int, MFParams, int], "ImplicitALS | MLlibALS"]
 """Histories, number of items, settings and seed → factors in training."""
 
 
+@dataclass(frozen=True, eq=False)
 class MFRetriever:
     """Fold-in: the query embedding is the least-squares optimum of a history against fixed item embeddings.
 
@@ -35,35 +37,28 @@ class MFRetriever:
     embedding that training gave, or the optimum that training came close to where it took a few steps of conjugate
     gradient; recency weights then move it towards the last items. Without a history there is no equation to solve:
     the mean user embedding answers instead.
+
+    Attributes:
+        item_embeddings: float32 [n, d], in the eigenbasis of their Gramian.
+        spectrum: float32 [d], the diagonal of that Gramian.
+        mean_user: float32 [d], mean of the trained users' embeddings.
+        params: settings that were in force in training.
     """
 
+    item_embeddings: NDArray[np.float32]
+    spectrum: NDArray[np.float32]
+    mean_user: NDArray[np.float32]
+    params: MFParams
+
     fallback = "A user without history gets the mean of all users' embeddings; with mf.window, of all windows'."
-
-    def __init__(
-        self,
-        item_embeddings: NDArray[np.float32],
-        spectrum: NDArray[np.float32],
-        mean_user: NDArray[np.float32],
-        params: MFParams,
-    ) -> None:
-        """Take what fold-in needs.
-
-        Args:
-            item_embeddings: float32 [n, d], in the eigenbasis of their Gramian.
-            spectrum: float32 [d], the diagonal of that Gramian.
-            mean_user: float32 [d], mean of the trained users' embeddings.
-            params: settings that were in force in training.
-        """
-        self.item_embeddings, self._spectrum, self._mean_user = item_embeddings, spectrum, mean_user
-        self.params = params
 
     def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
         """[len(queries), d]; features and times have no place in MF."""
         histories, p = queries.histories, self.params
         weights = recency_weights(histories, p.recency_scale)
-        embeddings = np.tile(self._mean_user, (len(queries), 1))
+        embeddings = np.tile(self.mean_user, (len(queries), 1))
         totals = np.bincount(histories.rows, weights=weights, minlength=len(queries))
-        dense = (self._spectrum * np.float32(p.unobserved_weight), ridge(totals, len(self.item_embeddings), p))
+        dense = (self.spectrum * np.float32(p.unobserved_weight), ridge(totals, len(self.item_embeddings), p))
         given = (histories.offsets, histories.items, self.item_embeddings, *dense, np.sqrt(weights))
         found = (embeddings, np.empty(len(queries)))
         order = np.argsort(-histories.lengths, kind="stable")
@@ -81,7 +76,7 @@ class MFRetriever:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Item embeddings, their Gramian's diagonal and the mean trained user."""
-        return {"item_embeddings": self.item_embeddings, "spectrum": self._spectrum, "mean_user": self._mean_user}
+        return {"item_embeddings": self.item_embeddings, "spectrum": self.spectrum, "mean_user": self.mean_user}
 
 
 def load(stored: StoredModel) -> MFRetriever:
@@ -110,10 +105,8 @@ class MFTrainer:
 
     def retriever(self) -> MFRetriever:
         """Fold-in against a copy of the item embeddings."""
-        als = self._als
-        return MFRetriever(
-            als.item_embeddings.copy(), als.item_spectrum.copy(), als.user_embeddings.mean(axis=0), self._params
-        )
+        items, spectrum = self._als.item_embeddings.copy(), self._als.item_spectrum.copy()
+        return MFRetriever(items, spectrum, self._als.user_embeddings.mean(axis=0), self._params)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that the rest of the training depends on, as copies."""

@@ -117,12 +117,8 @@ class MLlibParameters:
         items = _multiple(histories.item_counts(num_items), len(histories), params)
         shorter = 1 / np.sqrt(1 + weight)
         moved = (users / items) ** 0.25
-        return cls(
-            alpha=1 / weight,
-            regularization=float((1 + weight) / weight * np.sqrt(users * items)),
-            user_scale=float(shorter / moved),
-            item_scale=float(shorter * moved),
-        )
+        regularization = float((1 + weight) / weight * np.sqrt(users * items))
+        return cls(1 / weight, regularization, float(shorter / moved), float(shorter * moved))
 
 
 class MLlibALS:

@@ -1,16 +1,145 @@
 """Training batches: queries cut out of histories, their targets, and negatives shared by the batch."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import PAD, Queries
-from bakeoff.models.neural.examples import predict_next, reconstruct
+from bakeoff.core.histories import PAD, Histories, Queries, offsets_of
 from bakeoff.models.neural.pooling import RecencyPooling
-from bakeoff.models.neural.proposals import NegativeSampler
+from bakeoff.models.neural.proposals import NegativeSampler, all_targets, make_sampler
 from bakeoff.models.neural.query_tower import activity_of_examples
 from bakeoff.models.neural.spec import SoftmaxParams
+
+
+@dataclass(frozen=True)
+class Examples:
+    """R = U · C queries about U users, C each, and their targets. Positions count in the users' `Histories.items`.
+
+    Attributes:
+        offsets: int64 [R + 1]; query r reads entries offsets[r] to offsets[r + 1] (excluded), the last item first.
+        positions: int64 [E], position of each item that is read.
+        lags: int64 [E], how many items of the query come after it.
+        lengths: int64 [R], how many items the user has at the moment of the query; more than are read where
+            histories are long or items were dropped.
+        target_rows: int64 [P], query of each (query, positive) pair.
+        target_positions: int64 [P], position of the positive.
+        target_weights: float32 [P], weight of the pair in the loss.
+    """
+
+    offsets: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    lags: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    target_rows: NDArray[np.int64]
+    target_positions: NDArray[np.int64]
+    target_weights: NDArray[np.float32]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """[E], items that are read by the query to which the entry belongs."""
+        read = np.diff(self.offsets)
+        return np.repeat(read, read)
+
+
+def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Generator) -> Examples:
+    """Predict later items from earlier ones, at C random cuts c of each history (0 ≤ c < length).
+
+    What lies before the cut is the history that the query tower reads and the next `target_window` items are the
+    target; `long_term_share` of its weight lies on one of all later items instead, each as likely. A cut at 0 is an
+    empty history, the query of a new user; it is drawn with probability `empty_history_share`, the cuts from 1 on
+    share the rest evenly.
+
+    Args:
+        histories: of U users, none of them empty.
+        params: settings.
+        rng: source of randomness.
+    """
+    lengths = histories.lengths[:, np.newaxis]
+    shape = (len(histories), params.cuts_per_user)
+    later = 1 + np.floor(rng.random(shape) * (lengths - 1)).astype(np.int64)
+    is_empty = rng.random(shape) < params.empty_history_share
+    cuts = np.where(is_empty | (lengths == 1), 0, later)
+    starts = (histories.offsets[:-1, np.newaxis] + cuts).ravel()
+    offsets, rows, lags = _expand(np.minimum(cuts, params.max_history).ravel())
+    targets = _targets_ahead(starts, (lengths - cuts).ravel(), params, rng)
+    return Examples(offsets, starts[rows] - 1 - lags, lags, cuts.ravel(), *targets)
+
+
+def _targets_ahead(
+    starts: NDArray[np.int64], num_ahead: NDArray[np.int64], params: SoftmaxParams, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Rows, positions and weights of the pairs of queries after which `num_ahead` items, from `starts` on, come."""
+    _, rows, ahead = _expand(np.minimum(num_ahead, params.target_window))
+    positions, weights = starts[rows] + ahead, _pair_weights(rows, params)
+    share = params.long_term_share
+    if share == 0:
+        return rows, positions, weights
+    anywhere = starts + np.floor(rng.random(len(starts)) * num_ahead).astype(np.int64)
+    long_term = share * np.bincount(rows, weights=weights)
+    return (
+        np.concatenate([rows, np.arange(len(starts))]),
+        np.concatenate([positions, anywhere]),
+        np.concatenate([(1 - share) * weights, long_term]).astype(np.float32),
+    )
+
+
+def reconstruct(histories: Histories, params: SoftmaxParams, rng: np.random.Generator) -> Examples:
+    """Predict all items of each user from those that were not dropped: one query per user, C = 1.
+
+    An item is dropped with probability `history_dropout`; with probability `empty_history_share` all of them are.
+    """
+    kept = rng.random(len(histories.items)) >= params.history_dropout
+    kept &= np.repeat(rng.random(len(histories)) >= params.empty_history_share, histories.lengths)
+    positions = np.flatnonzero(kept)
+    num_kept = np.bincount(histories.rows[positions], minlength=len(histories))
+    ends = np.cumsum(num_kept)
+    offsets, rows, lags = _expand(np.minimum(num_kept, params.max_history))
+    lengths = np.where(num_kept > 0, histories.lengths, 0)
+    targets = histories.rows, np.arange(len(histories.items)), _pair_weights(histories.rows, params)
+    return Examples(offsets, positions[ends[rows] - 1 - lags], lags, lengths, *targets)
+
+
+def target_chances(histories: Histories, params: SoftmaxParams) -> NDArray[np.float64]:
+    """Chance that an event is a target once its user is in the batch.
+
+    Reconstruction makes a target of each. Otherwise a cut hits an event at position p with chance
+    e · [p < w] + (1 − e) · k/(L − 1): w the target window, e the share of empty histories, k = min(p, w) of the L − 1
+    later cuts. Where there is a long-term target, each of the L − c items after the cut is it with chance 1/(L − c):
+    that adds e · [p ≥ w]/L + (1 − e)/(L − 1) · Σ_{c = 1}^{p − w} 1/(L − c). C cuts miss it with (1 − chance)^C.
+
+    Returns:
+        [nnz] in [0, 1], aligned with histories.items.
+    """
+    if params.objective == "reconstruct":
+        return all_targets(histories)
+    lengths = np.repeat(histories.lengths, histories.lengths)
+    position = histories.position
+    empty = np.where(lengths == 1, 1.0, params.empty_history_share)
+    later = np.minimum(position, params.target_window) / np.maximum(lengths - 1, 1)
+    chance = empty * (position < params.target_window) + (1 - empty) * later
+    if params.long_term_share > 0:
+        beyond = np.maximum(position - params.target_window, 0)
+        harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, lengths.max(initial=1) + 1))])
+        drawn = (harmonic[lengths - 1] - harmonic[lengths - 1 - beyond]) / np.maximum(lengths - 1, 1)
+        chance += empty * (position >= params.target_window) / lengths + (1 - empty) * drawn
+    return np.asarray(1.0 - (1.0 - chance) ** params.cuts_per_user)
+
+
+def _expand(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets [R + 1], the row of each entry and its place in the row."""
+    offsets = offsets_of(counts)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    return offsets, rows, np.arange(offsets[-1]) - offsets[rows]
+
+
+def _pair_weights(target_rows: NDArray[np.int64], params: SoftmaxParams) -> NDArray[np.float32]:
+    if params.weight_pairs_equally:
+        return np.ones(len(target_rows), np.float32)
+    return (1 / np.bincount(target_rows)[target_rows]).astype(np.float32)
+
 
 Batch = dict[str, NDArray[np.generic]]
 
@@ -21,17 +150,14 @@ class Batches:
     def __init__(
         self,
         queries: Queries,
-        sampler: NegativeSampler,
         pooling: RecencyPooling,
         params: SoftmaxParams,
         num_items: int,
         rng: np.random.Generator,
+        sampler: NegativeSampler | None = None,
     ) -> None:
-        self._queries = queries
-        self._sampler = sampler
-        self._pooling = pooling
-        self._params = params
-        self._rng = rng
+        self._queries, self._pooling, self._params, self._rng = queries, pooling, params, rng
+        self._sampler = self._make_sampler(num_items) if sampler is None else sampler
         self._cut = predict_next if params.objective == "next" else reconstruct
         self._users = np.flatnonzero(queries.histories.lengths)
         # Kept between batches: to fill it anew would cost O(n) a step.
@@ -49,6 +175,11 @@ class Batches:
         order = self._rng.permutation(self._users)
         for start in range(0, len(order), self._params.users_per_batch):
             yield self._batch(order[start : start + self._params.users_per_batch])
+
+    def _make_sampler(self, num_items: int) -> NegativeSampler:
+        """Negatives as the settings say."""
+        chances, params = partial(target_chances, params=self._params), self._params
+        return make_sampler(self._queries.histories, num_items, params.negatives, chances, params.users_per_batch)
 
     def _batch(self, users: NDArray[np.int64]) -> Batch:
         """Arrays of one step: U users with C queries each, R = U · C, and M distinct items.

@@ -69,11 +69,7 @@ class SoftmaxRetriever(EncoderRetriever):
     """The softmax DNN or the two-tower model as a retriever."""
 
     fallback = None
-
-    def __init__(self, encoder: SoftmaxEncoder) -> None:
-        """Ask this encoder."""
-        super().__init__(encoder)
-        self.encoder = encoder
+    encoder: SoftmaxEncoder
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """See `SoftmaxEncoder.arrays`."""

@@ -1,15 +1,17 @@
 """Query embeddings: the history pooled at several recency scales, features, ReLU hidden layers."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.examples import Examples
 from bakeoff.models.neural.pooling import RecencyPooling
 from bakeoff.models.neural.spec import SoftmaxParams
+
+if TYPE_CHECKING:  # batches use `activity_of_examples`
+    from bakeoff.models.neural.batches import Examples
 
 USER_ID = "user_id"
 """The categorical user feature that identifies the user."""
@@ -131,7 +133,7 @@ class QueryTower(tf.keras.layers.Layer):
         return tf.concat(inputs, axis=-1)
 
 
-def activity_of_examples(timestamps: NDArray[np.int64], examples: Examples, max_history: int) -> NDArray[np.float32]:
+def activity_of_examples(timestamps: NDArray[np.int64], examples: "Examples", max_history: int) -> NDArray[np.float32]:
     """Measures of the R queries of training examples.
 
     Args:

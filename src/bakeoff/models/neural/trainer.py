@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.retriever import Waiting, without_order
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
-from bakeoff.models.neural.examples import target_chances
 from bakeoff.models.neural.model import SoftmaxDNN
 from bakeoff.models.neural.pooling import RecencyPooling, smooth
-from bakeoff.models.neural.proposals import make_sampler
 from bakeoff.models.neural.spec import SoftmaxParams
 
 WARM_UP_SHARE = 0.05
@@ -38,15 +35,6 @@ MakeBatches = Callable[[Queries, RecencyPooling, SoftmaxParams, int, np.random.G
 """Queries with the histories to train on, pooling, settings, size of the catalogue and source of draws → batches."""
 
 
-def sampled_batches(
-    queries: Queries, pooling: RecencyPooling, params: SoftmaxParams, num_items: int, rng: np.random.Generator
-) -> Batches:
-    """Batches with negatives as the settings say."""
-    chances = partial(target_chances, params=params)
-    sampler = make_sampler(queries.histories, num_items, params.negatives, chances, params.users_per_batch)
-    return Batches(queries, sampler, pooling, params, num_items, rng)
-
-
 class SoftmaxTrainer:
     """Trains the DNN on the histories of a block of users."""
 
@@ -58,7 +46,7 @@ class SoftmaxTrainer:
         categorical_sizes: Mapping[str, int],
         params: SoftmaxParams,
         seed: int,
-        make_batches: MakeBatches = sampled_batches,
+        make_batches: MakeBatches = Batches,
     ) -> None:
         """Build model, batches and optimizer; queries.histories is what is trained on.
 
@@ -93,19 +81,15 @@ class SoftmaxTrainer:
                 self._model.query_tower.renormalize()
         return float(tf.reduce_mean(losses))
 
-    def encoder(self) -> SoftmaxEncoder:
+    def retriever(self) -> SoftmaxRetriever:
         """The towers after the epochs so far."""
         embeddings = self._item_embeddings()
         self._encoder.refresh(embeddings)
+        found = SoftmaxRetriever(self._encoder)
         if self._params.smoothing:
-            queries = EncoderRetriever(self._encoder).embed_queries(self._queries)
-            smoothed = smooth(embeddings, queries, self._queries.histories, self._params.smoothing)
-            self._encoder.rank_by(smoothed)
-        return self._encoder
-
-    def retriever(self) -> SoftmaxRetriever:
-        """The same as a retriever."""
-        return SoftmaxRetriever(self.encoder())
+            queries = found.embed_queries(self._queries)
+            self._encoder.rank_by(smooth(embeddings, queries, self._queries.histories, self._params.smoothing))
+        return found
 
     def _item_embeddings(self) -> NDArray[np.float32]:
         """[num_items, d], after the epochs so far."""
@@ -189,11 +173,7 @@ class LazyAdam(tf.keras.optimizers.legacy.Adam):
 
 
 def build(
-    prepared: Prepared,
-    queries: Queries,
-    section: SoftmaxParams,
-    seed: int,
-    make_batches: MakeBatches = sampled_batches,
+    prepared: Prepared, queries: Queries, section: SoftmaxParams, seed: int, make_batches: MakeBatches = Batches
 ) -> SoftmaxTrainer:
     """A fresh trainer of the softmax DNN, or of the two-tower model, on the histories of these queries."""
     sizes = prepared.encoding.user.categorical_sizes
@@ -205,10 +185,7 @@ def _schedule(params: SoftmaxParams, steps_per_epoch: int) -> Any:
     steps = params.max_epochs * steps_per_epoch
     warm_up = max(1, round(steps * WARM_UP_SHARE))
     return tf.keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        decay_steps=max(1, steps - warm_up),
-        warmup_target=params.learning_rate,
-        warmup_steps=warm_up,
+        0.0, max(1, steps - warm_up), warmup_target=params.learning_rate, warmup_steps=warm_up
     )
 
 
