@@ -70,15 +70,10 @@ def nearest(unit: NDArray[np.float32], asked: NDArray[np.int64], count: int, ite
     """
     pointing = np.flatnonzero(unit.any(axis=1))
     asked = asked[unit[asked].any(axis=1)]
-    themselves = _one_each(np.searchsorted(pointing, asked))
-    found = rank(
-        _Directions(unit[pointing]),
-        Queries(themselves, np.zeros((len(asked), 0), np.float32), np.zeros((len(asked), 0), np.int32)),
-        exclude=themselves,
-        truth=themselves.first(0),
-        list_length=count,
-        users_per_block=items_per_block,
-    )
+    places = np.searchsorted(pointing, asked).astype(np.int32)
+    themselves = Histories(np.arange(len(asked) + 1), places, np.zeros(len(asked), np.int64))  # one in each row
+    queries = Queries(themselves, np.zeros((len(asked), 0), np.float32), np.zeros((len(asked), 0), np.int32))
+    found = rank(_Directions(unit[pointing]), queries, themselves, themselves.first(0), count, items_per_block)
     items = np.full((len(unit), count), PAD, np.int32)
     scores = np.full((len(unit), count), -np.inf, np.float32)
     filled = found.items != PAD
@@ -109,14 +104,8 @@ def project(unit: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
 def _tsne(unit: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
     from sklearn.manifold import TSNE  # takes two seconds, which a model without a map need not pay
 
-    tsne = TSNE(
-        2,
-        perplexity=min(PERPLEXITY, (len(unit) - 1) / 3),
-        max_iter=MAX_ITERATIONS,
-        init="pca",
-        random_state=seed,
-        n_jobs=1,
-    )
+    perplexity = min(PERPLEXITY, (len(unit) - 1) / 3)
+    tsne = TSNE(2, perplexity=perplexity, max_iter=MAX_ITERATIONS, init="pca", random_state=seed, n_jobs=1)
     # n_jobs is about the neighbours alone. The threads of the descent wait for each other in a loop (measured on two
     # busy cores: 6 times the CPU time), and only libraries that are loaded already can be limited to one.
     with ThreadpoolController().limit(limits=1):
@@ -135,11 +124,6 @@ def principal_components(embeddings: NDArray[np.float32]) -> NDArray[np.float64]
     flat[:, :width] = left[:, :width] * values[:width]
     largest = np.take_along_axis(flat, np.abs(flat).argmax(axis=0)[None, :], axis=0)
     return np.where(largest < 0, -flat, flat)
-
-
-def _one_each(items: NDArray[np.int64]) -> Histories:
-    """Row i holds the item at place i and nothing else."""
-    return Histories(np.arange(len(items) + 1), items.astype(np.int32), np.zeros(len(items), np.int64))
 
 
 def _or_one(values: NDArray[np.floating]) -> NDArray[np.floating]:

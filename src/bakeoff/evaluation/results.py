@@ -188,7 +188,9 @@ class _Writer:
         is_warm = name in OF_WARM
         for batch in self._evaluator.batches(name):
             self.seconds = {what: total + getattr(batch, what) for what, total in self.seconds.items()}
-            table, listed = self._users_table(batch), self._lists_table(batch)
+            table = pa.table({"num_history": batch.num_history, "num_test": batch.num_test})
+            table = table.add_column(0, "user_id", self._prepared.user_ids(batch.users))
+            listed = self._lists_table(batch)
             if sampled is not None:
                 sampled.add(_with_columns(table.drop_columns("num_history"), batch.sampled))
                 of_sampled.add(batch.sampled)
@@ -215,10 +217,6 @@ class _Writer:
                 "score": batch.lists.scores[row, place],
             }
         )
-
-    def _users_table(self, batch: UserBatch) -> pa.Table:
-        user_ids = self._prepared.user_ids(batch.users)
-        return pa.table({"user_id": user_ids, "num_history": batch.num_history, "num_test": batch.num_test})
 
 
 def _figures(means: Means) -> Figures:

@@ -23,13 +23,7 @@ HISTORY_SHOWN = 10
 
 
 def run(
-    workspace: Workspace,
-    *,
-    model: str,
-    user: str | None,
-    history: str | None,
-    features: Sequence[str],
-    k: int,
+    workspace: Workspace, *, model: str, user: str | None, history: str | None, features: Sequence[str], k: int
 ) -> None:
     """Print what a model recommends to a known user, or to someone new, with the history.
 
@@ -79,7 +73,12 @@ def _known_user(folder: Path, user: str, model: str) -> Queries:
 def _someone_new(folder: Path, history: str, features: Sequence[str], items: pd.Series) -> Queries:
     """The query of someone with this history, whose events have no time, and these features."""
     asked = _parse_history(history)
-    _check_items(asked, items)
+    if strangers := [item for item in asked if item not in items.index]:
+        example = ", ".join(items.index[:3])
+        raise BakeoffError(
+            f"--history names {', '.join(map(repr, strangers))}, which the catalogue does not have: give item ids "
+            f"as in data/items.csv, such as {example}."
+        )
     places = items.index.get_indexer(asked).astype(np.int32)
     histories = Histories(np.array([0, len(places)]), places, np.zeros(len(places), np.int64))
     dense, categorical = _encode(read_encoding(folder).user, features)
@@ -104,16 +103,6 @@ def _parse_history(history: str) -> list[str]:
     return list(dict.fromkeys(reversed(named)))[::-1]
 
 
-def _check_items(asked: Sequence[str], items: pd.Series) -> None:
-    strangers = [item for item in asked if item not in items.index]
-    if strangers:
-        example = ", ".join(items.index[:3])
-        raise BakeoffError(
-            f"--history names {', '.join(map(repr, strangers))}, which the catalogue does not have: give item ids "
-            f"as in data/items.csv, such as {example}."
-        )
-
-
 def _encode(encoding: TableEncoding, features: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Encoded features as the model takes them: float32 [1, D] and int32 [1, K]."""
     given: dict[str, str] = {}
@@ -126,12 +115,7 @@ def _encode(encoding: TableEncoding, features: Sequence[str]) -> tuple[NDArray[n
 
 
 def _print(
-    model: str,
-    user: str | None,
-    items: pd.Series,
-    history: Sequence[str],
-    recommended: Sequence[str],
-    scores: np.ndarray,
+    model: str, user: str | None, items: pd.Series, history: Sequence[str], listed: Sequence[str], scores: np.ndarray
 ) -> None:
     # Titles are text: "[REC]" is no style and ":star:" no emoji.
     console = Console(markup=False, emoji=False, highlight=False)
@@ -142,7 +126,7 @@ def _print(
         left.add_row(visible(item), visible(str(items[item])))
     columns = number("rank"), number("item"), "title", number("score")
     right = Table(*columns, title=f"{model} recommends to {who}", title_justify="left")
-    for place, (item, score) in enumerate(zip(recommended, scores, strict=True), start=1):
+    for place, (item, score) in enumerate(zip(listed, scores, strict=True), start=1):
         right.add_row(str(place), visible(item), visible(str(items[item])), f"{score:.4g}")
     side_by_side = Table.grid(padding=(0, 2))
     side_by_side.add_row(left, right)

@@ -46,7 +46,9 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         reason = why_skipped(workspace, model)
         if reason is not None:
             cost.note(**dict.fromkeys(SECONDS, 0.0), ranked_queries=0)
-            _skip(workspace, model, reason)
+            with replaced(workspace.evaluation(model)) as folder:
+                write_json(folder / "metrics.json", {"skipped": reason})
+            print(f"{model} is skipped: {reason}")
             return
         prepared = load_prepared(workspace)
         held_out = load_held_out(workspace, prepared)
@@ -61,13 +63,6 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
             metrics, seconds = write_evaluation(workspace.evaluation(model), queries, found)
         cost.note(**seconds, ranked_queries=ranked)
     _print_summary(model, metrics, prepared.num_items, seconds["ranking_seconds"])
-
-
-def _skip(workspace: Workspace, model: str, reason: str) -> None:
-    """Leave nothing but a metrics.json with the reason."""
-    with replaced(workspace.evaluation(model)) as folder:
-        write_json(folder / "metrics.json", {"skipped": reason})
-    print(f"{model} is skipped: {reason}")
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Stage `items`: the nearest items of each item, and a map of them, in the embedding space of one model."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,29 +41,28 @@ def run(params: Params, workspace: Workspace, model: str) -> None:
         BakeoffError: the model was not evaluated, its embeddings hold NaN, or the split has another catalogue.
     """
     with measure(workspace, f"items/{model}") as cost:
-        items = _items(workspace)
+        vocabulary = workspace.vocabulary / "items.parquet"
+        if not vocabulary.exists():
+            raise BakeoffError(f"{vocabulary} is missing: run `bakeoff split` first.")
+        items = pd.read_parquet(vocabulary, columns=["item_id", "fit_count"])
         embeddings = _embeddings(workspace, model, len(items))
         if embeddings is None or embeddings.shape[1] < 2:
             cost.note(note="no neighbours: " + ("skipped" if embeddings is None else "one dimension has no directions"))
             unit, shown = np.zeros((len(items), 2), np.float32), np.zeros(0, np.int64)
         else:
             unit = directions(embeddings)
-            shown = _on_the_map(items, unit, params.evidence.map_items)
+            # An item without an event or without a direction has no place on the map.
+            usable = (items["fit_count"].to_numpy(np.int64) > 0) & unit.any(axis=1)
+            shown = _most_popular(items, params.evidence.map_items, usable)
         asked = _most_popular(items, params.evidence.neighbour_items)
         neighbours = nearest(unit, asked, NUM_NEIGHBOURS, params.evaluate.users_per_block)
         places = project(unit[shown], params.seed)
         with replaced(workspace.items(model)) as folder:
             pq.write_table(_neighbours_table(items, neighbours), folder / "neighbours.parquet")
-            pq.write_table(_map_table(items, shown, places), folder / "map.parquet")
+            ids = _chosen_ids(items["item_id"], shown)
+            pq.write_table(pa.table({"item_id": ids, "x": places[:, 0], "y": places[:, 1]}), folder / "map.parquet")
     with_neighbours = int((neighbours.items[:, :1] != PAD).sum())
     print(f"{model}: neighbours of {with_neighbours:,} items, {len(shown):,} items on the map")
-
-
-def _items(workspace: Workspace) -> pd.DataFrame:
-    path = workspace.vocabulary / "items.parquet"
-    if not path.exists():
-        raise BakeoffError(f"{path} is missing: run `bakeoff split` first.")
-    return pd.read_parquet(path, columns=["item_id", "fit_count"])
 
 
 def _embeddings(workspace: Workspace, model: str, num_items: int) -> NDArray[np.float32] | None:
@@ -72,7 +70,8 @@ def _embeddings(workspace: Workspace, model: str, num_items: int) -> NDArray[np.
     folder = workspace.evaluation(model)
     path = folder / EMBEDDINGS
     if not path.exists():
-        if _was_skipped(folder / "metrics.json"):
+        metrics = folder / "metrics.json"
+        if metrics.exists() and "skipped" in json.loads(metrics.read_text(encoding="utf-8")):
             return None
         raise BakeoffError(f"{path} is missing: run `bakeoff evaluate {model}` first.")
     try:
@@ -87,20 +86,10 @@ def _embeddings(workspace: Workspace, model: str, num_items: int) -> NDArray[np.
     return embeddings
 
 
-def _was_skipped(metrics: Path) -> bool:
-    return metrics.exists() and "skipped" in json.loads(metrics.read_text(encoding="utf-8"))
-
-
 def _most_popular(items: pd.DataFrame, at_most: int, usable: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
     """At most so many items, or usable ones, with most train and validation events, ascending; ties go by index."""
     order = np.argsort(-items["fit_count"].to_numpy(np.int64), kind="stable")
     return np.sort(order[:at_most] if usable is None else order[usable[order]][:at_most])
-
-
-def _on_the_map(items: pd.DataFrame, unit: NDArray[np.float32], at_most: int) -> NDArray[np.int64]:
-    """Items with most train and validation events, ascending, without those that have no event or no direction."""
-    usable = (items["fit_count"].to_numpy(np.int64) > 0) & unit.any(axis=1)
-    return _most_popular(items, at_most, usable)
 
 
 def _neighbours_table(items: pd.DataFrame, neighbours: TopLists) -> pa.Table:
@@ -113,10 +102,6 @@ def _neighbours_table(items: pd.DataFrame, neighbours: TopLists) -> pa.Table:
             "similarity": neighbours.scores[row, place],
         }
     )
-
-
-def _map_table(items: pd.DataFrame, shown: NDArray[np.int64], places: NDArray[np.float32]) -> pa.Table:
-    return pa.table({"item_id": _chosen_ids(items["item_id"], shown), "x": places[:, 0], "y": places[:, 1]})
 
 
 def _chosen_ids(ids: Any, index: NDArray[np.integer]) -> pa.Array:

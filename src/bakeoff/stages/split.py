@@ -1,7 +1,7 @@
 """Stage `split`: validated tables → train, valid, test, new users, vocabulary; what the split promises."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,12 @@ def run(params: Params, workspace: Workspace) -> None:
         events = _events(engine, parts, users, items)
         sizes = _sizes(events.whole, users, items)
         _check_sizes(sizes, params)
-        encoding = _encoding(params, users, items, engine)
+        data, warm = params.data, users.filter(~users.is_new)
+        encoding = fit_features(warm, items, data.user_features, data.item_features, engine.blocks)
         promises = check_promises(events, method=params.split.method, users=users, items=items, frames=engine.frames)
-        report = _report(params, promises, sizes, _dropped(raw, parts, users, params))
+        idle = raw["users"].anti_join(users, "user_id").count().to_pyarrow().as_py()
+        (dropped,) = rows_of(count_dropped(raw["interactions"], params.split.min_rating, parts))
+        report = _report(params, promises, sizes, {**dropped, "users_without_events": idle})
         write_json(workspace.split_report, report)
         _stop_if_broken(workspace, promises)
         _write_split(engine, workspace, events, users, items, encoding)
@@ -93,25 +96,18 @@ def _parts(engine: Engine, interactions: ir.Table, params: Params) -> ir.Table:
 
 
 def _events(engine: Engine, parts: ir.Table, users: ir.Table, items: ir.Table) -> Partitioned:
-    """All that is known of every event, some users after the other, by their indices."""
-    num_events, num_users = (table.count().to_pyarrow().as_py() for table in (parts, users))
-    return engine.ranged("events", _indexed(parts, users, items), "user_index", num_users, num_pieces(num_events))
+    """All that is known of every event, some users after the other, by their indices.
 
-
-def _indexed(parts: ir.Table, users: ir.Table, items: ir.Table) -> ir.Table:
-    """Events with user_index and item_index, and a key that sorts them by user_index and position."""
+    A key sorts them by user_index and position.
+    """
     joined = parts.inner_join(users.select("user_id", "user_index"), "user_id")
     # An event on an item that is in no catalogue stays, for the promise that there is none.
     listed = items.select("item_index", listed_id="item_id")
     joined = joined.left_join(listed, joined.item_id == listed.listed_id)
     key = joined.user_index.cast("int64") * 2**31 + joined.position
-    return joined.select(*parts.columns, "user_index", "item_index", key=key)
-
-
-def _dropped(raw: Mapping[str, ir.Table], events: ir.Table, users: ir.Table, params: Params) -> dict[str, int]:
-    idle = raw["users"].anti_join(users, "user_id").count().to_pyarrow().as_py()
-    (counts,) = rows_of(count_dropped(raw["interactions"], params.split.min_rating, events))
-    return {**counts, "users_without_events": idle}
+    indexed = joined.select(*parts.columns, "user_index", "item_index", key=key)
+    num_events, num_users = (table.count().to_pyarrow().as_py() for table in (parts, users))
+    return engine.ranged("events", indexed, "user_index", num_users, num_pieces(num_events))
 
 
 def _sizes(events: ir.Table, users: ir.Table, items: ir.Table) -> dict[str, int]:
@@ -140,12 +136,6 @@ def _check_sizes(sizes: Mapping[str, int], params: Params) -> None:
             f"split.test_share {split.test_share}; {sizes['warm_users']} warm users with {sizes['train']} "
             "train events). Raise the share, or give more events per user."
         )
-
-
-def _encoding(params: Params, users: ir.Table, items: ir.Table, engine: Engine) -> FeatureEncoding:
-    warm = users.filter(~users.is_new)
-    data = params.data
-    return fit_features(warm, items, data.user_features, data.item_features, engine.blocks)
 
 
 def _report(
@@ -190,36 +180,27 @@ def _stop_if_broken(workspace: Workspace, promises: list[Promise]) -> None:
 
 
 def _write_split(
-    engine: Engine,
-    workspace: Workspace,
-    events: Partitioned,
-    users: ir.Table,
-    items: ir.Table,
-    encoding: FeatureEncoding,
+    engine: Engine, workspace: Workspace, events: Partitioned, users: ir.Table, items: ir.Table, codes: FeatureEncoding
 ) -> None:
     with replaced(workspace.split) as folder:
         vocabulary = folder / workspace.vocabulary.relative_to(workspace.split)
         vocabulary.mkdir()
         for part in ("train", "valid", "test"):
-            of_part = events.map(partial(_of_part, part=part))
+            of_part = events.map(methodcaller("filter", ibis._.part == part))
             engine.write(of_part, folder / f"{part}.parquet", ORDER, same(EVENT_COLUMNS), "snappy")
         engine.write(
             events.map(_of_new_users), folder / "new_users.parquet", ORDER, same((*EVENT_COLUMNS, "part")), "snappy"
         )
-        for name, table, of_table in (("user", users, encoding.user), ("item", items, encoding.item)):
+        for name, table, of_table in (("user", users, codes.user), ("item", items, codes.item)):
             index = f"{name}_index"
             _write_vocabulary(engine, table, index, vocabulary / f"{name}s.parquet")
             features = engine.kept(f"{name}_features", encoded_features(table, index, of_table, engine.function))
             _write_vocabulary(engine, features, index, vocabulary / f"{name}_features.parquet")
-        write_json(vocabulary / "features.json", encoding.model_dump())
+        write_json(vocabulary / "features.json", codes.model_dump())
 
 
 def _write_vocabulary(engine: Engine, table: ir.Table, index: str, path: Path) -> None:
     engine.write(Partitioned.single(table), path, (index,), same(table.columns), "snappy")
-
-
-def _of_part(events: ir.Table, part: str) -> ir.Table:
-    return events.filter(events.part == part)
 
 
 def _of_new_users(events: ir.Table) -> ir.Table:

@@ -39,7 +39,9 @@ def run(params: Params, workspace: Workspace) -> None:
             blocks = {name: _read(workspace, name) for name in TABLES}
             runner, verdicts = _judge(blocks, params, engine)
         except BakeoffError as error:
-            _discard_older(workspace)
+            # Rows that passed an earlier run must not be taken for rows of the data that has just been refused.
+            discard(workspace.validated)
+            discard(workspace.quarantine)
             write_json(workspace.validation_report, {"success": False, "tables": {}, "messages": [str(error)]})
             raise
         _write(params, workspace, verdicts, engine)
@@ -134,9 +136,3 @@ def _show(verdicts: Mapping[str, "CheckedTable"]) -> None:
         rows, bad = verdict.num_rows, verdict.num_quarantined
         table.add_row(name, f"{rows:,}", f"{rows - bad:,}", f"{bad:,}", f"{verdict.share:.2%}")
     Console().print(table)
-
-
-def _discard_older(workspace: Workspace) -> None:
-    # Rows that passed an earlier run must not be taken for rows of the data that has just been refused.
-    for directory in (workspace.validated, workspace.quarantine):
-        discard(directory)

@@ -188,9 +188,7 @@ class AllLists:
     def figures(self) -> dict[str, float]:
         """All figures; NaN where one is not defined."""
         table = metrics_of(MetricSet.ALL_LISTS)
-        return {
-            f"{name}@{k}": entry.function(totals) for k, totals in self._totals.items() for name, entry in table.items()
-        }
+        return {f"{name}@{k}": each.function(of_k) for k, of_k in self._totals.items() for name, each in table.items()}
 
 
 def of_all_lists(lists: TopLists, per_user: PerUser, num_items: int, cutoffs: Sequence[int]) -> dict[str, float]:

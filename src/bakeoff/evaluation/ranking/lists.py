@@ -100,7 +100,7 @@ def _fill(
 
     def finish(part: slice, keys: Callable[[], NDArray[np.int64]]) -> slice:
         places, lists.scores[part, :width] = unpack(keys())
-        lists.items[part, :width] = reachable.items_at(places)
+        lists.items[part, :width] = np.where(places == PAD, PAD, reachable.items[places])
         return part
 
     with own_threads(ThreadpoolController()) as pool:
@@ -238,10 +238,6 @@ class Reachable:
             return sets
         return sets.renumbered(self.place)
 
-    def items_at(self, places: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Item index of each place, in the same shape; PAD stays PAD."""
-        return np.where(places == PAD, PAD, self.items[places]).astype(np.int32)
-
 
 def _shared(catalogue: NDArray[np.float32]) -> NDArray[np.int64]:
     """Items that share their first two values with another item, ascending: a superset of those with an equal.
@@ -269,6 +265,4 @@ def _equals(catalogue: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[
 
 def _most(sets: Histories, counted: NDArray[np.bool_]) -> int:
     """The largest number of counted items in a row."""
-    return max(
-        int(np.bincount(block.rows[counted[block.items]], minlength=1).max(initial=0)) for _, block in sets.blocks()
-    )
+    return max(int(np.bincount(b.rows[counted[b.items]], minlength=1).max(initial=0)) for _, b in sets.blocks())

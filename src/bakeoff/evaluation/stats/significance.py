@@ -154,7 +154,9 @@ def _p(blocks: Blocks, rng: np.random.Generator, resamples: int) -> FloatArray:
     num_patterns = 2**num_users if num_users < 63 else np.inf
     if num_patterns <= resamples:
         differences = np.concatenate(list(blocks()))
-        return _extreme(observed, absolute, _all_patterns(num_users) @ differences) / num_patterns
+        # Every pattern of zeros (flipped) and ones once.
+        patterns = (np.arange(2**num_users)[:, None] >> np.arange(num_users) & 1).astype(np.float64)
+        return _extreme(observed, absolute, patterns @ differences) / num_patterns
     drawn = resampling.chunks(rng, resamples, min(num_users, USERS_PER_BLOCK))
     parts = [(own, np.zeros((count, len(observed)))) for own, count in drawn]
     with resampling.thread_map(num_users * resamples) as each:
@@ -185,12 +187,6 @@ def _extreme(observed: FloatArray, absolute: FloatArray, positive: FloatArray) -
     slack = _ROUNDING * absolute
     counts: NDArray[np.int64] = (np.abs(sums) >= np.abs(observed) - slack).sum(axis=0)
     return counts
-
-
-def _all_patterns(num_users: int) -> FloatArray:
-    """[2^num_users, num_users] every pattern of zeros (flipped) and ones once."""
-    numbers = np.arange(2**num_users)[:, None]
-    return (numbers >> np.arange(num_users) & 1).astype(np.float64)
 
 
 def _spread(values: Values, num_users: IntArray, mean: FloatArray) -> tuple[FloatArray, IntArray]:

@@ -94,7 +94,10 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
     challenger = _in_workspace(workspace, name)
     standing = history.production(events)
     version = None if standing is None else standing.version
-    champion = None if version is None else _in_production(root, version)
+    champion = None
+    if version is not None:
+        md5, (data, rows) = files.model_md5_at(root, version.place), files.data_at(root, version.commit)
+        champion = DecisionSide(version.model, md5, version.number, version.commit, data, rows)
     if champion is not None and (champion.model, champion.md5) == (challenger.model, challenger.md5):
         return unchanged(challenger, champion)
     with TemporaryDirectory(prefix="bakeoff-champion-") as folder:
@@ -154,14 +157,6 @@ def _in_workspace(workspace: Workspace, model: str) -> DecisionSide:
     data = read_data_hash(_text(workspace.root / "data.dvc") or "")
     rows = files.num_interactions(json.loads(_text(workspace.validation_report) or "{}"))
     return DecisionSide(model, recorded[1], data_md5=data, rows=rows)
-
-
-def _in_production(root: Path, version: history.Version) -> DecisionSide:
-    """A version as its commit records it."""
-    data, rows = files.data_at(root, version.commit)
-    return DecisionSide(
-        version.model, files.model_md5_at(root, version.place), version.number, version.commit, data, rows
-    )
 
 
 def _text(path: Path) -> str | None:

@@ -15,19 +15,8 @@ from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions
 from bakeoff.report import formats
 from bakeoff.report.checks import failed_reasons
 from bakeoff.report.models import model_label, model_noun
-from bakeoff.report.render.figure import (
-    Cell,
-    Column,
-    Figure,
-    Heading,
-    Row,
-    Spec,
-    Table,
-    change_cell,
-    fixed_colors,
-    interval_chart,
-    table_of,
-)
+from bakeoff.report.render import figure as charts
+from bakeoff.report.render.figure import Cell, Column, Figure, Heading, Row, Table, change_cell, table_of
 from bakeoff.report.render.pages import code, document, escape, markdown_table, render_page
 from bakeoff.report.render.tables import P_HOLM, outcome_cell, win_tie_loss
 from bakeoff.report.verdict import Result, verdict_headline
@@ -89,15 +78,15 @@ def size_table(revisions: Revisions) -> Table:
     return table_of("Sizes of the data and of the split in both versions", columns, rows)
 
 
-def revision_chart(revisions: Revisions) -> Spec | None:
+def revision_chart(revisions: Revisions) -> charts.Spec | None:
     """Paired differences on the primary metric with their intervals; None if nothing could be paired."""
     paired = [(change.model, change.difference) for change in revisions.primary if change.difference]
     if not paired:
         return None
     rows = [(model_label(model), d.mean, d.low, d.high) for model, d in paired]
-    color = fixed_colors("model", {model_label(model): f"var(--{model})" for model, _ in paired})
+    color = charts.fixed_colors("model", {model_label(model): f"var(--{model})" for model, _ in paired})
     axis = f"← {revisions.before.name} ahead · {revisions.after.name} ahead →"
-    return interval_chart(pd.DataFrame(rows, columns=["model", "mean", "low", "high"]), "model", axis, color)
+    return charts.interval_chart(pd.DataFrame(rows, columns=["model", "mean", "low", "high"]), "model", axis, color)
 
 
 def _columns(revisions: Revisions, first: str) -> list[Heading]:
@@ -158,9 +147,7 @@ def _of_paired(revisions: Revisions, paired: Sequence[Change]) -> str:
     metric = formats.metric_label(revisions.metric)
     parts = []
     for verdict, word in ((Verdict.BETTER, "better"), (Verdict.WORSE, "worse")):
-        nouns = [
-            model_noun(change.model) for change in paired if change.difference and change.difference.verdict is verdict
-        ]
+        nouns = [model_noun(each.model) for each in paired if each.difference and each.difference.verdict is verdict]
         parts += [f"{formats.listing(nouns)} {word}"] if nouns else []
     if parts:
         return f"{formats.sentence(', '.join(parts))} on {metric}"
@@ -179,7 +166,8 @@ def revisions_statement(revisions: Revisions) -> str:
         data = "Whether the data is the same is not known, since a version records none"
     else:
         data = "The data is the same" if revisions.same_data else "The data differs"
-    if not count and revisions.same_data and any(_moved(change) for change in revisions.primary):
+    moved = (not each.is_same if each.difference else each.before != each.after for each in revisions.primary)
+    if not count and revisions.same_data and any(moved):
         return "Data and parameters are the same: what differs comes from the code or its dependencies."
     return f"{data}; {settings}."
 
@@ -230,13 +218,18 @@ def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
 
 def revisions_html(revisions: Revisions) -> str:
     """The page, complete in itself."""
-    shown = _content(revisions)
+    shown, figures, spec = _content(revisions), [], revision_chart(revisions)
+    if spec is not None:
+        name = f"{formats.metric_label(revisions.metric)}: {revisions.after.name} − {revisions.before.name}"
+        text = "Interval chart: a row per model with the mean difference and its interval and a line at zero."
+        sentence = f"{shown['headline']}. An interval that contains 0 is no evidence of a change."
+        figures = [Figure("accuracy", name, text, sentence, spec, shown["accuracy"], open=True)]
     return render_page(
         "revisions.html.j2",
         [change.model for change in revisions.primary],
         TERMS,
         revisions=revisions,
-        figures=_figures(revisions, shown["accuracy"]),
+        figures=figures,
         level=formats.level(revisions.confidence),
         others=other_table(revisions),
         lists=list_table(revisions),
@@ -273,25 +266,3 @@ def _content(revisions: Revisions) -> dict[str, Any]:
         "one_sided": parameter_table(revisions, in_both=False),
         "sizes": size_table(revisions),
     }
-
-
-def _figures(revisions: Revisions, accuracy: Table) -> list[Figure]:
-    """The primary metric's differences; none where nothing could be paired."""
-    spec = revision_chart(revisions)
-    if spec is None:
-        return []
-    return [
-        Figure(
-            key="accuracy",
-            title=f"{formats.metric_label(revisions.metric)}: {revisions.after.name} − {revisions.before.name}",
-            alt="Interval chart: a row per model with the mean difference and its interval and a line at zero.",
-            sentence=f"{revisions_headline(revisions)}. An interval that contains 0 is no evidence of a change.",
-            spec=spec,
-            table=accuracy,
-            open=True,
-        )
-    ]
-
-
-def _moved(change: Change) -> bool:
-    return not change.is_same if change.difference else change.before != change.after

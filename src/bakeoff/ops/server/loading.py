@@ -98,10 +98,8 @@ def _users_of_graph(module: Any) -> KnownUsers:
     """
     [function] = module.recommend_for_users.concrete_functions
     variables = {each.name.partition(":")[0]: each for each in function.variables}
-    of_variables = {id(each.handle) for each in function.variables}
-    constants = {
-        (each.dtype, each.shape.rank): each for each in function.captured_inputs if id(each) not in of_variables
-    }
+    handles = {id(each.handle) for each in function.variables}
+    constants = {(each.dtype, each.shape.rank): each for each in function.captured_inputs if id(each) not in handles}
     try:
         table = constants[tf.resource, 0]
         keys, values = tf.raw_ops.LookupTableExportV2(table_handle=table, Tkeys=tf.string, Tvalues=tf.int32)
