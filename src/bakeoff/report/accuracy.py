@@ -1,7 +1,7 @@
 """Means with intervals and paired differences over the users of the test set, and models against the best baseline."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -188,10 +188,6 @@ class BaselineComparison:
     def verdict(self, confidence: float) -> Verdict:
         """Whether the model is better or worse than the baseline."""
         return verdict(self.low, self.high, self.p, confidence)
-
-    def to_metrics(self) -> dict[str, float]:
-        """All but the names, as numbers."""
-        return {key: value for key, value in asdict(self).items() if key not in {"model", "baseline"}}
 
 
 OfModels = Mapping[str, FloatArray]

@@ -69,7 +69,7 @@ def cards(summary: Summary, evidence: Evidence) -> list[Card]:
 
 def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
     model, label = figure.model, model_label(figure.model)
-    settings = flat(evidence.models[model].training["settings"])
+    settings, sizes = flat(evidence.models[model].training["settings"]), evidence.split["sizes"]
     metric, role = summary.result.metric, ROLES.get(look(model).role, look(model).role)
     primary = estimate_cell(next(e for e in summary.estimates if (e.model, e.metric) == (model, metric)))
     return Card(
@@ -77,25 +77,20 @@ def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
         label=label,
         brief=f"{role}; {formats.metric_label(metric)} {primary.text} ({primary.detail})",
         purpose=f"{look(model).meaning} {USE}".strip(),
-        data=_data(evidence),
+        data={
+            "Data set": evidence.dataset["title"],
+            "Version of the data, MD5": evidence.data_hash or "not under version control",
+            "Split": str(evidence.split["method"]),
+            "Users": f"{formats.count(sizes['warm_users'])}, and {formats.count(sizes['new_users'])} held out",
+            "Items": formats.count(sizes["items"]),
+            "Terms": evidence.dataset["terms"] or "none given",
+        },
         training=_training(figure, summary, evidence),
         settings=table_of(f"Settings of {label}", ["Setting", Column("Value", prose=True)], [*settings.items()]),
         quality=_quality(model, summary),
         limits=_limits(model, summary, evidence),
         load=_load(model, summary, evidence),
     )
-
-
-def _data(evidence: Evidence) -> dict[str, str]:
-    sizes = evidence.split["sizes"]
-    return {
-        "Data set": evidence.dataset["title"],
-        "Version of the data, MD5": evidence.data_hash or "not under version control",
-        "Split": str(evidence.split["method"]),
-        "Users": f"{formats.count(sizes['warm_users'])}, and {formats.count(sizes['new_users'])} held out",
-        "Items": formats.count(sizes["items"]),
-        "Terms": evidence.dataset["terms"] or "none given",
-    }
 
 
 def _training(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> dict[str, str]:

@@ -17,9 +17,6 @@ from bakeoff.report.accuracy import PerUser, per_user_of
 from bakeoff.report.models import SOFTMAX, not_asked
 from bakeoff.report.params import ReportParams
 
-GROUPS = ("features", "new-items", "folding", "depth")
-"""Groups of variants that the report reads."""
-
 Variant = Mapping[str, Any]
 
 

@@ -56,14 +56,9 @@ def known_interactions(first: str) -> str:
 
 def new_user_figures(evidence: Evidence, metrics: Sequence[str], statistics: Statistics) -> list[NewUserFigure]:
     """One figure per step and model; none without new users."""
-    tables = {
-        (first, name): asked(model.new_users, first)
-        for first in steps(evidence)
-        for name, model in evidence.models.items()
-    }
-    columns = [
-        (name, metric, table[metric].to_numpy(np.float64)) for (_, name), table in tables.items() for metric in metrics
-    ]
+    models = evidence.models.items()
+    tables = {(first, name): asked(each.new_users, first) for first in steps(evidence) for name, each in models}
+    columns = [(name, metric, of[metric].to_numpy(float)) for (_, name), of in tables.items() for metric in metrics]
     estimates = iter(statistics.estimates(columns))
     shares = {key: float(table.fallback.mean()) if len(table) else 0.0 for key, table in tables.items()}
     return [

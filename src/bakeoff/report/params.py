@@ -114,12 +114,8 @@ def provenance(params: ReportParams, data_hash: str | None) -> Provenance:
     """Collect hashes and versions."""
     values = params.model_dump(mode="json")
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return Provenance(
-        params=flat(values),
-        params_hash=hashlib.sha256(canonical.encode()).hexdigest(),
-        data_hash=data_hash,
-        versions=package_versions(),
-    )
+    params_hash = hashlib.sha256(canonical.encode()).hexdigest()
+    return Provenance(flat(values), params_hash, data_hash, package_versions())
 
 
 def package_versions() -> dict[str, str]:

@@ -14,32 +14,17 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.models.base import specs
-from bakeoff.report.evidence import (
-    GROUPS,
-    Evidence,
-    MeasuredEvidence,
-    ModelEvidence,
-    NotMeasured,
-    PlantedGroups,
-    Rerank,
-    VariantGroup,
-)
+from bakeoff.report import input_files
+from bakeoff.report.evidence import Evidence, ModelEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
 from bakeoff.report.examples import LIST_LENGTH
-from bakeoff.report.input_files import (
-    STEP,
-    UserSample,
-    per_user_on_disk,
-    read_coded,
-    read_json,
-    read_optional_json,
-    read_sample,
-    read_table,
-)
+from bakeoff.report.input_files import STEP, UserSample, read_coded, read_json, read_optional_json, read_table
 from bakeoff.report.models import CONTENDERS, REFERENCE
 from bakeoff.report.params import ReportParams
 
 T = TypeVar("T")
 
+GROUPS = ("features", "new-items", "folding", "depth")
+"""Groups of variants that the report reads."""
 IDS = ("user_id", "item_id")
 PARTS = ("train", "valid", "test")
 
@@ -56,7 +41,7 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
     models = specs.names() if models is None else models
     skipped = _skipped(workspace, models)
     shown = [name for name in models if name not in skipped]
-    sample = read_sample(workspace.evaluation(shown[0]), params.compare.max_users, params.seed)
+    sample = input_files.read_sample(workspace.evaluation(shown[0]), params.compare.max_users, params.seed)
     users = read_table(workspace.vocabulary / "users.parquet", sample.either)
     features = [name for name in params.data.user_features if name in users]
     searches = {name: path for name in models if (path := workspace.tuning(name)).exists()}
@@ -76,7 +61,7 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
         data_hash=read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None,
         skipped=skipped,
         tuning={name: read_json(path) for name, path in searches.items()},
-        everyone=None if sample.warm is None else per_user_on_disk(on_disk),
+        everyone=None if sample.warm is None else input_files.per_user_on_disk(on_disk),
     )
 
 
@@ -99,7 +84,8 @@ def with_measured(evidence: Evidence, workspace: Workspace) -> Evidence:
     def reranked(notes: Mapping[str, Any], folder: Path) -> Rerank:
         return Rerank(str(notes["sentence"]), notes["systems"], read_table(folder / "users.parquet"))
 
-    measured = MeasuredEvidence(
+    measured = replace(
+        evidence.measured,
         variants={name: _variants(workspace, name) for name in GROUPS},
         planted=_unless_skipped(workspace.planted / "planted.json", _planted),
         growth=_cost(workspace.cost("growth"), "Growth"),

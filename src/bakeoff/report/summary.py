@@ -1,8 +1,8 @@
 """All figures of both pages of the report, computed from the evidence; as numbers in nested dicts for `dvc metrics`."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from bakeoff.report.checks import SCORES, Check, State, failed_reasons, judge_ch
 from bakeoff.report.evidence import Evidence, check_same_users
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import exposure_profile, exposures
-from bakeoff.report.models import MF, SOFTMAX
+from bakeoff.report.models import MF, SOFTMAX, look
 from bakeoff.report.new_users import NewUserFigure, new_user_comparisons, new_user_figures
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.situations import Segment, Situation, segments, situations
@@ -60,7 +60,7 @@ class Summary:
     standings: Sequence[BaselineComparison]
     slices: Sequence[Slice]
     sessions: Sequence[Slice]
-    order_blind: frozenset[str]
+    order_blind: Set[str]
     cutoff: int
     exposures: pd.DataFrame
     profile: pd.DataFrame
@@ -127,13 +127,10 @@ def judge_evidence(evidence: Evidence, params: ReportParams) -> JudgedClaims:
     """
     check_same_users(evidence)
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
-    return JudgedClaims(
-        claims=judge_claims(evidence, params, statistics),
-        findings=find(evidence, params, statistics, Page.EVIDENCE),
-        models=list(evidence.models),
-        confidence=params.compare.confidence,
-        provenance=provenance(params, evidence.data_hash),
-    )
+    claims = judge_claims(evidence, params, statistics)
+    findings = find(evidence, params, statistics, Page.EVIDENCE)
+    origin = provenance(params, evidence.data_hash)
+    return JudgedClaims(claims, findings, list(evidence.models), params.compare.confidence, origin)
 
 
 def summarize(evidence: Evidence, params: ReportParams) -> Summary:
@@ -158,6 +155,9 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     slices = slices_by_gap(evidence, primary, statistics)
     new_differences, new_leads = new_user_comparisons(evidence, primary, statistics)
     searches = training.searches(evidence)
+    trained = {name: model.training for name, model in evidence.models.items()}
+    order_blind = {name for name, each in trained.items() if look(name).is_order_blind(each.get("settings", {}))}
+    shares = {name: each.get("notes", {}).get("masked_false_negatives_share") for name, each in trained.items()}
     ahead = evidence.models[result.ahead].users
     return Summary(
         result=result,
@@ -166,7 +166,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         standings=standings,
         slices=slices,
         sessions=(sessions := slices_by_gap(evidence, primary, statistics, SESSIONS)),
-        order_blind=training.order_blind(evidence),
+        order_blind=order_blind,
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),
         profile=exposure_profile(evidence, cutoff),
@@ -175,7 +175,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         situations=situations(sessions, new_differences, new_leads, params.compare.confidence),
         segments=segments(ahead, evidence.users, params.data.user_features, primary, params.compare.confidence),
         training=training.training_figures(evidence),
-        masked=training.masked_shares(evidence),
+        masked={name: float(share) for name, share in shares.items() if share is not None},
         searches=searches,
         checks=judge_checks(evidence, params, result, standings, spans(slices), searches),
         examples=choose_examples(evidence, primary, params.compare.example_users, params.report.show_ids),
@@ -202,13 +202,13 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     tree["difference"] = {"softmax_vs_mf": differences}
     tree["best_baseline"] = {}
     for standing in summary.standings:
-        tree["best_baseline"].setdefault(standing.baseline, {})[standing.model] = standing.to_metrics()
+        tree["best_baseline"].setdefault(standing.baseline, {})[standing.model] = asdict(standing)
     tree["new_users"] = {}
     for figure in summary.new_users:
         means = {estimate.metric: estimate.mean for estimate in figure.estimates}
         tree["new_users"].setdefault(figure.model, {})[figure.first] = means
     if summary.slices:
-        tree["time_since_last_event"] = {span.name: span.to_metrics() for span in spans(summary.slices)}
+        tree["time_since_last_event"] = {span.name: asdict(span) for span in spans(summary.slices)}
     for name, model in evidence.models.items():
         tree[name] |= {way: dict(model.metrics[way]) for way in ("shuffled", "sampled") if way in model.metrics}
     tree["verdict"] = summary.result.to_metrics()
@@ -245,6 +245,6 @@ def _numbers(tree: dict[str, Any]) -> dict[str, Any]:
             kept[key] = _numbers(value)
         elif isinstance(value, int):
             kept[key] = value
-        elif value is not None and math.isfinite(value):
+        elif isinstance(value, float) and math.isfinite(value):
             kept[key] = float(f"{value:.{DIGITS}g}")
     return kept

@@ -8,7 +8,6 @@ import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.report.evidence import Evidence, figure
-from bakeoff.report.models import look
 
 SELECTION_METRIC = "ndcg@10"
 """Validation metric of the learning curves."""
@@ -72,20 +71,6 @@ def training_figures(evidence: Evidence) -> list[TrainingFigure]:
             )
         )
     return figures
-
-
-def masked_shares(evidence: Evidence) -> dict[str, float]:
-    """Model → share of candidate pairs that the mask removed; models with sampled negatives."""
-    notes = {name: model.training.get("notes", {}) for name, model in evidence.models.items()}
-    shares = {name: note.get("masked_false_negatives_share") for name, note in notes.items()}
-    return {name: float(share) for name, share in shares.items() if share is not None}
-
-
-def order_blind(evidence: Evidence) -> frozenset[str]:
-    """Models that see which items a user had, but not their order."""
-    return frozenset(
-        name for name, model in evidence.models.items() if look(name).is_order_blind(model.training.get("settings", {}))
-    )
 
 
 @dataclass(frozen=True)

@@ -91,10 +91,6 @@ class Span:
         """Whether softmax is better or worse than MF on these events."""
         return verdict(self.low, self.high, self.p, confidence)
 
-    def to_metrics(self) -> dict[str, float]:
-        """All but the name, as numbers."""
-        return {key: value for key, value in asdict(self).items() if key != "name"}
-
 
 def verdict_headline(result: Result, reasons: Sequence[str]) -> str:
     """The verdict in a few words; if there are reasons against one, these."""

@@ -5,7 +5,6 @@ A sentence says what to see in a chart, and is made from its figures.
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -137,7 +136,10 @@ def _new_users(summary: Summary) -> Figure:
 
 def _searches(summary: Summary) -> Figure:
     label = formats.metric_label(summary.searches[0].metric)
-    shown = progress(summary.searches).rename(columns={"trial": "x", "value": "y", "better": "marked"})
+    found = progress(summary.searches).rename(columns={"trial": "x", "value": "y", "better": "marked"})
+    table = found.assign(series=found.model.map(model_label))[["series", "x", "y", "marked"]]
+    x = alt.X("x:Q", title="trial", scale=alt.Scale(zero=False, nice=False), axis=WHOLE_NUMBERS)
+    y = alt.Y("y:Q", title=f"best {label} so far, validation", scale=alt.Scale(zero=False))
     parts = []
     for search in summary.searches:
         reached = [place for place, value in enumerate(search.history, start=1) if value == search.best]
@@ -149,18 +151,10 @@ def _searches(summary: Summary) -> Figure:
         alt="Step chart: the best validation metric among the trials so far, a line per model.",
         sentence=f"{formats.sentence(formats.listing(parts))}. A line that still climbs at its end suggests that the "
         "search was too short.",
-        spec=_progress(shown, "trial", f"best {label} so far, validation", interpolate="step-after"),
+        spec=series_charts.series_lines(table, model_styles(found.model), x, y, interpolate="step-after"),
         table=tables.search_table(summary.searches),
         open=True,
     )
-
-
-def _progress(table: pd.DataFrame, step: str, title: str, **line: Any) -> Spec:
-    """A value per model and step: columns model, x, y and marked."""
-    x = alt.X("x:Q", title=step, scale=alt.Scale(zero=False, nice=False), axis=WHOLE_NUMBERS)
-    y = alt.Y("y:Q", title=title, scale=alt.Scale(zero=False))
-    shown = table.assign(series=table.model.map(model_label))[["series", "x", "y", "marked"]]
-    return series_charts.series_lines(shown, model_styles(table.model), x, y, **line)
 
 
 def _dots(rows: Iterable[tuple[str, Estimate, bool]], axis: str, title: str | None = None) -> Spec:
@@ -188,9 +182,7 @@ def accuracy_caption(estimates: Sequence[Estimate]) -> str:
 
 def standings_caption(rows: Sequence[BaselineComparison], confidence: float) -> str:
     """Which models are better or worse than the best baseline, and which are not shown to be either."""
-    names = {
-        verdict: [model_noun(row.model) for row in rows if row.verdict(confidence) is verdict] for verdict in Verdict
-    }
+    names = {v: [model_noun(row.model) for row in rows if row.verdict(confidence) is v] for v in Verdict}
     clear = ((names[Verdict.BETTER], "better"), (names[Verdict.WORSE], "worse"))
     parts = [f"{formats.listing(found)} {_verb(len(found), 'is', 'are')} {word}" for found, word in clear if found]
     if unclear := names[Verdict.NO_EVIDENCE]:

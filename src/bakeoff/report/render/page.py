@@ -45,12 +45,6 @@ def contents(page: Page) -> dict[str, dict[str, str]]:
     return groups
 
 
-def templates_of(page: Page) -> dict[str, str]:
-    """Anchor → template of the section."""
-    of_topics = {topic.section: topic.template for topic in topics_of(page) if topic.title}
-    return {key: f"_{key}.html.j2" for _, _, key, _ in OTHER_SECTIONS[page]} | of_topics
-
-
 @dataclass(frozen=True)
 class Tile:
     """A key figure: what it is, its value, and a detail below it."""
@@ -108,27 +102,22 @@ def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
     )
 
 
-def _render(
-    page: Page,
-    evidence: Evidence,
-    figures: Mapping[str, Figure],
-    code: Scripts,
-    **values: Any,
-) -> str:
+def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code: Scripts, **values: Any) -> str:
     """One of the pages.
 
     Every text is escaped by the template; the only markup passed through is the page's own style, scripts and chart
     library.
     """
-    models = list(evidence.models)
-    environment = template_environment()
+    models, environment = list(evidence.models), template_environment()
+    templates = {key: f"_{key}.html.j2" for _, _, key, _ in OTHER_SECTIONS[page]}
+    templates |= {topic.section: topic.template for topic in topics_of(page) if topic.title}
     environment.filters.update(tag_color=explore.tag_color, tag_shape=explore.tag_path, sentence=formats.sentence)
     environment.filters["p_value"] = formats.p_value
     environment.globals["words"] = words
     return environment.get_template(f"{page}.j2").render(
         **values,
         contents=contents(page),
-        section_templates=templates_of(page),
+        section_templates=templates,
         evidence=evidence,
         figures=figures,
         specs=specs_of(figures.values()),

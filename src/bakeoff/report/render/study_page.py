@@ -7,10 +7,10 @@ import altair as alt
 import pandas as pd
 
 from bakeoff.report import formats, study
-from bakeoff.report.models import MF, SOFTMAX, Style
-from bakeoff.report.render.figure import FEW_TICKS, Cell, Column, Figure, Spec, change_cell, estimate_cell, record_table
+from bakeoff.report.models import MF, SOFTMAX, Style, Styles
+from bakeoff.report.render.figure import Cell, Column, Figure, Spec, change_cell, estimate_cell, record_table
 from bakeoff.report.render.pages import render_page
-from bakeoff.report.series_charts import FROM_ZERO, series_dots
+from bakeoff.report.series_charts import series_dots
 from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, SamplingStudy
 
 TERMS = (
@@ -49,7 +49,7 @@ def _quality(shown: SamplingStudy) -> Figure:
         "quality",
         f"{metric} on validation",
         f"{study.quality_caption(shown)} {study.correction_caption(shown)}",
-        _marks(shown.everyone, "mean", f"{metric}, mean over users", interval=True),
+        series_dots(*_marks(shown.everyone, "mean", f"{metric}, mean over users", interval=True)),
         (Column(metric, _metric_term(shown)), estimate_cell),
         (Column("− shipped", "interval"), _change),
     )
@@ -64,12 +64,13 @@ def _change(row: Any) -> str | Cell:
 
 
 def _lift(shown: SamplingStudy) -> Figure:
+    percent = alt.Axis(tickCount=6, format="%")
     return _figure(
         shown.everyone,
         "lift",
         f"Popularity lift of lists of {shown.cutoff}",
         study.lift_caption(shown),
-        _marks(shown.everyone, "lift", "popularity lift", x=alt.Axis(tickCount=6, format="%"), digits="+.1%"),
+        series_dots(*_marks(shown.everyone, "lift", "popularity lift"), x=percent, digits="+.1%"),
         (Column("Popularity lift", "lift"), lambda row: formats.signed_percent(row.lift)),
         (Column("Long-tail share", "long-tail"), lambda row: formats.percent(row.long_tail)),
         (Column("Coverage", "coverage"), lambda row: formats.percent(row.coverage)),
@@ -82,7 +83,7 @@ def _folding(shown: SamplingStudy) -> Figure:
         "folding",
         "Folding",
         study.folding_caption(shown),
-        _marks(shown.everyone, "folding", "folding"),
+        series_dots(*_marks(shown.everyone, "folding", "folding")),
         (Column("Folding", "folding"), lambda row: formats.decimal(row.folding)),
         (Column("Unrelated items in the first 10", "spurious"), lambda row: formats.percent(row.spurious)),
     )
@@ -95,7 +96,7 @@ def _steps(shown: SamplingStudy) -> Figure:
         "steps",
         "Time of a training step",
         study.steps_caption(shown),
-        _marks(timed, "milliseconds", "milliseconds", digits=".1f"),
+        series_dots(*_marks(timed, "milliseconds", "milliseconds"), digits=".1f"),
         ("Time", lambda row: formats.duration(row.step_seconds)),
         (Column("Own items per batch", "mask"), lambda row: formats.decimal(row.batch_false_negatives, 1)),
         ("per query", lambda row: formats.decimal(row.false_negatives, 2)),
@@ -111,7 +112,7 @@ def _convergence(shown: SamplingStudy) -> Figure:
         "kl",
         "Where training against samples ends",
         study.unbiasedness_caption(shown),
-        _marks(shown.converged, "kl", axis, scale=scale, digits=".2~g"),
+        series_dots(*_marks(shown.converged, "kl", axis), scale=scale, digits=".2~g"),
         (Column("KL, nats", "kl"), lambda row: formats.decimal(row.kl, 5)),
         ("Error of the gradient", lambda row: formats.decimal(row.gradient_error, 3)),
         ("Its cosine", lambda row: formats.decimal(row.gradient_cosine, 4)),
@@ -131,22 +132,16 @@ def _figure(rows: pd.DataFrame, key: str, title: str, sentence: str, spec: Spec,
     return Figure(key, title, alternative, sentence, spec, table, open=key == "kl")
 
 
-def _marks(
-    rows: pd.DataFrame,
-    column: str,
-    axis: str,
-    *,
-    interval: bool = False,
-    digits: str = ".4f",
-    x: alt.Axis = FEW_TICKS,
-    scale: alt.Scale = FROM_ZERO,
-) -> Spec:
-    """A row per pool, a mark per series, with `low` and `high` if asked for; rows without a figure are left out."""
+def _marks(rows: pd.DataFrame, column: str, axis: str, interval: bool = False) -> tuple[pd.DataFrame, Styles, str]:
+    """What `series_dots` draws: a row per pool, a mark per series, with `low` and `high` if asked for, and the axis.
+
+    Rows without a figure are left out.
+    """
     known = rows.dropna(subset=column)
     ends = {end: known[end if interval else column] for end in ("low", "high")}
     table = pd.DataFrame({"group": known.pool, "series": known.series, "mean": known[column], **ends})
     styles = {name: style for name, style in STYLES.items() if name in set(rows.series)}
-    return series_dots(table, styles, axis, digits=digits, x=x, scale=scale)
+    return table, styles, axis
 
 
 def _metric_term(shown: SamplingStudy) -> str:

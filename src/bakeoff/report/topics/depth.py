@@ -133,12 +133,8 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
         for each in others
         if each["name"] in means.index
     ]
-    return TowerFigures(
-        metric=metric,
-        frame=pd.DataFrame(rows),
-        widths=[_width(width) for width in widths],
-        others=pd.DataFrame(levels, columns=["model", "y", "low", "high", "parameters"]),
-    )
+    baselines = pd.DataFrame(levels, columns=["model", "y", "low", "high", "parameters"])
+    return TowerFigures(metric, pd.DataFrame(rows), [_width(width) for width in widths], baselines)
 
 
 def _rows(tower: Tower, group: VariantGroup, means: pd.DataFrame, widths: Sequence[int]) -> list[dict[str, Any]]:
@@ -172,6 +168,9 @@ def _draw(found: TowerFigures) -> Iterator[Figure]:
     label = formats.metric_label(found.metric)
     level = ", a level line per baseline" if len(found.others) else ""
     looks = {**model_styles(found.others.model), **_styles(found)}
+    others = found.others.assign(name=found.others.model.map(model_label))
+    rows = pd.concat([found.frame.drop_duplicates("label"), others])
+    texts = rows[["y", "low", "high"]].map(formats.decimal)
     yield Figure(
         key="depth",
         title=f"{label} by depth and width of the tower",
@@ -185,9 +184,7 @@ def _draw(found: TowerFigures) -> Iterator[Figure]:
         ),
         table=record_table(
             "Quality of each tower",
-            pd.concat(
-                [found.frame.drop_duplicates("label"), found.others.assign(name=found.others.model.map(model_label))]
-            ).assign(interval=lambda rows: [_interval(row) for row in rows.itertuples()]),
+            rows.assign(interval=texts.y + " (" + texts.low + " to " + texts.high + ")"),
             ("Tower, or model" if len(found.others) else "Tower", "name", str),
             (label, "interval", str),
             ("Parameters", "parameters", formats.count),
@@ -196,10 +193,6 @@ def _draw(found: TowerFigures) -> Iterator[Figure]:
     timed = found.frame[found.frame.epoch.notna()]
     if len(timed):
         yield _cost(found, timed)
-
-
-def _interval(row: Any) -> str:
-    return f"{formats.decimal(row.y)} ({formats.decimal(row.low)} to {formats.decimal(row.high)})"
 
 
 def _styles(found: TowerFigures) -> Styles:
@@ -263,6 +256,4 @@ def _sentence(found: TowerFigures) -> str:
 CLAIM = Claim(
     8, "depth", "Depth and width", "Deeper and wider towers express more, are harder to train and dearer to serve."
 )
-TOPIC = Topic(
-    "depth", 430, Page.EVIDENCE, "depth", _measure, _draw, "Cost", "Depth and width", CLAIM, _ask, source="depth"
-)
+TOPIC = Topic("depth", 430, Page.EVIDENCE, "depth", _measure, _draw, "Cost", "Depth and width", CLAIM, _ask, "depth")

@@ -13,7 +13,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import FONT, Spec
-from bakeoff.report.topics.base.topic import Page, Topic
+from bakeoff.report.topics.base.topic import LEARN, Page, Topic
 
 SHOWN = 10
 """Number of neighbours that are shown."""
@@ -98,7 +98,10 @@ def _measure(evidence: Evidence, params: ReportParams, _: Statistics) -> Explore
         shown |= {*model.positions.item_id, *near[name].item_id, *near[name].neighbour_id}
     items = popular[popular.item_id.isin(shown)].reset_index(drop=True)
     place = pd.Series(np.arange(len(items)), index=items.item_id)
-    feature = _tag_feature(items, params)
+    # The first column of tags, else of categories, that the items have; empty without.
+    kinds = params.data.item_features
+    known = [name for wanted in ("tags", "categorical") for name, kind in kinds.items() if kind == wanted]
+    feature = next((name for name in known if name in items), "")
     tags, tag = _tags(items, feature)
     return Explorer(
         models=list(models),
@@ -113,13 +116,6 @@ def _measure(evidence: Evidence, params: ReportParams, _: Statistics) -> Explore
         positions={name: _on_grid(model.positions, place) for name, model in models.items() if len(model.positions)},
         neighbours={name: _near(near[name], place) for name in models},
     )
-
-
-def _tag_feature(items: pd.DataFrame, params: ReportParams) -> str:
-    """The first column of tags, else of categories, that the items have; empty without."""
-    kinds = params.data.item_features
-    known = [name for wanted in ("tags", "categorical") for name, kind in kinds.items() if kind == wanted]
-    return next((name for name in known if name in items), "")
 
 
 def _tags(items: pd.DataFrame, feature: str) -> tuple[list[str], list[int]]:
@@ -235,4 +231,4 @@ def _marks(place: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return rings, label
 
 
-TOPIC = Topic("explore", 320, Page.EVIDENCE, "map", _measure, lambda _: (), "What they learn", "Embedding map")
+TOPIC = Topic("explore", 320, Page.EVIDENCE, "map", _measure, lambda _: (), LEARN, "Embedding map")

@@ -16,7 +16,7 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
 from bakeoff.report.topics.base.judge import of_variants, unknown
-from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
+from bakeoff.report.topics.base.topic import NEW, Named, Page, Topic, estimate_table, estimates
 
 WARM = "warm users"
 
@@ -87,10 +87,8 @@ def _features(evidence: Evidence, params: ReportParams, metric: str) -> list[Que
         if pair is None:
             questions.append(unknown(words, f"The data has no features of {kind}s to leave out."))
             continue
-        values = (
-            group.new_values(v["name"], first, metric) if first else group.values(v["name"], metric) for v in pair
-        )
-        questions.append(Paired(words, *paired(*values)))
+        both = (group.new_values(v["name"], first, metric) if first else group.values(v["name"], metric) for v in pair)
+        questions.append(Paired(words, *paired(*both)))
     return questions
 
 
@@ -165,15 +163,5 @@ CLAIM = Claim(
     "and hard for MF.",
 )
 TOPIC = Topic(
-    "features",
-    210,
-    Page.EVIDENCE,
-    "features",
-    _measure,
-    _draw,
-    "New to the models",
-    "Side features",
-    CLAIM,
-    _ask,
-    source="features",
+    "features", 210, Page.EVIDENCE, "features", _measure, _draw, NEW, "Side features", CLAIM, _ask, source="features"
 )

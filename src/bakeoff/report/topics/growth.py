@@ -77,7 +77,7 @@ def _memory(words: Words, growth: MeasuredGrowth) -> Question:
     return on_costs(words, sides, Form.BYTES, "measured once", note=ALONE)
 
 
-def _exponents(words: Words, growth: MeasuredGrowth) -> Question:
+def _powers(words: Words, growth: MeasuredGrowth) -> Question:
     fitted = [growth.get("exponents", {}).get(name, {}).get("cpu") for name in (MF, SOFTMAX)]
     if not all(fitted):
         return unknown(words, "An exponent needs at least three sizes of the data.", is_cost=True)
@@ -97,12 +97,7 @@ def _catalogue_step(words: Words, growth: MeasuredGrowth) -> Question:
 
 GROWTH_PARTS = (
     ("memory", "It needs less memory", "peak memory of a process that trains on all users", _memory),
-    (
-        "exponent",
-        "Its cost grows more slowly with the data",
-        "exponent of CPU time over the number of events",
-        _exponents,
-    ),
+    ("exponent", "Its cost grows more slowly with the data", "exponent of CPU time over the number of events", _powers),
     (
         "sampled_step",
         "Sampled negatives make a step cheaper than the full softmax in a large catalogue",
@@ -231,9 +226,8 @@ def _exponent(fitted: Mapping[str, Any] | None) -> str:
 
 
 def _catalogues(found: GrowthFigures) -> Figure:
-    sizes = found.catalogues.assign(
-        ratio=(found.catalogues.full / found.catalogues.sampled).where(found.catalogues.sampled > 0)
-    )
+    sizes = found.catalogues
+    sizes = sizes.assign(ratio=(sizes.full / sizes.sampled).where(sizes.sampled > 0))
     long = sizes.melt(["items"], ["full", "sampled"], var_name="kind", value_name="y")
     frame = long[long.y > 0].assign(
         series=lambda f: f.kind.map({"full": FULL, "sampled": SAMPLED}), x=lambda f: f["items"]

@@ -14,7 +14,7 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
 from bakeoff.report.topics.base.judge import of_variants, unknown
-from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
+from bakeoff.report.topics.base.topic import NEW, Named, Page, Topic, estimate_table, estimates
 
 TWO_TOWER = "two_tower"
 AMONG_NEW = "recall@10"
@@ -108,19 +108,14 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
     if frame.empty:
         return None
     sizes = group.notes.get("new_items", {})
-    return NewItems(
-        num_items=int(sizes.get("items", 0)),
-        num_events=int(sizes.get("events", 0)),
-        models=[variant["model"] for variant in variants],
-        frame=frame,
-        others={
-            f"{model_noun(v['model'])} with {v['label']}": float(
-                np.mean(group.values(v["name"], f"recall@{cutoffs[-1]}").to_numpy(np.float64))
-            )
-            for v in group.variants
-            if not v["base"]
-        },
-    )
+    num_items, num_events = (int(sizes.get(name, 0)) for name in ("items", "events"))
+    others = {
+        f"{model_noun(v['model'])} with {v['label']}": float(np.mean(recalls.to_numpy(np.float64)))
+        for v in group.variants
+        for recalls in [group.values(v["name"], f"recall@{cutoffs[-1]}")]
+        if not v["base"]
+    }
+    return NewItems(num_items, num_events, [variant["model"] for variant in variants], frame, others)
 
 
 def _draw(found: NewItems) -> Iterator[Figure]:
@@ -160,15 +155,5 @@ CLAIM = Claim(
     "a DNN with a mere table of items can't.",
 )
 TOPIC = Topic(
-    "new_items",
-    220,
-    Page.EVIDENCE,
-    "new-items",
-    _measure,
-    _draw,
-    "New to the models",
-    "New items",
-    CLAIM,
-    _ask,
-    source="new-items",
+    "new_items", 220, Page.EVIDENCE, "new-items", _measure, _draw, NEW, "New items", CLAIM, _ask, source="new-items"
 )

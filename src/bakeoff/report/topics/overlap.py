@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Figure, Table, table_of
+from bakeoff.report.render.figure import Figure, table_of
 from bakeoff.report.topics.base.topic import Page, Topic
 
 
@@ -46,26 +47,20 @@ def _measure(evidence: Evidence, params: ReportParams, _: Statistics) -> Overlap
 
 def _draw(found: Overlap) -> Iterator[Figure]:
     names = [model_label(name) for name in found.models]
-    rows = [
-        (names[i], names[j], float(found.shares[i, j])) for i in range(len(names)) for j in range(len(names)) if i != j
-    ]
+    rows = [(names[i], names[j], float(found.shares[i, j])) for i, j in permutations(range(len(names)), 2)]
+    others = np.where(np.eye(len(names), dtype=bool), np.nan, found.shares)
     yield Figure(
         key="overlap",
         title=f"What the first {found.k} of two models share",
         alt="Matrix: the share of a list that is also in the list of another model, row by column.",
         sentence=_sentence(found),
         spec=series_charts.matrix(pd.DataFrame(rows, columns=["row", "column", "share"]), names, "shared"),
-        table=_table(found, names),
+        table=table_of(
+            f"Share of the first {found.k} that another model has among its first {found.k}, mean over users",
+            ["Model", *names],
+            [[name, *(formats.percent(share, 0) for share in row)] for name, row in zip(names, others, strict=True)],
+        ),
         folded=True,
-    )
-
-
-def _table(found: Overlap, names: Sequence[str]) -> Table:
-    shown = np.where(np.eye(len(names), dtype=bool), np.nan, found.shares)
-    return table_of(
-        f"Share of the first {found.k} that another model has among its first {found.k}, mean over users",
-        ["Model", *names],
-        [[name, *(formats.percent(share, 0) for share in row)] for name, row in zip(names, shown, strict=True)],
     )
 
 

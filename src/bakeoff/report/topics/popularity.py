@@ -1,7 +1,6 @@
 """Popularity: the claim that the DNN is less drawn to popular items, and recall by the popularity of the item."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import altair as alt
 import numpy as np
@@ -19,28 +18,13 @@ from bakeoff.report.render.figure import Figure
 from bakeoff.report.slices import top_lists, values_on
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
 from bakeoff.report.topics.base.judge import on_all_lists, on_models
-from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
+from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
 
 ALL_LISTS = (
     ("coverage", coverage, "Its lists reach more of the catalogue", Expected.LARGER, Form.SHARE),
     ("gini", gini, "Its places are shared more evenly among items", Expected.SMALLER, Form.NUMBER),
 )
 """Figures of all lists together: key, function of the counts of items, what the claim says, how it is judged."""
-
-
-@dataclass(frozen=True)
-class RecallByPopularity:
-    """Recall of the test items in each tenth of the catalogue.
-
-    Attributes:
-        recall: name of the metric.
-        models: in order.
-        frame: group (tenth of the catalogue, from 1), series (a model's label), mean, low, high; tenths with events.
-    """
-
-    recall: str
-    models: list[str]
-    frame: pd.DataFrame
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
@@ -77,7 +61,7 @@ def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Questio
     return questions
 
 
-def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> RecallByPopularity:
+def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> MeansByGroup:
     cutoffs = params.evaluate.cutoffs
     metric = f"recall@{cutoffs[min(1, len(cutoffs) - 1)]}"
     lists = top_lists(evidence, {name: model.lists for name, model in evidence.models.items()})
@@ -89,11 +73,11 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
         if (tenth == group).any()
         for name, values in values_on(evidence, lists, test[tenth == group], metric).items()
     ]
-    return RecallByPopularity(metric, list(evidence.models), estimates(columns, statistics))
+    return MeansByGroup(metric, list(evidence.models), estimates(columns, statistics))
 
 
-def _draw(found: RecallByPopularity) -> Iterator[Figure]:
-    recall = formats.metric_label(found.recall)
+def _draw(found: MeansByGroup) -> Iterator[Figure]:
+    recall = formats.metric_label(found.metric)
     order = [str(place) for place in range(1, NUM_GROUPS + 1)]
     title = "tenth of the catalogue, most popular first"
     yield Figure(
@@ -112,7 +96,7 @@ def _draw(found: RecallByPopularity) -> Iterator[Figure]:
     )
 
 
-def _sentence(found: RecallByPopularity) -> str:
+def _sentence(found: MeansByGroup) -> str:
     """Recall of the contenders in the most popular tenth, and who leads in the others."""
     means = {(row.group, row.series): row.mean for row in found.frame.itertuples()}
     head, *tail = dict.fromkeys(found.frame.group)

@@ -1,7 +1,6 @@
 """Quality over all users: the claim that the DNN ranks better, and quality by how active a user was."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,25 +15,10 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.topics.base.claims import Claim, Question, Words
 from bakeoff.report.topics.base.judge import on_models
-from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
+from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
 
 ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": None}
 """Known interactions of a user → the last number of the bucket."""
-
-
-@dataclass(frozen=True)
-class QualityByActivity:
-    """The primary metric by how much is known about the user.
-
-    Attributes:
-        metric: its name.
-        models: in order.
-        frame: group (a bucket with its number of users), series (a model's label), mean, low, high.
-    """
-
-    metric: str
-    models: list[str]
-    frame: pd.DataFrame
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
@@ -62,7 +46,7 @@ def _question(evidence: Evidence, metric: str, rival: str, than: str, key: str) 
     return on_models(evidence, words, metric, models=(SOFTMAX, rival))
 
 
-def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> QualityByActivity:
+def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> MeansByGroup:
     metric = params.compare.primary_metric
     history = evidence.models[MF].users.num_history.to_numpy()
     ends = [0, *(end for end in ACTIVITY.values() if end is not None), np.inf]
@@ -76,10 +60,10 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
                 (label, model_label(model), np.where(users, found.users[metric].to_numpy(np.float64), np.nan))
                 for model, found in evidence.models.items()
             ]
-    return QualityByActivity(metric, list(evidence.models), estimates(columns, statistics))
+    return MeansByGroup(metric, list(evidence.models), estimates(columns, statistics))
 
 
-def _draw(found: QualityByActivity) -> Iterator[Figure]:
+def _draw(found: MeansByGroup) -> Iterator[Figure]:
     label = metric_label(found.metric)
     yield Figure(
         key="by-user",
@@ -92,7 +76,7 @@ def _draw(found: QualityByActivity) -> Iterator[Figure]:
     )
 
 
-def _sentence(found: QualityByActivity) -> str:
+def _sentence(found: MeansByGroup) -> str:
     """The leader of each bucket, and where its lead is clear."""
     parts, clear, groups = [], 0, dict.fromkeys(found.frame.group)
     for group in groups:

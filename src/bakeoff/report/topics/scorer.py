@@ -92,14 +92,12 @@ def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:
     reranked = f"MF's first {formats.count(planted.candidates)}, re-ranked by the DNN without negatives"
     measured = "foreign items among the first 10 on planted groups (off-group@10)"
     within = planted.values(folded["name"], "off_group_filtered@10")
-    alone_words = Words(
-        "planted_alone", "A DNN that folds shows fewer foreign items so", measured, reranked, "it alone"
-    )
+    alone = Words("planted_alone", "A DNN that folds shows fewer foreign items so", measured, reranked, "it alone")
     own = "and hardly more than MF's own order"
     own_words = Words("planted_own", own, measured, reranked, f"{model_label(MF)} alone")
     return [
         Paired(words, *paired(within, planted.values(rival["name"], "off_group@10")), expected, Form.SHARE)
-        for words, rival, expected in ((alone_words, folded, Expected.SMALLER), (own_words, mf, Expected.NOT_HIGHER))
+        for words, rival, expected in ((alone, folded, Expected.SMALLER), (own_words, mf, Expected.NOT_HIGHER))
     ]
 
 
@@ -181,6 +179,4 @@ CLAIM = Claim(
     "The DNN as a scorer",
     "As a scorer of candidates that were filtered before, the DNN is preferred, and its folding does no harm.",
 )
-TOPIC = Topic(
-    "scorer", 140, Page.EVIDENCE, "scorer", _measure, _draw, "Quality", "As a scorer", CLAIM, _ask, source="rerank"
-)
+TOPIC = Topic("scorer", 140, Page.EVIDENCE, "scorer", _measure, _draw, "Quality", "As a scorer", CLAIM, _ask, "rerank")

@@ -49,7 +49,9 @@ def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
         return [unknown(one, serving.reason, is_cost=True)]
     mf, softmax = (serving.get("models", {}).get(name, {}) for name in (MF, SOFTMAX))
     stored, network = mf.get("stored", {}), softmax.get("batches", {})
-    questions: list[Question] = [_latency(one, stored.get("1"), network.get("1"), note=_folded_in(mf))]
+    folded = mf.get("batches", {}).get("1")
+    note = f"As exported MF folds in known users too, and takes {duration(figure(folded, 'p95_seconds'))}."
+    questions: list[Question] = [_latency(one, stored.get("1"), network.get("1"), note=note if folded else "")]
     for size in sorted((set(stored) & set(network)) - {"1"}, key=int):
         batch = f"latency (median) of a batch of {count(int(size))} known users"
         words = Words(f"batch_{size}", "It answers batches sooner", batch, *WITH_VECTORS)
@@ -63,23 +65,13 @@ def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
     return [*questions, on_costs(size_words, sizes, Form.BYTES, "one export each")]
 
 
-def _folded_in(mf: Mapping[str, Any]) -> str:
-    """Latency of MF as it is exported: it folds in known users too, so that it follows their latest events."""
-    row = mf.get("batches", {}).get("1")
-    return f"As exported MF folds in known users too, and takes {duration(figure(row, 'p95_seconds'))}." if row else ""
-
-
 def _latency(
-    words: Words,
-    mf: Mapping[str, Any] | None,
-    softmax: Mapping[str, Any] | None,
-    name: str = "p95_seconds",
-    note: str = "",
+    words: Words, mf: Mapping[str, Any] | None, dnn: Mapping[str, Any] | None, name: str = "p95_seconds", note: str = ""
 ) -> Question:
-    if not mf or not softmax:
+    if not mf or not dnn:
         return unknown(words, "It was not timed for both contenders.", is_cost=True)
-    calls = f"at least {count(min(int(mf['calls']), int(softmax['calls'])))} calls each"
-    return on_costs(words, [repeated_figure(side, name) for side in (mf, softmax)], Form.SECONDS, calls, note=note)
+    calls = f"at least {count(min(int(mf['calls']), int(dnn['calls'])))} calls each"
+    return on_costs(words, [repeated_figure(side, name) for side in (mf, dnn)], Form.SECONDS, calls, note=note)
 
 
 def _measure(measured: Mapping[str, Any], _: ReportParams, __: Statistics) -> Latencies:
@@ -142,9 +134,7 @@ def _sentence(frame: pd.DataFrame) -> str:
     ]
     if not parts:
         return "The mark is p95: nineteen of twenty answers came sooner."
-    stored = [
-        f"{duration(value)} for {group}" for (group, model), value in high.items() if "stored" in group and model == MF
-    ]
+    stored = [f"{duration(value)} for {who}" for (who, model), value in high.items() if "stored" in who and model == MF]
     beforehand = f" With vectors of its users computed beforehand MF takes {formats.listing(stored)}." if stored else ""
     return (
         f"p95 of {model_noun(MF)} against {model_noun(SOFTMAX)}: {formats.listing(parts)}.{beforehand} The mark is "

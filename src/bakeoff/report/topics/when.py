@@ -13,7 +13,8 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.formats import metric_label
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Column, Figure, Heading, Row, Table, change_cell, table_of
+from bakeoff.report.render.figure import Column, Figure, Row, Table, change_cell, table_of
+from bakeoff.report.render.tables import P_HOLM
 from bakeoff.report.slices import events_by_gap, later_events, top_lists, values_on
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
 from bakeoff.report.topics.base.judge import unknown
@@ -101,13 +102,9 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
     firsts, seconds = zip(*values.values(), strict=True)
     found = statistics.differences(firsts, seconds, [metric] * len(values))
     rows = [(*key, np.nanmean(first), np.nanmean(second)) for key, (first, second) in values.items()]
-    return Order(
-        metric=metric,
-        models=list(evidence.models),
-        frame=pd.DataFrame(rows, columns=["group", "model", "first", "second"]),
-        differences=dict(zip(values, found, strict=True)),
-        beyond={name: float(np.nanmean(figures)) for name, figures in beyond.items()},
-    )
+    frame = pd.DataFrame(rows, columns=["group", "model", "first", "second"])
+    later_means = {name: float(np.nanmean(figures)) for name, figures in beyond.items()}
+    return Order(metric, list(evidence.models), frame, dict(zip(values, found, strict=True)), later_means)
 
 
 def _draw(found: Order) -> Iterator[Figure]:
@@ -142,9 +139,7 @@ def _sentence(found: Order) -> str:
     if not found.beyond:
         return text
     leader = max(found.models, key=lambda name: found.beyond[name])
-    others = [
-        f"{formats.decimal(found.beyond[name], 3)} for {model_noun(name)}" for name in CONTENDERS if name != leader
-    ]
+    others = [f"{formats.decimal(found.beyond[one], 3)} for {model_noun(one)}" for one in CONTENDERS if one != leader]
     return (
         f"{text} More than an hour after the last known event and with shuffled histories the highest mean is that of "
         f"{model_noun(leader)} ({formats.decimal(found.beyond[leader], 3)}), compared with {formats.listing(others)}. "
@@ -160,15 +155,8 @@ def _table(found: Order, caption: str) -> Table:
         texts = (model_label(row.model), row.group, formats.decimal(row.first), formats.decimal(row.second))
         change = change_cell(difference.mean, difference.low, difference.high)
         rows.append([*texts, change, formats.p_figure(difference.p_holm)])
-    columns: list[Heading] = [
-        "Model",
-        Column("Test events", prose=True),
-        "Ordered",
-        "Shuffled",
-        "Difference",
-        Column("p, Holm", "holm"),
-    ]
-    return table_of(caption, columns, rows)
+    events = Column("Test events", prose=True)
+    return table_of(caption, ["Model", events, "Ordered", "Shuffled", "Difference", P_HOLM], rows)
 
 
 CLAIM = Claim(9, "taste", "Taste, not the session", "The DNN captures personal taste better.")

@@ -179,12 +179,7 @@ class Claim:
         return sum(part.outcome is ClaimOutcome.HELD for part in self.deciding)
 
 
-CSS_CLASSES = {
-    ClaimOutcome.HELD: "held",
-    ClaimOutcome.IN_PART: "in-part",
-    ClaimOutcome.NOT: "not-held",
-    ClaimOutcome.NONE: "no-evidence",
-}
+CSS_CLASSES = dict(zip(ClaimOutcome, ("held", "in-part", "not-held", "no-evidence"), strict=True))
 
 
 def figure_text(part: ClaimPart, value: float) -> str:
@@ -234,11 +229,7 @@ def without_costs(claim: Claim) -> Claim:
 def overview(claims: Sequence[Claim]) -> str:
     """The number of claims with each outcome, as a sentence."""
     found = [claim.outcome for claim in claims]
-    counts = [
-        f"{found.count(outcome)} {outcome}"
-        for outcome in ClaimOutcome
-        if outcome in found and outcome != ClaimOutcome.NONE
-    ]
+    counts = [f"{found.count(each)} {each}" for each in ClaimOutcome if each in found and each != ClaimOutcome.NONE]
     unknown = found.count(ClaimOutcome.NONE)
     counts += [f"for {unknown} there is no evidence"] if unknown else []
     return f"Of {len(claims)} claims {formats.listing(counts)} on this data."

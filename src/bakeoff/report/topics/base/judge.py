@@ -142,16 +142,11 @@ def on_variants(
 
 
 def on_costs(
-    words: Words,
-    sides: Sequence[Repeated],
-    form: Form,
-    basis: str,
-    expected: Expected = Expected.SMALLER,
-    note: str = "",
+    words: Words, two: Sequence[Repeated], form: Form, basis: str, expected: Expected = Expected.SMALLER, note: str = ""
 ) -> ClaimPart:
     """Two measured costs, judged by their ratio and its interval where both were measured repeatedly."""
-    first, second = (side.value for side in sides)
-    both = ratio(*sides)
+    first, second = (side.value for side in two)
+    both = ratio(*two)
     is_known = not (isnan(first) or isnan(second))
     outcome = by_ratio(expected, first, second, both.low, both.high)
     # ∞ from 0 on, NaN for 0 of 0 and for what is not known.

@@ -25,6 +25,8 @@ from bakeoff.report.topics.base.claims import Claim, Question
 from bakeoff.report.topics.base.judge import judge_questions, padded
 
 PACKAGE = "bakeoff.report.topics"
+NEW, LEARN = "New to the models", "What they learn"
+"""Groups of the contents that several topics belong to."""
 F = TypeVar("F")
 
 
@@ -148,6 +150,21 @@ def judge_claims(evidence: Evidence, params: ReportParams, statistics: Statistic
     """Every claim, judged on this evidence, in the order of their numbers."""
     asked = [(replace(each.claim, link=each.link), each.ask(evidence, params)) for each in topics() if each.claim]
     return judge_questions(sorted(asked, key=lambda pair: pair[0].number), statistics)
+
+
+@dataclass(frozen=True)
+class MeansByGroup:
+    """Means of a metric with their intervals.
+
+    Attributes:
+        metric: its name.
+        models: in the order of the report.
+        frame: from `estimates`.
+    """
+
+    metric: str
+    models: Sequence[str]
+    frame: pd.DataFrame
 
 
 Named = tuple[str, str, NDArray[np.float64]]
