@@ -90,10 +90,9 @@ def check_lock(evidence: bool) -> None:
         BakeoffError: names stages that would run.
     """
     if outdated := outdated_stages(TARGETS[evidence], Path()):
-        command = "bakeoff run --evidence" if evidence else "bakeoff run"
+        stages, command = ", ".join(outdated), "bakeoff run --evidence" if evidence else "bakeoff run"
         raise BakeoffError(
-            f"dvc.lock is not up to date: {', '.join(outdated)} would run, and what depends on them. Run `{command}` and "
-            "commit it."
+            f"dvc.lock is not up to date: {stages} would run, and what depends on them. Run `{command}` and commit it."
         )
     print("dvc.lock is up to date.")
 

@@ -80,7 +80,7 @@ def test_every_check_says_what_it_rests_on_in_a_sentence_and_what_clears_it(judg
         (
             RECORDS | {"mf": search_record("mf", dataset="ml-1m")},
             "MF was tuned on ml-1m.",
-            "Run `bakeoff tune mf --timeout 600 --apply`, then `make run`.",
+            "Run `bakeoff tune mf --timeout 600 --apply`, then `bakeoff run`.",
         ),
     ],
 )
@@ -115,7 +115,7 @@ def test_tuning_times_within_a_quarter_count_as_equal(judged, seconds: float, st
 def test_the_contender_with_less_time_is_to_be_tuned_for_as_long_as_the_other(judged):
     check = judged(tuning=RECORDS | {"mf": search_record("mf", wall_seconds=37.2)})["BK002"]
     assert check.figure == "37 seconds for MF, 600 for the softmax DNN, a factor of 16.1."
-    assert check.fix == "Run `bakeoff tune mf --timeout 600 --apply`, then `make run`."
+    assert check.fix == "Run `bakeoff tune mf --timeout 600 --apply`, then `bakeoff run`."
 
 
 @pytest.mark.parametrize("seconds", [None, 0.0])

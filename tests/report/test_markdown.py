@@ -75,7 +75,7 @@ def test_every_claim_has_a_row_with_the_parts_that_held_and_one_seed_is_said(cla
 
 
 def test_it_names_the_command_that_judges_the_claims(text: str):
-    assert "`make evidence`" in text
+    assert "`bakeoff run --evidence`" in text
 
 
 def test_it_is_short_enough_for_a_pull_request(text: str):

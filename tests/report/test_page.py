@@ -104,7 +104,7 @@ def test_every_section_is_in_the_contents(ids: Ids, each: Page):
 
 def test_each_page_leads_to_the_other_and_one_seed_is_said(html: str, claims_html: str, evidence_page: Path):
     assert 'href="evidence.html"' in html
-    assert "<code>make evidence</code>" in html
+    assert "<code>bakeoff run --evidence</code>" in html
     linked = set(re.findall(r'href="index\.html#([\w-]+)"', claims_html))
     assert {"accuracy", "when", "popularity", "new-users"} == linked
     assert linked <= set(ids_of(html).ids)

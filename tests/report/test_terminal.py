@@ -15,7 +15,7 @@ SESSION = {
     "title": "Session",
     "state": "qualifies",
     "figure": "Later no lead is shown.",
-    "fix": "Run `make evidence`.",
+    "fix": "Run `bakeoff run --evidence`.",
 }
 VERDICT = {
     "headline": "The softmax DNN is better than MF on NDCG@10",
@@ -74,7 +74,7 @@ def test_a_check_that_did_not_pass_is_printed_with_what_clears_it(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ):
     out = printed(workspace, capsys)
-    assert "BK006 qualifies. Session: Later no lead is shown. Run `make evidence`." in out
+    assert "BK006 qualifies. Session: Later no lead is shown. Run `bakeoff run --evidence`." in out
     assert "Passed: BK005. `bakeoff explain BK005` says what a check means." in out
     assert "Both are better" not in out
 
@@ -89,7 +89,7 @@ def test_control_characters_of_a_record_are_not_sent_to_the_terminal(
 
 
 def test_without_a_report_the_error_says_how_to_make_one(tmp_path: Path):
-    with pytest.raises(BakeoffError, match=r"verdict\.json does not exist.*make run"):
+    with pytest.raises(BakeoffError, match=r"verdict\.json does not exist.*bakeoff run"):
         terminal.print_verdict(Workspace(tmp_path))
 
 
@@ -97,9 +97,9 @@ def test_without_a_report_the_error_says_how_to_make_one(tmp_path: Path):
 def test_a_verdict_of_another_version_is_refused_with_the_way_out(tmp_path: Path, values: Any):
     workspace = Workspace(tmp_path)
     write(workspace.reports / "verdict.json", values)
-    with pytest.raises(BakeoffError, match=r"holds no verdict.*make run"):
+    with pytest.raises(BakeoffError, match=r"holds no verdict.*bakeoff run"):
         terminal.print_verdict(workspace)
-    with pytest.raises(BakeoffError, match=r"holds no verdict.*make run"):
+    with pytest.raises(BakeoffError, match=r"holds no verdict.*bakeoff run"):
         terminal.print_check(workspace, "BK001")
 
 
@@ -109,7 +109,7 @@ def test_a_check_is_explained_with_its_state_and_what_clears_it(
 ):
     out = explained(workspace, number, capsys)
     assert out.startswith(f"BK006: Session {' '.join(WORDS['BK006']['meaning'].split())} It can qualify the verdict.")
-    assert out.endswith("Here: qualifies. Later no lead is shown. Run `make evidence`.")
+    assert out.endswith("Here: qualifies. Later no lead is shown. Run `bakeoff run --evidence`.")
 
 
 def test_of_a_check_that_passed_nothing_is_to_do(workspace: Workspace, capsys: pytest.CaptureFixture[str]):
@@ -118,7 +118,7 @@ def test_of_a_check_that_passed_nothing_is_to_do(workspace: Workspace, capsys: p
 
 def test_before_a_comparison_a_check_is_explained_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for number in WORDS:
-        assert "Here: not judged yet. Run `make run`." in explained(Workspace(tmp_path), number, capsys)
+        assert "Here: not judged yet. Run `bakeoff run`." in explained(Workspace(tmp_path), number, capsys)
     assert "Decisive: while it fails, there is no verdict." in explained(Workspace(tmp_path), "BK001", capsys)
 
 

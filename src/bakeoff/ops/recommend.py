@@ -43,7 +43,7 @@ def run(
     _check_question(user, history, features)
     folder = workspace.trained(model)
     if not folder.exists():
-        raise BakeoffError(f"{folder} is missing: run `bakeoff train {model}` first, or `make run` for everything.")
+        raise BakeoffError(f"{folder} is missing: run `bakeoff train {model}` first, or `bakeoff run` for everything.")
     catalogue = read_titles(folder)
     items = pd.Series(catalogue["title"].to_numpy(), index=catalogue["item_id"].astype(str))
     if not 1 <= k <= len(items):

@@ -150,7 +150,7 @@ class MeasuredEvidence:
         return self.variants.get(name, NotMeasured(f"The variants of the group {name} were not trained."))
 
 
-UNREAD = NotMeasured("`make evidence` measures it.")
+UNREAD = NotMeasured("`bakeoff run --evidence` measures it.")
 NOTHING_MEASURED = MeasuredEvidence(variants={}, planted=UNREAD, growth=UNREAD, serving=UNREAD, rerank=UNREAD)
 """For the comparison, which rests on the evaluated models alone."""
 

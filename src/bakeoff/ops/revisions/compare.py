@@ -104,7 +104,7 @@ def in_workspace(workspace: Workspace) -> ProjectVersion:
         return file.read_text(encoding="utf-8") if file.exists() else None
 
     if read(METRICS) is None:
-        raise BakeoffError(f"{workspace.root / METRICS} does not exist: nothing was compared yet. Run `make run`.")
+        raise BakeoffError(f"{workspace.root / METRICS} does not exist: nothing was compared yet. Run `bakeoff run`.")
     reason = "its per-user metrics are not in the workspace, or damaged. Run `dvc checkout` or `dvc repro`."
     return _version(read, lambda path: pd.read_parquet(workspace.root / path), "workspace", "", reason)
 

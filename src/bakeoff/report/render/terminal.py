@@ -52,15 +52,15 @@ def print_check(workspace: Workspace, number: str) -> None:
     console = Console(highlight=False)
     console.print(Text(f"{number}: {words['title']}", style="bold"))
     kind = "Decisive: while it fails, there is no verdict." if "reason" in words else "It can qualify the verdict."
-    state = f"Here: {here[0].state}. {here[0].figure}" if here else "Here: not judged yet. Run `make run`."
+    state = f"Here: {here[0].state}. {here[0].figure}" if here else "Here: not judged yet. Run `bakeoff run`."
     for line in (f"{words['meaning']} {kind}", state, *(check.fix for check in here if check.state != State.PASSED)):
         console.print(Padding(Text(visible(line)), (1, 0, 0, 2)))
 
 
 def _last_verdict(path: Path) -> tuple[str, str, list[Check]]:
     """Headline, figures and checks of the last comparison."""
-    found = read_json(path, "nothing was compared yet. Run `make run`", "make run")
+    found = read_json(path, "nothing was compared yet. Run `bakeoff run`", "bakeoff run")
     try:
         return found["headline"], found["statement"], [Check(**each) for each in found["checks"]]
     except (KeyError, TypeError):
-        raise BakeoffError(f"{path} holds no verdict that this version can read. Run `make run`.") from None
+        raise BakeoffError(f"{path} holds no verdict that this version can read. Run `bakeoff run`.") from None
