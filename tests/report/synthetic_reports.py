@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from bakeoff.data.params import SplitParams
+
 DATA_HASH = "0123456789abcdef0123456789abcdef.dir"
 
 
@@ -87,6 +89,7 @@ def search_record(model: str, *, trials: int = 20, wall_seconds: float = 600.0, 
         "seed": 42,
         "dataset": dataset,
         "data": DATA_HASH,
+        "split": SplitParams().model_dump(mode="json"),
         "metric": "ndcg@10",
         "best": {"value": values[best], "epoch": 7, "params": params[best]},
         "history": [

@@ -82,6 +82,16 @@ def test_every_check_says_what_it_rests_on_in_a_sentence_and_what_clears_it(judg
             "MF was tuned on ml-1m.",
             "Run `bakeoff tune mf --timeout 600 --apply`, then `bakeoff run`.",
         ),
+        (
+            RECORDS | {"mf": RECORDS["mf"] | {"split": RECORDS["mf"]["split"] | {"method": "random"}, "seed": 7}},
+            "MF was tuned on a split with another method and seed.",
+            "Run `bakeoff tune mf --timeout 600 --apply`, then `bakeoff run`.",
+        ),
+        (
+            RECORDS | {"mf": {key: value for key, value in RECORDS["mf"].items() if key != "split"}},
+            "MF was tuned on a split that its record does not name.",
+            "Run `bakeoff tune mf --timeout 600 --apply`, then `bakeoff run`.",
+        ),
     ],
 )
 def test_settings_that_were_not_tuned_on_this_data_fail(judged, records: Mapping[str, Any], figure: str, fix: str):

@@ -55,6 +55,7 @@ def tune(
             settings.section(name),
             seed=settings.seed,
             dataset=settings.data.dataset,
+            split=settings.split,
             trials=20 if trials is None and timeout is None else trials,
             timeout=timeout or 3600,
             apply=apply,

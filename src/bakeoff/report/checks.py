@@ -95,7 +95,7 @@ def judge_checks(
     tuned = {search.model: search for search in searches if search.model in CONTENDERS}
     seconds = {name: search.wall_seconds for name, search in tuned.items() if search.wall_seconds > 0}
     longest = math.ceil(max(seconds.values(), default=FIRST_SECONDS))
-    faults, split = _tuning_faults(evidence, tuned), evidence.split
+    faults, split = _tuning_faults(evidence, tuned, params), evidence.split
     shorter = [name for name in CONTENDERS if seconds.get(name, 0.0) * EQUAL_SECONDS < longest]
     commands = {
         "BK001": _tune(faults or CONTENDERS, longest),
@@ -126,14 +126,21 @@ def _tune(models: Collection[str], seconds: int) -> str:
     return f"`bakeoff tune {next(iter(models))} --timeout {seconds} --apply`"
 
 
-def _tuning_faults(evidence: Evidence, tuned: Mapping[str, SettingSearch]) -> dict[str, str]:
-    """Contender → why its settings were not tuned on this data; those that were are left out."""
-    faults = {}
+def _tuning_faults(evidence: Evidence, tuned: Mapping[str, SettingSearch], params: ReportParams) -> dict[str, str]:
+    """Contender → why its settings were not tuned on this data; those that were are left out.
+
+    What validation is on one split can be test on another: settings that were chosen there have seen the answers.
+    """
+    faults, split = {}, {**params.split.model_dump(mode="json"), "seed": params.seed}
     for name in CONTENDERS:
         if name not in tuned:
             faults[name] = "was never tuned"
         elif tuned[name].dataset != evidence.dataset["name"]:
             faults[name] = f"was tuned on {tuned[name].dataset}"
+        elif not tuned[name].split:
+            faults[name] = "was tuned on a split that its record does not name"
+        elif others := [key for key, value in split.items() if tuned[name].split.get(key) != value]:
+            faults[name] = f"was tuned on a split with another {formats.listing(others)}"
         else:
             trained, chosen = (flat(each) for each in (evidence.models[name].training["settings"], tuned[name].params))
             if changed := [setting for setting, value in chosen.items() if trained.get(setting) != value]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field, PositiveInt
 
 from bakeoff.core.parameters import Frozen
-from bakeoff.data.params import DataParams
+from bakeoff.data.params import DataParams, SplitParams
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.params import EvidenceParams
 
@@ -72,6 +72,10 @@ class ReportParams(Protocol):
     @property
     def data(self) -> DataParams:
         """Features of users and items."""
+
+    @property
+    def split(self) -> SplitParams:
+        """How events are divided."""
 
     @property
     def evaluate(self) -> EvaluateParams:

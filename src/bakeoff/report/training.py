@@ -86,6 +86,7 @@ class SettingSearch:
         jobs: processes that shared it.
         dataset: name of the data that it was done on.
         data: hash of that data, as in data.dvc; None if it is not recorded.
+        split: settings and seed of the split that it was done on; empty if they are not recorded.
         metric: what was maximised.
         best: its highest value; NaN if no trial was completed.
         epoch: of the best trial; None where the model has none.
@@ -101,6 +102,7 @@ class SettingSearch:
     jobs: int
     dataset: str
     data: str | None
+    split: Mapping[str, Any]
     metric: str
     best: float
     epoch: int | None
@@ -138,6 +140,7 @@ def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
             wall_seconds=_number(record.get("wall_seconds")),
             dataset=str(record["dataset"]),
             data=record.get("data"),
+            split={**record["split"], "seed": record["seed"]} if "split" in record else {},
             metric=str(record["metric"]),
             best=_number(record["best"]["value"]),
             epoch=record["best"]["epoch"],

@@ -45,7 +45,15 @@ def faked(monkeypatch):
 def run(workspace, model="mf", **arguments):
     params = load_params(workspace.params)
     budget = {"trials": 3, "timeout": 600, "apply": False}
-    tune.run(workspace, model, params.section(model), params.seed, params.data.dataset, **{**budget, **arguments})
+    tune.run(
+        workspace,
+        model,
+        params.section(model),
+        params.seed,
+        params.data.dataset,
+        params.split,
+        **{**budget, **arguments},
+    )
 
 
 def record(workspace, model="mf"):
@@ -98,6 +106,7 @@ def test_a_trial_scores_validation_at_the_best_epoch(workspace, model):
 def test_the_record_holds_every_trial_and_what_it_cost(workspace, faked):
     run(workspace, trials=2)
     found = record(workspace)
+    assert found["split"] == load_params(workspace.params).split.model_dump(mode="json")
     assert {
         name: found[name] for name in ("model", "dataset", "metric", "seed", "trials", "pruned", "failed", "jobs")
     } == {

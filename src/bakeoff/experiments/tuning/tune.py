@@ -27,6 +27,7 @@ from bakeoff.core.parameters import Frozen
 from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.fetch.versioning import read_data_hash
+from bakeoff.data.params import SplitParams
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.training.checkpoints import fingerprint
 from bakeoff.experiments.training.validation import SELECTION_METRIC
@@ -41,6 +42,7 @@ def run(
     section: Frozen,
     seed: int,
     dataset: str,
+    split: SplitParams,
     trials: int | None,
     timeout: float,
     apply: bool,
@@ -56,6 +58,7 @@ def run(
         section: current settings of the model; their values are the first trial.
         seed: of the search and of every trial.
         dataset: its name, for the record.
+        split: how events were divided, for the record.
         trials: in total; None: as many as the time allows.
         timeout: wall time of the trials in total, in seconds.
         apply: whether to write the best values into params.yaml.
@@ -85,8 +88,8 @@ def run(
         # By the hash of data/ `compare` knows whether it judges the data that was searched on.
         data_dvc = workspace.root / "data.dvc"
         data = read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None
-        head = {"model": model, "dataset": dataset, "data": data, "metric": SELECTION_METRIC}
-        kept = head | {"seed": seed} | record(study, best, timeout)
+        head = {"model": model, "dataset": dataset, "data": data, "split": split.model_dump(mode="json")}
+        kept = head | {"metric": SELECTION_METRIC, "seed": seed} | record(study, best, timeout)
     _write_record(workspace.tuning(model), kept)
     print(f"{model}: best of {kept['trials']} trials is {_described(best)}, after {kept['wall_seconds']:.0f} s")
     print(f"  {workspace.tuning(model)} is the record; commit it with {model}.json.dvc")
