@@ -10,7 +10,7 @@ import typer
 from bakeoff.core.errors import BakeoffError, visible
 
 if TYPE_CHECKING:
-    from bakeoff.data.detection import Detected
+    from bakeoff.ops.detection import Detected
 
 app = typer.Typer()
 
@@ -66,9 +66,9 @@ def init(
     Shows how each column is read and asks where that is not clear. Your files are copied, and nothing else is written
     outside of the directory.
     """
-    from bakeoff.data.detection import detect
     from bakeoff.data.fetch import command as fetch
     from bakeoff.ops import new_workspace
+    from bakeoff.ops.detection import detect
     from bakeoff.params import parse_params
 
     given = _given(column or [])
@@ -119,10 +119,10 @@ def _read(files: Mapping[str, Path], query: Path | None) -> tuple[dict[str, Any]
     Raises:
         BakeoffError: there is no source, or two, or one can't be read.
     """
-    from bakeoff.data.detection import find_encoding
     from bakeoff.data.fetch.database import database_url, read_database
     from bakeoff.data.fetch.table_files import read_columns
     from bakeoff.data.params import ColumnParams
+    from bakeoff.ops.detection import find_encoding
 
     if query is not None and not files:
         found = read_database(query, database_url(query), ColumnParams(timestamp=None))
@@ -183,7 +183,7 @@ def _show(tables: Mapping[str, Any], found: "Detected") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from bakeoff.data.detection import examples
+    from bakeoff.ops.detection import examples
 
     for name, columns in tables.items():
         rows = len(next(iter(columns.values())))
@@ -193,9 +193,8 @@ def _show(tables: Mapping[str, Any], found: "Detected") -> None:
             table.add_row(Text(visible(column)), _reading(name, column, found), Text(shown))
         Console().print(table)
     if found.repeated > 0:
-        print(
-            f"{found.repeated:.1%} of the events repeat the user, item and time of another: the first of them counts."
-        )
+        same = "user, item and time" if found.columns["timestamp"] else "user and item"
+        print(f"{found.repeated:.1%} of the events repeat the {same} of another: the first one counts.")
 
 
 def _reading(table: str, column: str, found: "Detected") -> str:

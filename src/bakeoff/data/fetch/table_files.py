@@ -47,7 +47,7 @@ def read_columns(
     suffix = path.suffix.lower()
     if suffix not in TEXT_SUFFIXES + PARQUET_SUFFIXES:
         raise BakeoffError(
-            f"{path} can't be read: its name ends in {suffix!r}, and must in {', '.join(TEXT_SUFFIXES)} (delimited "
+            f"{path} can't be read: its name ends in {suffix!r}, and must end in {', '.join(TEXT_SUFFIXES)} (delimited "
             f"text) or {', '.join(PARQUET_SUFFIXES)} (Parquet). Export the table as one of these."
         )
     columns = _read_text(path, encoding, delimiter) if suffix in TEXT_SUFFIXES else _read_parquet(path, ids, raw)

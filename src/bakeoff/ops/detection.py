@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.features.feature_kinds import Kind, as_numbers, feature_kind, filled
 from bakeoff.data.params import ValidationParams
+from bakeoff.ops.feature_kinds import Kind, as_numbers, feature_kind, filled
 
 Columns = Mapping[str, Any]
 """[n] strings by column name, "" or null where missing."""
@@ -150,8 +150,9 @@ def detect(tables: Mapping[str, Columns], given: Mapping[str, str | None]) -> De
         given: role → column, or None for none, as a person said; roles are those of `data.columns`.
 
     Raises:
-        BakeoffError: a given column is not in its table.
+        BakeoffError: a given column is not in its table, or a table has no header line.
     """
+    _check_headers(tables)
     events, found = tables["interactions"], Detected(dict(given))
     for role in given.keys() - {"timestamp_unit"}:
         _check_given(role, given[role], tables)
@@ -178,6 +179,15 @@ def _repeated_share(events: Columns, keys: list[str]) -> float:
     """Share of the rows whose values of the key columns another row before has."""
     table = pa.table({key: events[key] for key in keys})
     return 1 - table.group_by(keys).aggregate([]).num_rows / table.num_rows if table.num_rows else 0.0
+
+
+def _check_headers(tables: Mapping[str, Columns]) -> None:
+    for name, columns in tables.items():
+        if all(re.fullmatch(r"[\d.,:-]*", column) for column in columns):
+            raise BakeoffError(
+                f"The first line of the {name} holds values, not names ({', '.join(columns)}): add a header line such "
+                "as user_id,item_id,timestamp."
+            )
 
 
 def _check_given(role: str, column: str | None, tables: Mapping[str, Columns]) -> None:

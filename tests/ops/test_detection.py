@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.detection import detect, find_encoding, time_unit
-from bakeoff.data.features.feature_kinds import feature_kind
+from bakeoff.ops.detection import detect, find_encoding, time_unit
+from bakeoff.ops.feature_kinds import feature_kind
 
 
 def text(*values: str | None) -> pa.Array:
@@ -51,6 +51,11 @@ def test_names_that_say_nothing_leave_the_question_open_with_the_candidates() ->
         {"interactions": table(a=USERS, b=ITEMS, c=TIMES)}, {"user_id": "a", "item_id": "b", "timestamp": "c"}
     )
     assert (answered.open, answered.columns["timestamp_unit"]) == ({}, "s")
+
+
+def test_a_table_without_a_header_line_is_refused() -> None:
+    with pytest.raises(BakeoffError, match=r"first line of the interactions holds values, not names \(196, 242, 3\)"):
+        detect({"interactions": table(**{"196": USERS, "242": ITEMS, "3": TIMES})}, {})
 
 
 def test_two_columns_of_one_role_are_a_question() -> None:
