@@ -27,7 +27,7 @@ test reports/revisions.html -nt "$$made" || exec bakeoff compare --last; done; f
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run evidence study repro report up down status spark test systemtest check format lock bench scale benchlock clean
+.PHONY: help run evidence study repro report up down status spark test systemtest check format docs lock bench scale benchlock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -98,6 +98,11 @@ format: $(READY) ## apply the format and what lint can fix
 	ruff check --fix .
 	ruff format .
 
+docs: $(READY) ## the reference of docs/ again, and all its pages as a site that works offline
+	@python docs/make_reference.py
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet # without the notice that Material's support ends in May 2027
+	@echo "Site: .site/index.html; \`mkdocs serve\` can search it"
+
 lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and without a registry host
 	cat requirements.lock spark.lock > $(VENV)/all.lock # what is pinned stays so, where it still fits
 	uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-annotate --no-header --python-version 3.11 pyproject.toml -o $(VENV)/all.lock
@@ -118,7 +123,7 @@ benchlock: $(READY) ## pin the peers' environment again
 	rm $(PEERS).lock
 
 clean: ## remove the environment and what the pipeline made; data/, the DVC cache and what Git keeps stay
-	rm -rf $(VENV) $(PEERS) artifacts models reports/index.html reports/evidence.html reports/revisions.* reports/data_docs .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) artifacts models reports/index.html reports/evidence.html reports/revisions.* reports/data_docs .site .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # pip installs uv with its hash, uv the rest in seconds; both refuse a file whose hash is not in the lock. Bytecode is compiled
 # here, once: where Python may not write it (PYTHONDONTWRITEBYTECODE), each start of TensorFlow would take twice as long.
