@@ -24,6 +24,7 @@ settings.load_profile(os.environ.get("EXAMPLES", "project"))
 
 SLOWEST_FIRST = (
     "tests/pipeline/test_end_to_end.py",
+    "tests/pipeline/test_tutorial.py",
     "tests/pipeline/test_wheel.py",
     "tests/flows/",
     "tests/services/test_local_stack.py",
@@ -42,6 +43,7 @@ SYSTEM = (
     "tests/faults/",
     "tests/flows/",
     "tests/pipeline/test_end_to_end.py",
+    "tests/pipeline/test_tutorial.py",
     "tests/pipeline/test_wheel.py",
     "tests/report/test_browser.py",
     "tests/services/",
