@@ -10,7 +10,8 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch import database as database_module
 from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.database import UnreachableError, read_database, read_queries, scrubbed
-from bakeoff.data.params import ColumnParams, DataParams
+from bakeoff.data.fetch.parts import parts
+from bakeoff.data.params import ColumnParams
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +195,7 @@ def shop(database, postgres, tmp_path):
         for name, query in queries.items():
             (tmp_path / f"{name}.sql").write_text(query)
         names = ColumnParams(user_id="who", item_id="what", timestamp="at", rating="stars", title=None)
-        found = read_database(tmp_path, database, DataParams(dataset="shop", columns=names))
+        found = parts(read_database(tmp_path, database, names), names)
         tables = {"interactions": found.interactions, "users": found.users, "items": found.items}
         return {name: table and b"".join(csv_blocks(table)).decode() for name, table in tables.items()}
 
@@ -243,7 +244,7 @@ def test_sqlite_is_read_by_its_url(sqlite, tmp_path):
     query = "SELECT *, 'x:y' AS colon FROM sales WHERE coalesce(note, '5%') LIKE '%5\\%' ESCAPE '\\' ORDER BY who DESC;"
     (tmp_path / "interactions.sql").write_text(query)
     names = ColumnParams(user_id="who", item_id="what", timestamp="at", rating="stars", title=None)
-    found = read_database(tmp_path, sqlite, DataParams(dataset="shop", columns=names))
+    found = parts(read_database(tmp_path, sqlite, names), names)
     rows = b"".join(csv_blocks(found.interactions)).decode()
     assert rows == "user_id,item_id,timestamp,rating\n10,b,1717171200,4.5\n9,a,,\n"
 
@@ -258,7 +259,7 @@ def test_queries_of_users_and_items_may_name_their_ids_otherwise(sqlite, tmp_pat
         (tmp_path / f"{name}.sql").write_text(query)
     names = {"user_id": "who", "item_id": "what", "user_id_in_users": "id", "item_id_in_items": "sku"}
     columns = ColumnParams(**names, timestamp=None, title=None)
-    found = read_database(tmp_path, sqlite, DataParams(dataset="shop", columns=columns))
+    found = parts(read_database(tmp_path, sqlite, columns), columns)
     assert b"".join(csv_blocks(found.users)).decode() == "user_id,who\n9,\n10,a:b 5%\n"
     assert b"".join(csv_blocks(found.items)).decode() == "item_id,title\na,a\nb,b\n"
 

@@ -219,16 +219,22 @@ class Made:
         return [call.removeprefix("bakeoff ") for call in called if call.startswith("bakeoff ") and "fetch" not in call]
 
 
-COMPARED, AS_IT_IS = ["compare --last", "verdict"], ["verdict"]
+RUN, REPRO = ["run"], ["verdict"]
+"""What a target calls besides `compare --last`; `bakeoff run` prints the verdict itself."""
+COMPARED = [*RUN, "compare --last"]
 
 
-@pytest.mark.parametrize("target", ["run", "repro"])
-def test_make_writes_the_page_of_changes_where_it_is_missing_and_leaves_one_that_is_new(tmp_path: Path, target: str):
+@pytest.mark.parametrize(
+    ("target", "compared", "as_it_is"), [("run", COMPARED, RUN), ("repro", ["compare --last", *REPRO], REPRO)]
+)
+def test_make_writes_the_page_of_changes_where_it_is_missing_and_leaves_one_that_is_new(
+    tmp_path: Path, target: str, compared: list[str], as_it_is: list[str]
+):
     made = Made(tmp_path / "made").commit()
     made.report()
     made.age()
-    assert made.make(target) == COMPARED
-    assert made.make(target) == AS_IT_IS
+    assert made.make(target) == compared
+    assert made.make(target) == as_it_is
 
 
 @pytest.mark.parametrize("event", ["commit", "tag", "report"])
@@ -249,6 +255,6 @@ def test_make_writes_it_again_after_a_commit_a_tag_or_another_report(tmp_path: P
 
 def test_make_goes_on_without_an_earlier_revision_and_ends_where_the_comparison_fails(tmp_path: Path):
     young = Made(tmp_path / "young")
-    assert young.make("run") == AS_IT_IS
+    assert young.make("run") == RUN
     broken = Made(tmp_path / "broken", fails="compare --last").commit()
-    assert broken.make("run", status=1) == ["compare --last"]
+    assert broken.make("run", status=1) == COMPARED
