@@ -87,7 +87,7 @@ def limits(schema: Mapping[str, Any]) -> str:
     if schema.get("type") == "object":
         return f"name: {limits(schema.get('additionalProperties', {}))}"
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+    bounds = [f"{sign} {schema[key]:.12g}" for key, sign in signs.items() if key in schema]
     kind = schema.get("type", "value")
     kind = {"string": "text", "boolean": "true | false"}.get(kind, kind)
     return f"{kind} {', '.join(bounds)}".strip()
