@@ -27,7 +27,7 @@ def do_less() -> None:
 
     from bakeoff.experiments import growth, latency, sampler_bias
     from bakeoff.experiments.planted import measure as planted
-    from bakeoff.experiments.variants import measure as variants
+    from bakeoff.experiments.variants import protocol as variants
     from bakeoff.stages import unbiasedness
 
     variants.make_group = bases_of(variants.make_group)

@@ -22,6 +22,8 @@ from bakeoff.core.files import file_hash, write_text
 from bakeoff.core.subprocesses import read_output, succeeds
 from bakeoff.core.workspace import Workspace
 
+DAG = "stages.yaml"
+"""This project's dvc.yaml: a link, since DVC takes each file of that name for a part of the repository's DAG."""
 VERSION = "artifacts/version.json"
 """File that stages of a workspace without code depend on; the stage `version` writes it."""
 FILES = {
@@ -76,7 +78,7 @@ def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace
             (new / place).parent.mkdir(parents=True, exist_ok=True)
             write_text(new / place, _resource(name).replace("@NAME@", directory.resolve().name))
         write_text(new / "requirements.txt", f"bakeoff=={version('bakeoff')}\n")
-        write_text(new / "dvc.yaml", workspace_dag(_resource("dvc.yaml")))
+        write_text(new / "dvc.yaml", workspace_dag(_resource(DAG)))
         write_text(new / "params.yaml", params_text(values))
         write_text(new / "tuning/.gitkeep", "")
         fill(Workspace(new))
@@ -121,7 +123,7 @@ def _once(names: str) -> str:
 
 def params_text(values: Mapping[str, Any]) -> str:
     """The text of params.yaml: values, and an empty section for each other that the DAG reads."""
-    sections = re.findall(r"section: (\w+)", _resource("dvc.yaml"))
+    sections = re.findall(r"section: (\w+)", _resource(DAG))
     names = ("seed", "data", "validation", "split", *sections, "evaluate", "evidence")
     defaults: dict[str, Any] = {name: {} for name in names} | {"seed": 42}
     yaml = YAML()
