@@ -17,6 +17,8 @@ from bakeoff.ops.new_workspace import refresh_version
 
 RUNNING = "Running stage '{}':"
 """DVC's line before it runs a stage's command."""
+CORE = ("compare",)
+"""Stages that, with all before them, lead to a verdict."""
 Dag = Mapping[str, frozenset[str]]
 """Each stage and the stages right before it."""
 

@@ -34,15 +34,13 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.processes import num_cores
 from bakeoff.core.subprocesses import ChildError
 from bakeoff.flows.checkout import only_run
-from bakeoff.flows.dvc_stages import Dag, Outcome, needed_for, read_dag, run_stage, unchanged_stages
+from bakeoff.flows.dvc_stages import CORE, Dag, Outcome, needed_for, read_dag, run_stage, unchanged_stages
 from bakeoff.flows.publish import publish_run, publish_sampling
 from bakeoff.flows.remote import read_placement, run_remotely
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 SLOTS = BoundedSemaphore(2 + num_cores())
 """For stages that run here. More than cores: while one stage loads its libraries, another computes."""
-CORE = ("compare",)
-"""Stages that, with all before them, lead to a verdict."""
 
 
 class PipelineError(BakeoffError):

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,14 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
 from bakeoff.data.params import DataParams
-from bakeoff.flows.dvc_stages import Outcome, needed_for, outdated_stages, read_dag, unchanged_stages
+from bakeoff.flows.dvc_stages import CORE, Outcome, needed_for, outdated_stages, read_dag, unchanged_stages
 from bakeoff.report.render.terminal import print_verdict
 
 LOG = Path(".bakeoff/run.log")
 """Of the last run."""
 PAGES = {False: "index.html", True: "evidence.html"}
 """What a run leaves in reports, without and with the evidence."""
-TARGETS = {False: ["compare"], True: []}
+TARGETS = {False: CORE, True: ()}
 """Stages that a run leads to, without and with the evidence; none: all."""
 
 
@@ -64,18 +63,21 @@ def bring_up_to_date(evidence: bool, data: DataParams, epochs: int) -> None:
                 console.print("Every stage is up to date." if evidence else "The comparison is up to date.")
                 print_verdict(workspace)
                 return
-        pipeline: Any = import_module("bakeoff.flows.pipeline")  # not before: Prefect takes seconds to load
+        from prefect.client.orchestration import get_client  # not before: Prefect takes seconds to load
+
+        from bakeoff.flows import pipeline
+
         _log_to_file()
         console.print(f"Prefect starts. Its log: {LOG}")
         with pipeline.private_server():
-            import_module("prefect.client.orchestration").get_client(sync_client=True)  # starts the server
+            get_client(sync_client=True)  # starts the server
             fetched.result()
             with (workspace.data / "interactions.csv").open("rb") as lines:
                 minutes = expected_minutes(sum(1 for _ in lines), epochs)
             console.print(f"The comparison takes up to about {minutes} min on two cores if all of it has to run.")
             lines_of_stages = StageLines(console, None if evidence else lambda: print_verdict(workspace))
             with lines_of_stages.shown(pipeline.run):
-                final = pipeline.pipeline(evidence=evidence, return_state=True)
+                final: Any = pipeline.pipeline(evidence=evidence, return_state=True)
     if not final.is_completed():
         raise BakeoffError(f"{final.result(raise_on_failure=False)}\nThe whole log: {LOG.resolve()}")
     if not lines_of_stages.has_verdict:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.timestamps import Unit
 from bakeoff.data.params import ValidationParams
 from bakeoff.ops.feature_kinds import Kind, as_numbers, feature_kind, filled
 
@@ -191,7 +192,7 @@ def _check_headers(tables: Mapping[str, Columns]) -> None:
 
 
 def _check_given(role: str, column: str | None, tables: Mapping[str, Columns]) -> None:
-    table = {"user_id_in_users": "users", "item_id_in_items": "items", "title": "items"}.get(role, "interactions")
+    table = {"title": "items", **{own: name for name, (_, own) in ENTITIES.items()}}.get(role, "interactions")
     if column is not None and column not in (names := tables.get(table, {})):
         has = ", ".join(map(repr, names)) or "none"
         raise BakeoffError(f"The {table} have no column {column!r} for {role}; their columns: {has}.")
@@ -201,7 +202,7 @@ def _find_role(role: str, events: Columns, tables: Mapping[str, Columns], found:
     """Add the column that plays a role in the interactions, or the candidates if there is none or more than one."""
     free = [name for name in events if name not in found.columns.values()]
     fits = [name for name in _named(role, free) if _can_be(role, events[name])]
-    table = {"user_id": "users", "item_id": "items"}.get(role)
+    table = next((name for name, (in_events, _) in ENTITIES.items() if in_events == role), None)
     if table and not fits and table in tables:  # values that are also those of a unique column of the other table
         shares = {name: max(_known_shares(events[name], tables[table]).values(), default=0.0) for name in free}
         fits = [name for name in free if shares[name] >= _LEAST_SHARE]
@@ -237,16 +238,17 @@ def _add_feature(table: str, column: str, values: Any, found: Detected) -> None:
         found.features[table][name] = kind
 
 
-def time_unit(values: Any) -> Literal["s", "ms", "iso"] | None:
+def time_unit(values: Any) -> Unit | None:
     """In which unit a column holds times; None if it holds none that can be read."""
     text = filled(values)
     if not len(text):
         return None
     numbers = as_numbers(text)
-    for unit, per_second in (("s", 1), ("ms", 1000)):
+    units: dict[Unit, int] = {"s": 1, "ms": 1000}
+    for unit, per_second in units.items():
         low, high = _SECONDS[0] * per_second, _SECONDS[1] * per_second
         if np.mean((numbers >= low) & (numbers < high)) >= _LEAST_SHARE:
-            return "s" if unit == "s" else "ms"
+            return unit
     if np.isfinite(numbers).mean() > 1 - _LEAST_SHARE:
         return None
     times = pd.to_datetime(text.to_pandas(), format="ISO8601", utc=True, errors="coerce")

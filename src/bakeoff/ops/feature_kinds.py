@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 Kind = Literal["dense", "categorical", "tags", "text"]
 
 _MOST_CODES = 25
-"""Whole numbers of which there are so few may be codes of categories."""
+"""A column with at most this many different whole numbers may hold codes of categories."""
 _MOST_CATEGORIES = 5_000
 _LEAST_TAGGED = 0.05
 """Share of the values that must hold several, separated by `|`."""

@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from importlib.metadata import Distribution, distributions, version
+from importlib.metadata import Distribution, distribution, entry_points, version
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
@@ -21,6 +21,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash, write_text
 from bakeoff.core.subprocesses import read_output, succeeds
 from bakeoff.core.workspace import Workspace
+from bakeoff.models.base.specs import ENTRY_POINTS
 
 DAG = "stages.yaml"
 """This project's dvc.yaml: a link, since DVC takes each file of that name for a part of the repository's DAG."""
@@ -109,9 +110,8 @@ def workspace_dag(text: str) -> str:
         text: of dvc.yaml in this project.
     """
     body = text[text.index("  validate:") :]
-    code = r"(?:[ ]+- src/bakeoff/.*\n)+"
-    body = re.sub(code, lambda found: f"{found[0][: len(found[0]) - len(found[0].lstrip())]}- {VERSION}\n", body)
-    body = re.sub(r"(?<![/\w])(?:evidence|evaluate)\.\w+", lambda found: found[0].partition(".")[0], body)
+    body = re.sub(r"(?m)^( +)- src/bakeoff/.*\n(?:\1- src/bakeoff/.*\n)*", rf"\1- {VERSION}\n", body)
+    body = re.sub(r"(?<![/\w])(evidence|evaluate)\.\w+", r"\1", body)
     body = re.sub(r"\{package: \w+, section: (\w+)\}", r"{section: \1}", body)
     body = body.replace("name → its package and its section", "name → its section")
     return _DAG_HEADER + re.sub(r"(params:\s+)\[(.*)\]", lambda found: f"{found[1]}[{_once(found[2])}]", body)
@@ -126,18 +126,13 @@ def params_text(values: Mapping[str, Any]) -> str:
     sections = re.findall(r"section: (\w+)", _resource(DAG))
     names = ("seed", "data", "validation", "split", *sections, "evaluate", "evidence")
     defaults: dict[str, Any] = {name: {} for name in names} | {"seed": 42}
-    yaml = YAML()
-    yaml.representer.add_representer(
-        type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
+    yaml = YAML(typ="safe", pure=True)  # writes `null`, where a round trip leaves the value empty
+    yaml.default_flow_style = False
+    yaml.allow_unicode = True
+    yaml.representer.sort_base_mapping_type_on_output = False
     stream = StringIO()
     yaml.dump(defaults | dict(values), stream)
     return _PARAMS_HEADER + "\n" + stream.getvalue()
-
-
-def _null(representer: Any, _: None) -> Any:
-    """Writes `null`, where ruamel.yaml would leave the value empty."""
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def write_version(workspace: Workspace) -> None:
@@ -158,14 +153,8 @@ def refresh_version(workspace: Workspace) -> None:
 
 def installed() -> dict[str, dict[str, str]]:
     """Version and SHA-256 of the code of this package, and of those that register models with it."""
-    found: dict[str, Distribution] = {}
-    for package in filter(_is_relevant, distributions()):
-        found.setdefault(package.name, package)  # the first on sys.path is the one that is imported
-    return {name: {"version": each.version, "sha256": _code_hash(each)} for name, each in found.items()}
-
-
-def _is_relevant(package: Distribution) -> bool:
-    return package.name == "bakeoff" or any(entry.group == "bakeoff.models" for entry in package.entry_points)
+    packages = [distribution("bakeoff"), *(point.dist for point in entry_points(group=ENTRY_POINTS) if point.dist)]
+    return {each.name: {"version": each.version, "sha256": _code_hash(each)} for each in packages}
 
 
 def _code_hash(package: Distribution) -> str:
