@@ -163,7 +163,7 @@ def _code_hash(package: Distribution) -> str:
     code = [line for line in lines if not re.search(r"^\.\./|\.dist-info/|\.pyc,|^[^/]*\.pth,", line)]
     if package.name == "bakeoff" and not code:
         source = Path(__file__).parents[1]
-        code = [f"{path},{file_hash(path, 'sha256')}" for path in sorted(source.rglob("*.py"))]
+        code = [f"{path.relative_to(source)},{file_hash(path, 'sha256')}" for path in sorted(source.rglob("*.py"))]
     return hashlib.sha256("\n".join(code).encode()).hexdigest()
 
 
