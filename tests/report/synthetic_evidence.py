@@ -178,11 +178,14 @@ def planted_variant(name: str, model: str, label: str, folding: float, **more: A
         "label": label,
         "unobserved_weight": None,
         "base": False,
-        "recall@10": 0.9 - 0.1 * folding,
+        "recall@10": 0.9 - 0.01 * folding,
         "ndcg@10": 0.8,
         "folding": folding,
         "off_group@10": folding,
         "off_group_filtered@10": folding / 20 if model == "softmax" else None,
+        "off_group_by_candidates": {
+            str(size): folding * size / 160 if model == "softmax" else None for size in (20, 40, 80, 160)
+        },
         "blocks": np.where(np.eye(4, dtype=bool), 0.9, folding).tolist(),
         "selected_epoch": 4,
     }
@@ -200,6 +203,7 @@ def write_planted(root: Path) -> None:
         planted_variant("mf-0", "mf", "α₀ = 0", 0.3, unobserved_weight=0.0),
         planted_variant("mf-1.03", "mf", "α₀ = 1.03", 0.01, unobserved_weight=1.03, base=True),
         planted_variant("positives", "softmax", "positives only", 0.45),
+        planted_variant("own-group", "softmax", "negatives of the own group only", 0.45),
         planted_variant("uniform", "softmax", "uniform", 0.02),
         planted_variant("shipped", "softmax", "as shipped", 0.03, base=True),
     ]

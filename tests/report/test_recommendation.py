@@ -5,8 +5,15 @@ from results import CLEAR, MIRRORED, UNDECIDED
 
 from bakeoff.evaluation.stats.significance import verdict
 from bakeoff.report.accuracy import BaselineComparison, Difference
-from bakeoff.report.situations import choose
-from bakeoff.report.verdict import Result, recommend_for_known_users, recommend_for_new_users, recommendation
+from bakeoff.report.situations import (
+    EITHER,
+    OPEN,
+    choose,
+    recommend_for_known_users,
+    recommend_for_new_users,
+    recommendation,
+)
+from bakeoff.report.verdict import Result
 
 
 def standing(model: str, low: float, high: float, baseline: str = "ease") -> BaselineComparison:
@@ -73,21 +80,62 @@ def test_new_users_get_the_better_one_by_what_is_told_of_them(differences: dict,
 
 
 def test_without_new_users_nothing_is_said_of_them() -> None:
-    assert len(recommendation(CLEAR, AHEAD, {})) == 1
-    assert recommendation(CLEAR, AHEAD, {"0": UP})[1].startswith("For new users, ship")
+    assert len(recommendation(CLEAR, AHEAD, {}, {})) == 1
+    assert recommendation(CLEAR, AHEAD, {}, {"0": UP})[1].startswith("For new users, ship")
+
+
+HOUR, LATER = "within an hour", "later"
+
+
+@pytest.mark.parametrize(
+    ("choices", "sentences"),
+    [
+        (
+            {HOUR: ("softmax", ""), LATER: ("softmax", "")},
+            [
+                "For users whom the models know, ship the softmax DNN.",
+                "For users who come back after a day, ship the softmax DNN.",
+            ],
+        ),
+        (
+            {HOUR: ("softmax", ""), LATER: ("popularity", "better than both")},
+            [
+                "As long as a session lasts, ship the softmax DNN.",
+                "For users who come back after a day, ship popularity, better than both.",
+            ],
+        ),
+        (
+            {HOUR: ("softmax", ""), LATER: (OPEN, "too few users")},
+            [
+                "As long as a session lasts, ship the softmax DNN.",
+                "For users who come back after a day, nothing is shown: too few users.",
+            ],
+        ),
+        (
+            {HOUR: ("softmax", ""), LATER: (EITHER, "shown to differ by less than 0.005")},
+            [
+                "As long as a session lasts, ship the softmax DNN.",
+                "For users who come back after a day, ship the one that costs less to run: they are shown to differ by "
+                "less than 0.005.",
+            ],
+        ),
+        ({HOUR: ("softmax", "")}, ["For users whom the models know, ship the softmax DNN."]),
+    ],
+)
+def test_the_recommendation_depends_on_who_comes_back(choices: dict, sentences: list[str]) -> None:
+    assert recommendation(CLEAR, AHEAD, choices, {}) == sentences
 
 
 @pytest.mark.parametrize(
     ("found", "lead", "choice", "reason"),
     [
-        (UP, AHEAD[0], "Softmax DNN", ""),
-        (DOWN, AHEAD[1], "MF", ""),
-        (UP, standing("softmax", -0.01, 0.01), "Softmax DNN", "not shown to be better than EASE"),
-        (UP, standing("softmax", -0.03, -0.01), "EASE", "better than both"),
-        (LEVEL, standing("softmax", -0.03, -0.01, "popularity"), "Popularity", "better than both"),
-        # 10 % of the better contender's 0.25 is 0.025: ±0.01 is within it, ±0.03 is not.
-        (LEVEL, AHEAD[0], "Either", "they differ by less than 10 %"),
-        (difference(-0.03, 0.03), AHEAD[0], "Open", "too few users"),
+        (UP, AHEAD[0], "softmax", ""),
+        (DOWN, AHEAD[1], "mf", ""),
+        (UP, standing("softmax", -0.01, 0.01), "softmax", "not shown to be better than EASE"),
+        (UP, standing("softmax", -0.03, -0.01), "ease", "better than both"),
+        (LEVEL, standing("softmax", -0.03, -0.01, "popularity"), "popularity", "better than both"),
+        (difference(-0.004, 0.0049), AHEAD[0], EITHER, "shown to differ by less than 0.005"),
+        (LEVEL, AHEAD[0], OPEN, "too few users"),
     ],
 )
 def test_a_situation_gets_what_is_shown_to_be_better_there(

@@ -13,6 +13,7 @@ from bakeoff.report.accuracy import BaselineComparison
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_noun
 from bakeoff.report.params import ReportParams, flat
+from bakeoff.report.slices import LATER, Slice, spans
 from bakeoff.report.training import SettingSearch
 from bakeoff.report.verdict import Result, Span
 
@@ -32,8 +33,6 @@ GAP_WORDS = {
     "later": "more than a day after the last known event",
 }
 """Name of a span of time → its wording within a sentence."""
-LATER = ("< 1 day", "later")
-"""Spans of time beyond the session: more than an hour after the last known event."""
 
 
 class State(StrEnum):
@@ -79,7 +78,7 @@ def judge_checks(
     params: ReportParams,
     result: Result,
     standings: Sequence[BaselineComparison],
-    spans: Sequence[Span],
+    slices: Sequence[Slice],
     searches: Sequence[SettingSearch],
 ) -> list[Check]:
     """All checks, in the order of their numbers.
@@ -89,7 +88,7 @@ def judge_checks(
         params: seed, features and the relevant difference.
         result: softmax against MF on the primary metric.
         standings: every model compared with the best baseline.
-        spans: the primary metric by time since the last known event; empty if the data has no times.
+        slices: the primary metric by time since the last known event; empty if the data has no times.
         searches: how settings were searched.
     """
     tuned = {search.model: search for search in searches if search.model in CONTENDERS}
@@ -108,7 +107,7 @@ def judge_checks(
         "BK003": (State.QUALIFIES, f"One seed: {params.seed}."),
         "BK004": _enough_users(result, params.compare.relevant_difference),
         "BK005": _above_baselines(result, standings),
-        "BK006": _beyond_session(result, spans),
+        "BK006": _session(result, slices),
         "BK007": (State.PASSED if split.get("one_cut") else State.QUALIFIES, f"The split is {split['method']}."),
         "BK008": _features(evidence, params),
         "BK009": _agreement(result),
@@ -198,10 +197,10 @@ def _above_baselines(result: Result, standings: Sequence[BaselineComparison]) ->
     return State.PASSED, f"Both are better than {model_noun(best.baseline)} ({formats.decimal(best.baseline_mean)})."
 
 
-def _beyond_session(result: Result, spans: Sequence[Span]) -> Found:
-    if not spans:
+def _session(result: Result, slices: Sequence[Slice]) -> Found:
+    if not slices:
         return State.QUALIFIES, "The data has no times."
-    verdicts = {span: span.verdict(result.confidence) for span in spans}
+    verdicts = {span: span.verdict(result.confidence) for span in spans(slices)}
     opposite = [span for span, found in verdicts.items() if found not in {Verdict.NO_EVIDENCE, result.verdict}]
     if opposite:
         parts = [
@@ -210,13 +209,23 @@ def _beyond_session(result: Result, spans: Sequence[Span]) -> Found:
             for span in opposite
         ]
         return State.QUALIFIES, f"On test events {formats.listing(parts)}."
+    found = [(part, span) for part, span in zip(slices, verdicts, strict=True) if part.name == LATER]
+    if not found:
+        return State.QUALIFIES, "No test event comes more than a day after the last known one."
+    return _a_day_later(result, *found[0])
+
+
+def _a_day_later(result: Result, part: Slice, span: Span) -> Found:
+    """The endpoint that no session reaches."""
+    if part.standing.verdict(result.confidence) is Verdict.WORSE:
+        baseline = f"{model_noun(part.standing.baseline)} is better than both"
+        figures = f"{formats.decimal(part.standing.baseline_mean)}; {_means(span)}"
+        return State.QUALIFIES, f"More than a day after the last known event {baseline} ({figures})."
     if result.verdict is Verdict.NO_EVIDENCE:
         return State.PASSED, "No span of time has a verdict of its own."
-    later = [span for span in spans if span.name in LATER]
-    if held := [span for span in later if verdicts[span] is result.verdict]:
-        return State.PASSED, f"It holds {GAP_WORDS[held[-1].name]} ({_means(held[-1])})."
-    shown = "; ".join(f"{span.name}: {_means(span)}" for span in later) or "no test event comes so late"
-    return State.QUALIFIES, f"More than an hour after the last known event no lead is shown ({shown})."
+    if span.verdict(result.confidence) is result.verdict:
+        return State.PASSED, f"It holds {GAP_WORDS[LATER]} ({_means(span)})."
+    return State.QUALIFIES, f"More than a day after the last known event no lead is shown ({_means(span)})."
 
 
 def _means(span: Span) -> str:

@@ -41,9 +41,9 @@ class HasVariants:
         """The variant with the shipped settings; None where the group has none of this model."""
         return next((variant for variant in self.of(model) if variant["base"]), None)
 
-    def positives_only(self) -> Variant | None:
-        """The softmax DNN that sees no negatives from other groups."""
-        return next((v for v in self.of(SOFTMAX) if "positive" in str(v["name"]) or "own" in str(v["name"])), None)
+    def own_group_only(self) -> Variant | None:
+        """The softmax DNN whose negatives are all from the user's own group; None where no groups are known."""
+        return next((variant for variant in self.of(SOFTMAX) if "own-group" in str(variant["name"])), None)
 
     def values(self, name: str, metric: str) -> pd.Series:
         """The metric of one variant, by user id."""
@@ -94,7 +94,7 @@ class PlantedGroups(HasVariants):
         items: variant, item_id, group, x, y: item embeddings in two dimensions.
         users: variant, user_id, recall@10, folding, off_group@10 and, of the softmax DNN as a scorer of what MF
             retrieved, off_group_filtered@10, NaN of others.
-        candidates: that MF retrieved for each user.
+        candidates: that MF retrieved for each user: few enough that all of them can be of the user's own group.
     """
 
     notes: Mapping[str, Any]

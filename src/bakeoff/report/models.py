@@ -11,6 +11,7 @@ MF = "mf"
 SOFTMAX = "softmax"
 CONTENDERS = (MF, SOFTMAX)
 """The two that the verdict is about."""
+EASE = "ease"
 REFERENCE = "popularity"
 """The model that knows nobody."""
 

@@ -1,7 +1,8 @@
-"""Who should get what: the better model in each situation of a user, and the users whom it serves worst."""
+"""Who should get what: the better model in each situation, what to ship, and the users whom it serves worst."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,14 @@ from bakeoff.evaluation.metrics.formulas import FloatArray
 from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import BaselineComparison, Difference
-from bakeoff.report.models import MF, SOFTMAX, model_label
-from bakeoff.report.new_users import step_label
-from bakeoff.report.slices import Slice
+from bakeoff.report.models import MF, SOFTMAX, model_noun
+from bakeoff.report.new_users import known_interactions, step_label
+from bakeoff.report.slices import LATER, Slice
+from bakeoff.report.topics.base.claims import MARGINS
+from bakeoff.report.verdict import Result
 
-SMALL = 0.1
-"""An interval within this share of the better contender's mean shows that the contenders differ little."""
+EITHER, OPEN = "Either", "Open"
+"""Choices where no model is better: the difference is shown to be small, or there are too few data."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Situation:
         name: the situation, for people.
         difference: softmax − MF, p adjusted over the situations of its kind.
         lead: the better contender compared with the best baseline; p adjusted likewise.
-        choice: what to ship, or that nothing is shown.
+        choice: name of the model to ship, EITHER or OPEN.
         reason: how far the choice can be trusted.
     """
 
@@ -52,16 +55,85 @@ def situations(
 
 def choose(difference: Difference, lead: BaselineComparison, confidence: float) -> tuple[str, str]:
     """What to ship, and why: a baseline that beats both contenders, else the better contender, else nothing."""
-    against_baseline = lead.verdict(confidence)
-    baseline = model_label(lead.baseline)
+    against_baseline, rival = lead.verdict(confidence), model_noun(lead.baseline)
     if against_baseline is Verdict.WORSE:
-        return baseline, "better than both"
+        return lead.baseline, "better than both"
     if difference.verdict is not Verdict.NO_EVIDENCE:
-        winner = model_label(SOFTMAX if difference.verdict is Verdict.BETTER else MF)
-        return winner, "" if against_baseline is Verdict.BETTER else f"not shown to be better than {baseline}"
-    if max(abs(difference.low), abs(difference.high)) <= SMALL * lead.mean:
-        return "Either", f"they differ by less than {formats.percent(SMALL, 0)}"
-    return "Open", "too few users"
+        winner = SOFTMAX if difference.verdict is Verdict.BETTER else MF
+        return winner, "" if against_baseline is Verdict.BETTER else f"not shown to be better than {rival}"
+    margin = MARGINS["metric"]
+    if max(abs(difference.low), abs(difference.high)) < margin:
+        return EITHER, f"shown to differ by less than {margin:g}"
+    return OPEN, "too few users"
+
+
+def recommendation(
+    result: Result,
+    standings: Sequence[BaselineComparison],
+    choices: Mapping[str, tuple[str, str]],
+    new_differences: Mapping[str, Difference],
+) -> list[str]:
+    """A sentence for known users, one for those who come back a day later, and one for new users if there are any.
+
+    Args:
+        result: softmax against MF over all test events.
+        standings: every model compared with the best baseline, likewise.
+        choices: time since the last known event → what to ship, and why (`situations.choose`); empty without times.
+        new_differences: see `recommend_for_new_users`.
+    """
+    soonest, later = next(iter(choices.values()), None), choices.get(LATER)
+    is_of_session = later is not None and soonest is not None and later[0] != soonest[0]
+    users = "As long as a session lasts," if is_of_session else "For users whom the models know,"
+    back = [recommend_for_returning_users(*later)] if later else []
+    new = [recommend_for_new_users(new_differences)] if new_differences else []
+    return [recommend_for_known_users(result, standings, users), *back, *new]
+
+
+def recommend_for_returning_users(choice: str, reason: str) -> str:
+    """What to ship to users who come back a day later: the endpoint that no session reaches."""
+    back = "For users who come back after a day,"
+    if choice == OPEN:
+        return f"{back} nothing is shown: {reason}."
+    if choice == EITHER:
+        return f"{back} ship the one that costs less to run: they are {reason}."
+    return f"{back} ship {model_noun(choice)}{f', {reason}' if reason else ''}."
+
+
+def recommend_for_known_users(
+    result: Result, standings: Sequence[BaselineComparison], known: str = "For users whom the models know,"
+) -> str:
+    """The better contender, if there is one and it is shown to beat the best baseline.
+
+    A contender that does not beat a baseline is not worth its training, even if it beats the other contender.
+    """
+    if result.verdict is Verdict.NO_EVIDENCE:
+        return f"{known} neither contender is shown to be better: ship the one that costs less to run."
+    winner = SOFTMAX if result.verdict is Verdict.BETTER else MF
+    name = model_noun(winner)
+    standing = next(each for each in standings if each.model == winner)
+    if standing.verdict(result.confidence) is not Verdict.BETTER:
+        than = f"not shown to be better than {model_noun(standing.baseline)}"
+        return f"{known} ship neither yet: {name} is the better of the two, but {than}."
+    return f"{known} ship {name}."
+
+
+def recommend_for_new_users(differences: Mapping[str, Difference]) -> str:
+    """Which contender serves new users better, by what is known about them.
+
+    Args:
+        differences: number of first interactions → softmax − MF on users held out whole, p adjusted for their number.
+    """
+    steps = {
+        name: [known_interactions(first) for first, found in differences.items() if found.verdict is verdict]
+        for name, verdict in ((SOFTMAX, Verdict.BETTER), (MF, Verdict.WORSE))
+    }
+    either = partial(formats.listing, last="or")
+    shown = [f"{model_noun(name)} with {either(found)} known" for name, found in steps.items() if found]
+    open_ = [known_interactions(first) for first, found in differences.items() if found.verdict is Verdict.NO_EVIDENCE]
+    if not shown:
+        return "For new users there is no evidence for either."
+    rest = f"; with {either(open_)} there is no evidence for either" if open_ else ""
+    return f"For new users, ship {' and '.join(shown)}{rest}."
 
 
 SMALLEST = 30

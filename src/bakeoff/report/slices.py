@@ -21,7 +21,9 @@ from bakeoff.report.verdict import Span
 GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
 """Name of a slice → seconds that end it (included); None has no end."""
 HOUR = list(GAPS).index("< 1 h")
-SESSIONS = {"within an hour": 3600, "within a day": 86_400, "later": None}
+LATER = "later"
+"""More than a day after the last known event: the endpoint that no session reaches."""
+SESSIONS = {"within an hour": 3600, "within a day": 86_400, LATER: None}
 """The same, as far as one would choose another model."""
 Ends = Mapping[str, int | None]
 

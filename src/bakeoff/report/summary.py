@@ -17,12 +17,12 @@ from bakeoff.report.exposure import exposure_profile, exposures
 from bakeoff.report.models import MF, SOFTMAX, look
 from bakeoff.report.new_users import NewUserFigure, new_user_comparisons, new_user_figures
 from bakeoff.report.params import Provenance, ReportParams, provenance
-from bakeoff.report.situations import Segment, Situation, segments, situations
-from bakeoff.report.slices import SESSIONS, Slice, slices_by_gap, spans
+from bakeoff.report.situations import Segment, Situation, recommendation, segments, situations
+from bakeoff.report.slices import LATER, SESSIONS, Slice, slices_by_gap, spans
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
 from bakeoff.report.training import SettingSearch, TrainingFigure
-from bakeoff.report.verdict import Result, recommendation, verdict_headline
+from bakeoff.report.verdict import Result, verdict_headline
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,17 @@ class Summary:
     @property
     def headline(self) -> str:
         """The verdict, or why there is none."""
-        return verdict_headline(self.result, self.reasons)
+        later = next((part.difference for part in self.sessions if part.name == LATER), None)
+        return verdict_headline(self.result, self.reasons, later)
 
     @property
     def recommendation(self) -> list[str]:
         """Which contender to ship, and for whom."""
         if self.reasons:
             return ["Clear the failed checks before you ship either contender."]
-        return recommendation(self.result, self.standings, self.new_differences)
+        known = zip(self.sessions, self.situations, strict=False)
+        choices = {part.name: (situation.choice, situation.reason) for part, situation in known}
+        return recommendation(self.result, self.standings, choices, self.new_differences)
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         training=training.training_figures(evidence),
         masked={name: float(share) for name, share in shares.items() if share is not None},
         searches=searches,
-        checks=judge_checks(evidence, params, result, standings, spans(slices), searches),
+        checks=judge_checks(evidence, params, result, standings, slices, searches),
         examples=choose_examples(evidence, primary, params.compare.example_users, params.report.show_ids),
         show_ids=params.report.show_ids,
         findings=find(evidence, params, statistics, Page.REPORT),
@@ -216,8 +219,8 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     return _numbers(tree)
 
 
-OUTCOMES = {ClaimOutcome.HELD: 1, ClaimOutcome.NONE: 0, ClaimOutcome.IN_PART: 0, ClaimOutcome.NOT: -1}
-"""Outcome of a part → number: held, no evidence, did not hold."""
+OUTCOMES = {ClaimOutcome.HELD: 1, ClaimOutcome.SMALL: 0, ClaimOutcome.CONTRADICTED: -1}
+"""Outcome of a part → number; a part without enough data has none."""
 
 
 def claim_metrics(claims: Sequence[Claim]) -> dict[str, Any]:
@@ -227,7 +230,7 @@ def claim_metrics(claims: Sequence[Claim]) -> dict[str, Any]:
             part.words.key: {
                 **{name: getattr(part, name) for name in ("first", "second", "difference", "low", "high")},
                 "p_holm": part.p,
-                "outcome": OUTCOMES[part.outcome],
+                "outcome": OUTCOMES.get(part.outcome, math.nan),
             }
             for part in claim.parts
             if not part.is_cost

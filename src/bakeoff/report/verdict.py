@@ -1,15 +1,13 @@
-"""The verdict on the primary metric: its figures, the sentences made from them, and which contender to ship."""
+"""The verdict on the primary metric: its figures, and the sentences made from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from typing import Any, Self
 
 from bakeoff.evaluation.stats.significance import Verdict, verdict
 from bakeoff.report import formats
-from bakeoff.report.accuracy import BaselineComparison, Difference
+from bakeoff.report.accuracy import Difference
 from bakeoff.report.models import MF, SOFTMAX, model_noun
-from bakeoff.report.new_users import known_interactions
 
 SAME_TIME = 1.15
 """Training times within this ratio are called about the same."""
@@ -92,16 +90,27 @@ class Span:
         return verdict(self.low, self.high, self.p, confidence)
 
 
-def verdict_headline(result: Result, reasons: Sequence[str]) -> str:
-    """The verdict in a few words; if there are reasons against one, these."""
+def verdict_headline(result: Result, reasons: Sequence[str], later: Difference | None = None) -> str:
+    """The verdict in a few words; if there are reasons against one, these.
+
+    Args:
+        result: softmax against MF over all test events.
+        reasons: why there is no verdict.
+        later: softmax − MF a day later, the endpoint that no session reaches; None where the data has none.
+    """
     if reasons:
         return f"No verdict yet: {formats.listing(reasons)}"
     metric = formats.metric_label(result.metric)
-    return {
+    headline = {
         Verdict.BETTER: f"The softmax DNN is better than MF on {metric}",
         Verdict.WORSE: f"The softmax DNN is worse than MF on {metric}",
         Verdict.NO_EVIDENCE: f"No evidence of a difference between the softmax DNN and MF on {metric}",
     }[result.verdict]
+    if later is None or later.verdict is result.verdict:
+        return headline
+    if later.verdict is Verdict.NO_EVIDENCE:
+        return f"{headline}, but this is not shown a day later"
+    return f"{headline}, but a day later {model_noun(SOFTMAX if later.verdict is Verdict.BETTER else MF)} is better"
 
 
 def verdict_statement(result: Result) -> str:
@@ -126,47 +135,3 @@ def cost_sentence(seconds: Mapping[str, float]) -> str | None:
     compared = "about the same" if ratio < SAME_TIME else f"{formats.times(ratio)} as long for {slower}"
     times = f"{formats.seconds(softmax)} for the softmax DNN and {formats.seconds(mf)} for MF"
     return f"Training took {times}, {compared}."
-
-
-def recommendation(
-    result: Result, standings: Sequence[BaselineComparison], new_differences: Mapping[str, Difference]
-) -> list[str]:
-    """A sentence for known users, and one for new users if some were held out."""
-    new = [recommend_for_new_users(new_differences)] if new_differences else []
-    return [recommend_for_known_users(result, standings), *new]
-
-
-def recommend_for_known_users(result: Result, standings: Sequence[BaselineComparison]) -> str:
-    """The better contender, if there is one and it is shown to beat the best baseline.
-
-    A contender that does not beat a baseline is not worth its training, even if it beats the other contender.
-    """
-    known = "For users whom the models know,"
-    if result.verdict is Verdict.NO_EVIDENCE:
-        return f"{known} neither contender is shown to be better: ship the one that costs less to run."
-    winner = SOFTMAX if result.verdict is Verdict.BETTER else MF
-    name = model_noun(winner)
-    standing = next(each for each in standings if each.model == winner)
-    if standing.verdict(result.confidence) is not Verdict.BETTER:
-        than = f"not shown to be better than {model_noun(standing.baseline)}"
-        return f"{known} ship neither yet: {name} is the better of the two, but {than}."
-    return f"{known} ship {name}."
-
-
-def recommend_for_new_users(differences: Mapping[str, Difference]) -> str:
-    """Which contender serves new users better, by what is known about them.
-
-    Args:
-        differences: number of first interactions → softmax − MF on users held out whole, p adjusted for their number.
-    """
-    steps = {
-        name: [known_interactions(first) for first, found in differences.items() if found.verdict is verdict]
-        for name, verdict in ((SOFTMAX, Verdict.BETTER), (MF, Verdict.WORSE))
-    }
-    either = partial(formats.listing, last="or")
-    shown = [f"{model_noun(name)} with {either(found)} known" for name, found in steps.items() if found]
-    open_ = [known_interactions(first) for first, found in differences.items() if found.verdict is Verdict.NO_EVIDENCE]
-    if not shown:
-        return "For new users there is no evidence for either."
-    rest = f"; with {either(open_)} there is no evidence for either" if open_ else ""
-    return f"For new users, ship {' and '.join(shown)}{rest}."

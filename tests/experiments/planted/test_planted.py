@@ -63,14 +63,20 @@ def test_negatives_of_other_groups_repair_it(rows):
 
 
 def test_a_dnn_that_folds_shows_fewer_strangers_within_what_mf_retrieves(written, rows):
-    # Of MF's first 100 of 320 some 60 are of the own group.
+    # A user has 60 unseen items of the own group: MF's first 30 can all be of it, and of its first 120 half at most are.
     folded = rows["softmax-own-group"]
+    by_size = folded["off_group_by_candidates"]
+    assert list(by_size) == ["15", "30", "60", "120"]
+    assert sorted(by_size.values()) == list(by_size.values())
+    assert by_size["30"] == folded["off_group_filtered@10"] < 0.05
+    assert by_size["120"] > 0.3
+    assert set(rows["mf-1"]["off_group_by_candidates"].values()) == {None}
     assert folded["off_group_filtered@10"] < folded["off_group@10"] - 0.2
     assert rows["mf-1"]["off_group_filtered@10"] is None
     users = pd.read_parquet(written / "users.parquet")
     of_folded = users[users["variant"] == "softmax-own-group"]["off_group_filtered@10"]
     assert of_folded.mean() == pytest.approx(folded["off_group_filtered@10"])
-    assert json.loads((written / "planted.json").read_text(encoding="utf-8"))["candidates"] == 100
+    assert json.loads((written / "planted.json").read_text(encoding="utf-8"))["candidates"] == 30
 
 
 def test_scores_by_group_show_who_folds(rows):

@@ -69,7 +69,7 @@ def test_growth_names_every_model_that_is_drawn(findings: Findings):
 def test_new_items_are_found_by_the_two_tower_model_and_not_by_a_table(findings: Findings):
     found = found_in(findings, new_items.TOPIC)
     [figure] = new_items.TOPIC.draw(found)
-    assert "The two-tower model has the highest recall@100" in figure.sentence.replace("Recall", "recall")
+    assert "The two-tower model has the highest capped recall@100" in figure.sentence
     assert figure.sentence.endswith("The softmax DNN with a table of items alone has 0.000.")
 
 

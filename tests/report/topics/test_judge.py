@@ -48,18 +48,22 @@ def paired(difference: float, spread: float = 0.1, users: int = 80, expected: Ex
     ("expected", "low", "high", "p", "outcome"),
     [
         (Expected.LARGER, 0.01, 0.03, 0.04, ClaimOutcome.HELD),
-        (Expected.LARGER, 0.01, 0.03, 0.051, ClaimOutcome.NONE),  # p must be below 0.05
-        (Expected.LARGER, 0.00, 0.03, 0.01, ClaimOutcome.NONE),  # 0 itself is no evidence
-        (Expected.LARGER, -0.03, -0.01, 0.01, ClaimOutcome.NOT),
+        (Expected.LARGER, 0.01, 0.03, 0.051, ClaimOutcome.TOO_FEW),  # p must be below 0.05
+        (Expected.LARGER, 0.00, 0.03, 0.01, ClaimOutcome.TOO_FEW),  # 0 itself is no difference
+        (Expected.LARGER, -0.019, 0.019, 0.9, ClaimOutcome.SMALL),  # margin 0.02
+        (Expected.LARGER, -0.019, 0.020, 0.9, ClaimOutcome.TOO_FEW),
+        (Expected.LARGER, 4e-9, 8e-9, 0.001, ClaimOutcome.SMALL),  # a difference that does not matter
+        (Expected.SMALLER, 4e-9, 0.019, 0.001, ClaimOutcome.SMALL),
+        (Expected.LARGER, -0.03, -0.01, 0.01, ClaimOutcome.CONTRADICTED),
         (Expected.SMALLER, -0.03, -0.01, 0.01, ClaimOutcome.HELD),
-        (Expected.SMALLER, 0.01, 0.03, 0.01, ClaimOutcome.NOT),
+        (Expected.SMALLER, 0.01, 0.03, 0.01, ClaimOutcome.CONTRADICTED),
         (Expected.NOT_LOWER, -0.019, 0.01, NAN, ClaimOutcome.HELD),  # margin 0.02
-        (Expected.NOT_LOWER, -0.020, 0.01, NAN, ClaimOutcome.NONE),
-        (Expected.NOT_LOWER, -0.050, -0.02, NAN, ClaimOutcome.NONE),
-        (Expected.NOT_LOWER, -0.050, -0.021, NAN, ClaimOutcome.NOT),
+        (Expected.NOT_LOWER, -0.020, 0.01, NAN, ClaimOutcome.TOO_FEW),
+        (Expected.NOT_LOWER, -0.050, -0.02, NAN, ClaimOutcome.TOO_FEW),
+        (Expected.NOT_LOWER, -0.050, -0.021, NAN, ClaimOutcome.CONTRADICTED),
         (Expected.NOT_HIGHER, -0.01, 0.019, NAN, ClaimOutcome.HELD),
-        (Expected.NOT_HIGHER, -0.01, 0.020, NAN, ClaimOutcome.NONE),
-        (Expected.NOT_HIGHER, 0.021, 0.050, NAN, ClaimOutcome.NOT),
+        (Expected.NOT_HIGHER, -0.01, 0.020, NAN, ClaimOutcome.TOO_FEW),
+        (Expected.NOT_HIGHER, 0.021, 0.050, NAN, ClaimOutcome.CONTRADICTED),
         (Expected.NOT_HIGHER, 0.0, 0.0, NAN, ClaimOutcome.HELD),  # nobody has a difference
     ],
 )
@@ -73,15 +77,15 @@ def test_a_difference_over_users_is_judged_by_interval_and_test(
     ("expected", "first", "second", "outcome"),
     [
         (Expected.LARGER, 1.25, 1.0, ClaimOutcome.HELD),
-        (Expected.LARGER, 1.24, 1.0, ClaimOutcome.NONE),
-        (Expected.LARGER, 1.0, 1.24, ClaimOutcome.NONE),
-        (Expected.LARGER, 1.0, 1.25, ClaimOutcome.NOT),
+        (Expected.LARGER, 1.24, 1.0, ClaimOutcome.TOO_FEW),
+        (Expected.LARGER, 1.0, 1.24, ClaimOutcome.TOO_FEW),
+        (Expected.LARGER, 1.0, 1.25, ClaimOutcome.CONTRADICTED),
         (Expected.LARGER, 0.1, 0.0, ClaimOutcome.HELD),
-        (Expected.LARGER, 0.0, 0.0, ClaimOutcome.NONE),
+        (Expected.LARGER, 0.0, 0.0, ClaimOutcome.TOO_FEW),
         (Expected.SMALLER, 1.0, 1.25, ClaimOutcome.HELD),
-        (Expected.SMALLER, 1.25, 1.0, ClaimOutcome.NOT),
-        (Expected.LARGER, NAN, 1.0, ClaimOutcome.NONE),
-        (Expected.SMALLER, 1.0, NAN, ClaimOutcome.NONE),
+        (Expected.SMALLER, 1.25, 1.0, ClaimOutcome.CONTRADICTED),
+        (Expected.LARGER, NAN, 1.0, ClaimOutcome.NOT_MEASURED),
+        (Expected.SMALLER, 1.0, NAN, ClaimOutcome.NOT_MEASURED),
     ],
 )
 def test_figures_without_users_are_judged_by_their_ratio(
@@ -94,14 +98,16 @@ def test_figures_without_users_are_judged_by_their_ratio(
     ("expected", "low", "high", "outcome"),
     [
         (Expected.LARGER, 1.01, 9.0, ClaimOutcome.HELD),
-        (Expected.LARGER, 1.0, 9.0, ClaimOutcome.NONE),
-        (Expected.SMALLER, 1.01, 9.0, ClaimOutcome.NOT),
-        (Expected.SMALLER, 0.9, 9.0, ClaimOutcome.NONE),
+        (Expected.LARGER, 1.0, 9.0, ClaimOutcome.TOO_FEW),
+        (Expected.SMALLER, 1.01, 9.0, ClaimOutcome.CONTRADICTED),
+        (Expected.SMALLER, 0.9, 9.0, ClaimOutcome.TOO_FEW),
         (Expected.LARGER, 1.01, NAN, ClaimOutcome.HELD),
-        (Expected.LARGER, NAN, 9.0, ClaimOutcome.NONE),
+        (Expected.LARGER, NAN, 9.0, ClaimOutcome.TOO_FEW),
+        (Expected.LARGER, 0.81, 1.24, ClaimOutcome.SMALL),
+        (Expected.LARGER, 1.01, 1.24, ClaimOutcome.SMALL),
     ],
 )
-def test_a_ratio_whose_interval_holds_1_is_no_evidence(
+def test_a_ratio_whose_interval_holds_1_is_not_enough_data(
     expected: Expected, low: float, high: float, outcome: ClaimOutcome
 ):
     assert by_ratio(expected, 3.0, 1.0, low, high) is outcome
@@ -123,9 +129,9 @@ def test_costs_that_were_measured_again_and_again_have_the_interval_of_their_rat
     ("expected", "half", "outcome"),
     [
         (Expected.LARGER, 0.09, ClaimOutcome.HELD),
-        (Expected.SMALLER, 0.09, ClaimOutcome.NOT),
-        (Expected.LARGER, 0.11, ClaimOutcome.NONE),
-        (Expected.LARGER, NAN, ClaimOutcome.NONE),
+        (Expected.SMALLER, 0.09, ClaimOutcome.CONTRADICTED),
+        (Expected.LARGER, 0.11, ClaimOutcome.TOO_FEW),
+        (Expected.LARGER, NAN, ClaimOutcome.TOO_FEW),
     ],
 )
 def test_a_figure_of_all_users_together_is_judged_by_its_interval(
@@ -144,9 +150,9 @@ def test_a_figure_of_all_users_together_is_judged_by_its_interval(
     ("first", "second", "outcome"),
     [
         (Repeated(0.7, 0.6, 0.8), Repeated(1.0, 0.9, 1.1), ClaimOutcome.HELD),
-        (Repeated(0.7, 0.6, 1.0), Repeated(1.0, 0.9, 1.1), ClaimOutcome.NONE),  # −0.3 + √(0.3² + 0.1²) > 0
+        (Repeated(0.7, 0.6, 1.0), Repeated(1.0, 0.9, 1.1), ClaimOutcome.TOO_FEW),  # −0.3 + √(0.3² + 0.1²) > 0
         (Repeated(0.7, 0.6, 0.9), Repeated(1.0, 0.9, 1.1), ClaimOutcome.HELD),  # −0.3 + √(0.2² + 0.1²) < 0
-        (Repeated(1.0, 0.9, 1.1), Repeated(0.7, 0.6, 0.8), ClaimOutcome.NOT),
+        (Repeated(1.0, 0.9, 1.1), Repeated(0.7, 0.6, 0.8), ClaimOutcome.CONTRADICTED),
     ],
 )
 def test_exponents_differ_where_the_interval_of_their_difference_leaves_out_0(
@@ -167,13 +173,23 @@ def test_a_clear_difference_holds_with_its_figures():
     assert part.basis == "80 users"
 
 
-def test_p_is_adjusted_for_every_test_of_the_table_but_not_for_margins():
+def test_p_is_adjusted_for_all_deciding_tests_but_not_for_margins_or_parts_that_are_shown():
     alone = ask(paired(0.03))[0].p
-    with_margin = ask(paired(0.03), paired(0.0, expected=Expected.NOT_LOWER))
+    shown = Paired(Words("shown", "", "", decides=False), paired(0.03).first, paired(0.03).second)
+    with_others = ask(paired(0.03), paired(0.0, expected=Expected.NOT_LOWER), shown)
     both = ask(paired(0.03), paired(0.03))
-    assert with_margin[0].p == pytest.approx(alone)
-    assert np.isnan(with_margin[1].p)
+    assert with_others[0].p == pytest.approx(alone)
+    assert np.isnan(with_others[1].p)
+    assert with_others[2].p == pytest.approx(alone)
     assert both[0].p == pytest.approx(min(1, 2 * alone))
+
+
+@pytest.mark.parametrize(
+    ("form", "second", "margin"),
+    [(Form.METRIC, 0.3, 0.005), (Form.SHARE, 0.3, 0.01), (Form.NUMBER, 0.3, 0.01), (Form.COUNT, 160.0, 8.0)],
+)
+def test_margins_are_those_of_the_file(form: Form, second: float, margin: float):
+    assert form.margin(second) == pytest.approx(margin)
 
 
 def test_questions_of_different_users_are_judged_side_by_side():
@@ -191,31 +207,48 @@ def test_users_with_one_figure_only_count_nowhere():
     assert part.first == pytest.approx(np.nanmean(first))
 
 
-def test_without_any_user_there_is_no_evidence():
+def test_without_any_user_nothing_is_measured():
     nobody = np.full(5, np.nan)
     [part] = ask(Paired(WORDS, nobody, nobody))
-    assert part.outcome is ClaimOutcome.NONE
+    assert part.outcome is ClaimOutcome.NOT_MEASURED
     assert part.note
 
 
-def test_what_was_not_measured_is_no_evidence_and_says_why():
+def test_what_was_not_measured_says_why():
     skipped = unknown(WORDS, "The data is too small.")
     missing = on_costs(WORDS, [Repeated(NAN), Repeated(1.0)], Form.SECONDS, "measured once")
-    assert (skipped.outcome, skipped.note) == (ClaimOutcome.NONE, "The data is too small.")
-    assert (missing.outcome, missing.note) == (ClaimOutcome.NONE, "It was not measured.")
+    assert (skipped.outcome, skipped.note) == (ClaimOutcome.NOT_MEASURED, "The data is too small.")
+    assert (missing.outcome, missing.note) == (ClaimOutcome.NOT_MEASURED, "It was not measured.")
 
 
-HELD, NOT, NONE = (ClaimPart(WORDS, outcome) for outcome in (ClaimOutcome.HELD, ClaimOutcome.NOT, ClaimOutcome.NONE))
+HELD, AGAINST, SMALL, FEW, UNMEASURED = (
+    ClaimPart(WORDS, outcome)
+    for outcome in (
+        ClaimOutcome.HELD,
+        ClaimOutcome.CONTRADICTED,
+        ClaimOutcome.SMALL,
+        ClaimOutcome.TOO_FEW,
+        ClaimOutcome.NOT_MEASURED,
+    )
+)
 
 
 @pytest.mark.parametrize(
     ("parts", "outcome"),
     [
         ([HELD, HELD], ClaimOutcome.HELD),
-        ([HELD, NONE], ClaimOutcome.IN_PART),
-        ([HELD, NOT], ClaimOutcome.IN_PART),
-        ([NOT, NONE], ClaimOutcome.NOT),
-        ([NONE, NONE], ClaimOutcome.NONE),
+        ([HELD, FEW], ClaimOutcome.IN_PART),
+        ([HELD, SMALL], ClaimOutcome.IN_PART),
+        ([HELD, AGAINST], ClaimOutcome.CONTRADICTED_IN_PART),  # one held part does not outweigh a contradicted one
+        ([HELD, HELD, HELD, AGAINST], ClaimOutcome.CONTRADICTED_IN_PART),
+        ([AGAINST, FEW], ClaimOutcome.CONTRADICTED_IN_PART),
+        ([AGAINST, AGAINST], ClaimOutcome.CONTRADICTED),
+        ([SMALL, SMALL], ClaimOutcome.SMALL),
+        ([SMALL, UNMEASURED], ClaimOutcome.SMALL),
+        ([SMALL, FEW], ClaimOutcome.TOO_FEW),
+        ([FEW, FEW], ClaimOutcome.TOO_FEW),
+        ([UNMEASURED], ClaimOutcome.NOT_MEASURED),
+        ([], ClaimOutcome.NOT_MEASURED),
     ],
 )
 def test_a_claim_holds_as_its_parts_do(parts: list[ClaimPart], outcome: ClaimOutcome):
@@ -223,7 +256,7 @@ def test_a_claim_holds_as_its_parts_do(parts: list[ClaimPart], outcome: ClaimOut
 
 
 def test_a_part_that_does_not_decide_changes_nothing():
-    other = ClaimPart(Words("other", "", "", decides=False), ClaimOutcome.NOT)
+    other = ClaimPart(Words("other", "", "", decides=False), ClaimOutcome.CONTRADICTED)
     claim = Claim(1, "key", "title", "words", "#section", [HELD, other])
     assert claim.outcome is ClaimOutcome.HELD
-    assert claim.num_held == 1
+    assert claim.num(ClaimOutcome.HELD) == 1

@@ -119,7 +119,7 @@ class ListTotals:
 
 
 METRICS = (
-    Metric("recall", "Recall", MetricSet.ACCURACY, formulas.recall),
+    Metric("recall", "Capped recall", MetricSet.ACCURACY, formulas.recall),
     Metric("ndcg", "NDCG", MetricSet.ACCURACY, formulas.ndcg),
     Metric("mrr", "MRR", MetricSet.ACCURACY, formulas.mrr),
     Metric("hit_rate", "Hit rate", MetricSet.ACCURACY, formulas.hit_rate),

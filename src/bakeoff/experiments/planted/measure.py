@@ -1,6 +1,6 @@
 """The experiment on planted groups: every contender trained, measured and described."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +36,7 @@ class PlantedMetrics:
 
     Attributes:
         per_user: float64 [num_users] in [0, 1] each: recall@10 and ndcg@10 of the test items; folding over all items;
-            off_group@10, the share of the first ten items from another group, and off_group_filtered@10, the same when
-            the model reorders candidates of another model, NaN without candidates.
+            off_group@10, the share of the first ten items from another group.
         blocks: float64 [groups, groups], mean calibrated score in [0, 1] of users (rows) and items (columns) by group.
         positions: float32 [num_items, 2], see `project_items`.
     """
@@ -61,16 +60,20 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
     validate = validation_scores(dataset.prepared, np.flatnonzero(dataset.prepared.valid.lengths))
     contenders = planted_contenders(settings, dataset)
     rows, items, users = [], [], []
+    sizes = candidate_numbers(settings)
     candidates: TopLists | None = None
     for variant, experiment in contenders:
         trained = train_keeping_best(experiment, validate)
         if (variant.model, variant.base) == ("mf", True):
-            candidates = dataset.eval_set.rank(trained.retriever, num_candidates(settings), USERS_PER_BLOCK)
-        reordered = candidates if variant.model == "softmax" else None
-        metrics = evaluate_planted(trained.retriever, dataset, settings.seed, reordered)
-        rows.append(_row(variant, experiment.settings, metrics, trained.epoch))
+            candidates = dataset.eval_set.rank(trained.retriever, sizes[-1], USERS_PER_BLOCK)
+        metrics = evaluate_planted(trained.retriever, dataset, settings.seed)
+        scorer_of = candidates if variant.model == "softmax" else None
+        by_size = _off_group_by_candidates(trained.retriever, dataset, scorer_of, sizes)
+        own = {**metrics.per_user, f"off_group_filtered@{CUTOFF}": by_size[num_candidates(settings)]}
+        rows.append(_row(variant, experiment.settings, metrics, trained.epoch) | means_or_none(own))
+        rows[-1]["off_group_by_candidates"] = means_or_none({str(size): each for size, each in by_size.items()})
         items.append(_items(variant, metrics, dataset))
-        shown = {name: values for name, values in metrics.per_user.items() if name != f"ndcg@{CUTOFF}"}
+        shown = {name: values for name, values in own.items() if name != f"ndcg@{CUTOFF}"}
         everyone = np.arange(len(dataset.user_groups))
         users.append(dataset.prepared.per_user_table(everyone, shown, variant=variant.name))
         names = (f"recall@{CUTOFF}", "folding", f"off_group@{CUTOFF}")
@@ -81,16 +84,13 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
     return summary, {"items": pa.concat_tables(items), "users": pa.concat_tables(users)}
 
 
-def evaluate_planted(
-    retriever: Retriever, dataset: PlantedDataset, seed: int, candidates: TopLists | None = None
-) -> PlantedMetrics:
+def evaluate_planted(retriever: Retriever, dataset: PlantedDataset, seed: int) -> PlantedMetrics:
     """Evaluate a model on every user's test items.
 
     Args:
         retriever: the model.
         dataset: that it was trained on.
         seed: of the random pairs that scores are calibrated against.
-        candidates: of another model, for this one to reorder; None: there is none.
     """
     prepared, tests = dataset.prepared, dataset.eval_set
     lists = tests.rank(retriever, CUTOFF, USERS_PER_BLOCK)
@@ -100,15 +100,10 @@ def evaluate_planted(
         lambda rows, items: scores[rows, items], prepared.known(), prepared.num_items, np.random.default_rng(seed)
     )
     calibrated = calibration(scores)
-    filtered = np.full(prepared.num_users, np.nan)
-    if candidates is not None:
-        reordered = reorder(retriever, tests.queries, candidates, tests.truth, USERS_PER_BLOCK)
-        filtered = _off_group(reordered, dataset)
     per_user = {
         **{name: accuracy[name] for name in (f"recall@{CUTOFF}", f"ndcg@{CUTOFF}")},
         "folding": folding_per_user(calibrated, dataset.relatedness),
         f"off_group@{CUTOFF}": _off_group(lists, dataset),
-        f"off_group_filtered@{CUTOFF}": filtered,
     }
     return PlantedMetrics(per_user, _by_group(calibrated, dataset), project_items(retriever.item_embeddings))
 
@@ -120,6 +115,19 @@ def _by_group(scores: NDArray[np.floating], dataset: PlantedDataset) -> NDArray[
     sizes = users.sum(axis=0)[:, np.newaxis] * items.sum(axis=0)
     means: NDArray[np.float64] = users.T.astype(np.float64) @ scores @ items / sizes
     return means
+
+
+def _off_group_by_candidates(
+    retriever: Retriever, dataset: PlantedDataset, candidates: TopLists | None, sizes: Sequence[int]
+) -> dict[int, NDArray[np.float64]]:
+    """Number of another model's candidates → [num_users] off_group@10 once this one orders them; NaN without any."""
+    if candidates is None:
+        return dict.fromkeys(sizes, np.full(dataset.prepared.num_users, np.nan))
+    tests, found = dataset.eval_set, {}
+    for size in sizes:
+        first = TopLists(candidates.items[:, :size], candidates.scores[:, :size])
+        found[size] = _off_group(reorder(retriever, tests.queries, first, tests.truth, USERS_PER_BLOCK), dataset)
+    return found
 
 
 def _off_group(lists: TopLists, dataset: PlantedDataset) -> NDArray[np.float64]:
@@ -143,9 +151,19 @@ def project_items(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def num_candidates(settings: ExperimentSettings) -> int:
-    """Candidates of MF that the softmax DNN reorders: as many as on real data, at most half of the catalogue."""
+    """Candidates of MF that the softmax DNN reorders: half as many as a user has items of the own group to find.
+
+    Among more candidates than that, foreign items are there whatever MF does, and folding could not but do harm.
+    """
     planted = settings.evidence.planted
-    return max(CUTOFF, min(*settings.evidence.rerank_candidates, planted.groups * planted.items_per_group // 2))
+    return max(CUTOFF, (planted.items_per_group - planted.events_per_user) // 2)
+
+
+def candidate_numbers(settings: ExperimentSettings) -> list[int]:
+    """Numbers of candidates for the curve, ascending: half of `num_candidates`, itself, twice and four times it."""
+    planted, judged = settings.evidence.planted, num_candidates(settings)
+    num_items = planted.groups * planted.items_per_group
+    return sorted({min(max(CUTOFF, size), num_items) for size in (judged // 2, judged, 2 * judged, 4 * judged)})
 
 
 def _summary(settings: ExperimentSettings, dataset: PlantedDataset, sections: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,7 +182,8 @@ def _summary(settings: ExperimentSettings, dataset: PlantedDataset, sections: Ma
             "went through the training code of the comparison, with few dimensions, so that groups can get into each "
             f"other's way. {_differences(settings, sections)} Each was trained on the train part alone, to the epoch "
             "that validation chose; popularity and EASE, which have no epochs, are there for comparison. As a scorer "
-            f"the softmax DNN orders MF's first {num_candidates(settings)} items. "
+            f"the softmax DNN orders MF's first {num_candidates(settings)} items, half as many as users have unseen "
+            "items of their own group. "
             "Pictures show item embeddings along their two principal components: items that fall together in the space "
             "do so in the picture, while groups that touch there may be apart in the space."
         ),
@@ -199,7 +218,6 @@ def _row(variant: Variant, section: Any, metrics: PlantedMetrics, epoch: int | N
         "label": variant.label,
         "unobserved_weight": section.unobserved_weight if isinstance(section, MFParams) else None,
         "base": variant.base,
-        **means_or_none(metrics.per_user),
         "blocks": metrics.blocks.round(4).tolist(),
         "selected_epoch": epoch,
     }

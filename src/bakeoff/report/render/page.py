@@ -215,7 +215,7 @@ def _claims(claims: Sequence[Claim]) -> Table:
         judged = words.without_costs(claim)
         outcome = Cell("in the report")
         if judged.parts:
-            strong = judged.outcome in {ClaimOutcome.HELD, ClaimOutcome.NOT}
+            strong = judged.outcome in {ClaimOutcome.HELD, ClaimOutcome.CONTRADICTED}
             outcome = Cell(str(judged.outcome), words.tally(judged), strong=strong)
         rows.append([claim.title, claim.words, outcome])
     prose = [Column(label, prose=True) for label in ("In the textbook's words", "On this data")]

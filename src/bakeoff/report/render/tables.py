@@ -112,7 +112,7 @@ def situation_table(situations: Sequence[Situation], metric: str) -> Table:
         f"{formats.metric_label(metric)}: known users by time since their last event, new users by known interactions",
         situations,
         (Column("Situation", prose=True), lambda s: s.name),
-        (Column("Choose", prose=True), lambda s: Cell(s.choice, s.reason, strong=True)),
+        (Column("Choose", prose=True), lambda s: Cell(model_label(s.choice), s.reason, strong=True)),
         ("Users", lambda s: formats.count(s.difference.num_users)),
         ("Softmax DNN − MF", lambda s: change_cell(s.difference.mean, s.difference.low, s.difference.high)),
         ("The better − best baseline", lambda s: Cell(formats.signed(s.lead.difference), model_label(s.lead.baseline))),

@@ -133,7 +133,7 @@ def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, 
             frame[["series", "label", "x", "y", "emphasis", "joined"]],
             model_styles(frame.model),
             f"{words} (less is better)",
-            "Recall@10",
+            formats.metric_label("recall@10"),
         ),
         table=_table(title, variants, foreign),
     )
@@ -186,7 +186,7 @@ def _table(caption: str, variants: pd.DataFrame, foreign: str) -> Table:
         ("Variant", "named", str),
         (Column("Folding", "folding"), "folding", formats.decimal),
         (Column(f"Foreign items ({foreign})", "spurious"), "foreign", formats.percent),
-        (Column("Recall@10", "recall"), "recall", formats.decimal),
+        (Column(formats.metric_label("recall@10"), "recall"), "recall", formats.decimal),
         *([filtered] if variants.filtered.notna().any() else []),
     )
 

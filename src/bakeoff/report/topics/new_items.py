@@ -8,7 +8,7 @@ import pandas as pd
 
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence, NotMeasured, VariantGroup, figure, paired, resolved
+from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, figure, paired, resolved
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
@@ -41,38 +41,60 @@ class NewItems:
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
-    """The two-tower model against both contenders, among all items and among the new ones.
+    """The two-tower model against chance, against all others among the new items, and against a DNN with features.
 
-    A shipped DNN that reads features of items is not the one of the claim: its parts do not decide.
+    MF and a DNN with a mere table find no new item by construction, so that no part compares with them. A shipped DNN
+    that reads features of items is not the one of the claim: its parts do not decide.
     """
-    metrics = [f"recall@{k}" for k in params.evaluate.cutoffs]
     group = evidence.measured.group("new-items")
+    cutoffs = params.evaluate.cutoffs
+    chance = Words(
+        key="chance",
+        says="The two-tower model finds more new items than chance",
+        measured=_of_new_items(f"recall@{cutoffs[-1]}"),
+        first=model_label(TWO_TOWER),
+        second="items drawn at random, expected",
+    )
     if isinstance(group, NotMeasured):
-        return [unknown(_words(MF, metrics[0]), group.reason)]
+        return [unknown(chance, group.reason)]
     tower = group.base(TWO_TOWER)
     if tower is None:
-        return [unknown(_words(MF, metrics[0]), "The two-tower model was not trained without the new items.")]
-    questions: list[Question] = []
-    for name in (MF, SOFTMAX):
-        for rival in group.of(name):
-            reads = name == SOFTMAX and rival["base"] and resolved(rival, "softmax.use_item_features", params)
-            note = "This DNN reads features of items in addition to its table." if reads else ""
-            for metric in metrics:
-                values = paired(group.values(tower["name"], metric), group.values(rival["name"], metric))
-                words = _words(name, metric, "" if rival["base"] else rival["label"], reads)
-                questions.append(Paired(words, *values, note=note))
-    return of_variants([*questions, _among_new(group)], params)
+        return [unknown(chance, "The two-tower model was not trained without the new items.")]
+    by_chance = paired(group.values(tower["name"], f"recall@{cutoffs[-1]}"), _by_chance(evidence, group, cutoffs[-1]))
+    questions = [Paired(chance, *by_chance), _among_new(group)]
+    dnn = group.base(SOFTMAX)
+    if dnn is not None and resolved(dnn, "softmax.use_item_features", params):
+        questions += [_against_features(group, tower, dnn, f"recall@{k}") for k in cutoffs]
+    return of_variants(questions, params)
 
 
-def _words(name: str, metric: str, label: str = "", reads: bool = False) -> Words:
-    return Words(
-        key=f"{metric.replace('@', '_')}_{name}{'_with_features' if reads else ''}",
-        says=f"The two-tower model finds more new items than {model_noun(name)}{f' with {label}' if label else ''}",
-        measured=f"{formats.metric_label(metric)} of new items, in lists over the whole catalogue",
+def _of_new_items(metric: str) -> str:
+    return f"{formats.metric_label(metric)} of new items, in lists over the whole catalogue"
+
+
+def _by_chance(evidence: Evidence, group: VariantGroup, k: int) -> pd.Series:
+    """User id → expected recall@k of k items that are drawn from those that the user has not had.
+
+    A list of k among n items holds k/n of the |T| new items that came next: k |T| / n / min(k, |T|).
+    """
+    users = group.users[group.users.variant == group.users.variant.iloc[0]].set_index("user_id")
+    known = evidence.models[MF].users.set_index("user_id").num_history.reindex(users.index)
+    found = k * users.num_test / (len(evidence.items) - known) / users.num_test.clip(upper=k)
+    return found.clip(upper=1.0).where(users.num_test > 0)
+
+
+def _against_features(group: VariantGroup, tower: Variant, dnn: Variant, metric: str) -> Paired:
+    """Shown for information: the claim is about a DNN without features of items."""
+    words = Words(
+        key=f"{metric.replace('@', '_')}_softmax_with_features",
+        says=f"The two-tower model finds more new items than {model_noun(SOFTMAX)}",
+        measured=_of_new_items(metric),
         first=model_label(TWO_TOWER),
-        second=f"{model_label(name)}{f', {label}' if label else ''}",
-        decides=not reads,
+        second=model_label(SOFTMAX),
+        decides=False,
     )
+    values = paired(group.values(tower["name"], metric), group.values(dnn["name"], metric))
+    return Paired(words, *values, note="This DNN reads features of items in addition to its table.")
 
 
 def _among_new(group: VariantGroup) -> Question:
@@ -136,7 +158,7 @@ def _sentence(found: NewItems) -> str:
     by_model = {name: float(means[model_label(name)]) for name in found.models if model_label(name) in means}
     leader = max(by_model, key=lambda name: by_model[name])
     nothing = [model_noun(name) for name, mean in by_model.items() if mean == 0]
-    metric = longest.partition("\n")[0]
+    metric = longest.partition("\n")[0].replace("Capped", "capped")
     text = (
         f"{formats.count(found.num_items)} items were new to the models, with {formats.count(found.num_events)} test "
         f"events. {formats.sentence(model_noun(leader))} has the highest {metric} "

@@ -12,12 +12,12 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.exposure import NUM_GROUPS, popularity_group
-from bakeoff.report.models import MF, SOFTMAX, model_label, model_styles
+from bakeoff.report.models import EASE, MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.slices import top_lists, values_on
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
-from bakeoff.report.topics.base.judge import on_all_lists, on_models
+from bakeoff.report.topics.base.judge import on_all_lists, on_models, unknown
 from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
 
 ALL_LISTS = (
@@ -28,7 +28,7 @@ ALL_LISTS = (
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
-    """How popular the items in the lists are, and how much of the catalogue the lists reach."""
+    """How popular the items in the lists are, how much of the catalogue they reach, and whether MF's product is why."""
     k = int(params.compare.primary_metric.partition("@")[2])
     arp = f"interactions in training of the items in lists of {k} (the numerator of popularity lift)"
     arp_words = _words("arp", "The DNN recommends less popular items", arp)
@@ -37,7 +37,17 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
         on_models(evidence, arp_words, f"arp@{k}", Expected.SMALLER, Form.COUNT),
         on_models(evidence, tail_words, f"long_tail_share@{k}", form=Form.SHARE),
         *_all_lists(evidence, k, params),
+        _dot_product(evidence, arp, f"arp@{k}"),
     ]
+
+
+def _dot_product(evidence: Evidence, measured: str, column: str) -> Question:
+    """MF against EASE, which learns from the same events and whose scores are no product of two vectors."""
+    says = "MF recommends more popular items than EASE, which has no dot product"
+    words = Words("dot_product", says, measured, model_label(MF), model_label(EASE))
+    if EASE not in evidence.models:
+        return unknown(words, evidence.skipped.get(EASE, "EASE was not evaluated."))
+    return on_models(evidence, words, column, Expected.LARGER, Form.COUNT, (MF, EASE))
 
 
 def _words(key: str, says: str, measured: str) -> Words:
@@ -105,8 +115,8 @@ def _sentence(found: MeansByGroup) -> str:
     ahead = sum(means[group, softmax] > means[group, mf] for group in different)
     return (
         f"Of the test items in the most popular tenth the softmax DNN finds {formats.percent(means[head, softmax], 0)} "
-        f"and MF {formats.percent(means[head, mf], 0)}. Of the {len(tail)} other tenths the softmax DNN has the higher "
-        f"mean in {ahead}, MF in {len(different) - ahead}. All models rarely find rare items."
+        f"and MF {formats.percent(means[head, mf], 0)} (capped recall). Of the {len(tail)} other tenths the DNN "
+        f"has the higher mean in {ahead}, MF in {len(different) - ahead}. All models rarely find rare items."
     )
 
 

@@ -22,13 +22,13 @@ ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": N
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
-    """Every metric at every cutoff against MF, and the primary one against the best baseline."""
+    """The primary metric against MF and the best baseline; the other metrics are shown, since all are one finding."""
     primary = params.compare.primary_metric
     values = {name: model.users[primary].to_numpy(np.float64) for name, model in evidence.models.items()}
     baseline = best(baselines(values), values)
-    against_mf = [_question(evidence, metric, MF, "MF", f"vs_mf_{metric}") for metric in _metrics(params)]
+    against_mf = [_question(evidence, metric, MF, "MF", f"vs_mf_{metric}", primary) for metric in _metrics(params)]
     than = f"the best baseline, {model_label(baseline)}"
-    return [*against_mf, _question(evidence, primary, baseline, than, "vs_best_baseline")]
+    return [*against_mf, _question(evidence, primary, baseline, than, "vs_best_baseline", primary)]
 
 
 def _metrics(params: ReportParams) -> list[str]:
@@ -39,10 +39,10 @@ def _metrics(params: ReportParams) -> list[str]:
     return [primary, *(m for k in cutoffs for name in ACCURACY_LABELS if (m := f"{name}@{k}") != primary)]
 
 
-def _question(evidence: Evidence, metric: str, rival: str, than: str, key: str) -> Question:
+def _question(evidence: Evidence, metric: str, rival: str, than: str, key: str, primary: str) -> Question:
     label = metric_label(metric)
     says, measured = f"It has a better {label} than {than}", f"{label} on warm users"
-    words = Words(key, says, measured, model_label(SOFTMAX), model_label(rival))
+    words = Words(key, says, measured, model_label(SOFTMAX), model_label(rival), metric == primary)
     return on_models(evidence, words, metric, models=(SOFTMAX, rival))
 
 

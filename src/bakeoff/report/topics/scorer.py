@@ -83,13 +83,16 @@ def _harm(rerank: Rerank, smallest: Variant) -> list[Question]:
 
 
 def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:
-    """The DNN that folds, on planted groups: within what MF retrieves, against itself alone and against MF."""
+    """The DNN that folds, on planted groups: within what MF retrieves, against itself alone and against MF.
+
+    Its negatives are those of the user's own group, so that it knows how to order that group.
+    """
     if isinstance(planted, NotMeasured):
         return []
-    mf, folded = planted.base(MF), planted.positives_only()
+    mf, folded = planted.base(MF), planted.own_group_only()
     if mf is None or folded is None:
         return []
-    reranked = f"MF's first {formats.count(planted.candidates)}, re-ranked by the DNN without negatives"
+    reranked = f"MF's first {formats.count(planted.candidates)}, re-ranked by the DNN that folds"
     measured = "foreign items among the first 10 on planted groups (off-group@10)"
     within = planted.values(folded["name"], "off_group_filtered@10")
     alone = Words("planted_alone", "A DNN that folds shows fewer foreign items so", measured, reranked, "it alone")

@@ -1,9 +1,12 @@
 """Claims: what the textbook says, the figures that test each part, the outcome on this data, and how it is written."""
 
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, member
+from importlib.resources import files
 from math import isinf, isnan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +14,30 @@ from numpy.typing import NDArray
 from bakeoff.report import formats
 
 NAN = float("nan")
-RATIO = 1.25
+RULES: Mapping[str, Any] = tomllib.loads(files("bakeoff.report").joinpath("claims.toml").read_text(encoding="utf-8"))
+"""Version, margins and families of tests."""
+MARGINS: Mapping[str, float] = RULES["margins"]
+RATIO = MARGINS["cost"]
 """Costs count as different from this ratio on."""
-MARGIN = 0.1
-"""A figure is hardly lower (higher) than another if it is not lower (higher) by more than this share of it."""
-SHARE_MARGIN = 0.01
-"""A share is hardly lower (higher) too if the difference is at most this."""
 
 
 class ClaimOutcome(StrEnum):
-    """What the data says about a claim or a part of it."""
+    """What the data says about a claim or a part of it; a part is never held or contradicted in part."""
 
     HELD = "held"
     IN_PART = "held in part"
-    NOT = "did not hold"
-    NONE = "no evidence"
+    CONTRADICTED_IN_PART = "contradicted in part"
+    CONTRADICTED = "contradicted"
+    SMALL = "shown to be small"
+    TOO_FEW = "not enough data"
+    NOT_MEASURED = "not measured"
+
+
+IN_PART = {
+    ClaimOutcome.CONTRADICTED: ClaimOutcome.CONTRADICTED_IN_PART,
+    ClaimOutcome.HELD: ClaimOutcome.IN_PART,
+}
+"""Outcome of parts → outcome of a claim of which some parts have it; the first one that is found counts."""
 
 
 class Expected(StrEnum):
@@ -47,6 +59,12 @@ class Form(Enum):
     SECONDS = member(formats.duration)
     BYTES = member(formats.megabytes)
     RATE = member(lambda value: f"{formats.count(round(value))} / s")
+
+    def margin(self, second: float) -> float:
+        """The largest difference from a second figure that does not matter, in the unit of the figure, at least 0."""
+        if self is Form.COUNT:
+            return MARGINS["count"] * abs(second)
+        return MARGINS[self.name.lower()]
 
 
 @dataclass(frozen=True)
@@ -97,7 +115,7 @@ class ClaimPart:
 
     Attributes:
         words: the part in words.
-        outcome: held, did not hold or no evidence.
+        outcome: held, contradicted, shown to be small, not enough data or not measured.
         first: the first figure.
         second: the second.
         difference: first − second; for measured costs the ratio first / second.
@@ -167,19 +185,25 @@ class Claim:
 
     @property
     def outcome(self) -> ClaimOutcome:
-        """Held where every deciding part held; in part where some did; else `did not hold` where one did not hold."""
-        found = [part.outcome for part in self.deciding]
-        if self.num_held:
-            return ClaimOutcome.HELD if self.num_held == len(found) else ClaimOutcome.IN_PART
-        return ClaimOutcome.NOT if ClaimOutcome.NOT in found else ClaimOutcome.NONE
+        """Held or contradicted where every deciding part is, in part where some are; else small, else too few data.
 
-    @property
-    def num_held(self) -> int:
-        """Number of deciding parts that held."""
-        return sum(part.outcome is ClaimOutcome.HELD for part in self.deciding)
+        A contradicted part counts before parts that held: a claim of which a part is false is not true.
+        """
+        found = {part.outcome for part in self.deciding}
+        for outcome, in_part in IN_PART.items():
+            if outcome in found:
+                return outcome if found == {outcome} else in_part
+        others = ClaimOutcome.TOO_FEW, ClaimOutcome.SMALL
+        return next((each for each in others if each in found), ClaimOutcome.NOT_MEASURED)
+
+    def num(self, outcome: ClaimOutcome) -> int:
+        """Number of deciding parts with an outcome."""
+        return sum(part.outcome is outcome for part in self.deciding)
 
 
-CSS_CLASSES = dict(zip(ClaimOutcome, ("held", "in-part", "not-held", "no-evidence"), strict=True))
+CSS_CLASSES = dict(
+    zip(ClaimOutcome, ("held", "in-part", "not-held", "not-held", "small", "no-evidence", "no-evidence"), strict=True)
+)
 
 
 def figure_text(part: ClaimPart, value: float) -> str:
@@ -214,11 +238,13 @@ def interval(part: ClaimPart) -> str:
 
 
 def tally(claim: Claim) -> str:
-    """`2 of 5 parts`: those that held among those that decide; empty for a claim of one part."""
+    """`2 of 5 parts held, 1 contradicted`, of the parts that decide; empty for a claim of one part."""
     if len(claim.parts) == 1:
         return ""
     kind = "parts" if len(claim.deciding) == len(claim.parts) else "deciding parts"
-    return f"{claim.num_held} of {len(claim.deciding)} {kind}"
+    against = claim.num(ClaimOutcome.CONTRADICTED)
+    found = f"{claim.num(ClaimOutcome.HELD)} of {len(claim.deciding)} {kind} held"
+    return f"{found}, {against} contradicted" if against else found
 
 
 def without_costs(claim: Claim) -> Claim:
@@ -229,30 +255,32 @@ def without_costs(claim: Claim) -> Claim:
 def overview(claims: Sequence[Claim]) -> str:
     """The number of claims with each outcome, as a sentence."""
     found = [claim.outcome for claim in claims]
-    counts = [f"{found.count(each)} {each}" for each in ClaimOutcome if each in found and each != ClaimOutcome.NONE]
-    unknown = found.count(ClaimOutcome.NONE)
-    counts += [f"for {unknown} there is no evidence"] if unknown else []
-    return f"Of {len(claims)} claims {formats.listing(counts)} on this data."
+    counts = [f"{found.count(each)} {each}" for each in ClaimOutcome if each in found]
+    return f"Of {len(claims)} claims, on this data: {formats.listing(counts)}."
 
 
 def rules(level: str) -> list[str]:
     """How each kind of row is judged, a sentence or two each."""
     return [
-        f"A difference over users held if its {level} interval lies on the side that the claim names and the "
-        "permutation test agrees; it did not hold if the interval lies on the other side; otherwise there is no "
-        "evidence. p is adjusted (Holm) for every test of this table, so the table is stricter than the verdict on "
-        "one metric.",
-        f"Hardly lower: held if the whole interval lies above −{MARGIN:.0%} of the second figure (for shares, above "
-        f"−{100 * SHARE_MARGIN:.0f} point in any case); did not hold if it lies below. Hardly higher is the mirror "
-        "image.",
+        f"A difference held if its {level} interval lies on the side that the claim names, and is contradicted if it "
+        "lies on the other side. It is shown to be small if the whole interval lies within the margin, even where it "
+        "leaves out 0. Otherwise there is not enough data to tell.",
+        "For a difference over users a permutation test must agree. p is adjusted (Holm) for every part that decides a "
+        "claim, all claims together; parts that are shown and decide nothing are a family of their own.",
+        f"Margins: {MARGINS['metric']:g} for recall, NDCG, MRR and hit rate; {100 * MARGINS['share']:g} point for a "
+        f"share; {MARGINS['number']:g} for folding, the Gini coefficient and an exponent; {MARGINS['count']:.0%} of "
+        f"the second figure for a count. They are version {RULES['version']} of `report/claims.toml`, fixed before "
+        "the results.",
+        "Hardly lower: held if the whole interval lies above −margin, contradicted if it lies below. Hardly higher is "
+        "the mirror image.",
         "Coverage and Gini coefficient describe all lists together: they are judged by the interval of the "
         "difference, from a jackknife over groups of users.",
         f"Costs count as different from a ratio of {RATIO:g} on, unless the 95 % interval of the ratio contains 1. "
         "The interval shows how epochs, steps or calls of one run differ; it says nothing about another machine.",
         "Exponents are judged by the interval of their difference, which follows from the intervals of both.",
-        "A claim held if all its parts held, held in part if some did, and did not hold if none held and at least one "
-        "did not; otherwise there is no evidence. The claim about taste is decided by what holds beyond the session "
-        "alone.",
+        "A claim held, or is contradicted, if all its deciding parts are. If some parts are contradicted, the claim is "
+        "contradicted in part, whatever else held; if none is and some held, it held in part. Accuracy is one finding: "
+        "the primary metric decides, and the other metrics are shown.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""How parts of claims are asked, and the rules that decide between held, did not hold and no evidence."""
+"""How parts of claims are asked, and the rules that decide on the outcome of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,44 +37,52 @@ def by_interval(
 ) -> ClaimOutcome:
     """Outcome of a part with a difference over users.
 
-    Larger and smaller: by the interval of the difference and the adjusted p, as the verdict. Hardly lower: held
-    where the whole interval lies above −margin or no user has a difference, did not hold where it lies below −margin,
-    whatever p is. Hardly higher: the mirror image.
+    Larger and smaller: by the interval of the difference and the adjusted p, as the verdict; small where the whole
+    interval lies within ± margin (Schuirmann 1987). Hardly lower: held where the whole interval lies above −margin,
+    contradicted where it lies below, whatever p is. Hardly higher: the mirror image.
     """
     if expected in BY_MARGIN:
-        if low == high == 0:
-            return ClaimOutcome.HELD
         worst, best = (low, high) if expected is Expected.NOT_LOWER else (-high, -low)
-        return ClaimOutcome.HELD if worst > -margin else ClaimOutcome.NOT if best < -margin else ClaimOutcome.NONE
+        return _outcome(worst > -margin, best < -margin)
     found = verdict(low, high, p, confidence)
-    if found is Verdict.NO_EVIDENCE:
-        return ClaimOutcome.NONE
-    return ClaimOutcome.HELD if (found is Verdict.BETTER) == (expected is Expected.LARGER) else ClaimOutcome.NOT
+    better, worse = found is Verdict.BETTER, found is Verdict.WORSE
+    return _outcome(
+        *((better, worse) if expected is Expected.LARGER else (worse, better)), -margin < low, high < margin
+    )
 
 
 def by_ratio(expected: Expected, first: float, second: float, low: float = nan, high: float = nan) -> ClaimOutcome:
     """Outcome of a part with one figure per side, both at least 0, and the interval of their ratio if there is one.
 
-    Larger: held from a ratio of `claims.RATIO` on, did not hold where the second is larger by that ratio; smaller: the
-    reverse. No evidence where an end of the interval is known and the interval does not exclude 1.
+    Larger: held from a ratio of `claims.RATIO` on, contradicted where the second is larger by that ratio; smaller: the
+    reverse. Small where the whole interval lies within that ratio. Not enough data where an end of the interval is
+    known and the interval does not exclude 1.
     """
-    if isnan(first) or isnan(second) or (not (isnan(low) and isnan(high)) and not (low > 1 or high < 1)):
-        return ClaimOutcome.NONE
+    if isnan(first) or isnan(second):
+        return ClaimOutcome.NOT_MEASURED
+    if low > 1 / claims.RATIO and high < claims.RATIO:
+        return ClaimOutcome.SMALL
+    if not (isnan(low) and isnan(high)) and not (low > 1 or high < 1):
+        return ClaimOutcome.TOO_FEW
     larger, smaller = (first, second) if expected is Expected.LARGER else (second, first)
-    if larger > 0 and larger >= claims.RATIO * smaller:
-        return ClaimOutcome.HELD
-    return ClaimOutcome.NOT if smaller > 0 and smaller >= claims.RATIO * larger else ClaimOutcome.NONE
+    return _outcome(0 < larger >= claims.RATIO * smaller, 0 < smaller >= claims.RATIO * larger)
 
 
-def by_sign(expected: Expected, low: float, high: float) -> ClaimOutcome:
+def by_sign(expected: Expected, low: float, high: float, margin: float) -> ClaimOutcome:
     """Outcome by the interval of a difference alone: held where all of it has the expected sign."""
     lowest, highest = (low, high) if expected is Expected.LARGER else (-high, -low)
-    return ClaimOutcome.HELD if lowest > 0 else ClaimOutcome.NOT if highest < 0 else ClaimOutcome.NONE
+    return _outcome(lowest > 0, highest < 0, -margin < low, high < margin)
+
+
+def _outcome(held: bool, contradicted: bool, *within_margin: bool) -> ClaimOutcome:
+    if within_margin and all(within_margin):
+        return ClaimOutcome.SMALL
+    return ClaimOutcome.HELD if held else ClaimOutcome.CONTRADICTED if contradicted else ClaimOutcome.TOO_FEW
 
 
 def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[ClaimPart]:
-    """Parts in the order of the questions; p adjusted over those that are tested."""
-    parts = [ClaimPart(question.words, ClaimOutcome.NONE, note="No user has both figures.") for question in questions]
+    """Parts in the order of the questions; p adjusted over those that are tested, by family."""
+    parts = [unknown(question.words, "No user has both figures.") for question in questions]
     answered = [place for place, question in enumerate(questions) if _both(question).any()]
     if not answered:
         return parts
@@ -83,7 +91,9 @@ def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[C
     first, second = ([padded(getattr(each, side), size) for each in shown] for side in ("first", "second"))
     differences = statistics.differences(first, second, [question.words.key for question in shown])
     needs_p = np.array([question.expected not in BY_MARGIN for question in shown])
-    p = holm(np.where(needs_p, [difference.p for difference in differences], np.nan))
+    raw = np.where(needs_p, [difference.p for difference in differences], np.nan)
+    decides = np.array([question.words.decides for question in shown])
+    p = np.where(decides, holm(np.where(decides, raw, np.nan)), holm(np.where(decides, np.nan, raw)))
     for place, question, difference, adjusted in zip(answered, shown, differences, p, strict=True):
         parts[place] = _part(question, difference, float(adjusted), statistics.confidence)
     return parts
@@ -92,9 +102,8 @@ def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[C
 def _part(question: Paired, difference: Difference, p: float, confidence: float) -> ClaimPart:
     both = _both(question)
     second = float(question.second[both].mean())
-    margin = max(claims.MARGIN * second, claims.SHARE_MARGIN if question.form is Form.SHARE else 0.0)
     low, high = difference.low, difference.high
-    outcome = by_interval(question.expected, low, high, p, margin, confidence)
+    outcome = by_interval(question.expected, low, high, p, question.form.margin(second), confidence)
     figures = float(question.first[both].mean()), second, difference.mean, low, high, p
     basis = f"{formats.count(difference.num_users)} users"
     return ClaimPart(question.words, outcome, *figures, form=question.form, basis=basis, note=question.note)
@@ -112,7 +121,7 @@ def padded(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
 
 def unknown(words: Words, reason: str, is_cost: bool = False) -> ClaimPart:
     """A part that this data can't answer, with the reason."""
-    return ClaimPart(words, ClaimOutcome.NONE, is_cost=is_cost, note=reason)
+    return ClaimPart(words, ClaimOutcome.NOT_MEASURED, is_cost=is_cost, note=reason)
 
 
 def on_models(
@@ -163,7 +172,8 @@ def on_all_lists(
     difference = pair[0] - pair[1]
     low, high = difference - half, difference + half
     basis = f"lists of {formats.count(num_users)} users together"
-    return ClaimPart(words, by_sign(expected, low, high), *pair, difference, low, high, form=form, basis=basis)
+    outcome = by_sign(expected, low, high, form.margin(pair[1]))
+    return ClaimPart(words, outcome, *pair, difference, low, high, form=form, basis=basis)
 
 
 def on_exponents(words: Words, sides: Sequence[Repeated]) -> ClaimPart:
@@ -172,9 +182,9 @@ def on_exponents(words: Words, sides: Sequence[Repeated]) -> ClaimPart:
     found = minus(first, second)
     ends = [f"{formats.decimal(each.low, 2)} to {formats.decimal(each.high, 2)}" for each in sides]
     note = f"{formats.level(0.95)} intervals of the exponents: {' and '.join(ends)}."
-    outcome, basis = by_sign(Expected.SMALLER, found.low, found.high), "fit over sizes"
+    outcome = by_sign(Expected.SMALLER, found.low, found.high, Form.NUMBER.margin(second.value))
     figures = first.value, second.value, found.value, found.low, found.high
-    return ClaimPart(words, outcome, *figures, form=Form.NUMBER, is_cost=True, basis=basis, note=note)
+    return ClaimPart(words, outcome, *figures, form=Form.NUMBER, is_cost=True, basis="fit over sizes", note=note)
 
 
 def repeated_figure(values: Mapping[str, Any] | None, name: str) -> Repeated:
