@@ -26,6 +26,12 @@ def metric_label(metric: str) -> str:
     return f"{ACCURACY_LABELS.get(name, name)}@{cutoff}" if cutoff else ACCURACY_LABELS.get(name, name)
 
 
+def metric_noun(metric: str) -> str:
+    """The metric within a sentence: `hit rate@10`, `NDCG@10`."""
+    label = metric_label(metric)
+    return label[0].lower() + label[1:] if label[1:2].islower() else label
+
+
 def decimal(value: float, digits: int = 4) -> str:
     """A figure with a fixed number of digits and a true minus; an en dash for NaN."""
     if math.isnan(value):

@@ -63,7 +63,7 @@ def test_negatives_of_other_groups_repair_it(rows):
 
 
 def test_a_dnn_that_folds_shows_fewer_strangers_within_what_mf_retrieves(written, rows):
-    # A user has 60 unseen items of the own group: MF's first 30 can all be of it, and of its first 120 half at most are.
+    # A user has 60 unseen items of the own group: MF's first 30 can all be of it, of its first 120 at most half.
     folded = rows["softmax-own-group"]
     by_size = folded["off_group_by_candidates"]
     assert list(by_size) == ["15", "30", "60", "120"]

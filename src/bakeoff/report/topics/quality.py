@@ -9,7 +9,7 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics, best
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import metric_label
+from bakeoff.report.formats import metric_label, metric_noun
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
@@ -22,26 +22,20 @@ ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": N
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
-    """The primary metric against MF and the best baseline; the other metrics are shown, since all are one finding."""
+    """The primary metric against MF and the best baseline; the others at its cutoff are shown: all are one finding."""
     primary = params.compare.primary_metric
     values = {name: model.users[primary].to_numpy(np.float64) for name, model in evidence.models.items()}
     baseline = best(baselines(values), values)
-    against_mf = [_question(evidence, metric, MF, "MF", f"vs_mf_{metric}", primary) for metric in _metrics(params)]
+    others = (f"{name}@{primary.partition('@')[2]}" for name in ACCURACY_LABELS)
+    shown = dict.fromkeys((primary, *others))
+    against_mf = [_question(evidence, metric, MF, "MF", f"vs_mf_{metric}", primary) for metric in shown]
     than = f"the best baseline, {model_label(baseline)}"
     return [*against_mf, _question(evidence, primary, baseline, than, "vs_best_baseline", primary)]
 
 
-def _metrics(params: ReportParams) -> list[str]:
-    """The primary metric, the others at its cutoff, then those at other cutoffs."""
-    primary = params.compare.primary_metric
-    at = int(primary.partition("@")[2])
-    cutoffs = [at, *(k for k in params.evaluate.cutoffs if k != at)]
-    return [primary, *(m for k in cutoffs for name in ACCURACY_LABELS if (m := f"{name}@{k}") != primary)]
-
-
 def _question(evidence: Evidence, metric: str, rival: str, than: str, key: str, primary: str) -> Question:
     label = metric_label(metric)
-    says, measured = f"It has a better {label} than {than}", f"{label} on warm users"
+    says, measured = f"It has a better {metric_noun(metric)} than {than}", f"{label} on warm users"
     words = Words(key, says, measured, model_label(SOFTMAX), model_label(rival), metric == primary)
     return on_models(evidence, words, metric, models=(SOFTMAX, rival))
 
