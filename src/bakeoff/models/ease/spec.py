@@ -16,7 +16,7 @@ class EASEParams(Frozen):
     recency_scale: Annotated[PositiveFloat | None, Search(choices=(None, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))] = None
     """τ of the query: the item at lag l of a history weighs exp(−l/τ); null: all weigh the same, as they do wherever
     events have no time. Training weighs all events the same in any case."""
-    window: PositiveInt | None = None
+    window: Annotated[PositiveInt | None, Search(choices=(None, 25, 50, 100, 200))] = None
     """Events of a row of X in training, about: a longer history is cut into windows of consecutive events, as mf.window
     does; null: a row is a user, as it is wherever events have no time."""
     max_items: PositiveInt = 10_000

@@ -33,7 +33,7 @@ class MFParams(Frozen):
     recency_scale: Annotated[PositiveFloat | None, Search(choices=(None, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 40.0))] = None
     """τ of fold-in: the item at lag l of a query's history weighs exp(−l/τ); null: all weigh the same, as they do
     wherever events have no time. Training weighs all pairs the same in any case."""
-    window: PositiveInt | None = None
+    window: Annotated[PositiveInt | None, Search(choices=(None, 25, 50, 100, 200))] = None
     """Events of a row in training, about: a longer history is cut into windows of consecutive events, each with an
     embedding of its own, so that items are near which were taken near each other in time; null: a row is a user, as it
     is wherever events have no time. Fold-in uses the whole history in any case."""
