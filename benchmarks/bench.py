@@ -1,10 +1,11 @@
 """This project compared with its peers, on the same splits, in one run.
 
 Without names of data sets: MovieLens 100K, by time and at random, and whatever else the folder of raw data holds
-(ml-100k/, ml-1m/, gowalla/ as published). Pages are written to benchmarks/results.
+(ml-100k/, ml-1m/, gowalla/ as published). Figures go to benchmarks/results/*.json, and pages are made from them.
 """
 
 import argparse
+import json
 import os
 import shlex
 import sys
@@ -14,22 +15,24 @@ from harness.datasets import BENCHMARKS, ROOT, Benchmark, Split, make_split, pre
 from harness.measuring import measure_all, write_data
 from harness.processes import Runner, SystemFailedError
 from harness.systems import SYSTEMS, System, by_name
-from harness.tables import markdown
-from harness.tuning import chosen_setting, grid_of, keep, tune
+from harness.tables import code_hash, markdown, results_of
+from harness.tuning import chosen_setting, grid_of, keep, tune, tuning_seconds
 from rich.console import Console
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import write_text
+from bakeoff.core.files import write_json, write_text
 from bakeoff.experiments.training.validation import SELECTION_METRIC
 
 DATA_VARIABLE = "BAKEOFF_BENCH_DATA"
-THREADS, SEED, RESAMPLES = 2, 42, 10_000
+THREADS, SEED, SEEDS, RESAMPLES = 2, 42, 5, 10_000
 console = Console(stderr=True, highlight=False)
 
 
 def main() -> int:
     """Run; the exit status says whether a system failed that should not have."""
     arguments = _arguments()
+    if arguments.pages:
+        return write_pages(arguments.results)
     names = arguments.benchmarks or present(arguments.data)
     runner = Runner(arguments.threads, arguments.seed, arguments.resume, arguments.timeout)
     status = 0
@@ -87,21 +90,34 @@ def _measure(
 ) -> int:
     values = settings_of(benchmark)
     results = measure_all(
-        systems, split, values, lambda system: chosen_setting(system, benchmark.name), runner, scratch, _say
+        systems,
+        split,
+        values,
+        lambda system: chosen_setting(system, benchmark.name),
+        runner,
+        scratch,
+        _say,
+        arguments.seeds,
     )
-    page = markdown(
-        benchmark,
-        split.facts,
-        results,
-        _command(arguments, benchmark),
-        runner.threads,
-        runner.seed,
-        arguments.resamples,
-    )
-    path = arguments.results / f"{benchmark.name}.md"
-    write_text(path, page)
-    console.print(f"Written: {path}")
+    effort = (runner.threads, runner.seed, arguments.resamples, lambda system: tuning_seconds(system, benchmark))
+    found = results_of(benchmark, split.facts, results, _command(arguments, benchmark), *effort)
+    path = arguments.results / f"{benchmark.name}.json"
+    write_json(path, found)
+    write_text(path.with_suffix(".md"), markdown(found))
+    console.print(f"Written: {path} and the page")
     return int(any(m.note.startswith("failed") for m in results))
+
+
+def write_pages(folder: Path) -> int:
+    """Make each page again from its figures; one whose code has changed since says so."""
+    code = code_hash()
+    for name in BENCHMARKS:
+        path = folder / f"{name}.json"
+        if path.exists():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            write_text(path.with_suffix(".md"), markdown(found, code))
+            console.print(f"{path.stem}: {'up to date' if found['code'] == code else 'older than the code'}")
+    return 0
 
 
 def _command(arguments: argparse.Namespace, benchmark: Benchmark) -> str:
@@ -109,7 +125,7 @@ def _command(arguments: argparse.Namespace, benchmark: Benchmark) -> str:
     options = [benchmark.name]
     for name in arguments.only or ():
         options += ["--only", name]
-    for name, usual in (("threads", THREADS), ("seed", SEED), ("resamples", RESAMPLES)):
+    for name, usual in (("threads", THREADS), ("seed", SEED), ("seeds", SEEDS), ("resamples", RESAMPLES)):
         if getattr(arguments, name) != usual:
             options += [f"--{name}", str(getattr(arguments, name))]
     if benchmark.folder not in ("ml-100k",):
@@ -134,6 +150,8 @@ def _arguments() -> argparse.Namespace:
     add("--resume", action="store_true", help="reuse the results of finished systems whose job is the same")
     add("--threads", type=int, default=THREADS, help=f"for every system (default: {THREADS})")
     add("--seed", type=int, default=SEED, help=f"for every system, and of the intervals (default: {SEED})")
+    add("--seeds", type=int, default=SEEDS, help=f"fits of every system that draws something (default: {SEEDS})")
+    add("--pages", action="store_true", help="make the pages again from their figures, and say which are out of date")
     add("--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap (default: {RESAMPLES})")
     add("--timeout", type=float, default=3600, help="seconds after which a system is ended (default: 3600)")
     add(

@@ -1,9 +1,12 @@
-"""The measurement itself: each system once, in order, on test."""
+"""The measurement itself: each system in order, with every seed, on test."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+import numpy as np
 
 from harness.datasets import Split
 from harness.processes import LIST_LENGTH, Runner, SystemFailedError
@@ -20,9 +23,10 @@ class Measured:
 
     Attributes:
         system: which.
-        setting: what it ran with.
-        cost: fit_seconds, cpu_seconds, peak_memory_bytes, …; empty if it failed.
-        scores: metrics of each test user; empty if it failed.
+        setting: what it ran with; the epochs are those of the first seed.
+        cost: fit_seconds, cpu_seconds, peak_memory_bytes, …, medians over seeds; empty if it failed.
+        scores: metrics of each test user, means over seeds; empty if it failed.
+        seeds: metric → mean over users of each seed; one for a system that draws nothing.
         note: why there is no result, or what else to know.
     """
 
@@ -30,6 +34,7 @@ class Measured:
     setting: Mapping[str, Any] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
+    seeds: Mapping[str, Sequence[float]] = field(default_factory=dict)
     note: str = ""
 
     @property
@@ -46,8 +51,9 @@ def measure_all(
     runner: Runner,
     scratch: Path,
     say: Callable[[str], None],
+    num_seeds: int = 1,
 ) -> list[Measured]:
-    """Run each system in its own process. One that fails is reported as such; the others go on.
+    """Run each system in a process of its own for each seed. One that fails is reported as such; the others go on.
 
     Args:
         systems: in running order.
@@ -57,17 +63,35 @@ def measure_all(
         runner: of the processes.
         scratch: where results are kept.
         say: gets messages about the progress.
+        num_seeds: how often systems that draw something are fitted, with the runner's seed and the next ones.
     """
     files = write_data(split, scratch)
     results = []
     for number, system in enumerate(systems, 1):
+        found, folder = [], scratch / "runs" / system.name
         try:
-            measured = _measure(system, split, values, settings, runner, files, scratch / "runs" / system.name)
+            for seed in range(runner.seed, runner.seed + (1 if system.draws_nothing else num_seeds)):
+                seeded = replace(runner, seed=seed)
+                own = folder if seed == runner.seed else folder / f"seed-{seed}"
+                found.append(_measure(system, split, values, settings, seeded, files, own))
+            measured = over_seeds(found)
         except SystemFailedError as error:
             measured = Measured(system, note=f"failed: {error}")
         results.append(measured)
         say(f"[{number}/{len(systems)}] {system.title}: {_summary(measured)}")
     return results
+
+
+def over_seeds(found: Sequence[Measured]) -> Measured:
+    """Results of one system, one per seed, as one: means of scores, medians of costs."""
+    first = found[0]
+    if not first.succeeded:
+        return first
+    scores = {name: np.mean([each.scores[name] for each in found], axis=0) for name in first.scores}
+    seeds = {name: [float(each.scores[name].mean()) for each in found] for name in first.scores}
+    numbers = (name for name, value in first.cost.items() if isinstance(value, int | float))
+    cost = {**first.cost, **{name: median(each.cost[name] for each in found) for name in numbers}}
+    return replace(first, cost=cost, scores=scores, seeds=seeds)
 
 
 def write_data(split: Split, scratch: Path) -> dict[str, Path]:
@@ -96,7 +120,7 @@ def _measure(
         setting: dict[str, Any] = {
             "workspace": str(split.workspace.root.resolve()),
             "model": system.contender,
-            "params": {**values, system.contender: section},
+            "params": {**values, system.contender: section, "seed": runner.seed},
         }
         chosen = runner.run(system, "select", files["test"], setting, folder / "epoch")
         setting["epochs"] = chosen["epochs"]

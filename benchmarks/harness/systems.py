@@ -46,6 +46,8 @@ class System:
         needs_times: whether it is pointless where events have no time.
         max_items: largest catalogue that it is run on.
         cost_of_items: what a larger one would cost.
+        draws_nothing: whether a seed changes nothing.
+        information: what it reads of an event in addition to who had what.
         contender: its section of params.yaml, if it is this project's.
         overrides: what this variant changes in that section.
     """
@@ -59,6 +61,8 @@ class System:
     needs_times: bool = False
     max_items: int | None = None
     cost_of_items: str = ""
+    draws_nothing: bool = False
+    information: str = "ids"
     contender: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
@@ -83,10 +87,10 @@ TUTORIAL_COST = (
 )
 
 SYSTEMS = (
-    System("popularity", "popularity", "peers.popularity", tuned=False),
+    System("popularity", "popularity", "peers.popularity", tuned=False, draws_nothing=True, information="counts"),
     System("implicit_als", "implicit ALS", "peers.implicit_als", "peers"),
     System("implicit_bpr", "implicit BPR", "peers.implicit_bpr", "peers"),
-    System("ease", "EASE", "peers.ease", "peers", max_items=20_000, cost_of_items=EASE_COST),
+    System("ease", "EASE", "peers.ease", "peers", max_items=20_000, cost_of_items=EASE_COST, draws_nothing=True),
     System(
         "ease_recency",
         "EASE, query by recency",
@@ -95,6 +99,8 @@ SYSTEMS = (
         needs_times=True,
         max_items=20_000,
         cost_of_items=EASE_COST,
+        draws_nothing=True,
+        information="ids, order of the query",
     ),
     System("mult_vae", "Mult-VAE (PyTorch)", "peers.mult_vae", "peers", stepwise=True),
     System(
@@ -105,7 +111,7 @@ SYSTEMS = (
         max_items=20_000,
         cost_of_items=TUTORIAL_COST,
     ),
-    System("tfrs_tuned", "TFRS, tuned", "peers.tfrs_tuned", stepwise=True),
+    System("tfrs_tuned", "TFRS, tuned", "peers.tfrs_tuned", stepwise=True, information="ids, features"),
     System(
         "mf_order_blind",
         "bakeoff MF, order-blind",
@@ -114,16 +120,17 @@ SYSTEMS = (
         contender="mf",
         overrides=ORDER_BLIND,
     ),
-    System("mf", "bakeoff MF", "harness.ours", contender="mf"),
+    System("mf", "bakeoff MF", "harness.ours", information="ids, order", contender="mf"),
     System(
         "softmax_quick",
         "bakeoff softmax, quick",
         "harness.ours",
         needs_times=True,
+        information="ids, order, features",
         contender="softmax",
         overrides=QUICK,
     ),
-    System("softmax", "bakeoff softmax", "harness.ours", contender="softmax"),
+    System("softmax", "bakeoff softmax", "harness.ours", information="ids, order, features", contender="softmax"),
 )
 
 

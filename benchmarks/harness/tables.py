@@ -1,24 +1,40 @@
-"""Results as Markdown."""
+"""Results as JSON, which holds every figure of a page, and the page that is made from it."""
 
+import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import stdev
 from typing import Any
 
+import bakeoff
 from harness.datasets import Benchmark
 from harness.measuring import Measured
 from harness.score import with_intervals
-from harness.systems import OURS
+from harness.systems import OURS, System
 
 NAMES = {
     "ndcg@10": "NDCG@10",
     "ndcg@20": "NDCG@20",
-    "recall@20": "Recall@20",
+    "recall@20": "Capped recall@20",
     "recall_of_all@20": "Recall@20 ÷ \\|T_u\\|",
 }
 COSTS = ("fit_seconds", "cpu_seconds", "peak_memory_bytes")
+CODE = ("core", "data", "evaluation", "experiments/training", "models")
+"""Packages of bakeoff that determine a figure."""
+Page = Mapping[str, Any]
+"""Content of a JSON file of results."""
 
 
-def markdown(
+def code_hash() -> str:
+    """A hash of the code that determines what the project's own systems reach."""
+    package, digest = Path(bakeoff.__file__).parent, hashlib.sha256()
+    for path in sorted(path for place in CODE for path in (package / place).rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def results_of(
     benchmark: Benchmark,
     facts: Mapping[str, Any],
     results: Sequence[Measured],
@@ -26,117 +42,170 @@ def markdown(
     threads: int,
     seed: int,
     resamples: int,
-) -> str:
-    """The page of one data set."""
+    effort: Callable[[System], float | None] = lambda _: None,
+) -> dict[str, Any]:
+    """All that a page shows, as JSON values; `effort` gives the seconds of tuning of a system, None if not recorded."""
+    metric, succeeded = benchmark.metrics[0], [measured for measured in results if measured.succeeded]
+    references = [measured for measured in succeeded if measured.system.name in OURS]
+    columns = {
+        (mine.system.name, other.system.name): mine.scores[metric] - other.scores[metric]
+        for mine in references
+        for other in succeeded
+        if other is not mine and other.system.name != "popularity"
+    }
+    ends = with_intervals({" ".join(pair): values for pair, values in columns.items()}, seed, resamples)
+    return {
+        "benchmark": benchmark.name,
+        "title": benchmark.title,
+        "split": benchmark.split,
+        "facts": dict(facts),
+        "command": command,
+        "code": code_hash(),
+        "machine": {"cores": os.cpu_count(), "memory": _memory(), "threads": threads},
+        "metrics": list(benchmark.metrics),
+        "systems": [_system(measured, benchmark, seed, resamples, effort) for measured in results],
+        "differences": [
+            {"of": mine, "against": other, "difference": list(ends[f"{mine} {other}"])} for mine, other in columns
+        ],
+    }
+
+
+def _system(
+    measured: Measured, benchmark: Benchmark, seed: int, resamples: int, effort: Callable[[System], float | None]
+) -> dict[str, Any]:
+    system = measured.system
+    ends = with_intervals(
+        {name: measured.scores[name] for name in benchmark.metrics if measured.scores}, seed, resamples
+    )
+    return {
+        "name": system.name,
+        "title": system.title,
+        "ours": system.ours,
+        "information": system.information,
+        "tuning_seconds": effort(system),
+        "figures": {name: {"mean": m, "low": low, "high": high} for name, (m, low, high) in ends.items()},
+        "seeds": {name: list(values) for name, values in measured.seeds.items() if name in benchmark.metrics},
+        "cost": {name: value for name, value in measured.cost.items() if isinstance(value, int | float)},
+        "setting": {key: value for key, value in measured.setting.items() if not isinstance(value, Mapping)},
+        "note": measured.note,
+    }
+
+
+def markdown(page: Page, code: str | None = None) -> str:
+    """The page of one data set; `code` is the hash of today's code, by default that of the results."""
     parts = [
-        f"# {benchmark.title}: this project beside its peers",
-        _introduction(benchmark, facts, command, threads),
-        _quality(benchmark, results, seed, resamples),
-        _cost(results),
-        _differences(benchmark, results, seed, resamples),
-        _settings(results),
-        _missing(results),
+        f"# {page['title']}: this project compared with its peers",
+        "" if code in (None, page["code"]) else STALE,
+        _introduction(page),
+        _quality(page),
+        _cost(page),
+        _differences(page),
+        _settings(page),
+        _missing(page),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _introduction(benchmark: Benchmark, facts: Mapping[str, Any], command: str, threads: int) -> str:
+STALE = "**Older than the code:** the source has changed since these figures were measured."
+
+
+def _introduction(page: Page) -> str:
+    facts, machine = page["facts"], page["machine"]
     when = f"events from {facts['days'][0]} to {facts['days'][1]}" if facts["days"] else "events without times"
     return "\n".join(
         [
-            f"Made by `{command}`. Data: {benchmark.title.split(',')[0]}, {when}: {facts['users']:,} users, "
+            f"Made by `{page['command']}`. Data: {page['title'].split(',')[0]}, {when}: {facts['users']:,} users, "
             f"{facts['items']:,} items; {facts['train']:,} train, {facts['valid']:,} validation and {facts['test']:,} "
             "test events. "
-            f"Split: {benchmark.split}.",
+            f"Split: {page['split']}.",
             "",
-            f"Machine: {os.cpu_count()} cores, {_memory()} of memory; {threads} threads for every system. One process "
-            "for each, one after the other. Settings were chosen on validation; each system was then fitted on "
-            "train and validation together and looked at test once. Every list ranks the whole catalogue less what the "
-            "user has had, and equal scores count against the system. Brackets: 95 % bootstrap intervals over users.",
+            f"Machine: {machine['cores']} cores, {machine['memory']} of memory; {machine['threads']} threads for every "
+            "system. One process for each, one after the other. Settings were chosen on validation; each system was "
+            "then fitted on train and validation together and looked at test once per seed. Every list ranks the whole "
+            "catalogue less what the user has had, and equal scores count against the system. Figures are means over "
+            "seeds and users. Brackets: 95 % bootstrap intervals over users; ±: standard deviation over seeds.",
         ]
     )
 
 
-def _quality(benchmark: Benchmark, results: Sequence[Measured], seed: int, resamples: int) -> str:
-    lines = [_row("system", *(NAMES[metric] for metric in benchmark.metrics)), _rule(1 + len(benchmark.metrics))]
-    for measured in results:
-        if measured.succeeded:
-            columns = {metric: measured.scores[metric] for metric in benchmark.metrics}
-            ends = with_intervals(columns, seed, resamples).values()
-            lines.append(_row(_name(measured), *(f"{m:.4f} [{low:.4f}, {high:.4f}]" for m, low, high in ends)))
+def _quality(page: Page) -> str:
+    metrics = page["metrics"]
+    lines = [_row("system", "reads", "tuning, s", "seeds", *(NAMES[metric] for metric in metrics))]
+    lines.append(_rule(4 + len(metrics)))
+    for system in _succeeded(page):
+        seconds, seeds = system["tuning_seconds"], len(system["seeds"].get(metrics[0], ())) or 1
+        figures = (_figure(system, metric) for metric in metrics)
+        effort = "–" if seconds is None else f"{seconds:.0f}"
+        lines.append(_row(_name(system), system["information"], effort, str(seeds), *figures))
     return "## Quality on test\n\n" + "\n".join(lines)
 
 
-def _cost(results: Sequence[Measured]) -> str:
-    references = [m for m in results if m.system.name in OURS and m.succeeded]
-    ratios = [f"{what} ÷ {m.system.name}'s" for m in references for what in ("time", "CPU", "memory")]
+def _figure(system: Mapping[str, Any], metric: str) -> str:
+    found, seeds = system["figures"][metric], system["seeds"].get(metric, ())
+    spread = f" ± {stdev(seeds):.4f}" if len(seeds) > 1 else ""
+    return f"{found['mean']:.4f} [{found['low']:.4f}, {found['high']:.4f}]{spread}"
+
+
+def _cost(page: Page) -> str:
+    references = [system for system in _succeeded(page) if system["name"] in OURS]
+    ratios = [f"{what} ÷ {system['name']}'s" for system in references for what in ("time", "CPU", "memory")]
     lines = [_row("system", "fit, s", "CPU, s", "peak memory, MiB", "of it before the fit", *ratios)]
     lines.append(_rule(5 + len(ratios)))
-    for measured in results:
-        if measured.succeeded:
-            cost = measured.cost
-            cells = [f"{cost['fit_seconds']:.2f}", f"{cost['cpu_seconds']:.2f}"]
-            cells += [f"{cost[key] / 2**20:,.0f}" for key in ("peak_memory_bytes", "memory_before_bytes")]
-            cells += [_ratio(cost[key], reference.cost[key]) for reference in references for key in COSTS]
-            lines.append(_row(_name(measured), *cells))
+    for system in _succeeded(page):
+        cost = system["cost"]
+        cells = [f"{cost['fit_seconds']:.2f}", f"{cost['cpu_seconds']:.2f}"]
+        cells += [f"{cost[key] / 2**20:,.0f}" for key in ("peak_memory_bytes", "memory_before_bytes")]
+        cells += [_ratio(cost[key], reference["cost"][key]) for reference in references for key in COSTS]
+        lines.append(_row(_name(system), *cells))
     about = (
         "Fit time is that of the last fit, on train and validation, with the number of epochs that validation chose; "
         "reading data, importing libraries, choosing and making lists are not in it. Memory is the most that the "
-        "process held by the end of the fit, libraries included; the next column says how much of it was there before."
+        "process held by the end of the fit, libraries included; the next column says how much of it was there before. "
+        "Medians over seeds."
     )
     return f"## Cost\n\n{about}\n\n" + "\n".join(lines)
 
 
-def _differences(benchmark: Benchmark, results: Sequence[Measured], seed: int, resamples: int) -> str:
-    metric = benchmark.metrics[0]
-    references = [m for m in results if m.system.name in OURS and m.succeeded]
-    others = [m for m in results if m.succeeded and m.system.name not in ("popularity",)]
-    if not references or len(others) < 2:
+def _differences(page: Page) -> str:
+    systems = {system["name"]: system for system in _succeeded(page)}
+    found = {(each["of"], each["against"]): each["difference"] for each in page["differences"]}
+    references, metric = [name for name in OURS if name in systems], page["metrics"][0]
+    others = [name for name in systems if any(other == name for _, other in found)]
+    if not found:
         return ""
-    columns = {
-        f"{mine.system.name} {other.system.name}": mine.scores[metric] - other.scores[metric]
-        for other in others
-        for mine in references
-        if other is not mine
-    }
-    ends = with_intervals(columns, seed, resamples)
-    lines = [
-        _row(
-            "against",
-            *(f"{mine.system.title}" for mine in references),
-            *(f"ratio of {m.system.name}" for m in references),
-        )
-    ]
-    lines.append(_rule(1 + 2 * len(references)))
-    for other in others:
-        cells = [ends.get(f"{mine.system.name} {other.system.name}") for mine in references]
+    titles = [systems[name]["title"] for name in references]
+    lines = [_row("against", *titles, *(f"ratio of {name}" for name in references)), _rule(1 + 2 * len(references))]
+    for name in others:
+        ends = [found.get((mine, name)) for mine in references]
+        shown = [f"{e[0]:+.4f} [{e[1]:+.4f}, {e[2]:+.4f}]" if e else "–" for e in ends]
+        mean = systems[name]["figures"][metric]["mean"]
         ratios = [
-            "–" if mine is other else _ratio(mine.scores[metric].mean(), other.scores[metric].mean())
-            for mine in references
+            "–" if mine == name else _ratio(systems[mine]["figures"][metric]["mean"], mean) for mine in references
         ]
-        shown = [f"{cell[0]:+.4f} [{cell[1]:+.4f}, {cell[2]:+.4f}]" if cell else "–" for cell in cells]
-        lines.append(_row(_name(other), *shown, *ratios))
+        lines.append(_row(_name(systems[name]), *shown, *ratios))
     return f"## {NAMES[metric]}: ours less theirs, on the same users\n\n" + "\n".join(lines)
 
 
-def _settings(results: Sequence[Measured]) -> str:
+def _settings(page: Page) -> str:
     lines = [_row("system", "settings"), _rule(2)]
-    for measured in results:
-        if measured.succeeded and measured.setting:
-            shown = ", ".join(
-                f"{key} {value}" for key, value in measured.setting.items() if not isinstance(value, Mapping)
-            )
-            lines.append(_row(_name(measured), shown))
+    for system in _succeeded(page):
+        if system["setting"]:
+            shown = ", ".join(f"{key} {value}" for key, value in system["setting"].items())
+            lines.append(_row(_name(system), shown))
     return "## Settings, chosen on validation\n\n" + "\n".join(lines) if len(lines) > 2 else ""
 
 
-def _missing(results: Sequence[Measured]) -> str:
-    lines = [f"- {_name(measured)}: {measured.note}." for measured in results if not measured.succeeded]
+def _missing(page: Page) -> str:
+    lines = [f"- {_name(system)}: {system['note']}." for system in page["systems"] if not system["figures"]]
     return "## Without a result\n\n" + "\n".join(lines) if lines else ""
 
 
-def _name(measured: Measured) -> str:
-    return f"**{measured.system.title}**" if measured.system.ours else measured.system.title
+def _succeeded(page: Page) -> list[Mapping[str, Any]]:
+    return [system for system in page["systems"] if system["figures"]]
+
+
+def _name(system: Mapping[str, Any]) -> str:
+    return f"**{system['title']}**" if system["ours"] else str(system["title"])
 
 
 def _row(*cells: str) -> str:

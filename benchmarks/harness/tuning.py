@@ -1,6 +1,7 @@
 """Settings of the peers: declared grids, judged on validation; what was chosen is kept in a file."""
 
 import io
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from peers.data import Data
 from ruamel.yaml import YAML
 
 from bakeoff.core.files import write_text
+from harness.datasets import Benchmark
 from harness.processes import FOLDER, LIST_LENGTH, Runner, SystemFailedError
 from harness.score import per_user, read_lists
 from harness.systems import System
@@ -61,6 +63,17 @@ def chosen_setting(system: System, benchmark: str, path: Path = SETTINGS) -> dic
         return {}
     kept = _load(path).get(benchmark, {}).get(system.name)
     return None if kept is None else dict(kept["setting"])
+
+
+def tuning_seconds(system: System, benchmark: Benchmark, path: Path = SETTINGS) -> float | None:
+    """Seconds in which a system's settings were searched; None if nothing is recorded for this data set and split."""
+    if not system.ours:
+        kept = _load(path).get(benchmark.name, {}).get(system.name)
+        return float(kept["seconds"]) if kept else None
+    record = FOLDER.parent / f"tuning/{system.contender}.json"
+    if system.overrides or benchmark.name != "ml-100k" or not record.exists():
+        return None
+    return float(json.loads(record.read_text(encoding="utf-8"))["wall_seconds"])
 
 
 def keep(system: System, benchmark: str, outcome: Outcome, path: Path = SETTINGS) -> None:

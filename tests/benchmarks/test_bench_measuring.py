@@ -7,7 +7,7 @@ import tiny_bench as tiny
 from harness.measuring import measure_all
 from harness.processes import Runner, SystemFailedError
 from harness.systems import ORDER_BLIND, SYSTEMS, System, by_name
-from harness.tables import markdown
+from harness.tables import markdown, results_of
 
 
 def run(systems, settings, runner, folder, say=lambda text: None):
@@ -28,8 +28,19 @@ def test_a_peer_that_fails_is_reported_with_its_last_words_and_the_others_go_on(
     assert results[0].note == "failed: RuntimeError: out of luck"
     assert not results[0].succeeded
     assert results[1].succeeded
-    page = markdown(tiny.BENCHMARK, tiny.split(tmp_path).facts, results, "make bench", 2, 1, 100)
+    page = markdown(results_of(tiny.BENCHMARK, tiny.split(tmp_path).facts, results, "make bench", 2, 1, 100))
     assert "- Broken: failed: RuntimeError: out of luck." in page
+
+
+def test_each_seed_is_a_run_of_its_own_and_what_draws_nothing_runs_once(runner, tmp_path):
+    still = System("still", "Still", "fake_peer", draws_nothing=True)
+    settings = {name: {"orders": [tiny.BEST]} for name in ("fake", "still")}
+    found = measure_all(
+        [tiny.FAKE, still], tiny.split(tmp_path), {}, lambda s: settings[s.name], runner, tmp_path, lambda _: None, 3
+    )
+    assert [len(each.seeds["ndcg@10"]) for each in found] == [3, 1]
+    jobs = [json.loads(path.read_text())["seed"] for path in sorted((tmp_path / "runs/fake").rglob("job.json"))]
+    assert sorted(jobs) == [42, 43, 44]
 
 
 def test_scores_that_are_no_numbers_are_a_failure(runner, tmp_path):

@@ -1,9 +1,11 @@
 """The page: quality with intervals, cost with ratios to ours, paired differences."""
 
+import json
+
 import tiny_bench as tiny
-from harness.measuring import Measured
+from harness.measuring import Measured, over_seeds
 from harness.systems import System
-from harness.tables import markdown
+from harness.tables import STALE, markdown, results_of
 
 FACTS = {"users": 4, "items": 6, "train": 4, "valid": 6, "test": 6, "days": ["2000-01-01", "2000-02-01"]}
 OURS = tiny.measured("mf", [0.5, 0.7, 0.6], seconds=2.0, memory=2**30, title="bakeoff MF")
@@ -11,7 +13,11 @@ PEER = tiny.measured("als", [0.4, 0.4, 0.4], seconds=6.0, memory=2**29, title="P
 
 
 def page(results, facts=FACTS):
-    return markdown(tiny.BENCHMARK, facts, results, 'make bench BENCH="tiny"', 2, 1, 200)
+    return markdown(figures(results, facts))
+
+
+def figures(results, facts=FACTS):
+    return results_of(tiny.BENCHMARK, facts, results, 'make bench BENCH="tiny"', 2, 1, 200, lambda _: 30.0)
 
 
 def row(text, heading, name):
@@ -21,7 +27,21 @@ def row(text, heading, name):
 
 
 def test_quality_has_its_interval():
-    assert row(page([PEER]), "Quality", "Peer")[1] == "0.4000 [0.4000, 0.4000]"
+    assert row(page([PEER]), "Quality", "Peer")[1:5] == ["ids", "30", "1", "0.4000 [0.4000, 0.4000]"]
+
+
+def test_several_seeds_are_one_figure_with_their_spread():
+    found = over_seeds([PEER, tiny.measured("als", [0.5, 0.5, 0.5], seconds=8.0, title="Peer")])
+    # 0.4 and 0.5: mean 0.45, standard deviation 0.1/√2; seconds 6 and 8: median 7
+    assert row(page([found]), "Quality", "Peer")[3:5] == ["2", "0.4500 [0.4500, 0.4500] ± 0.0707"]
+    assert row(page([found]), "Cost", "Peer")[1] == "7.00"
+
+
+def test_a_page_is_made_from_its_json_alone_and_says_if_the_code_has_changed():
+    found = json.loads(json.dumps(figures([PEER, OURS])))
+    assert markdown(found) == page([PEER, OURS])
+    assert markdown(found, found["code"]) == page([PEER, OURS])
+    assert STALE in markdown(found, "another")
 
 
 def test_cost_is_given_as_a_multiple_of_ours():
