@@ -18,6 +18,9 @@ from bakeoff.params import Params
 NAMES = list(specs.names())
 """Whatever the pipeline trains has to pass the suite."""
 
+ATTENTION = {"softmax with attention": "softmax", "two_tower with attention": "two_tower"}
+"""Further cases of the suite, and the model of each: its query tower is a transformer."""
+
 SMALL = Params(
     seed=1,
     recent_popularity=RecentPopularityParams(window_days=1),
@@ -57,9 +60,16 @@ class World:
         return Catalogue(self.item_ids, self.user_ids, self.people, self.encoding)
 
 
+def spec_of(name):
+    """Spec of a model or of a case of ATTENTION."""
+    return specs.spec(ATTENTION.get(name, name))
+
+
 def fitted(name, world, epochs, params=SMALL):
     """A trained retriever with the settings that were in force; the world takes the place of a split."""
-    spec, section = specs.spec(name), params.section(name)
+    spec, section = spec_of(name), params.section(ATTENTION.get(name, name))
+    if name in ATTENTION:
+        section = section.model_copy(update={"tower": "attention"})
     if not spec.has_epochs:
         found = resolve(spec.fit)(world, world.people, section, params.seed)
         return found.retriever, found.settings

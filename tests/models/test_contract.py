@@ -15,7 +15,6 @@ from small import histories, no_features, queries
 
 from bakeoff.core.histories import PAD
 from bakeoff.evaluation.ranking import rank
-from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.export import NO_ITEM, ServingModule, export
 from bakeoff.models.base.loading import load_serving
@@ -25,18 +24,18 @@ from bakeoff.models.base.storage import StoredModel
 IMPERSONAL = ("popularity", "recent_popularity")
 """Models that give everyone the same order."""
 
-FLOORS = {"ease": 0.3, "mf": 0.28, "softmax": 0.29, "two_tower": 0.29}
+FLOORS = {"ease": 0.3, "mf": 0.28} | dict.fromkeys(("softmax", "two_tower", *contenders.ATTENTION), 0.29)
 """NDCG@10 that a model must reach in the town, some 10 % below what it reaches; popularity stays below 0.1."""
 
 
-@pytest.fixture(scope="module", params=contenders.NAMES)
+@pytest.fixture(scope="module", params=[*contenders.NAMES, *contenders.ATTENTION])
 def name(request):
     return request.param
 
 
 def exported(name, world, folder, epochs):
     retriever, settings = contenders.fitted(name, world, epochs)
-    spec = specs.spec(name)
+    spec = contenders.spec_of(name)
     encoder = resolve(spec.graph)(retriever)
     export(ServingModule(encoder, world.catalogue), str(folder / "saved_model"))
     return SimpleNamespace(

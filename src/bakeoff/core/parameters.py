@@ -63,12 +63,15 @@ class Search:
         high: greatest value, itself included.
         log: whether values are spread evenly over magnitudes.
         choices: values without an order, None among them where the parameter may be null.
+        only_if: setting of the model's section and its value, without which the parameter has no effect and is not
+            tried: `("tower", "attention")`.
     """
 
     low: float | None = None
     high: float | None = None
     log: bool = False
     choices: tuple[Any, ...] = ()
+    only_if: tuple[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.choices:

@@ -23,7 +23,7 @@ SIGNIFICANT_DIGITS = 3
 
 
 def space_of(model: str, section: Frozen) -> dict[str, Search]:
-    """The search space of a model, widened where a current value lies outside.
+    """The search space of a model, widened where a current value lies outside; settings without effect are left out.
 
     Args:
         model: its name, for messages.
@@ -32,7 +32,9 @@ def space_of(model: str, section: Frozen) -> dict[str, Search]:
     Raises:
         BakeoffError: the model declares no search, or a parameter that is searched as a number is null.
     """
-    space = search_space(type(section))
+    content = section.model_dump(mode="json")
+    found = search_space(type(section)).items()
+    space = {name: each for name, each in found if each.only_if is None or content[each.only_if[0]] == each.only_if[1]}
     if not space:
         raise BakeoffError(f"{model} has no parameter that declares a search: there is nothing to tune.")
     current = current_values(section, space)

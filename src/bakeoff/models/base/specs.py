@@ -133,7 +133,9 @@ class ModelSpec:
         """Whether the model, under these settings of its training, sees a set of items and not their order."""
         if self.order == "by recency_scale":
             return settings.get("recency_scale") is None
-        return self.order == "blind" or not settings.get("recency_scales", True)
+        return self.order == "blind" or not (
+            settings.get("recency_scales", True) or settings.get("tower") == "attention"
+        )
 
 
 def resolve(path: str) -> Any:

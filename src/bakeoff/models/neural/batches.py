@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories, Queries, offsets_of
-from bakeoff.models.neural.pooling import RecencyPooling
+from bakeoff.models.neural.pooling import HistoryPooling
 from bakeoff.models.neural.proposals import NegativeSampler, all_targets, make_sampler
 from bakeoff.models.neural.query_tower import activity_of_examples
 from bakeoff.models.neural.spec import SoftmaxParams
@@ -50,7 +50,8 @@ def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Gen
     What lies before the cut is the history that the query tower reads and the next `target_window` items are the
     target; `long_term_share` of its weight lies on one of all later items instead, each as likely. A cut at 0 is an
     empty history, the query of a new user; it is drawn with probability `empty_history_share`, the cuts from 1 on
-    share the rest evenly.
+    share the rest evenly. For the attention tower all cuts of a user lie in one window of `max_history` events, and
+    their queries read from its start on: each cut alone is as likely as without.
 
     Args:
         histories: of U users, none of them empty.
@@ -60,10 +61,16 @@ def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Gen
     lengths = histories.lengths[:, np.newaxis]
     shape = (len(histories), params.cuts_per_user)
     later = 1 + np.floor(rng.random(shape) * (lengths - 1)).astype(np.int64)
+    first = np.maximum(later - params.max_history, 0)
+    if params.tower == "attention":
+        # Windows of so many cuts, counted from the end; that of the first cut is as likely as it has cuts.
+        newest = lengths - 1 - (lengths - 1 - later[:, :1]) // params.max_history * params.max_history
+        first = np.maximum(newest - params.max_history, 0)
+        later = first + 1 + np.floor(rng.random(shape) * (newest - first)).astype(np.int64)
     is_empty = rng.random(shape) < params.empty_history_share
     cuts = np.where(is_empty | (lengths == 1), 0, later)
     starts = (histories.offsets[:-1, np.newaxis] + cuts).ravel()
-    offsets, rows, lags = _expand(np.minimum(cuts, params.max_history).ravel())
+    offsets, rows, lags = _expand(np.maximum(cuts - first, 0).ravel())
     targets = _targets_ahead(starts, (lengths - cuts).ravel(), params, rng)
     return Examples(offsets, starts[rows] - 1 - lags, lags, cuts.ravel(), *targets)
 
@@ -150,7 +157,7 @@ class Batches:
     def __init__(
         self,
         queries: Queries,
-        pooling: RecencyPooling,
+        pooling: HistoryPooling,
         params: SoftmaxParams,
         num_items: int,
         rng: np.random.Generator,
@@ -186,7 +193,7 @@ class Batches:
 
         Returns:
             item_ids int32 [M]: the distinct items of the step, in which the other arrays count;
-            history int32 [E], history_offsets int64 [R + 1] and history_weights float32 [E, H]: what each query reads;
+            what each query reads, as the pooling has it (`HistoryPooling.inputs`);
             activity float32 [R, NUM_ACTIVITY];
             dense float32 [U, D] and categorical int32 [U, K] features of the users;
             targets int32 [P], target_rows int32 [P], target_weights float32 [P] and target_log_expected_count
@@ -205,9 +212,7 @@ class Batches:
         history, target, candidate = np.split(index.astype(np.int32), [len(read), len(read) + len(targets)])
         return {
             "item_ids": item_ids.astype(np.int32),
-            "history": history,
-            "history_offsets": examples.offsets,
-            "history_weights": self._pooling.weights(examples.lags, examples.counts),
+            **self._pooling.inputs(examples, history, block.histories.timestamps, len(block)),
             "activity": activity_of_examples(block.histories.timestamps, examples, self._params.max_history),
             "dense": block.dense,
             "categorical": block.categorical,

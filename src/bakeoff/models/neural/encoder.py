@@ -42,7 +42,7 @@ class SoftmaxEncoder(tf.Module):
         lengths = tf.reduce_sum(tf.cast(history >= 0, tf.int32), axis=1)
         items = tf.gather(self._read_embeddings, tf.maximum(history, 0))
         activity = activity_of_padded(timestamps, lengths, self._max_history)
-        pooled = self._query_tower.pooling.of_padded(items, lengths)
+        pooled = self._query_tower.pooling.of_padded(items, lengths, timestamps)
         return self._query_tower(pooled, activity, dense, categorical)
 
     @graph(input_signature=HISTORY_SIGNATURE)
@@ -78,7 +78,8 @@ class SoftmaxRetriever(EncoderRetriever):
 
 def load(stored: StoredModel) -> SoftmaxRetriever:
     """The retriever that was stored: a query tower of the same settings, with its weights."""
-    params = SoftmaxParams.model_validate({name: stored.settings[name] for name in SoftmaxParams.model_fields})
+    known = SoftmaxParams.model_fields.keys() & stored.settings  # a model from before a setting has its default
+    params = SoftmaxParams.model_validate({name: stored.settings[name] for name in known})
     user = stored.encoding.user
     tower = QueryTower(params, user.categorical_sizes, seed=0)
     pooled = tf.zeros((1, tower.pooling.num_heads, params.dim))

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.item_tower import ItemTower
-from bakeoff.models.neural.pooling import pool
 from bakeoff.models.neural.query_tower import QueryTower
 from bakeoff.models.neural.selection import MASKED, make_selector, selected_logits
 from bakeoff.models.neural.spec import SoftmaxParams
@@ -148,7 +147,7 @@ class SoftmaxDNN(tfrs.models.Model):
 
     def _queries(self, inputs: dict[str, Any], embeddings: Any, step: Any) -> Any:
         """Query embeddings [R, d]; a user's features are repeated for each of its C queries."""
-        pooled = pool(embeddings, inputs["history_offsets"], inputs["history"], inputs["history_weights"])
+        pooled = self.query_tower.pooling.of_batch(embeddings, inputs, step)
         each = tf.shape(inputs["activity"])[0] // tf.shape(inputs["dense"])[0]
         dense, categorical = (tf.repeat(inputs[name], each, axis=0) for name in ("dense", "categorical"))
         return self.query_tower(pooled, inputs["activity"], dense, categorical, drop_at=step)

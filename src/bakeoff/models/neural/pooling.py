@@ -1,7 +1,7 @@
 """Weighted sums of embeddings over histories: recency pooling of items, and smoothing of items by their users."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numba
 import numpy as np
@@ -10,8 +10,36 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import tf
 
+if TYPE_CHECKING:
+    from bakeoff.models.neural.batches import Examples
+
 REACH = 7.0
 """A head with scale τ reads lags up to 7 τ: what lies further would weigh less than a thousandth of the last item."""
+
+
+class HistoryPooling(Protocol):
+    """Turns histories into H vectors of d dimensions each, zeros for an empty one; the query tower reads these."""
+
+    num_heads: int
+    max_history: int
+
+    def inputs(
+        self, examples: "Examples", items: NDArray[np.int32], timestamps: NDArray[np.int64], num_users: int
+    ) -> dict[str, NDArray[np.generic]]:
+        """The arrays of a batch that `of_batch` reads.
+
+        Args:
+            examples: R queries about U users.
+            items: int32 [E], item of each entry, as a row of the embeddings that `of_batch` gets.
+            timestamps: int64 [nnz], UTC seconds of all events of the users.
+            num_users: U.
+        """
+
+    def of_batch(self, item_embeddings: Any, inputs: dict[str, Any], drop_at: Any) -> Any:
+        """Float32 [R, H, d] of a batch, whose `inputs` these are; `drop_at` is the training step or None."""
+
+    def of_padded(self, item_embeddings: Any, lengths: Any, timestamps: Any) -> Any:
+        """Float32 [B, H, d] of padded histories: embeddings [B, W, d], lengths int32 [B], timestamps int64 [B, W]."""
 
 
 class RecencyPooling:
@@ -44,12 +72,24 @@ class RecencyPooling:
         """
         return np.asarray(self._weights[lags] / self._totals[counts - 1])
 
-    def of_padded(self, item_embeddings: Any, lengths: Any) -> Any:
+    def inputs(
+        self, examples: "Examples", items: NDArray[np.int32], timestamps: NDArray[np.int64], num_users: int
+    ) -> dict[str, NDArray[np.generic]]:
+        """History int32 [E], history_offsets int64 [R + 1] and history_weights float32 [E, H]."""
+        weights = self.weights(examples.lags, examples.counts)
+        return {"history": items, "history_offsets": examples.offsets, "history_weights": weights}
+
+    def of_batch(self, item_embeddings: Any, inputs: dict[str, Any], drop_at: Any) -> Any:
+        """The R queries of a batch, float32 [R, H, d]; see `inputs`."""
+        return pool(item_embeddings, inputs["history_offsets"], inputs["history"], inputs["history_weights"])
+
+    def of_padded(self, item_embeddings: Any, lengths: Any, timestamps: Any) -> Any:
         """Pool whole padded histories, as serving does.
 
         Args:
             item_embeddings: [B, W, d], oldest item first; anything where padded.
             lengths: int32 [B].
+            timestamps: not read.
 
         Returns:
             float32 [B, H, d]; zeros for an empty history.

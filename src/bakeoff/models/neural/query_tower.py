@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.pooling import RecencyPooling
+from bakeoff.models.neural.attention import CausalAttention
+from bakeoff.models.neural.pooling import HistoryPooling, RecencyPooling
 from bakeoff.models.neural.spec import SoftmaxParams
 
 if TYPE_CHECKING:  # batches use `activity_of_examples`
@@ -46,7 +47,11 @@ class QueryTower(tf.keras.layers.Layer):
         self._user_column = names.index(USER_ID) if USER_ID in names else None
         self._columns = [column for column, name in enumerate(names) if name != USER_ID]
         self._num_users = categorical_sizes.get(USER_ID, 0)
-        self.pooling = RecencyPooling(params.recency_scales, params.max_history)
+        self.pooling: HistoryPooling = (
+            CausalAttention(params, seed)
+            if params.tower == "attention"
+            else RecencyPooling(params.recency_scales, params.max_history)
+        )
         # Code 0 is unknown, so a feature with n values has n + 1 rows.
         self._embeddings = [
             tf.keras.layers.Embedding(size + 1, min(8, size + 1), name=f"feature_{place}")

@@ -40,6 +40,25 @@ class NegativesParams(Frozen):
     """Temperature of hard draws: the lower, the harder the negatives."""
 
 
+MAX_ATTENDED = 1024
+"""Items of a history that the attention tower may read: memory and time of a step grow with their square."""
+
+_IF_ATTENTION = ("tower", "attention")
+
+
+class AttentionParams(Frozen):
+    """The transformer of the attention tower; the pooled tower has none."""
+
+    blocks: Annotated[int, Field(ge=1, le=8), Search(choices=(1, 2), only_if=_IF_ATTENTION)] = 1
+    """Transformer blocks. The last one computes the queries alone, each other one the whole history."""
+    heads: Annotated[int, Field(ge=1, le=64), Search(choices=(2, 4), only_if=_IF_ATTENTION)] = 4
+    """Heads of each block, which share its `dim` dimensions: a divisor of `dim`."""
+    width: Annotated[Dimension, Search(choices=(64, 128, 256), only_if=_IF_ATTENTION)] = 128
+    """Units of a block's gated network (SwiGLU)."""
+    dropout: Annotated[Share, Search(choices=(0.0, 0.1, 0.2, 0.35), only_if=_IF_ATTENTION)] = 0.2
+    """Dropout on the items that are read and on what each block adds."""
+
+
 class SoftmaxParams(Frozen):
     """Softmax DNN: a query tower over history and features, item embeddings as the output layer."""
 
@@ -47,6 +66,11 @@ class SoftmaxParams(Frozen):
     """Embedding dimension d."""
     hidden: Annotated[tuple[Dimension, ...], Search(choices=((), (64,), (128,), (256,)))] = (128,)
     """Widths of the ReLU hidden layers of the query tower; none: the query is linear in the history."""
+    tower: Literal["pooled", "attention"] = "pooled"
+    """How the query tower reads a history: by recency-weighted means, or by a causal transformer. Where events have no
+    time it is pooled."""
+    attention: AttentionParams = AttentionParams()
+    """The transformer (attention)."""
     max_epochs: PositiveInt = 24
     """Upper limit of epochs (each user is seen once an epoch); the best on validation NDCG@10 is taken."""
     objective: Literal["next", "reconstruct"] = "next"
@@ -70,12 +94,13 @@ class SoftmaxParams(Frozen):
     weight_pairs_equally: bool = False
     """Whether every (query, positive) pair weighs the same, so that active users weigh more; else every query does."""
     max_history: PositiveInt = 256
-    """Most recent items of a history that the query tower reads."""
+    """Most recent items of a history that the query tower reads; at most 1,024 with attention."""
     recency_scales: tuple[PositiveFloat, ...] = (1.0, 4.0, 16.0, 80.0)
     """τ of each pooling head: the item at lag l weighs exp(−l/τ) in the head's mean. None: the plain mean, as
-    wherever events have no time."""
+    wherever events have no time. With attention: where the heads' biases by position start, scale by scale in turn;
+    none: at 0."""
     dropout: Annotated[Share, Search(choices=(0.1, 0.2, 0.35, 0.5))] = 0.5
-    """Dropout on the query tower's input."""
+    """Dropout on the query tower's input: the means of the history, or what the transformer makes of it."""
     normalize: bool = True
     """Whether query and item embeddings have length 1, so that logits are cosines over the temperature."""
     temperature: Annotated[PositiveFloat, Search(choices=(0.1, 0.2))] = 0.2
@@ -96,6 +121,22 @@ class SoftmaxParams(Frozen):
     """Whether item embeddings get the sum of their features' embeddings."""
     negatives: NegativesParams = NegativesParams()
     """Negative sampling."""
+
+    @model_validator(mode="after")
+    def _attention_fits(self) -> Self:
+        if self.tower != "attention":
+            return self
+        if self.dim % self.attention.heads:
+            raise ValueError(
+                f"attention.heads is {self.attention.heads} and does not divide dim, {self.dim}: the heads share the "
+                "dimensions evenly, so choose another number of heads"
+            )
+        if self.max_history > MAX_ATTENDED:
+            raise ValueError(
+                f"max_history is {self.max_history:,} and the attention tower reads at most {MAX_ATTENDED:,} items, "
+                "since memory grows with their square: lower it, or set tower to pooled"
+            )
+        return self
 
 
 class TwoTowerNegativesParams(NegativesParams):

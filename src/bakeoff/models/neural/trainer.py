@@ -16,7 +16,7 @@ from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.model import SoftmaxDNN
-from bakeoff.models.neural.pooling import RecencyPooling, smooth
+from bakeoff.models.neural.pooling import HistoryPooling, smooth
 from bakeoff.models.neural.spec import SoftmaxParams
 
 WARM_UP_SHARE = 0.05
@@ -31,7 +31,7 @@ SAMPLED_BATCHES = 8
 ITEMS_PER_BLOCK = 1 << 16
 """Items that the item tower embeds at once."""
 
-MakeBatches = Callable[[Queries, RecencyPooling, SoftmaxParams, int, np.random.Generator], Batches]
+MakeBatches = Callable[[Queries, HistoryPooling, SoftmaxParams, int, np.random.Generator], Batches]
 """Queries with the histories to train on, pooling, settings, size of the catalogue and source of draws → batches."""
 
 
@@ -52,7 +52,7 @@ class SoftmaxTrainer:
 
         Where no event has a time, the order of a history says nothing: the tower then reads its plain mean.
         """
-        params = without_order(params, queries.histories, {"recency_scales": ()})
+        params = without_order(params, queries.histories, {"tower": "pooled", "recency_scales": ()})
         self._params, self._queries, self._num_items = params, queries, num_items
         seed_everything(seed)
         self._rng = np.random.default_rng(seed)
