@@ -54,14 +54,14 @@ def sequences(seed=0, users=3, length=LENGTH):
 
 
 def ask(made, items, times, at=None, **options):
-    """Outputs at the places `at`; of every place if None."""
+    """Output and heads [U, C, 3, d] at the places `at`; of every place if None."""
     at = np.tile(np.arange(items.shape[1]), (len(items), 1)) if at is None else np.asarray(at)
     return made(tf.constant(items), tf.constant(times), tf.constant(at, tf.int32), **options).numpy()
 
 
 def moved(first, second):
     """Places [W] whose output differs for some user."""
-    return (np.abs(first - second).max(axis=(0, 2)) > 1e-5).tolist()
+    return (np.abs(first - second).max(axis=(0, 2, 3)) > 1e-5).tolist()
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 3])
@@ -111,7 +111,7 @@ def test_a_query_that_reads_nothing_is_zero_and_has_no_gradient():
     with tf.GradientTape() as tape:
         found = made(variable, tf.constant(times), tf.constant([[-1], [-1], [-1]]))
         total = tf.reduce_sum(found)
-    assert found.numpy().tolist() == np.zeros((3, 1, DIM)).tolist()
+    assert found.numpy().tolist() == np.zeros((3, 1, 3, DIM)).tolist()
     assert not tape.gradient(total, variable).numpy().any()
 
 
@@ -119,12 +119,12 @@ def test_a_history_of_one_item_has_an_output_whatever_its_time():
     made, (items, _) = layer(), sequences(length=1)
     found = [ask(made, items, np.full((3, 1), time)) for time in (1, 10**9)]
     assert np.isfinite(found[0]).all()
-    assert np.abs(found[0]).max(axis=(1, 2)).min() > 0
+    assert np.abs(found[0]).max(axis=-1).min() > 0
     assert found[0].tolist() == found[1].tolist()
 
 
 def test_outputs_have_length_one_at_the_start():
-    found = ask(CausalAttention(PARAMS, 0), *sequences())
+    found = ask(CausalAttention(PARAMS, 0), *sequences())[:, :, 0]
     assert np.linalg.norm(found, axis=-1) == pytest.approx(np.ones((3, LENGTH)), rel=1e-3)
 
 
@@ -133,15 +133,18 @@ def test_each_head_starts_as_a_recency_mean():
     made._blocks[0]["query"].assign(np.zeros((DIM, DIM)))
     made._blocks[0]["down"].assign(np.zeros((6, DIM)))
     weights = np.exp(-np.arange(LENGTH)[::-1] / np.array([[1.0], [8.0]]))
-    weights = (weights / weights.sum(axis=1, keepdims=True)).mean(axis=0)
-    read = items / np.sqrt((items**2).mean(axis=-1, keepdims=True))
-    expected = items[:, -1] * DIM**0.5 + np.einsum("w,uwd->ud", weights, read)
-    expected /= np.linalg.norm(expected, axis=-1, keepdims=True)
-    assert ask(made, items, times)[:, -1] == pytest.approx(expected, abs=1e-4)
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    read = items / np.linalg.norm(items, axis=-1, keepdims=True)
+    heads = np.einsum("hw,uwd->uhd", weights, read)
+    found = ask(made, items, times)[:, -1]
+    assert found[:, 1:] == pytest.approx(heads, abs=1e-4)
+    output = items[:, -1] + heads.mean(axis=1)
+    output /= np.linalg.norm(output, axis=-1, keepdims=True)
+    assert found[:, 0] == pytest.approx(output, abs=1e-4)
 
 
 def by_hand(made, items, times):
-    """Outputs [W, d] of one sequence in double precision, item by item and head by head."""
+    """Output and heads [W, 3, d] of one sequence in double precision, item by item and head by head."""
 
     def norm(x, gain):
         return x / np.sqrt((x**2).mean() + 1e-6) * gain.numpy()
@@ -151,7 +154,7 @@ def by_hand(made, items, times):
     for block in made._blocks:
         kernel = {name: weight.numpy().astype(np.float64) for name, weight in block.items()}
         read = [norm(x, block["attention_norm"]) for x in hidden]
-        outputs = []
+        outputs, of_heads = [], []
         for i, x in enumerate(hidden):
             heads = []
             for h in range(2):
@@ -165,12 +168,14 @@ def by_hand(made, items, times):
                 ]
                 weights = np.exp(scores - np.max(scores))
                 heads.append(weights @ np.array(read[: i + 1]) / weights.sum())
+            of_heads.append(heads)
             y = x + np.concatenate(heads) @ kernel["join"]
             inside = norm(y, block["network_norm"])
             gate = inside @ kernel["gate"]
             outputs.append(y + (gate / (1 + np.exp(-gate)) * (inside @ kernel["up"])) @ kernel["down"])
         hidden = outputs
-    return np.array([norm(x, made.output_norm) / DIM**0.5 for x in hidden])
+    outputs = [norm(x, made.output_norm) for x in hidden]
+    return np.array([[x, *heads] for x, heads in zip(outputs, of_heads, strict=True)]) / DIM**0.5
 
 
 def octave_by_hand(time, before):
@@ -208,7 +213,7 @@ def test_serving_reads_the_last_items_and_nothing_of_the_padding(length, blocks)
     made, (items, times) = layer(changed(blocks=blocks)), sequences(users=1, length=14)
     first = max(length - 9, 0)
     read = items[:, first:length], times[:, first:length]
-    expected = ask(made, *read, [[-1 + length - first]]) if length else np.zeros((1, 1, DIM))
+    expected = ask(made, *read, [[-1 + length - first]])[:, 0] if length else np.zeros((1, 3, DIM))
     for width in (max(length, 1), 14):
         padded = np.full((1, width, DIM), 9, np.float32), np.full((1, width), 77)
         padded[0][:, :length], padded[1][:, :length] = items[:, :length], times[:, :length]

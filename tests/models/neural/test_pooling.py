@@ -84,7 +84,7 @@ def test_an_empty_history_pools_to_zero():
     rows, embeddings = [[], [3], []], random_case(0)[1]
     pooling = RecencyPooling((1.0, 5.0), 3)
     in_training = pool(tf.constant(embeddings), *whole(rows, pooling)).numpy()
-    in_serving = pooling.of_padded(tf.ones([1, 2, DIM]), tf.constant([0])).numpy()
+    in_serving = pooling.of_padded(tf.ones([1, 2, DIM]), tf.constant([0]), tf.zeros([1, 2])).numpy()
     assert in_training[[0, 2]].tolist() == np.zeros((2, 2, DIM)).tolist()
     assert in_serving.tolist() == np.zeros((1, 2, DIM)).tolist()
 
@@ -94,9 +94,10 @@ def test_an_empty_history_pools_to_zero():
 def test_serving_pools_a_padded_history_as_training_does(seed, scales, max_history):
     rows, embeddings = random_case(seed)
     pooling = RecencyPooling(scales, max_history)
-    items, _ = histories(rows).padded(15)
+    items, times = histories(rows).padded(15)
     lengths = np.array([len(row) for row in rows], np.int32)
-    served = pooling.of_padded(tf.constant(embeddings[items]), tf.constant(lengths)).numpy()  # PAD reads the last row
+    embedded = tf.constant(embeddings[items])  # PAD reads the last row
+    served = pooling.of_padded(embedded, tf.constant(lengths), times).numpy()
     trained = pool(tf.constant(embeddings), *whole(rows, pooling)).numpy()
     assert served == pytest.approx(trained, rel=1e-4, abs=1e-5)
 

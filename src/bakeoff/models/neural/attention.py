@@ -18,7 +18,10 @@ OCTAVES = 32
 
 
 class CausalAttention(tf.keras.layers.Layer):
-    r"""Reads a history by pre-norm transformer blocks; a query is the output at the last item that it reads.
+    r"""Reads a history by pre-norm transformer blocks: what the last one computes at the last item that a query reads.
+
+    That is its output, and the mean that each of its H heads attends to. The query tower has a map for each of these
+    H + 1 vectors, as for the means of the pooled tower; the output alone ranked worse.
 
     A block maps x to y = x + Attention(RMSNorm(x)), and y to y + SwiGLU(RMSNorm(y)), SwiGLU(z) = (silu(zW₁) ⊙ zW₂)W₃.
     With z the normalised x, each head h of H attends from item i to the items j ≤ i:
@@ -32,17 +35,14 @@ class CausalAttention(tf.keras.layers.Layer):
     which the last block computes their places alone.
 
     Training starts near the pooled tower: queries are small and p_h(l) = −l/τ_h, with the scales τ of `recency_scales`
-    in turn (linear biases: Press et al. 2022; 0 without scales), so that each head starts as a recency mean; and it has
-    a map M_h of all d dimensions, as there, which starts as I/H.
+    in turn (linear biases: Press et al. 2022; 0 without scales), so that each head starts as a recency mean. M_h maps
+    all d dimensions and starts as I/H.
 
     Vaswani et al. (2017): attention, embeddings times √d. Kang & McAuley (2018), SASRec: causal blocks over a history.
     Zhang & Sennrich (2019): RMSNorm. Shazeer (2020): SwiGLU. Zhai et al. (2024), HSTU: biases by position and time.
     Klenitskiy & Vasilev (2023): SASRec is ahead of BERT4Rec once it is trained by the cross-entropy over the whole
     catalogue (`negatives.sampler: full`) or over many negatives, as here.
     """
-
-    num_heads = 1
-    """Vectors per query; the heads of the attention are joined within."""
 
     def __init__(self, params: SoftmaxParams, seed: int) -> None:
         """Create the weights.
@@ -55,6 +55,7 @@ class CausalAttention(tf.keras.layers.Layer):
         settings = params.attention
         self.max_history = params.max_history
         self._dim, self._heads, self._width = params.dim, settings.heads, settings.width
+        self.num_heads = 1 + settings.heads
         self._dropout, self._seed = settings.dropout, seed
         scales = np.resize(params.recency_scales or (np.inf,), self._heads)
         start = tf.constant_initializer(-np.arange(self.max_history) / scales[:, np.newaxis])
@@ -64,7 +65,7 @@ class CausalAttention(tf.keras.layers.Layer):
         self.output_norm = self._weight("output_norm", (self._dim,), "ones")
 
     def call(self, items: Any, times: Any, at: Any, drop_at: Any | None = None) -> Any:
-        """Outputs of the last block at C places of each of U sequences.
+        """The last block's output and heads at C places of each of U sequences.
 
         Args:
             items: float32 [U, W, d], embeddings, oldest first; anything finite after the last item of a sequence.
@@ -73,7 +74,7 @@ class CausalAttention(tf.keras.layers.Layer):
             drop_at: number of the training step, which decides on what is dropped; None: nothing is.
 
         Returns:
-            float32 [U, C, d], rows of length √mean(gain²), 1 at the start; zeros where no item is read.
+            float32 [U, C, H + 1, d], the output first, of length 1 at the start; zeros where no item is read.
         """
         is_read, at = tf.cast(at >= 0, tf.float32)[..., tf.newaxis], tf.maximum(at, 0)
         root = self._dim**0.5
@@ -82,10 +83,11 @@ class CausalAttention(tf.keras.layers.Layer):
             everywhere = tf.broadcast_to(tf.range(tf.shape(items)[1]), tf.shape(items)[:2])
             bias = self._bias(everywhere, times)
             for depth, block in enumerate(self._blocks[:-1]):
-                hidden = self._transformed(block, hidden, hidden, bias, drop_at, depth)
-        asked = tf.gather(hidden, at, batch_dims=1)
-        found = self._transformed(self._blocks[-1], asked, hidden, self._bias(at, times), drop_at, len(self._blocks))
-        return is_read * _normalized(found, self.output_norm) / root
+                hidden, _ = self._transformed(block, hidden, hidden, bias, drop_at, depth)
+        asked, bias = tf.gather(hidden, at, batch_dims=1), self._bias(at, times)
+        output, heads = self._transformed(self._blocks[-1], asked, hidden, bias, drop_at, len(self._blocks) - 1)
+        found = tf.concat([_normalized(output, self.output_norm)[..., tf.newaxis, :], heads], axis=2)
+        return is_read[..., tf.newaxis] * found / root
 
     def inputs(
         self, examples: "Examples", items: NDArray[np.int32], timestamps: NDArray[np.int64], num_users: int
@@ -113,10 +115,10 @@ class CausalAttention(tf.keras.layers.Layer):
         return {"sequence": sequence, "sequence_times": times, "reads": reads.ravel().astype(np.int32)}
 
     def of_batch(self, item_embeddings: Any, inputs: dict[str, Any], drop_at: Any) -> Any:
-        """The R queries of a batch, float32 [R, 1, d]; see `inputs`."""
+        """The R queries of a batch, float32 [R, H + 1, d]; see `inputs`."""
         items = tf.gather(item_embeddings, inputs["sequence"])
         at = tf.reshape(inputs["reads"], [tf.shape(items)[0], -1]) - 1
-        return tf.reshape(self(items, inputs["sequence_times"], at, drop_at), [-1, 1, self._dim])
+        return tf.reshape(self(items, inputs["sequence_times"], at, drop_at), [-1, self.num_heads, self._dim])
 
     def of_padded(self, item_embeddings: Any, lengths: Any, timestamps: Any) -> Any:
         """Whole padded histories, as serving has them: their last `max_history` items.
@@ -127,13 +129,13 @@ class CausalAttention(tf.keras.layers.Layer):
             timestamps: int64 [B, W], UTC seconds; anything where padded.
 
         Returns:
-            float32 [B, 1, d]; zeros for an empty history.
+            float32 [B, H + 1, d]; zeros for an empty history.
         """
         read = tf.minimum(lengths, self.max_history)
         width = tf.minimum(tf.shape(item_embeddings)[1], self.max_history)
         index = (lengths - read)[:, tf.newaxis] + tf.range(width)
         items, times = (tf.gather(each, index, batch_dims=1) for each in (item_embeddings, timestamps))
-        return self(items, times, read[:, tf.newaxis] - 1)
+        return self(items, times, read[:, tf.newaxis] - 1)[:, 0]
 
     def _weight(self, name: str, shape: tuple[int, ...], initializer: Any) -> Any:
         return self.add_weight(name=name, shape=shape, initializer=initializer)
@@ -167,21 +169,23 @@ class CausalAttention(tf.keras.layers.Layer):
         )
         return tf.where(lags >= 0, position + time, MASKED)
 
-    def _transformed(self, block: dict[str, Any], asked: Any, read: Any, bias: Any, drop_at: Any, depth: int) -> Any:
-        """The block's output [U, Q, d] at the places `asked` [U, Q, d], which attend to `read` [U, W, d]."""
+    def _transformed(
+        self, block: dict[str, Any], asked: Any, read: Any, bias: Any, drop_at: Any, depth: int
+    ) -> tuple[Any, Any]:
+        """A block's output [U, Q, d] and heads [U, Q, H, d], where `asked` [U, Q, d] attends to `read` [U, W, d]."""
+        shape, part = tf.shape(asked), self._dim // self._heads
         inputs, items = (_normalized(each, block["attention_norm"]) for each in (asked, read))
         queries, keys = (
-            tf.reshape(tf.matmul(each, block[name]), [tf.shape(each)[0], tf.shape(each)[1], self._heads, -1])
+            tf.reshape(tf.matmul(each, block[name]), [shape[0], tf.shape(each)[1], self._heads, part])
             for each, name in ((inputs, "query"), (items, "key"))
         )
-        scores = tf.einsum("uqhk,uwhk->huqw", queries, keys) * (self._heads / self._dim) ** 0.5 + bias
-        attended = tf.einsum("huqw,uwd->uqhd", tf.nn.softmax(scores), items)
-        shape = tf.shape(asked)
-        attended = tf.matmul(tf.reshape(attended, [shape[0], shape[1], self._heads * self._dim]), block["join"])
-        hidden = asked + self._dropped(attended, drop_at, 2 * depth + 1)
+        scores = tf.einsum("uqhk,uwhk->huqw", queries, keys) * part**-0.5 + bias
+        heads = tf.einsum("huqw,uwd->uqhd", tf.nn.softmax(scores), items)
+        joined = tf.matmul(tf.reshape(heads, [shape[0], shape[1], self._heads * self._dim]), block["join"])
+        hidden = asked + self._dropped(joined, drop_at, 2 * depth + 1)
         inputs = _normalized(hidden, block["network_norm"])
         gated = tf.nn.silu(tf.matmul(inputs, block["gate"])) * tf.matmul(inputs, block["up"])
-        return hidden + self._dropped(tf.matmul(gated, block["down"]), drop_at, 2 * depth + 2)
+        return hidden + self._dropped(tf.matmul(gated, block["down"]), drop_at, 2 * depth + 2), heads
 
     def _dropped(self, values: Any, drop_at: Any | None, place: int) -> Any:
         """Dropout that follows from the seed, the step and the place in the network."""

@@ -115,7 +115,8 @@ def target_chances(histories: Histories, params: SoftmaxParams) -> NDArray[np.fl
     Reconstruction makes a target of each. Otherwise a cut hits an event at position p with chance
     e · [p < w] + (1 − e) · k/(L − 1): w the target window, e the share of empty histories, k = min(p, w) of the L − 1
     later cuts. Where there is a long-term target, each of the L − c items after the cut is it with chance 1/(L − c):
-    that adds e · [p ≥ w]/L + (1 − e)/(L − 1) · Σ_{c = 1}^{p − w} 1/(L − c). C cuts miss it with (1 − chance)^C.
+    that adds e · [p ≥ w]/L + (1 − e)/(L − 1) · Σ_{c = 1}^{p − w} 1/(L − c). C cuts miss it with (1 − chance)^C; for the
+    attention tower and histories beyond `max_history`, whose cuts lie in one window, that is an approximation.
 
     Returns:
         [nnz] in [0, 1], aligned with histories.items.

@@ -1,4 +1,4 @@
-"""Weighted sums of embeddings over histories: recency pooling of items, and smoothing of items by their users."""
+"""Histories as vectors: the interface, recency pooling; and smoothing, which sums over the users of an item."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol

@@ -1,4 +1,4 @@
-"""Query embeddings: the history pooled at several recency scales, features, ReLU hidden layers."""
+"""Query embeddings: the history as a `HistoryPooling` reads it, features, ReLU hidden layers."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

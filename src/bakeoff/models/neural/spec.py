@@ -52,7 +52,7 @@ class AttentionParams(Frozen):
     blocks: Annotated[int, Field(ge=1, le=8), Search(choices=(1, 2), only_if=_IF_ATTENTION)] = 1
     """Transformer blocks. The last one computes the queries alone, each other one the whole history."""
     heads: Annotated[int, Field(ge=1, le=64), Search(choices=(2, 4), only_if=_IF_ATTENTION)] = 4
-    """Heads of each block, which share its `dim` dimensions: a divisor of `dim`."""
+    """Heads of each block, of whose queries and keys each has its share of `dim` dimensions: a divisor of `dim`."""
     width: Annotated[Dimension, Search(choices=(64, 128, 256), only_if=_IF_ATTENTION)] = 128
     """Units of a block's gated network (SwiGLU)."""
     dropout: Annotated[Share, Search(choices=(0.0, 0.1, 0.2, 0.35), only_if=_IF_ATTENTION)] = 0.2
