@@ -11,12 +11,14 @@ from small import FAST, histories, no_features, numbered, queries, random_rows
 
 from bakeoff.core.histories import Histories
 from bakeoff.core.parameters import search_space
+from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.experiments.tuning.space import space_of
 from bakeoff.models.base.specs import spec
+from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.attention import OCTAVES, CausalAttention
 from bakeoff.models.neural.batches import Batches, predict_next
-from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
+from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever, load
 from bakeoff.models.neural.model import SoftmaxDNN
 from bakeoff.models.neural.proposals import CatalogueSampler
 from bakeoff.models.neural.spec import AttentionParams, NegativesParams, SoftmaxParams, TwoTowerParams
@@ -335,6 +337,25 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others():
         name: array.tobytes() for name, array in again.items()
     }
     assert any(first[name].tobytes() != other[name].tobytes() for name in first)
+
+
+def test_a_training_that_was_killed_goes_on_byte_for_byte():
+    whole, losses = trained(epochs=3)
+    begun, _ = trained(epochs=1)
+    resumed, _ = trained(epochs=0)
+    resumed.restore({name: array.copy() for name, array in begun.state().items()})
+    assert [resumed.run_epoch() for _ in range(2)] == losses[1:]
+    first, second = (made.state() for made in (whole, resumed))
+    assert all(first[name].tobytes() == second[name].tobytes() for name in first)
+
+
+def test_a_model_from_before_the_setting_is_loaded_as_a_pooled_one():
+    made, _ = trained(FAST)
+    retriever = made.retriever()
+    settings = {name: value for name, value in made.settings().items() if name not in ("tower", "attention")}
+    loaded = load(StoredModel(retriever.arrays(), settings, FeatureEncoding()))
+    asked = queries([[1, 2, 3], []])
+    assert loaded.embed_queries(asked).tolist() == retriever.embed_queries(asked).tolist()
 
 
 def test_every_weight_of_the_transformer_is_trained():
