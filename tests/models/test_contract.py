@@ -272,6 +272,54 @@ def test_only_ease_and_mf_without_history_fall_back(shop, name):
     assert (shop.stored.fallback is not None) == expected[0]
 
 
+def reasons_for_everything(retriever, query):
+    """Scores [n] of one query, and the contributions of its events to each, [n, events]."""
+    scores = (retriever.embed_queries(query) @ np.asarray(retriever.item_embeddings).T)[0]
+    return scores, retriever.contributions(query, np.arange(len(scores)))
+
+
+def without_reading(shop, query):
+    """Scores [n] of a network that reads zeros in place of the history's items; everything else is as it is."""
+    width = max(1, len(query.histories.items))
+    encoder, inputs = shop.encoder, (*query.histories.padded(width), query.dense, query.categorical)
+    nothing = np.zeros((1, width, encoder.item_embeddings.shape[1]), np.float32)
+    return (encoder._embed(nothing, *inputs) @ np.asarray(encoder.item_embeddings).T)[0]
+
+
+@pytest.mark.parametrize("user", [0, 3, contenders.GLUTTON])
+def test_contributions_add_up_to_what_the_model_promises(shop, name, user):
+    query = shop.world.people.take(np.array([user]))
+    scores, parts = reasons_for_everything(EncoderRetriever(shop.encoder), query)
+    assert parts.shape == (14, len(query.histories.items))
+    if name in IMPERSONAL:
+        assert not parts.any()
+    elif name in ("ease", "mf"):
+        assert parts.sum(axis=1) == pytest.approx(scores, rel=1e-4, abs=1e-5)
+        assert np.abs(parts).max() > 1e-3
+    else:
+        assert parts.sum(axis=1) == pytest.approx(scores - without_reading(shop, query), abs=1e-5)
+        assert np.abs(parts).max() > 0.05
+
+
+def test_the_exported_graph_gives_the_same_reasons(shop):
+    query = shop.world.people.take(np.array([3]))
+    _, memory = reasons_for_everything(EncoderRetriever(shop.encoder), query)
+    found = shop.serving.explain(
+        *query.histories.padded(9), query.dense, query.categorical, np.arange(14, dtype=np.int32)
+    )
+    assert np.asarray(found)[:, : memory.shape[1]] == pytest.approx(memory, abs=1e-5)
+    assert not np.asarray(found)[:, memory.shape[1] :].any()
+
+
+def test_nothing_contributes_where_there_is_no_history(shop):
+    _, parts = reasons_for_everything(EncoderRetriever(shop.encoder), queries([[]], num_dense=1, num_categorical=2))
+    assert parts.shape == (14, 0)
+
+
+def test_the_spec_says_what_the_parts_of_a_score_are(name):
+    assert specs.spec(name).explanation
+
+
 def test_a_catalogue_of_one_item_works(kiosk):
     seen, new = for_users(kiosk, ["user 0"], 1), for_histories(kiosk, [[]], 1)
     assert (as_indices(seen["item_ids"]), as_indices(new["item_ids"])) == ([[PAD]], [[0]])

@@ -35,8 +35,8 @@ def _wide_terminal(monkeypatch):
 def ask(workspace, capsys):
     """Asks, and returns what was printed."""
 
-    def run(model="softmax", user=None, history=None, features=(), k=3):
-        recommend.run(workspace, model=model, user=user, history=history, features=features, k=k)
+    def run(model="softmax", user=None, history=None, features=(), k=3, why=False):
+        recommend.run(workspace, model=model, user=user, history=history, features=features, k=k, why=why)
         return capsys.readouterr().out
 
     return run
@@ -100,6 +100,38 @@ def test_popularity_recommends_what_most_have(ask, workspace):
     best = counts.sort_values(ascending=False, kind="stable").index[0]
     [first] = [line for line in ask("popularity", history="", k=1).splitlines() if "Title" in line]
     assert f"Title [of] {best} :star:" in first
+
+
+@pytest.mark.parametrize(
+    ("model", "part"),
+    [("popularity", "number of events"), ("mf", "Title [of] i"), ("softmax", "user features, activity and bias")],
+)
+@pytest.mark.parametrize("width", ["80", "160"])
+def test_the_reasons_are_printed_below_each_item_and_add_up(ask, monkeypatch, model, part, width):
+    monkeypatch.setenv("COLUMNS", width)
+    printed = ask(model, user="u3", why=True)
+    assert f"{model} recommends to user u3, and why" in printed
+    assert part in printed
+    assert max(map(len, printed.splitlines())) <= int(width)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if line.startswith("│")]
+    blocks = [place for place, row in enumerate(rows) if row[0]]
+    assert [rows[place][0] for place in blocks] == ["1", "2", "3"]
+    for start, end in zip(blocks, [*blocks[1:], len(rows)], strict=True):
+        score, *parts = (float(row[3]) for row in rows[start:end] if row[3])  # a long title has several lines
+        assert parts
+        assert sum(parts) == pytest.approx(score, rel=2e-3, abs=1e-3)
+
+
+def test_someone_without_history_is_told_so(ask):
+    assert "no history: the mean user" in ask("mf", history="", why=True)
+
+
+def test_a_model_without_reasons_says_so(ask, monkeypatch):
+    from bakeoff.models.mf.graph import MFEncoder
+
+    monkeypatch.delattr(MFEncoder, "explain")
+    with pytest.raises(BakeoffError, match=r"mf can't say why: its encoder has no `explain`.*Leave --why out"):
+        ask("mf", user="u3", why=True)
 
 
 def test_a_list_may_be_shorter_than_k_where_everything_else_is_seen(ask):

@@ -78,9 +78,12 @@ def recommend(
     ] = None,
     age: Annotated[str | None, typer.Option(help="Short for --feature age=…")] = None,
     k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say what the items of the history contribute to each score.")
+    ] = False,
 ) -> None:
     """Recommend items to a known user, or to someone new by history and features."""
     from bakeoff.ops import recommend as stage
 
     features = [*(feature or []), *([f"age={age}"] if age is not None else [])]
-    stage.run(Workspace(), model=model, user=user, history=history, features=features, k=k)
+    stage.run(Workspace(), model=model, user=user, history=history, features=features, k=k, why=why)

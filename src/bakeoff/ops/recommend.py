@@ -1,14 +1,17 @@
 """`bakeoff recommend`: ask a trained model, with titles for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Column, Table
+from rich.text import Text
 
 from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.histories import PAD, Histories, Queries
@@ -16,14 +19,28 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base import specs
+from bakeoff.models.base.retriever import TrainedRetriever
 from bakeoff.models.base.storage import load_trained, read_encoding, read_known_users, read_titles, refuse_skipped
+
+if TYPE_CHECKING:
+    from bakeoff.ops.reasons import Reasons
 
 HISTORY_SHOWN = 10
 """Most recent items of a history that are printed."""
 
+NEGLIGIBLE = 5e-4
+"""Share of a score below which a part is not printed: nothing, or rounding."""
+
 
 def run(
-    workspace: Workspace, *, model: str, user: str | None, history: str | None, features: Sequence[str], k: int
+    workspace: Workspace,
+    *,
+    model: str,
+    user: str | None,
+    history: str | None,
+    features: Sequence[str],
+    k: int,
+    why: bool = False,
 ) -> None:
     """Print what a model recommends to a known user, or to someone new, with the history.
 
@@ -34,9 +51,11 @@ def run(
         history: item ids of someone new, oldest first, separated by commas, or None.
         features: raw features of someone new, as name=value.
         k: number of items.
+        why: print what the items of the history contribute to each score, in place of the history.
 
     Raises:
-        BakeoffError: the model is missing or was skipped, or user, items, features or k are not known to it.
+        BakeoffError: the model is missing, was skipped or can't say why; or user, items, features or k are not known
+            to it.
     """
     specs.check_model(model)
     refuse_skipped(workspace, model)
@@ -53,10 +72,35 @@ def run(
     else:
         query = _someone_new(folder, history or "", features, items)
     shown = items.index[query.histories.items].tolist()
-    seen = query.histories
-    lists = rank(load_trained(folder), query, seen, seen.first(0), k, 1)
+    seen, retriever = query.histories, load_trained(folder)
+    lists = rank(retriever, query, seen, seen.first(0), k, 1)
     found = lists.items[0] != PAD
-    _print(model, user, items, shown, items.index[lists.items[0, found]].tolist(), lists.scores[0, found])
+    best, scores = lists.items[0, found], lists.scores[0, found]
+    # Titles are text: "[REC]" is no style and ":star:" no emoji.
+    console = Console(markup=False, emoji=False, highlight=False)
+    title = f"{model} recommends to {'someone new' if user is None else f'user {user}'}"
+    if why:
+        _print_reasons(console, f"{title}, and why", items, model, _reasons(model, retriever, query, best, scores))
+    else:
+        _print(console, title, items, shown, items.index[best].tolist(), scores)
+
+
+def _reasons(
+    model: str, retriever: TrainedRetriever, query: Queries, best: NDArray[np.int32], scores: NDArray[np.float32]
+) -> "Mapping[tuple[int, float], Reasons]":
+    """(Item index, score) → reasons, best first.
+
+    Raises:
+        BakeoffError: the model can't explain itself.
+    """
+    from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
+    from bakeoff.ops import reasons
+
+    explained = EncoderRetriever(specs.resolve(specs.spec(model).graph)(retriever))
+    if not explained.explains:
+        raise BakeoffError(f"{model} {reasons.CANNOT} Leave --why out.")
+    ranked = zip(best.tolist(), scores.tolist(), strict=True)
+    return dict(zip(ranked, reasons.reasons(explained, query, best, scores), strict=True))
 
 
 def _known_user(folder: Path, user: str, model: str) -> Queries:
@@ -115,17 +159,19 @@ def _encode(encoding: TableEncoding, features: Sequence[str]) -> tuple[NDArray[n
 
 
 def _print(
-    model: str, user: str | None, items: pd.Series, history: Sequence[str], listed: Sequence[str], scores: np.ndarray
+    console: Console,
+    title: str,
+    items: pd.Series,
+    history: Sequence[str],
+    listed: Sequence[str],
+    scores: NDArray[np.float32],
 ) -> None:
-    # Titles are text: "[REC]" is no style and ":star:" no emoji.
-    console = Console(markup=False, emoji=False, highlight=False)
-    who = "someone new" if user is None else f"user {user}"
     number = partial(Column, justify="right")
     left = Table(number("item"), "title", title=f"Last of {len(history)} items in the history", title_justify="left")
     for item in reversed(history[-HISTORY_SHOWN:]):
         left.add_row(visible(item), visible(str(items[item])))
     columns = number("rank"), number("item"), "title", number("score")
-    right = Table(*columns, title=f"{model} recommends to {who}", title_justify="left")
+    right = Table(*columns, title=title, title_justify="left")
     for place, (item, score) in enumerate(zip(listed, scores, strict=True), start=1):
         right.add_row(str(place), visible(item), visible(str(items[item])), f"{score:.4g}")
     side_by_side = Table.grid(padding=(0, 2))
@@ -136,3 +182,38 @@ def _print(
     console.print(side_by_side if wide_enough else left)
     if not wide_enough:
         console.print(right)
+
+
+def _print_reasons(
+    console: Console,
+    title: str,
+    items: pd.Series,
+    model: str,
+    ranked: "Mapping[tuple[int, float], Reasons]",
+) -> None:
+    """A table with a block for each item: its score, then the parts that add up to it."""
+    number = partial(Column, justify="right", no_wrap=True)
+    columns = number("rank"), number("item"), "title and reasons", number("score"), number("share")
+    table = Table(*columns, title=title, title_justify="left")
+    for place, ((item, score), why) in enumerate(ranked.items(), start=1):
+        table.add_section()
+        table.add_row(str(place), *_named(items, item), f"{score:.4g}", "", style="bold")
+        parts = [(*_named(items, each), part) for each, part in why.largest.items()]
+        others = f"{why.num_others} other {'item' if why.num_others == 1 else 'items'} of the history"
+        parts += [("", others, why.others)] if why.num_others else []
+        parts += [("", specs.spec(model).remainder, why.remainder)]
+        for identity, text, part in parts:
+            if abs(part) > NEGLIGIBLE * abs(score):
+                table.add_row(
+                    "",
+                    identity,
+                    Padding(Text(text), (0, 0, 0, 2)),
+                    f"{part:+.4g}",
+                    f"{part / score:.0%}" if score > 0 else "",
+                )
+    console.print(table)
+    console.print(specs.spec(model).explanation)
+
+
+def _named(items: pd.Series, item: int) -> tuple[str, str]:
+    return visible(str(items.index[item])), visible(str(items.iloc[item]))

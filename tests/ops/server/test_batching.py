@@ -158,3 +158,25 @@ def test_too_many_are_refused(monkeypatch):
     with pytest.raises(RefusedError, match="2 queries are waiting already") as refused:
         ask([(Slow("a"), number) for number in range(4)])
     assert refused.value.status_code == 503
+
+
+def test_what_is_computed_alone_shares_no_block_and_few_of_it_may_wait(monkeypatch):
+    monkeypatch.setattr(service, "MOST_ALONE", 2)
+    model = Slow("m")
+
+    async def work(batcher, sizes):
+        try:
+            first = batcher.submit(model, "first")
+            while not sizes:
+                await asyncio.sleep(0)
+            asked = [("a", False), ("b", False), ("c", True), ("d", True), ("e", False)]
+            others = [batcher.submit(model, query, alone=alone) for query, alone in asked]
+            with pytest.raises(RefusedError, match="2 queries are waiting already"):
+                batcher.submit(model, "f", alone=True)
+            return await asyncio.gather(first, *others, model.gate.set() or asyncio.sleep(0))
+        finally:
+            model.gate.set()
+
+    answers, sizes = running(work)
+    assert answers[:-1] == ["m first", "m a", "m b", "m c", "m d", "m e"]
+    assert sizes == [1, 2, 1, 1, 1]

@@ -7,11 +7,12 @@ import small_split
 from promotion_repo import OUT, WHOLE, commit, name_outputs, new_repo
 from running_server import promote
 
+from bakeoff.core.workspace import Workspace
 from bakeoff.models.base.loading import EXTRAS
 from bakeoff.models.base.storage import FEATURES, ITEMS
 from bakeoff.ops.registry.history import production, read_events
 from bakeoff.ops.server import serve
-from bakeoff.ops.server.schemas import Query
+from bakeoff.ops.server.schemas import Query, RefusedError
 from bakeoff.stages import export, train
 
 NAME = "mf"
@@ -42,6 +43,19 @@ def workspace(tmp_path_factory):
     name_outputs(workspace, OUT, (NAME,))
     commit(workspace, "the new form")
     return workspace
+
+
+def test_it_gives_no_reasons_if_it_was_exported_without(workspace, monkeypatch, tmp_path):
+    from bakeoff.models.mf.graph import MFEncoder
+
+    monkeypatch.delattr(MFEncoder, "explain")
+    shutil.copytree(workspace.root, tmp_path / "copy", symlinks=True)
+    copy = Workspace(tmp_path / "copy")
+    export.run(copy, NAME)
+    model = serve.load_named(copy, NAME, "off")
+    with pytest.raises(RefusedError, match=r"mf can't say why: .*`bakeoff export` again\. Leave why out"):
+        model.encoder.encode(Query(user_id="u3", k=4, why=True))
+    assert answers(model)
 
 
 def test_it_is_served_and_answers_as_the_same_model_does_in_its_new_form(workspace):

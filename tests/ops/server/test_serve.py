@@ -88,6 +88,38 @@ def test_someone_new_gets_the_list_of_the_exported_model(client, exported):
     )
 
 
+def test_reasons_are_given_where_they_are_asked_for(client):
+    query = {"user_id": "u3", "k": 4}
+    plain, explained = (client.post("/recommend", json=each).json() for each in (query, query | {"why": True}))
+    assert "why" not in plain["items"][0]
+    assert "explanation" not in plain
+    assert [(item["item_id"], item["score"]) for item in explained["items"]] == [
+        (item["item_id"], pytest.approx(item["score"], abs=1e-5)) for item in plain["items"]
+    ]
+    for item in explained["items"]:
+        why = item["why"]
+        named = [each["contribution"] for each in why["largest"]]
+        assert named == sorted(named, reverse=True)
+        assert sum(named) + why["others"] + why["remainder"] == pytest.approx(item["score"], abs=1e-6)
+        assert len(named) + why["num_others"] == 3  # items in the history of u3
+        assert all(each["title"].startswith(f"Title [of] {each['item_id']} ") for each in why["largest"])
+    assert "Integrated gradients" in explained["explanation"]
+    assert explained["remainder"] == "user features, activity and bias"
+
+
+def test_reasons_are_refused_in_a_batch(client):
+    queries = [{"history": ["i1"], "why": True}, {"history": ["i1"]}]
+    refused, answered = client.post("/recommend/batch", json={"queries": queries}).json()["answers"]
+    assert (refused["status"], "why is not answered in a batch" in refused["error"]) == (422, True)
+    assert len(answered["items"]) == 10
+
+
+def test_the_document_says_what_reasons_are(client):
+    document = client.get("/openapi.json").json()
+    assert document["components"]["schemas"]["Query"]["properties"]["why"]["default"] is False
+    assert {"Why", "Contribution", "ExplainedAnswer"} <= document["components"]["schemas"].keys()
+
+
 def test_features_alone_are_enough_and_reach_the_model(client):
     assert listed(client, features={"age": 20}, k=12) != listed(client, features={"age": "90"}, k=12)
     assert listed(client, features={"age": None}, k=12) == listed(client, history=[], k=12)

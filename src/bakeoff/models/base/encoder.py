@@ -20,9 +20,17 @@ QUERY_SIGNATURE = (
 
 HISTORY_SIGNATURE = QUERY_SIGNATURE[:1]
 
+EXPLAIN_SIGNATURE = (*QUERY_SIGNATURE, tf.TensorSpec([None], tf.int32, name="items"))
+"""One query as in QUERY_SIGNATURE, and the items [m] whose scores are explained."""
+
 
 class Encoder(Protocol):
-    """A model in TensorFlow, as training leaves it and as a SavedModel gives it back."""
+    """A model in TensorFlow, as training leaves it and as a SavedModel gives it back.
+
+    An encoder may also have `explain(history, timestamps, dense, categorical, items)`, with arguments as in
+    EXPLAIN_SIGNATURE: the contribution of each event of the history to the score of each item, float [m, W], 0 where
+    padded. What is missing to a score is what the spec calls `remainder`.
+    """
 
     item_embeddings: Any
     """float32 [num_items, dim]"""
@@ -94,6 +102,26 @@ class EncoderRetriever:
         for rows, (history, *_) in self._blocks(queries):
             fallback[rows] = self.encoder.uses_fallback(history)
         return fallback
+
+    @property
+    def explains(self) -> bool:
+        """Whether the encoder can say how much each event of a history contributes to a score."""
+        return hasattr(self.encoder, "explain")
+
+    def contributions(self, query: Queries, items: NDArray[np.integer]) -> NDArray[np.float64]:
+        """What each event of a history contributes to the scores of some items; only where `explains`.
+
+        Args:
+            query: one.
+            items: [m], item indices.
+
+        Returns:
+            float64 [m, events], in the unit of the scores.
+        """
+        [(_, inputs)] = self._blocks(query)
+        encoder: Any = self.encoder  # the protocol leaves `explain` out, since not every encoder has it
+        found = np.asarray(encoder.explain(*inputs, np.asarray(items, np.int32)), np.float64)
+        return found[:, : len(query.histories.items)]
 
     def _blocks(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]]:
         """Rows and inputs (QUERY_SIGNATURE) of blocks of queries of similar length, so that little is padding."""

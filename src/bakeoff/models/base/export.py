@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import PAD, Queries
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.models.base import specs
-from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
+from bakeoff.models.base.encoder import EXPLAIN_SIGNATURE, HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
 from bakeoff.models.base.loading import EXTRAS
 from bakeoff.models.base.storage import CATALOGUE, MODEL, load_trained, read_encoding, read_known_users, read_titles
 from bakeoff.models.base.tensorflow import graph, tf
@@ -78,6 +78,8 @@ class ServingModule(tf.Module):
             -1, 2
         )
         self._values = [_lookup(values) for values in encoding.categorical.values()]
+        if hasattr(encoder, "explain"):
+            self.explain = graph(encoder.explain, input_signature=EXPLAIN_SIGNATURE)
 
     @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:

@@ -71,6 +71,9 @@ class ModelSpec:
         meaning: what it is, for the glossary and its card.
         order: whether it reads the order of a history: never, where its setting `recency_scale` is set, or always.
         personal: whether its answer depends on the user.
+        explanation: how its encoder's `explain` (base/encoder.py) divides a score among the items of a history, and
+            whether the parts add up; empty if it has none.
+        remainder: what the rest of such a score comes from, in a few words.
         embeds_items_by: the setting that, if it is there and not false, has items without events embedded by features.
         light: colour on a light page; at least 3:1 against it.
         dark: colour on a dark page; likewise.
@@ -95,6 +98,8 @@ class ModelSpec:
     meaning: str = ""
     order: Order = "reads"
     personal: bool = True
+    explanation: str = ""
+    remainder: str = "not from the history"
     embeds_items_by: str | None = None
     light: str = "#66615a"
     dark: str = "#aaa49a"

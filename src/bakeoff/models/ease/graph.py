@@ -22,3 +22,12 @@ class EASEEncoder(ArraysEncoder):
         nothing = tf.zeros([tf.shape(history)[0], tf.shape(self.item_embeddings)[0]])
         weights = tf.tensor_scatter_nd_max(nothing, places, padded_recency_weights(history, self._recency_scale))
         return tf.where(self.uses_fallback(history)[:, tf.newaxis], self.mean_history, weights)
+
+    def explain(self, history: Any, timestamps: Any, dense: Any, categorical: Any, items: Any) -> Any:
+        """The terms of (x B)_j, float32 [m, W]; events of the same item share its term."""
+        known = history[0] >= 0
+        events = tf.maximum(history[0], 0)
+        query = self.embed_queries(history, timestamps, dense, categorical)[0]
+        repeats = tf.math.unsorted_segment_sum(tf.cast(known, tf.float32), events, tf.size(query))
+        weights = tf.where(known, tf.gather(query / tf.maximum(repeats, 1), events), 0)
+        return tf.gather(tf.gather(self.item_embeddings, items), events, axis=1) * weights

@@ -48,6 +48,9 @@ SPECS = (
         graph="bakeoff.models.ease.graph:EASEEncoder",
         why_not=why_not,
         precomputed="The weights of items on items are stored, n × n; a query adds up those of its history.",
+        explanation="The score is the sum of the weights that the history's items have for the item (Steck 2019); "
+        "contributions are its terms.",
+        remainder="no history: the mean of all",
         order="by recency_scale",
         light="#454b55",
         dark="#d3d8dc",

@@ -17,14 +17,33 @@ class MFEncoder(ArraysEncoder):
 
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d]; features and times have no place in MF."""
+        weights, ridge = self._weights(history)
+        spectrum = self._params.unobserved_weight * self.spectrum
+        embeddings = solve(history, weights, self.item_embeddings, spectrum, ridge)
+        return tf.where(self.uses_fallback(history)[:, tf.newaxis], self.mean_user, embeddings)
+
+    def explain(self, history: Any, timestamps: Any, dense: Any, categorical: Any, items: Any) -> Any:
+        """Terms of the folded-in score, y_i·x = Σ_j w_j y_iᵀ A⁻¹ y_j, float64 [m, W]; none without history.
+
+        A = Σ_j w_j y_j y_jᵀ + α₀ Λ + λ_u I is the system that fold-in solves: Hu, Koren & Volinsky (2008), section 5,
+        whose (YᵀCᵘY + λI)⁻¹ it is in the scale of Rendle et al. (see als.py).
+        """
+        weights, ridge = (tf.cast(each, tf.float64) for each in self._weights(history))
+        events = tf.maximum(history[0], 0)
+        y, asked = (tf.cast(tf.gather(self.item_embeddings, each), tf.float64) for each in (events, items))
+        diagonal = self._params.unobserved_weight * tf.cast(self.spectrum, tf.float64) + ridge[0]
+        system = tf.matmul(y * weights[0][:, tf.newaxis], y, transpose_a=True) + tf.linalg.diag(diagonal)
+        solved = tf.linalg.cholesky_solve(tf.linalg.cholesky(system), tf.transpose(asked))  # (d, m)
+        return tf.transpose(tf.matmul(y, solved)) * weights
+
+    def _weights(self, history: Any) -> tuple[Any, Any]:
+        """Confidence of each event [B, W], 0 where padded, and λ_u [B]."""
         p = self._params
         weights = padded_recency_weights(history, p.recency_scale)
         base = tf.reduce_sum(weights, axis=1) + p.unobserved_weight * self.item_embeddings.shape[0]
         ridge = p.regularization * base**p.regularization_exponent
         # Without history and with α₀ = 0 there is no ridge either; that row's solution is not used.
-        ridge = tf.where(self.uses_fallback(history), 1.0, ridge)
-        embeddings = solve(history, weights, self.item_embeddings, p.unobserved_weight * self.spectrum, ridge)
-        return tf.where(self.uses_fallback(history)[:, tf.newaxis], self.mean_user, embeddings)
+        return weights, tf.where(self.uses_fallback(history), 1.0, ridge)
 
 
 def solve(columns: Any, weights: Any, others: Any, spectrum: Any, ridge: Any) -> Any:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.models.base.encoder import HISTORY_SIGNATURE, QUERY_SIGNATURE, EncoderRetriever
+from bakeoff.models.base.encoder import EXPLAIN_SIGNATURE, HISTORY_SIGNATURE, QUERY_SIGNATURE, EncoderRetriever
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.base.tensorflow import graph, tf
+from bakeoff.models.neural.explanation import integrated_gradients
 from bakeoff.models.neural.query_tower import NUM_ACTIVITY, QueryTower, activity_of_padded
 from bakeoff.models.neural.spec import SoftmaxParams
 
@@ -39,8 +40,24 @@ class SoftmaxEncoder(tf.Module):
     @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d]."""
+        return self._embed(self._read(history), history, timestamps, dense, categorical)
+
+    @graph(input_signature=EXPLAIN_SIGNATURE)
+    def explain(self, history: Any, timestamps: Any, dense: Any, categorical: Any, items: Any) -> Any:
+        """Contributions of the events that are read, float32 [m, W]; see `integrated_gradients`."""
+        read = self._read(history)
+        asked = tf.gather(self.item_embeddings, items)
+        return integrated_gradients(
+            self._embed, read, (history, timestamps, dense, categorical), asked, self._max_history
+        )
+
+    def _read(self, history: Any) -> Any:
+        """What is read of each item, [B, W, d]; anything where padded."""
+        return tf.gather(self._read_embeddings, tf.maximum(history, 0))
+
+    def _embed(self, items: Any, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
+        """Query embeddings float32 [B, d], given what is read of each item, [B, W, d]."""
         lengths = tf.reduce_sum(tf.cast(history >= 0, tf.int32), axis=1)
-        items = tf.gather(self._read_embeddings, tf.maximum(history, 0))
         activity = activity_of_padded(timestamps, lengths, self._max_history)
         pooled = self._query_tower.pooling.of_padded(items, lengths, timestamps)
         return self._query_tower(pooled, activity, dense, categorical)

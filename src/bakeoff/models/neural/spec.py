@@ -203,6 +203,9 @@ _neural_spec = partial(
     trainer="bakeoff.models.neural.trainer:build",
     load="bakeoff.models.neural.encoder:load",
     graph="bakeoff.models.neural.encoder:encoder_of",
+    explanation="Integrated gradients over what is read of the history's items (Sundararajan et al. 2017): their "
+    "contributions add up to the score less what it is without them.",
+    remainder="user features, activity and bias",
 )
 
 SPECS = (

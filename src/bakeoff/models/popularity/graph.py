@@ -13,6 +13,10 @@ class PopularityEncoder(ArraysEncoder):
         """Ones, float32 [B, 1]."""
         return tf.ones([tf.shape(history)[0], 1])
 
+    def explain(self, history: Any, timestamps: Any, dense: Any, categorical: Any, items: Any) -> Any:
+        """Nothing of any event, float32 [m, W]."""
+        return tf.zeros([tf.size(items), tf.shape(history)[1]])
+
     def uses_fallback(self, history: Any) -> Any:
         """Never, bool [B]."""
         return tf.zeros(tf.shape(history)[:1], tf.bool)

@@ -24,6 +24,8 @@ _popularity_spec = partial(
     graph=f"{_PACKAGE}.graph:PopularityEncoder",
     precomputed="The score of every item is stored; nothing is computed of a query, which gets the same list as all "
     "others.",
+    explanation="The score is the number of the item's events: no item of a history plays a part in it.",
+    remainder="number of events",
     order="blind",
     personal=False,
 )

@@ -112,7 +112,7 @@ def answer_errors(app: FastAPI) -> None:
 
 def _add_recommendations(app: FastAPI, service: Service) -> None:
     async def recommend(query: schemas.Query) -> Response:
-        """Top k for a known user, or for someone new by history and features."""
+        """Top k for a known user, or for someone new by history and features; with `why`, the reasons too."""
         return _json(await service.submit(service.model, query))
 
     async def recommend_batch(request: schemas.BatchRequest) -> Response:
@@ -122,6 +122,8 @@ def _add_recommendations(app: FastAPI, service: Service) -> None:
         for query in request.queries:
             await asyncio.sleep(0)  # other requests, such as /health, are answered between two queries
             try:
+                if query.why:
+                    raise schemas.RefusedError(422, "why is not answered in a batch: ask POST /recommend.")
                 pending.append(service.submit(model, query))
             except schemas.RefusedError as error:
                 pending.append(schemas.Refusal(error=error.detail, status=error.status_code))
@@ -132,7 +134,8 @@ def _add_recommendations(app: FastAPI, service: Service) -> None:
         return Response(f'{{"answers":[{",".join(answers)}]}}', media_type="application/json")
 
     post = partial(app.router.add_api_route, methods=["POST"], route_class_override=BodyRoute)
-    answer, answers, of_one = schemas.Answer, schemas.BatchAnswer, _refusals(404, 422, 503)
+    answer: Any = schemas.ExplainedAnswer | schemas.Answer
+    answers, of_one = schemas.BatchAnswer, _refusals(404, 422, 503)
     post("/recommend", recommend, response_model=answer, responses=of_one, summary="A list for one query")
     post("/recommend/batch", recommend_batch, response_model=answers, responses=_refusals(422), summary="Several lists")
 

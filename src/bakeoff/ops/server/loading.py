@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
+from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.loading import extras_of, load_serving
 from bakeoff.models.base.storage import USERS, KnownUsers, read_encoding, read_known_users, read_titles
@@ -60,7 +61,9 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
             "or infinity: train it again."
         )
     ids = items["item_id"].astype(str).tolist()
-    encoder = QueryEncoder(origin.model, {item: index for index, item in enumerate(ids)}, users, encoding)
+    index = {item: place for place, item in enumerate(ids)}
+    explains = retriever.explains and origin.model in specs.specs()  # which say what the parts of a score are
+    encoder = QueryEncoder(origin.model, index, users, encoding, explains)
     model = ServedModel(
         origin=origin,
         item_ids=ids,
@@ -69,6 +72,7 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
         embedder=QueryEmbedder(retriever, embeddings.shape[1], len(users.rows)),
         falls_back=bool(retriever.uses_fallback(encoder.encode(Query(history=[], k=1)).query)[0]),
         search=ExactSearch(embeddings),
+        retriever=retriever,
         loaded=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     _check(model, module)
@@ -85,6 +89,8 @@ class _GraphEncoder:
         self.item_embeddings = module.item_embeddings
         self.embed_queries = module.embed_queries.concrete_functions[0]
         self.uses_fallback = module.uses_fallback.concrete_functions[0]
+        if hasattr(module, "explain"):
+            self.explain = module.explain.concrete_functions[0]
 
 
 def _users_of_graph(module: Any) -> KnownUsers:

@@ -14,6 +14,9 @@ MOST_QUERIES = 256
 LONGEST_ANSWER = 1_000
 """Items of one answer."""
 
+LONGEST_EXPLAINED = 20
+"""Items of one answer with `why`: a network takes some 15 ms for each."""
+
 Seconds = Annotated[int, Field(ge=-(2**62), le=2**62)]
 ItemIds = Annotated[list[str], Field(max_length=LONGEST_LIST)]
 
@@ -44,6 +47,11 @@ class Query(BaseModel):
     ignore_unknown: bool = Field(
         False, description="Pass over items of the history that the catalogue does not have, instead of refusing."
     )
+    why: bool = Field(
+        False,
+        description="Say what the items of the history contribute to each score: see ExplainedAnswer. Not in a batch, "
+        f"and with k of at most {LONGEST_EXPLAINED}.",
+    )
 
 
 class Item(BaseModel):
@@ -61,6 +69,37 @@ class Answer(BaseModel):
     version: str
     fallback: bool = Field(description="Whether the model had no answer of its own, and its fallback answered.")
     ignored: list[str] = Field(description="Items of the history that were passed over: see ignore_unknown.")
+
+
+class Contribution(BaseModel):
+    """What an item of the history adds to a score."""
+
+    item_id: str
+    title: str
+    contribution: float = Field(description="In the unit of the score.")
+
+
+class Why(BaseModel):
+    """The parts of a score, which add up to it."""
+
+    largest: list[Contribution] = Field(description="Items of the history that contribute most, largest first.")
+    others: float = Field(description="Contribution of all other items of the history; it may be negative.")
+    num_others: int = Field(description="How many they are.")
+    remainder: float = Field(description="What does not come from items of the history: see `remainder` of the answer.")
+
+
+class ExplainedItem(Item):
+    """An entry of a list with the reasons for it."""
+
+    why: Why
+
+
+class ExplainedAnswer(Answer):
+    """The answer to a query with `why`."""
+
+    items: list[ExplainedItem]  # type: ignore[assignment]
+    explanation: str = Field(description="How the score was divided, and whether the parts are exact.")
+    remainder: str = Field(description="What the remainder of each score comes from.")
 
 
 class Refusal(BaseModel):

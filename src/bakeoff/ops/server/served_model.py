@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import TableEncoding
+from bakeoff.models.base import specs
+from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.storage import KnownUsers
+from bakeoff.ops.reasons import CANNOT, Reasons, reasons
+from bakeoff.ops.server import schemas
 from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, Query, RefusedError
-from bakeoff.ops.server.search import ExactSearch
+from bakeoff.ops.server.search import ExactSearch, SearchResult
 
 NAMED = 10
 """Unknown items that a refusal names."""
@@ -33,6 +37,7 @@ class EncodedQuery:
         k: length of the list.
         ignored: items of the history that were passed over.
         user: row of a known user; None for someone new.
+        why: whether the reasons are asked for.
     """
 
     query: Queries
@@ -40,6 +45,7 @@ class EncodedQuery:
     k: int
     ignored: tuple[str, ...] = ()
     user: int | None = None
+    why: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,12 +57,14 @@ class QueryEncoder:
         items: item id → index.
         users: users that are known by id.
         encoding: of user features.
+        explains: whether the model can say why.
     """
 
     model: str
     items: Mapping[str, int]
     users: KnownUsers
     encoding: TableEncoding
+    explains: bool = False
 
     def encode(self, query: Query) -> EncodedQuery:
         """Encode a query.
@@ -65,6 +73,8 @@ class QueryEncoder:
             RefusedError: 404 where the model does not know the user or an item, 422 where the query makes no sense.
         """
         _check(query, len(self.items))
+        if query.why and not self.explains:
+            raise RefusedError(422, f"{self.model} {CANNOT} Leave why out.")
         ignored: tuple[str, ...] = ()
         user = None
         if query.user_id is None:
@@ -82,7 +92,7 @@ class QueryEncoder:
         seen = encoded.histories.items if query.exclude_seen else np.zeros(0, np.int32)
         named = [self.items[item] for item in query.exclude if item in self.items]
         exclude = np.concatenate([seen, np.array(named, np.int64)]) if named else seen
-        return EncodedQuery(encoded, exclude, query.k, ignored, user)
+        return EncodedQuery(encoded, exclude, query.k, ignored, user, query.why)
 
     def _someone_new(self, query: Query) -> tuple[Queries, tuple[str, ...]]:
         """The encoded query, and unknown items of its history."""
@@ -134,6 +144,8 @@ def _check(query: Query, num_items: int) -> None:
         fault = f"timestamps has {len(query.timestamps)} entries and history {num_events}: send one for each, or none."
     elif query.k > num_items:
         fault = f"k {query.k} is not possible: it must be between 1 and the {num_items} items there are."
+    elif query.why and query.k > schemas.LONGEST_EXPLAINED:
+        fault = f"k {query.k} is not possible with why: at most {schemas.LONGEST_EXPLAINED} items are explained."
     if fault:
         raise RefusedError(422, fault)
 
@@ -203,6 +215,7 @@ class ServedModel:
         embedder: embeds encoded queries.
         falls_back: whether its fallback answers for someone without history; no model has another case.
         search: finds items.
+        retriever: its embeddings, which can also be asked for reasons.
         loaded: when it was ready, in ISO 8601.
     """
 
@@ -213,6 +226,7 @@ class ServedModel:
     embedder: QueryEmbedder
     falls_back: bool
     search: ExactSearch
+    retriever: EncoderRetriever
     loaded: str
 
     def num_events(self, queries: Sequence[EncodedQuery]) -> int:
@@ -226,16 +240,34 @@ class ServedModel:
         answers = []
         for each, best in zip(queries, found, strict=True):
             pairs = zip(best.items[: each.k].tolist(), best.scores[: each.k].tolist(), strict=True)
-            answers.append(
-                Answer.model_construct(
-                    items=[Item.model_construct(item_id=self.item_ids[item], score=score) for item, score in pairs],
-                    model=self.origin.model,
-                    version=self.origin.version,
-                    fallback=self.falls_back and len(each.query.histories.items) == 0,
-                    ignored=list(each.ignored),
-                )
+            answer = Answer.model_construct(
+                items=[Item.model_construct(item_id=self.item_ids[item], score=score) for item, score in pairs],
+                model=self.origin.model,
+                version=self.origin.version,
+                fallback=self.falls_back and len(each.query.histories.items) == 0,
+                ignored=list(each.ignored),
             )
+            answers.append(self._explained(answer, each, best) if each.why else answer)
         return answers
+
+    def _explained(self, answer: Answer, query: EncodedQuery, best: SearchResult) -> schemas.ExplainedAnswer:
+        """The same answer with the reasons for each item."""
+        found = reasons(self.retriever, query.query, best.items[: query.k], best.scores[: query.k])
+        items = [
+            schemas.ExplainedItem(item_id=item.item_id, score=item.score, why=self._why(why))
+            for item, why in zip(answer.items, found, strict=True)
+        ]
+        spec = specs.spec(self.origin.model)
+        described = {"explanation": spec.explanation, "remainder": spec.remainder}
+        return schemas.ExplainedAnswer(**{**dict(answer), **described, "items": items})
+
+    def _why(self, why: Reasons) -> schemas.Why:
+        """Reasons with ids and titles."""
+        largest = [
+            schemas.Contribution(item_id=self.item_ids[item], title=self.titles[item], contribution=part)
+            for item, part in why.largest.items()
+        ]
+        return schemas.Why(largest=largest, others=why.others, num_others=why.num_others, remainder=why.remainder)
 
     @property
     def name(self) -> str:

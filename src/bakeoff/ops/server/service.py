@@ -24,6 +24,9 @@ from bakeoff.ops.server.served_model import EncodedQuery, ServedModel
 MOST_WAITING = 8192
 """Queries beyond which more are refused: an answer that comes after minutes helps nobody."""
 
+MOST_ALONE = 16
+"""Queries that wait to be computed alone, at most: each may take half a second, in which all others wait."""
+
 QUIET_TURNS = 3
 """Turns of the event loop without a new query, after which all that had arrived are there: one turn reads the bytes of
 a request, and the next one submits its query."""
@@ -40,6 +43,7 @@ class _Waiting:
     model: ServedModel
     query: EncodedQuery
     answer: "asyncio.Future[Answer]"
+    alone: bool
 
 
 class Batcher:
@@ -58,16 +62,17 @@ class Batcher:
         self._is_slow = True  # the first block, in which code may be traced
         self._working: asyncio.Task[None] | None = None
 
-    def submit(self, model: ServedModel, query: EncodedQuery) -> "asyncio.Future[Answer]":
-        """The answer, once it is there. Call it in the event loop.
+    def submit(self, model: ServedModel, query: EncodedQuery, *, alone: bool = False) -> "asyncio.Future[Answer]":
+        """The answer, once it is there. Call it in the event loop; `alone` is for a query that takes long.
 
         Raises:
             RefusedError: 503, too many are waiting.
         """
-        if len(self._waiting) >= MOST_WAITING:
-            raise RefusedError(503, f"{MOST_WAITING} queries are waiting already: try again later, or add replicas.")
+        most = MOST_ALONE if alone else MOST_WAITING
+        if (sum(each.alone for each in self._waiting) if alone else len(self._waiting)) >= most:
+            raise RefusedError(503, f"{most} queries are waiting already: try again later, or add replicas.")
         answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(model, query, answer))
+        self._waiting.append(_Waiting(model, query, answer, alone))
         if self._working is None:
             self._working = asyncio.create_task(self._work())
         return answer
@@ -97,10 +102,11 @@ class Batcher:
             quiet = 0 if len(self._waiting) > before else quiet + 1
 
     def _next(self) -> list[_Waiting]:
-        """The next queries, all of one model: those of an old one come before those of the new one."""
+        """The next queries, of one model, an old one's before the new one's; or one that is computed alone."""
         block: list[_Waiting] = []
         while self._waiting and len(block) < self._max_batch:
-            if block and self._waiting[0].model is not block[0].model:
+            then = self._waiting[0]
+            if block and (then.model is not block[0].model or then.alone or block[0].alone):
                 break
             entry = self._waiting.popleft()
             if not entry.answer.cancelled():  # the client has gone
@@ -110,7 +116,7 @@ class Batcher:
     async def _answer(self, block: list[_Waiting]) -> None:
         self._on_batch(len(block))
         try:
-            answers = await self._computed(block[0].model, [entry.query for entry in block])
+            answers = await self._computed(block[0], [entry.query for entry in block])
         except Exception as error:  # noqa: BLE001 - it is raised where the query was submitted, and the others go on
             if len(block) > 1:  # one query must not spoil the answers of others
                 for entry in block:
@@ -122,13 +128,14 @@ class Batcher:
             if not entry.answer.cancelled():
                 entry.answer.set_result(answer)
 
-    async def _computed(self, model: ServedModel, queries: list[EncodedQuery]) -> list[Answer]:
-        begun = time.perf_counter()
-        if self._is_slow or model.num_events(queries) > LOOP_EVENTS:
+    async def _computed(self, first: _Waiting, queries: list[EncodedQuery]) -> list[Answer]:
+        begun, model = time.perf_counter(), first.model
+        if self._is_slow or first.alone or model.num_events(queries) > LOOP_EVENTS:
             answers = await asyncio.get_running_loop().run_in_executor(self._thread, model.answer, queries)
         else:
             answers = model.answer(queries)
-        self._is_slow = time.perf_counter() - begun > LOOP_SECONDS
+        if not first.alone:
+            self._is_slow = time.perf_counter() - begun > LOOP_SECONDS
         return answers
 
 
@@ -216,7 +223,7 @@ class Service:
         Raises:
             RefusedError: the query makes no sense, names what the model does not know, or too many are waiting.
         """
-        return self.batcher.submit(model, model.encoder.encode(query))
+        return self.batcher.submit(model, model.encoder.encode(query), alone=query.why)
 
     def info(self) -> ModelInfo:
         """What answers now."""
