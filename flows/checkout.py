@@ -13,6 +13,8 @@ from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import Log, read_output, succeeds
+from bakeoff.core.workspace import Workspace
+from bakeoff.ops.git import has_identity
 
 DVC = ("dvc",)
 
@@ -39,7 +41,7 @@ def only_run(workspace: Path, log: Log) -> Iterator[None]:
     """
     if not (workspace / ".dvc").is_dir():
         raise BakeoffError(f"{workspace.resolve()} is not inside of a DVC repository: name the project's directory.")
-    path = workspace / ".dvc/tmp/pipeline.lock"
+    path = Workspace(workspace).run_lock
     path.parent.mkdir(exist_ok=True)
     with path.open("a") as lock:
         try:
@@ -90,7 +92,7 @@ def check_identity(directory: Path) -> None:
     Raises:
         BakeoffError: Git knows no name or address.
     """
-    if not all(succeeds(directory, "git", "var", name) for name in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")):
+    if not has_identity(directory):
         raise BakeoffError(
             "Git has no identity for commits and tags: `git config --global user.name NAME` and `git config --global "
             "user.email ADDRESS`, as the user of the worker; in containers, GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, "

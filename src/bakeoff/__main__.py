@@ -1,5 +1,5 @@
 """`python -m bakeoff`: the command line."""
 
-from bakeoff.cli.app import main
+from bakeoff.cli import main
 
 main()

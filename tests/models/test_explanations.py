@@ -113,11 +113,18 @@ def test_what_a_network_does_not_read_contributes_nothing():
     assert found[0] == pytest.approx([0, 2, 4], rel=1e-5)
 
 
+CATALOGUE = [f"i{j}" for j in range(6)], [f"title {j}" for j in range(6)]
+
+
+def named(why):
+    return [(each.item_id, each.title, each.contribution) for each in why.largest]
+
+
 def test_the_reasons_name_the_largest_and_add_up_to_the_score():
     # Of item 0: 5 from item 1, which was met twice, and 3 from item 2; 0.5 is said to come from elsewhere.
     query = queries([[1, 2, 1]])
-    [of_first] = reasons(EncoderRetriever(ease()), query, np.array([0]), np.array([8.5]))
-    assert of_first.largest == {1: 5.0, 2: 3.0}
+    [of_first] = reasons(EncoderRetriever(ease()), query, np.array([0]), np.array([8.5]), CATALOGUE)
+    assert named(of_first) == [("i1", "title 1", 5.0), ("i2", "title 2", 3.0)]
     assert (of_first.others, of_first.num_others, of_first.remainder) == (0.0, 0, 0.5)
 
 
@@ -128,6 +135,8 @@ def test_items_that_speak_against_are_among_the_others():
         def explain(self, history, *_):
             return np.array([[-1, 5, 1, 4, 3]])
 
-    [found] = reasons(EncoderRetriever(Encoder()), queries([[1, 2, 3, 4, 5]]), np.array([0]), np.array([12.0]))
-    assert found.largest == {2: 5.0, 4: 4.0, 5: 3.0}
+    [found] = reasons(
+        EncoderRetriever(Encoder()), queries([[1, 2, 3, 4, 5]]), np.array([0]), np.array([12.0]), CATALOGUE
+    )
+    assert named(found) == [("i2", "title 2", 5.0), ("i4", "title 4", 4.0), ("i5", "title 5", 3.0)]
     assert (found.others, found.num_others, found.remainder) == (0.0, 2, 0.0)

@@ -1,5 +1,6 @@
 """What the specs of all models promise, and how a package adds its own."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -41,6 +42,17 @@ def test_an_entry_point_that_cannot_be_loaded_is_named(monkeypatch: pytest.Monke
             specs.names()
     finally:
         specs.specs.cache_clear()
+
+
+def test_the_command_line_names_a_package_whose_models_cannot_be_loaded(tmp_path, monkeypatch) -> None:
+    info = tmp_path / "extra-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[{specs.ENTRY_POINTS}]\nextra = no_such_package.spec:SPECS\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    ended = subprocess.run([sys.executable, "-m", "bakeoff", "doctor"], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: The models of no_such_package.spec:SPECS can't be loaded")
 
 
 @pytest.mark.parametrize("module", ["bakeoff.cli", "bakeoff.report", "bakeoff.report.render.page", "bakeoff.params"])

@@ -1,5 +1,12 @@
 """The command line."""
 
-from bakeoff.cli.app import main
+from bakeoff.core.errors import BakeoffError
 
-__all__ = ["main"]
+
+def main() -> None:
+    """Entry point: the commands, or why they can't be listed: a package registers models that can't be loaded."""
+    try:
+        from bakeoff.cli.app import main as run
+    except BakeoffError as error:
+        raise SystemExit(f"error: {error}") from None
+    run()

@@ -1,6 +1,6 @@
 """Commands that compare and report, and those that measure and judge what the textbook claims."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,6 +47,27 @@ def version(
         new_workspace.write_version(Workspace())
     for name, found in new_workspace.installed().items():
         print(f"{name} {found['version']} ({found['sha256'][:12]})")
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: an array of objects.")] = False,
+) -> None:
+    """Check the environment, Git, DVC, Prefect, disk, memory and clock, and say how to mend what is not right.
+
+    Exit status 1: there is a problem; a warning is none. Changes nothing, and asks no other address than those of
+    DVC's remote and Prefect's server.
+    """
+    from bakeoff.ops.doctor import command as stage
+    from bakeoff.ops.doctor.checks import Subject
+
+    sections: Any
+    try:
+        sections = load(Workspace()).experiments.models
+    except BakeoffError as error:
+        sections = error
+    if not stage.run(Subject(Workspace(), sections), as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command()

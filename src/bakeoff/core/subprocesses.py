@@ -166,15 +166,7 @@ def read_output(command: Sequence[str], directory: Path, variables: Mapping[str,
     Raises:
         ChildError: the command failed; quotes its stderr.
     """
-    answer = subprocess.run(
-        command,
-        cwd=directory,
-        env={**environment(directory), **(variables or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    answer = run_command(command, directory, variables={**environment(directory), **(variables or {})})
     if answer.returncode:
         tail = answer.stderr.strip().splitlines()[-TAIL_LINES:]
         raise ChildError(f"`{' '.join(command)}` failed in {directory.resolve()}", tail)

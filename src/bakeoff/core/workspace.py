@@ -3,6 +3,7 @@
 import filecmp
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -32,6 +33,8 @@ class Workspace:
 
     params = _Below("params.yaml")
     """All knobs."""
+    run_lock = _Below(".dvc/tmp/pipeline.lock")
+    """Held, as by flock(1), while a run is at work."""
     data = _Below("data")
     """Canonical raw tables: interactions.csv, users.csv, items.csv. Belongs to `data.dvc`."""
     validated = _Below("artifacts/validated")
@@ -132,26 +135,30 @@ def check_packages(workspace: Path) -> None:
     Raises:
         BakeoffError: names some that differ, and the fix.
     """
-    from packaging.requirements import Requirement  # not at each start of the command line
-
     lock = workspace / REQUIREMENTS
     if not lock.exists():
         return
     lines = [line.rstrip("\\ ") for line in lock.read_text(encoding="utf-8").splitlines() if line[:1].isalnum()]
-    pins = [pin for pin in map(Requirement, lines) if pin.marker is None or pin.marker.evaluate()]
-    wrong = [
-        f"{pin.name} {version or 'missing'} instead of {pin.specifier}"
-        for pin in pins
-        for version in [next((each.version for each in distributions(name=pin.name)), None)]
-        if version is None or not pin.specifier.contains(version, prereleases=True)
-    ]
-    if wrong:
+    if wrong := wrong_packages(lines):
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise BakeoffError(
             f"The packages of {sys.prefix} are not those of {lock.resolve()}: {'; '.join(wrong[:3])}{more}. Where the "
             "worker runs: `git pull && make .venv/.ready` (in containers: build the image anew), start the worker "
             "again, then run again."
         )
+
+
+def wrong_packages(requirements: Iterable[str]) -> list[str]:
+    """Packages that are not installed as these lines require, each with its version and what it must be."""
+    from packaging.requirements import Requirement  # not at each start of the command line
+
+    pins = [pin for pin in map(Requirement, requirements) if pin.marker is None or pin.marker.evaluate({"extra": ""})]
+    return [
+        f"{pin.name} {version or 'missing'} instead of {pin.specifier}"
+        for pin in pins
+        for version in [next((each.version for each in distributions(name=pin.name)), None)]
+        if version is None or not pin.specifier.contains(version, prereleases=True)
+    ]
 
 
 def _files(folder: Path) -> set[str]:

@@ -1,11 +1,11 @@
 """Git's command line, for what reads or writes the project's history."""
 
-import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import run_command
 
 
 def ask(root: Path, *arguments: str) -> str | None:
@@ -28,6 +28,11 @@ def order(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> 
     if done.returncode:
         raise BakeoffError(f"`git {arguments[0]}` failed in {root.resolve()}: {done.stderr.strip()}")
     return done.stdout
+
+
+def has_identity(root: Path) -> bool:
+    """Whether Git knows a name and an address for commits and tags."""
+    return all(ask(root, "var", name) is not None for name in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"))
 
 
 def check_repository(root: Path) -> None:
@@ -69,8 +74,7 @@ def head(root: Path) -> str:
 
 
 def _run(root: Path, arguments: tuple[str, ...], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    command = ["git", *arguments]
     try:
-        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env={**os.environ, **env})
+        return run_command(["git", *arguments], root, variables=env)
     except FileNotFoundError:
         raise BakeoffError("Versions are kept in Git, and there is no `git` command: install Git.") from None

@@ -1,10 +1,10 @@
 """Why an item has its score: the items of the history that contribute most to it, and what else does."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 
 from bakeoff.core.histories import Queries
 from bakeoff.models.base.encoder import EncoderRetriever
@@ -19,26 +19,32 @@ CANNOT = (
 """Said of a model without explanations, after its name."""
 
 
-@dataclass(frozen=True)
-class Reasons:
-    """The parts of a score; they add up to it.
+class Contribution(BaseModel):
+    """What an item of the history adds to a score."""
 
-    Attributes:
-        largest: item of the history → its contribution; at most SHOWN, largest first, all above 0.
-        others: contribution of all other items of the history, which may be negative.
-        num_others: how many they are.
-        remainder: what does not come from the history; the spec of the model says what it is.
-    """
+    item_id: str
+    title: str
+    contribution: float = Field(description="In the unit of the score.")
 
-    largest: dict[int, float]
-    others: float
-    num_others: int
-    remainder: float
+
+class Why(BaseModel):
+    """The parts of a score, which add up to it."""
+
+    largest: list[Contribution] = Field(
+        description=f"Items of the history that contribute most, largest first; at most {SHOWN}, all above 0."
+    )
+    others: float = Field(description="Contribution of all other items of the history; it may be negative.")
+    num_others: int = Field(description="How many they are.")
+    remainder: float = Field(description="What does not come from items of the history; the answer says what it is.")
 
 
 def reasons(
-    retriever: EncoderRetriever, query: Queries, items: NDArray[np.integer], scores: NDArray[np.floating]
-) -> Iterator[Reasons]:
+    retriever: EncoderRetriever,
+    query: Queries,
+    items: NDArray[np.integer],
+    scores: NDArray[np.floating],
+    catalogue: tuple[Sequence[str], Sequence[str]],
+) -> Iterator[Why]:
     """The reasons for each of the items that were recommended.
 
     Args:
@@ -46,12 +52,17 @@ def reasons(
         query: one.
         items: [m], item indices.
         scores: [m].
+        catalogue: ids and titles of all items.
     """
     history, place = np.unique(query.histories.items, return_inverse=True)
     by_item = np.zeros((len(history), len(items)))
     np.add.at(by_item, place, retriever.contributions(query, items).T)  # an item may be in a history several times
     for parts, score in zip(by_item.T, scores.tolist(), strict=True):
         best = [place for place in np.argsort(-parts, kind="stable")[:SHOWN] if parts[place] > 0]
-        largest = {int(history[place]): float(parts[place]) for place in best}
-        others = float(parts.sum()) - sum(largest.values())
-        yield Reasons(largest, others, len(history) - len(best), score - float(parts.sum()))
+        ids, titles = ([column[history[place]] for place in best] for column in catalogue)
+        largest = [
+            Contribution(item_id=item, title=title, contribution=part)
+            for item, title, part in zip(ids, titles, parts[best].tolist(), strict=True)
+        ]
+        total, others = float(parts.sum()), float(parts.sum() - parts[best].sum())
+        yield Why(largest=largest, others=others, num_others=len(history) - len(best), remainder=score - total)

@@ -1,6 +1,6 @@
 """`bakeoff recommend`: ask a trained model, with titles for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +19,10 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base import specs
-from bakeoff.models.base.retriever import TrainedRetriever
 from bakeoff.models.base.storage import load_trained, read_encoding, read_known_users, read_titles, refuse_skipped
 
 if TYPE_CHECKING:
-    from bakeoff.ops.reasons import Reasons
+    from bakeoff.models.base.encoder import EncoderRetriever
 
 HISTORY_SHOWN = 10
 """Most recent items of a history that are printed."""
@@ -80,27 +79,12 @@ def run(
     console = Console(markup=False, emoji=False, highlight=False)
     title = f"{model} recommends to {'someone new' if user is None else f'user {user}'}"
     if why:
-        _print_reasons(console, f"{title}, and why", items, model, _reasons(model, retriever, query, best, scores))
+        from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
+
+        explained = EncoderRetriever(specs.resolve(specs.spec(model).graph)(retriever))
+        _print_reasons(console, title, model, items, explained, query, best, scores)
     else:
         _print(console, title, items, shown, items.index[best].tolist(), scores)
-
-
-def _reasons(
-    model: str, retriever: TrainedRetriever, query: Queries, best: NDArray[np.int32], scores: NDArray[np.float32]
-) -> "Mapping[tuple[int, float], Reasons]":
-    """(Item index, score) → reasons, best first.
-
-    Raises:
-        BakeoffError: the model can't explain itself.
-    """
-    from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
-    from bakeoff.ops import reasons
-
-    explained = EncoderRetriever(specs.resolve(specs.spec(model).graph)(retriever))
-    if not explained.explains:
-        raise BakeoffError(f"{model} {reasons.CANNOT} Leave --why out.")
-    ranked = zip(best.tolist(), scores.tolist(), strict=True)
-    return dict(zip(ranked, reasons.reasons(explained, query, best, scores), strict=True))
 
 
 def _known_user(folder: Path, user: str, model: str) -> Queries:
@@ -187,33 +171,36 @@ def _print(
 def _print_reasons(
     console: Console,
     title: str,
-    items: pd.Series,
     model: str,
-    ranked: "Mapping[tuple[int, float], Reasons]",
+    items: pd.Series,
+    retriever: "EncoderRetriever",
+    query: Queries,
+    best: NDArray[np.int32],
+    scores: NDArray[np.float32],
 ) -> None:
-    """A table with a block for each item: its score, then the parts that add up to it."""
-    number = partial(Column, justify="right", no_wrap=True)
+    """A table with a block for each item: its score, then the parts that add up to it.
+
+    Raises:
+        BakeoffError: the model can't explain itself.
+    """
+    from bakeoff.ops import reasons
+
+    if not retriever.explains:
+        raise BakeoffError(f"{model} {reasons.CANNOT} Leave --why out.")
+    spec, number = specs.spec(model), partial(Column, justify="right", no_wrap=True)
     columns = number("rank"), number("item"), "title and reasons", number("score"), number("share")
-    table = Table(*columns, title=title, title_justify="left")
-    for place, ((item, score), why) in enumerate(ranked.items(), start=1):
+    table = Table(*columns, title=f"{title}, and why", title_justify="left")
+    catalogue = items.index.tolist(), items.astype(str).tolist()
+    found = reasons.reasons(retriever, query, best, scores, catalogue)
+    for place, (item, score, why) in enumerate(zip(best, scores, found, strict=True), start=1):
         table.add_section()
-        table.add_row(str(place), *_named(items, item), f"{score:.4g}", "", style="bold")
-        parts = [(*_named(items, each), part) for each, part in why.largest.items()]
+        name, text = (visible(column[item]) for column in catalogue)
+        table.add_row(str(place), name, text, f"{score:.4g}", "", style="bold")
         others = f"{why.num_others} other {'item' if why.num_others == 1 else 'items'} of the history"
-        parts += [("", others, why.others)] if why.num_others else []
-        parts += [("", specs.spec(model).remainder, why.remainder)]
-        for identity, text, part in parts:
+        parts = [(each.item_id, each.title, each.contribution) for each in why.largest]
+        for name, text, part in [*parts, ("", others, why.others), ("", spec.remainder, why.remainder)]:
             if abs(part) > NEGLIGIBLE * abs(score):
-                table.add_row(
-                    "",
-                    identity,
-                    Padding(Text(text), (0, 0, 0, 2)),
-                    f"{part:+.4g}",
-                    f"{part / score:.0%}" if score > 0 else "",
-                )
+                reason = Padding(Text(visible(text)), (0, 0, 0, 2))
+                table.add_row("", visible(name), reason, f"{part:+.4g}", f"{part / score:.0%}" if score > 0 else "")
     console.print(table)
-    console.print(specs.spec(model).explanation)
-
-
-def _named(items: pd.Series, item: int) -> tuple[str, str]:
-    return visible(str(items.index[item])), visible(str(items.iloc[item]))
+    console.print(spec.explanation)

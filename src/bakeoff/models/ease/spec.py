@@ -23,11 +23,16 @@ class EASEParams(Frozen):
     """A larger catalogue is not trained on: memory grows with items², time with items³."""
 
 
+def peak_bytes(num_items: int) -> int:
+    """Memory that training takes at its peak, in bytes; see `ease.fit`."""
+    return 14 * num_items**2
+
+
 def why_not(facts: DataFacts, section: EASEParams) -> str | None:
     """Why EASE can't be trained on this catalogue, or None."""
     if facts.num_items <= section.max_items:
         return None
-    gigabytes = 14 * facts.num_items**2 / 1e9  # see ease.fit
+    gigabytes = peak_bytes(facts.num_items) / 1e9
     return (
         f"EASE weighs every item against every other: {facts.num_items:,} items would take {gigabytes:,.1f} GB. "
         f"They are more than ease.max_items = {section.max_items:,} in params.yaml."

@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from bakeoff.ops.reasons import Why
+
 LONGEST_LIST = 10_000
 """Entries of a history or of an exclusion list."""
 
@@ -69,23 +71,6 @@ class Answer(BaseModel):
     version: str
     fallback: bool = Field(description="Whether the model had no answer of its own, and its fallback answered.")
     ignored: list[str] = Field(description="Items of the history that were passed over: see ignore_unknown.")
-
-
-class Contribution(BaseModel):
-    """What an item of the history adds to a score."""
-
-    item_id: str
-    title: str
-    contribution: float = Field(description="In the unit of the score.")
-
-
-class Why(BaseModel):
-    """The parts of a score, which add up to it."""
-
-    largest: list[Contribution] = Field(description="Items of the history that contribute most, largest first.")
-    others: float = Field(description="Contribution of all other items of the history; it may be negative.")
-    num_others: int = Field(description="How many they are.")
-    remainder: float = Field(description="What does not come from items of the history: see `remainder` of the answer.")
 
 
 class ExplainedItem(Item):

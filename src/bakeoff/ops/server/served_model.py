@@ -18,7 +18,7 @@ from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.storage import KnownUsers
-from bakeoff.ops.reasons import CANNOT, Reasons, reasons
+from bakeoff.ops.reasons import CANNOT, reasons
 from bakeoff.ops.server import schemas
 from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, Query, RefusedError
 from bakeoff.ops.server.search import ExactSearch, SearchResult
@@ -252,22 +252,16 @@ class ServedModel:
 
     def _explained(self, answer: Answer, query: EncodedQuery, best: SearchResult) -> schemas.ExplainedAnswer:
         """The same answer with the reasons for each item."""
-        found = reasons(self.retriever, query.query, best.items[: query.k], best.scores[: query.k])
-        items = [
-            schemas.ExplainedItem(item_id=item.item_id, score=item.score, why=self._why(why))
-            for item, why in zip(answer.items, found, strict=True)
-        ]
+        best_items, scores = best.items[: query.k], best.scores[: query.k]
+        found = reasons(self.retriever, query.query, best_items, scores, (self.item_ids, self.titles))
+        pairs = zip(answer.items, found, strict=True)
         spec = specs.spec(self.origin.model)
-        described = {"explanation": spec.explanation, "remainder": spec.remainder}
-        return schemas.ExplainedAnswer(**{**dict(answer), **described, "items": items})
-
-    def _why(self, why: Reasons) -> schemas.Why:
-        """Reasons with ids and titles."""
-        largest = [
-            schemas.Contribution(item_id=self.item_ids[item], title=self.titles[item], contribution=part)
-            for item, part in why.largest.items()
-        ]
-        return schemas.Why(largest=largest, others=why.others, num_others=why.num_others, remainder=why.remainder)
+        explained = {
+            "items": [schemas.ExplainedItem(**dict(item), why=why) for item, why in pairs],
+            "explanation": spec.explanation,
+            "remainder": spec.remainder,
+        }
+        return schemas.ExplainedAnswer.model_construct(**dict(answer) | explained)
 
     @property
     def name(self) -> str:
