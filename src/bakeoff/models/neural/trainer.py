@@ -22,9 +22,6 @@ from bakeoff.models.neural.spec import SoftmaxParams
 WARM_UP_SHARE = 0.05
 """Share of all steps in which the learning rate rises to its peak."""
 
-PREFETCH = 4
-"""Batches that NumPy prepares while TensorFlow works on one."""
-
 SAMPLED_BATCHES = 8
 """Batches from which the scale of the activity measures is taken."""
 
@@ -64,16 +61,17 @@ class SoftmaxTrainer:
         signature = self._build(seed)
         self._encoder = SoftmaxEncoder(self._model.query_tower, num_items, params)
         self._step = graph(self._model.train_step, input_signature=[signature])
-        batches = tf.data.Dataset.from_generator(self._batches.epoch, output_signature=signature)
-        self._dataset = batches.prefetch(PREFETCH)
         self.waiting = Waiting()
         """How long the epochs waited for batches."""
 
     def run_epoch(self) -> float:
-        """See every user once; mean loss of the steps."""
+        """See every user once; mean loss of the steps.
+
+        Batches come straight from NumPy: to make one takes a millisecond, and `tf.data` takes longer to hand it over.
+        """
         losses = []
         every = self._params.renormalize_every
-        for batch in self.waiting.over(self._dataset):
+        for batch in self.waiting.over(self._batches.epoch()):
             losses.append(self._step(batch)["loss"])
             # Counted over all epochs: one may have fewer steps.
             if every and int(self._model.optimizer.iterations) % every == 0:
