@@ -140,8 +140,8 @@ def _ranks(
         pairs = slice(start, start + _PAIRS_PER_CHUNK)
         asked = user[pairs]
         others = draw_candidates(asked, seen, num_items, num_candidates, rng)
-        columns = np.column_stack([item[pairs], others])
-        scores = exact.scores_of(queries[asked], catalogue, columns) if whole is None else whole[asked[:, None], columns]
+        rows, columns = asked[:, np.newaxis], np.column_stack([item[pairs], others])
+        scores = exact.scores_of(queries[asked], catalogue, columns) if whole is None else whole[rows, columns]
         # A tie counts against the model.
         better = (scores[:, 1:] >= scores[:, :1]) & (others != PAD)
         rank[pairs] = np.where((others != PAD).any(axis=1), 1 + better.sum(axis=1), 0)

@@ -131,8 +131,8 @@ def without_order(section: Section, histories: Histories, orderless: Mapping[str
 def recency_weights(histories: Histories, scale: float | None) -> NDArray[np.float32]:
     """Weight of each event in a query: exp(−l/τ) for the event at lag l (0 is the last one), or 1.
 
-    A weight below NEGLIGIBLE is 0: next to the last event's 1 it is lost in rounding, and processors take a hundred times
-    as long for products too small for a float32's full precision.
+    A weight below NEGLIGIBLE is 0: next to the last event's 1 it is lost in rounding, and processors take a hundred
+    times as long for products too small for a float32's full precision.
 
     Args:
         histories: of the queries.
