@@ -8,8 +8,8 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 # Same bytes on the same machine: oneDNN's kernels reorder sums by thread.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# Idle threads of BLAS sleep after 2⁴ cycles: by default they spin for 2²⁶ and take the core from the thread that they wait
-# for. With other stages running, EASE on MovieLens 100K takes 0.4 s of CPU time like this, and up to 7 s otherwise.
+# Idle threads of BLAS sleep after 2⁴ cycles: by default they spin for 2²⁶ and take the core from the thread that they
+# wait for. With other stages running, EASE on MovieLens 100K takes 0.4 s of CPU time like this, up to 7 s otherwise.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 # DVC unpickles its cache of hashes, which by default every user of the machine may write (CVE-2025-69872).
 if "DVC_SITE_CACHE_DIR" not in os.environ:

@@ -10,7 +10,7 @@ from bakeoff.core.histories import Histories
 from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.runner import Experiment, Row, Seconds, best_row, progress_bar, run_epochs
 from bakeoff.experiments.training.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
-from bakeoff.models.base.retriever import Fitted, TrainedRetriever, Trainer, Waiting, share_of
+from bakeoff.models.base.retriever import Fitted, TrainedRetriever, Trainer
 
 _TITLES = {"selection": "choosing the epoch on validation", "refit": "refitting on train and validation"}
 """Of progress bars."""
@@ -55,7 +55,7 @@ def train_shipped(experiment: Experiment, checkpoints: Checkpoints) -> ShippedMo
 
 
 def print_summary(description: Mapping[str, Any], costs: Mapping[str, Any]) -> None:
-    """Print which epoch was chosen and why, the size of the model, and the share of time spent waiting for input."""
+    """Print which epoch was chosen and why, and the size of the model."""
     epoch, curve = description["selected_epoch"], description["curve"]
     if epoch is None:
         return
@@ -65,8 +65,6 @@ def print_summary(description: Mapping[str, Any], costs: Mapping[str, Any]) -> N
     seconds = costs["selection_seconds"] + costs["refit_seconds"]
     print(f"{description['model']}: epoch {epoch} of {max(epoch, len(curve))} ({reason}), in {seconds:.1f} s")
     print(f"  {description['num_parameters']:,} parameters, {description['num_train_events']:,} events")
-    if "input_wait_share" in costs:
-        print(f"  {100 * costs['input_wait_share']:.1f} % of the epochs' time spent waiting for input")
 
 
 def _description(
@@ -96,7 +94,6 @@ class _Training:
         self._progress, self._state = checkpoints.load()
         self._earlier_seconds = self._progress.seconds
         self._costs: list[Seconds] = []
-        self._waits: list[Waiting] = []
 
     def run(self) -> ShippedModel:
         """Select, train again, describe."""
@@ -138,7 +135,6 @@ class _Training:
         pace = partial(progress_bar, title=_TITLES[name])
         found = run_epochs(trainer, epochs, validate=validate, before=done, after_epoch=save, pace=pace)
         self._costs += found.total[1:]
-        self._waits += [trainer.waiting] if hasattr(trainer, "waiting") else []
         return trainer, found.curve
 
     def _measured(self, epoch: int) -> dict[str, Any]:
@@ -148,8 +144,6 @@ class _Training:
         if not self._earlier_seconds:
             costs["epoch_seconds"] = [each.wall for each in self._costs]
             costs["epoch_cpu_seconds"] = [each.cpu for each in self._costs]
-        if (waited := share_of(self._waits)) is not None:
-            costs["input_wait_share"] = waited
         return costs
 
 

@@ -1,7 +1,6 @@
 """The interfaces that every model fills: queries and items in the same space, score = dot product."""
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -12,7 +11,6 @@ from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.parameters import Frozen
 
 Section = TypeVar("Section", bound=Frozen)
-T = TypeVar("T")
 
 NEGLIGIBLE = 1e-20
 """Of a weight."""
@@ -90,31 +88,6 @@ class Trainer(Protocol):
         Args:
             state: of a trainer that was built with the same arguments.
         """
-
-
-class Waiting:
-    """Seconds of a training's epochs, and how many of them it waited for batches."""
-
-    waited = 0.0
-    total = 0.0
-
-    def over(self, batches: Iterable[T]) -> Iterator[T]:
-        """The batches, timed: the time until the next batch arrives is waiting, the rest is work."""
-        begun = idle_since = time.perf_counter()
-        for batch in batches:
-            self.waited += time.perf_counter() - idle_since
-            yield batch
-            idle_since = time.perf_counter()
-        ended = time.perf_counter()
-        self.waited += ended - idle_since
-        self.total += ended - begun
-
-
-def share_of(waits: Iterable[Waiting]) -> float | None:
-    """Share of the time of these trainings that was spent waiting; None where no epoch was timed."""
-    timed = list(waits)
-    total = sum(wait.total for wait in timed)
-    return sum(wait.waited for wait in timed) / total if total > 0 else None
 
 
 def without_order(section: Section, histories: Histories, orderless: Mapping[str, Any]) -> Section:

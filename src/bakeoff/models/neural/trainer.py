@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.models.base.retriever import Waiting, without_order
+from bakeoff.models.base.retriever import without_order
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
@@ -61,8 +61,6 @@ class SoftmaxTrainer:
         signature = self._build(seed)
         self._encoder = SoftmaxEncoder(self._model.query_tower, num_items, params)
         self._step = graph(self._model.train_step, input_signature=[signature])
-        self.waiting = Waiting()
-        """How long the epochs waited for batches."""
 
     def run_epoch(self) -> float:
         """See every user once; mean loss of the steps.
@@ -71,7 +69,7 @@ class SoftmaxTrainer:
         """
         losses = []
         every = self._params.renormalize_every
-        for batch in self.waiting.over(self._batches.epoch()):
+        for batch in self._batches.epoch():
             losses.append(self._step(batch)["loss"])
             # Counted over all epochs: one may have fewer steps.
             if every and int(self._model.optimizer.iterations) % every == 0:
