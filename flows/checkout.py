@@ -14,7 +14,6 @@ from ruamel.yaml.error import YAMLError
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import Log, read_output, succeeds
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.git import has_identity
 
 DVC = ("dvc",)
 
@@ -84,20 +83,6 @@ def is_whole(text: bytes) -> bool:
     except (YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
         return False
     return text.endswith(b"\n") and all(len(entry) > 1 for entry in entries)
-
-
-def check_identity(directory: Path) -> None:
-    """See that Git can commit and tag, before anything else is done.
-
-    Raises:
-        BakeoffError: Git knows no name or address.
-    """
-    if not has_identity(directory):
-        raise BakeoffError(
-            "Git has no identity for commits and tags: `git config --global user.name NAME` and `git config --global "
-            "user.email ADDRESS`, as the user of the worker; in containers, GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, "
-            "GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL."
-        )
 
 
 def copy_settings(home: Path, clone: Path, *, share_cache: bool) -> None:

@@ -10,7 +10,7 @@ from flow_project import call, dvc
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError
 from bakeoff.flows import nightly_clone as clones
-from bakeoff.flows.checkout import check_identity
+from bakeoff.ops.git import check_identity
 
 STAGES = """
 stages:

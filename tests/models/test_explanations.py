@@ -113,19 +113,21 @@ def test_what_a_network_does_not_read_contributes_nothing():
     assert found[0] == pytest.approx([0, 2, 4], rel=1e-5)
 
 
-CATALOGUE = [f"i{j}" for j in range(6)], [f"title {j}" for j in range(6)]
+NAMES = [f"i{j}" for j in range(6)], [f"title {j}" for j in range(6)]
 
 
-def named(why):
-    return [(each.item_id, each.title, each.contribution) for each in why.largest]
+def parts_of(encoder, history, score, model="ease"):
+    [found] = reasons(EncoderRetriever(encoder), model, queries([history]), [0], [score], NAMES)
+    return [(part.kind, part.item_id, part.title, part.contribution) for part in found]
 
 
-def test_the_reasons_name_the_largest_and_add_up_to_the_score():
+def test_the_parts_name_the_largest_and_add_up_to_the_score():
     # Of item 0: 5 from item 1, which was met twice, and 3 from item 2; 0.5 is said to come from elsewhere.
-    query = queries([[1, 2, 1]])
-    [of_first] = reasons(EncoderRetriever(ease()), query, np.array([0]), np.array([8.5]), CATALOGUE)
-    assert named(of_first) == [("i1", "title 1", 5.0), ("i2", "title 2", 3.0)]
-    assert (of_first.others, of_first.num_others, of_first.remainder) == (0.0, 0, 0.5)
+    assert parts_of(ease(), [1, 2, 1], 8.5) == [
+        ("item", "i1", "title 1", 5.0),
+        ("item", "i2", "title 2", 3.0),
+        ("remainder", None, "no history: the mean of all", 0.5),
+    ]
 
 
 def test_items_that_speak_against_are_among_the_others():
@@ -135,8 +137,10 @@ def test_items_that_speak_against_are_among_the_others():
         def explain(self, history, *_):
             return np.array([[-1, 5, 1, 4, 3]])
 
-    [found] = reasons(
-        EncoderRetriever(Encoder()), queries([[1, 2, 3, 4, 5]]), np.array([0]), np.array([12.0]), CATALOGUE
-    )
-    assert named(found) == [("i2", "title 2", 5.0), ("i4", "title 4", 4.0), ("i5", "title 5", 3.0)]
-    assert (found.others, found.num_others, found.remainder) == (0.0, 2, 0.0)
+    assert parts_of(Encoder(), [1, 2, 3, 4, 5], 13.0, "popularity") == [
+        ("item", "i2", "title 2", 5.0),
+        ("item", "i4", "title 4", 4.0),
+        ("item", "i5", "title 5", 3.0),
+        ("others", None, "2 other items of the history", 0.0),
+        ("remainder", None, "number of events", 1.0),
+    ]

@@ -130,7 +130,7 @@ def test_a_model_without_reasons_says_so(ask, monkeypatch):
     from bakeoff.models.mf.graph import MFEncoder
 
     monkeypatch.delattr(MFEncoder, "explain")
-    with pytest.raises(BakeoffError, match=r"mf can't say why: its encoder has no `explain`.*Leave --why out"):
+    with pytest.raises(BakeoffError, match=r"mf can't say why: its encoder has no `explain`.*Ask without why"):
         ask("mf", user="u3", why=True)
 
 
@@ -188,7 +188,7 @@ def test_every_model_says_that_it_does_not_know_a_user(ask, model, user):
 
 def test_a_model_that_is_not_there_says_how_to_make_it(tmp_path):
     with pytest.raises(BakeoffError, match=r"models/mf/trained is missing: run `bakeoff train mf` first"):
-        recommend.run(Workspace(tmp_path), model="mf", user="u1", history=None, features=(), k=3)
+        recommend.run(Workspace(tmp_path), model="mf", user="u1", history=None, features=(), k=3, why=False)
 
 
 def test_a_damaged_model_says_how_to_restore_it(tmp_path):
@@ -197,7 +197,7 @@ def test_a_damaged_model_says_how_to_restore_it(tmp_path):
     train.run(small_split.PARAMS, workspace, "popularity")
     (workspace.trained("popularity") / "arrays" / "item_embeddings.npy").write_bytes(b"\x00garbage")
     with pytest.raises(BakeoffError, match=r"can't be read, a file is missing or damaged.*dvc checkout --force"):
-        recommend.run(workspace, model="popularity", user="u1", history=None, features=(), k=3)
+        recommend.run(workspace, model="popularity", user="u1", history=None, features=(), k=3, why=False)
 
 
 def test_a_model_without_its_feature_encoding_says_how_to_restore_it(tmp_path):
@@ -206,7 +206,7 @@ def test_a_model_without_its_feature_encoding_says_how_to_restore_it(tmp_path):
     train.run(small_split.PARAMS, workspace, "popularity")
     (workspace.trained("popularity") / "features.json").unlink()
     with pytest.raises(BakeoffError, match=r"can't be read.*features\.json"):
-        recommend.run(workspace, model="popularity", user="u1", history=None, features=(), k=3)
+        recommend.run(workspace, model="popularity", user="u1", history=None, features=(), k=3, why=False)
 
 
 def test_data_without_user_features_refuses_them(tmp_path):
@@ -215,7 +215,7 @@ def test_data_without_user_features_refuses_them(tmp_path):
     (workspace.vocabulary / "features.json").write_text(json.dumps({}), encoding="utf-8")
     train.run(small_split.PARAMS, workspace, "popularity")
     with pytest.raises(BakeoffError, match="they have none"):
-        recommend.run(workspace, model="popularity", user=None, history=None, features=["age=3"], k=3)
+        recommend.run(workspace, model="popularity", user=None, history=None, features=["age=3"], k=3, why=False)
 
 
 def test_an_item_that_is_named_twice_counts_once_where_it_stands_last() -> None:

@@ -83,7 +83,7 @@ def test_the_exported_graph_gives_the_lists_that_were_evaluated(workspace):
 
 
 def test_it_recommends(workspace, capsys):
-    recommend.run(workspace, model=NAME, user="u3", history=None, features=(), k=3)
+    recommend.run(workspace, model=NAME, user="u3", history=None, features=(), k=3, why=False)
     assert f"{NAME} recommends to user u3" in capsys.readouterr().out
 
 

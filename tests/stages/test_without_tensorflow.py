@@ -21,7 +21,7 @@ params, workspace = Params.model_validate_json(sys.argv[1]), Workspace(Path(sys.
 for model in sys.argv[3:]:
     train.run(params, workspace, model)
     evaluate.run(params, workspace, model)
-    recommend.run(workspace, model=model, user="u1", history=None, features=(), k=3)
+    recommend.run(workspace, model=model, user="u1", history=None, features=(), k=3, why=False)
     loaded = [name for name in ("tensorflow", "tf_keras") if name in sys.modules]
     assert not loaded, f"{model} loads {loaded}"
 """

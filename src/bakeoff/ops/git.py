@@ -30,9 +30,18 @@ def order(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> 
     return done.stdout
 
 
-def has_identity(root: Path) -> bool:
-    """Whether Git knows a name and an address for commits and tags."""
-    return all(ask(root, "var", name) is not None for name in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"))
+def check_identity(root: Path) -> None:
+    """See that Git can commit and tag, before anything else is done.
+
+    Raises:
+        BakeoffError: Git knows no name or address.
+    """
+    if not all(ask(root, "var", name) for name in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")):
+        raise BakeoffError(
+            "Git has no identity for commits and tags: `git config --global user.name NAME` and `git config --global "
+            "user.email ADDRESS`, as the user of the worker; in containers, GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, "
+            "GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL."
+        )
 
 
 def check_repository(root: Path) -> None:

@@ -1,68 +1,69 @@
 """Why an item has its score: the items of the history that contribute most to it, and what else does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, Field
 
+from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Queries
+from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
 
 SHOWN = 3
 """Items of the history that are named for each recommended item."""
 
 CANNOT = (
-    "can't say why: its encoder has no `explain` (docs/why.md). If an older version exported one of Bakeoff's own "
-    "models, run `bakeoff export` again."
+    "can't say why: its encoder has no `explain` (docs/why.md). Ask without why; or, if an older version exported one "
+    "of Bakeoff's own models, run `bakeoff export`."
 )
 """Said of a model without explanations, after its name."""
 
+Names = tuple[Sequence[str], Sequence[str]]
+"""Ids and titles of the items of a catalogue."""
 
-class Contribution(BaseModel):
-    """What an item of the history adds to a score."""
 
-    item_id: str
+@dataclass(frozen=True)
+class Part:
+    """A part of a score: an item of the history, all others of its items, or what does not come from it."""
+
+    kind: Literal["item", "others", "remainder"]
+    item_id: str | None
     title: str
-    contribution: float = Field(description="In the unit of the score.")
-
-
-class Why(BaseModel):
-    """The parts of a score, which add up to it."""
-
-    largest: list[Contribution] = Field(
-        description=f"Items of the history that contribute most, largest first; at most {SHOWN}, all above 0."
-    )
-    others: float = Field(description="Contribution of all other items of the history; it may be negative.")
-    num_others: int = Field(description="How many they are.")
-    remainder: float = Field(description="What does not come from items of the history; the answer says what it is.")
+    contribution: float
 
 
 def reasons(
-    retriever: EncoderRetriever,
-    query: Queries,
-    items: NDArray[np.integer],
-    scores: NDArray[np.floating],
-    catalogue: tuple[Sequence[str], Sequence[str]],
-) -> Iterator[Why]:
-    """The reasons for each of the items that were recommended.
+    retriever: EncoderRetriever, model: str, query: Queries, items: Sequence[int], scores: Sequence[float], names: Names
+) -> list[list[Part]]:
+    """The parts of the score of each item that was recommended; they add up to it.
+
+    First come at most SHOWN items with a contribution above 0, largest first, then the others, which may contribute
+    less than nothing, and the remainder, for which the model's spec has a name.
 
     Args:
-        retriever: one that explains.
+        retriever: the model.
+        model: its name.
         query: one.
-        items: [m], item indices.
-        scores: [m].
-        catalogue: ids and titles of all items.
+        items: m item indices.
+        scores: of these items.
+        names: ids and titles of all items.
+
+    Raises:
+        BakeoffError: the model can't explain itself.
     """
+    if not retriever.explains:
+        raise BakeoffError(f"{model} {CANNOT}")
     history, place = np.unique(query.histories.items, return_inverse=True)
     by_item = np.zeros((len(history), len(items)))
-    np.add.at(by_item, place, retriever.contributions(query, items).T)  # an item may be in a history several times
-    for parts, score in zip(by_item.T, scores.tolist(), strict=True):
-        best = [place for place in np.argsort(-parts, kind="stable")[:SHOWN] if parts[place] > 0]
-        ids, titles = ([column[history[place]] for place in best] for column in catalogue)
-        largest = [
-            Contribution(item_id=item, title=title, contribution=part)
-            for item, title, part in zip(ids, titles, parts[best].tolist(), strict=True)
-        ]
-        total, others = float(parts.sum()), float(parts.sum() - parts[best].sum())
-        yield Why(largest=largest, others=others, num_others=len(history) - len(best), remainder=score - total)
+    np.add.at(by_item, place, retriever.contributions(query, np.array(items)).T)  # an item may be met several times
+    (ids, titles), found = names, []
+    for parts, score in zip(by_item.T, scores, strict=True):
+        best = [row for row in np.argsort(-parts, kind="stable")[:SHOWN] if parts[row] > 0]
+        listed = [Part("item", ids[history[row]], titles[history[row]], float(parts[row])) for row in best]
+        if left := len(history) - len(best):
+            title = f"{left} other item{'s' * (left > 1)} of the history"
+            listed.append(Part("others", None, title, float(parts.sum() - parts[best].sum())))
+        found.append([*listed, Part("remainder", None, specs.spec(model).remainder, float(score - parts.sum()))])
+    return found

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +24,7 @@ from bakeoff.models.base import specs
 from bakeoff.models.base.storage import load_trained, read_encoding, read_known_users, read_titles, refuse_skipped
 
 if TYPE_CHECKING:
-    from bakeoff.models.base.encoder import EncoderRetriever
+    from bakeoff.ops.reasons import Part
 
 HISTORY_SHOWN = 10
 """Most recent items of a history that are printed."""
@@ -39,7 +41,7 @@ def run(
     history: str | None,
     features: Sequence[str],
     k: int,
-    why: bool = False,
+    why: bool,
 ) -> None:
     """Print what a model recommends to a known user, or to someone new, with the history.
 
@@ -75,16 +77,17 @@ def run(
     lists = rank(retriever, query, seen, seen.first(0), k, 1)
     found = lists.items[0] != PAD
     best, scores = lists.items[0, found], lists.scores[0, found]
-    # Titles are text: "[REC]" is no style and ":star:" no emoji.
-    console = Console(markup=False, emoji=False, highlight=False)
-    title = f"{model} recommends to {'someone new' if user is None else f'user {user}'}"
+    parts: list[list[Part]] = []
     if why:
         from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
+        from bakeoff.ops.reasons import reasons
 
         explained = EncoderRetriever(specs.resolve(specs.spec(model).graph)(retriever))
-        _print_reasons(console, title, model, items, explained, query, best, scores)
-    else:
-        _print(console, title, items, shown, items.index[best].tolist(), scores)
+        parts = reasons(explained, model, query, best.tolist(), scores.tolist(), (items.index, items.tolist()))
+    title = f"{model} recommends to {'someone new' if user is None else f'user {user}'}{', and why' if why else ''}"
+    _print(title, items, shown, items.index[best].tolist(), scores, parts)
+    if why:
+        print(fill(specs.spec(model).explanation, get_terminal_size().columns))
 
 
 def _known_user(folder: Path, user: str, model: str) -> Queries:
@@ -143,21 +146,34 @@ def _encode(encoding: TableEncoding, features: Sequence[str]) -> tuple[NDArray[n
 
 
 def _print(
-    console: Console,
     title: str,
     items: pd.Series,
     history: Sequence[str],
     listed: Sequence[str],
     scores: NDArray[np.float32],
+    parts: "Sequence[Sequence[Part]]",
 ) -> None:
+    """The history and the list side by side, or the list alone with the parts of each score."""
+    # Titles are text: "[REC]" is no style and ":star:" no emoji.
+    console = Console(markup=False, emoji=False, highlight=False)
     number = partial(Column, justify="right")
     left = Table(number("item"), "title", title=f"Last of {len(history)} items in the history", title_justify="left")
     for item in reversed(history[-HISTORY_SHOWN:]):
         left.add_row(visible(item), visible(str(items[item])))
     columns = number("rank"), number("item"), "title", number("score")
-    right = Table(*columns, title=title, title_justify="left")
-    for place, (item, score) in enumerate(zip(listed, scores, strict=True), start=1):
-        right.add_row(str(place), visible(item), visible(str(items[item])), f"{score:.4g}")
+    right = Table(*columns, *map(number, ["share"] if parts else []), title=title, title_justify="left")
+    for place, (item, score) in enumerate(zip(listed, scores.tolist(), strict=True)):
+        right.add_row(str(place + 1), visible(item), visible(str(items[item])), f"{score:.4g}")
+        for part in parts[place] if parts else ():
+            if abs(part.contribution) > NEGLIGIBLE * abs(score):
+                reason = Padding(Text(visible(part.title)), (0, 0, 0, 2))
+                share = f"{part.contribution / score:.0%}" if score > 0 else ""
+                right.add_row("", visible(part.item_id or ""), reason, f"{part.contribution:+.4g}", share)
+        if parts:
+            right.add_section()
+    if parts:
+        console.print(right)
+        return
     side_by_side = Table.grid(padding=(0, 2))
     side_by_side.add_row(left, right)
     # Measured against the console's own width, the answer would always be that it fits.
@@ -166,41 +182,3 @@ def _print(
     console.print(side_by_side if wide_enough else left)
     if not wide_enough:
         console.print(right)
-
-
-def _print_reasons(
-    console: Console,
-    title: str,
-    model: str,
-    items: pd.Series,
-    retriever: "EncoderRetriever",
-    query: Queries,
-    best: NDArray[np.int32],
-    scores: NDArray[np.float32],
-) -> None:
-    """A table with a block for each item: its score, then the parts that add up to it.
-
-    Raises:
-        BakeoffError: the model can't explain itself.
-    """
-    from bakeoff.ops import reasons
-
-    if not retriever.explains:
-        raise BakeoffError(f"{model} {reasons.CANNOT} Leave --why out.")
-    spec, number = specs.spec(model), partial(Column, justify="right", no_wrap=True)
-    columns = number("rank"), number("item"), "title and reasons", number("score"), number("share")
-    table = Table(*columns, title=f"{title}, and why", title_justify="left")
-    catalogue = items.index.tolist(), items.astype(str).tolist()
-    found = reasons.reasons(retriever, query, best, scores, catalogue)
-    for place, (item, score, why) in enumerate(zip(best, scores, found, strict=True), start=1):
-        table.add_section()
-        name, text = (visible(column[item]) for column in catalogue)
-        table.add_row(str(place), name, text, f"{score:.4g}", "", style="bold")
-        others = f"{why.num_others} other {'item' if why.num_others == 1 else 'items'} of the history"
-        parts = [(each.item_id, each.title, each.contribution) for each in why.largest]
-        for name, text, part in [*parts, ("", others, why.others), ("", spec.remainder, why.remainder)]:
-            if abs(part) > NEGLIGIBLE * abs(score):
-                reason = Padding(Text(visible(text)), (0, 0, 0, 2))
-                table.add_row("", visible(name), reason, f"{part:+.4g}", f"{part / score:.0%}" if score > 0 else "")
-    console.print(table)
-    console.print(spec.explanation)

@@ -148,9 +148,9 @@ def test_code(root):
 
 
 def test_git(root, monkeypatch):
-    assert found(checks.git).found.endswith(", 0 uncommitted changes")
+    assert found(checks.git).found.endswith(", uncommitted changes: 0")
     (root / "new").touch()
-    assert found(checks.git).found.endswith(", 1 uncommitted change")
+    assert found(checks.git).found.endswith(", uncommitted changes: 1")
     run("git", "config", "--unset", "user.email", cwd=root)
     for name in ("HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(root))
@@ -158,9 +158,11 @@ def test_git(root, monkeypatch):
     run("git", "config", "user.useConfigOnly", "true", cwd=root)
     for name in ("EMAIL", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
         monkeypatch.delenv(name, raising=False)
-    assert is_problem(found(checks.git), says="no identity", fix="git config --global user.email")
+    assert is_problem(found(checks.git), says="Git has no identity", fix="user.email ADDRESS")
     shutil.rmtree(root / ".git")
-    assert is_problem(found(checks.git), says="no repository with a commit", fix="git init")
+    assert is_problem(found(checks.git), says="is in no Git repository", fix="git init")
+    run("git", "init", "--quiet", cwd=root)
+    assert is_problem(found(checks.git), says="has no commit yet", fix="git commit")
     monkeypatch.setenv("PATH", str(root))
     assert found(checks.git).state == "problem"  # no git at all
 

@@ -97,14 +97,15 @@ def test_reasons_are_given_where_they_are_asked_for(client):
         (item["item_id"], pytest.approx(item["score"], abs=1e-5)) for item in plain["items"]
     ]
     for item in explained["items"]:
-        why = item["why"]
-        named = [each["contribution"] for each in why["largest"]]
-        assert named == sorted(named, reverse=True)
-        assert sum(named) + why["others"] + why["remainder"] == pytest.approx(item["score"], abs=1e-6)
-        assert len(named) + why["num_others"] == 3  # items in the history of u3
-        assert all(each["title"].startswith(f"Title [of] {each['item_id']} ") for each in why["largest"])
+        *named, rest = item["why"]
+        assert (rest["kind"], rest["title"]) == ("remainder", "user features, activity and bias")
+        assert sum(part["contribution"] for part in item["why"]) == pytest.approx(item["score"], abs=1e-6)
+        shown = [part for part in named if part["kind"] == "item"]
+        assert all(part["title"].startswith(f"Title [of] {part['item_id']} ") for part in shown)
+        values = [part["contribution"] for part in shown]
+        assert values == sorted(values, reverse=True)
+        assert len(shown) == 3 or named[-1]["title"].startswith(f"{3 - len(shown)} other item")  # u3 has three items
     assert "Integrated gradients" in explained["explanation"]
-    assert explained["remainder"] == "user features, activity and bias"
 
 
 def test_reasons_are_refused_in_a_batch(client):
@@ -117,7 +118,7 @@ def test_reasons_are_refused_in_a_batch(client):
 def test_the_document_says_what_reasons_are(client):
     document = client.get("/openapi.json").json()
     assert document["components"]["schemas"]["Query"]["properties"]["why"]["default"] is False
-    assert {"Why", "Contribution", "ExplainedAnswer"} <= document["components"]["schemas"].keys()
+    assert {"Part", "ExplainedAnswer"} <= document["components"]["schemas"].keys()
 
 
 def test_features_alone_are_enough_and_reach_the_model(client):

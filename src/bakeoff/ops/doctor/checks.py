@@ -17,7 +17,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import environment, run_command
 from bakeoff.core.workspace import Workspace, check_own_code, wrong_packages
 from bakeoff.data.engine.settings import engine_settings
-from bakeoff.ops.git import ask, has_identity
+from bakeoff.ops.git import check_identity, head, order
 
 State = Literal["ok", "warning", "problem", "not applicable"]
 """A warning: a run may go on, and may not do what is expected. A problem: it fails, or its results can't be trusted."""
@@ -93,13 +93,9 @@ def code(subject: Subject) -> Finding:
 def git(subject: Subject) -> Finding:
     """A repository with a commit, an identity for new ones, and what is not committed."""
     root = subject.workspace.root
-    if (commit := ask(root, "rev-parse", "--short", "--verify", "--quiet", "HEAD^{commit}")) is None:
-        return problem("no repository with a commit", "git init; git add --all; git commit --message Start")
-    if not has_identity(root):
-        fix = "git config --global user.name NAME; git config --global user.email ADDRESS"
-        return problem("no identity for commits and tags", fix)
-    changed = len((ask(root, "status", "--porcelain") or "").splitlines())
-    return ok(f"commit {commit.strip()}, {changed} uncommitted change{'s' * (changed != 1)}")
+    commit = head(root)
+    check_identity(root)
+    return ok(f"commit {commit[:8]}, uncommitted changes: {len(order(root, 'status', '--porcelain').splitlines())}")
 
 
 def dvc(subject: Subject) -> Finding:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from bakeoff.ops.reasons import Why
+from bakeoff.ops.reasons import Part
 
 LONGEST_LIST = 10_000
 """Entries of a history or of an exclusion list."""
@@ -76,15 +76,14 @@ class Answer(BaseModel):
 class ExplainedItem(Item):
     """An entry of a list with the reasons for it."""
 
-    why: Why
+    why: list[Part] = Field(description="The parts of the score, which add up to it.")
 
 
 class ExplainedAnswer(Answer):
     """The answer to a query with `why`."""
 
     items: list[ExplainedItem]  # type: ignore[assignment]
-    explanation: str = Field(description="How the score was divided, and whether the parts are exact.")
-    remainder: str = Field(description="What the remainder of each score comes from.")
+    explanation: str = Field(description="How the scores were divided, and whether the parts are exact.")
 
 
 class Refusal(BaseModel):

@@ -21,7 +21,7 @@ from bakeoff.models.base.storage import KnownUsers
 from bakeoff.ops.reasons import CANNOT, reasons
 from bakeoff.ops.server import schemas
 from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, Query, RefusedError
-from bakeoff.ops.server.search import ExactSearch, SearchResult
+from bakeoff.ops.server.search import ExactSearch
 
 NAMED = 10
 """Unknown items that a refusal names."""
@@ -74,7 +74,7 @@ class QueryEncoder:
         """
         _check(query, len(self.items))
         if query.why and not self.explains:
-            raise RefusedError(422, f"{self.model} {CANNOT} Leave why out.")
+            raise RefusedError(422, f"{self.model} {CANNOT}")
         ignored: tuple[str, ...] = ()
         user = None
         if query.user_id is None:
@@ -247,21 +247,18 @@ class ServedModel:
                 fallback=self.falls_back and len(each.query.histories.items) == 0,
                 ignored=list(each.ignored),
             )
-            answers.append(self._explained(answer, each, best) if each.why else answer)
+            answers.append(self._explained(answer, each.query) if each.why and answer.items else answer)
         return answers
 
-    def _explained(self, answer: Answer, query: EncodedQuery, best: SearchResult) -> schemas.ExplainedAnswer:
-        """The same answer with the reasons for each item."""
-        best_items, scores = best.items[: query.k], best.scores[: query.k]
-        found = reasons(self.retriever, query.query, best_items, scores, (self.item_ids, self.titles))
-        pairs = zip(answer.items, found, strict=True)
-        spec = specs.spec(self.origin.model)
-        explained = {
-            "items": [schemas.ExplainedItem(**dict(item), why=why) for item, why in pairs],
-            "explanation": spec.explanation,
-            "remainder": spec.remainder,
-        }
-        return schemas.ExplainedAnswer.model_construct(**dict(answer) | explained)
+    def _explained(self, answer: Answer, query: Queries) -> schemas.ExplainedAnswer:
+        """The same answer with the parts of each score."""
+        items, scores = zip(*((self.encoder.items[item.item_id], item.score) for item in answer.items), strict=True)
+        found = reasons(self.retriever, self.origin.model, query, items, scores, (self.item_ids, self.titles))
+        explained = [
+            schemas.ExplainedItem(**dict(item), why=why) for item, why in zip(answer.items, found, strict=True)
+        ]
+        explanation = specs.spec(self.origin.model).explanation
+        return schemas.ExplainedAnswer(**dict(answer) | {"items": explained, "explanation": explanation})
 
     @property
     def name(self) -> str:
