@@ -194,3 +194,7 @@ def _dvc(subject: Subject, *arguments: str) -> dict[str, Any] | Finding:
 def _run_dvc(subject: Subject, *arguments: str) -> subprocess.CompletedProcess[str]:
     root = subject.workspace.root
     return run_command(["dvc", *arguments], root, variables=environment(root), timeout=DVC_SECONDS)
+
+
+CHECKS = (python, packages, keras, code, parameters, git, dvc, data, dvc_remote, locks, prefect, java)
+"""In the order in which they are printed."""

@@ -16,16 +16,7 @@ from bakeoff.ops.doctor import checks, machine
 from bakeoff.ops.doctor.checks import Finding, Subject, problem, warning
 
 Check = Callable[[Subject], Finding]
-OF_PACKAGES: tuple[Check, ...] = (checks.python, checks.packages, checks.keras, checks.code)
-OF_WORKSPACE: tuple[Check, ...] = (
-    checks.parameters,
-    checks.git,
-    checks.dvc,
-    checks.data,
-    checks.dvc_remote,
-    checks.locks,
-)
-CHECKS = (*OF_PACKAGES, *OF_WORKSPACE, checks.prefect, checks.java, machine.disk, machine.memory, machine.clock)
+CHECKS: tuple[Check, ...] = (*checks.CHECKS, machine.disk, machine.memory, machine.clock)
 """In the order in which they are printed."""
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "not applicable": "dim"}
@@ -33,18 +24,20 @@ STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "not applic
 
 def run(subject: Subject, *, as_json: bool) -> bool:
     """Print every finding, as a table or as a JSON array; whether there is no problem."""
-    names = [check.__name__.replace("_", " ") for check in CHECKS]
     with ThreadPoolExecutor(len(CHECKS)) as pool:
         findings = list(pool.map(partial(examine, subject), CHECKS))
-    pairs = list(zip(names, findings, strict=True))
+    rows = [
+        {"check": check.__name__.replace("_", " "), **asdict(found)}
+        for check, found in zip(CHECKS, findings, strict=True)
+    ]
     if as_json:
-        print(json.dumps([{"check": name, **asdict(found)} for name, found in pairs], indent=2, ensure_ascii=False))
-    else:
-        table = Table.grid(padding=(0, 2))
-        for name, found in pairs:
-            fix = f"\n→ {visible(found.fix)}" if found.fix else ""
-            text = Text(visible(found.found)).append(fix, style="bold")
-            table.add_row(Text(found.state, style=STYLES[found.state]), name, text)
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    table = Table.grid(padding=(0, 2))
+    for row in rows:
+        name, state, found, fix = map(visible, row.values())
+        text = Text(found).append(f"\n→ {fix}" if fix else "", style="bold")
+        table.add_row(Text(state, style=STYLES[state]), name, text)
+    if not as_json:
         Console(highlight=False).print(table)
     return all(found.state != "problem" for found in findings)
 
