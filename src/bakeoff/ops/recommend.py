@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from shutil import get_terminal_size
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,9 +83,7 @@ def run(
         explained = EncoderRetriever(specs.resolve(specs.spec(model).graph)(retriever))
         parts = reasons(explained, model, query, best.tolist(), scores.tolist(), (items.index, items.tolist()))
     title = f"{model} recommends to {'someone new' if user is None else f'user {user}'}{', and why' if why else ''}"
-    _print(title, items, shown, items.index[best].tolist(), scores, parts)
-    if why:
-        print(fill(specs.spec(model).explanation, get_terminal_size().columns))
+    _print(title, items, shown, items.index[best].tolist(), scores, parts, specs.spec(model).explanation)
 
 
 def _known_user(folder: Path, user: str, model: str) -> Queries:
@@ -152,8 +148,9 @@ def _print(
     listed: Sequence[str],
     scores: NDArray[np.float32],
     parts: "Sequence[Sequence[Part]]",
+    explanation: str,
 ) -> None:
-    """The history and the list side by side, or the list alone with the parts of each score."""
+    """The history and the list side by side; or the list alone with the parts of each score, and the explanation."""
     # Titles are text: "[REC]" is no style and ":star:" no emoji.
     console = Console(markup=False, emoji=False, highlight=False)
     number = partial(Column, justify="right")
@@ -172,7 +169,7 @@ def _print(
         if parts:
             right.add_section()
     if parts:
-        console.print(right)
+        console.print(right, explanation, sep="")
         return
     side_by_side = Table.grid(padding=(0, 2))
     side_by_side.add_row(left, right)

@@ -54,8 +54,8 @@ SPECS = (
         graph="bakeoff.models.mf.graph:MFEncoder",
         precomputed="Item embeddings are stored, and a query is embedded on request: its history is folded in, a "
         "least-squares problem of its own, which needs their Gramian.",
-        explanation="The folded-in score is a sum over the history, each item weighed by the inverse of the user's own "
-        "least-squares system (Hu, Koren and Volinsky 2008, section 5): contributions add up to it.",
+        explanation="The folded-in score is a sum with a term for each item of the history (Hu, Koren and Volinsky "
+        "2008, section 5): contributions are these terms.",
         remainder="no history: the mean user",
         precomputes_users=True,
         order="by recency_scale",

@@ -203,8 +203,8 @@ _neural_spec = partial(
     trainer="bakeoff.models.neural.trainer:build",
     load="bakeoff.models.neural.encoder:load",
     graph="bakeoff.models.neural.encoder:encoder_of",
-    explanation="Integrated gradients over what is read of the history's items (Sundararajan et al. 2017): their "
-    "contributions add up to the score less what it is without them.",
+    explanation="Integrated gradients over the embeddings that the network reads of the history (Sundararajan et al. "
+    "2017): contributions add up to the score less the score without them.",
     remainder="user features, activity and bias",
 )
 
