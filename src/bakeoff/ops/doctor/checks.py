@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import metadata, requires, version
+from threading import Lock
 from typing import Any, Literal, get_args
 
 from bakeoff.core.errors import BakeoffError
@@ -30,6 +31,9 @@ PREFECT_SECONDS, DVC_SECONDS, JAVA_SECONDS = 3.0, 15.0, 10.0
 
 LOCKED = "Unable to acquire lock"
 """What DVC says where another command holds its lock."""
+
+_DVC_TURN = Lock()
+"""Checks run side by side, and two commands of DVC would wait for each other's lock and give up."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,8 @@ def _dvc(subject: Subject, *arguments: str) -> dict[str, Any] | Finding:
 
 def _run_dvc(subject: Subject, *arguments: str) -> subprocess.CompletedProcess[str]:
     root = subject.workspace.root
-    return run_command(["dvc", *arguments], root, variables=environment(root), timeout=DVC_SECONDS)
+    with _DVC_TURN:
+        return run_command(["dvc", *arguments], root, variables=environment(root), timeout=DVC_SECONDS)
 
 
 CHECKS = (python, packages, keras, code, parameters, git, dvc, data, dvc_remote, locks, prefect, java)
