@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from small import FAST, histories, no_features, numbered, queries, random_rows
 
-from bakeoff.core.histories import Histories
 from bakeoff.core.parameters import search_space
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.experiments.tuning.space import space_of
@@ -433,4 +432,3 @@ def test_users_of_whom_nothing_is_read_still_make_a_batch():
     [batch] = Batches(people, CausalAttention(params, 0), params, NUM_ITEMS, np.random.default_rng(0)).epoch()
     assert batch["sequence"].tolist() == [[0]] * 3
     assert not batch["reads"].any()
-    assert isinstance(people.histories, Histories)

@@ -29,10 +29,10 @@ class CausalAttention(tf.keras.layers.Layer):
         a_hij = softmax_j(q_hi · k_hj / √(d/H) + p_h(i − j) + t_h(⌊log₂(s_i − s_j)⌋)),
         Attention_i = Σ_h (Σ_j a_hij z_j) M_h.
 
-    p and t are tables that all blocks share: biases by relative position, and by the seconds s between two events.
-    Nothing depends on an absolute place, so that a history may be cut off at its old end. The mask goes by place and
-    never by time: events of the same second are read in their order. All queries of a user share one sequence, of
-    which the last block computes their places alone.
+    p and t are tables that all blocks share: biases by relative position, and by the seconds s between two events, t
+    with entries of their own for 0 seconds and for unknown times. Nothing depends on an absolute place, so that a
+    history may be cut off at its old end. The mask goes by place and never by time: events of the same second are read
+    in their order. All queries of a user share one sequence, of which the last block computes their places alone.
 
     Training starts near the pooled tower: queries are small and p_h(l) = −l/τ_h, with the scales τ of `recency_scales`
     in turn (linear biases: Press et al. 2022; 0 without scales), so that each head starts as a recency mean. M_h maps
