@@ -50,7 +50,7 @@ RUNGS: Mapping[str, Mapping[str, Any]] = {
     "+ order in training": NO_FEATURES,
     "+ features": {},
 }
-"""Rung → settings that switch off what it does not have yet. No contender reads times, so that they are no rung."""
+"""Rung → settings that switch off what it does not have yet. The shipped towers read no times: these are no rung."""
 
 
 @dataclass(frozen=True)

@@ -317,7 +317,7 @@ def test_nothing_contributes_where_there_is_no_history(shop):
 
 
 def test_the_spec_says_what_the_parts_of_a_score_are(name):
-    assert specs.spec(name).explanation
+    assert contenders.spec_of(name).explanation
 
 
 def test_a_catalogue_of_one_item_works(kiosk):
