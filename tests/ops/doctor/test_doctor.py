@@ -53,11 +53,18 @@ def sound(tmp_path_factory):
 
 
 @pytest.fixture
-def root(sound, tmp_path, monkeypatch):
+def _no_prefect(monkeypatch):
+    """Prefect reads its settings once in a process, and a test of flows may have started a server in this one."""
+    nothing = SimpleNamespace(api=SimpleNamespace(url=None))
+    monkeypatch.setattr("prefect.settings.get_current_settings", lambda: nothing)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+
+
+@pytest.fixture
+def root(sound, tmp_path, monkeypatch, _no_prefect):
     """A copy of it, as the current directory."""
     shutil.copytree(sound, tmp_path / "here", symlinks=True)
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     return tmp_path / "here"
 
 
@@ -84,6 +91,7 @@ def test_a_sound_workspace_has_no_problem_and_its_table_fits_a_terminal(root, mo
     assert "→" not in printed
 
 
+@pytest.mark.usefixtures("_no_prefect")
 def test_every_finding_that_is_not_ok_names_a_fix(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")
