@@ -93,7 +93,7 @@ EVIDENCE = (
 )
 
 
-def test_evidence_that_was_skipped_is_no_evidence_and_its_reason_is_said(copy: Workspace, params: Params):
+def test_evidence_that_was_skipped_has_no_outcome_and_its_reason_is_said(copy: Workspace, params: Params):
     for place, name in enumerate(EVIDENCE):
         path = copy.root / "artifacts" / name
         if path.parent.name != "cost":
@@ -104,7 +104,7 @@ def test_evidence_that_was_skipped_is_no_evidence_and_its_reason_is_said(copy: W
     page = (copy.reports / "evidence.html").read_text(encoding="utf-8")
     assert all(f"Reason number {place}." in page for place in range(len(EVIDENCE)))
     claims = json.loads((copy.reports / "evidence.json").read_text(encoding="utf-8"))["claims"]
-    assert {part["outcome"] for part in claims["folding"].values()} == {0}
+    assert not any("outcome" in part for part in claims["folding"].values())
 
 
 def test_evidence_of_another_version_is_named_with_the_way_out(copy: Workspace, params: Params):
@@ -115,7 +115,7 @@ def test_evidence_of_another_version_is_named_with_the_way_out(copy: Workspace, 
 
 def test_the_figures_of_claims_are_without_measured_costs(workspace: Workspace):
     metrics = read_figures(workspace)
-    assert metrics["claims"]["quality"]["vs_mf_ndcg@10"].keys() >= {"first", "second", "difference", "outcome"}
+    assert metrics["claims"]["quality"]["vs_mf_ndcg@10"].keys() >= {"first", "second", "difference", "low", "high"}
     assert metrics["claims"]["folding"]["planted_weight"]["difference"] == pytest.approx(0.29, abs=1e-5)
     found = metrics["claims"]["popularity"]["coverage"]
     assert found["low"] < found["difference"] < found["high"]

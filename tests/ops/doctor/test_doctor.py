@@ -52,6 +52,12 @@ def sound(tmp_path_factory):
     return root
 
 
+@pytest.fixture(autouse=True)
+def _legacy_keras(monkeypatch):
+    """As importing bakeoff sets it; other tests of the same process start with an environment of their own."""
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
+
+
 @pytest.fixture
 def _no_prefect(monkeypatch):
     """Prefect reads its settings once in a process, and a test of flows may have started a server in this one."""
@@ -212,7 +218,7 @@ def test_remote(root):
     run("dvc", "remote", "add", "--default", "--force", "backup", "ssh://nobody@127.0.0.1:1/x", cwd=root)
     assert is_problem(found(checks.dvc_remote), says="--remote backup", fix="--verbose")
     run("dvc", "remote", "remove", "backup", cwd=root)
-    assert is_warning(found(checks.dvc_remote), says="none", fix="dvc remote add")
+    assert is_warning(found(checks.dvc_remote), says="no default", fix="dvc remote add")
     (root / "data.dvc").unlink()
     assert found(checks.dvc_remote).state == "not applicable"
 

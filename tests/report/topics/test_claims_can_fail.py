@@ -13,7 +13,8 @@ from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, ModelEvidence, PlantedGroups, Rerank
 from bakeoff.report.topics.base.claims import ClaimOutcome
-from bakeoff.report.topics.base.topic import judge_claims, topics
+from bakeoff.report.topics.base.judge import judge_questions
+from bakeoff.report.topics.base.topic import topics
 
 STATISTICS = Statistics(confidence=0.95, resamples=2000, seed=1)
 World = Callable[[Evidence, bool], Evidence]
@@ -207,8 +208,8 @@ def test_every_claim_is_asked_here():
 def test_a_claim_holds_or_is_contradicted_as_the_data_say(
     evidence: Evidence, params: Params, key: str, holds: bool, outcome: ClaimOutcome
 ):
-    judged = judge_claims(WORLDS[key](evidence, holds), params, STATISTICS)
-    [claim] = [each for each in judged if each.key == key]
+    [(asked, ask)] = [(topic.claim, topic.ask) for topic in topics() if topic.claim and topic.claim.key == key]
+    [claim] = judge_questions([(asked, ask(WORLDS[key](evidence, holds), params))], STATISTICS)
     assert {part.words.key: str(part.outcome) for part in claim.deciding} == {
         part.words.key: str(outcome) for part in claim.deciding
     }

@@ -130,10 +130,8 @@ def dvc_remote(subject: Subject) -> Finding:
     """A remote is set, answers, and has the data."""
     if not (subject.workspace.root / "data.dvc").exists():
         return not_applicable("there are no data yet")
-    listed = _run_dvc(subject, "remote", "list").stdout.splitlines()
-    if not listed:
-        return warning("none: data and models are on this machine alone", "dvc remote add --default NAME URL")
-    name = next((line for line in listed if line.endswith("(default)")), listed[0]).split()[0]
+    if not (name := _run_dvc(subject, "config", "core.remote").stdout.strip()):
+        return warning("no default: data and models are on this machine alone", "dvc remote add --default NAME URL")
     found = _dvc(subject, "status", "--cloud", "--remote", name, "--json", "data.dvc")
     if isinstance(found, Finding):
         return found
