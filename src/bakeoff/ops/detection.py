@@ -297,5 +297,4 @@ def _known_shares(ids: Any, table: Columns) -> dict[str, float]:
 
 def examples(values: Any, count: int = 3) -> list[str]:
     """The first values of a column that are not empty."""
-    found: Iterable[Any] = filled(values).slice(0, count).to_pylist()
-    return [str(value) for value in found]
+    return [str(value) for value in filled(values).slice(0, count).to_pylist()]
