@@ -26,7 +26,7 @@ State = Literal["ok", "warning", "problem", "not applicable"]
 FIXED = ("prefect", "tensorflow", "tf-keras", "tensorflow-recommenders", "great-expectations", "dvc")
 """Packages that the project is built on; the others come with them or matter less."""
 
-PREFECT_SECONDS, DVC_SECONDS, JAVA_SECONDS = 3.0, 15.0, 10.0
+SERVER_SECONDS, DVC_SECONDS, JAVA_SECONDS = 3.0, 15.0, 10.0
 """In which Prefect's server, a command of DVC and Java must answer."""
 
 LOCKED = "Unable to acquire lock"
@@ -159,9 +159,9 @@ def prefect(subject: Subject) -> Finding:
     if not (url := get_current_settings().api.url):
         return not_applicable("no PREFECT_API_URL: `bakeoff run` starts a server of its own")
     try:
-        if httpx.get(f"{url}/admin/version", timeout=PREFECT_SECONDS).is_success:
+        if httpx.get(f"{url}/admin/version", timeout=SERVER_SECONDS).is_success:
             return warning(f"{url} answers without a password", "set PREFECT_SERVER_API_AUTH_STRING, as `make up` does")
-        with get_client(sync_client=True, httpx_settings={"timeout": PREFECT_SECONDS}) as client:
+        with get_client(sync_client=True, httpx_settings={"timeout": SERVER_SECONDS}) as client:
             return ok(f"{url}, version {client.api_version()}, behind a password")
     except httpx.HTTPStatusError as error:
         fix = "prefect config set PREFECT_API_AUTH_STRING=USER:PASSWORD"
