@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 import numpy as np
@@ -102,10 +103,9 @@ def main() -> None:
             markup=False,
         )
     command = f"python benchmarks/ladder.py {benchmark.name} --seconds {arguments.seconds:g} --seeds {arguments.seeds}"
-    figures = [figures_of(cell, arguments.seeds) for cell in cells]
-    name = f"ladder-{benchmark.name}"
-    write_json(arguments.results / f"{name}.json", {"command": command, "cells": figures})
-    write_text(arguments.results / f"{name}.md", markdown(benchmark, cells, command))
+    page, path = results_of(benchmark, cells, command), arguments.results / f"ladder-{benchmark.name}.json"
+    write_json(path, page)
+    write_text(path.with_suffix(".md"), markdown(page))
 
 
 def climb(split: Split, folder: Path, seconds: float, seeds: Sequence[int]) -> Iterator[Cell]:
@@ -169,87 +169,94 @@ def score(
     return accuracy_per_user(lists, truth, (10,))[metric], accuracy_per_user(lists, later, (10,))[metric]
 
 
-def figures_of(cell: Cell, seed: int) -> dict[str, Any]:
-    """A cell as JSON: figures with their intervals over users."""
-    columns = {"test": cell.users[~np.isnan(cell.users)], "later": cell.later[~np.isnan(cell.later)]}
-    ends = {
-        name: with_intervals({name: values}, seed, RESAMPLES)[name] for name, values in columns.items() if len(values)
+def results_of(benchmark: Benchmark, cells: Sequence[Cell], command: str) -> dict[str, Any]:
+    """All that the page shows, as JSON values: the cells, and what each rung adds to a model on the same users."""
+    steps = [
+        {"system": after.model, "information": after.rung, "adds": _mean(after.users - before.users)}
+        for model in MODELS
+        for before, after in pairwise(cell for cell in cells if cell.model == model)
+    ]
+    return {
+        "title": benchmark.title,
+        "split": benchmark.split,
+        "command": command,
+        "cores": os.cpu_count(),
+        "cells": list(map(figures_of, cells)),
+        "steps": steps,
     }
+
+
+def figures_of(cell: Cell) -> dict[str, Any]:
+    """A cell as JSON: each figure with its interval over users; null where no user has one."""
     return {
         "information": cell.rung,
         "system": cell.model,
         "tuning_seconds": round(cell.seconds, 1),
         "trials": cell.trials,
-        "valid": round(cell.valid, 4),
-        "seeds": [round(value, 4) for value in cell.seeds],
-        **{name: [round(end, 4) for end in found] for name, found in ends.items()},
+        "valid": cell.valid,
+        "seeds": list(cell.seeds),
+        "test": _mean(cell.users),
+        "later": _mean(cell.later),
         "setting": dict(cell.setting),
     }
 
 
-def markdown(benchmark: Benchmark, cells: Sequence[Cell], command: str) -> str:
-    """The page: a row per rung, then what each rung adds to a model, on the same users."""
-    by_key = {(cell.rung, cell.model): cell for cell in cells}
-    tables = [_table(by_key, "users"), _table(by_key, "later")]
-    steps = _steps(cells)
+def _mean(values: NDArray[np.float64]) -> list[float] | None:
+    """Mean over the users who have a value, and the ends of its 95 % interval; None without such users."""
+    found = with_intervals({"": values[~np.isnan(values)]}, 0, RESAMPLES) if not np.isnan(values).all() else {}
+    return list(found[""]) if found else None
+
+
+def markdown(page: Mapping[str, Any]) -> str:
+    """The page, made from its JSON: a row per rung, then what each rung adds to a model."""
     about = (
-        f"{os.cpu_count()} cores. {benchmark.title}: {benchmark.split}. NDCG@10, mean over seeds and users, with the "
+        f"{page['cores']} cores. {page['title']}: {page['split']}. NDCG@10, mean over seeds and users, with the "
         "95 % bootstrap interval over users; in parentheses the standard deviation over seeds. A dash: the rung "
         "gives the model nothing that it can read, so that its figure is that of the rung above."
     )
     parts = [
-        f"# What information is worth: {benchmark.title}",
-        f"Made by `{command}`. {about}",
+        f"# What information is worth: {page['title']}",
+        f"Made by `{page['command']}`. {about}",
         "## All test events",
-        tables[0],
+        _table(page, "test"),
         "## Test events more than a day after the last known one",
-        tables[1],
+        _table(page, "later"),
         "## What each rung adds",
         "Difference from the model's rung above, on the same users, all test events. Brackets: 95 % over users.",
-        steps,
+        "\n".join(["| model | rung | adds |", "|---|---|---|", *map(_step, page["steps"])]),
         "## Settings and effort",
-        _settings(cells),
+        "\n".join([*EFFORT, *map(_effort, page["cells"])]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(cells: Mapping[tuple[str, str], Cell], side: str) -> str:
+EFFORT = ("| model | information | tuning, s | trials | validation | setting |", "|---|---|---|---|---|---|")
+
+
+def _table(page: Mapping[str, Any], side: str) -> str:
+    found = {(cell["information"], cell["system"]): _figure(cell, side) for cell in page["cells"]}
     head = [f"| information | {' | '.join(MODELS.values())} |", "|---|" + "---|" * len(MODELS)]
-    rows = [[rung, *(_figure(cells.get((rung, model)), side) for model in MODELS)] for rung in RUNGS]
+    rows = [[rung, *(found.get((rung, model), "–") for model in MODELS)] for rung in RUNGS]
     return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def _figure(cell: Cell | None, side: str) -> str:
-    if cell is None:
+def _figure(cell: Mapping[str, Any], side: str) -> str:
+    if cell[side] is None:
         return "–"
-    values = getattr(cell, side)
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return "–"
-    mean, low, high = with_intervals({"x": values}, 0, RESAMPLES)["x"]
-    spread = f" (± {np.std(cell.seeds, ddof=1):.4f})" if side == "users" and len(cell.seeds) > 1 else ""
+    mean, low, high = cell[side]
+    spread = f" (± {stdev(cell['seeds']):.4f})" if side == "test" and len(cell["seeds"]) > 1 else ""
     return f"{mean:.4f} [{low:.4f}, {high:.4f}]{spread}"
 
 
-def _steps(cells: Sequence[Cell]) -> str:
-    lines = ["| model | rung | adds |", "|---|---|---|"]
-    for model, label in MODELS.items():
-        own = [cell for cell in cells if cell.model == model]
-        for before, after in pairwise(own):
-            difference = (after.users - before.users)[~np.isnan(after.users)]
-            mean, low, high = with_intervals({"x": difference}, 0, RESAMPLES)["x"]
-            lines.append(f"| {label} | {after.rung} | {mean:+.4f} [{low:+.4f}, {high:+.4f}] |")
-    return "\n".join(lines)
+def _step(step: Mapping[str, Any]) -> str:
+    mean, low, high = step["adds"]
+    return f"| {MODELS[step['system']]} | {step['information']} | {mean:+.4f} [{low:+.4f}, {high:+.4f}] |"
 
 
-def _settings(cells: Sequence[Cell]) -> str:
-    head = ["| model | information | tuning, s | trials | validation | setting |", "|---|---|---|---|---|---|"]
-    rows = []
-    for cell in cells:
-        setting = ", ".join(f"{name} {json.dumps(value)}" for name, value in cell.setting.items())
-        effort = f"{cell.seconds:.0f} | {cell.trials} | {cell.valid:.4f}"
-        rows.append(f"| {MODELS[cell.model]} | {cell.rung} | {effort} | {setting} |")
-    return "\n".join([*head, *rows])
+def _effort(cell: Mapping[str, Any]) -> str:
+    setting = ", ".join(f"{name} {json.dumps(value)}" for name, value in cell["setting"].items())
+    effort = f"{cell['tuning_seconds']:.0f} | {cell['trials']} | {cell['valid']:.4f}"
+    return f"| {MODELS[cell['system']]} | {cell['information']} | {effort} | {setting} |"
 
 
 if __name__ == "__main__":

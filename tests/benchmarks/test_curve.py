@@ -4,14 +4,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import curve
-import numpy as np
-import pandas as pd
 import pytest
 from curve import CURVES, Curve, Judge, Point, points, read_curve, section
 from harness.datasets import BENCHMARKS, settings_of
+from tiny_bench import two_halves
 
-from bakeoff.core.histories import Histories
-from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.experiments.params import with_values
 from bakeoff.params import Params, parse_params
@@ -44,17 +41,8 @@ def drawn(**changed: object) -> Curve:
 
 @pytest.fixture
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Prepared:
-    """Twenty users of two halves of a catalogue of ten: each has three items of one half and is to find a fourth."""
-    users = np.arange(20)
-    items = np.stack([(users // 2 + n) % 5 + 5 * (users % 2) for n in range(4)], axis=1)
-    train = Histories.from_rows(np.repeat(users, 3), items[:, :3].ravel(), np.tile(np.arange(3), 20), 20)
-    valid = Histories.from_rows(users, items[:, 3], np.full(20, 9), 20)
-    tables = [
-        pd.DataFrame({f"{kind}_id": np.arange(n).astype(str), f"{kind}_index": np.arange(n), "is_new": False})
-        for kind, n in (("user", 20), ("item", 10))
-    ]
-    encoding = FeatureEncoding.model_validate({"user": {}, "item": {}})
-    made = Prepared.encoded(*tables, encoding, train, valid)
+    """Twenty users of two halves of a catalogue."""
+    made = two_halves()
     monkeypatch.setattr(curve, "load_prepared", lambda _: made)
     return made
 

@@ -1,17 +1,16 @@
 """The information ladder: what a rung forbids, which events are later, and what the page says."""
 
+import json
 from types import SimpleNamespace
 
 import ladder
 import numpy as np
-import pandas as pd
 import pytest
 from harness.datasets import BENCHMARKS
-from ladder import MODELS, RUNGS, beyond_a_day, climb, figures_of, markdown, score
+from ladder import MODELS, RUNGS, beyond_a_day, climb, markdown, results_of, score
+from tiny_bench import two_halves
 
 from bakeoff.core.histories import Histories
-from bakeoff.data.features.encoding import FeatureEncoding
-from bakeoff.data.prepared.tables import Prepared
 from bakeoff.experiments.training.runner import Experiment
 from bakeoff.models.base.specs import spec
 from bakeoff.params import Params
@@ -42,17 +41,9 @@ def test_later_events_come_more_than_a_day_after_the_last_known_one():
 
 @pytest.fixture
 def split(monkeypatch: pytest.MonkeyPatch, tmp_path):
-    """Twenty users of two halves of a catalogue of ten; each has three items of one half and is to find the others."""
-    users = np.arange(20)
-    items = np.stack([(users // 2 + n) % 5 + 5 * (users % 2) for n in range(5)], axis=1)
-    train = Histories.from_rows(np.repeat(users, 3), items[:, :3].ravel(), np.tile(np.arange(3), 20), 20)
-    valid = Histories.from_rows(users, items[:, 3], np.full(20, 9), 20)
-    test = Histories.from_rows(users, items[:, 4], np.full(20, 10 * DAY), 20)
-    tables = [
-        pd.DataFrame({f"{kind}_id": np.arange(n).astype(str), f"{kind}_index": np.arange(n), "is_new": False})
-        for kind, n in (("user", 20), ("item", 10))
-    ]
-    made = Prepared.encoded(*tables, FeatureEncoding.model_validate({"user": {}, "item": {}}), train, valid)
+    """Twenty users of two halves of a catalogue; each is to find a fifth item of a half, days later."""
+    made, users = two_halves(), np.arange(20)
+    test = Histories.from_rows(users, (users // 2 + 4) % 5 + 5 * (users % 2), np.full(20, 10 * DAY), 20)
     monkeypatch.setattr(ladder, "load_prepared", lambda _: made)
     monkeypatch.setattr("bakeoff.experiments.tuning.trials.load_prepared", lambda _: made)
     monkeypatch.setattr(ladder, "MODELS", {"mf": "MF", "ease": "EASE"})
@@ -72,8 +63,9 @@ def test_each_model_is_tuned_on_every_rung_that_gives_it_something(split, tmp_pa
     assert {"recency_scale", "window"} <= set(cells[4].setting)
     assert [len(cell.seeds) for cell in cells] == [2, 1] * 3  # EASE draws nothing
     assert all(np.array_equal(cell.users, cell.later) for cell in cells)  # every test event comes days later
-    page = markdown(BENCHMARKS["ml-100k"], cells, "python benchmarks/ladder.py ml-100k")
+    found = json.loads(json.dumps(results_of(BENCHMARKS["ml-100k"], cells, "python benchmarks/ladder.py ml-100k")))
+    page = markdown(found)  # from its JSON alone
     assert page.count("| EASE | + order") == 2 * 2  # what it adds, and its settings
-    figures = figures_of(cells[0], 0)
+    figures = found["cells"][0]
     assert figures["test"][1] <= figures["test"][0] <= figures["test"][2]
     assert figures["system"] == "mf"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from harness.datasets import Benchmark, Split
 from harness.measuring import Measured
 from harness.systems import System
@@ -10,6 +11,8 @@ from peers.data import Data
 
 from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.prepared.tables import Prepared
 from bakeoff.params import Params
 
 BENCHMARK = Benchmark("tiny", "Tiny", "tiny", "by hand", {})
@@ -57,3 +60,16 @@ def measured(name, ndcg, seconds=1.0, memory=2**20, title=None):
     return Measured(
         System(name, title or name, "fake_peer", contender="mf" if name == "mf" else None), {"dim": 3}, cost, scores
     )
+
+
+def two_halves():
+    """Twenty users of two halves of a catalogue of ten: each has three items of one half and is to find a fourth."""
+    users = np.arange(20)
+    items = np.stack([(users // 2 + n) % 5 + 5 * (users % 2) for n in range(4)], axis=1)
+    train = Histories.from_rows(np.repeat(users, 3), items[:, :3].ravel(), np.tile(np.arange(3), 20), 20)
+    valid = Histories.from_rows(users, items[:, 3], np.full(20, 9), 20)
+    tables = [
+        pd.DataFrame({f"{kind}_id": np.arange(n).astype(str), f"{kind}_index": np.arange(n), "is_new": False})
+        for kind, n in (("user", 20), ("item", 10))
+    ]
+    return Prepared.encoded(*tables, FeatureEncoding.model_validate({"user": {}, "item": {}}), train, valid)

@@ -10,6 +10,7 @@ from results import CLEAR, MIRRORED, UNDECIDED
 from synthetic_reports import DATA_HASH, search_record
 
 from bakeoff.core.workspace import Workspace
+from bakeoff.evaluation.stats.significance import verdict
 from bakeoff.params import Params
 from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate
 from bakeoff.report.checks import SCORES, WORDS, Check, State, judge_checks
@@ -31,9 +32,9 @@ RECORDS = {name: search_record(name) for name in ("mf", "softmax")}
 
 def slice_of(span: Span, standing: BaselineComparison = AHEAD[1]) -> Slice:
     """A slice with the figures of a span."""
-    mean = span.softmax - span.mf
+    mean, says = span.softmax - span.mf, verdict(span.low, span.high, span.p, 0.95)
     difference = Difference(
-        "ndcg@10", span.num_users, mean, span.low, span.high, span.p, span.p, 0.1, 1, 0, 0, 0.01, span.verdict(0.95)
+        "ndcg@10", span.num_users, mean, span.low, span.high, span.p, span.p, 0.1, 1, 0, 0, 0.01, says
     )
     means = tuple(
         Estimate(name, "ndcg@10", mean, mean, mean) for name, mean in (("softmax", span.softmax), ("mf", span.mf))

@@ -13,9 +13,9 @@ from bakeoff.report.accuracy import BaselineComparison
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_noun
 from bakeoff.report.params import ReportParams, flat
-from bakeoff.report.slices import LATER, Slice, spans
+from bakeoff.report.slices import LATER, Slice
 from bakeoff.report.training import SettingSearch
-from bakeoff.report.verdict import Result, Span
+from bakeoff.report.verdict import Result
 
 WORDS: Mapping[str, Mapping[str, str]] = tomllib.loads(
     files("bakeoff.report").joinpath("checks.toml").read_text(encoding="utf-8")
@@ -200,37 +200,37 @@ def _above_baselines(result: Result, standings: Sequence[BaselineComparison]) ->
 def _session(result: Result, slices: Sequence[Slice]) -> Found:
     if not slices:
         return State.QUALIFIES, "The data has no times."
-    verdicts = {span: span.verdict(result.confidence) for span in spans(slices)}
-    opposite = [span for span, found in verdicts.items() if found not in {Verdict.NO_EVIDENCE, result.verdict}]
+    opposite = [part for part in slices if part.difference.verdict not in {Verdict.NO_EVIDENCE, result.verdict}]
     if opposite:
         parts = [
-            f"{GAP_WORDS.get(span.name, span.name)} {model_noun(SOFTMAX if span.softmax > span.mf else MF)} is better"
-            f" ({_means(span)})"
-            for span in opposite
+            f"{GAP_WORDS.get(part.name, part.name)} "
+            f"{model_noun(SOFTMAX if part.difference.verdict is Verdict.BETTER else MF)} is better ({_means(part)})"
+            for part in opposite
         ]
         return State.QUALIFIES, f"On test events {formats.listing(parts)}."
-    found = [(part, span) for part, span in zip(slices, verdicts, strict=True) if part.name == LATER]
-    if not found:
+    later = next((part for part in slices if part.name == LATER), None)
+    if later is None:
         return State.QUALIFIES, "No test event comes more than a day after the last known one."
-    return _a_day_later(result, *found[0])
+    return _a_day_later(result, later)
 
 
-def _a_day_later(result: Result, part: Slice, span: Span) -> Found:
+def _a_day_later(result: Result, later: Slice) -> Found:
     """The endpoint that no session reaches."""
-    if part.standing.verdict(result.confidence) is Verdict.WORSE:
-        baseline = f"{model_noun(part.standing.baseline)} is better than both"
-        figures = f"{formats.decimal(part.standing.baseline_mean)}; {_means(span)}"
-        return State.QUALIFIES, f"More than a day after the last known event {baseline} ({figures})."
+    when, standing = GAP_WORDS[LATER], later.standing
+    if standing.verdict(result.confidence) is Verdict.WORSE:
+        baseline = f"{model_noun(standing.baseline)} is better than both"
+        figures = f"{formats.decimal(standing.baseline_mean)}; {_means(later)}"
+        return State.QUALIFIES, f"{formats.sentence(when)} {baseline} ({figures})."
     if result.verdict is Verdict.NO_EVIDENCE:
         return State.PASSED, "No span of time has a verdict of its own."
-    if span.verdict(result.confidence) is result.verdict:
-        return State.PASSED, f"It holds {GAP_WORDS[LATER]} ({_means(span)})."
-    return State.QUALIFIES, f"More than a day after the last known event no lead is shown ({_means(span)})."
+    if later.difference.verdict is result.verdict:
+        return State.PASSED, f"It holds {when} ({_means(later)})."
+    return State.QUALIFIES, f"{formats.sentence(when)} no lead is shown ({_means(later)})."
 
 
-def _means(span: Span) -> str:
-    softmax, mf = formats.decimal(span.softmax), formats.decimal(span.mf)
-    return f"softmax DNN {softmax}, MF {mf}, {formats.count(span.num_users)} users"
+def _means(part: Slice) -> str:
+    means = {estimate.model: formats.decimal(estimate.mean) for estimate in part.estimates}
+    return f"softmax DNN {means[SOFTMAX]}, MF {means[MF]}, {formats.count(part.num_users)} users"
 
 
 def _features(evidence: Evidence, params: ReportParams) -> Found:

@@ -15,6 +15,11 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def within_sentence(text: str) -> str:
+    """The text with its first letter in lower case, but for an abbreviation: `hit rate@10`, `NDCG@10`."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
 def listing(words: Sequence[str], last: str = "and") -> str:
     """`a, b and c`."""
     return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
@@ -24,12 +29,6 @@ def metric_label(metric: str) -> str:
     """`hit_rate@10` → `Hit rate@10`."""
     name, _, cutoff = metric.partition("@")
     return f"{ACCURACY_LABELS.get(name, name)}@{cutoff}" if cutoff else ACCURACY_LABELS.get(name, name)
-
-
-def metric_noun(metric: str) -> str:
-    """The metric within a sentence: `hit rate@10`, `NDCG@10`."""
-    label = metric_label(metric)
-    return label[0].lower() + label[1:] if label[1:2].islower() else label
 
 
 def decimal(value: float, digits: int = 4) -> str:

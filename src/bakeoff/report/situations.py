@@ -18,6 +18,7 @@ from bakeoff.report.slices import LATER, Slice
 from bakeoff.report.topics.base.claims import MARGINS
 from bakeoff.report.verdict import Result
 
+KNOWN_USERS = "For users whom the models know,"
 EITHER, OPEN = "Either", "Open"
 """Choices where no model is better: the difference is shown to be small, or there are too few data."""
 
@@ -83,7 +84,7 @@ def recommendation(
     """
     soonest, later = next(iter(choices.values()), None), choices.get(LATER)
     is_of_session = later is not None and soonest is not None and later[0] != soonest[0]
-    users = "As long as a session lasts," if is_of_session else "For users whom the models know,"
+    users = "As long as a session lasts," if is_of_session else KNOWN_USERS
     back = [recommend_for_returning_users(*later)] if later else []
     new = [recommend_for_new_users(new_differences)] if new_differences else []
     return [recommend_for_known_users(result, standings, users), *back, *new]
@@ -99,9 +100,7 @@ def recommend_for_returning_users(choice: str, reason: str) -> str:
     return f"{back} ship {model_noun(choice)}{f', {reason}' if reason else ''}."
 
 
-def recommend_for_known_users(
-    result: Result, standings: Sequence[BaselineComparison], known: str = "For users whom the models know,"
-) -> str:
+def recommend_for_known_users(result: Result, standings: Sequence[BaselineComparison], known: str = KNOWN_USERS) -> str:
     """The better contender, if there is one and it is shown to beat the best baseline.
 
     A contender that does not beat a baseline is not worth its training, even if it beats the other contender.

@@ -85,10 +85,6 @@ class Span:
     high: float
     p: float
 
-    def verdict(self, confidence: float) -> Verdict:
-        """Whether softmax is better or worse than MF on these events."""
-        return verdict(self.low, self.high, self.p, confidence)
-
 
 def verdict_headline(result: Result, reasons: Sequence[str], later: Difference | None = None) -> str:
     """The verdict in a few words; if there are reasons against one, these.

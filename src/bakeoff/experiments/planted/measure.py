@@ -70,8 +70,8 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
         scorer_of = candidates if variant.model == "softmax" else None
         by_size = _off_group_by_candidates(trained.retriever, dataset, scorer_of, sizes)
         own = {**metrics.per_user, f"off_group_filtered@{CUTOFF}": by_size[num_candidates(settings)]}
-        rows.append(_row(variant, experiment.settings, metrics, trained.epoch) | means_or_none(own))
-        rows[-1]["off_group_by_candidates"] = means_or_none({str(size): each for size, each in by_size.items()})
+        curve = {"off_group_by_candidates": means_or_none({str(size): each for size, each in by_size.items()})}
+        rows.append(_row(variant, experiment.settings, metrics, trained.epoch) | means_or_none(own) | curve)
         items.append(_items(variant, metrics, dataset))
         shown = {name: values for name, values in own.items() if name != f"ndcg@{CUTOFF}"}
         everyone = np.arange(len(dataset.user_groups))

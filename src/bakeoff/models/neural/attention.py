@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bakeoff.models.neural.batches import Examples
 
 OCTAVES = 32
-"""Times between two events are told apart by their order of magnitude: 0 s, 1 s, 2–3 s, … 2³¹ s and more."""
+"""Times between two events count by their order of magnitude: 0 s, 1 s, 2–3 s, … 2³¹ s and more."""
 
 
 class CausalAttention(tf.keras.layers.Layer):
@@ -32,7 +32,7 @@ class CausalAttention(tf.keras.layers.Layer):
     p and t are tables that all blocks share: biases by relative position, and by the seconds s between two events, t
     with entries of their own for 0 seconds and for unknown times. Nothing depends on an absolute place, so that a
     history may be cut off at its old end. The mask goes by place and never by time: events of the same second are read
-    in their order. All queries of a user share one sequence, of which the last block computes their places alone.
+    in their order. All queries of a user share one sequence, and the last block computes their places alone.
 
     Training starts near the pooled tower: queries are small and p_h(l) = −l/τ_h, with the scales τ of `recency_scales`
     in turn (linear biases: Press et al. 2022; 0 without scales), so that each head starts as a recency mean. M_h maps

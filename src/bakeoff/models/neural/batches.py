@@ -50,7 +50,7 @@ def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Gen
     What lies before the cut is the history that the query tower reads and the next `target_window` items are the
     target; `long_term_share` of its weight lies on one of all later items instead, each as likely. A cut at 0 is an
     empty history, the query of a new user; it is drawn with probability `empty_history_share`, the cuts from 1 on
-    share the rest evenly. For the attention tower all cuts of a user lie in one window of `max_history` events, and
+    share the rest evenly. For the attention tower all cuts of a user are within one window of `max_history` events, and
     their queries read from its start on: each cut alone is as likely as without.
 
     Args:
@@ -116,7 +116,7 @@ def target_chances(histories: Histories, params: SoftmaxParams) -> NDArray[np.fl
     e · [p < w] + (1 − e) · k/(L − 1): w the target window, e the share of empty histories, k = min(p, w) of the L − 1
     later cuts. Where there is a long-term target, each of the L − c items after the cut is it with chance 1/(L − c):
     that adds e · [p ≥ w]/L + (1 − e)/(L − 1) · Σ_{c = 1}^{p − w} 1/(L − c). C cuts miss it with (1 − chance)^C; for the
-    attention tower and histories beyond `max_history`, whose cuts lie in one window, that is an approximation.
+    attention tower and histories beyond `max_history`, whose cuts are within one window, that is an approximation.
 
     Returns:
         [nnz] in [0, 1], aligned with histories.items.

@@ -31,7 +31,7 @@ def drift_headline(drift: Drift) -> str:
         return f"Stop: too few {formats.listing(tables)}; nothing is trained on them"
     if drift.outcome is DriftOutcome.WARNING:
         subjects = [finding.subject for finding in drift.failed]
-        return f"Drift: {formats.listing([name[:1].lower() + name[1:] for name in subjects])}"
+        return f"Drift: {formats.listing([*map(formats.within_sentence, subjects)])}"
     return f"No drift: the volume and {len(drift.features)} features are as before"
 
 

@@ -75,7 +75,7 @@ def pareto_figure(summary: Summary) -> Figure:
         alt="Scatter chart: a mark per model, the two figures chosen above as axes, a line through the Pareto front.",
         sentence=(
             "The line joins the models that no other one beats: as good on both axes and better on one. By "
-            f"{up.label} and {other[:1].lower()}{other[1:]} these are {formats.listing([*map(model_noun, best)])}."
+            f"{up.label} and {formats.within_sentence(other)} these are {formats.listing([*map(model_noun, best)])}."
         ),
         spec=_chart(found, names, across.label, up.label),
         table=table_of("What each model gives and costs", columns, rows),

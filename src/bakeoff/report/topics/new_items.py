@@ -158,7 +158,7 @@ def _sentence(found: NewItems) -> str:
     by_model = {name: float(means[model_label(name)]) for name in found.models if model_label(name) in means}
     leader = max(by_model, key=lambda name: by_model[name])
     nothing = [model_noun(name) for name, mean in by_model.items() if mean == 0]
-    metric = longest.partition("\n")[0].replace("Capped", "capped")
+    metric = formats.within_sentence(longest.partition("\n")[0])
     text = (
         f"{formats.count(found.num_items)} items were new to the models, with {formats.count(found.num_events)} test "
         f"events. {formats.sentence(model_noun(leader))} has the highest {metric} "

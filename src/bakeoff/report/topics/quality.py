@@ -9,7 +9,7 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics, best
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import metric_label, metric_noun
+from bakeoff.report.formats import metric_label, within_sentence
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
@@ -35,7 +35,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
 
 def _question(evidence: Evidence, metric: str, rival: str, than: str, key: str, primary: str) -> Question:
     label = metric_label(metric)
-    says, measured = f"It has a better {metric_noun(metric)} than {than}", f"{label} on warm users"
+    says, measured = f"It has a better {within_sentence(label)} than {than}", f"{label} on warm users"
     words = Words(key, says, measured, model_label(SOFTMAX), model_label(rival), metric == primary)
     return on_models(evidence, words, metric, models=(SOFTMAX, rival))
 

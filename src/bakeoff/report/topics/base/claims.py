@@ -37,7 +37,7 @@ IN_PART = {
     ClaimOutcome.CONTRADICTED: ClaimOutcome.CONTRADICTED_IN_PART,
     ClaimOutcome.HELD: ClaimOutcome.IN_PART,
 }
-"""Outcome of parts → outcome of a claim of which some parts have it; the first one that is found counts."""
+"""Outcome of some parts, but not of all → outcome of their claim; the first one that is found counts."""
 
 
 class Expected(StrEnum):
@@ -187,7 +187,7 @@ class Claim:
     def outcome(self) -> ClaimOutcome:
         """Held or contradicted where every deciding part is, in part where some are; else small, else too few data.
 
-        A contradicted part counts before parts that held: a claim of which a part is false is not true.
+        A contradicted part counts before parts that held: a claim with a false part is not true.
         """
         found = {part.outcome for part in self.deciding}
         for outcome, in_part in IN_PART.items():
