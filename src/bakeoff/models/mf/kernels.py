@@ -21,90 +21,70 @@ where Λ is diagonal: `others` are in the eigenbasis of their Gramian. Arguments
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import float32, float64, int32, int64, njit, types
 
 # Sums may be reordered and multiply-adds fused, which vector registers need; the order is then fixed in the
 # machine code. Compiled once, then loaded from __pycache__.
-_compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp"})
+_options: Any = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp"}}
+_compiled = njit(**_options)
+
+# Types of what both solvers take. Each is compiled for these alone: arrays that may not be written, or rows with gaps
+# between them, would otherwise be further versions, of some five seconds each.
+_GIVEN = (int64[:], int64[::1], int32[::1], types.Array(float32, 2, "C", readonly=True), float32[::1], float32[::1])
+_FOUND = (float32[:, ::1], float64[::1])
 
 _CONVERGED = 1e-13
 # Of the value at zero, |S_u|: the square of float32's precision, beyond which a step is noise.
 
 
 @_compiled
-def solve_cg(
-    rows: Any, offsets: Any, columns: Any, others: Any, spectrum: Any, ridge: Any, steps: int, result: Any, values: Any
-) -> None:
-    """Conjugate gradient from the given solution, preconditioned by the dense part M = Λ + λ_u I.
-
-    A row with |S_u| columns is at its optimum after |S_u| + 1 steps at most: A is M plus a matrix of that rank.
-    """
-    dim = others.shape[1]
-    residual = np.empty(dim, np.float32)
-    direction = np.empty(dim, np.float32)
-    image = np.empty(dim, np.float32)  # A p
-    dense = np.empty(dim, np.float32)  # M
-    for u in rows:
-        x, mine = result[u], columns[offsets[u] : offsets[u + 1]]
-        for k in range(dim):
-            dense[k] = spectrum[k] + ridge[u]
-            residual[k] = -dense[k] * x[k]
-        gain = np.float32(0)  # b·x
-        for column in mine:
-            score = _dot(others[column], x)
-            gain += score
-            _add(np.float32(1) - score, others[column], residual)
-        _divide(residual, dense, direction)
-        energy = _dot(residual, direction)  # rᵀ M⁻¹ r
-        for _ in range(steps):
-            if energy <= _CONVERGED * len(mine):
-                break
-            for k in range(dim):
-                image[k] = dense[k] * direction[k]
-            slope = np.float32(0)  # b·p
-            for column in mine:
-                score = _dot(others[column], direction)
-                slope += score
-                _add(score, others[column], image)
-            length = energy / _dot(direction, image)
-            gain += length * slope
-            _add(length, direction, x)
-            _add(-length, image, residual)
-            _divide(residual, dense, image)
-            energy, before = _dot(residual, image), energy
-            for k in range(dim):
-                direction[k] = image[k] + energy / before * direction[k]
-        values[u] = len(mine) - gain - _dot(x, residual)
+def _dot(left: Any, right: Any) -> Any:
+    total = np.float32(0)
+    for k in range(len(left)):
+        total += left[k] * right[k]
+    return total
 
 
 @_compiled
-def solve_cholesky(
-    rows: Any, offsets: Any, columns: Any, others: Any, spectrum: Any, ridge: Any, roots: Any, result: Any, values: Any
-) -> None:
-    """Exact, by the smaller of two systems; columns may be weighted: Σ_j w_j (x·y_j − 1)² in place of the first sum.
+def _add(scale: Any, vector: Any, onto: Any) -> None:
+    for k in range(len(vector)):
+        onto[k] += scale * vector[k]
 
-    With at least d columns that is A itself, d × d. With fewer it is the |S_u| × |S_u| system of the Woodbury
-    identity: x = M⁻¹ Yᵀ a with (I + Y M⁻¹ Yᵀ) a = 1, where the rows of Y are the y_j. Weights make that the system of
-    y'_j = √w_j y_j with b = Σ √w_j y'_j; the minimum's value is written for equal weights only.
+
+@_compiled
+def _divide(vector: Any, by: Any, into: Any) -> None:
+    for k in range(len(vector)):
+        into[k] = vector[k] / by[k]
+
+
+@_compiled
+def _solve_in_place(system: Any, target: Any, size: int) -> None:
+    """Overwrite the first `size` entries of target with the solution; of a symmetric system the lower half is read."""
+    for i in range(size):
+        for j in range(i):
+            system[i, j] = (system[i, j] - _dot(system[i, :j], system[j, :j])) / system[j, j]
+        system[i, i] = np.sqrt(system[i, i] - _dot(system[i, :i], system[i, :i]))
+    for i in range(size):
+        target[i] = (target[i] - _dot(system[i, :i], target[:i])) / system[i, i]
+    for i in range(size - 1, -1, -1):
+        target[i] /= system[i, i]
+        _add(-target[i], system[i, :i], target[:i])
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _add_four(columns: Any, roots: Any, others: Any, system: Any) -> None:
+    """Add w y yᵀ of four columns to a d × d system, one after the other in each entry.
+
+    An entry is read and written once for the four, and whole rows fill the vector registers as halves of different
+    lengths would not: with d = 64 this takes a fifth of the time of one column at a time.
     """
-    size = longest = 1
-    for u in rows:
-        size = max(size, min(others.shape[1], offsets[u + 1] - offsets[u]))
-        longest = max(longest, offsets[u + 1] - offsets[u])
-    ones = np.ones(longest, np.float32)
-    system = np.empty((size, size), np.float32)
-    scaled = np.empty((size, others.shape[1]), np.float32)
-    target = np.empty(size, np.float32)
-    dense = np.empty(others.shape[1], np.float32)  # M
-    for u in rows:
-        mine = columns[offsets[u] : offsets[u + 1]]
-        weights = roots[offsets[u] : offsets[u + 1]] if len(roots) else ones[: len(mine)]
-        for k in range(len(dense)):
-            dense[k] = spectrum[k] + ridge[u]
-        if len(mine) < len(dense):
-            values[u] = _by_columns(mine, weights, others, dense, system, scaled, target, result[u])
-        else:
-            values[u] = _by_dimensions(mine, weights, others, dense, system, target, result[u])
+    a, b, c, d = others[columns[0]], others[columns[1]], others[columns[2]], others[columns[3]]
+    weights = roots * roots
+    for i in range(len(a)):
+        row = system[i]
+        at, bt, ct, dt = weights[0] * a[i], weights[1] * b[i], weights[2] * c[i], weights[3] * d[i]
+        for j in range(len(a)):
+            row[j] = row[j] + at * a[j] + bt * b[j] + ct * c[j] + dt * d[j]
 
 
 @_compiled
@@ -150,51 +130,77 @@ def _by_dimensions(mine: Any, roots: Any, others: Any, dense: Any, system: Any, 
     return len(mine) - _dot(x, target)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
-def _add_four(columns: Any, roots: Any, others: Any, system: Any) -> None:
-    """Add w y yᵀ of four columns to a d × d system, one after the other in each entry.
+@njit((*_GIVEN, int64, *_FOUND), **_options)
+def solve_cg(
+    rows: Any, offsets: Any, columns: Any, others: Any, spectrum: Any, ridge: Any, steps: int, result: Any, values: Any
+) -> None:
+    """Conjugate gradient from the given solution, preconditioned by the dense part M = Λ + λ_u I.
 
-    An entry is read and written once for the four, and whole rows fill the vector registers as halves of different
-    lengths would not: with d = 64 this takes a fifth of the time of one column at a time.
+    A row with |S_u| columns is at its optimum after |S_u| + 1 steps at most: A is M plus a matrix of that rank.
     """
-    a, b, c, d = others[columns[0]], others[columns[1]], others[columns[2]], others[columns[3]]
-    weights = roots * roots
-    for i in range(len(a)):
-        row = system[i]
-        at, bt, ct, dt = weights[0] * a[i], weights[1] * b[i], weights[2] * c[i], weights[3] * d[i]
-        for j in range(len(a)):
-            row[j] = row[j] + at * a[j] + bt * b[j] + ct * c[j] + dt * d[j]
+    dim = others.shape[1]
+    residual = np.empty(dim, np.float32)
+    direction = np.empty(dim, np.float32)
+    image = np.empty(dim, np.float32)  # A p
+    dense = np.empty(dim, np.float32)  # M
+    for u in rows:
+        x, mine = result[u], columns[offsets[u] : offsets[u + 1]]
+        for k in range(dim):
+            dense[k] = spectrum[k] + ridge[u]
+            residual[k] = -dense[k] * x[k]
+        gain = np.float32(0)  # b·x
+        for column in mine:
+            score = _dot(others[column], x)
+            gain += score
+            _add(np.float32(1) - score, others[column], residual)
+        _divide(residual, dense, direction)
+        energy = _dot(residual, direction)  # rᵀ M⁻¹ r
+        for _ in range(steps):
+            if energy <= _CONVERGED * len(mine):
+                break
+            for k in range(dim):
+                image[k] = dense[k] * direction[k]
+            slope = np.float32(0)  # b·p
+            for column in mine:
+                score = _dot(others[column], direction)
+                slope += score
+                _add(score, others[column], image)
+            length = energy / _dot(direction, image)
+            gain += length * slope
+            _add(length, direction, x)
+            _add(-length, image, residual)
+            _divide(residual, dense, image)
+            energy, before = _dot(residual, image), energy
+            for k in range(dim):
+                direction[k] = image[k] + energy / before * direction[k]
+        values[u] = len(mine) - gain - _dot(x, residual)
 
 
-@_compiled
-def _solve_in_place(system: Any, target: Any, size: int) -> None:
-    """Overwrite the first `size` entries of target with the solution; of a symmetric system the lower half is read."""
-    for i in range(size):
-        for j in range(i):
-            system[i, j] = (system[i, j] - _dot(system[i, :j], system[j, :j])) / system[j, j]
-        system[i, i] = np.sqrt(system[i, i] - _dot(system[i, :i], system[i, :i]))
-    for i in range(size):
-        target[i] = (target[i] - _dot(system[i, :i], target[:i])) / system[i, i]
-    for i in range(size - 1, -1, -1):
-        target[i] /= system[i, i]
-        _add(-target[i], system[i, :i], target[:i])
+@njit((*_GIVEN, float32[::1], *_FOUND), **_options)
+def solve_cholesky(
+    rows: Any, offsets: Any, columns: Any, others: Any, spectrum: Any, ridge: Any, roots: Any, result: Any, values: Any
+) -> None:
+    """Exact, by the smaller of two systems; columns may be weighted: Σ_j w_j (x·y_j − 1)² in place of the first sum.
 
-
-@_compiled
-def _dot(left: Any, right: Any) -> Any:
-    total = np.float32(0)
-    for k in range(len(left)):
-        total += left[k] * right[k]
-    return total
-
-
-@_compiled
-def _add(scale: Any, vector: Any, onto: Any) -> None:
-    for k in range(len(vector)):
-        onto[k] += scale * vector[k]
-
-
-@_compiled
-def _divide(vector: Any, by: Any, into: Any) -> None:
-    for k in range(len(vector)):
-        into[k] = vector[k] / by[k]
+    With at least d columns that is A itself, d × d. With fewer it is the |S_u| × |S_u| system of the Woodbury
+    identity: x = M⁻¹ Yᵀ a with (I + Y M⁻¹ Yᵀ) a = 1, where the rows of Y are the y_j. Weights make that the system of
+    y'_j = √w_j y_j with b = Σ √w_j y'_j; the minimum's value is written for equal weights only.
+    """
+    size = longest = 1
+    for u in rows:
+        size = max(size, min(others.shape[1], offsets[u + 1] - offsets[u]))
+        longest = max(longest, offsets[u + 1] - offsets[u])
+    ones = np.ones(longest, np.float32)
+    system = np.empty((size, size), np.float32)
+    scaled = np.empty((size, others.shape[1]), np.float32)
+    target = np.empty(size, np.float32)
+    dense = np.empty(others.shape[1], np.float32)  # M
+    for u in rows:
+        mine = columns[offsets[u] : offsets[u + 1]]
+        weights = roots[offsets[u] : offsets[u + 1]] if len(roots) else ones[: len(mine)]
+        for k in range(len(dense)):
+            dense[k] = spectrum[k] + ridge[u]
+        if len(mine) < len(dense):
+            values[u] = _by_columns(mine, weights, others, dense, system, scaled, target, result[u])
+        else:
+            values[u] = _by_dimensions(mine, weights, others, dense, system, target, result[u])
