@@ -31,11 +31,11 @@ def test_accuracy_coverage_time_to_train_and_to_answer_and_late_events_can_be_ch
     assert [*found] == [
         "NDCG@10",
         "Coverage@10 in %",
-        "Training seconds, less is better",
+        "Training CPU seconds, less is better",
         "Ranking ms per user, less is better",
         "NDCG@10 after a day",
     ]
-    assert found["Training seconds, less is better"].values["mf"] == pytest.approx(4.7)
+    assert found["Training CPU seconds, less is better"].values["mf"] == pytest.approx(4.7)
     assert found["Ranking ms per user, less is better"].values["mf"] == pytest.approx(1000 * 0.2 / 100)
 
 
@@ -46,14 +46,14 @@ def test_every_pair_of_measures_has_a_row_per_model_and_the_costs_count_the_othe
     assert {(row["across"], row["up"]) for row in rows} == {*product(labels, labels)}
     assert len(rows) == len(labels) ** 2 * len(summary.models)
     cheapest = {
-        row["series"] for row in rows if row["front"] and row["across"] == row["up"] == f"Training seconds{COST}"
+        row["series"] for row in rows if row["front"] and row["across"] == row["up"] == f"Training CPU seconds{COST}"
     }
-    assert cheapest == {model_label(min(summary.training, key=lambda each: each.wall_seconds).model)}
+    assert cheapest == {model_label(min(summary.training, key=lambda each: each.cpu_seconds).model)}
 
 
 def test_without_measured_cost_there_is_no_axis_of_it(summary: Summary):
     nan = float("nan")
-    unmeasured = [replace(each, wall_seconds=nan, seconds_per_query=nan) for each in summary.training]
+    unmeasured = [replace(each, cpu_seconds=nan, seconds_per_query=nan) for each in summary.training]
     figure = pareto_figure(replace(summary, training=unmeasured, sessions=[]))
     assert figure.spec["params"][0]["bind"]["options"] == ["NDCG@10", "Coverage@10 in %"]
     assert "By NDCG@10 and coverage@10 in % these are" in figure.sentence

@@ -65,9 +65,9 @@ def test_the_report_is_named_on_one_line_however_long_its_path(
 
 def test_cost_is_printed_where_it_was_measured(workspace: Workspace, capsys: pytest.CaptureFixture[str]):
     assert "Training took" not in printed(workspace, capsys)
-    write(workspace.cost("train/mf"), {"wall_seconds": 5.0})
-    write(workspace.cost("train/softmax"), {"wall_seconds": 20.0})
-    assert "Training took 20.0 s for the softmax DNN and 5.00 s for MF" in printed(workspace, capsys)
+    write(workspace.cost("train/mf"), {"cpu_seconds": 5.0})
+    write(workspace.cost("train/softmax"), {"cpu_seconds": 20.0})
+    assert "Training took 20.0 s of CPU time for the softmax DNN and 5.00 s for MF" in printed(workspace, capsys)
 
 
 def test_a_check_that_did_not_pass_is_printed_with_what_clears_it(

@@ -61,7 +61,8 @@ def growth_models() -> tuple[str, ...]:
 def measure_growth(settings: ExperimentSettings, root: Path, epochs: Mapping[str, int]) -> dict[str, Any]:
     """Train models on shares of the users, and time steps on generated catalogues; prints a line for each fit.
 
-    Every fit runs in a process of its own, one at a time, so that CPU time and memory belong to that fit alone.
+    A model's fits share a process of their own, the smallest share first: CPU time is the fit's, and the peak of memory
+    is that of the largest share so far, which is the fit's own. A second process would only load libraries again.
 
     Args:
         settings: the settings.
@@ -76,15 +77,16 @@ def measure_growth(settings: ExperimentSettings, root: Path, epochs: Mapping[str
     """
     sizes: list[dict[str, Any]] = []
     catalogues: list[dict[str, Any]] = []
+    shares = sorted(set(settings.evidence.growth_shares))
     for model in epochs:
-        for share in sorted(set(settings.evidence.growth_shares)):
-            tasks: list[Callable[[], Any]] = [partial(measure_share, root, settings, model, share, epochs[model])]
-            if model == "softmax" and share == max(settings.evidence.growth_shares):
-                tasks.append(partial(measure_catalogues, settings))  # in the process that has loaded TensorFlow already
-            size, *others = run_alone(tasks)
-            sizes.append(size)
-            catalogues += [row for rows in others for row in rows]
-            _print_size(size)
+        tasks: list[Callable[[], Any]] = [
+            partial(measure_share, root, settings, model, share, epochs[model]) for share in shares
+        ]
+        if model == "softmax":
+            tasks.append(partial(measure_catalogues, settings))  # in the process that has loaded TensorFlow already
+        found = run_alone(tasks)
+        catalogues += [row for rows in found[len(shares) :] for row in rows]
+        sizes += found[: len(shares)]
     exponents = {name: _exponents([size for size in sizes if size["model"] == name]) for name in growth_models()}
     return {"sizes": sizes, "exponents": exponents, "catalogues": catalogues}
 
@@ -135,7 +137,7 @@ def measure_share(root: Path, settings: ExperimentSettings, model: str, share: f
     queries = prepared.queries(prepared.known(), users)
     experiment = Experiment(spec(model), settings.models[model], prepared, settings.seed)
     warm_up(experiment)
-    return {
+    row = {
         "model": model,
         "share": share,
         "users": len(users),
@@ -144,6 +146,8 @@ def measure_share(root: Path, settings: ExperimentSettings, model: str, share: f
         **shortest_fit(experiment, queries, epochs, SECONDS_PER_FIT),
         "peak_memory_bytes": own_peak_memory_bytes(),
     }
+    _print_size(row)
+    return row
 
 
 def users_of_share(prepared: Prepared, share: float, seed: int) -> NDArray[np.int64]:

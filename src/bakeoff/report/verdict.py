@@ -122,12 +122,15 @@ def verdict_statement(result: Result) -> str:
 
 
 def cost_sentence(seconds: Mapping[str, float]) -> str | None:
-    """What training cost, from wall seconds by model; None unless it was measured for both contenders."""
+    """What training cost, from CPU seconds by model; None unless it was measured for both contenders.
+
+    Not wall time: stages that run at the same time take the cores from one another.
+    """
     softmax, mf = seconds.get(SOFTMAX, 0.0), seconds.get(MF, 0.0)
     if not (softmax > 0 and mf > 0):
         return None
     ratio = max(softmax, mf) / min(softmax, mf)
     slower = "the softmax DNN" if softmax > mf else "MF"
-    compared = "about the same" if ratio < SAME_TIME else f"{formats.times(ratio)} as long for {slower}"
-    times = f"{formats.seconds(softmax)} for the softmax DNN and {formats.seconds(mf)} for MF"
+    compared = "about the same" if ratio < SAME_TIME else f"{formats.times(ratio)} as much for {slower}"
+    times = f"{formats.seconds(softmax)} of CPU time for the softmax DNN and {formats.seconds(mf)} for MF"
     return f"Training took {times}, {compared}."

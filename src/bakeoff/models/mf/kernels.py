@@ -125,7 +125,8 @@ def _by_dimensions(mine: Any, roots: Any, others: Any, dense: Any, system: Any, 
         weight, y = roots[place] * roots[place], others[mine[place]]
         for i in range(len(dense)):
             _add(weight * y[i], y, system[i, : len(y)])
-    x[:] = target[: len(dense)]
+    for k in range(len(dense)):  # as slices, numba would compile the message of an error for two seconds
+        x[k] = target[k]
     _solve_in_place(system, x, len(dense))
     return len(mine) - _dot(x, target)
 

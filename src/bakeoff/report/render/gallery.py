@@ -42,8 +42,8 @@ def all_figures(summary: Summary) -> dict[str, Figure]:
 
 
 def training_cost(summary: Summary) -> str | None:
-    """The sentence on wall seconds of training."""
-    return cost_sentence({figure.model: figure.wall_seconds for figure in summary.training})
+    """The sentence on CPU seconds of training."""
+    return cost_sentence({figure.model: figure.cpu_seconds for figure in summary.training})
 
 
 def accuracy_figure(summary: Summary) -> Figure:

@@ -38,14 +38,14 @@ class Measure:
 
 
 def measures(summary: Summary) -> list[Measure]:
-    """Accuracy, coverage and what else was measured of every model: time to train and to answer, late events."""
+    """Accuracy, coverage and what else was measured of every model: what training and an answer cost, late events."""
     label, cutoff = formats.metric_label(summary.result.metric), summary.cutoff
     lists = summary.exposures[summary.exposures.k == cutoff]
     late = [part for part in summary.sessions if part.name == "later"]
     found = [
         Measure(label, {e.model: e.mean for e in summary.estimates if e.metric == summary.result.metric}, 4),
         Measure(f"Coverage@{cutoff} in %", dict(zip(lists.model, 100 * lists.coverage, strict=True)), 1),
-        Measure(f"Training seconds{COST}", {t.model: t.wall_seconds for t in summary.training}, 2),
+        Measure(f"Training CPU seconds{COST}", {t.model: t.cpu_seconds for t in summary.training}, 2),
         Measure(f"Ranking ms per user{COST}", {t.model: 1000 * t.seconds_per_query for t in summary.training}, 3),
         *(Measure(f"{label} after a day", {e.model: e.mean for e in s.estimates}, 4) for s in late),
     ]
@@ -60,7 +60,7 @@ def front(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np
 
 
 def pareto_figure(summary: Summary) -> Figure:
-    """The primary metric against time to train, or against coverage where no time was measured; any other pair."""
+    """The primary metric against CPU time of training, or against coverage where none was measured; any other pair."""
     found = measures(summary)
     up, across = found[0], next((each for each in found if each.label.startswith("Training")), found[1])
     names, other = summary.models, across.label.removesuffix(COST)

@@ -25,7 +25,7 @@ def print_verdict(workspace: Workspace) -> None:
     """
     headline, statement, checks = _last_verdict(workspace.reports / FILE)
     costs = {name: read_optional_json(workspace.cost(f"train/{name}")) for name in CONTENDERS}
-    cost = cost_sentence({name: float(found.get("wall_seconds") or 0.0) for name, found in costs.items()})
+    cost = cost_sentence({name: float(found.get("cpu_seconds") or 0.0) for name, found in costs.items()})
     console = Console(highlight=False)
     console.print()
     console.print(Text(f"{headline}.", style="bold"))

@@ -22,10 +22,7 @@ from bakeoff.report.topics.base.topic import Page, Topic, record_table
 FULL, SAMPLED = "full softmax", "sampled negatives"
 OTHER_COSTS = {"cpu": "CPU time:", "epoch": "an epoch's CPU time:", "memory": "peak memory:"}
 """Costs other than wall time whose growth the sentence names."""
-ALONE = (
-    "Of a process that only trains. The peak memory next to the time of training in the verdict is that of the whole "
-    "stage, which loads TensorFlow to export the model, MF too."
-)
+ALONE = "Of a process that only trains."
 """Why the memory of growth is less than that of the stages."""
 SIDES = (model_label(MF), model_label(SOFTMAX))
 MeasuredGrowth = Mapping[str, Any]
