@@ -15,8 +15,6 @@ from bakeoff.core.subprocesses import ChildError, Log, run_child
 from bakeoff.core.workspace import Workspace
 from bakeoff.flows.checkout import git
 from bakeoff.models.base.specs import specs
-from bakeoff.report.render.figure import Column, Heading, table_of
-from bakeoff.report.render.pages import document, escape, markdown_table
 
 Row = dict[str, str | float | None]
 
@@ -138,6 +136,10 @@ def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
 
 def validation_markdown(report: Mapping[str, Any]) -> str:
     """The verdict in Markdown: tables of rows and reasons, then the expectations that were not met."""
+    # They load pandas and Altair, for which no run should wait before its first stage.
+    from bakeoff.report.render.figure import Column, Heading, table_of
+    from bakeoff.report.render.pages import document, escape, markdown_table
+
     counts, unmet = [], []
     for name, table in report.get("tables", {}).items():
         reasons = "; ".join(f"{reason}: {count}" for reason, count in table.get("reasons", {}).items())

@@ -100,23 +100,37 @@ HOUR, LATER = "within an hour", "later"
         (
             {HOUR: ("softmax", ""), LATER: ("popularity", "better than both")},
             [
-                "As long as a session lasts, ship the softmax DNN.",
+                "For users within an hour of their last event, ship the softmax DNN.",
                 "For users who come back after a day, ship popularity, better than both.",
             ],
         ),
         (
             {HOUR: ("softmax", ""), LATER: (OPEN, "too few users")},
             [
-                "As long as a session lasts, ship the softmax DNN.",
+                "For users within an hour of their last event, ship the softmax DNN.",
                 "For users who come back after a day, nothing is shown: too few users.",
             ],
         ),
         (
             {HOUR: ("softmax", ""), LATER: (EITHER, "shown to differ by less than 0.005")},
             [
-                "As long as a session lasts, ship the softmax DNN.",
+                "For users within an hour of their last event, ship the softmax DNN.",
                 "For users who come back after a day, ship the one that costs less to run: they are shown to differ by "
                 "less than 0.005.",
+            ],
+        ),
+        (
+            {HOUR: (OPEN, "too few users"), LATER: ("popularity", "better than both")},  # however clear it is over all
+            [
+                "For users within an hour of their last event, nothing is shown: too few users.",
+                "For users who come back after a day, ship popularity, better than both.",
+            ],
+        ),
+        (
+            {"within a day": ("softmax", ""), LATER: ("mf", "")},
+            [
+                "For users between an hour and a day after their last event, ship the softmax DNN.",
+                "For users who come back after a day, ship MF.",
             ],
         ),
         ({HOUR: ("softmax", "")}, ["For users whom the models know, ship the softmax DNN."]),

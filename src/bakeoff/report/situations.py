@@ -19,6 +19,12 @@ from bakeoff.report.topics.base.claims import MARGINS
 from bakeoff.report.verdict import Result
 
 KNOWN_USERS = "For users whom the models know,"
+BY_SPAN = {
+    "within an hour": "For users within an hour of their last event,",
+    "within a day": "For users between an hour and a day after their last event,",
+    LATER: "For users who come back after a day,",
+}
+"""Users by the time since their last event, a range of `slices.SESSIONS`."""
 EITHER, OPEN = "Either", "Open"
 """Choices where no model is better: the difference is shown to be small, or there are too few data."""
 
@@ -33,6 +39,7 @@ class Situation:
         lead: the better contender compared with the best baseline; p adjusted likewise.
         choice: name of the model to ship, EITHER or OPEN.
         reason: how far the choice can be trusted.
+        span: of `slices.SESSIONS`; None for new users.
     """
 
     name: str
@@ -40,6 +47,7 @@ class Situation:
     lead: BaselineComparison
     choice: str
     reason: str
+    span: str | None = None
 
 
 def situations(
@@ -49,9 +57,10 @@ def situations(
     confidence: float,
 ) -> list[Situation]:
     """Known users by the time since their last event, then one per number of interactions known of a new user."""
-    found = [(f"Known user, {part.name}", part.difference, part.standing) for part in sessions]
-    found += [(f"New user, {step_label(first)} known", d, new_leads[first]) for first, d in new_differences.items()]
-    return [Situation(*each, *choose(*each[1:], confidence)) for each in found]
+    found: list[tuple[str, Difference, BaselineComparison, str | None]]
+    found = [(f"Known user, {part.name}", part.difference, part.standing, part.name) for part in sessions]
+    found += [(f"New user, {step_label(k)} known", d, new_leads[k], None) for k, d in new_differences.items()]
+    return [Situation(name, d, lead, *choose(d, lead, confidence), span) for name, d, lead, span in found]
 
 
 def choose(difference: Difference, lead: BaselineComparison, confidence: float) -> tuple[str, str]:
@@ -74,46 +83,46 @@ def recommendation(
     choices: Mapping[str, tuple[str, str]],
     new_differences: Mapping[str, Difference],
 ) -> list[str]:
-    """A sentence for known users, one for those who come back a day later, and one for new users if there are any.
+    """A sentence for known users, or two where those who come back a day later need another model; one for new users.
 
     Args:
         result: softmax against MF over all test events.
         standings: every model compared with the best baseline, likewise.
-        choices: time since the last known event → what to ship, and why (`situations.choose`); empty without times.
+        choices: range of `slices.SESSIONS` → what to ship, and why (`choose`), the soonest first; empty without times.
         new_differences: see `recommend_for_new_users`.
     """
-    soonest, later = next(iter(choices.values()), None), choices.get(LATER)
-    is_of_session = later is not None and soonest is not None and later[0] != soonest[0]
-    users = "As long as a session lasts," if is_of_session else KNOWN_USERS
-    back = [recommend_for_returning_users(*later)] if later else []
     new = [recommend_for_new_users(new_differences)] if new_differences else []
-    return [recommend_for_known_users(result, standings, users), *back, *new]
+    ends = [span for span in choices if span in (next(iter(choices)), LATER)]
+    if len({choices[span][0] for span in ends}) > 1:
+        return [*(recommend_for_span(span, *choices[span]) for span in ends), *new]
+    back = [recommend_for_span(LATER, *choices[LATER])] if LATER in choices else []
+    return [recommend_for_known_users(result, standings), *back, *new]
 
 
-def recommend_for_returning_users(choice: str, reason: str) -> str:
-    """What to ship to users who come back a day later: the endpoint that no session reaches."""
-    back = "For users who come back after a day,"
+def recommend_for_span(span: str, choice: str, reason: str) -> str:
+    """What to ship to known users by the time since their last event, a range of `slices.SESSIONS`."""
+    users = BY_SPAN[span]
     if choice == OPEN:
-        return f"{back} nothing is shown: {reason}."
+        return f"{users} nothing is shown: {reason}."
     if choice == EITHER:
-        return f"{back} ship the one that costs less to run: they are {reason}."
-    return f"{back} ship {model_noun(choice)}{f', {reason}' if reason else ''}."
+        return f"{users} ship the one that costs less to run: they are {reason}."
+    return f"{users} ship {model_noun(choice)}{f', {reason}' if reason else ''}."
 
 
-def recommend_for_known_users(result: Result, standings: Sequence[BaselineComparison], known: str = KNOWN_USERS) -> str:
+def recommend_for_known_users(result: Result, standings: Sequence[BaselineComparison]) -> str:
     """The better contender, if there is one and it is shown to beat the best baseline.
 
     A contender that does not beat a baseline is not worth its training, even if it beats the other contender.
     """
     if result.verdict is Verdict.NO_EVIDENCE:
-        return f"{known} neither contender is shown to be better: ship the one that costs less to run."
+        return f"{KNOWN_USERS} neither contender is shown to be better: ship the one that costs less to run."
     winner = SOFTMAX if result.verdict is Verdict.BETTER else MF
     name = model_noun(winner)
     standing = next(each for each in standings if each.model == winner)
     if standing.verdict(result.confidence) is not Verdict.BETTER:
         than = f"not shown to be better than {model_noun(standing.baseline)}"
-        return f"{known} ship neither yet: {name} is the better of the two, but {than}."
-    return f"{known} ship {name}."
+        return f"{KNOWN_USERS} ship neither yet: {name} is the better of the two, but {than}."
+    return f"{KNOWN_USERS} ship {name}."
 
 
 def recommend_for_new_users(differences: Mapping[str, Difference]) -> str:

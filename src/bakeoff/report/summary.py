@@ -98,8 +98,7 @@ class Summary:
         """Which contender to ship, and for whom."""
         if self.reasons:
             return ["Clear the failed checks before you ship either contender."]
-        known = zip(self.sessions, self.situations, strict=False)
-        choices = {part.name: (situation.choice, situation.reason) for part, situation in known}
+        choices = {each.span: (each.choice, each.reason) for each in self.situations if each.span is not None}
         return recommendation(self.result, self.standings, choices, self.new_differences)
 
 
