@@ -15,7 +15,7 @@ from scipy.special import softmax
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.model import MultiHotSampledSoftmax
-from bakeoff.models.neural.proposals import NegativeSampler, all_targets, make_sampler
+from bakeoff.models.neural.proposals import NegativeSampler, all_targets, log_counts, make_sampler
 from bakeoff.models.neural.selection import CandidateSelector, HardSelector, TopKSelector
 from bakeoff.models.neural.spec import NegativesParams
 
@@ -112,7 +112,8 @@ class TabularWorld:
         batch_of_candidate = np.repeat(np.arange(BATCHES), [len(draw.ids) for draw in draws])
         own |= np.repeat(np.arange(BATCHES), QUERIES)[:, np.newaxis] != batch_of_candidate
         seed = rng.integers(0, 2**31, 2).astype(np.int32)
-        scales = logits.astype(np.float32), self._sampler.log_counts, np.float32(correction)
+        of_targets = log_counts(self._sampler.target_inclusion(np.arange(NUM_ITEMS), np.ones(NUM_ITEMS)))
+        scales = logits.astype(np.float32), of_targets, np.float32(correction)
         given = *scales, positives, candidates, log_expected_count, own, seed
         return np.asarray(self._gradient(*map(tf.constant, given)), np.float64)
 

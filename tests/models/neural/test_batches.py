@@ -9,10 +9,11 @@ from small import numbered, queries, random_rows
 from bakeoff.models.neural.batches import Batches, target_chances
 from bakeoff.models.neural.pooling import RecencyPooling
 from bakeoff.models.neural.proposals import (
-    Candidates,
     CatalogueSampler,
+    InBatchSampler,
+    NegativeSampler,
     UniformSampler,
-    log_counts,
+    all_targets,
     make_sampler,
 )
 from bakeoff.models.neural.spec import SoftmaxParams
@@ -21,28 +22,30 @@ NUM_ITEMS = 30
 SEEDS = st.integers(0, 2**32)
 
 
-class Remember:
+class Remember(NegativeSampler):
     """Draws no negatives, and keeps what it was shown as targets."""
 
     def __init__(self):
-        self.log_counts = np.zeros(NUM_ITEMS)
+        super().__init__(np.ones(NUM_ITEMS))
         self.targets = []
+
+    def _ids(self, targets, rng):
+        raise NotImplementedError
 
     def draw(self, targets, rng):
         self.targets.append(np.sort(targets))
         return CatalogueSampler(0).draw(targets, rng)
 
 
-class Script:
+class Script(NegativeSampler):
     """Draws what it was told, batch by batch."""
 
     def __init__(self, *draws, inclusion=None):
-        self.log_counts = log_counts(np.ones(NUM_ITEMS) if inclusion is None else inclusion)
+        super().__init__(np.ones(NUM_ITEMS) if inclusion is None else inclusion)
         self._draws = iter(draws)
 
-    def draw(self, targets, rng):
-        ids = next(self._draws)
-        return Candidates(np.array(ids, np.int32), np.zeros(len(ids), np.float32))
+    def _ids(self, targets, rng):
+        return np.array(next(self._draws))
 
 
 def batches_of(people, sampler, params, rng):
@@ -185,6 +188,24 @@ def test_each_target_comes_with_the_log_of_its_expected_count():
     expected = np.log(np.where(targets > 0, inclusion[targets], 1))
     assert batch["target_log_expected_count"] == pytest.approx(expected, rel=1e-6)
     assert batch["target_log_expected_count"].dtype == np.float32
+
+
+def test_the_users_own_event_does_not_count_among_those_that_bring_a_target():
+    # Four users with events, two in a batch: one other of three. The only event of a user is a target whenever the user is in the batch.
+    rows = [[3], [3], [3], [7], []]
+    sampler = InBatchSampler(all_targets, numbered(rows).histories, 2, NUM_ITEMS)
+    found = {}
+    for batch in batches(rows, sampler, users_per_batch=2).epoch():
+        targets = batch["item_ids"][batch["targets"]]
+        found |= dict(zip(targets.tolist(), np.exp(batch["target_log_expected_count"]).tolist(), strict=True))
+    # two others of three have item 3; nobody else has item 7, whose own event has to do
+    assert found == pytest.approx({3: 1 - (1 - 1 / 3) ** 2, 7: 1 / 3})
+    assert np.exp(sampler.log_counts[3]) == pytest.approx(1 - (1 - 1 / 3) ** 3)
+
+
+def test_batches_are_of_equal_size_so_that_others_bring_as_many_candidates_in_each():
+    made = batches([[n] for n in range(10)], users_per_batch=4)
+    assert [len(batch["categorical"]) for batch in made.epoch()] == [4, 3, 3]
 
 
 def test_same_seed_same_batches_and_another_seed_others():

@@ -144,7 +144,25 @@ def test_a_batch_of_all_users_brings_what_any_of_them_must():
     # Both users are always in the batch and their one event always a target: the count is 1, its log 0.
     events = histories([[0], [1]])
     sampler = InBatchSampler(all_targets, events, users_per_batch=2, num_items=2)
-    assert sampler.draw(np.array([0, 1], np.int32), np.random.default_rng(0)).log_expected_count.tolist() == [0, 0]
+    counts = sampler.draw(np.array([0, 1], np.int32), np.random.default_rng(0)).log_expected_count
+    assert counts.tolist() == pytest.approx([0, 0], abs=1e-12)
+    # nobody but the one user has the item: its own event counts
+    assert sampler.target_inclusion(np.array([0, 1]), np.ones(2)).tolist() == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("name", ["in-batch", "mixed with the batch"])
+def test_a_target_is_expected_as_often_as_others_bring_it(name):
+    rng = np.random.default_rng(3)
+    sampler = samplers()[name]
+    items = np.array([2, 7, 10])
+    owners, brought = np.searchsorted(EVENTS.items, items), np.zeros(3)  # the first user of each is the one who asks
+    for _ in range(DRAWS // 2):
+        users = rng.choice(len(EVENTS) - 1, 7, replace=False)
+        for place, owner in enumerate(owners):
+            brought[place] += items[place] in sampler.draw(EVENTS.items[users + (users >= owner)], rng).ids
+    found = sampler.target_inclusion(items, np.ones(3))
+    assert_is_frequency(2 * brought / DRAWS, found, DRAWS // 2, bias=np.array([0.035, 0.003, 0.003]))
+    assert (found < sampler.inclusion[items]).all()
 
 
 def test_users_without_events_do_not_count_among_those_who_may_share_a_batch():

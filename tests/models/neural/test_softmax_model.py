@@ -59,8 +59,8 @@ def query_by_hand(model, items, user, history):
     return model.query_tower(*(tf.constant(each, tf.float32) for each in inputs), tf.constant([[user]])).numpy()[0]
 
 
-def loss_by_hand(model, batch, inclusion, per_pair):
-    """Query by query; the mean. Expected counts [n]."""
+def loss_by_hand(model, batch, inclusion, per_pair, shared):
+    """Query by query; the mean. Expected counts [n], and that of item 2, which two users have, by the other one."""
     items = model.item_tower(tf.range(NUM_ITEMS)).numpy()
     candidates = batch["item_ids"].numpy()[batch["candidates"].numpy()]
     counts = np.where(inclusion > 0, inclusion, 1)
@@ -72,7 +72,7 @@ def loss_by_hand(model, batch, inclusion, per_pair):
         each = []
         for positive in positives:
             others = [np.exp(logits[other]) for other in positives if other != positive and not per_pair]
-            own = np.exp(logits[positive]) / counts[positive]
+            own = np.exp(logits[positive]) / (shared[user] if positive == 2 else counts[positive])
             each.append(np.log(sum(negatives) + sum(others) + own) - np.log(own))
         losses.append(np.mean(each))
     return np.mean(losses)
@@ -96,7 +96,11 @@ def test_the_loss_of_a_batch_is_that_of_its_queries_one_by_one(loss, negatives):
     model, batch = model_of(params), first_batch(params, seed=SEED)
     assert max(cuts_of(batch)) > 0
     assert np.bincount(batch["target_rows"]).max() == 2
-    expected = loss_by_hand(model, batch, sampler_of(params, numbered(ROWS)).inclusion, loss == "per-pair")
+    sampler, histories = sampler_of(params, numbered(ROWS)), numbered(ROWS).histories
+    shared = np.full(len(ROWS), sampler.inclusion[2])
+    if negatives["sampler"] == "in-batch":  # two others of three are in the batch
+        shared[[3, 0]] = 2 / 3 * target_chances(histories, params)[histories.items == 2]
+    expected = loss_by_hand(model, batch, sampler.inclusion, loss == "per-pair", shared)
     assert float(model.compute_loss(batch)) == pytest.approx(expected, rel=1e-4)
 
 

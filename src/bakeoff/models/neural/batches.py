@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories, Queries, offsets_of
 from bakeoff.models.neural.pooling import HistoryPooling
-from bakeoff.models.neural.proposals import NegativeSampler, all_targets, make_sampler
+from bakeoff.models.neural.proposals import NegativeSampler, all_targets, log_counts, make_sampler
 from bakeoff.models.neural.query_tower import activity_of_examples
 from bakeoff.models.neural.spec import SoftmaxParams
 
@@ -165,9 +165,9 @@ class Batches:
         sampler: NegativeSampler | None = None,
     ) -> None:
         self._queries, self._pooling, self._params, self._rng = queries, pooling, params, rng
+        self._users = np.flatnonzero(queries.histories.lengths)
         self._sampler = self._make_sampler(num_items) if sampler is None else sampler
         self._cut = predict_next if params.objective == "next" else reconstruct
-        self._users = np.flatnonzero(queries.histories.lengths)
         # Kept between batches: to fill it anew would cost O(n) a step.
         self._column = np.full(num_items, PAD, np.int32)
         self.masked = np.zeros(2, np.int64)
@@ -179,15 +179,19 @@ class Batches:
         return -(-len(self._users) // self._params.users_per_batch)
 
     def epoch(self) -> Iterator[Batch]:
-        """One pass over the users in random order."""
-        order = self._rng.permutation(self._users)
-        for start in range(0, len(order), self._params.users_per_batch):
-            yield self._batch(order[start : start + self._params.users_per_batch])
+        """One pass over the users in random order, in batches of equal size: those of others depend on the size."""
+        for users in np.array_split(self._rng.permutation(self._users), self.per_epoch):
+            yield self._batch(users)
 
     def _make_sampler(self, num_items: int) -> NegativeSampler:
         """Negatives as the settings say."""
-        chances, params = partial(target_chances, params=self._params), self._params
-        return make_sampler(self._queries.histories, num_items, params.negatives, chances, params.users_per_batch)
+        chances, size = partial(target_chances, params=self._params), len(self._users) / max(self.per_epoch, 1)
+        return make_sampler(self._queries.histories, num_items, self._params.negatives, chances, size)
+
+    def _target_log_counts(self, block: Histories, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """[P], log of how often the batch's targets are expected among the candidates without their own events."""
+        chances = target_chances(block, self._params)[positions]
+        return log_counts(self._sampler.target_inclusion(block.items[positions], chances))
 
     def _batch(self, users: NDArray[np.int64]) -> Batch:
         """Arrays of one step: U users with C queries each, R = U · C, and M distinct items.
@@ -220,7 +224,7 @@ class Batches:
             "targets": target,
             "target_rows": examples.target_rows.astype(np.int32),
             "target_weights": examples.target_weights,
-            "target_log_expected_count": self._sampler.log_counts[targets],
+            "target_log_expected_count": self._target_log_counts(block.histories, examples.target_positions),
             "candidates": candidate,
             "log_expected_count": candidates.log_expected_count,
             "own": own,

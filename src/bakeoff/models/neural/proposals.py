@@ -75,6 +75,15 @@ class NegativeSampler(ABC):
         ids = self._ids(targets, rng).astype(np.int32)
         return Candidates(ids, self.log_counts[ids])
 
+    def target_inclusion(self, items: NDArray[np.integer], chances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Chance that a step's candidates hold the target of a user without that user's own event, [P] in [0, 1].
+
+        Args:
+            items: [P], the targets.
+            chances: [P] in [0, 1], of the user's own event to be a target once the user is in the batch.
+        """
+        return self.inclusion[items]
+
     @abstractmethod
     def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
         """Distinct item indices [S]; arguments as in `draw`."""
@@ -159,31 +168,40 @@ class InBatchSampler(NegativeSampler):
     """The union of the batch's targets; the user's own items are masked by the loss.
 
     The expected count of item j is the chance that any *other* user of the batch brings it: with independent
-    users, 1 − Π over the events of j (1 − (B − 1)/(N − 1) · t), where t is the chance that the event is a target
-    once its user is in the batch, B the users in a full batch and N all users that train (Bengio & Senécal 2008; Yi et
-    al. 2019, eq. 4, who estimate the same chance from the stream).
+    users, 1 − Π over the events of j of others (1 − (B − 1)/(N − 1) · t), where t is the chance that the event is a
+    target once its user is in the batch, B the users in a batch and N all users that train (Bengio & Senécal 2008; Yi
+    et al. 2019, eq. 4, who estimate the same chance from the stream). A user has no event of a negative, so that all
+    its events are of others; of a target the user's own event is left out, unless it is the only one.
     """
 
     def __init__(
-        self, target_chances: TargetChances, histories: Histories, users_per_batch: int, num_items: int
+        self, target_chances: TargetChances, histories: Histories, users_per_batch: float, num_items: int
     ) -> None:
         """Sum up the chances.
 
         Args:
             target_chances: of histories' events to be a target, given their user.
             histories: the events that are trained on.
-            users_per_batch: B ≥ 1.
+            users_per_batch: B ≥ 1, the mean where batches differ.
             num_items: n.
         """
         num_users = int((histories.lengths > 0).sum())
-        share = min(1.0, (users_per_batch - 1) / max(num_users - 1, 1))
-        log_absent = np.zeros(num_items)
+        self._share = min(1.0, (users_per_batch - 1) / max(num_users - 1, 1))
+        self._log_absent = np.zeros(num_items)
         for _, block in histories.blocks():
-            with np.errstate(divide="ignore"):
-                log_missed = np.log1p(-share * target_chances(block))
-            log_absent += np.bincount(block.items, weights=log_missed, minlength=num_items)
+            log_missed = self._log_missed(target_chances(block))
+            self._log_absent += np.bincount(block.items, weights=log_missed, minlength=num_items)
         # 0 where no event of the item can be a target, or where a batch has one user only.
-        super().__init__(-np.expm1(log_absent))
+        super().__init__(-np.expm1(self._log_absent))
+
+    def target_inclusion(self, items: NDArray[np.integer], chances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Chance that another user brings the target; of a target that no other has, that its own user does."""
+        others = -np.expm1(self._log_absent[items] - self._log_missed(chances))
+        return np.where(others > 1e-9, others, self.inclusion[items])  # what rounding leaves is no chance
+
+    def _log_missed(self, chances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log of the chance that an event is no target of a batch; of a certain one a number that can be taken away."""
+        return np.log1p(-np.minimum(self._share * chances, 1 - 1e-15))
 
     def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
         return np.unique(targets)
@@ -211,12 +229,17 @@ class MixedSampler(NegativeSampler):
             log_missed = sum(np.log1p(-part.inclusion) for part in self._parts)
         super().__init__(-np.expm1(log_missed))
 
+    def target_inclusion(self, items: NDArray[np.integer], chances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As the inclusion, of what each part includes of the targets."""
+        missed = np.prod([1 - part.target_inclusion(items, chances) for part in self._parts], axis=0)
+        return np.asarray(1 - missed)
+
     def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
         return np.unique(np.concatenate([part.draw(targets, rng).ids for part in self._parts]))
 
 
 def make_sampler(
-    histories: Histories, num_items: int, negatives: NegativesParams, chances: TargetChances, users_per_batch: int
+    histories: Histories, num_items: int, negatives: NegativesParams, chances: TargetChances, users_per_batch: float
 ) -> NegativeSampler:
     """The sampler that the settings name, over the events that are trained on.
 
@@ -225,7 +248,7 @@ def make_sampler(
         num_items: n.
         negatives: settings; every sampled part of a mixture draws `num_sampled`.
         chances: of events to be a target once their user is in the batch.
-        users_per_batch: B ≥ 1.
+        users_per_batch: B ≥ 1, the mean where batches differ.
     """
     frequencies, num_sampled = histories.item_counts(num_items), negatives.num_sampled
     makers: dict[SamplerName, Callable[[], NegativeSampler]] = {

@@ -76,7 +76,7 @@ class SoftmaxParams(Frozen):
     objective: Literal["next", "reconstruct"] = "next"
     """Predict later items from earlier ones, or all of a user's items from those that were not dropped."""
     users_per_batch: PositiveInt = 32
-    """Users in a batch."""
+    """Users in a batch, at most; the batches of an epoch are of equal size."""
     cuts_per_user: PositiveInt = 8
     """Points in a user's history at which the future is predicted, per user and batch (next)."""
     target_window: Annotated[PositiveInt, Search(choices=(3, 5, 10))] = 5
