@@ -80,6 +80,7 @@ class System:
         return None
 
 
+FULL_SOFTMAX_COST = "a step scores every item at every event of its sequences"
 EASE_COST = "memory grows with items², time with items³"
 TUTORIAL_COST = (
     "its metrics rank all items for every event of every step of training, which on Gowalla does not end within "
@@ -103,6 +104,28 @@ SYSTEMS = (
         information="ids, order of the query",
     ),
     System("mult_vae", "Mult-VAE (PyTorch)", "peers.mult_vae", "peers", stepwise=True),
+    System(
+        "gru4rec",
+        "GRU4Rec, full softmax (PyTorch)",
+        "peers.gru4rec",
+        "peers",
+        stepwise=True,
+        needs_times=True,
+        max_items=20_000,
+        cost_of_items=FULL_SOFTMAX_COST,
+        information="ids, order",
+    ),
+    System(
+        "sasrec",
+        "SASRec, full softmax (PyTorch)",
+        "peers.sasrec",
+        "peers",
+        stepwise=True,
+        needs_times=True,
+        max_items=20_000,
+        cost_of_items=FULL_SOFTMAX_COST,
+        information="ids, order",
+    ),
     System(
         "tfrs_tutorial",
         "TFRS tutorial",

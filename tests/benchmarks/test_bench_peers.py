@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny_bench as tiny
 from harness.systems import SYSTEMS
+from peers.windows import windows
 
 
 def train(name, data, setting):
@@ -89,3 +90,20 @@ def test_the_tutorial_scores_every_item_for_every_user():
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
 def test_every_system_has_a_module(system):
     assert importlib.util.find_spec(system.module)
+
+
+def test_every_event_but_the_first_is_once_the_target_of_a_window():
+    lengths, width = [1, 2, 4, 5, 11, 23], 4
+    items = np.concatenate([100 * user + np.arange(length) for user, length in enumerate(lengths)])
+    data = tiny.data(tiny.histories(np.repeat(np.arange(6), lengths), items, 6), num_items=1000)
+    cuts = set()
+    for seed in range(5):
+        found = windows(data, width, np.random.default_rng(seed))
+        assert found.shape[1] == width + 1
+        targets = found[:, 1:]
+        expected = [100 * user + place for user, length in enumerate(lengths) for place in range(1, length)]
+        assert sorted(targets[targets != 1000].tolist()) == expected
+        before, known = found[:, :-1], targets != 1000
+        assert (before[known] + 1 == targets[known]).all()  # what comes before a target is the event before it
+        cuts.add(found.tobytes())
+    assert len(cuts) > 1

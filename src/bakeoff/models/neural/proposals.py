@@ -82,7 +82,7 @@ class NegativeSampler(ABC):
             items: [P], the targets.
             chances: [P] in [0, 1], of the user's own event to be a target once the user is in the batch.
         """
-        return self.inclusion[items]
+        return np.asarray(self.inclusion[items])
 
     @abstractmethod
     def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
@@ -197,7 +197,7 @@ class InBatchSampler(NegativeSampler):
     def target_inclusion(self, items: NDArray[np.integer], chances: NDArray[np.float64]) -> NDArray[np.float64]:
         """Chance that another user brings the target; of a target that no other has, that its own user does."""
         others = -np.expm1(self._log_absent[items] - self._log_missed(chances))
-        return np.where(others > 1e-9, others, self.inclusion[items])  # what rounding leaves is no chance
+        return np.asarray(np.where(others > 1e-9, others, self.inclusion[items]))  # what rounding leaves is no chance
 
     def _log_missed(self, chances: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log of the chance that an event is no target of a batch; of a certain one a number that can be taken away."""
