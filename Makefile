@@ -5,6 +5,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 READY := $(VENV)/.ready
 SPARK := $(VENV)/.spark-ready
+RAY := $(VENV)/.ray-ready
 PEERS := .venv-peers
 # DVC unpickles this cache, which by default every user of the machine may write; bakeoff/__init__.py has the same path.
 DVC_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bakeoff-dvc
@@ -27,7 +28,7 @@ test reports/revisions.html -nt "$$made" || exec bakeoff compare --last; done; f
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run evidence study repro report up down status spark test systemtest check format docs lock bench scale benchlock clean
+.PHONY: help run evidence study repro report up down status spark ray test systemtest check format docs lock bench scale benchlock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -82,10 +83,12 @@ $(PROFILE): | $(READY)
 
 spark: $(SPARK) ## Spark in the same environment, for `BAKEOFF_ENGINE=spark` (Java 17 or 21 comes from the system)
 
+ray: $(RAY) ## Ray in the same environment, for `RAY_ADDRESS`: networks trained by several machines
+
 test: $(READY) ## every test but those of the whole system, in minutes
 	pytest -m "not system"
 
-systemtest: $(SPARK) ## tests of the whole system: Prefect's server, Spark, browsers, SSH, killed processes, the whole DAG
+systemtest: $(SPARK) $(RAY) ## tests of the whole system: Prefect's server, Spark, Ray, browsers, SSH, killed processes, the whole DAG
 	pytest -m system
 
 check: $(SPARK) ## format, lint, types, layers
@@ -104,10 +107,12 @@ docs: $(READY) ## the reference of docs/ again, and all its pages as a site that
 	@echo "Site: .site/index.html; \`mkdocs serve\` can search it"
 
 lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and without a registry host
-	cat requirements.lock spark.lock > $(VENV)/all.lock # what is pinned stays so, where it still fits
+	cat requirements.lock spark.lock ray.lock > $(VENV)/all.lock # what is pinned stays so, where it still fits
 	uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-annotate --no-header --python-version 3.11 pyproject.toml -o $(VENV)/all.lock
-	awk '/^[a-z]/ {keep = !/^(pyspark|py4j)==/} keep' $(VENV)/all.lock > requirements.lock
+	cp $(VENV)/all.lock requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --extra serve --extra postgres --group dev --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements.lock
 	awk '/^[a-z]/ {keep = /^(pyspark|py4j)==/} keep' $(VENV)/all.lock > spark.lock
+	awk 'NR == FNR {locked[$$1]; next} /^[a-z]/ {keep = !($$1 in locked)} keep' <(cat requirements.lock spark.lock) $(VENV)/all.lock > ray.lock
 	grep -A100 '^uv==' requirements.lock | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > bootstrap.lock
 
 bench: $(READY) $(PEERS)/.ready ## this project compared with its peers; `make bench BENCH=--help` lists the options
@@ -141,6 +146,11 @@ $(READY): requirements.lock bootstrap.lock pyproject.toml
 $(SPARK): spark.lock $(READY)
 	@echo "Adding Spark to $(VENV) (400 MB, once) …"
 	@uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --require-hashes -r spark.lock
+	@touch $@
+
+$(RAY): ray.lock $(READY)
+	@echo "Adding Ray to $(VENV) (240 MB, once) …"
+	@uv pip install --quiet --python $(VENV)/bin/python --no-deps --require-hashes -r ray.lock
 	@touch $@
 
 # PyTorch for Linux drags CUDA libraries in (3 GB) and does not load without them. Its build without CUDA is taken where

@@ -1,9 +1,12 @@
 """Stage `train@<model>`: split → models/<model>/trained, or a note that the model can't be trained on this data."""
 
+import os
+
 from bakeoff.core.cost import measure
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.training.checkpoints import Checkpoints, fingerprint
+from bakeoff.experiments.training.cluster import ADDRESS, train_on_cluster
 from bakeoff.experiments.training.runner import Experiment, in_session
 from bakeoff.experiments.training.shipped import PHASES, print_summary, train_shipped
 from bakeoff.models.base.specs import spec
@@ -29,8 +32,11 @@ def run(params: Params, workspace: Workspace, model: str) -> None:
             return
         decisive = {"seed": params.seed, model: shipped.settings.model_dump(mode="json")}
         checkpoints = Checkpoints(workspace, model, fingerprint(prepared, shipped.spec, decisive))
-        with in_session(shipped) as experiment:
-            trained = train_shipped(experiment, checkpoints)
+        if shipped.spec.replicated and os.environ.get(ADDRESS):
+            trained = train_on_cluster(shipped, checkpoints, workspace)
+        else:
+            with in_session(shipped) as experiment:
+                trained = train_shipped(experiment, checkpoints)
         cost.earlier_seconds = trained.earlier_seconds
         cost.note(**trained.costs)
         write_model(workspace, model, trained.retriever, prepared, trained.description)

@@ -59,7 +59,7 @@ class Checkpoints:
         self._folder = workspace.root / ".bakeoff/checkpoints" / model
         self._path = self._folder / "checkpoint.npz"
         self._model = model
-        self._fingerprint = fingerprint
+        self.fingerprint = fingerprint
         self._written = time.monotonic()
 
     def load(self) -> tuple[TrainingProgress, dict[str, NDArray[Any]]]:
@@ -71,7 +71,7 @@ class Checkpoints:
             with self._path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             meta = json.loads(arrays.pop(_META).tobytes())
-            if meta.pop("fingerprint") == self._fingerprint:
+            if meta.pop("fingerprint") == self.fingerprint:
                 return TrainingProgress(**meta), arrays
             reason = "is of other settings, data or code"
         except FileNotFoundError:
@@ -92,7 +92,7 @@ class Checkpoints:
         state = trainer.state()
         if time.monotonic() - self._written < SECONDS_BETWEEN:
             return
-        meta = json.dumps(asdict(progress) | {"fingerprint": self._fingerprint})
+        meta = json.dumps(asdict(progress) | {"fingerprint": self.fingerprint})
         partial = self._folder / "checkpoint.part.npz"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Shipped training: the epoch is chosen on validation, then the model is trained again on train and validation."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -36,17 +36,24 @@ class ShippedModel:
     earlier_seconds: float = 0.0
 
 
-def train_shipped(experiment: Experiment, checkpoints: Checkpoints) -> ShippedModel:
+def train_shipped(
+    experiment: Experiment, checkpoints: Checkpoints, agreed: Callable[[Validate], Validate] = lambda validate: validate
+) -> ShippedModel:
     """Choose the epoch on validation and train that long on train and validation; a model without epochs is fitted.
 
     Without validation events the last epoch is taken, and training.json says so. A killed training resumes from its
     last checkpoint and ends with the same weights as one that was not killed.
 
+    Args:
+        experiment: what to train.
+        checkpoints: of this training.
+        agreed: makes of a validation one whose scores are the same in all processes that train together.
+
     Raises:
         BakeoffError: the train part has no event, or the settings don't lead to a usable model.
     """
     if experiment.spec.has_epochs:
-        return _Training(experiment, checkpoints).run()
+        return _Training(experiment, checkpoints, agreed).run()
     queries, start = experiment.queries(experiment.prepared.known()), time.perf_counter()
     fitted = experiment.fitted(queries)
     seconds = time.perf_counter() - start
@@ -89,8 +96,10 @@ def _description(
 class _Training:
     """Both phases of a training in epochs, each resumed where a killed run left it."""
 
-    def __init__(self, experiment: Experiment, checkpoints: Checkpoints) -> None:
-        self._experiment, self._checkpoints = experiment, checkpoints
+    def __init__(
+        self, experiment: Experiment, checkpoints: Checkpoints, agreed: Callable[[Validate], Validate]
+    ) -> None:
+        self._experiment, self._checkpoints, self._agreed = experiment, checkpoints, agreed
         self._progress, self._state = checkpoints.load()
         self._earlier_seconds = self._progress.seconds
         self._costs: list[Seconds] = []
@@ -111,7 +120,7 @@ class _Training:
             return epochs, []
         curve = self._progress.selection
         if len(curve) < epochs:
-            _, curve = self._phase("selection", prepared.train, epochs, validate)
+            _, curve = self._phase("selection", prepared.train, epochs, self._agreed(validate))
         return int(best_row(curve)["epoch"]), curve
 
     def _phase(

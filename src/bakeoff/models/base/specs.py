@@ -60,6 +60,7 @@ class ModelSpec:
         load: path of (Stored) → TrainedRetriever; see base/storage.py.
         graph: path of (TrainedRetriever) → Encoder, the TensorFlow module that the export writes.
         trainer: path of (Prepared, Queries, section, seed) → Trainer.
+        replicated: path of the same for one of several workers that train together (experiments/training/cluster.py).
         fit: path of (Prepared, Queries, section, seed) → Fitted.
         session: path of a context manager, (section) → what the training replaces in its experiment (`build`,
             `epochs`); for resources that a training needs, such as a cluster.
@@ -88,6 +89,7 @@ class ModelSpec:
     graph: str
     rank: int = 1000
     trainer: str | None = None
+    replicated: str | None = None
     fit: str | None = None
     session: str | None = None
     params: type[Frozen] = NoSettings

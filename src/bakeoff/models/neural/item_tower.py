@@ -102,10 +102,11 @@ class ItemTower(tf.keras.layers.Layer):
         """A table of random embeddings, one row per standard deviation."""
         num_rows, dim = len(deviations), self._params.dim
         table = self.add_weight(name=name, shape=(num_rows, dim), initializer="zeros")
+        [local] = tf.distribute.get_strategy().experimental_local_results(table)  # itself, but for several workers
         for start in range(0, num_rows, ROWS_PER_DRAW):
             scales = deviations[start : start + ROWS_PER_DRAW, np.newaxis].astype(np.float32)
             drawn = tf.keras.initializers.RandomNormal(stddev=1.0)((len(scales), dim)) * scales
-            table[start : start + len(scales)].assign(drawn)
+            local[start : start + len(scales)].assign(drawn)
         return table
 
     def _transformed(self, sums: Any) -> Any:

@@ -116,7 +116,7 @@ class SoftmaxDNN(tfrs.models.Model):
         )
 
     def compute_loss(self, inputs: dict[str, Any], training: bool = False) -> Any:
-        """Loss of a batch as `Batches` makes it."""
+        """Loss of a batch as `Batches` makes it; of a worker's share (replicas.py), its part of that loss."""
         step = self.optimizer.iterations if training else None
         embeddings = self.item_tower(inputs["item_ids"], drop_at=step)  # (M, d)
         queries = self._queries(inputs, embeddings, step) * tf.exp(self.log_scale)  # (R, d)
@@ -136,7 +136,8 @@ class SoftmaxDNN(tfrs.models.Model):
         else:
             own = own[:, tf.newaxis, :]
         targets = tf.reduce_sum(positives, axis=-1), inputs["target_rows"], inputs["target_weights"]
-        return self.task(*targets, logits, log_expected_count, own, target_log_expected_count)
+        loss = self.task(*targets, logits, log_expected_count, own, target_log_expected_count)
+        return loss * inputs["weight"] if "weight" in inputs else loss
 
     def _log_expected_counts(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """Of the candidates [S] and of the targets [P]; zeros where the settings ask for no correction."""
@@ -150,4 +151,4 @@ class SoftmaxDNN(tfrs.models.Model):
         pooled = self.query_tower.pooling.of_batch(embeddings, inputs, step)
         each = tf.shape(inputs["activity"])[0] // tf.shape(inputs["dense"])[0]
         dense, categorical = (tf.repeat(inputs[name], each, axis=0) for name in ("dense", "categorical"))
-        return self.query_tower(pooled, inputs["activity"], dense, categorical, drop_at=step)
+        return self.query_tower(pooled, inputs["activity"], dense, categorical, step, inputs.get("rows"))

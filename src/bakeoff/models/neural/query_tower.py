@@ -1,6 +1,7 @@
 """Query embeddings: the history as a `HistoryPooling` reads it, features, ReLU hidden layers."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,7 +93,15 @@ class QueryTower(tf.keras.layers.Layer):
         self.activity_mean.assign(known.mean(axis=0).filled(0))
         self.activity_std.assign(np.where(deviation > 0, deviation, 1.0))
 
-    def call(self, pooled: Any, activity: Any, dense: Any, categorical: Any, drop_at: Any | None = None) -> Any:
+    def call(
+        self,
+        pooled: Any,
+        activity: Any,
+        dense: Any,
+        categorical: Any,
+        drop_at: Any | None = None,
+        rows: Any | None = None,
+    ) -> Any:
         """Query embeddings of R queries.
 
         Args:
@@ -101,13 +110,22 @@ class QueryTower(tf.keras.layers.Layer):
             dense: [R, D] standardised user features.
             categorical: int32 [R, K] codes of user features.
             drop_at: number of the training step, which decides on what is dropped; None: nothing is.
+            rows: int32 [2], the first query's place in the whole batch and its number of queries, so that a worker
+                drops of its share what one process drops; None: the queries are the whole batch.
 
         Returns:
             float32 [R, d], of length 1 where the settings normalise.
         """
         if drop_at is not None and self._params.dropout > 0:
             seed = tf.stack([self._seed, tf.cast(drop_at, tf.int32)])
-            pooled = tf.nn.experimental.stateless_dropout(pooled, self._params.dropout, seed, rng_alg="philox")
+            dropout = partial(
+                tf.nn.experimental.stateless_dropout, rate=self._params.dropout, seed=seed, rng_alg="philox"
+            )
+            if rows is None:
+                pooled = dropout(pooled)
+            else:
+                scales = dropout(tf.ones([rows[1], *pooled.shape[1:]]))
+                pooled *= scales[rows[0] : rows[0] + tf.shape(pooled)[0]]
         flat = tf.reshape(pooled, [tf.shape(pooled)[0], self.pooling.num_heads * self._params.dim])
         query = tf.matmul(flat, tf.reshape(self.head_maps, [-1, self._params.dim]))
         if self._user_column is not None:

@@ -201,6 +201,7 @@ def why_not(facts: DataFacts, section: TwoTowerParams) -> str | None:
 _neural_spec = partial(
     ModelSpec,
     trainer="bakeoff.models.neural.trainer:build",
+    replicated="bakeoff.models.neural.replicas:build",
     load="bakeoff.models.neural.encoder:load",
     graph="bakeoff.models.neural.encoder:encoder_of",
     explanation="Integrated gradients over the embeddings that the network reads of the history (Sundararajan et al. "

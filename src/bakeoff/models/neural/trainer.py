@@ -60,7 +60,7 @@ class SoftmaxTrainer:
         self._model.compile(optimizer=LazyAdam(_schedule(params, self._batches.per_epoch)))
         signature = self._build(seed)
         self._encoder = SoftmaxEncoder(self._model.query_tower, num_items, params)
-        self._step = graph(self._model.train_step, input_signature=[signature])
+        self._step = self._compiled(signature)
 
     def run_epoch(self) -> float:
         """See every user once; mean loss of the steps.
@@ -127,6 +127,10 @@ class SoftmaxTrainer:
         """All variables, by their names in `state`."""
         weights = [*self._model.weights, *self._model.optimizer.weights]
         return {f"weight_{place}": weight for place, weight in enumerate(weights)}
+
+    def _compiled(self, signature: dict[str, Any]) -> Any:
+        """A step, from a batch to its loss."""
+        return graph(self._model.train_step, input_signature=[signature])
 
     def _build(self, seed: int) -> dict[str, Any]:
         """Create all weights and fix the scale of the activity measures; signature of a batch."""
