@@ -54,12 +54,15 @@ class TrainingProgress:
 class Checkpoints:
     """The checkpoint of one model, in `.bakeoff/checkpoints/<model>`: DVC empties models/ before a stage runs."""
 
-    def __init__(self, workspace: Workspace, model: str, fingerprint: str) -> None:
+    def __init__(
+        self, workspace: Workspace, model: str, fingerprint: str, seconds_between: float = SECONDS_BETWEEN
+    ) -> None:
         """Take the model's name and the training's fingerprint; a checkpoint with another fingerprint is not used."""
         self._folder = workspace.root / ".bakeoff/checkpoints" / model
         self._path = self._folder / "checkpoint.npz"
         self._model = model
         self.fingerprint = fingerprint
+        self._seconds_between = seconds_between
         self._written = time.monotonic()
 
     def load(self) -> tuple[TrainingProgress, dict[str, NDArray[Any]]]:
@@ -83,14 +86,14 @@ class Checkpoints:
         return TrainingProgress(), {}
 
     def save(self, progress: TrainingProgress, trainer: Trainer) -> None:
-        """Write a temporary file and rename it, if the last checkpoint is at least SECONDS_BETWEEN old.
+        """Write a temporary file and rename it, if the last checkpoint is at least `seconds_between` old.
 
         If the disk is full, training continues and a message says so: there may be room again for the model.
         """
         # Read after every epoch: TensorFlow counts the reads, and an exported graph contains the count. Trainings that
         # differ only in speed must write the same bytes.
         state = trainer.state()
-        if time.monotonic() - self._written < SECONDS_BETWEEN:
+        if time.monotonic() - self._written < self._seconds_between:
             return
         meta = json.dumps(asdict(progress) | {"fingerprint": self.fingerprint})
         partial = self._folder / "checkpoint.part.npz"

@@ -44,7 +44,7 @@ def train_on_cluster(experiment: Experiment, checkpoints: Checkpoints, workspace
         ) from None
     root = workspace.root.resolve()
     task = {"root": root, "model": experiment.spec.name, "settings": experiment.settings, "seed": experiment.seed}
-    storage = root / ".bakeoff/ray"
+    storage = root / ".bakeoff/ray" / experiment.spec.name
     paths = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
     try:
         # Workers run the code that this process runs.
@@ -59,9 +59,10 @@ def train_on_cluster(experiment: Experiment, checkpoints: Checkpoints, workspace
                 run_config=RunConfig(storage_path=str(storage), failure_config=FailureConfig(max_failures=RESTARTS)),
             ).fit()
     except Exception as error:  # noqa: BLE001  # of sockets, of Ray, of a worker: all mean that the training failed
+        reason = str(error).strip() or type(error).__name__
         raise BakeoffError(
             f"Training {experiment.spec.name} on the Ray cluster at {ADDRESS}={os.environ[ADDRESS]} failed "
-            f"({str(error).strip().splitlines()[-1]}). Is the cluster up, is its token here, and do all nodes have "
+            f"({reason.splitlines()[-1]}). Is the cluster up, is its token here, and do all nodes have "
             f"{root} and the same packages? Run the stage again to go on, or unset {ADDRESS} to train in one process."
         ) from None
     finally:
@@ -77,8 +78,8 @@ def train_on_cluster(experiment: Experiment, checkpoints: Checkpoints, workspace
 def _train(task: Mapping[str, Any]) -> tuple[Any, ...] | str | None:
     """What each worker runs: the whole training, of which the steps are shared; the first one returns the model.
 
-    Only the first worker validates and writes checkpoints; all start from the last of these. An error that the user can
-    act on is returned as a sentence: if it were raised, Ray would try again.
+    Only the first worker validates and writes checkpoints, one per epoch; all start from the last of these. An error
+    that the user can act on is returned as a sentence: if it were raised, Ray would try again.
     """
     from ray.train import get_context
     from ray.train.collective import broadcast_from_rank_zero
@@ -87,7 +88,7 @@ def _train(task: Mapping[str, Any]) -> tuple[Any, ...] | str | None:
     workspace, model = Workspace(task["root"]), spec(task["model"])
     build = resolve(str(model.replicated))
     experiment = Experiment(model, task["settings"], load_prepared(workspace), task["seed"], build=build)
-    kind = Checkpoints if is_first else _ReadCheckpoints
+    checkpoints = (Checkpoints if is_first else _ReadCheckpoints)(workspace, model.name, task["fingerprint"], 0.0)
 
     def agreed(validate: Validate) -> Validate:
         # Another kind of processor may round to another best epoch.
@@ -98,7 +99,7 @@ def _train(task: Mapping[str, Any]) -> tuple[Any, ...] | str | None:
         return scores
 
     try:
-        trained = train_shipped(experiment, kind(workspace, model.name, task["fingerprint"]), agreed)
+        trained = train_shipped(experiment, checkpoints, agreed)
     except BakeoffError as error:
         return str(error)
     return (
