@@ -204,7 +204,12 @@ def test_data(root):
 def test_a_held_lock_of_dvc(root, monkeypatch):
     with (root / ".dvc/tmp/lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert is_warning(found(checks.data), says="DVC's lock is held", fix="wait")
+        threading.Timer(5, fcntl.flock, (lock, fcntl.LOCK_UN)).start()  # DVC without the option gives up after 3 s
+        assert found(checks.data).state == "ok"
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        monkeypatch.setattr(checks, "DVC_SECONDS", 1.0)
+        assert is_warning(found(checks.data), says="took longer than 1 s", fix="dvc --wait-for-lock status")
+    monkeypatch.setattr(checks, "DVC_SECONDS", 15.0)
     monkeypatch.setenv("PATH", str(root))
     monkeypatch.setattr(checks, "environment", lambda _: {"PATH": str(root)})
     assert is_problem(found(checks.data), says="FileNotFoundError", fix="install bakeoff again")

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import metadata, requires, version
-from threading import Lock
 from typing import Any, Literal, get_args
 
 from bakeoff.core.errors import BakeoffError
@@ -28,12 +27,6 @@ FIXED = ("prefect", "tensorflow", "tf-keras", "tensorflow-recommenders", "great-
 
 SERVER_SECONDS, DVC_SECONDS, JAVA_SECONDS = 3.0, 15.0, 10.0
 """In which Prefect's server, a command of DVC and Java must answer."""
-
-LOCKED = "Unable to acquire lock"
-"""What DVC says where another command holds its lock."""
-
-_DVC_TURN = Lock()
-"""Checks run side by side, and two commands of DVC would wait for each other's lock and give up."""
 
 
 @dataclass(frozen=True)
@@ -184,19 +177,17 @@ def java(subject: Subject) -> Finding:
 
 def _dvc(subject: Subject, *arguments: str) -> dict[str, Any] | Finding:
     """What a command of DVC prints as JSON, or why it does not."""
-    done, command = _run_dvc(subject, *arguments), f"dvc {' '.join(arguments)}"
+    # Checks run side by side, and other commands of DVC may be at work: without the option it would give up.
+    done, command = _run_dvc(subject, "--wait-for-lock", *arguments), f"dvc {' '.join(arguments)}"
     if not done.returncode:
         return dict(json.loads(done.stdout or "{}"))
-    if LOCKED in done.stderr:
-        return warning("DVC's lock is held: another command is at work", "wait, then run `bakeoff doctor` again")
     said = re.search(r"^ERROR: (.*)", done.stderr, re.MULTILINE)
     return problem(f"`{command}` fails: {said[1] if said else done.returncode}", f"{command} --verbose")
 
 
 def _run_dvc(subject: Subject, *arguments: str) -> subprocess.CompletedProcess[str]:
     root = subject.workspace.root
-    with _DVC_TURN:
-        return run_command(["dvc", *arguments], root, variables=environment(root), timeout=DVC_SECONDS)
+    return run_command(["dvc", *arguments], root, variables=environment(root), timeout=DVC_SECONDS)
 
 
 CHECKS = (python, packages, keras, code, parameters, git, dvc, data, dvc_remote, locks, prefect, java)
