@@ -25,7 +25,8 @@ def entries(command: str) -> list[str]:
     found = [f"{PACKAGE}.stages.{subcommand}"]
     if subcommand in ("train", "evaluate", "export"):
         each = specs()[arguments[0]]
-        modules = [path.partition(":")[0] for path in (each.trainer, each.fit, each.load, each.session) if path]
+        paths = (each.trainer, each.fit, each.load, each.session, each.replicated)
+        modules = [path.partition(":")[0] for path in paths if path]
         if subcommand == "export":
             modules.append(each.graph.partition(":")[0])
         found += [*modules, *(f"{module.rpartition('.')[0]}.spec" for module in modules[:1])]

@@ -5,6 +5,7 @@ import pytest
 
 from bakeoff.evaluation.stats.timing_intervals import Repeated
 from bakeoff.report.accuracy import Statistics
+from bakeoff.report.topics.base import claims
 from bakeoff.report.topics.base.claims import (
     NAN,
     Claim,
@@ -182,6 +183,16 @@ def test_p_is_adjusted_for_all_deciding_tests_but_not_for_margins_or_parts_that_
     assert np.isnan(with_others[1].p)
     assert with_others[2].p == pytest.approx(alone)
     assert both[0].p == pytest.approx(min(1, 2 * alone))
+
+
+def test_families_are_those_of_the_file(monkeypatch: pytest.MonkeyPatch):
+    shown = Paired(Words("shown", "", "", decides=False), paired(0.03).first, paired(0.03).second)
+    apart = [part.p for part in ask(paired(0.03), shown)]
+    assert apart == [part.p for part in (*ask(paired(0.03)), *ask(shown))]
+    monkeypatch.setattr(claims, "FAMILIES", [["deciding", "shown"]])
+    together = [part.p for part in ask(paired(0.03), shown)]
+    # Holm: the smaller one of two counts twice, and the other is no smaller.
+    assert together == pytest.approx([2 * min(apart)] * 2)
 
 
 @pytest.mark.parametrize(

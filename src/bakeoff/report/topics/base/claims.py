@@ -16,6 +16,7 @@ from bakeoff.report import formats
 NAN = float("nan")
 RULES: Mapping[str, Any] = tomllib.loads(files("bakeoff.report").joinpath("claims.toml").read_text(encoding="utf-8"))
 """Version, margins and families of tests."""
+FAMILIES: Sequence[Sequence[str]] = RULES["tests"]["families"]
 MARGINS: Mapping[str, float] = RULES["margins"]
 RATIO = MARGINS["cost"]
 """Costs count as different from this ratio on."""

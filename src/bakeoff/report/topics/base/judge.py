@@ -92,8 +92,9 @@ def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[C
     differences = statistics.differences(first, second, [question.words.key for question in shown])
     needs_p = np.array([question.expected not in BY_MARGIN for question in shown])
     raw = np.where(needs_p, [difference.p for difference in differences], np.nan)
-    decides = np.array([question.words.decides for question in shown])
-    p = np.where(decides, holm(np.where(decides, raw, np.nan)), holm(np.where(decides, np.nan, raw)))
+    kinds = ["deciding" if question.words.decides else "shown" for question in shown]
+    members = [np.isin(kinds, family) for family in claims.FAMILIES]
+    p = np.select(members, [holm(np.where(each, raw, np.nan)) for each in members], np.nan)
     for place, question, difference, adjusted in zip(answered, shown, differences, p, strict=True):
         parts[place] = _part(question, difference, float(adjusted), statistics.confidence)
     return parts
