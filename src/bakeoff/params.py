@@ -14,6 +14,7 @@ from bakeoff.core.yaml_reader import MAX_BYTES, read_yaml
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.experiments.params import Comparison, EvidenceParams, ExperimentSettings
+from bakeoff.experiments.training.params import WarmStartParams
 from bakeoff.models.base.specs import spec, specs
 from bakeoff.models.ease.spec import EASEParams
 from bakeoff.models.mf.spec import MFParams
@@ -46,6 +47,7 @@ class Params(Frozen):
     evidence: EvidenceParams = EvidenceParams()
     compare: CompareParams = CompareParams()
     report: DisplayParams = DisplayParams()
+    warm_start: WarmStartParams = WarmStartParams()
     drift: DriftParams = DriftParams()
     promotion: PromotionParams = PromotionParams()
 

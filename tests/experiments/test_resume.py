@@ -36,8 +36,8 @@ from bakeoff.core.workspace import Workspace
 name, phase, epochs = sys.argv[3], sys.argv[4], int(sys.argv[5])
 save = checkpoints.Checkpoints.save
 
-def save_and_die(self, progress, trainer):
-    save(self, progress, trainer)
+def save_and_die(self, progress, trainer, *more):
+    save(self, progress, trainer, *more)
     if len(getattr(progress, phase) or []) == epochs:
         os.kill(os.getpid(), signal.SIGKILL)
 

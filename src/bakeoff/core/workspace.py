@@ -51,6 +51,10 @@ class Workspace:
     """train, valid, test and new_users.parquet; vocabulary/ with users, items and features.json."""
     vocabulary = _Below("artifacts/split/vocabulary")
     """users.parquet, items.parquet (index, id, features) and features.json (how features are encoded)."""
+    parents = _Below("parents")
+    """Models that training starts from, `<model>.npz`, as `bakeoff parents` copied them. Belongs to `parents.dvc`."""
+    parents_record = _Below("parents.json")
+    """Version, commit and MD5 of each of them."""
     planted = _Below("artifacts/planted")
     """Folding on planted groups: planted.json, items.parquet."""
     rerank = _Below("artifacts/rerank")
@@ -71,6 +75,10 @@ class Workspace:
     def trained(self, name: str) -> Path:
         """Arrays and weights of a model, its catalogue and the users that it was trained on."""
         return self.model(name) / "trained"
+
+    def start(self, name: str) -> Path:
+        """What the next training of a model can start from; only with `warm_start.mode: auto`."""
+        return self.trained(name) / "start.npz"
 
     def saved_model(self, name: str) -> Path:
         """The TensorFlow graph of a model, which `export` writes."""

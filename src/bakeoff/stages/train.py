@@ -1,6 +1,7 @@
 """Stage `train@<model>`: split → models/<model>/trained, or a note that the model can't be trained on this data."""
 
 import os
+from typing import Any
 
 from bakeoff.core.cost import measure
 from bakeoff.core.workspace import Workspace
@@ -9,6 +10,7 @@ from bakeoff.experiments.training.checkpoints import Checkpoints, fingerprint
 from bakeoff.experiments.training.cluster import ADDRESS, train_on_cluster
 from bakeoff.experiments.training.runner import Experiment, in_session
 from bakeoff.experiments.training.shipped import PHASES, print_summary, train_shipped
+from bakeoff.experiments.training.warm_start import read_parent, train_auto
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.storage import skip_training, write_model
 from bakeoff.params import Params
@@ -17,11 +19,12 @@ from bakeoff.params import Params
 def run(params: Params, workspace: Workspace, model: str) -> None:
     """Train a model on train and validation, for as many epochs as validation says, and write it.
 
-    Reads artifacts/split; writes models/<model>/trained, artifacts/training/<model>.json and
-    artifacts/cost/train/<model>.json.
+    Reads artifacts/split and, with `warm_start.mode: auto`, parents.json and parents/<model>.npz; writes
+    models/<model>/trained, artifacts/training/<model>.json and artifacts/cost/train/<model>.json.
 
     Raises:
-        BakeoffError: there is no split, it has no train event, or the settings don't lead to a usable model.
+        BakeoffError: there is no split, it has no train event, the settings don't lead to a usable model, or the model
+            to start from can't be read.
     """
     with measure(workspace, f"train/{model}") as cost:
         prepared = load_prepared(workspace)
@@ -30,15 +33,25 @@ def run(params: Params, workspace: Workspace, model: str) -> None:
             cost.note(**dict.fromkeys(PHASES, 0.0))
             skip_training(workspace, model, reason)
             return
-        decisive = {"seed": params.seed, model: shipped.settings.model_dump(mode="json")}
-        checkpoints = Checkpoints(workspace, model, fingerprint(prepared, shipped.spec, decisive))
-        if shipped.spec.replicated and os.environ.get(ADDRESS):
-            trained = train_on_cluster(shipped, checkpoints, workspace)
+        decisive: dict[str, Any] = {"seed": params.seed, model: shipped.settings.model_dump(mode="json")}
+        parent, named, start = None, None, None
+        if keeps_start := params.warm_start.mode == "auto" and shipped.spec.starts_warm:
+            parent, named = read_parent(workspace, model)
+            decisive |= {"warm_start": params.warm_start.model_dump(mode="json"), "parent": named}
+        code = fingerprint(prepared, shipped.spec, decisive)
+        checkpoints = [Checkpoints(workspace, name, code) for name in (model, f"{model}-warm")]
+        if shipped.spec.replicated and os.environ.get(ADDRESS) and not keeps_start:
+            trained = train_on_cluster(shipped, checkpoints[0], workspace)
         else:
             with in_session(shipped) as experiment:
-                trained = train_shipped(experiment, checkpoints)
+                if keeps_start:
+                    trained, left = train_auto(experiment, parent, named, params.warm_start, *checkpoints)
+                    start = left.arrays()
+                else:
+                    trained = train_shipped(experiment, checkpoints[0])
         cost.earlier_seconds = trained.earlier_seconds
         cost.note(**trained.costs)
-        write_model(workspace, model, trained.retriever, prepared, trained.description)
-        checkpoints.remove()
+        write_model(workspace, model, trained.retriever, prepared, trained.description, start)
+        for each in checkpoints:
+            each.remove()
     print_summary(trained.description, trained.costs)

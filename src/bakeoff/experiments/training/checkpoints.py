@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Checkpoints:
         self._written = time.monotonic()
 
     def load(self) -> tuple[TrainingProgress, dict[str, NDArray[Any]]]:
-        """The progress of the training and the state of its trainer; no progress and no state without a checkpoint.
+        """The progress of the training and what was saved with it; no progress and no state without a checkpoint.
 
         A checkpoint that can't be used is removed, and a message says so.
         """
@@ -85,10 +86,13 @@ class Checkpoints:
         self.remove()
         return TrainingProgress(), {}
 
-    def save(self, progress: TrainingProgress, trainer: Trainer) -> None:
+    def save(
+        self, progress: TrainingProgress, trainer: Trainer, more: Mapping[str, NDArray[Any]] = MappingProxyType({})
+    ) -> None:
         """Write a temporary file and rename it, if the last checkpoint is at least `seconds_between` old.
 
-        If the disk is full, training continues and a message says so: there may be room again for the model.
+        `more` are arrays that are saved with the trainer's state, under names of their own. If the disk is full,
+        training continues and a message says so: there may be room again for the model.
         """
         # Read after every epoch: TensorFlow counts the reads, and an exported graph contains the count. Trainings that
         # differ only in speed must write the same bytes.
@@ -99,7 +103,7 @@ class Checkpoints:
         partial = self._folder / "checkpoint.part.npz"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            np.savez(partial, allow_pickle=False, **state, **{_META: np.frombuffer(meta.encode(), np.uint8)})
+            np.savez(partial, allow_pickle=False, **state, **more, **{_META: np.frombuffer(meta.encode(), np.uint8)})
             partial.replace(self._path)
         except OSError as error:
             partial.unlink(missing_ok=True)

@@ -110,5 +110,5 @@ def _train(task: Mapping[str, Any]) -> tuple[Any, ...] | str | None:
 class _ReadCheckpoints(Checkpoints):
     """Those that the first worker writes."""
 
-    def save(self, progress: TrainingProgress, trainer: Trainer) -> None:
+    def save(self, *_: Any, **__: Any) -> None:
         """Leave it to the first worker."""

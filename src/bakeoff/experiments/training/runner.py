@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from bakeoff.data.prepared.tables import Prepared
 from bakeoff.experiments.training.validation import SELECTION_METRIC, Validate
 from bakeoff.models.base.retriever import Fitted, TrainedRetriever, Trainer
 from bakeoff.models.base.specs import DataFacts, ModelSpec, resolve
+from bakeoff.models.base.start import Start
 
 REFERENCES = ("popularity", "ease")
 """Models that experiments with the contenders are compared with."""
@@ -37,8 +38,8 @@ AfterEpoch = Callable[[list[Row]], None]
 Pace = Callable[[range], Iterable[int]]
 """Yields the epochs to run: in a progress bar, or only as many as time allows."""
 
-Build = Callable[[Prepared, Queries, Any, int], Trainer]
-"""Split, queries with the histories to train on, section and seed → a fresh trainer."""
+Build = Callable[..., Trainer]
+"""Split, queries with the histories to train on, section and seed, and `start` where there is one → a trainer."""
 
 
 class Seconds(NamedTuple):
@@ -68,6 +69,7 @@ class Experiment:
         seed: of everything that is drawn.
         build: makes the trainer in place of the spec's; for variants that no setting describes.
         epochs: that are tried; None: `max_epochs` of the settings.
+        start: weights that training starts from; None: it draws its own.
     """
 
     spec: ModelSpec
@@ -76,6 +78,7 @@ class Experiment:
     seed: int
     build: Build | None = None
     epochs: int | None = None
+    start: Start | None = None
 
     @property
     def why_not(self) -> str | None:
@@ -102,8 +105,14 @@ class Experiment:
         return self.prepared.queries(histories, self.users)
 
     def trainer(self, queries: Queries) -> Trainer:
-        """A fresh trainer on the histories of these queries."""
+        """A fresh trainer on the histories of these queries.
+
+        Raises:
+            StartError: the weights to start from don't fit the settings or the features.
+        """
         build: Build = self.build or resolve(str(self.spec.trainer))
+        if self.start is not None:
+            build = partial(build, start=self.start)
         return build(self.prepared, queries, self.settings, self.seed)
 
     def fitted(self, queries: Queries) -> Fitted:

@@ -11,9 +11,13 @@ from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.runner import Experiment, Row, Seconds, best_row, progress_bar, run_epochs
 from bakeoff.experiments.training.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
 from bakeoff.models.base.retriever import Fitted, TrainedRetriever, Trainer
+from bakeoff.models.base.start import Start
 
 _TITLES = {"selection": "choosing the epoch on validation", "refit": "refitting on train and validation"}
 """Of progress bars."""
+
+_KEPT = "kept/"
+"""Before the names of weights in a checkpoint that are not the trainer's state."""
 
 PHASES = ("selection_seconds", "refit_seconds", "seconds_per_epoch")
 """Names in the cost file."""
@@ -53,7 +57,7 @@ def train_shipped(
         BakeoffError: the train part has no event, or the settings don't lead to a usable model.
     """
     if experiment.spec.has_epochs:
-        return _Training(experiment, checkpoints, agreed).run()
+        return Training(experiment, checkpoints, agreed).run()
     queries, start = experiment.queries(experiment.prepared.known()), time.perf_counter()
     fitted = experiment.fitted(queries)
     seconds = time.perf_counter() - start
@@ -93,29 +97,46 @@ def _description(
     }
 
 
-class _Training:
-    """Both phases of a training in epochs, each resumed where a killed run left it."""
+class Training:
+    """Both phases of a training in epochs, each resumed where a killed run left it.
+
+    Attributes:
+        experiment: what is trained.
+        best_weights: of the selected epoch, before validation is added; empty unless they are kept.
+    """
 
     def __init__(
-        self, experiment: Experiment, checkpoints: Checkpoints, agreed: Callable[[Validate], Validate]
+        self,
+        experiment: Experiment,
+        checkpoints: Checkpoints,
+        agreed: Callable[[Validate], Validate] = lambda validate: validate,
+        *,
+        keeps: bool = False,
     ) -> None:
-        self._experiment, self._checkpoints, self._agreed = experiment, checkpoints, agreed
+        """Take up what a killed run left; `keeps` says whether the weights of the selected epoch are kept."""
+        self.experiment, self._checkpoints, self._agreed, self._keeps = experiment, checkpoints, agreed, keeps
         self._progress, self._state = checkpoints.load()
+        kept = [name for name in self._state if name.startswith(_KEPT)]
+        self.best_weights = {name.removeprefix(_KEPT): self._state.pop(name) for name in kept}
         self._earlier_seconds = self._progress.seconds
         self._costs: list[Seconds] = []
 
-    def run(self) -> ShippedModel:
-        """Select, train again, describe."""
-        epoch, curve = self._select()
-        trainer, refit_curve = self._phase("refit", self._experiment.prepared.known(), epoch)
+    def run(self, start: Start | None = None) -> ShippedModel:
+        """Select, train again, from `start` if it is given, and describe."""
+        epoch, curve = self.select()
+        if start is not None:
+            self.experiment = replace(self.experiment, start=start)
+        trainer, refit_curve = self._phase("refit", self.experiment.prepared.known(), epoch)
+        if self._keeps and not curve:
+            self.best_weights = trainer.weights()
         model = Fitted(trainer.retriever(), trainer.num_parameters, "", trainer.settings(), trainer.notes())
-        description = _description(self._experiment, model, epoch, curve, refit_curve)
+        description = _description(self.experiment, model, epoch, curve, refit_curve)
         return ShippedModel(model.retriever, description, self._measured(epoch), self._earlier_seconds)
 
-    def _select(self) -> tuple[int, list[Row]]:
+    def select(self) -> tuple[int, list[Row]]:
         """The best epoch on validation and the curve; the last one, with no curve, without validation events."""
-        prepared, epochs = self._experiment.prepared, self._experiment.max_epochs
-        validate = validation_scores(prepared, validated_users(prepared.valid.lengths, self._experiment.seed))
+        prepared, epochs = self.experiment.prepared, self.experiment.max_epochs
+        validate = validation_scores(prepared, validated_users(prepared.valid.lengths, self.experiment.seed))
         if validate is None:
             return epochs, []
         curve = self._progress.selection
@@ -129,9 +150,9 @@ class _Training:
         """Train on these histories; `name` is that of the curve in TrainingProgress."""
         before, start = self._progress, time.perf_counter()
         done, spent = getattr(before, name), getattr(before, f"{name}_seconds")
-        trainer = self._experiment.trainer(self._experiment.queries(histories))
+        trainer = self.experiment.trainer(self.experiment.queries(histories))
         if done:
-            model = self._experiment.spec.name
+            model = self.experiment.spec.name
             print(f"{model}: resuming at epoch {min(len(done) + 1, epochs)} of {epochs} ({name})", flush=True)
             trainer.restore(self._state)
         self._state = {}
@@ -139,7 +160,10 @@ class _Training:
         def save(curve: list[Row]) -> None:
             seconds = spent + time.perf_counter() - start
             self._progress = replace(before, **{name: curve, f"{name}_seconds": seconds})
-            self._checkpoints.save(self._progress, trainer)
+            if self._keeps and validate is not None and best_row(curve) is curve[-1]:
+                self.best_weights = trainer.weights()
+            kept = {f"{_KEPT}{weight}": array for weight, array in self.best_weights.items()}
+            self._checkpoints.save(self._progress, trainer, kept)
 
         pace = partial(progress_bar, title=_TITLES[name])
         found = run_epochs(trainer, epochs, validate=validate, before=done, after_epoch=save, pace=pace)

@@ -79,6 +79,12 @@ class Trainer(Protocol):
     def notes(self) -> dict[str, float]:
         """Figures about the training that a report may show."""
 
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Copies of the trained weights by name, without moments of the optimizer: what a warm start takes over.
+
+        Only of models whose spec says `starts_warm`.
+        """
+
     def state(self) -> dict[str, NDArray[Any]]:
         """All that changes from epoch to epoch: weights, moments of the optimizer, random generators, counts."""
 

@@ -61,6 +61,7 @@ class ModelSpec:
         graph: path of (TrainedRetriever) → Encoder, the TensorFlow module that the export writes.
         trainer: path of (Prepared, Queries, section, seed) → Trainer.
         replicated: path of the same for one of several workers that train together (experiments/training/cluster.py).
+        starts_warm: whether `trainer` also takes `start`, a base.start.Start that a training starts from.
         fit: path of (Prepared, Queries, section, seed) → Fitted.
         session: path of a context manager, (section) → what the training replaces in its experiment (`build`,
             `epochs`); for resources that a training needs, such as a cluster.
@@ -90,6 +91,7 @@ class ModelSpec:
     rank: int = 1000
     trainer: str | None = None
     replicated: str | None = None
+    starts_warm: bool = False
     fit: str | None = None
     session: str | None = None
     params: type[Frozen] = NoSettings

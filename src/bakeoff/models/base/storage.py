@@ -66,7 +66,12 @@ class KnownUsers:
 
 
 def write_model(
-    workspace: Workspace, name: str, retriever: TrainedRetriever, prepared: Prepared, description: Mapping[str, Any]
+    workspace: Workspace,
+    name: str,
+    retriever: TrainedRetriever,
+    prepared: Prepared,
+    description: Mapping[str, Any],
+    start: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
     """Write models/<name>/trained and artifacts/training/<name>.json.
 
@@ -76,11 +81,14 @@ def write_model(
         retriever: the model.
         prepared: the split that it was trained on, validation included.
         description: how it was trained; `settings`, parameters as JSON values, is kept with the model, too.
+        start: what the next training can start from; None: nothing is kept for it.
     """
     with replaced(workspace.trained(name)) as folder:
         (folder / "arrays").mkdir()
         for array, values in retriever.arrays().items():
             np.save(folder / "arrays" / f"{array}.npy", values, allow_pickle=False)
+        if start is not None:
+            np.savez(folder / workspace.start(name).name, allow_pickle=False, **start)
         pq.write_table(prepared.items.select(["item_id", "title"]), folder / ITEMS)
         write_json(folder / FEATURES, prepared.encoding.model_dump())
         users = prepared.warm_users

@@ -130,17 +130,20 @@ class ImplicitALS:
         item_spectrum: float32 [d], the diagonal of that Gramian.
     """
 
-    def __init__(self, histories: Histories, num_items: int, params: MFParams, seed: int) -> None:
-        """Draw the items' initial embeddings from N(0, init_scale² / d) and solve the users."""
+    def __init__(
+        self, histories: Histories, num_items: int, params: MFParams, seed: int, start: Matrix | None = None
+    ) -> None:
+        """Take the items' initial embeddings, or draw them from N(0, init_scale² / d), and solve the users."""
         self._params = params
         self._num_pairs = len(histories.items)
         shape, observed = (len(histories), num_items), np.ones(self._num_pairs, np.bool_)
         pairs = csr_array((observed, histories.items, histories.offsets), shape).tocsc()  # repeated pairs stay
         self._users = Side.of(histories.offsets, histories.items, num_items, params)
         self._items = Side.of(pairs.indptr.astype(np.int64), pairs.indices.astype(np.int32), len(histories), params)
-        rng = np.random.default_rng(seed)
-        self.item_embeddings = rng.standard_normal((num_items, params.dim), np.float32)
-        self.item_embeddings *= np.float32(params.init_scale / np.sqrt(params.dim))
+        if start is None:
+            start = np.random.default_rng(seed).standard_normal((num_items, params.dim), np.float32)
+            start *= np.float32(params.init_scale / np.sqrt(params.dim))
+        self.item_embeddings = start
         self.user_embeddings = np.zeros((len(histories), params.dim), np.float32)
         self.item_spectrum = np.zeros(params.dim, np.float32)
         self._solve_users()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.retriever import recency_weights, without_order
+from bakeoff.models.base.start import FIT_IN_FULL, Start, StartError
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.mf import kernels
 from bakeoff.models.mf.als import ROWS_PER_SHARE, ImplicitALS, ridge, row_threads, share
@@ -108,6 +110,10 @@ class MFTrainer:
         items, spectrum = self._als.item_embeddings.copy(), self._als.item_spectrum.copy()
         return MFRetriever(items, spectrum, self._als.user_embeddings.mean(axis=0), self._params)
 
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """The items' embeddings: users follow from them."""
+        return {"item_embeddings": np.array(self._als.item_embeddings)}
+
     def state(self) -> dict[str, NDArray[Any]]:
         """All that the rest of the training depends on, as copies."""
         return {name: np.array(getattr(self._als, name)) for name in STATE}
@@ -132,7 +138,24 @@ class MFTrainer:
 
 
 def build(
-    prepared: Prepared, queries: Queries, section: MFParams, seed: int, factorise: Factorise = ImplicitALS
+    prepared: Prepared,
+    queries: Queries,
+    section: MFParams,
+    seed: int,
+    factorise: Factorise = ImplicitALS,
+    start: Start | None = None,
 ) -> MFTrainer:
-    """A fresh trainer on the histories of these queries; without `factorise`, in this process whatever the solver."""
-    return MFTrainer(queries.histories, prepared.num_items, section, seed, factorise)
+    """A fresh trainer on the histories of these queries; without `factorise`, in this process whatever the solver.
+
+    A new item starts at 0, as one without events: users are solved without it, then the first epoch folds it in.
+
+    Raises:
+        StartError: the model to start from has another dimension, or Spark trains, which takes no start.
+    """
+    if start is None:
+        return MFTrainer(queries.histories, prepared.num_items, section, seed, factorise)
+    if factorise is not ImplicitALS:
+        raise StartError(f"Spark's ALS (mf.solver: mllib) can't start from an earlier model. {FIT_IN_FULL}")
+    zeros = np.zeros((prepared.num_items, section.dim), np.float32)
+    items = start.take("item_embeddings", start.item_rows(prepared.item_ids), zeros)
+    return MFTrainer(queries.histories, prepared.num_items, section, seed, partial(ImplicitALS, start=items))

@@ -49,6 +49,7 @@ SPECS = (
         "Here implicit alternating least squares (Hu, Koren and Volinsky 2008).",
         params=MFParams,
         trainer="bakeoff.models.mf.mf:build",
+        starts_warm=True,
         session="bakeoff.models.mf.mllib:training_session",
         load="bakeoff.models.mf.mf:load",
         graph="bakeoff.models.mf.graph:MFEncoder",

@@ -202,6 +202,7 @@ _neural_spec = partial(
     ModelSpec,
     trainer="bakeoff.models.neural.trainer:build",
     replicated="bakeoff.models.neural.replicas:build",
+    starts_warm=True,
     load="bakeoff.models.neural.encoder:load",
     graph="bakeoff.models.neural.encoder:encoder_of",
     explanation="Integrated gradients over the embeddings that the network reads of the history (Sundararajan et al. "

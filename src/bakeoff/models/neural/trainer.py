@@ -12,12 +12,14 @@ from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.retriever import without_order
+from bakeoff.models.base.start import Start
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.model import SoftmaxDNN
 from bakeoff.models.neural.pooling import HistoryPooling, smooth
 from bakeoff.models.neural.spec import SoftmaxParams
+from bakeoff.models.neural.start import started_weights
 
 WARM_UP_SHARE = 0.05
 """Share of all steps in which the learning rate rises to its peak."""
@@ -110,6 +112,20 @@ class SoftmaxTrainer:
         temperature = float(np.exp(-self._model.log_scale.numpy()))
         return {"temperature": temperature, "masked_false_negatives_share": masked / max(pairs, 1)}
 
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Both towers and the temperature, by the names that Keras gives them."""
+        return {weight.name: weight.numpy() for weight in self._model.weights}
+
+    def start_from(self, start: Start, prepared: Prepared) -> None:
+        """Take over the weights of an earlier training; the optimizer's moments and its schedule start afresh.
+
+        Raises:
+            StartError: see `started_weights`.
+        """
+        found = started_weights(self.weights(), start, prepared, self._queries.histories)
+        for weight in self._model.weights:
+            weight.assign(found[weight.name])
+
     def state(self) -> dict[str, NDArray[Any]]:
         """Weights, moments, the generator of batches and the count of masked candidates."""
         generator = np.frombuffer(json.dumps(self._rng.bit_generator.state).encode(), np.uint8)
@@ -173,11 +189,24 @@ class LazyAdam(tf.keras.optimizers.legacy.Adam):
 
 
 def build(
-    prepared: Prepared, queries: Queries, section: SoftmaxParams, seed: int, make_batches: MakeBatches = Batches
+    prepared: Prepared,
+    queries: Queries,
+    section: SoftmaxParams,
+    seed: int,
+    make_batches: MakeBatches = Batches,
+    start: Start | None = None,
 ) -> SoftmaxTrainer:
-    """A fresh trainer of the softmax DNN, or of the two-tower model, on the histories of these queries."""
+    """A fresh trainer of the softmax DNN, or of the two-tower model, on the histories of these queries.
+
+    Raises:
+        StartError: the weights to start from don't fit the settings or the features.
+    """
     sizes = prepared.encoding.user.categorical_sizes
-    return SoftmaxTrainer(queries, prepared.num_items, prepared.item_features, sizes, section, seed, make_batches)
+    items = (prepared.num_items, prepared.item_features)
+    trainer = SoftmaxTrainer(queries, *items, sizes, section, seed, make_batches)
+    if start is not None:
+        trainer.start_from(start, prepared)
+    return trainer
 
 
 def _schedule(params: SoftmaxParams, steps_per_epoch: int) -> Any:

@@ -1,0 +1,212 @@
+"""Training that starts from the model in production, and the rules by which it is a full fit all the same.
+
+A model in production has learned from validation: started from its weights, a training could not choose its epoch
+there. So a training keeps the weights that it had before validation was added, those of the selected epoch, and the
+next one starts from them. Its refit then starts from the weights that it selected itself.
+"""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import file_hash
+from bakeoff.core.parameters import Frozen
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.experiments.training.checkpoints import Checkpoints
+from bakeoff.experiments.training.params import WarmStartParams
+from bakeoff.experiments.training.runner import Experiment, Row, best_row
+from bakeoff.experiments.training.shipped import ShippedModel, Training
+from bakeoff.experiments.training.validation import SELECTION_METRIC, validated_users, validation_scores
+from bakeoff.models.base.start import Start, StartError
+
+DAY = 24 * 3600
+_META, _IDS = "meta", "item_ids"
+
+
+@dataclass(frozen=True, eq=False)
+class Parent:
+    """What a training leaves to the next one.
+
+    Attributes:
+        last: weights of its selected epoch, before validation was added.
+        full: the same of the last full fit; `last` itself where that was one.
+        settings: the model's section, as JSON values.
+        nights: warm fits since the last full one.
+        newest: UTC seconds of the newest event that the last full fit learned from; 0 where events have no time.
+    """
+
+    last: Start
+    full: Start
+    settings: Mapping[str, Any]
+    nights: int
+    newest: int
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it, for one file of NumPy's."""
+        parts = {"last": self.last} | ({} if self.full is self.last else {"full": self.full})
+        meta = {"settings": dict(self.settings), "nights": self.nights, "newest": self.newest}
+        encodings = {name: part.encoding.model_dump(mode="json") for name, part in parts.items()}
+        found: dict[str, NDArray[Any]] = {_META: np.frombuffer(json.dumps(meta | encodings).encode(), np.uint8)}
+        for name, part in parts.items():
+            found |= {f"{name}/{weight}": array for weight, array in part.weights.items()}
+            found[f"{name}/{_IDS}"] = part.item_ids
+        return found
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Parent":
+        """What `arrays` gave."""
+        meta = json.loads(arrays[_META].tobytes())
+
+        def start(part: str) -> Start:
+            weights = {name.removeprefix(f"{part}/"): array for name, array in arrays.items() if name.startswith(part)}
+            return Start(weights, weights.pop(_IDS), FeatureEncoding.model_validate_json(json.dumps(meta[part])))
+
+        last = start("last")
+        return cls(last, start("full") if "full" in meta else last, meta["settings"], meta["nights"], meta["newest"])
+
+
+def read_parent(workspace: Workspace, model: str) -> tuple[Parent | None, Mapping[str, Any] | None]:
+    """The parent of a model, and its version, commit and MD5; none where parents.json names none.
+
+    Raises:
+        BakeoffError: a file is missing or damaged, or it is not the one that parents.json names.
+    """
+    path, record = workspace.parents / f"{model}.npz", workspace.parents_record
+    try:
+        named = json.loads(record.read_text(encoding="utf-8")).get(model) if record.exists() else None
+        if named is None:
+            return None, None
+        if file_hash(path, "md5") != named["md5"]:
+            raise ValueError(f"its MD5 is not {named['md5']}, that of {record.name}")
+        with np.load(path, allow_pickle=False) as stored:
+            return Parent.of_arrays({name: stored[name] for name in stored.files}), named
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise BakeoffError(
+            f"{path}, the model that training starts from, can't be read ({error}): run `dvc pull parents.dvc`, or "
+            "`bakeoff parents`, which copies it anew. warm_start.mode: off does without it."
+        ) from None
+
+
+def train_auto(
+    experiment: Experiment,
+    parent: Parent | None,
+    named: Mapping[str, Any] | None,
+    params: WarmStartParams,
+    checkpoints: Checkpoints,
+    warm_checkpoints: Checkpoints,
+) -> tuple[ShippedModel, Parent]:
+    """Train as `train_shipped` does, from a parent where the rules allow it; the model and what it leaves to the next.
+
+    Args:
+        experiment: what a full fit would be.
+        parent: where to start; None: a full fit.
+        named: version, commit and MD5 of the parent, for the record.
+        params: the rules.
+        checkpoints: of the full fit.
+        warm_checkpoints: of the warm one.
+
+    Raises:
+        BakeoffError: the train part has no event, or the settings don't lead to a usable model.
+    """
+    training, record = select_auto(experiment, parent, params, checkpoints, warm_checkpoints)
+    is_warm = record["fit"] == "warm"
+    if not is_warm:
+        print(f"{experiment.spec.name}: a full fit. {record['reason']}", flush=True)
+    # Without validation nothing has been selected yet, and a warm refit starts from the parent.
+    shipped = training.run(start_of(training) if is_warm and training.best_weights else None)
+    left = leave(training, experiment.settings, parent if is_warm else None)
+    record |= {"parent": named, "nights": left.nights}
+    return replace(shipped, description={**shipped.description, "warm_start": record}), left
+
+
+def select_auto(
+    experiment: Experiment,
+    parent: Parent | None,
+    params: WarmStartParams,
+    checkpoints: Checkpoints,
+    warm_checkpoints: Checkpoints,
+) -> tuple[Training, dict[str, Any]]:
+    """The training that the rules lead to, its epoch selected; and `fit`, warm or full, `reason` and scores."""
+    reason, scores = why_full(experiment, parent, params), dict[str, float]()
+    if parent is not None and reason is None:
+        try:
+            warm = Training(_shortened(experiment, parent.last, params.epoch_share), warm_checkpoints, keeps=True)
+            scores = _compared(warm.select()[1], replace(experiment, start=parent.full))
+            reason = _behind(scores, params.margin)
+            if reason is None:
+                return warm, {"fit": "warm", "reason": None, **scores}
+        except StartError as error:
+            reason = str(error)
+    training = Training(experiment, checkpoints, keeps=True)
+    training.select()
+    return training, {"fit": "full", "reason": reason, **scores}
+
+
+def leave(training: Training, settings: Frozen, parent: Parent | None) -> Parent:
+    """What a training leaves to the next one, under these settings of a full fit; `parent`: it started from that."""
+    last, section = start_of(training), settings.model_dump(mode="json")
+    if parent is None:
+        return Parent(last, last, section, 0, _newest(training.experiment.prepared))
+    return Parent(last, parent.full, section, parent.nights + 1, parent.newest)
+
+
+def start_of(training: Training) -> Start:
+    """The weights of the epoch that a training selected, as a start."""
+    prepared = training.experiment.prepared
+    return Start(training.best_weights, np.asarray(prepared.item_ids, np.str_), prepared.encoding)
+
+
+def why_full(experiment: Experiment, parent: Parent | None, params: WarmStartParams) -> str | None:
+    """Why a training is a full fit before anything is trained, in a sentence; None if it may start from the parent."""
+    if parent is None:
+        return "There is no model to start from."
+    ours = experiment.settings.model_dump(mode="json")
+    names = [f"{experiment.spec.name}.{name}" for name in ours if ours[name] != parent.settings.get(name)]
+    if names:
+        return f"Settings have changed since the model in production was trained: {', '.join(names)}."
+    days = (_newest(experiment.prepared) - parent.newest) / DAY
+    if days >= params.max_days or parent.nights + 1 >= params.max_days:
+        since = f"{days:.1f} days of events and {parent.nights + 1} trainings since the last full fit"
+        return f"It is due: {since}, and warm_start.max_days is {params.max_days}."
+    return None
+
+
+def _shortened(experiment: Experiment, start: Start, share: float) -> Experiment:
+    epochs = max(1, round(share * experiment.settings.max_epochs))
+    return replace(experiment, start=start, settings=experiment.settings.model_copy(update={"max_epochs": epochs}))
+
+
+def _compared(curve: list[Row], full: Experiment) -> dict[str, float]:
+    """The warm fit and the last full one on today's validation; nothing without validation events."""
+    prepared = full.prepared
+    validate = validation_scores(prepared, validated_users(prepared.valid.lengths, full.seed))
+    if validate is None:
+        return {}
+    before = validate(full.trainer(full.queries(prepared.train)).retriever())
+    name = f"valid_{SELECTION_METRIC}"
+    return {name: best_row(curve)[name], f"{name}_of_last_full_fit": float(before[SELECTION_METRIC])}
+
+
+def _behind(scores: Mapping[str, float], margin: float) -> str | None:
+    """Why the warm fit is not taken; None if it is."""
+    if not scores:
+        return None
+    ours, full = scores.values()
+    if ours >= full - margin:
+        return None
+    return (
+        f"Started from the model in production, it reached {SELECTION_METRIC} {ours:.4f} on validation, and the last "
+        f"full fit has {full:.4f} on the same users: below it by more than warm_start.margin, {margin:g}."
+    )
+
+
+def _newest(prepared: Prepared) -> int:
+    return max(int(part.timestamps.max(initial=0)) for part in (prepared.train, prepared.valid))

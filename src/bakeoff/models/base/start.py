@@ -1,0 +1,122 @@
+"""Warm start: a training starts from the weights of an earlier one, row by row, each row found by its id or value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import Histories
+from bakeoff.data.features.encoding import FeatureEncoding
+
+REACH = 5
+"""Events before and after a new item in a history that count as its neighbours."""
+
+FIT_IN_FULL = "Fit in full: leave `start` out, or set warm_start.mode to off for one run."
+
+
+class StartError(BakeoffError):
+    """A training can't start from these weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a training starts.
+
+    Attributes:
+        weights: by name, as `Trainer.weights` of the earlier training gave them.
+        item_ids: text [m], its catalogue in the order of its item indices.
+        encoding: of its features.
+    """
+
+    weights: Mapping[str, NDArray[Any]]
+    item_ids: NDArray[np.str_]
+    encoding: FeatureEncoding
+
+    def take(self, name: str, rows: NDArray[np.integer], initial: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A table of the new training: rows of the earlier one, and the initial ones where it has none.
+
+        A row of zeros counts as none: nothing was learned of it.
+
+        Args:
+            name: of the table among the weights.
+            rows: [n], row in the earlier table; −1: it has none.
+            initial: [n, d].
+
+        Returns:
+            float32 [n, d].
+
+        Raises:
+            StartError: the earlier training has no such table, or one of another width.
+        """
+        found = self.array(name)
+        if found.shape[1:] != initial.shape[1:]:
+            raise _misfit(name, found.shape[1:], initial.shape[1:])
+        table = np.zeros_like(initial)
+        table[rows >= 0] = found[rows[rows >= 0]]
+        return np.where(table.any(axis=1, keepdims=True), table, initial)
+
+    def same(self, name: str, initial: NDArray[Any]) -> NDArray[Any]:
+        """A weight that belongs to no id.
+
+        Raises:
+            StartError: the earlier training has no such weight, or one of another shape.
+        """
+        found = self.array(name)
+        if found.shape != initial.shape:
+            raise _misfit(name, found.shape, initial.shape)
+        return found
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A weight of the earlier training.
+
+        Raises:
+            StartError: it has none of this name.
+        """
+        if name not in self.weights:
+            raise StartError(f"The model to start from has no {name}: its settings were others. {FIT_IN_FULL}")
+        return self.weights[name]
+
+    def item_rows(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Row of each item of a catalogue in that of the earlier training, int64 [n]; −1 where it is new."""
+        return rows_of(self.item_ids, item_ids)
+
+
+def rows_of(known: Sequence[str] | NDArray[np.str_], wanted: Sequence[str]) -> NDArray[np.int64]:
+    """Place of each wanted label among the known ones, which differ, int64 [n]; −1 where it is none of them."""
+    places: NDArray[np.int64] = pd.Index(np.asarray(known, object)).get_indexer(np.asarray(wanted, object))
+    return places
+
+
+def from_neighbours(table: NDArray[np.float32], is_known: NDArray[np.bool_], histories: Histories) -> None:
+    """Give each new item that stands next to known ones the mean of their vectors, as long as these are on average.
+
+    Neighbours of an item are the known items at most REACH events before or after it in a history; a pair counts as
+    often as it occurs. An item without neighbours keeps its row.
+
+    Args:
+        table: float32 [n, d], a row per item; changed in place.
+        is_known: bool [n], items whose row was learned.
+        histories: of the new training.
+    """
+    sums = np.zeros(table.shape)
+    items, rows = histories.items, histories.rows
+    for lag in range(1, REACH + 1):
+        is_pair = rows[lag:] == rows[:-lag]
+        for these, others in ((items[lag:], items[:-lag]), (items[:-lag], items[lag:])):
+            wanted = is_pair & ~is_known[these] & is_known[others]
+            np.add.at(sums, these[wanted], table[others[wanted]])
+    lengths = np.linalg.norm(sums, axis=1)
+    typical = np.linalg.norm(table[is_known], axis=1).mean() if is_known.any() else 0.0
+    found = lengths > 0
+    table[found] = sums[found] * (typical / lengths[found])[:, np.newaxis]
+
+
+def _misfit(name: str, theirs: tuple[int, ...], ours: tuple[int, ...]) -> StartError:
+    return StartError(
+        f"{name} has the shape {list(theirs)} in the model to start from and {list(ours)} under these settings and "
+        f"features. {FIT_IN_FULL}"
+    )
