@@ -95,6 +95,12 @@ def drift(clone: Path) -> None:
         publish_file(clone / "reports/drift/drift.md", "drift", "The data compared with those in production")
 
 
+@task(name="parents", cache_policy=NO_CACHE)
+def parents(clone: Path) -> None:
+    """Copy in the models in production that training starts from, if params.yaml asks for a warm start."""
+    bakeoff(clone, "parents")
+
+
 @task(name="decide", cache_policy=NO_CACHE)
 def decide(clone: Path) -> Mapping[str, Any]:
     """Compare the challenger with the champion."""
@@ -176,9 +182,13 @@ def take_steps(clone: Path, options: list[str], stage_timeout: float, keep_versi
     log = get_run_logger().info
     update(clone)
     fetch(clone, options)
-    if not has_work(clone):
+    stale = stale_stages(clone)
+    if not stale and not is_undelivered(clone):
         clones.end_work(clone)
         return Completed(name=UNCHANGED, message="Nothing new: no data, no commits, nothing left to deliver.")
+    # A promotion alone trains nothing again.
+    if any(stage.startswith("train@") for stage in stale):
+        parents(clone)
     final = summarise(run_stages(clone, stage_timeout))
     if not final.is_completed():
         return final
@@ -192,10 +202,15 @@ def take_steps(clone: Path, options: list[str], stage_timeout: float, keep_versi
     return Completed(message=" ".join(filter(None, [final.message, words, made and f"Commit {made}.", removed])))
 
 
-def has_work(clone: Path) -> bool:
-    """Whether anything is stale, not committed or not delivered."""
+def stale_stages(clone: Path) -> frozenset[str]:
+    """Stages that this night has to run."""
     dag = needed_for(WANTED, read_dag(clone))
-    return dag.keys() > unchanged_stages(dag, clone) or bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
+    return frozenset(dag) - unchanged_stages(dag, clone)
+
+
+def is_undelivered(clone: Path) -> bool:
+    """Whether anything is not committed or not sent."""
+    return bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
 
 
 def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:

@@ -16,7 +16,7 @@ from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, s
 from bakeoff.flows.checkout import DVC, cache_of, copy_settings, git
 
 REMOTE = "origin"
-MADE = ("data.dvc", "dvc.lock", "reports/drift", "reports/decision")
+MADE = ("data.dvc", "dvc.lock", "parents.dvc", "parents.json", "reports/drift", "reports/decision")
 """Files that the nightly run makes, besides the outputs in dvc.yaml that Git keeps (`cache: false`)."""
 TRAILER = "Bakeoff-Run"
 """Last line of the message of a commit that a nightly run made."""

@@ -38,6 +38,8 @@ from bakeoff.flows.publish import publish_validation
 VARIABLE = "bakeoff_placement"
 CLONES = Path(".dvc/tmp/stages")
 """Below the worker's directory, a clone for each run: on one disk with its DVC cache."""
+PARENTS = "parents.dvc"
+"""The models that a warm start starts from, where there are any."""
 START = "BAKEOFF_HOME=DIRECTORY prefect worker start --pool {}"
 
 _POLL_SECONDS = 2.0
@@ -67,6 +69,8 @@ def run_remote_stage(stage: str, revision: str, timeout_seconds: float) -> State
         root = source.destination
         check_packages(root)
         copy_settings(home, root, share_cache=True)
+        if (root / PARENTS).exists():  # DVC knows parents.json as what training depends on, not the files it names
+            run_child([*DVC, "pull", PARENTS], root, log=log, timeout=timeout_seconds)
         try:
             run_stage(stage, root, log=log, timeout=timeout_seconds, options=["--pull"])
         finally:
@@ -178,6 +182,7 @@ def run_remotely(stage: str, workspace: Path, pool: str, *, log: Log, timeout: f
     if known is not None:
         return known
     inputs, kept = read_inputs(workspace, stage)
+    kept += [PARENTS] if (workspace / PARENTS).exists() else []
     if kept:
         run_child([*DVC, "--wait-for-lock", "push", *kept], workspace, log=log, timeout=timeout, stop=stop)
     revision, ref = snapshot(workspace, inputs), f"refs/bakeoff/stages/{uuid4()}"

@@ -101,7 +101,8 @@ def test_a_night_that_is_cut_off_anywhere_is_resumed_by_the_next(team: Team, mon
     state = team.night()
     assert state.is_completed()
     assert len(team.asked) == 1
-    assert not nightly.has_work(team.clone)
+    assert not nightly.stale_stages(team.clone)
+    assert not nightly.is_undelivered(team.clone)
     assert team.night().name == "Unchanged"
     assert len(team.asked) == 1
 

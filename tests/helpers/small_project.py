@@ -79,7 +79,7 @@ def small_params() -> dict:
 def new_workspace(root: Path) -> Path:
     """A Git and DVC checkout with the project's DAG and code, the small data fetched, nothing run yet."""
     root.mkdir()
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+    for name in ("dvc.yaml", "parents.json", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, root / name)
     shutil.copytree(ROOT / "tuning", root / "tuning")
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))

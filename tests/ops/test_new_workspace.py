@@ -45,7 +45,9 @@ def test_its_stages_are_those_of_this_project_with_the_version_instead_of_code(m
 def test_dvc_finds_every_parameter_that_a_stage_reads(made: Path) -> None:
     values = YAML(typ="safe").load(made / "params.yaml")
     stages = YAML(typ="safe").load(made / "dvc.yaml")["stages"]
-    read = {name for stage in stages.values() for name in stage.get("do", stage).get("params", []) if "$" not in name}
+    named = [name for stage in stages.values() for name in stage.get("do", stage).get("params", []) if "$" not in name]
+    read = {name for name in named if isinstance(name, str)}
+    assert all((made / file).exists() for file in (file for name in named if isinstance(name, dict) for file in name))
     groups = [stage["foreach"] for stage in stages.values() if "foreach" in stage]
     read |= {name for group in groups for each in group.values() for name in each.values()}
     assert read <= values.keys()

@@ -25,6 +25,19 @@ def drift(
 
 
 @app.command()
+def parents() -> None:
+    """Copy the models in production to parents/, for training to start from; without warm_start.mode: auto, nothing.
+
+    DVC keeps the copies (parents.dvc); parents.json, a parameter of the training stages, names version and hash.
+    """
+    from bakeoff.ops.registry.parents import copy_parents
+
+    workspace = Workspace()
+    if load(workspace).warm_start.mode == "auto":
+        copy_parents(workspace)
+
+
+@app.command()
 def decide(
     model: Annotated[str | None, typer.Option(help="The challenger; none: as params.yaml says.")] = None,
 ) -> None:

@@ -82,6 +82,7 @@ def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace
         write_text(new / "dvc.yaml", workspace_dag(_resource(DAG)))
         write_text(new / "params.yaml", params_text(values))
         write_text(new / "tuning/.gitkeep", "")
+        write_text(new / "parents.json", "{}\n")
         fill(Workspace(new))
         if directory.exists():
             directory.rmdir()
@@ -124,7 +125,7 @@ def _once(names: str) -> str:
 def params_text(values: Mapping[str, Any]) -> str:
     """The text of params.yaml: values, and an empty section for each other that the DAG reads."""
     sections = re.findall(r"section: (\w+)", _resource(DAG))
-    names = ("seed", "data", "validation", "split", *sections, "evaluate", "evidence")
+    names = ("seed", "data", "validation", "split", *sections, "evaluate", "evidence", "warm_start")
     defaults: dict[str, Any] = {name: {} for name in names} | {"seed": 42}
     yaml = YAML(typ="safe", pure=True)  # writes `null`, where a round trip leaves the value empty
     yaml.default_flow_style = False

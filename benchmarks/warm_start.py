@@ -1,0 +1,274 @@
+"""Warm start compared with full fits: seven nights of a data set, replayed by time.
+
+    python benchmarks/warm_start.py --data DIR ml-1m made
+
+Each night has the events up to that day, split as params.yaml says. A full fit and a warm one choose their epoch on the
+same validation users; the warm one starts from the night before, which `train_auto` of the training stages does, its
+guard included. The night before the first is a full fit for both. Timed is what chooses the epoch, in CPU seconds of
+all threads; the refit on train and validation, which follows in production, is left out on both sides. Test is not
+opened. A night that was measured stays measured: the command goes on where it was cut off. `--pages` makes the page
+again from the figures.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from harness.datasets import BENCHMARKS, Benchmark, make_split, settings_of
+from numpy.typing import NDArray
+from rich.console import Console
+from scaling.data import Size, write_tables
+
+from bakeoff.core.files import replaced, write_json, write_text
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import Prepared, load_prepared
+from bakeoff.evaluation.metrics.table import accuracy_per_user
+from bakeoff.evaluation.protocol import EvalSet
+from bakeoff.evaluation.stats.intervals import intervals
+from bakeoff.experiments.training.checkpoints import Checkpoints
+from bakeoff.experiments.training.runner import Experiment, Seconds
+from bakeoff.experiments.training.shipped import Training
+from bakeoff.experiments.training.validation import SELECTION_LISTS, USERS_PER_BLOCK, validated_users
+from bakeoff.experiments.training.warm_start import Parent, leave, select_auto, start_of
+from bakeoff.models.base.specs import spec
+from bakeoff.models.base.start import Start
+from bakeoff.params import Params, parse_params
+from bakeoff.stages import split, validate
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks/results"
+NIGHTS = 7
+GOAL_TIME, GOAL_NDCG = 0.2, 0.002
+console = Console(stderr=True, highlight=False)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A data set by night.
+
+    Attributes:
+        benchmark: what it is.
+        first: the first night, a day; the full fit before it has all earlier days.
+        models: that are trained on it.
+    """
+
+    benchmark: Benchmark
+    first: str
+    models: tuple[str, ...]
+
+
+MADE = Size(1_027_370, 29_858, 40_981)
+_MADE_PARAMS = {
+    "data": {"dataset": "made", "user_features": {}, "item_features": {}},
+    "split": {"method": "user-temporal", "test_share": 0.2, "valid_share": 0.1, "new_user_share": 0.0},
+}
+REPLAYS = {
+    "ml-100k": Replay(BENCHMARKS["ml-100k"], "1998-04-01", ("mf", "softmax", "two_tower")),
+    "ml-1m": Replay(BENCHMARKS["ml-1m"], "2000-12-09", ("mf", "softmax")),
+    "made": Replay(
+        Benchmark("made", "Made data of Gowalla's size", "made", "as MovieLens", _MADE_PARAMS), "2020-02-01", ("mf",)
+    ),
+}
+
+
+def main() -> None:
+    """Measure what has not been measured yet, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=REPLAYS, default=["ml-1m", "made"])
+    parser.add_argument("--data", type=Path, help="folder of raw data, with ml-1m/ as published")
+    parser.add_argument("--models", nargs="+", choices=("mf", "softmax", "two_tower"), help="default: by data set")
+    parser.add_argument("--epoch-share", type=float, help="in place of warm_start.epoch_share")
+    parser.add_argument("--scratch", type=Path, default=ROOT / "artifacts/bench/warm_start")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of warm_start.json and warm_start.md")
+    parser.add_argument("--pages", action="store_true", help="measure nothing, make the page from warm_start.json")
+    arguments = parser.parse_args()
+    path = arguments.results / "warm_start.json"
+    if not arguments.pages:
+        command = f"python benchmarks/warm_start.py {shlex.join(sys.argv[1:])}"
+        page: dict[str, Any] = {"command": command, "cores": os.cpu_count(), "replays": []}
+        for name in arguments.names:
+            replay = REPLAYS[name]
+            for model in arguments.models or replay.models:
+                params, nights = measure(replay, model, arguments)
+                settings = params.warm_start.model_dump(mode="json")
+                found = {"title": replay.benchmark.title, "model": model, "warm_start": settings, "nights": nights}
+                page["replays"].append(found | {"max_epochs": params.section(model).max_epochs})  # type: ignore[attr-defined]
+        write_json(path, page)
+    write_text(path.with_suffix(".md"), markdown(json.loads(path.read_text(encoding="utf-8"))))
+    console.print(f"{path.with_suffix('.md')} is written")
+
+
+def measure(replay: Replay, model: str, arguments: argparse.Namespace) -> tuple[Params, list[dict[str, Any]]]:
+    """The nights of one model, each measured once, whenever that was."""
+    folder = arguments.scratch / replay.benchmark.name
+    values = settings_of(replay.benchmark, Path("nowhere"))  # params.yaml as it is: other settings cost far more
+    values["warm_start"] |= {"mode": "auto", "max_days": NIGHTS + 1}
+    if arguments.epoch_share:
+        values["warm_start"]["epoch_share"] = arguments.epoch_share
+    params = parse_params(values, replay.benchmark.name)
+    record = folder / f"{model}-{params.warm_start.epoch_share}.json"
+    done = json.loads(record.read_text(encoding="utf-8"))["nights"] if record.exists() else []
+    for number in range(len(done), NIGHTS + 1):
+        day = pd.Timestamp(replay.first, tz="UTC") + pd.Timedelta(days=number - 1)
+        workspace = night_split(replay, params, arguments.data, folder, day)
+        prepared = load_prepared(workspace)
+        experiment = Experiment(spec(model), params.section(model), prepared, params.seed)
+        full, left = full_fit(experiment, workspace)
+        night: dict[str, Any] = {"night": number, "day": f"{day:%Y-%m-%d}", "events": len(prepared.known().items)}
+        night |= full
+        if number:
+            warm, left = warm_fit(experiment, params, workspace, read_parent(record.with_suffix(".npz")), left)
+            night |= warm
+        np.savez(record.with_suffix(".npz"), allow_pickle=False, **left.arrays())
+        done.append(night)
+        write_json(record, {"nights": done})
+        console.print(f"{replay.benchmark.title}, {model}: {night}", markup=False)
+    return params, done
+
+
+def night_split(replay: Replay, params: Params, raw: Path | None, folder: Path, day: pd.Timestamp) -> Workspace:
+    """The split of all events up to the end of a day, made once."""
+    workspace = Workspace(folder / f"{day:%Y-%m-%d}")
+    if (workspace.split / "train.parquet").exists():
+        return workspace
+    whole = Workspace(folder / "workspace")
+    if replay.benchmark.name != "made":
+        make_split(replay.benchmark, raw, folder)
+    elif not whole.validated.exists():
+        with replaced(whole.data) as data:
+            write_tables(data, MADE, seed=42)
+        validate.run(params, whole)
+    end = (day + pd.Timedelta(days=1)).timestamp()
+    with replaced(workspace.validated) as tables:
+        for name in ("interactions", "users", "items"):
+            table = pd.read_parquet(whole.validated / f"{name}.parquet")
+            table = table[table["timestamp"] < end] if name == "interactions" else table
+            table.to_parquet(tables / f"{name}.parquet", index=False)
+    split.run(params, workspace)
+    return workspace
+
+
+def read_parent(path: Path) -> Parent:
+    """What the night before left."""
+    with np.load(path, allow_pickle=False) as stored:
+        return Parent.of_arrays({name: stored[name] for name in stored.files})
+
+
+def full_fit(experiment: Experiment, workspace: Workspace) -> tuple[dict[str, Any], Parent]:
+    """Seconds and epoch of a full fit, and what it leaves; made once, since it doesn't depend on the night before."""
+    path = workspace.root / f"{experiment.spec.name}-full.npz"
+    if path.with_suffix(".json").exists():
+        return json.loads(path.with_suffix(".json").read_text(encoding="utf-8")), read_parent(path)
+    training, start = Training(experiment, fresh(workspace, experiment, "full"), keeps=True), Seconds.now()
+    epoch, curve = training.select()
+    cpu, left = Seconds.now().since(start).cpu, leave(training, experiment.settings, None)
+    figures = {"full": curve[epoch - 1]["valid_ndcg@10"], "full_cpu": cpu, "full_epoch": epoch}
+    np.savez(path, allow_pickle=False, **left.arrays())
+    write_json(path.with_suffix(".json"), figures)
+    return figures, left
+
+
+def warm_fit(
+    experiment: Experiment, params: Params, workspace: Workspace, parent: Parent, full: Parent
+) -> tuple[dict[str, Any], Parent]:
+    """Figures of what the rules make of the night before, compared with a full fit, and what it leaves."""
+    checkpoints = [fresh(workspace, experiment, kind) for kind in ("auto", "warm")]
+    start = Seconds.now()
+    training, record = select_auto(experiment, parent, params.warm_start, *checkpoints)
+    figures = {"warm_cpu": Seconds.now().since(start).cpu, **record}
+    epoch, curve = training.select()
+    figures |= {"warm": curve[epoch - 1]["valid_ndcg@10"], "warm_epoch": epoch}
+    differences = ndcg_of_users(experiment, start_of(training)) - ndcg_of_users(experiment, full.last)
+    found = intervals(differences[:, np.newaxis], np.random.default_rng(0))
+    figures["difference"] = [float(each[0]) for each in (found.mean, found.low, found.high)]
+    return figures, leave(training, experiment.settings, parent if record["fit"] == "warm" else None)
+
+
+def fresh(workspace: Workspace, experiment: Experiment, kind: str) -> Checkpoints:
+    """Checkpoints of a training that begins at its first epoch, whatever was cut off before."""
+    checkpoints = Checkpoints(workspace, f"{experiment.spec.name}-{kind}", "benchmark")
+    checkpoints.remove()
+    return checkpoints
+
+
+def ndcg_of_users(experiment: Experiment, start: Start) -> NDArray[np.float64]:
+    """NDCG@10 on validation of every validation user, by the weights that a training of this night selected."""
+    prepared: Prepared = experiment.prepared
+    users = validated_users(prepared.valid.lengths, experiment.seed)
+    trainer = replace(experiment, start=start).trainer(experiment.queries(prepared.train))
+    eval_set = EvalSet.of(prepared, prepared.train, prepared.valid, users)
+    lists = eval_set.rank(trainer.retriever(), SELECTION_LISTS, USERS_PER_BLOCK)
+    return accuracy_per_user(lists, eval_set.truth, (10,))["ndcg@10"]
+
+
+def markdown(page: Mapping[str, Any]) -> str:
+    """The page, made from its JSON."""
+    parts = [
+        "# Warm start: seven nights replayed by time",
+        f"Made by `{page['command']}`, on {page['cores']} cores. NDCG@10 on validation; difference: warm less full, on "
+        "the same users, with its 95 % bootstrap interval over them. CPU: seconds of all threads that choosing the "
+        "epoch took, validation and, for the warm fit, the guard's look at the last full fit included; the refit is "
+        "left out on both sides. The last column is the last full fit, carried over to that night without training. "
+        "Test was not opened.",
+        f"Goals: CPU ratio at most {GOAL_TIME:g}, NDCG@10 within {GOAL_NDCG:g} of the full fit, no drift.",
+    ]
+    for replay in page["replays"]:
+        parts += section(replay)
+    return "\n\n".join(parts) + "\n"
+
+
+def section(replay: Mapping[str, Any]) -> list[str]:
+    """Heading, verdict and table of one model on one data set."""
+    before, *nights = replay["nights"]
+    ratio = sum(night["warm_cpu"] for night in nights) / sum(night["full_cpu"] for night in nights)
+    differences = np.array([night["difference"][0] for night in nights])
+    slope = np.polyfit(np.arange(len(nights)), differences, 1)[0] if len(nights) > 1 else 0.0
+    settings = replay["warm_start"]
+    head = (
+        "| night | events | full: NDCG@10 | CPU, s | epoch | warm: NDCG@10 | CPU, s | epoch | ratio | difference | "
+        "fit | last full fit |"
+    )
+    rows = [head, "|---|" * 1 + "---|" * 11, _row(before)]
+    return [
+        f"## {replay['title']}: {replay['model']}",
+        f"Full fits try {replay['max_epochs']} epochs, warm ones {settings['epoch_share']:g} of them "
+        f"(`warm_start.epoch_share`). CPU ratio over the week {ratio:.2f}: goal {_met(ratio <= GOAL_TIME)}. "
+        f"Worst night {differences.min():+.4f}, mean {differences.mean():+.4f}: within {GOAL_NDCG:g} on "
+        f"{int((differences >= -GOAL_NDCG).sum())} of {len(nights)} nights, goal "
+        f"{_met(bool((differences >= -GOAL_NDCG).all()))}. Change of the difference per night, by least squares: "
+        f"{slope:+.5f}.",
+        "\n".join([*rows, *map(_row, nights)]),
+    ]
+
+
+def _row(night: Mapping[str, Any]) -> str:
+    full = f"{night['full']:.4f} | {night['full_cpu']:.1f} | {night['full_epoch']}"
+    cells = [f"{night['day']}", f"{night['events']:,}", full]
+    if "warm" not in night:
+        return f"| {' | '.join(cells)} | – | – | – | – | – | – | – |"
+    mean, low, high = night["difference"]
+    last = night.get("valid_ndcg@10_of_last_full_fit")
+    cells += [
+        f"{night['warm']:.4f} | {night['warm_cpu']:.1f} | {night['warm_epoch']}",
+        f"{night['warm_cpu'] / night['full_cpu']:.2f}",
+        f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]",
+        night["fit"],
+        "–" if last is None else f"{last:.4f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _met(is_met: bool) -> str:
+    return "met" if is_met else "missed"
+
+
+if __name__ == "__main__":
+    main()

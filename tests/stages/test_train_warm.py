@@ -1,0 +1,163 @@
+"""Training with `warm_start.mode: auto`: what it keeps, what it starts from, and when it is a full fit all the same."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import small_split
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import file_hash
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.experiments.training import warm_start
+from bakeoff.experiments.training.params import WarmStartParams
+from bakeoff.experiments.training.runner import Experiment
+from bakeoff.experiments.training.warm_start import Parent, read_parent, why_full
+from bakeoff.models.base.specs import spec
+from bakeoff.models.base.start import StartError
+from bakeoff.models.mf import mf
+from bakeoff.models.mf.mf import build
+from bakeoff.stages import train
+
+PARAMS = small_split.PARAMS.model_copy(update={"warm_start": WarmStartParams(mode="auto", epoch_share=0.5)})
+DAY = 86_400
+
+
+def copied(workspace, model):
+    """Make what the model left its parent, as `bakeoff parents` does."""
+    workspace.parents.mkdir(exist_ok=True)
+    path = shutil.copy(workspace.start(model), workspace.parents / f"{model}.npz")
+    named = {"version": f"{model}@v1.0.0", "commit": "0" * 40, "md5": file_hash(path, "md5")}
+    workspace.parents_record.write_text(json.dumps({model: named}))
+    return named
+
+
+def lineage(workspace, model):
+    return json.loads(workspace.training(model).read_text())["warm_start"]
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    workspace = Workspace(tmp_path)
+    small_split.write_split(workspace)
+    return workspace
+
+
+@pytest.fixture
+def parent(workspace):
+    train.run(PARAMS, workspace, "mf")
+    copied(workspace, "mf")
+    return read_parent(workspace, "mf")[0]
+
+
+@pytest.mark.parametrize("model", ["mf", "softmax"])
+def test_a_training_leaves_what_the_next_one_starts_from(workspace, model):
+    train.run(PARAMS, workspace, model)
+    assert lineage(workspace, model) == {
+        "fit": "full",
+        "reason": "There is no model to start from.",
+        "parent": None,
+        "nights": 0,
+    }
+    named = copied(workspace, model)
+    first, _ = read_parent(workspace, model)
+    assert first.full is first.last
+    train.run(PARAMS.model_copy(update={"warm_start": WarmStartParams(mode="auto", margin=1)}), workspace, model)
+    found = lineage(workspace, model)
+    assert (found["fit"], found["reason"], found["parent"], found["nights"]) == ("warm", None, named, 1)
+    assert 0 < found["valid_ndcg@10"] <= 1
+    described = json.loads(workspace.training(model).read_text())
+    assert [len(described[curve]) for curve in ("curve", "refit_curve")] == [1, 1]
+    copied(workspace, model)
+    second, _ = read_parent(workspace, model)
+    assert (second.nights, second.newest) == (1, first.newest)
+    for name, weight in second.full.weights.items():  # the last full fit is handed on
+        np.testing.assert_array_equal(weight, first.last.weights[name])
+    assert any((weight != first.last.weights[name]).any() for name, weight in second.last.weights.items())
+
+
+def test_with_mode_off_nothing_is_kept_and_a_parent_is_not_looked_at(workspace):
+    train.run(PARAMS, workspace, "mf")
+    copied(workspace, "mf")
+    (workspace.parents / "mf.npz").write_text("rubbish")
+    train.run(small_split.PARAMS, workspace, "mf")
+    assert not workspace.start("mf").exists()
+    assert "warm_start" not in json.loads(workspace.training("mf").read_text())
+
+
+def test_a_model_that_is_fitted_once_takes_no_part(workspace):
+    train.run(PARAMS, workspace, "ease")
+    assert not workspace.start("ease").exists()
+
+
+def test_a_warm_fit_that_falls_behind_gives_way_to_a_full_one(workspace, parent, monkeypatch, capsys):
+    train.run(small_split.PARAMS, workspace, "mf")
+    full = {path.name: path.read_bytes() for path in (workspace.trained("mf") / "arrays").iterdir()}
+    scores = {"valid_ndcg@10": 0.2, "valid_ndcg@10_of_last_full_fit": 0.2021}
+    monkeypatch.setattr(warm_start, "_compared", lambda *_: scores)
+    train.run(PARAMS, workspace, "mf")
+    found = lineage(workspace, "mf")
+    assert (found["fit"], found["nights"], found["valid_ndcg@10"]) == ("full", 0, 0.2)
+    assert "reached ndcg@10 0.2000 on validation, and the last full fit has 0.2021 on the same users" in found["reason"]
+    assert f"mf: a full fit. {found['reason']}" in capsys.readouterr().out
+    assert full == {path.name: path.read_bytes() for path in (workspace.trained("mf") / "arrays").iterdir()}
+    scores["valid_ndcg@10_of_last_full_fit"] = 0.202
+    train.run(PARAMS, workspace, "mf")
+    assert lineage(workspace, "mf")["fit"] == "warm"
+
+
+def test_without_validation_the_model_starts_from_the_parent_and_nothing_is_compared(workspace):
+    small_split.write_split(workspace, with_valid=False)
+    train.run(PARAMS, workspace, "mf")
+    copied(workspace, "mf")
+    train.run(PARAMS, workspace, "mf")
+    found = lineage(workspace, "mf")
+    assert (found["fit"], "valid_ndcg@10" in found) == ("warm", False)
+    assert workspace.start("mf").exists()
+
+
+@pytest.mark.parametrize(
+    ("nights", "days", "section", "reason"),
+    [
+        (0, 0, {}, None),
+        (5, 6.9, {}, None),
+        (6, 0, {}, r"It is due: 0\.0 days of events and 7 trainings since the last full fit"),
+        (0, 7, {}, r"It is due: 7\.0 days .* warm_start\.max_days is 7\."),
+        (0, 0, {"recency_scale": 3.0, "dim": 5}, r"Settings have changed .*: mf\.dim, mf\.recency_scale\."),
+    ],
+)
+def test_a_full_fit_is_due_after_a_week_and_where_settings_have_changed(workspace, nights, days, section, reason):
+    prepared, settings = load_prepared(workspace), PARAMS.mf
+    newest = max(prepared.train.timestamps.max(), prepared.valid.timestamps.max())
+    old = Parent(None, None, settings.model_dump(mode="json"), nights, int(newest - days * DAY))
+    experiment = Experiment(spec("mf"), settings.model_copy(update=section), prepared, 0)
+    found = why_full(experiment, old, PARAMS.warm_start)
+    assert found is None if reason is None else re.match(reason, found)
+
+
+def test_weights_that_do_not_fit_lead_to_a_full_fit(workspace, parent, monkeypatch):
+    def fitting(*arguments, start=None):
+        if start is not None:
+            raise StartError("The features are others.")
+        return build(*arguments)
+
+    monkeypatch.setattr(mf, "build", fitting)
+    train.run(PARAMS, workspace, "mf")
+    found = lineage(workspace, "mf")
+    assert (found["fit"], found["reason"]) == ("full", "The features are others.")
+
+
+def test_a_parent_that_is_not_the_one_that_is_named_is_refused_with_what_to_do(workspace, parent):
+    record = json.loads(workspace.parents_record.read_text())
+    workspace.parents_record.write_text(json.dumps({"mf": record["mf"] | {"md5": "0b37"}}))
+    with pytest.raises(BakeoffError, match=r"its MD5 is not 0b37.*dvc pull parents.dvc"):
+        train.run(PARAMS, workspace, "mf")
+    (workspace.parents / "mf.npz").unlink()
+    with pytest.raises(BakeoffError, match=r"mf.npz, the model that training starts from.*bakeoff parents"):
+        train.run(PARAMS, workspace, "mf")
+    workspace.parents_record.write_text("[]")
+    with pytest.raises(BakeoffError, match=r"warm_start\.mode: off"):
+        train.run(PARAMS, workspace, "mf")
