@@ -1,6 +1,6 @@
 """Warm start compared with full fits: seven nights of a data set, replayed by time.
 
-    python benchmarks/warm_start.py --data DIR ml-1m made
+    python benchmarks/warm_start.py --data DIR ml-1m
 
 Each night has the events up to that day, split as params.yaml says. A full fit and a warm one choose their epoch on the
 same validation users; the warm one starts from the night before, which `train_auto` of the training stages does, its
@@ -13,8 +13,6 @@ again from the figures.
 import argparse
 import json
 import os
-import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,6 +71,7 @@ _MADE_PARAMS = {
 REPLAYS = {
     "ml-100k": Replay(BENCHMARKS["ml-100k"], "1998-04-01", ("mf", "softmax", "two_tower")),
     "ml-1m": Replay(BENCHMARKS["ml-1m"], "2000-12-09", ("mf", "softmax")),
+    "ml-1m-busy": Replay(BENCHMARKS["ml-1m"], "2000-11-19", ("mf",)),  # its busiest week, with many new users
     "made": Replay(
         Benchmark("made", "Made data of Gowalla's size", "made", "as MovieLens", _MADE_PARAMS), "2020-02-01", ("mf",)
     ),
@@ -82,7 +81,7 @@ REPLAYS = {
 def main() -> None:
     """Measure what has not been measured yet, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=REPLAYS, default=["ml-1m", "made"])
+    parser.add_argument("names", nargs="*", choices=REPLAYS, default=["ml-1m"])
     parser.add_argument("--data", type=Path, help="folder of raw data, with ml-1m/ as published")
     parser.add_argument("--models", nargs="+", choices=("mf", "softmax", "two_tower"), help="default: by data set")
     parser.add_argument("--epoch-share", type=float, help="in place of warm_start.epoch_share")
@@ -92,7 +91,7 @@ def main() -> None:
     arguments = parser.parse_args()
     path = arguments.results / "warm_start.json"
     if not arguments.pages:
-        command = f"python benchmarks/warm_start.py {shlex.join(sys.argv[1:])}"
+        command = f"python benchmarks/warm_start.py --data DIR {' '.join(arguments.names)}"
         page: dict[str, Any] = {"command": command, "cores": os.cpu_count(), "replays": []}
         for name in arguments.names:
             replay = REPLAYS[name]
@@ -100,7 +99,7 @@ def main() -> None:
                 params, nights = measure(replay, model, arguments)
                 settings = params.warm_start.model_dump(mode="json")
                 found = {"title": replay.benchmark.title, "model": model, "warm_start": settings, "nights": nights}
-                page["replays"].append(found | {"max_epochs": params.section(model).max_epochs})  # type: ignore[attr-defined]
+                page["replays"].append(found | {"max_epochs": getattr(params, model).max_epochs})
         write_json(path, page)
     write_text(path.with_suffix(".md"), markdown(json.loads(path.read_text(encoding="utf-8"))))
     console.print(f"{path.with_suffix('.md')} is written")
@@ -109,12 +108,13 @@ def main() -> None:
 def measure(replay: Replay, model: str, arguments: argparse.Namespace) -> tuple[Params, list[dict[str, Any]]]:
     """The nights of one model, each measured once, whenever that was."""
     folder = arguments.scratch / replay.benchmark.name
+    folder.mkdir(parents=True, exist_ok=True)
     values = settings_of(replay.benchmark, Path("nowhere"))  # params.yaml as it is: other settings cost far more
     values["warm_start"] |= {"mode": "auto", "max_days": NIGHTS + 1}
     if arguments.epoch_share:
         values["warm_start"]["epoch_share"] = arguments.epoch_share
     params = parse_params(values, replay.benchmark.name)
-    record = folder / f"{model}-{params.warm_start.epoch_share}.json"
+    record = folder / f"{model}-{params.warm_start.epoch_share}-{replay.first}.json"
     done = json.loads(record.read_text(encoding="utf-8"))["nights"] if record.exists() else []
     for number in range(len(done), NIGHTS + 1):
         day = pd.Timestamp(replay.first, tz="UTC") + pd.Timedelta(days=number - 1)
@@ -238,7 +238,7 @@ def section(replay: Mapping[str, Any]) -> list[str]:
     )
     rows = [head, "|---|" * 1 + "---|" * 11, _row(before)]
     return [
-        f"## {replay['title']}: {replay['model']}",
+        f"## {replay['title']}, week from {nights[0]['day']}: {replay['model']}",
         f"Full fits try {replay['max_epochs']} epochs, warm ones {settings['epoch_share']:g} of them "
         f"(`warm_start.epoch_share`). CPU ratio over the week {ratio:.2f}: goal {_met(ratio <= GOAL_TIME)}. "
         f"Worst night {differences.min():+.4f}, mean {differences.mean():+.4f}: within {GOAL_NDCG:g} on "

@@ -107,6 +107,34 @@ def test_a_night_that_is_cut_off_anywhere_is_resumed_by_the_next(team: Team, mon
     assert len(team.asked) == 1
 
 
+TRAINING = """
+  train:
+    foreach: [mf]
+    do:
+      cmd: python train.py
+      deps: [train.py, valid]
+      outs: [model]
+"""
+
+
+def test_what_training_starts_from_is_copied_in_if_there_is_anything_to_train(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"validate": VALIDATE, "compare": COMPARE, "train": "open('model', 'w').write('1')"}
+    stages = STAGES.replace("deps: [compare.py, valid]", "deps: [compare.py, model]")
+    team = Team(project(stages + TRAINING, **files), monkeypatch)
+    copied: list[Path] = []
+    monkeypatch.setattr(nightly, "parents", copied.append)
+    assert team.night().is_completed()
+    assert copied == [team.clone.resolve()]
+    (team.workspace / "compare.py").write_text(COMPARE + "# Written otherwise.")
+    call("git", "commit", "--quiet", "--all", "--message", "compare", cwd=team.workspace)
+    call("git", "pull", "--quiet", "--rebase", "origin", "HEAD", cwd=team.workspace)
+    call("git", "push", "--quiet", "origin", "HEAD", cwd=team.workspace)
+    assert team.night().is_completed()
+    assert len(copied) == 1  # a night that trains nothing takes up no promotion
+
+
 def test_a_remote_that_is_gone_for_a_while_is_tried_again(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[int] = []
 

@@ -50,6 +50,20 @@ def test_who_sees_order_is_told(made: dict[str, Card], summary: Summary):
     assert blind == set(summary.order_blind)
 
 
+def test_where_a_training_started_is_told(evidence: Evidence, summary: Summary, made: dict[str, Card]):
+    def start(**record: object) -> str:
+        model = evidence.models["mf"]
+        training = {**model.training, "warm_start": record}
+        changed = replace(evidence, models={**evidence.models, "mf": replace(model, training=training)})
+        return next(each for each in cards(summary, changed) if each.model == "mf").training["Start"]
+
+    assert start(fit="full", reason="It is due.") == "a full fit. It is due."
+    parent = {"version": "softmax@v2.0.0", "commit": "1a2b3c4d5e", "md5": "0b37"}
+    told = "softmax@v2.0.0 (commit 1a2b3c4, MD5 0b37); warm fits in a row: 3"
+    assert start(fit="warm", reason=None, parent=parent, nights=3) == told
+    assert "Start" not in made["mf"].training  # without warm_start.mode: auto
+
+
 def test_who_can_rank_items_by_their_features_is_told(evidence: Evidence, summary: Summary):
     def says(reads: bool) -> bool:
         model = evidence.models["softmax"]

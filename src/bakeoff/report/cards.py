@@ -6,6 +6,7 @@ The form follows Mitchell et al. (2019); the figures are those of the report.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats
@@ -104,11 +105,21 @@ def _training(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> d
     return {
         "Events": formats.count(training["num_train_events"]),
         "Epoch": epoch,
+        **({"Start": _start(training["warm_start"])} if "warm_start" in training else {}),
         "Parameters": formats.count(figure.num_parameters),
         "Dimension of the embeddings": formats.count(figure.dim),
         "Seed": summary.provenance.params.get("seed", formats.NO_VALUE),
         "Trials of the search for settings": trials[0] if trials else "none recorded",
     }
+
+
+def _start(record: Mapping[str, Any]) -> str:
+    """Where a training with `warm_start.mode: auto` started."""
+    if record["fit"] == "full":
+        return f"a full fit. {record['reason']}"
+    parent = record["parent"]
+    nights = formats.count(record["nights"])
+    return f"{parent['version']} (commit {parent['commit'][:7]}, MD5 {parent['md5']}); warm fits in a row: {nights}"
 
 
 def _quality(model: str, summary: Summary) -> dict[str, Table]:

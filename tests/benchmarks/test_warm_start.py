@@ -1,0 +1,74 @@
+"""The replay of nights: events up to each day, a warm fit next to the full one, and what the page says."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import warm_start
+from tiny_bench import two_halves
+from warm_start import NIGHTS, Replay, markdown, measure, night_split
+
+from bakeoff.core.workspace import Workspace
+from bakeoff.params import Params
+
+
+def made(root):
+    root.mkdir(exist_ok=True)
+    return Workspace(root)
+
+
+@pytest.fixture
+def nights(monkeypatch, tmp_path):
+    """Four measured nights of MF on a split that stays the same."""
+    monkeypatch.setattr(warm_start, "load_prepared", lambda _: two_halves())
+    monkeypatch.setattr(warm_start, "night_split", lambda *arguments: made(tmp_path / f"{arguments[-1]:%d}"))
+    monkeypatch.setattr(warm_start, "NIGHTS", 3)
+    values = Params(mf={"dim": 2, "max_epochs": 4}, warm_start={"margin": 1.0}).model_dump(mode="json")
+    monkeypatch.setattr(warm_start, "settings_of", lambda *_: json.loads(json.dumps(values)))
+    arguments = SimpleNamespace(scratch=tmp_path, data=None, epoch_share=0.25)
+    replay = Replay(SimpleNamespace(name="halves", title="Two halves"), "2020-01-02", ("mf",))
+    return replay, arguments, *measure(replay, "mf", arguments)
+
+
+def test_each_night_starts_from_the_one_before_and_is_measured_once(nights, monkeypatch):
+    replay, arguments, _, found = nights
+    assert [night["day"] for night in found] == ["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-04"]
+    assert "warm" not in found[0]
+    for night in found[1:]:
+        assert night["fit"] == "warm"
+        mean, low, high = night["difference"]
+        assert low <= mean <= high
+        assert mean == pytest.approx(night["warm"] - night["full"], abs=0.05)
+    monkeypatch.setattr(warm_start, "full_fit", None)  # not called again
+    assert measure(replay, "mf", arguments)[1] == found
+
+
+def test_the_page_judges_the_goals_by_its_figures(nights):
+    _, _, params, found = nights
+    for night, difference in zip(found[1:], (0.001, -0.0021, 0.0), strict=True):
+        night |= {"full_cpu": 10.0, "warm_cpu": 1.9, "difference": [difference, difference, difference]}
+    replay = {"title": "Two halves", "model": "mf", "nights": found, "max_epochs": 4}
+    replay["warm_start"] = params.warm_start.model_dump()
+    text = markdown({"command": "python x", "cores": 2, "replays": [replay]})
+    assert "CPU ratio over the week 0.19: goal met." in text
+    assert "within 0.002 on 2 of 3 nights, goal missed" in text
+    assert len([line for line in text.splitlines() if line.startswith("| 2020-01")]) == 4
+
+
+def test_a_night_has_the_events_up_to_the_end_of_its_day(monkeypatch, tmp_path):
+    whole = Workspace(tmp_path / "workspace")
+    whole.validated.mkdir(parents=True)
+    midnight = int(pd.Timestamp("2020-01-03", tz="UTC").timestamp())
+    pd.DataFrame({"timestamp": midnight - np.array([86_401, 86_400, 1, 0])}).to_parquet(
+        whole.validated / "interactions.parquet"
+    )
+    for name in ("users", "items"):
+        pd.DataFrame({"id": [1, 2]}).to_parquet(whole.validated / f"{name}.parquet")
+    monkeypatch.setattr(warm_start, "make_split", lambda *_: None)
+    monkeypatch.setattr(warm_start.split, "run", lambda *_: None)
+    replay = Replay(SimpleNamespace(name="any"), "2020-01-02", ("mf",))
+    found = night_split(replay, Params(), None, tmp_path, pd.Timestamp("2020-01-02", tz="UTC"))
+    assert len(pd.read_parquet(found.validated / "interactions.parquet")) == 3
+    assert NIGHTS == 7
