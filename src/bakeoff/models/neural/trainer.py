@@ -19,7 +19,7 @@ from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.model import SoftmaxDNN
 from bakeoff.models.neural.pooling import HistoryPooling, smooth
 from bakeoff.models.neural.spec import SoftmaxParams
-from bakeoff.models.neural.start import started_weights
+from bakeoff.models.neural.start import WARM_RATE, started_weights
 
 WARM_UP_SHARE = 0.05
 """Share of all steps in which the learning rate rises to its peak."""
@@ -198,10 +198,14 @@ def build(
 ) -> SoftmaxTrainer:
     """A fresh trainer of the softmax DNN, or of the two-tower model, on the histories of these queries.
 
+    After a warm start the learning rate is WARM_RATE of that of the settings.
+
     Raises:
         StartError: the weights to start from don't fit the settings or the features.
     """
     sizes = prepared.encoding.user.categorical_sizes
+    if start is not None:
+        section = section.model_copy(update={"learning_rate": WARM_RATE * section.learning_rate})
     items = (prepared.num_items, prepared.item_features)
     trainer = SoftmaxTrainer(queries, *items, sizes, section, seed, make_batches)
     if start is not None:
