@@ -27,6 +27,7 @@ SLOWEST_FIRST = (
     "tests/pipeline/test_tutorial.py",
     "tests/pipeline/test_wheel.py",
     "tests/flows/",
+    "tests/services/test_ray_cluster.py",
     "tests/services/test_local_stack.py",
     "tests/services/test_stack_access.py",
     "tests/faults/test_stages_under_fault.py",

@@ -56,14 +56,21 @@ class Checkpoints:
     """The checkpoint of one model, in `.bakeoff/checkpoints/<model>`: DVC empties models/ before a stage runs."""
 
     def __init__(
-        self, workspace: Workspace, model: str, fingerprint: str, seconds_between: float = SECONDS_BETWEEN
+        self, workspace: Workspace, model: str, fingerprint: str, seconds_between: float | None = None
     ) -> None:
-        """Take the model's name and the training's fingerprint; a checkpoint with another fingerprint is not used."""
+        """Take the training, and how often checkpoints are written if not every SECONDS_BETWEEN.
+
+        Args:
+            workspace: where it is.
+            model: name of the model.
+            fingerprint: of the training; a checkpoint with another one is not used.
+            seconds_between: 0: after each epoch.
+        """
         self._folder = workspace.root / ".bakeoff/checkpoints" / model
         self._path = self._folder / "checkpoint.npz"
         self._model = model
         self.fingerprint = fingerprint
-        self._seconds_between = seconds_between
+        self._seconds_between = SECONDS_BETWEEN if seconds_between is None else seconds_between
         self._written = time.monotonic()
 
     def load(self) -> tuple[TrainingProgress, dict[str, NDArray[Any]]]:
