@@ -68,6 +68,9 @@ def test_cost_is_printed_where_it_was_measured(workspace: Workspace, capsys: pyt
     write(workspace.cost("train/mf"), {"cpu_seconds": 5.0})
     write(workspace.cost("train/softmax"), {"cpu_seconds": 20.0})
     assert "Training took 20.0 s of CPU time for the softmax DNN and 5.00 s for MF" in printed(workspace, capsys)
+    # of a training on a cluster, this machine's CPU time says nothing
+    write(workspace.cost("train/softmax"), {"cpu_seconds": 20.0, "workers": 2})
+    assert "Training took" not in printed(workspace, capsys)
 
 
 def test_a_check_that_did_not_pass_is_printed_with_what_clears_it(

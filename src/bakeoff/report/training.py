@@ -55,7 +55,7 @@ def training_figures(evidence: Evidence) -> list[TrainingFigure]:
     for name, model in evidence.models.items():
         curve = {point["epoch"]: point for point in model.training["curve"]}
         epoch = model.training["selected_epoch"]
-        costs = ("wall_seconds", "cpu_seconds", "peak_memory_bytes")
+        costs = ("wall_seconds", "peak_memory_bytes")
         ranking, queries = (figure(model.evaluation_cost, key) for key in ("ranking_seconds", "ranked_queries"))
         figures.append(
             TrainingFigure(
@@ -66,11 +66,17 @@ def training_figures(evidence: Evidence) -> list[TrainingFigure]:
                 last_epoch=max(curve, default=0),
                 best_value=figure(curve.get(epoch), f"valid_{SELECTION_METRIC}"),
                 **{cost: figure(model.training_cost, cost) for cost in costs},
+                cpu_seconds=training_cpu_seconds(model.training_cost),
                 ranking_seconds=ranking,
                 seconds_per_query=ranking / queries if queries else float("nan"),
             )
         )
     return figures
+
+
+def training_cpu_seconds(cost: Mapping[str, Any] | None) -> float:
+    """Of a cost file; NaN if nothing was measured, or several workers trained, of which the stage sees nothing."""
+    return float("nan") if cost and "workers" in cost else figure(cost, "cpu_seconds")
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,7 @@ def test_each_target_comes_with_the_log_of_its_expected_count():
 
 
 def test_the_users_own_event_does_not_count_among_those_that_bring_a_target():
-    # Four users with events, two in a batch: one other of three. The only event of a user is a target whenever the user is in the batch.
+    # Four users with events, two in a batch: one other of three. The only event is always a target.
     rows = [[3], [3], [3], [7], []]
     sampler = InBatchSampler(all_targets, numbered(rows).histories, 2, NUM_ITEMS)
     found = {}

@@ -11,11 +11,11 @@ from typing import Any
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.training.checkpoints import Checkpoints, TrainingProgress
+from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.runner import Experiment
 from bakeoff.experiments.training.shipped import ShippedModel, train_shipped
 from bakeoff.experiments.training.validation import Validate
-from bakeoff.models.base.retriever import Retriever, Trainer
+from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.specs import resolve, spec
 from bakeoff.models.base.storage import StoredModel
 

@@ -11,6 +11,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.report.checks import WORDS, Check, State
 from bakeoff.report.input_files import read_json, read_optional_json
 from bakeoff.report.models import CONTENDERS
+from bakeoff.report.training import training_cpu_seconds
 from bakeoff.report.verdict import cost_sentence
 
 FILE = "verdict.json"
@@ -25,7 +26,7 @@ def print_verdict(workspace: Workspace) -> None:
     """
     headline, statement, checks = _last_verdict(workspace.reports / FILE)
     costs = {name: read_optional_json(workspace.cost(f"train/{name}")) for name in CONTENDERS}
-    cost = cost_sentence({name: float(found.get("cpu_seconds") or 0.0) for name, found in costs.items()})
+    cost = cost_sentence({name: training_cpu_seconds(found) for name, found in costs.items()})
     console = Console(highlight=False)
     console.print()
     console.print(Text(f"{headline}.", style="bold"))
