@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.core.histories import PAD, Histories
+from bakeoff.data.features.encoding import EncodedFeatures
+from bakeoff.data.features.value_sets import ValueSets
 from bakeoff.evaluation.metrics import formulas
 from bakeoff.evaluation.metrics.table import ListTotals, popularity_per_user
 from bakeoff.evaluation.ranking import TopLists
@@ -128,3 +130,94 @@ def test_list_figures_equal_their_definitions(rows):
     np.testing.assert_allclose(per_user("arp@4", lists, counts), arp)
     np.testing.assert_allclose(per_user("novelty@4", lists, counts, 10), miuf, atol=1e-12)
     assert formulas.coverage(formulas.slots(lists, 10, 4)) == len({i for top in tops for i in top}) / 10
+
+
+def histories_of(rows):
+    owner = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    items = np.array([item for row in rows for item in row], np.int64)
+    return Histories.from_rows(owner, items, np.zeros(len(items), np.int64), len(rows))
+
+
+def test_a_hit_on_a_rare_item_counts_more_in_debiased_ndcg():
+    # weights 1/φ at β = 1: 1/8 1/4 1/2 1 1 (the last has no interaction and counts as if it had one). Discounts 1 and
+    # 1/log2(3) = d. User 0 likes items 0 and 2, and finds 0 first and 2 not: 1/8 of 1/2 + 1/8 d. User 1 likes 3 and
+    # finds it first. User 2 has no list, user 3 no truth.
+    lists = lists_of([[0, 1], [3, 0], [PAD, PAD], [0, 1]])
+    truth = histories_of([[2, 0, 0], [3], [1], []])
+    weights = formulas.popularity_weights(COUNTS, 1)
+    assert weights.tolist() == [1 / 8, 1 / 4, 1 / 2, 1, 1]
+    found = debiased(lists, truth, weights, 2)
+    expected = 1 / 8 / (1 / 2 + 1 / 8 / log2(3))
+    assert found == pytest.approx([expected, 1, 0, np.nan], nan_ok=True)
+    # of one place, the ideal list has the rarest item alone
+    assert debiased(lists, truth, weights, 1)[0] == pytest.approx((1 / 8) / (1 / 2))
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 100), k=st.integers(1, 6))
+def test_debiased_ndcg_without_an_exponent_is_ndcg_and_the_ideal_list_has_one(seed, k):
+    rng = np.random.default_rng(seed)
+    lists = lists_of(np.argsort(rng.random((20, 9)), axis=1)[:, :5])
+    truth = histories_of([rng.integers(0, 9, rng.integers(0, 7)) for _ in range(20)])
+    counts = rng.integers(0, 50, 9)
+    relevant, sizes = formulas.relevance(lists, truth), formulas.num_relevant(truth)
+    plain = debiased(lists, truth, formulas.popularity_weights(counts, 0), k)
+    np.testing.assert_allclose(plain, formulas.ndcg(relevant, sizes, k), atol=1e-12)
+    weights = formulas.popularity_weights(counts, 0.5)
+    best = np.full((20, 6), PAD, np.int32)
+    for row, mine in zip(best, np.split(truth.items, truth.offsets[1:-1]), strict=True):
+        items = np.unique(mine)
+        row[: len(items)] = items[np.argsort(-weights[items], kind="stable")]
+    ideal = debiased(lists_of(best), truth, weights, k)
+    np.testing.assert_allclose(ideal[sizes > 0], 1)
+    assert (debiased(lists, truth, weights, k)[sizes > 0] <= ideal[sizes > 0] + 1e-12).all()
+
+
+def debiased(lists, truth, weights, k):
+    return formulas.debiased_ndcg(lists, formulas.relevance(lists, truth), truth, weights, k)
+
+
+def directions_of(tags, colours=None):
+    sets = ValueSets.from_pairs(*map(np.array, zip(*tags, strict=True)), 5, 3)
+    codes = np.zeros((5, 0), np.int32) if colours is None else np.array(colours, np.int32)[:, None]
+    sizes = () if colours is None else (2,)
+    return EncodedFeatures(np.ones((5, 1), np.float32), codes, sizes, (sets,)).directions
+
+
+# items 0 and 1 are comedies, 1 is a drama too, 2 is a drama, 3 has tag 2 alone, 4 none
+TAGS = [(0, 0), (1, 0), (1, 1), (2, 1), (3, 2)]
+
+
+def test_intra_list_diversity_is_the_mean_distance_of_pairs():
+    # cosines: (0, 1) and (1, 2) √½, (0, 2) 0; items 3 and 4 share nothing with anyone
+    found = formulas.intra_list_diversity(lists_of([[0, 1, 2], [3, 4, PAD], [0, PAD, PAD]]), directions_of(TAGS), 3)
+    assert found == pytest.approx([1 - 2 * 0.5**0.5 / 3, 1, np.nan], nan_ok=True)
+    assert formulas.intra_list_diversity(lists_of([[0, 1, 2]]), directions_of(TAGS), 2) == pytest.approx(1 - 0.5**0.5)
+
+
+def test_categories_count_as_tags_do_and_numbers_do_not():
+    # items 0 and 2 have colour 1, item 1 colour 2, the others none: 0 is (comedy, colour 1), 2 is (drama, colour 1)
+    directions = directions_of(TAGS, [1, 2, 1, 0, 0])
+    assert directions.shape == (5, 5)
+    assert formulas.intra_list_diversity(lists_of([[0, 2]]), directions, 2) == pytest.approx(1 / 2)
+
+
+def test_without_features_there_is_no_diversity():
+    nothing = EncodedFeatures(np.ones((5, 1), np.float32), np.zeros((5, 0), np.int32), ()).directions
+    assert nothing.shape == (5, 0)
+    assert np.isnan(formulas.intra_list_diversity(LISTS, nothing, 2)).all()
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 100))
+def test_diversity_of_blocks_is_that_of_every_pair(seed):
+    rng = np.random.default_rng(seed)
+    tags = [(item, tag) for item in range(5) for tag in range(3) if rng.random() < 0.5] or [(0, 0)]
+    directions = directions_of(tags)
+    lists = lists_of(np.argsort(rng.random((7, 5)), axis=1)[:, :4])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formulas, "_LISTS_PER_BLOCK", 2)
+        found = formulas.intra_list_diversity(lists, directions, 4)
+    cosines = (directions @ directions.T).toarray()
+    pairs = [[1 - cosines[i, j] for i in row for j in row if i != j] for row in lists.items]
+    assert found == pytest.approx([np.mean(row) for row in pairs])

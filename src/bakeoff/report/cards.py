@@ -16,7 +16,7 @@ from bakeoff.report.new_users import step_label
 from bakeoff.report.params import flat
 from bakeoff.report.render.figure import Column, Row, Table, estimate_cell, record_table, table_of
 from bakeoff.report.render.pages import render_text
-from bakeoff.report.render.tables import EXPOSURE
+from bakeoff.report.render.tables import OF_A_CARD
 from bakeoff.report.summary import Summary
 from bakeoff.report.training import TrainingFigure
 
@@ -148,7 +148,7 @@ def _quality(model: str, summary: Summary) -> dict[str, Table]:
         )
     exposures = summary.exposures[summary.exposures.model == model].itertuples()
     caption = f"{label}: popularity and coverage of the lists"
-    return tables | {"lists": record_table(caption, exposures, ("Lists of", lambda e: str(e.k)), *EXPOSURE)}
+    return tables | {"lists": record_table(caption, exposures, ("Lists of", lambda e: str(e.k)), *OF_A_CARD)}
 
 
 def _limits(model: str, summary: Summary, evidence: Evidence) -> list[str]:

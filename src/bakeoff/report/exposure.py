@@ -10,6 +10,8 @@ from bakeoff.report.evidence import Evidence, figure
 WATCHED = "what came next"
 """Name of the line that shows the test items themselves."""
 NUM_GROUPS = 10
+PER_LIST = ("novelty", "diversity", "debiased_ndcg")
+"""Metrics of a user's list that the cards show, under their names in the table of metrics."""
 
 
 def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> pd.DataFrame:
@@ -22,7 +24,10 @@ def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> pd.DataFrame:
         lift: ARP divided by that of the users' own histories, minus 1;
         coverage: share of the catalogue in at least one list;
         gini: inequality of the shares of list places, in [0, 1];
-        long_tail: mean share of a list outside the head of the catalogue.
+        long_tail: mean share of a list outside the head of the catalogue;
+        novelty: mean self-information of the recommended items, in bits;
+        diversity: mean distance of the items of a list by their features, in [0, 1];
+        debiased_ndcg: NDCG with a smaller gain for popular items.
     """
     rows = [
         (
@@ -31,11 +36,12 @@ def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> pd.DataFrame:
             _mean(model.users, f"arp@{k}"),
             *(figure(model.metrics["test"], f"{metric}@{k}") for metric in ("popularity_lift", "coverage", "gini")),
             _mean(model.users, f"long_tail_share@{k}"),
+            *(_mean(model.users, f"{metric}@{k}") for metric in PER_LIST),
         )
         for k in cutoffs
         for name, model in evidence.models.items()
     ]
-    return pd.DataFrame(rows, columns=["model", "k", "arp", "lift", "coverage", "gini", "long_tail"])
+    return pd.DataFrame(rows, columns=["model", "k", "arp", "lift", "coverage", "gini", "long_tail", *PER_LIST])
 
 
 def exposure_profile(evidence: Evidence, k: int) -> pd.DataFrame:

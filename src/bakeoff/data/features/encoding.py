@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.sparse import csr_array, hstack
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.value_sets import ValueSets, words_of
@@ -54,6 +55,21 @@ class EncodedFeatures:
     def tags(self) -> tuple[NDArray[np.bool_], ...]:
         """For each tags column dense bool [n, n_tags], whether the row carries the tag: for small tables."""
         return tuple(each.matrix() for each in self.tag_sets)
+
+    @cached_property
+    def directions(self) -> csr_array:
+        """Which categories and tags each row has, float64 [n, F], scaled to length 1; a row without any stays 0.
+
+        Numbers and words are left out: a number has no angle, and the words of a title name an item.
+        """
+        num_rows = len(self.categorical)
+        columns = zip(self.categorical.T, self.categorical_sizes, strict=True)
+        sets = [ValueSets.from_pairs(np.arange(num_rows), codes - 1, num_rows, size) for codes, size in columns]
+        sets += self.tag_sets
+        parts = [csr_array((np.ones(len(s.codes)), s.codes, s.offsets), shape=(num_rows, s.size)) for s in sets]
+        together = csr_array(hstack(parts, "csr")) if parts else csr_array((num_rows, 0))
+        together.data /= np.sqrt(np.repeat(counts := np.diff(together.indptr), counts))
+        return together
 
 
 class _Fitted(BaseModel):

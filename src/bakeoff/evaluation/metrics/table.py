@@ -12,10 +12,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from bakeoff.core.histories import Histories
 from bakeoff.evaluation.metrics import formulas
-from bakeoff.evaluation.metrics.formulas import FloatArray, IntArray
+from bakeoff.evaluation.metrics.formulas import BoolArray, FloatArray, IntArray
 from bakeoff.evaluation.ranking import TopLists
 
 HISTORY_POPULARITY = "history_arp"
@@ -24,6 +25,8 @@ HISTORY_POPULARITY = "history_arp"
 ALL_ITEMS = "full_"
 """Prefix of a metric of test items that are ranked among all items, in tables of those ranked among a few."""
 
+DEBIAS_EXPONENT = 0.5
+"""β of `debiased_ndcg`: a hit on an item with 100 train interactions counts a tenth of one on an item with one."""
 
 PerUser = dict[str, FloatArray]
 """Metrics by name, one value per user; NaN where it is not defined."""
@@ -39,6 +42,8 @@ class MetricSet(Enum):
     """(relevant [n, length], num_relevant [n], k) → [n] values of users."""
     POPULARITY = "popularity"
     """(counts [num_items], num_users) → [num_items] values of items, averaged over the first k of each user's list."""
+    CATALOGUE = "catalogue"
+    """(ListedItems, k) → [n] values of users; beside accuracy, whose family of tests they don't enlarge."""
     ALL_LISTS = "all lists"
     """(ListTotals) → a figure that the first k items of all lists have together."""
 
@@ -58,6 +63,34 @@ class Metric:
     label: str
     set: MetricSet
     function: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class ListedItems:
+    """Lists of n users, and what is known of the items.
+
+    Attributes:
+        lists: n lists.
+        relevant: bool [n, length], from `formulas.relevance`.
+        truth: n rows, the held-out items.
+        counts: int64 [num_items], train interactions of each item.
+        directions: [num_items, F], `EncodedFeatures.directions` of the items.
+    """
+
+    lists: TopLists
+    relevant: BoolArray
+    truth: Histories
+    counts: IntArray
+    directions: csr_array
+
+    def debiased_ndcg(self, k: int) -> FloatArray:
+        """See formulas."""
+        weights = formulas.popularity_weights(self.counts, DEBIAS_EXPONENT)
+        return formulas.debiased_ndcg(self.lists, self.relevant, self.truth, weights, k)
+
+    def diversity(self, k: int) -> FloatArray:
+        """See formulas.intra_list_diversity."""
+        return formulas.intra_list_diversity(self.lists, self.directions, k)
 
 
 class ExactSum:
@@ -126,6 +159,8 @@ METRICS = (
     Metric("arp", "ARP", MetricSet.POPULARITY, lambda counts, _: counts),
     Metric("novelty", "Novelty", MetricSet.POPULARITY, formulas.self_information),
     Metric("long_tail_share", "Long-tail share", MetricSet.POPULARITY, lambda counts, _: formulas.long_tail(counts)),
+    Metric("debiased_ndcg", f"Debiased NDCG (β {DEBIAS_EXPONENT})", MetricSet.CATALOGUE, ListedItems.debiased_ndcg),
+    Metric("diversity", "Intra-list diversity", MetricSet.CATALOGUE, ListedItems.diversity),
     Metric("coverage", "Coverage", MetricSet.ALL_LISTS, lambda totals: formulas.coverage(totals.slots)),
     Metric("gini", "Gini", MetricSet.ALL_LISTS, lambda totals: formulas.gini(totals.slots)),
     Metric("popularity_lift", "Popularity lift", MetricSet.ALL_LISTS, ListTotals.popularity_lift),
@@ -146,7 +181,12 @@ ACCURACY_LABELS = {
 
 def accuracy_per_user(lists: TopLists, truth: Histories, cutoffs: Sequence[int]) -> dict[str, FloatArray]:
     """recall@k, ndcg@k, mrr@k and hit_rate@k of each user, float64 [n] in [0, 1]; NaN without truth."""
-    relevant, sizes = formulas.relevance(lists, truth), formulas.num_relevant(truth)
+    return accuracy_of(formulas.relevance(lists, truth), truth, cutoffs)
+
+
+def accuracy_of(relevant: BoolArray, truth: Histories, cutoffs: Sequence[int]) -> dict[str, FloatArray]:
+    """`accuracy_per_user` of lists with these hits, [n, length], from `formulas.relevance`."""
+    sizes = formulas.num_relevant(truth)
     table = metrics_of(MetricSet.ACCURACY)
     return {f"{name}@{k}": metric.function(relevant, sizes, k) for k in cutoffs for name, metric in table.items()}
 
@@ -167,6 +207,12 @@ def popularity_per_user(
     return {HISTORY_POPULARITY: formulas.history_popularity(histories, counts)} | {
         f"{name}@{k}": formulas.mean_over_list(lists, of_items, k) for k in cutoffs for name, of_items in values.items()
     }
+
+
+def catalogue_per_user(listed: ListedItems, cutoffs: Sequence[int]) -> dict[str, FloatArray]:
+    """debiased_ndcg@k and diversity@k of each user, float64 [n] in [0, 1]; NaN where not defined."""
+    table = metrics_of(MetricSet.CATALOGUE)
+    return {f"{name}@{k}": metric.function(listed, k) for k in cutoffs for name, metric in table.items()}
 
 
 class AllLists:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from bakeoff.evaluation.metrics.table import METRICS
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate
+from bakeoff.report.exposure import PER_LIST
 from bakeoff.report.models import look, model_label
 from bakeoff.report.new_users import NewUserFigure, step_label
 from bakeoff.report.render.figure import Cell, Column, Row, Table, change_cell, estimate_cell, record_table, table_of
@@ -26,6 +28,14 @@ EXPOSURE: tuple[tuple[Column, Callable[[Any], str]], ...] = (
     (Column("Long-tail share", "long-tail"), lambda e: formats.percent(e.long_tail)),
 )
 """Columns of tables about lists."""
+PER_LIST_LABELS = {metric.name: metric.label for metric in METRICS if metric.name in PER_LIST}
+OF_A_CARD: tuple[tuple[Column, Callable[[Any], str]], ...] = (
+    *EXPOSURE,
+    (Column(PER_LIST_LABELS["novelty"]), lambda e: formats.decimal(e.novelty, 2)),
+    (Column(PER_LIST_LABELS["diversity"]), lambda e: formats.decimal(e.diversity, 3)),
+    (Column(PER_LIST_LABELS["debiased_ndcg"]), lambda e: formats.decimal(e.debiased_ndcg)),
+)
+"""Columns of the table about lists that has the room."""
 OUTCOMES = {Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.NO_EVIDENCE: "no evidence"}
 """How a verdict is written in a table."""
 TEST_FIGURES: tuple[tuple[Column, Callable[[Difference], str]], ...] = (
