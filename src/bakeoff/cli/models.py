@@ -1,5 +1,6 @@
 """Commands about one model."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -81,9 +82,25 @@ def recommend(
     why: Annotated[
         bool, typer.Option("--why", help="Say what the items of the history contribute to each score.")
     ] = False,
+    allow: Annotated[str | None, typer.Option(help='Item ids that alone may be recommended: "50,181".')] = None,
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A condition on a feature of the items: genres=Comedy|Drama, genres!=Horror, year>=1990, year<=1999; "
+            "repeatable."
+        ),
+    ] = None,
+    diversity: Annotated[
+        float, typer.Option(help="0 to 1: how much less alike the items of the list are than the best by score.")
+    ] = 0.0,
+    debias: Annotated[float, typer.Option(help="0 or more: how much less popular they are.")] = 0.0,
 ) -> None:
     """Recommend items to a known user, or to someone new by history and features."""
     from bakeoff.ops import recommend as stage
+    from bakeoff.ops.item_filters import Filter
+    from bakeoff.ops.list_options import ListOptions
 
     features = [*(feature or []), *([f"age={age}"] if age is not None else [])]
-    stage.run(Workspace(), model=model, user=user, history=history, features=features, k=k, why=why)
+    options = ListOptions(None, [Filter.parse(each) for each in filter or ()], diversity, debias)
+    who = partial(stage.run, Workspace(), model=model, user=user, history=history, features=features)
+    who(k=k, why=why, allow=allow, options=options)

@@ -1,6 +1,7 @@
 """`bakeoff recommend`: ask a trained model, with titles for people."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,19 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base import specs
-from bakeoff.models.base.storage import load_trained, read_encoding, read_known_users, read_titles, refuse_skipped
+from bakeoff.models.base.list_options import standard_log_popularity
+from bakeoff.models.base.retriever import Retriever
+from bakeoff.models.base.storage import (
+    load_trained,
+    read_encoding,
+    read_filterable,
+    read_known_users,
+    read_titles,
+    refuse_skipped,
+)
+from bakeoff.ops.item_filters import FilterableItems
+from bakeoff.ops.list_options import PLAIN, ListOptions, find
+from bakeoff.ops.server.search import ExactSearch
 
 if TYPE_CHECKING:
     from bakeoff.ops.reasons import Part
@@ -40,6 +53,8 @@ def run(
     features: Sequence[str],
     k: int,
     why: bool,
+    allow: str | None = None,
+    options: ListOptions = PLAIN,
 ) -> None:
     """Print what a model recommends to a known user, or to someone new, with the history.
 
@@ -51,6 +66,8 @@ def run(
         features: raw features of someone new, as name=value.
         k: number of items.
         why: print what the items of the history contribute to each score, in place of the history.
+        allow: ids of the items that may be recommended, separated by commas; None: any.
+        options: filters, diversity and debias.
 
     Raises:
         BakeoffError: the model is missing, was skipped or can't say why; or user, items, features or k are not known
@@ -71,10 +88,10 @@ def run(
     else:
         query = _someone_new(folder, history or "", features, items)
     shown = items.index[query.histories.items].tolist()
-    seen, retriever = query.histories, load_trained(folder)
-    lists = rank(retriever, query, seen, seen.first(0), k, 1)
-    found = lists.items[0] != PAD
-    best, scores = lists.items[0, found], lists.scores[0, found]
+    retriever = load_trained(folder)
+    if allow is not None:
+        options = replace(options, allow=_places(allow, "--allow", items))
+    best, scores = _best(folder, retriever, query, k, options)
     parts: list[list[Part]] = []
     if why:
         from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
@@ -99,17 +116,41 @@ def _known_user(folder: Path, user: str, model: str) -> Queries:
 
 def _someone_new(folder: Path, history: str, features: Sequence[str], items: pd.Series) -> Queries:
     """The query of someone with this history, whose events have no time, and these features."""
-    asked = _parse_history(history)
-    if strangers := [item for item in asked if item not in items.index]:
-        example = ", ".join(items.index[:3])
-        raise BakeoffError(
-            f"--history names {', '.join(map(repr, strangers))}, which the catalogue does not have: give item ids "
-            f"as in data/items.csv, such as {example}."
-        )
-    places = items.index.get_indexer(asked).astype(np.int32)
+    places = _places(history, "--history", items)
     histories = Histories(np.array([0, len(places)]), places, np.zeros(len(places), np.int64))
     dense, categorical = _encode(read_encoding(folder).user, features)
     return Queries(histories, dense, categorical)
+
+
+def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
+    """Indices of items that an option names."""
+    named = _parse_history(ids)
+    if strangers := [item for item in named if item not in items.index]:
+        example = ", ".join(items.index[:3])
+        raise BakeoffError(
+            f"{option} names {', '.join(map(repr, strangers))}, which the catalogue does not have: give item ids "
+            f"as in data/items.csv, such as {example}."
+        )
+    places: NDArray[np.int32] = items.index.get_indexer(named).astype(np.int32)
+    return places
+
+
+def _best(
+    folder: Path, retriever: Retriever, query: Queries, k: int, options: ListOptions
+) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+    """Items of the list, and their scores."""
+    seen = query.histories
+    if options.is_plain:
+        lists = rank(retriever, query, seen, seen.first(0), k, 1)
+        found = lists.items[0] != PAD
+        return lists.items[0, found], lists.scores[0, found]
+    encoding, embeddings = read_encoding(folder).item, retriever.item_embeddings
+    features = FilterableItems(read_filterable(folder, encoding), encoding, folder.parent.name)
+    options.check(k, features)
+    popularity = standard_log_popularity(read_known_users(folder).queries.histories.item_counts(len(embeddings)))
+    asked = retriever.embed_queries(query)
+    best = find(ExactSearch(embeddings), asked, seen.items, k, options, features, popularity)
+    return best.items, best.scores
 
 
 def _check_question(user: str | None, history: str | None, features: Sequence[str]) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Queries
 from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.models.base import list_options_graph as options
 from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EXPLAIN_SIGNATURE, HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
+from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.loading import EXTRAS
 from bakeoff.models.base.storage import CATALOGUE, MODEL, load_trained, read_encoding, read_known_users, read_titles
 from bakeoff.models.base.tensorflow import graph, tf
@@ -29,8 +30,20 @@ RAW_SIGNATURE = (
 )
 """Queries by item ids and raw features, and the length of the lists; see `recommend_for_histories`."""
 
-LARGEST = 1 << 24
-"""Precomputed users at most: a query gives its row as a feature, and float32 holds the integers up to here."""
+USER_SIGNATURE = (tf.TensorSpec([None], tf.string, "user_ids"), tf.TensorSpec([], tf.int32, "k"))
+
+OPTIONS_SIGNATURE = (
+    tf.TensorSpec([None], tf.string, "allow"),
+    tf.TensorSpec([], tf.float32, "diversity"),
+    tf.TensorSpec([], tf.float32, "debias"),
+)
+"""What a list may contain besides; see `recommend_for_users_with_options`."""
+
+SIGNATURES = tuple(f"recommend_for_{who}{how}" for who in ("users", "histories") for how in ("", "_with_options"))
+
+
+Encoded = tuple[Any, Any, Any, Any]
+"""Queries as in QUERY_SIGNATURE."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,7 @@ class ServingModule(tf.Module):
             -1, 2
         )
         self._values = [_lookup(values) for values in encoding.categorical.values()]
+        self._popularity = tf.constant(standard_log_popularity(seen.item_counts(len(catalogue.item_ids))))
         if hasattr(encoder, "explain"):
             self.explain = graph(encoder.explain, input_signature=EXPLAIN_SIGNATURE)
 
@@ -91,7 +105,7 @@ class ServingModule(tf.Module):
         """Bool [B], where the model has no answer of its own."""
         return self._encoder.uses_fallback(history)
 
-    @graph(input_signature=[tf.TensorSpec([None], tf.string, "user_ids"), tf.TensorSpec([], tf.int32, "k")])
+    @graph(input_signature=USER_SIGNATURE)
     def recommend_for_users(self, user_ids: Any, k: Any) -> dict[str, Any]:
         """Lists for users by id, without what they have seen.
 
@@ -99,14 +113,28 @@ class ServingModule(tf.Module):
             item_ids string [B, k] and scores float32 [B, k], best first, NO_ITEM and −∞ where nothing is left;
             known bool [B], whether the model knows the user; anyone else gets the list of someone without history.
         """
-        users = self._users.lookup(user_ids)
-        known = users != PAD
-        rows = tf.where(known, users, self._stranger)
-        history, timestamps = self._histories(rows)
-        result = self._recommend(
-            history, timestamps, tf.gather(self._dense, rows), tf.gather(self._categorical, rows), k
-        )
-        return {**result, "known": known}
+        query, known = self._query_of_users(user_ids)
+        return {**self._recommend(*query, k), "known": known}
+
+    @graph(input_signature=(*USER_SIGNATURE, *OPTIONS_SIGNATURE))
+    def recommend_for_users_with_options(
+        self, user_ids: Any, k: Any, allow: Any, diversity: Any, debias: Any
+    ) -> dict[str, Any]:
+        """Lists as in recommend_for_users, that are less popular or more diverse, of some of the items.
+
+        Args:
+            user_ids: see there.
+            k: see there.
+            allow: string [A], ids of items that lists may contain; none: any; unknown ids are ignored, so that [""]
+                allows nothing.
+            diversity: λ in [0, 1], see `list_options.diverse`; 0: by score.
+            debias: β ≥ 0, see `list_options.debiased`; 0: by score.
+
+        Returns:
+            as recommend_for_users; scores are those of the model, and descend only where both options are 0.
+        """
+        query, known = self._query_of_users(user_ids)
+        return {**self._choose(*query, k, allow, diversity, debias), "known": known}
 
     @graph(input_signature=RAW_SIGNATURE)
     def recommend_for_histories(
@@ -124,13 +152,24 @@ class ServingModule(tf.Module):
         Returns:
             item_ids and scores as in recommend_for_users; known bool [B, W], which items are in the catalogue.
         """
-        items = self._items.lookup(history)
-        known = items != PAD
-        # Unknown ids leave gaps; a stable sort by "is a gap" closes them and keeps the order of the rest.
-        order = tf.argsort(tf.cast(~known, tf.int32), axis=1, stable=True)
-        items, timestamps = (tf.gather(x, order, batch_dims=1) for x in (items, timestamps))
-        result = self._recommend(items, timestamps, self._standardise(dense), self._encode(categorical), k)
-        return {**result, "known": known}
+        query, known = self._raw_query(history, timestamps, dense, categorical)
+        return {**self._recommend(*query, k), "known": known}
+
+    @graph(input_signature=(*RAW_SIGNATURE, *OPTIONS_SIGNATURE))
+    def recommend_for_histories_with_options(
+        self,
+        history: Any,
+        timestamps: Any,
+        dense: Any,
+        categorical: Any,
+        k: Any,
+        allow: Any,
+        diversity: Any,
+        debias: Any,
+    ) -> dict[str, Any]:
+        """Lists for anyone, as in recommend_for_histories, with the options of recommend_for_users_with_options."""
+        query, known = self._raw_query(history, timestamps, dense, categorical)
+        return {**self._choose(*query, k, allow, diversity, debias), "known": known}
 
     @graph(input_signature=[tf.TensorSpec([None], tf.string, "user_ids")])
     def known_history(self, user_ids: Any) -> dict[str, Any]:
@@ -144,19 +183,62 @@ class ServingModule(tf.Module):
     def _num_items(self) -> Any:
         return tf.shape(self.item_embeddings)[0]
 
+    def _query_of_users(self, user_ids: Any) -> tuple[Encoded, Any]:
+        """Encoded queries of users by id, and which of them are known."""
+        users = self._users.lookup(user_ids)
+        known = users != PAD
+        rows = tf.where(known, users, self._stranger)
+        return (*self._histories(rows), tf.gather(self._dense, rows), tf.gather(self._categorical, rows)), known
+
+    def _raw_query(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> tuple[Encoded, Any]:
+        """Encoded queries of ids and raw features, and which of the items are known."""
+        items = self._items.lookup(history)
+        known = items != PAD
+        # Unknown ids leave gaps; a stable sort by "is a gap" closes them and keeps the order of the rest.
+        order = tf.argsort(tf.cast(~known, tf.int32), axis=1, stable=True)
+        items, timestamps = (tf.gather(x, order, batch_dims=1) for x in (items, timestamps))
+        return (items, timestamps, self._standardise(dense), self._encode(categorical)), known
+
     def _recommend(self, history: Any, timestamps: Any, dense: Any, categorical: Any, k: Any) -> dict[str, Any]:
+        scores, seen = self._scores(history, timestamps, dense, categorical)
+        best, items = tf.math.top_k(options.without(scores, seen), k=tf.minimum(k, self._num_items))
+        items = tf.where(tf.math.is_inf(best), self._num_items, items)
+        return {"item_ids": tf.gather(self._item_ids, items), "scores": best}
+
+    def _choose(
+        self,
+        history: Any,
+        timestamps: Any,
+        dense: Any,
+        categorical: Any,
+        k: Any,
+        allow: Any,
+        diversity: Any,
+        debias: Any,
+    ) -> dict[str, Any]:
+        scores, seen = self._scores(history, timestamps, dense, categorical)
+        value = options.without(options.debiased(scores, self._popularity, debias), seen)
+        value = tf.where(self._allowed(allow), value, -np.inf)
+        items, found = options.choose(value, self.item_embeddings, tf.minimum(k, self._num_items), diversity)
+        chosen = tf.where(found, tf.gather(scores, items, batch_dims=1), -np.inf)
+        return {"item_ids": tf.gather(self._item_ids, tf.where(found, items, self._num_items)), "scores": chosen}
+
+    def _scores(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> tuple[Any, Any]:
+        """Scores [B, n], and rows and columns [m, 2] of what queries have seen."""
         # One more column, so that empty histories alone still have a position to look at.
         history = tf.pad(history, [[0, 0], [0, 1]], constant_values=PAD)
         timestamps = tf.pad(timestamps, [[0, 0], [0, 1]])
-        queries = self._encoder.embed_queries(history, timestamps, dense, categorical)
+        queries = self.embed_queries(history, timestamps, dense, categorical)
         scores = tf.matmul(queries, self.item_embeddings, transpose_b=True)  # (B, n)
         seen = tf.where(history != PAD)  # (number seen, 2)
-        index = tf.stack([seen[:, 0], tf.cast(tf.gather_nd(history, seen), tf.int64)], axis=1)
-        gone = tf.fill(tf.shape(seen)[:1], -np.inf)
-        scores = tf.tensor_scatter_nd_update(scores, index, gone)
-        best, items = tf.math.top_k(scores, k=tf.minimum(k, self._num_items))
-        items = tf.where(tf.math.is_inf(best), self._num_items, items)
-        return {"item_ids": tf.gather(self._item_ids, items), "scores": best}
+        return scores, tf.stack([seen[:, 0], tf.cast(tf.gather_nd(history, seen), tf.int64)], axis=1)
+
+    def _allowed(self, allow: Any) -> Any:
+        """Bool [n], which items lists may contain."""
+        items = self._items.lookup(allow)
+        named = tf.boolean_mask(items, items != PAD)[:, tf.newaxis]
+        everything = tf.fill([self._num_items], tf.size(allow) == 0)
+        return tf.tensor_scatter_nd_update(everything, named, tf.ones(tf.shape(named)[:1], tf.bool))
 
     def _histories(self, rows: Any) -> tuple[Any, Any]:
         """Padded items and timestamps of these rows."""
@@ -173,31 +255,6 @@ class ServingModule(tf.Module):
     def _encode(self, categorical: Any) -> Any:
         codes = [table.lookup(categorical[:, column]) + 1 for column, table in enumerate(self._values)]
         return tf.stack(codes, axis=1) if codes else tf.zeros([tf.shape(categorical)[0], 0], tf.int32)
-
-
-class PrecomputedUsers(tf.Module):
-    """An encoder that looks up the stored embedding of a known user by the row that is the query's only feature."""
-
-    def __init__(self, query_embeddings: NDArray[np.float32], item_embeddings: NDArray[np.float32]) -> None:
-        """Hold embeddings of users [n, d], n ≤ LARGEST, and of items [num_items, d]."""
-        super().__init__(name="stored")
-        self._vectors = tf.Variable(query_embeddings, trainable=False, name="query_embeddings")
-        self.item_embeddings = tf.Variable(item_embeddings, trainable=False, name="item_embeddings")
-
-    def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
-        """Float32 [B, d] of the rows in `dense`, [B, 1]; nothing else is read."""
-        # A sum, since SavedModels are traced for raw features too, and these queries have none.
-        return tf.gather(self._vectors, tf.cast(tf.reduce_sum(dense, axis=1), tf.int32))
-
-    def uses_fallback(self, history: Any) -> Any:
-        """Unknown, so False, bool [B]: stored embeddings include those of the model's fallback."""
-        return tf.zeros(tf.shape(history)[:1], tf.bool)
-
-
-def rows_as_features(queries: Queries) -> Queries:
-    """The same histories, with each query's row in place of its features."""
-    rows = np.arange(len(queries), dtype=np.float32)[:, np.newaxis]
-    return Queries(queries.histories, rows, np.zeros((len(queries), 0), np.int32))
 
 
 def export_trained(trained: Path, into: Path) -> None:
@@ -227,11 +284,10 @@ def export_trained(trained: Path, into: Path) -> None:
 def export(module: ServingModule, path: str) -> None:
     """Write the SavedModel into a directory that is empty or does not exist yet.
 
-    Signatures: recommend_for_users, recommend_for_histories. The file fingerprint.pb is dropped: it differs from
+    The file fingerprint.pb is dropped: it differs from
     run to run, and DVC already has a hash of every file.
     """
-    names = ("recommend_for_users", "recommend_for_histories")
-    tf.saved_model.save(module, path, signatures={name: getattr(module, name) for name in names})
+    tf.saved_model.save(module, path, signatures={name: getattr(module, name) for name in SIGNATURES})
     tf.io.gfile.remove(f"{path}/fingerprint.pb")
 
 

@@ -1,8 +1,9 @@
 """Trained models on disk: plain arrays, and what the model knows of items, users and features.
 
-A directory `models/<name>/trained` holds `model.json` (name and settings), `arrays/*.npy`, `items.parquet` (item_id and
-title in the order of the item indices), `features.json` (how raw features are encoded) and `users.parquet` (what the
-model was trained on). A model that can't be trained on the data leaves a `model.json` with the reason and nothing else.
+A directory `models/<name>/trained` holds `model.json` (name and settings), `arrays/*.npy`, `items.parquet` (item_id,
+title and raw features in the order of the item indices), `features.json` (how raw features are encoded) and
+`users.parquet` (what the model was trained on). A model that can't be trained on the data leaves a `model.json` with
+the reason and nothing else.
 """
 
 import json
@@ -22,7 +23,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.histories import Histories, Queries, offsets_of
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.features.encoding import FeatureEncoding, TableEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base import specs
 from bakeoff.models.base.loading import EXTRAS
@@ -89,7 +90,8 @@ def write_model(
             np.save(folder / "arrays" / f"{array}.npy", values, allow_pickle=False)
         if start is not None:
             np.savez(folder / workspace.start(name).name, allow_pickle=False, **start)
-        pq.write_table(prepared.items.select(["item_id", "title"]), folder / ITEMS)
+        columns = dict.fromkeys(["item_id", "title", *filterable(prepared.encoding.item)])
+        pq.write_table(prepared.items.select([*columns]), folder / ITEMS)
         write_json(folder / FEATURES, prepared.encoding.model_dump())
         users = prepared.warm_users
         write_known_users(folder / USERS, prepared.user_ids(users), prepared.queries(prepared.known(), users))
@@ -216,6 +218,22 @@ def read_titles(folder: Path, *, ids_only: bool = False) -> pd.DataFrame:
     """
     with _reading(folder):
         return pd.read_parquet(folder / ITEMS, columns=["item_id"] if ids_only else ["item_id", "title"])
+
+
+def filterable(encoding: TableEncoding) -> list[str]:
+    """Item features by which lists can be filtered: all but texts."""
+    return [*encoding.dense, *encoding.categorical, *encoding.tags]
+
+
+def read_filterable(folder: Path, encoding: TableEncoding) -> pd.DataFrame:
+    """Raw item features that are `filterable`, in the order of the item indices; those that the model was stored with.
+
+    Raises:
+        BakeoffError: the file is missing or damaged.
+    """
+    with _reading(folder):
+        there = pq.read_schema(folder / ITEMS).names
+        return pd.read_parquet(folder / ITEMS, columns=[name for name in filterable(encoding) if name in there])
 
 
 def read_encoding(folder: Path) -> FeatureEncoding:

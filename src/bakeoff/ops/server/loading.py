@@ -13,12 +13,22 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
+from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.loading import extras_of, load_serving
-from bakeoff.models.base.storage import USERS, KnownUsers, read_encoding, read_known_users, read_titles
+from bakeoff.models.base.storage import (
+    USERS,
+    KnownUsers,
+    read_encoding,
+    read_filterable,
+    read_known_users,
+    read_titles,
+)
 from bakeoff.models.base.tensorflow import tf
+from bakeoff.ops.item_filters import FilterableItems
+from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Origin, Query
 from bakeoff.ops.server.search import ExactSearch
-from bakeoff.ops.server.served_model import QueryEmbedder, QueryEncoder, ServedModel
+from bakeoff.ops.server.served_model import QueryEmbedder, ServedModel
 
 log = logging.getLogger("bakeoff.serve")
 
@@ -50,7 +60,8 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
         BakeoffError: it can't be loaded, its parts don't fit each other, or its embeddings hold NaN.
     """
     extras = extras_of(folder)
-    items, encoding = read_titles(extras), read_encoding(extras).user
+    items, encoding = read_titles(extras), read_encoding(extras)
+    features = FilterableItems(read_filterable(extras, encoding.item), encoding.item, origin.model)
     module = load_serving(folder)
     users = read_known_users(extras) if (extras / USERS).exists() else _users_of_graph(module)
     retriever = EncoderRetriever(_GraphEncoder(module))
@@ -63,7 +74,7 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
     ids = items["item_id"].astype(str).tolist()
     index = {item: place for place, item in enumerate(ids)}
     explains = retriever.explains and origin.model in specs.specs()  # which say what the parts of a score are
-    encoder = QueryEncoder(origin.model, index, users, encoding, explains)
+    encoder = QueryEncoder(origin.model, index, users, encoding.user, features, explains)
     model = ServedModel(
         origin=origin,
         item_ids=ids,
@@ -72,6 +83,7 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
         embedder=QueryEmbedder(retriever, embeddings.shape[1], len(users.rows)),
         falls_back=bool(retriever.uses_fallback(encoder.encode(Query(history=[], k=1)).query)[0]),
         search=ExactSearch(embeddings),
+        popularity=standard_log_popularity(users.queries.histories.item_counts(len(items))),
         retriever=retriever,
         loaded=datetime.now(UTC).isoformat(timespec="seconds"),
     )

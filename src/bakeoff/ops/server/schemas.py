@@ -5,6 +5,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from bakeoff.models.base.list_options import LONGEST_DIVERSE
+from bakeoff.ops.item_filters import Filter
+from bakeoff.ops.list_options import LARGEST_DEBIAS, MOST_FILTERS
 from bakeoff.ops.reasons import Part
 
 LONGEST_LIST = 10_000
@@ -49,6 +52,22 @@ class Query(BaseModel):
     ignore_unknown: bool = Field(
         False, description="Pass over items of the history that the catalogue does not have, instead of refusing."
     )
+    allow: ItemIds | None = Field(
+        None, description="Item ids that alone may be in the list; unknown ones are passed over. Null: any item."
+    )
+    filters: Annotated[list[Filter], Field(max_length=MOST_FILTERS)] = Field(
+        default_factory=list, description="Conditions on features, which every item of the list meets."
+    )
+    diversity: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="0: by score; up to 1, items that are less like those before them in the list. With k of at most "
+        f"{LONGEST_DIVERSE}.",
+    )
+    debias: float = Field(
+        0.0, ge=0, le=LARGEST_DEBIAS, description="0: by score; the larger, the less popular the items of the list."
+    )
     why: bool = Field(
         False,
         description="Say what the items of the history contribute to each score: see ExplainedAnswer. Not in a batch, "
@@ -60,7 +79,10 @@ class Item(BaseModel):
     """An entry of a list."""
 
     item_id: str
-    score: float = Field(description="Dot product of query and item embedding; comparable within one list.")
+    score: float = Field(
+        description="Dot product of query and item embedding; comparable within one list. Lists are in their order, "
+        "unless diversity or debias was asked for."
+    )
 
 
 class Answer(BaseModel):
@@ -157,6 +179,7 @@ class ModelInfo(Origin):
         description="Of approximate search compared with brute force; null where search is exact."
     )
     user_features: list[str] = Field(description="Features that may be sent of someone new.")
+    item_features: list[str] = Field(description="Features that filters may name.")
     failed: str | None = Field(description="A newer promotion that could not be loaded, and why.")
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import offsets_of
 from bakeoff.evaluation.ranking.blocked_topk import TopKBuffer
 from bakeoff.evaluation.ranking.kernels import INDEX_MASK, NOTHING
+from bakeoff.models.base.list_options import debiased
 
 Ids = NDArray[np.int64]
 
@@ -58,14 +59,43 @@ class ExactSearch:
         """
         scores = self._scores(len(queries))
         np.matmul(queries, self._transposed, out=scores)
-        nothing = (np.zeros(len(queries) + 1, np.int64), np.zeros(0, np.int64))
+        best = self._best(scores, exclude, k)
+        return [SearchResult(items, mine[items]) for items, mine in zip(best, scores, strict=True)]
+
+    def find_debiased(
+        self,
+        query: NDArray[np.float32],
+        exclude: NDArray[np.integer],
+        k: int,
+        popularity: NDArray[np.float32],
+        debias: float,
+    ) -> tuple[SearchResult, NDArray[np.float32]]:
+        """The best items by `list_options.debiased`, with their scores, and the debiased ones, which descend.
+
+        Args:
+            query: float32 [1, d].
+            exclude: items that are left out.
+            k: as for `find`.
+            popularity: float32 [n].
+            debias: β.
+        """
+        scores = self._scores(1)
+        np.matmul(query, self._transposed, out=scores)
+        value = debiased(scores, popularity, debias)
+        [items] = self._best(value, [exclude], k)
+        return SearchResult(items, scores[0, items]), value[0, items]
+
+    def vectors(self, items: Ids) -> NDArray[np.float32]:
+        """Embeddings of m items, [m, d]."""
+        return np.ascontiguousarray(self._transposed[:, items].T)
+
+    def _best(self, scores: NDArray[np.float32], exclude: Excluded, k: int) -> list[Ids]:
+        """The best items of each row of scores [B, n], which are overwritten where excluded."""
+        nothing = (np.zeros(len(scores) + 1, np.int64), np.zeros(0, np.int64))
         lists = TopKBuffer(k, len(self._index), _rows(exclude), nothing)
-        lists.add(scores, np.arange(len(queries)), 0, self._index)
-        found = []
-        for row, mine in zip(np.sort(lists.best(), axis=1)[:, ::-1], scores, strict=True):
-            best = INDEX_MASK - (row[row != NOTHING] & INDEX_MASK)
-            found.append(SearchResult(best, mine[best]))
-        return found
+        lists.add(scores, np.arange(len(scores)), 0, self._index)
+        best = np.sort(lists.best(), axis=1)[:, ::-1]
+        return [INDEX_MASK - (row[row != NOTHING] & INDEX_MASK) for row in best]
 
     def nearest(self, item: int, k: int) -> SearchResult:
         """At most k other items with the largest cosine; none where the item has no direction."""

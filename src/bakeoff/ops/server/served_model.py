@@ -1,154 +1,22 @@
-"""A model in memory that answers blocks of queries. It never changes: a new one takes its place.
-
-What a client sent becomes what a model takes here, with the refusals of `bakeoff recommend`.
-"""
+"""A model in memory that answers blocks of queries. It never changes: a new one takes its place."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.models.base.storage import KnownUsers
-from bakeoff.ops.reasons import CANNOT, reasons
+from bakeoff.ops.list_options import find
+from bakeoff.ops.reasons import reasons
 from bakeoff.ops.server import schemas
-from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, Query, RefusedError
-from bakeoff.ops.server.search import ExactSearch
-
-NAMED = 10
-"""Unknown items that a refusal names."""
-
-
-@dataclass(frozen=True)
-class EncodedQuery:
-    """A query as a model takes it.
-
-    Attributes:
-        query: one encoded query.
-        exclude: item indices that are left out.
-        k: length of the list.
-        ignored: items of the history that were passed over.
-        user: row of a known user; None for someone new.
-        why: whether the reasons are asked for.
-    """
-
-    query: Queries
-    exclude: NDArray[np.integer]
-    k: int
-    ignored: tuple[str, ...] = ()
-    user: int | None = None
-    why: bool = False
-
-
-@dataclass(frozen=True)
-class QueryEncoder:
-    """Encodes queries with what a model knows of items, users and features.
-
-    Attributes:
-        model: its name, for messages.
-        items: item id → index.
-        users: users that are known by id.
-        encoding: of user features.
-        explains: whether the model can say why.
-    """
-
-    model: str
-    items: Mapping[str, int]
-    users: KnownUsers
-    encoding: TableEncoding
-    explains: bool = False
-
-    def encode(self, query: Query) -> EncodedQuery:
-        """Encode a query.
-
-        Raises:
-            RefusedError: 404 where the model does not know the user or an item, 422 where the query makes no sense.
-        """
-        _check(query, len(self.items))
-        if query.why and not self.explains:
-            raise RefusedError(422, f"{self.model} {CANNOT}")
-        ignored: tuple[str, ...] = ()
-        user = None
-        if query.user_id is None:
-            encoded, ignored = self._someone_new(query)
-        else:
-            user = self.users.rows.get(query.user_id)
-            if user is None:
-                raise RefusedError(
-                    404,
-                    f"User {shortened(query.user_id)} is not among those that {self.model} was trained on: for someone "
-                    "new or held out, send history and features instead of user_id.",
-                )
-            users, row = self.users.queries, slice(user, user + 1)
-            encoded = Queries(users.histories.part(user, user + 1), users.dense[row], users.categorical[row])
-        seen = encoded.histories.items if query.exclude_seen else np.zeros(0, np.int32)
-        named = [self.items[item] for item in query.exclude if item in self.items]
-        exclude = np.concatenate([seen, np.array(named, np.int64)]) if named else seen
-        return EncodedQuery(encoded, exclude, query.k, ignored, user, query.why)
-
-    def _someone_new(self, query: Query) -> tuple[Queries, tuple[str, ...]]:
-        """The encoded query, and unknown items of its history."""
-        history = query.history or []
-        times = dict(zip(history, query.timestamps or [0] * len(history), strict=True))
-        if len(times) < len(history):  # an item that is named twice counts once, at its last place
-            times = {item: times[item] for item in reversed(dict.fromkeys(reversed(history)))}
-        known = {self.items[item]: time for item, time in times.items() if item in self.items}
-        unknown = [item for item in times if item not in self.items]
-        if unknown and not query.ignore_unknown:
-            shown = ", ".join(map(shortened, unknown[:NAMED])) + (", …" if len(unknown) > NAMED else "")
-            raise RefusedError(
-                404,
-                f"history names {shown}, which the catalogue of {self.model} does not have: leave it out, or send "
-                "ignore_unknown: true.",
-            )
-        items, timestamps = np.array([*known], np.int32), np.array([*known.values()], np.int64)
-        dense, categorical = self._features(query.features) if query.features else self._no_features
-        histories = Histories(np.array([0, len(items)]), items, timestamps)
-        # Half of a surrogate pair, which JSON can spell, can't be written in an answer.
-        ignored = tuple(item.encode("utf-8", "backslashreplace").decode() for item in unknown)
-        return Queries(histories, dense, categorical), ignored
-
-    @cached_property
-    def _no_features(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        return self._features({})
-
-    def _features(self, given: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Encoded as the exported model encodes them: float32 [1, D] and int32 [1, C]."""
-        try:
-            return self.encoding.encode_user(given, f"users of {self.model}")
-        except BakeoffError as error:
-            raise RefusedError(422, str(error)) from None
-
-
-def _check(query: Query, num_items: int) -> None:
-    of_someone_new = {"history": query.history, "features": query.features, "timestamps": query.timestamps}
-    sent = [name for name, value in of_someone_new.items() if value is not None]
-    num_events = len(query.history or [])
-    fault = None
-    if query.user_id is not None and sent:
-        fault = (
-            f"user_id {shortened(query.user_id)} already says what the model knows of this user: leave "
-            f"{', '.join(sent)} out, or leave user_id out to ask for someone new."
-        )
-    elif query.user_id is None and query.history is None and query.features is None:
-        fault = "No user: send user_id for a known one, or history and features for someone new (history may be [])."
-    elif query.timestamps is not None and len(query.timestamps) != num_events:
-        fault = f"timestamps has {len(query.timestamps)} entries and history {num_events}: send one for each, or none."
-    elif query.k > num_items:
-        fault = f"k {query.k} is not possible: it must be between 1 and the {num_items} items there are."
-    elif query.why and query.k > schemas.LONGEST_EXPLAINED:
-        fault = f"k {query.k} is not possible with why: at most {schemas.LONGEST_EXPLAINED} items are explained."
-    if fault:
-        raise RefusedError(422, fault)
-
+from bakeoff.ops.server.query_encoder import EncodedQuery, QueryEncoder
+from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, RefusedError
+from bakeoff.ops.server.search import ExactSearch, SearchResult
 
 REMEMBERED_BYTES = 1 << 29
 """Embeddings beyond which none are remembered: those of 10⁶ users with 128 dimensions are just within."""
@@ -215,6 +83,7 @@ class ServedModel:
         embedder: embeds encoded queries.
         falls_back: whether its fallback answers for someone without history; no model has another case.
         search: finds items.
+        popularity: float32 [n], from `standard_log_popularity`.
         retriever: its embeddings, which can also be asked for reasons.
         loaded: when it was ready, in ISO 8601.
     """
@@ -226,19 +95,19 @@ class ServedModel:
     embedder: QueryEmbedder
     falls_back: bool
     search: ExactSearch
+    popularity: NDArray[np.float32]
     retriever: EncoderRetriever
     loaded: str
 
     def num_events(self, queries: Sequence[EncodedQuery]) -> int:
-        """Events in the histories of these queries, which say how long a block takes."""
-        return sum(len(each.query.histories.items) for each in queries)
+        """Events in the histories of these queries, and items that options look at: they say how long a block takes."""
+        items = len(self.item_ids)
+        return sum(len(each.query.histories.items) + (items if each.options else 0) for each in queries)
 
     def answer(self, queries: Sequence[EncodedQuery]) -> list[Answer]:
         """Lists for a block of at least one query, each of its own length."""
-        exclude, k = [each.exclude for each in queries], max(each.k for each in queries)
-        found = self.search.find(self.embedder.embed(queries), exclude, k)
         answers = []
-        for each, best in zip(queries, found, strict=True):
+        for each, best in zip(queries, self._found(queries), strict=True):
             pairs = zip(best.items[: each.k].tolist(), best.scores[: each.k].tolist(), strict=True)
             answer = Answer.model_construct(
                 items=[Item.model_construct(item_id=self.item_ids[item], score=score) for item, score in pairs],
@@ -249,6 +118,21 @@ class ServedModel:
             )
             answers.append(self._explained(answer, each.query) if each.why and answer.items else answer)
         return answers
+
+    def _found(self, queries: Sequence[EncodedQuery]) -> list[SearchResult]:
+        """At least the first k items of each query; those without options are searched for together."""
+        embedded = self.embedder.embed(queries)
+        plain = [row for row, each in enumerate(queries) if each.options is None]
+        found: dict[int, SearchResult] = {}
+        if plain:
+            exclude, k = [queries[row].exclude for row in plain], max(queries[row].k for row in plain)
+            rows = embedded if len(plain) == len(queries) else embedded[plain]
+            found.update(zip(plain, self.search.find(rows, exclude, k), strict=True))
+        for row, each in enumerate(queries):
+            if each.options is not None:
+                query, of_items = embedded[row : row + 1], (self.encoder.features, self.popularity)
+                found[row] = find(self.search, query, each.exclude, each.k, each.options, *of_items)
+        return [found[row] for row in range(len(queries))]
 
     def _explained(self, answer: Answer, query: Queries) -> schemas.ExplainedAnswer:
         """The same answer with the parts of each score."""

@@ -18,8 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.ops.registry.history import Event
+from bakeoff.ops.server.query_encoder import EncodedQuery
 from bakeoff.ops.server.schemas import Answer, ModelInfo, Query, RefusedError
-from bakeoff.ops.server.served_model import EncodedQuery, ServedModel
+from bakeoff.ops.server.served_model import ServedModel
 
 MOST_WAITING = 8192
 """Queries beyond which more are refused: an answer that comes after minutes helps nobody."""
@@ -140,7 +141,6 @@ class Batcher:
 
 
 log = logging.getLogger("bakeoff.serve")
-
 _SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 REQUESTS = Counter("bakeoff_requests", "Requests by route and HTTP status.", ["route", "status"])
@@ -204,8 +204,7 @@ class Service:
 
     def __init__(self, model: ServedModel, max_batch: int) -> None:
         """Answer with this model."""
-        self.batcher = Batcher(max_batch, BATCH_SIZE.observe)
-        self.draining = False
+        self.batcher, self.draining = Batcher(max_batch, BATCH_SIZE.observe), False
         self.use(model)
 
     def use(self, model: ServedModel) -> None:
@@ -237,6 +236,7 @@ class Service:
             search=model.search.description,
             recall=model.search.recall,
             user_features=list(model.encoder.encoding.names),
+            item_features=list(model.encoder.features.names),
             failed=self.failed,
         )
 
