@@ -96,3 +96,17 @@ def test_a_model_that_was_skipped_can_not_be_asked_and_says_why(folder: Path) ->
 def test_a_model_that_was_not_trained_yet_says_what_to_run(folder: Path) -> None:
     with pytest.raises(BakeoffError, match="bakeoff train ease"):
         CliRunner().invoke(app, ["recommend", "--model", "ease", "--user", "1"], catch_exceptions=False)
+
+
+@pytest.mark.usefixtures("folder")
+def test_filters_and_wishes_reach_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    monkeypatch.setattr("bakeoff.ops.recommend.run", lambda *_, **given: found.update(given))
+    options = ["--filter", "genres=Comedy|Drama", "--filter", "year>=1990", "--diversity", "0.2", "--allow", "1,2"]
+    CliRunner().invoke(app, ["recommend", "--user", "1", *options], catch_exceptions=False)
+    asked = found["options"]
+    assert [each.model_dump(exclude_none=True) for each in asked.filters] == [
+        {"feature": "genres", "any_of": ["Comedy", "Drama"]},
+        {"feature": "year", "min": 1990},
+    ]
+    assert (asked.diversity, asked.debias, found["allow"]) == (0.2, 0, "1,2")

@@ -8,7 +8,7 @@ from small import FAST, FAST_TWO_TOWER, histories, no_features, queries
 from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding
 from bakeoff.models.base import specs
-from bakeoff.models.base.export import Catalogue
+from bakeoff.models.base.serving_module import Catalogue
 from bakeoff.models.base.specs import resolve
 from bakeoff.models.ease.spec import EASEParams
 from bakeoff.models.mf.spec import MFParams

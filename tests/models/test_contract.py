@@ -9,17 +9,24 @@ from types import SimpleNamespace
 
 import contenders
 import numpy as np
+import pandas as pd
 import pytest
 import town
 from small import histories, no_features, queries
 
 from bakeoff.core.histories import PAD
+from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.models.base.export import NO_ITEM, ServingModule, export
+from bakeoff.models.base.export import export
+from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.loading import load_serving
+from bakeoff.models.base.serving_module import NO_ITEM, ServingModule
 from bakeoff.models.base.specs import resolve
 from bakeoff.models.base.storage import StoredModel
+from bakeoff.ops.item_features import ItemFeatures
+from bakeoff.ops.list_options import ListOptions, find
+from bakeoff.ops.server.search import ExactSearch
 
 IMPERSONAL = ("popularity", "recent_popularity")
 """Models that give everyone the same order."""
@@ -176,6 +183,60 @@ def test_k_is_honoured_when_the_model_is_asked(shop, k):
     assert found.shape == (2, min(k, 14))
     longest = as_indices(for_users(shop, ["user 0", "user 5"], 14)["item_ids"])
     assert as_indices(found) == [row[:k] for row in longest]
+
+
+def with_options(model, users, k, allow=(), diversity=0.0, debias=0.0):
+    options = np.array(allow, str), np.float32(diversity), np.float32(debias)
+    return model.serving.recommend_for_users_with_options(np.array(users), k, *options)
+
+
+def test_without_a_wish_the_lists_with_options_are_the_plain_ones(shop):
+    users, everything = [*shop.world.user_ids, "nobody"], [f"item {j}" for j in range(14)]
+    plain = for_users(shop, users, 6)
+    for allow in ((), everything):
+        found = with_options(shop, users, 6, allow)
+        for name in ("item_ids", "scores", "known"):
+            assert np.array_equal(np.asarray(found[name]), np.asarray(plain[name]))
+
+
+def test_a_list_has_none_but_allowed_items_in_the_order_of_all(shop):
+    everything = as_indices(for_users(shop, shop.world.user_ids, 14)["item_ids"])
+    allowed = [3, 12, 5]
+    found = as_indices(
+        with_options(shop, shop.world.user_ids, 14, [*map("item {}".format, allowed), "ghost"])["item_ids"]
+    )
+    for mine, plain in zip(found, everything, strict=True):
+        expected = [item for item in plain if item in allowed]
+        assert mine == expected + [PAD] * (14 - len(expected))
+    nothing = with_options(shop, ["user 0"], 2, [""])
+    assert as_indices(nothing["item_ids"]) == [[PAD, PAD]]
+
+
+@pytest.mark.parametrize("wish", [{"debias": 0.7}, {"diversity": 0.4}, {"diversity": 0.5, "debias": 0.3}], ids=str)
+def test_the_graph_gives_the_lists_of_the_server_that_are_less_popular_or_more_diverse(shop, wish):
+    people, num_items = shop.world.people, 14
+    search, popularity = ExactSearch(shop.retriever.item_embeddings), people.histories.item_counts(num_items)
+    features, popularity = (
+        ItemFeatures(pd.DataFrame(index=range(14)), TableEncoding(), ""),
+        standard_log_popularity(popularity),
+    )
+    graph = with_options(shop, shop.world.user_ids, 6, **wish)
+    seen = np.split(people.histories.items, people.histories.offsets[1:-1])
+    for row, (query, mine) in enumerate(zip(shop.retriever.embed_queries(people), seen, strict=True)):
+        expected = find(search, query[np.newaxis], mine, 6, ListOptions(**wish), features, popularity)
+        filled = as_indices(graph["item_ids"])[row][: len(expected.items)]
+        assert filled == expected.items.tolist()
+        scores = np.asarray(graph["scores"])[row, : len(filled)]
+        assert scores == pytest.approx(expected.scores, abs=1e-5)
+
+
+def test_someone_new_may_wish_too(shop):
+    query = np.array([["item 3", "item 7"]]), np.zeros((1, 2), np.int64)
+    features = np.full((1, 1), np.nan, np.float32), np.full((1, 2), "")
+    asked = shop.serving.recommend_for_histories_with_options(
+        *query, *features, 14, np.array(["item 3", "item 5"]), np.float32(0.5), np.float32(0)
+    )
+    assert as_indices(asked["item_ids"]) == [[5] + [PAD] * 13]
 
 
 def test_what_a_user_has_seen_is_left_out(shop):

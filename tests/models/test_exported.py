@@ -4,8 +4,9 @@ from contenders import kiosk
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.models.base.export import ServingModule, export
+from bakeoff.models.base.export import export
 from bakeoff.models.base.loading import load_serving
+from bakeoff.models.base.serving_module import ServingModule
 from bakeoff.models.popularity.graph import PopularityEncoder
 from bakeoff.models.popularity.popularity import PopularityRetriever
 

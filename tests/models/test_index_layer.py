@@ -6,7 +6,7 @@ import pytest
 import tensorflow_recommenders as tfrs
 from small import no_features, queries
 
-from bakeoff.models.base.export import NO_ITEM, ServingModule
+from bakeoff.models.base.serving_module import NO_ITEM, ServingModule
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.popularity.graph import PopularityEncoder
 from bakeoff.models.popularity.popularity import PopularityRetriever

@@ -10,6 +10,8 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base.loading import load_serving
 from bakeoff.ops import recommend
+from bakeoff.ops.item_features import Filter
+from bakeoff.ops.list_options import ListOptions
 from bakeoff.stages import export, train
 
 
@@ -35,8 +37,8 @@ def _wide_terminal(monkeypatch):
 def ask(workspace, capsys):
     """Asks, and returns what was printed."""
 
-    def run(model="softmax", user=None, history=None, features=(), k=3, why=False):
-        recommend.run(workspace, model=model, user=user, history=history, features=features, k=k, why=why)
+    def run(model="softmax", user=None, history=None, features=(), k=3, why=False, **options):
+        recommend.run(workspace, model=model, user=user, history=history, features=features, k=k, why=why, **options)
         return capsys.readouterr().out
 
     return run
@@ -151,6 +153,25 @@ def test_a_narrow_terminal_gets_one_table_above_the_other(ask, monkeypatch):
     assert any(line.count("┏") == 2 for line in ask(user="u1").splitlines())
 
 
+def recommended(printed):
+    return re.findall(r"│ +\d+ │ +(i\d+) │", printed)
+
+
+@pytest.mark.parametrize("model", ["popularity", "mf", "softmax"])
+def test_options_choose_among_the_items_and_scores_stay_the_models_own(ask, model):
+    everything = recommended(ask(model, user="u3", k=9))
+    assert recommended(ask(model, user="u3", k=9, allow="i1, i2,i5")) == [
+        i for i in everything if i in ("i1", "i2", "i5")
+    ]
+    filters = [Filter.parse("genres=Comedy"), Filter.parse("genres!=Drama")]
+    comedies = recommended(ask(model, user="u3", k=9, options=ListOptions(filters=filters)))
+    assert 0 < len(comedies) < 9
+    assert comedies == [item for item in everything if item in comedies]
+    other = ask(model, user="u3", k=9, options=ListOptions(diversity=0.5, debias=0.5))
+    assert sorted(recommended(other)) == sorted(everything)
+    assert recommended(other) != everything
+
+
 @pytest.mark.parametrize(
     ("question", "said"),
     [
@@ -164,6 +185,13 @@ def test_a_narrow_terminal_gets_one_table_above_the_other(ask, monkeypatch):
             "'als' is not a model.*popularity, recent_popularity, ease, mf, softmax, two_tower",
         ),
         ({"history": "i1,x9,y8"}, r"--history names 'x9', 'y8', which the catalogue does not have.*such as i1, i2, i3"),
+        ({"user": "u1", "allow": "x9"}, r"--allow names 'x9', which the catalogue does not have.*such as i1, i2, i3"),
+        ({"user": "u1", "options": ListOptions(diversity=1.5)}, "diversity 1.5 and debias 0 are not possible"),
+        ({"user": "u1", "options": ListOptions(debias=float("nan"))}, "diversity 0 and debias nan are not possible"),
+        (
+            {"user": "u1", "options": ListOptions(filters=[Filter.parse("job=cook")])},
+            "'job' is not a feature to filter",
+        ),
         ({"user": "u1", "k": 0}, "-k 0 is not possible: it must be between 1 and the 12 items"),
         ({"user": "u1", "k": -4}, "-k -4 is not possible"),
         ({"user": "u1", "k": 13}, "-k 13 is not possible"),

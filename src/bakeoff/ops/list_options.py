@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, diverse
-from bakeoff.ops.item_filters import Filter, FilterableItems
+from bakeoff.ops.item_features import Filter, ItemFeatures
 from bakeoff.ops.server.search import ExactSearch, SearchResult
 
 MOST_FILTERS = 20
 """Of one request."""
 
 LARGEST_DEBIAS = 10.0
-"""By far: at 1 the least popular items come first for most models."""
+"""By far: at 1 lists are less popular than what people already like."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ListOptions:
         """Whether nothing is asked for."""
         return self.allow is None and not self.filters and not self.diversity and not self.debias
 
-    def check(self, k: int, features: FilterableItems) -> None:
+    def check(self, k: int, features: ItemFeatures) -> None:
         """Refuse what makes no sense for a list of k items.
 
         Raises:
@@ -67,7 +67,7 @@ def find(
     exclude: NDArray[np.integer],
     k: int,
     options: ListOptions,
-    features: FilterableItems,
+    features: ItemFeatures,
     popularity: NDArray[np.float32],
 ) -> SearchResult:
     """The list of one query.
@@ -99,5 +99,6 @@ def find(
         value = found.scores
     if not options.diversity:
         return found
-    places = diverse(value, search.vectors(found.items), k, options.diversity)
+    vectors = features.vectors(found.items)
+    places = diverse(value, search.vectors(found.items) if vectors is None else vectors, k, options.diversity)
     return SearchResult(found.items[places], found.scores[places])

@@ -30,7 +30,7 @@ from bakeoff.models.base.storage import (
     read_titles,
     refuse_skipped,
 )
-from bakeoff.ops.item_filters import FilterableItems
+from bakeoff.ops.item_features import ItemFeatures
 from bakeoff.ops.list_options import PLAIN, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
 
@@ -145,7 +145,7 @@ def _best(
         found = lists.items[0] != PAD
         return lists.items[0, found], lists.scores[0, found]
     encoding, embeddings = read_encoding(folder).item, retriever.item_embeddings
-    features = FilterableItems(read_filterable(folder, encoding), encoding, folder.parent.name)
+    features = ItemFeatures(read_filterable(folder, encoding), encoding, folder.parent.name)
     options.check(k, features)
     popularity = standard_log_popularity(read_known_users(folder).queries.histories.item_counts(len(embeddings)))
     asked = retriever.embed_queries(query)

@@ -1,15 +1,19 @@
 """A version that was promoted when training still exported: models/<name> as one output, users in the graph alone."""
 
 import shutil
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 import small_split
 from promotion_repo import OUT, WHOLE, commit, name_outputs, new_repo
 from running_server import promote
 
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base.loading import EXTRAS
 from bakeoff.models.base.storage import FEATURES, ITEMS
+from bakeoff.ops.item_features import Filter, ItemFeatures
 from bakeoff.ops.registry.history import production, read_events
 from bakeoff.ops.server import serve
 from bakeoff.ops.server.schemas import Query, RefusedError
@@ -64,6 +68,25 @@ def test_it_is_served_and_answers_as_the_same_model_does_in_its_new_form(workspa
     newer = serve.load_named(workspace, NAME, "off")
     assert answers(older) == answers(newer)
     assert older.encoder.users.rows == newer.encoder.users.rows
+
+
+def test_filters_are_refused_and_the_other_options_work(workspace):
+    standing = production(read_events(workspace.root))
+    older, newer = serve.load_promoted(workspace.root, "off", standing), serve.load_named(workspace, NAME, "off")
+    # as stored before the features of items were
+    older = replace(
+        older,
+        encoder=replace(older.encoder, features=ItemFeatures(pd.DataFrame(index=range(12)), TableEncoding(), NAME)),
+    )
+    with pytest.raises(
+        RefusedError, match=r"mf knows no features.*older version.*`bakeoff train mf` and `bakeoff export mf`"
+    ):
+        older.encoder.encode(Query(user_id="u3", k=4, filters=[Filter(feature="year", min=1990)]))
+    query = Query(user_id="u3", k=4, allow=["i1", "i2", "i5", "i7"], debias=0.5)
+    [found], [expected] = (model.answer([model.encoder.encode(query)]) for model in (older, newer))
+    assert [item.item_id for item in found.items] == [item.item_id for item in expected.items]
+    [diverse] = older.answer([older.encoder.encode(Query(user_id="u3", k=4, diversity=0.5))])  # by embeddings
+    assert len(diverse.items) == 4
 
 
 def test_after_the_next_promotion_the_new_form_is_served(workspace):

@@ -8,6 +8,7 @@ import time
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 import small_split
 from promotion_repo import commit, git, new_repo, write_models
@@ -137,6 +138,62 @@ def test_nothing_excluded_is_recommended(client):
     assert {"i1", "i2"} <= {*with_seen}
 
 
+def test_allowed_items_alone_are_recommended_in_the_order_of_all(client):
+    everything = listed(client, user_id="u3", k=12)
+    assert listed(client, user_id="u3", k=12, allow=[everything[4], "gone", everything[1]]) == [
+        everything[1],
+        everything[4],
+    ]
+    assert listed(client, user_id="u3", k=3, allow=[]) == []
+    assert listed(client, user_id="u3", k=12, allow=small_split.ITEMS) == everything
+    assert listed(client, user_id="u3", k=12, allow=everything[:3], exclude=everything[:2]) == everything[2:3]
+
+
+def test_filters_are_on_the_features_of_items(client, workspace):
+    assert model(client)["item_features"] == ["year", "genres"]
+    items = pd.read_parquet(workspace.vocabulary / "items.parquet").set_index("item_id")
+    everything = listed(client, history=[], k=12)
+    year = float(items["year"].median())
+    filters = [{"feature": "genres", "any_of": ["Comedy"]}, {"feature": "year", "min": year}]
+    expected = [item for item in everything if "Comedy" in items.genres[item] and items.year[item] >= year]
+    assert 0 < len(expected) < 12
+    assert listed(client, history=[], k=12, filters=filters) == expected
+    without = [{"feature": "genres", "none_of": ["Comedy"]}]
+    assert listed(client, history=[], k=12, filters=without) == [
+        i for i in everything if "Comedy" not in items.genres[i]
+    ]
+
+
+@pytest.mark.parametrize("wish", [{"diversity": 0.6}, {"debias": 1.5}, {"diversity": 0.3, "debias": 0.5}], ids=str)
+def test_diverse_and_debiased_lists_are_those_of_the_exported_model(client, exported, wish):
+    plain = client.post("/recommend", json={"user_id": "u9", "k": 9}).json()["items"]
+    found = client.post("/recommend", json={"user_id": "u9", "k": 9} | wish).json()["items"]
+    options = (np.float32(wish.get(name, 0)) for name in ("diversity", "debias"))
+    expected = exported.recommend_for_users_with_options(np.array(["u9"]), 9, np.zeros(0, str), *options)
+    assert [item["item_id"] for item in found] == ids(expected)
+    assert found != plain
+    assert {item["item_id"] for item in found} == {item["item_id"] for item in plain}  # there are no more
+    scores = {item["item_id"]: item["score"] for item in plain}
+    assert all(item["score"] == pytest.approx(scores[item["item_id"]], abs=1e-6) for item in found)
+
+
+def test_reasons_are_given_of_other_lists_too(client):
+    query = {"user_id": "u3", "k": 4, "diversity": 0.5, "debias": 0.5}
+    plain, explained = (client.post("/recommend", json=each).json() for each in (query, query | {"why": True}))
+    assert [item["item_id"] for item in explained["items"]] == [item["item_id"] for item in plain["items"]]
+    for item in explained["items"]:
+        assert sum(part["contribution"] for part in item["why"]) == pytest.approx(item["score"], abs=1e-5)
+
+
+def test_plain_queries_of_a_batch_are_answered_as_without_the_others(client):
+    plain = [{"user_id": "u1", "k": 5}, {"history": ["i2"], "k": 3}]
+    alone = client.post("/recommend/batch", json={"queries": plain}).json()["answers"]
+    mixed = [plain[0], {"user_id": "u2", "k": 2, "debias": 0.5}, plain[1]]
+    first, wish, second = client.post("/recommend/batch", json={"queries": mixed}).json()["answers"]
+    assert [first, second] == alone
+    assert [item["item_id"] for item in wish["items"]] == listed(client, user_id="u2", k=2, debias=0.5)
+
+
 @pytest.mark.parametrize(
     ("query", "status", "said"),
     [
@@ -154,6 +211,26 @@ def test_nothing_excluded_is_recommended(client):
         ({"features": {"job": "pilot"}}, 422, "job='pilot' is not known: it must be one of cook, nurse"),
         ({"history": "i1"}, 422, "body.history: Input should be a valid list"),
         ({"usr": "u1"}, 422, "body.usr: Extra inputs are not permitted"),
+        ({"user_id": "u1", "k": 5, "diversity": 1.1}, 422, "body.diversity: Input should be less than or equal to 1"),
+        ({"user_id": "u1", "k": 5, "debias": -1}, 422, "body.debias: Input should be greater than or equal to 0"),
+        ({"user_id": "u1", "k": 5, "allow": ["i1"] * 10_001}, 422, "body.allow: List should have at most 10000 items"),
+        (
+            {"user_id": "u1", "k": 5, "filters": [{"feature": "genre", "any_of": ["Comedy"]}]},
+            422,
+            "'genre' is not a feature to filter items by: there are year, genres.",
+        ),
+        (
+            {"user_id": "u1", "k": 5, "filters": [{"feature": "genres", "any_of": ["Comdy"]}]},
+            422,
+            "genres='Comdy' is not known: it must be one of Comedy, Drama.",
+        ),
+        (
+            {"user_id": "u1", "k": 5, "filters": [{"feature": "year"}]},
+            422,
+            "a filter needs any_of, none_of, min or max",
+        ),
+        ({"user_id": "u1", "k": 5, "filters": [{"feature": "year", "min": 1}] * 21}, 422, "at most 20 items"),
+        ({"user_id": "u1", "k": 5, "filters": [{"feature": "year", "min": "x"}]}, 422, "body.filters.0.min"),
     ],
     ids=str,
 )

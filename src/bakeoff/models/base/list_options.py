@@ -4,7 +4,11 @@
 """
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from bakeoff.data.features.encoding import TableEncoding
 
 CANDIDATES_PER_PLACE = 10
 """A diverse list of k items is chosen among the best 10 k."""
@@ -12,7 +16,30 @@ CANDIDATES_PER_PLACE = 10
 LONGEST_DIVERSE = 100
 """Items of a diverse list that a request may ask for: each place compares all candidates with the item before."""
 
+BEST = 100
+"""Scores whose spread says what popularity may cost."""
+
+MOST_KINDS = 128
+"""Categories and tags by which items are compared; where there are more, embeddings take less memory."""
+
 FloatArray = NDArray[np.float32]
+
+
+def kinds_of_items(table: pd.DataFrame, encoding: TableEncoding) -> csr_array | None:
+    """Categories and tags of n items, by which diverse lists compare them: see `EncodedFeatures.directions`, [n, F].
+
+    None where there are none, or more than MOST_KINDS: then items are compared by their embeddings.
+
+    Args:
+        table: n rows with raw features; those that it lacks are left out.
+        encoding: of item features.
+    """
+    categorical, tags = (
+        {name: values for name, values in features.items() if name in table}
+        for features in (encoding.categorical, encoding.tags)
+    )
+    found = TableEncoding(categorical=categorical, tags=tags).encode(table).directions
+    return found if 0 < found.shape[1] <= MOST_KINDS else None
 
 
 def standard_log_popularity(counts: NDArray[np.integer]) -> FloatArray:
@@ -30,15 +57,16 @@ def debiased(scores: FloatArray, popularity: FloatArray, debias: float) -> Float
     """Scores less β σ_s z_i, float32 [B, n].
 
     Menon et al. (ICLR 2021), "Long-tail learning via logit adjustment", subtract τ log φ(i) from logits. Scores of MF
-    are no logits, and those of different models differ in scale: here τ is β σ_s / σ_logφ, with σ_s the standard
-    deviation of the query's scores over the catalogue, so that β means the same for every model.
+    are no logits, and models differ in scale: here τ is β σ_s / σ_logφ, with σ_s the standard deviation of the query's
+    BEST highest scores. So one β does much the same to different models (benchmarks/results/query_time.md).
 
     Args:
         scores: float32 [B, n], of all items.
         popularity: float32 [n], z, from `standard_log_popularity`.
         debias: β ≥ 0; 0: scores stay as they are.
     """
-    spread = scores.std(axis=1, keepdims=True)
+    best = min(BEST, scores.shape[1])
+    spread = np.partition(scores, -best, axis=1)[:, -best:].std(axis=1, keepdims=True)
     lowered: FloatArray = scores - np.float32(debias) * spread * popularity
     return lowered
 
@@ -51,7 +79,7 @@ def diverse(scores: FloatArray, vectors: FloatArray, k: int, diversity: float) -
 
     Args:
         scores: float32 [m], descending.
-        vectors: float32 [m, d], item embeddings.
+        vectors: float32 [m, d], kinds or embeddings of the items.
         k: length of the list.
         diversity: λ in [0, 1]; 0: the first k; 1: after the first one, scores play no part.
 

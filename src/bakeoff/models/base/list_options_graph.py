@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE
+from bakeoff.models.base.list_options import BEST, CANDIDATES_PER_PLACE
 from bakeoff.models.base.tensorflow import tf
 
 
@@ -11,12 +11,12 @@ def without(scores: Any, index: Any) -> Any:
     return tf.tensor_scatter_nd_update(scores, index, tf.fill(tf.shape(index)[:1], -float("inf")))
 
 
-def choose(value: Any, item_embeddings: Any, k: Any, diversity: Any) -> tuple[Any, Any]:
+def choose(value: Any, vectors: Any, k: Any, diversity: Any) -> tuple[Any, Any]:
     """The best items, or diverse ones among the best.
 
     Args:
         value: float32 [B, n], by which items are ranked; −∞: not this one.
-        item_embeddings: float32 [n, d].
+        vectors: [n, d], by which items are compared; any type that can be cast.
         k: length of the lists, at most n.
         diversity: λ in [0, 1].
 
@@ -27,7 +27,7 @@ def choose(value: Any, item_embeddings: Any, k: Any, diversity: Any) -> tuple[An
     best, items = tf.math.top_k(value, k=most)
     places = tf.cond(
         diversity > 0,
-        lambda: diverse(best, tf.gather(item_embeddings, items), k, diversity),
+        lambda: diverse(best, tf.cast(tf.gather(vectors, items), tf.float32), k, diversity),
         lambda: tf.tile(tf.range(k)[tf.newaxis], [tf.shape(best)[0], 1]),
     )
     # A diverse list takes candidates that there are first, so that as many of its places are filled.
@@ -36,7 +36,8 @@ def choose(value: Any, item_embeddings: Any, k: Any, diversity: Any) -> tuple[An
 
 def debiased(scores: Any, popularity: Any, debias: Any) -> Any:
     """See `list_options.debiased`."""
-    return scores - debias * tf.math.reduce_std(scores, axis=1, keepdims=True) * popularity
+    best, _ = tf.math.top_k(scores, k=tf.minimum(BEST, tf.shape(scores)[1]), sorted=False)
+    return scores - debias * tf.math.reduce_std(best, axis=1, keepdims=True) * popularity
 
 
 def diverse(scores: Any, vectors: Any, k: Any, diversity: Any) -> Any:

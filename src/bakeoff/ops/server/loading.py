@@ -24,7 +24,7 @@ from bakeoff.models.base.storage import (
     read_titles,
 )
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.ops.item_filters import FilterableItems
+from bakeoff.ops.item_features import ItemFeatures
 from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Origin, Query
 from bakeoff.ops.server.search import ExactSearch
@@ -61,7 +61,7 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
     """
     extras = extras_of(folder)
     items, encoding = read_titles(extras), read_encoding(extras)
-    features = FilterableItems(read_filterable(extras, encoding.item), encoding.item, origin.model)
+    features = ItemFeatures(read_filterable(extras, encoding.item), encoding.item, origin.model)
     module = load_serving(folder)
     users = read_known_users(extras) if (extras / USERS).exists() else _users_of_graph(module)
     retriever = EncoderRetriever(_GraphEncoder(module))

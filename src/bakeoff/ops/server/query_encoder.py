@@ -11,7 +11,7 @@ from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base.storage import KnownUsers
-from bakeoff.ops.item_filters import FilterableItems
+from bakeoff.ops.item_features import ItemFeatures
 from bakeoff.ops.list_options import ListOptions
 from bakeoff.ops.reasons import CANNOT
 from bakeoff.ops.server import schemas
@@ -61,7 +61,7 @@ class QueryEncoder:
     items: Mapping[str, int]
     users: KnownUsers
     encoding: TableEncoding
-    features: FilterableItems
+    features: ItemFeatures
     explains: bool = False
 
     def encode(self, query: Query) -> EncodedQuery:

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy.sparse import csr_array
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code, codes_of, tags_of
 from bakeoff.data.features.value_sets import ValueSets
+from bakeoff.models.base.list_options import kinds_of_items
 
 MOST_VALUES = 100
 """Values of one filter."""
@@ -60,8 +62,8 @@ class Filter(BaseModel):
         )
 
 
-class FilterableItems:
-    """Features of the n items of a catalogue by which lists can be filtered: numbers, categories and tags.
+class ItemFeatures:
+    """Features of the n items of a catalogue that lists can be filtered by: numbers, categories and tags.
 
     Attributes:
         names: of these features; empty where there are none, or where the model was stored without them.
@@ -82,6 +84,14 @@ class FilterableItems:
             for name, values in (encoding.categorical | encoding.tags).items()
             if name in self.names
         }
+
+    @cached_property
+    def _kinds(self) -> csr_array | None:
+        return kinds_of_items(self._table, self._encoding)
+
+    def vectors(self, items: NDArray[np.integer]) -> NDArray[np.float32] | None:
+        """Kinds of m items, by which diverse lists compare them, [m, F]; None: their embeddings do better."""
+        return None if self._kinds is None else self._kinds[items].toarray().astype(np.float32)
 
     @cached_property
     def _numbers(self) -> dict[str, NDArray[np.float64]]:

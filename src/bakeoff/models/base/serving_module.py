@@ -1,0 +1,265 @@
+"""The functions of a SavedModel, which answers by user id, or by history and features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.core.histories import PAD, Queries
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.models.base import list_options_graph as options
+from bakeoff.models.base.encoder import EXPLAIN_SIGNATURE, HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
+from bakeoff.models.base.list_options import standard_log_popularity
+from bakeoff.models.base.tensorflow import graph, tf
+
+NO_ITEM = ""
+"""Fills a list where the catalogue has fewer items left than were requested."""
+
+_RAW_TYPES = {"history": tf.string, "timestamps": tf.int64, "dense": tf.float32, "categorical": tf.string}
+
+K_SIGNATURE = tf.TensorSpec([], tf.int32, "k")
+
+RAW_SIGNATURE = (*(tf.TensorSpec([None, None], dtype, name) for name, dtype in _RAW_TYPES.items()), K_SIGNATURE)
+"""Queries by item ids and raw features, and the length of the lists; see `recommend_for_histories`."""
+
+USER_SIGNATURE = (tf.TensorSpec([None], tf.string, "user_ids"), K_SIGNATURE)
+
+OPTIONS_SIGNATURE = (
+    tf.TensorSpec([None], tf.string, "allow"),
+    tf.TensorSpec([], tf.float32, "diversity"),
+    tf.TensorSpec([], tf.float32, "debias"),
+)
+"""What a list may contain besides; see `recommend_for_users_with_options`."""
+
+SIGNATURES = tuple(f"recommend_for_{who}{how}" for who in ("users", "histories") for how in ("", "_with_options"))
+
+
+Encoded = tuple[Any, Any, Any, Any]
+"""Queries as in QUERY_SIGNATURE."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What a served model must know beyond its weights.
+
+    Attributes:
+        item_ids: n ids, in the order of the item indices.
+        user_ids: ids of the known users, in the order of `queries`.
+        queries: what each of these users has seen, and their features.
+        encoding: how raw features of someone new are encoded.
+        kinds: bool [n, F], from `kinds_of_items`; None: diverse lists compare items by their embeddings.
+    """
+
+    item_ids: Sequence[str]
+    user_ids: Sequence[str]
+    queries: Queries
+    encoding: FeatureEncoding
+    kinds: NDArray[np.bool_] | None = None
+
+
+class ServingModule(tf.Module):
+    """Brute-force retrieval inside the graph: k is honoured at call time and seen items are left out.
+
+    TFRS' BruteForce with exclusions would sort k + |seen| items per query and needs the number of exclusions
+    when it is traced; scattering −∞ over the scores of seen items costs neither.
+    """
+
+    def __init__(self, encoder: Encoder, catalogue: Catalogue) -> None:
+        """Combine the encoder with lookups of ids and features."""
+        super().__init__(name="serving")
+        self._encoder = encoder
+        self.item_embeddings = encoder.item_embeddings
+        self._item_ids = tf.constant([*catalogue.item_ids, NO_ITEM])
+        self._items = _lookup(catalogue.item_ids)
+        self._users = _lookup(catalogue.user_ids)
+        # The row after the last user is the stranger: no history, all features unknown.
+        self._stranger = len(catalogue.user_ids)
+        queries, seen = catalogue.queries, catalogue.queries.histories
+        self._dense = tf.constant(np.pad(queries.dense, ((0, 1), (0, 0))))
+        self._categorical = tf.constant(np.pad(queries.categorical, ((0, 1), (0, 0))))
+        self._offsets = tf.constant(np.append(seen.offsets, seen.offsets[-1]))
+        self._history_items = tf.Variable(seen.items, trainable=False, name="history_items")
+        self._history_times = tf.Variable(seen.timestamps, trainable=False, name="history_times")
+        kinds = catalogue.kinds
+        self._compared = encoder.item_embeddings if kinds is None else tf.Variable(kinds, trainable=False, name="kinds")
+        encoding = catalogue.encoding.user
+        self._scales = np.array([(scale.mean, scale.std) for scale in encoding.dense.values()], np.float32).reshape(
+            -1, 2
+        )
+        self._values = [_lookup(values) for values in encoding.categorical.values()]
+        self._popularity = tf.constant(standard_log_popularity(seen.item_counts(len(catalogue.item_ids))))
+        if hasattr(encoder, "explain"):
+            self.explain = graph(encoder.explain, input_signature=EXPLAIN_SIGNATURE)
+
+    @graph(input_signature=QUERY_SIGNATURE)
+    def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
+        """Query embeddings float32 [B, d] of encoded queries."""
+        return self._encoder.embed_queries(history, timestamps, dense, categorical)
+
+    @graph(input_signature=HISTORY_SIGNATURE)
+    def uses_fallback(self, history: Any) -> Any:
+        """Bool [B], where the model has no answer of its own."""
+        return self._encoder.uses_fallback(history)
+
+    @graph(input_signature=USER_SIGNATURE)
+    def recommend_for_users(self, user_ids: Any, k: Any) -> dict[str, Any]:
+        """Lists for users by id, without what they have seen.
+
+        Returns:
+            item_ids string [B, k] and scores float32 [B, k], best first, NO_ITEM and −∞ where nothing is left;
+            known bool [B], whether the model knows the user; anyone else gets the list of someone without history.
+        """
+        query, known = self._query_of_users(user_ids)
+        return {**self._recommend(*query, k), "known": known}
+
+    @graph(input_signature=(*USER_SIGNATURE, *OPTIONS_SIGNATURE))
+    def recommend_for_users_with_options(
+        self, user_ids: Any, k: Any, allow: Any, diversity: Any, debias: Any
+    ) -> dict[str, Any]:
+        """Lists as in recommend_for_users, that are less popular or more diverse, of some of the items.
+
+        Args:
+            user_ids: see there.
+            k: see there.
+            allow: string [A], ids of items that lists may contain; none: any; unknown ids are ignored, so that [""]
+                allows nothing.
+            diversity: λ in [0, 1], see `list_options.diverse`; 0: by score.
+            debias: β ≥ 0, see `list_options.debiased`; 0: by score.
+
+        Returns:
+            as recommend_for_users; scores are those of the model, and descend only where both options are 0.
+        """
+        query, known = self._query_of_users(user_ids)
+        return {**self._choose(*query, k, allow, diversity, debias), "known": known}
+
+    @graph(input_signature=RAW_SIGNATURE)
+    def recommend_for_histories(
+        self, history: Any, timestamps: Any, dense: Any, categorical: Any, k: Any
+    ) -> dict[str, Any]:
+        """Lists for anyone, by history and raw features.
+
+        Args:
+            history: string [B, W], item ids, oldest first, padded at the end with ""; unknown ids are ignored.
+            timestamps: int64 [B, W], UTC seconds; zeros if not known.
+            dense: float32 [B, D], raw values in the order of features.json; NaN (or infinite) where unknown.
+            categorical: string [B, K], raw values; "" where unknown.
+            k: length of the lists.
+
+        Returns:
+            item_ids and scores as in recommend_for_users; known bool [B, W], which items are in the catalogue.
+        """
+        query, known = self._raw_query(history, timestamps, dense, categorical)
+        return {**self._recommend(*query, k), "known": known}
+
+    @graph(input_signature=(*RAW_SIGNATURE, *OPTIONS_SIGNATURE))
+    def recommend_for_histories_with_options(
+        self,
+        history: Any,
+        timestamps: Any,
+        dense: Any,
+        categorical: Any,
+        k: Any,
+        allow: Any,
+        diversity: Any,
+        debias: Any,
+    ) -> dict[str, Any]:
+        """Lists for anyone, as in recommend_for_histories, with the options of recommend_for_users_with_options."""
+        query, known = self._raw_query(history, timestamps, dense, categorical)
+        return {**self._choose(*query, k, allow, diversity, debias), "known": known}
+
+    @graph(input_signature=[tf.TensorSpec([None], tf.string, "user_ids")])
+    def known_history(self, user_ids: Any) -> dict[str, Any]:
+        """What the model knows that users have seen: item_ids string [B, W], oldest first, padded with NO_ITEM."""
+        users = self._users.lookup(user_ids)
+        rows = tf.where(users != PAD, users, self._stranger)
+        history, _ = self._histories(rows)
+        return {"item_ids": tf.gather(self._item_ids, tf.where(history == PAD, self._num_items, history))}
+
+    @property
+    def _num_items(self) -> Any:
+        return tf.shape(self.item_embeddings)[0]
+
+    def _query_of_users(self, user_ids: Any) -> tuple[Encoded, Any]:
+        """Encoded queries of users by id, and which of them are known."""
+        users = self._users.lookup(user_ids)
+        known = users != PAD
+        rows = tf.where(known, users, self._stranger)
+        return (*self._histories(rows), tf.gather(self._dense, rows), tf.gather(self._categorical, rows)), known
+
+    def _raw_query(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> tuple[Encoded, Any]:
+        """Encoded queries of ids and raw features, and which of the items are known."""
+        items = self._items.lookup(history)
+        known = items != PAD
+        # Unknown ids leave gaps; a stable sort by "is a gap" closes them and keeps the order of the rest.
+        order = tf.argsort(tf.cast(~known, tf.int32), axis=1, stable=True)
+        items, timestamps = (tf.gather(x, order, batch_dims=1) for x in (items, timestamps))
+        return (items, timestamps, self._standardise(dense), self._encode(categorical)), known
+
+    def _recommend(self, history: Any, timestamps: Any, dense: Any, categorical: Any, k: Any) -> dict[str, Any]:
+        scores, seen = self._scores(history, timestamps, dense, categorical)
+        best, items = tf.math.top_k(options.without(scores, seen), k=tf.minimum(k, self._num_items))
+        items = tf.where(tf.math.is_inf(best), self._num_items, items)
+        return {"item_ids": tf.gather(self._item_ids, items), "scores": best}
+
+    @graph(input_signature=(*QUERY_SIGNATURE, K_SIGNATURE, *OPTIONS_SIGNATURE))
+    def _choose(
+        self,
+        history: Any,
+        timestamps: Any,
+        dense: Any,
+        categorical: Any,
+        k: Any,
+        allow: Any,
+        diversity: Any,
+        debias: Any,
+    ) -> dict[str, Any]:
+        scores, seen = self._scores(history, timestamps, dense, categorical)
+        value = options.without(options.debiased(scores, self._popularity, debias), seen)
+        value = tf.where(self._allowed(allow), value, -np.inf)
+        items, found = options.choose(value, self._compared, tf.minimum(k, self._num_items), diversity)
+        chosen = tf.where(found, tf.gather(scores, items, batch_dims=1), -np.inf)
+        return {"item_ids": tf.gather(self._item_ids, tf.where(found, items, self._num_items)), "scores": chosen}
+
+    def _scores(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> tuple[Any, Any]:
+        """Scores [B, n], and rows and columns [m, 2] of what queries have seen."""
+        # One more column, so that empty histories alone still have a position to look at.
+        history = tf.pad(history, [[0, 0], [0, 1]], constant_values=PAD)
+        timestamps = tf.pad(timestamps, [[0, 0], [0, 1]])
+        queries = self.embed_queries(history, timestamps, dense, categorical)
+        scores = tf.matmul(queries, self.item_embeddings, transpose_b=True)  # (B, n)
+        seen = tf.where(history != PAD)  # (number seen, 2)
+        return scores, tf.stack([seen[:, 0], tf.cast(tf.gather_nd(history, seen), tf.int64)], axis=1)
+
+    def _allowed(self, allow: Any) -> Any:
+        """Bool [n], which items lists may contain."""
+        items = self._items.lookup(allow)
+        named = tf.boolean_mask(items, items != PAD)[:, tf.newaxis]
+        everything = tf.fill([self._num_items], tf.size(allow) == 0)
+        return tf.tensor_scatter_nd_update(everything, named, tf.ones(tf.shape(named)[:1], tf.bool))
+
+    def _histories(self, rows: Any) -> tuple[Any, Any]:
+        """Padded items and timestamps of these rows."""
+        starts, stops = tf.gather(self._offsets, rows), tf.gather(self._offsets, rows + 1)
+        index = tf.ragged.range(starts, stops)
+        items = tf.ragged.map_flat_values(tf.gather, self._history_items, index)
+        times = tf.ragged.map_flat_values(tf.gather, self._history_times, index)
+        return items.to_tensor(PAD), times.to_tensor(0)
+
+    def _standardise(self, dense: Any) -> Any:
+        scaled = (dense[:, : len(self._scales)] - self._scales[:, 0]) / self._scales[:, 1]
+        return tf.where(tf.math.is_finite(scaled), scaled, 0.0)
+
+    def _encode(self, categorical: Any) -> Any:
+        codes = [table.lookup(categorical[:, column]) + 1 for column, table in enumerate(self._values)]
+        return tf.stack(codes, axis=1) if codes else tf.zeros([tf.shape(categorical)[0], 0], tf.int32)
+
+
+def _lookup(keys: Sequence[str]) -> Any:
+    """Index of each key; PAD for anything else."""
+    # A table must not be empty, as that of a feature which nobody states would be: "" is no one's key.
+    keys_tensor = tf.constant(["", *keys], tf.string)
+    values = tf.constant([PAD, *range(len(keys))], tf.int32)
+    initializer = tf.lookup.KeyValueTensorInitializer(keys_tensor, values)
+    return tf.lookup.StaticHashTable(initializer, PAD)
