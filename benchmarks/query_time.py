@@ -31,7 +31,7 @@ from bakeoff.evaluation.protocol import EvalSet, Evaluated
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.experiments.training.runner import Experiment, train_keeping_best
 from bakeoff.experiments.training.validation import validated_users, validation_scores
-from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, standard_log_popularity
+from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, standard_log_popularity
 from bakeoff.models.base.retriever import TrainedRetriever
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.storage import filterable, write_model
@@ -57,7 +57,7 @@ TRIED: Sequence[tuple[str, Mapping[str, float]]] = (
 SHOWN = ("ndcg", "debiased_ndcg", "coverage", "popularity_lift", "diversity", "novelty")
 PAIRED = SHOWN[:2]
 LABELS = {each.name: each.label for each in METRICS}
-REQUESTS_PER_ROUND = 100
+REQUESTS_PER_ROUND, TURNS = 100, 5
 console = Console(stderr=True, highlight=False)
 
 
@@ -108,7 +108,7 @@ def requests(prepared: Prepared) -> dict[str, dict[str, Any]]:
         filters.append({"feature": name, "any_of": list(values[:1])})
     for name, scale in [*encoding.dense.items()][:1]:
         filters.append({"feature": name, "min": scale.mean})
-    both = {"diversity": 0.2, "debias": 0.2}
+    both, longest = {"diversity": 0.2, "debias": 0.2}, min(LONGEST_DIVERSE, prepared.num_items)
     return {
         "plain": {},
         f"allow: {len(allow)} items": {"allow": allow},
@@ -116,15 +116,15 @@ def requests(prepared: Prepared) -> dict[str, dict[str, Any]]:
         "debias": {"debias": 0.2},
         "diversity": {"diversity": 0.2},
         "all of these": {"allow": allow, "filters": filters, **both},
-        "plain, k 100": {"k": 100},
-        "diversity, k 100": {"k": 100, "diversity": 0.2},
+        f"plain, k {longest}": {"k": longest},
+        f"diversity, k {longest}": {"k": longest, "diversity": 0.2},
     }
 
 
 def costs(params: Params, prepared: Prepared, name: str, retriever: TrainedRetriever, rounds: int) -> dict[str, Any]:
     """CPU time of a request in the server's process, from its JSON to that of the answer, without HTTP.
 
-    Kinds of requests take turns, for the same users in a round; a ratio is that of a round.
+    Kinds of requests take TURNS within a round, for the same users; a ratio is that of a round.
     """
     with TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
@@ -134,14 +134,16 @@ def costs(params: Params, prepared: Prepared, name: str, retriever: TrainedRetri
     kinds, rng = requests(prepared), np.random.default_rng(0)
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(rounds + 1):
-        users = rng.choice([*model.encoder.users.rows], REQUESTS_PER_ROUND).tolist()
-        for kind, added in kinds.items():
-            bodies = [json.dumps({"user_id": user, "k": min(K, prepared.num_items)} | added) for user in users]
-            start = time.process_time()
-            for body in bodies:
-                model.answer([model.encoder.encode(Query.model_validate_json(body))])[0].model_dump_json()
-            if number:  # in the first round, code is loaded
-                seconds[kind].append((time.process_time() - start) / REQUESTS_PER_ROUND)
+        spent = dict.fromkeys(kinds, 0.0)
+        for users in np.array_split(rng.choice([*model.encoder.users.rows], REQUESTS_PER_ROUND), TURNS):
+            for kind, added in kinds.items():
+                bodies = [json.dumps({"user_id": user, "k": K} | added) for user in users.tolist()]
+                start = time.process_time()
+                for body in bodies:
+                    model.answer([model.encoder.encode(Query.model_validate_json(body))])[0].model_dump_json()
+                spent[kind] += time.process_time() - start
+        for kind in kinds if number else ():  # in the first round, code is loaded
+            seconds[kind].append(spent[kind] / REQUESTS_PER_ROUND)
     plain = np.array(seconds["plain"])
     return {
         kind: {
