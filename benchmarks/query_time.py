@@ -34,7 +34,7 @@ from bakeoff.experiments.training.validation import validated_users, validation_
 from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, standard_log_popularity
 from bakeoff.models.base.retriever import TrainedRetriever
 from bakeoff.models.base.specs import spec
-from bakeoff.models.base.storage import filterable, write_model
+from bakeoff.models.base.storage import write_model
 from bakeoff.ops.item_features import ItemFeatures
 from bakeoff.ops.list_options import PLAIN, ListOptions, find
 from bakeoff.ops.server.loading import load_served
@@ -73,7 +73,7 @@ def quality(prepared: Prepared, retriever: TrainedRetriever) -> Iterator[dict[st
     encoding = prepared.encoding.item
     plain: Mapping[str, Any] = {}
     for name, chosen in TRIED:
-        table = raw[[] if name == BY_EMBEDDINGS else filterable(encoding)]
+        table = raw[[]] if name == BY_EMBEDDINGS else raw
         lists = listed(prepared, retriever, eval_set, replace(PLAIN, **chosen), ItemFeatures(table, encoding, ""))
         found = Evaluated(eval_set, lists, (K,))
         per_user, means = found.accuracy | found.beyond_accuracy(prepared), found.means(prepared)

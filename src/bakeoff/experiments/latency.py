@@ -93,7 +93,7 @@ def measure_latency(
     Returns:
         entry of each model in serving.json.
     """
-    from bakeoff.models.base.precomputed_users import LARGEST
+    from bakeoff.models.base.export import LARGEST
 
     users = np.random.default_rng(seed).permutation(np.flatnonzero(prepared.train.lengths))
     stored = {
@@ -210,8 +210,7 @@ def load_exported(workspace: Workspace, items: pa.Table) -> dict[str, LoadedExpo
 def with_stored_users(exported: LoadedExport, prepared: Prepared) -> LoadedExport:
     """The model with its users' embeddings stored; exported and loaded like the others."""
     from bakeoff.models.base.encoder import EncoderRetriever
-    from bakeoff.models.base.export import export
-    from bakeoff.models.base.precomputed_users import PrecomputedUsers, rows_as_features
+    from bakeoff.models.base.export import PrecomputedUsers, export, rows_as_features
     from bakeoff.models.base.serving_module import Catalogue, ServingModule
 
     users = prepared.warm_users

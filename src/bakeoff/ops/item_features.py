@@ -15,6 +15,7 @@ from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code, codes_of, tags_of
 from bakeoff.data.features.value_sets import ValueSets
 from bakeoff.models.base.list_options import kinds_of_items
+from bakeoff.models.base.storage import filterable
 
 MOST_VALUES = 100
 """Values of one filter."""
@@ -73,17 +74,23 @@ class ItemFeatures:
         """Take raw features of all items.
 
         Args:
-            table: n rows, from `read_filterable`.
+            table: n rows, from `read_items`.
             encoding: of item features.
             model: name of the model, for messages.
         """
-        self.names = tuple(table.columns)
+        self.names = tuple(name for name in filterable(encoding) if name in table)
         self._table, self._encoding, self._model = table, encoding, model
         self._codes = {
             name: {value: code for code, value in enumerate(values, 1)}
             for name, values in (encoding.categorical | encoding.tags).items()
             if name in self.names
         }
+
+    def warm(self) -> Self:
+        """The same, with all that is computed once computed."""
+        for each in ("_numbers", "_items", "_kinds"):
+            getattr(self, each)
+        return self
 
     @cached_property
     def _kinds(self) -> csr_array | None:

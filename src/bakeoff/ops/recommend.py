@@ -22,14 +22,7 @@ from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base import specs
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.models.base.storage import (
-    load_trained,
-    read_encoding,
-    read_filterable,
-    read_known_users,
-    read_titles,
-    refuse_skipped,
-)
+from bakeoff.models.base.storage import load_trained, read_encoding, read_items, read_known_users, refuse_skipped
 from bakeoff.ops.item_features import ItemFeatures
 from bakeoff.ops.list_options import PLAIN, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
@@ -79,7 +72,7 @@ def run(
     folder = workspace.trained(model)
     if not folder.exists():
         raise BakeoffError(f"{folder} is missing: run `bakeoff train {model}` first, or `bakeoff run` for everything.")
-    catalogue = read_titles(folder)
+    catalogue = read_items(folder)
     items = pd.Series(catalogue["title"].to_numpy(), index=catalogue["item_id"].astype(str))
     if not 1 <= k <= len(items):
         raise BakeoffError(f"-k {k} is not possible: it must be between 1 and the {len(items)} items there are.")
@@ -91,7 +84,9 @@ def run(
     retriever = load_trained(folder)
     if allow is not None:
         options = replace(options, allow=_places(allow, "--allow", items))
-    best, scores = _best(folder, retriever, query, k, options)
+    of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
+    options.check(k, of_items)
+    best, scores = _best(folder, retriever, query, k, options, of_items)
     parts: list[list[Part]] = []
     if why:
         from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
@@ -136,7 +131,7 @@ def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
 
 
 def _best(
-    folder: Path, retriever: Retriever, query: Queries, k: int, options: ListOptions
+    folder: Path, retriever: Retriever, query: Queries, k: int, options: ListOptions, features: ItemFeatures
 ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
     """Items of the list, and their scores."""
     seen = query.histories
@@ -144,9 +139,7 @@ def _best(
         lists = rank(retriever, query, seen, seen.first(0), k, 1)
         found = lists.items[0] != PAD
         return lists.items[0, found], lists.scores[0, found]
-    encoding, embeddings = read_encoding(folder).item, retriever.item_embeddings
-    features = ItemFeatures(read_filterable(folder, encoding), encoding, folder.parent.name)
-    options.check(k, features)
+    embeddings = retriever.item_embeddings
     popularity = standard_log_popularity(read_known_users(folder).queries.histories.item_counts(len(embeddings)))
     asked = retriever.embed_queries(query)
     best = find(ExactSearch(embeddings), asked, seen.items, k, options, features, popularity)

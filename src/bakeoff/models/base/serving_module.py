@@ -112,7 +112,7 @@ class ServingModule(tf.Module):
             known bool [B], whether the model knows the user; anyone else gets the list of someone without history.
         """
         query, known = self._query_of_users(user_ids)
-        return {**self._recommend(*query, k), "known": known}
+        return {**self._recommend(query, k), "known": known}
 
     @graph(input_signature=(*USER_SIGNATURE, *OPTIONS_SIGNATURE))
     def recommend_for_users_with_options(
@@ -132,7 +132,7 @@ class ServingModule(tf.Module):
             as recommend_for_users; scores are those of the model, and descend only where both options are 0.
         """
         query, known = self._query_of_users(user_ids)
-        return {**self._choose(*query, k, allow, diversity, debias), "known": known}
+        return {**self._choose(query, k, allow, diversity, debias), "known": known}
 
     @graph(input_signature=RAW_SIGNATURE)
     def recommend_for_histories(
@@ -151,7 +151,7 @@ class ServingModule(tf.Module):
             item_ids and scores as in recommend_for_users; known bool [B, W], which items are in the catalogue.
         """
         query, known = self._raw_query(history, timestamps, dense, categorical)
-        return {**self._recommend(*query, k), "known": known}
+        return {**self._recommend(query, k), "known": known}
 
     @graph(input_signature=(*RAW_SIGNATURE, *OPTIONS_SIGNATURE))
     def recommend_for_histories_with_options(
@@ -167,7 +167,7 @@ class ServingModule(tf.Module):
     ) -> dict[str, Any]:
         """Lists for anyone, as in recommend_for_histories, with the options of recommend_for_users_with_options."""
         query, known = self._raw_query(history, timestamps, dense, categorical)
-        return {**self._choose(*query, k, allow, diversity, debias), "known": known}
+        return {**self._choose(query, k, allow, diversity, debias), "known": known}
 
     @graph(input_signature=[tf.TensorSpec([None], tf.string, "user_ids")])
     def known_history(self, user_ids: Any) -> dict[str, Any]:
@@ -197,25 +197,15 @@ class ServingModule(tf.Module):
         items, timestamps = (tf.gather(x, order, batch_dims=1) for x in (items, timestamps))
         return (items, timestamps, self._standardise(dense), self._encode(categorical)), known
 
-    def _recommend(self, history: Any, timestamps: Any, dense: Any, categorical: Any, k: Any) -> dict[str, Any]:
-        scores, seen = self._scores(history, timestamps, dense, categorical)
+    def _recommend(self, query: Encoded, k: Any) -> dict[str, Any]:
+        scores, seen = self._scores(*query)
         best, items = tf.math.top_k(options.without(scores, seen), k=tf.minimum(k, self._num_items))
         items = tf.where(tf.math.is_inf(best), self._num_items, items)
         return {"item_ids": tf.gather(self._item_ids, items), "scores": best}
 
-    @graph(input_signature=(*QUERY_SIGNATURE, K_SIGNATURE, *OPTIONS_SIGNATURE))
-    def _choose(
-        self,
-        history: Any,
-        timestamps: Any,
-        dense: Any,
-        categorical: Any,
-        k: Any,
-        allow: Any,
-        diversity: Any,
-        debias: Any,
-    ) -> dict[str, Any]:
-        scores, seen = self._scores(history, timestamps, dense, categorical)
+    @graph(input_signature=(QUERY_SIGNATURE, K_SIGNATURE, *OPTIONS_SIGNATURE))
+    def _choose(self, query: Encoded, k: Any, allow: Any, diversity: Any, debias: Any) -> dict[str, Any]:
+        scores, seen = self._scores(*query)
         value = options.without(options.debiased(scores, self._popularity, debias), seen)
         value = tf.where(self._allowed(allow), value, -np.inf)
         items, found = options.choose(value, self._compared, tf.minimum(k, self._num_items), diversity)

@@ -199,7 +199,7 @@ def refuse_other_catalogue(
         raise BakeoffError(f"{folder} knows {num_items} items and the split's catalogue has {len(items)}: {again}")
     if not compare_ids:
         return
-    theirs = read_titles(folder, ids_only=True)["item_id"].astype(str).to_numpy()
+    theirs = read_items(folder, ids_only=True)["item_id"].astype(str).to_numpy()
     ours = items["item_id"].cast(pa.string()).to_numpy()
     differ = (theirs != ours).nonzero()[0] if len(theirs) == len(ours) else [0]
     if len(differ):
@@ -210,30 +210,21 @@ def refuse_other_catalogue(
         )
 
 
-def read_titles(folder: Path, *, ids_only: bool = False) -> pd.DataFrame:
-    """item_id and, unless `ids_only`, title of the catalogue, in the order of the item indices.
+def read_items(folder: Path, *, ids_only: bool = False) -> pd.DataFrame:
+    """item_id and, unless `ids_only`, title and raw features of the catalogue, in the order of the item indices.
+
+    Models of older versions were stored without the features.
 
     Raises:
         BakeoffError: the file is missing or damaged.
     """
     with _reading(folder):
-        return pd.read_parquet(folder / ITEMS, columns=["item_id"] if ids_only else ["item_id", "title"])
+        return pd.read_parquet(folder / ITEMS, columns=["item_id"] if ids_only else None)
 
 
 def filterable(encoding: TableEncoding) -> list[str]:
     """Item features by which lists can be filtered: all but texts."""
     return [*encoding.dense, *encoding.categorical, *encoding.tags]
-
-
-def read_filterable(folder: Path, encoding: TableEncoding) -> pd.DataFrame:
-    """Raw item features that are `filterable`, in the order of the item indices; those that the model was stored with.
-
-    Raises:
-        BakeoffError: the file is missing or damaged.
-    """
-    with _reading(folder):
-        there = pq.read_schema(folder / ITEMS).names
-        return pd.read_parquet(folder / ITEMS, columns=[name for name in filterable(encoding) if name in there])
 
 
 def read_encoding(folder: Path) -> FeatureEncoding:

@@ -25,7 +25,7 @@ from bakeoff.experiments.folding import fit_relatedness
 from bakeoff.experiments.latency import CALLS, LoadedExport, calls_by_history, take_turns
 from bakeoff.experiments.params import EvidenceParams
 from bakeoff.models.base.loading import extras_of, raw_table
-from bakeoff.models.base.storage import read_titles
+from bakeoff.models.base.storage import read_items
 from bakeoff.models.mf.spec import MFParams
 from bakeoff.ops.params import PromotionParams
 from bakeoff.ops.promotion.decision import PrimaryComparison
@@ -62,7 +62,7 @@ class ExportedModel:
             BakeoffError: there is no such model, or it lacks a file.
         """
         export = LoadedExport.load(folder)
-        items = read_titles(extras_of(folder), ids_only=True)["item_id"].astype(str)
+        items = read_items(extras_of(folder), ids_only=True)["item_id"].astype(str)
         return cls(export, items.tolist(), prepared)
 
     def lists(self, eval_set: EvalSet, length: int, users_per_block: int) -> TopLists:

@@ -15,14 +15,7 @@ from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.loading import extras_of, load_serving
-from bakeoff.models.base.storage import (
-    USERS,
-    KnownUsers,
-    read_encoding,
-    read_filterable,
-    read_known_users,
-    read_titles,
-)
+from bakeoff.models.base.storage import USERS, KnownUsers, read_encoding, read_items, read_known_users
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.ops.item_features import ItemFeatures
 from bakeoff.ops.server.query_encoder import QueryEncoder
@@ -60,8 +53,7 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
         BakeoffError: it can't be loaded, its parts don't fit each other, or its embeddings hold NaN.
     """
     extras = extras_of(folder)
-    items, encoding = read_titles(extras), read_encoding(extras)
-    features = ItemFeatures(read_filterable(extras, encoding.item), encoding.item, origin.model)
+    items, encoding = read_items(extras), read_encoding(extras)
     module = load_serving(folder)
     users = read_known_users(extras) if (extras / USERS).exists() else _users_of_graph(module)
     retriever = EncoderRetriever(_GraphEncoder(module))
@@ -74,6 +66,7 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
     ids = items["item_id"].astype(str).tolist()
     index = {item: place for place, item in enumerate(ids)}
     explains = retriever.explains and origin.model in specs.specs()  # which say what the parts of a score are
+    features = ItemFeatures(items, encoding.item, origin.model).warm()
     encoder = QueryEncoder(origin.model, index, users, encoding.user, features, explains)
     model = ServedModel(
         origin=origin,
