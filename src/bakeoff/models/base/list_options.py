@@ -58,7 +58,7 @@ def debiased(scores: FloatArray, popularity: FloatArray, debias: float) -> Float
 
     Menon et al. (ICLR 2021), "Long-tail learning via logit adjustment", subtract τ log φ(i) from logits. Scores of MF
     are no logits, and models differ in scale: here τ is β σ_s / σ_logφ, with σ_s the standard deviation of the query's
-    BEST highest scores. So one β does much the same to different models (benchmarks/results/query_time.md).
+    BEST highest scores. So one β has similar effects on different models (benchmarks/results/query_time.md).
 
     Args:
         scores: float32 [B, n], of all items.
