@@ -28,7 +28,7 @@ from bakeoff.core.files import write_json, write_text
 from bakeoff.core.histories import Histories
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.metrics.table import accuracy_per_user
-from bakeoff.evaluation.protocol import EvalSet
+from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.experiments.params import with_values
 from bakeoff.experiments.training.checkpoints import fingerprint
 from bakeoff.experiments.training.runner import Experiment, run_epochs

@@ -27,8 +27,8 @@ from bakeoff.core.histories import PAD
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.metrics.table import METRICS
-from bakeoff.evaluation.protocol import EvalSet, Evaluated
 from bakeoff.evaluation.ranking import TopLists
+from bakeoff.evaluation.ranking.protocol import EvalSet, Evaluated
 from bakeoff.experiments.training.runner import Experiment, train_keeping_best
 from bakeoff.experiments.training.validation import validated_users, validation_scores
 from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, standard_log_popularity

@@ -29,7 +29,7 @@ from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.metrics.table import accuracy_per_user
-from bakeoff.evaluation.protocol import EvalSet
+from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.runner import Experiment, Seconds

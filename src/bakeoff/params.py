@@ -12,7 +12,7 @@ from bakeoff.core.errors import LONGEST_SHOWN, BakeoffError, shortened, visible
 from bakeoff.core.parameters import Frozen
 from bakeoff.core.yaml_reader import MAX_BYTES, read_yaml
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
-from bakeoff.evaluation.params import EvaluateParams
+from bakeoff.evaluation.metrics.params import EvaluateParams
 from bakeoff.experiments.params import Comparison, EvidenceParams, ExperimentSettings
 from bakeoff.experiments.training.params import WarmStartParams
 from bakeoff.models.base.specs import spec, specs

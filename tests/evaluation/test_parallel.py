@@ -12,7 +12,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.settings import EngineSettings
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation import parallel, protocol
-from bakeoff.evaluation.protocol import EvalQueries
+from bakeoff.evaluation.ranking.protocol import EvalQueries
 from bakeoff.stages import evaluate
 
 NUM_USERS = 30

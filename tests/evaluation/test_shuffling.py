@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 
 from bakeoff.core.histories import Histories
-from bakeoff.evaluation.protocol import shuffled
+from bakeoff.evaluation.ranking.protocol import shuffled
 
 HISTORIES = Histories(
     np.array([0, 3, 3, 4, 8]), np.int32([5, 1, 9, 2, 7, 7, 0, 4]), np.array([10, 20, 30, 5, 1, 2, 3, 4])

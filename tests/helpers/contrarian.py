@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from hand_made_split import complete
 
-from bakeoff.evaluation.params import EvaluateParams
+from bakeoff.evaluation.metrics.params import EvaluateParams
 from bakeoff.params import Params
 from bakeoff.report.params import CompareParams
 from bakeoff.stages import evaluate

@@ -22,8 +22,8 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.settings import EngineSettings, scratch_directory
 from bakeoff.data.engine.spark_session import spark_session
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
-from bakeoff.evaluation.params import EvaluateParams
-from bakeoff.evaluation.protocol import TEST, USERS_PER_BATCH, EvalQueries, OnBlock
+from bakeoff.evaluation.metrics.params import EvaluateParams
+from bakeoff.evaluation.ranking.protocol import TEST, USERS_PER_BATCH, EvalQueries, OnBlock
 from bakeoff.evaluation.results import SECONDS, Evaluator, UserBatch
 from bakeoff.models.base.retriever import Retriever
 

@@ -16,8 +16,8 @@ from bakeoff.core.histories import PAD
 from bakeoff.core.large_tables import RowGroups, row_groups
 from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.metrics.table import ALL_ITEMS, AllLists, Means, PerUser, or_none
-from bakeoff.evaluation.protocol import OF_WARM, SHUFFLED, TEST, EvalQueries, EvalSet, OnBlock, Users
 from bakeoff.evaluation.ranking import TopLists
+from bakeoff.evaluation.ranking.protocol import OF_WARM, SHUFFLED, TEST, EvalQueries, EvalSet, OnBlock, Users
 from bakeoff.evaluation.sampled import full_metrics, sampled_metrics
 from bakeoff.models.base.retriever import Retriever
 

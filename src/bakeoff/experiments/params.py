@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Dimension, Frozen, Share
-from bakeoff.evaluation.params import EvaluateParams
+from bakeoff.evaluation.metrics.params import EvaluateParams
 from bakeoff.models.mf.spec import MFParams
 from bakeoff.models.neural.spec import SoftmaxParams
 

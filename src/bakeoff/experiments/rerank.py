@@ -10,8 +10,8 @@ from bakeoff.core.histories import Histories, draw_users
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics import formulas, table
 from bakeoff.evaluation.metrics.table import PerUser
-from bakeoff.evaluation.protocol import EvalSet, users_with_test_items
 from bakeoff.evaluation.ranking import TopLists, reorder
+from bakeoff.evaluation.ranking.protocol import EvalSet, users_with_test_items
 from bakeoff.experiments.folding import CUTOFF, Relatedness, fit_relatedness
 from bakeoff.experiments.params import ExperimentSettings
 from bakeoff.experiments.variants.protocol import sample_sentence

@@ -113,8 +113,8 @@ def workspace_dag(text: str) -> str:
     body = text[text.index("  validate:") :]
     body = re.sub(r"(?m)^( +)- src/bakeoff/.*\n(?:\1- src/bakeoff/.*\n)*", rf"\1- {VERSION}\n", body)
     body = re.sub(r"(?<![/\w])(evidence|evaluate)\.\w+", r"\1", body)
-    body = re.sub(r"\{package: \w+, section: (\w+)\}", r"{section: \1}", body)
-    body = body.replace("name → its package and its section", "name → its section")
+    body = re.sub(r"\{package: \w+, (.*?)\}", r"{\1}", body)
+    body = body.replace("name → its package and what", "name → what")
     return _DAG_HEADER + re.sub(r"(params:\s+)\[(.*)\]", lambda found: f"{found[1]}[{_once(found[2])}]", body)
 
 

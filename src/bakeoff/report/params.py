@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 
 from bakeoff.core.parameters import Frozen
 from bakeoff.data.params import DataParams, SplitParams
-from bakeoff.evaluation.params import EvaluateParams
+from bakeoff.evaluation.metrics.params import EvaluateParams
 from bakeoff.experiments.params import EvidenceParams
 
 PACKAGES = (

@@ -14,7 +14,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.parallel import evaluator
-from bakeoff.evaluation.protocol import ALL, EvalQueries, users_with_test_items
+from bakeoff.evaluation.ranking.protocol import ALL, EvalQueries, users_with_test_items
 from bakeoff.evaluation.results import SECONDS, write_evaluation
 from bakeoff.models.base.storage import Load, load_fitting, why_skipped
 from bakeoff.params import Params

@@ -6,7 +6,7 @@ import pandas as pd
 from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.data.features.encoding import FeatureEncoding, Scale, TableEncoding
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.evaluation.protocol import EvalSet
+from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.experiments.latency import LoadedExport, calls_by_history
 from bakeoff.models.base.loading import raw_features
 from bakeoff.ops.promotion.comparison import ExportedModel, knows_answers

@@ -17,7 +17,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import HeldOut, Prepared
-from bakeoff.evaluation.protocol import EvalSet
+from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.experiments.params import ExperimentSettings, PlantedParams
 from bakeoff.experiments.training.runner import REFERENCES, Build, Experiment
 from bakeoff.experiments.variants.variant import Variant

@@ -1,7 +1,7 @@
 """The experiment runner: a spec, its settings, a split and a seed become a trained model.
 
 Shipped training, tuning trials, variants, planted groups and growth all train through this module; `EvalSet` and
-`Evaluated` of `evaluation.protocol` turn the model into answers and figures.
+`Evaluated` of `evaluation.ranking.protocol` turn the model into answers and figures.
 """
 
 import math

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import draw_users
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics.table import accuracy_per_user, means
-from bakeoff.evaluation.protocol import EvalSet
+from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.models.base.retriever import Retriever
 
 SELECTION_METRIC = "ndcg@10"

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics.formulas import num_relevant
-from bakeoff.evaluation.protocol import Evaluated
+from bakeoff.evaluation.ranking.protocol import Evaluated
 from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.evaluation.stats.timing_intervals import interval_json, middle
 from bakeoff.experiments.params import Comparison

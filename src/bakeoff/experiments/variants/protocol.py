@@ -15,7 +15,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries, draw_users
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics.table import PerUser, means_or_none
-from bakeoff.evaluation.protocol import EvalQueries, EvalSet, Evaluated, users_with_test_items
+from bakeoff.evaluation.ranking.protocol import EvalQueries, EvalSet, Evaluated, users_with_test_items
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
 from bakeoff.experiments.params import ExperimentSettings
 from bakeoff.experiments.training.runner import Seconds

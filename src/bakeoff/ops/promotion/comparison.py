@@ -18,9 +18,9 @@ from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics import table
 from bakeoff.evaluation.metrics.formulas import FloatArray
-from bakeoff.evaluation.params import EvaluateParams
-from bakeoff.evaluation.protocol import EvalSet, Evaluated
+from bakeoff.evaluation.metrics.params import EvaluateParams
 from bakeoff.evaluation.ranking import TopLists
+from bakeoff.evaluation.ranking.protocol import EvalSet, Evaluated
 from bakeoff.experiments.folding import fit_relatedness
 from bakeoff.experiments.latency import CALLS, LoadedExport, calls_by_history, take_turns
 from bakeoff.experiments.params import EvidenceParams

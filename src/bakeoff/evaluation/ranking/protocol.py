@@ -17,8 +17,8 @@ from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics import table
 from bakeoff.evaluation.metrics.formulas import relevance
+from bakeoff.evaluation.metrics.params import EvaluateParams
 from bakeoff.evaluation.metrics.table import PerUser
-from bakeoff.evaluation.params import EvaluateParams
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.models.base.retriever import Retriever
 
