@@ -29,6 +29,7 @@ class TrainingFigure:
         peak_memory_bytes: largest resident memory.
         ranking_seconds: wall seconds to rank the whole catalogue for all test users and new users.
         seconds_per_query: the same for one user.
+        is_warm: whether it started from an earlier model and tried a share of the epochs alone.
     """
 
     model: str
@@ -42,11 +43,12 @@ class TrainingFigure:
     peak_memory_bytes: float
     ranking_seconds: float
     seconds_per_query: float
+    is_warm: bool = False
 
     @property
     def stopped_at_limit(self) -> bool:
-        """Whether the chosen epoch is the last one: more epochs might have been better."""
-        return self.selected_epoch is not None and self.selected_epoch == self.last_epoch
+        """Whether the chosen epoch of a full fit is the last one: more epochs might have been better."""
+        return not self.is_warm and self.selected_epoch is not None and self.selected_epoch == self.last_epoch
 
 
 def training_figures(evidence: Evidence) -> list[TrainingFigure]:
@@ -69,6 +71,7 @@ def training_figures(evidence: Evidence) -> list[TrainingFigure]:
                 cpu_seconds=training_cpu_seconds(model.training_cost),
                 ranking_seconds=ranking,
                 seconds_per_query=ranking / queries if queries else float("nan"),
+                is_warm=model.training.get("warm_start", {}).get("fit") == "warm",
             )
         )
     return figures
