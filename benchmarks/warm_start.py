@@ -84,24 +84,28 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=REPLAYS, default=["ml-1m"])
     parser.add_argument("--data", type=Path, help="folder of raw data, with ml-1m/ as published")
     parser.add_argument("--models", nargs="+", choices=("mf", "softmax", "two_tower"), help="default: by data set")
+    parser.add_argument("--nights", type=int, default=NIGHTS, help="stop after so many")
     parser.add_argument("--epoch-share", type=float, help="in place of warm_start.epoch_share")
     parser.add_argument("--scratch", type=Path, default=ROOT / "artifacts/bench/warm_start")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of warm_start.json and warm_start.md")
     parser.add_argument("--pages", action="store_true", help="measure nothing, make the page from warm_start.json")
     arguments = parser.parse_args()
     path = arguments.results / "warm_start.json"
+    page = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"replays": {}}
     if not arguments.pages:
-        command = f"python benchmarks/warm_start.py --data DIR {' '.join(arguments.names)}"
-        page: dict[str, Any] = {"command": command, "cores": os.cpu_count(), "replays": []}
         for name in arguments.names:
-            replay = REPLAYS[name]
-            for model in arguments.models or replay.models:
-                params, nights = measure(replay, model, arguments)
-                settings = params.warm_start.model_dump(mode="json")
-                found = {"title": replay.benchmark.title, "model": model, "warm_start": settings, "nights": nights}
-                page["replays"].append(found | {"max_epochs": getattr(params, model).max_epochs})
-        write_json(path, page)
-    write_text(path.with_suffix(".md"), markdown(json.loads(path.read_text(encoding="utf-8"))))
+            for model in arguments.models or REPLAYS[name].models:
+                params, nights = measure(REPLAYS[name], model, arguments)
+                page["replays"][f"{name} {model}"] = {
+                    "title": REPLAYS[name].benchmark.title,
+                    "model": model,
+                    "max_epochs": getattr(params, model).max_epochs,
+                    "warm_start": params.warm_start.model_dump(mode="json"),
+                    "nights": nights,
+                }
+                write_json(path, page | {"cores": os.cpu_count()})
+        page = json.loads(path.read_text(encoding="utf-8"))
+    write_text(path.with_suffix(".md"), markdown(page))
     console.print(f"{path.with_suffix('.md')} is written")
 
 
@@ -116,7 +120,7 @@ def measure(replay: Replay, model: str, arguments: argparse.Namespace) -> tuple[
     params = parse_params(values, replay.benchmark.name)
     record = folder / f"{model}-{params.warm_start.epoch_share}-{replay.first}.json"
     done = json.loads(record.read_text(encoding="utf-8"))["nights"] if record.exists() else []
-    for number in range(len(done), NIGHTS + 1):
+    for number in range(len(done), arguments.nights + 1):
         day = pd.Timestamp(replay.first, tz="UTC") + pd.Timedelta(days=number - 1)
         workspace = night_split(replay, params, arguments.data, folder, day)
         prepared = load_prepared(workspace)
@@ -181,12 +185,13 @@ def warm_fit(
 ) -> tuple[dict[str, Any], Parent]:
     """Figures of what the rules make of the night before, compared with a full fit, and what it leaves."""
     checkpoints = [fresh(workspace, experiment, kind) for kind in ("auto", "warm")]
+    scores = ndcg_of_users(experiment, full.last)  # before the clock starts, since it loads libraries and kernels
     start = Seconds.now()
     training, record = select_auto(experiment, parent, params.warm_start, *checkpoints)
     figures = {"warm_cpu": Seconds.now().since(start).cpu, **record}
     epoch, curve = training.select()
     figures |= {"warm": curve[epoch - 1]["valid_ndcg@10"], "warm_epoch": epoch}
-    differences = ndcg_of_users(experiment, start_of(training)) - ndcg_of_users(experiment, full.last)
+    differences = ndcg_of_users(experiment, start_of(training)) - scores
     found = intervals(differences[:, np.newaxis], np.random.default_rng(0))
     figures["difference"] = [float(each[0]) for each in (found.mean, found.low, found.high)]
     return figures, leave(training, experiment.settings, parent if record["fit"] == "warm" else None)
@@ -211,16 +216,19 @@ def ndcg_of_users(experiment: Experiment, start: Start) -> NDArray[np.float64]:
 
 def markdown(page: Mapping[str, Any]) -> str:
     """The page, made from its JSON."""
+    names = dict.fromkeys(key.partition(" ")[0] for key in page["replays"])
     parts = [
         "# Warm start: seven nights replayed by time",
-        f"Made by `{page['command']}`, on {page['cores']} cores. NDCG@10 on validation; difference: warm less full, on "
-        "the same users, with its 95 % bootstrap interval over them. CPU: seconds of all threads that choosing the "
-        "epoch took, validation and, for the warm fit, the guard's look at the last full fit included; the refit is "
-        "left out on both sides. The last column is the last full fit, carried over to that night without training. "
-        "Test was not opened.",
+        f"Made by `python benchmarks/warm_start.py --data DIR {' '.join(names)}`, on {page['cores']} cores, with the "
+        "settings of `params.yaml`; `warm_start.max_days` is 8, so that no night is a full fit by its date. CPU "
+        "seconds are of a machine that was shared with other work.",
+        "NDCG@10 on validation; difference: warm less full, on the same users, with its 95 % bootstrap interval over "
+        "them. CPU: seconds of all threads that choosing the epoch took, validation and, for the warm fit, the guard's "
+        "look at the last full fit included; the refit is left out on both sides. The last column is the last full "
+        "fit, carried over to that night without training. Test was not opened.",
         f"Goals: CPU ratio at most {GOAL_TIME:g}, NDCG@10 within {GOAL_NDCG:g} of the full fit, no drift.",
     ]
-    for replay in page["replays"]:
+    for replay in page["replays"].values():
         parts += section(replay)
     return "\n\n".join(parts) + "\n"
 
@@ -244,9 +252,13 @@ def section(replay: Mapping[str, Any]) -> list[str]:
         f"Worst night {differences.min():+.4f}, mean {differences.mean():+.4f}: within {GOAL_NDCG:g} on "
         f"{int((differences >= -GOAL_NDCG).sum())} of {len(nights)} nights, goal "
         f"{_met(bool((differences >= -GOAL_NDCG).all()))}. Change of the difference per night, by least squares: "
-        f"{slope:+.5f}.",
+        f"{slope:+.5f}.{_unfinished(nights)}",
         "\n".join([*rows, *map(_row, nights)]),
     ]
+
+
+def _unfinished(nights: list[Any]) -> str:
+    return "" if len(nights) == NIGHTS else f" Only {len(nights)} of {NIGHTS} nights were measured."
 
 
 def _row(night: Mapping[str, Any]) -> str:

@@ -24,10 +24,9 @@ def nights(monkeypatch, tmp_path):
     """Four measured nights of MF on a split that stays the same."""
     monkeypatch.setattr(warm_start, "load_prepared", lambda _: two_halves())
     monkeypatch.setattr(warm_start, "night_split", lambda *arguments: made(tmp_path / f"{arguments[-1]:%d}"))
-    monkeypatch.setattr(warm_start, "NIGHTS", 3)
     values = Params(mf={"dim": 2, "max_epochs": 4}, warm_start={"margin": 1.0}).model_dump(mode="json")
     monkeypatch.setattr(warm_start, "settings_of", lambda *_: json.loads(json.dumps(values)))
-    arguments = SimpleNamespace(scratch=tmp_path, data=None, epoch_share=0.25)
+    arguments = SimpleNamespace(scratch=tmp_path, data=None, epoch_share=0.25, nights=3)
     replay = Replay(SimpleNamespace(name="halves", title="Two halves"), "2020-01-02", ("mf",))
     return replay, arguments, *measure(replay, "mf", arguments)
 
@@ -51,7 +50,8 @@ def test_the_page_judges_the_goals_by_its_figures(nights):
         night |= {"full_cpu": 10.0, "warm_cpu": 1.9, "difference": [difference, difference, difference]}
     replay = {"title": "Two halves", "model": "mf", "nights": found, "max_epochs": 4}
     replay["warm_start"] = params.warm_start.model_dump()
-    text = markdown({"command": "python x", "cores": 2, "replays": [replay]})
+    text = markdown({"cores": 2, "replays": {"halves mf": replay}})
+    assert "Only 3 of 7 nights were measured." in text
     assert "CPU ratio over the week 0.19: goal met." in text
     assert "within 0.002 on 2 of 3 nights, goal missed" in text
     assert len([line for line in text.splitlines() if line.startswith("| 2020-01")]) == 4

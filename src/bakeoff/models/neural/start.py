@@ -13,9 +13,9 @@ from bakeoff.models.neural.query_tower import USER_ID
 
 ITEM_IDS, INPUTS = "item_tower/id_embeddings:0", "item_tower/feature_embeddings:0"
 WARM_RATE = 0.02
-"""Peak learning rate after a warm start, as a share of that of a full fit. A few epochs at a high rate undo more than they
-can anneal: on the first night of benchmarks/warm_start.py NDCG@10 on validation was 0.2489 at a tenth and 0.2499 at a
-fiftieth, with 0.2502 of a full fit; on the second, a chain at the full rate had fallen to 0.2472."""
+"""Peak learning rate after a warm start, as a share of that of a full fit. A few epochs at a high rate undo more than
+they can anneal: on the first night of benchmarks/warm_start.py NDCG@10 on validation was 0.2489 at a tenth and 0.2499
+at a fiftieth, with 0.2502 of a full fit; on the second, a chain at the full rate had fallen to 0.2472."""
 
 OWN_VECTORS, FEATURE = "query_tower/user_embeddings:0", "query_tower/feature_{}/embeddings:0"
 
