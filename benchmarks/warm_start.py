@@ -81,7 +81,7 @@ REPLAYS = {
 def main() -> None:
     """Measure what has not been measured yet, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=REPLAYS, default=["ml-1m"])
+    parser.add_argument("names", nargs="*", choices=REPLAYS, help="default: ml-1m")
     parser.add_argument("--data", type=Path, help="folder of raw data, with ml-1m/ as published")
     parser.add_argument("--models", nargs="+", choices=("mf", "softmax", "two_tower"), help="default: by data set")
     parser.add_argument("--nights", type=int, default=NIGHTS, help="stop after so many")
@@ -93,7 +93,7 @@ def main() -> None:
     path = arguments.results / "warm_start.json"
     page = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"replays": {}}
     if not arguments.pages:
-        for name in arguments.names:
+        for name in arguments.names or ["ml-1m"]:
             for model in arguments.models or REPLAYS[name].models:
                 params, nights = measure(REPLAYS[name], model, arguments)
                 page["replays"][f"{name} {model}"] = {
@@ -251,8 +251,8 @@ def section(replay: Mapping[str, Any]) -> list[str]:
         f"(`warm_start.epoch_share`). CPU ratio over the week {ratio:.2f}: goal {_met(ratio <= GOAL_TIME, nights)}. "
         f"Worst night {differences.min():+.4f}, mean {differences.mean():+.4f}: within {GOAL_NDCG:g} on "
         f"{int((differences >= -GOAL_NDCG).sum())} of {len(nights)} nights, goal "
-        f"{_met(bool((differences >= -GOAL_NDCG).all()), nights)}. Change of the difference per night, by least squares: "
-        f"{slope:+.5f}.{_unfinished(nights)}",
+        f"{_met(bool((differences >= -GOAL_NDCG).all()), nights)}. Change of the difference per night, by least "
+        f"squares: {slope:+.5f}.{_unfinished(nights)}",
         "\n".join([*rows, *map(_row, nights)]),
     ]
 
