@@ -81,7 +81,7 @@ REPLAYS = {
 def main() -> None:
     """Measure what has not been measured yet, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=REPLAYS, help="default: ml-1m")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(REPLAYS)}; default: ml-1m")
     parser.add_argument("--data", type=Path, help="folder of raw data, with ml-1m/ as published")
     parser.add_argument("--models", nargs="+", choices=("mf", "softmax", "two_tower"), help="default: by data set")
     parser.add_argument("--nights", type=int, default=NIGHTS, help="stop after so many")
@@ -90,6 +90,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of warm_start.json and warm_start.md")
     parser.add_argument("--pages", action="store_true", help="measure nothing, make the page from warm_start.json")
     arguments = parser.parse_args()
+    if unknown := [name for name in arguments.names if name not in REPLAYS]:
+        parser.error(f"{unknown[0]} is none of {', '.join(REPLAYS)}")
     path = arguments.results / "warm_start.json"
     page = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"replays": {}}
     if not arguments.pages:
