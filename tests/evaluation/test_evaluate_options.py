@@ -11,8 +11,8 @@ from hand_made_split import index
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.evaluation import protocol
 from bakeoff.evaluation import results as evaluation_files
+from bakeoff.evaluation.ranking import protocol
 from bakeoff.evaluation.results import EMBEDDINGS
 
 IDS = [str(item) for item in range(1, 41)]
@@ -130,7 +130,7 @@ def test_files_and_figures_do_not_tell_how_users_were_cut_into_portions(larger, 
 def test_metrics_of_users_leave_memory_as_their_row_group_is_written(larger, monkeypatch):
     monkeypatch.setattr(protocol, "USERS_PER_BATCH", 1)
     monkeypatch.setattr(evaluation_files, "USERS_PER_GROUP", 4)
-    measure, seen, alive = protocol.table.accuracy_per_user, [], []
+    measure, seen, alive = protocol.table.accuracy_of, [], []
 
     def watched(*arguments):
         per_user = measure(*arguments)
@@ -138,7 +138,7 @@ def test_metrics_of_users_leave_memory_as_their_row_group_is_written(larger, mon
         alive.append(sum(values() is not None for values in seen))
         return per_user
 
-    monkeypatch.setattr(protocol.table, "accuracy_per_user", watched)
+    monkeypatch.setattr(protocol.table, "accuracy_of", watched)
     run(larger, asked_in_blocks_of(1), Ordered())
     # Eight metrics: of four users who wait for their group, of the last one, and of the one who is measured.
     assert max(alive) <= 8 * (4 + 2)

@@ -11,7 +11,8 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.settings import EngineSettings
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
-from bakeoff.evaluation import parallel, protocol
+from bakeoff.evaluation import parallel
+from bakeoff.evaluation.ranking import protocol
 from bakeoff.evaluation.ranking.protocol import EvalQueries
 from bakeoff.stages import evaluate
 

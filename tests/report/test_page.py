@@ -272,7 +272,7 @@ def test_the_same_evidence_gives_the_same_bytes(
 
 
 def test_the_time_of_one_fit_is_told_from_that_of_a_stage(judged: JudgedClaims, evidence: Evidence, claims_html: str):
-    said = "Training time by size of the data is that of one fit alone"
+    said = "CPU time by size of the data is that of one fit alone"
     assert claims_html.count(said) == 1
     ungrown = replace(judged, findings=without(judged.findings, growth.TOPIC))
     assert said not in page.evidence_html(ungrown, evidence)

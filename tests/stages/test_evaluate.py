@@ -8,8 +8,8 @@ from contrarian import NEW, PARAMS, Contrarian, asked_in_blocks_of, contents, ev
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.evaluation import protocol
 from bakeoff.evaluation.metrics.params import EvaluateParams
+from bakeoff.evaluation.ranking import protocol
 from bakeoff.models.base.storage import refuse_other_catalogue
 from bakeoff.params import Params
 from bakeoff.stages import evaluate

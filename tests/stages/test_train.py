@@ -80,7 +80,7 @@ def test_a_trained_model_is_arrays_and_what_it_knows_of_items_users_and_features
     assert [path.name for path in sorted((trained.root / "models").iterdir())] == sorted(specs.names())
     items = pd.read_parquet(trained.trained(name) / "items.parquet")
     assert items["item_id"].tolist() == small_split.ITEMS
-    assert items.columns.tolist() == ["item_id", "title"]
+    assert items.columns.tolist() == ["item_id", "title", "year", "genres"]  # what lists can be filtered by
     encoding = (trained.trained(name) / "features.json").read_text(encoding="utf-8")
     assert FeatureEncoding.model_validate_json(encoding) == load_prepared(trained).encoding
 

@@ -59,7 +59,7 @@ def test_towers_alone_have_no_baselines_in_their_words(findings: Findings):
 
 def test_growth_names_every_model_that_is_drawn(findings: Findings):
     found = found_in(findings, growth.TOPIC)
-    ease = found.sizes[found.sizes.model == "mf"].assign(model="ease", wall=[1.0, 2.0, 3.0, 4.0])
+    ease = found.sizes[found.sizes.model == "mf"].assign(model="ease", cpu=[1.0, 2.0, 3.0, 4.0])
     figure = next(growth.TOPIC.draw(replace(found, sizes=pd.concat([ease, found.sizes]))))
     assert figure.alt.endswith("a line per model.")
     assert "For comparison, EASE takes 4.00 s." in figure.sentence

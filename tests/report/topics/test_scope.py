@@ -16,7 +16,7 @@ def test_memory_of_training_alone_is_told_from_the_peak_of_the_stage(claims: dic
     memory = next(part for part in claims["training_cost"].parts if part.words.says == "It needs less memory")
     assert memory.basis == "measured once"
     assert "a process that only trains" in memory.note
-    assert "loads TensorFlow to export" in memory.note
+    assert "validation and the refit" in memory.note
 
 
 def test_no_model_of_the_planted_groups_is_called_shipped_as_a_whole(claims: dict[str, Claim]):

@@ -28,9 +28,15 @@ from numba import float32, float64, int32, int64, njit, types
 _options: Any = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp"}}
 _compiled = njit(**_options)
 
+
 # Types of what both solvers take. Each is compiled for these alone: arrays that may not be written, or rows with gaps
 # between them, would otherwise be further versions, of some five seconds each.
-_GIVEN = (int64[:], int64[::1], int32[::1], types.Array(float32, 2, "C", readonly=True), float32[::1], float32[::1])
+def _read(dtype: Any, ndim: int = 1) -> Any:
+    return types.Array(dtype, ndim, "C", readonly=True)
+
+
+_ROWS = types.Array(int64, 1, "A", readonly=True)
+_GIVEN = (_ROWS, _read(int64), _read(int32), _read(float32, 2), _read(float32), _read(float32))
 _FOUND = (float32[:, ::1], float64[::1])
 
 _CONVERGED = 1e-13
@@ -177,7 +183,7 @@ def solve_cg(
         values[u] = len(mine) - gain - _dot(x, residual)
 
 
-@njit((*_GIVEN, float32[::1], *_FOUND), **_options)
+@njit((*_GIVEN, _read(float32), *_FOUND), **_options)
 def solve_cholesky(
     rows: Any, offsets: Any, columns: Any, others: Any, spectrum: Any, ridge: Any, roots: Any, result: Any, values: Any
 ) -> None:

@@ -20,9 +20,9 @@ from bakeoff.report.topics.base.judge import on_costs, on_exponents, repeated_fi
 from bakeoff.report.topics.base.topic import Page, Topic, record_table
 
 FULL, SAMPLED = "full softmax", "sampled negatives"
-OTHER_COSTS = {"cpu": "CPU time:", "epoch": "an epoch's CPU time:", "memory": "peak memory:"}
-"""Costs other than wall time whose growth the sentence names."""
-ALONE = "Of a process that only trains."
+OTHER_COSTS = {"epoch": "an epoch's CPU time:", "memory": "peak memory:"}
+"""Costs other than CPU time whose growth the sentence names. Wall time is none: other stages run at the same time."""
+ALONE = "Of a process that only trains; the peak of the training stage is that of validation and the refit too."
 """Why the memory of growth is less than that of the stages."""
 SIDES = (model_label(MF), model_label(SOFTMAX))
 MeasuredGrowth = Mapping[str, Any]
@@ -33,7 +33,7 @@ class GrowthFigures:
     """Measured costs.
 
     Attributes:
-        sizes: model, events, users, items, wall, cpu, memory; a row per model and size.
+        sizes: model, events, users, items, cpu (seconds), memory (bytes); a row per model and size.
         exponents: model → kind (wall, cpu, memory, epoch) → exponent, low, high; null where it could not be fitted.
         catalogues: items, full, sampled (seconds per step), repeats.
     """
@@ -110,7 +110,7 @@ def _measure(measured: MeasuredGrowth, _: ReportParams, __: Statistics) -> Growt
         (
             row["model"],
             *(int(row[name]) for name in ("events", "users", "items")),
-            *(figure(row, name) for name in ("fit_seconds", "cpu_seconds", "peak_memory_bytes")),
+            *(figure(row, name) for name in ("cpu_seconds", "peak_memory_bytes")),
         )
         for row in measured.get("sizes", [])
     ]
@@ -119,7 +119,7 @@ def _measure(measured: MeasuredGrowth, _: ReportParams, __: Statistics) -> Growt
         for row in measured.get("catalogues", [])
     ]
     return GrowthFigures(
-        sizes=pd.DataFrame(sizes, columns=["model", "events", "users", "items", "wall", "cpu", "memory"]),
+        sizes=pd.DataFrame(sizes, columns=["model", "events", "users", "items", "cpu", "memory"]),
         exponents=measured.get("exponents", {}),
         catalogues=pd.DataFrame(catalogues, columns=["items", "full", "sampled", "repeats"]),
     )
@@ -148,13 +148,13 @@ def _lines(frame: pd.DataFrame, styles: Styles, x: str, y: str) -> dict[str, Any
 
 
 def _sizes(found: GrowthFigures) -> Figure:
-    frame = found.sizes.assign(series=found.sizes.model.map(model_label), x=found.sizes.events, y=found.sizes.wall)
+    frame = found.sizes.assign(series=found.sizes.model.map(model_label), x=found.sizes.events, y=found.sizes.cpu)
     return Figure(
         key="growth",
-        title="Training time by size of the data",
-        alt="Line chart, both axes logarithmic: wall seconds by number of events, a line per model.",
+        title="CPU time of training by size of the data",
+        alt="Line chart, both axes logarithmic: CPU seconds by number of events, a line per model.",
         sentence=_size_sentence(found),
-        spec=_lines(frame, model_styles(found.sizes.model), "events", "wall seconds"),
+        spec=_lines(frame, model_styles(found.sizes.model), "events", "CPU seconds"),
         table=_size_table(found),
     )
 
@@ -167,12 +167,11 @@ def _size_table(found: GrowthFigures) -> Table:
         ("Model", "model", model_label),
         ("Events", "events", count),
         ("Users", "users", count),
-        ("Wall time", "wall", duration),
         ("CPU time", "cpu", duration),
         ("Peak memory", "memory", formats.megabytes),
     )
     exponents = [
-        [model_label(name), "exponent (95 %)", "", *(_exponent(fits.get(kind)) for kind in ("wall", "cpu", "memory"))]
+        [model_label(name), "exponent (95 %)", "", *(_exponent(fits.get(kind)) for kind in ("cpu", "memory"))]
         for name, fits in found.exponents.items()
         if any(fits.values())
     ]
@@ -180,16 +179,16 @@ def _size_table(found: GrowthFigures) -> Table:
 
 
 def _size_sentence(found: GrowthFigures) -> str:
-    """Wall time on all events, and how each cost grows."""
+    """CPU time on all events, and how each cost grows."""
     parts = []
     for name in (MF, SOFTMAX):
         rows = found.sizes[found.sizes.model == name]
-        fitted = found.exponents.get(name, {}).get("wall")
+        fitted = found.exponents.get(name, {}).get("cpu")
         if rows.empty:
             continue
         last = rows.loc[rows.events.idxmax()]
         grows = f", growing as events to the power of {_exponent(fitted)}" if fitted else ""
-        parts.append(f"{model_noun(name)} takes {duration(last.wall)}{grows}")
+        parts.append(f"{model_noun(name)} takes {duration(last.cpu)} of CPU time{grows}")
     return (
         f"On all events {formats.listing(parts)}. An exponent of 1 is growth in step with the data; below 1, part "
         "of the cost, such as starting up, is the same at any size."
@@ -198,15 +197,15 @@ def _size_sentence(found: GrowthFigures) -> str:
 
 
 def _others(found: GrowthFigures) -> str:
-    """Wall time on all events of the models that are drawn in addition to the contenders."""
-    rows = found.sizes[~found.sizes.model.isin(CONTENDERS) & found.sizes.wall.notna()]
-    last = rows.sort_values("events").groupby("model", sort=False).wall.last()
+    """CPU time on all events of the models that are drawn in addition to the contenders."""
+    rows = found.sizes[~found.sizes.model.isin(CONTENDERS) & found.sizes.cpu.notna()]
+    last = rows.sort_values("events").groupby("model", sort=False).cpu.last()
     times = [f"{model_noun(name)} takes {duration(last[name])}" for name in dict.fromkeys(rows.model)]
     return f" For comparison, {formats.listing(times)}." if times else ""
 
 
 def _other_exponents(found: GrowthFigures) -> str:
-    """Exponents of costs other than wall time, without their intervals."""
+    """Exponents of costs other than CPU time, without their intervals."""
     parts = []
     for kind, words in OTHER_COSTS.items():
         fitted = {name: found.exponents.get(name, {}).get(kind) for name in (MF, SOFTMAX)}
@@ -243,7 +242,7 @@ def _catalogues(found: GrowthFigures) -> Figure:
         sentence=sentence,
         spec=_lines(frame, {SAMPLED: PALETTE[0], FULL: PALETTE[1]}, "items of a made catalogue", "seconds per step"),
         table=record_table(
-            "Median wall time of a training step",
+            "Median wall time of a training step, the two kinds in turns",
             sizes,
             ("Items", "items", count),
             ("Full softmax", "full", duration),
