@@ -64,6 +64,22 @@ def test_any_number_of_dimensions_will_do(kernel, dim):
 
 
 @KERNELS
+def test_arrays_of_a_mapped_model_and_every_other_row_need_no_version_of_their_own(kernel):
+    _, given, _ = problem(3)
+    expected, values = solved(kernel, given)
+    mapped = [part.copy() for part in given]
+    for part in mapped:
+        part.flags.writeable = False
+    rows, found, losses = np.arange(len(expected)), np.full_like(expected, 0.3), np.full_like(values, np.nan)
+    extra = (60 if kernel is kernels.solve_cg else np.zeros(0, np.float32),)
+    for share in (rows[::2], rows[1::2]):
+        kernel(share, *mapped, *extra, found, losses)
+    assert found.tobytes() == expected.tobytes()
+    assert losses.tobytes() == values.tobytes()
+    assert len(kernel.signatures) == 1
+
+
+@KERNELS
 def test_one_item_is_enough(kernel):
     _, given, expected = problem(1, dim=1, num_items=1)
     assert solved(kernel, given)[0] == pytest.approx(expected, rel=1e-4)
