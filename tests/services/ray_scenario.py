@@ -23,7 +23,7 @@ EPOCHS = 40
 PARAMS = small_split.PARAMS.model_copy(
     update={"softmax": small_split.PARAMS.softmax.model_copy(update={"max_epochs": EPOCHS, "users_per_batch": 13})}
 )
-"""Long enough to lose a worker on the way; the second batch of an epoch has one user."""
+"""Long enough to lose a worker on the way, in two batches each."""
 
 PORT, TOKEN = 6379, "of the test, and of nobody else ......"
 

@@ -31,8 +31,12 @@ def test_two_workers_of_which_one_is_lost_learn_what_one_process_learns(tmp_path
         if name == "one":
             train.run(PARAMS, workspace, "softmax")
         else:
+            paths = [str(Path(small_split.__file__).parent), os.environ.get("PYTHONPATH", "")]
             done = subprocess.run(
-                [*OWN_NAMESPACES, sys.executable, SCENARIO, workspace.root], capture_output=True, text=True
+                [*OWN_NAMESPACES, sys.executable, SCENARIO, workspace.root],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                capture_output=True,
+                text=True,
             )
             assert done.returncode == 0, done
             assert "softmax: 2 workers of the Ray cluster" in done.stdout
