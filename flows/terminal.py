@@ -1,6 +1,7 @@
 """`bakeoff run`: a line with a bar per stage while Prefect runs the pipeline; the whole log goes to a file."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.subprocesses import succeeds
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
 from bakeoff.data.params import DataParams
@@ -42,8 +44,8 @@ def expected_minutes(num_events: int, epochs: int) -> int:
 def bring_up_to_date(evidence: bool, data: DataParams, epochs: int) -> None:
     """Fetch the data, run the flow `pipeline` in this directory unless every stage is up to date, print the verdict.
 
-    Data and Prefect's server come side by side. The verdict is printed when `compare` has ended, which is before the
-    flow has: it still compares with the last version.
+    Data, compiled kernels and Prefect's server come side by side. The verdict is printed when `compare` has ended,
+    which is before the flow has: it still compares with the last version.
 
     Args:
         evidence: whether to run every stage, those too that judge the textbook's claims.
@@ -54,7 +56,7 @@ def bring_up_to_date(evidence: bool, data: DataParams, epochs: int) -> None:
         BakeoffError: the data can't be had, a stage failed, or DVC can't read the workspace.
     """
     workspace, console = Workspace(), Console(stderr=True, highlight=False)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         fetched = pool.submit(fetch.run, data, workspace)
         if (workspace.reports / PAGES[evidence]).exists():
             fetched.result()
@@ -63,6 +65,7 @@ def bring_up_to_date(evidence: bool, data: DataParams, epochs: int) -> None:
                 console.print("Every stage is up to date." if evidence else "The comparison is up to date.")
                 print_verdict(workspace)
                 return
+        pool.submit(succeeds, workspace.root, sys.executable, "-m", "bakeoff.ops.kernels")  # if not, stages do it
         from prefect.client.orchestration import get_client  # not before: Prefect takes seconds to load
 
         from bakeoff.flows import pipeline
