@@ -30,7 +30,7 @@ from bakeoff.evaluation.metrics.table import METRICS
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.ranking.protocol import EvalSet, Evaluated
 from bakeoff.experiments.training.runner import Experiment, train_keeping_best
-from bakeoff.experiments.training.validation import validated_users, validation_scores
+from bakeoff.experiments.training.validation import shipped_validation
 from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, standard_log_popularity
 from bakeoff.models.base.retriever import TrainedRetriever
 from bakeoff.models.base.specs import spec
@@ -63,7 +63,7 @@ console = Console(stderr=True, highlight=False)
 
 def trained(prepared: Prepared, params: Params, name: str) -> TrainedRetriever:
     """The model at its best epoch, of train alone."""
-    validate = validation_scores(prepared, validated_users(prepared.valid.lengths, params.seed))
+    validate = shipped_validation(prepared, params.seed)
     return train_keeping_best(Experiment(spec(name), params.section(name), prepared, params.seed), validate).retriever
 
 

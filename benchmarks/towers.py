@@ -22,7 +22,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.experiments.params import with_values
 from bakeoff.experiments.training.runner import Experiment, train_keeping_best
-from bakeoff.experiments.training.validation import validated_users, validation_scores
+from bakeoff.experiments.training.validation import shipped_validation
 from bakeoff.models.base.specs import spec
 from bakeoff.params import Params, load_params
 
@@ -70,7 +70,7 @@ class Reached:
 def measure(prepared: Prepared, params: Params, changed: Mapping[str, Any], seed: int) -> Reached:
     """Train with some settings changed."""
     section = with_values(params.section(MODEL), changed, "A setting of towers.py", MODEL)
-    validate = validation_scores(prepared, validated_users(prepared.valid.lengths, params.seed))
+    validate = shipped_validation(prepared, params.seed)
     model = train_keeping_best(Experiment(spec(MODEL), section, prepared, seed), validate)
     best, epoch = model.curve[(model.epoch or 0) - 1], int(model.epoch or 0)
     cpu = sum(each.cpu for each in model.epoch_costs)

@@ -103,7 +103,7 @@ PAGE_MAKERS = {"params.md": params_page, "commands.md": commands_page, "files.md
 
 
 def _stage_params(body: dict[str, Any], each: dict[str, dict[str, str]]) -> str:
-    # A parameter file of which all counts is a mapping: {parents.json: null}.
+    # A file whose whole content is a parameter is a mapping: {parents.json: null}.
     named = [file for name in body.get("params", []) for file in ([name] if isinstance(name, str) else name)]
     own = [name for name in named if not name.startswith("${")]
     fields = [name[len("${item.") : -1] for name in named if name.startswith("${item.")]

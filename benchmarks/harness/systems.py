@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 OURS = ("mf", "softmax")
@@ -87,6 +88,16 @@ TUTORIAL_COST = (
     "half an hour of two cores"
 )
 
+_sequences = partial(
+    System,
+    environment="peers",
+    stepwise=True,
+    needs_times=True,
+    max_items=20_000,
+    cost_of_items=FULL_SOFTMAX_COST,
+    information="ids, order",
+)
+
 SYSTEMS = (
     System("popularity", "popularity", "peers.popularity", tuned=False, draws_nothing=True, information="counts"),
     System("implicit_als", "implicit ALS", "peers.implicit_als", "peers"),
@@ -104,28 +115,8 @@ SYSTEMS = (
         information="ids, order of the query",
     ),
     System("mult_vae", "Mult-VAE (PyTorch)", "peers.mult_vae", "peers", stepwise=True),
-    System(
-        "gru4rec",
-        "GRU4Rec, full softmax (PyTorch)",
-        "peers.gru4rec",
-        "peers",
-        stepwise=True,
-        needs_times=True,
-        max_items=20_000,
-        cost_of_items=FULL_SOFTMAX_COST,
-        information="ids, order",
-    ),
-    System(
-        "sasrec",
-        "SASRec, full softmax (PyTorch)",
-        "peers.sasrec",
-        "peers",
-        stepwise=True,
-        needs_times=True,
-        max_items=20_000,
-        cost_of_items=FULL_SOFTMAX_COST,
-        information="ids, order",
-    ),
+    _sequences("gru4rec", "GRU4Rec, full softmax (PyTorch)", "peers.gru4rec"),
+    _sequences("sasrec", "SASRec, full softmax (PyTorch)", "peers.sasrec"),
     System(
         "tfrs_tutorial",
         "TFRS tutorial",

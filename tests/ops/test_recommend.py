@@ -247,4 +247,4 @@ def test_data_without_user_features_refuses_them(tmp_path):
 
 
 def test_an_item_that_is_named_twice_counts_once_where_it_stands_last() -> None:
-    assert recommend._parse_history(" 50, 181,50 ,, 7") == ["181", "50", "7"]
+    assert recommend._parse_ids(" 50, 181,50 ,, 7") == ["181", "50", "7"]

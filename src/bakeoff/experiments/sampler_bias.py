@@ -60,6 +60,8 @@ class TabularWorld:
         items = self._positives.ravel()
         users = np.repeat(np.arange(NUM_USERS), num_positives)
         self._sampler = make_sampler(Histories.from_rows(users, items, np.zeros(len(items), np.int64), NUM_USERS))
+        inclusion = self._sampler.target_inclusion(np.arange(NUM_ITEMS), np.ones(NUM_ITEMS))  # all events are targets
+        self._target_log_counts = log_counts(inclusion)
         self.p_true = np.bincount(items, minlength=NUM_ITEMS) / len(items)
         self._gradient = _gradient_graph(selector, loss)
 
@@ -112,8 +114,7 @@ class TabularWorld:
         batch_of_candidate = np.repeat(np.arange(BATCHES), [len(draw.ids) for draw in draws])
         own |= np.repeat(np.arange(BATCHES), QUERIES)[:, np.newaxis] != batch_of_candidate
         seed = rng.integers(0, 2**31, 2).astype(np.int32)
-        of_targets = log_counts(self._sampler.target_inclusion(np.arange(NUM_ITEMS), np.ones(NUM_ITEMS)))
-        scales = logits.astype(np.float32), of_targets, np.float32(correction)
+        scales = logits.astype(np.float32), self._target_log_counts, np.float32(correction)
         given = *scales, positives, candidates, log_expected_count, own, seed
         return np.asarray(self._gradient(*map(tf.constant, given)), np.float64)
 

@@ -30,8 +30,8 @@ class Filter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     feature: str = Field(description="Name of an item feature: see item_features of GET /model.")
-    any_of: Values | None = Field(None, description="Values or tags, of which an item has at least one.")
-    none_of: Values | None = Field(None, description="Values or tags, of which an item has none.")
+    any_of: Values | None = Field(None, description="Values or tags. An item must have at least one of them.")
+    none_of: Values | None = Field(None, description="Values or tags. An item must have none of them.")
     min: Bound | None = Field(None, description="Least value of a number.")
     max: Bound | None = Field(None, description="Largest value of a number.")
 

@@ -119,7 +119,7 @@ def _someone_new(folder: Path, history: str, features: Sequence[str], items: pd.
 
 def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
     """Indices of items that an option names."""
-    named = _parse_history(ids)
+    named = _parse_ids(ids)
     if strangers := [item for item in named if item not in items.index]:
         example = ", ".join(items.index[:3])
         raise BakeoffError(
@@ -158,9 +158,9 @@ def _check_question(user: str | None, history: str | None, features: Sequence[st
         )
 
 
-def _parse_history(history: str) -> list[str]:
-    """Item ids, oldest first; an id that is named twice counts once, at its last place."""
-    named = [part.strip() for part in history.split(",") if part.strip()]
+def _parse_ids(ids: str) -> list[str]:
+    """Item ids, those of a history oldest first; an id that is named twice counts once, at its last place."""
+    named = [part.strip() for part in ids.split(",") if part.strip()]
     return list(dict.fromkeys(reversed(named)))[::-1]
 
 

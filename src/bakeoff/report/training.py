@@ -78,7 +78,7 @@ def training_figures(evidence: Evidence) -> list[TrainingFigure]:
 
 
 def training_cpu_seconds(cost: Mapping[str, Any] | None) -> float:
-    """Of a cost file; NaN if nothing was measured, or several workers trained, of which the stage sees nothing."""
+    """CPU seconds in a cost file; NaN without any, and for several workers, whose CPU time the stage can't measure."""
     return float("nan") if cost and "workers" in cost else figure(cost, "cpu_seconds")
 
 

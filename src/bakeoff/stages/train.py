@@ -40,15 +40,14 @@ def run(params: Params, workspace: Workspace, model: str) -> None:
             decisive |= {"warm_start": params.warm_start.model_dump(mode="json"), "parent": named}
         code = fingerprint(prepared, shipped.spec, decisive)
         checkpoints = [Checkpoints(workspace, name, code) for name in (model, f"{model}-warm")]
-        if shipped.spec.replicated and os.environ.get(ADDRESS) and not keeps_start:
-            trained = train_on_cluster(shipped, checkpoints[0], workspace)
-        else:
-            with in_session(shipped) as experiment:
-                if keeps_start:
-                    trained, left = train_auto(experiment, parent, named, params.warm_start, *checkpoints)
-                    start = left.arrays()
-                else:
-                    trained = train_shipped(experiment, checkpoints[0])
+        with in_session(shipped) as experiment:
+            if keeps_start:
+                trained, left = train_auto(experiment, parent, named, params.warm_start, *checkpoints)
+                start = left.arrays()
+            elif shipped.spec.replicated and os.environ.get(ADDRESS):
+                trained = train_on_cluster(experiment, checkpoints[0], workspace)
+            else:
+                trained = train_shipped(experiment, checkpoints[0])
         cost.earlier_seconds = trained.earlier_seconds
         cost.note(**trained.costs)
         write_model(workspace, model, trained.retriever, prepared, trained.description, start)

@@ -43,7 +43,7 @@ class MetricSet(Enum):
     POPULARITY = "popularity"
     """(counts [num_items], num_users) → [num_items] values of items, averaged over the first k of each user's list."""
     CATALOGUE = "catalogue"
-    """(ListedItems, k) → [n] values of users; beside accuracy, whose family of tests they don't enlarge."""
+    """(ListedItems, k) → [n] values of users. They are not in the family of tests of the accuracy metrics."""
     ALL_LISTS = "all lists"
     """(ListTotals) → a figure that the first k items of all lists have together."""
 

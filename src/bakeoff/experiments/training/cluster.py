@@ -76,7 +76,7 @@ def train_on_cluster(experiment: Experiment, checkpoints: Checkpoints, workspace
 
 
 def _train(task: Mapping[str, Any]) -> tuple[Any, ...] | str | None:
-    """What each worker runs: the whole training, of which the steps are shared; the first one returns the model.
+    """What each worker runs: the whole training, but its share of each step; the first one returns the model.
 
     Only the first worker validates and writes checkpoints, one per epoch; all start from the last of these. An error
     that the user can act on is returned as a sentence: if it were raised, Ray would try again.

@@ -9,7 +9,7 @@ from typing import Any
 from bakeoff.core.histories import Histories
 from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.runner import Experiment, Row, Seconds, best_row, progress_bar, run_epochs
-from bakeoff.experiments.training.validation import SELECTION_METRIC, Validate, validated_users, validation_scores
+from bakeoff.experiments.training.validation import SELECTION_METRIC, Validate, shipped_validation
 from bakeoff.models.base.retriever import Fitted, TrainedRetriever, Trainer
 from bakeoff.models.base.start import Start
 
@@ -40,9 +40,16 @@ class ShippedModel:
     earlier_seconds: float = 0.0
 
 
-def train_shipped(
-    experiment: Experiment, checkpoints: Checkpoints, agreed: Callable[[Validate], Validate] = lambda validate: validate
-) -> ShippedModel:
+Agreed = Callable[[Validate], Validate]
+"""Makes of a validation one whose scores are the same in all processes that train together."""
+
+
+def by_itself(validate: Validate) -> Validate:
+    """Of a process that trains by itself: the validation as it is."""
+    return validate
+
+
+def train_shipped(experiment: Experiment, checkpoints: Checkpoints, agreed: Agreed = by_itself) -> ShippedModel:
     """Choose the epoch on validation and train that long on train and validation; a model without epochs is fitted.
 
     Without validation events the last epoch is taken, and training.json says so. A killed training resumes from its
@@ -51,7 +58,7 @@ def train_shipped(
     Args:
         experiment: what to train.
         checkpoints: of this training.
-        agreed: makes of a validation one whose scores are the same in all processes that train together.
+        agreed: see Agreed.
 
     Raises:
         BakeoffError: the train part has no event, or the settings don't lead to a usable model.
@@ -106,12 +113,7 @@ class Training:
     """
 
     def __init__(
-        self,
-        experiment: Experiment,
-        checkpoints: Checkpoints,
-        agreed: Callable[[Validate], Validate] = lambda validate: validate,
-        *,
-        keeps: bool = False,
+        self, experiment: Experiment, checkpoints: Checkpoints, agreed: Agreed = by_itself, *, keeps: bool = False
     ) -> None:
         """Take up what a killed run left; `keeps` says whether the weights of the selected epoch are kept."""
         self.experiment, self._checkpoints, self._agreed, self._keeps = experiment, checkpoints, agreed, keeps
@@ -136,7 +138,7 @@ class Training:
     def select(self) -> tuple[int, list[Row]]:
         """The best epoch on validation and the curve; the last one, with no curve, without validation events."""
         prepared, epochs = self.experiment.prepared, self.experiment.max_epochs
-        validate = validation_scores(prepared, validated_users(prepared.valid.lengths, self.experiment.seed))
+        validate = shipped_validation(prepared, self.experiment.seed)
         if validate is None:
             return epochs, []
         curve = self._progress.selection

@@ -39,6 +39,11 @@ def validated_users(lengths: NDArray[np.integer], seed: int) -> NDArray[np.int64
     return users[draw_users(len(users), MAX_VALIDATED_USERS, seed)]
 
 
+def shipped_validation(prepared: Prepared, seed: int) -> Validate | None:
+    """`validation_scores` on `validated_users`: what chooses epochs and settings of models that ship."""
+    return validation_scores(prepared, validated_users(prepared.valid.lengths, seed))
+
+
 def validation_scores(prepared: Prepared, users: NDArray[np.int64]) -> Validate | None:
     """Scores on the validation events of these users, with the train part as history; None where there is no user."""
     if len(users) == 0:

@@ -24,7 +24,7 @@ from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.params import WarmStartParams
 from bakeoff.experiments.training.runner import Experiment, Row, best_row
 from bakeoff.experiments.training.shipped import ShippedModel, Training
-from bakeoff.experiments.training.validation import SELECTION_METRIC, validated_users, validation_scores
+from bakeoff.experiments.training.validation import SELECTION_METRIC, shipped_validation
 from bakeoff.models.base.start import Start, StartError
 
 DAY = 24 * 3600
@@ -187,7 +187,7 @@ def _shortened(experiment: Experiment, start: Start, share: float) -> Experiment
 def _compared(curve: list[Row], full: Experiment) -> dict[str, float]:
     """The warm fit and the last full one on today's validation; nothing without validation events."""
     prepared = full.prepared
-    validate = validation_scores(prepared, validated_users(prepared.valid.lengths, full.seed))
+    validate = shipped_validation(prepared, full.seed)
     if validate is None:
         return {}
     before = validate(full.trainer(full.queries(prepared.train)).retriever())

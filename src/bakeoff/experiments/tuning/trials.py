@@ -19,7 +19,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.params import with_values
 from bakeoff.experiments.training.runner import Experiment, best_row, train_keeping_best, warm_users
-from bakeoff.experiments.training.validation import SELECTION_METRIC, validated_users, validation_scores
+from bakeoff.experiments.training.validation import SELECTION_METRIC, shipped_validation
 from bakeoff.experiments.tuning.space import Space, Values, as_trial, draw
 from bakeoff.models.base.specs import spec
 
@@ -208,7 +208,7 @@ def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int)
     """
     prepared = load_prepared(workspace)
     warm_users(prepared)  # raises where there are none
-    validate = validation_scores(prepared, validated_users(prepared.valid.lengths, seed))
+    validate = shipped_validation(prepared, seed)
     if validate is None:
         raise BakeoffError("The validation part has no event to choose on: raise split.valid_share.")
     shipped = Experiment(spec(model), section, prepared, seed)

@@ -1,4 +1,4 @@
-"""The softmax DNN in training on several workers, each of which steps on its share of every batch."""
+"""The softmax DNN trained by several workers: each takes a share of every batch."""
 
 from functools import cache
 from typing import Any

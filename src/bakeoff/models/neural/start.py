@@ -1,4 +1,4 @@
-"""Warm start of the networks: which rows of an earlier model's weights are those of which item, value and word."""
+"""Warm start of the networks: the row of each item, value and word in an earlier model's weights."""
 
 from collections.abc import Mapping
 

@@ -12,7 +12,7 @@ from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base.storage import KnownUsers
 from bakeoff.ops.item_features import ItemFeatures
-from bakeoff.ops.list_options import ListOptions
+from bakeoff.ops.list_options import PLAIN, ListOptions
 from bakeoff.ops.reasons import CANNOT
 from bakeoff.ops.server import schemas
 from bakeoff.ops.server.schemas import Query, RefusedError
@@ -32,7 +32,7 @@ class EncodedQuery:
         ignored: items of the history that were passed over.
         user: row of a known user; None for someone new.
         why: whether the reasons are asked for.
-        options: what is asked of the list besides; None where nothing is.
+        options: what is asked of the list besides.
     """
 
     query: Queries
@@ -41,7 +41,7 @@ class EncodedQuery:
     ignored: tuple[str, ...] = ()
     user: int | None = None
     why: bool = False
-    options: ListOptions | None = None
+    options: ListOptions = PLAIN
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ class QueryEncoder:
         exclude = np.concatenate([seen, np.array(named, np.int64)]) if named else seen
         return EncodedQuery(encoded, exclude, query.k, ignored, user, query.why, self._options(query))
 
-    def _options(self, query: Query) -> ListOptions | None:
-        """What is asked of the list; None where that is nothing, as in most requests."""
+    def _options(self, query: Query) -> ListOptions:
+        """What is asked of the list."""
         allow = None
         if query.allow is not None:
             allow = np.array([self.items[item] for item in query.allow if item in self.items], np.int64)
         options = ListOptions(allow, query.filters, query.diversity, query.debias)
-        if options.is_plain:
-            return None
+        if options.is_plain:  # as in most requests
+            return options
         try:
             options.check(query.k, self.features)
         except BakeoffError as error:

@@ -102,7 +102,7 @@ class ServedModel:
     def num_events(self, queries: Sequence[EncodedQuery]) -> int:
         """Events in the histories of these queries, and items that options look at: they say how long a block takes."""
         items = len(self.item_ids)
-        return sum(len(each.query.histories.items) + (items if each.options else 0) for each in queries)
+        return sum(len(each.query.histories.items) + (0 if each.options.is_plain else items) for each in queries)
 
     def answer(self, queries: Sequence[EncodedQuery]) -> list[Answer]:
         """Lists for a block of at least one query, each of its own length."""
@@ -122,14 +122,14 @@ class ServedModel:
     def _found(self, queries: Sequence[EncodedQuery]) -> list[SearchResult]:
         """At least the first k items of each query; those without options are searched for together."""
         embedded = self.embedder.embed(queries)
-        plain = [row for row, each in enumerate(queries) if each.options is None]
+        plain = [row for row, each in enumerate(queries) if each.options.is_plain]
         found: dict[int, SearchResult] = {}
         if plain:
             exclude, k = [queries[row].exclude for row in plain], max(queries[row].k for row in plain)
             rows = embedded if len(plain) == len(queries) else embedded[plain]
             found.update(zip(plain, self.search.find(rows, exclude, k), strict=True))
         for row, each in enumerate(queries):
-            if each.options is not None:
+            if not each.options.is_plain:
                 query, of_items = embedded[row : row + 1], (self.encoder.features, self.popularity)
                 found[row] = find(self.search, query, each.exclude, each.k, each.options, *of_items)
         return [found[row] for row in range(len(queries))]
