@@ -15,6 +15,7 @@ from secrets import token_urlsafe
 from threading import BoundedSemaphore, Event
 from typing import Annotated, Any
 
+import psutil
 import typer
 from prefect import Flow, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -39,8 +40,11 @@ from bakeoff.flows.publish import publish_run, publish_sampling
 from bakeoff.flows.remote import read_placement, run_remotely
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
-SLOTS = BoundedSemaphore(2 + num_cores())
-"""For stages that run here. More than cores: while one stage loads its libraries, another computes."""
+MEMORY_OF_STAGE = 3 << 30
+"""Bytes to reckon with for each stage that runs here; most need 1 GiB."""
+SLOTS = BoundedSemaphore(min(3 * num_cores(), max(num_cores(), psutil.virtual_memory().total // MEMORY_OF_STAGE)))
+"""For stages that run here. More than cores: while one stage loads its libraries, another computes, and the networks,
+which take longest, need not wait for the baselines."""
 
 
 class PipelineError(BakeoffError):

@@ -44,8 +44,9 @@ def expected_minutes(num_events: int, epochs: int) -> int:
 def bring_up_to_date(evidence: bool, data: DataParams, epochs: int) -> None:
     """Fetch the data, run the flow `pipeline` in this directory unless every stage is up to date, print the verdict.
 
-    Data, compiled kernels and Prefect's server come side by side. The verdict is printed when `compare` has ended,
-    which is before the flow has: it still compares with the last version.
+    Data and Prefect's server come side by side; the first stages, which keep one core busy, leave the other to the
+    compilation of kernels. The verdict is printed when `compare` has ended, which is before the flow has: it still
+    compares with the last version.
 
     Args:
         evidence: whether to run every stage, those too that judge the textbook's claims.
@@ -65,7 +66,6 @@ def bring_up_to_date(evidence: bool, data: DataParams, epochs: int) -> None:
                 console.print("Every stage is up to date." if evidence else "The comparison is up to date.")
                 print_verdict(workspace)
                 return
-        pool.submit(succeeds, workspace.root, sys.executable, "-m", "bakeoff.ops.kernels")  # if not, stages do it
         from prefect.client.orchestration import get_client  # not before: Prefect takes seconds to load
 
         from bakeoff.flows import pipeline
@@ -75,6 +75,7 @@ def bring_up_to_date(evidence: bool, data: DataParams, epochs: int) -> None:
         with pipeline.private_server():
             get_client(sync_client=True)  # starts the server
             fetched.result()
+            pool.submit(succeeds, workspace.root, sys.executable, "-m", "bakeoff.ops.kernels")  # if not, stages do it
             with (workspace.data / "interactions.csv").open("rb") as lines:
                 minutes = expected_minutes(sum(1 for _ in lines), epochs)
             console.print(f"The comparison takes up to about {minutes} min on two cores if all of it has to run.")

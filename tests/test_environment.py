@@ -67,3 +67,22 @@ def test_dvc_as_people_call_it_keeps_that_cache_in_the_same_place(
     cache = tmp_path / "home/.cache/bakeoff-dvc"
     assert f"Repo.site_cache_dir: {cache}/repo/" in done.stdout
     assert private(cache)
+
+
+PRODUCT = """
+import os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
+from bakeoff.models.base.tensorflow import tf
+rows = tf.random.stateless_normal([64, 100_000], [1, 2])
+sys.stdout.buffer.write(tf.matmul(rows, rows, transpose_b=True).numpy().tobytes())
+"""
+
+
+def test_tensorflow_computes_the_same_bytes_on_any_number_of_cores() -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_NUM_")}
+    found = [
+        subprocess.run([sys.executable, "-c", PRODUCT, cores], env=kept, capture_output=True, check=True).stdout
+        for cores in ("1", "2")
+    ]
+    assert len(found[0]) == 64 * 64 * 4
+    assert found[0] == found[1]

@@ -8,6 +8,10 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 # Same bytes on the same machine: oneDNN's kernels reorder sums by thread.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# A network learns on one core, so that its weights are the same on any number of them. Two threads wait for each other,
+# and take a third more CPU time than one (MovieLens 100K), which stages that run side by side need.
+for _variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(_variable, "1")
 # Idle threads of BLAS sleep after 2⁴ cycles: by default they spin for 2²⁶ and take the core from the thread that they
 # wait for. With other stages running, EASE on MovieLens 100K takes 0.4 s of CPU time like this, up to 7 s otherwise.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")

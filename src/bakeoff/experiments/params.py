@@ -59,7 +59,7 @@ class EvidenceParams(Frozen):
     """Negatives per test item in the panel on sampled metrics."""
     rerank_candidates: tuple[PositiveInt, ...] = (100, 500)
     """Candidates of MF that the softmax DNN ranks again."""
-    map_items: PositiveInt = 3_000
+    map_items: PositiveInt = 1_000
     """Items on the embedding map, and whose nearest items the report shows: those with the most events."""
     neighbour_items: PositiveInt = 100_000
     """Items whose nearest items are sought, each among all of them: those with the most events."""

@@ -45,7 +45,7 @@ def run(params: Params, workspace: Workspace) -> None:
         _check_sizes(sizes, params)
         data, warm = params.data, users.filter(~users.is_new)
         encoding = fit_features(warm, items, data.user_features, data.item_features, engine.blocks)
-        promises = check_promises(events, method=params.split.method, users=users, items=items, frames=engine.frames)
+        promises = check_promises(events, method=params.split.method, users=users, items=items)
         idle = raw["users"].anti_join(users, "user_id").count().to_pyarrow().as_py()
         (dropped,) = rows_of(count_dropped(raw["interactions"], params.split.min_rating, parts))
         report = _report(params, promises, sizes, {**dropped, "users_without_events": idle})

@@ -55,7 +55,6 @@ def check_promises(events, *, method, user_ids, item_ids, pieces=((),)):
         method=method,
         users=users,
         items=items,
-        frames=lambda facts, key: iter([facts.to_pyarrow().to_pandas().set_index(key).rename_axis(None)]),
     )
 
 
