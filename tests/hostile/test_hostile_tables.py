@@ -87,7 +87,7 @@ def test_every_row_is_valid_or_in_quarantine_with_its_reason(runner, rows) -> No
     with engines.opened() as engine:
         name = f"t{next(NUMBER)}"
         verdict = judge(
-            runner, engine, name, [raw], lambda block: entities(block, "user_id", {"age": "dense"}), known={}
+            runner, engine, name, [raw], lambda block: entities(block, "user_id", {"age": "dense"}, {}), known={}
         )
         quarantined = verdict.examples(verdict.reason_of.index.tolist())
         valid = (

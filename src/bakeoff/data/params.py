@@ -50,10 +50,12 @@ class DataParams(Frozen):
     """Names of the columns in a team's own files."""
     encoding: str = "utf-8"
     """Encoding of a team's own text files, as Python calls it: utf-8, cp1252 (Excel's CSV), utf-16, shift_jis, …"""
-    user_features: dict[str, Literal["dense", "categorical"]] = Field(default_factory=dict)
-    """User columns that the softmax DNN may use; dense ones are standardised, categorical ones embedded."""
-    item_features: dict[str, Literal["dense", "categorical", "tags", "text"]] = Field(default_factory=dict)
-    """Item columns that item embeddings may use; `tags` are values joined by `|`, of a `text` the words count."""
+    user_features: dict[str, Literal["dense", "categorical", "vector"]] = Field(default_factory=dict)
+    """User columns that the softmax DNN may use; dense ones are standardised, categorical ones embedded. A `vector` is
+    one column of lists of numbers, or columns `name_0`, `name_1`, …; its direction counts, not its length."""
+    item_features: dict[str, Literal["dense", "categorical", "tags", "text", "vector"]] = Field(default_factory=dict)
+    """Item columns that item embeddings may use; `tags` are values joined by `|`, of a `text` the words count,
+    and a `vector` is as for users."""
 
     @field_validator("encoding")
     @classmethod

@@ -7,13 +7,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Kind = Literal["dense", "categorical", "tags", "text"]
+from bakeoff.data.features.encoding import TAG_SEPARATOR
+
+Kind = Literal["dense", "categorical", "tags", "text", "vector"]
 
 _MOST_CODES = 25
 """A column with at most this many different whole numbers may hold codes of categories."""
 _MOST_CATEGORIES = 5_000
 _LEAST_TAGGED = 0.05
 """Share of the values that must hold several, separated by `|`."""
+_SAMPLED = 1_000
+"""Texts that must all be vectors of one length, of which not all numbers are whole, as ids or counts are."""
 _LEAST_WORDS = 1.5
 """On average, in a text."""
 
@@ -34,12 +38,21 @@ def feature_kind(values: Any, is_item: bool) -> tuple[Kind | None, str]:
     numbers = as_numbers(text)
     if np.isfinite(numbers).all():
         return _number_kind(numbers, distinct)
-    if is_item and pc.mean(pc.match_substring(text, "|").cast(pa.float64())).as_py() > _LEAST_TAGGED:
-        return "tags", ""
+    is_vector = _are_vectors(text.slice(0, _SAMPLED).to_pylist())
+    if is_vector or (is_item and pc.mean(pc.match_substring(text, "|").cast(pa.float64())).as_py() > _LEAST_TAGGED):
+        return "vector" if is_vector else "tags", ""
     if distinct <= min(_MOST_CATEGORIES, max(2, len(text) // 4)):
         return "categorical", ""
     words = pc.mean(pc.list_value_length(pc.utf8_split_whitespace(text))).as_py()
     return ("text", "") if is_item and words >= _LEAST_WORDS else (None, "nearly each row has a value of its own")
+
+
+def _are_vectors(texts: list[str]) -> bool:
+    size = len(texts[0].split(TAG_SEPARATOR))
+    if size < 2 or any(text.count(TAG_SEPARATOR) != size - 1 for text in texts):
+        return False
+    numbers = as_numbers(pa.array(TAG_SEPARATOR.join(texts).split(TAG_SEPARATOR)))
+    return bool(np.isfinite(numbers).all() and (numbers != np.floor(numbers)).any())
 
 
 def _number_kind(numbers: np.ndarray[Any, np.dtype[np.float64]], distinct: int) -> tuple[Kind | None, str]:

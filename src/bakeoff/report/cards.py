@@ -183,7 +183,7 @@ def _load(model: str, summary: Summary, evidence: Evidence) -> str:
         user=_literal(evidence.models[model].users.user_id.iloc[0] if summary.show_ids else ANY_USER),
         history=[_literal(item) for item in evidence.items.item_id.iloc[:2]],
         dense=[name for name, kind in kinds.items() if kind == "dense"],
-        other=[name for name, kind in kinds.items() if kind != "dense"],
+        other=[name for name, kind in kinds.items() if kind == "categorical"],
     ).rstrip()
 
 

@@ -235,7 +235,11 @@ def _means(part: Slice) -> str:
 
 def _features(evidence: Evidence, params: ReportParams) -> Found:
     users, items = (
-        [name for name in named if name in table and (table[name].notna() & (table[name] != "")).any()]
+        [
+            name
+            for name, kind in named.items()
+            if kind == "vector" or (name in table and (table[name].notna() & (table[name] != "")).any())
+        ]
         for table, named in ((evidence.users, params.data.user_features), (evidence.items, params.data.item_features))
     )
     figure = f"Features of users: {', '.join(users) or 'none'}; items: {', '.join(items) or 'none'}."

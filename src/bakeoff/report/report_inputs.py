@@ -43,7 +43,7 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
     shown = [name for name in models if name not in skipped]
     sample = input_files.read_sample(workspace.evaluation(shown[0]), params.compare.max_users, params.seed)
     users = read_table(workspace.vocabulary / "users.parquet", sample.either)
-    features = [name for name in params.data.user_features if name in users]
+    features = [name for name, kind in params.data.user_features.items() if name in users and kind != "vector"]
     searches = {name: path for name in models if (path := workspace.tuning(name)).exists()}
     data_dvc = workspace.root / "data.dvc"
     # Ranks that are read: those of the primary metric, of recall by item, and of the examples.

@@ -193,7 +193,9 @@ def _write_split(
         )
         for name, table, of_table in (("user", users, codes.user), ("item", items, codes.item)):
             index = f"{name}_index"
-            _write_vocabulary(engine, table, index, vocabulary / f"{name}s.parquet")
+            # Users' raw vectors are asked of other models, encoded by these; items' are read encoded alone.
+            raw = table.drop(*of_table.vector) if name == "item" else table
+            _write_vocabulary(engine, raw, index, vocabulary / f"{name}s.parquet")
             features = engine.kept(f"{name}_features", encoded_features(table, index, of_table, engine.function))
             _write_vocabulary(engine, features, index, vocabulary / f"{name}_features.parquet")
         write_json(vocabulary / "features.json", codes.model_dump())

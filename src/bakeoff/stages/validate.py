@@ -60,9 +60,10 @@ def _judge(
 
     firsts = {name: next(blocks[name]) for name in TABLES}
     structure = {name: check_structure(name, firsts[name], params.data) for name in TABLES}
+    sizes: dict[str, dict[str, tuple[str, int]]] = {"users": {}, "items": {}}
     type_blocks: dict[str, Callable[[RawTable], TypedTable]] = {
-        "users": lambda raw: entities(raw, "user_id", params.data.user_features),
-        "items": lambda raw: entities(raw, "item_id", params.data.item_features),
+        "users": lambda raw: entities(raw, "user_id", params.data.user_features, sizes["users"]),
+        "items": lambda raw: entities(raw, "item_id", params.data.item_features, sizes["items"]),
         "interactions": lambda raw: interactions(raw, params.validation),
     }
     runner = Runner()

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array, hstack
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.value_sets import ValueSets, words_of
+from bakeoff.data.features.vectors import unit_vectors
 
 Encode = Callable[[pd.Series], pa.Array]
 """Raw values [n] → encoded ones [n]."""
@@ -31,12 +32,14 @@ class EncodedFeatures:
     """Features of n users or n items as arrays.
 
     Attributes:
-        dense: float32 [n, D], standardised; 0 (the mean) where missing.
+        dense: float32 [n, D], numbers, standardised, 0 (the mean) where missing; then the components of vectors,
+            each vector of length 1, all 0 where missing.
         categorical: int32 [n, C], code 0 where missing or not known, code i + 1 for the value with index i.
         categorical_sizes: C numbers of values, the code 0 not counted: codes of column c lie in
             [0, categorical_sizes[c]].
         tag_sets: for each tags column, the tags that a row carries; none for users.
         word_sets: for each text column, the words that stand in it; none for users.
+        num_components: last columns of `dense`, which are those of vectors.
     """
 
     dense: NDArray[np.float32]
@@ -44,10 +47,11 @@ class EncodedFeatures:
     categorical_sizes: tuple[int, ...]
     tag_sets: tuple[ValueSets, ...] = ()
     word_sets: tuple[ValueSets, ...] = ()
+    num_components: int = 0
 
     @property
     def num_features(self) -> int:
-        """Columns of all kinds; values of categorical features, tags and words count one by one."""
+        """Columns of all kinds; values of categorical features, tags, words and components count one by one."""
         num_in_sets = sum(each.size for each in (*self.tag_sets, *self.word_sets))
         return int(self.dense.shape[1]) + sum(self.categorical_sizes) + num_in_sets
 
@@ -98,22 +102,26 @@ class TableEncoding(_Fitted):
     """Values of each tags feature."""
     text: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Words of each text feature."""
+    vector: dict[str, int] = Field(default_factory=dict)
+    """Number of components of each vector feature."""
 
     def encode(self, table: pd.DataFrame) -> EncodedFeatures:
         """Features of every row of a table that holds the raw columns: what `encoders` give, as arrays."""
         found = {name: encode(table[name]) for name, encode in self._functions().items()}
         return EncodedFeatures(
-            dense=_columns([found[name] for name in self.dense], len(table), np.float32),
+            dense=_columns([found[name] for name in (*self.dense, *self.vector)], len(table), np.float32),
             categorical=_columns([found[name] for name in self.categorical], len(table), np.int32),
             categorical_sizes=tuple(self.categorical_sizes.values()),
             tag_sets=tuple(found[name] for name in self.tags),
             word_sets=tuple(found[name] for name in self.text),
+            num_components=sum(self.vector.values()),
         )
 
     def encoders(self) -> dict[str, Encode]:
         """Feature → what encodes a block of its raw values: numbers where it is dense, else texts, "" where missing.
 
-        Dense features become float32, categorical ones int32, tags and text list<int32>.
+        Dense features become float32, categorical ones int32, tags and text list<int32>. Vectors, which are lists of
+        numbers, become list<float32>.
         """
         return {name: partial(_as_arrow, function) for name, function in self._functions().items()}
 
@@ -125,6 +133,8 @@ class TableEncoding(_Fitted):
         for encode, values_of in ((codes_of, self.categorical), (tags_of, self.tags), (words_in, self.text)):
             for name, values in values_of.items():
                 found[name] = partial(encode, known=pd.Index(values, dtype=object))
+        for name, size in self.vector.items():
+            found[name] = partial(unit_vectors, size=size)
         return found
 
     @property
@@ -134,8 +144,13 @@ class TableEncoding(_Fitted):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All features: dense, then categorical, then tags, then text."""
-        return (*self.dense, *self.categorical, *self.tags, *self.text)
+        """All features: dense, then categorical, tags, text and vectors."""
+        return (*self.dense, *self.categorical, *self.tags, *self.text, *self.vector)
+
+    @property
+    def num_dense(self) -> int:
+        """Columns of `EncodedFeatures.dense`."""
+        return len(self.dense) + sum(self.vector.values())
 
     @cached_property
     def _codes(self) -> Mapping[str, Mapping[str, int]]:
@@ -149,16 +164,16 @@ class TableEncoding(_Fitted):
         """Encode what is known of one person, as `encode` would a row of the table.
 
         Args:
-            given: raw feature values by name; text is read as a number where the feature is dense. A feature that is
-                not named, None or empty is missing.
+            given: raw feature values by name; text is read as a number where the feature is dense, and a vector may be
+                text with `|` between its numbers. A feature that is not named, None or empty is missing.
             whose: features these are, for messages.
 
         Returns:
             dense float32 [1, D] and categorical int32 [1, C].
 
         Raises:
-            BakeoffError: a name that is no feature, a dense value that is not a number, or a category that no warm
-                user has.
+            BakeoffError: a name that is no feature, a dense value that is not a number, a vector that is none or of
+                another length, or a category that no warm user has.
         """
         for name in given:
             if name not in self.names:
@@ -168,7 +183,9 @@ class TableEncoding(_Fitted):
         codes = [category_code(name, given.get(name), values) for name, values in self._codes.items()]
         with np.errstate(over="ignore"):  # what float32 can't hold is unknown, as infinity is
             scaled = np.array([dense], np.float64).astype(np.float32)
-        return np.where(np.isfinite(scaled), scaled, np.float32(0)), np.array([codes], np.int32)
+        numbers = np.where(np.isfinite(scaled), scaled, np.float32(0))
+        vectors = [_given_vector(name, given.get(name), size) for name, size in self.vector.items()]
+        return np.concatenate([numbers, *vectors], axis=1), np.array([codes], np.int32)
 
 
 class FeatureEncoding(_Fitted):
@@ -219,11 +236,15 @@ def _sets(values: pd.Series, known: pd.Index, num_rows: int) -> ValueSets:
 
 def _as_arrow(encode: Callable[[pd.Series], Any], column: pd.Series) -> pa.Array:
     encoded = encode(column)
-    return encoded.lists() if isinstance(encoded, ValueSets) else pa.array(encoded)
+    if isinstance(encoded, ValueSets):
+        return encoded.lists()
+    if encoded.ndim == 1:
+        return pa.array(encoded)
+    return pa.ListArray.from_arrays(np.arange(len(encoded) + 1, dtype=np.int32) * encoded.shape[1], encoded.ravel())
 
 
 def _columns(columns: list[Any], num_rows: int, dtype: type) -> NDArray[Any]:
-    return np.stack(columns, axis=1) if columns else np.zeros((num_rows, 0), dtype)
+    return np.column_stack(columns) if columns else np.zeros((num_rows, 0), dtype)
 
 
 def _number(name: str, value: object) -> float:
@@ -234,6 +255,19 @@ def _number(name: str, value: object) -> float:
         return float(str(value))
     except ValueError:
         raise BakeoffError(f"{name}={shortened(value)} is not a number, but {name} is a dense feature.") from None
+
+
+def _given_vector(name: str, value: Any, size: int) -> NDArray[np.float32]:
+    """A vector as one person's row, [1, size]; 0 where none is given."""
+    parts = value.split(TAG_SEPARATOR) if isinstance(value, str) and value else value or [0.0] * size
+    try:
+        with np.errstate(over="ignore"):
+            vector = np.array(parts, np.float32)
+    except (TypeError, ValueError):
+        vector = np.array(np.nan, np.float32)
+    if vector.shape != (size,) or not np.isfinite(vector).all():
+        raise BakeoffError(f"{name}={shortened(value)} is not {size} numbers, which the vector {name} has.")
+    return unit_vectors(pd.Series([vector]), size)
 
 
 def category_code(name: str, value: object, codes: Mapping[str, int]) -> int:

@@ -35,8 +35,8 @@ def fit_features(
     Args:
         users: raw feature columns of warm users only: nothing is learned from people who count as new.
         items: raw feature columns of the whole catalogue.
-        user_features: feature name → `dense` or `categorical`.
-        item_features: feature name → `dense`, `categorical`, `tags` or `text`.
+        user_features: feature name → `dense`, `categorical` or `vector`.
+        item_features: feature name → `dense`, `categorical`, `tags`, `text` or `vector`.
         blocks: how texts are read.
 
     Raises:
@@ -55,13 +55,14 @@ def _fit_table(table: ir.Table, features: Mapping[str, str], name: str, blocks: 
             f"declares. Its columns are {', '.join(map(str, table.columns))}: correct the name there, or "
             "remove the feature."
         )
-    kinds = ("dense", "categorical", "tags", "text")
+    kinds = ("dense", "categorical", "tags", "text", "vector")
     of_kind = {kind: [f for f, k in features.items() if k == kind] for kind in kinds}
     return TableEncoding(
         dense={f: _scale(table[f]) for f in of_kind["dense"]},
         categorical={f: tuple(sorted(filter(None, _distinct(table[f])))) for f in of_kind["categorical"]},
         tags={f: _tags(table[f]) for f in of_kind["tags"]},
         text={f: _words(table.select(f), blocks) for f in of_kind["text"]},
+        vector={f: int(table[f].length().max().to_pyarrow().as_py() or 0) for f in of_kind["vector"]},
     )
 
 
@@ -127,7 +128,7 @@ def encoded_features(table: ir.Table, index: str, encoding: TableEncoding, funct
 
     Returns:
         the index, and a column per feature under its name: float32 where it is dense, int32 where it is categorical,
-        list<int32> of tags and words; the columns of `EncodedFeatures`. No value is null.
+        list<int32> of tags and words, list<float32> of vectors; the columns of `EncodedFeatures`. No value is null.
     """
     columns = {}
     for number, (name, encode) in enumerate(encoding.encoders().items()):
@@ -137,6 +138,10 @@ def encoded_features(table: ir.Table, index: str, encoding: TableEncoding, funct
             # An engine may not ask a function about a value that is null. The mean is 0; as a plain literal it would be
             # a double to Spark, and the column too.
             columns[name] = coded.fill_null(ibis.literal(0).cast("float32"))
+        elif name in encoding.vector:
+            kind = "array<float32>"
+            given = table[name].cast(kind).fill_null(ibis.literal([], kind))
+            columns[name] = function(encode, called, kind, kind)(given)
         else:
             kind = "int32" if name in encoding.categorical else "array<int32>"
             columns[name] = function(encode, called, "string", kind)(table[name].cast("string").fill_null(""))

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import Tables, joined, sorted_by_id, text_column, text_table
-from bakeoff.data.fetch.parts import Parts, check_features, listed, named_by_id
+from bakeoff.data.fetch.parts import Parts, check_features, listed, named_by_id, with_vectors
 from bakeoff.data.params import DataParams
 
 _SEPARATOR = "\x1f"  # no text that people write holds it
@@ -34,6 +34,7 @@ def merge(held: Tables, new: Parts, data: DataParams, where: str) -> tuple[Table
     Raises:
         BakeoffError: the events have other columns than those that are there, or a feature has no column.
     """
+    new = with_vectors(new, data)
     events = held.interactions.slice(0, 0) if new.interactions is None else new.interactions
     if events.column_names != held.interactions.column_names:
         raise BakeoffError(

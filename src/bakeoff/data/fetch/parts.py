@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count, takewhile
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.canonical_tables import Tables, id_order, sorted_by_id, text_column, text_table
+from bakeoff.data.features.encoding import TAG_SEPARATOR
+from bakeoff.data.fetch.canonical_tables import Tables, id_order, joined, sorted_by_id, text_column, text_table
 from bakeoff.data.fetch.timestamps import unix_seconds
 from bakeoff.data.params import ColumnParams, DataParams
 
@@ -79,6 +81,7 @@ def complete(found: Parts, data: DataParams, where: str) -> Tables:
         )
     if not found.interactions.num_rows:
         raise BakeoffError(f"{where} holds no event: there is nothing to compare models on.")
+    found = with_vectors(found, data)
     users, items = found.users, found.items
     if users is None:
         users = named_by_id(found.interactions["user_id"], "user_id")
@@ -99,6 +102,25 @@ def named_by_id(referenced: Any, id_column: str) -> pa.Table:
     ids = text_column(referenced.unique())
     table = text_table({id_column: ids.take(pa.array(id_order(ids)))})
     return _titled(table) if id_column == "item_id" else table
+
+
+def with_vectors(found: Parts, data: DataParams) -> Parts:
+    """The tables with one column for each vector feature `v`: columns `v_0`, `v_1`, … are joined by `|`."""
+    users, items = _with_vectors(found.users, data.user_features), _with_vectors(found.items, data.item_features)
+    return Parts(found.interactions, users, items)
+
+
+def _with_vectors(given: pa.Table | None, features: Mapping[str, str]) -> pa.Table | None:
+    table: Any = given
+    for name in [each for each, kind in features.items() if kind == "vector" and table is not None]:
+        numbered = (f"{name}_{place}" for place in count())
+        columns = list(takewhile(table.column_names.__contains__, numbered))
+        if columns and name not in table.column_names:
+            vectors = joined(*(table[column] for column in columns), separator=TAG_SEPARATOR)
+            unknown = pc.equal(pc.utf8_trim(vectors, TAG_SEPARATOR), "")
+            vectors = pc.if_else(unknown, pa.scalar("", pa.large_string()), vectors)
+            table = table.drop_columns(columns).append_column(name, vectors)
+    return table
 
 
 def check_features(table: pa.Table, name: str, features: Iterable[str]) -> None:

@@ -143,7 +143,7 @@ def text_of(values: Any, is_id: bool, where: str) -> pa.Array:
             values = values.cast(kind.value_type)
         if is_id and pa.types.is_floating(kind):
             values = values.cast(pa.int64())  # pandas stores whole numbers as fractions where one is missing
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
             return _joined(values, where)
         return values.cast(pa.large_string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -158,7 +158,8 @@ def _joined(values: Any, where: str) -> pa.Array:
     if flat.null_count or pc.any(pc.match_substring(texts, "|")).as_py():
         raise BakeoffError(
             f"{where} holds an array with a NULL or a value with | in it, which joins values: leave out "
-            "the NULL (in SQL with array_remove(…, NULL)), or replace the |."
+            "the NULL (in SQL with array_remove(…, NULL)), or replace the |. A vector that is "
+            "not known is NULL as a whole."
         )
     offsets = pc.cumulative_sum(pc.fill_null(pc.list_value_length(values).cast(pa.int64()), 0))
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), offsets])

@@ -1,6 +1,6 @@
 """Files of a split, read in batches into arrays and tables that spill to memory-mapped files where they are large."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,18 +105,20 @@ def read_features(path: Path, encoding: TableEncoding, directory: Path) -> Encod
             for name, held in lengths.items():
                 held.append(np.diff(batch[name].offsets.to_numpy()).astype(np.int64))
             codes = [batch[name].flatten().to_numpy() for name in sizes]
-            columns.append(_interleaved(batch, encoding.dense), _interleaved(batch, encoding.categorical), *codes)
+            numbers = _interleaved(batch, encoding.dense, encoding.vector)
+            columns.append(numbers, _interleaved(batch, encoding.categorical, {}), *codes)
         dense, categorical, *of_sets = columns.values()
     sets = [
         ValueSets(offsets_of(np.concatenate(lengths[name])), codes, size)
         for (name, size), codes in zip(sizes.items(), of_sets, strict=True)
     ]
     return EncodedFeatures(
-        dense=dense.reshape(num_rows, len(encoding.dense)),
+        dense=dense.reshape(num_rows, encoding.num_dense),
         categorical=categorical.reshape(num_rows, len(encoding.categorical)),
         categorical_sizes=tuple(encoding.categorical_sizes.values()),
         tag_sets=tuple(sets[: len(encoding.tags)]),
         word_sets=tuple(sets[len(encoding.tags) :]),
+        num_components=sum(encoding.vector.values()),
     )
 
 
@@ -141,7 +143,8 @@ def _refuse_others(path: Path, what: str, index: NDArray[np.integer], count: int
         )
 
 
-def _interleaved(batch: pa.RecordBatch, names: Iterable[str]) -> NDArray[Any]:
-    """Values row by row, in the order of these columns."""
+def _interleaved(batch: pa.RecordBatch, names: Iterable[str], vectors: Mapping[str, int]) -> NDArray[Any]:
+    """Values row by row, in the order of these columns; vectors, of so many components, come last."""
     columns = [batch[name].to_numpy() for name in names]
-    return np.stack(columns, axis=1).ravel() if columns else np.zeros(0, np.int32)
+    columns += [batch[name].flatten().to_numpy().reshape(batch.num_rows, size) for name, size in vectors.items()]
+    return np.column_stack(columns).ravel() if columns else np.zeros(0, np.int32)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError, visible
+from bakeoff.data.features.encoding import TAG_SEPARATOR
 from bakeoff.data.params import DataParams, ValidationParams
 from bakeoff.data.validate.csv_reader import RawTable
 from bakeoff.data.validate.gx import Check, Outcome, check, gxe
@@ -16,6 +17,8 @@ from bakeoff.data.validate.gx import Check, Outcome, check, gxe
 SPLIT_LABELS = ("train", "valid", "test")
 MAX_ID_LENGTH = 256
 """Longest id in characters; what is longer is a broken row rather than an id."""
+MAX_COMPONENTS = 4096
+"""Longest vector of a feature."""
 # At most two digits of exponent: whatever matches is finite as a float64.
 NUMBER = r"^-?([0-9]{1,100}(\.[0-9]{0,100})?|\.[0-9]{1,100})([eE][+-]?[0-9]{1,2})?$"
 # 18 digits: whatever matches fits an int64.
@@ -91,26 +94,39 @@ def _required_columns(table: str, data: DataParams) -> dict[str, str]:
     return dict.fromkeys(ids, own) | dict.fromkeys(getattr(data, key), remedy)
 
 
-def entities(raw: RawTable, id_column: str, features: Mapping[str, str]) -> TypedTable:
-    """Users or items: one row each. A row with a dense feature that is no number goes to quarantine, whole.
+def entities(
+    raw: RawTable, id_column: str, features: Mapping[str, str], sizes: dict[str, tuple[str, int]]
+) -> TypedTable:
+    """Users or items: one row each.
+
+    A row with a dense feature that is no number, or with a vector of anything but finite numbers, goes to quarantine.
 
     Args:
         raw: the file; has the id and all feature columns.
         id_column: `user_id` or `item_id`.
-        features: kind of each feature; dense ones become float64, all others stay text.
+        features: kind of each feature; dense ones become float64, vectors list<float32>, all others stay text.
+        sizes: of each vector feature that a block before had, an id and the length of its vector; those of this block
+            are added.
+
+    Raises:
+        BakeoffError: vectors of a feature differ in length, or are longer than MAX_COMPONENTS.
     """
+    parse = {"dense": (numbers, "a number"), "vector": (vectors, "a vector of finite numbers joined by |")}
     typed: dict[str, pa.ChunkedArray] = {}
     judged = {id_column: texts(raw.columns[id_column])}
     checks = _id_checks(id_column)
     for name in raw.names:
         values = raw.columns[name]
         typed[name] = values if name == id_column else texts(values)
-        if features.get(name) == "dense" and name != id_column:
-            typed[name] = numbers(values)
+        if features.get(name) in parse and name != id_column:
+            read, what = parse[features[name]]
+            typed[name] = read(values)
             # Null is right where the value is missing, so the texts that are no numbers need a column of their own.
             column = _free_name(name, judged)
             judged[column] = pc.if_else(pc.is_valid(typed[name]), pa.scalar(None, pa.string()), texts(values))
-            checks.append(_is_number(name, "a number", gxe.ExpectColumnValuesToBeNull, column))
+            checks.append(_is_number(name, what, gxe.ExpectColumnValuesToBeNull, column))
+            if features[name] == "vector":
+                _check_sizes(raw, name, id_column, typed[name], sizes)
     once = f"No {id_column} occurs twice", f"{id_column} occurred before (the first row is kept)"
     unique = check(gxe.ExpectColumnValuesToBeUnique, *once, column=id_column)
     return TypedTable(pa.table(typed), pa.table(judged), Suite(checks, unique, [id_column], {}))
@@ -216,6 +232,37 @@ def texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
 def numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """float64 [n], finite; null where a text is no decimal number such as 4, -0.5 or 1e3 (`nan` is none)."""
     return _matching(values, NUMBER).cast(pa.float64())
+
+
+def vectors(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """list<float32> [n]; null where a text is not finite numbers joined by `|`."""
+    lists = pc.split_pattern(texts(values), TAG_SEPARATOR).combine_chunks()
+    parts = numbers(pa.chunked_array([lists.flatten()])).cast(pa.float32(), safe=False).combine_chunks()
+    is_bad = ~np.isfinite(parts.to_numpy(zero_copy_only=False))  # null is NaN
+    bad_rows = np.bincount(pc.list_parent_indices(lists).to_numpy()[is_bad], minlength=len(lists)) > 0
+    found = pa.ListArray.from_arrays(lists.offsets, parts, mask=pc.or_(pc.is_null(lists), pa.array(bad_rows)))
+    return pa.chunked_array([found])
+
+
+def _check_sizes(
+    raw: RawTable, name: str, id_column: str, lists: pa.ChunkedArray, sizes: dict[str, tuple[str, int]]
+) -> None:
+    lengths = pc.list_value_length(lists).to_pandas().dropna()
+    if len(lengths):
+        ids = raw.columns[id_column]
+        first, size = sizes.setdefault(name, (visible(ids[int(lengths.index[0])].as_py()), int(lengths.iloc[0])))
+        if size > MAX_COMPONENTS:
+            raise BakeoffError(
+                f"{name} of {raw.file} has {size:,} numbers, more than {MAX_COMPONENTS:,}: bring it to fewer "
+                "first, with PCA or truncated SVD for instance."
+            )
+        if (others := lengths[lengths != size]).size:
+            other = visible(ids[int(others.index[0])].as_py())
+            raise BakeoffError(
+                f"{name} of {raw.file} has {size:,} numbers for {id_column} {first} and {int(others.iloc[0]):,} for "
+                f"{other}: all vectors of a feature must come from one model, with one length. Make those of another "
+                "length anew, or leave them empty, which is unknown."
+            )
 
 
 def integers(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -152,7 +152,11 @@ def fingerprint(prepared: Prepared, spec: ModelSpec, decisive: Mapping[str, Any]
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             digest.update(f"{path.parent.name}/{path.name}".encode() + path.read_bytes())
     digest.update(prepared.encoding.model_dump_json().encode())
-    for table in (prepared.users, prepared.items):
+    for features in (prepared.user_features, prepared.item_features):  # of vectors; raw ones have no hash
+        digest.update(np.ascontiguousarray(features.dense).data)
+    vectors = prepared.encoding.user.vector | prepared.encoding.item.vector
+    for whole in (prepared.users, prepared.items):
+        table = whole.select([name for name in whole.column_names if name not in vectors])
         digest.update(" ".join(table.column_names).encode())
         for batch in table.to_batches(ROWS_AT_ONCE):
             digest.update(pd.util.hash_pandas_object(batch.to_pandas(), index=False).to_numpy().tobytes())

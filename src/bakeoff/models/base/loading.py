@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import TableEncoding
+from bakeoff.data.features.vectors import components
 
 EXTRAS = "assets.extra"
 """Directory of a SavedModel with the items, features and users that a server reads."""
@@ -70,14 +71,17 @@ def raw_table(encoding: TableEncoding, users: pd.DataFrame) -> pd.DataFrame:
 
     A column that the current data no longer have is unknown for everyone.
     """
-    there = users.reindex(columns=[*encoding.dense, *encoding.categorical])
+    there = users.reindex(columns=[*encoding.dense, *encoding.categorical, *encoding.vector])
     return there.assign(**{name: pd.to_numeric(there[name], errors="coerce") for name in encoding.dense})
 
 
 def raw_features(encoding: TableEncoding, users: pd.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Raw values in the order in which a model takes them: dense [n, D], NaN where unknown, and text [n, K], ""."""
+    """Raw values in the order in which a model takes them, as text [n, K], "" where unknown, and dense.
+
+    Those are numbers, NaN where unknown, then the components of vectors, 0 where unknown, [n, D].
+    """
     there = raw_table(encoding, users)
     text = there[list(encoding.categorical)]
-    return there[list(encoding.dense)].to_numpy(np.float32), text.astype("str").where(text.notna(), "").to_numpy(
-        np.str_
-    )
+    vectors = [components(there[name], size) for name, size in encoding.vector.items()]
+    dense = np.concatenate([there[list(encoding.dense)].to_numpy(np.float32), *vectors], axis=1)
+    return dense, text.astype("str").where(text.notna(), "").to_numpy(np.str_)

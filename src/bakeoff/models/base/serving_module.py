@@ -77,7 +77,10 @@ class ServingModule(tf.Module):
         # The row after the last user is the stranger: no history, all features unknown.
         self._stranger = len(catalogue.user_ids)
         queries, seen = catalogue.queries, catalogue.queries.histories
-        self._dense = tf.constant(np.pad(queries.dense, ((0, 1), (0, 0))))
+        dense = np.pad(queries.dense, ((0, 1), (0, 0)))
+        # A graph holds 2 GB of constants at most, which vectors of users can exceed.
+        has_vectors = bool(catalogue.encoding.user.vector)
+        self._dense = tf.Variable(dense, trainable=False, name="dense") if has_vectors else tf.constant(dense)
         self._categorical = tf.constant(np.pad(queries.categorical, ((0, 1), (0, 0))))
         self._offsets = tf.constant(np.append(seen.offsets, seen.offsets[-1]))
         self._history_items = tf.Variable(seen.items, trainable=False, name="history_items")
@@ -88,6 +91,7 @@ class ServingModule(tf.Module):
         self._scales = np.array([(scale.mean, scale.std) for scale in encoding.dense.values()], np.float32).reshape(
             -1, 2
         )
+        self._vector_sizes = list(encoding.vector.values())
         self._values = [_lookup(values) for values in encoding.categorical.values()]
         self._popularity = tf.constant(standard_log_popularity(seen.item_counts(len(catalogue.item_ids))))
         if hasattr(encoder, "explain"):
@@ -143,7 +147,8 @@ class ServingModule(tf.Module):
         Args:
             history: string [B, W], item ids, oldest first, padded at the end with ""; unknown ids are ignored.
             timestamps: int64 [B, W], UTC seconds; zeros if not known.
-            dense: float32 [B, D], raw values in the order of features.json; NaN (or infinite) where unknown.
+            dense: float32 [B, D], raw values in the order of features.json, NaN (or infinite) where unknown, then the
+                components of vectors, which may be left out.
             categorical: string [B, K], raw values; "" where unknown.
             k: length of the lists.
 
@@ -238,8 +243,16 @@ class ServingModule(tf.Module):
         return items.to_tensor(PAD), times.to_tensor(0)
 
     def _standardise(self, dense: Any) -> Any:
-        scaled = (dense[:, : len(self._scales)] - self._scales[:, 0]) / self._scales[:, 1]
-        return tf.where(tf.math.is_finite(scaled), scaled, 0.0)
+        start = len(self._scales)
+        scaled = (dense[:, :start] - self._scales[:, 0]) / self._scales[:, 1]
+        numbers = tf.where(tf.math.is_finite(scaled), scaled, 0.0)
+        if not self._vector_sizes:
+            return numbers
+        vectors = tf.pad(dense[:, start:], [[0, 0], [0, sum(self._vector_sizes)]])[:, : sum(self._vector_sizes)]
+        units = [tf.math.l2_normalize(each, 1, epsilon=0.0) for each in tf.split(vectors, self._vector_sizes, axis=1)]
+        # A vector with a component that is not known is not known.
+        known = [tf.reduce_all(tf.math.is_finite(each), axis=1, keepdims=True) for each in units]
+        return tf.concat([numbers, *(tf.where(*each, 0.0) for each in zip(known, units, strict=True))], axis=1)
 
     def _encode(self, categorical: Any) -> Any:
         codes = [table.lookup(categorical[:, column]) + 1 for column, table in enumerate(self._values)]

@@ -100,7 +100,7 @@ def load(stored: StoredModel) -> SoftmaxRetriever:
     user = stored.encoding.user
     tower = QueryTower(params, user.categorical_sizes, seed=0)
     pooled = tf.zeros((1, tower.pooling.num_heads, params.dim))
-    dense, categorical = tf.zeros((1, len(user.dense))), tf.zeros((1, len(user.categorical)), tf.int32)
+    dense, categorical = tf.zeros((1, user.num_dense)), tf.zeros((1, len(user.categorical)), tf.int32)
     tower(pooled, tf.zeros((1, NUM_ACTIVITY)), dense, categorical)  # creates the weights
     encoder = SoftmaxEncoder(tower, len(stored.arrays["item_embeddings"]), params)
     encoder.assign(stored.arrays)

@@ -131,9 +131,10 @@ class ItemTower(tf.keras.layers.Layer):
 class ItemInputs:
     """Inputs x_j of each item j: dense features, their squares, then values one by one.
 
-    The squares can express a preference for the middle (films of one decade). A categorical feature is one-hot; tags
-    and words are multi-hot, divided by their number, and the rarer a word, the less it weighs. Dense inputs are a
-    matrix; the others, nearly all of them 0, are sparse rows.
+    The squares can express a preference for the middle (films of one decade). A vector comes with length 1 and without
+    squares: its rows of B are a linear projection without bias, and an unknown one, all 0, adds nothing. A categorical
+    feature is one-hot; tags and words are multi-hot, divided by their number, and the rarer a word, the less it weighs.
+    Dense inputs are a matrix; the others, nearly all of them 0, are sparse rows.
     """
 
     def __init__(self, features: EncodedFeatures, is_trained: NDArray[np.bool_]) -> None:
@@ -149,11 +150,12 @@ class ItemInputs:
         self._first_word = size - sum(words.size for words in features.word_sets)
         trust = (num_trained / (num_trained + SHRINKAGE)).astype(np.float32)
         trust[: self._first_word] = 1
-        self._dense = tf.constant(np.concatenate([features.dense, features.dense**2], axis=1, dtype=np.float32))
+        numbers, vectors = np.split(features.dense, [features.dense.shape[1] - features.num_components], axis=1)
+        self._dense = tf.constant(np.concatenate([numbers, numbers**2, vectors], axis=1, dtype=np.float32))
         self._offsets = tf.constant(values.indptr, tf.int64)
         self._inputs = tf.constant(inputs, tf.int32)
         self._weights = tf.constant((values.data * trust[inputs])[:, np.newaxis])
-        self._num_dense = 2 * features.dense.shape[1]
+        self._num_dense = int(self._dense.shape[1])
         self.size = self._num_dense + size
         """Number of inputs."""
         self.is_word = np.arange(self.size) >= self._num_dense + self._first_word

@@ -39,7 +39,8 @@ def started_weights(
         StartError: the user features or a shape are others.
     """
     theirs, ours = start.encoding.user, prepared.encoding.user
-    if (list(theirs.dense), list(theirs.categorical)) != (list(ours.dense), list(ours.categorical)):
+    named = [(list(each.dense), list(each.categorical), list(each.vector.items())) for each in (theirs, ours)]
+    if named[0] != named[1]:
         raise StartError(
             f"The model to start from has the user features {', '.join(theirs.names) or 'none'}, and the data have "
             f"{', '.join(ours.names) or 'none'}. {FIT_IN_FULL}"
@@ -67,6 +68,7 @@ def started_weights(
 def input_labels(encoding: TableEncoding) -> list[str]:
     """What each row of the feature embeddings is of, in the order of `ItemInputs`."""
     labels = [f"{name}{power}" for power in ("", "²") for name in encoding.dense]
+    labels += [f"{name}[{place}]" for name, size in encoding.vector.items() for place in range(size)]
     for sets in (encoding.categorical, encoding.tags, encoding.text):
         labels += [f"{name}={value}" for name, values in sets.items() for value in values]
     return labels

@@ -177,7 +177,7 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
     Args:
         before: the reference.
         now: the new data.
-        data: which columns are features, and of which kind; texts are not compared.
+        data: which columns are features, and of which kind; texts and vectors are not compared.
         bins: of a dense feature: quantiles of the reference.
 
     Returns:
@@ -191,7 +191,7 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
     quantiles = partial(_by_quantile, bins=bins)
     for table, column, kind, label in declared:
         present = [side.has(table, column) for side in (before, now)]
-        if kind == "text" or not any(present):
+        if kind in ("text", "vector") or not any(present):
             continue
         if not all(present):
             notes.append(f"{table}.{column} is not compared: only one of the two versions has it.")

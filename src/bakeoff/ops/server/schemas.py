@@ -41,8 +41,10 @@ class Query(BaseModel):
     timestamps: Annotated[list[Seconds], Field(max_length=LONGEST_LIST)] | None = Field(
         None, description="UTC seconds of the history's events; without them, times are unknown."
     )
-    features: dict[str, str | int | float | None] | None = Field(
-        None, description="Raw features of someone new, by name; what is not named, null or empty is unknown."
+    features: dict[str, str | int | float | list[float] | None] | None = Field(
+        None,
+        description="Raw features of someone new, by name; a vector is an array of numbers. What is not named, null or "
+        "empty is unknown.",
     )
     k: int = Field(10, ge=1, le=LONGEST_ANSWER, description="Length of the list, at most the size of the catalogue.")
     exclude: ItemIds = Field(
