@@ -65,16 +65,13 @@ FEATURES: Mapping[str, Sequence[str]] = {
 }
 PAIRS = ((SHIPPED, ADDED), (SHIPPED, IN_PLACE), (NO_GENRES, GENRE_VECTOR), (TAGS, GENRE_VECTOR))
 """What is compared: without a vector, with it."""
-VALIDATION, NEW = "validation", "new"
-METRICS = {
-    VALIDATION: ("ndcg@10",),
-    NEW: ("recall@20", "recall@100", "among_new_recall@10"),
-}
-PLAN = [
-    *product((NEW,), ("two_tower", "softmax"), (SHIPPED, ADDED, IN_PLACE)),
-    *product((VALIDATION,), ("two_tower", "softmax"), (SHIPPED, ADDED, IN_PLACE)),
-    *product((NEW,), ("two_tower",), (NO_GENRES, TAGS, GENRE_VECTOR)),
-]
+METRICS = ("ndcg@10 on validation", "recall@20", "recall@100", "among_new_recall@10")
+PLAN = (
+    *product(("two_tower", "softmax"), (SHIPPED, ADDED)),
+    *product(("two_tower",), (NO_GENRES, TAGS, GENRE_VECTOR)),
+    ("two_tower", IN_PLACE),
+)
+"""Model and its item features, in the order in which they are measured."""
 CHANCE = "chance"
 console = Console(stderr=True, highlight=False)
 Values = Mapping[str, NDArray[np.float64]]
@@ -154,32 +151,29 @@ def with_item_features(prepared: Prepared, names: Sequence[str]) -> Prepared:
     )
 
 
-def per_user(data: Measured, view: str, model: str, features: str, seed: int) -> Values:
+def per_user(data: Measured, model: str, features: str, seed: int) -> Values:
     """Metrics of every user of the split, float64 [num_users]; NaN for users without truth."""
     params = data.params(seed)
     chosen = with_item_features(data.prepared, FEATURES[features])
-    protocol = None
-    if view == NEW:
-        protocol = protocol_of(params.experiments, NEW_ITEMS, chosen, partial(load_held_out, data.workspace, chosen))
-        if not isinstance(protocol, VariantProtocol):
-            raise SystemExit(protocol.reason)
-    trained_on = chosen if protocol is None else protocol.prepared
-    settings = params.section(model)
+    protocol = protocol_of(params.experiments, NEW_ITEMS, chosen, partial(load_held_out, data.workspace, chosen))
+    if not isinstance(protocol, VariantProtocol):
+        raise SystemExit(protocol.reason)
+    seen, settings = protocol.prepared, params.section(model)
     epochs = max(1, round(settings.max_epochs * params.evidence.epoch_share))
-    retriever = train_variant(Experiment(spec(model), settings, trained_on, seed, epochs=epochs)).retriever
-    if protocol is None:
-        asked = EvalSet.of(chosen, chosen.train, chosen.valid)
-        lists = asked.rank(retriever, 10, params.evaluate.users_per_block)
-        found: dict[str, Any] = dict(accuracy_per_user(lists, asked.truth, (10,)))
-    else:
-        asked = protocol.warm
-        metrics = protocol.evaluate(retriever)
-        found = {**metrics.warm.accuracy, **metrics.among_new} | chance(protocol, chosen.num_items)
-    users = {}
-    for name in (*METRICS[view], *(each for each in found if each.startswith(CHANCE))):
-        users[name] = np.full(chosen.num_users, np.nan)
-        users[name][asked.users] = found[name]
-    return users
+    retriever = train_variant(Experiment(spec(model), settings, seen, seed, epochs=epochs)).retriever
+    on_validation = EvalSet.of(seen, seen.train, seen.valid)
+    lists = on_validation.rank(retriever, 10, params.evaluate.users_per_block)
+    ndcg = accuracy_per_user(lists, on_validation.truth, (10,))["ndcg@10"]
+    metrics = protocol.evaluate(retriever)
+    of_new = {**metrics.warm.accuracy, **metrics.among_new} | chance(protocol, chosen.num_items)
+    found = {METRICS[0]: (on_validation.users, ndcg)}
+    for name, values in of_new.items():
+        if name in METRICS or name.startswith(CHANCE):
+            found[name] = protocol.warm.users, values
+    columns = {name: np.full(chosen.num_users, np.nan) for name in found}
+    for name, (users, values) in found.items():
+        columns[name][users] = values
+    return columns
 
 
 def chance(protocol: VariantProtocol, num_items: int) -> dict[str, NDArray[np.float64]]:
@@ -201,32 +195,31 @@ def chance(protocol: VariantProtocol, num_items: int) -> dict[str, NDArray[np.fl
 
 def measure(data: Measured, seeds: Sequence[int], scratch: Path) -> dict[str, Any]:
     """All of PLAN, seed by seed, each training measured once; means, intervals over users, and differences."""
-    runs: dict[tuple[str, str, str], list[Values]] = {}
-    for seed, (view, model, features) in product(seeds, PLAN):
-        path = scratch / f"{view} {model} {features} {seed}.npz"
+    runs: dict[tuple[str, str], list[Values]] = {}
+    for seed, (model, features) in product(seeds, PLAN):
+        path = scratch / f"{model} {features} {seed}.npz"
         if not path.exists():
-            np.savez(path, allow_pickle=False, **per_user(data, view, model, features, seed))
+            np.savez(path, allow_pickle=False, **per_user(data, model, features, seed))
         with np.load(path, allow_pickle=False) as stored:
             values = {name: stored[name] for name in stored.files}
         means = {name: round(float(np.nanmean(each)), 4) for name, each in values.items()}
-        console.print(f"{view}, {model}, {features}, seed {seed}: {means}", markup=False)
-        runs.setdefault((view, model, features), []).append(values)
+        console.print(f"{model}, {features}, seed {seed}: {means}", markup=False)
+        runs.setdefault((model, features), []).append(values)
     rows, differences = [], []
-    for (view, model, features), values_of in runs.items():
-        for metric in METRICS[view]:
-            about = {"view": view, "model": model, "metric": metric}
-            seed_means = [float(np.nanmean(values[metric])) for values in values_of]
-            row = {**about, "features": features, "seeds": seed_means, **_interval(values_of, metric)}
-            if view == NEW:
-                row["chance"] = float(np.mean([np.nanmean(values[f"{CHANCE} {metric}"]) for values in values_of]))
-            rows.append(row)
-            for without, with_vector in PAIRS:
-                if features == with_vector and (view, model, without) in runs:
-                    both = zip(values_of, runs[view, model, without], strict=True)
-                    paired = [{metric: a[metric] - b[metric]} for a, b in both]
-                    each = [float(np.nanmean(pair[metric])) for pair in paired]
-                    found = _interval(paired, metric)
-                    differences.append({**about, "without": without, "with": features, "seeds": each, **found})
+    for (model, features), metric in product(runs, METRICS):
+        values_of, about = runs[model, features], {"model": model, "metric": metric}
+        seed_means = [float(np.nanmean(values[metric])) for values in values_of]
+        row = {**about, "features": features, "seeds": seed_means, **_interval(values_of, metric)}
+        if by_chance := [values[name] for values in values_of if (name := f"{CHANCE} {metric}") in values]:
+            row["chance"] = float(np.mean([np.nanmean(each) for each in by_chance]))
+        rows.append(row)
+        for without in [other for other, with_vector in PAIRS if with_vector == features and (model, other) in runs]:
+            both = zip(values_of, runs[model, without], strict=True)
+            paired = [{metric: a[metric] - b[metric]} for a, b in both]
+            each = [float(np.nanmean(pair[metric])) for pair in paired]
+            differences.append(
+                {**about, "without": without, "with": features, "seeds": each, **_interval(paired, metric)}
+            )
     return {"seeds": list(seeds), "rows": rows, "differences": differences}
 
 
@@ -248,23 +241,29 @@ def finding(difference: Mapping[str, Any]) -> str:
     return "better" if low > 0 else "worse" if high < 0 else "too few data"
 
 
-LABELS = {"among_new_recall@10": "recall@10 among new items alone", "ndcg@10": "NDCG@10 on validation"}
+LABELS = {
+    "ndcg@10 on validation": "NDCG@10 on validation",
+    "recall@20": "recall@20 of new items",
+    "recall@100": "recall@100 of new items",
+    "among_new_recall@10": "recall@10 among new items alone",
+}
 
 
 def markdown(page: Mapping[str, Any]) -> str:
     """The page, made from its JSON."""
     parts = [
         "# Vectors of titles as a feature of items",
-        f"Made by `python benchmarks/vectors.py --data DIR {' '.join(page['data'])}`. Vectors: TF-IDF over the "
-        f"character 3- to 5-grams of a title and truncated SVD to {DIMENSIONS} dimensions (scikit-learn), as a list column of "
-        "items.parquet. Settings are those of `params.yaml`, with half of the epochs; they were tuned without vectors, "
-        "and nothing was chosen on these figures.",
-        "Recall of new items: a tenth of the items is withheld from training, other ones for each seed; the truth is "
-        "their test events. Chance is the expected recall of a list drawn at random. A user counts with the mean over "
-        "seeds; intervals are 95 % bootstrap intervals over users. *Shown to be small*: the whole interval lies within "
-        f"±{MARGIN:g}; *too few data*: it holds 0 and reaches beyond.",
-        f"As a control, genres come as a vector (multi-hot) in place of tags. Against `{NO_GENRES}` it must be better, "
-        f"and against `{TAGS}` alike, if vectors reach the network as they should.",
+        f"Made by `python benchmarks/vectors.py --data DIR {' '.join(page['data'])}`. Vectors: TF-IDF over the character "
+        f"3- to 5-grams of a title, then truncated SVD to {DIMENSIONS} dimensions (scikit-learn), as a list column of "
+        "items.parquet. Settings are those of `params.yaml`, which were tuned without vectors, with half of the epochs. "
+        "Nothing was chosen on these figures.",
+        "A tenth of the items is withheld from training, other ones for each seed. Recall of new items: the truth is "
+        "the test events on them; chance is what a list drawn at random would reach. NDCG@10 on validation: of the same "
+        "models, on the items that are left. A user counts with the mean over seeds; intervals are 95 % bootstrap "
+        f"intervals over users. *Shown to be small*: the whole interval lies within ±{MARGIN:g}; *too few data*: it "
+        "holds 0 and reaches beyond.",
+        f"As a control, genres come as a vector (multi-hot) in place of tags. Compared with `{NO_GENRES}` recall of new "
+        f"items must rise, and with `{TAGS}` stay about where it is, if vectors reach the network as they should.",
     ]
     for content in page["data"].values():
         seeds = ", ".join(map(str, content["seeds"]))
@@ -275,7 +274,7 @@ def markdown(page: Mapping[str, Any]) -> str:
         for each in content["differences"]:
             of_seeds = ", ".join(f"{mean:+.4f}" for mean in each["seeds"])
             interval = f"{each['mean']:+.4f} [{each['low']:+.4f}, {each['high']:+.4f}]"
-            what = LABELS.get(each["metric"], f"{each['metric']} of new items")
+            what = LABELS[each["metric"]]
             lines.append(
                 f"| {each['model']} | {what} | {each['without']} | {each['with']} | {interval} | {of_seeds} "
                 f"| {finding(each)} |"
@@ -284,7 +283,7 @@ def markdown(page: Mapping[str, Any]) -> str:
         lines = ["| model | measured | item features | mean | users | chance |", "|---|---|---|---|--:|--:|"]
         for row in content["rows"]:
             mean = f"{row['mean']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
-            what = LABELS.get(row["metric"], f"{row['metric']} of new items")
+            what = LABELS[row["metric"]]
             by_chance = f"{row['chance']:.4f}" if "chance" in row else "–"
             lines.append(f"| {row['model']} | {what} | {row['features']} | {mean} | {row['users']:,} | {by_chance} |")
         parts.append("\n".join(lines))
