@@ -253,17 +253,17 @@ def markdown(page: Mapping[str, Any]) -> str:
     """The page, made from its JSON."""
     parts = [
         "# Vectors of titles as a feature of items",
-        f"Made by `python benchmarks/vectors.py --data DIR {' '.join(page['data'])}`. Vectors: TF-IDF over the character "
-        f"3- to 5-grams of a title, then truncated SVD to {DIMENSIONS} dimensions (scikit-learn), as a list column of "
-        "items.parquet. Settings are those of `params.yaml`, which were tuned without vectors, with half of the epochs. "
-        "Nothing was chosen on these figures.",
+        f"Made by `python benchmarks/vectors.py --data DIR {' '.join(page['data'])}`. Vectors: TF-IDF over the "
+        f"character 3- to 5-grams of a title, then truncated SVD to {DIMENSIONS} dimensions (scikit-learn), as a list "
+        "column of items.parquet. Settings are those of `params.yaml`, which were tuned without vectors, with half of "
+        "the epochs. Nothing was chosen on these figures.",
         "A tenth of the items is withheld from training, other ones for each seed. Recall of new items: the truth is "
-        "the test events on them; chance is what a list drawn at random would reach. NDCG@10 on validation: of the same "
-        "models, on the items that are left. A user counts with the mean over seeds; intervals are 95 % bootstrap "
+        "the test events on them; chance is what a list drawn at random would reach. NDCG@10 on validation: of the "
+        "same models, on the items that are left. A user counts with the mean over seeds; intervals are 95 % bootstrap "
         f"intervals over users. *Shown to be small*: the whole interval lies within ±{MARGIN:g}; *too few data*: it "
         "holds 0 and reaches beyond.",
-        f"As a control, genres come as a vector (multi-hot) in place of tags. Compared with `{NO_GENRES}` recall of new "
-        f"items must rise, and with `{TAGS}` stay about where it is, if vectors reach the network as they should.",
+        f"As a control, genres come as a vector (multi-hot) in place of tags. Compared with `{NO_GENRES}` recall of "
+        f"new items must rise, and with `{TAGS}` stay about where it is, if vectors reach the network as they should.",
     ]
     for content in page["data"].values():
         seeds = ", ".join(map(str, content["seeds"]))

@@ -65,7 +65,7 @@ BAD_EVENTS = {
 
 FEATURES_OF_ALL = {
     "user_features": FEATURES["user_features"] | {FEATURE: "categorical"},
-    "item_features": FEATURES["item_features"] | {"title": "text"},
+    "item_features": FEATURES["item_features"] | {"title": "text", "look": "vector"},
 }
 """Section `data` of params.yaml for files_of_all."""
 
@@ -76,14 +76,18 @@ def files_of_all() -> dict[str, bytes]:
     In quarantine belong the bad rows, one hostile row of each table, and an event of a user and an item that are there.
     """
     users = [[*row, *NAMES] for row in csv.reader([*USERS, *BAD_USERS])]
-    items = list(csv.reader([*ITEMS, *BAD_ITEMS]))
+    header, *rest = csv.reader([*ITEMS, *BAD_ITEMS])
+    items = [
+        [*header, "look"],
+        *([*row, look] for row, look in zip(rest, ["3|4", "", "0|0", "1|0", "1|2"], strict=True)),
+    ]
     events = list(csv.reader([*EVENTS, *BAD_EVENTS, "9,3,881250960,3"]))
     for one in IDS:
         users.append([one, "30", "F", *NAMES])
-        items.append([one, MARKUP, "1995", "Action"])
+        items.append([one, MARKUP, "1995", "Action", "1e-3|-7.25"])
         events.append([one, one, "880000000", "3"])
     users.append([f"\x1b[31m{MARKUP}", MARKUP, SHELL, *NAMES])
-    items.append(["", MARKUP, MARKUP, MARKUP])
+    items.append(["", MARKUP, MARKUP, MARKUP, MARKUP])
     events.append([MARKUP, SHELL, MARKUP, SHELL])
     return {"users": _written(users), "items": _written(items), "interactions": _written(events)}
 

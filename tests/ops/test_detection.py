@@ -140,6 +140,10 @@ def numbered(template: str, count: int = 200) -> pa.Array:
         (text(*[str(i % 20) for i in range(200)]), False, "categorical"),
         (text(*["F", "M"] * 50), False, "categorical"),
         (text(*["a|b", "a", "b|c"] * 30), True, "tags"),
+        (numbered("0.5|{}|1"), True, "vector"),
+        (numbered("0.5|{}|1e-3"), False, "vector"),
+        (numbered("3|{}|1"), True, "tags"),  # whole numbers, as ids are
+        (text(*["0.5|1", "0.25"] * 30), True, "tags"),  # of different lengths
         (numbered("The adventures of {}"), True, "text"),
         (numbered("The adventures of {}"), False, None),
         (numbered("{}"), True, None),
