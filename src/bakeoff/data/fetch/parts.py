@@ -74,6 +74,7 @@ def complete(found: Parts, data: DataParams, where: str) -> Tables:
     Raises:
         BakeoffError: there is no event, or a feature has no column.
     """
+    found = with_vectors(found, data)
     if found.interactions is None:
         raise BakeoffError(
             f"{where} has no interactions: there is nothing to compare models on. Users and items alone can only be "
@@ -81,7 +82,6 @@ def complete(found: Parts, data: DataParams, where: str) -> Tables:
         )
     if not found.interactions.num_rows:
         raise BakeoffError(f"{where} holds no event: there is nothing to compare models on.")
-    found = with_vectors(found, data)
     users, items = found.users, found.items
     if users is None:
         users = named_by_id(found.interactions["user_id"], "user_id")
