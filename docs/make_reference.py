@@ -55,7 +55,11 @@ def commands_page() -> str:
         "`bakeoff init` makes one. Errors go to standard error, with an exit status other than 0.",
     ]
     group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
+    within = {
+        name: {f"{name} {inner}": each for inner, each in getattr(command, "commands", {}).items()} or {name: command}
+        for name, command in group.commands.items()
+    }
+    for name, command in (each for commands in within.values() for each in commands.items()):
         arguments = [each for each in command.params if each.param_type_name == "argument"]
         options = ["[OPTIONS]"] if len(arguments) < len(command.params) else []
         shown = (_placeholder(each) if each.required else f"[{_placeholder(each)}]" for each in arguments)

@@ -25,10 +25,11 @@ def git(root: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def name_outputs(workspace: Workspace, out: str, models=MODELS) -> None:
-    """Write a dvc.yaml with a stage and an artifact per model."""
+def name_outputs(workspace: Workspace, out: str, models=MODELS, more: str | None = None) -> None:
+    """Write a dvc.yaml with a stage and an artifact per model; `more` is another output of the stages."""
     paths = {name: out.format(name) for name in models}
-    stages = "".join(f"  export_{name}:\n    cmd: export\n    outs: [{path}]\n" for name, path in paths.items())
+    outs = {name: ", ".join(filter(None, [path, more and more.format(name)])) for name, path in paths.items()}
+    stages = "".join(f"  export_{name}:\n    cmd: export\n    outs: [{each}]\n" for name, each in outs.items())
     artifacts = "".join(f"  {name}:\n    path: {path}\n    type: model\n" for name, path in paths.items())
     (workspace.root / "dvc.yaml").write_text(f"stages:\n{stages}artifacts:\n{artifacts}")
 

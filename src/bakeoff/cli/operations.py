@@ -1,5 +1,6 @@
-"""Commands of production: drift, decide, promote, rollback, status, serve."""
+"""Commands of production: drift, decide, promote, rollback, status, serve, catalogue."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -8,6 +9,8 @@ from bakeoff.cli.arguments import load
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
+catalogue = typer.Typer(no_args_is_help=True)
+app.add_typer(catalogue, name="catalogue", help="Rank new items without training again. See docs/new_items.md.")
 
 
 @app.command()
@@ -124,3 +127,21 @@ def serve(
 
     options = stage.Options(model, host, port, approximate, max_batch, interval, fetch, drain)
     stage.run(Workspace(), options)
+
+
+@catalogue.command()
+def add(
+    items: Annotated[Path, typer.Argument(help="A table with the columns of items.csv: .csv, .tsv or .parquet.")],
+    model: Annotated[
+        str | None, typer.Option(help="One of models/ of this workspace; none: what is in production.")
+    ] = None,
+) -> None:
+    """Embed items that a model was trained without, for `serve` and `recommend` to rank them at once.
+
+    The two-tower model embeds them by its item tower, MF and the softmax DNN by the nearest items. Nothing is trained,
+    and the model's files stay as they are; another version of the model needs the items added again.
+    """
+    from bakeoff.ops import catalogue as stage
+
+    workspace = Workspace()
+    stage.add(workspace, load(workspace).data, items, model)

@@ -86,6 +86,11 @@ class ItemFeatures:
             if name in self.names
         }
 
+    def extended(self, table: pd.DataFrame) -> "ItemFeatures":
+        """The same with further items behind the n, whose raw features the table has."""
+        there = table.reindex(columns=self._table.columns)
+        return ItemFeatures(pd.concat([self._table, there], ignore_index=True), self._encoding, self._model)
+
     def warm(self) -> Self:
         """The same, with all that is computed once computed."""
         for each in ("_numbers", "_items", "_kinds"):

@@ -10,6 +10,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Queries
 from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
+from bakeoff.ops.additions import ExtendedRetriever
 
 SHOWN = 3
 """Items of the history that are named for each recommended item."""
@@ -35,7 +36,12 @@ class Part:
 
 
 def reasons(
-    retriever: EncoderRetriever, model: str, query: Queries, items: Sequence[int], scores: Sequence[float], names: Names
+    retriever: EncoderRetriever | ExtendedRetriever,
+    model: str,
+    query: Queries,
+    items: Sequence[int],
+    scores: Sequence[float],
+    names: Names,
 ) -> list[list[Part]]:
     """The parts of the score of each item that was recommended; they add up to it.
 
@@ -59,11 +65,13 @@ def reasons(
     by_item = np.zeros((len(history), len(items)))
     np.add.at(by_item, place, retriever.contributions(query, np.array(items)).T)  # an item may be met several times
     (ids, titles), found = names, []
-    for parts, score in zip(by_item.T, scores, strict=True):
+    for item, parts, score in zip(items, by_item.T, scores, strict=True):
         best = [row for row in np.argsort(-parts, kind="stable")[:SHOWN] if parts[row] > 0]
         listed = [Part("item", ids[history[row]], titles[history[row]], float(parts[row])) for row in best]
         if left := len(history) - len(best):
             title = f"{left} other item{'s' * (left > 1)} of the history"
             listed.append(Part("others", None, title, float(parts.sum() - parts[best].sum())))
-        found.append([*listed, Part("remainder", None, specs.spec(model).remainder, float(score - parts.sum()))])
+        is_added = isinstance(retriever, ExtendedRetriever) and item >= retriever.num_trained
+        remainder = "an added item, whose score is not divided" if is_added else specs.spec(model).remainder
+        found.append([*listed, Part("remainder", None, remainder, float(score - parts.sum()))])
     return found

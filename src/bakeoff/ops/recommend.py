@@ -23,6 +23,7 @@ from bakeoff.models.base import specs
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.storage import load_trained, read_encoding, read_items, read_known_users, refuse_skipped
+from bakeoff.ops.additions import ExtendedRetriever, additions_path, read_additions
 from bakeoff.ops.item_features import ItemFeatures
 from bakeoff.ops.list_options import PLAIN, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
@@ -72,7 +73,13 @@ def run(
     folder = workspace.trained(model)
     if not folder.exists():
         raise BakeoffError(f"{folder} is missing: run `bakeoff train {model}` first, or `bakeoff run` for everything.")
-    catalogue = read_items(folder)
+    catalogue, trained = read_items(folder), load_trained(folder)
+    embeddings = np.asarray(trained.item_embeddings)
+    added = read_additions(additions_path(workspace.root, model, catalogue["item_id"].astype(str).tolist(), embeddings))
+    retriever: Retriever = trained
+    if added is not None:
+        catalogue = pd.concat([catalogue, added.table], ignore_index=True)
+        retriever = ExtendedRetriever(trained, embeddings, added.embeddings)
     items = pd.Series(catalogue["title"].to_numpy(), index=catalogue["item_id"].astype(str))
     if not 1 <= k <= len(items):
         raise BakeoffError(f"-k {k} is not possible: it must be between 1 and the {len(items)} items there are.")
@@ -81,7 +88,6 @@ def run(
     else:
         query = _someone_new(folder, history or "", features, items)
     shown = items.index[query.histories.items].tolist()
-    retriever = load_trained(folder)
     if allow is not None:
         options = replace(options, allow=_places(allow, "--allow", items))
     of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
@@ -92,8 +98,9 @@ def run(
         from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
         from bakeoff.ops.reasons import reasons
 
-        explained = EncoderRetriever(specs.resolve(specs.spec(model).graph)(retriever))
-        parts = reasons(explained, model, query, best.tolist(), scores.tolist(), (items.index, items.tolist()))
+        explained = EncoderRetriever(specs.resolve(specs.spec(model).graph)(trained))
+        asked = explained if added is None else ExtendedRetriever(explained, embeddings, added.embeddings)
+        parts = reasons(asked, model, query, best.tolist(), scores.tolist(), (items.index, items.tolist()))
     title = f"{model} recommends to {'someone new' if user is None else f'user {user}'}{', and why' if why else ''}"
     _print(title, items, shown, items.index[best].tolist(), scores, parts, specs.spec(model).explanation)
 

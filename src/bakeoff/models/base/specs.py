@@ -77,6 +77,8 @@ class ModelSpec:
             whether the parts add up; empty if it has none.
         remainder: what the rest of such a score comes from, in a few words.
         embeds_items_by: the setting that, if it is there and not false, has items without events embedded by features.
+        embed_items: path of (StoredModel, EncodedFeatures) → embeddings of items that training has not seen, or None
+            where its settings leave out what that takes; else they are placed among their neighbours (new_items.py).
         light: colour on a light page; at least 3:1 against it.
         dark: colour on a dark page; likewise.
         shape: of its mark in charts.
@@ -105,6 +107,7 @@ class ModelSpec:
     explanation: str = ""
     remainder: str = "not from the history"
     embeds_items_by: str | None = None
+    embed_items: str | None = None
     light: str = "#66615a"
     dark: str = "#aaa49a"
     shape: str = "triangle-left"

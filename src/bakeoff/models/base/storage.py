@@ -145,6 +145,18 @@ def load_trained(folder: Path) -> TrainedRetriever:
     Raises:
         BakeoffError: there is no trained model, it was skipped, or a file is damaged.
     """
+    name, stored = read_stored(folder)
+    load: Callable[[StoredModel], TrainedRetriever] = specs.resolve(specs.spec(name).load)
+    with _reading(folder):
+        return load(stored)
+
+
+def read_stored(folder: Path) -> tuple[str, StoredModel]:
+    """Name and content of what `write_model` wrote.
+
+    Raises:
+        BakeoffError: as `load_trained`.
+    """
     try:
         described = json.loads((folder / MODEL).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -153,11 +165,10 @@ def load_trained(folder: Path) -> TrainedRetriever:
         raise BakeoffError(f"{folder / MODEL} can't be read as JSON ({error}): {_again(folder)}.") from None
     if "skipped" in described:
         raise BakeoffError(f"{described['model']} was not trained on this data: {described['skipped']}")
-    load: Callable[[StoredModel], TrainedRetriever] = specs.resolve(specs.spec(described["model"]).load)
     with _reading(folder):
         paths = (folder / "arrays").glob("*.npy")
         arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths}
-        return load(StoredModel(arrays, described["settings"], read_encoding(folder)))
+        return described["model"], StoredModel(arrays, described["settings"], read_encoding(folder))
 
 
 def load_fitting(workspace: Workspace, model: str, items: pa.Table, load: Load | None = None) -> Retriever:

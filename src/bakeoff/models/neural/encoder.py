@@ -1,6 +1,7 @@
 """The trained softmax DNN: query tower and item embeddings, as a TensorFlow module and as a retriever."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from bakeoff.models.base.encoder import EXPLAIN_SIGNATURE, HISTORY_SIGNATURE, QU
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.base.tensorflow import graph, tf
 from bakeoff.models.neural.explanation import integrated_gradients
+from bakeoff.models.neural.new_items import stored_weights
 from bakeoff.models.neural.query_tower import NUM_ACTIVITY, QueryTower, activity_of_padded
 from bakeoff.models.neural.spec import SoftmaxParams
 
@@ -88,9 +90,14 @@ class SoftmaxRetriever(EncoderRetriever):
     fallback = None
     encoder: SoftmaxEncoder
 
+    def __init__(self, encoder: SoftmaxEncoder, item_weights: Callable[[], Mapping[str, NDArray[Any]]] = dict) -> None:
+        """Wrap an encoder; `item_weights` gives what embeds new items (new_items.py), which queries do not need."""
+        super().__init__(encoder)
+        self._item_weights = item_weights
+
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """See `SoftmaxEncoder.arrays`."""
-        return self.encoder.arrays()
+        """See `SoftmaxEncoder.arrays`, and what embeds new items."""
+        return {**self.encoder.arrays(), **self._item_weights()}
 
 
 def load(stored: StoredModel) -> SoftmaxRetriever:
@@ -104,7 +111,7 @@ def load(stored: StoredModel) -> SoftmaxRetriever:
     tower(pooled, tf.zeros((1, NUM_ACTIVITY)), dense, categorical)  # creates the weights
     encoder = SoftmaxEncoder(tower, len(stored.arrays["item_embeddings"]), params)
     encoder.assign(stored.arrays)
-    return SoftmaxRetriever(encoder)
+    return SoftmaxRetriever(encoder, partial(stored_weights, stored.arrays))
 
 
 def encoder_of(retriever: SoftmaxRetriever) -> SoftmaxEncoder:

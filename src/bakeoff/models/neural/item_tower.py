@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack
 
-from bakeoff.core.histories import offsets_of
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
+from bakeoff.models.neural.new_items import values_of_items
 from bakeoff.models.neural.pooling import pool
 from bakeoff.models.neural.spec import SoftmaxParams, TwoTowerParams
 
@@ -93,6 +92,16 @@ class ItemTower(tf.keras.layers.Layer):
         embeddings = tf.add_n(parts)
         return tf.math.l2_normalize(embeddings, axis=-1) if self._params.normalize else embeddings
 
+    def feature_weights(self) -> list[NDArray[np.float32]]:
+        """All that embeds an item without an id: B times the trust in each input, then the network.
+
+        Empty where there is no network: the features then tilt what an id says, and say little without it.
+        """
+        if self._inputs is None or not self._hidden:
+            return []
+        network = [weight.numpy() for layer in (*self._hidden, self._output) for weight in layer.weights]
+        return [self.feature_embeddings.numpy() * self._inputs.trust[:, np.newaxis], *network]
+
     def renormalize(self) -> None:
         """Bring the vectors of all ids back to length 1: Adam's steps keep their size while cosines forget lengths."""
         if self._use_id:
@@ -144,7 +153,7 @@ class ItemInputs:
             features: of all n items.
             is_trained: bool [n], items with an event to learn from.
         """
-        values = _values(features)
+        values = values_of_items(features)
         inputs, size = values.indices, values.shape[1]
         num_trained = np.bincount(inputs[np.repeat(is_trained, np.diff(values.indptr))], minlength=size)
         self._first_word = size - sum(words.size for words in features.word_sets)
@@ -156,6 +165,8 @@ class ItemInputs:
         self._inputs = tf.constant(inputs, tf.int32)
         self._weights = tf.constant((values.data * trust[inputs])[:, np.newaxis])
         self._num_dense = int(self._dense.shape[1])
+        self.trust = np.concatenate([np.ones(self._num_dense, np.float32), trust])
+        """float32 [size], what the weight of each input is multiplied by."""
         self.size = self._num_dense + size
         """Number of inputs."""
         self.is_word = np.arange(self.size) >= self._num_dense + self._first_word
@@ -184,16 +195,3 @@ class ItemInputs:
         dense, values = embeddings[: self._num_dense], embeddings[self._num_dense :]
         sums = tf.squeeze(pool(values, entries.row_splits, inputs, weights), axis=1)
         return sums + tf.matmul(tf.gather(self._dense, ids), dense)
-
-
-def _values(features: EncodedFeatures) -> csr_array:
-    """Weights float32 [n, inputs] of the values that each item has, column after column."""
-    columns = [csr_array((len(features.categorical), 0), dtype=np.float32)]
-    for codes, num_values in zip(features.categorical.T, features.categorical_sizes, strict=True):
-        known = codes[codes > 0]
-        offsets = offsets_of(codes > 0)
-        columns.append(csr_array((np.ones(len(known), np.float32), known - 1, offsets), (len(codes), num_values)))
-    for each in (*features.tag_sets, *features.word_sets):
-        weights = (1 / np.diff(each.offsets)[each.rows]).astype(np.float32)
-        columns.append(csr_array((weights, each.codes, each.offsets), (len(each.offsets) - 1, each.size)))
-    return hstack(columns, format="csr")

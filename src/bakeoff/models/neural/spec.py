@@ -240,6 +240,7 @@ SPECS = (
         why_not=why_not,
         precomputed=f"{_PRECOMPUTED}; the item tower has run beforehand.",
         embeds_items_by="item_hidden",
+        embed_items="bakeoff.models.neural.new_items:embed_items",
         light="#7d2a86",
         dark="#c56fdc",
         shape=_STAR,

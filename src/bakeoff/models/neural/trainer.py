@@ -17,6 +17,7 @@ from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.model import SoftmaxDNN
+from bakeoff.models.neural.new_items import named
 from bakeoff.models.neural.pooling import HistoryPooling, smooth
 from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.models.neural.start import WARM_RATE, started_weights
@@ -83,7 +84,7 @@ class SoftmaxTrainer:
         """The towers after the epochs so far."""
         embeddings = self._item_embeddings()
         self._encoder.refresh(embeddings)
-        found = SoftmaxRetriever(self._encoder)
+        found = SoftmaxRetriever(self._encoder, lambda: named(self._model.item_tower.feature_weights()))
         if self._params.smoothing:
             queries = found.embed_queries(self._queries)
             self._encoder.rank_by(smooth(embeddings, queries, self._queries.histories, self._params.smoothing))

@@ -40,9 +40,19 @@ def recorded_model(lock: str | None, model: str) -> tuple[str, str] | None:
     Raises:
         BakeoffError: it is no dvc.lock.
     """
-    hashes = {out["path"]: out.get("md5") for stage in _stages(lock).values() for out in stage.get("outs", [])}
+    hashes = recorded_hashes(lock)
     paths = (f"models/{model}/saved_model", f"models/{model}")
-    return next(((path, hashes[path]) for path in paths if hashes.get(path)), None)
+    return next(((path, hashes[path]) for path in paths if path in hashes), None)
+
+
+def recorded_hashes(lock: str | None) -> Mapping[str, str]:
+    """Path → MD5 of the outputs that the text of a dvc.lock records.
+
+    Raises:
+        BakeoffError: it is no dvc.lock.
+    """
+    outs = (out for stage in _stages(lock).values() for out in stage.get("outs", []))
+    return {out["path"]: out["md5"] for out in outs if out.get("md5")}
 
 
 def model_md5_at(root: Path, place: Place) -> str | None:
@@ -88,11 +98,21 @@ def fetch_model(root: Path, version: Version, into: Path) -> Path:
     Raises:
         BakeoffError: the version has no such model, or its files are in neither.
     """
+    return _fetched(root, version, recorded_model(text_at(root, version.commit, LOCK), version.model), into)
+
+
+def fetch_trained(root: Path, version: Version, into: Path) -> Path:
+    """Bring what training wrote of the model of a version, likewise."""
+    path = f"models/{version.model}/trained"
+    md5 = recorded_hashes(text_at(root, version.commit, LOCK)).get(path)
+    return _fetched(root, version, (path, md5) if md5 else None, into)
+
+
+def _fetched(root: Path, version: Version, recorded: tuple[str, str] | None, into: Path) -> Path:
     from dvc.api import DVCFileSystem  # takes a second to load
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
 
-    recorded = recorded_model(text_at(root, version.commit, LOCK), version.model)
     if recorded is None:
         raise BakeoffError(f"{version.name} ({version.commit[:7]}) records no models/{version.model} in its {LOCK}.")
     path, md5 = recorded

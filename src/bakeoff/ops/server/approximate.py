@@ -5,6 +5,7 @@ k-means puts the items into lists, and a query scores those of the nearest lists
 is not guessed: it is doubled until the recall compared with brute force, measured on real queries, is high enough.
 """
 
+import copy
 from typing import Any, cast
 
 import faiss
@@ -69,6 +70,19 @@ class ApproximateSearch(ExactSearch):
             f"approximate: recall {self.recall:.3f} of the best {RECALL_AT} compared with brute force on "
             f"{len(queries)} queries, {self.probes} of {self.lists} lists scanned"
         )
+
+    def extended(self, items: NDArray[np.float32]) -> ExactSearch:
+        """See ExactSearch; they go into the lists that there are, and recall stays what was measured before."""
+        found = copy.copy(self)
+        found.append(items)
+        return found
+
+    def append(self, items: NDArray[np.float32]) -> None:
+        """Add items behind the n, into an index of its own."""
+        super().__init__(np.concatenate([self._transposed.T, items]))
+        self._num_items += len(items)
+        self._inverted = cast("Any", faiss.clone_index(self._inverted))
+        self._inverted.add(np.ascontiguousarray(items, np.float32))
 
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """See ExactSearch; by brute force for queries that exclude much, and where too little was found."""

@@ -174,6 +174,7 @@ class ModelInfo(Origin):
 
     loaded: str = Field(description="When this process began to answer with it, UTC.")
     items: int
+    added_items: int = Field(description="Of these, items that were added to the model without training it again.")
     users: int = Field(description="Users that are known by id.")
     dim: int
     search: str = Field(description="`exact`, or `approximate` with what was measured at load.")

@@ -46,6 +46,10 @@ class ExactSearch:
         self._own = threading.local()
         self.dim = items.shape[1]
 
+    def extended(self, items: NDArray[np.float32]) -> "ExactSearch":
+        """The same with further items [m, d] behind the n."""
+        return ExactSearch(np.concatenate([self._transposed.T, items]))
+
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """Lists of at most k items each; fewer only where the catalogue has no more that are not excluded.
 

@@ -1,5 +1,6 @@
-"""`bakeoff serve`: answer HTTP with the model in production, and follow what is promoted."""
+"""`bakeoff serve`: answer HTTP with the model in production, and follow what is promoted and added."""
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,16 +98,19 @@ def run(workspace: Workspace, options: Options) -> None:
 
 
 def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | None]":
-    """The service with its model loaded, and what follows the registry (None where a model was named).
+    """The service with its model loaded, and what follows added items and the registry.
+
+    A baseline that was named has nothing to follow: no registry, and no items that could be added to it.
 
     Raises:
         BakeoffError: nothing is in production, or the model can't be loaded.
     """
+    from bakeoff.ops.server.added_items import follow_added
     from bakeoff.ops.server.service import Service, follow
 
     if options.model is not None:
-        model = load_named(workspace, options.model, options.approximate)
-        return Service(model, options.max_batch), None
+        service = Service(load_named(workspace, options.model, options.approximate), options.max_batch)
+        return service, None if specs.spec(options.model).is_baseline else partial(follow_added, service)
     check_repository(workspace.root)
     look = partial(in_production, workspace.root, fetch=options.fetch)
     current = look()
@@ -114,7 +118,11 @@ def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | 
         raise BakeoffError(NOTHING)
     load = partial(load_promoted, workspace.root, options.approximate)
     service = Service(load(current), options.max_batch)
-    return service, partial(follow, service, look, load, current, options.interval)
+
+    async def follow_both() -> None:
+        await asyncio.gather(follow(service, look, load, current, options.interval), follow_added(service))
+
+    return service, follow_both
 
 
 def in_production(root: Path, *, fetch: bool) -> Event | None:
@@ -134,6 +142,7 @@ def load_promoted(root: Path, approximate: Approximate, assignment: Event) -> "S
     Raises:
         BakeoffError: its files can't be had, or can't be loaded.
     """
+    from bakeoff.ops.server.added_items import with_added
     from bakeoff.ops.server.loading import load_served  # imports TensorFlow
     from bakeoff.ops.server.schemas import Origin
 
@@ -141,7 +150,8 @@ def load_promoted(root: Path, approximate: Approximate, assignment: Event) -> "S
     promoted = datetime.fromtimestamp(assignment.at, UTC).isoformat()
     origin = Origin(model=found.model, version=found.number, commit=found.commit, promoted=promoted)
     with TemporaryDirectory(prefix="bakeoff-serve-") as folder:
-        return load_served(fetch_model(root, found, Path(folder) / found.model), origin, approximate)
+        model = load_served(fetch_model(root, found, Path(folder) / found.model), origin, approximate)
+    return with_added(model, root)
 
 
 def load_named(workspace: Workspace, model: str, approximate: Approximate) -> "ServedModel":
@@ -152,7 +162,9 @@ def load_named(workspace: Workspace, model: str, approximate: Approximate) -> "S
     """
     specs.check_model(model)
     refuse_skipped(workspace, model)
-    from bakeoff.ops.server.loading import load_served  # imports TensorFlow: errors above cost no seconds
+    from bakeoff.ops.server.added_items import with_added  # imports TensorFlow: errors above cost no seconds
+    from bakeoff.ops.server.loading import load_served
     from bakeoff.ops.server.schemas import Origin
 
-    return load_served(workspace.saved_model(model), Origin(model=model, version="workspace"), approximate)
+    model_of = Origin(model=model, version="workspace")
+    return with_added(load_served(workspace.saved_model(model), model_of, approximate), workspace.root)

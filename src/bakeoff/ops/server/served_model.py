@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
+from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
+from bakeoff.ops.additions import Additions, ExtendedRetriever, readable
 from bakeoff.ops.list_options import find
 from bakeoff.ops.reasons import reasons
 from bakeoff.ops.server import schemas
@@ -30,9 +33,9 @@ class QueryEmbedder:
     For one thread at a time.
     """
 
-    def __init__(self, retriever: Retriever, dim: int, num_users: int) -> None:
-        """Embed by this retriever; memory is taken as users become known."""
-        self._retriever = retriever
+    def __init__(self, retriever: Retriever, num_items: int, dim: int, num_users: int) -> None:
+        """Embed by this retriever of `num_items` items; memory is taken as users become known."""
+        self._retriever, self._num_items = retriever, num_items
         remembered = num_users if 4 * dim * num_users <= REMEMBERED_BYTES else 0
         self._embeddings = np.empty((remembered, dim), np.float32)
         self._known = np.zeros(remembered, np.bool_)
@@ -48,17 +51,20 @@ class QueryEmbedder:
     def embed(self, queries: Sequence[EncodedQuery]) -> NDArray[np.float32]:
         """[len(queries), dim] of at least one query."""
         if not len(self._known):
-            return self._retriever.embed_queries(_joined(queries))
+            return self._embedded(queries)
         users = np.array([-1 if each.user is None else each.user for each in queries])
         known = (users >= 0) & self._known[users]
         embedded = np.empty((len(queries), self._embeddings.shape[1]), np.float32)
         embedded[known] = self._embeddings[users[known]]
         new = np.flatnonzero(~known)
         if len(new):
-            embedded[new] = self._retriever.embed_queries(_joined([queries[row] for row in new.tolist()]))
+            embedded[new] = self._embedded([queries[row] for row in new.tolist()])
             new = new[users[new] >= 0]
             self._embeddings[users[new]], self._known[users[new]] = embedded[new], True
         return embedded
+
+    def _embedded(self, queries: Sequence[EncodedQuery]) -> NDArray[np.float32]:
+        return self._retriever.embed_queries(readable(_joined(queries), self._num_items))
 
 
 def _joined(queries: Sequence[EncodedQuery]) -> Queries:
@@ -86,6 +92,10 @@ class ServedModel:
         popularity: float32 [n], from `standard_log_popularity`.
         retriever: its embeddings, which can also be asked for reasons.
         loaded: when it was ready, in ISO 8601.
+        additions: items that were added to it, which it ranks too; None where there are none.
+        base: it without these; None for a model to which nothing was added yet.
+        source: file of additions; None: it takes none.
+        stamp: what that file was when it was read.
     """
 
     origin: Origin
@@ -96,8 +106,40 @@ class ServedModel:
     falls_back: bool
     search: ExactSearch
     popularity: NDArray[np.float32]
-    retriever: EncoderRetriever
+    retriever: EncoderRetriever | ExtendedRetriever
     loaded: str
+    additions: Additions | None = None
+    base: "ServedModel | None" = None
+    source: Path | None = None
+    stamp: tuple[int, int, int] | None = None
+
+    def extended(self, additions: Additions) -> "ServedModel":
+        """This model, to which nothing was added, ranking added items behind its own n."""
+        ids, titles = (additions.table[name].astype(str).tolist() for name in ("item_id", "title"))
+        embeddings = self.search.vectors(np.arange(len(self.item_ids)))
+        retriever = ExtendedRetriever(self.retriever, embeddings, additions.embeddings)
+        index = {item: place for place, item in enumerate(ids, len(self.item_ids))}
+        encoder = replace(
+            self.encoder,
+            items={**self.encoder.items, **index},
+            features=self.encoder.features.extended(additions.table).warm(),
+        )
+        counts = self.encoder.users.queries.histories.item_counts(len(self.item_ids) + len(ids))
+        return replace(
+            self,
+            item_ids=[*self.item_ids, *ids],
+            titles=[*self.titles, *titles],
+            encoder=encoder,
+            search=self.search.extended(additions.embeddings),
+            popularity=standard_log_popularity(counts),
+            retriever=retriever,
+            additions=additions,
+        )
+
+    @property
+    def num_trained(self) -> int:
+        """Items that it was trained with; those behind them were added."""
+        return len(self.item_ids) - (0 if self.additions is None else len(self.additions))
 
     def num_events(self, queries: Sequence[EncodedQuery]) -> int:
         """Events in the histories of these queries, and items that options look at: they say how long a block takes."""
@@ -113,7 +155,7 @@ class ServedModel:
                 items=[Item.model_construct(item_id=self.item_ids[item], score=score) for item, score in pairs],
                 model=self.origin.model,
                 version=self.origin.version,
-                fallback=self.falls_back and len(each.query.histories.items) == 0,
+                fallback=self.falls_back and not (each.query.histories.items < self.num_trained).any(),
                 ignored=list(each.ignored),
             )
             answers.append(self._explained(answer, each.query) if each.why and answer.items else answer)

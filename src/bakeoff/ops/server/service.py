@@ -231,6 +231,7 @@ class Service:
             **model.origin.model_dump(),
             loaded=model.loaded,
             items=len(model.item_ids),
+            added_items=len(model.item_ids) - model.num_trained,
             users=len(model.encoder.users.rows),
             dim=model.search.dim,
             search=model.search.description,

@@ -1,0 +1,63 @@
+"""Embeddings of items that training has not seen, by the stored weights of an item tower; no TensorFlow is needed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
+
+from bakeoff.core.histories import offsets_of
+from bakeoff.data.features.encoding import EncodedFeatures
+from bakeoff.models.base.storage import StoredModel
+
+PREFIX = "item_tower_"
+"""Of the names of the stored weights."""
+
+
+def named(weights: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """The weights of an item tower (`ItemTower.feature_weights`) by the names under which they are stored."""
+    return {f"{PREFIX}{place:02}": each for place, each in enumerate(weights)}
+
+
+def stored_weights(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Those of a stored model's arrays that `named` gave; none where it has no network over features."""
+    return {name: arrays[name] for name in sorted(arrays) if name.startswith(PREFIX)}
+
+
+def embed_items(stored: StoredModel, features: EncodedFeatures) -> NDArray[np.float32] | None:
+    """Embeddings of m items by their features: what `ItemTower` gives an item without an event.
+
+    Args:
+        stored: the model.
+        features: of the m items, as the model encodes them.
+
+    Returns:
+        float32 [m, d]; None where the model has no network over them.
+    """
+    if not (weights := [*stored_weights(stored.arrays).values()]):
+        return None
+    inputs, *hidden, output = weights
+    dense = np.concatenate([features.dense, features.dense**2], axis=1)
+    split = dense.shape[1]
+    sums = dense @ inputs[:split] + values_of_items(features) @ inputs[split:]
+    activation = sums
+    for kernel, bias in zip(hidden[::2], hidden[1::2], strict=True):
+        activation = np.maximum(activation @ kernel + bias, 0)
+    found = sums + activation @ output
+    if stored.settings["normalize"]:
+        found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
+    return np.asarray(found, np.float32)
+
+
+def values_of_items(features: EncodedFeatures) -> csr_array:
+    """Weights float32 [n, inputs] of the values that each item has, column after column."""
+    columns = [csr_array((len(features.categorical), 0), dtype=np.float32)]
+    for codes, num_values in zip(features.categorical.T, features.categorical_sizes, strict=True):
+        known = codes[codes > 0]
+        offsets = offsets_of(codes > 0)
+        columns.append(csr_array((np.ones(len(known), np.float32), known - 1, offsets), (len(codes), num_values)))
+    for each in (*features.tag_sets, *features.word_sets):
+        weights = (1 / np.diff(each.offsets)[each.rows]).astype(np.float32)
+        columns.append(csr_array((weights, each.codes, each.offsets), (len(each.offsets) - 1, each.size)))
+    return hstack(columns, format="csr")

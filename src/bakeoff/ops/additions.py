@@ -1,0 +1,130 @@
+"""Items that were added to a model without training it again: their file, and a retriever that ranks them too.
+
+The file belongs to one set of item embeddings, whose hash is in its name: the vectors of another version mean nothing
+in its space. Another promotion leaves it where it is, and a rollback finds it again.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import written
+from bakeoff.core.histories import Queries
+
+FOLDER = ".bakeoff/catalogue"
+"""Below the root of a workspace; DVC keeps nothing there."""
+
+EMBEDDING = " "
+"""Column of the embeddings; no feature can have this name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Additions:
+    """Added items.
+
+    Attributes:
+        table: m rows with item_id, title and the raw features that lists are filtered by.
+        embeddings: float32 [m, d].
+    """
+
+    table: pd.DataFrame
+    embeddings: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def without(self, item_ids: Sequence[str]) -> "Additions":
+        """All but these."""
+        kept = ~self.table["item_id"].isin(item_ids).to_numpy()
+        return Additions(self.table[kept], self.embeddings[kept])
+
+    def joined(self, other: "Additions") -> "Additions":
+        """These, and others behind them."""
+        table = pd.concat([self.table, other.table], ignore_index=True)
+        return Additions(table, np.concatenate([self.embeddings, other.embeddings]))
+
+
+def additions_path(root: Path, model: str, item_ids: Sequence[str], embeddings: NDArray[np.float32]) -> Path:
+    """Where the items that were added to a model are.
+
+    Args:
+        root: of the workspace.
+        model: its name.
+        item_ids: n ids, in the order of the item indices.
+        embeddings: float32 [n, d] of these items, by which the version is told from others.
+    """
+    digest = hashlib.sha256("\0".join(item_ids).encode())
+    digest.update(np.ascontiguousarray(embeddings, np.float32).data)
+    return root / FOLDER / f"{model}-{digest.hexdigest()[:16]}.parquet"
+
+
+def read_additions(path: Path) -> Additions | None:
+    """What was added; None where nothing was.
+
+    Raises:
+        BakeoffError: the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        table = pq.read_table(path)
+        vectors = table[EMBEDDING].combine_chunks().flatten().to_numpy()
+        return Additions(table.drop_columns(EMBEDDING).to_pandas(), vectors.reshape(len(table), -1))
+    except (OSError, ValueError, LookupError, pa.ArrowException) as error:
+        raise BakeoffError(
+            f"{path}, the items that were added, can't be read ({str(error).splitlines()[0]}): delete it, and run "
+            "`bakeoff catalogue add` again."
+        ) from None
+
+
+def write_additions(path: Path, additions: Additions) -> None:
+    """Write the file; readers see the old one or the new one."""
+    vectors = np.ascontiguousarray(additions.embeddings, np.float32)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    table = pa.Table.from_pandas(additions.table, preserve_index=False).append_column(EMBEDDING, column)
+    with written(path) as part:
+        pq.write_table(table, part)
+
+
+def readable(queries: Queries, num_trained: int) -> Queries:
+    """The queries without the added items of their histories, which no model reads."""
+    is_read = queries.histories.items < num_trained
+    return queries if is_read.all() else replace(queries, histories=queries.histories.keep(is_read))
+
+
+class ExtendedRetriever:
+    """A model that ranks added items behind its own n."""
+
+    def __init__(self, retriever: Any, embeddings: NDArray[np.float32], added: NDArray[np.float32]) -> None:
+        """Extend a retriever, or an EncoderRetriever, with these embeddings [n, d], by others [m, d]."""
+        self._retriever, self.num_trained = retriever, len(embeddings)
+        self.item_embeddings = np.concatenate([embeddings, added])
+        self.explains: bool = getattr(retriever, "explains", False)
+
+    def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
+        """[len(queries), d]."""
+        found: NDArray[np.float32] = self._retriever.embed_queries(readable(queries, self.num_trained))
+        return found
+
+    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
+        """[len(queries)]."""
+        found: NDArray[np.bool_] = self._retriever.uses_fallback(readable(queries, self.num_trained))
+        return found
+
+    def contributions(self, query: Queries, items: NDArray[np.integer]) -> NDArray[np.float64]:
+        """See `EncoderRetriever.contributions`; 0 where the item, or that of the history, was added."""
+        found = np.zeros((len(items), len(query.histories.items)))
+        own, read = items < self.num_trained, query.histories.items < self.num_trained
+        if own.any():
+            asked = readable(query, self.num_trained)
+            found[np.ix_(own, read)] = self._retriever.contributions(asked, items[own])
+        return found

@@ -1,0 +1,141 @@
+"""`bakeoff catalogue`: rank new items with a model that was trained without them."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bakeoff.core.errors import BakeoffError, shortened
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code
+from bakeoff.data.fetch.own import read_files
+from bakeoff.data.fetch.parts import check_features
+from bakeoff.data.params import DataParams
+from bakeoff.models.base import specs
+from bakeoff.models.base.new_items import embed_new_items, refuse_without_features
+from bakeoff.models.base.storage import filterable, load_trained, read_encoding, read_items, refuse_skipped
+from bakeoff.ops.additions import Additions, additions_path, read_additions, write_additions
+from bakeoff.ops.git import check_repository
+from bakeoff.ops.registry.files import fetch_trained
+from bakeoff.ops.registry.history import production, read_events
+
+NAMED = 5
+"""Items that a message names."""
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The model that items are added to: name and version, what training wrote, its items, the file of additions."""
+
+    name: str
+    trained: Path
+    item_ids: list[str]
+    embeddings: NDArray[np.float32]
+    path: Path
+
+
+def add(workspace: Workspace, data: DataParams, source: Path, model: str | None) -> None:
+    """Embed new items and write them where `bakeoff serve` and `bakeoff recommend` find them.
+
+    An item that was added before is embedded anew. Nothing of the model is changed.
+
+    Args:
+        workspace: .bakeoff/catalogue is written.
+        data: how columns are named.
+        source: table of items, as `bakeoff fetch --items` takes it.
+        model: one of models/ of the workspace; None: what is in production.
+
+    Raises:
+        BakeoffError: the model can't embed new items, or the table has a fault; nothing is written then.
+    """
+    table: Any = read_files({"items": source}, data).items
+    with _target(workspace, model) as target:
+        encoding = read_encoding(target.trained).item
+        refuse_without_features(target.name.partition("@")[0], encoding)
+        _check_ids(table, source, target)
+        check_features(table, "items", encoding.names)
+        _check_values(table, source, encoding, target)
+        items = _typed(table, encoding)
+        vectors, how = embed_new_items(target.trained, target.embeddings, items)
+        added = Additions(items[list(dict.fromkeys(["item_id", "title", *filterable(encoding)]))], vectors)
+        before = read_additions(target.path)
+        everything = added if before is None else before.without(added.table["item_id"].tolist()).joined(added)
+        write_additions(target.path, everything)
+    print(f"{target.name} ranks {_count(len(added))} from {source} now, embedded {how}; {len(everything):,} in all.")
+    if passed_over := [name for name in table.column_names if name not in ("item_id", "title", *encoding.names)]:
+        print(f"Columns that {target.name} does not read: {', '.join(passed_over)}.")
+    print(f"{target.path}: `bakeoff serve` takes it up within a second, and without the file they are gone.")
+
+
+@contextmanager
+def _target(workspace: Workspace, model: str | None) -> Iterator[_Target]:
+    """The named model of the workspace, or that in production, fetched for as long as the block lasts."""
+    with TemporaryDirectory(prefix="bakeoff-catalogue-") as folder:
+        if model is None:
+            check_repository(workspace.root)
+            if (standing := production(read_events(workspace.root))) is None:
+                raise BakeoffError("Nothing is in production to add items to: name one of models/, such as --model mf.")
+            model, name = standing.version.model, standing.version.name
+            trained = fetch_trained(workspace.root, standing.version, Path(folder) / "trained")
+        else:
+            specs.check_model(model)
+            refuse_skipped(workspace, model)
+            trained, name = workspace.trained(model), model
+        embeddings = np.asarray(load_trained(trained).item_embeddings)
+        ids = read_items(trained, ids_only=True)["item_id"].astype(str).tolist()
+        yield _Target(name, trained, ids, embeddings, additions_path(workspace.root, model, ids, embeddings))
+
+
+def _check_ids(table: pa.Table, source: Path, target: _Target) -> None:
+    """Refuse a table without a row, and ids that are missing, not unique or known to the model."""
+    ids = pd.Series(table["item_id"].to_pylist(), dtype=object)
+    fault = ""
+    if not len(ids):
+        fault = "has no item: write a row for each new one"
+    elif not ids.astype(bool).all():
+        fault = f"has {int((~ids.astype(bool)).sum())} rows without an item_id: give each item one"
+    elif ids.duplicated().any():
+        fault = f"has more than one row for {_named(ids[ids.duplicated()].unique())}: leave one of them"
+    elif len(known := ids[ids.isin(target.item_ids)]):
+        fault = f"names {_named(known)}, which {target.name} was trained on: leave out what it knows already"
+    if fault:
+        raise BakeoffError(f"{source} {fault}.")
+
+
+def _check_values(table: pa.Table, source: Path, encoding: TableEncoding, target: _Target) -> None:
+    """Refuse an item without any feature, a number that is none, and a category or tag that the model does not know."""
+    codes = {name: dict.fromkeys(values, 1) for name, values in encoding.tags.items()}
+    for row in table.select(["item_id", *encoding.names]).to_pylist():
+        try:
+            if not any(row[name] for name in filterable(encoding) or encoding.names):
+                raise BakeoffError("it has no feature but texts, so nothing says what it is like.")
+            encoding.encode_user({name: row[name] for name in (*encoding.dense, *encoding.categorical)}, "items")
+            for name in encoding.tags:
+                for tag in (row[name] or "").split(TAG_SEPARATOR):
+                    category_code(name, tag.strip(), codes[name])
+        except BakeoffError as error:
+            advice = f"Correct it, or leave out what {target.name} was not trained with."
+            raise BakeoffError(f"{source}, item {shortened(row['item_id'])}: {error} {advice}") from None
+
+
+def _typed(table: pa.Table, encoding: TableEncoding) -> pd.DataFrame:
+    """The table as a model's items.parquet has it: numbers as such, and nothing where a text is empty."""
+    raw = table.to_pandas().replace("", None)
+    numbers = {name: [float(each or "nan") for each in raw[name]] for name in encoding.dense}
+    return raw.assign(**numbers)
+
+
+def _named(item_ids: Collection[str]) -> str:
+    shown, more = [*item_ids][:NAMED], len([*item_ids]) - NAMED
+    return ", ".join(map(shortened, shown)) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _count(number: int) -> str:
+    return "1 item" if number == 1 else f"{number:,} items"
