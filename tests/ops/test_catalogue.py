@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 
 import httpx
 import numpy as np
@@ -25,13 +24,13 @@ from bakeoff.ops.server.approximate import ApproximateSearch
 from bakeoff.ops.server.serve import load_named
 from bakeoff.stages import export, train
 
-MODELS = ("popularity", "mf", "two_tower")
+MODELS = ("mf", "two_tower")
 DATA = small_split.PARAMS.data
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    """Three models, committed, two_tower in production."""
+    """Two models, committed, two_tower in production; and popularity, which can't take new items."""
     workspace = new_repo(tmp_path_factory.mktemp("catalogue") / "repo", MODELS)
     name_outputs(workspace, OUT, MODELS, "models/{0}/trained")
     small_split.write_split(workspace, with_valid=False)
@@ -39,6 +38,7 @@ def workspace(tmp_path_factory):
         train.run(small_split.PARAMS, workspace, name)
         export.run(workspace, name)
     promote(workspace, "two_tower", commit(workspace))
+    train.run(small_split.PARAMS, workspace, "popularity")
     return workspace
 
 
@@ -183,10 +183,7 @@ def test_a_server_ranks_an_added_item_within_a_second_and_drops_no_request(works
         others = threading.Thread(target=hammer, daemon=True)
         others.start()
         catalogue.add(workspace, DATA, source, None)
-        begun = time.monotonic()
         until(lambda: "n" in listed(client, **asked))
-        seconds = time.monotonic() - begun
-        print(f"ranked after {seconds:.2f} s")
         assert (model(client)["items"], model(client)["added_items"]) == (13, 1)
         # Its twin, which has the same embedding, has the same score.
         scores = {
@@ -231,7 +228,7 @@ def test_what_was_added_to_another_version_is_left_out(workspace, folder, tmp_pa
     path.rename(folder / "mf-0123456789abcdef.parquet")
     with caplog.at_level("INFO", "bakeoff.serve"):
         assert len(load_named(workspace, "mf", "off").item_ids) == 12
-    assert "added to other versions than mf@workspace" in caplog.text
+    assert "added to other models or versions than mf@workspace" in caplog.text
 
 
 def test_approximate_search_finds_added_items():

@@ -23,7 +23,9 @@ def with_added(model: ServedModel, root: Path) -> ServedModel:
     embeddings = model.search.vectors(np.arange(len(model.item_ids)))
     path = additions_path(root, model.origin.model, model.item_ids, embeddings)
     if not path.exists() and any((root / FOLDER).glob("*.parquet")):
-        log.info("items were added to other versions than %s: `bakeoff catalogue add` adds them to it", model.name)
+        log.info(
+            "items were added to other models or versions than %s: `bakeoff catalogue add` adds them to it", model.name
+        )
     return refreshed(replace(model, source=path), path)
 
 
