@@ -317,7 +317,8 @@ def section(found: Mapping[str, Any]) -> list[str]:
         f"## {found['title']}",
         f"{result['new_items']} new items in a catalogue of {result['catalogue']:,}, {result['new_items_in_truth']} of "
         f"them with a test event; {result['users']:,} users. The retrained models have seen "
-        f"{result['events_on_new_items']:,} events on the new items.",
+        f"{result['events_on_new_items']:,} events on the new items. Measured with `--models "
+        f"{' '.join(result['models'])}`.",
         "\n".join(rows),
         f"Tried in the earlier period, {chosen['users']} users and {chosen['new_items']} new items: recall@{K} among "
         "new items / in the whole catalogue. Means of the nearest are brought to the mean length of what they are of.",

@@ -15,7 +15,7 @@ from bakeoff.models.base.storage import StoredModel, filterable, read_items, rea
 
 NEIGHBOURS = 10
 """Items whose mean a new item gets. This and NUMBER_WEIGHT were chosen in the earlier periods of
-benchmarks/new_items.py, where ridge regression from features to embeddings did no better."""
+benchmarks/new_items.py, where ridge regression from features to embeddings found fewer in the whole catalogue."""
 
 NUMBER_WEIGHT = 0.5
 """Of a standard deviation of a number, compared with a category or tag that is all an item has."""
