@@ -99,7 +99,8 @@ def period_of(name: str, period: str, raw: Path | None, scratch: Path) -> Period
     truth = right.groupby("user_id")["item_id"].agg(frozenset)
     known = dict(list(events[~is_second & events["user_id"].isin(truth.index)].groupby("user_id")))
     asked = users.set_index("user_id").loc[truth.index]
-    return Period(params, *workspaces, new, counts, asked, [known[user] for user in truth.index], [*truth])
+    before, after = workspaces
+    return Period(params, before, after, new, counts, asked, [known[user] for user in truth.index], [*truth])
 
 
 def workspace_at(path: Path, params: Params, tables: Mapping[str, pd.DataFrame]) -> Workspace:
