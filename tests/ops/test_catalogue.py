@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.params import DataParams
 from bakeoff.models.base.new_items import NEIGHBOURS, mean_of_nearest
 from bakeoff.ops import catalogue, recommend
 from bakeoff.ops.additions import Additions, read_additions, write_additions
@@ -252,3 +253,29 @@ def test_the_file_keeps_what_it_was_given(tmp_path):
     (tmp_path / "x/y.parquet").write_bytes(b"broken")
     with pytest.raises(BakeoffError, match="delete it, and run `bakeoff catalogue add` again"):
         read_additions(tmp_path / "x/y.parquet")
+
+
+def test_a_vector_alone_embeds_a_new_item_and_one_of_another_length_is_refused(tmp_path):
+    """Three components of a look, as columns; the last item of the split, without an event, has the same look."""
+    workspace, looks = Workspace(tmp_path / "looks"), np.random.default_rng(0).normal(size=(12, 3)).round(2)
+    small_split.write_split(workspace, with_valid=False)
+    vocabulary = workspace.vocabulary
+    encoding = small_split.FEATURES | {"item": {"vector": {"look": 3}}}
+    (vocabulary / "features.json").write_text(json.dumps(encoding), encoding="utf-8")
+    units = pd.Series([*(looks / np.linalg.norm(looks, axis=1, keepdims=True)).astype(np.float32)])
+    pd.DataFrame({"item_index": np.arange(12, dtype=np.int32), "look": units}).to_parquet(
+        vocabulary / "item_features.parquet"
+    )
+    features = {**small_split.PARAMS.data.model_dump(), "item_features": {"look": "vector"}}
+    params = small_split.PARAMS.model_copy(update={"data": DataParams(**features)})
+    train.run(params, workspace, "two_tower")
+    rows = [f"n,Twin,{','.join(map(str, looks[-1]))}"]
+    source = table(tmp_path / "items.csv", *rows, columns="item_id,title,look_0,look_1,look_2")
+    catalogue.add(workspace, params.data, source, "two_tower")
+    stored = np.load(workspace.trained("two_tower") / "arrays/item_embeddings.npy")
+    np.testing.assert_allclose(
+        added(workspace.root / ".bakeoff/catalogue", "two_tower").embeddings[0], stored[-1], rtol=1e-5, atol=1e-6
+    )
+    shorter = table(tmp_path / "other.csv", "n,Twin,0.1,0.2", columns="item_id,title,look_0,look_1")
+    with pytest.raises(BakeoffError, match=r"item 'n': look='0.1\|0.2' is not 3 numbers"):
+        catalogue.add(workspace, params.data, shorter, "two_tower")

@@ -16,7 +16,7 @@ from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code
 from bakeoff.data.fetch.own import read_files
-from bakeoff.data.fetch.parts import check_features
+from bakeoff.data.fetch.parts import check_features, with_vectors
 from bakeoff.data.params import DataParams
 from bakeoff.models.base import specs
 from bakeoff.models.base.new_items import embed_new_items, refuse_without_features
@@ -55,7 +55,7 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
     Raises:
         BakeoffError: the model can't embed new items, or the table has a fault; nothing is written then.
     """
-    table: Any = read_files({"items": source}, data).items
+    table: Any = with_vectors(read_files({"items": source}, data), data).items
     with _target(workspace, model) as target:
         encoding = read_encoding(target.trained).item
         refuse_without_features(target.name.partition("@")[0], encoding)
@@ -114,9 +114,11 @@ def _check_values(table: pa.Table, source: Path, encoding: TableEncoding, target
     codes = {name: dict.fromkeys(values, 1) for name, values in encoding.tags.items()}
     for row in table.select(["item_id", *encoding.names]).to_pylist():
         try:
-            if not any(row[name] for name in filterable(encoding) or encoding.names):
+            if not any(row[name] for name in (*filterable(encoding), *encoding.vector) or encoding.names):
                 raise BakeoffError("it has no feature but texts, so nothing says what it is like.")
-            encoding.encode_user({name: row[name] for name in (*encoding.dense, *encoding.categorical)}, "items")
+            encoding.encode_user(
+                {name: row[name] for name in (*encoding.dense, *encoding.categorical, *encoding.vector)}, "items"
+            )
             for name in encoding.tags:
                 for tag in (row[name] or "").split(TAG_SEPARATOR):
                     category_code(name, tag.strip(), codes[name])
@@ -126,9 +128,11 @@ def _check_values(table: pa.Table, source: Path, encoding: TableEncoding, target
 
 
 def _typed(table: pa.Table, encoding: TableEncoding) -> pd.DataFrame:
-    """The table as a model's items.parquet has it: numbers as such, and nothing where a text is empty."""
+    """The table as a model reads it: numbers and vectors as such, and nothing where a text is empty."""
     raw = table.to_pandas().replace("", None)
-    numbers = {name: [float(each or "nan") for each in raw[name]] for name in encoding.dense}
+    numbers: dict[str, Any] = {name: [float(each or "nan") for each in raw[name]] for name in encoding.dense}
+    for name in encoding.vector:
+        numbers[name] = [[float(part) for part in each.split(TAG_SEPARATOR)] if each else None for each in raw[name]]
     return raw.assign(**numbers)
 
 

@@ -15,6 +15,7 @@ from bakeoff.models.base.serving_module import Catalogue, ServingModule
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.encoder import encoder_of, load
 from bakeoff.models.neural.item_tower import ItemTower
+from bakeoff.models.neural.new_items import embed_items, named
 from bakeoff.models.neural.spec import TwoTowerParams
 from bakeoff.models.neural.start import input_labels
 from bakeoff.models.neural.trainer import SoftmaxTrainer
@@ -82,6 +83,19 @@ def test_an_unknown_vector_adds_nothing_and_a_known_one_its_projection():
     number, square, first, second = tower.feature_embeddings.numpy()  # a vector has no squares
     want = [2 * number + 4 * square, 3 * number + 9 * square + 0.6 * first + 0.8 * second]
     np.testing.assert_allclose(tower(tf.range(2)).numpy(), want, atol=1e-6)
+
+
+def test_the_stored_weights_of_a_tower_embed_a_new_item_by_its_number_and_its_vector():
+    rng = np.random.default_rng(0)
+    found = EncodedFeatures(
+        rng.normal(size=(6, 3)).astype(np.float32), np.zeros((6, 0), np.int32), (), num_components=2
+    )
+    tower = ItemTower(TWO_TOWER, found, np.arange(6) < 5)
+    tower(tf.range(6))
+    for layer in (*tower._hidden, tower._output):
+        layer.set_weights([rng.normal(size=weight.shape) for weight in layer.get_weights()])
+    stored = SimpleNamespace(arrays=named(tower.feature_weights()), settings=TWO_TOWER.model_dump())
+    np.testing.assert_allclose(embed_items(stored, found)[5], tower(tf.range(6)).numpy()[5], atol=1e-6)
 
 
 def test_inputs_are_named_for_a_warm_start_in_the_order_of_their_embeddings():

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.new_items import values_of_items
+from bakeoff.models.neural.new_items import numbers_of_items, values_of_items
 from bakeoff.models.neural.pooling import pool
 from bakeoff.models.neural.spec import SoftmaxParams, TwoTowerParams
 
@@ -159,8 +159,7 @@ class ItemInputs:
         self._first_word = size - sum(words.size for words in features.word_sets)
         trust = (num_trained / (num_trained + SHRINKAGE)).astype(np.float32)
         trust[: self._first_word] = 1
-        numbers, vectors = np.split(features.dense, [features.dense.shape[1] - features.num_components], axis=1)
-        self._dense = tf.constant(np.concatenate([numbers, numbers**2, vectors], axis=1, dtype=np.float32))
+        self._dense = tf.constant(numbers_of_items(features))
         self._offsets = tf.constant(values.indptr, tf.int64)
         self._inputs = tf.constant(inputs, tf.int32)
         self._weights = tf.constant((values.data * trust[inputs])[:, np.newaxis])

@@ -38,7 +38,7 @@ def embed_items(stored: StoredModel, features: EncodedFeatures) -> NDArray[np.fl
     if not (weights := [*stored_weights(stored.arrays).values()]):
         return None
     inputs, *hidden, output = weights
-    dense = np.concatenate([features.dense, features.dense**2], axis=1)
+    dense = numbers_of_items(features)
     split = dense.shape[1]
     sums = dense @ inputs[:split] + values_of_items(features) @ inputs[split:]
     activation = sums
@@ -48,6 +48,12 @@ def embed_items(stored: StoredModel, features: EncodedFeatures) -> NDArray[np.fl
     if stored.settings["normalize"]:
         found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
     return np.asarray(found, np.float32)
+
+
+def numbers_of_items(features: EncodedFeatures) -> NDArray[np.float32]:
+    """Numbers float32 [n, inputs] that each item has: dense features, their squares, then components of vectors."""
+    numbers, vectors = np.split(features.dense, [features.dense.shape[1] - features.num_components], axis=1)
+    return np.concatenate([numbers, numbers**2, vectors], axis=1, dtype=np.float32)
 
 
 def values_of_items(features: EncodedFeatures) -> csr_array:
