@@ -100,8 +100,10 @@ def _out_of_order(facts: ir.Table, rule: OrderRule) -> ir.BooleanValue:
 
 def _count_broken(facts: ir.Table, rules: Mapping[str, Rule]) -> dict[str, int]:
     """How many events of a piece break each promise; one row comes to this process."""
-    counts = facts.aggregate(**{sentence: facts.count(where=rule(facts)) for sentence, rule in rules.items()})
-    return {sentence: int(count) for sentence, count in counts.to_pyarrow().to_pylist()[0].items()}
+    # Spark has NULL where the rule says nothing of any row.
+    counts = {sentence: facts.count(where=rule(facts)).fill_null(0) for sentence, rule in rules.items()}
+    (row,) = facts.aggregate(**counts).to_pyarrow().to_pylist()
+    return dict(row)
 
 
 def _examples(events: ir.Table, facts: Sequence[ir.Table], rule: Rule) -> tuple[str, ...]:
