@@ -17,13 +17,14 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.training.runner import Experiment, best_row, run_epochs
 from bakeoff.experiments.training.validation import SELECTION_METRIC, validation_scores
-from bakeoff.models.base.specs import spec
+from bakeoff.models.base.specs import resolve, spec
 from bakeoff.params import parse_params
 
 
 def prepare(data: Data, setting: Mapping[str, Any]) -> Experiment:
     """Read the split; `workspace` is where it is, `params` is all of params.yaml, `model` the contender."""
     params, model = parse_params(setting["params"], "the benchmark's settings"), setting["model"]
+    resolve(str(spec(model).trainer))  # imports TensorFlow, whose seconds are not those of a fit
     prepared = load_prepared(Workspace(Path(setting["workspace"])))
     return Experiment(spec(model), params.section(model), prepared, params.seed)
 
