@@ -60,11 +60,22 @@ def additions_path(root: Path, model: str, item_ids: Sequence[str], embeddings: 
         root: of the workspace.
         model: its name.
         item_ids: n ids, in the order of the item indices.
-        embeddings: float32 [n, d] of these items, by which the version is told from others.
+        embeddings: float32 [n, d] of these items, which no other version shares.
     """
     digest = hashlib.sha256("\0".join(item_ids).encode())
     digest.update(np.ascontiguousarray(embeddings, np.float32).data)
     return root / FOLDER / f"{model}-{digest.hexdigest()[:16]}.parquet"
+
+
+def additions_to(root: Path, model: str, items: pd.DataFrame, embeddings: NDArray[np.float32]) -> Additions | None:
+    """What was added to a model with these items (item_id) and embeddings; nothing is hashed where it has no file.
+
+    Raises:
+        BakeoffError: as `read_additions`.
+    """
+    if not any((root / FOLDER).glob(f"{model}-*.parquet")):
+        return None
+    return read_additions(additions_path(root, model, items["item_id"].astype(str).tolist(), embeddings))
 
 
 def read_additions(path: Path) -> Additions | None:

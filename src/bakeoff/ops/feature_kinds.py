@@ -17,7 +17,7 @@ _MOST_CATEGORIES = 5_000
 _LEAST_TAGGED = 0.05
 """Share of the values that must hold several, separated by `|`."""
 _SAMPLED = 1_000
-"""Texts that must all be vectors of one length, of which not all numbers are whole, as ids or counts are."""
+"""Texts that are looked at: all must have equally many numbers, and some must not be whole, as ids and counts are."""
 _LEAST_WORDS = 1.5
 """On average, in a text."""
 

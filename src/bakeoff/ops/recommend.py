@@ -23,7 +23,7 @@ from bakeoff.models.base import specs
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.storage import load_trained, read_encoding, read_items, read_known_users, refuse_skipped
-from bakeoff.ops.additions import ExtendedRetriever, additions_path, read_additions
+from bakeoff.ops.additions import ExtendedRetriever, additions_to
 from bakeoff.ops.item_features import ItemFeatures
 from bakeoff.ops.list_options import PLAIN, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
@@ -75,7 +75,7 @@ def run(
         raise BakeoffError(f"{folder} is missing: run `bakeoff train {model}` first, or `bakeoff run` for everything.")
     catalogue, trained = read_items(folder), load_trained(folder)
     embeddings = np.asarray(trained.item_embeddings)
-    added = read_additions(additions_path(workspace.root, model, catalogue["item_id"].astype(str).tolist(), embeddings))
+    added = additions_to(workspace.root, model, catalogue, embeddings)
     retriever: Retriever = trained
     if added is not None:
         catalogue = pd.concat([catalogue, added.table], ignore_index=True)

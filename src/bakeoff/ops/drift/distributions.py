@@ -177,7 +177,7 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
     Args:
         before: the reference.
         now: the new data.
-        data: which columns are features, and of which kind; texts and vectors are not compared.
+        data: which columns are features, and their kinds; texts and vectors are not compared.
         bins: of a dense feature: quantiles of the reference.
 
     Returns:

@@ -30,7 +30,7 @@ def with_added(model: ServedModel, root: Path) -> ServedModel:
 
 
 def refreshed(model: ServedModel, source: Path) -> ServedModel:
-    """The model with what its file of additions holds now; as it was, where that can't be read, with a line in the log.
+    """The model with what its file of additions holds now. If it can't be read, the log says so and nothing changes.
 
     Args:
         model: that answers.

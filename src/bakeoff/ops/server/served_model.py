@@ -35,7 +35,7 @@ class QueryEmbedder:
 
     def __init__(self, retriever: Retriever, num_items: int, dim: int, num_users: int) -> None:
         """Embed by this retriever of `num_items` items; memory is taken as users become known."""
-        self._retriever, self._num_items = retriever, num_items
+        self._retriever, self.num_items = retriever, num_items
         remembered = num_users if 4 * dim * num_users <= REMEMBERED_BYTES else 0
         self._embeddings = np.empty((remembered, dim), np.float32)
         self._known = np.zeros(remembered, np.bool_)
@@ -64,7 +64,7 @@ class QueryEmbedder:
         return embedded
 
     def _embedded(self, queries: Sequence[EncodedQuery]) -> NDArray[np.float32]:
-        return self._retriever.embed_queries(readable(_joined(queries), self._num_items))
+        return self._retriever.embed_queries(readable(_joined(queries), self.num_items))
 
 
 def _joined(queries: Sequence[EncodedQuery]) -> Queries:
@@ -92,8 +92,7 @@ class ServedModel:
         popularity: float32 [n], from `standard_log_popularity`.
         retriever: its embeddings, which can also be asked for reasons.
         loaded: when it was ready, in ISO 8601.
-        additions: items that were added to it, which it ranks too; None where there are none.
-        base: it without these; None for a model to which nothing was added yet.
+        base: it without the items that were added; None for a model to which nothing was added yet.
         source: file of additions; None: it takes none.
         stamp: what that file was when it was read.
     """
@@ -108,7 +107,6 @@ class ServedModel:
     popularity: NDArray[np.float32]
     retriever: EncoderRetriever | ExtendedRetriever
     loaded: str
-    additions: Additions | None = None
     base: "ServedModel | None" = None
     source: Path | None = None
     stamp: tuple[int, int, int] | None = None
@@ -133,13 +131,12 @@ class ServedModel:
             search=self.search.extended(additions.embeddings),
             popularity=standard_log_popularity(counts),
             retriever=retriever,
-            additions=additions,
         )
 
     @property
     def num_trained(self) -> int:
         """Items that it was trained with; those behind them were added."""
-        return len(self.item_ids) - (0 if self.additions is None else len(self.additions))
+        return self.embedder.num_items
 
     def num_events(self, queries: Sequence[EncodedQuery]) -> int:
         """Events in the histories of these queries, and items that options look at: they say how long a block takes."""

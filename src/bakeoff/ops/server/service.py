@@ -86,8 +86,7 @@ class Batcher:
         try:
             while self._waiting:
                 await self._gather()
-                block = self._next()
-                if block:
+                if block := self._next():
                     await self._answer(block)
         finally:
             self._working = None
