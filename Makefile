@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 SPARK := $(VENV)/.spark-ready
 RAY := $(VENV)/.ray-ready
 PEERS := .venv-peers
+COMPILED := tensorflow tf_keras pandas scipy numpy numba prefect sqlalchemy beartype great_expectations networkx altair ibis sqlglot
 # DVC unpickles this cache, which by default every user of the machine may write; bakeoff/__init__.py has the same path.
 DVC_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bakeoff-dvc
 override BAKEOFF_STACK := $(abspath $(or $(BAKEOFF_STACK),.stack))
@@ -130,14 +131,15 @@ benchlock: $(READY) ## pin the peers' environment again
 clean: ## remove the environment and what the pipeline made; data/, the DVC cache and what Git keeps stay
 	rm -rf $(VENV) $(PEERS) artifacts models reports/index.html reports/evidence.html reports/revisions.* reports/data_docs .site .dvc/tmp .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# pip installs uv with its hash, uv the rest in seconds; both refuse a file whose hash is not in the lock. Bytecode is compiled
-# here, once: where Python may not write it (PYTHONDONTWRITEBYTECODE), each start of TensorFlow would take twice as long.
+# pip installs uv with its hash, uv the rest in seconds; both refuse a file whose hash is not in the lock. The bytecode of what a
+# run imports most is compiled at once, a third of the whole: the rest follows at its first import, unless Python may not write it.
 $(READY): requirements.lock bootstrap.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "Python 3.11, 3.12 or 3.13 is needed (TensorFlow has wheels for these) and $(PYTHON) is none of them: make PYTHON=/path/to/python3.11 …"; exit 1; }
 	@echo "Making the environment in $(VENV) …"
 	@test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock; }
-	@$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(VENV)/bin/python --require-hashes requirements.lock
+	@$(VENV)/bin/uv pip sync --quiet $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) --python $(VENV)/bin/python --require-hashes requirements.lock
 	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	@cd $(VENV)/lib/python3*/site-packages && $(CURDIR)/$(VENV)/bin/python -m compileall -q -j 0 -x /tests/ $(COMPILED)
 	@rm -rf $(VENV)/lib/python*/site-packages/pyspark # left by Spark's workers where the package was, and taken for it
 	@mkdir -p $(DVC_CACHE) && chmod 700 $(DVC_CACHE) && $(VENV)/bin/dvc config --local core.site_cache_dir $(DVC_CACHE)
 	@touch $@

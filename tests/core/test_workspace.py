@@ -12,7 +12,7 @@ MODELS = specs.names()
 DVC = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate", "export", "items"])
+@pytest.mark.parametrize("stage", ["train", "evaluate", "export"])
 def test_every_model_has_its_stages_in_the_order_of_the_reports(stage: str) -> None:
     assert list(DVC["stages"][stage]["foreach"]) == list(MODELS)
 

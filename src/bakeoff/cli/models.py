@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli.arguments import MODEL_HELP, ModelName, add_model_stage, known_model, load
+from bakeoff.cli.arguments import MODEL_HELP, ModelName, add_model_stage, add_stage, known_model, load
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
@@ -64,7 +64,7 @@ def tune(
 
 
 add_model_stage(app, "evaluate", "Rank the catalogue for every test and new user; write lists and per-user metrics.")
-add_model_stage(app, "items", "Find each item's nearest items, and lay the item embeddings out in two dimensions.")
+add_stage(app, "items", "Find each item's nearest items, and lay the item embeddings out in two dimensions.")
 
 
 @app.command()

@@ -1,6 +1,7 @@
-"""Stage `items`: the nearest items of each item, and a map of them, in the embedding space of one model."""
+"""Stage `items`: the nearest items of each item, and a map of them, in the embedding space of each model."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,50 +18,55 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.evaluation.item_space import directions, nearest, project
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.results import EMBEDDINGS
+from bakeoff.models.base import specs
 from bakeoff.params import Params
 
 NUM_NEIGHBOURS = 10
 
 
-def run(params: Params, workspace: Workspace, model: str) -> None:
+def run(params: Params, workspace: Workspace, models: Sequence[str] | None = None) -> None:
     """Write the ten nearest items of every item, by cosine, and coordinates of those with most events.
 
     Of more than `evidence.neighbour_items` items only those with most events get neighbours, each among all items.
 
-    Reads the vocabulary of artifacts/split and artifacts/evaluation/<model>, which holds the item embeddings; writes
-    artifacts/items/<model> and artifacts/cost/items/<model>.json. A model of one dimension (all its items point the
-    same way) and one that was skipped give tables without rows.
+    Reads the vocabulary of artifacts/split and artifacts/evaluation, which holds the item embeddings; writes
+    artifacts/items and artifacts/cost/items.json. A model of one dimension (all its items point the same way) and one
+    that was skipped give tables without rows.
 
     Args:
         params: `evaluate.users_per_block`, which bounds memory here too, `evidence.map_items`,
             `evidence.neighbour_items` and `seed` are used.
         workspace: holds all files.
-        model: name of the model.
+        models: names of the models; all that there are if None.
 
     Raises:
-        BakeoffError: the model was not evaluated, its embeddings hold NaN, or the split has another catalogue.
+        BakeoffError: a model was not evaluated, its embeddings hold NaN, or the split has another catalogue.
     """
-    with measure(workspace, f"items/{model}") as cost:
-        vocabulary = workspace.vocabulary / "items.parquet"
-        if not vocabulary.exists():
-            raise BakeoffError(f"{vocabulary} is missing: run `bakeoff split` first.")
-        items = pd.read_parquet(vocabulary, columns=["item_id", "fit_count"])
-        embeddings = _embeddings(workspace, model, len(items))
-        if embeddings is None or embeddings.shape[1] < 2:
-            cost.note(note="no neighbours: " + ("skipped" if embeddings is None else "one dimension has no directions"))
-            unit, shown = np.zeros((len(items), 2), np.float32), np.zeros(0, np.int64)
-        else:
-            unit = directions(embeddings)
-            # An item without an event or without a direction has no place on the map.
-            usable = (items["fit_count"].to_numpy(np.int64) > 0) & unit.any(axis=1)
-            shown = _most_popular(items, params.evidence.map_items, usable)
-        asked = _most_popular(items, params.evidence.neighbour_items)
-        neighbours = nearest(unit, asked, NUM_NEIGHBOURS, params.evaluate.users_per_block)
-        places = project(unit[shown], params.seed)
-        with replaced(workspace.items(model)) as folder:
-            pq.write_table(_neighbours_table(items, neighbours), folder / "neighbours.parquet")
-            ids = _chosen_ids(items["item_id"], shown)
-            pq.write_table(pa.table({"item_id": ids, "x": places[:, 0], "y": places[:, 1]}), folder / "map.parquet")
+    vocabulary = workspace.vocabulary / "items.parquet"
+    if not vocabulary.exists():
+        raise BakeoffError(f"{vocabulary} is missing: run `bakeoff split` first.")
+    items = pd.read_parquet(vocabulary, columns=["item_id", "fit_count"])
+    with measure(workspace, "items"):
+        for model in specs.names() if models is None else models:
+            _place(params, workspace, model, items)
+
+
+def _place(params: Params, workspace: Workspace, model: str, items: pd.DataFrame) -> None:
+    embeddings = _embeddings(workspace, model, len(items))
+    if embeddings is None or embeddings.shape[1] < 2:
+        unit, shown = np.zeros((len(items), 2), np.float32), np.zeros(0, np.int64)
+    else:
+        unit = directions(embeddings)
+        # An item without an event or without a direction has no place on the map.
+        usable = (items["fit_count"].to_numpy(np.int64) > 0) & unit.any(axis=1)
+        shown = _most_popular(items, params.evidence.map_items, usable)
+    asked = _most_popular(items, params.evidence.neighbour_items)
+    neighbours = nearest(unit, asked, NUM_NEIGHBOURS, params.evaluate.users_per_block)
+    places = project(unit[shown], params.seed)
+    with replaced(workspace.items(model)) as folder:
+        pq.write_table(_neighbours_table(items, neighbours), folder / "neighbours.parquet")
+        ids = _chosen_ids(items["item_id"], shown)
+        pq.write_table(pa.table({"item_id": ids, "x": places[:, 0], "y": places[:, 1]}), folder / "map.parquet")
     with_neighbours = int((neighbours.items[:, :1] != PAD).sum())
     print(f"{model}: neighbours of {with_neighbours:,} items, {len(shown):,} items on the map")
 
