@@ -117,11 +117,6 @@ class DuckDBEngine:
         """See `Engine`."""
         yield from in_blocks(self._batches(table), table.schema().to_pyarrow())
 
-    def frames(self, table: ir.Table, key: str) -> Iterator[pd.DataFrame]:
-        """See `Engine`."""
-        for block in self.blocks(table):
-            yield block.to_pandas().set_index(key).rename_axis(None)
-
     def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """See `Engine`."""
         yield from self._groups(table, key, columns, 1, 1)

@@ -100,11 +100,11 @@ class Engine(Protocol):
     def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
         """The rows in pieces of BLOCK_ROWS, in the order of the table if it has one; an empty table is one piece."""
 
-    def frames(self, table: ir.Table, key: str) -> Iterator[Any]:
-        """The rows as Great Expectations takes them: data frames of pandas with the index `key`, or one of Spark."""
-
     def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[Any]:
-        """As `frames`, but rows that agree in all of these columns are in one frame."""
+        """The rows as Great Expectations takes them: data frames of pandas with the index `key`, or one of Spark.
+
+        Rows that agree in all of these columns are in one frame.
+        """
 
     def write(
         self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str

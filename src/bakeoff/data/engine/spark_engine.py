@@ -102,13 +102,9 @@ class SparkEngine:
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
-    def frames(self, table: ir.Table, key: str) -> Iterator["DataFrame"]:
+    def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator["DataFrame"]:
         """See `Engine`. Kept, since each expectation asks anew."""
         yield self._frame(self.kept(f"frame-{next(self.numbers)}", table))
-
-    def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator["DataFrame"]:
-        """See `Engine`."""
-        yield from self.frames(table, key)
 
     def write(
         self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str
