@@ -71,5 +71,17 @@ def fetch(
     stage.run(settings, workspace, source=source, force=force, query=query, inbox=inbox, append=append, files=files)
 
 
+@app.command()
+def forget(user: Annotated[str, typer.Argument(help="Id of the user, as your data has it.")]) -> None:
+    """Remove a person from data/, and list the versions that still hold them.
+
+    data.dvc records the version without them. Models and reports hold them until the next `bakeoff run` has ended;
+    nothing is deleted from DVC's cache or its remote, and nothing is committed.
+    """
+    from bakeoff.ops import forget as command
+
+    command.run(user, Workspace())
+
+
 add_stage(app, "validate", "Check the raw tables; bad rows go to quarantine, structural faults stop the pipeline.")
 add_stage(app, "split", "Divide events into train, validation, test and new users, and check what the split promises.")

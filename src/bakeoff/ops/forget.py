@@ -1,0 +1,128 @@
+"""`bakeoff forget USER`: take a person out of data/, and name the versions that still hold them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.compute as pc
+from rich.console import Console
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.fetch import data_directory
+from bakeoff.data.fetch.canonical_tables import Tables
+from bakeoff.data.fetch.versioning import data_state, read_data_hash
+from bakeoff.ops.git import ask
+from bakeoff.ops.registry.files import text_at
+
+TABLES = ("interactions", "users")
+"""That have rows of users."""
+
+
+def run(user: str, workspace: Workspace) -> None:
+    """Remove a user's interactions and features from data/, let data.dvc record it, and list what still holds them.
+
+    Nothing is deleted from DVC's cache or its remote, and nothing is committed.
+
+    Args:
+        user: the id, as data/ has it.
+        workspace: where data/ and data.dvc lie.
+
+    Raises:
+        BakeoffError: data/ is not there or not what data.dvc records, or neither it nor any version has such a user.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+
+    def say(text: str) -> None:
+        console.print(text, markup=False)
+
+    with data_directory.alone(workspace.root, say):
+        removed = _remove(user, workspace)
+    with console.status("Looking through the versions of data/"):
+        holding, unread = versions_with(user, workspace.root)
+    if not removed and not holding:
+        raise BakeoffError(f"Neither data/ nor a version that can be read has a user {user!r}. Ids are case-sensitive.")
+    if removed:
+        say(f"Removed user {user} from data/: {removed}. Commit data.dvc, and run `bakeoff run`: until that has ended,")
+        say("models, reports and other outputs in this workspace hold the person.")
+    else:
+        say(f"data/ has no user {user}.")
+    for text, found in ((f"Versions that hold user {user}:", holding), ("Versions that can't be read here:", unread)):
+        if found:
+            say("\n  ".join([text, *found]))
+    if holding:
+        say("`dvc gc --workspace --cloud` deletes the files of all versions but this one (docs/data.md).")
+
+
+def versions_with(user: str, root: Path) -> tuple[list[str], list[str]]:
+    """Revisions whose data/ has a user, newest first, and those whose data/ is in neither DVC's cache nor its remote.
+
+    Looked at are the commits of all branches that changed data.dvc, and what branches and tags point to, such as the
+    versions of models that were promoted.
+    """
+    from dvc.api import DVCFileSystem  # takes seconds to load
+    from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexDirError
+
+    holding, unread = list[str](), list[str]()
+    for revisions in _by_data(root).values():
+        files = DVCFileSystem(str(root), rev=next(iter(revisions)))
+        try:
+            has_user = any(user in ids for table in TABLES for ids in _ids(files, table))
+        except (DvcException, DataIndexDirError, OSError):
+            unread += revisions.values()
+        else:
+            holding += revisions.values() if has_user else ()
+    return sorted(holding, reverse=True), sorted(unread, reverse=True)
+
+
+def _remove(user: str, workspace: Workspace) -> str:
+    """What was removed, in words; empty if there was nothing."""
+    state = data_state(workspace.root)
+    if state == "absent":
+        state = data_directory.bring_back(workspace)
+    if state in ("absent", "changed"):
+        cause = "not there" if state == "absent" else "not what data.dvc records"
+        raise BakeoffError(
+            f"data/ is {cause}: `bakeoff fetch` makes it, `dvc checkout data.dvc` undoes changes, `dvc add data` keeps "
+            "them. Then try again."
+        )
+    try:
+        content = data_directory.read_content(workspace.data)
+    except (OSError, ValueError) as error:
+        raise BakeoffError(
+            f"data/dataset.json can't be read: {error}. `dvc checkout data.dvc` brings it back."
+        ) from None
+    held = data_directory.read_tables(workspace.data)
+    kept = Tables(
+        **{
+            name: table.filter(pc.not_equal(table["user_id"], user)) if name in TABLES else table
+            for name, table in held.by_name().items()
+        }
+    )
+    rows = {name: len(getattr(held, name)) - len(getattr(kept, name)) for name in TABLES}
+    if not any(rows.values()):
+        return ""
+    with data_directory.staged(workspace.root) as new:
+        data_directory.write(kept, content, new)
+        data_directory.put_in_place(new, workspace.data)
+    return " and ".join(f"{number:,} row{'s' * (number != 1)} of {name}" for name, number in rows.items())
+
+
+def _by_data(root: Path) -> dict[str, dict[str, str]]:
+    """Hash of a data/ → the commits that have it → date, short hash, and the branches and tags that point to it."""
+    found = dict[str, dict[str, str]]()
+    for chosen in (["--simplify-by-decoration"], ["--", "data.dvc"]):
+        for line in (ask(root, "log", "--all", "--format=%H %cs %h %D", *chosen) or "").splitlines():
+            commit, _, text = line.partition(" ")
+            if version := read_data_hash(text_at(root, commit, "data.dvc") or ""):
+                found.setdefault(version, {})[commit] = text.strip()
+    return found
+
+
+def _ids(files: Any, table: str) -> Iterator[set[str]]:
+    """Ids of users in a table of one version, a part at a time."""
+    with files.open(f"data/{table}.csv") as file:
+        for part in pd.read_csv(file, usecols=["user_id"], dtype=str, keep_default_na=False, chunksize=1_000_000):
+            yield set(part["user_id"])

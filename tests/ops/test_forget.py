@@ -1,0 +1,113 @@
+"""`bakeoff forget USER` in a repository of its own, with DVC."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.fetch.canonical_tables import About, Tables, text_table
+from bakeoff.data.fetch.data_directory import Content, read_content, read_tables, write
+from bakeoff.ops import forget
+
+
+def call(*command: str, cwd: Path) -> str:
+    done = subprocess.run(command, cwd=cwd, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def put(root: Path, *users: str) -> None:
+    """A data/ in which each of these users has two events."""
+    events = {"user_id": [user for user in users for _ in range(2)], "item_id": ["a", "b"] * len(users)}
+    items = {"item_id": ["a", "b"], "title": ["A", "B"]}
+    columns = ({name: pa.array(texts) for name, texts in each.items()} for each in (events, {"user_id": users}, items))
+    tables = Tables(*map(text_table, columns))
+    (root / "data").mkdir(exist_ok=True)
+    write(tables, Content(About("shop", "Shop"), {"monday": "12ab"}), root / "data")
+
+
+def commit(root: Path, tag: str) -> None:
+    call(sys.executable, "-m", "dvc", "add", "--quiet", "data", cwd=root)
+    call("git", "add", "--all", cwd=root)
+    call("git", "commit", "--quiet", "--message", tag, cwd=root)
+    call("git", "tag", tag, cwd=root)
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tags: `before` without the user `2`, `with` with them."""
+    root = tmp_path_factory.mktemp("history")
+    call("git", "init", "--quiet", "--initial-branch=main", ".", cwd=root)
+    for setting in ("user.name=Test", "user.email=test@localhost"):
+        call("git", "config", *setting.split("="), cwd=root)
+    call(sys.executable, "-m", "dvc", "init", "--quiet", cwd=root)
+    for tag, users in (("before", "13"), ("with", "123")):
+        put(root, *users)
+        commit(root, tag)
+    return root
+
+
+@pytest.fixture
+def root(history: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(history, tmp_path / "copy", symlinks=True))
+
+
+def test_a_person_is_removed_and_the_versions_that_hold_them_are_named(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = read_content(root / "data")
+    forget.run("2", Workspace(root))
+    said = capsys.readouterr().out
+    assert "Removed user 2 from data/: 2 rows of interactions and 1 row of users. Commit data.dvc" in said
+    assert "Versions that hold user 2:\n  2" in said
+    assert "HEAD -> main, tag: with" in said
+    assert "before" not in said
+    tables = read_tables(root / "data")
+    assert tables.interactions["user_id"].to_pylist() == ["1", "1", "3", "3"]
+    assert tables.users["user_id"].to_pylist() == ["1", "3"]
+    assert len(tables.items) == 2
+    assert read_content(root / "data") == before
+    assert call(sys.executable, "-m", "dvc", "status", "-q", "data.dvc", cwd=root) == ""
+    assert " M data.dvc" in call("git", "status", "--short", cwd=root)
+
+    commit(root, "without")
+    forget.run("2", Workspace(root))  # once more: the older version still holds them
+    said = capsys.readouterr().out
+    assert "data/ has no user 2." in said
+    assert "tag: with" in said
+    assert "tag: without" not in said
+
+
+def test_a_version_whose_files_are_gone_is_named_as_one_that_can_not_be_read(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(root / ".dvc/cache")
+    forget.run("3", Workspace(root))
+    holding, unread = capsys.readouterr().out.split("Versions that can't be read here:")
+    assert "tag: with" in holding  # whose files are still those of data/
+    assert "tag: before" in unread
+
+
+@pytest.mark.parametrize(
+    ("user", "damage", "message"),
+    [
+        ("4", lambda data: None, "Neither data/ nor a version that can be read has a user '4'"),
+        ("2", lambda data: (data / "users.csv").write_text("user_id\n7\n"), "data/ is not what data.dvc records"),
+    ],
+)
+def test_what_can_not_be_done_says_why_and_changes_nothing(root: Path, user: str, damage, message: str) -> None:
+    damage(root / "data")
+    before = {path: path.read_bytes() for path in [*(root / "data").iterdir(), root / "data.dvc"]}
+    with pytest.raises(BakeoffError, match=message):
+        forget.run(user, Workspace(root))
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_without_data_it_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(BakeoffError, match=r"data/ is not there: `bakeoff fetch` makes it"):
+        forget.run("2", Workspace(tmp_path))
