@@ -59,6 +59,9 @@ def publish_validation(workspace: Path) -> None:
     """Publish the validation verdict, even a bad one, which reports/validation.json never has."""
     report = read_json(Workspace(workspace).validation_report)
     if report:
+        # It loads pandas and Altair, for which no run should wait before its first stage.
+        from bakeoff.report.render.pages import validation_markdown
+
         create_markdown_artifact(
             validation_markdown(report), key="validation", description="Whether the raw data can be used"
         )
@@ -132,31 +135,6 @@ def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
     retrievers = {name: values for name, values in metrics.items() if name in specs()}
     names = dict.fromkeys(metric for values in retrievers.values() for metric in values)
     return [{"metric": metric, **{name: values.get(metric) for name, values in retrievers.items()}} for metric in names]
-
-
-def validation_markdown(report: Mapping[str, Any]) -> str:
-    """The verdict in Markdown: tables of rows and reasons, then the expectations that were not met."""
-    # They load pandas and Altair, for which no run should wait before its first stage.
-    from bakeoff.report.render.figure import Column, Heading, table_of
-    from bakeoff.report.render.pages import document, escape, markdown_table
-
-    counts, unmet = [], []
-    for name, table in report.get("tables", {}).items():
-        reasons = "; ".join(f"{reason}: {count}" for reason, count in table.get("reasons", {}).items())
-        numbers = [str(table.get(key, "–")) for key in ("rows", "valid", "quarantined")]
-        counts.append([name, *numbers, f"{table.get('share') or 0:.2%}", reasons])
-        failed = [each for each in table.get("expectations", []) if not each["success"]]
-        unmet += [[name, each["expectation"], each["severity"], str(each["unexpected"])] for each in failed]
-    headings: list[Heading] = ["table", "rows", "valid", "quarantined", "share", Column("reasons", prose=True)]
-    parts = [
-        f"# Validation {'passed' if report['success'] else 'failed'}",
-        "\n".join(f"- {escape(message)}" for message in report.get("messages", [])),
-        markdown_table(table_of("Rows", headings, counts)),
-    ]
-    if unmet:
-        headings = ["table", Column("not met", prose=True), Column("severity", prose=True), "rows"]
-        parts.append(markdown_table(table_of("Not met", headings, unmet)))
-    return document(parts)
 
 
 def variant_rows(sampling: Mapping[str, Any]) -> list[Row]:

@@ -14,8 +14,8 @@ from bakeoff.flows.publish import (
     metric_rows,
     publish_night,
     read_secret,
-    validation_markdown,
 )
+from bakeoff.report.render.pages import validation_markdown
 
 VALIDATION = {
     "success": False,

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.flows.experiment import check_overrides
-from bakeoff.flows.publish import validation_markdown
+from bakeoff.report.render.pages import validation_markdown
 
 ROOT = Path(__file__).parents[2]
 

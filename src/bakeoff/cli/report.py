@@ -26,14 +26,14 @@ def run(
     Data that are missing are fetched or restored first. Stages that are up to date do not run. `PREFECT_API_URL` names
     another server, which then shows the run.
     """
-    from bakeoff.flows import terminal
+    from bakeoff.cli import run as command
 
     if dry:
-        terminal.check_lock(evidence)
+        command.check_lock(evidence)
         return
     params = load(Workspace())
     epochs = max(params.softmax.max_epochs, params.two_tower.max_epochs)
-    terminal.bring_up_to_date(evidence, params.data, epochs)
+    command.bring_up_to_date(evidence, params.data, epochs)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from bakeoff.report import formats
 from bakeoff.report.models import look, model_label, stylesheet
-from bakeoff.report.render.figure import Cell, Figure, Table, specs_of
+from bakeoff.report.render.figure import Cell, Column, Figure, Heading, Table, specs_of, table_of
 
 WIDTH = 760
 """Pixels of a still picture; on a narrower page it shrinks."""
@@ -179,6 +179,27 @@ def markdown_table(shown: Table) -> str:
     rows = [[escape(column.label) for column in shown.columns], rule]
     rows += [[_cell(cell) for cell in row] for row in shown.rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def validation_markdown(report: Mapping[str, Any]) -> str:
+    """The verdict on the raw data: tables of rows and reasons, then the expectations that were not met."""
+    counts, unmet = [], []
+    for name, table in report.get("tables", {}).items():
+        reasons = "; ".join(f"{reason}: {count}" for reason, count in table.get("reasons", {}).items())
+        numbers = [str(table.get(key, "–")) for key in ("rows", "valid", "quarantined")]
+        counts.append([name, *numbers, f"{table.get('share') or 0:.2%}", reasons])
+        failed = [each for each in table.get("expectations", []) if not each["success"]]
+        unmet += [[name, each["expectation"], each["severity"], str(each["unexpected"])] for each in failed]
+    headings: list[Heading] = ["table", "rows", "valid", "quarantined", "share", Column("reasons", prose=True)]
+    parts = [
+        f"# Validation {'passed' if report['success'] else 'failed'}",
+        "\n".join(f"- {escape(message)}" for message in report.get("messages", [])),
+        markdown_table(table_of("Rows", headings, counts)),
+    ]
+    if unmet:
+        headings = ["table", Column("not met", prose=True), Column("severity", prose=True), "rows"]
+        parts.append(markdown_table(table_of("Not met", headings, unmet)))
+    return document(parts)
 
 
 def escape(text: str) -> str:
