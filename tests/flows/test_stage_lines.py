@@ -9,7 +9,7 @@ from prefect import flow, task
 from prefect.states import Completed, Failed
 from rich.console import Console
 
-from bakeoff.cli import run
+from bakeoff.cli import run as command
 from bakeoff.core.errors import BakeoffError
 from bakeoff.flows.dvc_stages import Outcome
 
@@ -38,7 +38,7 @@ def shown(is_terminal: bool, outcomes: dict[str, Outcome | None]) -> tuple[str, 
 
     text, verdicts = io.StringIO(), list[str]()
     console = Console(file=text, force_terminal=is_terminal, width=80, color_system=None)
-    lines = run.StageLines(console, lambda: verdicts.append(text.getvalue()))
+    lines = command.StageLines(console, lambda: verdicts.append(text.getvalue()))
     with lines.shown(run):
         stages()
     assert lines.has_verdict == bool(verdicts)
@@ -68,16 +68,16 @@ def test_a_lock_that_is_behind_is_found_without_data(project: Project, monkeypat
     monkeypatch.chdir(workspace)
     Path("params.yaml").write_text("limit: 1\n")
     with pytest.raises(BakeoffError, match=r"not up to date: validate would run, .*\. Run `bakeoff run` and commit it"):
-        run.check_lock(evidence=False)
+        command.check_lock(evidence=False)
     dvc("repro", "--quiet", cwd=workspace)
     for path in ("valid", "compared"):
         Path(path).unlink()
-    run.check_lock(evidence=False)
+    command.check_lock(evidence=False)
     Path("params.yaml").write_text("limit: 2\n")
     with pytest.raises(BakeoffError, match=r"not up to date: validate would run, .*\. Run `bakeoff run --evidence`"):
-        run.check_lock(evidence=True)
+        command.check_lock(evidence=True)
 
 
 @pytest.mark.parametrize(("events", "epochs", "minutes"), [(3_000, 2, 2), (100_000, 24, 3), (1_000_000, 24, 14)])
 def test_the_expected_time_grows_with_events_and_epochs(events: int, epochs: int, minutes: int) -> None:
-    assert run.expected_minutes(events, epochs) == minutes
+    assert command.expected_minutes(events, epochs) == minutes
