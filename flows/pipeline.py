@@ -42,9 +42,9 @@ from bakeoff.flows.remote import read_placement, run_remotely
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 MEMORY_OF_STAGE = 3 << 30
 """Bytes to reckon with for each stage that runs here; most need 1 GiB."""
-SLOTS = BoundedSemaphore(min(3 * num_cores(), max(num_cores(), psutil.virtual_memory().total // MEMORY_OF_STAGE)))
-"""For stages that run here. More than cores: while one stage loads its libraries, another computes, and the networks,
-which take longest, need not wait for the baselines."""
+SLOTS = BoundedSemaphore(min(4 * num_cores(), max(num_cores(), psutil.virtual_memory().total // MEMORY_OF_STAGE)))
+"""For stages that run here. More than cores: while one stage loads its libraries, another computes, and what takes
+longest, such as the networks and `growth`, does not wait for what could as well come later."""
 
 
 class PipelineError(BakeoffError):
