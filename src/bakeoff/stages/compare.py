@@ -1,7 +1,6 @@
 """Stage `compare`: read what every model left, write the report for people, reviews and `dvc metrics`."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from shutil import copyfile
 
@@ -10,7 +9,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params
 from bakeoff.report.cards import cards
 from bakeoff.report.render.page import PICTURE, card_markdown, comparison_markdown, comparison_picture, report_html
-from bakeoff.report.render.pages import chart_library
+from bakeoff.report.render.pages import bundling_charts
 from bakeoff.report.report_inputs import read_evidence
 from bakeoff.report.summary import metrics, summarize
 from bakeoff.report.verdict import verdict_statement
@@ -29,8 +28,7 @@ def run(params: Params, workspace: Workspace, models: Sequence[str] | None = Non
     Raises:
         BakeoffError: an input is missing or can't be read, or the models can't be compared.
     """
-    with ThreadPoolExecutor(1) as pool:  # the chart library is bundled by native code, on another core
-        pool.submit(chart_library)
+    with bundling_charts():
         evidence = read_evidence(params, workspace, models)
         summary = summarize(evidence, params)
     reports = workspace.reports

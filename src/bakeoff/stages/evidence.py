@@ -1,13 +1,12 @@
 """Stage `evidence`: judge the textbook's claims, and write the page with the measurements behind them."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from bakeoff.core.files import write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params
 from bakeoff.report.render.page import evidence_html, evidence_markdown
-from bakeoff.report.render.pages import chart_library
+from bakeoff.report.render.pages import bundling_charts
 from bakeoff.report.report_inputs import read_evidence, with_measured
 from bakeoff.report.summary import claim_metrics, judge_evidence
 
@@ -26,8 +25,7 @@ def run(params: Params, workspace: Workspace, models: Sequence[str] | None = Non
     Raises:
         BakeoffError: an input is missing or can't be read.
     """
-    with ThreadPoolExecutor(1) as pool:  # the chart library is bundled by native code, on another core
-        pool.submit(chart_library)
+    with bundling_charts():
         evidence = with_measured(read_evidence(params, workspace, models), workspace)
         judged = judge_evidence(evidence, params)
     write_json(workspace.reports / "evidence.json", claim_metrics(judged.claims))

@@ -5,7 +5,9 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,7 +19,7 @@ from markupsafe import Markup
 
 from bakeoff.report import formats
 from bakeoff.report.models import look, model_label, stylesheet
-from bakeoff.report.render.figure import Cell, Figure, Table, specs_of
+from bakeoff.report.render.figure import Cell, Figure, Spec, Table, specs_of
 
 WIDTH = 760
 """Pixels of a still picture; on a narrower page it shrinks."""
@@ -42,21 +44,33 @@ class Scripts:
 
 @dataclass(frozen=True)
 class StillPicture:
-    """A chart as SVG with its texts.
+    """A chart that is shown as SVG, with its texts.
 
     Attributes:
         key: unique on its page.
         title: above it.
         alt: the kind of chart, for people who can't see it.
         sentence: below it.
-        svg: the chart.
+        spec: Vega-Lite specification.
     """
 
     key: str
     title: str
     alt: str
     sentence: str
-    svg: str
+    spec: Spec
+
+    @property
+    def svg(self) -> str:
+        """The chart inline: colours stay CSS variables, and `key` makes its ids unique on the page.
+
+        It is hidden from assistive technology, which reads `title` and `alt`.
+        """
+        svg = _svg(self.spec)
+        for name in ("clip", "gradient_", "symbol"):
+            svg = svg.replace(f'id="{name}', f'id="{self.key}-{name}')
+            svg = svg.replace(f"url(#{name}", f"url(#{self.key}-{name}")
+        return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
 def render_page(
@@ -144,15 +158,12 @@ def chart_library() -> str:
     return library.replace("</script", "<\\/script")
 
 
-def still_picture(spec: Mapping[str, Any], key: str, *, title: str, alt: str, sentence: str) -> StillPicture:
-    """A chart as inline SVG: colours stay CSS variables, and `key` makes its ids unique on the page.
-
-    The SVG itself is hidden from assistive technology, which reads `title` and `alt`.
-    """
-    svg = _svg(spec)
-    for name in ("clip", "gradient_", "symbol"):
-        svg = svg.replace(f'id="{name}', f'id="{key}-{name}').replace(f"url(#{name}", f"url(#{key}-{name}")
-    return StillPicture(key, title, alt, sentence, svg.replace("<svg ", '<svg aria-hidden="true" ', 1))
+@contextmanager
+def bundling_charts() -> Iterator[None]:
+    """Make the chart library while the block runs: native code does it, on another core."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(chart_library)
+        yield
 
 
 def svg_file(spec: Mapping[str, Any], models: Iterable[str]) -> str:
