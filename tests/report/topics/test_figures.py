@@ -17,7 +17,6 @@ from bakeoff.report.topics import (
     features,
     folding,
     growth,
-    overlap,
     popularity,
     quality,
     sampled,
@@ -237,7 +236,7 @@ def test_no_flip_is_said_so(findings: Findings):
 
 
 def test_overlap_is_the_share_of_a_list_that_another_holds(findings: Findings, evidence: Evidence):
-    found = found_in(findings, overlap.TOPIC)
+    found = found_in(findings, quality.OVERLAP)
     assert np.diag(found.shares) == pytest.approx(np.ones(len(NOISE)))
     first = evidence.models["mf"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)
     second = evidence.models["softmax"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)
