@@ -20,8 +20,8 @@ from bakeoff.ops import catalogue, recommend
 from bakeoff.ops.additions import Additions, read_additions, write_additions
 from bakeoff.ops.item_features import Filter
 from bakeoff.ops.list_options import ListOptions
-from bakeoff.ops.server.added_items import refreshed
 from bakeoff.ops.server.approximate import ApproximateSearch
+from bakeoff.ops.server.loading import refreshed
 from bakeoff.ops.server.serve import load_named
 from bakeoff.stages import export, train
 

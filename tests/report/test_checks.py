@@ -1,7 +1,7 @@
 """Each check of the verdict: its states, the figure it rests on, and what clears it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
@@ -19,12 +19,27 @@ from bakeoff.report.render.page import comparison_markdown, report_html
 from bakeoff.report.slices import Slice
 from bakeoff.report.summary import Summary, metrics
 from bakeoff.report.training import searches
-from bakeoff.report.verdict import Result, Span
+from bakeoff.report.verdict import Result
 
 DECISIVE = {"BK001", "BK002", "BK004"}
 AHEAD = [
     BaselineComparison(model, "ease", 0.25, 0.15, 0.1, low=0.08, high=0.12, p=0.001) for model in ("mf", "softmax")
 ]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Figures of a slice."""
+
+    name: str
+    num_users: int
+    softmax: float
+    mf: float
+    low: float
+    high: float
+    p: float
+
+
 NEAR = Span(name="< 1 min", num_users=500, softmax=0.3, mf=0.2, low=0.08, high=0.12, p=0.001)
 LATER = replace(NEAR, name="later", num_users=203)
 RECORDS = {name: search_record(name) for name in ("mf", "softmax")}

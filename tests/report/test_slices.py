@@ -5,7 +5,8 @@ import pytest
 
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.slices import GAPS, share_within_an_hour, slices_by_gap, spans
+from bakeoff.report.slices import GAPS, share_within_an_hour, slices_by_gap
+from bakeoff.report.summary import Summary, metrics
 
 STATISTICS = Statistics(confidence=0.95, resamples=200, seed=1)
 
@@ -43,12 +44,13 @@ def test_the_share_within_an_hour_counts_events(evidence: Evidence):
     assert share_within_an_hour(slices_by_gap(at_gap(evidence, 3601), "ndcg@10", STATISTICS)) == 0
 
 
-def test_spans_carry_the_figures_of_their_slice(evidence: Evidence):
+def test_metrics_carry_the_figures_of_each_slice(evidence: Evidence, summary: Summary):
+    found = metrics(replace(summary, slices=slices_by_gap(at_gap(evidence, 5), "ndcg@10", STATISTICS)), evidence)
+    [(name, span)] = found["time_since_last_event"].items()
     [part] = slices_by_gap(at_gap(evidence, 5), "ndcg@10", STATISTICS)
-    [span] = spans([part])
-    assert (span.name, span.num_users) == ("< 1 min", part.num_users)
-    assert span.softmax == pytest.approx(evidence.models["softmax"].users["ndcg@10"].mean())
-    assert span.p == part.difference.p_holm
+    assert (name, span["num_users"]) == ("< 1 min", part.num_users)
+    assert span["softmax"] == pytest.approx(evidence.models["softmax"].users["ndcg@10"].mean(), rel=1e-5)
+    assert span["p"] == pytest.approx(part.difference.p_holm, rel=1e-5)
 
 
 def test_every_span_has_a_figure_of_every_model(evidence: Evidence):

@@ -33,7 +33,7 @@ def parents() -> None:
 
     DVC keeps the copies (parents.dvc); parents.json, a parameter of the training stages, names version and hash.
     """
-    from bakeoff.ops.registry.parents import copy_parents
+    from bakeoff.ops.registry.files import copy_parents
 
     workspace = Workspace()
     if load(workspace).warm_start.mode == "auto":

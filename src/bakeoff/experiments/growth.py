@@ -1,7 +1,6 @@
 """How the cost of training grows with the data, and the cost of a step with the catalogue."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean, median
@@ -42,15 +41,6 @@ tracing, and a busy machine distorts it less."""
 
 FEWEST_SIZES = 3
 """A line through two points fits whatever they are: its slope would have no interval."""
-
-
-@dataclass(frozen=True)
-class Exponent:
-    """b of cost ∝ size^b, and an interval for it."""
-
-    exponent: float
-    low: float
-    high: float
 
 
 def growth_models() -> tuple[str, ...]:
@@ -94,20 +84,19 @@ def measure_growth(settings: ExperimentSettings, root: Path, epochs: Mapping[str
 def _exponents(sizes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Cost → exponent with its interval, null with fewer than three sizes."""
     events = [size["events"] for size in sizes]
-    fits = {name: fit_exponent(events, [size[figure] for size in sizes]) for name, figure in COSTS.items()}
-    return {name: None if fit is None else asdict(fit) for name, fit in fits.items()}
+    return {name: fit_exponent(events, [size[figure] for size in sizes]) for name, figure in COSTS.items()}
 
 
-def fit_exponent(sizes: ArrayLike, costs: ArrayLike, confidence: float = 0.95) -> Exponent | None:
-    """Slope of log cost on log size by least squares, with Student's t interval of n − 2 degrees of freedom.
+def fit_exponent(sizes: ArrayLike, costs: ArrayLike) -> dict[str, float] | None:
+    """Slope of log cost on log size by least squares, with Student's t interval (95 %) of n − 2 degrees of freedom.
 
     Args:
         sizes: [n], > 0.
         costs: [n], > 0, such as seconds or bytes.
-        confidence: level of the interval, in (0, 1).
 
     Returns:
-        The exponent; None with fewer than three different sizes, or where a size or a cost is not positive.
+        `exponent`, the b of cost ∝ size^b, and the ends `low` and `high` of its interval; None with fewer than three
+        different sizes, or where a size or a cost is not positive.
     """
     x, y = np.asarray(sizes, np.float64), np.asarray(costs, np.float64)
     if len(np.unique(x)) < FEWEST_SIZES or not (x > 0).all() or not (y > 0).all():
@@ -117,8 +106,8 @@ def fit_exponent(sizes: ArrayLike, costs: ArrayLike, confidence: float = 0.95) -
     slope = float(x @ y / spread)
     degrees = len(x) - 2
     error = np.sqrt(((y - slope * x) ** 2).sum() / degrees / spread)
-    half = float(stdtrit(degrees, (1 + confidence) / 2) * error)
-    return Exponent(slope, slope - half, slope + half)
+    half = float(stdtrit(degrees, 0.975) * error)
+    return {"exponent": slope, "low": slope - half, "high": slope + half}
 
 
 def _print_size(size: dict[str, Any]) -> None:

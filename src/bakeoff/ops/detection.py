@@ -150,6 +150,9 @@ def detect(tables: Mapping[str, Columns], given: Mapping[str, str | None]) -> De
         tables: interactions and, where there are, users and items.
         given: role → column, or None for none, as a person said; roles are those of `data.columns`.
 
+    Returns:
+        all of it; only roles and open questions as long as there are any about the interactions.
+
     Raises:
         BakeoffError: a given column is not in its table, or a table has no header line.
     """
@@ -160,6 +163,14 @@ def detect(tables: Mapping[str, Columns], given: Mapping[str, str | None]) -> De
     for role in ROLES:
         if role not in given:
             _find_role(role, events, tables, found)
+    if not found.open:  # what else there is rests on the answers, and takes a look at every value
+        _find_more(tables, given, found)
+    return found
+
+
+def _find_more(tables: Mapping[str, Columns], given: Mapping[str, str | None], found: Detected) -> None:
+    """Add the unit of times, repeated events, the range of ratings, ids in other tables, and features."""
+    events = tables["interactions"]
     if time := found.columns["timestamp"]:
         found.columns["timestamp_unit"] = given.get("timestamp_unit") or time_unit(events[time]) or "iso"
     found.repeated = _repeated_share(events, [column for role in ROLES[:3] if (column := found.columns[role])])
@@ -173,7 +184,6 @@ def detect(tables: Mapping[str, Columns], given: Mapping[str, str | None]) -> De
         for column, values in tables[table].items():
             if column != found.id_column(table):
                 _add_feature(table, column, values, found)
-    return found
 
 
 def _repeated_share(events: Columns, keys: list[str]) -> float:

@@ -38,21 +38,6 @@ FILES = {
 }
 """File of this package → its place in the workspace."""
 
-_DAG_HEADER = """\
-# The DAG: `dvc repro` runs it, and Prefect's flow derives its tasks from it. `bakeoff run` brings `compare` up to date.
-stages:
-  version:
-    desc: What is installed; another version runs the stages again.
-    cmd: bakeoff version --write
-    always_changed: true
-    outs: [artifacts/version.json]
-
-"""
-_PARAMS_HEADER = """\
-# What differs from the defaults: `bakeoff params` prints every setting with its value, limits and meaning. The empty
-# sections are there for DVC, which runs stages again when a setting is added to one that they read.
-"""
-
 
 def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace], None]) -> None:
     """Make a workspace; all of it, or nothing.
@@ -115,7 +100,9 @@ def workspace_dag(text: str) -> str:
     body = re.sub(r"(?<![/\w])(evidence|evaluate)\.\w+", r"\1", body)
     body = re.sub(r"\{package: \w+, (.*?)\}", r"{\1}", body)
     body = body.replace("name → its package and what", "name → what")
-    return _DAG_HEADER + re.sub(r"(params:\s+)\[(.*)\]", lambda found: f"{found[1]}[{_once(found[2])}]", body)
+    return _resource("dvc_header.yaml") + re.sub(
+        r"(params:\s+)\[(.*)\]", lambda found: f"{found[1]}[{_once(found[2])}]", body
+    )
 
 
 def _once(names: str) -> str:
@@ -133,7 +120,7 @@ def params_text(values: Mapping[str, Any]) -> str:
     yaml.representer.sort_base_mapping_type_on_output = False
     stream = StringIO()
     yaml.dump(defaults | dict(values), stream)
-    return _PARAMS_HEADER + "\n" + stream.getvalue()
+    return _resource("params_header.yaml") + stream.getvalue()
 
 
 def write_version(workspace: Workspace) -> None:

@@ -78,11 +78,6 @@ class VariantGroup(HasVariants):
         asked = (table.variant == name) & (table.first_interactions == first) & (table.num_test > 0)
         return table[asked].set_index("user_id")[metric]
 
-    def seconds(self, name: str, figure: str) -> float:
-        """A measured cost of one variant; NaN where it was not measured."""
-        value = self.cost.get(name, {}).get(figure)
-        return float("nan") if value is None else float(value)
-
 
 @dataclass(frozen=True)
 class PlantedGroups(HasVariants):

@@ -103,7 +103,9 @@ def megabytes(num_bytes: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """A ratio: `2.3 times`."""
+    """A ratio: `2.3 times`; an en dash for NaN."""
+    if math.isnan(ratio):
+        return NO_VALUE
     return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
 
 

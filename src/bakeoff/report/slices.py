@@ -15,8 +15,7 @@ from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, compare_contenders
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import MF, SOFTMAX
-from bakeoff.report.verdict import Span
+from bakeoff.report.models import MF
 
 GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
 """Name of a slice → seconds that end it (included); None has no end."""
@@ -57,24 +56,15 @@ def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics, gaps:
     found = events_by_gap(evidence, gaps)
     if not found:
         return []
-    lists = top_lists(evidence, {name: model.lists for name, model in evidence.models.items()})
-    values = [values_on(evidence, lists, events, metric) for _, events in found]
+    lists = top_lists(evidence)
+    values = [values_on(evidence, lists, events, metric) for events in found.values()]
     estimates = statistics.estimates([(model, metric, column) for part in values for model, column in part.items()])
     differences, leads = compare_contenders(values, metric, statistics)
     parts = [tuple(estimates[start : start + len(lists)]) for start in range(0, len(estimates), len(lists))]
     return [
         Slice(name, int(events.user_id.nunique()), len(events), part, difference, lead)
-        for (name, events), part, difference, lead in zip(found, parts, differences, leads, strict=True)
+        for (name, events), part, difference, lead in zip(found.items(), parts, differences, leads, strict=True)
     ]
-
-
-def spans(slices: Sequence[Slice]) -> list[Span]:
-    """The slices' figures, as the verdict needs them."""
-    found = []
-    for part in slices:
-        means, d = {e.model: e.mean for e in part.estimates}, part.difference
-        found.append(Span(part.name, part.num_users, means[SOFTMAX], means[MF], d.low, d.high, d.p_holm))
-    return found
 
 
 def share_within_an_hour(slices: Sequence[Slice]) -> float:
@@ -84,25 +74,30 @@ def share_within_an_hour(slices: Sequence[Slice]) -> float:
     return soon / total if total else float("nan")
 
 
-def later_events(evidence: Evidence, seconds: float) -> pd.DataFrame | None:
-    """Test events more than `seconds` after the last known one; None where the data has no time."""
-    test = _test_events(evidence)
-    return None if test is None else test[test.gap > seconds]
+def events_by_gap(evidence: Evidence, gaps: Ends = GAPS) -> dict[str, pd.DataFrame]:
+    """Range of `gaps` → its test events, of ranges that hold any; none without time."""
+    events = evidence.events
+    known = events[events.part != "test"].groupby("user_id").timestamp.max()
+    test = events[events.part == "test"]
+    gap = (test.timestamp - known.reindex(pd.Index(test.user_id)).to_numpy()).dropna()
+    if gap.empty or not (events.timestamp > 0).any() or (gap < 0).any():
+        return {}
+    ends = [-1, *(end for end in gaps.values() if end is not None), np.inf]
+    ranges = pd.cut(gap, ends, labels=list(gaps))
+    return {str(name): part for name, part in test.loc[gap.index].groupby(ranges, sort=True, observed=True)}
 
 
-def events_by_gap(evidence: Evidence, gaps: Ends = GAPS) -> list[tuple[str, pd.DataFrame]]:
-    """Range of `gaps` and its test events, of ranges that hold any; none without time."""
-    test = _test_events(evidence, gaps)
-    if test is None:
-        return []
-    return [(str(name), events) for name, events in test.groupby("slice", sort=True, observed=True)]
+def top_lists(evidence: Evidence, *, shuffled: bool = False) -> dict[str, TopLists]:
+    """Model → lists as arrays: rows in the order of the evaluated users, items as places in the catalogue, scores 0.
 
-
-def top_lists(evidence: Evidence, frames: Mapping[str, pd.DataFrame]) -> dict[str, TopLists]:
-    """Name → lists as arrays: rows in the order of the evaluated users, items as places in the catalogue, scores 0."""
+    Args:
+        evidence: of the report.
+        shuffled: the lists of shuffled histories.
+    """
     users = evidence.models[MF].users.user_id
     found = {}
-    for name, frame in frames.items():
+    for name, model in evidence.models.items():
+        frame = model.shuffled_lists if shuffled else model.lists
         row, item = _codes(frame, evidence, users)
         rank = frame["rank"].to_numpy() - 1
         items = np.full((len(users), int(rank.max(initial=0)) + 1), PAD, np.int32)
@@ -120,18 +115,6 @@ def values_on(
     truth = Histories.from_rows(row, item, events.timestamp.to_numpy(), len(users))
     cutoff = int(metric.partition("@")[2])
     return {name: accuracy_per_user(top, truth, [cutoff])[metric] for name, top in lists.items()}
-
-
-def _test_events(evidence: Evidence, gaps: Ends = GAPS) -> pd.DataFrame | None:
-    """Test events with their gap in seconds and the slice that they fall into."""
-    events = evidence.events
-    known = events[events.part != "test"].groupby("user_id").timestamp.max()
-    test = events[events.part == "test"]
-    gap = (test.timestamp - known.reindex(pd.Index(test.user_id)).to_numpy()).dropna()
-    if gap.empty or not (events.timestamp > 0).any() or (gap < 0).any():
-        return None
-    ends = [-1, *(end for end in gaps.values() if end is not None), np.inf]
-    return test.loc[gap.index].assign(gap=gap, slice=pd.cut(gap, ends, labels=list(gaps)))
 
 
 def _codes(frame: pd.DataFrame, evidence: Evidence, users: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -18,7 +18,7 @@ from bakeoff.report.models import MF, SOFTMAX, look
 from bakeoff.report.new_users import NewUserFigure, new_user_comparisons, new_user_figures
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.situations import Segment, Situation, recommendation, segments, situations
-from bakeoff.report.slices import LATER, SESSIONS, Slice, slices_by_gap, spans
+from bakeoff.report.slices import LATER, SESSIONS, Slice, slices_by_gap
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
 from bakeoff.report.training import SettingSearch, TrainingFigure
@@ -210,12 +210,19 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
         means = {estimate.metric: estimate.mean for estimate in figure.estimates}
         tree["new_users"].setdefault(figure.model, {})[figure.first] = means
     if summary.slices:
-        tree["time_since_last_event"] = {span.name: asdict(span) for span in spans(summary.slices)}
+        tree["time_since_last_event"] = {part.name: _slice_metrics(part) for part in summary.slices}
     for name, model in evidence.models.items():
         tree[name] |= {way: dict(model.metrics[way]) for way in ("shuffled", "sampled") if way in model.metrics}
     tree["verdict"] = summary.result.to_metrics()
     tree["checks"] = {check.number: SCORES[check.state] for check in summary.checks}
     return _numbers(tree)
+
+
+def _slice_metrics(part: Slice) -> dict[str, float]:
+    """Users of a slice, the means of both contenders and the interval of their difference."""
+    means = {each.model: each.mean for each in part.estimates}
+    ends = {"low": part.difference.low, "high": part.difference.high, "p": part.difference.p_holm}
+    return {"num_users": part.num_users, SOFTMAX: means[SOFTMAX], MF: means[MF], **ends}
 
 
 OUTCOMES = {ClaimOutcome.HELD: 1, ClaimOutcome.SMALL: 0, ClaimOutcome.CONTRADICTED: -1}

@@ -63,29 +63,6 @@ class Result:
         return cls(metric, *(figures[field.name] for field in fields(cls)[1:]))
 
 
-@dataclass(frozen=True)
-class Span:
-    """The primary metric on the test events at one distance in time from the last known event.
-
-    Attributes:
-        name: the distance, as in `slices.GAPS`.
-        num_users: users with such an event.
-        softmax: mean of the softmax DNN over them.
-        mf: the same for MF.
-        low: lower end of the interval of softmax − MF.
-        high: upper end.
-        p: adjusted for the number of spans.
-    """
-
-    name: str
-    num_users: int
-    softmax: float
-    mf: float
-    low: float
-    high: float
-    p: float
-
-
 def verdict_headline(result: Result, reasons: Sequence[str], later: Difference | None = None) -> str:
     """The verdict in a few words; if there are reasons against one, these.
 

@@ -7,8 +7,8 @@ from promotion_repo import commit, git, new_repo, tags
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash
+from bakeoff.ops.registry.files import copy_parents
 from bakeoff.ops.registry.history import enter
-from bakeoff.ops.registry.parents import copy_parents
 
 TRAINED = "models/{0}/trained"
 

@@ -17,7 +17,6 @@ from bakeoff.report.topics import (
     features,
     folding,
     growth,
-    overlap,
     popularity,
     quality,
     sampled,
@@ -54,7 +53,7 @@ def test_order_is_shown_in_every_span_that_holds_test_events(evidence: Evidence,
     times[is_test] += np.resize(gaps, is_test.sum())
     found = figures_of(when.TOPIC, replace(evidence, events=evidence.events.assign(timestamp=times)), params)
     assert list(dict.fromkeys(found.frame.group)) == [when.ALL, "same second", "< 1 min", "< 1 h", "< 1 day", "later"]
-    assert set(found.beyond) == set(evidence.models)
+    assert set(found.frame.model[found.frame.group == "later"]) == set(evidence.models)
     assert "the highest mean is that of" in next(when.TOPIC.draw(found)).sentence
 
 
@@ -67,7 +66,6 @@ def test_without_time_order_is_shown_for_the_whole_test_alone(evidence: Evidence
     timeless = replace(evidence, events=evidence.events.assign(timestamp=0))
     found = figures_of(when.TOPIC, timeless, params)
     assert set(found.frame.group) == {when.ALL}
-    assert found.beyond == {}
     assert "the highest mean" not in next(when.TOPIC.draw(found)).sentence
 
 
@@ -238,7 +236,7 @@ def test_no_flip_is_said_so(findings: Findings):
 
 
 def test_overlap_is_the_share_of_a_list_that_another_holds(findings: Findings, evidence: Evidence):
-    found = found_in(findings, overlap.TOPIC)
+    found = found_in(findings, quality.OVERLAP)
     assert np.diag(found.shares) == pytest.approx(np.ones(len(NOISE)))
     first = evidence.models["mf"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)
     second = evidence.models["softmax"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)

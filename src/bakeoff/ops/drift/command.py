@@ -19,6 +19,7 @@ from bakeoff.ops.drift.distributions import ID, TABLES, Snapshot
 from bakeoff.ops.drift.expectations import DriftOutcome, judge
 from bakeoff.ops.git import check_repository, commit_of
 from bakeoff.ops.params import DriftParams
+from bakeoff.ops.registry.files import dvc_files
 from bakeoff.ops.revisions.compare import last_version
 
 NO_EVIDENCE = "no evidence"
@@ -90,15 +91,12 @@ def _revision(root: Path, since: str | None) -> tuple[str, str]:
 
 def _at_revision(engine: Engine, root: Path, name: str, commit: str) -> Snapshot:
     """The validated tables of a revision, brought to the engine's scratch from DVC's cache or its remote."""
-    from dvc.api import DVCFileSystem  # takes seconds to load
-    from dvc.exceptions import DvcException
-    from dvc_data.index import DataIndexDirError
-
     folder = engine.scratch / "reference"
     try:
-        DVCFileSystem(str(root), rev=commit).get("artifacts/validated", str(folder), recursive=True)
-        return _snapshot(engine, folder)
-    except (DvcException, DataIndexDirError, OSError, BakeoffError):  # their words hold paths, which no output does
+        with dvc_files(root, commit) as stored:
+            stored.get("artifacts/validated", str(folder), recursive=True)
+            return _snapshot(engine, folder)
+    except BakeoffError:  # its words hold paths, which no output does
         raise _NoReferenceError(
             f"The validated data of {name} can't be read: nothing was run there, or neither DVC's cache nor its remote "
             "holds them whole. `dvc fetch --all-tags` may bring them."

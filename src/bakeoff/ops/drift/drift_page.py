@@ -1,5 +1,6 @@
 """Drift for people: a page, the same in Markdown, a picture, and the sentences of all of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -10,7 +11,7 @@ from bakeoff.ops.drift.distributions import DAY, Feature
 from bakeoff.ops.drift.expectations import Drift, DriftFinding, DriftOutcome
 from bakeoff.report import formats
 from bakeoff.report.render.figure import Cell, Column, Row, Spec, Table, chart_config, table_of, to_spec
-from bakeoff.report.render.pages import document, escape, markdown_table, render_page, still_picture, svg_file
+from bakeoff.report.render.pages import StillPicture, render_page, render_text, svg_file
 
 Events = tuple["pd.Series[int]", "pd.Series[int]"]
 """Events by day (since 1970), of the reference and of the new data."""
@@ -65,30 +66,27 @@ def drift_html(drift: Drift, events: Events) -> str:
     if (volume := _volume(*events)) is not None:
         sentence = "The thin line is the data of the version in production, the broad one the data there are now."
         text = "Line chart: the number of events over time, in production and now."
-        pictures.append(still_picture(_spec(volume), "volume", title="Events over time", alt=text, sentence=sentence))
+        pictures.append(StillPicture("volume", "Events over time", text, sentence, _spec(volume)))
     if (panels := _panels(drift)) is not None:
         sentence = "Bars: shares now. Marks: shares in production. Features that moved most come first."
         text = "Small bar charts, one per feature: a bar is the share of a bin now, the mark on it the share before."
-        pictures.append(still_picture(_spec(panels), "features", title="Each feature", alt=text, sentence=sentence))
-    shown = {"notes": drift.notes, "pictures": pictures, "findings": finding_table(drift)}
-    return _page(drift_headline(drift), drift_statement(drift), **shown)
+        pictures.append(StillPicture("features", "Each feature", text, sentence, _spec(panels)))
+    return _html(_content(drift), pictures)
 
 
 def no_evidence_html(reason: str) -> str:
     """The page where there is nothing to compare with."""
-    return _page("No evidence", reason)
+    return _html(_without_evidence("No evidence", reason))
 
 
 def drift_markdown(drift: Drift) -> str:
     """The same, short: for a log or an artifact."""
-    parts = [f"# {escape(drift_headline(drift))}", escape(drift_statement(drift))]
-    parts += [f"> {escape(note)}" for note in drift.notes]
-    return document([*parts, markdown_table(finding_table(drift))])
+    return render_text("drift.md.j2", **_content(drift))
 
 
 def no_evidence_markdown(reason: str) -> str:
     """Where there is nothing to compare with."""
-    return document(["# No evidence of drift, and none against it", escape(reason)])
+    return render_text("drift.md.j2", **_without_evidence("No evidence of drift, and none against it", reason))
 
 
 def picture(drift: Drift, events: Events) -> str:
@@ -97,10 +95,20 @@ def picture(drift: Drift, events: Events) -> str:
     return svg_file(_spec(alt.vconcat(*charts, spacing=30)), []) if charts else _EMPTY
 
 
-def _page(headline: str, statement: str, **shown: Any) -> str:
-    values = {"notes": [], "pictures": [], "findings": None, "home": "../index.html"} | shown
-    title = "How the data have changed"
-    return render_page("drift.html.j2", [], title=title, headline=headline, statement=statement, **values)
+def _html(content: dict[str, Any], pictures: Sequence[StillPicture] = ()) -> str:
+    return render_page(
+        "drift.html.j2", [], title="How the data have changed", home="../index.html", pictures=pictures, **content
+    )
+
+
+def _content(drift: Drift) -> dict[str, Any]:
+    """What both forms show, by its name in the templates."""
+    words = {"headline": drift_headline(drift), "statement": drift_statement(drift)}
+    return {**words, "notes": drift.notes, "findings": finding_table(drift)}
+
+
+def _without_evidence(headline: str, reason: str) -> dict[str, Any]:
+    return {"headline": headline, "statement": reason, "notes": [], "findings": None}
 
 
 def _failure(finding: DriftFinding) -> str:

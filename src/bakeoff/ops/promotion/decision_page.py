@@ -8,8 +8,8 @@ import pandas as pd
 from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, PrimaryComparison
 from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_label, model_noun
-from bakeoff.report.render.figure import FEW_TICKS, Cell, Row, Spec, Table, layered, table_of
-from bakeoff.report.render.pages import StillPicture, document, escape, markdown_table, render_page, still_picture
+from bakeoff.report.render.figure import FEW_TICKS, Spec, Table, layered, table_of
+from bakeoff.report.render.pages import StillPicture, render_page, render_text
 
 TERMS = ("interval", "p-value", "new-user", "lift")
 
@@ -60,21 +60,8 @@ def decision_html(decision: Decision) -> str:
 
 def decision_markdown(decision: Decision) -> str:
     """The same, short: for a pull request or a log."""
-    reasons = "\n".join(f"- {escape(reason)}" for reason in decision.reasons)
-    parts = [f"# {escape(decision_headline(decision))}", reasons]
-    if decision.guardrails:
-        parts += ["## Guardrails", markdown_table(_guardrail_table(decision))]
-    return document([*parts, "## Both sides", markdown_table(_side_table(decision)), what_promote_does(decision)])
-
-
-def _guardrail_table(decision: Decision) -> Table:
-    """A row per guardrail: what it is about, its limit, and whether it holds."""
-    rows: list[Row] = []
-    for rail in decision.guardrails:
-        figures = [rail.rule.write(value) for value in (rail.change, rail.limit)]
-        says = Cell("holds" if rail.success else "broken", strong=not rail.success)
-        rows.append([rail.rule.label, *figures, says])
-    return table_of("Guardrails", ["Guardrail", "Found", "At most", "Says"], rows)
+    shown = {"headline": decision_headline(decision), "promote": what_promote_does(decision)}
+    return render_text("decision.md.j2", decision=decision, sides=_side_table(decision), **shown)
 
 
 def _side_table(decision: Decision) -> Table:
@@ -116,14 +103,14 @@ def _picture(decision: Decision) -> StillPicture | None:
     challenger, opponent = model_label(decision.challenger.model), model_label(_opponent(decision))
     names = (challenger, opponent) if challenger != opponent else ("challenger", "production")
     where = "above" if primary.success else "below" if primary.high < -primary.margin else "not wholly above"
-    return still_picture(
-        _interval_with_margin(primary, names),
+    return StillPicture(
         "difference",
         title=f"{formats.metric_label(primary.metric)}: {names[0]} − {names[1]}",
         alt=f"The mean difference {formats.signed(primary.difference)} with its interval from "
         f"{formats.signed(primary.low)} to {formats.signed(primary.high)}, with lines at 0 and at the margin.",
         sentence=f"The {formats.level(primary.confidence)} interval lies {where} {primary.bound}. The paired "
         f"permutation test over {formats.count(primary.num_users)} users gives {formats.p_value(primary.p)}.",
+        spec=_interval_with_margin(primary, names),
     )
 
 

@@ -1,8 +1,9 @@
-"""What a version consists of: small files in Git, and the exported model in DVC's cache or its remote."""
+"""What a version consists of: small files in Git; and its models, in DVC's cache or its remote."""
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import file_hash
+from bakeoff.core.files import file_hash, replaced, write_json
+from bakeoff.core.subprocesses import read_output
+from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
+from bakeoff.models.base import specs
 from bakeoff.ops.git import ask
-from bakeoff.ops.registry.history import Event, Place, Version, way_back
+from bakeoff.ops.registry.history import Event, Place, Version, production, read_events, way_back
 
 LOCK = "dvc.lock"
 
@@ -92,6 +96,23 @@ def directory_md5(folder: Path) -> str:
     return f"{hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
+@contextmanager
+def dvc_files(root: Path, commit: str) -> Iterator[Any]:
+    """The DVCFileSystem of a commit: its files come from DVC's cache or else its remote.
+
+    Raises:
+        BakeoffError: a file that the block asks for is in neither; the message is DVC's first line.
+    """
+    from dvc.api import DVCFileSystem  # takes a second to load
+    from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexDirError
+
+    try:
+        yield DVCFileSystem(str(root), rev=commit)
+    except (DvcException, DataIndexDirError, OSError) as error:
+        raise BakeoffError(str(error).splitlines()[0]) from None
+
+
 def fetch_model(root: Path, version: Version, into: Path) -> Path:
     """Bring the exported model of a version, from DVC's cache or else its remote, into a new directory.
 
@@ -109,18 +130,15 @@ def fetch_trained(root: Path, version: Version, into: Path) -> Path:
 
 
 def _fetched(root: Path, version: Version, recorded: tuple[str, str] | None, into: Path) -> Path:
-    from dvc.api import DVCFileSystem  # takes a second to load
-    from dvc.exceptions import DvcException
-    from dvc_data.index import DataIndexDirError
-
     if recorded is None:
         raise BakeoffError(f"{version.name} ({version.commit[:7]}) records no models/{version.model} in its {LOCK}.")
     path, md5 = recorded
     try:
-        DVCFileSystem(str(root), rev=version.commit).get(path, str(into), recursive=True)
+        with dvc_files(root, version.commit) as stored:
+            stored.get(path, str(into), recursive=True)
         why = "" if directory_md5(into) == md5 else f"what was found is not what its {LOCK} records"
-    except (DvcException, DataIndexDirError, OSError) as error:
-        why = str(error).splitlines()[0]
+    except BakeoffError as error:
+        why = str(error)
     if why:
         raise BakeoffError(
             f"The files of {version.name} (commit {version.commit[:7]}) are in neither DVC's cache nor its remote: "
@@ -128,6 +146,49 @@ def _fetched(root: Path, version: Version, recorded: tuple[str, str] | None, int
             f"`dvc push --all-tags {path}` on the machine that trained them. `dvc remote list` shows the remote."
         )
     return into
+
+
+def copy_parents(workspace: Workspace) -> None:
+    """Copy what each model of the version in production left to `parents/`, have DVC keep it, and write parents.json.
+
+    A model that the version did not keep a start of is fitted in full; so are all where nothing is in production.
+
+    Raises:
+        BakeoffError: the version's files are in neither DVC's cache nor its remote, or DVC refuses.
+    """
+    standing = production(read_events(workspace.root))
+    names = [name for name, spec in specs.specs().items() if standing is not None and spec.starts_warm]
+    found: dict[str, dict[str, str]] = {}
+    if standing is not None:
+        with replaced(workspace.parents) as folder:
+            for name in names:
+                if _copy(workspace.root, standing.version, name, folder / f"{name}.npz"):
+                    found[name] = {
+                        "version": standing.version.name,
+                        "commit": standing.version.commit,
+                        "md5": file_hash(folder / f"{name}.npz", "md5"),
+                    }
+        if found:
+            read_output(["dvc", "--wait-for-lock", "add", "--quiet", workspace.parents.name], workspace.root)
+    write_json(workspace.parents_record, found)
+    version = "nothing in production" if standing is None else standing.version.name
+    print(f"Training starts from {version}: {', '.join(found) or 'no model, all are fitted in full'}.")
+
+
+def _copy(root: Path, version: Version, model: str, path: Path) -> bool:
+    """Bring what a model of a version left, from DVC's cache or else its remote; whether it left anything."""
+    source = Workspace(Path()).start(model).as_posix()
+    try:
+        with dvc_files(root, version.commit) as stored:
+            if there := stored.exists(source):
+                stored.get_file(source, str(path))
+            return bool(there)
+    except BakeoffError as error:
+        raise BakeoffError(
+            f"{source} of {version.name} (commit {version.commit[:7]}), from which training starts, is in neither "
+            f"DVC's cache nor its remote: {error}. Run `dvc push --all-tags` on the machine that "
+            "trained it, or set warm_start.mode to off."
+        ) from None
 
 
 def _stages(lock: str | None) -> Mapping[str, Mapping[str, Any]]:

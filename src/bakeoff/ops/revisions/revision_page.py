@@ -17,7 +17,7 @@ from bakeoff.report.checks import failed_reasons
 from bakeoff.report.models import model_label, model_noun
 from bakeoff.report.render import figure as charts
 from bakeoff.report.render.figure import Cell, Column, Figure, Heading, Row, Table, change_cell, table_of
-from bakeoff.report.render.pages import code, document, escape, markdown_table, render_page
+from bakeoff.report.render.pages import render_page, render_text
 from bakeoff.report.render.tables import P_HOLM, outcome_cell, win_tie_loss
 from bakeoff.report.verdict import Result, verdict_headline
 
@@ -239,22 +239,11 @@ def revisions_html(revisions: Revisions) -> str:
 
 def revisions_markdown(revisions: Revisions) -> str:
     """The same, short: for a pull request or a log."""
-    shown = _content(revisions)
-    parts = [
-        f"# {escape(shown['title'])}",
-        f"**{escape(shown['headline'])}.** {shown['statement']}",
-        *(f"> {escape(note)}" for note in shown["notes"]),
-        "\n".join(f"- {escape(name)}: {escape(text)}." for name, text in shown["verdicts"]),
-    ]
-    for heading, name in {"Accuracy": "accuracy", "Parameters": "settings", "Data": "sizes"}.items():
-        parts += [f"## {heading}", markdown_table(shown[name])] if shown[name].rows else []
-    if names := ", ".join(code(row[0].text) for row in shown["one_sided"].rows):
-        parts.append(f"Only one of the two versions has the parameters {names}.")
-    return document(parts)
+    return render_text("revisions.md.j2", **_content(revisions))
 
 
 def _content(revisions: Revisions) -> dict[str, Any]:
-    """What both forms show, by its name in the template."""
+    """What both forms show, by its name in the templates."""
     return {
         "title": title(revisions),
         "headline": revisions_headline(revisions),

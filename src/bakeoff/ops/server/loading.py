@@ -1,5 +1,9 @@
-"""From an exported model to one that answers: read, compared with its SavedModel, measured, warm."""
+"""From an exported model to one that answers: read, compared with its SavedModel, measured, warm.
 
+Then come the items that `bakeoff catalogue add` added to it: they are taken up while requests go on.
+"""
+
+import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,11 +21,13 @@ from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.loading import extras_of, load_serving
 from bakeoff.models.base.storage import USERS, KnownUsers, read_encoding, read_items, read_known_users
 from bakeoff.models.base.tensorflow import tf
+from bakeoff.ops.additions import FOLDER, additions_path, read_additions
 from bakeoff.ops.item_features import ItemFeatures
 from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Origin, Query
 from bakeoff.ops.server.search import ExactSearch
 from bakeoff.ops.server.served_model import QueryEmbedder, ServedModel
+from bakeoff.ops.server.service import Service
 
 log = logging.getLogger("bakeoff.serve")
 
@@ -39,6 +45,9 @@ LARGE = 200_000
 
 CLOSE = 1e-3
 """Relative difference of scores that rounding explains: products are added up in another order."""
+
+INTERVAL = 0.2
+"""Seconds between two looks at the file of added items, each a call of the file system."""
 
 
 def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on", "off"]) -> ServedModel:
@@ -158,3 +167,55 @@ def _approximate(model: ServedModel, embeddings: NDArray[np.float32], *, always:
         log.info("%s: so many lists take as long as brute force, which is used instead", model.name)
         return model
     return replace(model, search=search)
+
+
+def with_added(model: ServedModel, root: Path) -> ServedModel:
+    """A model that was just loaded, and what was added to it in this workspace; only that of its own version."""
+    embeddings = model.search.vectors(np.arange(len(model.item_ids)))
+    path = additions_path(root, model.origin.model, model.item_ids, embeddings)
+    if not path.exists() and any((root / FOLDER).glob("*.parquet")):
+        log.info(
+            "items were added to other models or versions than %s: `bakeoff catalogue add` adds them to it", model.name
+        )
+    return refreshed(replace(model, source=path), path)
+
+
+def refreshed(model: ServedModel, source: Path) -> ServedModel:
+    """The model with what its file of additions holds now. If it can't be read, the log says so and nothing changes.
+
+    Args:
+        model: that answers.
+        source: its file.
+    """
+    base, stamp = model.base or model, _stamp(source)
+    try:
+        additions = read_additions(source)
+        extended = base if additions is None else base.extended(additions)
+    except Exception as error:  # noqa: BLE001 - a broken file must not end what works
+        log.error(
+            "%s goes on without a change. %s", model.name, error if isinstance(error, BakeoffError) else repr(error)
+        )
+        return replace(model, stamp=stamp)
+    if stamp is not None or model.stamp is not None:
+        log.info("%s ranks %d added items from now on", model.name, len(additions or ()))
+    return replace(extended, base=base, stamp=stamp)
+
+
+async def follow_added(service: Service) -> None:
+    """Take up what is added to the model that answers, or taken back, until cancelled."""
+    while True:
+        await asyncio.sleep(INTERVAL)
+        model = service.model
+        if model.source is not None and _stamp(model.source) != model.stamp:
+            found = await asyncio.to_thread(refreshed, model, model.source)
+            if service.model is model:  # else a promotion came, with its own file
+                service.model = found
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes with a file; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -105,7 +105,7 @@ def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | 
     Raises:
         BakeoffError: nothing is in production, or the model can't be loaded.
     """
-    from bakeoff.ops.server.added_items import follow_added
+    from bakeoff.ops.server.loading import follow_added
     from bakeoff.ops.server.service import Service, follow
 
     if options.model is not None:
@@ -142,8 +142,7 @@ def load_promoted(root: Path, approximate: Approximate, assignment: Event) -> "S
     Raises:
         BakeoffError: its files can't be had, or can't be loaded.
     """
-    from bakeoff.ops.server.added_items import with_added
-    from bakeoff.ops.server.loading import load_served  # imports TensorFlow
+    from bakeoff.ops.server.loading import load_served, with_added  # imports TensorFlow
     from bakeoff.ops.server.schemas import Origin
 
     found = assignment.version
@@ -162,8 +161,7 @@ def load_named(workspace: Workspace, model: str, approximate: Approximate) -> "S
     """
     specs.check_model(model)
     refuse_skipped(workspace, model)
-    from bakeoff.ops.server.added_items import with_added  # imports TensorFlow: errors above cost no seconds
-    from bakeoff.ops.server.loading import load_served
+    from bakeoff.ops.server.loading import load_served, with_added  # imports TensorFlow: errors above cost no seconds
     from bakeoff.ops.server.schemas import Origin
 
     model_of = Origin(model=model, version="workspace")

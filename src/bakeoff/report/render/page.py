@@ -97,7 +97,6 @@ def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
         summary=judged,
         claims=judged.claims,
         claims_overview=words.overview(judged.claims),
-        claim_rules=words.rules(level),
         level=level,
     )
 

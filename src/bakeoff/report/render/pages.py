@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from bakeoff.report import formats
 from bakeoff.report.models import look, model_label, stylesheet
-from bakeoff.report.render.figure import Cell, Column, Figure, Heading, Table, specs_of, table_of
+from bakeoff.report.render.figure import Cell, Column, Figure, Heading, Spec, Table, specs_of, table_of
 
 WIDTH = 760
 """Pixels of a still picture; on a narrower page it shrinks."""
@@ -42,21 +42,33 @@ class Scripts:
 
 @dataclass(frozen=True)
 class StillPicture:
-    """A chart as SVG with its texts.
+    """A chart that is shown as SVG, with its texts.
 
     Attributes:
         key: unique on its page.
         title: above it.
         alt: the kind of chart, for people who can't see it.
         sentence: below it.
-        svg: the chart.
+        spec: Vega-Lite specification.
     """
 
     key: str
     title: str
     alt: str
     sentence: str
-    svg: str
+    spec: Spec
+
+    @property
+    def svg(self) -> str:
+        """The chart inline: colours stay CSS variables, and `key` makes its ids unique on the page.
+
+        It is hidden from assistive technology, which reads `title` and `alt`.
+        """
+        svg = _svg(self.spec)
+        for name in ("clip", "gradient_", "symbol"):
+            svg = svg.replace(f'id="{name}', f'id="{self.key}-{name}')
+            svg = svg.replace(f"url(#{name}", f"url(#{self.key}-{name}")
+        return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
 def render_page(
@@ -142,17 +154,6 @@ def chart_library() -> str:
     """Vega, Vega-Lite and vega-embed as one script; a `</script` in its strings must not end the element."""
     library: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return library.replace("</script", "<\\/script")
-
-
-def still_picture(spec: Mapping[str, Any], key: str, *, title: str, alt: str, sentence: str) -> StillPicture:
-    """A chart as inline SVG: colours stay CSS variables, and `key` makes its ids unique on the page.
-
-    The SVG itself is hidden from assistive technology, which reads `title` and `alt`.
-    """
-    svg = _svg(spec)
-    for name in ("clip", "gradient_", "symbol"):
-        svg = svg.replace(f'id="{name}', f'id="{key}-{name}').replace(f"url(#{name}", f"url(#{key}-{name}")
-    return StillPicture(key, title, alt, sentence, svg.replace("<svg ", '<svg aria-hidden="true" ', 1))
 
 
 def svg_file(spec: Mapping[str, Any], models: Iterable[str]) -> str:

@@ -11,12 +11,13 @@ import pandas as pd
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, figure, resolved
+from bakeoff.report.formats import decimal
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, look, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.figure import Figure, record_table
 from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
 from bakeoff.report.topics.base.judge import of_variants, on_costs, on_variants, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Page, Topic, estimates, record_table
+from bakeoff.report.topics.base.topic import Page, Topic, estimates
 
 EPOCH = "CPU time of an epoch (median)"
 RATE = "queries per CPU second, embedded and ranked (median)"
@@ -141,6 +142,7 @@ def _rows(tower: Tower, group: VariantGroup, means: pd.DataFrame, widths: Sequen
     """One row, or one per width of a tower that has none."""
     variant = tower.variant
     name, label = variant["name"], str(variant["label"])
+    cost = group.cost.get(name)
     depth, width = tower.size
     mean, low, high = (float(value) for value in means.loc[name, ENDS])
     row = {
@@ -152,9 +154,9 @@ def _rows(tower: Tower, group: VariantGroup, means: pd.DataFrame, widths: Sequen
         "low": low,
         "high": high,
         "parameters": figure(variant, "num_parameters"),
-        "epoch": group.seconds(name, EPOCH_SECONDS),
-        "training": group.seconds(name, "training_seconds"),
-        "rate": group.seconds(name, QUERY_RATE),
+        "epoch": figure(cost, EPOCH_SECONDS),
+        "training": figure(cost, "training_seconds"),
+        "rate": figure(cost, QUERY_RATE),
     }
     return [{**row, "series": _width(each)} for each in ([width] if depth else widths)]
 
@@ -170,7 +172,6 @@ def _draw(found: TowerFigures) -> Iterator[Figure]:
     looks = {**model_styles(found.others.model), **_styles(found)}
     others = found.others.assign(name=found.others.model.map(model_label))
     rows = pd.concat([found.frame.drop_duplicates("label"), others])
-    texts = rows[["y", "low", "high"]].map(formats.decimal)
     yield Figure(
         key="depth",
         title=f"{label} by depth and width of the tower",
@@ -184,10 +185,10 @@ def _draw(found: TowerFigures) -> Iterator[Figure]:
         ),
         table=record_table(
             "Quality of each tower",
-            rows.assign(interval=texts.y + " (" + texts.low + " to " + texts.high + ")"),
-            ("Tower, or model" if len(found.others) else "Tower", "name", str),
-            (label, "interval", str),
-            ("Parameters", "parameters", formats.count),
+            rows.itertuples(),
+            ("Tower, or model" if len(found.others) else "Tower", lambda row: row.name),
+            (label, lambda row: f"{decimal(row.y)} ({decimal(row.low)} to {decimal(row.high)})"),
+            ("Parameters", lambda row: formats.count(row.parameters)),
         ),
     )
     timed = found.frame[found.frame.epoch.notna()]
@@ -229,11 +230,11 @@ def _cost(found: TowerFigures, timed: pd.DataFrame) -> Figure:
         ),
         table=record_table(
             "Cost of each tower",
-            found.frame.drop_duplicates("label"),
-            ("Tower", "name", str),
-            ("Training, wall time", "training", formats.duration),
-            ("Epoch, CPU time", "epoch", formats.duration),
-            ("Queries per CPU second", "rate", lambda rate: formats.count(round(rate))),
+            found.frame.drop_duplicates("label").itertuples(),
+            ("Tower", lambda row: row.name),
+            ("Training, wall time", lambda row: formats.duration(row.training)),
+            ("Epoch, CPU time", lambda row: formats.duration(row.epoch)),
+            ("Queries per CPU second", lambda row: formats.count(row.rate + 0.5)),
         ),
     )
 
@@ -241,13 +242,13 @@ def _cost(found: TowerFigures, timed: pd.DataFrame) -> Figure:
 def _sentence(found: TowerFigures) -> str:
     """The best tower compared with the simplest."""
     best, simplest = found.frame.loc[found.frame.y.idxmax()], found.frame.iloc[0]
-    means = [f"{formats.decimal(row.y, 3)} for {model_noun(row.model)}" for row in found.others.itertuples()]
+    means = [f"{decimal(row.y, 3)} for {model_noun(row.model)}" for row in found.others.itertuples()]
     others = f" For comparison, learned from the same events: {formats.listing(means)}." if means else ""
     if best.label == simplest.label:
-        return f"No tower beats the simplest one ({simplest.label}), with {formats.decimal(simplest.y, 3)}.{others}"
+        return f"No tower beats the simplest one ({simplest.label}), with {decimal(simplest.y, 3)}.{others}"
     return (
-        f"{formats.sentence(best.label)} has the highest mean, {formats.decimal(best.y, 3)}; the simplest tower "
-        f"({simplest.label}) has {formats.decimal(simplest.y, 3)}. Whether the deepest tower beats the shallowest, or "
+        f"{formats.sentence(best.label)} has the highest mean, {decimal(best.y, 3)}; the simplest tower "
+        f"({simplest.label}) has {decimal(simplest.y, 3)}. Whether the deepest tower beats the shallowest, or "
         "the widest the narrowest, by more than chance is judged among the claims. The axis does not start at 0."
         f"{others}"
     )

@@ -1,6 +1,7 @@
 """The embedding map and the nearest items: data with which the page answers clicks and searches without a server."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import FONT, Spec
+from bakeoff.report.render.figure import Spec
+from bakeoff.report.render.pages import resource
 from bakeoff.report.topics.base.topic import LEARN, Page, Topic
 
 SHOWN = 10
@@ -21,7 +23,7 @@ NUM_TAGS = 7
 """Number of tags with a colour of their own: the most frequent ones on the map."""
 OTHER = "other"
 GRID = 1000
-"""Positions are whole numbers from 0 to this."""
+"""Positions are whole numbers from 0 to this, as the axes of map.json."""
 SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "circle")
 PATHS = {
     "circle": "M7,0A7,7 0 1 1 -7,0A7,7 0 1 1 7,0Z",
@@ -171,36 +173,17 @@ def tag_path(place: int, num_tags: int) -> str:
 
 
 def map_spec(tags: Sequence[str], feature: str) -> Spec:
-    """The map as a specification whose rows the script fills in: x, y, tag, title, o(pacity), s(ize), mark."""
+    """The map as a specification whose rows the script fills in: x, y, tag, title, o(pacity), s(ize), mark.
 
-    def by_tag(look: Callable[[int, int], str]) -> dict[str, Any]:
-        scale = {"domain": list(tags), "range": [look(place, len(tags)) for place in range(len(tags))]}
-        return {"field": "tag", "type": "nominal", "scale": scale, "legend": None}
-
-    scale = {"domain": [0, GRID], "nice": False, "padding": 8}
-    place = {axis: {"field": axis, "type": "quantitative", "axis": None, "scale": scale} for axis in ("x", "y")}
-    points = {
-        "mark": {"type": "point", "filled": True, "cursor": "pointer"},
-        "encoding": {
-            **place,
-            "color": by_tag(tag_color),
-            "shape": by_tag(tag_shape),
-            "opacity": {"field": "o", "type": "quantitative", "scale": None},
-            "size": {"field": "s", "type": "quantitative", "scale": None},
-            "tooltip": [
-                {"field": "title", "type": "nominal"},
-                {"field": "tag", "type": "nominal", "title": _tooltip_name(feature)},
-            ],
-        },
-    }
-    return {
-        "data": {"name": "items", "values": []},
-        "width": "container",
-        "height": 460,
-        "background": "transparent",
-        "layer": [points, *_marks(place)],
-        "config": {"font": FONT, "aria": False, "view": {"stroke": None}},
-    }
+    Rings are around what is marked, and a title above the chosen item. It has a limit: one as long as a page would push
+    the map out of it.
+    """
+    spec: Spec = json.loads(resource("map.json"))
+    points = spec["layer"][0]["encoding"]
+    for channel, look in (("color", tag_color), ("shape", tag_shape)):
+        points[channel]["scale"] = {"domain": [*tags], "range": [look(place, len(tags)) for place in range(len(tags))]}
+    points["tooltip"][1]["title"] = _tooltip_name(feature)
+    return spec
 
 
 def _tooltip_name(feature: str) -> str:
@@ -209,26 +192,6 @@ def _tooltip_name(feature: str) -> str:
     Vega's tooltip takes the value of a field named `image` as the address of a picture and fetches it.
     """
     return f"column {feature}" if feature in ("title", "image") else feature.replace("\\", "\\\\")
-
-
-def _marks(place: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Rings around what is marked, and the title of the chosen item."""
-    rings = {
-        "transform": [{"filter": "datum.mark !== ''"}],
-        "mark": {"type": "point", "filled": False, "shape": "circle", "stroke": "var(--text)", "opacity": 1},
-        "encoding": {
-            **place,
-            "size": {"condition": {"test": "datum.mark === 'chosen'", "value": 260}, "value": 110},
-            "strokeWidth": {"condition": {"test": "datum.mark === 'chosen'", "value": 2.5}, "value": 1.2},
-        },
-    }
-    label = {
-        "transform": [{"filter": "datum.mark === 'chosen'"}],
-        # A title as long as a page would push the map out of it.
-        "mark": {"type": "text", "dy": -14, "fontSize": 13, "fontWeight": "bold", "color": "var(--text)", "limit": 600},
-        "encoding": {**place, "text": {"field": "title", "type": "nominal"}},
-    }
-    return rings, label
 
 
 TOPIC = Topic("explore", 320, Page.EVIDENCE, "map", _measure, lambda _: (), LEARN, "Embedding map")

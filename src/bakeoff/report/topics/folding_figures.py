@@ -13,8 +13,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, HasVariants, NotMeasured, PlantedGroups, Variant, figure, resolved
 from bakeoff.report.models import MF, SOFTMAX, look, model_label, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Column, Figure, Table
-from bakeoff.report.topics.base.topic import record_table
+from bakeoff.report.render.figure import Column, Figure, Table, record_table
 
 SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down")
 """Of the groups, in order; their colours are those of tags."""
@@ -177,16 +176,15 @@ def _folding_and_foreign(variants: pd.DataFrame) -> str:
 
 def _table(caption: str, variants: pd.DataFrame, foreign: str) -> Table:
     """A row per variant."""
-    shipped = variants.base.map(lambda base: " (shipped)" if base else "")
-    filtered = (Column("Foreign in MF's candidates", "spurious"), "filtered", formats.percent)
+    filtered = Column("Foreign in MF's candidates", "spurious"), lambda row: formats.percent(row.filtered)
     return record_table(
         caption,
-        variants.assign(named=variants.label + shipped),
-        ("Model", "model", model_label),
-        ("Variant", "named", str),
-        (Column("Folding", "folding"), "folding", formats.decimal),
-        (Column(f"Foreign items ({foreign})", "spurious"), "foreign", formats.percent),
-        (Column(formats.metric_label("recall@10"), "recall"), "recall", formats.decimal),
+        variants.itertuples(),
+        ("Model", lambda row: model_label(row.model)),
+        ("Variant", lambda row: f"{row.label}{' (shipped)' if row.base else ''}"),
+        (Column("Folding", "folding"), lambda row: formats.decimal(row.folding)),
+        (Column(f"Foreign items ({foreign})", "spurious"), lambda row: formats.percent(row.foreign)),
+        (Column(formats.metric_label("recall@10"), "recall"), lambda row: formats.decimal(row.recall)),
         *([filtered] if variants.filtered.notna().any() else []),
     )
 
@@ -222,10 +220,10 @@ def _scores_by_group(blocks: Mapping[str, NDArray[np.float64]]) -> Figure:
         spec={},
         table=record_table(
             "Mean calibrated score",
-            means,
-            ("Variant", "variant", str),
-            ("Own group", "own", lambda score: formats.decimal(score, 3)),
-            (Column("Other groups (folding)", "folding"), "strange", lambda score: formats.decimal(score, 3)),
+            means.itertuples(),
+            ("Variant", lambda row: row.variant),
+            ("Own group", lambda row: formats.decimal(row.own, 3)),
+            (Column("Other groups (folding)", "folding"), lambda row: formats.decimal(row.strange, 3)),
         ),
         panels=panels,
     )
@@ -265,9 +263,9 @@ def _distance_table(items: pd.DataFrame) -> Table:
         rows.append((str(label), between, within, between / within if within > 0 else float("nan")))
     return record_table(
         "Distance of the groups in the plane that is drawn",
-        pd.DataFrame(rows, columns=["variant", "between", "within", "ratio"]),
-        ("Variant", "variant", str),
-        ("Spread of the groups' centres", "between", lambda spread: formats.decimal(spread, 2)),
-        ("Spread within a group", "within", lambda spread: formats.decimal(spread, 2)),
-        ("Ratio (above 1: apart)", "ratio", lambda ratio: formats.decimal(ratio, 1)),
+        rows,
+        ("Variant", lambda row: row[0]),
+        ("Spread of the groups' centres", lambda row: formats.decimal(row[1], 2)),
+        ("Spread within a group", lambda row: formats.decimal(row[2], 2)),
+        ("Ratio (above 1: apart)", lambda row: formats.decimal(row[3], 1)),
     )

@@ -14,12 +14,13 @@ from bakeoff.report.evidence import Evidence, NotMeasured, figure
 from bakeoff.report.formats import count, decimal, duration
 from bakeoff.report.models import CONTENDERS, MF, PALETTE, SOFTMAX, Styles, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Cell, Figure, Table
+from bakeoff.report.render.figure import Cell, Figure, Table, record_table
 from bakeoff.report.topics.base.claims import Claim, Form, Question, Words
 from bakeoff.report.topics.base.judge import on_costs, on_exponents, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Page, Topic, record_table
+from bakeoff.report.topics.base.topic import Page, Topic
 
-FULL, SAMPLED = "full softmax", "sampled negatives"
+KINDS = {"full": "full softmax", "sampled": "sampled negatives"}
+"""Kind of step → the name of its line."""
 OTHER_COSTS = {"epoch": "an epoch's CPU time:", "memory": "peak memory:"}
 """Costs other than CPU time whose growth the sentence names. Wall time is none: other stages run at the same time."""
 ALONE = "Of a process that only trains; the peak of the training stage is that of validation and the refit too."
@@ -106,22 +107,13 @@ GROWTH_PARTS = (
 
 
 def _measure(measured: MeasuredGrowth, _: ReportParams, __: Statistics) -> GrowthFigures:
-    sizes = [
-        (
-            row["model"],
-            *(int(row[name]) for name in ("events", "users", "items")),
-            *(figure(row, name) for name in ("cpu_seconds", "peak_memory_bytes")),
-        )
-        for row in measured.get("sizes", [])
-    ]
-    catalogues = [
-        (int(row["items"]), figure(row, "full_step_seconds"), figure(row, "sampled_step_seconds"), int(row["repeats"]))
-        for row in measured.get("catalogues", [])
-    ]
+    cost, step = {"cpu_seconds": "cpu", "peak_memory_bytes": "memory"}, {f"{kind}_step_seconds": kind for kind in KINDS}
+    sizes = pd.DataFrame(measured.get("sizes", []), columns=["model", "events", "users", "items", *cost])
+    catalogues = pd.DataFrame(measured.get("catalogues", []), columns=["items", *step, "repeats"])
     return GrowthFigures(
-        sizes=pd.DataFrame(sizes, columns=["model", "events", "users", "items", "cpu", "memory"]),
+        sizes=sizes.astype(dict.fromkeys(cost, float)).rename(columns=cost),
         exponents=measured.get("exponents", {}),
-        catalogues=pd.DataFrame(catalogues, columns=["items", "full", "sampled", "repeats"]),
+        catalogues=catalogues.astype(dict.fromkeys(step, float)).rename(columns=step),
     )
 
 
@@ -135,16 +127,10 @@ def _draw(found: GrowthFigures) -> Iterator[Figure]:
 
 def _lines(frame: pd.DataFrame, styles: Styles, x: str, y: str) -> dict[str, Any]:
     """Lines with both axes logarithmic."""
-    axes = [
-        {
-            "shorthand": f"{column}:Q",
-            "title": title,
-            "scale": alt.Scale(type="log", nice=False, padding=12),
-            "axis": alt.Axis(format=form, tickCount=4),
-        }
-        for column, title, form in (("x", x, "~s"), ("y", y, "~g"))
-    ]
-    return series_charts.series_lines(frame[["series", "x", "y"]], styles, alt.X(**axes[0]), alt.Y(**axes[1]), ".3s")
+    log = alt.Scale(type="log", nice=False, padding=12)
+    across = alt.X("x:Q", title=x, scale=log, axis=alt.Axis(format="~s", tickCount=4))
+    up = alt.Y("y:Q", title=y, scale=log, axis=alt.Axis(format="~g", tickCount=4))
+    return series_charts.series_lines(frame[["series", "x", "y"]], styles, across, up, ".3s")
 
 
 def _sizes(found: GrowthFigures) -> Figure:
@@ -163,12 +149,12 @@ def _size_table(found: GrowthFigures) -> Table:
     """A row per model and size, then the exponents of each model."""
     table = record_table(
         "Cost of training on shares of the users, once each; of long fits some epochs, which stand for all",
-        found.sizes,
-        ("Model", "model", model_label),
-        ("Events", "events", count),
-        ("Users", "users", count),
-        ("CPU time", "cpu", duration),
-        ("Peak memory", "memory", formats.megabytes),
+        found.sizes.itertuples(),
+        ("Model", lambda row: model_label(row.model)),
+        ("Events", lambda row: count(row.events)),
+        ("Users", lambda row: count(row.users)),
+        ("CPU time", lambda row: duration(row.cpu)),
+        ("Peak memory", lambda row: formats.megabytes(row.memory)),
     )
     exponents = [
         [model_label(name), "exponent (95 %)", "", *(_exponent(fits.get(kind)) for kind in ("cpu", "memory"))]
@@ -224,10 +210,9 @@ def _exponent(fitted: Mapping[str, Any] | None) -> str:
 def _catalogues(found: GrowthFigures) -> Figure:
     sizes = found.catalogues
     sizes = sizes.assign(ratio=(sizes.full / sizes.sampled).where(sizes.sampled > 0))
-    long = sizes.melt(["items"], ["full", "sampled"], var_name="kind", value_name="y")
-    frame = long[long.y > 0].assign(
-        series=lambda f: f.kind.map({"full": FULL, "sampled": SAMPLED}), x=lambda f: f["items"]
-    )
+    long = sizes.melt(["items"], [*KINDS], var_name="kind", value_name="y")
+    frame = long[long.y > 0].assign(series=lambda rows: rows.kind.map(KINDS), x=lambda rows: rows["items"])
+    styles = {KINDS["sampled"]: PALETTE[0], KINDS["full"]: PALETTE[1]}
     last = sizes.iloc[-1]
     sentence = (
         f"With {count(last['items'])} items a step with the full softmax takes {formats.times(last.ratio)} as long as "
@@ -240,15 +225,20 @@ def _catalogues(found: GrowthFigures) -> Figure:
         title="Time of a step by size of the catalogue",
         alt="Line chart, both axes logarithmic: seconds per step by number of items, a line per kind of softmax.",
         sentence=sentence,
-        spec=_lines(frame, {SAMPLED: PALETTE[0], FULL: PALETTE[1]}, "items of a made catalogue", "seconds per step"),
+        spec=_lines(
+            frame,
+            styles,
+            "items of a made catalogue",
+            "seconds per step",
+        ),
         table=record_table(
             "Median wall time of a training step, the two kinds in turns",
-            sizes,
-            ("Items", "items", count),
-            ("Full softmax", "full", duration),
-            ("Sampled", "sampled", duration),
-            ("Full / sampled", "ratio", formats.times),
-            ("Turns", "repeats", count),
+            sizes.itertuples(),
+            ("Items", lambda row: count(row.items)),
+            ("Full softmax", lambda row: duration(row.full)),
+            ("Sampled", lambda row: duration(row.sampled)),
+            ("Full / sampled", lambda row: formats.times(row.ratio)),
+            ("Turns", lambda row: count(row.repeats)),
         ),
     )
 

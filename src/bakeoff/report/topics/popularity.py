@@ -74,7 +74,7 @@ def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Questio
 def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> MeansByGroup:
     cutoffs = params.evaluate.cutoffs
     metric = f"recall@{cutoffs[min(1, len(cutoffs) - 1)]}"
-    lists = top_lists(evidence, {name: model.lists for name, model in evidence.models.items()})
+    lists = top_lists(evidence)
     test = evidence.events[evidence.events.part == "test"]
     tenth = test.item_id.map(popularity_group(evidence.items))
     columns: list[Named] = [

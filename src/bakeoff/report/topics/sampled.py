@@ -14,8 +14,8 @@ from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.topics.base.topic import Page, Topic, record_table
+from bakeoff.report.render.figure import Figure, record_table
+from bakeoff.report.topics.base.topic import Page, Topic
 
 FULL = "whole catalogue"
 
@@ -118,12 +118,12 @@ def _draw(found: SampledRanking) -> Iterator[Figure]:
         ),
         table=record_table(
             f"{label} by full and by sampled ranking",
-            found.frame.sort_values("full_rank"),
-            ("Model", "model", model_label),
-            ("Whole catalogue", "full", formats.decimal),
-            ("Place", "full_rank", str),
-            (short, "sampled", formats.decimal),
-            ("Place, sampled", "sampled_rank", str),
+            found.frame.sort_values("full_rank").itertuples(),
+            ("Model", lambda row: model_label(row.model)),
+            ("Whole catalogue", lambda row: formats.decimal(row.full)),
+            ("Place", lambda row: str(row.full_rank)),
+            (short, lambda row: formats.decimal(row.sampled)),
+            ("Place, sampled", lambda row: str(row.sampled_rank)),
         ),
         open=True,
     )

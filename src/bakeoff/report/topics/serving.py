@@ -13,10 +13,10 @@ from bakeoff.report.evidence import Evidence, NotMeasured, figure
 from bakeoff.report.formats import count, duration
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Column, Figure
+from bakeoff.report.render.figure import Column, Figure, record_table
 from bakeoff.report.topics.base.claims import Claim, Form, Question, Words
 from bakeoff.report.topics.base.judge import on_costs, repeated_figure, unknown
-from bakeoff.report.topics.base.topic import Page, Topic, record_table
+from bakeoff.report.topics.base.topic import Page, Topic
 
 QUERIES = {
     "batches": ("known user", "known users"),
@@ -113,13 +113,13 @@ def _draw(found: Latencies) -> Iterator[Figure]:
         ),
         table=record_table(
             "Latency of the exported models",
-            frame,
-            ("Model", "model", model_label),
-            ("Asked for", "group", str),
-            (Column("p50", "p95"), "low", duration),
-            (Column("p95", "p95"), "high", duration),
-            ("Calls", "calls", count),
-            ("Exported model", "size", formats.megabytes),
+            frame.itertuples(),
+            ("Model", lambda row: model_label(row.model)),
+            ("Asked for", lambda row: row.group),
+            (Column("p50", "p95"), lambda row: duration(row.low)),
+            (Column("p95", "p95"), lambda row: duration(row.high)),
+            ("Calls", lambda row: count(row.calls)),
+            ("Exported model", lambda row: formats.megabytes(row.size)),
         ),
     )
 

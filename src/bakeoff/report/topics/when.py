@@ -1,12 +1,11 @@
 """Taste or the session: the claim of taste, and quality with histories in order and shuffled."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from bakeoff.evaluation.ranking import TopLists
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Difference, OfModels, Statistics, best
 from bakeoff.report.evidence import Evidence
@@ -15,15 +14,14 @@ from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_labe
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Row, Table, change_cell, table_of
 from bakeoff.report.render.tables import P_HOLM
-from bakeoff.report.slices import events_by_gap, later_events, top_lists, values_on
+from bakeoff.report.slices import LATER, events_by_gap, top_lists, values_on
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
 from bakeoff.report.topics.base.judge import unknown
 from bakeoff.report.topics.base.topic import Page, Topic
 
-DAY = 86_400
-"""Seconds: a test event later than this after the last known one belongs to another session."""
 ALL = "all test events"
-"""Model → [num_users] metric."""
+WAYS = (False, True)
+"""Whether histories are shuffled."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,12 @@ class Order:
         models: that were asked, in order.
         frame: group (which test events), model, first (histories in order), second (shuffled).
         differences: (group, model) → ordered − shuffled.
-        beyond: model → figure a day later with shuffled histories; empty without such events.
     """
 
     metric: str
     models: Sequence[str]
     frame: pd.DataFrame
     differences: dict[tuple[str, str], Difference]
-    beyond: dict[str, float]
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
@@ -58,11 +54,11 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
         {name: model.shuffled_users[metric].to_numpy(np.float64) for name, model in evidence.models.items()},
         Words("shuffled", "It is better with shuffled histories", f"{label} with shuffled histories", decides=False),
     )
-    later = later_events(evidence, DAY)
-    if later is None or later.empty:
+    later = events_by_gap(evidence).get(LATER)
+    if later is None:
         words = Words("later", says, later_label, model_label(SOFTMAX), model_label(MF))
         return [unknown(words, "No test event is known to come more than a day after the last known one."), shuffled]
-    ordered, both = (values_on(evidence, lists, later, metric) for lists in _lists(evidence))
+    ordered, both = (values_on(evidence, top_lists(evidence, shuffled=way), later, metric) for way in WAYS)
     baseline = best(baselines(ordered), ordered)
     than = f"A day later it is better than the best baseline there, {model_label(baseline)}"
     says_both = "It is better a day later with shuffled histories"
@@ -80,33 +76,22 @@ def _against(values: OfModels, words: Words, rival: str = MF) -> Paired:
     return Paired(named, values[SOFTMAX], values[rival])
 
 
-def _lists(evidence: Evidence) -> list[Mapping[str, TopLists]]:
-    """Lists of all models: of histories in order, and of shuffled ones."""
-    models = evidence.models.items()
-    ordered = {name: model.lists for name, model in models}
-    shuffled = {name: model.shuffled_lists for name, model in models}
-    return [top_lists(evidence, ordered), top_lists(evidence, shuffled)]
-
-
 def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Order:
     """Every model on all test events and, where there is time, by the time since the last known one."""
     metric = params.compare.primary_metric
-    both = _lists(evidence)
+    both = [top_lists(evidence, shuffled=way) for way in WAYS]
     values = {
         (ALL, name): (model.users[metric].to_numpy(np.float64), model.shuffled_users[metric].to_numpy(np.float64))
         for name, model in evidence.models.items()
     }
-    for group, events in events_by_gap(evidence):
+    for group, events in events_by_gap(evidence).items():
         first, second = (values_on(evidence, lists, events, metric) for lists in both)
         values |= {(group, name): (first[name], second[name]) for name in evidence.models}
-    later = later_events(evidence, DAY)
-    beyond = {} if later is None or later.empty else values_on(evidence, both[1], later, metric)
     firsts, seconds = zip(*values.values(), strict=True)
     found = statistics.differences(firsts, seconds, [metric] * len(values))
     rows = [(*key, np.nanmean(first), np.nanmean(second)) for key, (first, second) in values.items()]
     frame = pd.DataFrame(rows, columns=["group", "model", "first", "second"])
-    later_means = {name: float(np.nanmean(figures)) for name, figures in beyond.items()}
-    return Order(metric, list(evidence.models), frame, dict(zip(values, found, strict=True)), later_means)
+    return Order(metric, list(evidence.models), frame, dict(zip(values, found, strict=True)))
 
 
 def _draw(found: Order) -> Iterator[Figure]:
@@ -141,13 +126,14 @@ def _sentence(found: Order) -> str:
         f"With shuffled histories {formats.listing(parts)}. The models were tuned on histories in order and read noise "
         "in shuffled ones, so that this may overstate what order is worth."
     )
-    if not found.beyond:
+    later = {row.model: row.second for row in found.frame.itertuples() if row.group == LATER}
+    if not later:
         return text
-    leader = max(found.models, key=lambda name: found.beyond[name])
-    others = [f"{formats.decimal(found.beyond[one], 3)} for {model_noun(one)}" for one in CONTENDERS if one != leader]
+    leader = max(found.models, key=lambda name: later[name])
+    others = [f"{formats.decimal(later[one], 3)} for {model_noun(one)}" for one in CONTENDERS if one != leader]
     return (
         f"{text} More than a day after the last known event and with shuffled histories the highest mean is that of "
-        f"{model_noun(leader)} ({formats.decimal(found.beyond[leader], 3)}), compared with {formats.listing(others)}. "
+        f"{model_noun(leader)} ({formats.decimal(later[leader], 3)}), compared with {formats.listing(others)}. "
         "Whether the softmax DNN and MF differ a day later by more than chance is judged among the claims."
     )
 

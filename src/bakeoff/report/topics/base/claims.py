@@ -205,16 +205,12 @@ class Claim:
 CSS_CLASSES = dict(
     zip(ClaimOutcome, ("held", "in-part", "not-held", "not-held", "small", "no-evidence", "no-evidence"), strict=True)
 )
+"""Outcome → class of the page's style."""
 
 
 def figure_text(part: ClaimPart, value: float) -> str:
     """Either figure of a part; an en dash where it was not measured."""
     return formats.NO_VALUE if isnan(value) else part.form.value(value)
-
-
-def css_class(outcome: ClaimOutcome) -> str:
-    """The class of the page's style for an outcome."""
-    return CSS_CLASSES[outcome]
 
 
 def difference(part: ClaimPart) -> str:
@@ -258,31 +254,6 @@ def overview(claims: Sequence[Claim]) -> str:
     found = [claim.outcome for claim in claims]
     counts = [f"{found.count(each)} {each}" for each in ClaimOutcome if each in found]
     return f"Of {len(claims)} claims, on this data: {formats.listing(counts)}."
-
-
-def rules(level: str) -> list[str]:
-    """How each kind of row is judged, a sentence or two each."""
-    return [
-        f"A difference held if its {level} interval lies on the side that the claim names, and is contradicted if it "
-        "lies on the other side. It is shown to be small if the whole interval lies within the margin, even where it "
-        "leaves out 0. Otherwise there is not enough data to tell.",
-        "For a difference over users a permutation test must agree. p is adjusted (Holm) for every part that decides a "
-        "claim, all claims together; parts that are shown and decide nothing are a family of their own.",
-        f"Margins: {MARGINS['metric']:g} for recall, NDCG, MRR and hit rate; {100 * MARGINS['share']:g} point for a "
-        f"share; {MARGINS['number']:g} for folding, the Gini coefficient and an exponent; {MARGINS['count']:.0%} of "
-        f"the second figure for a count. They are version {RULES['version']} of `report/claims.toml`, fixed before "
-        "the results.",
-        "Hardly lower: held if the whole interval lies above −margin, contradicted if it lies below. Hardly higher is "
-        "the mirror image.",
-        "Coverage and Gini coefficient describe all lists together: they are judged by the interval of the "
-        "difference, from a jackknife over groups of users.",
-        f"Costs count as different from a ratio of {RATIO:g} on, unless the 95 % interval of the ratio contains 1. "
-        "The interval shows how epochs, steps or calls of one run differ; it says nothing about another machine.",
-        "Exponents are judged by the interval of their difference, which follows from the intervals of both.",
-        "A claim held, or is contradicted, if all its deciding parts are. If some parts are contradicted, the claim is "
-        "contradicted in part, whatever else held; if none is and some held, it held in part. Accuracy is one finding: "
-        "the primary metric decides, and the other metrics are shown.",
-    ]
 
 
 def _ratio(value: float, of: float) -> str:

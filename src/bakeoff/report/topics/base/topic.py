@@ -1,6 +1,6 @@
 """What a topic of the report is, and how its figures become means with intervals and tables.
 
-Topics are discovered: whatever module of `topics` has a `TOPIC` is one.
+Topics are discovered: each `Topic` that a module of `topics` names is one.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
-from math import isnan
 from pkgutil import iter_modules
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +19,7 @@ from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, notes_on
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Cell, Column, Figure, Row, Table, estimate_cell, present, table_of
+from bakeoff.report.render.figure import Cell, Figure, Row, Table, estimate_cell, present, table_of
 from bakeoff.report.topics.base.claims import Claim, Question
 from bakeoff.report.topics.base.judge import judge_questions, padded
 
@@ -114,7 +113,8 @@ def topics() -> tuple[Topic[Any], ...]:
     """All topics in the order of the page."""
     names = [module.name for module in iter_modules(import_module(PACKAGE).__path__)]
     modules = [import_module(f"{PACKAGE}.{name}") for name in names]
-    return tuple(sorted((m.TOPIC for m in modules if hasattr(m, "TOPIC")), key=lambda topic: topic.order))
+    found = [each for module in modules for each in vars(module).values() if isinstance(each, Topic)]
+    return tuple(sorted(found, key=lambda topic: topic.order))
 
 
 def topics_of(page: Page) -> list[Topic[Any]]:
@@ -169,8 +169,6 @@ class MeansByGroup:
 
 Named = tuple[str, str, NDArray[np.float64]]
 """Group, series and the values over users."""
-TableColumn = tuple[str | Column, str, Callable[[Any], str]]
-"""Heading (a `Column` where it is a term of the glossary), attribute of a row, and how its value is written."""
 
 
 def estimates(columns: Sequence[Named], statistics: Statistics) -> pd.DataFrame:
@@ -196,16 +194,3 @@ def estimate_table(caption: str, corner: str, frame: pd.DataFrame) -> Table:
     found = {(row.group, row.series): row for row in frame.itertuples()}
     rows: list[Row] = [[name, *(interval_cell(found.get((group, name))) for group in groups)] for name in series]
     return table_of(caption, [corner, *(group.replace("\n", ", ") for group in groups)], rows)
-
-
-def record_table(caption: str, records: pd.DataFrame, *columns: TableColumn) -> Table:
-    """A row per record; an en dash for NaN."""
-    rows = [
-        [_written(getattr(record, attribute), form) for _, attribute, form in columns]
-        for record in records.itertuples(index=False)
-    ]
-    return table_of(caption, [heading for heading, _, _ in columns], rows)
-
-
-def _written(value: Any, form: Callable[[Any], str]) -> str:
-    return formats.NO_VALUE if isinstance(value, float) and isnan(value) else form(value)
