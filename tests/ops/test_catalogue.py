@@ -75,6 +75,26 @@ def test_the_tower_embeds_a_new_item_as_it_embedded_one_without_events(workspace
     np.testing.assert_allclose(added(folder, "two_tower").embeddings[0], stored[-1], rtol=1e-5, atol=1e-6)
 
 
+def test_added_items_are_listed_and_taken_out_again(workspace, folder, tmp_path, capsys):
+    catalogue.show(workspace, "mf")
+    assert capsys.readouterr().out == "Nothing was added to mf.\n"
+    rows = [twin_of(workspace, "i1", name) for name in ("n1", "n2")]
+    catalogue.add(workspace, DATA, table(tmp_path / "items.csv", *rows), "mf")
+    capsys.readouterr()
+    catalogue.show(workspace, "mf")
+    shown = capsys.readouterr().out
+    assert all(part in shown for part in ("Added to mf", "n1", "n2", "Twin"))
+    with pytest.raises(BakeoffError, match="'i1' was not added to mf: `bakeoff catalogue list` shows what was"):
+        catalogue.remove(workspace, ["n1", "i1"], "mf")
+    catalogue.remove(workspace, ["n1"], "mf")
+    assert capsys.readouterr().out == "mf no longer ranks 'n1'; added items that are left: 1.\n"
+    assert added(folder, "mf").table["item_id"].tolist() == ["n2"]
+    catalogue.remove(workspace, ["n2"], "mf")
+    assert list(folder.glob("mf-*")) == []
+    with pytest.raises(BakeoffError, match="'n2' was not added to mf"):
+        catalogue.remove(workspace, ["n2"], "mf")
+
+
 def test_others_get_the_mean_of_the_nearest_items_as_long_as_these_are():
     """Two groups of ten: one at feature 0 with vectors (±3, 4), one at feature 9. Mean (0, 4), length 5."""
     assert NEIGHBOURS == 10

@@ -10,6 +10,7 @@ from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
 catalogue = typer.Typer(no_args_is_help=True)
+Target = Annotated[str | None, typer.Option(help="One of models/ of this workspace; none: what is in production.")]
 app.add_typer(catalogue, name="catalogue", help="Rank new items without training again. See docs/new_items.md.")
 
 
@@ -132,9 +133,7 @@ def serve(
 @catalogue.command()
 def add(
     items: Annotated[Path, typer.Argument(help="A table with the columns of items.csv: .csv, .tsv or .parquet.")],
-    model: Annotated[
-        str | None, typer.Option(help="One of models/ of this workspace; none: what is in production.")
-    ] = None,
+    model: Target = None,
 ) -> None:
     """Embed items that a model was trained without, for `serve` and `recommend` to rank them at once.
 
@@ -145,3 +144,22 @@ def add(
 
     workspace = Workspace()
     stage.add(workspace, load(workspace).data, items, model)
+
+
+@catalogue.command()
+def remove(
+    item_ids: Annotated[list[str], typer.Argument(help="Ids of added items.")],
+    model: Target = None,
+) -> None:
+    """Take added items out again."""
+    from bakeoff.ops import catalogue as stage
+
+    stage.remove(Workspace(), item_ids, model)
+
+
+@catalogue.command("list")
+def show(model: Target = None) -> None:
+    """Show what was added."""
+    from bakeoff.ops import catalogue as stage
+
+    stage.show(Workspace(), model)

@@ -1,6 +1,6 @@
-"""`bakeoff catalogue`: rank new items with a model that was trained without them."""
+"""`bakeoff catalogue`: rank new items with a model that was trained without them, and list or remove them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.core.workspace import Workspace
@@ -72,6 +75,45 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
     if passed_over := [name for name in table.column_names if name not in ("item_id", "title", *encoding.names)]:
         print(f"Columns that {target.name} does not read: {', '.join(passed_over)}.")
     print(f"{target.path}: `bakeoff serve` takes it up within a second, and without the file they are gone.")
+
+
+def remove(workspace: Workspace, item_ids: Sequence[str], model: str | None) -> None:
+    """Take added items out again; the file goes with the last of them.
+
+    Raises:
+        BakeoffError: one of them was not added; nothing is changed then.
+    """
+    with _target(workspace, model) as target:
+        held = read_additions(target.path)
+        known = [] if held is None else held.table["item_id"].tolist()
+        if held is None or (unknown := [item_id for item_id in item_ids if item_id not in known]):
+            named = _named(item_ids if held is None else unknown)
+            raise BakeoffError(f"{named} was not added to {target.name}: `bakeoff catalogue list` shows what was.")
+        left = held.without(item_ids)
+        if len(left):
+            write_additions(target.path, left)
+        else:
+            target.path.unlink()
+    print(f"{target.name} no longer ranks {_named(item_ids)}; added items that are left: {len(left):,}.")
+
+
+def show(workspace: Workspace, model: str | None) -> None:
+    """Print the added items.
+
+    Raises:
+        BakeoffError: there is no such model, or its file is damaged.
+    """
+    with _target(workspace, model) as target:
+        held = read_additions(target.path)
+    if held is None:
+        print(f"Nothing was added to {target.name}.")
+        return
+    shown = Table(title=f"Added to {target.name}", title_justify="left")
+    for name in held.table:
+        shown.add_column(str(name))
+    for row in held.table.itertuples(index=False):
+        shown.add_row(*("" if pd.isna(value) else Text(str(value)) for value in row))
+    Console().print(shown)
 
 
 @contextmanager
