@@ -35,8 +35,7 @@ from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVER
 from bakeoff.models.base.retriever import TrainedRetriever
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.storage import write_model
-from bakeoff.ops.item_features import ItemFeatures
-from bakeoff.ops.list_options import PLAIN, ListOptions, find
+from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions, find
 from bakeoff.ops.server.loading import load_served
 from bakeoff.ops.server.schemas import Origin, Query
 from bakeoff.ops.server.search import ExactSearch

@@ -8,10 +8,8 @@ from pathlib import Path
 from dvc.repo import Repo
 
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.promotion.comparison import DecisionSettings
 from bakeoff.ops.registry.files import recorded_model
 from bakeoff.ops.registry.history import production, read_events
-from bakeoff.params import Params
 
 MODELS = ("mf", "softmax")
 OUT = "models/{0}/saved_model"
@@ -100,8 +98,3 @@ def standing(workspace: Workspace) -> str | None:
 
 def tags(workspace: Workspace) -> set[str]:
     return set(git(workspace.root, "tag", "--list").split())
-
-
-def decision_settings(params: Params) -> DecisionSettings:
-    """The sections that a decision depends on, as the command line passes them."""
-    return DecisionSettings(params.seed, params.promotion, params.compare, params.evaluate, params.evidence, params.mf)

@@ -24,8 +24,7 @@ from bakeoff.models.base.loading import load_serving
 from bakeoff.models.base.serving_module import NO_ITEM, ServingModule
 from bakeoff.models.base.specs import resolve
 from bakeoff.models.base.storage import StoredModel
-from bakeoff.ops.item_features import ItemFeatures
-from bakeoff.ops.list_options import ListOptions, find
+from bakeoff.ops.list_options import ItemFeatures, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
 
 IMPERSONAL = ("popularity", "recent_popularity")

@@ -18,8 +18,7 @@ from bakeoff.data.params import DataParams
 from bakeoff.models.base.new_items import NEIGHBOURS, mean_of_nearest
 from bakeoff.ops import catalogue, recommend
 from bakeoff.ops.additions import Additions, read_additions, write_additions
-from bakeoff.ops.item_features import Filter
-from bakeoff.ops.list_options import ListOptions
+from bakeoff.ops.list_options import Filter, ListOptions
 from bakeoff.ops.server.approximate import ApproximateSearch
 from bakeoff.ops.server.loading import refreshed
 from bakeoff.ops.server.serve import load_named

@@ -5,7 +5,7 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import Scale, TableEncoding
-from bakeoff.ops.item_features import MOST_VALUES, Filter, ItemFeatures
+from bakeoff.ops.list_options import MOST_VALUES, Filter, ItemFeatures
 
 ENCODING = TableEncoding(
     dense={"year": Scale(mean=0, std=1)},

@@ -10,8 +10,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base.loading import load_serving
 from bakeoff.ops import recommend
-from bakeoff.ops.item_features import Filter
-from bakeoff.ops.list_options import ListOptions
+from bakeoff.ops.list_options import Filter, ListOptions
 from bakeoff.stages import export, train
 
 

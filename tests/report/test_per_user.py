@@ -9,7 +9,7 @@ import pytest
 from bakeoff.core.errors import BakeoffError
 from bakeoff.report import input_files
 from bakeoff.report.accuracy import PerUser, Statistics, per_user_of
-from bakeoff.report.input_files import per_user_on_disk
+from bakeoff.report.input_files import check_same_users, per_user_on_disk
 
 STATISTICS = Statistics(confidence=0.95, resamples=2000, seed=1)
 NUM_USERS = 1000
@@ -69,5 +69,5 @@ def test_differences_are_those_of_tables_in_memory(on_disk: PerUser, tables: dic
 @pytest.mark.parametrize("rows", [slice(None, None, -1), slice(0, NUM_USERS - 1)], ids=["order", "one fewer"])
 def test_other_users_are_refused(files: dict[str, Path], tables: dict[str, pd.DataFrame], rows: slice):
     tables["mf"][rows].to_parquet(files["mf"])
-    with pytest.raises(BakeoffError, match=r"mf was evaluated on other users than popularity"):
-        per_user_on_disk(files)
+    with pytest.raises(BakeoffError, match=r"mf was evaluated on other mf than popularity"):
+        check_same_users(files, ["user_id"])

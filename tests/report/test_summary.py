@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 from synthetic import NOISE
 
-from bakeoff.core.errors import BakeoffError
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
@@ -29,12 +28,6 @@ def test_means_are_those_of_the_per_user_files(summary: Summary, evidence: Evide
 def test_p_is_adjusted_for_the_number_of_comparisons(summary: Summary):
     smallest = min(summary.differences, key=lambda d: d.p)
     assert smallest.p_holm == pytest.approx(min(1, smallest.p * len(summary.differences)))
-
-
-def test_a_model_evaluated_on_other_users_stops_the_comparison(evidence: Evidence, params: Params):
-    fewer = replace(evidence.models["mf"], users=evidence.models["mf"].users.iloc[1:])
-    with pytest.raises(BakeoffError, match="mf was evaluated on other users"):
-        summarize(replace(evidence, models={**evidence.models, "mf": fewer}), params)
 
 
 def test_without_new_users_there_is_nothing_said_of_them(evidence: Evidence, params: Params):

@@ -229,11 +229,16 @@ def test_of_too_many_users_the_verdict_rests_on_all_and_the_sections_on_a_sample
     assert "Over 60 warm users of the test set" in page
 
 
-def test_all_users_must_be_the_same_where_a_sample_is_looked_at(copy: Workspace, params: Params):
-    few = params.model_copy(update={"compare": params.compare.model_copy(update={"max_users": 20})})
-    path = copy.evaluation("mf") / "users.parquet"
-    pd.read_parquet(path)[::-1].to_parquet(path)
-    with pytest.raises(BakeoffError, match="mf was evaluated on other users than"):
+@pytest.mark.parametrize("max_users", [20, 100_000], ids=["a sample", "everyone"])
+@pytest.mark.parametrize("table", ["users", "new_users"])
+@pytest.mark.parametrize("rows", [slice(None, None, -1), slice(1, None)], ids=["order", "one fewer"])
+def test_all_users_must_be_the_same_whether_a_sample_is_looked_at_or_not(
+    copy: Workspace, params: Params, max_users: int, table: str, rows: slice
+):
+    few = params.model_copy(update={"compare": params.compare.model_copy(update={"max_users": max_users})})
+    path = copy.evaluation("mf") / f"{table}.parquet"
+    pd.read_parquet(path)[rows].to_parquet(path)
+    with pytest.raises(BakeoffError, match=f"mf was evaluated on other {table.replace('_', ' ')} than"):
         compare.run(few, copy)
 
 

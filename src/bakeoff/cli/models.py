@@ -97,8 +97,7 @@ def recommend(
 ) -> None:
     """Recommend items to a known user, or to someone new by history and features."""
     from bakeoff.ops import recommend as stage
-    from bakeoff.ops.item_features import Filter
-    from bakeoff.ops.list_options import ListOptions
+    from bakeoff.ops.list_options import Filter, ListOptions
 
     features = [*(feature or []), *([f"age={age}"] if age is not None else [])]
     options = ListOptions(None, [Filter.parse(each) for each in filter or ()], diversity, debias)

@@ -47,14 +47,9 @@ def decide(
 ) -> None:
     """Compare the challenger with the model in production and decide; write reports/decision. Changes nothing else."""
     from bakeoff.ops.promotion import decide as stage
-    from bakeoff.ops.promotion.comparison import DecisionSettings
 
     workspace = Workspace()
-    params = load(workspace)
-    settings = DecisionSettings(
-        params.seed, params.promotion, params.compare, params.evaluate, params.evidence, params.mf
-    )
-    stage.run(settings, workspace, model)
+    stage.run(load(workspace), workspace, model)
 
 
 @app.command()

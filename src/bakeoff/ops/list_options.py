@@ -1,14 +1,25 @@
-"""What a request may ask of a list beyond the best by score: some items only, less popular or more diverse ones."""
+"""What a request may ask of a list beyond the best by score: some items only, less popular or more diverse ones.
 
+Which items there may be is asked by their ids, or by filters on their features.
+"""
+
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy.sparse import csr_array
 
-from bakeoff.core.errors import BakeoffError
-from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, diverse
-from bakeoff.ops.item_features import Filter, ItemFeatures
+from bakeoff.core.errors import BakeoffError, shortened
+from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code, codes_of, tags_of
+from bakeoff.data.features.value_sets import ValueSets
+from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, diverse, kinds_of_items
+from bakeoff.models.base.storage import filterable
 from bakeoff.ops.server.search import ExactSearch, SearchResult
 
 MOST_FILTERS = 20
@@ -16,6 +27,168 @@ MOST_FILTERS = 20
 
 LARGEST_DEBIAS = 10.0
 """By far: at 1 lists are less popular than what people already like."""
+
+MOST_VALUES = 100
+"""Values of one filter."""
+
+Values = Annotated[list[str], Field(min_length=1, max_length=MOST_VALUES)]
+Bound = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Filter(BaseModel):
+    """A condition on one feature; an item whose feature is unknown meets `none_of` alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    feature: str = Field(description="Name of an item feature: see item_features of GET /model.")
+    any_of: Values | None = Field(None, description="Values or tags. An item must have at least one of them.")
+    none_of: Values | None = Field(None, description="Values or tags. An item must have none of them.")
+    min: Bound | None = Field(None, description="Least value of a number.")
+    max: Bound | None = Field(None, description="Largest value of a number.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if all(asked is None for asked in (self.any_of, self.none_of, self.min, self.max)):
+            raise ValueError("a filter needs any_of, none_of, min or max")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> "Filter":
+        """A filter as people write it: `genres=Comedy|Drama`, `genres!=Horror`, `year>=1990` or `year<=1999`.
+
+        Raises:
+            BakeoffError: it is none of these.
+        """
+        found = re.fullmatch(r"([^=<>!]+)(=|!=|>=|<=)(.+)", text.strip(), re.DOTALL)
+        if found:
+            feature, sign, value = (part.strip() for part in found.groups())
+            name = {"=": "any_of", "!=": "none_of", ">=": "min", "<=": "max"}[sign]
+            given = [part.strip() for part in value.split(TAG_SEPARATOR)] if name.endswith("_of") else value
+            try:
+                return cls.model_validate({"feature": feature, name: given})
+            except ValueError:  # of pydantic: not a number, or too many values
+                pass
+        raise BakeoffError(
+            f"--filter {shortened(text)} must be like genres=Comedy|Drama, genres!=Horror, year>=1990 or year<=1999 "
+            f"(with at most {MOST_VALUES} values)."
+        )
+
+
+class ItemFeatures:
+    """Features of the n items of a catalogue that lists can be filtered by: numbers, categories and tags.
+
+    Attributes:
+        names: of these features; empty where there are none, or where the model was stored without them.
+    """
+
+    def __init__(self, table: pd.DataFrame, encoding: TableEncoding, model: str) -> None:
+        """Take raw features of all items.
+
+        Args:
+            table: n rows, from `read_items`.
+            encoding: of item features.
+            model: name of the model, for messages.
+        """
+        self.names = tuple(name for name in filterable(encoding) if name in table)
+        self._table, self._encoding, self._model = table, encoding, model
+        self._codes = {
+            name: {value: code for code, value in enumerate(values, 1)}
+            for name, values in (encoding.categorical | encoding.tags).items()
+            if name in self.names
+        }
+
+    def extended(self, table: pd.DataFrame) -> "ItemFeatures":
+        """The same with further items behind the n, whose raw features the table has."""
+        there = table.reindex(columns=self._table.columns)
+        return ItemFeatures(pd.concat([self._table, there], ignore_index=True), self._encoding, self._model)
+
+    def warm(self) -> Self:
+        """The same, with all that is computed once computed."""
+        for each in ("_numbers", "_items", "_kinds"):
+            getattr(self, each)
+        return self
+
+    @cached_property
+    def _kinds(self) -> csr_array | None:
+        return kinds_of_items(self._table, self._encoding)
+
+    def vectors(self, items: NDArray[np.integer]) -> NDArray[np.float32] | None:
+        """Kinds of m items, by which diverse lists compare them, [m, F]; None: their embeddings do better."""
+        return None if self._kinds is None else self._kinds[items].toarray().astype(np.float32)
+
+    @cached_property
+    def _numbers(self) -> dict[str, NDArray[np.float64]]:
+        """Values of each number, [n]; NaN where unknown."""
+        names = [name for name in self._encoding.dense if name in self.names]
+        return {name: pd.to_numeric(self._table[name], errors="coerce").to_numpy(np.float64) for name in names}
+
+    @cached_property
+    def _items(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Items by the value of each category or tag: items with code c are items[offsets[c − 1] : offsets[c]]."""
+        found = {}
+        for name in self._codes:
+            known = pd.Index(list(self._codes[name]), dtype=object)
+            if name in self._encoding.tags:
+                sets = tags_of(self._table[name], known)
+            else:
+                codes = codes_of(self._table[name], known) - 1
+                sets = ValueSets.from_pairs(np.arange(len(codes)), codes, len(codes), len(known))
+            order = np.argsort(sets.codes, kind="stable")
+            found[name] = sets.rows[order], np.searchsorted(sets.codes[order], np.arange(sets.size + 1))
+        return found
+
+    def check(self, filters: Sequence[Filter]) -> None:
+        """Refuse filters that make no sense here.
+
+        Raises:
+            BakeoffError: an unknown feature or value, a value of a number, or a bound of what is none.
+        """
+        for each in filters:
+            if not self.names:
+                raise BakeoffError(
+                    f"{self._model} knows no features of items to filter by: the data has none, or an older version "
+                    f"stored the model without them; then run `bakeoff train {self._model}` and `bakeoff export "
+                    f"{self._model}`."
+                )
+            if each.feature not in self.names:
+                known = ", ".join(self.names)
+                raise BakeoffError(f"{shortened(each.feature)} is not a feature to filter items by: there are {known}.")
+            is_number = each.feature not in self._codes
+            if is_number and (each.any_of or each.none_of):
+                raise BakeoffError(f"{each.feature} is a number: filter it by min and max instead of by values.")
+            if not is_number and (each.min is not None or each.max is not None):
+                raise BakeoffError(
+                    f"{each.feature} is not a number: filter it by any_of or none_of instead of a range."
+                )
+            self._codes_of(each.feature, [*(each.any_of or ()), *(each.none_of or ())])
+
+    def meeting(self, filters: Sequence[Filter]) -> NDArray[np.bool_]:
+        """Bool [n], which items meet all of these filters, which `check` has accepted."""
+        allowed = np.ones(len(self._table), np.bool_)
+        for each in filters:
+            if each.any_of:
+                allowed &= self._with(each.feature, each.any_of)
+            if each.none_of:
+                allowed &= ~self._with(each.feature, each.none_of)
+            if each.min is not None:
+                allowed &= self._numbers[each.feature] >= each.min
+            if each.max is not None:
+                allowed &= self._numbers[each.feature] <= each.max
+        return allowed
+
+    def _with(self, feature: str, values: Sequence[str]) -> NDArray[np.bool_]:
+        """Bool [n], which items have one of the values."""
+        items, offsets = self._items[feature]
+        found = np.zeros(len(self._table), np.bool_)
+        for code in self._codes_of(feature, values):
+            found[items[offsets[code - 1] : offsets[code]]] = True
+        return found
+
+    def _codes_of(self, feature: str, values: Sequence[str]) -> list[int]:
+        codes = [category_code(feature, value, self._codes[feature]) for value in values]
+        if 0 in codes:
+            raise BakeoffError(f"A filter on {feature} names an empty value.")
+        return codes
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,7 @@ from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.storage import load_trained, read_encoding, read_items, read_known_users, refuse_skipped
 from bakeoff.ops.additions import ExtendedRetriever, additions_to
-from bakeoff.ops.item_features import ItemFeatures
-from bakeoff.ops.list_options import PLAIN, ListOptions, find
+from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bakeoff.core.errors import BakeoffError
 from bakeoff.evaluation.metrics.formulas import FloatArray
 from bakeoff.report.accuracy import PerUser, per_user_of
 from bakeoff.report.models import SOFTMAX, not_asked
@@ -250,21 +249,3 @@ class Evidence:
     def per_user(self) -> PerUser:
         """Metrics of all test users."""
         return self.everyone or per_user_of({name: model.users for name, model in self.models.items()})
-
-
-def check_same_users(evidence: Evidence) -> None:
-    """Check that all models were evaluated on the same users: a paired comparison needs it.
-
-    Raises:
-        BakeoffError: two models differ in their test users or new users.
-    """
-    for table, keys in (("users", ["user_id"]), ("new_users", ["user_id", "first_interactions"])):
-        rows = {name: getattr(model, table)[keys].reset_index(drop=True) for name, model in evidence.models.items()}
-        (reference, expected), *others = rows.items()
-        for name, found in others:
-            if not expected.equals(found):
-                raise BakeoffError(
-                    f"{name} was evaluated on other {table.replace('_', ' ')} than {reference} "
-                    f"({len(found)} against {len(expected)} rows): their figures can't be compared. "
-                    "Run `dvc repro` so that every model is evaluated on the present split."
-                )

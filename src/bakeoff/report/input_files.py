@@ -101,12 +101,8 @@ def per_user_on_disk(files: dict[str, Path]) -> PerUser:
     """Metrics of all users, read block by block; memory does not grow with their number.
 
     Args:
-        files: model → users.parquet of its evaluation.
-
-    Raises:
-        BakeoffError: the models were evaluated on different users, or in a different order.
+        files: model → users.parquet of its evaluation; all with the same users in the same order.
     """
-    _check_same_users(files)
 
     def blocks(columns: Sequence[Column]) -> Iterator[NDArray[np.float64]]:
         metrics = {name: [metric for model, metric in columns if model == name] for name, _ in columns}
@@ -119,14 +115,23 @@ def per_user_on_disk(files: dict[str, Path]) -> PerUser:
     return PerUser(list(files), blocks, in_memory=False)
 
 
-def _check_same_users(files: dict[str, Path]) -> None:
-    names, tables = list(files), [_blocks(path, ["user_id"]) for path in files.values()]
-    for found in zip_longest(*tables):
-        for (name, one), (other, another) in pairwise(zip(names, found, strict=True)):
+def check_same_users(files: dict[str, Path], keys: Sequence[str]) -> None:
+    """Check that all models were evaluated on the same users: a paired comparison needs it.
+
+    Args:
+        files: model → a table of its evaluation.
+        keys: columns that tell the rows of such a table apart.
+
+    Raises:
+        BakeoffError: two models differ in their users, or in the order of these.
+    """
+    for found in zip_longest(*(_blocks(path, keys) for path in files.values())):
+        for (name, one), (other, another) in pairwise(zip(files, found, strict=True)):
             if not np.array_equal(one, another):
                 raise BakeoffError(
-                    f"{other} was evaluated on other users than {name}, or in another order: their figures can't be "
-                    "compared. Run `dvc repro` so that every model is evaluated on the present split."
+                    f"{other} was evaluated on other {files[other].stem.replace('_', ' ')} than {name}, or in another "
+                    "order: their figures can't be compared. Run `dvc repro` so that every model is evaluated on the "
+                    "present split."
                 )
 
 

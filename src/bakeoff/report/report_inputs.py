@@ -36,7 +36,8 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
     users stay on disk, so that memory does not grow with them.
 
     Raises:
-        BakeoffError: a file is missing or can't be read, or a model was skipped that the verdict needs.
+        BakeoffError: a file is missing or can't be read, a model was skipped that the verdict needs, or the models were
+            evaluated on different users.
     """
     models = specs.names() if models is None else models
     skipped = _skipped(workspace, models)
@@ -48,9 +49,14 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
     data_dvc = workspace.root / "data.dvc"
     # Ranks that are read: those of the primary metric, of recall by item, and of the examples.
     longest = max(int(params.compare.primary_metric.partition("@")[2]), *params.evaluate.cutoffs[:2], LIST_LENGTH)
-    on_disk = {name: workspace.evaluation(name) / "users.parquet" for name in shown}
+    found = {name: _model(workspace, name, longest, sample) for name in shown}
+    warm, new = (
+        {name: workspace.evaluation(name) / f"{of}.parquet" for name in shown} for of in ("users", "new_users")
+    )
+    input_files.check_same_users(warm, ["user_id"])
+    input_files.check_same_users(new, ["user_id", STEP])
     return Evidence(
-        models={name: _model(workspace, name, longest, sample) for name in shown},
+        models=found,
         events=_events(workspace.split, sample.warm),
         new_events=read_table(workspace.split / "new_users.parquet", sample.new),
         users=users[["user_id", *features]],
@@ -61,7 +67,7 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
         data_hash=read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None,
         skipped=skipped,
         tuning={name: read_json(path) for name, path in searches.items()},
-        everyone=None if sample.warm is None else input_files.per_user_on_disk(on_disk),
+        everyone=None if sample.warm is None else input_files.per_user_on_disk(warm),
     )
 
 

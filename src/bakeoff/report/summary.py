@@ -11,7 +11,7 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import training
 from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, baseline_standings
 from bakeoff.report.checks import SCORES, Check, State, failed_reasons, judge_checks
-from bakeoff.report.evidence import Evidence, check_same_users
+from bakeoff.report.evidence import Evidence
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.exposure import exposure_profile, exposures
 from bakeoff.report.models import MF, SOFTMAX, look
@@ -122,12 +122,7 @@ class JudgedClaims:
 
 
 def judge_evidence(evidence: Evidence, params: ReportParams) -> JudgedClaims:
-    """Judge the textbook's claims, and compute the figures behind them.
-
-    Raises:
-        BakeoffError: the models were evaluated on different users.
-    """
-    check_same_users(evidence)
+    """Judge the textbook's claims, and compute the figures behind them."""
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
     claims = judge_claims(evidence, params, statistics)
     findings = find(evidence, params, statistics, Page.EVIDENCE)
@@ -139,9 +134,8 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     """Compute every figure of the report.
 
     Raises:
-        BakeoffError: the models were evaluated on different users, or a record of tuning can't be read.
+        BakeoffError: a record of tuning can't be read.
     """
-    check_same_users(evidence)
     accuracy = [f"{name}@{k}" for name in ACCURACY_LABELS for k in params.evaluate.cutoffs]
     primary = params.compare.primary_metric
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)

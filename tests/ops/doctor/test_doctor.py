@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.doctor import checks, command, machine
+from bakeoff.ops.doctor import checks, command
 from bakeoff.ops.doctor.checks import Finding, Subject
 from bakeoff.params import Params
 
@@ -302,26 +302,26 @@ def test_java_for_mllib(monkeypatch, tmp_path):
 
 
 def test_disk(root, monkeypatch):
-    assert "a run takes 0.1 GiB (estimated)" in found(machine.disk).found
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
-    assert is_problem(found(machine.disk), says="0.0 GiB are free", fix="dvc gc --workspace")
+    assert "a run takes 0.1 GiB (estimated)" in found(checks.disk).found
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+    assert is_problem(found(checks.disk), says="0.0 GiB are free", fix="dvc gc --workspace")
 
 
 def test_memory(root, monkeypatch):
-    monkeypatch.setattr(machine, "CGROUP", root / "memory.max")
-    assert "takes 1.6 GiB (estimated)" in found(machine.memory).found
+    monkeypatch.setattr(checks, "CGROUP", root / "memory.max")
+    assert "takes 1.6 GiB (estimated)" in found(checks.memory).found
     (root / "memory.max").write_text(f"{2**30}\n")
-    assert is_warning(found(machine.memory), says="1.0 GiB are free", fix="docs/scale.md")
+    assert is_warning(found(checks.memory), says="1.0 GiB are free", fix="docs/scale.md")
     (root / "memory.max").write_text("max\n")
     cost = Workspace().cost("train/mf")
     cost.parent.mkdir(parents=True)
     cost.write_text(json.dumps({"peak_memory_bytes": 3 * 2**30}))
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=4 * 2**30))
-    assert found(machine.memory) == checks.ok("the largest stage takes 3.0 GiB (measured), 4.0 GiB are free")
+    assert found(checks.memory) == checks.ok("the largest stage takes 3.0 GiB (measured), 4.0 GiB are free")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2**30))
-    assert is_warning(found(machine.memory), says="1.0 GiB are free", fix="end other programs")
+    assert is_warning(found(checks.memory), says="1.0 GiB are free", fix="end other programs")
     cost.write_text("{")
-    assert is_problem(found(machine.memory), says="JSONDecodeError", fix="install")
+    assert is_problem(found(checks.memory), says="JSONDecodeError", fix="install")
 
 
 @pytest.mark.parametrize(
@@ -337,30 +337,30 @@ def test_the_estimate_of_memory_is_near_what_was_measured(tmp_path, monkeypatch,
     (tmp_path / "data").mkdir()
     for table in ("interactions", "items"):
         (tmp_path / f"data/{table}.csv").write_text("a\n")
-    monkeypatch.setattr(machine, "rows", lambda file: events if file.stem == "interactions" else items)
+    monkeypatch.setattr(checks, "rows", lambda file: events if file.stem == "interactions" else items)
     sections = {"mf": SimpleNamespace(dim=64), "ease": SimpleNamespace(max_items=1_000)}
-    memory, _ = machine.estimate(Subject(Workspace(tmp_path), sections))
+    memory, _ = checks.estimate(Subject(Workspace(tmp_path), sections))
     assert 0.66 < memory / 2**30 / measured < 1.5
 
 
 def test_rows_are_counted_by_the_length_of_the_first(tmp_path):
     file = tmp_path / "some.csv"
     file.write_text("id,name\n" + "".join(f"{n:06},somebody\n" for n in range(5_000)))
-    assert machine.rows(file) == pytest.approx(5_000, rel=0.01)
+    assert checks.rows(file) == pytest.approx(5_000, rel=0.01)
     file.write_text("")
-    assert machine.rows(file) <= 0
+    assert checks.rows(file) <= 0
 
 
 def test_clock(root):
-    assert "no file, commit or event is later" in found(machine.clock).found
+    assert "no file, commit or event is later" in found(checks.clock).found
     events = Workspace().validated / "interactions.parquet"
     events.parent.mkdir(parents=True)
     pd.DataFrame({"timestamp": [1_000, 2_000]}).to_parquet(events)
-    assert found(machine.clock).state == "ok"
+    assert found(checks.clock).state == "ok"
     pd.DataFrame({"timestamp": [1_000, 2_000_000_000_000]}).to_parquet(events)
-    assert is_warning(found(machine.clock), says="an event", fix="data.columns.timestamp_unit")
+    assert is_warning(found(checks.clock), says="an event", fix="data.columns.timestamp_unit")
     os.utime(root / "params.yaml", (4e9, 4e9))
-    assert "later than that: params.yaml, an event" in found(machine.clock).found
+    assert "later than that: params.yaml, an event" in found(checks.clock).found
 
 
 def test_the_command_ends_with_status_1_without_a_trace_whatever_is_broken(root):

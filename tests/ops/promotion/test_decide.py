@@ -50,7 +50,7 @@ def workspace(served, tmp_path):
 
 
 def decided(workspace: Workspace, params: Params = PARAMS, model: str | None = None) -> dict:
-    decide.run(repo.decision_settings(params), workspace, model)
+    decide.run(params, workspace, model)
     for name in ("decision.md", "decision.html"):
         assert (workspace.decision / name).stat().st_size > 400
     return json.loads((workspace.decision / "decision.json").read_text(encoding="utf-8"))
@@ -178,15 +178,15 @@ def test_a_model_that_a_rollback_left_is_held(workspace):
 def test_files_of_the_champion_that_are_nowhere_stop_the_decision(workspace):
     shutil.rmtree(workspace.root / ".dvc/cache")
     with pytest.raises(BakeoffError, match=r"ease@v1\.0\.0 .* in neither DVC's cache nor its remote"):
-        decide.run(repo.decision_settings(PARAMS), workspace)
+        decide.run(PARAMS, workspace)
     assert not workspace.decision.exists()
 
 
 def test_a_model_that_dvc_does_not_keep_cannot_challenge(workspace):
     (workspace.saved_model("mf") / "more").write_text("{}")
     with pytest.raises(BakeoffError, match=r"is not what dvc\.lock records .*dvc repro export@mf"):
-        decide.run(repo.decision_settings(PARAMS), workspace)
+        decide.run(PARAMS, workspace)
     with pytest.raises(BakeoffError, match=r"dvc\.lock records no models/softmax"):
-        decide.run(repo.decision_settings(PARAMS), workspace, "softmax")
+        decide.run(PARAMS, workspace, "softmax")
     with pytest.raises(BakeoffError, match="'gpt' is not a model"):
-        decide.run(repo.decision_settings(PARAMS), workspace, "gpt")
+        decide.run(PARAMS, workspace, "gpt")

@@ -13,7 +13,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base.loading import EXTRAS
 from bakeoff.models.base.storage import FEATURES, ITEMS
-from bakeoff.ops.item_features import Filter, ItemFeatures
+from bakeoff.ops.list_options import Filter, ItemFeatures
 from bakeoff.ops.registry.history import production, read_events
 from bakeoff.ops.server import serve
 from bakeoff.ops.server.schemas import Query, RefusedError

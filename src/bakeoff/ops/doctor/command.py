@@ -12,12 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakeoff.core.errors import BakeoffError, visible
-from bakeoff.ops.doctor import checks, machine
-from bakeoff.ops.doctor.checks import Finding, Subject, problem, warning
-
-Check = Callable[[Subject], Finding]
-CHECKS: tuple[Check, ...] = (*checks.CHECKS, machine.disk, machine.memory, machine.clock)
-"""In the order in which they are printed."""
+from bakeoff.ops.doctor.checks import CHECKS, Finding, Subject, problem, warning
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "not applicable": "dim"}
 
@@ -42,7 +37,7 @@ def run(subject: Subject, *, as_json: bool) -> bool:
     return all(found.state != "problem" for found in findings)
 
 
-def examine(subject: Subject, check: Check) -> Finding:
+def examine(subject: Subject, check: Callable[[Subject], Finding]) -> Finding:
     """The finding of one check, however it ends: what breaks one says nothing about the others."""
     try:
         return check(subject)

@@ -5,9 +5,9 @@ Exported models are ranked on it, whatever vocabulary and features they have.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,10 @@ from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics import table
 from bakeoff.evaluation.metrics.formulas import FloatArray
-from bakeoff.evaluation.metrics.params import EvaluateParams
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.ranking.protocol import EvalSet, Evaluated
 from bakeoff.experiments.folding import fit_relatedness
 from bakeoff.experiments.latency import CALLS, LoadedExport, calls_by_history, take_turns
-from bakeoff.experiments.params import EvidenceParams
 from bakeoff.models.base.loading import extras_of, raw_table
 from bakeoff.models.base.storage import read_items
 from bakeoff.models.mf.spec import MFParams
@@ -31,7 +29,7 @@ from bakeoff.ops.params import PromotionParams
 from bakeoff.ops.promotion.decision import PrimaryComparison
 from bakeoff.ops.promotion.guardrails import Guardrail, GuardrailMetrics, guardrails
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.params import CompareParams
+from bakeoff.report.params import ReportParams
 
 
 class ExportedModel:
@@ -102,16 +100,16 @@ class ExportedModel:
         return np.asarray(self._current.get_indexer(ids), np.int32)
 
 
-@dataclass(frozen=True)
-class DecisionSettings:
-    """Sections of params.yaml that a decision depends on."""
+class DecisionSettings(ReportParams, Protocol):
+    """What a decision reads of `params.yaml`: what the report reads, and the sections of promotion and MF."""
 
-    seed: int
-    promotion: PromotionParams
-    compare: CompareParams
-    evaluate: EvaluateParams
-    evidence: EvidenceParams
-    mf: MFParams
+    @property
+    def promotion(self) -> PromotionParams:
+        """Who challenges, and what it must show."""
+
+    @property
+    def mf(self) -> MFParams:
+        """Settings of the fit from which relatedness is read."""
 
 
 def compare_models(

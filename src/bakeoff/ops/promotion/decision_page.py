@@ -28,19 +28,7 @@ def decision_headline(decision: Decision) -> str:
 
 def what_promote_does(decision: Decision) -> str:
     """What `bakeoff promote` would do now, a sentence in Markdown."""
-    if decision.outcome is DecisionOutcome.UNCHANGED:
-        return "`bakeoff promote` changes nothing."
-    if decision.outcome is DecisionOutcome.HOLD:
-        return (
-            '`bakeoff promote` changes nothing and prints these reasons. `bakeoff promote --despite "REASON"` puts the '
-            "challenger into production all the same, and the tag keeps the reason."
-        )
-    leaves = f", and takes {decision.champion.name} out" if decision.champion else ""
-    return (
-        "Once the commit holds this `dvc.lock`, `bakeoff promote` registers it as the next version of "
-        f"`{decision.challenger.model}`, assigns the stage `prod`{leaves}: tags in Git, all or none. `bakeoff rollback`"
-        " takes that back."
-    )
+    return render_text("promote.md.j2", decision=decision).rstrip()
 
 
 def decision_html(decision: Decision) -> str:

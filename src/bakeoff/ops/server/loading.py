@@ -22,7 +22,7 @@ from bakeoff.models.base.loading import extras_of, load_serving
 from bakeoff.models.base.storage import USERS, KnownUsers, read_encoding, read_items, read_known_users
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.ops.additions import FOLDER, additions_path, read_additions
-from bakeoff.ops.item_features import ItemFeatures
+from bakeoff.ops.list_options import ItemFeatures
 from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Origin, Query
 from bakeoff.ops.server.search import ExactSearch

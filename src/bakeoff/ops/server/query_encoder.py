@@ -11,8 +11,7 @@ from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base.storage import KnownUsers
-from bakeoff.ops.item_features import ItemFeatures
-from bakeoff.ops.list_options import PLAIN, ListOptions
+from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions
 from bakeoff.ops.reasons import CANNOT
 from bakeoff.ops.server import schemas
 from bakeoff.ops.server.schemas import Query, RefusedError

@@ -6,8 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from bakeoff.models.base.list_options import LONGEST_DIVERSE
-from bakeoff.ops.item_features import Filter
-from bakeoff.ops.list_options import LARGEST_DEBIAS, MOST_FILTERS
+from bakeoff.ops.list_options import LARGEST_DEBIAS, MOST_FILTERS, Filter
 from bakeoff.ops.reasons import Part
 
 LONGEST_LIST = 10_000

@@ -109,7 +109,7 @@ def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code:
     """
     models, environment = list(evidence.models), template_environment()
     templates = {key: f"_{key}.html.j2" for _, _, key, _ in OTHER_SECTIONS[page]}
-    templates |= {topic.section: topic.template for topic in topics_of(page) if topic.title}
+    templates |= {topic.section: f"{topic.id}.html.j2" for topic in topics_of(page) if topic.title}
     environment.filters.update(tag_color=explore.tag_color, tag_shape=explore.tag_path, sentence=formats.sentence)
     environment.filters["p_value"] = formats.p_value
     environment.globals["words"] = words

@@ -72,11 +72,6 @@ class Topic(Generic[F]):
     notes: Callable[[Any], Sequence[str]] = notes_on
 
     @property
-    def template(self) -> str:
-        """Name of the template of its section."""
-        return f"{self.id}.html.j2"
-
-    @property
     def link(self) -> str:
         """Its section, seen from the page of the claims."""
         return f"{'' if self.page is Page.EVIDENCE else self.page}#{self.section}"
