@@ -42,8 +42,9 @@ def made(tmp_path: Path, home: dict[str, str]) -> Path:
     clone = tmp_path / "clone"
     commands = clone / ".venv/bin"
     commands.mkdir(parents=True)
-    (commands / "uv").write_text("#!/bin/sh\n")
-    (commands / "uv").chmod(0o755)
+    for name in ("uv", "python"):
+        (commands / name).write_text("#!/bin/sh\n")
+        (commands / name).chmod(0o755)
     (commands / "dvc").symlink_to(shutil.which("dvc", path=home["PATH"]) or "dvc")
     for name in ("Makefile", "requirements.lock", "bootstrap.lock", "pyproject.toml"):
         shutil.copy(REPOSITORY / name, clone)
