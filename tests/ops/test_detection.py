@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.ops.detection import detect, find_encoding, time_unit
+from bakeoff.data.fetch.table_files import find_encoding
+from bakeoff.ops.detection import detect, time_unit
 from bakeoff.ops.feature_kinds import feature_kind
 
 

@@ -120,9 +120,8 @@ def _read(files: Mapping[str, Path], query: Path | None) -> tuple[dict[str, Any]
         BakeoffError: there is no source, or two, or one can't be read.
     """
     from bakeoff.data.fetch.database import database_url, read_database
-    from bakeoff.data.fetch.table_files import read_columns
+    from bakeoff.data.fetch.table_files import find_encoding, read_columns
     from bakeoff.data.params import ColumnParams
-    from bakeoff.ops.detection import find_encoding
 
     if query is not None and not files:
         found = read_database(query, database_url(query), ColumnParams(timestamp=None))

@@ -3,11 +3,9 @@
 Names decide first, values check them. What neither settles is left to a person, as an open question.
 """
 
-import codecs
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,7 +51,6 @@ _LEAST_SHARE = 0.99
 """Share of the values that must be of a kind."""
 _LEAST_KNOWN = 0.5
 """Share of the ids of events that a table must have for its column to be that of the ids."""
-_BLOCK = 2**20
 
 
 @dataclass
@@ -112,35 +109,6 @@ class Detected:
         if not self.columns["timestamp"]:  # there is no next event to predict
             values["softmax"] = values["two_tower"] = {"objective": "reconstruct"}
         return values
-
-
-def find_encoding(paths: Iterable[Path]) -> str:
-    """The encoding in which every file of text can be read: UTF-8, UTF-16 by its byte order mark, or Windows-1252.
-
-    Raises:
-        BakeoffError: files are in different encodings.
-    """
-    needed = {path: _encoding(path) for path in paths if path.suffix.lower() not in (".parquet", ".pq")}
-    special = {path: encoding for path, encoding in needed.items() if encoding != "ascii"}
-    if len(set(special.values())) > 1:
-        named = ", ".join(f"{path} in {encoding}" for path, encoding in special.items())
-        raise BakeoffError(f"The files are written in different encodings ({named}): write all of them in UTF-8.")
-    return next(iter(special.values()), "utf-8")
-
-
-def _encoding(path: Path) -> str:
-    with path.open("rb") as stream:
-        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return "utf-16"
-    for encoding in ("ascii", "utf-8"):
-        try:
-            with path.open(encoding=encoding) as stream:
-                while stream.read(_BLOCK):
-                    pass
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    return "cp1252"
 
 
 def detect(tables: Mapping[str, Columns], given: Mapping[str, str | None]) -> Detected:

@@ -2,7 +2,7 @@
 
 import codecs
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -23,6 +23,8 @@ LEAST_UNPACKED_BYTES = 256 * 2**20
 """A Parquet file may always unpack to this much text,"""
 MOST_UNPACKED = 200
 """and else to this many times its own size."""
+_BLOCK = 2**20
+"""Characters that are read at once to try an encoding."""
 
 
 def read_columns(
@@ -165,3 +167,32 @@ def _joined(values: Any, where: str) -> pa.Array:
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), offsets])
     joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, texts), pa.scalar("|", pa.large_string()))
     return pc.if_else(pc.is_null(values), pa.scalar(None, pa.large_string()), joined)
+
+
+def find_encoding(paths: Iterable[Path]) -> str:
+    """The encoding in which every file of text can be read: UTF-8, UTF-16 by its byte order mark, or Windows-1252.
+
+    Raises:
+        BakeoffError: files are in different encodings.
+    """
+    needed = {path: _encoding(path) for path in paths if path.suffix.lower() not in PARQUET_SUFFIXES}
+    special = {path: encoding for path, encoding in needed.items() if encoding != "ascii"}
+    if len(set(special.values())) > 1:
+        named = ", ".join(f"{path} in {encoding}" for path, encoding in special.items())
+        raise BakeoffError(f"The files are written in different encodings ({named}): write all of them in UTF-8.")
+    return next(iter(special.values()), "utf-8")
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as stream:
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+    for encoding in ("ascii", "utf-8"):
+        try:
+            with path.open(encoding=encoding) as stream:
+                while stream.read(_BLOCK):
+                    pass
+        except UnicodeDecodeError:
+            continue
+        return encoding
+    return "cp1252"
