@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, NonNegativeFloat, field_validator, model_validator
 
 from bakeoff.core.parameters import Frozen, Share
 
@@ -25,6 +25,11 @@ class ColumnParams(Frozen):
     a Parquet file say it themselves."""
     rating: str | None = None
     """Column with a rating; null if events have none."""
+    event: str | None = None
+    """Column with the kind of the event (view, cart, buy, …), whose weights `data.event_weights` has; null if there is
+    none."""
+    weight: str | None = None
+    """Column with a number above 0, what the event counts in training; null if there is none."""
     split: str | None = None
     """Column that says train, valid or test (`split.method: predefined`); null if there is none."""
     title: str | None = "title"
@@ -48,6 +53,9 @@ class DataParams(Frozen):
     """`ml-100k` or `ml-1m` (fetched), or a name of your own for data of your own."""
     columns: ColumnParams = ColumnParams()
     """Names of the columns in a team's own files."""
+    event_weights: dict[str, NonNegativeFloat] = Field(default_factory=dict)
+    """What an event counts in training by its kind, times its `data.columns.weight` if there is one; 0: events of the
+    kind are left out. Every kind in the data must be named."""
     encoding: str = "utf-8"
     """Encoding of a team's own text files, as Python calls it: utf-8, cp1252 (Excel's CSV), utf-16, shift_jis, …"""
     user_features: dict[str, Literal["dense", "categorical", "vector"]] = Field(default_factory=dict)
@@ -56,6 +64,20 @@ class DataParams(Frozen):
     item_features: dict[str, Literal["dense", "categorical", "tags", "text", "vector"]] = Field(default_factory=dict)
     """Item columns that item embeddings may use; `tags` are values joined by `|`, of a `text` the words count,
     and a `vector` is as for users."""
+
+    @model_validator(mode="after")
+    def _weights_are_of_events(self) -> Self:
+        if self.event_weights and self.columns.event is None:
+            raise ValueError(
+                "event_weights are given, but columns.event is null: name the column with the kind of the event, or "
+                "set event_weights to {}"
+            )
+        return self
+
+    @property
+    def weight_columns(self) -> list[str]:
+        """The canonical columns that decide what an event counts: some of `event` and `weight`."""
+        return [name for name in ("event", "weight") if getattr(self.columns, name) is not None]
 
     @field_validator("encoding")
     @classmethod

@@ -15,7 +15,7 @@ from bakeoff.data.engine.engine import Engine, Partitioned, num_pieces, opened, 
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.features.feature_encoder import encoded_features, fit_features
 from bakeoff.data.split.methods import method_of
-from bakeoff.data.split.split import assign_parts, check_fits_method, count_dropped, find_cuts, positives
+from bakeoff.data.split.split import assign_parts, check_fits_method, count_dropped, find_cuts, positives, weighted
 from bakeoff.data.split.split_invariants import Promise, check_promises
 from bakeoff.data.split.vocabulary import item_vocabulary, user_vocabulary
 from bakeoff.params import Params
@@ -37,7 +37,10 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     with opened() as engine:
         raw = {name: _read(engine, workspace, name, columns) for name, columns in _columns(params).items()}
-        parts = _parts(engine, raw["interactions"], params)
+        counted = raw["interactions"]
+        if params.data.weight_columns:
+            counted = engine.kept("weighted", weighted(counted, params.data))
+        parts = _parts(engine, counted, params)
         users = engine.kept("user_vocabulary", user_vocabulary(parts, raw["users"]))
         items = engine.kept("item_vocabulary", item_vocabulary(parts, raw["items"]))
         events = _events(engine, parts, users, items)
@@ -47,7 +50,10 @@ def run(params: Params, workspace: Workspace) -> None:
         encoding = fit_features(warm, items, data.user_features, data.item_features, engine.blocks)
         promises = check_promises(events, method=params.split.method, users=users, items=items)
         idle = raw["users"].anti_join(users, "user_id").count().to_pyarrow().as_py()
-        (dropped,) = rows_of(count_dropped(raw["interactions"], params.split.min_rating, parts))
+        (dropped,) = rows_of(count_dropped(counted, params.split.min_rating, parts))
+        if params.data.weight_columns:
+            num_events, num_counted = (each.count().to_pyarrow().as_py() for each in (raw["interactions"], counted))
+            dropped["without_weight"] = num_events - num_counted
         report = _report(params, promises, sizes, {**dropped, "users_without_events": idle})
         write_json(workspace.split_report, report)
         _stop_if_broken(workspace, promises)
@@ -60,7 +66,7 @@ def _columns(params: Params) -> dict[str, list[str]]:
     rating = [] if params.split.min_rating is None else ["rating"]
     part = ["split"] if params.split.method == "predefined" else []
     columns = {
-        "interactions": ["user_id", "item_id", "timestamp", *rating, *part],
+        "interactions": ["user_id", "item_id", "timestamp", *rating, *part, *params.data.weight_columns],
         "users": ["user_id", *params.data.user_features],
         "items": ["item_id", "title", *params.data.item_features],
     }
@@ -157,11 +163,12 @@ def _report(
 def _notes(params: Params, dropped: Mapping[str, int]) -> list[str]:
     """What a reader of the figures should know about who and what is in no part, in sentences."""
     reasons = {
+        "without_weight": "events are of a kind that counts nothing (data.event_weights): they are left out.",
         "below_min_rating": f"events are rated below {params.split.min_rating} or not at all: no positives.",
         "repeated": "events repeat an earlier one of the same user and item: only the earliest counts.",
         "users_without_events": "users have no event and are in no part.",
     }
-    notes = [f"{dropped[name]:,} {sentence}" for name, sentence in reasons.items() if dropped[name]]
+    notes = [f"{dropped[name]:,} {sentence}" for name, sentence in reasons.items() if dropped.get(name)]
     note = method_of(params.split.method).note(params.split)
     return [*notes, note] if note else notes
 
@@ -185,12 +192,11 @@ def _write_split(
     with replaced(workspace.split) as folder:
         vocabulary = folder / workspace.vocabulary.relative_to(workspace.split)
         vocabulary.mkdir()
+        columns = [*EVENT_COLUMNS, *(name for name in events.whole.columns if name == "weight")]
         for part in ("train", "valid", "test"):
             of_part = events.map(methodcaller("filter", ibis._.part == part))
-            engine.write(of_part, folder / f"{part}.parquet", ORDER, same(EVENT_COLUMNS), "snappy")
-        engine.write(
-            events.map(_of_new_users), folder / "new_users.parquet", ORDER, same((*EVENT_COLUMNS, "part")), "snappy"
-        )
+            engine.write(of_part, folder / f"{part}.parquet", ORDER, same(columns), "snappy")
+        engine.write(events.map(_of_new_users), folder / "new_users.parquet", ORDER, same((*columns, "part")), "snappy")
         for name, table, of_table in (("user", users, codes.user), ("item", items, codes.item)):
             index = f"{name}_index"
             # Users' raw vectors are asked of other models, encoded by these; items' are read encoded alone.

@@ -201,8 +201,8 @@ class Batches:
             what each query reads, as the pooling has it (`HistoryPooling.inputs`);
             activity float32 [R, NUM_ACTIVITY];
             dense float32 [U, D] and categorical int32 [U, K] features of the users;
-            targets int32 [P], target_rows int32 [P], target_weights float32 [P] and target_log_expected_count
-            float32 [P]: (query, positive) pairs;
+            targets int32 [P], target_rows int32 [P], target_weights float32 [P], times the weights that events have,
+            and target_log_expected_count float32 [P]: (query, positive) pairs;
             candidates int32 [S], log_expected_count float32 [S] and own bool [U, S], where a candidate is one of
             the user's own items.
         """
@@ -210,6 +210,9 @@ class Batches:
         items = block.histories.items
         examples = self._cut(block.histories, self._params, self._rng)
         targets, read = items[examples.target_positions], items[examples.positions]
+        weights, of_events = examples.target_weights, block.histories.weights
+        if of_events is not None:
+            weights = weights * of_events[examples.target_positions]
         candidates = self._sampler.draw(targets, self._rng)
         own = self._own(block, candidates.ids)
         self.masked += own.sum(), own.size
@@ -223,7 +226,7 @@ class Batches:
             "categorical": block.categorical,
             "targets": target,
             "target_rows": examples.target_rows.astype(np.int32),
-            "target_weights": examples.target_weights,
+            "target_weights": weights,
             "target_log_expected_count": self._target_log_counts(block.histories, examples.target_positions),
             "candidates": candidate,
             "log_expected_count": candidates.log_expected_count,
