@@ -147,6 +147,9 @@ class SplitParams(Frozen):
     """Share of users that are held out whole and tested as new ones."""
     min_rating: float | None = None
     """Only events rated at least this high are positives; null: every event is."""
+    keep_repeats: bool = False
+    """Whether later events of the same user and item count too: in training, and as targets, for which lists may hold
+    what the user has had. Else the earliest counts, and lists leave out what was seen."""
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:

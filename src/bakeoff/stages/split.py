@@ -14,6 +14,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, Partitioned, num_pieces, opened, rows_of, same
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.features.feature_encoder import encoded_features, fit_features
+from bakeoff.data.prepared.split_files import REPEAT
 from bakeoff.data.split.methods import method_of
 from bakeoff.data.split.split import assign_parts, check_fits_method, count_dropped, find_cuts, positives, weighted
 from bakeoff.data.split.split_invariants import Promise, check_promises
@@ -48,7 +49,10 @@ def run(params: Params, workspace: Workspace) -> None:
         _check_sizes(sizes, params)
         data, warm = params.data, users.filter(~users.is_new)
         encoding = fit_features(warm, items, data.user_features, data.item_features, engine.blocks)
-        promises = check_promises(events, method=params.split.method, users=users, items=items)
+        split = params.split
+        promises = check_promises(
+            events, method=split.method, users=users, items=items, keep_repeats=split.keep_repeats
+        )
         idle = raw["users"].anti_join(users, "user_id").count().to_pyarrow().as_py()
         (dropped,) = rows_of(count_dropped(counted, params.split.min_rating, parts))
         if params.data.weight_columns:
@@ -94,7 +98,9 @@ def _parts(engine: Engine, interactions: ir.Table, params: Params) -> ir.Table:
     """What counts of the interactions, and where it goes, some users after the other."""
     split, seed = params.split, params.seed
     divided = engine.divided("interactions", interactions, "user_id")
-    chosen = engine.kept_each("positives", divided.map(lambda rows: positives(rows, split.min_rating)))
+    chosen = engine.kept_each(
+        "positives", divided.map(lambda rows: positives(rows, split.min_rating, split.keep_repeats))
+    )
     check_fits_method(chosen.whole, split)
     everyone = engine.kept("everyone", chosen.whole.select("user_id").distinct())
     cuts = find_cuts(chosen.whole, everyone, split, seed)
@@ -165,10 +171,14 @@ def _notes(params: Params, dropped: Mapping[str, int]) -> list[str]:
     reasons = {
         "without_weight": "events are of a kind that counts nothing (data.event_weights): they are left out.",
         "below_min_rating": f"events are rated below {params.split.min_rating} or not at all: no positives.",
-        "repeated": "events repeat an earlier one of the same user and item: only the earliest counts.",
+        "repeated": "events share user, item and time with another: one of them counts."
+        if params.split.keep_repeats
+        else "events repeat an earlier one of the same user and item: only the earliest counts.",
         "users_without_events": "users have no event and are in no part.",
     }
     notes = [f"{dropped[name]:,} {sentence}" for name, sentence in reasons.items() if dropped.get(name)]
+    if params.split.keep_repeats:
+        notes.append("Later events of the same user and item count too, and lists may hold what users have had.")
     note = method_of(params.split.method).note(params.split)
     return [*notes, note] if note else notes
 
@@ -192,7 +202,7 @@ def _write_split(
     with replaced(workspace.split) as folder:
         vocabulary = folder / workspace.vocabulary.relative_to(workspace.split)
         vocabulary.mkdir()
-        columns = [*EVENT_COLUMNS, *(name for name in events.whole.columns if name == "weight")]
+        columns = [*EVENT_COLUMNS, *(name for name in ("weight", REPEAT) if name in events.whole.columns)]
         for part in ("train", "valid", "test"):
             of_part = events.map(methodcaller("filter", ibis._.part == part))
             engine.write(of_part, folder / f"{part}.parquet", ORDER, same(columns), "snappy")

@@ -24,6 +24,9 @@ COLUMNS = ("user_index", "item_index", "timestamp")
 NO_WEIGHTS = np.zeros(0, np.float32)
 """Of events that all count the same."""
 
+REPEAT = "is_repeat"
+"""Column of the files of a split that keeps repeats, and of no other: whether the user has had the item before."""
+
 
 def kept(blocks: Iterable[Histories], directory: Path) -> Histories:
     """The rows of all blocks, one block after the other: of many, in files of this directory.

@@ -16,14 +16,15 @@ SHOWN = 10
 """Kinds of events that a message names."""
 
 
-def positives(interactions: ir.Table, min_rating: float | None) -> ir.Table:
+def positives(interactions: ir.Table, min_rating: float | None, keep_repeats: bool = False) -> ir.Table:
     """Events that count, one per user and item: the earliest that is rated highly enough.
 
-    Of several at the same time the one of the highest weight counts.
+    Of several at the same time the one of the highest weight counts. With `keep_repeats` one counts at each time.
 
     Args:
         interactions: user_id, item_id, timestamp; rating if min_rating is not None; split and weight columns are kept.
         min_rating: lowest rating of a positive; None: every event is one. An event without a rating is none.
+        keep_repeats: whether later events of a pair count too.
 
     Raises:
         BakeoffError: min_rating is set and there are no ratings.
@@ -39,7 +40,8 @@ def positives(interactions: ir.Table, min_rating: float | None) -> ir.Table:
     if "weight" in events.columns:
         kept.append("weight")
         order.append(events.weight.desc())
-    place = ibis.row_number().over(ibis.window(group_by=["user_id", "item_id"], order_by=order))
+    same = ["user_id", "item_id", *(["timestamp"] if keep_repeats else [])]
+    place = ibis.row_number().over(ibis.window(group_by=same, order_by=order))
     return events.mutate(place=place).filter(ibis._.place == 0).select(kept)
 
 
@@ -129,7 +131,7 @@ def find_cuts(events: ir.Table, everyone: ir.Table, split: SplitParams, seed: in
     """What all events together decide about the split of each user: counts, and the rows at the cuts, come here.
 
     Args:
-        events: user_id, item_id, timestamp (and split, if predefined); one row per user and item.
+        events: user_id, item_id, timestamp (and split, if predefined), as `positives` gives them.
         everyone: user_id, each once.
         split: method and shares.
         seed: of every choice by chance.
@@ -149,7 +151,7 @@ def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) ->
     split holds out nobody, so that a published benchmark stays whole.
 
     Args:
-        events: user_id, item_id, timestamp (and split, if predefined); one row per user and item; all of some users,
+        events: user_id, item_id, timestamp (and split, if predefined), as `positives` gives them; all of some users,
             or of everyone.
         split: method and shares.
         seed: of the order among equal timestamps and of every choice by chance.
@@ -158,16 +160,19 @@ def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) ->
     Returns:
         user_id, item_id, timestamp, position (int32, 0-based place among the user's events by timestamp,
         equal ones by the first digits of md5(seed|user_id|item_id)) and part: train, valid or test; new_history or
-        new_test for new users, whose history is what would have been train or valid; and weight where events have it.
-        Rows in no particular order.
+        new_test for new users, whose history is what would have been train or valid; weight where events have it; and,
+        of a split that keeps repeats, is_repeat, whether the user has had the item before. Rows in no particular order.
     """
     ordered = _in_time_order(events, seed)
     divided = ordered.mutate(part=method_of(split.method).assign(ordered, split, seed, cuts))
     is_new = _is_new(divided, split, seed, cuts)
     part = ibis.cases((is_new & (divided.part == "test"), "new_test"), (is_new, "new_history"), else_=divided.part)
     position = divided.position.cast("int32")
-    weight = [name for name in divided.columns if name == "weight"]
-    return divided.select("user_id", "item_id", "timestamp", *weight, position=position, part=part)
+    more: dict[str, ir.Value] = {name: divided[name] for name in divided.columns if name == "weight"}
+    if split.keep_repeats:
+        of_pair = ibis.window(group_by=["user_id", "item_id"], order_by="timestamp")
+        more["is_repeat"] = ibis.row_number().over(of_pair) > 0
+    return divided.select("user_id", "item_id", "timestamp", **more, position=position, part=part)
 
 
 def _rated(interactions: ir.Table, min_rating: float | None) -> ir.Table:

@@ -275,5 +275,6 @@ def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Varian
             "Raise evidence.new_item_share, or bring more events."
         )
     users = np.flatnonzero(truth.lengths)
-    warm = EvalSet(users, seen.queries(seen.known(), users), prepared.known().take(users), truth.take(users))
+    exclude = prepared.left_out(prepared.known().take(users))
+    warm = EvalSet(users, seen.queries(seen.known(), users), exclude, truth.take(users))
     return VariantProtocol(group, seen, warm, new_items=new)
