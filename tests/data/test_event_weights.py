@@ -108,11 +108,18 @@ def test_a_file_that_was_fetched_before_the_column_was_named_is_fetched_again(tm
 
 
 def test_rows_without_a_kind_or_with_a_weight_that_is_none_go_to_quarantine(tmp_path):
-    bad = [("u", "a", 7, "", 1), ("u", "b", 7, "view", 0), ("u", "c", 7, "view", "much"), ("v", "a", 7, "view", -1)]
+    bad = [
+        ("u", "a", 7, "", 1),
+        ("u", "b", 7, "view", 0),
+        ("u", "c", 7, "view", "much"),
+        ("v", "a", 7, "view", -1),
+        ("v", "b", 7, "view", 1e99),
+    ]
     workspace, params = workspace_of(tmp_path, [*ROWS, *bad])
     validate.run(params, workspace)
     reasons = pq.read_table(workspace.quarantine / "interactions.parquet")["reason"].to_pylist()
-    assert reasons == ["event is empty", "weight is not above 0", "weight is not a number", "weight is not above 0"]
+    out = "weight is not a number from 0.000001 to 1,000,000"
+    assert reasons == ["event is empty", out, "weight is not a number", out, out]
 
 
 def test_two_kinds_in_the_same_second_are_two_events_of_which_the_heavier_counts(tmp_path):

@@ -3,9 +3,12 @@
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bakeoff.core.parameters import Frozen, Share
+
+MAX_WEIGHT = 1e6
+"""Highest weight of an event, and of a kind of events: their product is far from what float32 holds."""
 
 
 class ColumnParams(Frozen):
@@ -29,7 +32,7 @@ class ColumnParams(Frozen):
     """Column with the kind of the event (view, cart, buy, …), whose weights `data.event_weights` has; null if there is
     none."""
     weight: str | None = None
-    """Column with a number above 0, what the event counts in training; null if there is none."""
+    """Column with a number from 0.000001 to 1,000,000, what the event counts in training; null if there is none."""
     split: str | None = None
     """Column that says train, valid or test (`split.method: predefined`); null if there is none."""
     title: str | None = "title"
@@ -53,7 +56,7 @@ class DataParams(Frozen):
     """`ml-100k` or `ml-1m` (fetched), or a name of your own for data of your own."""
     columns: ColumnParams = ColumnParams()
     """Names of the columns in a team's own files."""
-    event_weights: dict[str, NonNegativeFloat] = Field(default_factory=dict)
+    event_weights: dict[str, Annotated[float, Field(ge=0, le=MAX_WEIGHT)]] = Field(default_factory=dict)
     """What an event counts in training by its kind, times its `data.columns.weight` if there is one; 0: events of the
     kind are left out. Every kind in the data must be named."""
     encoding: str = "utf-8"

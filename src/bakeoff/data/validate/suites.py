@@ -10,13 +10,15 @@ import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.data.features.encoding import TAG_SEPARATOR
-from bakeoff.data.params import DataParams, ValidationParams
+from bakeoff.data.params import MAX_WEIGHT, DataParams, ValidationParams
 from bakeoff.data.validate.csv_reader import RawTable
 from bakeoff.data.validate.gx import Check, Outcome, check, gxe
 
 SPLIT_LABELS = ("train", "valid", "test")
 MAX_ID_LENGTH = 256
 """Longest id in characters; what is longer is a broken row rather than an id."""
+MIN_WEIGHT = 1e-6
+"""Lowest weight of an event."""
 MAX_COMPONENTS = 4096
 """Longest vector of a feature."""
 # At most two digits of exponent: whatever matches is finite as a float64.
@@ -218,10 +220,11 @@ def _event_checks(_: ValidationParams) -> list[Check]:
 
 
 def _weight_checks(_: ValidationParams) -> list[Check]:
-    positive = "Every weight is above 0", "weight is not above 0"
-    limits: dict[str, Any] = {"min_value": 0, "strict_min": True}
-    above = check(gxe.ExpectColumnValuesToBeBetween, *positive, column="weight", **limits)
-    return [_is_number("weight", "a number"), above]
+    span = f"from {MIN_WEIGHT:f} to {MAX_WEIGHT:,.0f}"
+    sentence = f"Every weight is a number {span}", f"weight is not a number {span}"
+    limits: dict[str, Any] = {"min_value": MIN_WEIGHT, "max_value": MAX_WEIGHT}
+    within = check(gxe.ExpectColumnValuesToBeBetween, *sentence, column="weight", **limits)
+    return [_is_number("weight", "a number"), within]
 
 
 def _split_checks(_: ValidationParams) -> list[Check]:
