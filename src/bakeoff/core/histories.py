@@ -36,7 +36,7 @@ class Histories:
         offsets: int64 [n + 1], ascending from 0; row u holds entries offsets[u] to offsets[u + 1] (excluded).
         items: int32 [nnz], item indices in [0, num_items).
         timestamps: int64 [nnz], UTC seconds, ascending within a row; all 0 where the data has none.
-        weights: float32 [nnz], above 0, what each event counts in training; None: all count the same.
+        weights: float32 [nnz], what each event counts in training, below 0 of a dislike; None: all count the same.
     """
 
     offsets: NDArray[np.int64]

@@ -56,9 +56,10 @@ class DataParams(Frozen):
     """`ml-100k` or `ml-1m` (fetched), or a name of your own for data of your own."""
     columns: ColumnParams = ColumnParams()
     """Names of the columns in a team's own files."""
-    event_weights: dict[str, Annotated[float, Field(ge=0, le=MAX_WEIGHT)]] = Field(default_factory=dict)
+    event_weights: dict[str, Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT)]] = Field(default_factory=dict)
     """What an event counts in training by its kind, times its `data.columns.weight` if there is one; 0: events of the
-    kind are left out. Every kind in the data must be named."""
+    kind are left out; below 0: they are dislikes, from which MF and the networks learn. Every kind in the data must be
+    named."""
     encoding: str = "utf-8"
     """Encoding of a team's own text files, as Python calls it: utf-8, cp1252 (Excel's CSV), utf-16, shift_jis, …"""
     user_features: dict[str, Literal["dense", "categorical", "vector"]] = Field(default_factory=dict)
@@ -150,9 +151,21 @@ class SplitParams(Frozen):
     """Share of users that are held out whole and tested as new ones."""
     min_rating: float | None = None
     """Only events rated at least this high are positives; null: every event is."""
+    dislike_weight: Annotated[float, Field(ge=0, le=MAX_WEIGHT)] = 0.0
+    """What an event rated below min_rating counts as a dislike, from which MF and the networks learn; 0: it is left
+    out."""
     keep_repeats: bool = False
     """Whether later events of the same user and item count too: in training, and as targets, for which lists may hold
     what the user has had. Else the earliest counts, and lists leave out what was seen."""
+
+    @model_validator(mode="after")
+    def _dislikes_are_rated(self) -> Self:
+        if self.dislike_weight and self.min_rating is None:
+            raise ValueError(
+                f"dislike_weight is {self.dislike_weight:g}, but min_rating is null: set it to the lowest rating that "
+                "is no dislike"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:

@@ -14,9 +14,17 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, Partitioned, num_pieces, opened, rows_of, same
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.features.feature_encoder import encoded_features, fit_features
-from bakeoff.data.prepared.split_files import REPEAT
+from bakeoff.data.prepared.split_files import DISLIKES, REPEAT
 from bakeoff.data.split.methods import method_of
-from bakeoff.data.split.split import assign_parts, check_fits_method, count_dropped, find_cuts, positives, weighted
+from bakeoff.data.split.split import (
+    assign_parts,
+    check_fits_method,
+    count_dropped,
+    disliked,
+    find_cuts,
+    positives,
+    weighted,
+)
 from bakeoff.data.split.split_invariants import Promise, check_promises
 from bakeoff.data.split.vocabulary import item_vocabulary, user_vocabulary
 from bakeoff.params import Params
@@ -41,7 +49,8 @@ def run(params: Params, workspace: Workspace) -> None:
         counted = raw["interactions"]
         if params.data.weight_columns:
             counted = engine.kept("weighted", weighted(counted, params.data))
-        parts = _parts(engine, counted, params)
+        liked = counted.filter(counted.weight > 0) if params.data.weight_columns else counted
+        parts = _parts(engine, liked, params)
         users = engine.kept("user_vocabulary", user_vocabulary(parts, raw["users"]))
         items = engine.kept("item_vocabulary", item_vocabulary(parts, raw["items"]))
         events = _events(engine, parts, users, items)
@@ -54,14 +63,15 @@ def run(params: Params, workspace: Workspace) -> None:
             events, method=split.method, users=users, items=items, keep_repeats=split.keep_repeats
         )
         idle = raw["users"].anti_join(users, "user_id").count().to_pyarrow().as_py()
-        (dropped,) = rows_of(count_dropped(counted, params.split.min_rating, parts))
+        (dropped,) = rows_of(count_dropped(liked, params.split.min_rating, parts))
         if params.data.weight_columns:
             num_events, num_counted = (each.count().to_pyarrow().as_py() for each in (raw["interactions"], counted))
             dropped["without_weight"] = num_events - num_counted
         report = _report(params, promises, sizes, {**dropped, "users_without_events": idle})
         write_json(workspace.split_report, report)
         _stop_if_broken(workspace, promises)
-        _write_split(engine, workspace, events, users, items, encoding)
+        dislikes = _dislikes(engine, counted, parts, users, items, params)
+        _write_split(engine, workspace, events, users, items, encoding, dislikes)
     _print_summary(report)
 
 
@@ -105,6 +115,17 @@ def _parts(engine: Engine, interactions: ir.Table, params: Params) -> ir.Table:
     everyone = engine.kept("everyone", chosen.whole.select("user_id").distinct())
     cuts = find_cuts(chosen.whole, everyone, split, seed)
     return engine.kept_each("parts", chosen.map(lambda events: assign_parts(events, split, seed, cuts))).whole
+
+
+def _dislikes(
+    engine: Engine, counted: ir.Table, parts: ir.Table, users: ir.Table, items: ir.Table, params: Params
+) -> ir.Table | None:
+    """What users dislike, by their indices; None where the settings know no dislikes."""
+    if not params.split.dislike_weight and min(params.data.event_weights.values(), default=0.0) >= 0:
+        return None
+    pairs = disliked(counted, params.split, parts).inner_join(users.select("user_id", "user_index"), "user_id")
+    indexed = pairs.inner_join(items.select("item_id", "item_index"), "item_id")
+    return engine.kept("dislikes", indexed.select("user_index", "item_index", "timestamp", "weight"))
 
 
 def _events(engine: Engine, parts: ir.Table, users: ir.Table, items: ir.Table) -> Partitioned:
@@ -197,7 +218,13 @@ def _stop_if_broken(workspace: Workspace, promises: list[Promise]) -> None:
 
 
 def _write_split(
-    engine: Engine, workspace: Workspace, events: Partitioned, users: ir.Table, items: ir.Table, codes: FeatureEncoding
+    engine: Engine,
+    workspace: Workspace,
+    events: Partitioned,
+    users: ir.Table,
+    items: ir.Table,
+    codes: FeatureEncoding,
+    dislikes: ir.Table | None,
 ) -> None:
     with replaced(workspace.split) as folder:
         vocabulary = folder / workspace.vocabulary.relative_to(workspace.split)
@@ -214,6 +241,9 @@ def _write_split(
             _write_vocabulary(engine, raw, index, vocabulary / f"{name}s.parquet")
             features = engine.kept(f"{name}_features", encoded_features(table, index, of_table, engine.function))
             _write_vocabulary(engine, features, index, vocabulary / f"{name}_features.parquet")
+        if dislikes is not None:
+            order = ("user_index", "timestamp", "item_index")
+            engine.write(Partitioned.single(dislikes), vocabulary / DISLIKES, order, same(dislikes.columns), "snappy")
         write_json(vocabulary / "features.json", codes.model_dump())
 
 

@@ -265,3 +265,23 @@ def test_the_weight_of_an_event_multiplies_that_of_its_pairs(objective):
     items = weighted["item_ids"][weighted["targets"]]
     assert weighted["target_weights"].tolist() == (plain["target_weights"] * items.astype(np.float32)).tolist()
     assert weighted["target_weights"].dtype == np.float32
+
+
+def test_what_a_user_dislikes_is_a_negative_of_that_user_alone():
+    people = queries([[1, 2, 3], [4, 5, 6], [7, 8]])
+    # User 0 dislikes 9, which is sampled too, and 11; user 1 dislikes 9, and 4, which it has had.
+    dislikes = replace(queries([[9, 11], [9, 4], []]).histories, weights=np.array([-1, -2, -3, -4], np.float32))
+    settings = SoftmaxParams(users_per_batch=3, cuts_per_user=2)
+    batches = Batches(
+        people, RecencyPooling((), 8), settings, NUM_ITEMS, np.random.default_rng(0), Script([1, 9, 10]), dislikes
+    )
+    batch = batches._batch(np.array([0, 1, 2]))
+    assert batch["item_ids"][batch["candidates"]].tolist() == [1, 9, 10, 9, 11, 9, 4]
+    assert (~batch["own"]).astype(int).tolist() == [
+        [0, 0, 1, 1, 1, 0, 0],
+        [1, 0, 1, 0, 0, 1, 0],
+        [1, 1, 1, 0, 0, 0, 0],
+    ]
+    assert batch["log_expected_count"][3:] == pytest.approx(-np.log([1, 2, 3, 4]))
+    assert batch["log_expected_count"].dtype == np.float32
+    assert batches.masked.tolist() == [1, 9]  # of what is sampled

@@ -24,6 +24,9 @@ COLUMNS = ("user_index", "item_index", "timestamp")
 NO_WEIGHTS = np.zeros(0, np.float32)
 """Of events that all count the same."""
 
+DISLIKES = "dislikes.parquet"
+"""File of the vocabulary: what users dislike; written only where the settings know dislikes."""
+
 REPEAT = "is_repeat"
 """Column of the files of a split that keeps repeats, and of no other: whether the user has had the item before."""
 

@@ -46,14 +46,14 @@ def positives(interactions: ir.Table, min_rating: float | None, keep_repeats: bo
 
 
 def weighted(interactions: ir.Table, data: DataParams) -> ir.Table:
-    """Interactions with what each counts in training, of whom those that count nothing are left out.
+    """Interactions with what each counts in training, those that count nothing left out.
 
     Args:
         interactions: has the columns that `data.weight_columns` names; weights are above 0.
         data: which columns say what an event counts, and how much each kind does.
 
     Returns:
-        the table with a column weight, float32: the weight of its kind times its own.
+        the table with a column weight, float32: the weight of its kind times its own; below 0 of a dislike.
 
     Raises:
         BakeoffError: there is no such column, or events are of a kind without a weight.
@@ -71,7 +71,30 @@ def weighted(interactions: ir.Table, data: DataParams) -> ir.Table:
         weight = ibis.cases(*cases, else_=0.0)
     if "weight" in data.weight_columns:
         weight = weight * interactions.weight
-    return interactions.mutate(weight=weight.cast("float32")).filter(ibis._.weight > 0)
+    return interactions.mutate(weight=weight.cast("float32")).filter(ibis._.weight != 0)
+
+
+def disliked(interactions: ir.Table, split: SplitParams, parts: ir.Table) -> ir.Table:
+    """What users dislike, by what they did up to their last train event.
+
+    Args:
+        interactions: user_id, item_id, timestamp; weight and rating where they have them.
+        split: says what low ratings count as dislikes.
+        parts: as `assign_parts` gives them.
+
+    Returns:
+        user_id, item_id, timestamp (the first) and weight (float32, below 0, the strongest), one row per pair.
+    """
+    weight = interactions.weight if "weight" in interactions.columns else ibis.literal(1.0)
+    if split.dislike_weight:
+        is_low = interactions.rating < split.min_rating
+        weight = ibis.ifelse(is_low, -split.dislike_weight * weight.abs(), weight)
+    found = interactions.select("user_id", "item_id", "timestamp", weight=weight)
+    train = parts.filter(parts.part == "train").group_by("user_id").aggregate(until=ibis._.timestamp.max())
+    known = found.filter(found.weight < 0).inner_join(train, "user_id").filter(ibis._.timestamp <= ibis._.until)
+    return known.group_by("user_id", "item_id").aggregate(
+        timestamp=ibis._.timestamp.min(), weight=ibis._.weight.min().cast("float32")
+    )
 
 
 def _check_kinds(interactions: ir.Table, data: DataParams) -> None:

@@ -3,10 +3,11 @@
 Hu, Koren & Volinsky (2008), "Collaborative filtering for implicit feedback datasets", in the form of Rendle,
 Krichene, Zhang & Koren (2021), "Revisiting the performance of iALS on item recommendation benchmarks", eqs. 1-4:
 
-    L = Σ_{(u,i) ∈ S} w_ui (x_u·y_i − 1)² + α₀ Σ_{u,i} (x_u·y_i)² + Σ_u λ_u ‖x_u‖² + Σ_i λ_i ‖y_i‖²,
+    L = Σ_{(u,i) ∈ S} w_ui (x_u·y_i − p_ui)² + α₀ Σ_{u,i} (x_u·y_i)² + Σ_u λ_u ‖x_u‖² + Σ_i λ_i ‖y_i‖²,
     λ_u = λ (Σ_{i ∈ S_u} w_ui + α₀ |I|)^ν,   λ_i = λ (Σ_{u ∈ S_i} w_ui + α₀ |U|)^ν,
 
-where w is 1, or the weight of the event; then Σ w takes the place of |S_u|, as if it had occurred so many times.
+where w is 1, or the weight of the event; then Σ w takes the place of |S_u|, as if it had occurred so many times. The
+preference p is 1, and 0 of a dislike, whose weight comes below 0.
 Scores don't change when both sides are rotated alike. Rotated so that YᵀY = Λ is diagonal, the dense part of a
 row's system, α₀ Λ + λ_u I, costs d instead of d² operations, whatever λ_u is, and inverts at once: it is the ideal
 preconditioner of conjugate gradient, whose few steps then come as close as a d × d solve.
@@ -94,7 +95,7 @@ class Side:
     Attributes:
         offsets: int64 [n + 1], as in Histories.
         columns: int32 [nnz], indices of the other side.
-        roots: float32 [nnz], √w of each pair; empty where all weigh 1.
+        roots: float32 [nnz], √w of each pair, −√w of a dislike; empty where all weigh 1.
         ridge: float32 [n], λ_u.
         exact: int64, rows that Cholesky solves, longest first.
         iterative: int64, rows that conjugate gradient solves, longest first. A row with no column is in neither.
@@ -121,7 +122,8 @@ class Side:
         roots, totals = np.zeros(0, np.float32), lengths
         if weights is not None:
             rows = np.repeat(np.arange(len(lengths)), lengths)
-            roots, totals = np.sqrt(weights), np.bincount(rows, weights, len(lengths))
+            sizes = np.abs(weights)
+            roots, totals = np.copysign(np.sqrt(sizes), weights), np.bincount(rows, sizes, len(lengths))
         widest = {"cholesky": np.iinfo(np.int64).max, "cg": 0}.get(params.solver, EXACT_SIZE)
         order = np.argsort(-lengths, kind="stable")
         order = order[: np.count_nonzero(lengths)]

@@ -4,7 +4,8 @@ All kernels release the GIL, and each row's arithmetic is its own: threads may s
 
 Both solvers find, for each of the given rows u with columns S_u, the minimum x of
 
-    Σ_{j ∈ S_u} w_j (x·y_j − 1)² + xᵀ (Λ + λ_u I) x,  that is  A x = b,  A = Λ + λ_u I + Σ w_j y_j y_jᵀ,  b = Σ w_j y_j,
+    Σ_{j ∈ S_u} w_j (x·y_j − p_j)² + xᵀ (Λ + λ_u I) x,   that is
+    A x = b,   A = Λ + λ_u I + Σ w_j y_j y_jᵀ,   b = Σ w_j p_j y_j,
 
 where Λ is diagonal: `others` are in the eigenbasis of their Gramian. Arguments that they share:
 
@@ -13,7 +14,7 @@ where Λ is diagonal: `others` are in the eigenbasis of their Gramian. Arguments
     others: float32 [k, d], embeddings of the columns.
     spectrum: float32 [d], Λ ≥ 0.
     ridge: float32 [n], λ_u > 0.
-    roots: float32 [nnz], √w_j of weighted columns; empty where all weigh 1.
+    roots: float32 [nnz], √w_j of weighted columns, −√w_j where p_j, else 1, is 0; empty where all weigh 1.
     result: float32 [n, d], written for the given rows.
     values: float64 [n], the minimum's value, written for the given rows.
 """
@@ -40,7 +41,7 @@ _GIVEN = (_ROWS, _read(int64), _read(int32), _read(float32, 2), _read(float32), 
 _FOUND = (float32[:, ::1], float64[::1])
 
 _CONVERGED = 1e-13
-# Of the value at zero, Σ w_j: the square of float32's precision, beyond which a step is noise.
+# Of the value at zero, Σ w_j p_j: the square of float32's precision, beyond which a step is noise.
 
 
 @_compiled
@@ -68,10 +69,10 @@ def _ones(rows: Any, offsets: Any) -> Any:
 
 @_compiled
 def _total(roots: Any) -> Any:
-    """Σ w_j, as float64: exact where all are 1."""
+    """Σ w_j p_j, the value at zero, as float64: exact where all are 1."""
     total = 0.0
     for root in roots:
-        total += root * root
+        total += max(root, np.float32(0)) * root
     return total
 
 
@@ -113,7 +114,7 @@ def _add_four(columns: Any, roots: Any, others: Any, system: Any) -> None:
 
 @_compiled
 def _by_columns(mine: Any, roots: Any, others: Any, dense: Any, system: Any, scaled: Any, target: Any, x: Any) -> Any:
-    """Solve one row by its |S_u| × |S_u| system; the minimum's value, Σ w_j − b·x = Σ √w_j a_j."""
+    """Solve one row by its |S_u| × |S_u| system; the minimum's value, Σ w_j p_j − b·x = Σ √w_j p_j a_j."""
     x[:] = 0
     for k in range(len(dense)):
         dense[k] = np.sqrt(dense[k])
@@ -123,25 +124,25 @@ def _by_columns(mine: Any, roots: Any, others: Any, dense: Any, system: Any, sca
         for j in range(i + 1):
             system[i, j] = _dot(scaled[i], scaled[j])
         system[i, i] += 1
-        target[i] = roots[i]
+        target[i] = max(roots[i], np.float32(0))
     _solve_in_place(system, target, len(mine))
     value = np.float32(0)
     for i in range(len(mine)):
         _add(target[i], scaled[i], x)
-        value += roots[i] * target[i]
+        value += max(roots[i], np.float32(0)) * target[i]
     x /= dense
     return value
 
 
 @_compiled
 def _by_dimensions(mine: Any, roots: Any, others: Any, dense: Any, system: Any, target: Any, x: Any) -> Any:
-    """Solve one row by its d × d system; the minimum's value, Σ w_j − b·x."""
+    """Solve one row by its d × d system; the minimum's value, Σ w_j p_j − b·x."""
     for i in range(len(dense)):
         target[i] = 0
         for j in range(len(dense)):
             system[i, j] = dense[i] if i == j else 0
     for place, column in enumerate(mine):
-        _add(roots[place] * roots[place], others[column], target)
+        _add(max(roots[place], np.float32(0)) * roots[place], others[column], target)
     done = len(mine) // 4 * 4
     for place in range(0, done, 4):
         _add_four(mine[place : place + 4], roots[place : place + 4], others, system)
@@ -182,15 +183,19 @@ def solve_cg(
         x, mine = result[u], columns[offsets[u] : offsets[u + 1]]
         mine_roots = roots[offsets[u] : offsets[u + 1]] if len(roots) else ones[: len(mine)]
         total = _total(mine_roots)
+        if total == 0:  # dislikes alone
+            x[:] = 0
+            values[u] = 0
+            continue
         for k in range(dim):
             dense[k] = spectrum[k] + ridge[u]
             residual[k] = -dense[k] * x[k]
         gain = np.float32(0)  # b·x
         for place, column in enumerate(mine):
-            weight = mine_roots[place] * mine_roots[place]
+            weight, root = mine_roots[place] * mine_roots[place], max(mine_roots[place], np.float32(0))
             score = _dot(others[column], x)
-            gain += weight * score
-            _add(weight * (np.float32(1) - score), others[column], residual)
+            gain += root * root * score
+            _add(root * root - weight * score, others[column], residual)
         _divide(residual, dense, direction)
         energy = _dot(residual, direction)  # rᵀ M⁻¹ r
         for _ in range(steps):
@@ -200,9 +205,10 @@ def solve_cg(
                 image[k] = dense[k] * direction[k]
             slope = np.float32(0)  # b·p
             for place, column in enumerate(mine):
-                score = mine_roots[place] * mine_roots[place] * _dot(others[column], direction)
-                slope += score
-                _add(score, others[column], image)
+                root = max(mine_roots[place], np.float32(0))
+                score = _dot(others[column], direction)
+                slope += root * root * score
+                _add(mine_roots[place] * mine_roots[place] * score, others[column], image)
             length = energy / _dot(direction, image)
             gain += length * slope
             _add(length, direction, x)
@@ -221,8 +227,8 @@ def solve_cholesky(
     """Exact, by the smaller of two systems.
 
     With at least d columns that is A itself, d × d. With fewer it is the |S_u| × |S_u| system of the Woodbury
-    identity: x = M⁻¹ Yᵀ a with (I + Y M⁻¹ Yᵀ) a = 1, where the rows of Y are the y_j. Weights make that the system of
-    y'_j = √w_j y_j with b = Σ √w_j y'_j.
+    identity: x = M⁻¹ Yᵀ a with (I + Y M⁻¹ Yᵀ) a = p, where the rows of Y are the y_j. Weights make that the system of
+    y'_j = √w_j y_j with b = Σ √w_j p_j y'_j.
     """
     ones = _ones(rows, offsets)
     size = min(others.shape[1], len(ones))
