@@ -10,7 +10,7 @@ from bakeoff.params import Params
 
 def leaves(values, prefix=""):
     for name, value in values.items():
-        if isinstance(value, dict) and name not in ("user_features", "item_features", "conf"):
+        if isinstance(value, dict) and name not in ("user_features", "item_features", "event_weights", "conf"):
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"

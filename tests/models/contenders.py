@@ -46,6 +46,7 @@ class World:
     num_items: int
     item_features: EncodedFeatures
     encoding: FeatureEncoding = NO_ENCODING
+    trained_dislikes: None = None
 
     @property
     def item_ids(self):

@@ -3,14 +3,14 @@
 import numpy as np
 
 
-def solve_row(columns, others, alpha0, lam, nu, weights=None):
-    """Optimum of one row: (Σ w y yᵀ + α₀ YᵀY + λ (Σ w + α₀ n)^ν I)⁻¹ Σ w y."""
+def solve_row(columns, others, alpha0, lam, nu, weights=None, preferences=1):
+    """Optimum of one row: (Σ w y yᵀ + α₀ YᵀY + λ (Σ w + α₀ n)^ν I)⁻¹ Σ w p y, p the preferences."""
     others = np.asarray(others, np.float64)
     weights = np.ones(len(columns)) if weights is None else np.asarray(weights, np.float64)
     y = others[columns]
     ridge = lam * (weights.sum() + alpha0 * len(others)) ** nu
     matrix = (y.T * weights) @ y + alpha0 * others.T @ others + ridge * np.eye(others.shape[1])
-    return np.linalg.solve(matrix, y.T @ weights)
+    return np.linalg.solve(matrix, y.T @ (weights * preferences))
 
 
 def loss(rows, x, y, alpha0, lam, nu):

@@ -83,6 +83,9 @@ def recommend(
         bool, typer.Option("--why", help="Say what the items of the history contribute to each score.")
     ] = False,
     allow: Annotated[str | None, typer.Option(help='Item ids that alone may be recommended: "50,181".')] = None,
+    include_seen: Annotated[
+        bool, typer.Option("--include-seen", help="Items of the history may be recommended, too.")
+    ] = False,
     filter: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,4 +105,4 @@ def recommend(
     features = [*(feature or []), *([f"age={age}"] if age is not None else [])]
     options = ListOptions(None, [Filter.parse(each) for each in filter or ()], diversity, debias)
     who = partial(stage.run, Workspace(), model=model, user=user, history=history, features=features)
-    who(k=k, why=why, allow=allow, options=options)
+    who(k=k, why=why, allow=allow, include_seen=include_seen, options=options)

@@ -1,8 +1,8 @@
 """Histories of users in compressed sparse rows, the queries made of them, and samples of users."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,15 +36,22 @@ class Histories:
         offsets: int64 [n + 1], ascending from 0; row u holds entries offsets[u] to offsets[u + 1] (excluded).
         items: int32 [nnz], item indices in [0, num_items).
         timestamps: int64 [nnz], UTC seconds, ascending within a row; all 0 where the data has none.
+        weights: float32 [nnz], what each event counts in training, below 0 of a dislike; None: all count the same.
     """
 
     offsets: NDArray[np.int64]
     items: NDArray[np.int32]
     timestamps: NDArray[np.int64]
+    weights: NDArray[np.float32] | None = None
 
     @classmethod
     def from_rows(
-        cls, rows: NDArray[np.integer], items: NDArray[np.integer], timestamps: NDArray[np.integer], num_rows: int
+        cls,
+        rows: NDArray[np.integer],
+        items: NDArray[np.integer],
+        timestamps: NDArray[np.integer],
+        num_rows: int,
+        weights: NDArray[np.float32] | None = None,
     ) -> Self:
         """Group events by row, keeping their order within each row.
 
@@ -53,10 +60,12 @@ class Histories:
             items: [nnz], item index of each event.
             timestamps: [nnz], UTC seconds of each event.
             num_rows: number of rows of the result; rows without an event are empty.
+            weights: [nnz], weight of each event; None: all count the same.
         """
         order = np.argsort(rows, kind="stable")
         offsets = offsets_of(np.bincount(rows, minlength=num_rows))
-        return cls(offsets, items[order].astype(np.int32), timestamps[order].astype(np.int64))
+        times = timestamps[order].astype(np.int64)
+        return cls(offsets, items[order].astype(np.int32), times, None if weights is None else weights[order])
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -85,6 +94,7 @@ class Histories:
             offsets_of(np.concatenate([block.lengths for block in held])),
             np.concatenate([block.items for block in held]),
             np.concatenate([block.timestamps for block in held]),
+            _concatenated(block.weights for block in held),
         )
 
     def take(self, rows: NDArray[np.integer]) -> Self:
@@ -94,13 +104,13 @@ class Histories:
         lengths = self.lengths[rows]
         offsets = offsets_of(lengths)
         index = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return type(self)(offsets, self.items[index], self.timestamps[index])
+        return self._chosen(offsets, index)
 
     def part(self, start: int, stop: int) -> Self:
         """Rows from `start` to `stop` (excluded); events are not copied."""
         offsets = self.offsets[start : stop + 1]
         events = slice(int(offsets[0]), int(offsets[-1]))
-        return type(self)(offsets - offsets[0], self.items[events], self.timestamps[events])
+        return self._chosen(offsets - offsets[0], events)
 
     def blocks(self, events: int | None = None) -> Iterator[tuple[slice, Self]]:
         """Consecutive parts of the rows, each with the slice it covers; one empty part where there are no rows.
@@ -133,13 +143,15 @@ class Histories:
             rows = np.concatenate([block.rows, others.rows])
             items = np.concatenate([block.items, others.items])
             timestamps = np.concatenate([block.timestamps, others.timestamps])
+            weights = _concatenated((block.weights, others.weights))
             order = np.argsort(timestamps, kind="stable")
-            yield self.from_rows(rows[order], items[order], timestamps[order], len(block))
+            weights = None if weights is None else weights[order]
+            yield self.from_rows(rows[order], items[order], timestamps[order], len(block), weights)
 
     def keep(self, mask: NDArray[np.bool_]) -> Self:
         """The same rows without the events for which the mask [nnz] is False."""
         lengths = np.bincount(self.rows[mask], minlength=len(self))
-        return type(self)(offsets_of(lengths), self.items[mask], self.timestamps[mask])
+        return self._chosen(offsets_of(lengths), mask)
 
     def renumbered(self, numbers: NDArray[np.int32]) -> Self:
         """Events under other numbers of their items; those of items numbered PAD are left out.
@@ -148,7 +160,7 @@ class Histories:
             numbers: int32 [num_items], the new number of each item.
         """
         items = numbers[self.items]
-        return type(self)(self.offsets, items, self.timestamps).keep(items != PAD)
+        return replace(self, items=items).keep(items != PAD)
 
     def first(self, count: int) -> Self:
         """At most the first `count` events of each row."""
@@ -171,7 +183,7 @@ class Histories:
         rows = np.repeat(np.arange(len(self)), counts)
         places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)  # of a window in its row
         starts = self.offsets[rows] + lengths[rows] * places // counts[rows]
-        return type(self)(np.append(starts, self.offsets[-1]), self.items, self.timestamps)
+        return replace(self, offsets=np.append(starts, self.offsets[-1]))
 
     def padded(self, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The last `width` events of each row, oldest first, flush left, then PAD (items) and 0 (timestamps).
@@ -190,6 +202,21 @@ class Histories:
     def position(self) -> NDArray[np.int64]:
         """[nnz], place of each event in its row: 0 is the oldest."""
         return np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
+
+    def _chosen(self, offsets: NDArray[np.int64], events: NDArray[Any] | slice) -> Self:
+        """Some of the events, in rows with these offsets."""
+        weights = None if self.weights is None else self.weights[events]
+        return type(self)(offsets, self.items[events], self.timestamps[events], weights)
+
+
+def _concatenated(weights: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    """Weights one after the other; None where some have none."""
+    found: list[NDArray[np.float32]] = []
+    for each in weights:
+        if each is None:
+            return None
+        found.append(each)
+    return np.concatenate(found)
 
 
 @dataclass(frozen=True)

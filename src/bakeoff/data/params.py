@@ -7,6 +7,9 @@ from pydantic import Field, field_validator, model_validator
 
 from bakeoff.core.parameters import Frozen, Share
 
+MAX_WEIGHT = 1e6
+"""Highest weight of an event, and of a kind of events: their product is far from what float32 holds."""
+
 
 class ColumnParams(Frozen):
     """How the columns of a team's own tables are named, in files and in what queries return.
@@ -25,6 +28,11 @@ class ColumnParams(Frozen):
     a Parquet file say it themselves."""
     rating: str | None = None
     """Column with a rating; null if events have none."""
+    event: str | None = None
+    """Column with the kind of the event (view, cart, buy, …), whose weights `data.event_weights` has; null if there is
+    none."""
+    weight: str | None = None
+    """Column with a number from 0.000001 to 1,000,000, what the event counts in training; null if there is none."""
     split: str | None = None
     """Column that says train, valid or test (`split.method: predefined`); null if there is none."""
     title: str | None = "title"
@@ -48,6 +56,10 @@ class DataParams(Frozen):
     """`ml-100k` or `ml-1m` (fetched), or a name of your own for data of your own."""
     columns: ColumnParams = ColumnParams()
     """Names of the columns in a team's own files."""
+    event_weights: dict[str, Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT)]] = Field(default_factory=dict)
+    """What an event counts in training by its kind, times its `data.columns.weight` if there is one; 0: events of the
+    kind are left out; below 0: they are dislikes, from which MF and the networks learn. Every kind in the data must be
+    named."""
     encoding: str = "utf-8"
     """Encoding of a team's own text files, as Python calls it: utf-8, cp1252 (Excel's CSV), utf-16, shift_jis, …"""
     user_features: dict[str, Literal["dense", "categorical", "vector"]] = Field(default_factory=dict)
@@ -56,6 +68,20 @@ class DataParams(Frozen):
     item_features: dict[str, Literal["dense", "categorical", "tags", "text", "vector"]] = Field(default_factory=dict)
     """Item columns that item embeddings may use; `tags` are values joined by `|`, of a `text` the words count,
     and a `vector` is as for users."""
+
+    @model_validator(mode="after")
+    def _weights_are_of_events(self) -> Self:
+        if self.event_weights and self.columns.event is None:
+            raise ValueError(
+                "event_weights are given, but columns.event is null: name the column with the kind of the event, or "
+                "set event_weights to {}"
+            )
+        return self
+
+    @property
+    def weight_columns(self) -> list[str]:
+        """The canonical columns that decide what an event counts: some of `event` and `weight`."""
+        return [name for name in ("event", "weight") if getattr(self.columns, name) is not None]
 
     @field_validator("encoding")
     @classmethod
@@ -125,6 +151,21 @@ class SplitParams(Frozen):
     """Share of users that are held out whole and tested as new ones."""
     min_rating: float | None = None
     """Only events rated at least this high are positives; null: every event is."""
+    dislike_weight: Annotated[float, Field(ge=0, le=MAX_WEIGHT)] = 0.0
+    """What an event rated below min_rating counts as a dislike, from which MF and the networks learn; 0: it is left
+    out."""
+    keep_repeats: bool = False
+    """Whether later events of the same user and item count too: in training, and as targets, for which lists may hold
+    what the user has had. Else the earliest counts, and lists leave out what was seen."""
+
+    @model_validator(mode="after")
+    def _dislikes_are_rated(self) -> Self:
+        if self.dislike_weight and self.min_rating is None:
+            raise ValueError(
+                f"dislike_weight is {self.dislike_weight:g}, but min_rating is null: set it to the lowest rating that "
+                "is no dislike"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:

@@ -81,6 +81,9 @@ class UserBatch:
         eval_set = queries.eval_set(name, users)
         found = eval_set.evaluate(retriever, queries.params, on_block)
         ranked = time.perf_counter()
+        beyond = found.beyond_accuracy(queries.prepared) if name in OF_WARM else {}
+        if queries.prepared.keeps_repeats:
+            beyond |= found.repeats()
         sampled = _sampled(queries, retriever, eval_set, found.lists) if name == TEST else {}
         done = time.perf_counter()
         return cls(
@@ -89,7 +92,7 @@ class UserBatch:
             num_test=num_relevant(eval_set.truth),
             fallback=found.fallback,
             lists=found.lists,
-            metrics=found.accuracy | (found.beyond_accuracy(queries.prepared) if name in OF_WARM else {}),
+            metrics=found.accuracy | beyond,
             sampled=sampled,
             ranking_seconds=ranked - start,
             sampled_seconds=done - ranked,

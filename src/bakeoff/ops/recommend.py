@@ -47,6 +47,7 @@ def run(
     k: int,
     why: bool,
     allow: str | None = None,
+    include_seen: bool = False,
     options: ListOptions = PLAIN,
 ) -> None:
     """Print what a model recommends to a known user, or to someone new, with the history.
@@ -60,6 +61,7 @@ def run(
         k: number of items.
         why: print what the items of the history contribute to each score, in place of the history.
         allow: ids of the items that may be recommended, separated by commas; None: any.
+        include_seen: whether items of the history may be recommended.
         options: filters, diversity and debias.
 
     Raises:
@@ -91,7 +93,8 @@ def run(
         options = replace(options, allow=_places(allow, "--allow", items))
     of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
     options.check(k, of_items)
-    best, scores = _best(folder, retriever, query, k, options, of_items)
+    seen = query.histories.first(0) if include_seen else query.histories
+    best, scores = _best(folder, retriever, query, seen, k, options, of_items)
     parts: list[list[Part]] = []
     if why:
         from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
@@ -137,10 +140,15 @@ def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
 
 
 def _best(
-    folder: Path, retriever: Retriever, query: Queries, k: int, options: ListOptions, features: ItemFeatures
+    folder: Path,
+    retriever: Retriever,
+    query: Queries,
+    seen: Histories,
+    k: int,
+    options: ListOptions,
+    features: ItemFeatures,
 ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
-    """Items of the list, and their scores."""
-    seen = query.histories
+    """Items of the list, none of which is in `seen`, and their scores."""
     if options.is_plain:
         lists = rank(retriever, query, seen, seen.first(0), k, 1)
         found = lists.items[0] != PAD

@@ -14,8 +14,17 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, Partitioned, num_pieces, opened, rows_of, same
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.features.feature_encoder import encoded_features, fit_features
+from bakeoff.data.prepared.split_files import DISLIKES, REPEAT
 from bakeoff.data.split.methods import method_of
-from bakeoff.data.split.split import assign_parts, check_fits_method, count_dropped, find_cuts, positives
+from bakeoff.data.split.split import (
+    assign_parts,
+    check_fits_method,
+    count_dropped,
+    disliked,
+    find_cuts,
+    positives,
+    weighted,
+)
 from bakeoff.data.split.split_invariants import Promise, check_promises
 from bakeoff.data.split.vocabulary import item_vocabulary, user_vocabulary
 from bakeoff.params import Params
@@ -37,7 +46,11 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     with opened() as engine:
         raw = {name: _read(engine, workspace, name, columns) for name, columns in _columns(params).items()}
-        parts = _parts(engine, raw["interactions"], params)
+        counted = raw["interactions"]
+        if params.data.weight_columns:
+            counted = engine.kept("weighted", weighted(counted, params.data))
+        liked = counted.filter(counted.weight > 0) if params.data.weight_columns else counted
+        parts = _parts(engine, liked, params)
         users = engine.kept("user_vocabulary", user_vocabulary(parts, raw["users"]))
         items = engine.kept("item_vocabulary", item_vocabulary(parts, raw["items"]))
         events = _events(engine, parts, users, items)
@@ -45,13 +58,20 @@ def run(params: Params, workspace: Workspace) -> None:
         _check_sizes(sizes, params)
         data, warm = params.data, users.filter(~users.is_new)
         encoding = fit_features(warm, items, data.user_features, data.item_features, engine.blocks)
-        promises = check_promises(events, method=params.split.method, users=users, items=items)
+        split = params.split
+        promises = check_promises(
+            events, method=split.method, users=users, items=items, keep_repeats=split.keep_repeats
+        )
         idle = raw["users"].anti_join(users, "user_id").count().to_pyarrow().as_py()
-        (dropped,) = rows_of(count_dropped(raw["interactions"], params.split.min_rating, parts))
+        (dropped,) = rows_of(count_dropped(liked, params.split.min_rating, parts))
+        if params.data.weight_columns:
+            num_events, num_counted = (each.count().to_pyarrow().as_py() for each in (raw["interactions"], counted))
+            dropped["without_weight"] = num_events - num_counted
         report = _report(params, promises, sizes, {**dropped, "users_without_events": idle})
         write_json(workspace.split_report, report)
         _stop_if_broken(workspace, promises)
-        _write_split(engine, workspace, events, users, items, encoding)
+        dislikes = _dislikes(engine, counted, parts, users, items, params)
+        _write_split(engine, workspace, events, users, items, encoding, dislikes)
     _print_summary(report)
 
 
@@ -60,7 +80,7 @@ def _columns(params: Params) -> dict[str, list[str]]:
     rating = [] if params.split.min_rating is None else ["rating"]
     part = ["split"] if params.split.method == "predefined" else []
     columns = {
-        "interactions": ["user_id", "item_id", "timestamp", *rating, *part],
+        "interactions": ["user_id", "item_id", "timestamp", *rating, *part, *params.data.weight_columns],
         "users": ["user_id", *params.data.user_features],
         "items": ["item_id", "title", *params.data.item_features],
     }
@@ -88,11 +108,24 @@ def _parts(engine: Engine, interactions: ir.Table, params: Params) -> ir.Table:
     """What counts of the interactions, and where it goes, some users after the other."""
     split, seed = params.split, params.seed
     divided = engine.divided("interactions", interactions, "user_id")
-    chosen = engine.kept_each("positives", divided.map(lambda rows: positives(rows, split.min_rating)))
+    chosen = engine.kept_each(
+        "positives", divided.map(lambda rows: positives(rows, split.min_rating, split.keep_repeats))
+    )
     check_fits_method(chosen.whole, split)
     everyone = engine.kept("everyone", chosen.whole.select("user_id").distinct())
     cuts = find_cuts(chosen.whole, everyone, split, seed)
     return engine.kept_each("parts", chosen.map(lambda events: assign_parts(events, split, seed, cuts))).whole
+
+
+def _dislikes(
+    engine: Engine, counted: ir.Table, parts: ir.Table, users: ir.Table, items: ir.Table, params: Params
+) -> ir.Table | None:
+    """What users dislike, by their indices; None where the settings know no dislikes."""
+    if not params.split.dislike_weight and min(params.data.event_weights.values(), default=0.0) >= 0:
+        return None
+    pairs = disliked(counted, params.split, parts).inner_join(users.select("user_id", "user_index"), "user_id")
+    indexed = pairs.inner_join(items.select("item_id", "item_index"), "item_id")
+    return engine.kept("dislikes", indexed.select("user_index", "item_index", "timestamp", "weight"))
 
 
 def _events(engine: Engine, parts: ir.Table, users: ir.Table, items: ir.Table) -> Partitioned:
@@ -157,11 +190,16 @@ def _report(
 def _notes(params: Params, dropped: Mapping[str, int]) -> list[str]:
     """What a reader of the figures should know about who and what is in no part, in sentences."""
     reasons = {
+        "without_weight": "events are of a kind that counts nothing (data.event_weights): they are left out.",
         "below_min_rating": f"events are rated below {params.split.min_rating} or not at all: no positives.",
-        "repeated": "events repeat an earlier one of the same user and item: only the earliest counts.",
+        "repeated": "events share user, item and time with another: one of them counts."
+        if params.split.keep_repeats
+        else "events repeat an earlier one of the same user and item: only the earliest counts.",
         "users_without_events": "users have no event and are in no part.",
     }
-    notes = [f"{dropped[name]:,} {sentence}" for name, sentence in reasons.items() if dropped[name]]
+    notes = [f"{dropped[name]:,} {sentence}" for name, sentence in reasons.items() if dropped.get(name)]
+    if params.split.keep_repeats:
+        notes.append("Later events of the same user and item count too, and lists may hold what users have had.")
     note = method_of(params.split.method).note(params.split)
     return [*notes, note] if note else notes
 
@@ -180,17 +218,22 @@ def _stop_if_broken(workspace: Workspace, promises: list[Promise]) -> None:
 
 
 def _write_split(
-    engine: Engine, workspace: Workspace, events: Partitioned, users: ir.Table, items: ir.Table, codes: FeatureEncoding
+    engine: Engine,
+    workspace: Workspace,
+    events: Partitioned,
+    users: ir.Table,
+    items: ir.Table,
+    codes: FeatureEncoding,
+    dislikes: ir.Table | None,
 ) -> None:
     with replaced(workspace.split) as folder:
         vocabulary = folder / workspace.vocabulary.relative_to(workspace.split)
         vocabulary.mkdir()
+        columns = [*EVENT_COLUMNS, *(name for name in ("weight", REPEAT) if name in events.whole.columns)]
         for part in ("train", "valid", "test"):
             of_part = events.map(methodcaller("filter", ibis._.part == part))
-            engine.write(of_part, folder / f"{part}.parquet", ORDER, same(EVENT_COLUMNS), "snappy")
-        engine.write(
-            events.map(_of_new_users), folder / "new_users.parquet", ORDER, same((*EVENT_COLUMNS, "part")), "snappy"
-        )
+            engine.write(of_part, folder / f"{part}.parquet", ORDER, same(columns), "snappy")
+        engine.write(events.map(_of_new_users), folder / "new_users.parquet", ORDER, same((*columns, "part")), "snappy")
         for name, table, of_table in (("user", users, codes.user), ("item", items, codes.item)):
             index = f"{name}_index"
             # Users' raw vectors are asked of other models, encoded by these; items' are read encoded alone.
@@ -198,6 +241,9 @@ def _write_split(
             _write_vocabulary(engine, raw, index, vocabulary / f"{name}s.parquet")
             features = engine.kept(f"{name}_features", encoded_features(table, index, of_table, engine.function))
             _write_vocabulary(engine, features, index, vocabulary / f"{name}_features.parquet")
+        if dislikes is not None:
+            order = ("user_index", "timestamp", "item_index")
+            engine.write(Partitioned.single(dislikes), vocabulary / DISLIKES, order, same(dislikes.columns), "snappy")
         write_json(vocabulary / "features.json", codes.model_dump())
 
 

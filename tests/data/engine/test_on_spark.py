@@ -21,9 +21,9 @@ from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
 from bakeoff.data.engine.settings import EngineSettings
-from bakeoff.data.params import SplitParams
+from bakeoff.data.params import DataParams, SplitParams
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.data.split.split import assign_parts, find_cuts, positives
+from bakeoff.data.split.split import assign_parts, find_cuts, positives, weighted
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.spec import MFParams
@@ -70,6 +70,30 @@ def test_each_way_to_split_sends_an_event_to_the_same_part(spark, tmp_path, meth
             found.append(pa.concat_tables(engine.blocks(parts.order_by("item_id"))))
     assert found[0].equals(found[1])
     assert {"train", "valid", "test"} <= set(found[0]["part"].to_pylist())
+
+
+def test_events_count_the_same_by_their_kind_and_when_they_repeat(spark, tmp_path):
+    rng = np.random.default_rng(4)
+    events = {
+        "user_id": rng.integers(0, 12, 200).astype(str),
+        "item_id": rng.integers(0, 6, 200).astype(str),
+        "timestamp": rng.integers(1, 30, 200),
+        "event": rng.choice(["view", "buy", "refund"], 200),
+        "weight": rng.uniform(0.1, 3, 200),
+    }
+    pq.write_table(pa.table(events), tmp_path / "events.parquet")
+    data = DataParams.model_validate(
+        {"columns": {"event": "event", "weight": "weight"}, "event_weights": {"view": 0.3, "buy": 7, "refund": 0}}
+    )
+    asked, found = SplitParams(keep_repeats=True), []
+    with opened(EngineSettings(scratch=str(tmp_path))) as duckdb:
+        for engine in (duckdb, spark):
+            chosen = positives(weighted(engine.read(tmp_path / "events.parquet"), data), None, keep_repeats=True)
+            parts = assign_parts(chosen, asked, 42, find_cuts(chosen, chosen.select("user_id").distinct(), asked, 42))
+            found.append(pa.concat_tables(engine.blocks(parts.order_by("user_id", "position"))))
+    assert found[0].equals(found[1])
+    assert found[0].schema.field("weight").type == pa.float32()
+    assert set(found[0]["is_repeat"].to_pylist()) == {True, False}
 
 
 @pytest.fixture(scope="module")

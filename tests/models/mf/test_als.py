@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import reference_als
 from small import histories, random_rows
 
 from bakeoff.core import processes
+from bakeoff.core.histories import Histories
 from bakeoff.models.mf import als
 from bakeoff.models.mf.als import ImplicitALS
 from bakeoff.models.mf.spec import MFParams
@@ -144,3 +147,23 @@ def test_confidence_as_hu_et_al_have_it_is_the_same_family():
     longer = np.sqrt(alpha / (alpha - 1))
     ours = reference_als.solve_row(items, y / longer, 1 / (alpha - 1), lam / alpha, 0.0)
     assert ours * longer == pytest.approx(theirs)
+
+
+@SOLVERS
+def test_a_pair_of_weight_three_counts_as_three_events(solver):
+    rng = np.random.default_rng(2)
+    rows = rows_of(2, num_users=30)
+    weights = rng.choice([1, 3], sum(map(len, rows)))
+    events = histories(rows)
+    settings = MFParams(dim=4, unobserved_weight=0.2, regularization=0.05, solver=solver)
+    repeated = Histories.from_rows(
+        np.repeat(events.rows, weights), np.repeat(events.items, weights), np.repeat(events.timestamps, weights), 30
+    )
+    weighted = ImplicitALS(replace(events, weights=weights.astype(np.float32)), NUM_ITEMS, settings, 1)
+    others = ImplicitALS(repeated, NUM_ITEMS, settings, 1)
+    for _ in range(3):
+        # Per pair: there are fewer of them.
+        loss = weighted.run_epoch() * len(events.items) / len(repeated.items)
+        assert loss == pytest.approx(others.run_epoch(), rel=1e-3)
+    scores, expected = (model.user_embeddings @ model.item_embeddings.T for model in (weighted, others))
+    assert scores == pytest.approx(expected, rel=1e-2, abs=1e-3)

@@ -23,11 +23,11 @@ def problem(seed, dim=DIM, longest=9, alpha0=0.2, lam=0.05, nu=0.5, num_items=NU
     return rows, (events.offsets, events.items, others, spectrum, ridge), expected
 
 
-def solved(kernel, given, start=None, steps=60):
+def solved(kernel, given, start=None, steps=60, weights=(), signs=1):
     num_rows, dim = len(given[0]) - 1, given[2].shape[1]
     solution = np.full((num_rows, dim), 0.3, np.float32) if start is None else start.copy()
     values = np.full(num_rows, np.nan)
-    extra = (steps if kernel is kernels.solve_cg else np.zeros(0, np.float32),)
+    extra = ((np.sqrt(weights) * signs).astype(np.float32), *([steps] if kernel is kernels.solve_cg else []))
     kernel(np.arange(num_rows), *given, *extra, solution, values)
     return solution, values
 
@@ -71,7 +71,7 @@ def test_arrays_of_a_mapped_model_and_every_other_row_need_no_version_of_their_o
     for part in mapped:
         part.flags.writeable = False
     rows, found, losses = np.arange(len(expected)), np.full_like(expected, 0.3), np.full_like(values, np.nan)
-    extra = (60 if kernel is kernels.solve_cg else np.zeros(0, np.float32),)
+    extra = (np.zeros(0, np.float32), *([60] if kernel is kernels.solve_cg else []))
     for share in (rows[::2], rows[1::2]):
         kernel(share, *mapped, *extra, found, losses)
     assert found.tobytes() == expected.tobytes()
@@ -95,6 +95,35 @@ def test_a_column_that_is_there_twice_counts_twice(kernel):
 
 
 @KERNELS
+@pytest.mark.parametrize("dislikes", [0.0, 0.4])
+@pytest.mark.parametrize("longest", [3, 9])
+def test_weighted_columns_and_dislikes_agree_with_the_reference(kernel, longest, dislikes):
+    rows, given, _ = problem(9, longest=longest)
+    rng = np.random.default_rng(9)
+    weights, likes = rng.uniform(0.2, 10, len(given[1])), (rng.random(len(given[1])) >= dislikes).astype(float)
+    mine, liked = (np.split(each, given[0][1:-1]) for each in (weights, likes))
+    ridge = given[4].astype(np.float64)
+    expected = [
+        reference_als.solve_row(row, given[2], 0.2, ridge[u], 0.0, weights=mine[u], preferences=liked[u])
+        for u, row in enumerate(rows)
+    ]
+    x, values = solved(kernel, given, weights=weights, signs=2 * likes - 1)
+    assert x == pytest.approx(np.array(expected), rel=2e-3, abs=2e-4)
+    fit = [(mine[u] * (given[2][row] @ x[u] - liked[u]) ** 2).sum() for u, row in enumerate(rows)]
+    dense = (x.astype(np.float64) ** 2 * (given[3] + given[4][:, None])).sum(1)
+    assert values == pytest.approx(fit + dense, rel=1e-4, abs=1e-4)
+
+
+@KERNELS
+def test_weights_of_one_change_no_bit(kernel):
+    _, given, _ = problem(9)
+    for plain, weighted in zip(
+        solved(kernel, given), solved(kernel, given, weights=np.ones(len(given[1]))), strict=True
+    ):
+        assert plain.tobytes() == weighted.tobytes()
+
+
+@KERNELS
 def test_the_value_of_the_minimum_comes_with_it(kernel):
     rows, given, _ = problem(3)
     x, values = solved(kernel, given)
@@ -105,7 +134,7 @@ def test_the_value_of_the_minimum_comes_with_it(kernel):
 def test_only_the_given_rows_are_written(kernel):
     _, given, _ = problem(4)
     solution, values = np.full((12, DIM), 9, np.float32), np.full(12, np.nan)
-    extra = (3 if kernel is kernels.solve_cg else np.zeros(0, np.float32),)
+    extra = (np.zeros(0, np.float32), *([3] if kernel is kernels.solve_cg else []))
     kernel(np.array([2, 5]), *given, *extra, solution, values)
     untouched = np.setdiff1d(np.arange(12), [2, 5])
     assert (solution[untouched] == 9).all()

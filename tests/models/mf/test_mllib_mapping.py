@@ -1,11 +1,13 @@
 """Parameters of our ALS as those of Spark MLlib, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
-from bakeoff.models.mf.mllib import MLlibParameters
+from bakeoff.models.mf.mllib import MLlibALS, MLlibParameters
 from bakeoff.models.mf.spec import MFParams
 
 
@@ -42,3 +44,9 @@ def test_who_has_no_pair_has_no_part_in_it():
 def test_mllib_always_weighs_unobserved_pairs():
     with pytest.raises(BakeoffError, match=r"mf\.unobserved_weight is 0, .*: set it above 0"):
         MLlibParameters.of(everything_liked(1, 1), 1, MFParams(unobserved_weight=0))
+
+
+def test_weights_of_events_are_refused_with_the_fix():
+    weighted = replace(everything_liked(4, 2), weights=np.ones(8, np.float32))
+    with pytest.raises(BakeoffError, match=r"takes no weights.*another mf.solver.*null and split again"):
+        MLlibALS(weighted, 2, MFParams(solver="mllib"), 0, None, None)

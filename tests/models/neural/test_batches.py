@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -245,3 +246,42 @@ def test_expected_counts_in_a_batch_are_those_of_a_simulation():
     # replacement, which the formula does not know: 4 of 39 make .02.
     assert np.abs(found - expected).max() < 0.04
     assert np.corrcoef(found, expected)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("objective", ["next", "reconstruct"])
+def test_the_weight_of_an_event_multiplies_that_of_its_pairs(objective):
+    rows = [[1, 2, 3, 4, 5], [6, 7, 8]]
+    settings = SoftmaxParams(users_per_batch=2, cuts_per_user=3, long_term_share=0.5, objective=objective)
+
+    def batch(weights):
+        people = queries(rows)
+        people = replace(people, histories=replace(people.histories, weights=weights))
+        rng = np.random.default_rng(4)
+        return next(
+            Batches(people, RecencyPooling((), 8), settings, NUM_ITEMS, rng, CatalogueSampler(NUM_ITEMS)).epoch()
+        )
+
+    plain, weighted = batch(None), batch(np.arange(1, 9, dtype=np.float32))  # item i weighs i
+    items = weighted["item_ids"][weighted["targets"]]
+    assert weighted["target_weights"].tolist() == (plain["target_weights"] * items.astype(np.float32)).tolist()
+    assert weighted["target_weights"].dtype == np.float32
+
+
+def test_what_a_user_dislikes_is_a_negative_of_that_user_alone():
+    people = queries([[1, 2, 3], [4, 5, 6], [7, 8]])
+    # User 0 dislikes 9, which is sampled too, and 11; user 1 dislikes 9, and 4, which it has had.
+    dislikes = replace(queries([[9, 11], [9, 4], []]).histories, weights=np.array([-1, -2, -3, -4], np.float32))
+    settings = SoftmaxParams(users_per_batch=3, cuts_per_user=2)
+    batches = Batches(
+        people, RecencyPooling((), 8), settings, NUM_ITEMS, np.random.default_rng(0), Script([1, 9, 10]), dislikes
+    )
+    batch = batches._batch(np.array([0, 1, 2]))
+    assert batch["item_ids"][batch["candidates"]].tolist() == [1, 9, 10, 9, 11, 9, 4]
+    assert (~batch["own"]).astype(int).tolist() == [
+        [0, 0, 1, 1, 1, 0, 0],
+        [1, 0, 1, 0, 0, 1, 0],
+        [1, 1, 1, 0, 0, 0, 0],
+    ]
+    assert batch["log_expected_count"][3:] == pytest.approx(-np.log([1, 2, 3, 4]))
+    assert batch["log_expected_count"].dtype == np.float32
+    assert batches.masked.tolist() == [1, 9]  # of what is sampled

@@ -31,8 +31,8 @@ class Tables:
     """Raw data in canonical form: Arrow tables whose columns are all strings, "" where a value is missing.
 
     Attributes:
-        interactions: user_id, item_id, then timestamp (UTC seconds), rating and split where the source has
-            them.
+        interactions: user_id, item_id, then timestamp (UTC seconds), rating, event, weight and split where the
+            source has them.
         users: user_id, then the user's features.
         items: item_id, title, then the item's features.
     """

@@ -149,6 +149,8 @@ def _interactions(raw: Raw, names: ColumnParams) -> pa.Table:
         "item_id": names.item_id,
         "timestamp": names.timestamp,
         "rating": names.rating,
+        "event": names.event,
+        "weight": names.weight,
         "split": names.split,
     }
     mapped = _mapped(raw, mapping)

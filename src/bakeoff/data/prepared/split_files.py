@@ -21,26 +21,40 @@ ROWS_PER_BATCH = 1 << 17
 
 COLUMNS = ("user_index", "item_index", "timestamp")
 
+NO_WEIGHTS = np.zeros(0, np.float32)
+"""Of events that all count the same."""
+
+DISLIKES = "dislikes.parquet"
+"""File of the vocabulary: what users dislike; written only where the settings know dislikes."""
+
+REPEAT = "is_repeat"
+"""Column of the files of a split that keeps repeats, and of no other: whether the user has had the item before."""
+
 
 def kept(blocks: Iterable[Histories], directory: Path) -> Histories:
-    """The rows of all blocks, one block after the other, at 12 bytes per event: of many, in files of this directory.
+    """The rows of all blocks, one block after the other: of many, in files of this directory.
+
+    An event takes 12 bytes, with a weight 16.
 
     Raises:
         BakeoffError: the disk is full.
     """
     lengths = [np.zeros(0, np.int64)]
-    with spilling_columns(directory, np.int32, np.int64) as events:
+    weights: NDArray[np.float32] | None = None
+    with spilling_columns(directory, np.int32, np.int64, np.float32) as events:
         for block in blocks:
             lengths.append(block.lengths)
-            events.append(block.items, block.timestamps)
-        return Histories(offsets_of(np.concatenate(lengths)), *events.values())
+            weights = block.weights
+            events.append(block.items, block.timestamps, NO_WEIGHTS if weights is None else weights)
+        items, timestamps, found = events.values()
+        return Histories(offsets_of(np.concatenate(lengths)), items, timestamps, None if weights is None else found)
 
 
 def read_histories(path: Path, num_users: int, num_items: int, directory: Path, part: str | None = None) -> Histories:
     """Histories of a file of events that is sorted by user and time, or of a directory of such.
 
     Args:
-        path: Parquet with the columns of COLUMNS.
+        path: Parquet with the columns of COLUMNS, and `weight` where events have weights.
         num_users: of the vocabulary; user_index is the row of a history.
         num_items: likewise.
         directory: where many events are kept.
@@ -51,8 +65,9 @@ def read_histories(path: Path, num_users: int, num_items: int, directory: Path, 
         OSError, ValueError: the file can't be read.
     """
     lengths, last = np.zeros(num_users, np.int64), 0
-    columns = [*COLUMNS, *([] if part is None else ["part"])]
-    with spilling_columns(directory, np.int32, np.int64) as events:
+    has_weights = "weight" in pq.read_schema(parts_of(path)[0]).names
+    columns = [*COLUMNS, *([] if part is None else ["part"]), *(["weight"] if has_weights else [])]
+    with spilling_columns(directory, np.int32, np.int64, np.float32) as events:
         for batch in _batches(path, columns, only=True):
             chosen = batch if part is None else batch.filter(pc.equal(batch["part"], part))
             rows, items, timestamps = (chosen[name].to_numpy(zero_copy_only=False) for name in COLUMNS)
@@ -65,8 +80,9 @@ def read_histories(path: Path, num_users: int, num_items: int, directory: Path, 
                 )
             last = max(last, *rows[-1:])
             np.add.at(lengths, rows, 1)
-            events.append(items, timestamps)
-        return Histories(offsets_of(lengths), *events.values())
+            events.append(items, timestamps, chosen["weight"].to_numpy() if has_weights else NO_WEIGHTS)
+        items, timestamps, weights = events.values()
+        return Histories(offsets_of(lengths), items, timestamps, weights if has_weights else None)
 
 
 def read_vocabulary(path: Path, directory: Path) -> pa.Table:

@@ -9,13 +9,15 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.large_tables import parts_of
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding, TableEncoding
-from bakeoff.data.prepared.split_files import kept, read_features, read_histories, read_vocabulary
+from bakeoff.data.prepared.split_files import DISLIKES, REPEAT, kept, read_features, read_histories, read_vocabulary
 
 T = TypeVar("T")
 
@@ -34,6 +36,8 @@ class Prepared:
         train: events to learn from. Rows of all Histories here are user_index over all users.
         valid: events of warm users on which settings and epochs are chosen.
         keep: puts histories that are made of these, given in blocks, to where they stay.
+        dislikes: what users are known to dislike, no item twice in a row, with weights below 0; None: no such events.
+        keeps_repeats: whether users may have an item again, which is a hit then; lists may hold what they have had.
     """
 
     users: pa.Table
@@ -44,6 +48,8 @@ class Prepared:
     train: Histories
     valid: Histories
     keep: Callable[[Iterable[Histories]], Histories] = Histories.joined
+    dislikes: Histories | None = None
+    keeps_repeats: bool = False
 
     @classmethod
     def encoded(
@@ -105,6 +111,15 @@ class Prepared:
         """What `known` holds of the users with index `rows`, in that order; nothing is merged for others."""
         return self.train.take(rows).merged(self.valid.take(rows))
 
+    @property
+    def trained_dislikes(self) -> Histories | None:
+        """What the users with train events dislike, a row for each of these users; None: no such events."""
+        return None if self.dislikes is None else self.dislikes.take(np.flatnonzero(self.train.lengths))
+
+    def left_out(self, histories: Histories) -> Histories:
+        """What lists for users with these histories must not contain: all of them, or nothing where repeats count."""
+        return histories.first(0) if self.keeps_repeats else histories
+
     def queries(self, histories: Histories, rows: NDArray[np.integer]) -> Queries:
         """Queries of the users with index `rows`, in that order, who have these histories (of all users)."""
         return self.queries_of(histories.take(rows), rows)
@@ -148,6 +163,9 @@ def load_prepared(workspace: Workspace) -> Prepared:
         for name in ("users", "items")
     )
     train, valid = (_events(workspace, name, len(users), len(items)) for name in ("train", "valid"))
+    path, dislikes = vocabulary / DISLIKES, None
+    if path.exists():
+        dislikes = _read(path, partial(read_histories, num_users=len(users), num_items=len(items), directory=directory))
     return Prepared(
         users=users,
         items=items,
@@ -157,6 +175,8 @@ def load_prepared(workspace: Workspace) -> Prepared:
         train=train,
         valid=valid,
         keep=partial(kept, directory=directory),
+        dislikes=dislikes,
+        keeps_repeats=REPEAT in pq.read_schema(parts_of(workspace.split / "train.parquet")[0]).names,
     )
 
 

@@ -114,7 +114,8 @@ def _predefined(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> 
 def _place(events: ir.Table, seed: int, purpose: str, group_by: list[str]) -> ir.IntegerColumn:
     """0-based place within the group in an order by chance."""
     by_chance = chance(seed, purpose, events.user_id, events.item_id)
-    return ibis.row_number().over(ibis.window(group_by=group_by, order_by=[by_chance, events.item_id]))
+    order = [by_chance, events.item_id, events.timestamp]
+    return ibis.row_number().over(ibis.window(group_by=group_by, order_by=order))
 
 
 def _check_split_column(events: ir.Table) -> None:

@@ -8,17 +8,23 @@ import ibis
 import ibis.expr.types as ir
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.params import SplitParams
+from bakeoff.data.params import DataParams, SplitParams
 from bakeoff.data.split.methods import PARTS, method_of
 from bakeoff.data.split.split_points import Cuts, first_held_out_events, is_at_most, last_held_out, tie, user_chance
 
+SHOWN = 10
+"""Kinds of events that a message names."""
 
-def positives(interactions: ir.Table, min_rating: float | None) -> ir.Table:
+
+def positives(interactions: ir.Table, min_rating: float | None, keep_repeats: bool = False) -> ir.Table:
     """Events that count, one per user and item: the earliest that is rated highly enough.
 
+    Of several at the same time the one of the highest weight counts. With `keep_repeats` one counts at each time.
+
     Args:
-        interactions: user_id, item_id, timestamp; rating if min_rating is not None; a split column is kept.
+        interactions: user_id, item_id, timestamp; rating if min_rating is not None; split and weight columns are kept.
         min_rating: lowest rating of a positive; None: every event is one. An event without a rating is none.
+        keep_repeats: whether later events of a pair count too.
 
     Raises:
         BakeoffError: min_rating is set and there are no ratings.
@@ -31,8 +37,78 @@ def positives(interactions: ir.Table, min_rating: float | None) -> ir.Table:
         kept.append("split")
         ranks = [(events.split == part, rank) for rank, part in enumerate(PARTS)]
         order.append(ibis.cases(*ranks, else_=len(PARTS)))
-    place = ibis.row_number().over(ibis.window(group_by=["user_id", "item_id"], order_by=order))
+    if "weight" in events.columns:
+        kept.append("weight")
+        order.append(events.weight.desc())
+    same = ["user_id", "item_id", *(["timestamp"] if keep_repeats else [])]
+    place = ibis.row_number().over(ibis.window(group_by=same, order_by=order))
     return events.mutate(place=place).filter(ibis._.place == 0).select(kept)
+
+
+def weighted(interactions: ir.Table, data: DataParams) -> ir.Table:
+    """Interactions with what each counts in training, those that count nothing left out.
+
+    Args:
+        interactions: has the columns that `data.weight_columns` names; weights are above 0.
+        data: which columns say what an event counts, and how much each kind does.
+
+    Returns:
+        the table with a column weight, float32: the weight of its kind times its own; below 0 of a dislike.
+
+    Raises:
+        BakeoffError: there is no such column, or events are of a kind without a weight.
+    """
+    for name in data.weight_columns:
+        if name not in interactions.columns:
+            raise BakeoffError(
+                f"data.columns.{name} is {getattr(data.columns, name)!r}, but the interactions in data/ have no "
+                f"{name}: fetch the data again, which brings the column, or set it to null."
+            )
+    weight: ir.Value = ibis.literal(1.0)
+    if "event" in data.weight_columns:
+        _check_kinds(interactions, data)
+        cases = [(interactions.event == kind, ibis.literal(float(each))) for kind, each in data.event_weights.items()]
+        weight = ibis.cases(*cases, else_=0.0)
+    if "weight" in data.weight_columns:
+        weight = weight * interactions.weight
+    return interactions.mutate(weight=weight.cast("float32")).filter(ibis._.weight != 0)
+
+
+def disliked(interactions: ir.Table, split: SplitParams, parts: ir.Table) -> ir.Table:
+    """What users dislike, by what they did up to their last train event.
+
+    Args:
+        interactions: user_id, item_id, timestamp; weight and rating where they have them.
+        split: says what low ratings count as dislikes.
+        parts: as `assign_parts` gives them.
+
+    Returns:
+        user_id, item_id, timestamp (the first) and weight (float32, below 0, the strongest), one row per pair.
+    """
+    weight = interactions.weight if "weight" in interactions.columns else ibis.literal(1.0)
+    if split.dislike_weight:
+        is_low = interactions.rating < split.min_rating
+        weight = ibis.ifelse(is_low, -split.dislike_weight * weight.abs(), weight)
+    found = interactions.select("user_id", "item_id", "timestamp", weight=weight)
+    train = parts.filter(parts.part == "train").group_by("user_id").aggregate(until=ibis._.timestamp.max())
+    known = found.filter(found.weight < 0).inner_join(train, "user_id").filter(ibis._.timestamp <= ibis._.until)
+    return known.group_by("user_id", "item_id").aggregate(
+        timestamp=ibis._.timestamp.min(), weight=ibis._.weight.min().cast("float32")
+    )
+
+
+def _check_kinds(interactions: ir.Table, data: DataParams) -> None:
+    strange = (
+        interactions.filter(interactions.event.notin([*data.event_weights])) if data.event_weights else interactions
+    )
+    counts = strange.group_by("event").aggregate(rows=ibis._.count()).order_by(ibis.desc("rows"), "event").limit(SHOWN)
+    found = counts.to_pyarrow().to_pylist()
+    if found:
+        kinds = ", ".join(f"{row['event']!r} ({row['rows']:,} events)" for row in found)
+        raise BakeoffError(
+            f"data.event_weights has no weight for events of kind {kinds}: add each with a weight, "
+            f"0 to leave its events out, such as event_weights: {{{found[0]['event']}: 1}}."
+        )
 
 
 def count_dropped(interactions: ir.Table, min_rating: float | None, events: ir.Table) -> ir.Table:
@@ -78,7 +154,7 @@ def find_cuts(events: ir.Table, everyone: ir.Table, split: SplitParams, seed: in
     """What all events together decide about the split of each user: counts, and the rows at the cuts, come here.
 
     Args:
-        events: user_id, item_id, timestamp (and split, if predefined); one row per user and item.
+        events: user_id, item_id, timestamp (and split, if predefined), as `positives` gives them.
         everyone: user_id, each once.
         split: method and shares.
         seed: of every choice by chance.
@@ -98,7 +174,7 @@ def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) ->
     split holds out nobody, so that a published benchmark stays whole.
 
     Args:
-        events: user_id, item_id, timestamp (and split, if predefined); one row per user and item; all of some users,
+        events: user_id, item_id, timestamp (and split, if predefined), as `positives` gives them; all of some users,
             or of everyone.
         split: method and shares.
         seed: of the order among equal timestamps and of every choice by chance.
@@ -107,14 +183,19 @@ def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) ->
     Returns:
         user_id, item_id, timestamp, position (int32, 0-based place among the user's events by timestamp,
         equal ones by the first digits of md5(seed|user_id|item_id)) and part: train, valid or test; new_history or
-        new_test for new users, whose history is what would have been train or valid. Rows in no particular order.
+        new_test for new users, whose history is what would have been train or valid; weight where events have it; and,
+        of a split that keeps repeats, is_repeat, whether the user has had the item before. Rows in no particular order.
     """
     ordered = _in_time_order(events, seed)
     divided = ordered.mutate(part=method_of(split.method).assign(ordered, split, seed, cuts))
     is_new = _is_new(divided, split, seed, cuts)
     part = ibis.cases((is_new & (divided.part == "test"), "new_test"), (is_new, "new_history"), else_=divided.part)
     position = divided.position.cast("int32")
-    return divided.select("user_id", "item_id", "timestamp", position=position, part=part)
+    more: dict[str, ir.Value] = {name: divided[name] for name in divided.columns if name == "weight"}
+    if split.keep_repeats:
+        of_pair = ibis.window(group_by=["user_id", "item_id"], order_by="timestamp")
+        more["is_repeat"] = ibis.row_number().over(of_pair) > 0
+    return divided.select("user_id", "item_id", "timestamp", **more, position=position, part=part)
 
 
 def _rated(interactions: ir.Table, min_rating: float | None) -> ir.Table:

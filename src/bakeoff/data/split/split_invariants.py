@@ -24,6 +24,8 @@ EARLIER_OF_ALL = EARLIER | {"new_test": ("train", "valid", "new_history")}
 warm ones, since nothing is trained on them."""
 
 
+ONE_PART = "No pair of user and item lies in two parts"
+
 Latest = Mapping[str, ir.Value]
 """Part → largest timestamp of the parts before it."""
 
@@ -45,7 +47,9 @@ class Promise:
     examples: tuple[str, ...]
 
 
-def check_promises(events: Partitioned, *, method: str, users: ir.Table, items: ir.Table) -> list[Promise]:
+def check_promises(
+    events: Partitioned, *, method: str, users: ir.Table, items: ir.Table, keep_repeats: bool = False
+) -> list[Promise]:
     """Check what the split promises.
 
     Args:
@@ -55,6 +59,7 @@ def check_promises(events: Partitioned, *, method: str, users: ir.Table, items: 
         method: `split.method`.
         users: user_id of the vocabulary.
         items: item_id of the vocabulary.
+        keep_repeats: whether a pair of user and item may lie in several parts.
 
     Returns:
         One promise per rule, always in the same order; an empty split keeps all.
@@ -68,6 +73,8 @@ def check_promises(events: Partitioned, *, method: str, users: ir.Table, items: 
     if strangers:
         raise ValueError(f"part must be one of {', '.join(PARTS_OF_ALL)}, not {strangers[0]!r}")
     latest, rules = latest_of_all(events.whole) if spec.one_cut else None, _rules(spec)
+    if keep_repeats:
+        del rules[ONE_PART]
     facts = [facts_of(piece, users, items, latest) for piece in events.pieces]
     broken = Counter[str]()
     for of_piece in facts:
@@ -80,7 +87,7 @@ def check_promises(events: Partitioned, *, method: str, users: ir.Table, items: 
 
 def _rules(method: SplitMethod) -> dict[str, Rule]:
     rules: dict[str, Rule] = {
-        "No pair of user and item lies in two parts": lambda facts: facts["parts of the pair"] > 1,
+        ONE_PART: lambda facts: facts["parts of the pair"] > 1,
         "The user of every event is in the vocabulary": lambda facts: facts["unknown user"].notnull(),
         "The item of every event is in the vocabulary": lambda facts: facts["unknown item"].notnull(),
         "No new user has an event in train, validation or test": lambda facts: facts["new but not held out"].notnull(),

@@ -10,13 +10,15 @@ import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.data.features.encoding import TAG_SEPARATOR
-from bakeoff.data.params import DataParams, ValidationParams
+from bakeoff.data.params import MAX_WEIGHT, DataParams, ValidationParams
 from bakeoff.data.validate.csv_reader import RawTable
 from bakeoff.data.validate.gx import Check, Outcome, check, gxe
 
 SPLIT_LABELS = ("train", "valid", "test")
 MAX_ID_LENGTH = 256
 """Longest id in characters; what is longer is a broken row rather than an id."""
+MIN_WEIGHT = 1e-6
+"""Lowest weight of an event."""
 MAX_COMPONENTS = 4096
 """Longest vector of a feature."""
 # At most two digits of exponent: whatever matches is finite as a float64.
@@ -133,7 +135,7 @@ def entities(
 
 
 def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
-    """Events. Without a timestamp column all are at second 0, and a pair of user and item may occur once.
+    """Events. Without a timestamp column all are at second 0, and a pair of user and item may occur once of each kind.
 
     Args:
         raw: the file; has user_id and item_id.
@@ -147,6 +149,8 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
     optional = {
         "timestamp": (integers, _timestamp_checks),
         "rating": (numbers, _rating_checks),
+        "event": (texts, _event_checks),
+        "weight": (numbers, _weight_checks),
         "split": (_same, _split_checks),
     }
     for name in raw.names:
@@ -156,11 +160,12 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
             checks += checks_of(params)
         elif name not in typed:
             typed[name] = texts(raw.columns[name])
-    key: list[str] = [name for name in ("user_id", "item_id", "timestamp") if name in judged]
+    key: list[str] = [name for name in ("user_id", "item_id", "timestamp", "event") if name in judged]
+    shared = "user, item, timestamp and kind" if "event" in judged else "user, item and timestamp"
     unique = check(
         gxe.ExpectCompoundColumnsToBeUnique,
-        "No two events share user, item and timestamp",
-        "same user, item and timestamp as an event before (the first one is kept)",
+        f"No two events share {shared}",
+        f"same {shared} as an event before (the first one is kept)",
         column_list=key,
     )
     return TypedTable(pa.table(typed), pa.table(judged), Suite(checks, unique, key, known))
@@ -207,6 +212,19 @@ def _rating_checks(params: ValidationParams) -> list[Check]:
     scale = f"Ratings are on the scale from {low} to {high}", f"rating is off the scale from {low} to {high}"
     limits: dict[str, Any] = {"min_value": params.rating_min, "max_value": params.rating_max}
     return [readable, check(gxe.ExpectColumnValuesToBeBetween, *scale, column="rating", **limits)]
+
+
+def _event_checks(_: ValidationParams) -> list[Check]:
+    given = "The kind (event) of every row is given", "event is empty"
+    return [check(gxe.ExpectColumnValuesToNotBeNull, *given, column="event")]
+
+
+def _weight_checks(_: ValidationParams) -> list[Check]:
+    span = f"from {MIN_WEIGHT:f} to {MAX_WEIGHT:,.0f}"
+    sentence = f"Every weight is a number {span}", f"weight is not a number {span}"
+    limits: dict[str, Any] = {"min_value": MIN_WEIGHT, "max_value": MAX_WEIGHT}
+    within = check(gxe.ExpectColumnValuesToBeBetween, *sentence, column="weight", **limits)
+    return [_is_number("weight", "a number"), within]
 
 
 def _split_checks(_: ValidationParams) -> list[Check]:

@@ -16,7 +16,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics import table
-from bakeoff.evaluation.metrics.formulas import relevance
+from bakeoff.evaluation.metrics.formulas import divide, num_relevant, relevance
 from bakeoff.evaluation.metrics.params import EvaluateParams
 from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.ranking import TopLists, rank
@@ -56,7 +56,7 @@ class EvalSet:
 
     @classmethod
     def of(cls, prepared: Prepared, history: Histories, truth: Histories, users: Users | None = None) -> "EvalSet":
-        """Queries with this history; lists exclude it.
+        """Queries with this history; lists exclude it, unless the split keeps repeats.
 
         Args:
             prepared: the split.
@@ -66,7 +66,7 @@ class EvalSet:
         """
         users = np.flatnonzero(truth.lengths) if users is None else users
         queries = prepared.queries(history, users)
-        return cls(users, queries, queries.histories, truth.take(users))
+        return cls(users, queries, prepared.left_out(queries.histories), truth.take(users))
 
     def __len__(self) -> int:
         return len(self.users)
@@ -128,6 +128,20 @@ class Evaluated:
         counts, directions = prepared.train_counts, prepared.item_features.directions
         listed = table.ListedItems(self.lists, self.relevant, self.eval_set.truth, counts, directions)
         return self.popularity(prepared) | table.catalogue_per_user(listed, self.cutoffs)
+
+    def repeats(self) -> PerUser:
+        """Shares of each user's different test items, and of the hits among the first k, that the user has had before.
+
+        float64 [n] in [0, 1]; NaN without any of them.
+        """
+        history, truth = self.eval_set.queries.histories, self.eval_set.truth
+        stride = 1 + max(history.items.max(initial=0), truth.items.max(initial=0))
+        had = num_relevant(truth.keep(np.isin(truth.keys(stride), history.keys(stride))))
+        is_repeat = self.relevant & relevance(self.lists, history)
+        hits = {
+            f"repeats_of_hits@{k}": divide(is_repeat[:, :k].sum(1), self.relevant[:, :k].sum(1)) for k in self.cutoffs
+        }
+        return {"repeats_of_test": divide(had, num_relevant(truth)), **hits}
 
     def means(self, prepared: Prepared) -> dict[str, float | None]:
         """Means over users of all metrics that a user has, and the figures of all lists together."""
@@ -234,7 +248,8 @@ class EvalQueries:
         # numbers of events then differ by what the model was given and nothing else.
         exclude = given if name in OF_WARM else self.held_out.new_history.take(users)
         truth = self.held_out.test if name in OF_WARM else self.held_out.new_test
-        return EvalSet(users, self.prepared.queries_of(given, users), exclude, truth.take(users))
+        queries = self.prepared.queries_of(given, users)
+        return EvalSet(users, queries, self.prepared.left_out(exclude), truth.take(users))
 
     def candidate_rng(self, users: Users) -> np.random.Generator:
         """Source of the sampled candidates of a batch of TEST."""

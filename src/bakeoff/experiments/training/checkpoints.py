@@ -160,7 +160,7 @@ def fingerprint(prepared: Prepared, spec: ModelSpec, decisive: Mapping[str, Any]
         digest.update(" ".join(table.column_names).encode())
         for batch in table.to_batches(ROWS_AT_ONCE):
             digest.update(pd.util.hash_pandas_object(batch.to_pandas(), index=False).to_numpy().tobytes())
-    for histories in (prepared.train, prepared.valid):
-        for array in (histories.offsets, histories.items, histories.timestamps):
-            digest.update(np.ascontiguousarray(array).data)
+    for histories in (prepared.train, prepared.valid, *([] if prepared.dislikes is None else [prepared.dislikes])):
+        for array in (histories.offsets, histories.items, histories.timestamps, histories.weights):
+            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
     return digest.hexdigest()

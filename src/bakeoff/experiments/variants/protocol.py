@@ -41,6 +41,7 @@ def with_users(prepared: Prepared, users: NDArray[np.int64]) -> Prepared:
         user_features=replace(features, dense=features.dense[users], categorical=features.categorical[users]),
         train=prepared.train.take(users),
         valid=prepared.valid.take(users),
+        dislikes=None if prepared.dislikes is None else prepared.dislikes.take(users),
     )
 
 
@@ -73,7 +74,10 @@ def draw_new_items(prepared: Prepared, share: float, seed: int) -> NDArray[np.in
 def withhold(prepared: Prepared, new: NDArray[np.int64]) -> Prepared:
     """The split without train and validation events on these items; they stay in the catalogue."""
     train, valid = (each.keep(~np.isin(each.items, new)) for each in (prepared.train, prepared.valid))
-    return replace(prepared, train=train, valid=valid)
+    dislikes = prepared.dislikes
+    if dislikes is not None:
+        dislikes = dislikes.keep(~np.isin(dislikes.items, new))
+    return replace(prepared, train=train, valid=valid, dislikes=dislikes)
 
 
 def only_items(histories: Histories, items: NDArray[np.int64]) -> Histories:
@@ -275,5 +279,6 @@ def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Varian
             "Raise evidence.new_item_share, or bring more events."
         )
     users = np.flatnonzero(truth.lengths)
-    warm = EvalSet(users, seen.queries(seen.known(), users), prepared.known().take(users), truth.take(users))
+    exclude = prepared.left_out(prepared.known().take(users))
+    warm = EvalSet(users, seen.queries(seen.known(), users), exclude, truth.take(users))
     return VariantProtocol(group, seen, warm, new_items=new)

@@ -3,9 +3,11 @@
 Hu, Koren & Volinsky (2008), "Collaborative filtering for implicit feedback datasets", in the form of Rendle,
 Krichene, Zhang & Koren (2021), "Revisiting the performance of iALS on item recommendation benchmarks", eqs. 1-4:
 
-    L = Σ_{(u,i) ∈ S} (x_u·y_i − 1)² + α₀ Σ_{u,i} (x_u·y_i)² + Σ_u λ_u ‖x_u‖² + Σ_i λ_i ‖y_i‖²,
-    λ_u = λ (|S_u| + α₀ |I|)^ν,   λ_i = λ (|S_i| + α₀ |U|)^ν.
+    L = Σ_{(u,i) ∈ S} w_ui (x_u·y_i − p_ui)² + α₀ Σ_{u,i} (x_u·y_i)² + Σ_u λ_u ‖x_u‖² + Σ_i λ_i ‖y_i‖²,
+    λ_u = λ (Σ_{i ∈ S_u} w_ui + α₀ |I|)^ν,   λ_i = λ (Σ_{u ∈ S_i} w_ui + α₀ |U|)^ν,
 
+where w is 1, or the weight of the event; then Σ w takes the place of |S_u|, as if it had occurred so many times. The
+preference p is 1, and 0 of a dislike, whose weight comes below 0.
 Scores don't change when both sides are rotated alike. Rotated so that YᵀY = Λ is diagonal, the dense part of a
 row's system, α₀ Λ + λ_u I, costs d instead of d² operations, whatever λ_u is, and inverts at once: it is the ideal
 preconditioner of conjugate gradient, whose few steps then come as close as a d × d solve.
@@ -19,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +95,7 @@ class Side:
     Attributes:
         offsets: int64 [n + 1], as in Histories.
         columns: int32 [nnz], indices of the other side.
+        roots: float32 [nnz], √w of each pair, −√w of a dislike; empty where all weigh 1.
         ridge: float32 [n], λ_u.
         exact: int64, rows that Cholesky solves, longest first.
         iterative: int64, rows that conjugate gradient solves, longest first. A row with no column is in neither.
@@ -100,23 +103,36 @@ class Side:
 
     offsets: NDArray[np.int64]
     columns: NDArray[np.int32]
+    roots: NDArray[np.float32]
     ridge: NDArray[np.float32]
     exact: NDArray[np.int64]
     iterative: NDArray[np.int64]
 
     @classmethod
-    def of(cls, offsets: NDArray[np.int64], columns: NDArray[np.int32], other_size: int, params: MFParams) -> Self:
-        """Lay out rows that are observed with columns of a side of this size."""
+    def of(
+        cls,
+        offsets: NDArray[np.int64],
+        columns: NDArray[np.int32],
+        weights: NDArray[np.float32] | None,
+        other_size: int,
+        params: MFParams,
+    ) -> Self:
+        """Lay out rows that are observed with columns of a side of this size; weights: None where all are 1."""
         lengths = np.diff(offsets)
+        roots, totals = np.zeros(0, np.float32), lengths
+        if weights is not None:
+            rows = np.repeat(np.arange(len(lengths)), lengths)
+            sizes = np.abs(weights)
+            roots, totals = np.copysign(np.sqrt(sizes), weights), np.bincount(rows, sizes, len(lengths))
         widest = {"cholesky": np.iinfo(np.int64).max, "cg": 0}.get(params.solver, EXACT_SIZE)
         order = np.argsort(-lengths, kind="stable")
         order = order[: np.count_nonzero(lengths)]
         exact = np.minimum(lengths[order], params.dim) <= widest
-        return cls(offsets, columns, ridge(lengths, other_size, params), order[exact], order[~exact])
+        return cls(offsets, columns, roots, ridge(totals, other_size, params), order[exact], order[~exact])
 
 
-def ridge(frequencies: NDArray[np.integer], other_size: int, params: MFParams) -> NDArray[np.float32]:
-    """λ_u = λ (|S_u| + α₀ |I|)^ν, float32 [n], of rows with these numbers of pairs and a side of that size across."""
+def ridge(frequencies: NDArray[Any], other_size: int, params: MFParams) -> NDArray[np.float32]:
+    """λ_u, float32 [n], of rows whose pairs have these weights in all, and a side of that size across."""
     base = frequencies + params.unobserved_weight * other_size
     return (params.regularization * base**params.regularization_exponent).astype(np.float32)
 
@@ -136,10 +152,12 @@ class ImplicitALS:
         """Take the items' initial embeddings, or draw them from N(0, init_scale² / d), and solve the users."""
         self._params = params
         self._num_pairs = len(histories.items)
-        shape, observed = (len(histories), num_items), np.ones(self._num_pairs, np.bool_)
+        shape, weights = (len(histories), num_items), histories.weights
+        observed = np.ones(self._num_pairs, np.bool_) if weights is None else weights
         pairs = csr_array((observed, histories.items, histories.offsets), shape).tocsc()  # repeated pairs stay
-        self._users = Side.of(histories.offsets, histories.items, num_items, params)
-        self._items = Side.of(pairs.indptr.astype(np.int64), pairs.indices.astype(np.int32), len(histories), params)
+        self._users = Side.of(histories.offsets, histories.items, weights, num_items, params)
+        by_item = pairs.indptr.astype(np.int64), pairs.indices.astype(np.int32)
+        self._items = Side.of(*by_item, None if weights is None else pairs.data, len(histories), params)
         if start is None:
             start = np.random.default_rng(seed).standard_normal((num_items, params.dim), np.float32)
             start *= np.float32(params.init_scale / np.sqrt(params.dim))
@@ -177,12 +195,12 @@ class ImplicitALS:
             rotate(pool, others, basis)
             rotate(pool, solution, basis, side.iterative)
             values = np.zeros(len(solution))
-            given = (side.offsets, side.columns, others, spectrum * np.float32(self._params.unobserved_weight))
+            dense = (spectrum * np.float32(self._params.unobserved_weight), side.ridge)
+            given = (side.offsets, side.columns, others, *dense, side.roots)
             found = (solution, values)
             steps = self._params.cg_steps
-            ones = np.zeros(0, np.float32)
-            share(pool, lambda rows: kernels.solve_cholesky(rows, *given, side.ridge, ones, *found), side.exact)
-            share(pool, lambda rows: kernels.solve_cg(rows, *given, side.ridge, steps, *found), side.iterative)
+            share(pool, lambda rows: kernels.solve_cholesky(rows, *given, *found), side.exact)
+            share(pool, lambda rows: kernels.solve_cg(rows, *given, steps, *found), side.iterative)
         solution[np.diff(side.offsets) == 0] = 0
         loss = values.sum() + other_side.ridge @ np.einsum("nd,nd->n", others, others)
         return spectrum, float(loss / max(self._num_pairs, 1))

@@ -4,7 +4,8 @@ All kernels release the GIL, and each row's arithmetic is its own: threads may s
 
 Both solvers find, for each of the given rows u with columns S_u, the minimum x of
 
-    Σ_{j ∈ S_u} (x·y_j − 1)² + xᵀ (Λ + λ_u I) x,   that is  A x = b,  A = Λ + λ_u I + Σ y_j y_jᵀ,  b = Σ y_j,
+    Σ_{j ∈ S_u} w_j (x·y_j − p_j)² + xᵀ (Λ + λ_u I) x,   that is
+    A x = b,   A = Λ + λ_u I + Σ w_j y_j y_jᵀ,   b = Σ w_j p_j y_j,
 
 where Λ is diagonal: `others` are in the eigenbasis of their Gramian. Arguments that they share:
 
@@ -13,7 +14,7 @@ where Λ is diagonal: `others` are in the eigenbasis of their Gramian. Arguments
     others: float32 [k, d], embeddings of the columns.
     spectrum: float32 [d], Λ ≥ 0.
     ridge: float32 [n], λ_u > 0.
-    roots: float32 [nnz], √w_j of weighted columns; empty where all weigh 1.
+    roots: float32 [nnz], √w_j of weighted columns, −√w_j where p_j, else 1, is 0; empty where all weigh 1.
     result: float32 [n, d], written for the given rows.
     values: float64 [n], the minimum's value, written for the given rows.
 """
@@ -36,11 +37,11 @@ def _read(dtype: Any, ndim: int = 1) -> Any:
 
 
 _ROWS = types.Array(int64, 1, "A", readonly=True)
-_GIVEN = (_ROWS, _read(int64), _read(int32), _read(float32, 2), _read(float32), _read(float32))
+_GIVEN = (_ROWS, _read(int64), _read(int32), _read(float32, 2), _read(float32), _read(float32), _read(float32))
 _FOUND = (float32[:, ::1], float64[::1])
 
 _CONVERGED = 1e-13
-# Of the value at zero, |S_u|: the square of float32's precision, beyond which a step is noise.
+# Of the value at zero, Σ w_j p_j: the square of float32's precision, beyond which a step is noise.
 
 
 @_compiled
@@ -55,6 +56,24 @@ def _dot(left: Any, right: Any) -> Any:
 def _add(scale: Any, vector: Any, onto: Any) -> None:
     for k in range(len(vector)):
         onto[k] += scale * vector[k]
+
+
+@_compiled
+def _ones(rows: Any, offsets: Any) -> Any:
+    """As many as the longest of the rows has columns, at least one."""
+    longest = 1
+    for u in rows:
+        longest = max(longest, offsets[u + 1] - offsets[u])
+    return np.ones(longest, np.float32)
+
+
+@_compiled
+def _total(roots: Any) -> Any:
+    """Σ w_j p_j, the value at zero, as float64: exact where all are 1."""
+    total = 0.0
+    for root in roots:
+        total += max(root, np.float32(0)) * root
+    return total
 
 
 @_compiled
@@ -95,7 +114,7 @@ def _add_four(columns: Any, roots: Any, others: Any, system: Any) -> None:
 
 @_compiled
 def _by_columns(mine: Any, roots: Any, others: Any, dense: Any, system: Any, scaled: Any, target: Any, x: Any) -> Any:
-    """Solve one row by its |S_u| × |S_u| system; the minimum's value, |S_u| − b·x = Σ a."""
+    """Solve one row by its |S_u| × |S_u| system; the minimum's value, Σ w_j p_j − b·x = Σ √w_j p_j a_j."""
     x[:] = 0
     for k in range(len(dense)):
         dense[k] = np.sqrt(dense[k])
@@ -105,25 +124,25 @@ def _by_columns(mine: Any, roots: Any, others: Any, dense: Any, system: Any, sca
         for j in range(i + 1):
             system[i, j] = _dot(scaled[i], scaled[j])
         system[i, i] += 1
-        target[i] = roots[i]
+        target[i] = max(roots[i], np.float32(0))
     _solve_in_place(system, target, len(mine))
     value = np.float32(0)
     for i in range(len(mine)):
         _add(target[i], scaled[i], x)
-        value += target[i]
+        value += max(roots[i], np.float32(0)) * target[i]
     x /= dense
     return value
 
 
 @_compiled
 def _by_dimensions(mine: Any, roots: Any, others: Any, dense: Any, system: Any, target: Any, x: Any) -> Any:
-    """Solve one row by its d × d system; the minimum's value, |S_u| − b·x."""
+    """Solve one row by its d × d system; the minimum's value, Σ w_j p_j − b·x."""
     for i in range(len(dense)):
         target[i] = 0
         for j in range(len(dense)):
             system[i, j] = dense[i] if i == j else 0
     for place, column in enumerate(mine):
-        _add(roots[place] * roots[place], others[column], target)
+        _add(max(roots[place], np.float32(0)) * roots[place], others[column], target)
     done = len(mine) // 4 * 4
     for place in range(0, done, 4):
         _add_four(mine[place : place + 4], roots[place : place + 4], others, system)
@@ -134,44 +153,62 @@ def _by_dimensions(mine: Any, roots: Any, others: Any, dense: Any, system: Any, 
     for k in range(len(dense)):  # as slices, numba would compile the message of an error for two seconds
         x[k] = target[k]
     _solve_in_place(system, x, len(dense))
-    return len(mine) - _dot(x, target)
+    return _total(roots) - _dot(x, target)
 
 
 @njit((*_GIVEN, int64, *_FOUND), **_options)
 def solve_cg(
-    rows: Any, offsets: Any, columns: Any, others: Any, spectrum: Any, ridge: Any, steps: int, result: Any, values: Any
+    rows: Any,
+    offsets: Any,
+    columns: Any,
+    others: Any,
+    spectrum: Any,
+    ridge: Any,
+    roots: Any,
+    steps: int,
+    result: Any,
+    values: Any,
 ) -> None:
     """Conjugate gradient from the given solution, preconditioned by the dense part M = Λ + λ_u I.
 
     A row with |S_u| columns is at its optimum after |S_u| + 1 steps at most: A is M plus a matrix of that rank.
     """
     dim = others.shape[1]
+    ones = _ones(rows, offsets)
     residual = np.empty(dim, np.float32)
     direction = np.empty(dim, np.float32)
     image = np.empty(dim, np.float32)  # A p
     dense = np.empty(dim, np.float32)  # M
     for u in rows:
         x, mine = result[u], columns[offsets[u] : offsets[u + 1]]
+        mine_roots = roots[offsets[u] : offsets[u + 1]] if len(roots) else ones[: len(mine)]
+        total = _total(mine_roots)
+        if total == 0:  # dislikes alone
+            x[:] = 0
+            values[u] = 0
+            continue
         for k in range(dim):
             dense[k] = spectrum[k] + ridge[u]
             residual[k] = -dense[k] * x[k]
         gain = np.float32(0)  # b·x
-        for column in mine:
+        for place, column in enumerate(mine):
+            weight, root = mine_roots[place] * mine_roots[place], max(mine_roots[place], np.float32(0))
             score = _dot(others[column], x)
-            gain += score
-            _add(np.float32(1) - score, others[column], residual)
+            gain += root * root * score
+            _add(root * root - weight * score, others[column], residual)
         _divide(residual, dense, direction)
         energy = _dot(residual, direction)  # rᵀ M⁻¹ r
         for _ in range(steps):
-            if energy <= _CONVERGED * len(mine):
+            if energy <= _CONVERGED * total:
                 break
             for k in range(dim):
                 image[k] = dense[k] * direction[k]
             slope = np.float32(0)  # b·p
-            for column in mine:
+            for place, column in enumerate(mine):
+                root = max(mine_roots[place], np.float32(0))
                 score = _dot(others[column], direction)
-                slope += score
-                _add(score, others[column], image)
+                slope += root * root * score
+                _add(mine_roots[place] * mine_roots[place] * score, others[column], image)
             length = energy / _dot(direction, image)
             gain += length * slope
             _add(length, direction, x)
@@ -180,24 +217,21 @@ def solve_cg(
             energy, before = _dot(residual, image), energy
             for k in range(dim):
                 direction[k] = image[k] + energy / before * direction[k]
-        values[u] = len(mine) - gain - _dot(x, residual)
+        values[u] = total - gain - _dot(x, residual)
 
 
-@njit((*_GIVEN, _read(float32), *_FOUND), **_options)
+@njit((*_GIVEN, *_FOUND), **_options)
 def solve_cholesky(
     rows: Any, offsets: Any, columns: Any, others: Any, spectrum: Any, ridge: Any, roots: Any, result: Any, values: Any
 ) -> None:
-    """Exact, by the smaller of two systems; columns may be weighted: Σ_j w_j (x·y_j − 1)² in place of the first sum.
+    """Exact, by the smaller of two systems.
 
     With at least d columns that is A itself, d × d. With fewer it is the |S_u| × |S_u| system of the Woodbury
-    identity: x = M⁻¹ Yᵀ a with (I + Y M⁻¹ Yᵀ) a = 1, where the rows of Y are the y_j. Weights make that the system of
-    y'_j = √w_j y_j with b = Σ √w_j y'_j; the minimum's value is written for equal weights only.
+    identity: x = M⁻¹ Yᵀ a with (I + Y M⁻¹ Yᵀ) a = p, where the rows of Y are the y_j. Weights make that the system of
+    y'_j = √w_j y_j with b = Σ √w_j p_j y'_j.
     """
-    size = longest = 1
-    for u in rows:
-        size = max(size, min(others.shape[1], offsets[u + 1] - offsets[u]))
-        longest = max(longest, offsets[u + 1] - offsets[u])
-    ones = np.ones(longest, np.float32)
+    ones = _ones(rows, offsets)
+    size = min(others.shape[1], len(ones))
     system = np.empty((size, size), np.float32)
     scaled = np.empty((size, others.shape[1]), np.float32)
     target = np.empty(size, np.float32)

@@ -1,7 +1,7 @@
 """Matrix factorisation: users are folded in from their history; training is implicit ALS, here or by Spark."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -152,10 +152,14 @@ def build(
     Raises:
         StartError: the model to start from has another dimension, or Spark trains, which takes no start.
     """
+    histories, dislikes = queries.histories, prepared.trained_dislikes
+    if dislikes is not None:
+        ones = np.ones(len(histories.items), np.float32)
+        histories = (histories if histories.weights is not None else replace(histories, weights=ones)).merged(dislikes)
     if start is None:
-        return MFTrainer(queries.histories, prepared.num_items, section, seed, factorise)
+        return MFTrainer(histories, prepared.num_items, section, seed, factorise)
     if factorise is not ImplicitALS:
         raise StartError(f"Spark's ALS (mf.solver: mllib) can't start from an earlier model. {FIT_IN_FULL}")
     zeros = np.zeros((prepared.num_items, section.dim), np.float32)
     items = start.take("item_embeddings", start.item_rows(prepared.item_ids), zeros)
-    return MFTrainer(queries.histories, prepared.num_items, section, seed, partial(ImplicitALS, start=items))
+    return MFTrainer(histories, prepared.num_items, section, seed, partial(ImplicitALS, start=items))

@@ -136,7 +136,15 @@ class MLlibALS:
             seed: of the initial embeddings.
             session: of Spark.
             scratch: directory that driver and executors see under this path.
+
+        Raises:
+            BakeoffError: the events have weights.
         """
+        if histories.weights is not None:
+            raise BakeoffError(
+                "mf.solver is mllib, which takes no weights of events: choose another mf.solver, or set "
+                "data.columns.event and data.columns.weight to null and split again."
+            )
         self._histories, self._params, self._seed = histories, params, seed
         self._session, self._scratch = session, scratch
         self._mapping = MLlibParameters.of(histories, num_items, params)

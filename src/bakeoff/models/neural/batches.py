@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories, Queries, offsets_of
 from bakeoff.models.neural.pooling import HistoryPooling
-from bakeoff.models.neural.proposals import NegativeSampler, all_targets, log_counts, make_sampler
+from bakeoff.models.neural.proposals import Candidates, NegativeSampler, all_targets, log_counts, make_sampler
 from bakeoff.models.neural.query_tower import activity_of_examples
 from bakeoff.models.neural.spec import SoftmaxParams
 
@@ -149,6 +149,35 @@ def _pair_weights(target_rows: NDArray[np.int64], params: SoftmaxParams) -> NDAr
     return (1 / np.bincount(target_rows)[target_rows]).astype(np.float32)
 
 
+def _with_dislikes(
+    candidates: Candidates, own: NDArray[np.bool_], histories: Histories, dislikes: Histories
+) -> tuple[Candidates, NDArray[np.bool_]]:
+    """Candidates with what the batch's users dislike, each for its user alone.
+
+    A dislike of weight −w counts as w items that are surely drawn. With w = 1 it would be what sampling makes of the
+    item in expectation anyway, of which it takes the place. An item that the user has had all the same is no negative.
+
+    Args:
+        candidates: S of the batch.
+        own: bool [U, S], candidates that don't count for a user.
+        histories: of the U users.
+        dislikes: of these users.
+
+    Returns:
+        candidates and mask of the S + D candidates.
+    """
+    rows, items = dislikes.rows, dislikes.items
+    stride = 1 + max(each.max(initial=0) for each in (items, histories.items, candidates.ids))
+    sampled = np.arange(len(own))[:, np.newaxis] * stride + candidates.ids
+    only = np.ones((len(own), len(items)), np.bool_)
+    only[rows, np.arange(len(items))] = np.isin(dislikes.keys(stride), histories.keys(stride))
+    ids = np.concatenate([candidates.ids, items])
+    log_weights = np.log(np.abs(np.asarray(dislikes.weights)))
+    log_expected_count = np.concatenate([candidates.log_expected_count, -log_weights])
+    masked = own | np.isin(sampled, dislikes.keys(stride))
+    return Candidates(ids, log_expected_count), np.concatenate([masked, only], axis=1)
+
+
 Batch = dict[str, NDArray[np.generic]]
 
 
@@ -163,8 +192,10 @@ class Batches:
         num_items: int,
         rng: np.random.Generator,
         sampler: NegativeSampler | None = None,
+        dislikes: Histories | None = None,
     ) -> None:
         self._queries, self._pooling, self._params, self._rng = queries, pooling, params, rng
+        self._dislikes = dislikes
         self._users = np.flatnonzero(queries.histories.lengths)
         self._sampler = self._make_sampler(num_items) if sampler is None else sampler
         self._cut = predict_next if params.objective == "next" else reconstruct
@@ -201,18 +232,23 @@ class Batches:
             what each query reads, as the pooling has it (`HistoryPooling.inputs`);
             activity float32 [R, NUM_ACTIVITY];
             dense float32 [U, D] and categorical int32 [U, K] features of the users;
-            targets int32 [P], target_rows int32 [P], target_weights float32 [P] and target_log_expected_count
-            float32 [P]: (query, positive) pairs;
+            targets int32 [P], target_rows int32 [P], target_weights float32 [P], times the weights that events have,
+            and target_log_expected_count float32 [P]: (query, positive) pairs;
             candidates int32 [S], log_expected_count float32 [S] and own bool [U, S], where a candidate is one of
-            the user's own items.
+            the user's own items, or a dislike of another user.
         """
         block = self._queries.take(users)
         items = block.histories.items
         examples = self._cut(block.histories, self._params, self._rng)
         targets, read = items[examples.target_positions], items[examples.positions]
+        weights, of_events = examples.target_weights, block.histories.weights
+        if of_events is not None:
+            weights = weights * of_events[examples.target_positions]
         candidates = self._sampler.draw(targets, self._rng)
         own = self._own(block, candidates.ids)
         self.masked += own.sum(), own.size
+        if self._dislikes is not None:
+            candidates, own = _with_dislikes(candidates, own, block.histories, self._dislikes.take(users))
         item_ids, index = np.unique(np.concatenate([read, targets, candidates.ids]), return_inverse=True)
         history, target, candidate = np.split(index.astype(np.int32), [len(read), len(read) + len(targets)])
         return {
@@ -223,7 +259,7 @@ class Batches:
             "categorical": block.categorical,
             "targets": target,
             "target_rows": examples.target_rows.astype(np.int32),
-            "target_weights": examples.target_weights,
+            "target_weights": weights,
             "target_log_expected_count": self._target_log_counts(block.histories, examples.target_positions),
             "candidates": candidate,
             "log_expected_count": candidates.log_expected_count,

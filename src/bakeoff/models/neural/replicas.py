@@ -11,7 +11,7 @@ from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.tensorflow import graph, tf
 from bakeoff.models.neural.batches import Batch
 from bakeoff.models.neural.spec import SoftmaxParams
-from bakeoff.models.neural.trainer import SoftmaxTrainer
+from bakeoff.models.neural.trainer import SoftmaxTrainer, with_dislikes
 
 
 class ReplicatedTrainer(SoftmaxTrainer):
@@ -99,4 +99,5 @@ def build(prepared: Prepared, queries: Queries, section: SoftmaxParams, seed: in
                 "learns. Unset RAY_ADDRESS, or choose another value."
             )
     sizes = prepared.encoding.user.categorical_sizes
-    return ReplicatedTrainer(queries, prepared.num_items, prepared.item_features, sizes, section, seed)
+    items = (prepared.num_items, prepared.item_features)
+    return ReplicatedTrainer(queries, *items, sizes, section, seed, with_dislikes(prepared))

@@ -18,7 +18,7 @@ from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.model import SoftmaxDNN
 from bakeoff.models.neural.new_items import named
-from bakeoff.models.neural.pooling import HistoryPooling, smooth
+from bakeoff.models.neural.pooling import smooth
 from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.models.neural.start import WARM_RATE, started_weights
 
@@ -31,7 +31,7 @@ SAMPLED_BATCHES = 8
 ITEMS_PER_BLOCK = 1 << 16
 """Items that the item tower embeds at once."""
 
-MakeBatches = Callable[[Queries, HistoryPooling, SoftmaxParams, int, np.random.Generator], Batches]
+MakeBatches = Callable[..., Batches]
 """Queries with the histories to train on, pooling, settings, size of the catalogue and source of draws → batches."""
 
 
@@ -209,10 +209,16 @@ def build(
     if start is not None:
         section = section.model_copy(update={"learning_rate": WARM_RATE * section.learning_rate})
     items = (prepared.num_items, prepared.item_features)
-    trainer = SoftmaxTrainer(queries, *items, sizes, section, seed, make_batches)
+    trainer = SoftmaxTrainer(queries, *items, sizes, section, seed, with_dislikes(prepared, make_batches))
     if start is not None:
         trainer.start_from(start, prepared)
     return trainer
+
+
+def with_dislikes(prepared: Prepared, make_batches: MakeBatches = Batches) -> MakeBatches:
+    """Makes batches in which users have what they dislike as negatives, where the split knows dislikes."""
+    dislikes = prepared.trained_dislikes
+    return make_batches if dislikes is None else partial(make_batches, dislikes=dislikes)
 
 
 def _schedule(params: SoftmaxParams, steps_per_epoch: int) -> Any:

@@ -1,0 +1,135 @@
+"""Users who have items again: the split, what is asked of models, and how much of what they hit is had again."""
+
+import json
+import math
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_held_out, load_prepared
+from bakeoff.evaluation.ranking.lists import TopLists
+from bakeoff.evaluation.ranking.protocol import EvalSet, Evaluated
+from bakeoff.params import Params
+from bakeoff.stages import evaluate, split, train
+
+USERS = [f"u{number:02}" for number in range(20)]
+ITEMS = [f"i{number:02}" for number in range(30)]
+
+
+def params(**split_params):
+    return Params.model_validate(
+        {
+            "data": {"user_features": {}, "item_features": {}},
+            "split": {"test_share": 0.2, "valid_share": 0.2, "new_user_share": 0.1, "keep_repeats": True}
+            | split_params,
+            "mf": {"dim": 4, "max_epochs": 2},
+            "evaluate": {"cutoffs": [2, 10], "list_length": 10, "first_interactions": [1]},
+        }
+    )
+
+
+def write(workspace):
+    """Each user has one of three favourites at every other time, 10 events in all; one event is there twice."""
+    rows = [
+        (user, ITEMS[place % 3] if time % 2 else ITEMS[3 + (place * 7 + time) % 27], 100 + time)
+        for place, user in enumerate(USERS)
+        for time in range(1, 11)
+    ]
+    rows.append(rows[0])
+    user_ids, item_ids, timestamps = (list(column) for column in zip(*rows, strict=True))
+    tables = {
+        "interactions": {"user_id": user_ids, "item_id": item_ids, "timestamp": timestamps},
+        "users": {"user_id": USERS},
+        "items": {"item_id": ITEMS, "title": ITEMS},
+    }
+    workspace.validated.mkdir(parents=True)
+    for name, columns in tables.items():
+        pq.write_table(pa.table(columns), workspace.validated / f"{name}.parquet")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    workspace = Workspace(tmp_path_factory.mktemp("repeats"))
+    write(workspace)
+    split.run(params(), workspace)
+    return workspace
+
+
+def test_every_event_counts_and_later_ones_of_a_pair_are_told_apart(workspace):
+    report = json.loads(workspace.split_report.read_text())
+    assert report["dropped"]["repeated"] == 1
+    assert report["notes"][0] == "1 events share user, item and time with another: one of them counts."
+    assert "lists may hold what users have had" in report["notes"][1]
+    assert "No pair of user and item lies in two parts" not in [each["promise"] for each in report["promises"]]
+    assert {part: report["sizes"][part] for part in ("train", "valid", "test")} == {
+        "train": 108,
+        "valid": 36,
+        "test": 36,
+    }
+    prepared = load_prepared(workspace)
+    assert prepared.keeps_repeats
+    # Of six train events the favourite is the first, third and fifth.
+    assert prepared.train.part(0, 1).items.tolist()[::2] == [prepared.train.items[0]] * 3
+    for name, repeats in {"train": 36, "valid": 18, "test": 18}.items():
+        assert sum(pq.read_table(workspace.split / f"{name}.parquet")["is_repeat"].to_pylist()) >= repeats
+
+
+@pytest.mark.parametrize("method", ["global-temporal", "leave-last-out", "random"])
+def test_every_method_keeps_its_other_promises_and_gives_the_same_bytes_again(tmp_path, method):
+    workspace = Workspace(tmp_path)
+    write(workspace)
+    split.run(params(method=method), workspace)
+    first = (workspace.split / "test.parquet").read_bytes()
+    events = pq.read_table(workspace.validated / "interactions.parquet").to_pandas().iloc[::-1]
+    events.to_parquet(workspace.validated / "interactions.parquet", index=False)
+    split.run(params(method=method), workspace)
+    assert (workspace.split / "test.parquet").read_bytes() == first
+
+
+def test_lists_may_hold_what_users_have_had_and_the_figures_say_how_much_of_the_hits_it_is(workspace, capsys):
+    train.run(params(), workspace, "mf")
+    evaluate.run(params(), workspace, "mf")
+    metrics = json.loads((workspace.evaluation("mf") / "metrics.json").read_text())
+    prepared = load_prepared(workspace)
+    known, test = prepared.known(), load_held_out(workspace, prepared).test
+    had = [np.isin(test.part(u, u + 1).items, known.part(u, u + 1).items).mean() for u in np.flatnonzero(test.lengths)]
+    assert metrics["test"]["repeats_of_test"] == pytest.approx(np.mean(had))
+    # The favourite is had before every test event on it: whoever recommends what was had hits half of the test items.
+    assert metrics["test"]["hit_rate@2"] > 0.9
+    assert metrics["test"]["repeats_of_hits@2"] > 0.9
+    assert "repeats_of_hits@2" in metrics["new_users"]["all"]
+    assert "of a user's test items" in capsys.readouterr().out
+
+
+def test_without_repeats_nothing_changes_in_files_and_lists(tmp_path):
+    workspace = Workspace(tmp_path)
+    write(workspace)
+    split.run(params(keep_repeats=False), workspace)
+    prepared = load_prepared(workspace)
+    assert not prepared.keeps_repeats
+    assert "is_repeat" not in pq.read_schema(workspace.split / "train.parquet").names
+    assert prepared.left_out(prepared.known()) is prepared.known()
+
+
+def test_shares_of_repeats_by_hand(workspace):
+    prepared = load_prepared(workspace)
+    known = prepared.train.take(np.array([0, 0]))
+    favourite = int(known.items[0])
+    others = [item for item in range(len(ITEMS)) if item not in known.items]
+    # The truth has the favourite twice, which counts once, and two new items; user 1 hits nothing.
+    truth = known.first(0).from_rows(
+        np.array([0, 0, 0, 0, 1]), np.array([favourite, favourite, *others[:3]]), np.zeros(5, np.int64), 2
+    )
+    people = EvalSet(np.array([0, 0]), prepared.queries_of(known, np.array([0, 0])), known.first(0), truth)
+    lists = TopLists(
+        np.array([[others[0], favourite, others[5]], [others[5], others[6], favourite]], np.int32),
+        np.array([[3, 2, 1]] * 2, np.float32),
+    )
+    shares = Evaluated(people, lists, (1, 3)).repeats()
+    assert shares["repeats_of_test"].tolist() == [pytest.approx(1 / 3), 0]
+    assert shares["repeats_of_hits@1"][0] == 0
+    assert shares["repeats_of_hits@3"][0] == 0.5
+    assert math.isnan(shares["repeats_of_hits@3"][1])
