@@ -30,6 +30,19 @@ def init(*arguments: str) -> str:
     return CliRunner().invoke(app, ["init", *arguments], catch_exceptions=False, env={"COLUMNS": "120"}).output
 
 
+def test_kinds_of_events_count_alike_until_somebody_says_what_they_count(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    kinds = ["view", "buy"] * 30
+    rows = [f"u{row % 5},p{row % 7},{kind},{1_700_000_000 + row}" for row, kind in enumerate(kinds)]
+    (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,action,timestamp", *rows]) + "\n")
+    files = ["--interactions", "events.csv"]
+    assert any("action" in line and "not used" in line for line in init("plain", *files, "--yes").splitlines())
+    printed = init("shop", *files, "--column", "event=action", "--yes")
+    assert any("action" in line and "kind of event" in line for line in printed.splitlines())
+    assert "data.event_weights in params.yaml says what it counts" in printed
+    assert load_params(Path("shop/params.yaml")).data.event_weights == {"buy": 1, "view": 1}
+
+
 def test_it_shows_how_each_column_is_read(files: list[str]) -> None:
     printed = init("shop", *files, "--column", "user_id=who", "--yes")
     for line in (

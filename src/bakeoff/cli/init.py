@@ -24,7 +24,15 @@ _WORDS = {
 """Role → what the column holds, in questions."""
 OPTIONAL_ROLES = ("timestamp", "user_id_in_users", "item_id_in_items")
 _READ_AS = {
-    "interactions": {"user_id": "user", "item_id": "item", "timestamp": "time", "rating": "rating", "split": "part"},
+    "interactions": {
+        "user_id": "user",
+        "item_id": "item",
+        "timestamp": "time",
+        "rating": "rating",
+        "split": "part",
+        "event": "kind of event",
+        "weight": "weight",
+    },
     "users": {},
     "items": {"title": "title"},
 }
@@ -55,8 +63,8 @@ def init(
         list[str] | None,
         typer.Option(
             metavar="ROLE=NAME",
-            help="Which column plays a role: user_id, item_id, timestamp, rating, split, title, user_id_in_users or "
-            "item_id_in_items; `rating=` for none. Can be repeated.",
+            help="Which column plays a role: user_id, item_id, timestamp, rating, event, weight, split, title, "
+            "user_id_in_users or item_id_in_items; `rating=` for none. Can be repeated.",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept how the data is read, without a question.")] = False,
@@ -194,6 +202,8 @@ def _show(tables: Mapping[str, Any], found: "Detected") -> None:
     if found.repeated > 0:
         same = "user, item and time" if found.columns["timestamp"] else "user and item"
         print(f"{found.repeated:.1%} of the events repeat the {same} of another: the first one counts.")
+    if found.kinds:
+        print("Every kind of event counts 1: data.event_weights in params.yaml says what it counts.")
 
 
 def _reading(table: str, column: str, found: "Detected") -> str:

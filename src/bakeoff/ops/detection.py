@@ -62,6 +62,7 @@ class Detected:
         features: by table, as in `data.user_features` and `data.item_features`.
         left_out: by table: column → why it is no feature.
         rating_range: lowest and highest rating.
+        kinds: of events.
         repeated: share of the events with the user, the item and the time of another; the first of them counts.
         open: role → columns that may play it; nobody but a person knows.
     """
@@ -70,6 +71,7 @@ class Detected:
     features: dict[str, dict[str, Kind]] = field(default_factory=lambda: {"users": {}, "items": {}})
     left_out: dict[str, dict[str, str]] = field(default_factory=lambda: {"users": {}, "items": {}})
     rating_range: tuple[float, float] | None = None
+    kinds: list[str] = field(default_factory=list)
     repeated: float = 0.0
     open: dict[str, list[str]] = field(default_factory=dict)
 
@@ -92,6 +94,7 @@ class Detected:
                 "dataset": name,
                 **({"encoding": encoding} if encoding != "utf-8" else {}),
                 "columns": self.columns,
+                "event_weights": dict.fromkeys(self.kinds, 1.0),
                 "user_features": self.features["users"],
                 "item_features": self.features["items"],
             },
@@ -145,6 +148,8 @@ def _find_more(tables: Mapping[str, Columns], given: Mapping[str, str | None], f
     if rating := found.columns["rating"]:
         numbers = as_numbers(events[rating])
         found.rating_range = (float(np.nanmin(numbers)), float(np.nanmax(numbers)))
+    if event := found.columns.get("event"):
+        found.kinds = sorted(filter(None, pc.unique(events[event]).to_pylist()))
     if "items" in tables:
         found.columns.setdefault("title", next(iter(_named("title", list(tables["items"]))), None))
     for table in [name for name in ENTITIES if name in tables]:
