@@ -4,8 +4,9 @@
 
 Each user prefers one of GROUPS groups of items. Buys are items of the user's group; a share of the views is, too, and
 the others are drawn from the rest of the catalogue. Models learn from views and buys alike, from views of weight 1 and
-buys of weight BUY, or from buys alone, and are asked for buys that were held out. Epochs, and MF's weight of unobserved
-pairs, are chosen on other held-out buys, for each way by itself.
+buys of weight BUY, from buys alone, or from these weights and DISLIKES random items of other groups that the user
+dislikes. They are asked for buys that were held out. Epochs, and MF's weight of unobserved pairs, are chosen on other
+held-out buys, for each way by itself.
 """
 
 import argparse
@@ -40,7 +41,14 @@ DATA = {"many buys, noisy views": (6, 0.2), "few buys, better views": (1, 0.4)}
 BUY = 10.0
 UNOBSERVED = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Weights of unobserved pairs that MF tries."""
-WAYS = {"alike": "views and buys alike", "weighted": f"view 1, buy {BUY:g}", "buys": "buys alone"}
+DISLIKES, DISLIKE = 10, -10.0
+"""Items of other groups that a user dislikes, and their weight."""
+WAYS = {
+    "alike": "views and buys alike",
+    "weighted": f"view 1, buy {BUY:g}",
+    "buys": "buys alone",
+    "disliked": f"view 1, buy {BUY:g}, dislike {DISLIKE:g}",
+}
 SAID = "weighted, in queries too"
 MODELS = {"mf": "MF", "softmax": "Softmax DNN"}
 console = Console(stderr=True, highlight=False)
@@ -66,6 +74,11 @@ def made(seed: int, num_buys: int, own_views: float) -> tuple[dict[str, Prepared
     tables = pd.DataFrame({"user_id": users, "is_new": False}), pd.DataFrame({"item_id": items, "title": items})
     held = rows(valid, np.full(valid.shape, BUY, np.float32))
     splits = {way: Prepared.encoded(*tables, FeatureEncoding(), events, held) for way, events in of_train.items()}
+    is_had = is_bought.copy()
+    np.put_along_axis(is_had, views, True, axis=1)
+    disliked = draw(np.where(own | is_had, 0, 1.0), DISLIKES, rng)
+    dislikes = rows(disliked, np.full(disliked.shape, DISLIKE, np.float32))
+    splits["disliked"] = replace(splits["weighted"], dislikes=dislikes)
     return splits, rows(test)
 
 
@@ -105,7 +118,8 @@ def measure(buys: int, own_views: float, seeds: list[int]) -> dict[str, dict[str
     params, scores = load_params(ROOT / "params.yaml"), dict[str, list[NDArray[np.float64]]]()
     for seed in seeds:
         splits, test = made(seed, buys, own_views)
-        seen = splits["alike"].known()  # the same for all ways, and so are the items that lists may hold
+        # The same for all ways, and so are the items that lists may hold: what is disliked is no question any more.
+        seen = splits["alike"].known().merged(splits["disliked"].dislikes)
         for model in MODELS:
             for way, prepared in splits.items():
                 retriever = fitted(model, prepared, params.section(model), seed).retriever
@@ -118,7 +132,7 @@ def measure(buys: int, own_views: float, seeds: list[int]) -> dict[str, dict[str
     together, result = {name: np.concatenate(found) for name, found in scores.items()}, dict[str, dict[str, Any]]()
     for name, found in together.items():
         model, way = name.split(maxsplit=1)
-        others = {"alike": [], "weighted": ["alike"]}.get(way, ["alike", "weighted"])
+        others = {"alike": [], "weighted": ["alike"], "disliked": ["weighted"]}.get(way, ["alike", "weighted"])
         result[name] = interval(found) | {"seeds": [float(each.mean()) for each in scores[name]]}
         result[name]["differences"] = {other: interval(found - together[f"{model} {other}"]) for other in others}
     return result
@@ -135,8 +149,9 @@ def markdown(page: dict[str, Any]) -> str:
     parts = [
         "# Weights of events on made data",
         f"Made by `python benchmarks/event_types.py`, with seeds {', '.join(map(str, page['seeds']))}, a data set "
-        f"each: {USERS} users, {ITEMS} items in {GROUPS} groups, {VIEWS} views a user. NDCG@10 of three held-out buys "
-        "of each user, among all items that the user has neither viewed nor bought. Settings are those of "
+        f"each: {USERS} users, {ITEMS} items in {GROUPS} groups, {VIEWS} views and {DISLIKES} dislikes a user. NDCG@10 "
+        "of three held-out buys of each user, among all items that the user has neither viewed nor bought nor "
+        "disliked, whatever a row learned from. Settings are those of "
         f"`params.yaml`; epochs, and MF's weight of unobserved pairs ({', '.join(f'{each:g}' for each in UNOBSERVED)}),"
         " are chosen on two other buys, for each row by itself. 95 % bootstrap intervals over the users of all data "
         f"sets; *shown to be small*: the whole interval lies within ±{MARGIN:g}; *too few data*: it holds 0 and "
