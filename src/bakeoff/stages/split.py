@@ -46,10 +46,10 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     with opened() as engine:
         raw = {name: _read(engine, workspace, name, columns) for name, columns in _columns(params).items()}
-        counted = raw["interactions"]
+        counted = liked = raw["interactions"]
         if params.data.weight_columns:
             counted = engine.kept("weighted", weighted(counted, params.data))
-        liked = counted.filter(counted.weight > 0) if params.data.weight_columns else counted
+            liked = engine.kept("liked", counted.filter(counted.weight > 0))
         parts = _parts(engine, liked, params)
         users = engine.kept("user_vocabulary", user_vocabulary(parts, raw["users"]))
         items = engine.kept("item_vocabulary", item_vocabulary(parts, raw["items"]))
