@@ -119,6 +119,11 @@ def test_every_check_says_what_it_rests_on_in_a_sentence_and_what_clears_it(judg
             "Run `bakeoff tune mf --timeout 600 --apply`, then `bakeoff run`.",
         ),
         (
+            RECORDS | {"mf": RECORDS["mf"] | {"split": RECORDS["mf"]["split"] | {"event_weights": {"buy": 10}}}},
+            "MF was tuned on a split with another event_weights.",
+            "Run `bakeoff tune mf --timeout 600 --apply`, then `bakeoff run`.",
+        ),
+        (
             RECORDS | {"mf": {key: value for key, value in RECORDS["mf"].items() if key != "split"}},
             "MF was tuned on a split that its record does not name.",
             "Run `bakeoff tune mf --timeout 600 --apply`, then `bakeoff run`.",
@@ -129,6 +134,16 @@ def test_settings_that_were_not_tuned_on_this_data_fail(judged, records: Mapping
     check = judged(tuning=records)["BK001"]
     assert (check.state, check.figure) == (State.FAILED, figure)
     assert fix in check.fix
+
+
+def test_a_record_from_before_a_setting_of_the_split_was_there_counts_as_long_as_the_setting_is_the_usual_one(
+    judged, params: Params
+):
+    split = {name: value for name, value in RECORDS["mf"]["split"].items() if name != "keep_repeats"}
+    older = RECORDS | {"mf": RECORDS["mf"] | {"split": split}}
+    assert judged(tuning=older)["BK001"].state is State.PASSED
+    repeats = params.model_copy(update={"split": params.split.model_copy(update={"keep_repeats": True})})
+    assert "MF was tuned on a split with another keep_repeats" in judged(tuning=older, params=repeats)["BK001"].figure
 
 
 def test_a_model_that_was_trained_with_other_settings_than_its_search_chose_fails(judged):

@@ -57,6 +57,7 @@ def tune(
             seed=settings.seed,
             dataset=settings.data.dataset,
             split=settings.split,
+            event_weights=settings.data.event_weights,
             trials=20 if trials is None and timeout is None else trials,
             timeout=timeout or 3600,
             apply=apply,

@@ -130,7 +130,8 @@ def _tuning_faults(evidence: Evidence, tuned: Mapping[str, SettingSearch], param
 
     What validation is on one split can be test on another: settings that were chosen there have seen the answers.
     """
-    faults, split = {}, {**params.split.model_dump(mode="json"), "seed": params.seed}
+    faults = {}
+    split = {**params.split.model_dump(mode="json"), "event_weights": params.data.event_weights, "seed": params.seed}
     for name in CONTENDERS:
         if name not in tuned:
             faults[name] = "was never tuned"

@@ -7,10 +7,13 @@ from typing import Any
 import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.params import SplitParams
 from bakeoff.report.evidence import Evidence, figure
 
 SELECTION_METRIC = "ndcg@10"
 """Validation metric of the learning curves."""
+USUAL_SPLIT: dict[str, Any] = {**SplitParams().model_dump(mode="json"), "event_weights": {}}
+"""What a record of a search that was made before a setting of the split was there need not name."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
             wall_seconds=_number(record.get("wall_seconds")),
             dataset=str(record["dataset"]),
             data=record.get("data"),
-            split={**record["split"], "seed": record["seed"]} if "split" in record else {},
+            split=USUAL_SPLIT | record["split"] | {"seed": record["seed"]} if "split" in record else {},
             metric=str(record["metric"]),
             best=_number(record["best"]["value"]),
             epoch=record["best"]["epoch"],

@@ -46,6 +46,7 @@ def run(
     trials: int | None,
     timeout: float,
     apply: bool,
+    event_weights: Mapping[str, float] | None = None,
 ) -> None:
     """Search until the study has `trials` trials or has taken `timeout` seconds, earlier runs included.
 
@@ -62,6 +63,7 @@ def run(
         trials: in total; None: as many as the time allows.
         timeout: wall time of the trials in total, in seconds.
         apply: whether to write the best values into params.yaml.
+        event_weights: what kinds of events count, for the record; None: there are no kinds.
 
     Raises:
         BakeoffError: there is nothing to search or no split, another run uses the study, or no trial was completed.
@@ -88,7 +90,8 @@ def run(
         # By the hash of data/ `compare` knows whether it judges the data that was searched on.
         data_dvc = workspace.root / "data.dvc"
         data = read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None
-        head = {"model": model, "dataset": dataset, "data": data, "split": split.model_dump(mode="json")}
+        divided = {**split.model_dump(mode="json"), "event_weights": dict(event_weights or {})}
+        head = {"model": model, "dataset": dataset, "data": data, "split": divided}
         kept = head | {"metric": SELECTION_METRIC, "seed": seed} | record(study, best, timeout)
     _write_record(workspace.tuning(model), kept)
     print(f"{model}: best of {kept['trials']} trials is {_described(best)}, after {kept['wall_seconds']:.0f} s")
