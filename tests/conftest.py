@@ -43,6 +43,7 @@ SYSTEM = (
     "tests/data/engine/test_on_spark.py",
     "tests/faults/",
     "tests/flows/",
+    "tests/ops/test_forget.py",
     "tests/pipeline/test_end_to_end.py",
     "tests/pipeline/test_tutorial.py",
     "tests/pipeline/test_wheel.py",

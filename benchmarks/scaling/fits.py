@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bakeoff.experiments.growth import Exponent, fit_exponent
+from bakeoff.experiments.growth import fit_exponent
 from scaling.data import Size
 from scaling.measuring import Measured
 
@@ -22,6 +22,15 @@ Cost = Callable[[Measured], float]
 
 Runs = Mapping[Size, Mapping[str, Measured]]
 """Size → stage → what was measured, stages in the order in which they ran."""
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """b of cost ∝ size^b, and an interval for it."""
+
+    exponent: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -132,4 +141,5 @@ def counts(run: Measured) -> bool:
 
 def _fit(points: Sequence[tuple[float, float]]) -> Exponent | None:
     x, y = np.array(points, np.float64).reshape(-1, 2).T
-    return fit_exponent(x, y)
+    found = fit_exponent(x, y)
+    return None if found is None else Exponent(**found)

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from bakeoff.experiments.growth import Exponent
-from scaling.fits import Runs
+from scaling.fits import Exponent, Runs
 from scaling.measuring import Limits
 
 NO_VALUE = "–"
