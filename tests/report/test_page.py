@@ -207,8 +207,8 @@ def test_every_specification_has_a_place_of_its_own(figures: dict[str, Figure], 
 
 
 def test_every_claim_and_every_part_has_a_row_with_its_outcome(claims_html: str, judged: JudgedClaims):
-    table = claims_html[claims_html.index('<table class="claims">') :].partition("</table>")[0]
-    outcomes = re.findall(r'class="badge [^"]+">([^<]+)<', table)
+    section = claims_html[claims_html.index('<section id="claims"') :].partition("</section>")[0]
+    outcomes = re.findall(r'class="badge [^"]+">([^<]+)<', section)
     expected = []
     for claim in judged.claims:
         expected += [str(claim.outcome), *(str(part.outcome) for part in claim.parts)]

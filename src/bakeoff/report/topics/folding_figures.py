@@ -226,6 +226,7 @@ def _scores_by_group(blocks: Mapping[str, NDArray[np.float64]]) -> Figure:
             (Column("Other groups (folding)", "folding"), lambda row: formats.decimal(row.strange, 3)),
         ),
         panels=panels,
+        folded=True,
     )
 
 
@@ -249,6 +250,7 @@ def _clouds(items: pd.DataFrame) -> Figure:
         spec={},
         table=_distance_table(items),
         panels=panels,
+        folded=True,
     )
 
 
