@@ -100,8 +100,6 @@ def unchanged_stages(dag: Dag, workspace: Path) -> frozenset[str]:
     Raises:
         ChildError: DVC cannot read the workspace.
     """
-    if not (workspace / "artifacts").exists():  # where every stage, or one before it, writes
-        return frozenset()
     refresh_version(Workspace(workspace))
     status = json.loads(read_output([*DVC, "status", "--json", *dag], workspace) or "{}")
     stale = {stage for stage, changes in status.items() if changes != ["always changed"]}
