@@ -20,7 +20,7 @@ import pandas as pd
 from harness.datasets import ROOT
 from numpy.typing import NDArray
 from rich.console import Console
-from vectors import MARGIN, finding
+from vectors import MARGIN, finding, interval
 
 from bakeoff.core.files import write_json, write_text
 from bakeoff.core.histories import Histories
@@ -28,7 +28,6 @@ from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking.protocol import EvalSet
-from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.experiments.training.runner import Experiment, TrainedModel, best_row, train_keeping_best
 from bakeoff.experiments.training.validation import SELECTION_METRIC, shipped_validation
 from bakeoff.models.base.specs import spec
@@ -136,12 +135,6 @@ def measure(buys: int, own_views: float, seeds: list[int]) -> dict[str, dict[str
         result[name] = interval(found) | {"seeds": [float(each.mean()) for each in scores[name]]}
         result[name]["differences"] = {other: interval(found - together[f"{model} {other}"]) for other in others}
     return result
-
-
-def interval(values: NDArray[np.float64]) -> dict[str, Any]:
-    """Mean over users with its 95 % bootstrap interval."""
-    found = intervals(values[:, np.newaxis], np.random.default_rng(0))
-    return {name: float(getattr(found, name)[0]) for name in ("mean", "low", "high")} | {"users": len(values)}
 
 
 def markdown(page: dict[str, Any]) -> str:

@@ -228,9 +228,13 @@ def _interval(values_of: Sequence[Values], metric: str) -> dict[str, float]:
     together = np.stack([values[metric] for values in values_of])
     known = np.isfinite(together).any(axis=0)
     of_users = np.nanmean(together[:, known], axis=0)
-    found = intervals(of_users[:, np.newaxis], np.random.default_rng(0))
-    ends = {name: float(getattr(found, name)[0]) for name in ("mean", "low", "high")}
-    return {**ends, "users": int(known.sum())}
+    return interval(of_users)
+
+
+def interval(values: NDArray[np.float64]) -> dict[str, float]:
+    """Mean over users with its 95 % bootstrap interval, and how many they are."""
+    found = intervals(values[:, np.newaxis], np.random.default_rng(0))
+    return {name: float(getattr(found, name)[0]) for name in ("mean", "low", "high")} | {"users": len(values)}
 
 
 def finding(difference: Mapping[str, Any]) -> str:

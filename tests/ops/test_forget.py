@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from promotion_repo import git, new_repo
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
@@ -15,8 +16,8 @@ from bakeoff.data.fetch.data_directory import Content, read_content, read_tables
 from bakeoff.ops import forget
 
 
-def call(*command: str, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, text=True, capture_output=True)
+def dvc(root: Path, *arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, text=True, capture_output=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -32,20 +33,17 @@ def put(root: Path, *users: str) -> None:
 
 
 def commit(root: Path, tag: str) -> None:
-    call(sys.executable, "-m", "dvc", "add", "--quiet", "data", cwd=root)
-    call("git", "add", "--all", cwd=root)
-    call("git", "commit", "--quiet", "--message", tag, cwd=root)
-    call("git", "tag", tag, cwd=root)
+    dvc(root, "add", "--quiet", "data")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", tag)
+    git(root, "tag", tag)
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tags: `before` without the user `2`, `with` with them."""
-    root = tmp_path_factory.mktemp("history")
-    call("git", "init", "--quiet", "--initial-branch=main", ".", cwd=root)
-    for setting in ("user.name=Test", "user.email=test@localhost"):
-        call("git", "config", *setting.split("="), cwd=root)
-    call(sys.executable, "-m", "dvc", "init", "--quiet", cwd=root)
+    root = new_repo(tmp_path_factory.mktemp("history") / "repo").root
+    git(root, "symbolic-ref", "HEAD", "refs/heads/main")
     for tag, users in (("before", "13"), ("with", "123")):
         put(root, *users)
         commit(root, tag)
@@ -72,8 +70,8 @@ def test_a_person_is_removed_and_the_versions_that_hold_them_are_named(
     assert tables.users["user_id"].to_pylist() == ["1", "3"]
     assert len(tables.items) == 2
     assert read_content(root / "data") == before
-    assert call(sys.executable, "-m", "dvc", "status", "-q", "data.dvc", cwd=root) == ""
-    assert " M data.dvc" in call("git", "status", "--short", cwd=root)
+    assert dvc(root, "status", "-q", "data.dvc") == ""
+    assert git(root, "status", "--short") == "M data.dvc"
 
     commit(root, "without")
     forget.run("2", Workspace(root))  # once more: the older version still holds them

@@ -14,7 +14,7 @@ from bakeoff.data.fetch import data_directory
 from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.versioning import data_state, read_data_hash
 from bakeoff.ops.git import ask
-from bakeoff.ops.registry.files import text_at
+from bakeoff.ops.registry.files import dvc_files, text_at
 
 TABLES = ("interactions", "users")
 """That have rows of users."""
@@ -61,16 +61,12 @@ def versions_with(user: str, root: Path) -> tuple[list[str], list[str]]:
     Looked at are the commits of all branches that changed data.dvc, and what branches and tags point to, such as the
     versions of models that were promoted.
     """
-    from dvc.api import DVCFileSystem  # takes seconds to load
-    from dvc.exceptions import DvcException
-    from dvc_data.index import DataIndexDirError
-
     holding, unread = list[str](), list[str]()
     for revisions in _by_data(root).values():
-        files = DVCFileSystem(str(root), rev=next(iter(revisions)))
         try:
-            has_user = any(user in ids for table in TABLES for ids in _ids(files, table))
-        except (DvcException, DataIndexDirError, OSError):
+            with dvc_files(root, next(iter(revisions))) as files:
+                has_user = any(user in ids for table in TABLES for ids in _ids(files, table))
+        except BakeoffError:
             unread += revisions.values()
         else:
             holding += revisions.values() if has_user else ()

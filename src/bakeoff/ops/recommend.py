@@ -148,7 +148,7 @@ def _best(
     options: ListOptions,
     features: ItemFeatures,
 ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
-    """Items of the list, none of which is in `seen`, and their scores."""
+    """Items of the list, without those of `seen`, and their scores."""
     if options.is_plain:
         lists = rank(retriever, query, seen, seen.first(0), k, 1)
         found = lists.items[0] != PAD
