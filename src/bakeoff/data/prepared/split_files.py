@@ -65,7 +65,7 @@ def read_histories(path: Path, num_users: int, num_items: int, directory: Path, 
         OSError, ValueError: the file can't be read.
     """
     lengths, last = np.zeros(num_users, np.int64), 0
-    has_weights = "weight" in pq.read_schema(parts_of(path)[0]).names
+    has_weights = has_column(path, "weight")
     columns = [*COLUMNS, *([] if part is None else ["part"]), *(["weight"] if has_weights else [])]
     with spilling_columns(directory, np.int32, np.int64, np.float32) as events:
         for batch in _batches(path, columns, only=True):
@@ -83,6 +83,15 @@ def read_histories(path: Path, num_users: int, num_items: int, directory: Path, 
             events.append(items, timestamps, chosen["weight"].to_numpy() if has_weights else NO_WEIGHTS)
         items, timestamps, weights = events.values()
         return Histories(offsets_of(lengths), items, timestamps, weights if has_weights else None)
+
+
+def has_column(path: Path, name: str) -> bool:
+    """Whether a Parquet file, or the files of a directory, have a column.
+
+    Raises:
+        OSError, ValueError: the file can't be read.
+    """
+    return name in pq.read_schema(parts_of(path)[0]).names
 
 
 def read_vocabulary(path: Path, directory: Path) -> pa.Table:

@@ -9,15 +9,21 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.core.large_tables import parts_of
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding, TableEncoding
-from bakeoff.data.prepared.split_files import DISLIKES, REPEAT, kept, read_features, read_histories, read_vocabulary
+from bakeoff.data.prepared.split_files import (
+    DISLIKES,
+    REPEAT,
+    has_column,
+    kept,
+    read_features,
+    read_histories,
+    read_vocabulary,
+)
 
 T = TypeVar("T")
 
@@ -176,7 +182,7 @@ def load_prepared(workspace: Workspace) -> Prepared:
         valid=valid,
         keep=partial(kept, directory=directory),
         dislikes=dislikes,
-        keeps_repeats=REPEAT in pq.read_schema(parts_of(workspace.split / "train.parquet")[0]).names,
+        keeps_repeats=has_column(workspace.split / "train.parquet", REPEAT),
     )
 
 

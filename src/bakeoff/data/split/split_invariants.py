@@ -59,7 +59,7 @@ def check_promises(
         method: `split.method`.
         users: user_id of the vocabulary.
         items: item_id of the vocabulary.
-        keep_repeats: whether a pair of user and item may lie in several parts.
+        keep_repeats: whether a user may have an item in several parts.
 
     Returns:
         One promise per rule, always in the same order; an empty split keeps all.

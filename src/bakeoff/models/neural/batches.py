@@ -154,8 +154,8 @@ def _with_dislikes(
 ) -> tuple[Candidates, NDArray[np.bool_]]:
     """Candidates with what the batch's users dislike, each for its user alone.
 
-    A dislike of weight −w counts as w items that are surely drawn. With w = 1 it would be what sampling makes of the
-    item in expectation anyway, of which it takes the place. An item that the user has had all the same is no negative.
+    A dislike of weight −w counts as w items that are surely drawn, and is not counted again where it was sampled. With
+    w = 1 that is what sampling makes of the item in expectation. An item that the user has had is no negative.
 
     Args:
         candidates: S of the batch.

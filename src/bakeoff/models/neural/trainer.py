@@ -18,7 +18,7 @@ from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.model import SoftmaxDNN
 from bakeoff.models.neural.new_items import named
-from bakeoff.models.neural.pooling import smooth
+from bakeoff.models.neural.pooling import HistoryPooling, smooth
 from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.models.neural.start import WARM_RATE, started_weights
 
@@ -31,7 +31,7 @@ SAMPLED_BATCHES = 8
 ITEMS_PER_BLOCK = 1 << 16
 """Items that the item tower embeds at once."""
 
-MakeBatches = Callable[..., Batches]
+MakeBatches = Callable[[Queries, HistoryPooling, SoftmaxParams, int, np.random.Generator], Batches]
 """Queries with the histories to train on, pooling, settings, size of the catalogue and source of draws → batches."""
 
 
@@ -218,7 +218,10 @@ def build(
 def with_dislikes(prepared: Prepared, make_batches: MakeBatches = Batches) -> MakeBatches:
     """Makes batches in which users have what they dislike as negatives, where the split knows dislikes."""
     dislikes = prepared.trained_dislikes
-    return make_batches if dislikes is None else partial(make_batches, dislikes=dislikes)
+    if dislikes is None:
+        return make_batches
+    by_name: Callable[..., Batches] = make_batches  # whatever makes batches takes dislikes, too
+    return partial(by_name, dislikes=dislikes)
 
 
 def _schedule(params: SoftmaxParams, steps_per_epoch: int) -> Any:
