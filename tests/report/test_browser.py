@@ -280,6 +280,15 @@ def test_the_report_is_read_to_the_end(browser: Browser, report: Path):
     page.close()
 
 
+def test_a_claim_takes_at_most_one_screen(browser: Browser, evidence_page: Path):
+    page = drawn(open_file(browser, evidence_page)).page
+    for key in sections(Opened(page, (1280, "light"), evidence_page.name)):
+        claims = 2 if key == "growth" else 1  # what training costs, and what serving costs
+        height = page.locator(f"#{key}").evaluate("part => part.offsetHeight")
+        assert height <= claims * 1_600, key
+    page.close()
+
+
 def test_the_axes_of_the_pareto_chart_can_be_chosen_by_keyboard(browser: Browser, report: Path):
     page = drawn(open_file(browser, report)).page
     marks = page.locator("#chart-pareto .mark-symbol path")

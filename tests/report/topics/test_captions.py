@@ -25,6 +25,8 @@ def test_on_this_data_foreign_items_are_drawn_and_named_and_the_sentence_names_f
     found = figures_of(folding.TOPIC, with_measured(evidence, planted=NotMeasured("Not here.")), params)
     [figure] = folding.TOPIC.draw(found)
     assert figure.title == "Foreign items and recall on this data"
+    assert figure.sentence.startswith("Share of foreign items among the first 10: MF goes from ")
+    assert "; the softmax DNN goes from " in figure.sentence
     # folding 0.2 / (1 + 10 α₀) and foreign items 0.4 / (1 + α₀): both fall
     assert figure.sentence.endswith(
         "From “α₀ = 0” to “α₀ = 10” foreign items in MF's lists go from 40.0 % to 3.6 %; its folding, which the table "

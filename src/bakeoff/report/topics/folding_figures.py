@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, HasVariants, NotMeasured, PlantedGroups, Variant, figure, resolved
-from bakeoff.report.models import MF, SOFTMAX, look, model_label, model_styles
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Table, record_table
 
@@ -149,14 +149,13 @@ def _sentence(variants: pd.DataFrame, x: str, words: str) -> str:
             f"{formats.decimal(row[x], 3)} with “{row.label}” (recall {formats.decimal(row.recall, 3)})"
             for row in (rows.loc[rows[x].idxmax()], rows.loc[rows[x].idxmin()])
         )
-        parts.append(f"{look(model).noun} goes from {most} down to {least}")
+        parts.append(f"{model_noun(model)} goes from {most} down to {least}")
     if not parts:
         return f"Too few variants to see what changes the {words}."
-    text = (
-        f"{formats.sentence(words)}: {'; '.join(parts)}. Where marks lie side by side at one height, recall does not "
-        "tell them apart."
-    )
-    return text if x == "folding" else f"{text}{_folding_and_foreign(variants)}"
+    text = f"{formats.sentence(words)}: {'; '.join(parts)}."
+    if x == "folding":
+        return f"{text} Where marks lie side by side at one height, recall does not tell them apart."
+    return f"{text}{_folding_and_foreign(variants)}"
 
 
 def _folding_and_foreign(variants: pd.DataFrame) -> str:
