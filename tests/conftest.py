@@ -40,17 +40,22 @@ SLOWEST_FIRST = (
 """A long file that starts last would keep one core waiting for the other."""
 
 SYSTEM = (
+    "tests/benchmarks/test_scale.py::test_a_killed_run",
     "tests/data/engine/test_on_spark.py",
+    "tests/experiments/test_resume.py",
     "tests/faults/",
     "tests/flows/",
+    "tests/ops/server/test_serve.py",
+    "tests/ops/test_catalogue.py::test_a_server",
     "tests/ops/test_forget.py",
+    "tests/ops/test_kernels_cache.py",
     "tests/pipeline/test_end_to_end.py",
     "tests/pipeline/test_tutorial.py",
     "tests/pipeline/test_wheel.py",
     "tests/report/test_browser.py",
     "tests/services/",
 )
-"""Tests of the whole system: its real parts, from Prefect's server and Spark to a browser, and the whole DAG."""
+"""Tests of the whole system: Prefect's server, Spark, a browser, `bakeoff serve`, killed processes, the whole DAG."""
 
 TOGETHER = ("tests/flows/",)
 """Tests of these directories run in one process: a Prefect server for each would cost more than the tests do."""

@@ -70,7 +70,8 @@ def fitted(name, world, epochs, params=SMALL):
     """A trained retriever with the settings that were in force; the world takes the place of a split."""
     spec, section = spec_of(name), params.section(ATTENTION.get(name, name))
     if name in ATTENTION:
-        section = section.model_copy(update={"tower": "attention"})
+        one_block = section.attention.model_copy(update={"blocks": 1})  # a graph of two takes twice as long to trace
+        section = section.model_copy(update={"tower": "attention", "attention": one_block})
     if not spec.has_epochs:
         found = resolve(spec.fit)(world, world.people, section, params.seed)
         return found.retriever, found.settings

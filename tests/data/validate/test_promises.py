@@ -178,7 +178,7 @@ def test_users_that_are_judged_one_after_the_other_are_judged_as_all_together(me
     ]
     arguments = {"method": method, "user_ids": "uvw", "item_ids": "abcde"}
     whole = check_promises(frame(rows), **arguments)
-    assert check_promises(frame(rows), **arguments, pieces=("u", "wx", "v", "o")) == whole
+    assert check_promises(frame(rows), **arguments, pieces=("uw", "vxo")) == whole
     assert [promise.success for promise in whole[:5]] == [False] * 5
 
 
