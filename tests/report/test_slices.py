@@ -1,11 +1,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.slices import GAPS, share_within_an_hour, slices_by_gap
+from bakeoff.report.slices import GAPS, Slice, events_by_gap, events_by_repeat, share_within_an_hour, slices_of
 from bakeoff.report.summary import Summary, metrics
 
 STATISTICS = Statistics(confidence=0.95, resamples=200, seed=1)
@@ -17,49 +18,53 @@ def at_gap(evidence: Evidence, seconds: int) -> Evidence:
     return replace(evidence, events=evidence.events.assign(timestamp=times))
 
 
+def by_gap(evidence: Evidence) -> list[Slice]:
+    return slices_of(evidence, events_by_gap(evidence), "ndcg@10", STATISTICS)
+
+
 @pytest.mark.parametrize(
     ("seconds", "name"),
     [(0, "same second"), (1, "< 1 min"), (60, "< 1 min"), (61, "< 1 h"), (3601, "< 1 day"), (86_401, "later")],
 )
 def test_an_event_falls_into_the_span_of_its_gap(evidence: Evidence, seconds: int, name: str):
-    [part] = slices_by_gap(at_gap(evidence, seconds), "ndcg@10", STATISTICS)
+    [part] = by_gap(at_gap(evidence, seconds))
     assert part.name == name
     assert part.num_events == (evidence.events.part == "test").sum()
 
 
 def test_a_span_that_holds_everything_gives_the_figures_of_the_evaluation(evidence: Evidence):
-    [part] = slices_by_gap(at_gap(evidence, 5), "ndcg@10", STATISTICS)
+    [part] = by_gap(at_gap(evidence, 5))
     for estimate in part.estimates:
         assert estimate.mean == pytest.approx(evidence.models[estimate.model].users["ndcg@10"].mean())
 
 
 def test_spans_come_in_order_and_cover_all_test_events(evidence: Evidence):
-    parts = slices_by_gap(evidence, "ndcg@10", STATISTICS)
+    parts = by_gap(evidence)
     assert [part.name for part in parts] == list(GAPS)
     assert sum(part.num_events for part in parts) == (evidence.events.part == "test").sum()
 
 
 def test_the_share_within_an_hour_counts_events(evidence: Evidence):
-    assert share_within_an_hour(slices_by_gap(at_gap(evidence, 3600), "ndcg@10", STATISTICS)) == 1
-    assert share_within_an_hour(slices_by_gap(at_gap(evidence, 3601), "ndcg@10", STATISTICS)) == 0
+    assert share_within_an_hour(by_gap(at_gap(evidence, 3600))) == 1
+    assert share_within_an_hour(by_gap(at_gap(evidence, 3601))) == 0
 
 
 def test_metrics_carry_the_figures_of_each_slice(evidence: Evidence, summary: Summary):
-    found = metrics(replace(summary, slices=slices_by_gap(at_gap(evidence, 5), "ndcg@10", STATISTICS)), evidence)
+    found = metrics(replace(summary, slices=by_gap(at_gap(evidence, 5))), evidence)
     [(name, span)] = found["time_since_last_event"].items()
-    [part] = slices_by_gap(at_gap(evidence, 5), "ndcg@10", STATISTICS)
+    [part] = by_gap(at_gap(evidence, 5))
     assert (name, span["num_users"]) == ("< 1 min", part.num_users)
     assert span["softmax"] == pytest.approx(evidence.models["softmax"].users["ndcg@10"].mean(), rel=1e-5)
     assert span["p"] == pytest.approx(part.difference.p_holm, rel=1e-5)
 
 
 def test_every_span_has_a_figure_of_every_model(evidence: Evidence):
-    for part in slices_by_gap(evidence, "ndcg@10", STATISTICS):
+    for part in by_gap(evidence):
         assert [estimate.model for estimate in part.estimates] == list(evidence.models)
 
 
 def test_the_better_contender_stands_beside_the_best_baseline(evidence: Evidence):
-    [part] = slices_by_gap(at_gap(evidence, 5), "ndcg@10", STATISTICS)
+    [part] = by_gap(at_gap(evidence, 5))
     means = {estimate.model: estimate.mean for estimate in part.estimates}
     assert part.standing.mean == pytest.approx(max(means["mf"], means["softmax"]))
     assert part.standing.baseline_mean == pytest.approx(
@@ -69,8 +74,25 @@ def test_the_better_contender_stands_beside_the_best_baseline(evidence: Evidence
 
 def test_data_without_time_has_no_spans(evidence: Evidence):
     timeless = replace(evidence, events=evidence.events.assign(timestamp=0))
-    assert slices_by_gap(timeless, "ndcg@10", STATISTICS) == []
+    assert by_gap(timeless) == []
 
 
 def test_a_split_that_ignores_time_has_no_spans(evidence: Evidence):
-    assert slices_by_gap(at_gap(evidence, -1), "ndcg@10", STATISTICS) == []
+    assert by_gap(at_gap(evidence, -1)) == []
+
+
+def test_items_had_again_stand_apart_from_new_ones(evidence: Evidence, summary: Summary):
+    assert not summary.repeats
+    assert events_by_repeat(evidence) == {}
+    events = evidence.events
+    test = events[events.part == "test"]
+    known = test.groupby("user_id").head(1).assign(part="train")  # each user had one of the test items before
+    again = replace(evidence, events=pd.concat([events, known], ignore_index=True))
+    parts = slices_of(again, events_by_repeat(again), "ndcg@10", STATISTICS)
+    assert [(part.name, part.num_events) for part in parts] == [
+        ("had before", len(known)),
+        ("new to the user", len(test) - len(known)),
+    ]
+    found = metrics(replace(summary, repeats=parts), evidence)["repeats"]
+    assert found["had before"]["num_users"] == test.user_id.nunique()
+    assert "repeats" not in metrics(summary, evidence)

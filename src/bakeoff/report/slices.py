@@ -1,4 +1,4 @@
-"""Accuracy by the time between the last event that a model knows and the test event.
+"""Accuracy by the time between the last event that a model knows and the test event; repeats and what is new.
 
 What looks like knowledge of a user's taste may be the continuation of a session: the slices separate them.
 """
@@ -24,15 +24,16 @@ LATER = "later"
 """More than a day after the last known event: the endpoint that no session reaches."""
 SESSIONS = {"within an hour": 3600, "within a day": 86_400, LATER: None}
 """The same, as far as one would choose another model."""
+REPEATS = "had before"
 Ends = Mapping[str, int | None]
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Test events whose gap to the user's last known event lies in one range.
+    """A part of the test events, such as those whose gap to the user's last known event lies in one range.
 
     Attributes:
-        name: the range.
+        name: of the part: the range.
         num_users: users with such an event.
         num_events: such events.
         estimates: one per model.
@@ -48,12 +49,13 @@ class Slice:
     standing: BaselineComparison
 
 
-def slices_by_gap(evidence: Evidence, metric: str, statistics: Statistics, gaps: Ends = GAPS) -> list[Slice]:
-    """One slice per range that holds events; none without time, or where a test event precedes a known one.
+def slices_of(
+    evidence: Evidence, found: Mapping[str, pd.DataFrame], metric: str, statistics: Statistics
+) -> list[Slice]:
+    """One slice per part of the test events, such as those of `events_by_gap`.
 
     The lists stay whole; the truth is cut to the events of the slice. Users without one count nowhere.
     """
-    found = events_by_gap(evidence, gaps)
     if not found:
         return []
     lists = top_lists(evidence)
@@ -75,7 +77,10 @@ def share_within_an_hour(slices: Sequence[Slice]) -> float:
 
 
 def events_by_gap(evidence: Evidence, gaps: Ends = GAPS) -> dict[str, pd.DataFrame]:
-    """Range of `gaps` → its test events, of ranges that hold any; none without time."""
+    """Range of `gaps` → its test events, of ranges that hold any.
+
+    None without time, or where a test event precedes a known one.
+    """
     events = evidence.events
     known = events[events.part != "test"].groupby("user_id").timestamp.max()
     test = events[events.part == "test"]
@@ -85,6 +90,15 @@ def events_by_gap(evidence: Evidence, gaps: Ends = GAPS) -> dict[str, pd.DataFra
     ends = [-1, *(end for end in gaps.values() if end is not None), np.inf]
     ranges = pd.cut(gap, ends, labels=list(gaps))
     return {str(name): part for name, part in test.loc[gap.index].groupby(ranges, sort=True, observed=True)}
+
+
+def events_by_repeat(evidence: Evidence) -> dict[str, pd.DataFrame]:
+    """Test events on items that the user had before, and all others; none where nothing was had again."""
+    events = evidence.events
+    test, known = events[events.part == "test"], events[events.part != "test"]
+    pairs = pd.MultiIndex.from_frame(test[["user_id", "item_id"]])
+    again = pairs.isin(pd.MultiIndex.from_frame(known[["user_id", "item_id"]]))
+    return {REPEATS: test[again], "new to the user": test[~again]} if again.any() and not again.all() else {}
 
 
 def top_lists(evidence: Evidence, *, shuffled: bool = False) -> dict[str, TopLists]:

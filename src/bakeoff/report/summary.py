@@ -18,7 +18,7 @@ from bakeoff.report.models import MF, SOFTMAX, look
 from bakeoff.report.new_users import NewUserFigure, new_user_comparisons, new_user_figures
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.situations import Segment, Situation, recommendation, segments, situations
-from bakeoff.report.slices import LATER, SESSIONS, Slice, slices_by_gap
+from bakeoff.report.slices import LATER, SESSIONS, Slice, events_by_gap, events_by_repeat, slices_of
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
 from bakeoff.report.training import SettingSearch, TrainingFigure
@@ -36,6 +36,7 @@ class Summary:
         standings: every model compared with the best baseline on the primary metric, p adjusted over all of them.
         slices: the primary metric by time since the last known event; empty if the data has no time.
         sessions: the same within an hour of the last known event, within a day, and later.
+        repeats: the same on items that the user had before and on others; empty if `split.keep_repeats` is off.
         order_blind: models that ignore the order of a history.
         cutoff: k of the primary metric: the length of the lists that popularity figures are shown for.
         exposures: popularity and coverage per cutoff and model.
@@ -60,6 +61,7 @@ class Summary:
     standings: Sequence[BaselineComparison]
     slices: Sequence[Slice]
     sessions: Sequence[Slice]
+    repeats: Sequence[Slice]
     order_blind: Set[str]
     cutoff: int
     exposures: pd.DataFrame
@@ -148,7 +150,8 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     ends = d.mean, d.low, d.high, d.p, params.compare.confidence
     result = Result(primary, means[SOFTMAX], means[MF], *ends, d.num_users, d.detectable)
     standings = baseline_standings(users, primary, statistics)
-    slices = slices_by_gap(evidence, primary, statistics)
+    slices = slices_of(evidence, events_by_gap(evidence), primary, statistics)
+    sessions = slices_of(evidence, events_by_gap(evidence, SESSIONS), primary, statistics)
     new_differences, new_leads = new_user_comparisons(evidence, primary, statistics)
     searches = training.searches(evidence)
     trained = {name: model.training for name, model in evidence.models.items()}
@@ -161,7 +164,8 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         differences=differences,
         standings=standings,
         slices=slices,
-        sessions=(sessions := slices_by_gap(evidence, primary, statistics, SESSIONS)),
+        sessions=sessions,
+        repeats=slices_of(evidence, events_by_repeat(evidence), primary, statistics),
         order_blind=order_blind,
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),
@@ -205,6 +209,8 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
         tree["new_users"].setdefault(figure.model, {})[figure.first] = means
     if summary.slices:
         tree["time_since_last_event"] = {part.name: _slice_metrics(part) for part in summary.slices}
+    if summary.repeats:
+        tree["repeats"] = {part.name: _slice_metrics(part) for part in summary.repeats}
     for name, model in evidence.models.items():
         tree[name] |= {way: dict(model.metrics[way]) for way in ("shuffled", "sampled") if way in model.metrics}
     tree["verdict"] = summary.result.to_metrics()

@@ -104,16 +104,16 @@ def exposure_table(exposures: pd.DataFrame, k: int) -> Table:
     return record_table(caption, shown, (f"Lists of {k}", lambda e: model_label(e.model)), *EXPOSURE)
 
 
-def slice_table(slices: Sequence[Slice], metric: str) -> Table:
-    """Models × spans of time on one metric, with events and users, and the paired difference softmax − MF."""
+def slice_table(slices: Sequence[Slice], metric: str, by: str = "Since last event") -> Table:
+    """Models × parts of the test events on one metric, with their events and users, and softmax − MF."""
     rows: list[Row] = [
         ["Test events", *(formats.count(part.num_events) for part in slices)],
         ["Users", *(formats.count(part.num_users) for part in slices)],
         *_by_model(part.estimates for part in slices),
         *_paired_rows([part.difference for part in slices]),
     ]
-    caption = f"{formats.metric_label(metric)} on the test events of each span, with whole lists"
-    return table_of(caption, ["Since last event", *(part.name for part in slices)], rows)
+    caption = f"{formats.metric_label(metric)} on the test events of each column, with whole lists"
+    return table_of(caption, [by, *(part.name for part in slices)], rows)
 
 
 def situation_table(situations: Sequence[Situation], metric: str) -> Table:
