@@ -1,5 +1,6 @@
 """Raw data: where it comes from, what a row must look like, how it is split."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, Self
 
@@ -77,6 +78,11 @@ class DataParams(Frozen):
                 "set event_weights to {}"
             )
         return self
+
+    @property
+    def features(self) -> dict[str, Mapping[str, str]]:
+        """Features and their kinds, by table."""
+        return {"users": self.user_features, "items": self.item_features}
 
     @property
     def weight_columns(self) -> list[str]:

@@ -58,7 +58,7 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
     Raises:
         BakeoffError: the model can't embed new items, or the table has a fault; nothing is written then.
     """
-    table: Any = with_vectors(read_files({"items": source}, data), data).items
+    table: Any = with_vectors(read_files({"items": source}, data), data)["items"]
     with _target(workspace, model) as target:
         encoding = read_encoding(target.trained).item
         refuse_without_features(target.name.partition("@")[0], encoding)

@@ -92,7 +92,7 @@ def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
 
 
 def _write(params: Params, workspace: Workspace, verdicts: Mapping[str, "CheckedTable"], engine: Engine) -> None:
-    from bakeoff.data.validate.summary import as_json
+    from bakeoff.data.validate.quarantine import as_json
 
     with replaced(workspace.validated) as validated, replaced(workspace.quarantine) as quarantine:
         for name, verdict in verdicts.items():
@@ -112,7 +112,7 @@ def _write_docs(runner: "Runner", directory: Path) -> None:
 
 
 def _stop_if_too_many(params: Params, workspace: Workspace, verdicts: Mapping[str, "CheckedTable"]) -> None:
-    from bakeoff.data.validate.summary import excesses
+    from bakeoff.data.validate.quarantine import excesses
 
     paragraphs = excesses(verdicts, params.validation.max_quarantine_share)
     if not paragraphs:

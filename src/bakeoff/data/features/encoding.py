@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.sparse import csr_array, hstack
 
 from bakeoff.core.errors import BakeoffError, shortened
-from bakeoff.data.features.value_sets import ValueSets, words_of
-from bakeoff.data.features.vectors import unit_vectors
+from bakeoff.data.features.value_sets import ValueSets, unit_vectors, words_of
 
 Encode = Callable[[pd.Series], pa.Array]
 """Raw values [n] → encoded ones [n]."""

@@ -38,7 +38,7 @@ def read_parts(directory: Path, data: DataParams) -> Parts:
         names = " and ".join(path.name for path in found)
         raise BakeoffError(f"{directory} holds {names}: leave one file for each table, the one that counts.")
     if "interactions" not in paths and all((directory / f"{part}.txt").is_file() for part in ("train", "test")):
-        return Parts(read_adjacency(directory), None, None)
+        return {"interactions": read_adjacency(directory)}
     if not paths:
         content = listed(sorted(entry.name for entry in directory.iterdir()))
         raise BakeoffError(

@@ -11,9 +11,8 @@ from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.files import file_hash
 from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.database import database_url, read_database
-from bakeoff.data.fetch.merging import merge
 from bakeoff.data.fetch.own import check_directory, read_files, read_parts
-from bakeoff.data.fetch.parts import Parts, complete, parts
+from bakeoff.data.fetch.parts import Parts, complete, merge, parts
 from bakeoff.data.params import DataParams
 
 MARK = "_SUCCESS"

@@ -1,4 +1,4 @@
-"""Which rows of a table may be used, and why the others may not."""
+"""Which rows of a table may be used, and why the others may not: judged, as JSON and in sentences."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from bakeoff.core.errors import visible
 from bakeoff.data.engine.engine import BLOCK_ROWS, Engine, Partitioned, loaded, part_name
 from bakeoff.data.validate.csv_reader import RawTable
 from bakeoff.data.validate.gx import Outcome, Runner
@@ -19,6 +20,9 @@ from bakeoff.data.validate.suites import Suite, TypedTable
 
 RAW, TYPED, JUDGED = "raw ", "typed ", "judged "
 """Columns of a stored table are numbered: SQL may not tell the names of a file apart."""
+EXAMPLES = 2
+TOP_REASONS = 3
+SHOWN_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
@@ -187,3 +191,71 @@ def _without_ours(raw: list[str]) -> list[str]:
         while names[place] in {"reason", "row"} or (names[place] != name and names[place] in taken):
             names[place] += "_in_file"
     return names
+
+
+def as_json(verdicts: Mapping[str, CheckedTable], max_share: float) -> dict[str, Any]:
+    """The content of validation.json: the same for the same input, of plain values.
+
+    Args:
+        verdicts: of each table, by name.
+        max_share: largest share of a table's rows that may be in quarantine.
+    """
+    return {
+        "success": not excesses(verdicts, max_share),
+        "tables": {name: _table(verdict) for name, verdict in verdicts.items()},
+        "messages": [_sentence(name, verdict, max_share) for name, verdict in verdicts.items()],
+    }
+
+
+def excesses(verdicts: Mapping[str, CheckedTable], max_share: float) -> list[str]:
+    """A paragraph per table with more than `max_share` in quarantine: share, top reasons, examples."""
+    return [
+        _sentence(name, verdict, max_share) + "".join(_reason_lines(verdict))
+        for name, verdict in verdicts.items()
+        if verdict.share > max_share
+    ]
+
+
+def _table(verdict: CheckedTable) -> dict[str, Any]:
+    return {
+        "rows": verdict.num_rows,
+        "valid": verdict.num_rows - verdict.num_quarantined,
+        "quarantined": verdict.num_quarantined,
+        "share": verdict.share,
+        "reasons": verdict.reasons,
+        "expectations": [
+            {
+                "expectation": outcome.check.sentence,
+                "severity": outcome.check.severity,
+                "success": outcome.success,
+                "unexpected": len(outcome.rows),
+            }
+            for outcome in verdict.outcomes
+        ],
+    }
+
+
+def _sentence(name: str, verdict: CheckedTable, max_share: float) -> str:
+    rows, bad = verdict.num_rows, verdict.num_quarantined
+    if not bad:
+        return f"{name}: all {rows:,} rows are valid."
+    text = f"{name}: {bad:,} of {rows:,} rows ({verdict.share:.2%}) went to quarantine"
+    return text + (f", more than {max_share:.2%}." if verdict.share > max_share else ".")
+
+
+def _reason_lines(verdict: CheckedTable) -> list[str]:
+    reasons = verdict.reason_of
+    lines = []
+    for reason, count in list(verdict.reasons.items())[:TOP_REASONS]:
+        lines.append(f"\n  {count:,} × {reason}, such as")
+        of_reason = reasons.index[reasons.str.contains(reason, regex=False)][:EXAMPLES]
+        lines += [f"\n    line {_example(row)}" for row in verdict.examples(of_reason.tolist())]
+    others = len(verdict.reasons) - TOP_REASONS
+    return lines + ([f"\n  and {others} more reasons"] if others > 0 else [])
+
+
+def _example(row: dict[str, Any]) -> str:
+    line = row.pop("row")
+    del row["reason"]
+    text = visible(", ".join(f"{name}={value}" for name, value in row.items()))
+    return f"{line}: {text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + '…'}"
