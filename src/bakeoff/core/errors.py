@@ -14,6 +14,11 @@ class BakeoffError(Exception):
     status: int | None = 1
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, without the lines after the first, which may be many or not be for people."""
+    return next(iter(str(error).splitlines()), "no reason given")
+
+
 _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 

@@ -1,15 +1,20 @@
 """Raw data: where it comes from, what a row must look like, how it is split."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from bakeoff.core.parameters import Frozen, Share
 
+PARTS = ("train", "valid", "test")
+"""Parts of a user's events, oldest first; the values of a predefined `split` column, and names of files."""
 MAX_WEIGHT = 1e6
 """Highest weight of an event, and of a kind of events: their product is far from what float32 holds."""
+
+
+Unit = Literal["s", "ms", "iso"]
 
 
 class ColumnParams(Frozen):
@@ -24,7 +29,7 @@ class ColumnParams(Frozen):
     """Column with the item's id."""
     timestamp: str | None = "timestamp"
     """Column with the time of the event; null if there is none."""
-    timestamp_unit: Literal["s", "ms", "iso"] = "s"
+    timestamp_unit: Unit = "s"
     """Unix seconds, Unix milliseconds, or ISO 8601 text (UTC unless it names an offset). Times and dates of
     a Parquet file say it themselves."""
     rating: str | None = None
@@ -128,20 +133,6 @@ class ValidationParams(Frozen):
         if self.rating_min is not None and self.rating_max is not None and self.rating_min > self.rating_max:
             raise ValueError(f"rating_min {self.rating_min:g} must not exceed rating_max {self.rating_max:g}")
         return self
-
-    @property
-    def earliest_second(self) -> int:
-        """First possible timestamp in UTC seconds."""
-        return _first_second(self.earliest)
-
-    @property
-    def latest_second(self) -> int:
-        """First timestamp that is no longer possible, in UTC seconds."""
-        return _first_second(self.latest)
-
-
-def _first_second(day: str) -> int:
-    return int(datetime.combine(date.fromisoformat(day), time(), UTC).timestamp())
 
 
 class SplitParams(Frozen):

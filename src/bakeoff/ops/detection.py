@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.timestamps import Unit
-from bakeoff.data.params import ValidationParams
+from bakeoff.data.params import PARTS, Unit, ValidationParams
 from bakeoff.ops.feature_kinds import Kind, as_numbers, feature_kind, filled
 
 Columns = Mapping[str, Any]
@@ -250,7 +249,7 @@ def _can_be(role: str, values: Any) -> bool:
         numbers = as_numbers(filled(values))
         return len(numbers) > 0 and bool(np.isfinite(numbers).mean() >= _LEAST_SHARE)
     if role == "split":
-        return set(pc.unique(values).to_pylist()) <= {"train", "valid", "test"}
+        return set(pc.unique(values).to_pylist()) <= {*PARTS}
     return True
 
 

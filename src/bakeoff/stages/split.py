@@ -14,6 +14,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, Partitioned, num_pieces, opened, rows_of, same
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.features.feature_encoder import encoded_features, fit_features
+from bakeoff.data.params import PARTS
 from bakeoff.data.prepared.split_files import DISLIKES, REPEAT
 from bakeoff.data.split.methods import method_of
 from bakeoff.data.split.split import (
@@ -147,7 +148,7 @@ def _sizes(events: ir.Table, users: ir.Table, items: ir.Table) -> dict[str, int]
     counts = {row["part"]: row["rows"] for row in rows_of(events.group_by("part").aggregate(rows=ibis._.count()))}
     (num,) = rows_of(users.aggregate(all=ibis._.count(), new=ibis._.count(where=ibis._.is_new)))
     return {
-        **{part: counts.get(part, 0) for part in ("train", "valid", "test")},
+        **{part: counts.get(part, 0) for part in PARTS},
         "new_users": num["new"],
         "warm_users": num["all"] - num["new"],
         "items": items.count().to_pyarrow().as_py(),
@@ -230,7 +231,7 @@ def _write_split(
         vocabulary = folder / workspace.vocabulary.relative_to(workspace.split)
         vocabulary.mkdir()
         columns = [*EVENT_COLUMNS, *(name for name in ("weight", REPEAT) if name in events.whole.columns)]
-        for part in ("train", "valid", "test"):
+        for part in PARTS:
             of_part = events.map(methodcaller("filter", ibis._.part == part))
             engine.write(of_part, folder / f"{part}.parquet", ORDER, same(columns), "snappy")
         engine.write(events.map(_of_new_users), folder / "new_users.parquet", ORDER, same((*columns, "part")), "snappy")

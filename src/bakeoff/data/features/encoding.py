@@ -54,11 +54,6 @@ class EncodedFeatures:
         num_in_sets = sum(each.size for each in (*self.tag_sets, *self.word_sets))
         return int(self.dense.shape[1]) + sum(self.categorical_sizes) + num_in_sets
 
-    @property
-    def tags(self) -> tuple[NDArray[np.bool_], ...]:
-        """For each tags column dense bool [n, n_tags], whether the row carries the tag: for small tables."""
-        return tuple(each.matrix() for each in self.tag_sets)
-
     @cached_property
     def directions(self) -> csr_array:
         """Which categories and tags each row has, float64 [n, F], scaled to length 1; a row without any stays 0.

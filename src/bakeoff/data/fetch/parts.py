@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import TAG_SEPARATOR
 from bakeoff.data.fetch.canonical_tables import Tables, id_order, joined, sorted_by_id, text_column, text_table
-from bakeoff.data.fetch.timestamps import unix_seconds
+from bakeoff.data.fetch.table_files import unix_seconds
 from bakeoff.data.params import ColumnParams, DataParams
 
 Parts = Mapping[str, pa.Table]

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding, TableEncoding
@@ -221,5 +221,4 @@ def _read(path: Path, read: Callable[[Path], T]) -> T:
     except FileNotFoundError:
         raise BakeoffError(f"{path} is missing: run `bakeoff split` first.") from None
     except (OSError, ValueError) as error:  # Arrow's and pydantic's errors are ValueErrors
-        reason = str(error).splitlines()[0]
-        raise BakeoffError(f"{path} can't be read ({reason}): run `dvc repro --force split`.") from None
+        raise BakeoffError(f"{path} can't be read ({first_line(error)}): run `dvc repro --force split`.") from None

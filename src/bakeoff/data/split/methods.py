@@ -7,11 +7,8 @@ import ibis
 import ibis.expr.types as ir
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.params import SplitParams
+from bakeoff.data.params import PARTS, SplitParams
 from bakeoff.data.split.split_points import Cuts, chance, is_at_least, share_of
-
-PARTS = ("train", "valid", "test")
-"""Parts of a user's events, oldest first; the values of a predefined `split` column."""
 
 Assign = Callable[[ir.Table, SplitParams, int, Cuts], ir.StringValue]
 """Events with tie, position and num_events of the user, the settings, the seed and the cuts → a part for each event."""

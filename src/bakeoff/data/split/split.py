@@ -8,8 +8,8 @@ import ibis
 import ibis.expr.types as ir
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.params import DataParams, SplitParams
-from bakeoff.data.split.methods import PARTS, method_of
+from bakeoff.data.params import PARTS, DataParams, SplitParams
+from bakeoff.data.split.methods import method_of
 from bakeoff.data.split.split_points import Cuts, first_held_out_events, is_at_most, last_held_out, tie, user_chance
 
 SHOWN = 10

@@ -85,8 +85,7 @@ class CheckedTable:
         chosen = quarantined.filter(quarantined.row.isin(list(rows))).order_by("row")
         columns = self.quarantine_columns
         table = chosen.select(*columns.values()).to_pyarrow().rename_columns(list(columns))
-        lines: list[dict[str, Any]] = table.to_pylist()
-        return lines
+        return list(table.to_pylist())
 
 
 def judge(

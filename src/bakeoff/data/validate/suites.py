@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,10 @@ import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.data.features.encoding import TAG_SEPARATOR
-from bakeoff.data.params import MAX_WEIGHT, DataParams, ValidationParams
+from bakeoff.data.params import MAX_WEIGHT, PARTS, DataParams, ValidationParams
 from bakeoff.data.validate.csv_reader import RawTable
 from bakeoff.data.validate.gx import Check, Outcome, check, gxe
 
-SPLIT_LABELS = ("train", "valid", "test")
 MAX_ID_LENGTH = 256
 """Longest id in characters; what is longer is a broken row rather than an id."""
 MIN_WEIGHT = 1e-6
@@ -91,9 +91,8 @@ def _required_columns(table: str, data: DataParams) -> dict[str, str]:
     if table == "interactions":
         return {"user_id": own, "item_id": own}
     ids = {"users": ["user_id"], "items": ["item_id", "title"]}[table]
-    key = f"{table[:-1]}_features"
-    remedy = f"add it, or take it out of `data.{key}` in params.yaml."
-    return dict.fromkeys(ids, own) | dict.fromkeys(getattr(data, key), remedy)
+    remedy = f"add it, or take it out of `data.{table[:-1]}_features` in params.yaml."
+    return dict.fromkeys(ids, own) | dict.fromkeys(data.features[table], remedy)
 
 
 def entities(
@@ -191,16 +190,23 @@ def _is_number(column: str, what: str, kind: Any = gxe.ExpectColumnValuesToNotBe
     return check(kind, f"Every {column} is {what}", f"{column} is not {what}", column=judged or column)
 
 
+def _is_between(
+    column: str, sentence: str, reason: str, low: float | None, high: float | None, strict_max: bool = False
+) -> Check:
+    kind = gxe.ExpectColumnValuesToBeBetween
+    return check(kind, sentence, reason, column=column, min_value=low, max_value=high, strict_max=strict_max)
+
+
 def _timestamp_checks(params: ValidationParams) -> list[Check]:
     first, last = params.earliest, params.latest
     span = f"Events lie on or after {first} and before {last} (UTC)", f"timestamp is not between {first} and {last}"
-    limits: dict[str, Any] = {
-        "min_value": params.earliest_second,
-        "max_value": params.latest_second,
-        "strict_max": True,
-    }
-    in_span = check(gxe.ExpectColumnValuesToBeBetween, *span, column="timestamp", **limits)
+    in_span = _is_between("timestamp", *span, _second(first), _second(last), strict_max=True)
     return [_is_number("timestamp", "a whole number of seconds"), in_span]
+
+
+def _second(day: str) -> int:
+    """The first second of a day, UTC."""
+    return int(datetime.fromisoformat(f"{day}T00:00:00Z").timestamp())
 
 
 def _rating_checks(params: ValidationParams) -> list[Check]:
@@ -210,8 +216,7 @@ def _rating_checks(params: ValidationParams) -> list[Check]:
     low = "-∞" if params.rating_min is None else f"{params.rating_min:g}"
     high = "∞" if params.rating_max is None else f"{params.rating_max:g}"
     scale = f"Ratings are on the scale from {low} to {high}", f"rating is off the scale from {low} to {high}"
-    limits: dict[str, Any] = {"min_value": params.rating_min, "max_value": params.rating_max}
-    return [readable, check(gxe.ExpectColumnValuesToBeBetween, *scale, column="rating", **limits)]
+    return [readable, _is_between("rating", *scale, params.rating_min, params.rating_max)]
 
 
 def _event_checks(_: ValidationParams) -> list[Check]:
@@ -222,15 +227,13 @@ def _event_checks(_: ValidationParams) -> list[Check]:
 def _weight_checks(_: ValidationParams) -> list[Check]:
     span = f"from {MIN_WEIGHT:f} to {MAX_WEIGHT:,.0f}"
     sentence = f"Every weight is a number {span}", f"weight is not a number {span}"
-    limits: dict[str, Any] = {"min_value": MIN_WEIGHT, "max_value": MAX_WEIGHT}
-    within = check(gxe.ExpectColumnValuesToBeBetween, *sentence, column="weight", **limits)
-    return [_is_number("weight", "a number"), within]
+    return [_is_number("weight", "a number"), _is_between("weight", *sentence, MIN_WEIGHT, MAX_WEIGHT)]
 
 
 def _split_checks(_: ValidationParams) -> list[Check]:
-    labels = ", ".join(SPLIT_LABELS)
+    labels = ", ".join(PARTS)
     named = f"Every split is one of {labels}", f"split is not one of {labels}"
-    return [check(gxe.ExpectColumnValuesToBeInSet, *named, column="split", value_set=list(SPLIT_LABELS))]
+    return [check(gxe.ExpectColumnValuesToBeInSet, *named, column="split", value_set=list(PARTS))]
 
 
 def _free_name(feature: str, taken: Mapping[str, object]) -> str:
