@@ -47,10 +47,6 @@ SLOTS = BoundedSemaphore(min(4 * num_cores(), max(num_cores(), psutil.virtual_me
 longest, such as the networks and `growth`, does not wait for what could as well come later."""
 
 
-class PipelineError(BakeoffError):
-    """Failed stages, with the last lines that each printed, and the stages that were not run because of them."""
-
-
 # DVC is the cache. There are no retries: a deterministic stage fails again.
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
 def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: bool, pool: str | None) -> State[float]:
@@ -139,14 +135,17 @@ def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, s
 
 
 def summarise(states: Mapping[str, State[float]]) -> State[None]:
-    """The flow's final state: Failed unless every stage is Completed; its message says which are not."""
+    """The flow's final state: Failed unless every stage is Completed; its message says which are not.
+
+    The error of a failed one has the last lines that each failed stage printed, too.
+    """
     not_run = [stage for stage, state in states.items() if state.is_pending()]  # which NotReady stages stay
     broken = {each: state for each, state in states.items() if not state.is_completed() and each not in not_run}
     if broken or not_run:
         ending = f"Not run: {', '.join(not_run) or 'none'}."
         short = [state.message or f"{stage}: {state.name}" for stage, state in broken.items()]
         whole = [f"{stage} {state.result(raise_on_failure=False)}" for stage, state in broken.items()]
-        return Failed(message=f"{'; '.join(short)}. {ending}", data=PipelineError("\n".join([*whole, ending])))
+        return Failed(message=f"{'; '.join(short)}. {ending}", data=BakeoffError("\n".join([*whole, ending])))
     names = [state.name for state in states.values()]
     shown = [outcome for outcome in Outcome if outcome is not Outcome.REMOTE or outcome in names]
     counts = ", ".join(f"{names.count(outcome)} {outcome.lower()}" for outcome in shown)

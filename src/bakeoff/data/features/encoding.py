@@ -147,9 +147,9 @@ class TableEncoding(_Fitted):
         return len(self.dense) + sum(self.vector.values())
 
     @cached_property
-    def _codes(self) -> Mapping[str, Mapping[str, int]]:
-        """Categorical feature → value → code."""
-        features = self.categorical.items()
+    def codes(self) -> Mapping[str, Mapping[str, int]]:
+        """Categorical or tags feature → value → code, from 1."""
+        features = (self.categorical | self.tags).items()
         return {name: {value: code for code, value in enumerate(values, 1)} for name, values in features}
 
     def encode_user(
@@ -173,13 +173,14 @@ class TableEncoding(_Fitted):
             if name not in self.names:
                 has = f"they have {', '.join(self.names)}" if self.names else "they have none"
                 raise BakeoffError(f"{shortened(name)} is not a feature of {whose}: {has}.")
-        dense = [(_number(name, given.get(name)) - scale.mean) / scale.std for name, scale in self.dense.items()]
-        codes = [category_code(name, given.get(name), values) for name, values in self._codes.items()]
+        dense = [(number_of(name, given.get(name)) - scale.mean) / scale.std for name, scale in self.dense.items()]
+        codes = [category_code(name, given.get(name), self.codes[name]) for name in self.categorical]
         with np.errstate(over="ignore"):  # what float32 can't hold is unknown, as infinity is
             scaled = np.array([dense], np.float64).astype(np.float32)
         numbers = np.where(np.isfinite(scaled), scaled, np.float32(0))
-        vectors = [_given_vector(name, given.get(name), size) for name, size in self.vector.items()]
-        return np.concatenate([numbers, *vectors], axis=1), np.array([codes], np.int32)
+        vectors = {name: pd.Series([vector_of(name, given.get(name), size)]) for name, size in self.vector.items()}
+        units = [unit_vectors(vector, self.vector[name]) for name, vector in vectors.items()]
+        return np.concatenate([numbers, *units], axis=1), np.array([codes], np.int32)
 
 
 class FeatureEncoding(_Fitted):
@@ -241,8 +242,12 @@ def _columns(columns: list[Any], num_rows: int, dtype: type) -> NDArray[Any]:
     return np.column_stack(columns) if columns else np.zeros((num_rows, 0), dtype)
 
 
-def _number(name: str, value: object) -> float:
-    """A dense value as a number; NaN where none is given."""
+def number_of(name: str, value: object) -> float:
+    """A dense value as a number; NaN where none is given.
+
+    Raises:
+        BakeoffError: it is none.
+    """
     if value is None or value == "":
         return float("nan")
     try:
@@ -251,8 +256,12 @@ def _number(name: str, value: object) -> float:
         raise BakeoffError(f"{name}={shortened(value)} is not a number, but {name} is a dense feature.") from None
 
 
-def _given_vector(name: str, value: Any, size: int) -> NDArray[np.float32]:
-    """A vector as one person's row, [1, size]; 0 where none is given."""
+def vector_of(name: str, value: Any, size: int) -> NDArray[np.float32]:
+    """A vector, as a list or as text with `|` between its numbers, [size]; 0 where none is given.
+
+    Raises:
+        BakeoffError: it is none, or of another length.
+    """
     parts = value.split(TAG_SEPARATOR) if isinstance(value, str) and value else value or [0.0] * size
     try:
         with np.errstate(over="ignore"):
@@ -261,7 +270,7 @@ def _given_vector(name: str, value: Any, size: int) -> NDArray[np.float32]:
         vector = np.array(np.nan, np.float32)
     if vector.shape != (size,) or not np.isfinite(vector).all():
         raise BakeoffError(f"{name}={shortened(value)} is not {size} numbers, which the vector {name} has.")
-    return unit_vectors(pd.Series([vector]), size)
+    return vector
 
 
 def category_code(name: str, value: object, codes: Mapping[str, int]) -> int:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import text_column
@@ -234,7 +235,7 @@ def unix_seconds(values: Any, unit: Unit, where: str) -> pa.Array:
             "one, or set data.columns.timestamp: null in params.yaml."
         )
     text = text_column(values)
-    seconds = _from_iso(text) if unit == "iso" else _from_numbers(text, 1000 if unit == "ms" else 1)
+    seconds = iso_seconds(text) if unit == "iso" else _whole(as_numbers(text) / (1000 if unit == "ms" else 1))
     is_time = np.isfinite(seconds)
     if len(text) and not is_time.any() and pc.any(pc.not_equal(text, "")).as_py():
         example = text.filter(pc.not_equal(text, ""))[0].as_py()
@@ -259,13 +260,18 @@ def _whole_seconds(values: Any) -> Any:
     return whole.cast(pa.timestamp("s", values.type.tz)).cast(pa.int64())
 
 
-def _from_numbers(text: pa.Array, per_second: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    numbers = np.asarray(pd.to_numeric(text.to_pandas(), errors="coerce"), np.float64)
-    seconds = np.floor(numbers / per_second)
+def _whole(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    seconds = np.floor(seconds)
     return np.where(np.abs(seconds) < _LARGEST_EXACT, seconds, np.nan)
 
 
-def _from_iso(text: pa.Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+def as_numbers(text: Any) -> NDArray[np.float64]:
+    """Strings as numbers, NaN for one that is none."""
+    return np.asarray(pd.to_numeric(text.to_pandas(), errors="coerce"), np.float64)
+
+
+def iso_seconds(text: Any) -> NDArray[np.float64]:
+    """ISO 8601 texts as whole UTC seconds, NaN for one that is none."""
     times = pd.to_datetime(text.to_pandas(), format="ISO8601", utc=True, errors="coerce")
     microseconds = times.dt.as_unit("us").to_numpy("datetime64[us]").view(np.int64)
     return np.where(times.isna(), np.nan, microseconds // 1_000_000)

@@ -20,6 +20,7 @@ from bakeoff.data.prepared.split_files import (
     REPEAT,
     has_column,
     kept,
+    mixed_runs,
     read_features,
     read_histories,
     read_vocabulary,
@@ -168,20 +169,18 @@ def load_prepared(workspace: Workspace) -> Prepared:
         _read(vocabulary / f"{name}.parquet", partial(read_vocabulary, directory=directory))
         for name in ("users", "items")
     )
-    train, valid = (_events(workspace, name, len(users), len(items)) for name in ("train", "valid"))
-    path, dislikes = vocabulary / DISLIKES, None
-    if path.exists():
-        dislikes = _read(path, partial(read_histories, num_users=len(users), num_items=len(items), directory=directory))
+    events = partial(_events, workspace, num_users=len(users), num_items=len(items))
+    dislikes = f"{vocabulary.name}/{DISLIKES}"
     return Prepared(
         users=users,
         items=items,
         user_features=_features(workspace, "user", encoding.user, len(users)),
         item_features=_features(workspace, "item", encoding.item, len(items)),
         encoding=encoding,
-        train=train,
-        valid=valid,
+        train=events("train.parquet"),
+        valid=events("valid.parquet"),
         keep=partial(kept, directory=directory),
-        dislikes=dislikes,
+        dislikes=events(dislikes) if (workspace.split / dislikes).exists() else None,
         keeps_repeats=has_column(workspace.split / "train.parquet", REPEAT),
     )
 
@@ -192,26 +191,21 @@ def load_held_out(workspace: Workspace, prepared: Prepared) -> HeldOut:
     Raises:
         BakeoffError: as load_prepared.
     """
-    files = (("test", None), ("new_users", "history"), ("new_users", "test"))
+    files = (("test.parquet", None), ("new_users.parquet", "history"), ("new_users.parquet", "test"))
     return HeldOut(*(_events(workspace, name, prepared.num_users, prepared.num_items, part) for name, part in files))
 
 
-def _events(workspace: Workspace, name: str, num_users: int, num_items: int, part: str | None = None) -> Histories:
+def _events(workspace: Workspace, file: str, num_users: int, num_items: int, part: str | None = None) -> Histories:
     """Histories of a file of the split; of a part of its events, if one is named."""
     directory = workspace.split.parent
-    return _read(
-        workspace.split / f"{name}.parquet", lambda path: read_histories(path, num_users, num_items, directory, part)
-    )
+    return _read(workspace.split / file, lambda path: read_histories(path, num_users, num_items, directory, part))
 
 
 def _features(workspace: Workspace, name: str, encoding: TableEncoding, count: int) -> EncodedFeatures:
     path = workspace.vocabulary / f"{name}_features.parquet"
     found = _read(path, partial(read_features, encoding=encoding, directory=workspace.split.parent))
     if len(found.dense) != count:
-        raise BakeoffError(
-            f"{path} has {len(found.dense)} rows, and there are {count} {name}s: the files of artifacts/split are of "
-            "different runs. Run `dvc repro --force split`."
-        )
+        raise mixed_runs(f"{path} has {len(found.dense)} rows, and there are {count} {name}s")
     return found
 
 

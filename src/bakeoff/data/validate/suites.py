@@ -150,7 +150,7 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
         "rating": (numbers, _rating_checks),
         "event": (texts, _event_checks),
         "weight": (numbers, _weight_checks),
-        "split": (_same, _split_checks),
+        "split": (lambda values: values, _split_checks),
     }
     for name in raw.names:
         if name in optional:
@@ -289,10 +289,6 @@ def _check_sizes(
 def integers(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """int64 [n]; null where a text is not a whole number of at most 18 digits."""
     return _matching(values, INTEGER).cast(pa.int64())
-
-
-def _same(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return values
 
 
 def _matching(values: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:

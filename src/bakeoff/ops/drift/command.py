@@ -52,8 +52,8 @@ def run(workspace: Workspace, data: DataParams, limits: DriftParams, since: str 
             name, commit = _revision(workspace.root, since)
             before = _at_revision(engine, workspace.root, name, commit)
         except _NoReferenceError as error:
-            page, short = drift_page.no_evidence_html(str(error)), drift_page.no_evidence_markdown(str(error))
-            _write(workspace.drift, {"outcome": NO_EVIDENCE, "reason": str(error)}, html=page, md=short)
+            as_json = {"outcome": NO_EVIDENCE, "reason": str(error)}
+            _write(workspace.drift, as_json, **drift_page.no_evidence(str(error)))
             print(f"Drift: no evidence. {error}")
             return
         drift, events = judge(before, now, data, limits, name, commit[:7]), (before.days, now.days)

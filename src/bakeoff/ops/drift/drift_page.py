@@ -74,19 +74,16 @@ def drift_html(drift: Drift, events: Events) -> str:
     return _html(_content(drift), pictures)
 
 
-def no_evidence_html(reason: str) -> str:
-    """The page where there is nothing to compare with."""
-    return _html(_without_evidence("No evidence", reason))
+def no_evidence(reason: str) -> dict[str, str]:
+    """The page, and the same short, where there is nothing to compare with; by the endings of their files."""
+    content: dict[str, Any] = {"statement": reason, "notes": [], "findings": None}
+    short = render_text("drift.md.j2", headline="No evidence of drift, and none against it", **content)
+    return {"html": _html({"headline": "No evidence", **content}), "md": short}
 
 
 def drift_markdown(drift: Drift) -> str:
     """The same, short: for a log or an artifact."""
     return render_text("drift.md.j2", **_content(drift))
-
-
-def no_evidence_markdown(reason: str) -> str:
-    """Where there is nothing to compare with."""
-    return render_text("drift.md.j2", **_without_evidence("No evidence of drift, and none against it", reason))
 
 
 def picture(drift: Drift, events: Events) -> str:
@@ -105,10 +102,6 @@ def _content(drift: Drift) -> dict[str, Any]:
     """What both forms show, by its name in the templates."""
     words = {"headline": drift_headline(drift), "statement": drift_statement(drift)}
     return {**words, "notes": drift.notes, "findings": finding_table(drift)}
-
-
-def _without_evidence(headline: str, reason: str) -> dict[str, Any]:
-    return {"headline": headline, "statement": reason, "notes": [], "findings": None}
 
 
 def _failure(finding: DriftFinding) -> str:
