@@ -158,10 +158,8 @@ def _chosen(role: str, candidates: list[str], guess: str | None, *, ask: bool) -
 
     none = [NONE] if role in OPTIONAL_ROLES else []
     question = f"Which column holds {_WORDS[role]}?" + (f" {NONE} for none." if none else "")
-    choices = [*candidates, *none]
-    answer = (
-        Prompt.ask(question, choices=choices) if guess is None else Prompt.ask(question, choices=choices, default=guess)
-    )
+    default: Any = ... if guess is None else guess  # Rich takes `...` for none
+    answer: str = Prompt.ask(question, choices=[*candidates, *none], default=default)
     return None if answer == NONE else answer
 
 

@@ -156,16 +156,12 @@ class SplitParams(Frozen):
     what the user has had. Else the earliest counts, and lists leave out what was seen."""
 
     @model_validator(mode="after")
-    def _dislikes_are_rated(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.dislike_weight and self.min_rating is None:
             raise ValueError(
                 f"dislike_weight is {self.dislike_weight:g}, but min_rating is null: set it to the lowest rating that "
                 "is no dislike"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _something_is_left_to_train_on(self) -> Self:
         if self.test_share + self.valid_share >= 1:
             raise ValueError(
                 f"test_share {self.test_share} + valid_share {self.valid_share} leave nothing to train on: "

@@ -16,7 +16,7 @@ from bakeoff.core.errors import visible
 from bakeoff.data.engine.engine import BLOCK_ROWS, Engine, Partitioned, loaded, part_name
 from bakeoff.data.validate.csv_reader import RawTable
 from bakeoff.data.validate.gx import Outcome, Runner
-from bakeoff.data.validate.suites import Suite, TypedTable
+from bakeoff.data.validate.suites import TypedTable
 
 RAW, TYPED, JUDGED = "raw ", "typed ", "judged "
 """Columns of a stored table are numbered: SQL may not tell the names of a file apart."""
@@ -112,10 +112,9 @@ def judge(
         structure: outcomes of the checks of structure.
     """
     rows, num_rows, raw, last = _stored(engine, name, blocks, type_block)
-    suite = last.suite
-    judged = _judged(rows.whole, last.judged.column_names, suite.known, known)
-    outcomes = runner.judge(name, [*suite.checks, suite.unique], engine.groups(judged, "row", suite.key))
-    outcomes[-1] = _later_copies(engine, f"{name}-copies", judged, suite, outcomes)
+    judged = _judged(rows.whole, last.judged.column_names, last.known, known)
+    outcomes = runner.judge(name, [*last.checks, last.unique], engine.groups(judged, "row", last.key))
+    outcomes[-1] = _later_copies(engine, f"{name}-copies", judged, last.key, outcomes)
     bad = _rows_of(outcomes)
     reasons = _reasons(outcomes, bad)
     table = pa.table({"row": pa.array(bad), "reason": pa.array(reasons.tolist(), pa.string())})
@@ -158,13 +157,13 @@ def _judged(rows: ir.Table, names: list[str], added: Mapping[str, str], known: M
     return judged
 
 
-def _later_copies(engine: Engine, name: str, judged: ir.Table, suite: Suite, outcomes: Sequence[Outcome]) -> Outcome:
+def _later_copies(engine: Engine, name: str, judged: ir.Table, key: list[str], outcomes: Sequence[Outcome]) -> Outcome:
     """The last outcome without broken rows and the first sound copy; GX names every copy."""
     *others, unique = outcomes
     rows = np.setdiff1d(unique.rows, _rows_of(others))
     if len(rows):
         named = judged.semi_join(loaded(engine, name, pa.table({"row": rows})), "row")
-        place = ibis.row_number().over(ibis.window(group_by=suite.key, order_by="row"))
+        place = ibis.row_number().over(ibis.window(group_by=key, order_by="row"))
         later = named.select("row", place=place).filter(ibis._.place > 0).select("row").to_pyarrow()["row"]
         rows = np.sort(later.to_numpy().astype(np.int64))
     return Outcome(unique.check, not len(rows), rows)

@@ -28,36 +28,25 @@ INTEGER = r"^-?[0-9]{1,18}$"
 
 
 @dataclass(frozen=True)
-class Suite:
-    """What is expected of a table.
+class TypedTable:
+    """Rows of a table, ready to be judged, and the suite of what is expected of them.
 
     Attributes:
+        typed: [n] rows, the columns as they are handed on; null where missing or unreadable.
+        judged: [n] rows, the columns that the suite looks at: ids (null where blank), numbers (null where unreadable),
+            and for an optional number the texts that are none (else null).
         checks: of each row by itself.
         unique: no two rows that pass these checks agree in the columns `key`; the first one is kept.
         key: columns that identify a row.
         known: column of ids → the column that is added for it, with the ids that no valid row of another table has.
     """
 
+    typed: pa.Table
+    judged: pa.Table
     checks: list[Check]
     unique: Check
     key: list[str]
     known: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class TypedTable:
-    """Rows of a table, ready to be judged.
-
-    Attributes:
-        typed: [n] rows, the columns as they are handed on; null where missing or unreadable.
-        judged: [n] rows, the columns that the suite looks at: ids (null where blank), numbers (null where unreadable),
-            and for an optional number the texts that are none (else null).
-        suite: what is expected of them.
-    """
-
-    typed: pa.Table
-    judged: pa.Table
-    suite: Suite
 
 
 def check_structure(table: str, raw: RawTable, data: DataParams) -> list[Outcome]:
@@ -130,7 +119,7 @@ def entities(
                 _check_sizes(raw, name, id_column, typed[name], sizes)
     once = f"No {id_column} occurs twice", f"{id_column} occurred before (the first row is kept)"
     unique = check(gxe.ExpectColumnValuesToBeUnique, *once, column=id_column)
-    return TypedTable(pa.table(typed), pa.table(judged), Suite(checks, unique, [id_column], {}))
+    return TypedTable(pa.table(typed), pa.table(judged), checks, unique, [id_column], {})
 
 
 def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
@@ -167,7 +156,7 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
         f"same {shared} as an event before (the first one is kept)",
         column_list=key,
     )
-    return TypedTable(pa.table(typed), pa.table(judged), Suite(checks, unique, key, known))
+    return TypedTable(pa.table(typed), pa.table(judged), checks, unique, key, known)
 
 
 def _id_checks(column: str) -> list[Check]:
