@@ -17,17 +17,10 @@ from typing import Annotated, Any
 
 import psutil
 import typer
-from prefect import Flow, flow, get_run_logger, task
+from prefect import Flow, flow, get_run_logger, settings, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
-from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_URL,
-    PREFECT_SERVER_API_AUTH_STRING,
-    PREFECT_SERVER_CORS_ALLOWED_ORIGINS,
-    temporary_settings,
-)
 from prefect.states import Completed, Failed
 from pydantic import DirectoryPath, Field
 
@@ -124,9 +117,9 @@ def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, s
         unchanged = frozenset()
     try:
         for stage in TopologicalSorter(dag).static_order():
-            settings = (stage, workspace, timeout, stop, stage in unchanged, placement.get(stage))
+            arguments = (stage, workspace, timeout, stop, stage in unchanged, placement.get(stage))
             futures[stage] = run.submit(
-                *settings, wait_for=[futures[before] for before in dag[stage]], return_state=False
+                *arguments, wait_for=[futures[before] for before in dag[stage]], return_state=False
             )
         wait(list(futures.values()))
     finally:
@@ -163,12 +156,12 @@ def private_server() -> Iterator[None]:
 
     Its API would otherwise have no password and answer pages of every origin.
     """
-    if PREFECT_API_URL.value():
+    if settings.PREFECT_API_URL.value():
         yield
         return
     password = f"bakeoff:{token_urlsafe(32)}"
-    passwords = dict.fromkeys([PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING], password)
-    with temporary_settings({**passwords, PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ""}):
+    passwords = dict.fromkeys([settings.PREFECT_API_AUTH_STRING, settings.PREFECT_SERVER_API_AUTH_STRING], password)
+    with settings.temporary_settings({**passwords, settings.PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ""}):
         yield
 
 

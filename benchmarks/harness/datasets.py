@@ -213,7 +213,7 @@ def _fetch(benchmark: Benchmark, params: Params, workspace: Workspace, raw: Path
             f"{benchmark.title} is in no folder {benchmark.folder}/: --data DIR names the folder of raw data."
         )
     if known is None or folder is None:
-        fetch.run(params.data, workspace, folder, force=True)
+        fetch.run(params.data, workspace, fetch.Request(folder), force=True)
         return
     try:
         files = {Path(member).name: (folder / Path(member).name).read_bytes() for member in known.sources[0].members}

@@ -66,7 +66,7 @@ def fetch(
     settings = load(workspace).data
     named = (("interactions", interactions), ("users", users), ("items", items))
     files = {table: path for table, path in named if path is not None}
-    stage.run(settings, workspace, source=source, force=force, query=query, inbox=inbox, append=append, files=files)
+    stage.run(settings, workspace, stage.Request(source, query, inbox, append, files), force)
 
 
 @app.command()

@@ -97,7 +97,7 @@ def init(
     new_workspace.create(
         directory,
         params.model_dump(mode="json", exclude_defaults=True),
-        lambda workspace: fetch.run(params.data, workspace, files=files or None, query=query),
+        lambda workspace: fetch.run(params.data, workspace, fetch.Request(query=query, files=files)),
     )
     print(f"\n{directory} is ready. Next:\n  cd {directory}\n  bakeoff tune --minutes 30 --apply\n  bakeoff run")
 

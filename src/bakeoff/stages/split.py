@@ -17,15 +17,7 @@ from bakeoff.data.features.feature_encoder import encoded_features, fit_features
 from bakeoff.data.params import PARTS
 from bakeoff.data.prepared.split_files import DISLIKES, REPEAT
 from bakeoff.data.split.methods import method_of
-from bakeoff.data.split.split import (
-    assign_parts,
-    check_fits_method,
-    count_dropped,
-    disliked,
-    find_cuts,
-    positives,
-    weighted,
-)
+from bakeoff.data.split.split import count_dropped, disliked, divide, weighted
 from bakeoff.data.split.split_invariants import Promise, check_promises
 from bakeoff.data.split.vocabulary import item_vocabulary, user_vocabulary
 from bakeoff.params import Params
@@ -51,7 +43,7 @@ def run(params: Params, workspace: Workspace) -> None:
         if params.data.weight_columns:
             counted = engine.kept("weighted", weighted(counted, params.data))
             liked = engine.kept("liked", counted.filter(counted.weight > 0))
-        parts = _parts(engine, liked, params)
+        parts = divide(engine, liked, params.split, params.seed)
         users = engine.kept("user_vocabulary", user_vocabulary(parts, raw["users"]))
         items = engine.kept("item_vocabulary", item_vocabulary(parts, raw["items"]))
         events = _events(engine, parts, users, items)
@@ -103,19 +95,6 @@ def _read(engine: Engine, workspace: Workspace, name: str, columns: Sequence[str
         return engine.read(path, columns)
     except BakeoffError as error:
         raise BakeoffError(f"{error}: run `dvc repro --force validate`.") from None
-
-
-def _parts(engine: Engine, interactions: ir.Table, params: Params) -> ir.Table:
-    """What counts of the interactions, and where it goes, some users after the other."""
-    split, seed = params.split, params.seed
-    divided = engine.divided("interactions", interactions, "user_id")
-    chosen = engine.kept_each(
-        "positives", divided.map(lambda rows: positives(rows, split.min_rating, split.keep_repeats))
-    )
-    check_fits_method(chosen.whole, split)
-    everyone = engine.kept("everyone", chosen.whole.select("user_id").distinct())
-    cuts = find_cuts(chosen.whole, everyone, split, seed)
-    return engine.kept_each("parts", chosen.map(lambda events: assign_parts(events, split, seed, cuts))).whole
 
 
 def _dislikes(

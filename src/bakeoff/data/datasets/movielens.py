@@ -12,6 +12,9 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import About, Tables, joined, sorted_by_id, text_column, text_table
 from bakeoff.data.fetch.publishers import Dataset, Source
 
+Files = Mapping[str, bytes]
+"""Content by file name."""
+
 GENRES_100K = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
     "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
@@ -33,7 +36,7 @@ _TITLE_THEN_YEAR = r"^(?P<title>.*?)\s*\((?P<year>\d{4})\)\s*$"
 _LAST_YEAR = r"^.*\((?P<year>\d{4})\)"
 
 
-def from_publisher_100k(files: Mapping[str, bytes]) -> Tables:
+def from_publisher_100k(files: Files) -> Tables:
     """`u.data`, `u.user` and `u.item` (latin-1) of the publisher's archive.
 
     Args:
@@ -51,7 +54,7 @@ def from_publisher_100k(files: Mapping[str, bytes]) -> Tables:
     return _tables(interactions, _read(files, "u.user", "|", _USERS), items)
 
 
-def from_mirror_100k(files: Mapping[str, bytes]) -> Tables:
+def from_mirror_100k(files: Files) -> Tables:
     """`ml-100k.inter`, `ml-100k.user` and `ml-100k.item` (UTF-8, with a header line) of the package mirror.
 
     The mirror cut the last parenthesis off every title and calls it the year, which is wrong for two items:
@@ -74,7 +77,7 @@ def from_mirror_100k(files: Mapping[str, bytes]) -> Tables:
     return _tables(interactions, _read(files, "ml-100k.user", "\t", _USERS, header=True), items)
 
 
-def from_publisher_1m(files: Mapping[str, bytes]) -> Tables:
+def from_publisher_1m(files: Files) -> Tables:
     """`ratings.dat`, `users.dat` and `movies.dat` (latin-1, fields between `::`).
 
     Ages stay the publisher's numbers, each the lower bound of its bracket (1: under 18); occupations become
@@ -128,12 +131,7 @@ def _tables(interactions: dict[str, Any], users: dict[str, Any], items: dict[str
 
 
 def _read(
-    files: Mapping[str, bytes],
-    name: str,
-    delimiter: str,
-    columns: Sequence[str],
-    encoding: str = "utf-8",
-    header: bool = False,
+    files: Files, name: str, delimiter: str, columns: Sequence[str], encoding: str = "utf-8", header: bool = False
 ) -> dict[str, Any]:
     """Columns of a delimited file without quotes, as strings."""
     try:

@@ -11,7 +11,8 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import data_directory, own_sources
 from bakeoff.data.fetch.canonical_tables import About, Tables
 from bakeoff.data.fetch.data_directory import Content
-from bakeoff.data.fetch.own_sources import Found, Request
+from bakeoff.data.fetch.own_sources import PUBLISHER, Found
+from bakeoff.data.fetch.own_sources import Request as Request  # its callers make one
 from bakeoff.data.fetch.parts import complete
 from bakeoff.data.fetch.publishers import Dataset, datasets, obtain
 from bakeoff.data.fetch.versioning import State, add_data, data_state, is_versioned, restore_data
@@ -23,13 +24,8 @@ _CONSOLE = Console()
 def run(
     data: DataParams,
     workspace: Workspace,
-    source: Path | None = None,
+    request: Request = PUBLISHER,
     force: bool = False,
-    *,
-    query: Path | None = None,
-    inbox: Path | None = None,
-    append: bool = False,
-    files: Mapping[str, Path] | None = None,
     known: Mapping[str, Dataset] | None = None,
 ) -> None:
     """Make data/ hold the data set that `data` names: as it is, restored by DVC, or from its source.
@@ -37,12 +33,8 @@ def run(
     Args:
         data: which data set, and how a team's own columns are named.
         workspace: where data/ and data.dvc lie.
-        source: a team's own directory of files; None for another source.
+        request: where a team's own data come from, and whether they are added to what is there.
         force: fetch although data/ is up to date, and replace a data/ that nothing else records.
-        query: directory of SQL files for the database in BAKEOFF_DATABASE_URL; likewise.
-        inbox: directory of deliveries; those that were not taken yet are added; likewise.
-        append: whether what `source`, `query` or `files` bring is added to what is there.
-        files: table (interactions, users, items) → its file; likewise.
         known: data sets with a publisher, by name; None: all that are found.
 
     Raises:
@@ -51,7 +43,6 @@ def run(
             the tables are not the expected ones. data/ and data.dvc are then as they were.
     """
     known = datasets() if known is None else known
-    request = Request(source, query, inbox, append, files or {})
     request.check(data.dataset, workspace.data, known)
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)

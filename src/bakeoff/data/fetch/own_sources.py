@@ -25,16 +25,16 @@ class Request:
 
     Attributes:
         source: directory of files.
-        query: directory of SQL files.
-        inbox: directory of deliveries.
+        query: directory of SQL files for the database in BAKEOFF_DATABASE_URL.
+        inbox: directory of deliveries; those that were not taken yet are added.
         append: whether what `source`, `query` or `files` bring is added to what is there.
-        files: table → its file.
+        files: table (interactions, users, items) → its file.
     """
 
-    source: Path | None
-    query: Path | None
-    inbox: Path | None
-    append: bool
+    source: Path | None = None
+    query: Path | None = None
+    inbox: Path | None = None
+    append: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
@@ -83,6 +83,10 @@ class Request:
                 )
             if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(data)):
                 raise BakeoffError(f"{path} is data/ itself or in it, which fetch writes: `{option}` takes another.")
+
+
+PUBLISHER = Request()
+"""From nowhere else than the publisher of the data set."""
 
 
 @dataclass(frozen=True)

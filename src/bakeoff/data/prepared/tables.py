@@ -15,16 +15,7 @@ from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding, TableEncoding
-from bakeoff.data.prepared.split_files import (
-    DISLIKES,
-    REPEAT,
-    has_column,
-    kept,
-    mixed_runs,
-    read_features,
-    read_histories,
-    read_vocabulary,
-)
+from bakeoff.data.prepared import split_files
 
 T = TypeVar("T")
 
@@ -166,11 +157,11 @@ def load_prepared(workspace: Workspace) -> Prepared:
     directory, vocabulary = workspace.split.parent, workspace.vocabulary
     encoding = _read(vocabulary / "features.json", lambda path: FeatureEncoding.model_validate_json(path.read_bytes()))
     users, items = (
-        _read(vocabulary / f"{name}.parquet", partial(read_vocabulary, directory=directory))
+        _read(vocabulary / f"{name}.parquet", partial(split_files.read_vocabulary, directory=directory))
         for name in ("users", "items")
     )
     events = partial(_events, workspace, num_users=len(users), num_items=len(items))
-    dislikes = f"{vocabulary.name}/{DISLIKES}"
+    dislikes = f"{vocabulary.name}/{split_files.DISLIKES}"
     return Prepared(
         users=users,
         items=items,
@@ -179,9 +170,9 @@ def load_prepared(workspace: Workspace) -> Prepared:
         encoding=encoding,
         train=events("train.parquet"),
         valid=events("valid.parquet"),
-        keep=partial(kept, directory=directory),
+        keep=partial(split_files.kept, directory=directory),
         dislikes=events(dislikes) if (workspace.split / dislikes).exists() else None,
-        keeps_repeats=has_column(workspace.split / "train.parquet", REPEAT),
+        keeps_repeats=split_files.has_column(workspace.split / "train.parquet", split_files.REPEAT),
     )
 
 
@@ -198,14 +189,16 @@ def load_held_out(workspace: Workspace, prepared: Prepared) -> HeldOut:
 def _events(workspace: Workspace, file: str, num_users: int, num_items: int, part: str | None = None) -> Histories:
     """Histories of a file of the split; of a part of its events, if one is named."""
     directory = workspace.split.parent
-    return _read(workspace.split / file, lambda path: read_histories(path, num_users, num_items, directory, part))
+    return _read(
+        workspace.split / file, lambda path: split_files.read_histories(path, num_users, num_items, directory, part)
+    )
 
 
 def _features(workspace: Workspace, name: str, encoding: TableEncoding, count: int) -> EncodedFeatures:
     path = workspace.vocabulary / f"{name}_features.parquet"
-    found = _read(path, partial(read_features, encoding=encoding, directory=workspace.split.parent))
+    found = _read(path, partial(split_files.read_features, encoding=encoding, directory=workspace.split.parent))
     if len(found.dense) != count:
-        raise mixed_runs(f"{path} has {len(found.dense)} rows, and there are {count} {name}s")
+        raise split_files.mixed_runs(f"{path} has {len(found.dense)} rows, and there are {count} {name}s")
     return found
 
 
