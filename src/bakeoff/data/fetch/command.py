@@ -80,7 +80,8 @@ def _replace(
     if held == name:
         with suppress(BakeoffError):  # it is replaced, and only the sentence about it needs its rows
             before = data_directory.read_tables(workspace.data)
-    _put(Found(tables, where), Content(about), workspace, state, before, dataset.sha256 if dataset else {})
+    found = Found(tables, where, sha256=dataset.sha256 if dataset else {})
+    _put(found, Content(about), workspace, state, before)
     _show_terms(about)
 
 
@@ -97,18 +98,11 @@ def _add(data: DataParams, workspace: Workspace, request: Request, state: State)
             _say(f"NOT TAKEN: {reason} Mend the delivery, or move it out of the inbox.")
 
 
-def _put(
-    found: Found,
-    content: Content,
-    workspace: Workspace,
-    state: State,
-    before: Tables | None,
-    sha256: Mapping[str, str] | None = None,
-) -> None:
+def _put(found: Found, content: Content, workspace: Workspace, state: State, before: Tables | None) -> None:
     """Write next to data/ and replace it, unless it is the same; say what has changed."""
     with data_directory.staged(workspace.root) as new:
         data_directory.write(found.tables, content, new)
-        _verify(new, sha256 or {}, content.about, found.came_from)
+        _verify(new, found.sha256, content.about, found.came_from)
         same = data_directory.same_bytes(new, workspace.data)
         if not same:
             data_directory.put_in_place(new, workspace.data)

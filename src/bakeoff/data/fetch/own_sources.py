@@ -100,6 +100,7 @@ class Found:
         grown: whether any row is new or replaced another.
         taken: name → hash of the deliveries that are in it now and were not before.
         refused: why a delivery was left out, a sentence each.
+        sha256: what each table must hash to; empty: not checked.
     """
 
     tables: Tables
@@ -108,6 +109,7 @@ class Found:
     grown: bool = True
     taken: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """Which rows of a table may be used, and why the others may not: judged, as JSON and in sentences."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import ibis
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import visible
 from bakeoff.data.engine.engine import BLOCK_ROWS, Engine, Partitioned, loaded, part_name
+from bakeoff.data.params import DataParams, ValidationParams
 from bakeoff.data.validate.csv_reader import RawTable
 from bakeoff.data.validate.gx import Outcome, Runner
-from bakeoff.data.validate.suites import TypedTable
+from bakeoff.data.validate.suites import TypedTable, check_structure, entities, interactions
 
 RAW, TYPED, JUDGED = "raw ", "typed ", "judged "
 """Columns of a stored table are numbered: SQL may not tell the names of a file apart."""
@@ -86,6 +88,37 @@ class CheckedTable:
         columns = self.quarantine_columns
         table = chosen.select(*columns.values()).to_pyarrow().rename_columns(list(columns))
         return list(table.to_pylist())
+
+
+def judge_tables(
+    blocks: Mapping[str, Iterator[RawTable]], data: DataParams, validation: ValidationParams, engine: Engine
+) -> tuple[Runner, dict[str, CheckedTable]]:
+    """Judge all tables, users and items before the events that name them.
+
+    Args:
+        blocks: of each table, at least one.
+        data: which columns are features.
+        validation: what an event must look like.
+        engine: holds the rows.
+
+    Raises:
+        BakeoffError: a table can't be used at all.
+    """
+    firsts = {name: next(of_table) for name, of_table in blocks.items()}
+    structure = {name: check_structure(name, first, data) for name, first in firsts.items()}
+    sizes: dict[str, dict[str, tuple[str, int]]] = {"users": {}, "items": {}}
+    type_blocks: dict[str, Callable[[RawTable], TypedTable]] = {
+        "users": lambda raw: entities(raw, "user_id", data.user_features, sizes["users"]),
+        "items": lambda raw: entities(raw, "item_id", data.item_features, sizes["items"]),
+        "interactions": lambda raw: interactions(raw, validation),
+    }
+    runner, verdicts, known = Runner(), dict[str, CheckedTable](), dict[str, ir.Table]()
+    for name, type_block in type_blocks.items():
+        whole = chain([firsts.pop(name)], blocks[name])
+        verdicts[name] = judge(runner, engine, name, whole, type_block, known, structure[name])
+        if name != "interactions":
+            known[f"{name[:-1]}_id"] = verdicts[name].ids(f"{name[:-1]}_id")
+    return runner, {name: verdicts[name] for name in blocks}
 
 
 def judge(
