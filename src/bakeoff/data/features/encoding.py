@@ -121,15 +121,11 @@ class TableEncoding(_Fitted):
 
     def _functions(self) -> dict[str, Callable[[pd.Series], Any]]:
         """Feature → what encodes a column: as an array, or as sets where it is tags or text."""
-        found: dict[str, Callable[[pd.Series], Any]] = {}
-        for name, scale in self.dense.items():
-            found[name] = partial(standardised, scale=scale)
+        found: dict[str, Callable[[pd.Series], Any]]
+        found = {name: partial(standardised, scale=scale) for name, scale in self.dense.items()}
         for encode, values_of in ((codes_of, self.categorical), (tags_of, self.tags), (words_in, self.text)):
-            for name, values in values_of.items():
-                found[name] = partial(encode, known=pd.Index(values, dtype=object))
-        for name, size in self.vector.items():
-            found[name] = partial(unit_vectors, size=size)
-        return found
+            found |= {name: partial(encode, known=pd.Index(values, dtype=object)) for name, values in values_of.items()}
+        return found | {name: partial(unit_vectors, size=size) for name, size in self.vector.items()}
 
     @property
     def categorical_sizes(self) -> dict[str, int]:
