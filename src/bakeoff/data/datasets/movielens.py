@@ -10,7 +10,7 @@ import pyarrow.csv as pacsv
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import About, Tables, joined, sorted_by_id, text_column, text_table
-from bakeoff.data.fetch.publishers import Dataset, Source
+from bakeoff.data.fetch.publishers import Dataset, Parse, Source
 
 Files = Mapping[str, bytes]
 """Content by file name."""
@@ -173,17 +173,15 @@ def _about(name: str, title: str, page: str) -> About:
     return About(name, title, _TERMS, _CITATION, f"https://grouplens.org/datasets/movielens/{page}/")
 
 
+def _publisher(name: str, md5: str, files: tuple[str, ...], parse: Parse) -> Source:
+    members = tuple(f"{name}/{file}" for file in files)
+    return Source("the publisher", f"{PUBLISHER}/{name}.zip", f"md5:{md5}", members, parse, FOLDER_VARIABLE)
+
+
 ML_100K = Dataset(
     about=_about("ml-100k", "MovieLens 100K", "100k"),
     sources=(
-        Source(
-            name="the publisher",
-            url=f"{PUBLISHER}/ml-100k.zip",
-            known_hash="md5:0e33842e24a9c977be4e0107933c0723",
-            members=("ml-100k/u.data", "ml-100k/u.user", "ml-100k/u.item"),
-            parse=from_publisher_100k,
-            folder_variable=FOLDER_VARIABLE,
-        ),
+        _publisher("ml-100k", "0e33842e24a9c977be4e0107933c0723", ("u.data", "u.user", "u.item"), from_publisher_100k),
         Source(
             name="the package mirror",
             url="pip:recbole==1.2.1",
@@ -202,13 +200,8 @@ ML_100K = Dataset(
 ML_1M = Dataset(
     about=_about("ml-1m", "MovieLens 1M", "1m"),
     sources=(
-        Source(
-            name="the publisher",
-            url=f"{PUBLISHER}/ml-1m.zip",
-            known_hash="md5:c4d9eecfca2ab87c1945afe126590906",
-            members=("ml-1m/ratings.dat", "ml-1m/users.dat", "ml-1m/movies.dat"),
-            parse=from_publisher_1m,
-            folder_variable=FOLDER_VARIABLE,
+        _publisher(
+            "ml-1m", "c4d9eecfca2ab87c1945afe126590906", ("ratings.dat", "users.dat", "movies.dat"), from_publisher_1m
         ),
     ),
     sha256={
