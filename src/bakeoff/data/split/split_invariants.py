@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 
 from bakeoff.data.engine.engine import Partitioned, rows_of
-from bakeoff.data.split.methods import OrderRule, SplitMethod, method_of
+from bakeoff.data.split.methods import SplitMethod, method_of
 
 EXAMPLES = 3
 
@@ -95,14 +95,14 @@ def _rules(method: SplitMethod) -> dict[str, Rule]:
         "No new user has an event in train, validation or test": lambda facts: facts["new but not held out"].notnull(),
         "Every user with test events has train events": lambda facts: facts["tested but not trained on"].notnull(),
     }
-    rules |= {rule.sentence: partial(_out_of_order, rule=rule) for rule in method.order}
+    rules |= {sentence: partial(_out_of_order, value=value) for sentence, value in method.order.items()}
     if method.one_test_event:
         rules["No user has more than one test event"] = lambda facts: facts["test events of the user"] > 1
     return rules
 
 
-def _out_of_order(facts: ir.Table, rule: OrderRule) -> ir.BooleanValue:
-    if rule.value == "timestamp":
+def _out_of_order(facts: ir.Table, value: str) -> ir.BooleanValue:
+    if value == "timestamp":
         return facts.timestamp < facts["latest before"]
     return facts.position <= facts["last position before"]
 
