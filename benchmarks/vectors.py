@@ -116,7 +116,7 @@ def make(benchmark: Benchmark, raw: Path | None, scratch: Path) -> Measured:
             flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
             table = table.append_column(name, flat)
         pq.write_table(table, source / "items.parquet")
-        fetch.run(params.data, workspace, source, force=True)
+        fetch.run(params.data, workspace, fetch.Request(source), force=True)
         validate.run(params, workspace)
         split.run(params, workspace)
     return Measured(values, workspace, load_prepared(workspace))

@@ -17,17 +17,10 @@ from typing import Annotated, Any
 
 import psutil
 import typer
-from prefect import Flow, flow, get_run_logger, task
+from prefect import Flow, flow, get_run_logger, settings, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
-from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_URL,
-    PREFECT_SERVER_API_AUTH_STRING,
-    PREFECT_SERVER_CORS_ALLOWED_ORIGINS,
-    temporary_settings,
-)
 from prefect.states import Completed, Failed
 from pydantic import DirectoryPath, Field
 
@@ -45,10 +38,6 @@ MEMORY_OF_STAGE = 3 << 30
 SLOTS = BoundedSemaphore(min(4 * num_cores(), max(num_cores(), psutil.virtual_memory().total // MEMORY_OF_STAGE)))
 """For stages that run here. More than cores: while one stage loads its libraries, another computes, and what takes
 longest, such as the networks and `growth`, does not wait for what could as well come later."""
-
-
-class PipelineError(BakeoffError):
-    """Failed stages, with the last lines that each printed, and the stages that were not run because of them."""
 
 
 # DVC is the cache. There are no retries: a deterministic stage fails again.
@@ -128,9 +117,9 @@ def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, s
         unchanged = frozenset()
     try:
         for stage in TopologicalSorter(dag).static_order():
-            settings = (stage, workspace, timeout, stop, stage in unchanged, placement.get(stage))
+            arguments = (stage, workspace, timeout, stop, stage in unchanged, placement.get(stage))
             futures[stage] = run.submit(
-                *settings, wait_for=[futures[before] for before in dag[stage]], return_state=False
+                *arguments, wait_for=[futures[before] for before in dag[stage]], return_state=False
             )
         wait(list(futures.values()))
     finally:
@@ -139,14 +128,17 @@ def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, s
 
 
 def summarise(states: Mapping[str, State[float]]) -> State[None]:
-    """The flow's final state: Failed unless every stage is Completed; its message says which are not."""
+    """The flow's final state: Failed unless every stage is Completed; its message says which are not.
+
+    The error of a failed one has the last lines that each failed stage printed, too.
+    """
     not_run = [stage for stage, state in states.items() if state.is_pending()]  # which NotReady stages stay
     broken = {each: state for each, state in states.items() if not state.is_completed() and each not in not_run}
     if broken or not_run:
         ending = f"Not run: {', '.join(not_run) or 'none'}."
         short = [state.message or f"{stage}: {state.name}" for stage, state in broken.items()]
         whole = [f"{stage} {state.result(raise_on_failure=False)}" for stage, state in broken.items()]
-        return Failed(message=f"{'; '.join(short)}. {ending}", data=PipelineError("\n".join([*whole, ending])))
+        return Failed(message=f"{'; '.join(short)}. {ending}", data=BakeoffError("\n".join([*whole, ending])))
     names = [state.name for state in states.values()]
     shown = [outcome for outcome in Outcome if outcome is not Outcome.REMOTE or outcome in names]
     counts = ", ".join(f"{names.count(outcome)} {outcome.lower()}" for outcome in shown)
@@ -164,12 +156,12 @@ def private_server() -> Iterator[None]:
 
     Its API would otherwise have no password and answer pages of every origin.
     """
-    if PREFECT_API_URL.value():
+    if settings.PREFECT_API_URL.value():
         yield
         return
     password = f"bakeoff:{token_urlsafe(32)}"
-    passwords = dict.fromkeys([PREFECT_API_AUTH_STRING, PREFECT_SERVER_API_AUTH_STRING], password)
-    with temporary_settings({**passwords, PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ""}):
+    passwords = dict.fromkeys([settings.PREFECT_API_AUTH_STRING, settings.PREFECT_SERVER_API_AUTH_STRING], password)
+    with settings.temporary_settings({**passwords, settings.PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ""}):
         yield
 
 

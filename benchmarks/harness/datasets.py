@@ -178,7 +178,7 @@ def load_split(workspace: Workspace, params: Params) -> Split:
 
 def _data(prepared: Prepared, histories: Histories, rows: NDArray[np.int64]) -> Data:
     users, items = prepared.user_features, prepared.item_features
-    tags = [tag.astype(np.float32) for tag in items.tags]
+    tags = [tags.matrix().astype(np.float32) for tags in items.tag_sets]
     return Data(
         offsets=histories.offsets,
         items=histories.items,
@@ -213,7 +213,7 @@ def _fetch(benchmark: Benchmark, params: Params, workspace: Workspace, raw: Path
             f"{benchmark.title} is in no folder {benchmark.folder}/: --data DIR names the folder of raw data."
         )
     if known is None or folder is None:
-        fetch.run(params.data, workspace, folder, force=True)
+        fetch.run(params.data, workspace, fetch.Request(folder), force=True)
         return
     try:
         files = {Path(member).name: (folder / Path(member).name).read_bytes() for member in known.sources[0].members}

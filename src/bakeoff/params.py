@@ -79,9 +79,6 @@ class Params(Frozen):
         models = {name: self.section(name) for name in specs()}
         return ExperimentSettings(self.seed, models, self.evaluate, self.evidence, comparison)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self.model_dump(exclude_unset=True),)
-
 
 def params_class() -> type[Params]:
     """`Params` with a section for every model that has settings, those of other packages last."""
@@ -95,11 +92,6 @@ def _extended(more: tuple[tuple[str, type[Frozen]], ...]) -> type[Params]:
         return Params
     fields: dict[str, Any] = {name: (params, params()) for name, params in more}
     return create_model("Params", __base__=Params, __doc__=Params.__doc__, **fields)
-
-
-def _restored(values: Mapping[str, Any]) -> Params:
-    """Parameters that came from another process: a class that is made at run time can't be pickled."""
-    return params_class().model_validate(values)
 
 
 def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Params:

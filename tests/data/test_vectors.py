@@ -12,10 +12,10 @@ from own_tables import read_directory
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import TableEncoding
-from bakeoff.data.features.vectors import unit_vectors
+from bakeoff.data.features.value_sets import unit_vectors
 from bakeoff.data.fetch.canonical_tables import Tables, csv_blocks
-from bakeoff.data.fetch.merging import merge
 from bakeoff.data.fetch.own import read_parts
+from bakeoff.data.fetch.parts import merge
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.data.validate import suites
 from bakeoff.params import parse_params

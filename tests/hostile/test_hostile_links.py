@@ -44,7 +44,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def run(workspace: Workspace, source: Path) -> None:
     values = {"dataset": "../../escaped", "columns": {"timestamp": None}}
-    fetch.run(parse_params({"data": values}).data, workspace, source=source)
+    fetch.run(parse_params({"data": values}).data, workspace, fetch.Request(source))
 
 
 def test_a_data_set_is_not_a_path(workspace: Workspace, source: Path) -> None:

@@ -159,7 +159,9 @@ def test_features_are_encoded_as_a_server_encodes_people(workspace):
         np.testing.assert_array_equal(found.dense, expected.dense)
         np.testing.assert_array_equal(found.categorical, expected.categorical)
         assert found.categorical_sizes == expected.categorical_sizes
-        assert [tags.tolist() for tags in found.tags] == [tags.tolist() for tags in expected.tags]
+        assert [tags.matrix().tolist() for tags in found.tag_sets] == [
+            tags.matrix().tolist() for tags in expected.tag_sets
+        ]
 
 
 def test_rows_are_sorted_by_user_index_and_position(workspace):

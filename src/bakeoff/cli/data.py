@@ -26,7 +26,6 @@ def fetch(
     query: Annotated[
         Path | None,
         typer.Option(
-            "--query",
             metavar="DIR",
             help="interactions.sql and, if you like, users.sql and items.sql: a SELECT each, for the database whose "
             "URL is in BAKEOFF_DATABASE_URL.",
@@ -35,7 +34,6 @@ def fetch(
     inbox: Annotated[
         Path | None,
         typer.Option(
-            "--inbox",
             metavar="DIR",
             help="Add the deliveries that were not taken yet: subdirectories with files as for --from and, once they "
             "are complete, a file _SUCCESS. Nothing in DIR is changed.",
@@ -68,7 +66,7 @@ def fetch(
     settings = load(workspace).data
     named = (("interactions", interactions), ("users", users), ("items", items))
     files = {table: path for table, path in named if path is not None}
-    stage.run(settings, workspace, source=source, force=force, query=query, inbox=inbox, append=append, files=files)
+    stage.run(settings, workspace, stage.Request(source, query, inbox, append, files), force)
 
 
 @app.command()

@@ -23,19 +23,8 @@ _WORDS = {
 }
 """Role → what the column holds, in questions."""
 OPTIONAL_ROLES = ("timestamp", "user_id_in_users", "item_id_in_items")
-_READ_AS = {
-    "interactions": {
-        "user_id": "user",
-        "item_id": "item",
-        "timestamp": "time",
-        "rating": "rating",
-        "split": "part",
-        "event": "kind of event",
-        "weight": "weight",
-    },
-    "users": {},
-    "items": {"title": "title"},
-}
+_READ_AS = {"user_id": "user", "item_id": "item", "split": "part", "event": "kind of event", "weight": "weight"}
+"""Role of a column of the interactions → what it is taken for."""
 NONE = "-"
 """The answer that there is no such column."""
 _UNITS = {"s": "seconds since 1970", "ms": "milliseconds since 1970", "iso": "ISO 8601"}
@@ -97,7 +86,7 @@ def init(
     new_workspace.create(
         directory,
         params.model_dump(mode="json", exclude_defaults=True),
-        lambda workspace: fetch.run(params.data, workspace, files=files or None, query=query),
+        lambda workspace: fetch.run(params.data, workspace, fetch.Request(query=query, files=files)),
     )
     print(f"\n{directory} is ready. Next:\n  cd {directory}\n  bakeoff tune --minutes 30 --apply\n  bakeoff run")
 
@@ -158,10 +147,8 @@ def _chosen(role: str, candidates: list[str], guess: str | None, *, ask: bool) -
 
     none = [NONE] if role in OPTIONAL_ROLES else []
     question = f"Which column holds {_WORDS[role]}?" + (f" {NONE} for none." if none else "")
-    choices = [*candidates, *none]
-    answer = (
-        Prompt.ask(question, choices=choices) if guess is None else Prompt.ask(question, choices=choices, default=guess)
-    )
+    default: Any = ... if guess is None else guess  # Rich takes `...` for none
+    answer: str = Prompt.ask(question, choices=[*candidates, *none], default=default)
     return None if answer == NONE else answer
 
 
@@ -208,16 +195,16 @@ def _show(tables: Mapping[str, Any], found: "Detected") -> None:
 
 def _reading(table: str, column: str, found: "Detected") -> str:
     """What a column is taken for, in words."""
-    roles = [role for role, name in found.columns.items() if name == column and role in _READ_AS[table]]
+    roles = [role for role, name in found.columns.items() if name == column]
     if table == "interactions":
-        words = [_READ_AS[table][role] for role in roles]
-        if "timestamp" in roles:
-            words = [f"time, {_UNITS[str(found.columns['timestamp_unit'])]}"]
-        if "rating" in roles and found.rating_range:
-            words = ["rating, {:g} to {:g}".format(*found.rating_range)]
-        return words[0] if words else "not used"
+        rating = "rating, {:g} to {:g}".format(*found.rating_range) if found.rating_range else "rating"
+        time = f"time, {_UNITS.get(str(found.columns.get('timestamp_unit')))}"
+        words = {"rating": rating, "timestamp": time, **_READ_AS}
+        return next((word for role, word in words.items() if role in roles), "not used")
     if column == found.id_column(table):
-        return _READ_AS["interactions"][f"{table[:-1]}_id"]
-    name = "title" if roles else column
+        return table.removesuffix("s")
+    is_title = table == "items" and "title" in roles
+    name = "title" if is_title else column
     kind, reason = found.features[table].get(name), found.left_out[table].get(name)
-    return ", ".join(filter(None, ["title" if roles else "", f"{kind} feature" if kind else f"no feature: {reason}"]))
+    read_as = f"{kind} feature" if kind else f"no feature: {reason}"
+    return f"title, {read_as}" if is_title else read_as

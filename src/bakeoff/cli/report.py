@@ -58,15 +58,14 @@ def doctor(
     Exit status 1: there is a problem; a warning is none. Changes nothing, and asks no other address than those of
     DVC's remote and Prefect's server.
     """
-    from bakeoff.ops.doctor import command as stage
-    from bakeoff.ops.doctor.checks import Subject
+    from bakeoff.ops import doctor as stage
 
     sections: Any
     try:
         sections = load(Workspace()).experiments.models
     except BakeoffError as error:
         sections = error
-    if not stage.run(Subject(Workspace(), sections), as_json=as_json):
+    if not stage.run(stage.Subject(Workspace(), sections), as_json=as_json):
         raise typer.Exit(1)
 
 

@@ -50,10 +50,11 @@ def measure(workspace: Workspace, stage: str) -> Iterator[Cost]:
     cost = Cost()
     wall, cpu = time.perf_counter(), cpu_seconds()
     yield cost
+    of_children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _MAXRSS_UNIT
     figures = {
         "wall_seconds": time.perf_counter() - wall + cost.earlier_seconds,
         "cpu_seconds": cpu_seconds() - cpu,
-        "peak_memory_bytes": _peak_memory_bytes(),
+        "peak_memory_bytes": max(own_peak_memory_bytes(), of_children),
         **cost.notes,
     }
     write_json(workspace.cost(stage), figures)
@@ -63,11 +64,6 @@ def cpu_seconds() -> float:
     """User and system time of this process and of children that it has waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def _peak_memory_bytes() -> int:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _MAXRSS_UNIT
-    return max(own_peak_memory_bytes(), children)
 
 
 def own_peak_memory_bytes() -> int:

@@ -14,12 +14,14 @@ class BakeoffError(Exception):
     status: int | None = 1
 
 
-_DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
+def first_line(error: BaseException) -> str:
+    """What an error says, without the lines after the first, which may be many or not be for people."""
+    return next(iter(str(error).splitlines()), "no reason given")
 
 
 def denied_access(error: OSError) -> BakeoffError | None:
     """What to say where the system refuses to read or write a path; None for any other error."""
-    if error.errno not in _DENIED:
+    if not isinstance(error, PermissionError) and error.errno != errno.EROFS:
         return None
     return BakeoffError(
         f"{error.filename or 'A file of the workspace'} can't be read or written ({error.strerror}): run bakeoff as a "

@@ -211,12 +211,9 @@ class Histories:
 
 def _concatenated(weights: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
     """Weights one after the other; None where some have none."""
-    found: list[NDArray[np.float32]] = []
-    for each in weights:
-        if each is None:
-            return None
-        found.append(each)
-    return np.concatenate(found)
+    given = list(weights)
+    known = [each for each in given if each is not None]
+    return np.concatenate(known) if len(known) == len(given) else None
 
 
 @dataclass(frozen=True)

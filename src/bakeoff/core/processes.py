@@ -126,18 +126,16 @@ def process_pool(count: int, threads: int, what: str, remedy: str) -> Iterator[P
 @contextmanager
 def inherited(threads: int) -> Iterator[None]:
     """Let processes that start now inherit a number of threads, and ignore Ctrl-C, which the parent handles."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    before = {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in THREAD_VARIABLES:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def run_alone(tasks: Sequence[Callable[[], T]]) -> list[T]:

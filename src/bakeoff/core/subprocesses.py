@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.processes import end_group
@@ -94,16 +95,9 @@ def run_child(
     """
     deadline = time.monotonic() + timeout
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    process = subprocess.Popen(
-        command,
-        cwd=directory,
-        env={**environment(directory), **(variables or {})},
-        close_fds=False,  # what may be inherited is
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    settings = {**environment(directory), **(variables or {})}
+    # What may be inherited is.
+    process = _started(command, directory, settings, stderr=subprocess.STDOUT, close_fds=False)
     with process:
         try:
             for line in _lines(process, deadline, stop):
@@ -141,16 +135,7 @@ def run_command(
         FileNotFoundError: there is no such program.
         subprocess.TimeoutExpired: it took longer than `timeout`.
     """
-    process = subprocess.Popen(
-        command,
-        cwd=directory,
-        env={**os.environ, **(variables or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = _started(command, directory, {**os.environ, **(variables or {})}, stderr=subprocess.PIPE, text=True)
     with process:
         try:
             output, errors = process.communicate(timeout=timeout)
@@ -175,11 +160,15 @@ def read_output(command: Sequence[str], directory: Path, variables: Mapping[str,
 
 def succeeds(directory: Path, *command: str) -> bool:
     """Whether a command ends with status 0."""
-    try:
-        read_output(command, directory)
-    except ChildError:
-        return False
-    return True
+    return run_command(command, directory, variables=environment(directory)).returncode == 0
+
+
+def _started(
+    command: Sequence[str], directory: Path | None, settings: Mapping[str, str], **options: Any
+) -> subprocess.Popen[Any]:
+    """A process that leads a group of its own, reads nothing, and whose output is read here."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **options}
+    return subprocess.Popen(command, cwd=directory, env=settings, start_new_session=True, **streams)
 
 
 def _lines(process: subprocess.Popen[bytes], deadline: float, stop: Event) -> Iterator[str]:

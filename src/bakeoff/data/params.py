@@ -1,14 +1,20 @@
 """Raw data: where it comes from, what a row must look like, how it is split."""
 
-from datetime import UTC, date, datetime, time
+from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from bakeoff.core.parameters import Frozen, Share
 
+PARTS = ("train", "valid", "test")
+"""Parts of a user's events, oldest first; the values of a predefined `split` column, and names of files."""
 MAX_WEIGHT = 1e6
 """Highest weight of an event, and of a kind of events: their product is far from what float32 holds."""
+
+
+Unit = Literal["s", "ms", "iso"]
 
 
 class ColumnParams(Frozen):
@@ -23,7 +29,7 @@ class ColumnParams(Frozen):
     """Column with the item's id."""
     timestamp: str | None = "timestamp"
     """Column with the time of the event; null if there is none."""
-    timestamp_unit: Literal["s", "ms", "iso"] = "s"
+    timestamp_unit: Unit = "s"
     """Unix seconds, Unix milliseconds, or ISO 8601 text (UTC unless it names an offset). Times and dates of
     a Parquet file say it themselves."""
     rating: str | None = None
@@ -79,6 +85,11 @@ class DataParams(Frozen):
         return self
 
     @property
+    def features(self) -> dict[str, Mapping[str, str]]:
+        """Features and their kinds, by table."""
+        return {"users": self.user_features, "items": self.item_features}
+
+    @property
     def weight_columns(self) -> list[str]:
         """The canonical columns that decide what an event counts: some of `event` and `weight`."""
         return [name for name in ("event", "weight") if getattr(self.columns, name) is not None]
@@ -123,20 +134,6 @@ class ValidationParams(Frozen):
             raise ValueError(f"rating_min {self.rating_min:g} must not exceed rating_max {self.rating_max:g}")
         return self
 
-    @property
-    def earliest_second(self) -> int:
-        """First possible timestamp in UTC seconds."""
-        return _first_second(self.earliest)
-
-    @property
-    def latest_second(self) -> int:
-        """First timestamp that is no longer possible, in UTC seconds."""
-        return _first_second(self.latest)
-
-
-def _first_second(day: str) -> int:
-    return int(datetime.combine(date.fromisoformat(day), time(), UTC).timestamp())
-
 
 class SplitParams(Frozen):
     """How events are divided into train, validation and test."""
@@ -159,16 +156,12 @@ class SplitParams(Frozen):
     what the user has had. Else the earliest counts, and lists leave out what was seen."""
 
     @model_validator(mode="after")
-    def _dislikes_are_rated(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.dislike_weight and self.min_rating is None:
             raise ValueError(
                 f"dislike_weight is {self.dislike_weight:g}, but min_rating is null: set it to the lowest rating that "
                 "is no dislike"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _something_is_left_to_train_on(self) -> Self:
         if self.test_share + self.valid_share >= 1:
             raise ValueError(
                 f"test_share {self.test_share} + valid_share {self.valid_share} leave nothing to train on: "

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.files import written
 from bakeoff.core.histories import Queries
 
@@ -92,7 +92,7 @@ def read_additions(path: Path) -> Additions | None:
         return Additions(table.drop_columns(EMBEDDING).to_pandas(), vectors.reshape(len(table), -1))
     except (OSError, ValueError, LookupError, pa.ArrowException) as error:
         raise BakeoffError(
-            f"{path}, the items that were added, can't be read ({str(error).splitlines()[0]}): delete it, and run "
+            f"{path}, the items that were added, can't be read ({first_line(error)}): delete it, and run "
             "`bakeoff catalogue add` again."
         ) from None
 

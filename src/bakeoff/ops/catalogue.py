@@ -17,7 +17,7 @@ from rich.text import Text
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code
+from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code, number_of, vector_of
 from bakeoff.data.fetch.own import read_files
 from bakeoff.data.fetch.parts import check_features, with_vectors
 from bakeoff.data.params import DataParams
@@ -58,14 +58,13 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
     Raises:
         BakeoffError: the model can't embed new items, or the table has a fault; nothing is written then.
     """
-    table: Any = with_vectors(read_files({"items": source}, data), data).items
+    table: Any = with_vectors(read_files({"items": source}, data), data)["items"]
     with _target(workspace, model) as target:
         encoding = read_encoding(target.trained).item
         refuse_without_features(target.name.partition("@")[0], encoding)
         _check_ids(table, source, target)
         check_features(table, "items", encoding.names)
-        _check_values(table, source, encoding, target)
-        items = _typed(table, encoding)
+        items = _read_items(table, source, encoding, target)
         vectors, how = embed_new_items(target.trained, target.embeddings, items)
         added = Additions(items[list(dict.fromkeys(["item_id", "title", *filterable(encoding)]))], vectors)
         before = read_additions(target.path)
@@ -151,31 +150,30 @@ def _check_ids(table: pa.Table, source: Path, target: _Target) -> None:
         raise BakeoffError(f"{source} {fault}.")
 
 
-def _check_values(table: pa.Table, source: Path, encoding: TableEncoding, target: _Target) -> None:
-    """Refuse an item without any feature, a number that is none, and a category or tag that the model does not know."""
-    codes = {name: dict.fromkeys(values, 1) for name, values in encoding.tags.items()}
+def _read_items(table: pa.Table, source: Path, encoding: TableEncoding, target: _Target) -> pd.DataFrame:
+    """The table as a model reads it: numbers and vectors as such, and nothing where a text is empty.
+
+    Raises:
+        BakeoffError: an item has no feature, a number is none, or the model does not know a category or a tag.
+    """
+    read: dict[str, list[Any]] = {name: [] for name in (*encoding.dense, *encoding.vector)}
     for row in table.select(["item_id", *encoding.names]).to_pylist():
         try:
             if not any(row[name] for name in (*filterable(encoding), *encoding.vector) or encoding.names):
                 raise BakeoffError("it has no feature but texts, so nothing says what it is like.")
-            encoding.encode_user(
-                {name: row[name] for name in (*encoding.dense, *encoding.categorical, *encoding.vector)}, "items"
-            )
+            for name in encoding.dense:
+                read[name].append(number_of(name, row[name]))
+            for name in encoding.categorical:
+                category_code(name, row[name], encoding.codes[name])
+            for name, size in encoding.vector.items():
+                read[name].append(vector_of(name, row[name], size) if row[name] else None)
             for name in encoding.tags:
                 for tag in (row[name] or "").split(TAG_SEPARATOR):
-                    category_code(name, tag.strip(), codes[name])
+                    category_code(name, tag.strip(), encoding.codes[name])
         except BakeoffError as error:
             advice = f"Correct it, or leave out what {target.name} was not trained with."
             raise BakeoffError(f"{source}, item {shortened(row['item_id'])}: {error} {advice}") from None
-
-
-def _typed(table: pa.Table, encoding: TableEncoding) -> pd.DataFrame:
-    """The table as a model reads it: numbers and vectors as such, and nothing where a text is empty."""
-    raw = table.to_pandas().replace("", None)
-    numbers: dict[str, Any] = {name: [float(each or "nan") for each in raw[name]] for name in encoding.dense}
-    for name in encoding.vector:
-        numbers[name] = [[float(part) for part in each.split(TAG_SEPARATOR)] if each else None for each in raw[name]]
-    return raw.assign(**numbers)
+    return table.to_pandas().replace("", None).assign(**read)
 
 
 def _named(item_ids: Collection[str]) -> str:

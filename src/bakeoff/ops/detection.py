@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.timestamps import Unit
-from bakeoff.data.params import ValidationParams
-from bakeoff.ops.feature_kinds import Kind, as_numbers, feature_kind, filled
+from bakeoff.data.fetch.table_files import as_numbers, iso_seconds
+from bakeoff.data.params import PARTS, Unit, ValidationParams
+from bakeoff.ops.feature_kinds import Kind, feature_kind, filled
 
 Columns = Mapping[str, Any]
 """[n] strings by column name, "" or null where missing."""
@@ -125,7 +124,7 @@ def detect(tables: Mapping[str, Columns], given: Mapping[str, str | None]) -> De
         all of it; only roles and open questions as long as there are any about the interactions.
 
     Raises:
-        BakeoffError: a given column is not in its table, or a table has no header line.
+        BakeoffError: a given column is not in its table or can't play its role, or a table has no header line.
     """
     _check_headers(tables)
     events, found = tables["interactions"], Detected(dict(given))
@@ -147,6 +146,11 @@ def _find_more(tables: Mapping[str, Columns], given: Mapping[str, str | None], f
     found.repeated = _repeated_share(events, [column for role in ROLES[:3] if (column := found.columns[role])])
     if rating := found.columns["rating"]:
         numbers = as_numbers(events[rating])
+        if np.isnan(numbers).all():
+            raise BakeoffError(
+                f"The column {rating!r} holds no number, so that it can't be the rating: name another one, or none "
+                "(`--column rating=`)."
+            )
         found.rating_range = (float(np.nanmin(numbers)), float(np.nanmax(numbers)))
     if event := found.columns.get("event"):
         found.kinds = sorted(filter(None, pc.unique(events[event]).to_pylist()))
@@ -234,8 +238,7 @@ def time_unit(values: Any) -> Unit | None:
             return unit
     if np.isfinite(numbers).mean() > 1 - _LEAST_SHARE:
         return None
-    times = pd.to_datetime(text.to_pandas(), format="ISO8601", utc=True, errors="coerce")
-    return "iso" if times.notna().mean() >= _LEAST_SHARE else None
+    return "iso" if np.isfinite(iso_seconds(text)).mean() >= _LEAST_SHARE else None
 
 
 def _is_time(values: Any) -> bool:
@@ -250,7 +253,7 @@ def _can_be(role: str, values: Any) -> bool:
         numbers = as_numbers(filled(values))
         return len(numbers) > 0 and bool(np.isfinite(numbers).mean() >= _LEAST_SHARE)
     if role == "split":
-        return set(pc.unique(values).to_pylist()) <= {"train", "valid", "test"}
+        return set(pc.unique(values).to_pylist()) <= {*PARTS}
     return True
 
 

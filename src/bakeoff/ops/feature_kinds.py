@@ -3,11 +3,11 @@
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.data.features.encoding import TAG_SEPARATOR
+from bakeoff.data.fetch.table_files import as_numbers
 
 Kind = Literal["dense", "categorical", "tags", "text", "vector"]
 
@@ -65,8 +65,3 @@ def _number_kind(numbers: np.ndarray[Any, np.dtype[np.float64]], distinct: int) 
 def filled(values: Any) -> Any:
     """The values of a string column that are neither empty nor null."""
     return values.filter(pc.not_equal(pc.fill_null(values, ""), ""))
-
-
-def as_numbers(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Strings as numbers, NaN for one that is none."""
-    return np.asarray(pd.to_numeric(values.to_pandas(), errors="coerce"), np.float64)

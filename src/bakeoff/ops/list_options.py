@@ -91,11 +91,7 @@ class ItemFeatures:
         """
         self.names = tuple(name for name in filterable(encoding) if name in table)
         self._table, self._encoding, self._model = table, encoding, model
-        self._codes = {
-            name: {value: code for code, value in enumerate(values, 1)}
-            for name, values in (encoding.categorical | encoding.tags).items()
-            if name in self.names
-        }
+        self._codes = {name: codes for name, codes in encoding.codes.items() if name in self.names}
 
     def extended(self, table: pd.DataFrame) -> "ItemFeatures":
         """The same with further items behind the n, whose raw features the table has."""

@@ -1,8 +1,8 @@
 """What the nightly run decides by: how far data may drift, and what a model must show to go into production."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
 from bakeoff.core.parameters import Frozen
 from bakeoff.models.base import specs
@@ -45,7 +45,7 @@ class PromotionParams(Frozen):
 
     challenger: str = BEST
     """Who challenges the model in production: a model, or the contender that is best on validation."""
-    margin: NonNegativeFloat = 0.0
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Non-inferiority: the interval of challenger − champion on the primary metric must lie above −margin."""
     guardrails: GuardrailParams = GuardrailParams()
 
@@ -56,9 +56,3 @@ class PromotionParams(Frozen):
         if name not in known:
             raise ValueError(f"{name!r} can't be the challenger: it must be one of {', '.join(known)}")
         return name
-
-    @model_validator(mode="after")
-    def _margin_is_no_carte_blanche(self) -> Self:
-        if self.margin >= 1:
-            raise ValueError(f"margin {self.margin} lets every challenger pass: metrics lie between 0 and 1")
-        return self

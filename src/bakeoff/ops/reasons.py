@@ -21,6 +21,7 @@ CANNOT = (
 )
 """Said of a model without explanations, after its name."""
 
+Explained = EncoderRetriever | ExtendedRetriever
 Names = tuple[Sequence[str], Sequence[str]]
 """Ids and titles of the items of a catalogue."""
 
@@ -36,12 +37,7 @@ class Part:
 
 
 def reasons(
-    retriever: EncoderRetriever | ExtendedRetriever,
-    model: str,
-    query: Queries,
-    items: Sequence[int],
-    scores: Sequence[float],
-    names: Names,
+    retriever: Explained, model: str, query: Queries, items: Sequence[int], scores: Sequence[float], names: Names
 ) -> list[list[Part]]:
     """The parts of the score of each item that was recommended; they add up to it.
 

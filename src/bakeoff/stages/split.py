@@ -12,19 +12,12 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, Partitioned, num_pieces, opened, rows_of, same
-from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.data.features.feature_encoder import encoded_features, fit_features
+from bakeoff.data.params import PARTS
 from bakeoff.data.prepared.split_files import DISLIKES, REPEAT
 from bakeoff.data.split.methods import method_of
-from bakeoff.data.split.split import (
-    assign_parts,
-    check_fits_method,
-    count_dropped,
-    disliked,
-    find_cuts,
-    positives,
-    weighted,
-)
+from bakeoff.data.split.split import count_dropped, disliked, divide, weighted
 from bakeoff.data.split.split_invariants import Promise, check_promises
 from bakeoff.data.split.vocabulary import item_vocabulary, user_vocabulary
 from bakeoff.params import Params
@@ -50,7 +43,7 @@ def run(params: Params, workspace: Workspace) -> None:
         if params.data.weight_columns:
             counted = engine.kept("weighted", weighted(counted, params.data))
             liked = engine.kept("liked", counted.filter(counted.weight > 0))
-        parts = _parts(engine, liked, params)
+        parts = divide(engine, liked, params.split, params.seed)
         users = engine.kept("user_vocabulary", user_vocabulary(parts, raw["users"]))
         items = engine.kept("item_vocabulary", item_vocabulary(parts, raw["items"]))
         events = _events(engine, parts, users, items)
@@ -71,7 +64,14 @@ def run(params: Params, workspace: Workspace) -> None:
         write_json(workspace.split_report, report)
         _stop_if_broken(workspace, promises)
         dislikes = _dislikes(engine, counted, parts, users, items, params)
-        _write_split(engine, workspace, events, users, items, encoding, dislikes)
+        with replaced(workspace.split) as folder:
+            _write_events(engine, events, folder)
+            (vocabulary := folder / workspace.vocabulary.name).mkdir()
+            _write_entities(engine, "user", users, encoding.user, vocabulary)
+            _write_entities(engine, "item", items, encoding.item, vocabulary)
+            if dislikes is not None:
+                _write(engine, dislikes, vocabulary / DISLIKES, "user_index", "timestamp", "item_index")
+            write_json(vocabulary / "features.json", encoding.model_dump())
     _print_summary(report)
 
 
@@ -104,19 +104,6 @@ def _read(engine: Engine, workspace: Workspace, name: str, columns: Sequence[str
         raise BakeoffError(f"{error}: run `dvc repro --force validate`.") from None
 
 
-def _parts(engine: Engine, interactions: ir.Table, params: Params) -> ir.Table:
-    """What counts of the interactions, and where it goes, some users after the other."""
-    split, seed = params.split, params.seed
-    divided = engine.divided("interactions", interactions, "user_id")
-    chosen = engine.kept_each(
-        "positives", divided.map(lambda rows: positives(rows, split.min_rating, split.keep_repeats))
-    )
-    check_fits_method(chosen.whole, split)
-    everyone = engine.kept("everyone", chosen.whole.select("user_id").distinct())
-    cuts = find_cuts(chosen.whole, everyone, split, seed)
-    return engine.kept_each("parts", chosen.map(lambda events: assign_parts(events, split, seed, cuts))).whole
-
-
 def _dislikes(
     engine: Engine, counted: ir.Table, parts: ir.Table, users: ir.Table, items: ir.Table, params: Params
 ) -> ir.Table | None:
@@ -147,7 +134,7 @@ def _sizes(events: ir.Table, users: ir.Table, items: ir.Table) -> dict[str, int]
     counts = {row["part"]: row["rows"] for row in rows_of(events.group_by("part").aggregate(rows=ibis._.count()))}
     (num,) = rows_of(users.aggregate(all=ibis._.count(), new=ibis._.count(where=ibis._.is_new)))
     return {
-        **{part: counts.get(part, 0) for part in ("train", "valid", "test")},
+        **{part: counts.get(part, 0) for part in PARTS},
         "new_users": num["new"],
         "warm_users": num["all"] - num["new"],
         "items": items.count().to_pyarrow().as_py(),
@@ -217,38 +204,26 @@ def _stop_if_broken(workspace: Workspace, promises: list[Promise]) -> None:
         )
 
 
-def _write_split(
-    engine: Engine,
-    workspace: Workspace,
-    events: Partitioned,
-    users: ir.Table,
-    items: ir.Table,
-    codes: FeatureEncoding,
-    dislikes: ir.Table | None,
-) -> None:
-    with replaced(workspace.split) as folder:
-        vocabulary = folder / workspace.vocabulary.relative_to(workspace.split)
-        vocabulary.mkdir()
-        columns = [*EVENT_COLUMNS, *(name for name in ("weight", REPEAT) if name in events.whole.columns)]
-        for part in ("train", "valid", "test"):
-            of_part = events.map(methodcaller("filter", ibis._.part == part))
-            engine.write(of_part, folder / f"{part}.parquet", ORDER, same(columns), "snappy")
-        engine.write(events.map(_of_new_users), folder / "new_users.parquet", ORDER, same((*columns, "part")), "snappy")
-        for name, table, of_table in (("user", users, codes.user), ("item", items, codes.item)):
-            index = f"{name}_index"
-            # Users' raw vectors are asked of other models, encoded by these; items' are read encoded alone.
-            raw = table.drop(*of_table.vector) if name == "item" else table
-            _write_vocabulary(engine, raw, index, vocabulary / f"{name}s.parquet")
-            features = engine.kept(f"{name}_features", encoded_features(table, index, of_table, engine.function))
-            _write_vocabulary(engine, features, index, vocabulary / f"{name}_features.parquet")
-        if dislikes is not None:
-            order = ("user_index", "timestamp", "item_index")
-            engine.write(Partitioned.single(dislikes), vocabulary / DISLIKES, order, same(dislikes.columns), "snappy")
-        write_json(vocabulary / "features.json", codes.model_dump())
+def _write_events(engine: Engine, events: Partitioned, folder: Path) -> None:
+    columns = [*EVENT_COLUMNS, *(name for name in ("weight", REPEAT) if name in events.whole.columns)]
+    for part in PARTS:
+        of_part = events.map(methodcaller("filter", ibis._.part == part))
+        engine.write(of_part, folder / f"{part}.parquet", ORDER, same(columns), "snappy")
+    engine.write(events.map(_of_new_users), folder / "new_users.parquet", ORDER, same((*columns, "part")), "snappy")
 
 
-def _write_vocabulary(engine: Engine, table: ir.Table, index: str, path: Path) -> None:
-    engine.write(Partitioned.single(table), path, (index,), same(table.columns), "snappy")
+def _write_entities(engine: Engine, name: str, table: ir.Table, encoding: TableEncoding, folder: Path) -> None:
+    """Users or items, and their features encoded."""
+    index = f"{name}_index"
+    # Users' raw vectors are asked of other models, encoded by these; items' are read encoded alone.
+    raw = table.drop(*encoding.vector) if name == "item" else table
+    _write(engine, raw, folder / f"{name}s.parquet", index)
+    features = engine.kept(f"{name}_features", encoded_features(table, index, encoding, engine.function))
+    _write(engine, features, folder / f"{name}_features.parquet", index)
+
+
+def _write(engine: Engine, table: ir.Table, path: Path, *order: str) -> None:
+    engine.write(Partitioned.single(table), path, order, same(table.columns), "snappy")
 
 
 def _of_new_users(events: ir.Table) -> ir.Table:

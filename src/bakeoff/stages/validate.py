@@ -1,12 +1,11 @@
 """Stage `validate`: raw CSV → rows that passed, quarantine, the verdict and the Data Docs."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ibis.expr.types as ir
 from rich.console import Console
 from rich.table import Table
 
@@ -14,14 +13,13 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import discard, replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
+from bakeoff.data.fetch.canonical_tables import TABLES
 from bakeoff.data.validate.csv_reader import RawTable, read_csv
 from bakeoff.params import Params
 
 if TYPE_CHECKING:
     from bakeoff.data.validate.gx import Runner
     from bakeoff.data.validate.quarantine import CheckedTable
-
-TABLES = ("interactions", "users", "items")
 
 log = logging.getLogger(__name__)
 
@@ -37,44 +35,23 @@ def run(params: Params, workspace: Workspace) -> None:
     with opened() as engine:
         try:
             blocks = {name: _read(workspace, name) for name in TABLES}
-            runner, verdicts = _judge(blocks, params, engine)
+            # Great Expectations takes seconds to import: an unreadable file is reported before that.
+            from bakeoff.data.validate.quarantine import as_json, excesses, judge_tables
+
+            runner, verdicts = judge_tables(blocks, params.data, params.validation, engine)
         except BakeoffError as error:
             # Rows that passed an earlier run must not be taken for rows of the data that has just been refused.
             discard(workspace.validated)
             discard(workspace.quarantine)
             write_json(workspace.validation_report, {"success": False, "tables": {}, "messages": [str(error)]})
             raise
-        _write(params, workspace, verdicts, engine)
+        max_share = params.validation.max_quarantine_share
+        _write(workspace, verdicts, engine)
+        write_json(workspace.validation_report, as_json(verdicts, max_share))
         _write_docs(runner, workspace.reports / "data_docs")
         _show(verdicts)
-        _stop_if_too_many(params, workspace, verdicts)
-
-
-def _judge(
-    blocks: Mapping[str, Iterator[RawTable]], params: Params, engine: Engine
-) -> tuple["Runner", dict[str, "CheckedTable"]]:
-    # Great Expectations takes seconds to import: an unreadable file is reported before that.
-    from bakeoff.data.validate.gx import Runner
-    from bakeoff.data.validate.quarantine import judge
-    from bakeoff.data.validate.suites import TypedTable, check_structure, entities, interactions
-
-    firsts = {name: next(blocks[name]) for name in TABLES}
-    structure = {name: check_structure(name, firsts[name], params.data) for name in TABLES}
-    sizes: dict[str, dict[str, tuple[str, int]]] = {"users": {}, "items": {}}
-    type_blocks: dict[str, Callable[[RawTable], TypedTable]] = {
-        "users": lambda raw: entities(raw, "user_id", params.data.user_features, sizes["users"]),
-        "items": lambda raw: entities(raw, "item_id", params.data.item_features, sizes["items"]),
-        "interactions": lambda raw: interactions(raw, params.validation),
-    }
-    runner = Runner()
-    verdicts: dict[str, CheckedTable] = {}
-    known: dict[str, ir.Table] = {}
-    for name, type_block in type_blocks.items():
-        whole = chain([firsts.pop(name)], blocks[name])
-        verdicts[name] = judge(runner, engine, name, whole, type_block, known, structure[name])
-        if name != "interactions":
-            known[f"{name[:-1]}_id"] = verdicts[name].ids(f"{name[:-1]}_id")
-    return runner, {name: verdicts[name] for name in TABLES}
+        if paragraphs := excesses(verdicts, max_share):
+            raise _too_many(paragraphs, max_share, workspace)
 
 
 def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
@@ -91,15 +68,12 @@ def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
         raise BakeoffError(f"{shown} cannot be read ({error.strerror}): it must be a readable file.") from None
 
 
-def _write(params: Params, workspace: Workspace, verdicts: Mapping[str, "CheckedTable"], engine: Engine) -> None:
-    from bakeoff.data.validate.summary import as_json
-
+def _write(workspace: Workspace, verdicts: Mapping[str, "CheckedTable"], engine: Engine) -> None:
     with replaced(workspace.validated) as validated, replaced(workspace.quarantine) as quarantine:
         for name, verdict in verdicts.items():
             file = f"{name}.parquet"
             engine.write(verdict.valid, validated / file, ("row",), verdict.valid_columns, "zstd")
             engine.write(verdict.quarantined, quarantine / file, ("row",), verdict.quarantine_columns, "zstd")
-    write_json(workspace.validation_report, as_json(verdicts, params.validation.max_quarantine_share))
 
 
 def _write_docs(runner: "Runner", directory: Path) -> None:
@@ -111,21 +85,16 @@ def _write_docs(runner: "Runner", directory: Path) -> None:
         log.warning("The Data Docs could not be built; the verdict does not depend on them.", exc_info=True)
 
 
-def _stop_if_too_many(params: Params, workspace: Workspace, verdicts: Mapping[str, "CheckedTable"]) -> None:
-    from bakeoff.data.validate.summary import excesses
-
-    paragraphs = excesses(verdicts, params.validation.max_quarantine_share)
-    if not paragraphs:
-        return
+def _too_many(paragraphs: list[str], max_share: float, workspace: Workspace) -> BakeoffError:
     where = workspace.quarantine.relative_to(workspace.root).as_posix()
     verdict = workspace.validation_report.relative_to(workspace.root).as_posix()
-    raise BakeoffError(
+    return BakeoffError(
         "too many rows went to quarantine.\n"
         + "\n".join(paragraphs)
         + f"\nEach of these rows lies in {where}/ with its reason and its line; the counts are in "
         f"{verdict}. Mend the data and fetch it again; correct the scale or the days under `validation:` in "
         "params.yaml; or, if so many bad rows are expected, raise `validation.max_quarantine_share` "
-        f"(now {params.validation.max_quarantine_share:g})."
+        f"(now {max_share:g})."
     )
 
 

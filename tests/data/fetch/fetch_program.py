@@ -36,7 +36,7 @@ def run(command: dict[str, Any]) -> None:
 
     setattr(module, command["name"], deadly)
     params = Params(data=DataParams(dataset="shop", columns=ColumnParams(rating=None)))
-    fetch.run(params.data, Workspace(root), root.parent / "source")
+    fetch.run(params.data, Workspace(root), fetch.Request(root.parent / "source"))
 
 
 def cut(place: Path, *arguments: str, check: bool = True) -> None:

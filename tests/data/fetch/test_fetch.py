@@ -103,7 +103,7 @@ def run(publisher, tmp_path, monkeypatch, capsys):
 
     def call(dataset="toy", source=None, force=False, catalogue=None):
         params = Params(data=DataParams(dataset=dataset, columns=ColumnParams(rating=None)))
-        fetch.run(params.data, Workspace(tmp_path), source, force, known=catalogue or known())
+        fetch.run(params.data, Workspace(tmp_path), fetch.Request(source), force, known=catalogue or known())
         return capsys.readouterr().out
 
     return call

@@ -31,7 +31,7 @@ def run(repository, capsys):
 
     def call(dataset="shop", force=False, source=None, **options):
         params = Params(data=DataParams(dataset=dataset, columns=ColumnParams(rating=None)))
-        fetch.run(params.data, Workspace(repository), source, force, **options)
+        fetch.run(params.data, Workspace(repository), fetch.Request(source, **options), force)
         return capsys.readouterr().out
 
     return call

@@ -33,7 +33,7 @@ def root(tmp_path, monkeypatch):
 
 def fetch_from(root):
     params = Params(data=DataParams(dataset="shop", columns=ColumnParams(rating=None)))
-    fetch.run(params.data, Workspace(root), root.parent / "source")
+    fetch.run(params.data, Workspace(root), fetch.Request(root.parent / "source"))
 
 
 @pytest.fixture

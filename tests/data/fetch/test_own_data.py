@@ -402,6 +402,6 @@ def test_a_nul_character_in_parquet_is_refused(read):
 
 def test_a_directory_that_is_a_link_to_itself_is_none(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
-    Request(tmp_path / "loop", None, None, False).check("shop", tmp_path / "data", ())  # leaves it to the reader
+    Request(tmp_path / "loop").check("shop", tmp_path / "data", ())  # leaves it to the reader
     with pytest.raises(BakeoffError, match="loop is not a directory"):
         read_directory(tmp_path / "loop", data())

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.timestamps import unix_seconds
+from bakeoff.data.fetch.table_files import unix_seconds
 
 
 def seconds(values, unit):

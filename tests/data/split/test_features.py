@@ -79,14 +79,14 @@ def test_a_column_that_is_missing_everywhere_has_no_values():
 
 def test_tags_are_one_column_per_value(encoding):
     assert encoding.item.tags["genres"] == ("Comedy", "Drama")
-    (tags,) = encoding.item.encode(ITEMS).tags
+    (tags,) = (each.matrix() for each in encoding.item.encode(ITEMS).tag_sets)
     assert tags.tolist() == [[True, True], [False, False], [True, False]]
 
 
 def test_blanks_around_and_between_tags_make_no_tags():
     items = pd.DataFrame({"genres": ["a | b", "||", "b|b", "c"]}, index=[5, 5, 7, 9])
     encoding = fit_features(USERS, items.iloc[:3], {}, {"genres": "tags"})
-    (tags,) = encoding.item.encode(items).tags
+    (tags,) = (each.matrix() for each in encoding.item.encode(items).tag_sets)
     assert tags.tolist() == [[True, True], [False, False], [False, True], [False, False]]
 
 
@@ -94,7 +94,7 @@ def test_arrays_have_the_promised_types_and_shapes_without_any_feature():
     encoded = fit_features(USERS, ITEMS, {}, {}).user.encode(USERS)
     assert (encoded.dense.shape, encoded.dense.dtype) == ((3, 0), np.float32)
     assert (encoded.categorical.shape, encoded.categorical.dtype) == ((3, 0), np.int32)
-    assert encoded.tags == ()
+    assert encoded.tag_sets == ()
 
 
 def test_a_person_is_encoded_like_the_same_row_of_the_table(encoding):

@@ -10,7 +10,10 @@ import pyarrow.csv as pacsv
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import About, Tables, joined, sorted_by_id, text_column, text_table
-from bakeoff.data.fetch.publishers import Dataset, Source
+from bakeoff.data.fetch.publishers import Dataset, Parse, Source
+
+Files = Mapping[str, bytes]
+"""Content by file name."""
 
 GENRES_100K = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
@@ -27,13 +30,13 @@ OCCUPATIONS_1M = (
 """What the codes 0 to 20 in `users.dat` stand for (the publisher's README)."""
 
 _INTERACTIONS = ("user_id", "item_id", "rating", "timestamp")
-_USERS_100K = ("user_id", "age", "gender", "occupation", "zip_code")
+_USERS = ("user_id", "age", "gender", "occupation", "zip_code")
 
 _TITLE_THEN_YEAR = r"^(?P<title>.*?)\s*\((?P<year>\d{4})\)\s*$"
 _LAST_YEAR = r"^.*\((?P<year>\d{4})\)"
 
 
-def from_publisher_100k(files: Mapping[str, bytes]) -> Tables:
+def from_publisher_100k(files: Files) -> Tables:
     """`u.data`, `u.user` and `u.item` (latin-1) of the publisher's archive.
 
     Args:
@@ -43,19 +46,15 @@ def from_publisher_100k(files: Mapping[str, bytes]) -> Tables:
         BakeoffError: a file does not have the columns that it is known for.
     """
     item_columns = ("item_id", "published", "release", "video_release", "imdb_url", *GENRES_100K)
-    items = _read(files["u.item"], "u.item", "|", item_columns, "latin-1")
-    title, year = split_title(items["published"])
+    items = _read(files, "u.item", "|", item_columns, "latin-1")
     # "unknown" is the publisher's word for no genre
     named = [pc.if_else(pc.equal(items[genre], "1"), f"{genre}|", "") for genre in GENRES_100K[1:]]
-    genres = pc.utf8_rtrim(joined(*named), "|")
-    return _tables(
-        _read(files["u.data"], "u.data", "\t", _INTERACTIONS),
-        _read(files["u.user"], "u.user", "|", _USERS_100K),
-        {"item_id": items["item_id"], "title": title, "year": year, "genres": genres},
-    )
+    items["genres"] = pc.utf8_rtrim(joined(*named), "|")
+    interactions = _read(files, "u.data", "\t", _INTERACTIONS)
+    return _tables(interactions, _read(files, "u.user", "|", _USERS), items)
 
 
-def from_mirror_100k(files: Mapping[str, bytes]) -> Tables:
+def from_mirror_100k(files: Files) -> Tables:
     """`ml-100k.inter`, `ml-100k.user` and `ml-100k.item` (UTF-8, with a header line) of the package mirror.
 
     The mirror cut the last parenthesis off every title and calls it the year, which is wrong for two items:
@@ -69,19 +68,16 @@ def from_mirror_100k(files: Mapping[str, bytes]) -> Tables:
         BakeoffError: a file does not have the columns that it is known for.
     """
     columns = ("item_id", "title", "year", "genres")
-    items = _read(files["ml-100k.item"], "ml-100k.item", "\t", columns, header=True)
+    items = _read(files, "ml-100k.item", "\t", columns, header=True)
     rejoined = joined(items["title"], " (", items["year"], ")")
-    published = pc.if_else(pc.equal(items["year"], "unkonwn"), "unknown", rejoined)
-    title, year = split_title(published)
-    genres = pc.replace_substring(pc.if_else(pc.equal(items["genres"], "unknown"), "", items["genres"]), " ", "|")
-    return _tables(
-        _read(files["ml-100k.inter"], "ml-100k.inter", "\t", _INTERACTIONS, header=True),
-        _read(files["ml-100k.user"], "ml-100k.user", "\t", _USERS_100K, header=True),
-        {"item_id": items["item_id"], "title": title, "year": year, "genres": genres},
-    )
+    items["published"] = pc.if_else(pc.equal(items["year"], "unkonwn"), "unknown", rejoined)
+    known = pc.if_else(pc.equal(items["genres"], "unknown"), "", items["genres"])
+    items["genres"] = pc.replace_substring(known, " ", "|")
+    interactions = _read(files, "ml-100k.inter", "\t", _INTERACTIONS, header=True)
+    return _tables(interactions, _read(files, "ml-100k.user", "\t", _USERS, header=True), items)
 
 
-def from_publisher_1m(files: Mapping[str, bytes]) -> Tables:
+def from_publisher_1m(files: Files) -> Tables:
     """`ratings.dat`, `users.dat` and `movies.dat` (latin-1, fields between `::`).
 
     Ages stay the publisher's numbers, each the lower bound of its bracket (1: under 18); occupations become
@@ -93,27 +89,16 @@ def from_publisher_1m(files: Mapping[str, bytes]) -> Tables:
     Raises:
         BakeoffError: a file does not have the columns that it is known for, or an occupation has no name.
     """
-    read = {
-        name: _read(content.replace(b"::", b"\t"), name, "\t", columns, "latin-1")
-        for name, columns, content in (
-            ("ratings.dat", _INTERACTIONS, files["ratings.dat"]),
-            ("users.dat", ("user_id", "gender", "age", "occupation", "zip_code"), files["users.dat"]),
-            ("movies.dat", ("item_id", "published", "genres"), files["movies.dat"]),
-        )
-    }
-    users, items = read["users.dat"], read["movies.dat"]
+    tabbed = {name: content.replace(b"::", b"\t") for name, content in files.items()}
+    users = _read(tabbed, "users.dat", "\t", ("user_id", "gender", "age", "occupation", "zip_code"), "latin-1")
+    items = _read(tabbed, "movies.dat", "\t", ("item_id", "published", "genres"), "latin-1")
     codes = pa.array([str(code) for code in range(len(OCCUPATIONS_1M))], pa.large_string())
     code = pc.index_in(users["occupation"], value_set=codes)
     if code.null_count:
         unknown = pc.unique(users["occupation"].filter(pc.is_null(code))).to_pylist()
         raise BakeoffError(f"users.dat holds occupation codes without a name: {unknown}. Is it MovieLens 1M?")
     users["occupation"] = pa.array(OCCUPATIONS_1M).take(code)
-    title, year = split_title(items["published"])
-    return _tables(
-        read["ratings.dat"],
-        {name: users[name] for name in _USERS_100K},
-        {"item_id": items["item_id"], "title": title, "year": year, "genres": items["genres"]},
-    )
+    return _tables(_read(tabbed, "ratings.dat", "\t", _INTERACTIONS, "latin-1"), users, items)
 
 
 def split_title(published: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -135,20 +120,22 @@ def split_title(published: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def _tables(interactions: dict[str, Any], users: dict[str, Any], items: dict[str, Any]) -> Tables:
-    columns = ("user_id", "item_id", "timestamp", "rating")
+    """The canonical tables; items have item_id, published (title and year) and genres."""
+    title, year = split_title(items["published"])
+    described = {"item_id": items["item_id"], "title": title, "year": year, "genres": items["genres"]}
     return Tables(
-        text_table({name: interactions[name] for name in columns}),
-        sorted_by_id(text_table(users)),
-        sorted_by_id(text_table(items)),
+        text_table({name: interactions[name] for name in ("user_id", "item_id", "timestamp", "rating")}),
+        sorted_by_id(text_table({name: users[name] for name in _USERS})),
+        sorted_by_id(text_table(described)),
     )
 
 
 def _read(
-    content: bytes, name: str, delimiter: str, columns: Sequence[str], encoding: str = "utf-8", header: bool = False
+    files: Files, name: str, delimiter: str, columns: Sequence[str], encoding: str = "utf-8", header: bool = False
 ) -> dict[str, Any]:
     """Columns of a delimited file without quotes, as strings."""
     try:
-        text = content if encoding == "utf-8" else content.decode(encoding).encode()
+        text = files[name] if encoding == "utf-8" else files[name].decode(encoding).encode()
         table = pacsv.read_csv(
             io.BytesIO(text),
             read_options=pacsv.ReadOptions(column_names=list(columns), skip_rows=int(header), use_threads=False),
@@ -186,17 +173,15 @@ def _about(name: str, title: str, page: str) -> About:
     return About(name, title, _TERMS, _CITATION, f"https://grouplens.org/datasets/movielens/{page}/")
 
 
+def _publisher(name: str, md5: str, files: tuple[str, ...], parse: Parse) -> Source:
+    members = tuple(f"{name}/{file}" for file in files)
+    return Source("the publisher", f"{PUBLISHER}/{name}.zip", f"md5:{md5}", members, parse, FOLDER_VARIABLE)
+
+
 ML_100K = Dataset(
     about=_about("ml-100k", "MovieLens 100K", "100k"),
     sources=(
-        Source(
-            name="the publisher",
-            url=f"{PUBLISHER}/ml-100k.zip",
-            known_hash="md5:0e33842e24a9c977be4e0107933c0723",
-            members=("ml-100k/u.data", "ml-100k/u.user", "ml-100k/u.item"),
-            parse=from_publisher_100k,
-            folder_variable=FOLDER_VARIABLE,
-        ),
+        _publisher("ml-100k", "0e33842e24a9c977be4e0107933c0723", ("u.data", "u.user", "u.item"), from_publisher_100k),
         Source(
             name="the package mirror",
             url="pip:recbole==1.2.1",
@@ -215,13 +200,8 @@ ML_100K = Dataset(
 ML_1M = Dataset(
     about=_about("ml-1m", "MovieLens 1M", "1m"),
     sources=(
-        Source(
-            name="the publisher",
-            url=f"{PUBLISHER}/ml-1m.zip",
-            known_hash="md5:c4d9eecfca2ab87c1945afe126590906",
-            members=("ml-1m/ratings.dat", "ml-1m/users.dat", "ml-1m/movies.dat"),
-            parse=from_publisher_1m,
-            folder_variable=FOLDER_VARIABLE,
+        _publisher(
+            "ml-1m", "c4d9eecfca2ab87c1945afe126590906", ("ratings.dat", "users.dat", "movies.dat"), from_publisher_1m
         ),
     ),
     sha256={

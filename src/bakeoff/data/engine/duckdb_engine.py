@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
-from bakeoff.core.errors import BakeoffError
-from bakeoff.data.engine.engine import OfBlock, Partitioned, in_blocks, num_blocks, num_pieces, part_name
+from bakeoff.core.errors import BakeoffError, first_line
+from bakeoff.data.engine.engine import Engine, OfBlock, Partitioned, in_blocks, num_blocks, num_pieces, part_name
 from bakeoff.data.engine.settings import EngineSettings
 
 BATCH_ROWS = 100_000
@@ -45,14 +45,14 @@ def duckdb_engine(settings: EngineSettings, scratch: Path) -> Iterator["DuckDBEn
     except duckdb.OutOfMemoryException as error:
         raise BakeoffError(
             f"DuckDB needs more memory than BAKEOFF_MEMORY_LIMIT={settings.memory_limit or ''} allows "
-            f"({str(error).splitlines()[0]}): raise it, or lower BAKEOFF_THREADS, each of which takes a part of it."
+            f"({first_line(error)}): raise it, or lower BAKEOFF_THREADS, each of which takes a part of it."
         ) from None
     finally:
         connection.disconnect()
 
 
-@dataclass(frozen=True)
-class DuckDBEngine:
+@dataclass(eq=False)
+class DuckDBEngine(Engine):
     """See `Engine`."""
 
     connection: Backend
@@ -64,7 +64,7 @@ class DuckDBEngine:
         try:
             table = self.connection.read_parquet(source)
         except duckdb.Error as error:
-            reason = str(error).splitlines()[0].replace(str(source.resolve()), str(path))
+            reason = first_line(error).replace(str(source.resolve()), str(path))
             raise BakeoffError(f"{path} can't be read ({reason})") from None
         if columns is None:
             return table
@@ -117,27 +117,23 @@ class DuckDBEngine:
         """See `Engine`."""
         yield from in_blocks(self._batches(table), table.schema().to_pyarrow())
 
-    def groups(self, table: ir.Table, key: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """See `Engine`."""
-        yield from self._groups(table, key, columns, 1, 1)
-
-    def _groups(
-        self, table: ir.Table, key: str, columns: Sequence[str], used: int, most: int
+    def groups(
+        self, table: ir.Table, key: str, columns: Sequence[str], used: int = 1, most: int = 1
     ) -> Iterator[pd.DataFrame]:
-        """A table of more than `most` blocks divided by the first `used` columns into as many frames.
+        """See `Engine`: a table of more than `most` blocks divided by the first `used` columns into as many frames.
 
         A frame so has all the events of some users rather than a few of each, since to find repeated rows takes longer
         the more different values there are. What is left of more than two blocks is divided by a further column.
         """
         count = num_blocks(_num_rows(table))
         if count <= most or used > len(columns):
-            yield _frame(table.order_by(key), key)
+            yield table.order_by(key).to_pyarrow().to_pandas().set_index(key).rename_axis(None)
             return
         mixed: Any = sum((table[name].hash() % count for name in columns[1:used]), table[columns[0]].hash() % count)
         # Each group is a file: to filter the table for one group after the other would read it as often as it is long.
         with TemporaryDirectory(dir=self.scratch) as parts:
             for rows in self._partitioned(Path(parts), table, _remainder(mixed, count)).pieces:
-                yield from self._groups(rows, key, columns, used + 1, 2)
+                yield from self.groups(rows, key, columns, used + 1, 2)
 
     def write(
         self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str
@@ -172,14 +168,9 @@ class DuckDBEngine:
 
 
 def _num_rows(table: ir.Table) -> int:
-    count: int = table.count().to_pyarrow().as_py()
-    return count
+    return int(table.count().to_pyarrow().as_py())
 
 
 def _remainder(number: ir.Value, count: int) -> ir.Value:
     """In [0, count): a hash may be negative, and so is what is left of it then."""
     return (number % count + count) % count
-
-
-def _frame(table: ir.Table, key: str) -> pd.DataFrame:
-    return table.to_pyarrow().to_pandas().set_index(key).rename_axis(None)

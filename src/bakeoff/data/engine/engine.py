@@ -53,9 +53,8 @@ class Partitioned:
 class Engine(Protocol):
     """Where tables are prepared."""
 
-    @property
-    def scratch(self) -> Path:
-        """Directory for what is in between; goes when the engine goes."""
+    scratch: Path
+    """Directory for what is in between; goes when the engine goes."""
 
     def read(self, path: Path, columns: Collection[str] | None = None) -> ir.Table:
         """A Parquet file, or a directory of such parts.
@@ -71,21 +70,25 @@ class Engine(Protocol):
 
     def parts(self, path: Path) -> Partitioned:
         """A directory of Parquet parts of about a block each, in their order."""
+        return Partitioned.single(self.read(path))
 
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """The table computed once, in scratch, for all who read it; `name` is unique within this engine."""
 
     def kept_each(self, name: str, rows: Partitioned) -> Partitioned:
         """Likewise each piece."""
+        return Partitioned.single(self.kept(name, rows.whole))
 
     def divided(self, name: str, table: ir.Table, key: str) -> Partitioned:
         """A table that was read or kept, in pieces within which all rows of a key are; kept where they are several.
 
         An engine that divides its tables itself makes one piece.
         """
+        return Partitioned.single(table)
 
     def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Partitioned:
         """Any table that has rows, kept in about `count` pieces, which ascend by an index that is below `size`."""
+        return self.kept_each(name, Partitioned.single(table))
 
     def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
         """A function of blocks as one of columns, for a table that is `kept`.
@@ -157,8 +160,7 @@ def same(columns: Iterable[str]) -> dict[str, str]:
 
 def rows_of(table: ir.Table) -> list[dict[str, Any]]:
     """The rows of a small table, such as an aggregate."""
-    rows: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
-    return rows
+    return list(table.to_pyarrow().to_pylist())
 
 
 def in_blocks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:

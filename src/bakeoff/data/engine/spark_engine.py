@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from bakeoff.core.errors import BakeoffError
-from bakeoff.data.engine.engine import OfBlock, Partitioned, in_blocks, num_blocks, part_name, rows_of
+from bakeoff.core.errors import BakeoffError, first_line
+from bakeoff.data.engine.engine import Engine, OfBlock, Partitioned, in_blocks, num_blocks, part_name, rows_of
 from bakeoff.data.engine.settings import EngineSettings
 from bakeoff.data.engine.spark_session import spark_session
 
@@ -39,11 +39,11 @@ def spark_engine(settings: EngineSettings, scratch: Path) -> Iterator["SparkEngi
         yield SparkEngine(ibis.pyspark.connect(session), session, scratch)
 
 
-@dataclass(frozen=True)
-class SparkEngine:
+@dataclass(eq=False)
+class SparkEngine(Engine):
     """See `Engine`. This process sees aggregates, and rows only in blocks that it reads from the parts.
 
-    Spark divides every table among its tasks, so that none is divided here.
+    Spark divides every table among its tasks, so that none is divided here: each is one piece.
     """
 
     connection: Any
@@ -58,30 +58,14 @@ class SparkEngine:
         try:
             table = self.connection.read_parquet(_url(path))
         except PySparkException as error:
-            raise BakeoffError(f"{path} can't be read ({str(error).splitlines()[0]})") from None
+            raise BakeoffError(f"{path} can't be read ({first_line(error)})") from None
         return table if columns is None else table.select([name for name in table.columns if name in columns])
-
-    def parts(self, path: Path) -> Partitioned:
-        """See `Engine`."""
-        return Partitioned.single(self.read(path))
 
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """See `Engine`."""
         path = self.scratch / f"{name}.parquet"
         self.connection.to_parquet_dir(table, _url(path))  # which tells Spark of functions, as `_frame` does not
         return self.connection.read_parquet(_url(path))
-
-    def kept_each(self, name: str, rows: Partitioned) -> Partitioned:
-        """See `Engine`."""
-        return Partitioned.single(self.kept(name, rows.whole))
-
-    def divided(self, name: str, table: ir.Table, key: str) -> Partitioned:
-        """See `Engine`."""
-        return Partitioned.single(table)
-
-    def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Partitioned:
-        """See `Engine`."""
-        return self.kept_each(name, Partitioned.single(table))
 
     def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
         """See `Engine`."""

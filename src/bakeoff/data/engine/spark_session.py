@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.data.engine.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _started(settings: EngineSettings, scratch: Path) -> "SparkSession":
         return builder.getOrCreate()
     except Exception as error:  # noqa: BLE001  # of the JVM, of sockets, of Spark: all mean that it does not run
         raise BakeoffError(
-            f"Spark can't be started at BAKEOFF_SPARK_MASTER={settings.spark_master} ({str(error).splitlines()[0]}): "
+            f"Spark can't be started at BAKEOFF_SPARK_MASTER={settings.spark_master} ({first_line(error)}): "
             "is the cluster up, and are Java 17 or 21 and the settings of BAKEOFF_SPARK_CONF right?"
         ) from None
 

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.sparse import csr_array, hstack
 
 from bakeoff.core.errors import BakeoffError, shortened
-from bakeoff.data.features.value_sets import ValueSets, words_of
-from bakeoff.data.features.vectors import unit_vectors
+from bakeoff.data.features.value_sets import ValueSets, unit_vectors, words_of
 
 Encode = Callable[[pd.Series], pa.Array]
 """Raw values [n] → encoded ones [n]."""
@@ -54,11 +53,6 @@ class EncodedFeatures:
         """Columns of all kinds; values of categorical features, tags, words and components count one by one."""
         num_in_sets = sum(each.size for each in (*self.tag_sets, *self.word_sets))
         return int(self.dense.shape[1]) + sum(self.categorical_sizes) + num_in_sets
-
-    @property
-    def tags(self) -> tuple[NDArray[np.bool_], ...]:
-        """For each tags column dense bool [n, n_tags], whether the row carries the tag: for small tables."""
-        return tuple(each.matrix() for each in self.tag_sets)
 
     @cached_property
     def directions(self) -> csr_array:
@@ -127,15 +121,11 @@ class TableEncoding(_Fitted):
 
     def _functions(self) -> dict[str, Callable[[pd.Series], Any]]:
         """Feature → what encodes a column: as an array, or as sets where it is tags or text."""
-        found: dict[str, Callable[[pd.Series], Any]] = {}
-        for name, scale in self.dense.items():
-            found[name] = partial(standardised, scale=scale)
+        found: dict[str, Callable[[pd.Series], Any]]
+        found = {name: partial(standardised, scale=scale) for name, scale in self.dense.items()}
         for encode, values_of in ((codes_of, self.categorical), (tags_of, self.tags), (words_in, self.text)):
-            for name, values in values_of.items():
-                found[name] = partial(encode, known=pd.Index(values, dtype=object))
-        for name, size in self.vector.items():
-            found[name] = partial(unit_vectors, size=size)
-        return found
+            found |= {name: partial(encode, known=pd.Index(values, dtype=object)) for name, values in values_of.items()}
+        return found | {name: partial(unit_vectors, size=size) for name, size in self.vector.items()}
 
     @property
     def categorical_sizes(self) -> dict[str, int]:
@@ -153,9 +143,9 @@ class TableEncoding(_Fitted):
         return len(self.dense) + sum(self.vector.values())
 
     @cached_property
-    def _codes(self) -> Mapping[str, Mapping[str, int]]:
-        """Categorical feature → value → code."""
-        features = self.categorical.items()
+    def codes(self) -> Mapping[str, Mapping[str, int]]:
+        """Categorical or tags feature → value → code, from 1."""
+        features = (self.categorical | self.tags).items()
         return {name: {value: code for code, value in enumerate(values, 1)} for name, values in features}
 
     def encode_user(
@@ -179,13 +169,14 @@ class TableEncoding(_Fitted):
             if name not in self.names:
                 has = f"they have {', '.join(self.names)}" if self.names else "they have none"
                 raise BakeoffError(f"{shortened(name)} is not a feature of {whose}: {has}.")
-        dense = [(_number(name, given.get(name)) - scale.mean) / scale.std for name, scale in self.dense.items()]
-        codes = [category_code(name, given.get(name), values) for name, values in self._codes.items()]
+        dense = [(number_of(name, given.get(name)) - scale.mean) / scale.std for name, scale in self.dense.items()]
+        codes = [category_code(name, given.get(name), self.codes[name]) for name in self.categorical]
         with np.errstate(over="ignore"):  # what float32 can't hold is unknown, as infinity is
             scaled = np.array([dense], np.float64).astype(np.float32)
         numbers = np.where(np.isfinite(scaled), scaled, np.float32(0))
-        vectors = [_given_vector(name, given.get(name), size) for name, size in self.vector.items()]
-        return np.concatenate([numbers, *vectors], axis=1), np.array([codes], np.int32)
+        vectors = {name: pd.Series([vector_of(name, given.get(name), size)]) for name, size in self.vector.items()}
+        units = [unit_vectors(vector, self.vector[name]) for name, vector in vectors.items()]
+        return np.concatenate([numbers, *units], axis=1), np.array([codes], np.int32)
 
 
 class FeatureEncoding(_Fitted):
@@ -247,8 +238,12 @@ def _columns(columns: list[Any], num_rows: int, dtype: type) -> NDArray[Any]:
     return np.column_stack(columns) if columns else np.zeros((num_rows, 0), dtype)
 
 
-def _number(name: str, value: object) -> float:
-    """A dense value as a number; NaN where none is given."""
+def number_of(name: str, value: object) -> float:
+    """A dense value as a number; NaN where none is given.
+
+    Raises:
+        BakeoffError: it is none.
+    """
     if value is None or value == "":
         return float("nan")
     try:
@@ -257,8 +252,12 @@ def _number(name: str, value: object) -> float:
         raise BakeoffError(f"{name}={shortened(value)} is not a number, but {name} is a dense feature.") from None
 
 
-def _given_vector(name: str, value: Any, size: int) -> NDArray[np.float32]:
-    """A vector as one person's row, [1, size]; 0 where none is given."""
+def vector_of(name: str, value: Any, size: int) -> NDArray[np.float32]:
+    """A vector, as a list or as text with `|` between its numbers, [size]; 0 where none is given.
+
+    Raises:
+        BakeoffError: it is none, or of another length.
+    """
     parts = value.split(TAG_SEPARATOR) if isinstance(value, str) and value else value or [0.0] * size
     try:
         with np.errstate(over="ignore"):
@@ -267,7 +266,7 @@ def _given_vector(name: str, value: Any, size: int) -> NDArray[np.float32]:
         vector = np.array(np.nan, np.float32)
     if vector.shape != (size,) or not np.isfinite(vector).all():
         raise BakeoffError(f"{name}={shortened(value)} is not {size} numbers, which the vector {name} has.")
-    return unit_vectors(pd.Series([vector]), size)
+    return vector
 
 
 def category_code(name: str, value: object, codes: Mapping[str, int]) -> int:

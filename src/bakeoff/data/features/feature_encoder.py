@@ -67,8 +67,7 @@ def _fit_table(table: ir.Table, features: Mapping[str, str], name: str, blocks: 
 
 
 def _distinct(column: ir.Column) -> list[str | None]:
-    values: list[str | None] = column.name("value").as_table().distinct().to_pyarrow()["value"].to_pylist()
-    return values
+    return list(column.name("value").as_table().distinct().to_pyarrow()["value"].to_pylist())
 
 
 def _tags(column: ir.StringColumn) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Sets of tags or words per row, as arrays, and how a text becomes words."""
+"""Features of many values per row as arrays: sets of tags or words, how a text becomes words, and vectors."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -103,3 +103,20 @@ def most_common(counts: Mapping[str, int]) -> tuple[str, ...]:
     """
     often = [(-count, word) for word, count in counts.items() if count >= MIN_ROWS]
     return tuple(sorted(word for _, word in sorted(often)[:MAX_WORDS]))
+
+
+def components(column: pd.Series, size: int) -> NDArray[np.float32]:
+    """Lists of numbers as rows, float32 [n, size]; 0 where a list is missing or of another length."""
+    rows = np.zeros((len(column), size), np.float32)
+    fits = (column.astype(object).str.len() == size).to_numpy()
+    if fits.any():
+        rows[fits] = np.stack(column[fits].to_numpy())
+    return rows
+
+
+def unit_vectors(column: pd.Series, size: int) -> NDArray[np.float32]:
+    """Lists of finite numbers, each scaled to length 1, float32 [n, size]; 0 where missing, or of another length."""
+    rows = components(column, size)
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))[:, np.newaxis]
+    np.divide(rows, lengths, out=rows, where=lengths > 0, casting="same_kind")
+    return rows

@@ -81,15 +81,8 @@ def id_order(ids: pa.Array) -> NDArray[np.int64]:
     """
     is_other = pc.invert(pc.match_substring_regex(ids, r"^[0-9]+$"))
     digits = pc.if_else(is_other, "", pc.ascii_ltrim(ids, "0"))
-    keys = pa.table(
-        {
-            "other": is_other,
-            "length": pc.binary_length(digits),
-            "digits": digits,
-            "text": ids,
-            "row": np.arange(len(ids)),
-        }
-    )
+    columns = [is_other, pc.binary_length(digits), digits, ids, pa.array(np.arange(len(ids)))]
+    keys = pa.table(columns, names=["other", "length", "digits", "text", "row"])
     order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
     return np.asarray(order).astype(np.int64)
 

@@ -11,7 +11,8 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import data_directory, own_sources
 from bakeoff.data.fetch.canonical_tables import About, Tables
 from bakeoff.data.fetch.data_directory import Content
-from bakeoff.data.fetch.own_sources import Found, Request
+from bakeoff.data.fetch.own_sources import PUBLISHER, Found
+from bakeoff.data.fetch.own_sources import Request as Request  # its callers make one
 from bakeoff.data.fetch.parts import complete
 from bakeoff.data.fetch.publishers import Dataset, datasets, obtain
 from bakeoff.data.fetch.versioning import State, add_data, data_state, is_versioned, restore_data
@@ -23,13 +24,8 @@ _CONSOLE = Console()
 def run(
     data: DataParams,
     workspace: Workspace,
-    source: Path | None = None,
+    request: Request = PUBLISHER,
     force: bool = False,
-    *,
-    query: Path | None = None,
-    inbox: Path | None = None,
-    append: bool = False,
-    files: Mapping[str, Path] | None = None,
     known: Mapping[str, Dataset] | None = None,
 ) -> None:
     """Make data/ hold the data set that `data` names: as it is, restored by DVC, or from its source.
@@ -37,12 +33,8 @@ def run(
     Args:
         data: which data set, and how a team's own columns are named.
         workspace: where data/ and data.dvc lie.
-        source: a team's own directory of files; None for another source.
+        request: where a team's own data come from, and whether they are added to what is there.
         force: fetch although data/ is up to date, and replace a data/ that nothing else records.
-        query: directory of SQL files for the database in BAKEOFF_DATABASE_URL; likewise.
-        inbox: directory of deliveries; those that were not taken yet are added; likewise.
-        append: whether what `source`, `query` or `files` bring is added to what is there.
-        files: table (interactions, users, items) → its file; likewise.
         known: data sets with a publisher, by name; None: all that are found.
 
     Raises:
@@ -51,7 +43,6 @@ def run(
             the tables are not the expected ones. data/ and data.dvc are then as they were.
     """
     known = datasets() if known is None else known
-    request = Request(source, query, inbox, append, files or {})
     request.check(data.dataset, workspace.data, known)
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
@@ -89,7 +80,8 @@ def _replace(
     if held == name:
         with suppress(BakeoffError):  # it is replaced, and only the sentence about it needs its rows
             before = data_directory.read_tables(workspace.data)
-    _put(Found(tables, where), Content(about), workspace, state, before, dataset.sha256 if dataset else {})
+    found = Found(tables, where, sha256=dataset.sha256 if dataset else {})
+    _put(found, Content(about), workspace, state, before)
     _show_terms(about)
 
 
@@ -106,18 +98,11 @@ def _add(data: DataParams, workspace: Workspace, request: Request, state: State)
             _say(f"NOT TAKEN: {reason} Mend the delivery, or move it out of the inbox.")
 
 
-def _put(
-    found: Found,
-    content: Content,
-    workspace: Workspace,
-    state: State,
-    before: Tables | None,
-    sha256: Mapping[str, str] | None = None,
-) -> None:
+def _put(found: Found, content: Content, workspace: Workspace, state: State, before: Tables | None) -> None:
     """Write next to data/ and replace it, unless it is the same; say what has changed."""
     with data_directory.staged(workspace.root) as new:
         data_directory.write(found.tables, content, new)
-        _verify(new, sha256 or {}, content.about, found.came_from)
+        _verify(new, found.sha256, content.about, found.came_from)
         same = data_directory.same_bytes(new, workspace.data)
         if not same:
             data_directory.put_in_place(new, workspace.data)

@@ -9,7 +9,6 @@ import fcntl
 import filecmp
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -174,7 +173,7 @@ def staged(root: Path) -> Iterator[Path]:
     except OSError as error:
         raise full_disk(error, root / "data") or BakeoffError(f"data/ cannot be written: {error}") from None
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        remove(new)
 
 
 def write(tables: Tables, content: Content, directory: Path) -> None:

@@ -11,12 +11,10 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import TABLES, text_table
 from bakeoff.data.fetch.parts import Parts, Raw, listed, parts
 from bakeoff.data.fetch.table_files import read_columns
-from bakeoff.data.params import DataParams
+from bakeoff.data.params import PARTS, DataParams
 from bakeoff.data.validate.csv_reader import check_text
 
 _SUFFIXES = (".csv", ".tsv", ".parquet")
-SPLIT_FILES = ("train", "valid", "test")
-"""Parts of a benchmark split, each a text file; there may be no valid.txt."""
 
 
 def read_parts(directory: Path, data: DataParams) -> Parts:
@@ -38,7 +36,7 @@ def read_parts(directory: Path, data: DataParams) -> Parts:
         names = " and ".join(path.name for path in found)
         raise BakeoffError(f"{directory} holds {names}: leave one file for each table, the one that counts.")
     if "interactions" not in paths and all((directory / f"{part}.txt").is_file() for part in ("train", "test")):
-        return Parts(read_adjacency(directory), None, None)
+        return {"interactions": read_adjacency(directory)}
     if not paths:
         content = listed(sorted(entry.name for entry in directory.iterdir()))
         raise BakeoffError(
@@ -73,8 +71,8 @@ def read_adjacency(directory: Path) -> pa.Table:
     """Interactions of a benchmark split in the format of the NGCF and LightGCN papers, in the order of its files.
 
     Args:
-        directory: holds the files; lines are `user item item …`, separated by blanks. A user without items
-            has none.
+        directory: holds a text file for each of PARTS, perhaps none for valid; lines are `user item item …`, separated
+            by blanks. A user without items has none.
 
     Returns:
         user_id, item_id, split (train, valid or test), one row per pair; such data has no times.
@@ -82,7 +80,7 @@ def read_adjacency(directory: Path) -> pa.Table:
     Raises:
         BakeoffError: a file is empty, binary or not UTF-8, or there is no pair at all.
     """
-    paths = [path for part in SPLIT_FILES if (path := directory / f"{part}.txt").is_file()]
+    paths = [path for part in PARTS if (path := directory / f"{part}.txt").is_file()]
     table = pa.concat_tables([_pairs(path) for path in paths])
     if not table.num_rows:
         raise BakeoffError(f"{directory} holds no pair: lines of train.txt are `user item item …`.")

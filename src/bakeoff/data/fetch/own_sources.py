@@ -11,9 +11,8 @@ from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.files import file_hash
 from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.database import database_url, read_database
-from bakeoff.data.fetch.merging import merge
 from bakeoff.data.fetch.own import check_directory, read_files, read_parts
-from bakeoff.data.fetch.parts import Parts, complete, parts
+from bakeoff.data.fetch.parts import Parts, complete, merge, parts
 from bakeoff.data.params import DataParams
 
 MARK = "_SUCCESS"
@@ -26,16 +25,16 @@ class Request:
 
     Attributes:
         source: directory of files.
-        query: directory of SQL files.
-        inbox: directory of deliveries.
+        query: directory of SQL files for the database in BAKEOFF_DATABASE_URL.
+        inbox: directory of deliveries; those that were not taken yet are added.
         append: whether what `source`, `query` or `files` bring is added to what is there.
-        files: table → its file.
+        files: table (interactions, users, items) → its file.
     """
 
-    source: Path | None
-    query: Path | None
-    inbox: Path | None
-    append: bool
+    source: Path | None = None
+    query: Path | None = None
+    inbox: Path | None = None
+    append: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
@@ -86,6 +85,10 @@ class Request:
                 raise BakeoffError(f"{path} is data/ itself or in it, which fetch writes: `{option}` takes another.")
 
 
+PUBLISHER = Request()
+"""From nowhere else than the publisher of the data set."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What data/ will be.
@@ -97,6 +100,7 @@ class Found:
         grown: whether any row is new or replaced another.
         taken: name → hash of the deliveries that are in it now and were not before.
         refused: why a delivery was left out, a sentence each.
+        sha256: what each table must hash to; empty: not checked.
     """
 
     tables: Tables
@@ -105,6 +109,7 @@ class Found:
     grown: bool = True
     taken: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -1,5 +1,6 @@
-"""Columns as a source has them → canonical tables, all of them or those that a delivery brings."""
+"""Columns as a source has them → canonical tables: all of them, or new rows on top of those that are there."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
@@ -11,8 +12,17 @@ import pyarrow.compute as pc
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import TAG_SEPARATOR
 from bakeoff.data.fetch.canonical_tables import Tables, id_order, joined, sorted_by_id, text_column, text_table
-from bakeoff.data.fetch.timestamps import unix_seconds
+from bakeoff.data.fetch.table_files import unix_seconds
 from bakeoff.data.params import ColumnParams, DataParams
+
+Parts = Mapping[str, pa.Table]
+"""Those of the canonical `Tables` that a source has, by name; users and items in id order, items with a title."""
+
+ENTITIES = {"users": "user_id", "items": "item_id"}
+"""Tables that events refer to, and the column of their ids."""
+
+_MAPPED = ("user_id", "item_id", "timestamp", "rating", "event", "weight", "split")
+_SEPARATOR = "\x1f"  # no text that people write holds it
 
 
 @dataclass(frozen=True)
@@ -28,21 +38,6 @@ class Raw:
     columns: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The canonical tables that a source has; None where it has no such table.
-
-    Attributes:
-        interactions: as in `Tables`.
-        users: in id order; likewise.
-        items: in id order, with a title; likewise.
-    """
-
-    interactions: pa.Table | None
-    users: pa.Table | None
-    items: pa.Table | None
-
-
 def parts(raws: Mapping[str, Raw], names: ColumnParams) -> Parts:
     """Give mapped columns their canonical names. Columns that are not mapped are kept in users and items.
 
@@ -55,12 +50,10 @@ def parts(raws: Mapping[str, Raw], names: ColumnParams) -> Parts:
     """
     for raw in raws.values():
         _refuse_nul(raw)
-    [user_id], [item_id] = names.ids["users"], names.ids["items"]
-    return Parts(
-        _interactions(raws["interactions"], names) if "interactions" in raws else None,
-        _entities(raws["users"], {"user_id": user_id}, "_in_users") if "users" in raws else None,
-        _entities(raws["items"], {"item_id": item_id, "title": names.title}, "_in_items") if "items" in raws else None,
-    )
+    return {
+        name: _interactions(raw, names) if name == "interactions" else _entities(name, raw, names)
+        for name, raw in raws.items()
+    }
 
 
 def complete(found: Parts, data: DataParams, where: str) -> Tables:
@@ -74,22 +67,19 @@ def complete(found: Parts, data: DataParams, where: str) -> Tables:
     Raises:
         BakeoffError: there is no event, or a feature has no column.
     """
-    found = with_vectors(found, data)
-    if found.interactions is None:
+    tables = {**with_vectors(found, data)}
+    if "interactions" not in tables:
         raise BakeoffError(
             f"{where} has no interactions: there is nothing to compare models on. Users and items alone can only be "
             "added to data that is there (`--append`)."
         )
-    if not found.interactions.num_rows:
+    if not tables["interactions"].num_rows:
         raise BakeoffError(f"{where} holds no event: there is nothing to compare models on.")
-    users, items = found.users, found.items
-    if users is None:
-        users = named_by_id(found.interactions["user_id"], "user_id")
-    if items is None:
-        items = named_by_id(found.interactions["item_id"], "item_id")
-    check_features(users, "users", data.user_features)
-    check_features(items, "items", data.item_features)
-    return Tables(found.interactions, users, items)
+    for name, id_column in ENTITIES.items():
+        if name not in tables:
+            tables[name] = named_by_id(tables["interactions"][id_column], id_column)
+        check_features(tables[name], name, data.features[name])
+    return Tables(**tables)
 
 
 def named_by_id(referenced: Any, id_column: str) -> pa.Table:
@@ -106,16 +96,13 @@ def named_by_id(referenced: Any, id_column: str) -> pa.Table:
 
 def with_vectors(found: Parts, data: DataParams) -> Parts:
     """The tables with one column for each vector feature `v`: columns `v_0`, `v_1`, … are joined by `|`."""
-    users, items = _with_vectors(found.users, data.user_features), _with_vectors(found.items, data.item_features)
-    return Parts(found.interactions, users, items)
+    return {name: _with_vectors(table, data.features.get(name, {})) for name, table in found.items()}
 
 
-def _with_vectors(given: pa.Table | None, features: Mapping[str, str]) -> pa.Table | None:
-    table: Any = given
-    for name in [each for each, kind in features.items() if kind == "vector" and table is not None]:
-        numbered = (f"{name}_{place}" for place in count())
-        columns = list(takewhile(table.column_names.__contains__, numbered))
-        if columns and name not in table.column_names:
+def _with_vectors(table: pa.Table, features: Mapping[str, str]) -> pa.Table:
+    for name in [each for each, kind in features.items() if kind == "vector" and each not in table.column_names]:
+        columns = list(takewhile(table.column_names.__contains__, (f"{name}_{place}" for place in count())))
+        if columns:
             vectors = joined(*(table[column] for column in columns), separator=TAG_SEPARATOR)
             unknown = pc.equal(pc.utf8_trim(vectors, TAG_SEPARATOR), "")
             vectors = pc.if_else(unknown, pa.scalar("", pa.large_string()), vectors)
@@ -144,25 +131,17 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _interactions(raw: Raw, names: ColumnParams) -> pa.Table:
-    mapping = {
-        "user_id": names.user_id,
-        "item_id": names.item_id,
-        "timestamp": names.timestamp,
-        "rating": names.rating,
-        "event": names.event,
-        "weight": names.weight,
-        "split": names.split,
-    }
-    mapped = _mapped(raw, mapping)
+    mapped = _mapped(raw, {name: getattr(names, name) for name in _MAPPED})
     if "timestamp" in mapped:
         where = f"column {names.timestamp} of {raw.where}"
         mapped["timestamp"] = unix_seconds(mapped["timestamp"], names.timestamp_unit, where)
     return text_table(mapped)
 
 
-def _entities(raw: Raw, mapping: Mapping[str, str | None], of_id: str) -> pa.Table:
+def _entities(name: str, raw: Raw, names: ColumnParams) -> pa.Table:
     """The users or items table, in id order."""
-    mapped = _mapped(raw, mapping, of_id)
+    mapping = {ENTITIES[name]: names.ids[name][0], **({"title": names.title} if name == "items" else {})}
+    mapped = _mapped(raw, mapping, f"_in_{name}")
     sources = {source for source in mapping.values() if source is not None}
     extra = {column: values for column, values in raw.columns.items() if column not in sources}
     if clash := extra.keys() & mapped.keys():
@@ -219,3 +198,74 @@ def _mapped(raw: Raw, mapping: Mapping[str, str | None], of_id: str = "") -> dic
                 + ("." if is_id else ", null that there is none.")
             )
     return {name: raw.columns[source] for name, source in wanted.items()}
+
+
+def merge(held: Tables, new: Parts, data: DataParams, where: str) -> tuple[Tables, Counter[str]]:
+    """Add what a source brings.
+
+    Events that are there already are dropped; the others follow those that are there, in the order of the source. A
+    user or an item takes the place of that of the same id, keeps what the source has no column for, and is added if
+    it is new. Users and items of whom the source names but the id are added if they are new.
+
+    Args:
+        held: what is there.
+        new: what is to be added.
+        data: which columns are features.
+        where: the source, for messages.
+
+    Returns:
+        all tables, and numbers of rows: new `interactions`, `users` and `items`; interactions that were there already,
+        in every column, and were dropped (`repeated`); users and items that took the place of others (`replaced`).
+
+    Raises:
+        BakeoffError: the events have other columns than those that are there, or a feature has no column.
+    """
+    new = with_vectors(new, data)
+    events = new.get("interactions", held.interactions.slice(0, 0))
+    if events.column_names != held.interactions.column_names:
+        raise BakeoffError(
+            f"The interactions of {where} have the columns {listed(events.column_names)}, those in data/ have "
+            f"{listed(held.interactions.column_names)}: only rows of the same columns can be added. Fetch all of it "
+            "anew, without adding to what is there."
+        )
+    is_new = pc.invert(pc.is_in(_keys(events), value_set=_keys(held.interactions).unique()))
+    fresh = events.filter(is_new)
+    tables = {"interactions": pa.concat_tables([held.interactions, fresh])}
+    counts = Counter(interactions=fresh.num_rows, repeated=events.num_rows - fresh.num_rows)
+    for name, id_column in ENTITIES.items():
+        there = held.by_name()[name]
+        given = new.get(name, there.slice(0, 0))
+        tables[name], counts[name], replaced = _updated(there, given, events[id_column])
+        counts["replaced"] += replaced
+        check_features(tables[name], name, data.features[name])
+    return Tables(**tables), counts
+
+
+def _keys(events: pa.Table) -> pa.Array:
+    """All fields of a row as one string."""
+    return joined(*events.columns, separator=_SEPARATOR)
+
+
+def _updated(held: pa.Table, given: pa.Table, referenced: pa.ChunkedArray) -> tuple[pa.Table, int, int]:
+    """The table in id order, the number of new ids, and that of rows that replaced others."""
+    id_column = held.column_names[0]
+    columns = list(dict.fromkeys([*held.column_names, *given.column_names]))
+    old_ids, given_ids = text_column(held[id_column]), text_column(given[id_column])
+    place = pc.index_in(given_ids, value_set=old_ids)  # of the first row of that id; null for a new one
+    updated = text_table(
+        {name: given[name] if name in given.column_names else held[name].take(place) for name in columns}
+    )
+    kept = _widened(held.filter(pc.invert(pc.is_in(old_ids, value_set=given_ids))), columns)
+    known = pa.concat_arrays([old_ids, given_ids])
+    named = named_by_id(referenced, id_column)
+    unknown = named.filter(pc.invert(pc.is_in(named[id_column], value_set=known)))
+    table = sorted_by_id(pa.concat_tables([kept, updated, _widened(unknown, columns)]))
+    num_replaced = len(place) - place.null_count
+    num_new = len(pc.unique(given_ids.filter(pc.is_null(place)))) + unknown.num_rows
+    return table, num_new, num_replaced
+
+
+def _widened(table: pa.Table, columns: list[str]) -> pa.Table:
+    """All the columns, "" where the table has none."""
+    empty = pa.repeat("", table.num_rows)
+    return text_table({name: table[name] if name in table.column_names else empty for name in columns})

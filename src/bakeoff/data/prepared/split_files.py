@@ -74,10 +74,7 @@ def read_histories(path: Path, num_users: int, num_items: int, directory: Path, 
             _refuse_others(path, "user", rows, num_users)
             _refuse_others(path, "item", items, num_items)
             if (np.diff(rows, prepend=last) < 0).any():
-                raise BakeoffError(
-                    f"{path} is not sorted by user: the files of artifacts/split are of different runs. Run "
-                    "`dvc repro --force split`."
-                )
+                raise mixed_runs(f"{path} is not sorted by user")
             last = max(last, *rows[-1:])
             np.add.at(lengths, rows, 1)
             events.append(items, timestamps, chosen["weight"].to_numpy() if has_weights else NO_WEIGHTS)
@@ -162,10 +159,14 @@ def _refuse_others(path: Path, what: str, index: NDArray[np.integer], count: int
     """Each index must be one of the vocabulary's; a null one comes as NaN."""
     is_known = (index >= 0) & (index < count)
     if not is_known.all():
-        raise BakeoffError(
-            f"{path} has an event with {what}_index {index[~is_known][0]}, and the vocabulary has {count} {what}s: the "
-            "files of artifacts/split are of different runs. Run `dvc repro --force split`."
+        raise mixed_runs(
+            f"{path} has an event with {what}_index {index[~is_known][0]}, and the vocabulary has {count} {what}s"
         )
+
+
+def mixed_runs(what: str) -> BakeoffError:
+    """What to say where files of a split do not belong together."""
+    return BakeoffError(f"{what}: the files of artifacts/split are of different runs. Run `dvc repro --force split`.")
 
 
 def _interleaved(batch: pa.RecordBatch, names: Iterable[str], vectors: Mapping[str, int]) -> NDArray[Any]:

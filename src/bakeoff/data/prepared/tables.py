@@ -11,19 +11,11 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding, TableEncoding
-from bakeoff.data.prepared.split_files import (
-    DISLIKES,
-    REPEAT,
-    has_column,
-    kept,
-    read_features,
-    read_histories,
-    read_vocabulary,
-)
+from bakeoff.data.prepared import split_files
 
 T = TypeVar("T")
 
@@ -165,24 +157,22 @@ def load_prepared(workspace: Workspace) -> Prepared:
     directory, vocabulary = workspace.split.parent, workspace.vocabulary
     encoding = _read(vocabulary / "features.json", lambda path: FeatureEncoding.model_validate_json(path.read_bytes()))
     users, items = (
-        _read(vocabulary / f"{name}.parquet", partial(read_vocabulary, directory=directory))
+        _read(vocabulary / f"{name}.parquet", partial(split_files.read_vocabulary, directory=directory))
         for name in ("users", "items")
     )
-    train, valid = (_events(workspace, name, len(users), len(items)) for name in ("train", "valid"))
-    path, dislikes = vocabulary / DISLIKES, None
-    if path.exists():
-        dislikes = _read(path, partial(read_histories, num_users=len(users), num_items=len(items), directory=directory))
+    events = partial(_events, workspace, num_users=len(users), num_items=len(items))
+    dislikes = f"{vocabulary.name}/{split_files.DISLIKES}"
     return Prepared(
         users=users,
         items=items,
         user_features=_features(workspace, "user", encoding.user, len(users)),
         item_features=_features(workspace, "item", encoding.item, len(items)),
         encoding=encoding,
-        train=train,
-        valid=valid,
-        keep=partial(kept, directory=directory),
-        dislikes=dislikes,
-        keeps_repeats=has_column(workspace.split / "train.parquet", REPEAT),
+        train=events("train.parquet"),
+        valid=events("valid.parquet"),
+        keep=partial(split_files.kept, directory=directory),
+        dislikes=events(dislikes) if (workspace.split / dislikes).exists() else None,
+        keeps_repeats=split_files.has_column(workspace.split / "train.parquet", split_files.REPEAT),
     )
 
 
@@ -192,26 +182,23 @@ def load_held_out(workspace: Workspace, prepared: Prepared) -> HeldOut:
     Raises:
         BakeoffError: as load_prepared.
     """
-    files = (("test", None), ("new_users", "history"), ("new_users", "test"))
+    files = (("test.parquet", None), ("new_users.parquet", "history"), ("new_users.parquet", "test"))
     return HeldOut(*(_events(workspace, name, prepared.num_users, prepared.num_items, part) for name, part in files))
 
 
-def _events(workspace: Workspace, name: str, num_users: int, num_items: int, part: str | None = None) -> Histories:
+def _events(workspace: Workspace, file: str, num_users: int, num_items: int, part: str | None = None) -> Histories:
     """Histories of a file of the split; of a part of its events, if one is named."""
     directory = workspace.split.parent
     return _read(
-        workspace.split / f"{name}.parquet", lambda path: read_histories(path, num_users, num_items, directory, part)
+        workspace.split / file, lambda path: split_files.read_histories(path, num_users, num_items, directory, part)
     )
 
 
 def _features(workspace: Workspace, name: str, encoding: TableEncoding, count: int) -> EncodedFeatures:
     path = workspace.vocabulary / f"{name}_features.parquet"
-    found = _read(path, partial(read_features, encoding=encoding, directory=workspace.split.parent))
+    found = _read(path, partial(split_files.read_features, encoding=encoding, directory=workspace.split.parent))
     if len(found.dense) != count:
-        raise BakeoffError(
-            f"{path} has {len(found.dense)} rows, and there are {count} {name}s: the files of artifacts/split are of "
-            "different runs. Run `dvc repro --force split`."
-        )
+        raise split_files.mixed_runs(f"{path} has {len(found.dense)} rows, and there are {count} {name}s")
     return found
 
 
@@ -221,5 +208,4 @@ def _read(path: Path, read: Callable[[Path], T]) -> T:
     except FileNotFoundError:
         raise BakeoffError(f"{path} is missing: run `bakeoff split` first.") from None
     except (OSError, ValueError) as error:  # Arrow's and pydantic's errors are ValueErrors
-        reason = str(error).splitlines()[0]
-        raise BakeoffError(f"{path} can't be read ({reason}): run `dvc repro --force split`.") from None
+        raise BakeoffError(f"{path} can't be read ({first_line(error)}): run `dvc repro --force split`.") from None

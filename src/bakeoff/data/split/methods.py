@@ -1,33 +1,17 @@
 """The ways of splitting: a spec each, which assigns events, names what is checked, and says what is weak about it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import ibis
 import ibis.expr.types as ir
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.params import SplitParams
+from bakeoff.data.params import PARTS, SplitParams
 from bakeoff.data.split.split_points import Cuts, chance, is_at_least, share_of
-
-PARTS = ("train", "valid", "test")
-"""Parts of a user's events, oldest first; the values of a predefined `split` column."""
 
 Assign = Callable[[ir.Table, SplitParams, int, Cuts], ir.StringValue]
 """Events with tie, position and num_events of the user, the settings, the seed and the cuts → a part for each event."""
-
-
-@dataclass(frozen=True)
-class OrderRule:
-    """A promise that `value` of an event is above that of all parts before its own.
-
-    Attributes:
-        sentence: the promise.
-        value: `timestamp`, which may also be equal, or `position`.
-    """
-
-    sentence: str
-    value: str
 
 
 @dataclass(frozen=True)
@@ -39,7 +23,8 @@ class SplitMethod:
         label: as people call it.
         weakness: what is weak about it even if it keeps all it promises.
         assign: the part of each event, as if there were no new users.
-        order: promises about order, next to those that every split makes.
+        order: promises about order, next to those that every split makes: sentence → which value of an event is above
+            that of all parts before its own, `position` or `timestamp`, which may also be equal.
         is_temporal: whether it needs timestamps.
         one_cut: whether one point in time holds for all users; then the first valid and first test event are looked up.
         one_test_event: whether it promises at most one test event per user.
@@ -53,7 +38,7 @@ class SplitMethod:
     label: str
     weakness: str
     assign: Assign
-    order: tuple[OrderRule, ...] = ()
+    order: Mapping[str, str] = field(default_factory=dict)
     is_temporal: bool = False
     one_cut: bool = False
     one_test_event: bool = False
@@ -134,14 +119,11 @@ def _check_split_column(events: ir.Table) -> None:
         )
 
 
-_WITHIN_USER = (
-    OrderRule(
-        "No test event is older than a train or validation event of its user, and no validation event is "
-        "older than a train event of its user",
-        "timestamp",
-    ),
-    OrderRule("In every user's history train comes first, then validation, then test", "position"),
-)
+_WITHIN_USER = {
+    "No test event is older than a train or validation event of its user, and no validation event is older than a "
+    "train event of its user": "timestamp",
+    "In every user's history train comes first, then validation, then test": "position",
+}
 
 _SPECS = (
     SplitMethod(
@@ -159,13 +141,10 @@ _SPECS = (
         weakness="Many users have no event on one side of the cut and drop out: those tested are the few who were "
         "active before and after it, and one point in time may not be like another.",
         assign=_global_temporal,
-        order=(
-            OrderRule(
-                "No test event is older than a train or validation event, whosever it is, and no validation "
-                "event is older than a train event",
-                "timestamp",
-            ),
-        ),
+        order={
+            "No test event is older than a train or validation event, whosever it is, and no validation event is older "
+            "than a train event": "timestamp"
+        },
         is_temporal=True,
         one_cut=True,
         may_lack_train=True,

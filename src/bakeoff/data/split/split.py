@@ -8,12 +8,38 @@ import ibis
 import ibis.expr.types as ir
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.params import DataParams, SplitParams
-from bakeoff.data.split.methods import PARTS, method_of
+from bakeoff.data.engine.engine import Engine
+from bakeoff.data.params import PARTS, DataParams, SplitParams
+from bakeoff.data.split.methods import method_of
 from bakeoff.data.split.split_points import Cuts, first_held_out_events, is_at_most, last_held_out, tie, user_chance
 
 SHOWN = 10
 """Kinds of events that a message names."""
+
+
+def divide(engine: Engine, interactions: ir.Table, split: SplitParams, seed: int) -> ir.Table:
+    """What counts of the interactions, and where it goes, some users after the other.
+
+    Args:
+        engine: keeps what is in between.
+        interactions: as for `positives`.
+        split: method, shares and what counts.
+        seed: of every choice by chance.
+
+    Returns:
+        as `assign_parts`.
+
+    Raises:
+        BakeoffError: the data can't carry the method.
+    """
+    divided = engine.divided("interactions", interactions, "user_id")
+    chosen = engine.kept_each(
+        "positives", divided.map(lambda rows: positives(rows, split.min_rating, split.keep_repeats))
+    )
+    check_fits_method(chosen.whole, split)
+    everyone = engine.kept("everyone", chosen.whole.select("user_id").distinct())
+    cuts = find_cuts(chosen.whole, everyone, split, seed)
+    return engine.kept_each("parts", chosen.map(lambda events: assign_parts(events, split, seed, cuts))).whole
 
 
 def positives(interactions: ir.Table, min_rating: float | None, keep_repeats: bool = False) -> ir.Table:

@@ -8,8 +8,8 @@ from functools import partial
 import ibis
 import ibis.expr.types as ir
 
-from bakeoff.data.engine.engine import Partitioned
-from bakeoff.data.split.methods import OrderRule, SplitMethod, method_of
+from bakeoff.data.engine.engine import Partitioned, rows_of
+from bakeoff.data.split.methods import SplitMethod, method_of
 
 EXAMPLES = 3
 
@@ -78,7 +78,9 @@ def check_promises(
     facts = [facts_of(piece, users, items, latest) for piece in events.pieces]
     broken = Counter[str]()
     for of_piece in facts:
-        broken.update(_count_broken(of_piece, rules))
+        # Spark has NULL where the rule says nothing of any row.
+        counts = {sentence: of_piece.count(where=rule(of_piece)).fill_null(0) for sentence, rule in rules.items()}
+        broken.update(rows_of(of_piece.aggregate(**counts))[0])
     return [
         Promise(name, not broken[name], broken[name], _examples(events.whole, facts, rule) if broken[name] else ())
         for name, rule in rules.items()
@@ -93,24 +95,16 @@ def _rules(method: SplitMethod) -> dict[str, Rule]:
         "No new user has an event in train, validation or test": lambda facts: facts["new but not held out"].notnull(),
         "Every user with test events has train events": lambda facts: facts["tested but not trained on"].notnull(),
     }
-    rules |= {rule.sentence: partial(_out_of_order, rule=rule) for rule in method.order}
+    rules |= {sentence: partial(_out_of_order, value=value) for sentence, value in method.order.items()}
     if method.one_test_event:
         rules["No user has more than one test event"] = lambda facts: facts["test events of the user"] > 1
     return rules
 
 
-def _out_of_order(facts: ir.Table, rule: OrderRule) -> ir.BooleanValue:
-    if rule.value == "timestamp":
+def _out_of_order(facts: ir.Table, value: str) -> ir.BooleanValue:
+    if value == "timestamp":
         return facts.timestamp < facts["latest before"]
     return facts.position <= facts["last position before"]
-
-
-def _count_broken(facts: ir.Table, rules: Mapping[str, Rule]) -> dict[str, int]:
-    """How many events of a piece break each promise; one row comes to this process."""
-    # Spark has NULL where the rule says nothing of any row.
-    counts = {sentence: facts.count(where=rule(facts)).fill_null(0) for sentence, rule in rules.items()}
-    (row,) = facts.aggregate(**counts).to_pyarrow().to_pylist()
-    return dict(row)
 
 
 def _examples(events: ir.Table, facts: Sequence[ir.Table], rule: Rule) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import html
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -89,8 +89,7 @@ class Runner:
             expectations: at least one.
             frame: of pandas, or of Spark.
         """
-        [results] = self._results(name, expectations, [frame], "SUMMARY")
-        return results
+        return self._prepared(name, expectations, frame, "SUMMARY")(frame)
 
     def judge(self, name: str, checks: Sequence[Check], frames: Iterable[Any]) -> list[Outcome]:
         """Judge a table that comes in pieces: a check holds if it holds for each piece.
@@ -111,28 +110,29 @@ class Runner:
         kept = _PANDAS_FORMAT
         if not isinstance(first, pd.DataFrame):
             kept = _SPARK_FORMAT | {"unexpected_index_column_names": [first.columns[0]]}
-        pieces = self._results(name, [each.expectation for each in checks], chain([first], frames), kept)
+        results_of = self._prepared(name, [each.expectation for each in checks], first, kept)
+        pieces = map(results_of, chain([first], frames))
         return [_outcome(each, results) for each, results in zip(checks, zip(*pieces, strict=True), strict=True)]
 
-    def _results(
-        self, name: str, expectations: Sequence[Any], frames: Iterable[Any], result_format: dict[str, Any] | str
-    ) -> Iterator[list[Any]]:
-        """For each frame GX's results, in the order of the expectations, which is not GX's own."""
+    def _prepared(
+        self, name: str, expectations: Sequence[Any], first: Any, result_format: dict[str, Any] | str
+    ) -> Callable[[Any], list[Any]]:
+        """What gives GX's results of a frame like `first`, in the order of the expectations, which is not GX's own."""
         context = self._context
         for number, expectation in enumerate(expectations):
             expectation.meta = {"number": number}
         suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=list(expectations)))
-        checkpoint = None
-        for frame in frames:
-            if checkpoint is None:
-                rows = self._pandas if isinstance(frame, pd.DataFrame) else self._spark
-                definition = gx.ValidationDefinition(name=name, data=rows, suite=suite)
-                definitions = [context.validation_definitions.add(definition)]
-                checkpoint = context.checkpoints.add(
-                    gx.Checkpoint(name=name, validation_definitions=definitions, result_format=result_format)
-                )
+        rows = self._pandas if isinstance(first, pd.DataFrame) else self._spark
+        definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=rows, suite=suite))
+        checkpoint = context.checkpoints.add(
+            gx.Checkpoint(name=name, validation_definitions=[definition], result_format=result_format)
+        )
+
+        def results_of(frame: Any) -> list[Any]:
             [result] = checkpoint.run(batch_parameters={"dataframe": frame}).run_results.values()
-            yield sorted(result.results, key=lambda each: each.expectation_config.meta["number"])
+            return sorted(result.results, key=lambda each: each.expectation_config.meta["number"])
+
+        return results_of
 
     @cached_property
     def _pandas(self) -> Any:

@@ -1,7 +1,8 @@
-"""Which rows of a table may be used, and why the others may not."""
+"""Which rows of a table may be used, and why the others may not: judged, as JSON and in sentences."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import ibis
@@ -12,13 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from bakeoff.core.errors import visible
 from bakeoff.data.engine.engine import BLOCK_ROWS, Engine, Partitioned, loaded, part_name
+from bakeoff.data.params import DataParams, ValidationParams
 from bakeoff.data.validate.csv_reader import RawTable
 from bakeoff.data.validate.gx import Outcome, Runner
-from bakeoff.data.validate.suites import Suite, TypedTable
+from bakeoff.data.validate.suites import TypedTable, check_structure, entities, interactions
 
 RAW, TYPED, JUDGED = "raw ", "typed ", "judged "
 """Columns of a stored table are numbered: SQL may not tell the names of a file apart."""
+EXAMPLES = 2
+TOP_REASONS = 3
+SHOWN_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,38 @@ class CheckedTable:
         chosen = quarantined.filter(quarantined.row.isin(list(rows))).order_by("row")
         columns = self.quarantine_columns
         table = chosen.select(*columns.values()).to_pyarrow().rename_columns(list(columns))
-        lines: list[dict[str, Any]] = table.to_pylist()
-        return lines
+        return list(table.to_pylist())
+
+
+def judge_tables(
+    blocks: Mapping[str, Iterator[RawTable]], data: DataParams, validation: ValidationParams, engine: Engine
+) -> tuple[Runner, dict[str, CheckedTable]]:
+    """Judge all tables, users and items before the events that name them.
+
+    Args:
+        blocks: of each table, at least one.
+        data: which columns are features.
+        validation: what an event must look like.
+        engine: holds the rows.
+
+    Raises:
+        BakeoffError: a table can't be used at all.
+    """
+    firsts = {name: next(of_table) for name, of_table in blocks.items()}
+    structure = {name: check_structure(name, first, data) for name, first in firsts.items()}
+    sizes: dict[str, dict[str, tuple[str, int]]] = {"users": {}, "items": {}}
+    type_blocks: dict[str, Callable[[RawTable], TypedTable]] = {
+        "users": lambda raw: entities(raw, "user_id", data.user_features, sizes["users"]),
+        "items": lambda raw: entities(raw, "item_id", data.item_features, sizes["items"]),
+        "interactions": lambda raw: interactions(raw, validation),
+    }
+    runner, verdicts, known = Runner(), dict[str, CheckedTable](), dict[str, ir.Table]()
+    for name, type_block in type_blocks.items():
+        whole = chain([firsts.pop(name)], blocks[name])
+        verdicts[name] = judge(runner, engine, name, whole, type_block, known, structure[name])
+        if name != "interactions":
+            known[f"{name[:-1]}_id"] = verdicts[name].ids(f"{name[:-1]}_id")
+    return runner, {name: verdicts[name] for name in blocks}
 
 
 def judge(
@@ -109,10 +145,9 @@ def judge(
         structure: outcomes of the checks of structure.
     """
     rows, num_rows, raw, last = _stored(engine, name, blocks, type_block)
-    suite = last.suite
-    judged = _judged(rows.whole, last.judged.column_names, suite.known, known)
-    outcomes = runner.judge(name, [*suite.checks, suite.unique], engine.groups(judged, "row", suite.key))
-    outcomes[-1] = _later_copies(engine, f"{name}-copies", judged, suite, outcomes)
+    judged = _judged(rows.whole, last.judged.column_names, last.known, known)
+    outcomes = runner.judge(name, [*last.checks, last.unique], engine.groups(judged, "row", last.key))
+    outcomes[-1] = _later_copies(engine, f"{name}-copies", judged, last.key, outcomes)
     bad = _rows_of(outcomes)
     reasons = _reasons(outcomes, bad)
     table = pa.table({"row": pa.array(bad), "reason": pa.array(reasons.tolist(), pa.string())})
@@ -155,13 +190,13 @@ def _judged(rows: ir.Table, names: list[str], added: Mapping[str, str], known: M
     return judged
 
 
-def _later_copies(engine: Engine, name: str, judged: ir.Table, suite: Suite, outcomes: Sequence[Outcome]) -> Outcome:
+def _later_copies(engine: Engine, name: str, judged: ir.Table, key: list[str], outcomes: Sequence[Outcome]) -> Outcome:
     """The last outcome without broken rows and the first sound copy; GX names every copy."""
     *others, unique = outcomes
     rows = np.setdiff1d(unique.rows, _rows_of(others))
     if len(rows):
         named = judged.semi_join(loaded(engine, name, pa.table({"row": rows})), "row")
-        place = ibis.row_number().over(ibis.window(group_by=suite.key, order_by="row"))
+        place = ibis.row_number().over(ibis.window(group_by=key, order_by="row"))
         later = named.select("row", place=place).filter(ibis._.place > 0).select("row").to_pyarrow()["row"]
         rows = np.sort(later.to_numpy().astype(np.int64))
     return Outcome(unique.check, not len(rows), rows)
@@ -187,3 +222,71 @@ def _without_ours(raw: list[str]) -> list[str]:
         while names[place] in {"reason", "row"} or (names[place] != name and names[place] in taken):
             names[place] += "_in_file"
     return names
+
+
+def as_json(verdicts: Mapping[str, CheckedTable], max_share: float) -> dict[str, Any]:
+    """The content of validation.json: the same for the same input, of plain values.
+
+    Args:
+        verdicts: of each table, by name.
+        max_share: largest share of a table's rows that may be in quarantine.
+    """
+    return {
+        "success": not excesses(verdicts, max_share),
+        "tables": {name: _table(verdict) for name, verdict in verdicts.items()},
+        "messages": [_sentence(name, verdict, max_share) for name, verdict in verdicts.items()],
+    }
+
+
+def excesses(verdicts: Mapping[str, CheckedTable], max_share: float) -> list[str]:
+    """A paragraph per table with more than `max_share` in quarantine: share, top reasons, examples."""
+    return [
+        _sentence(name, verdict, max_share) + "".join(_reason_lines(verdict))
+        for name, verdict in verdicts.items()
+        if verdict.share > max_share
+    ]
+
+
+def _table(verdict: CheckedTable) -> dict[str, Any]:
+    return {
+        "rows": verdict.num_rows,
+        "valid": verdict.num_rows - verdict.num_quarantined,
+        "quarantined": verdict.num_quarantined,
+        "share": verdict.share,
+        "reasons": verdict.reasons,
+        "expectations": [
+            {
+                "expectation": outcome.check.sentence,
+                "severity": outcome.check.severity,
+                "success": outcome.success,
+                "unexpected": len(outcome.rows),
+            }
+            for outcome in verdict.outcomes
+        ],
+    }
+
+
+def _sentence(name: str, verdict: CheckedTable, max_share: float) -> str:
+    rows, bad = verdict.num_rows, verdict.num_quarantined
+    if not bad:
+        return f"{name}: all {rows:,} rows are valid."
+    text = f"{name}: {bad:,} of {rows:,} rows ({verdict.share:.2%}) went to quarantine"
+    return text + (f", more than {max_share:.2%}." if verdict.share > max_share else ".")
+
+
+def _reason_lines(verdict: CheckedTable) -> list[str]:
+    reasons = verdict.reason_of
+    lines = []
+    for reason, count in list(verdict.reasons.items())[:TOP_REASONS]:
+        lines.append(f"\n  {count:,} × {reason}, such as")
+        of_reason = reasons.index[reasons.str.contains(reason, regex=False)][:EXAMPLES]
+        lines += [f"\n    line {_example(row)}" for row in verdict.examples(of_reason.tolist())]
+    others = len(verdict.reasons) - TOP_REASONS
+    return lines + ([f"\n  and {others} more reasons"] if others > 0 else [])
+
+
+def _example(row: dict[str, Any]) -> str:
+    line = row.pop("row")
+    del row["reason"]
+    text = visible(", ".join(f"{name}={value}" for name, value in row.items()))
+    return f"{line}: {text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + '…'}"

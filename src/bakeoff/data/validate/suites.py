@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,10 @@ import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.data.features.encoding import TAG_SEPARATOR
-from bakeoff.data.params import MAX_WEIGHT, DataParams, ValidationParams
+from bakeoff.data.params import MAX_WEIGHT, PARTS, DataParams, ValidationParams
 from bakeoff.data.validate.csv_reader import RawTable
 from bakeoff.data.validate.gx import Check, Outcome, check, gxe
 
-SPLIT_LABELS = ("train", "valid", "test")
 MAX_ID_LENGTH = 256
 """Longest id in characters; what is longer is a broken row rather than an id."""
 MIN_WEIGHT = 1e-6
@@ -28,36 +28,25 @@ INTEGER = r"^-?[0-9]{1,18}$"
 
 
 @dataclass(frozen=True)
-class Suite:
-    """What is expected of a table.
+class TypedTable:
+    """Rows of a table, ready to be judged, and the suite of what is expected of them.
 
     Attributes:
+        typed: [n] rows, the columns as they are handed on; null where missing or unreadable.
+        judged: [n] rows, the columns that the suite looks at: ids (null where blank), numbers (null where unreadable),
+            and for an optional number the texts that are none (else null).
         checks: of each row by itself.
         unique: no two rows that pass these checks agree in the columns `key`; the first one is kept.
         key: columns that identify a row.
         known: column of ids → the column that is added for it, with the ids that no valid row of another table has.
     """
 
+    typed: pa.Table
+    judged: pa.Table
     checks: list[Check]
     unique: Check
     key: list[str]
     known: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class TypedTable:
-    """Rows of a table, ready to be judged.
-
-    Attributes:
-        typed: [n] rows, the columns as they are handed on; null where missing or unreadable.
-        judged: [n] rows, the columns that the suite looks at: ids (null where blank), numbers (null where unreadable),
-            and for an optional number the texts that are none (else null).
-        suite: what is expected of them.
-    """
-
-    typed: pa.Table
-    judged: pa.Table
-    suite: Suite
 
 
 def check_structure(table: str, raw: RawTable, data: DataParams) -> list[Outcome]:
@@ -91,9 +80,8 @@ def _required_columns(table: str, data: DataParams) -> dict[str, str]:
     if table == "interactions":
         return {"user_id": own, "item_id": own}
     ids = {"users": ["user_id"], "items": ["item_id", "title"]}[table]
-    key = f"{table[:-1]}_features"
-    remedy = f"add it, or take it out of `data.{key}` in params.yaml."
-    return dict.fromkeys(ids, own) | dict.fromkeys(getattr(data, key), remedy)
+    remedy = f"add it, or take it out of `data.{table[:-1]}_features` in params.yaml."
+    return dict.fromkeys(ids, own) | dict.fromkeys(data.features[table], remedy)
 
 
 def entities(
@@ -131,7 +119,7 @@ def entities(
                 _check_sizes(raw, name, id_column, typed[name], sizes)
     once = f"No {id_column} occurs twice", f"{id_column} occurred before (the first row is kept)"
     unique = check(gxe.ExpectColumnValuesToBeUnique, *once, column=id_column)
-    return TypedTable(pa.table(typed), pa.table(judged), Suite(checks, unique, [id_column], {}))
+    return TypedTable(pa.table(typed), pa.table(judged), checks, unique, [id_column], {})
 
 
 def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
@@ -151,7 +139,7 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
         "rating": (numbers, _rating_checks),
         "event": (texts, _event_checks),
         "weight": (numbers, _weight_checks),
-        "split": (_same, _split_checks),
+        "split": (lambda values: values, _split_checks),
     }
     for name in raw.names:
         if name in optional:
@@ -168,7 +156,7 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
         f"same {shared} as an event before (the first one is kept)",
         column_list=key,
     )
-    return TypedTable(pa.table(typed), pa.table(judged), Suite(checks, unique, key, known))
+    return TypedTable(pa.table(typed), pa.table(judged), checks, unique, key, known)
 
 
 def _id_checks(column: str) -> list[Check]:
@@ -191,16 +179,23 @@ def _is_number(column: str, what: str, kind: Any = gxe.ExpectColumnValuesToNotBe
     return check(kind, f"Every {column} is {what}", f"{column} is not {what}", column=judged or column)
 
 
+def _is_between(
+    column: str, sentence: str, reason: str, low: float | None, high: float | None, strict_max: bool = False
+) -> Check:
+    kind = gxe.ExpectColumnValuesToBeBetween
+    return check(kind, sentence, reason, column=column, min_value=low, max_value=high, strict_max=strict_max)
+
+
 def _timestamp_checks(params: ValidationParams) -> list[Check]:
     first, last = params.earliest, params.latest
     span = f"Events lie on or after {first} and before {last} (UTC)", f"timestamp is not between {first} and {last}"
-    limits: dict[str, Any] = {
-        "min_value": params.earliest_second,
-        "max_value": params.latest_second,
-        "strict_max": True,
-    }
-    in_span = check(gxe.ExpectColumnValuesToBeBetween, *span, column="timestamp", **limits)
+    in_span = _is_between("timestamp", *span, _second(first), _second(last), strict_max=True)
     return [_is_number("timestamp", "a whole number of seconds"), in_span]
+
+
+def _second(day: str) -> int:
+    """The first second of a day, UTC."""
+    return int(datetime.fromisoformat(f"{day}T00:00:00Z").timestamp())
 
 
 def _rating_checks(params: ValidationParams) -> list[Check]:
@@ -210,8 +205,7 @@ def _rating_checks(params: ValidationParams) -> list[Check]:
     low = "-∞" if params.rating_min is None else f"{params.rating_min:g}"
     high = "∞" if params.rating_max is None else f"{params.rating_max:g}"
     scale = f"Ratings are on the scale from {low} to {high}", f"rating is off the scale from {low} to {high}"
-    limits: dict[str, Any] = {"min_value": params.rating_min, "max_value": params.rating_max}
-    return [readable, check(gxe.ExpectColumnValuesToBeBetween, *scale, column="rating", **limits)]
+    return [readable, _is_between("rating", *scale, params.rating_min, params.rating_max)]
 
 
 def _event_checks(_: ValidationParams) -> list[Check]:
@@ -222,15 +216,13 @@ def _event_checks(_: ValidationParams) -> list[Check]:
 def _weight_checks(_: ValidationParams) -> list[Check]:
     span = f"from {MIN_WEIGHT:f} to {MAX_WEIGHT:,.0f}"
     sentence = f"Every weight is a number {span}", f"weight is not a number {span}"
-    limits: dict[str, Any] = {"min_value": MIN_WEIGHT, "max_value": MAX_WEIGHT}
-    within = check(gxe.ExpectColumnValuesToBeBetween, *sentence, column="weight", **limits)
-    return [_is_number("weight", "a number"), within]
+    return [_is_number("weight", "a number"), _is_between("weight", *sentence, MIN_WEIGHT, MAX_WEIGHT)]
 
 
 def _split_checks(_: ValidationParams) -> list[Check]:
-    labels = ", ".join(SPLIT_LABELS)
+    labels = ", ".join(PARTS)
     named = f"Every split is one of {labels}", f"split is not one of {labels}"
-    return [check(gxe.ExpectColumnValuesToBeInSet, *named, column="split", value_set=list(SPLIT_LABELS))]
+    return [check(gxe.ExpectColumnValuesToBeInSet, *named, column="split", value_set=list(PARTS))]
 
 
 def _free_name(feature: str, taken: Mapping[str, object]) -> str:
@@ -286,10 +278,6 @@ def _check_sizes(
 def integers(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """int64 [n]; null where a text is not a whole number of at most 18 digits."""
     return _matching(values, INTEGER).cast(pa.int64())
-
-
-def _same(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return values
 
 
 def _matching(values: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import TableEncoding
-from bakeoff.data.features.vectors import components
+from bakeoff.data.features.value_sets import components
 
 EXTRAS = "assets.extra"
 """Directory of a SavedModel with the items, features and users that a server reads."""

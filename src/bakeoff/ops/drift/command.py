@@ -52,13 +52,12 @@ def run(workspace: Workspace, data: DataParams, limits: DriftParams, since: str 
             name, commit = _revision(workspace.root, since)
             before = _at_revision(engine, workspace.root, name, commit)
         except _NoReferenceError as error:
-            page, short = drift_page.no_evidence_html(str(error)), drift_page.no_evidence_markdown(str(error))
-            _write(workspace.drift, {"outcome": NO_EVIDENCE, "reason": str(error)}, html=page, md=short)
+            as_json = {"outcome": NO_EVIDENCE, "reason": str(error)}
+            _write(workspace.drift, as_json, **drift_page.no_evidence(str(error)))
             print(f"Drift: no evidence. {error}")
             return
         drift, events = judge(before, now, data, limits, name, commit[:7]), (before.days, now.days)
-        page, picture = drift_page.drift_html(drift, events), drift_page.picture(drift, events)
-        _write(workspace.drift, drift.as_json(), html=page, md=drift_page.drift_markdown(drift), svg=picture)
+        _write(workspace.drift, drift.as_json(), **drift_page.pages(drift, events))
     summary = f"{drift_page.drift_headline(drift)}. {drift_page.drift_statement(drift)}"
     if drift.outcome is DriftOutcome.STOP:
         raise BakeoffError(f"{summary} The picture: {workspace.drift / 'drift.html'}")

@@ -22,6 +22,19 @@ BEFORE, NOW = "in production", "now"
 MAX_POINTS = 90
 """On the time axis; days are put together until they are no more."""
 _LONGEST_LABEL = 24
+_TEXTS = {
+    "volume": (
+        "Events over time",
+        "Line chart: the number of events over time, in production and now.",
+        "The thin line is the data of the version in production, the broad one the data there are now.",
+    ),
+    "features": (
+        "Each feature",
+        "Small bar charts, one per feature: a bar is the share of a bin now, the mark on it the share before.",
+        "Bars: shares now. Marks: shares in production. Features that moved most come first.",
+    ),
+}
+"""Title, text for people who can't see it, and sentence of each picture."""
 _EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
 
 
@@ -60,55 +73,28 @@ def finding_table(drift: Drift) -> Table:
     return table_of(caption, ["Expected", "Found", "Limit", *prose], rows)
 
 
-def drift_html(drift: Drift, events: Events) -> str:
-    """The page: no script."""
-    pictures = []
-    if (volume := _volume(*events)) is not None:
-        sentence = "The thin line is the data of the version in production, the broad one the data there are now."
-        text = "Line chart: the number of events over time, in production and now."
-        pictures.append(StillPicture("volume", "Events over time", text, sentence, _spec(volume)))
-    if (panels := _panels(drift)) is not None:
-        sentence = "Bars: shares now. Marks: shares in production. Features that moved most come first."
-        text = "Small bar charts, one per feature: a bar is the share of a bin now, the mark on it the share before."
-        pictures.append(StillPicture("features", "Each feature", text, sentence, _spec(panels)))
-    return _html(_content(drift), pictures)
+def pages(drift: Drift, events: Events) -> dict[str, str]:
+    """The page, which needs no script; the same short; the volume above the features as a picture; by their endings."""
+    words = {"headline": drift_headline(drift), "statement": drift_statement(drift)}
+    content = {**words, "notes": drift.notes, "findings": finding_table(drift)}
+    charts = {"volume": _volume(*events), "features": _panels(drift)}
+    drawn = {key: chart for key, chart in charts.items() if chart is not None}
+    pictures = [StillPicture(key, *_TEXTS[key], _spec(chart)) for key, chart in drawn.items()]
+    svg = svg_file(_spec(alt.vconcat(*drawn.values(), spacing=30)), []) if drawn else _EMPTY
+    return {"html": _html(content, pictures), "md": render_text("drift.md.j2", **content), "svg": svg}
 
 
-def no_evidence_html(reason: str) -> str:
-    """The page where there is nothing to compare with."""
-    return _html(_without_evidence("No evidence", reason))
-
-
-def drift_markdown(drift: Drift) -> str:
-    """The same, short: for a log or an artifact."""
-    return render_text("drift.md.j2", **_content(drift))
-
-
-def no_evidence_markdown(reason: str) -> str:
-    """Where there is nothing to compare with."""
-    return render_text("drift.md.j2", **_without_evidence("No evidence of drift, and none against it", reason))
-
-
-def picture(drift: Drift, events: Events) -> str:
-    """The volume over time above the features, as one SVG file."""
-    charts = [chart for chart in (_volume(*events), _panels(drift)) if chart is not None]
-    return svg_file(_spec(alt.vconcat(*charts, spacing=30)), []) if charts else _EMPTY
+def no_evidence(reason: str) -> dict[str, str]:
+    """The page, and the same short, where there is nothing to compare with; by the endings of their files."""
+    content: dict[str, Any] = {"statement": reason, "notes": [], "findings": None}
+    short = render_text("drift.md.j2", headline="No evidence of drift, and none against it", **content)
+    return {"html": _html({"headline": "No evidence", **content}), "md": short}
 
 
 def _html(content: dict[str, Any], pictures: Sequence[StillPicture] = ()) -> str:
     return render_page(
         "drift.html.j2", [], title="How the data have changed", home="../index.html", pictures=pictures, **content
     )
-
-
-def _content(drift: Drift) -> dict[str, Any]:
-    """What both forms show, by its name in the templates."""
-    words = {"headline": drift_headline(drift), "statement": drift_statement(drift)}
-    return {**words, "notes": drift.notes, "findings": finding_table(drift)}
-
-
-def _without_evidence(headline: str, reason: str) -> dict[str, Any]:
-    return {"headline": headline, "statement": reason, "notes": [], "findings": None}
 
 
 def _failure(finding: DriftFinding) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.files import file_hash, replaced, write_json
 from bakeoff.core.subprocesses import read_output
 from bakeoff.core.workspace import Workspace
@@ -110,7 +110,7 @@ def dvc_files(root: Path, commit: str) -> Iterator[Any]:
     try:
         yield DVCFileSystem(str(root), rev=commit)
     except (DvcException, DataIndexDirError, OSError) as error:
-        raise BakeoffError(str(error).splitlines()[0]) from None
+        raise BakeoffError(first_line(error)) from None
 
 
 def fetch_model(root: Path, version: Version, into: Path) -> Path:
@@ -195,5 +195,5 @@ def _stages(lock: str | None) -> Mapping[str, Mapping[str, Any]]:
     try:
         stages: Mapping[str, Mapping[str, Any]] = (YAML(typ="safe").load(lock or "{}") or {}).get("stages", {})
     except (YAMLError, AttributeError) as error:
-        raise BakeoffError(f"{LOCK} can't be read as YAML: {str(error).splitlines()[0]}. Take it from Git.") from None
+        raise BakeoffError(f"{LOCK} can't be read as YAML: {first_line(error)}. Take it from Git.") from None
     return stages

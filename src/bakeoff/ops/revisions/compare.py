@@ -6,7 +6,7 @@ No DVC stage: what it says depends on the history in Git, which is no dependency
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.ops.git import check_repository, commit_of
-from bakeoff.ops.registry.files import text_at
+from bakeoff.ops.registry.files import dvc_files, text_at
 from bakeoff.ops.registry.history import production, read_events
 from bakeoff.ops.revisions import revision_page, revisions
 from bakeoff.ops.revisions.revisions import ProjectVersion
@@ -30,8 +30,8 @@ METRICS = "reports/metrics.json"
 Read = Callable[[str], str | None]
 """Text of a file of one version by its path in the workspace; None where there is none."""
 
-ReadTable = Callable[[str], pd.DataFrame]
-"""A Parquet file of one version by its path."""
+Open = Callable[[str], Any]
+"""A Parquet file of one version by its path, opened."""
 
 
 def run(
@@ -73,8 +73,6 @@ def at_revision(root: Path, revision: str) -> ProjectVersion:
     Raises:
         BakeoffError: there is no such revision, or it has no figures.
     """
-    from dvc.api import DVCFileSystem  # takes seconds to load
-
     commit = commit_of(root, revision)
     read = partial(text_at, root, commit)
     if read(METRICS) is None:
@@ -82,14 +80,9 @@ def at_revision(root: Path, revision: str) -> ProjectVersion:
             f"There is no {METRICS} at {revision}: nothing had been compared there, or the figures were not committed. "
             f"`git log --oneline -- {METRICS}` lists the revisions that have them."
         )
-    files = cache(lambda: DVCFileSystem(str(root), rev=commit))
-
-    def read_table(path: str) -> pd.DataFrame:
-        with files().open(path) as file:
-            return pd.read_parquet(file)
-
     reason = f"neither DVC's cache nor its remote holds its per-user metrics of {revision}. `dvc fetch` may bring them."
-    return _version(read, read_table, revision, commit[:7], reason)
+    with dvc_files(root, commit) as files:
+        return _version(read, files.open, revision, commit[:7], reason)
 
 
 def in_workspace(workspace: Workspace) -> ProjectVersion:
@@ -106,10 +99,10 @@ def in_workspace(workspace: Workspace) -> ProjectVersion:
     if read(METRICS) is None:
         raise BakeoffError(f"{workspace.root / METRICS} does not exist: nothing was compared yet. Run `bakeoff run`.")
     reason = "its per-user metrics are not in the workspace, or damaged. Run `dvc checkout` or `dvc repro`."
-    return _version(read, lambda path: pd.read_parquet(workspace.root / path), "workspace", "", reason)
+    return _version(read, lambda path: (workspace.root / path).open("rb"), "workspace", "", reason)
 
 
-def _version(read: Read, read_table: ReadTable, name: str, commit: str, reason: str) -> ProjectVersion:
+def _version(read: Read, open_table: Open, name: str, commit: str, reason: str) -> ProjectVersion:
     """A version by what reads its files; `reason` says why per-user metrics could not be read."""
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
@@ -134,7 +127,8 @@ def _version(read: Read, read_table: ReadTable, name: str, commit: str, reason: 
     users = {}
     for model in found.models:
         try:
-            users[model] = read_table(f"artifacts/evaluation/{model}/users.parquet")
+            with open_table(f"artifacts/evaluation/{model}/users.parquet") as file:
+                users[model] = pd.read_parquet(file)
         except (DvcException, DataIndexDirError, OSError, ValueError):
             continue  # `unread` says why
     return replace(found, users=users)

@@ -18,11 +18,11 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.doctor import checks, command
-from bakeoff.ops.doctor.checks import Finding, Subject
+from bakeoff.ops import doctor as checks
+from bakeoff.ops.doctor import Finding, Subject
 from bakeoff.params import Params
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 MODELS = Params().experiments.models
 
 
@@ -75,7 +75,7 @@ def root(sound, tmp_path, monkeypatch, _no_prefect):
 
 
 def found(check, root=Path(), sections=MODELS) -> Finding:
-    return command.examine(Subject(Workspace(root), sections), check)
+    return checks.examine(Subject(Workspace(root), sections), check)
 
 
 def is_problem(finding, *, says, fix):
@@ -90,7 +90,7 @@ def is_warning(finding, *, says, fix):
 
 def test_a_sound_workspace_has_no_problem_and_its_table_fits_a_terminal(root, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
-    assert command.run(Subject(Workspace(), MODELS), as_json=False)
+    assert checks.run(Subject(Workspace(), MODELS), as_json=False)
     printed = capsys.readouterr().out
     assert len([line for line in printed.splitlines() if line.startswith(("ok", "not applicable"))]) == 15, printed
     assert max(map(len, printed.splitlines())) <= 80
@@ -102,7 +102,7 @@ def test_every_finding_that_is_not_ok_names_a_fix(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")
     error = BakeoffError("params.yaml does not exist: run bakeoff in the project's directory.")
-    assert not command.run(Subject(Workspace(), error), as_json=True)
+    assert not checks.run(Subject(Workspace(), error), as_json=True)
     printed = json.loads(capsys.readouterr().out)
     assert [each["check"] for each in printed][:3] == ["python", "packages", "keras"]
     states = {each["check"]: each["state"] for each in printed}
@@ -384,5 +384,5 @@ def test_the_command_ends_with_status_1_without_a_trace_whatever_is_broken(root)
 
 def test_hostile_text_is_printed_as_text(root, monkeypatch, capsys):
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "[red]\x1b[31m")
-    command.run(Subject(Workspace(), MODELS), as_json=False)
+    checks.run(Subject(Workspace(), MODELS), as_json=False)
     assert r"TF_USE_LEGACY_KERAS=[red]\x1b[31m" in " ".join(capsys.readouterr().out.split())

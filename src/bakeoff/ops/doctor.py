@@ -1,4 +1,4 @@
-"""Checks of packages, workspace, services and machine. Each returns a `Finding` or raises; none imports TensorFlow."""
+"""`bakeoff doctor`: whether environment, workspace and machine are fit for a run; no check imports TensorFlow."""
 
 import fcntl
 import json
@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import metadata, requires, version
 from itertools import islice
@@ -17,30 +18,28 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import psutil
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from bakeoff.core.errors import BakeoffError
-from bakeoff.core.subprocesses import environment, run_command
+from bakeoff.core.errors import BakeoffError, first_line, visible
+from bakeoff.core.subprocesses import environment, read_output, run_command
 from bakeoff.core.workspace import Workspace, check_own_code, wrong_packages
 from bakeoff.data.engine.settings import engine_settings
 from bakeoff.models.ease.spec import peak_bytes
 from bakeoff.ops.git import ask, check_identity, head, order
 
+STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "not applicable": "dim"}
 State = Literal["ok", "warning", "problem", "not applicable"]
 """A warning: a run may go on, and may not do what is expected. A problem: it fails, or its results can't be trusted."""
-
 FIXED = ("prefect", "tensorflow", "tf-keras", "tensorflow-recommenders", "great-expectations", "dvc")
 """Packages that the project is built on; the others come with them or matter less."""
-
 SERVER_SECONDS, DVC_SECONDS, JAVA_SECONDS = 3.0, 15.0, 10.0
 """In which Prefect's server, a command of DVC and Java must answer."""
-
-
 FILES = ("params.yaml", "dvc.yaml", "dvc.lock", "data.dvc", "data/interactions.csv")
 """Files whose times are looked at."""
-
 EARLY = 60.0
 """Seconds by which clocks of machines that share files may differ."""
-
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 """Memory that a container may have: bytes, or `max`."""
 
@@ -74,8 +73,8 @@ def parameters(subject: Subject) -> Finding:
 
 def python(subject: Subject) -> Finding:
     """One of the versions that the package names, for which TensorFlow has wheels."""
-    running, named = platform.python_version(), "\n".join(metadata("bakeoff").get_all("Classifier") or [])
-    known = re.findall(r":: Python :: (3\.\d+)", named)
+    running, named = platform.python_version(), metadata("bakeoff").get_all("Classifier") or []
+    known = re.findall(r":: Python :: (3\.\d+)", "\n".join(named))
     if running.rpartition(".")[0] in known:
         return ok(running)
     return problem(f"{running}, and it must be {', '.join(known)}", "make PYTHON=python3.11 .venv/.ready")
@@ -139,7 +138,7 @@ def dvc_remote(subject: Subject) -> Finding:
     """A remote is set, answers, and has the data."""
     if not (subject.workspace.root / "data.dvc").exists():
         return not_applicable("there are no data yet")
-    if not (name := _run_dvc(subject, "config", "core.remote").stdout.strip()):
+    if not (name := read_output(["dvc", "config", "core.remote"], subject.workspace.root)):
         return warning("no default: data and models are on this machine alone", "dvc remote add --default NAME URL")
     found = _dvc(subject, "status", "--cloud", "--remote", name, "--json", "data.dvc")
     if isinstance(found, Finding):
@@ -194,16 +193,12 @@ def java(subject: Subject) -> Finding:
 def _dvc(subject: Subject, *arguments: str) -> dict[str, Any] | Finding:
     """What a command of DVC prints as JSON, or why it does not."""
     # Checks run side by side, and other commands of DVC may be at work: without the option it would give up.
-    done, command = _run_dvc(subject, "--wait-for-lock", *arguments), f"dvc {' '.join(arguments)}"
+    root, command = subject.workspace.root, f"dvc {' '.join(arguments)}"
+    done = run_command(["dvc", "--wait-for-lock", *arguments], root, variables=environment(root), timeout=DVC_SECONDS)
     if not done.returncode:
         return dict(json.loads(done.stdout or "{}"))
     said = re.search(r"^ERROR: (.*)", done.stderr, re.MULTILINE)
     return problem(f"`{command}` fails: {said[1] if said else done.returncode}", f"{command} --verbose")
-
-
-def _run_dvc(subject: Subject, *arguments: str) -> subprocess.CompletedProcess[str]:
-    root = subject.workspace.root
-    return run_command(["dvc", *arguments], root, variables=environment(root), timeout=DVC_SECONDS)
 
 
 def memory(subject: Subject) -> Finding:
@@ -245,9 +240,8 @@ def estimate(subject: Subject) -> tuple[float, float]:
     """Bytes of memory that the largest stage takes, and of disk that a comparison fills; of its start without data.
 
     Memory is fitted to benchmarks/results/scale.md and memory.md, and right within a third there: 1.6 GiB for programs
-    and blocks, 70 bytes for each event, 64 for each weight of the item embeddings. On disk are, in the workspace and in
-    DVC's cache, the data three times, lists of 100 places for each user, of whom there is one for 40 events, and three
-    models with embeddings, trained and exported.
+    and blocks, 70 bytes per event, 64 per weight of the item embeddings. On disk are, in the workspace and in DVC's
+    cache, the data three times, lists of 100 places per user (one for 40 events), and three models, also exported.
     """
     files = [subject.workspace.data / f"{table}.csv" for table in ("interactions", "items")]
     if isinstance(subject.sections, BakeoffError) or not all(file.exists() for file in files):
@@ -275,3 +269,32 @@ CHECKS: tuple[Callable[[Subject], Finding], ...] = (
     *(disk, memory, clock),
 )
 """In the order in which they are printed."""
+
+
+def run(subject: Subject, *, as_json: bool) -> bool:
+    """Print every finding, as a table or as a JSON array; whether there is no problem."""
+    with ThreadPoolExecutor(len(CHECKS)) as pool:
+        findings = list(pool.map(partial(examine, subject), CHECKS))
+    named = [(check.__name__.replace("_", " "), found) for check, found in zip(CHECKS, findings, strict=True)]
+    if as_json:
+        print(json.dumps([{"check": name, **asdict(found)} for name, found in named], indent=2, ensure_ascii=False))
+    else:
+        table = Table.grid(padding=(0, 2))
+        for name, found in named:
+            text = Text(visible(found.found)).append(f"\n→ {visible(found.fix)}" if found.fix else "", style="bold")
+            table.add_row(Text(found.state, style=STYLES[found.state]), name, text)
+        Console(highlight=False).print(table)
+    return all(found.state != "problem" for found in findings)
+
+
+def examine(subject: Subject, check: Callable[[Subject], Finding]) -> Finding:
+    """The finding of a check, which returns it or raises: what breaks one says nothing about the others."""
+    try:
+        return check(subject)
+    except BakeoffError as error:
+        found, _, fix = " ".join(str(error).split()).partition(": ")  # the cause, and then what to do
+        return problem(found, fix)
+    except subprocess.TimeoutExpired as error:
+        return warning(f"took longer than {error.timeout:g} s", f"see what holds it up: {' '.join(error.cmd)}")
+    except Exception as error:  # noqa: BLE001 - whatever the environment does to a check, it is a finding
+        return problem(f"{type(error).__name__}: {first_line(error)}", "make .venv/.ready; or install bakeoff again")
