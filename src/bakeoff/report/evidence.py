@@ -6,7 +6,7 @@ And what was measured for the claims in addition to the evaluation of the shippe
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,8 @@ class HasVariants:
 
     variants: Sequence[Variant]
     users: pd.DataFrame
+    key: ClassVar = "variant"
+    """Column of `users` that holds the name of a variant."""
 
     def of(self, model: str) -> list[Variant]:
         """The variants of one model."""
@@ -46,7 +48,7 @@ class HasVariants:
 
     def values(self, name: str, metric: str) -> pd.Series:
         """The metric of one variant, by user id."""
-        return self.users[self.users.variant == name].set_index("user_id")[metric]
+        return self.users[self.users[self.key] == name].set_index("user_id")[metric]
 
 
 @dataclass(frozen=True)
@@ -99,22 +101,19 @@ class PlantedGroups(HasVariants):
 
 
 @dataclass(frozen=True)
-class Rerank:
+class Rerank(HasVariants):
     """Candidates of MF, ranked again by the softmax DNN.
 
     Attributes:
         sentence: what was done, for people.
-        systems: one entry each, with system, candidates, metrics, candidate_recall, spurious@10.
+        variants: systems, one entry each, with system, candidates, metrics, candidate_recall, spurious@10.
         users: system, user_id, num_test and accuracy metrics.
     """
 
     sentence: str
-    systems: Sequence[Variant]
+    variants: Sequence[Variant]
     users: pd.DataFrame
-
-    def values(self, system: str, metric: str) -> pd.Series:
-        """The metric of one system, by user id."""
-        return self.users[self.users.system == system].set_index("user_id")[metric]
+    key: ClassVar = "system"
 
 
 @dataclass(frozen=True)

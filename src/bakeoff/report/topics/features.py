@@ -11,9 +11,9 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, paired, resolved
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, model_label
-from bakeoff.report.new_users import asked, known_interactions, step_label, steps
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
+from bakeoff.report.slices import asked, known_interactions, step_label, steps
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
 from bakeoff.report.topics.base.judge import of_variants, unknown
 from bakeoff.report.topics.base.topic import NEW, Named, Page, Topic, estimate_table, estimates
@@ -50,13 +50,9 @@ def _new_users(evidence: Evidence, metric: str) -> list[Question]:
     for first in steps(evidence):
         softmax, mf = (asked(evidence.models[name].new_users, first) for name in (SOFTMAX, MF))
         falls_back = bool(mf.fallback.any())
-        words = Words(
-            key=f"told_{first}",
-            says=f"Given {known_interactions(first)}, the DNN serves new users better",
-            measured=f"{label} on users held out whole",
-            first=model_label(SOFTMAX),
-            second=f"{model_label(MF)}, {'its fallback' if falls_back else 'fold-in'}",
-        )
+        says = f"Given {known_interactions(first)}, the DNN serves new users better"
+        sides = model_label(SOFTMAX), f"{model_label(MF)}, {'its fallback' if falls_back else 'fold-in'}"
+        words = Words(f"told_{first}", says, f"{label} on users held out whole", *sides)
         note = "MF can't be asked about a user without a history." if falls_back else ""
         values = paired(softmax.set_index("user_id")[metric], mf.set_index("user_id")[metric])
         questions.append(Paired(words, *values, note=note))

@@ -16,7 +16,7 @@ from bakeoff.report.models import CONTENDERS, MF, PALETTE, SOFTMAX, Styles, mode
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Figure, Table, record_table
 from bakeoff.report.topics.base.claims import Claim, Form, Question, Words
-from bakeoff.report.topics.base.judge import on_costs, on_exponents, repeated_figure, unknown
+from bakeoff.report.topics.base.judge import named, on_costs, on_exponents, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic
 
 KINDS = {"full": "full softmax", "sampled": "sampled negatives"}
@@ -25,7 +25,6 @@ OTHER_COSTS = {"epoch": "an epoch's CPU time:", "memory": "peak memory:"}
 """Costs other than CPU time whose growth the sentence names. Wall time is none: other stages run at the same time."""
 ALONE = "Of a process that only trains; the peak of the training stage is that of validation and the refit too."
 """Why the memory of growth is less than that of the stages."""
-SIDES = (model_label(MF), model_label(SOFTMAX))
 MeasuredGrowth = Mapping[str, Any]
 
 
@@ -47,7 +46,7 @@ class GrowthFigures:
 def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
     """Cost of training, its growth with the data, and the effect of the size of the catalogue on a step."""
     growth = evidence.measured.growth
-    parts = [(Words(key, says, what, *SIDES), ask) for key, says, what, ask in GROWTH_PARTS]
+    parts = [(named(Words(key, says, what), MF, SOFTMAX), ask) for key, says, what, ask in GROWTH_PARTS]
     return [
         _training(evidence, "wall", "MF is trained sooner", "wall time of training", "epoch_seconds"),
         _training(evidence, "cpu", "It takes less of the processors", "CPU time of training", "epoch_cpu_seconds"),
@@ -65,7 +64,7 @@ def _training(evidence: Evidence, key: str, says: str, measured: str, epochs: st
     totals = [total(each, figure(cost, f"{key}_seconds")) for each, cost in zip(steps, costs, strict=True)]
     timed = f"{count(len(steps[0]))} and {count(len(steps[1]))} epochs timed"
     basis = timed if min(map(len, steps)) > 1 else "measured once"
-    return on_costs(Words(key, says, measured, *SIDES), totals, Form.SECONDS, basis)
+    return on_costs(named(Words(key, says, measured), MF, SOFTMAX), totals, Form.SECONDS, basis)
 
 
 def _memory(words: Words, growth: MeasuredGrowth) -> Question:
@@ -225,12 +224,7 @@ def _catalogues(found: GrowthFigures) -> Figure:
         title="Time of a step by size of the catalogue",
         alt="Line chart, both axes logarithmic: seconds per step by number of items, a line per kind of softmax.",
         sentence=sentence,
-        spec=_lines(
-            frame,
-            styles,
-            "items of a made catalogue",
-            "seconds per step",
-        ),
+        spec=_lines(frame, styles, "items of a made catalogue", "seconds per step"),
         table=record_table(
             "Median wall time of a training step, the two kinds in turns",
             sizes.itertuples(),

@@ -38,8 +38,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
 def _question(evidence: Evidence, metric: str, rival: str, than: str, key: str, primary: str) -> Question:
     label = metric_label(metric)
     says, measured = f"It has a better {within_sentence(label)} than {than}", f"{label} on warm users"
-    words = Words(key, says, measured, model_label(SOFTMAX), model_label(rival), metric == primary)
-    return on_models(evidence, words, metric, models=(SOFTMAX, rival))
+    return on_models(evidence, Words(key, says, measured, decides=metric == primary), metric, models=(SOFTMAX, rival))
 
 
 def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> MeansByGroup:

@@ -48,8 +48,8 @@ def _questions(rerank: Rerank | NotMeasured, metric: str) -> list[Question]:
     words = Words("over_mf", "The DNN orders candidates better than MF does", "re-ranked candidates")
     if isinstance(rerank, NotMeasured):
         return [unknown(words, rerank.reason)]
-    found = [system for system in rerank.systems if system.get("candidates")]
-    if not found or not {MF, SOFTMAX} <= {system["system"] for system in rerank.systems}:
+    found = [system for system in rerank.variants if system.get("candidates")]
+    if not found or not {MF, SOFTMAX} <= {system["system"] for system in rerank.variants}:
         return [unknown(words, "No candidates were ranked again.")]
     label = formats.metric_label(metric)
     questions: list[Question] = []
@@ -114,7 +114,7 @@ def _measure(rerank: Rerank, params: ReportParams, statistics: Statistics) -> Sc
     columns: list[Named] = [
         (formats.metric_label(metric), _system_label(system), rerank.values(system["system"], metric).to_numpy(float))
         for metric in (f"{name}@{cutoff}" for name in ACCURACY_LABELS)
-        for system in rerank.systems
+        for system in rerank.variants
     ]
     return ScorerFigures(
         frame=estimates(columns, statistics),
@@ -124,7 +124,7 @@ def _measure(rerank: Rerank, params: ReportParams, statistics: Statistics) -> Sc
                 figure(system, "candidate_recall"),
                 figure(system, SPURIOUS),
             )
-            for system in rerank.systems
+            for system in rerank.variants
         },
     )
 

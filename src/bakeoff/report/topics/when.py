@@ -16,7 +16,7 @@ from bakeoff.report.render.figure import Column, Figure, Row, Table, change_cell
 from bakeoff.report.render.tables import P_HOLM
 from bakeoff.report.slices import LATER, events_by_gap, top_lists, values_on
 from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
-from bakeoff.report.topics.base.judge import unknown
+from bakeoff.report.topics.base.judge import named, unknown
 from bakeoff.report.topics.base.topic import Page, Topic
 
 ALL = "all test events"
@@ -56,7 +56,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     )
     later = events_by_gap(evidence).get(LATER)
     if later is None:
-        words = Words("later", says, later_label, model_label(SOFTMAX), model_label(MF))
+        words = named(Words("later", says, later_label))
         return [unknown(words, "No test event is known to come more than a day after the last known one."), shuffled]
     ordered, both = (values_on(evidence, top_lists(evidence, shuffled=way), later, metric) for way in WAYS)
     baseline = best(baselines(ordered), ordered)
@@ -72,8 +72,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
 
 def _against(values: OfModels, words: Words, rival: str = MF) -> Paired:
     """The softmax DNN against a rival on the same users."""
-    named = Words(words.key, words.says, words.measured, model_label(SOFTMAX), model_label(rival), words.decides)
-    return Paired(named, values[SOFTMAX], values[rival])
+    return Paired(named(words, second=rival), values[SOFTMAX], values[rival])
 
 
 def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Order:
