@@ -26,9 +26,17 @@ class NotMeasured:
     reason: str
 
 
+@dataclass(frozen=True)
 class HasVariants:
-    """Models trained with different settings, and their metrics per user."""
+    """Models trained with different settings, and their metrics per user.
 
+    Attributes:
+        notes: what the file of the stage says: what was done, for people, and figures of the whole.
+        variants: one entry each, with name, model, label, base and figures.
+        users: a row per variant and user: `key`, user_id and metrics.
+    """
+
+    notes: Mapping[str, Any]
     variants: Sequence[Variant]
     users: pd.DataFrame
     key: ClassVar = "variant"
@@ -56,21 +64,15 @@ class VariantGroup(HasVariants):
     """Contenders trained again with some settings changed.
 
     Attributes:
-        sentence: what was done, for people.
-        variants: one entry each, with name, model, label, base, settings, metrics, new_users, folding.
+        variants: entries have settings, metrics, new_users and folding.
         users: variant, user_id, num_test and accuracy metrics of warm test users; where folding is measured, `folding`
             and `spurious@10` of a sample of them, NaN of the others.
         new_users: variant, first_interactions, user_id, fallback, num_test and metrics; without rows in most groups.
-        notes: what else the group says of itself, such as the number of new items.
         cost: variant → training_seconds, seconds_per_epoch (the fastest), seconds_per_step, and, with the ends of their
             intervals, epoch_cpu_seconds and queries_per_cpu_second (medians); as measured.
     """
 
-    sentence: str
-    variants: Sequence[Variant]
-    users: pd.DataFrame
     new_users: pd.DataFrame
-    notes: Mapping[str, Any]
     cost: Mapping[str, Mapping[str, float | None]]
 
     def new_values(self, name: str, first: str, metric: str) -> pd.Series:
@@ -86,17 +88,14 @@ class PlantedGroups(HasVariants):
 
     Attributes:
         notes: planted.json: groups, sizes, noise, the sentences on what was done and how scores are calibrated.
-        variants: one entry each, with name, model, label, base, unobserved_weight, folding, off_group@10, recall@10.
+        variants: entries have unobserved_weight, folding, off_group@10 and recall@10.
         items: variant, item_id, group, x, y: item embeddings in two dimensions.
         users: variant, user_id, recall@10, folding, off_group@10 and, of the softmax DNN as a scorer of what MF
             retrieved, off_group_filtered@10, NaN of others.
         candidates: that MF retrieved for each user: few enough that all of them can be of the user's own group.
     """
 
-    notes: Mapping[str, Any]
-    variants: Sequence[Variant]
     items: pd.DataFrame
-    users: pd.DataFrame
     candidates: int
 
 
@@ -105,14 +104,10 @@ class Rerank(HasVariants):
     """Candidates of MF, ranked again by the softmax DNN.
 
     Attributes:
-        sentence: what was done, for people.
         variants: systems, one entry each, with system, candidates, metrics, candidate_recall, spurious@10.
         users: system, user_id, num_test and accuracy metrics.
     """
 
-    sentence: str
-    variants: Sequence[Variant]
-    users: pd.DataFrame
     key: ClassVar = "system"
 
 
@@ -164,8 +159,9 @@ def notes_on(measured: Any) -> list[str]:
     """What was done, or why it was skipped; then a sentence per model that was left out, with the reason."""
     if isinstance(measured, NotMeasured):
         return [measured.reason]
-    group = measured.notes.get("left_out", {}) if isinstance(measured, VariantGroup) else {}
-    return [measured.sentence, *not_asked(group)] if isinstance(measured, VariantGroup | Rerank) else []
+    if not isinstance(measured, VariantGroup | Rerank):
+        return []
+    return [measured.notes["sentence"], *not_asked(measured.notes.get("left_out", {}))]
 
 
 def resolved(variant: Variant, name: str, params: ReportParams) -> Any:
