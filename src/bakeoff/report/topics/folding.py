@@ -6,18 +6,12 @@ from bakeoff.report.evidence import Evidence, HasVariants, NotMeasured, Variant,
 from bakeoff.report.formats import metric_label
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.params import ReportParams
-from bakeoff.report.topics.base.claims import RULES, Claim, Expected, Form, Question, Words
+from bakeoff.report.topics.base.claims import CLAIMS, RULES, Expected, Form, Question, Words
 from bakeoff.report.topics.base.judge import of_variants, on_variants, unknown
 from bakeoff.report.topics.base.topic import LEARN, Page, Topic
 from bakeoff.report.topics.folding_figures import draw_folding, measure_folding, own_weight, planted_weight
 
-CLAIM = Claim(
-    3,
-    "folding",
-    "Folding",
-    "Without negatives of other groups, items that never meet land on top of each other. MF folds less, "
-    "and the weight of unobserved pairs tunes it; sampled negatives repair the DNN.",
-)
+CLAIM = CLAIMS["folding"]
 
 FORMS = {"folding": Form.NUMBER, "spurious@10": Form.SHARE}
 ZERO, OWN_GROUP = "MF with weight 0", "own group"

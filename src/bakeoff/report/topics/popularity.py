@@ -15,37 +15,33 @@ from bakeoff.report.models import EASE, MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.slices import top_lists, values_on
-from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
-from bakeoff.report.topics.base.judge import named, on_all_lists, on_models, unknown
+from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
+from bakeoff.report.topics.base.judge import on_all_lists, on_models, unknown
 from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
 
-ALL_LISTS = (
-    ("coverage", coverage, "Its lists reach more of the catalogue", Expected.LARGER, Form.SHARE),
-    ("gini", gini, "Its places are shared more evenly among items", Expected.SMALLER, Form.NUMBER),
-)
-"""Figures of all lists together: key, function of the counts of items, what the claim says, how it is judged."""
+CLAIM = CLAIMS["popularity"]
+
+ALL_LISTS = (("coverage", coverage, Expected.LARGER, Form.SHARE), ("gini", gini, Expected.SMALLER, Form.NUMBER))
+"""Figures of all lists together: key, function of the counts of items, how it is judged."""
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """How popular the items in the lists are, how much of the catalogue they reach, and whether MF's product is why."""
     k = int(params.compare.primary_metric.partition("@")[2])
-    arp = f"interactions in training of the items in lists of {k} (the numerator of popularity lift)"
-    arp_words = Words("arp", "The DNN recommends less popular items", arp)
-    tail_words = Words("long_tail", "It recommends more of the long tail", f"share of lists of {k} in the long tail")
     return [
-        on_models(evidence, arp_words, f"arp@{k}", Expected.SMALLER, Form.COUNT),
-        on_models(evidence, tail_words, f"long_tail_share@{k}", form=Form.SHARE),
+        on_models(evidence, CLAIM.wording("arp", k=k), f"arp@{k}", Expected.SMALLER, Form.COUNT),
+        on_models(evidence, CLAIM.wording("long_tail", k=k), f"long_tail_share@{k}", form=Form.SHARE),
         *_all_lists(evidence, k, params),
-        _dot_product(evidence, arp, f"arp@{k}"),
+        _dot_product(evidence, k),
     ]
 
 
-def _dot_product(evidence: Evidence, measured: str, column: str) -> Question:
+def _dot_product(evidence: Evidence, k: int) -> Question:
     """MF against EASE, which learns from the same events and whose scores are no product of two vectors."""
-    words = Words("dot_product", "MF recommends more popular items than EASE, which has no dot product", measured)
+    words = CLAIM.wording("dot_product", k=k)
     if EASE not in evidence.models:
-        return unknown(named(words, MF, EASE), evidence.skipped.get(EASE, "EASE was not evaluated."))
-    return on_models(evidence, words, column, Expected.LARGER, Form.COUNT, (MF, EASE))
+        return unknown(words, evidence.skipped.get(EASE, "EASE was not evaluated."))
+    return on_models(evidence, words, f"arp@{k}", Expected.LARGER, Form.COUNT, (MF, EASE))
 
 
 def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Question]:
@@ -55,13 +51,12 @@ def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Questio
     shown = [model.lists[model.lists["rank"] <= k] for model in models]
     places = [(users.get_indexer(each.user_id), items.get_indexer(each.item_id)) for each in shown]
     questions: list[Question] = []
-    for key, of, says, expected, form in ALL_LISTS:
+    for key, of, expected, form in ALL_LISTS:
         first, second = (of(np.bincount(item, minlength=len(items))) for _, item in places)
         half = jackknife_half_width(
             places[0], places[1], len(users), len(items), of, params.seed, params.compare.confidence
         )
-        words = named(Words(key, says, f"{key.capitalize()}@{k} of all lists"))
-        questions.append(on_all_lists(words, (first, second), half, len(users), expected, form))
+        questions.append(on_all_lists(CLAIM.wording(key, k=k), (first, second), half, len(users), expected, form))
     return questions
 
 
@@ -114,9 +109,6 @@ def _sentence(found: MeansByGroup) -> str:
     )
 
 
-CLAIM = Claim(
-    4, "popularity", "Popularity", "Popular items tend to win the dot product of MF; the DNN is less drawn to them."
-)
 TOPIC = Topic("popularity", 130, Page.REPORT, "popularity", _measure, _draw, "Quality", "Popularity", CLAIM, _ask)
 
 
